@@ -1,0 +1,45 @@
+# Everything a fresh machine needs is made here; Python ≥ 3.11 is all it must have.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SOURCES := $(shell find storage actors runtime scripting -type f -not -path '*/__pycache__/*')
+
+.PHONY: demo test check bench format clean
+
+# The environment holds the built wheel, as users get it, and the tools.
+$(STAMP): pyproject.toml README.md $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@rm -rf build dist *.egg-info
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip build 'setuptools>=77'
+	@$(BIN)/python -m build --wheel --outdir dist . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "$$(ls dist/*.whl)[dev]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/*.whl
+	@rm -rf build *.egg-info
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/greenroom demo
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# A separate directory keeps the working tree's folders out of the way of the installed packages.
+check: $(STAMP)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@mkdir -p $(VENV)/elsewhere && cd $(VENV)/elsewhere && ../bin/mypy --config-file ../../pyproject.toml \
+	  -p greenroom.storage -p greenroom.actors -p greenroom.runtime -p greenroom.scripting
+	@cd $(VENV)/elsewhere && ../bin/lint-imports --config ../../pyproject.toml
+	@$(MAKE) --no-print-directory test
+
+bench: $(STAMP)
+	@$(BIN)/python perf/bench.py $(BENCH_ARGS)
+
+format: $(STAMP)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache perf/out

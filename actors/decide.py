@@ -1,0 +1,244 @@
+"""Deciding: state + command → events, or the error that says why not. Nothing here reads a clock or writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from greenroom.storage.artifacts import ArtifactId, ArtifactInfo
+from greenroom.storage.catalog import STATUSES
+from greenroom.storage.errors import (
+    InvalidSessionState,
+    InvalidStateTransition,
+    ResourceLimitExceeded,
+    ValidationError,
+)
+from greenroom.storage.records import pack_value, unpack_value
+
+from . import messages as m
+from .state import ACTIVE, ARCHIVED, COMPLETED, FAILED, SUSPENDED, SessionState
+
+__all__ = ["Draft", "Limits", "Lookup", "decide"]
+
+Draft = tuple[str, dict[str, Any], int, int]
+"""(event type, data, change of the artifact count, change of the artifact bytes)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one session may use (SPEC §2.3). Sizes are bytes."""
+
+    max_artifacts: int = 1000
+    max_storage_bytes: int = 10 << 30
+    max_operations: int = 100_000
+
+
+class Lookup(Protocol):
+    """What a decision may ask about the session's artifacts; the same answer for the same sequence."""
+
+    def latest_version(self, name: str) -> tuple[int, bytes | None]:
+        """(highest version number ever given, content hash of the newest version that is there) of a name."""
+
+    def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
+        """Raises ArtifactNotFound."""
+
+
+def decide(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+    """The events that a command causes; none if it changes nothing. Raises the error of §12 that refuses it."""
+    decider = DECIDERS.get(type(command))
+    if decider is None:
+        raise TypeError(type(command).__name__)
+    return decider(state, command, limits, lookup)
+
+
+def _writable(state: SessionState, limits: Limits) -> None:
+    if state.status != ACTIVE:
+        status = STATUSES[state.status]
+        advice = "resume it first" if state.status == SUSPENDED else "it is final; start a new session"
+        raise InvalidSessionState(f"session {state.id} is {status}, writing needs active: {advice}", status=str(status))
+    if state.operation_count >= limits.max_operations:
+        raise ResourceLimitExceeded(
+            f"session {state.id} has made its {limits.max_operations} operations: "
+            "complete it, or create it with a larger max_operations",
+            resource="operations",
+            limit=limits.max_operations,
+            value=state.operation_count,
+        )
+
+
+def _set_variable(state: SessionState, command: m.SetVariable, limits: Limits, lookup: Lookup) -> list[Draft]:
+    _writable(state, limits)
+    return [("variable.set", {"key": command.key, "value": command.packed}, 0, 0)]
+
+
+def _delete_variable(state: SessionState, command: m.DeleteVariable, limits: Limits, lookup: Lookup) -> list[Draft]:
+    _writable(state, limits)
+    return [("variable.deleted", {"key": command.key}, 0, 0)] if command.key in state.variables else []
+
+
+_TRANSITIONS: Final = {
+    m.SuspendSession: ("session.suspended", SUSPENDED, (ACTIVE,)),
+    m.ResumeSession: ("session.resumed", ACTIVE, (SUSPENDED,)),
+    m.CompleteSession: ("session.completed", COMPLETED, (ACTIVE, SUSPENDED)),
+    m.FailSession: ("session.failed", FAILED, (ACTIVE, SUSPENDED)),
+    m.ArchiveSession: ("session.archived", ARCHIVED, (COMPLETED, FAILED)),
+}
+
+
+def _transition(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+    event, target, allowed = _TRANSITIONS[type(command)]
+    if state.status not in allowed:
+        now, wanted = STATUSES[state.status], STATUSES[target]
+        raise InvalidStateTransition(
+            f"session {state.id} is {now} and cannot become {wanted}; "
+            f"that is possible from {' or '.join(STATUSES[each] for each in allowed)}",
+            from_status=str(now),
+            to_status=str(wanted),
+        )
+    return [(event, {"reason": command.reason} if isinstance(command, m.FailSession) else {}, 0, 0)]
+
+
+def _saved(state: SessionState, command: m.SaveSession, limits: Limits, lookup: Lookup) -> list[Draft]:
+    # The journal of an ended session is closed; its snapshot is still written.
+    return [("session.saved", {}, 0, 0)] if state.status in (ACTIVE, SUSPENDED) else []
+
+
+def _nothing(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+    return []
+
+
+def _tags(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+    _writable(state, limits)
+    tags = list(state.tags)
+    if isinstance(command, m.SetTags):
+        tags = command.tags
+    elif isinstance(command, m.AddTag) and command.tag not in tags:
+        tags.append(command.tag)
+    elif isinstance(command, m.RemoveTag) and command.tag in tags:
+        tags.remove(command.tag)
+    return [("tags.changed", {"tags": m.tag_list(tags)}, 0, 0)] if tags != state.tags else []
+
+
+def _update_metadata(state: SessionState, command: m.UpdateMetadata, limits: Limits, lookup: Lookup) -> list[Draft]:
+    _writable(state, limits)
+    merged = {**unpack_value(state.metadata), **command.changes}
+    packed = m.metadata_bytes({key: value for key, value in merged.items() if value is not None})
+    return [("metadata.updated", {"metadata": packed}, 0, 0)] if packed != state.metadata else []
+
+
+def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, lookup: Lookup) -> list[Draft]:
+    _writable(state, limits)
+    data: dict[str, Any] = {"role": command.role}
+    if command.encoded is not None:
+        data["content_hash"] = command.encoded.hash
+    else:
+        data["content"] = command.content
+    for name in ("name", "tool_calls", "tool_call_id", "metadata"):
+        value = getattr(command, name)
+        if value is not None:
+            data[name] = value
+    return [("message.added", data, 0, 0)]
+
+
+def _store_artifact(state: SessionState, command: m.StoreArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+    _writable(state, limits)
+    content = command.encoded
+    assert content is not None, "content is prepared before the message is sent"
+    if state.artifact_count >= limits.max_artifacts:
+        raise ResourceLimitExceeded(
+            f"session {state.id} has its {limits.max_artifacts} artifacts: delete some, "
+            "or create it with a larger max_artifacts",
+            resource="artifacts",
+            limit=limits.max_artifacts,
+            value=state.artifact_count,
+        )
+    if state.artifact_bytes + content.size > limits.max_storage_bytes:
+        raise ResourceLimitExceeded(
+            f"session {state.id} may store {limits.max_storage_bytes} bytes; it has {state.artifact_bytes} and "
+            f"this artifact {content.size}: delete some, or create it with a larger max_storage_bytes",
+            resource="storage_bytes",
+            limit=limits.max_storage_bytes,
+            value=state.artifact_bytes + content.size,
+        )
+    highest, previous = lookup.latest_version(command.name)
+    data = {
+        "sequence": state.last_artifact + 1,
+        "content_hash": content.hash,
+        "name": command.name,
+        "version": highest + 1,
+        "previous_hash": previous,
+        "type": command.artifact_type,
+        "mime_type": command.mime_type,
+        "size": content.size,
+        "stored_size": content.stored_size,
+        "description": command.description,
+        "created_by": command.created_by,
+        "parent_artifact": command.parent_artifact,
+        "tags": command.tags,
+        "custom": command.custom,
+    }
+    return [("artifact.stored", data, 1, content.size)]
+
+
+def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+    _writable(state, limits)
+    info = lookup.artifact(command.ref, command.version)
+    data = {
+        "sequence": info.id.sequence,
+        "content_hash": bytes.fromhex(info.id.content_hash),
+        "name": info.name,
+        "version": info.version,
+    }
+    return [("artifact.deleted", data, -1, -info.size)]
+
+
+DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+    m.SetVariable: _set_variable,
+    m.DeleteVariable: _delete_variable,
+    **dict.fromkeys(_TRANSITIONS, _transition),
+    m.SaveSession: _saved,
+    m.LoadSession: _nothing,
+    m.AddTag: _tags,
+    m.RemoveTag: _tags,
+    m.SetTags: _tags,
+    m.UpdateMetadata: _update_metadata,
+    m.AddMessage: _add_message,
+    m.StoreArtifact: _store_artifact,
+    m.DeleteArtifact: _delete_artifact,
+}
+
+
+def creation(
+    name: str | None,
+    description: str | None,
+    created_by: str | None,
+    tags: list[str],
+    metadata: bytes,
+    parent: str | None,
+    config: Mapping[str, Any] | None,
+    correlation_id: str | None,
+) -> Draft:
+    """The first event of a session."""
+    data = {
+        "name": name,
+        "description": description,
+        "created_by": created_by,
+        "tags": tags,
+        "metadata": metadata,
+        "parent": parent,
+        "config": pack_value(dict(config), "config") if config else None,
+        "correlation_id": correlation_id,
+    }
+    return "session.created", data, 0, 0
+
+
+def limits_of(config: bytes | None, default: Limits) -> Limits:
+    """The limits of a session that was created with this (encoded) configuration."""
+    if config is None:
+        return default
+    overrides = unpack_value(config)
+    if not isinstance(overrides, dict):
+        raise ValidationError("config: an object is needed", field="config")
+    known = {field: overrides.get(field, getattr(default, field)) for field in Limits.__dataclass_fields__}
+    return Limits(**known)

@@ -1,0 +1,352 @@
+"""Carries pykka actors on a bounded pool of threads, or on the caller's own thread when the actor is idle.
+
+A `PooledActor` owns no thread. Whoever holds its *turn* handles its messages, one at a time and in the order
+of their arrival:
+
+- `ask` on an idle actor takes the turn and handles the message right there: no queue, no thread switch.
+- Otherwise the message waits in the mailbox and a pool thread takes the turn.
+
+Example:
+    ```py
+    class Counter(PooledActor):
+        n = 0
+
+        def on_receive(self, message):
+            self.n += message
+            return self.n
+
+    dispatcher = Dispatcher(workers=2)
+    counter = Counter(dispatcher, "counter", mailbox_capacity=100)
+    counter.ask(3, timeout=1.0)  # 3, on this thread
+    counter.tell(4)              # on a pool thread
+    ```
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import pykka
+from pykka._envelope import Envelope
+
+from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
+
+__all__ = ["Dispatcher", "Later", "Mailbox", "PooledActor", "PooledFuture", "PooledRef"]
+
+logger = logging.getLogger("greenroom.actors")
+
+
+class Later:
+    """A reply that still has to be worked out, on the asker's thread, after the actor's turn has ended.
+
+    So an actor waits neither for a disk nor for a large content to be read.
+    """
+
+    __slots__ = ("finish",)
+
+    def __init__(self, finish: Callable[[], Any]) -> None:
+        self.finish = finish
+
+
+class PooledFuture(pykka.Future[Any]):
+    """The reply to a queued message. Waiting costs one lock; `get` can give up, and then the message is not begun."""
+
+    _QUEUED: Final = 0
+    _BEGUN: Final = 1
+    _GIVEN_UP: Final = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._state_lock = threading.Lock()
+        self._state = self._QUEUED
+        self._done = False
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def begin(self) -> bool:
+        """Called by the actor before it handles the message: False if the asker has given up."""
+        with self._state_lock:
+            if self._state == self._GIVEN_UP:
+                return False
+            self._state = self._BEGUN
+            return True
+
+    def get(self, *, timeout: float | None = None) -> Any:
+        """The reply, or the error it ended with. Raises OperationTimeout after `timeout` seconds."""
+        if self._get_hook is not None:
+            return super().get(timeout=timeout)
+        if not self._done:
+            if not self._gate.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+                with self._state_lock:
+                    begun = self._state == self._BEGUN
+                    if not begun:
+                        self._state = self._GIVEN_UP
+                if not self._done:
+                    raise OperationTimeout(
+                        f"no answer within {timeout:g} s; "
+                        + ("the operation had begun and may still take effect" if begun else "nothing was done"),
+                        timeout=timeout,
+                        started=begun,
+                    )
+            else:
+                self._gate.release()
+        if self._error is not None:
+            raise self._error
+        if self._value.__class__ is Later:
+            self._value = self._value.finish()
+        return self._value
+
+    def set(self, value: Any = None) -> None:
+        self._value = value
+        self._done = True
+        self._gate.release()
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        import sys
+
+        self._error = (exc_info or sys.exc_info())[1]
+        self._done = True
+        self._gate.release()
+
+
+class Mailbox:
+    """The bounded inbox of one actor (pykka's `ActorInbox`). Putting a message in makes the actor run."""
+
+    __slots__ = ("_actor", "_envelopes", "capacity")
+
+    def __init__(self, actor: PooledActor, capacity: int) -> None:
+        self._actor = actor
+        self._envelopes: collections.deque[Envelope[Any]] = collections.deque()
+        self.capacity = capacity
+
+    def put(self, envelope: Envelope[Any]) -> None:
+        """Raises ResourceLimitExceeded when the mailbox is full."""
+        self.append(envelope)
+        self._actor.wake()
+
+    def append(self, envelope: Envelope[Any]) -> None:
+        envelopes = self._envelopes
+        if len(envelopes) >= self.capacity:
+            raise ResourceLimitExceeded(
+                f"the mailbox of {self._actor.actor_urn} is full ({self.capacity} messages): "
+                "slow down, or use ask, which waits for its turn",
+                resource="mailbox",
+                limit=self.capacity,
+                value=len(envelopes),
+            )
+        envelopes.append(envelope)
+
+    def get(self) -> Envelope[Any]:
+        """The oldest message. Raises IndexError when there is none: nobody may block on a mailbox."""
+        return self._envelopes.popleft()
+
+    def empty(self) -> bool:
+        return not self._envelopes
+
+    def __len__(self) -> int:
+        return len(self._envelopes)
+
+
+class _Stopped:
+    """The part of `threading.Event` that pykka uses, without its locks: 2 µs less for every actor."""
+
+    __slots__ = ("_set",)
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        self._set = True
+
+
+class PooledRef(pykka.ActorRef["PooledActor"]):
+    """A pykka reference whose `ask` may be handled on the caller's thread."""
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        if block:
+            actor = self._actor_weakref()
+            if actor is not None:
+                return actor.ask(message, timeout if timeout is not None else actor.DEFAULT_TIMEOUT)
+        return super().ask(message, block=block, timeout=timeout)
+
+
+class PooledActor(pykka.Actor):
+    """A pykka actor on a dispatcher. Subclasses implement `on_receive`, which must not block for long."""
+
+    actor_inbox: Mailbox
+    DEFAULT_TIMEOUT: Final = 30.0
+    BATCH: Final = 64
+
+    def __init__(self, dispatcher: Dispatcher, urn: str, mailbox_capacity: int) -> None:
+        # Not pykka's own __init__: its UUID and Event cost more than all the rest of a new session. Nor its global
+        # registry, which is a list that is searched on every stop: the supervisor has a table.
+        self.actor_urn = urn
+        self.actor_inbox = Mailbox(self, mailbox_capacity)
+        self.actor_stopped: Any = _Stopped()
+        self._dispatcher = dispatcher
+        self._turn = threading.Lock()
+        self._pooled_ref: PooledRef | None = None
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make the actor and return its reference. There is no loop to start."""
+        return cls(*args, **kwargs).actor_ref
+
+    @property
+    def actor_ref(self) -> Any:
+        if self._pooled_ref is None:
+            self._pooled_ref = PooledRef(self)
+        return self._pooled_ref
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        raise NotImplementedError("a PooledActor makes its own mailbox")
+
+    @staticmethod
+    def _create_future() -> PooledFuture:
+        return PooledFuture()
+
+    def _start_actor_loop(self) -> None:
+        """Nothing: the dispatcher lends a thread when there is a message."""
+
+    def _stop(self) -> None:
+        self.actor_stopped.set()
+        self.on_stop()
+
+    # -- sending
+
+    def ask(self, message: Any, timeout: float) -> Any:
+        """Send a message and return the reply, or raise what handling it raised.
+
+        Raises OperationTimeout after `timeout` seconds, ResourceLimitExceeded when the mailbox is full.
+        """
+        turn = self._turn
+        if turn.acquire(False):
+            if self.actor_inbox.empty() and not self.actor_stopped._set:
+                try:
+                    reply = self._handle_receive(message)
+                finally:
+                    turn.release()
+                    if not self.actor_inbox.empty():
+                        self.wake()
+                return reply.finish() if reply.__class__ is Later else reply
+            future = PooledFuture()
+            try:
+                self.actor_inbox.append(Envelope(message, reply_to=future))
+            finally:
+                # We hold the turn: pass it to the pool, which handles those who came before us first.
+                self._dispatcher.submit(self)
+        else:
+            future = PooledFuture()
+            self.actor_inbox.put(Envelope(message, reply_to=future))
+        return future.get(timeout=timeout)
+
+    def tell(self, message: Any) -> None:
+        """Send a message and go on. Raises ResourceLimitExceeded when the mailbox is full."""
+        self.actor_inbox.put(Envelope(message))
+
+    def wake(self) -> None:
+        """Have the pool handle the mailbox, unless somebody holds the turn: they look again when they release it."""
+        if self._turn.acquire(False):
+            self._dispatcher.submit(self)
+
+    # -- handling; the caller holds the turn
+
+    def run(self) -> None:
+        """Handle a batch of waiting messages and give up the turn. Called on a pool thread that holds it."""
+        try:
+            self._drain(self.BATCH)
+        finally:
+            self._turn.release()
+            if not self.actor_inbox.empty():
+                self.wake()
+
+    def _drain(self, most: int) -> None:
+        inbox = self.actor_inbox
+        for _ in range(most):
+            try:
+                envelope = inbox.get()
+            except IndexError:
+                return
+            self._handle(envelope)
+
+    def _handle(self, envelope: Envelope[Any]) -> None:
+        if self.actor_stopped._set:
+            self.forward(envelope)
+            return
+        future = envelope.reply_to
+        if future is None:
+            try:
+                reply = self._handle_receive(envelope.message)
+                if reply.__class__ is Later:
+                    reply.finish()
+            except Exception as error:
+                self.on_tell_failure(envelope.message, error)
+            return
+        if isinstance(future, PooledFuture) and not future.begin():
+            return
+        try:
+            reply = self._handle_receive(envelope.message)
+        except Exception:
+            future.set_exception()
+        else:
+            future.set(reply)
+
+    def forward(self, envelope: Envelope[Any]) -> None:
+        """What to do with a message that arrives after the actor has stopped."""
+        if envelope.reply_to is not None:
+            try:
+                raise pykka.ActorDeadError(f"{self.actor_urn} has stopped")
+            except pykka.ActorDeadError:
+                envelope.reply_to.set_exception()
+
+    def on_tell_failure(self, message: Any, error: Exception) -> None:
+        """A message that nobody waits for has failed. The message's content is not logged."""
+        logger.error("%s: %s failed: %s", self.actor_urn, type(message).__name__, error)
+
+
+class Dispatcher:
+    """A bounded pool of threads that run actors which have messages waiting."""
+
+    def __init__(self, workers: int, name: str = "greenroom") -> None:
+        self._ready: queue.SimpleQueue[PooledActor | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name}-worker-{index}", daemon=True) for index in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, actor: PooledActor) -> None:
+        """Have a pool thread run the actor, whose turn the caller holds and hereby passes on."""
+        self._ready.put(actor)
+
+    def _work(self) -> None:
+        while True:
+            actor = self._ready.get()
+            if actor is None:
+                return
+            try:
+                actor.run()
+            except BaseException:
+                logger.exception("%s: a worker thread met an error that no actor handled", actor.actor_urn)
+            # Or the last actor of the day stays in memory, with all it refers to, until the next one comes.
+            del actor
+
+    def close(self, timeout: float) -> None:
+        """Let the threads finish what they have been given and end. Waits at most `timeout` seconds."""
+        for _ in self._threads:
+            self._ready.put(None)
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,480 @@
+"""The messages a session understands: one class per command and query.
+
+A command asks a session to change, a query to answer. Send them with `Runtime.ask` and `Runtime.tell`. Values are
+checked and encoded when the message is made, so a message never changes on its way and a bad one is never sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from greenroom.storage.artifacts import ArtifactId, artifact_type
+from greenroom.storage.engine import Durability
+from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
+from greenroom.storage.records import Value, pack_value, unpack_value
+
+if TYPE_CHECKING:
+    from greenroom.storage.content import Encoded
+
+__all__ = [
+    "AddMessage",
+    "AddTag",
+    "ArchiveSession",
+    "Command",
+    "CompleteSession",
+    "DeleteArtifact",
+    "DeleteSession",
+    "DeleteVariable",
+    "FailSession",
+    "Finish",
+    "GetArtifact",
+    "GetArtifactInfo",
+    "GetEvents",
+    "GetInfo",
+    "GetMessages",
+    "GetVariable",
+    "ListArtifactVersions",
+    "ListArtifacts",
+    "ListVariables",
+    "LoadSession",
+    "Message",
+    "Query",
+    "RemoveTag",
+    "ResumeSession",
+    "SaveSession",
+    "SetTags",
+    "SetVariable",
+    "StoreArtifact",
+    "SuspendSession",
+    "UpdateMetadata",
+]
+
+MAX_KEY: Final = 255
+MAX_VARIABLE_BYTES: Final = 1 << 20
+MAX_TAGS: Final = 64
+MAX_TAG: Final = 64
+MAX_METADATA_BYTES: Final = 64 << 10
+MAX_NAME: Final = 255
+MAX_TEXT: Final = 64 << 10
+MAX_ROLE: Final = 64
+MAX_MESSAGE_BYTES: Final = 16 << 20
+
+
+class Message:
+    """Base of everything that can be sent to a session."""
+
+    __slots__ = ()
+
+
+class Query(Message):
+    """Asks a session to answer; works in every status and changes nothing."""
+
+    __slots__ = ()
+
+
+class Command(Message):
+    """Asks a session to change. `durability` overrides the runtime's for this one change."""
+
+    __slots__ = ("durability",)
+
+    def __init__(self, *, durability: Durability | str | None = None) -> None:
+        self.durability = _durability(durability) if durability is not None else None
+
+
+# -- variables
+
+
+class SetVariable(Command):
+    """Set a variable to a JSON value or bytes of at most 1 MiB. Replies None."""
+
+    __slots__ = ("key", "packed")
+
+    def __init__(self, key: str, value: Value, *, durability: Durability | str | None = None) -> None:
+        self.durability = _durability(durability) if durability is not None else None
+        self.key = _variable_key(key)
+        self.packed = pack_value(value)
+        if len(self.packed) > MAX_VARIABLE_BYTES:
+            raise ResourceLimitExceeded(
+                f"a variable may have {MAX_VARIABLE_BYTES} bytes, this one has {len(self.packed)}: store an artifact",
+                resource="variable_bytes",
+                limit=MAX_VARIABLE_BYTES,
+                value=len(self.packed),
+            )
+
+    @property
+    def value(self) -> Value:
+        return unpack_value(self.packed)
+
+
+class DeleteVariable(Command):
+    """Remove a variable. Replies whether it was there."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: str, *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        self.key = _variable_key(key)
+
+
+class GetVariable(Query):
+    """Replies the value of a variable, or `default`."""
+
+    __slots__ = ("default", "key")
+
+    def __init__(self, key: str, default: Value = None) -> None:
+        self.key = key
+        self.default = default
+
+
+class ListVariables(Query):
+    """Replies a dict of the variables whose key begins with `prefix`."""
+
+    __slots__ = ("prefix",)
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = _text("prefix", prefix, MAX_KEY, empty=True)
+
+
+# -- the life of the session; each replies SessionInfo
+
+
+class SuspendSession(Command):
+    """active → suspended."""
+
+    __slots__ = ()
+
+
+class ResumeSession(Command):
+    """suspended → active."""
+
+    __slots__ = ()
+
+
+class CompleteSession(Command):
+    """active or suspended → completed, for good."""
+
+    __slots__ = ()
+
+
+class FailSession(Command):
+    """active or suspended → failed, for good, with a reason."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str, *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        self.reason = _text("reason", reason, MAX_TEXT)
+
+
+class ArchiveSession(Command):
+    """completed or failed → archived: leaves the default listings, keeps journal and artifacts."""
+
+    __slots__ = ()
+
+
+class SaveSession(Command):
+    """Write a snapshot; with `sync`, also put everything on disk. Replies SessionInfo."""
+
+    __slots__ = ("sync",)
+
+    def __init__(self, *, sync: bool = True) -> None:
+        super().__init__()
+        self.sync = sync
+
+
+class LoadSession(Command):
+    """Bring the session into memory. Replies SessionInfo."""
+
+    __slots__ = ()
+
+
+class DeleteSession(Command):
+    """Remove the session and everything that belongs to it. Replies None."""
+
+    __slots__ = ()
+
+
+class GetInfo(Query):
+    """Replies SessionInfo."""
+
+    __slots__ = ()
+
+
+class Finish(Query):
+    """Replies None once every message that was sent before it has been handled."""
+
+    __slots__ = ()
+
+
+# -- tags and metadata; each replies SessionInfo
+
+
+class AddTag(Command):
+    __slots__ = ("tag",)
+
+    def __init__(self, tag: str, *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        self.tag = _text("tag", tag, MAX_TAG)
+
+
+class RemoveTag(Command):
+    __slots__ = ("tag",)
+
+    def __init__(self, tag: str, *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        self.tag = _text("tag", tag, MAX_TAG)
+
+
+class SetTags(Command):
+    __slots__ = ("tags",)
+
+    def __init__(self, tags: Iterable[str], *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        self.tags = tag_list(tags)
+
+
+class UpdateMetadata(Command):
+    """Merge into the metadata; a value of None removes its key."""
+
+    __slots__ = ("changes",)
+
+    def __init__(self, changes: Mapping[str, Value], *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        self.changes: dict[str, Value] = unpack_value(metadata_bytes(changes))
+
+
+# -- the conversation
+
+
+class AddMessage(Command):
+    """Add a turn of the conversation: content is text, a list of parts, or None. Replies Message."""
+
+    __slots__ = ("content", "encoded", "metadata", "name", "role", "tool_call_id", "tool_calls")
+
+    def __init__(
+        self,
+        role: str,
+        content: str | list[Value] | None,
+        *,
+        name: str | None = None,
+        tool_calls: list[Value] | None = None,
+        tool_call_id: str | None = None,
+        metadata: Mapping[str, Value] | None = None,
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        self.role = _text("role", role, MAX_ROLE)
+        if content is not None and not isinstance(content, (str, list)):
+            raise ValidationError("content: a message is text, a list of parts, or None", field="content")
+        self.content = pack_value(content, "content")
+        if len(self.content) > MAX_MESSAGE_BYTES:
+            raise ResourceLimitExceeded(
+                f"a message may have {MAX_MESSAGE_BYTES} bytes, this one has {len(self.content)}: store an artifact",
+                resource="message_bytes",
+                limit=MAX_MESSAGE_BYTES,
+                value=len(self.content),
+            )
+        self.name = _text("name", name, MAX_NAME) if name is not None else None
+        if tool_calls is not None and not isinstance(tool_calls, list):
+            raise ValidationError("tool_calls: a list of objects", field="tool_calls")
+        self.tool_calls = pack_value(tool_calls, "tool_calls") if tool_calls is not None else None
+        self.tool_call_id = _text("tool_call_id", tool_call_id, MAX_NAME) if tool_call_id is not None else None
+        self.metadata = metadata_bytes(metadata) if metadata else None
+        self.encoded: Encoded | None = None
+
+
+class GetMessages(Query):
+    """Replies the newest `limit` messages before event sequence `before`, oldest first."""
+
+    __slots__ = ("before", "limit")
+
+    def __init__(self, limit: int | None = None, before: int | None = None) -> None:
+        self.limit = whole_number("limit", limit)
+        self.before = whole_number("before", before)
+
+
+class GetEvents(Query):
+    """Replies a list of the events with a sequence greater than `after`, at most `limit`."""
+
+    __slots__ = ("after", "limit")
+
+    def __init__(self, after: int = 0, limit: int | None = None) -> None:
+        self.after = whole_number("after", after) or 0
+        self.limit = whole_number("limit", limit)
+
+
+# -- artifacts
+
+
+class StoreArtifact(Command):
+    """Store content under a name; the same name again makes the next version. Replies ArtifactInfo.
+
+    Content is text (stored as UTF-8), bytes, a memoryview, or a binary file object, which is read to its end.
+    It is hashed and compressed on the sender's thread.
+    """
+
+    __slots__ = (
+        "artifact_type",
+        "content",
+        "created_by",
+        "custom",
+        "description",
+        "encoded",
+        "mime_type",
+        "name",
+        "parent_artifact",
+        "record",
+        "tags",
+    )
+
+    def __init__(
+        self,
+        type: str,
+        name: str,
+        content: str | bytes | bytearray | memoryview | BinaryIO,
+        *,
+        description: str | None = None,
+        mime_type: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Value] | None = None,
+        created_by: str | None = None,
+        parent_artifact: ArtifactId | str | None = None,
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        self.artifact_type = artifact_type(type)
+        self.name = _text("name", name, 4096)
+        if not self.name.isprintable():
+            raise ValidationError("name: an artifact name has no control characters", field="name")
+        if isinstance(content, str):
+            content = content.encode("utf-8", "surrogatepass")
+        elif isinstance(content, bytearray):
+            content = bytes(content)
+        elif isinstance(content, memoryview):
+            content = content.cast("B") if content.contiguous else content.tobytes()
+        elif not isinstance(content, bytes) and not hasattr(content, "read"):
+            raise ValidationError("content: text, bytes, a memoryview or a binary file object", field="content")
+        self.content: bytes | memoryview | BinaryIO = content
+        self.description = _text("description", description, MAX_TEXT) if description is not None else None
+        self.mime_type = _text("mime_type", mime_type, MAX_NAME) if mime_type is not None else None
+        self.tags = tag_list(tags)
+        self.custom = metadata_bytes(metadata)
+        self.created_by = _text("created_by", created_by, MAX_NAME) if created_by is not None else None
+        self.parent_artifact = str(parent_artifact) if parent_artifact is not None else None
+        self.encoded: Encoded | None = None
+        self.record: list[Any] = []
+
+
+class DeleteArtifact(Command):
+    """Delete the artifact with this id, or one version (default: the latest) of a name. Replies None."""
+
+    __slots__ = ("ref", "version")
+
+    def __init__(
+        self,
+        ref: ArtifactId | str,
+        version: int | str | None = None,
+        *,
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        self.ref = ref
+        self.version = version
+
+
+class GetArtifactInfo(Query):
+    """Replies ArtifactInfo of an id, or of one version (default: the latest) of a name."""
+
+    __slots__ = ("ref", "version")
+
+    def __init__(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
+        self.ref = ref
+        self.version = version
+
+
+class GetArtifact(GetArtifactInfo):
+    """Replies Artifact: the info and the verified content."""
+
+    __slots__ = ()
+
+
+class ListArtifacts(Query):
+    """Replies a page of ArtifactInfo in the order of storing."""
+
+    __slots__ = ("limit", "offset")
+
+    def __init__(self, limit: int | None = None, offset: int = 0) -> None:
+        self.limit = whole_number("limit", limit)
+        self.offset = whole_number("offset", offset) or 0
+
+
+class ListArtifactVersions(Query):
+    """Replies a list of ArtifactInfo of every version of a name, oldest first."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = _text("name", name, 4096)
+
+
+# -- checks
+
+
+def _text(field: str, value: object, most: int, *, empty: bool = False) -> str:
+    if not isinstance(value, str):
+        raise ValidationError(f"{field}: text is needed, this is {value.__class__.__name__}", field=field)
+    if len(value) > most or (not value and not empty):
+        raise ValidationError(f"{field}: {0 if empty else 1} to {most} characters, this has {len(value)}", field=field)
+    return value
+
+
+def _variable_key(key: object) -> str:
+    if type(key) is str and 0 < len(key) <= MAX_KEY:
+        return key
+    return _text("key", key, MAX_KEY)
+
+
+def _durability(value: Durability | str) -> Durability:
+    try:
+        return Durability(value)
+    except ValueError:
+        raise ValidationError("durability: memory, wal or fsync", field="durability") from None
+
+
+def whole_number(field: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValidationError(f"{field}: a whole number from 0 is needed", field=field)
+    return value
+
+
+def tag_list(tags: Iterable[str]) -> list[str]:
+    """Tags in their order, without repetitions."""
+    if isinstance(tags, str):
+        raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
+    unique = list(dict.fromkeys(_text("tags", tag, MAX_TAG) for tag in tags))
+    if len(unique) > MAX_TAGS:
+        raise ValidationError(f"tags: at most {MAX_TAGS}, these are {len(unique)}", field="tags")
+    return unique
+
+
+EMPTY_METADATA: Final = pack_value({})
+
+
+def metadata_bytes(metadata: Mapping[str, Value] | None) -> bytes:
+    """A JSON object of at most 64 KiB, encoded."""
+    if not metadata:
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise ValidationError("metadata: an object with text keys is needed", field="metadata")
+        return EMPTY_METADATA
+    if not isinstance(metadata, Mapping):
+        raise ValidationError("metadata: an object with text keys is needed", field="metadata")
+    packed = pack_value(metadata if type(metadata) is dict else dict(metadata), "metadata")
+    if len(packed) > MAX_METADATA_BYTES:
+        raise ValidationError(
+            f"metadata: at most {MAX_METADATA_BYTES} bytes, this has {len(packed)}: store an artifact",
+            field="metadata",
+        )
+    return packed

@@ -1,0 +1,546 @@
+"""The session actor: decides commands, journals their events through the one writer, and evolves its state."""
+
+from __future__ import annotations
+
+import collections
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from greenroom.storage.artifacts import (
+    RECORD_FIELDS,
+    Artifact,
+    ArtifactId,
+    ArtifactInfo,
+    Artifacts,
+    artifact_info,
+)
+from greenroom.storage.catalog import SECOND, Catalog, SessionInfo
+from greenroom.storage.content import Encoded, Reference
+from greenroom.storage.engine import CF, Durability, Op
+from greenroom.storage.errors import GreenroomError, InvalidOperation, SessionNotFound
+from greenroom.storage.journal import Journal
+from greenroom.storage.keys import (
+    INDEX_ARTIFACT_NAME,
+    INDEX_MESSAGE,
+    after_prefix,
+    sequence_key,
+    session_bytes,
+)
+from greenroom.storage.records import unpack_value
+
+from . import messages as m
+from .conversation import Turn, read_turns, turn_of
+from .decide import Draft, Limits, decide, limits_of
+from .dispatcher import Dispatcher, Later, PooledActor
+from .state import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState, evolve
+from .store import Append, ArtifactStore
+
+if TYPE_CHECKING:
+    from pykka._envelope import Envelope
+
+    from .clock import Clock
+
+__all__ = ["SessionActor", "SessionServices", "load_state"]
+
+logger = logging.getLogger("greenroom.session")
+
+ARTIFACT: Final = b"a"
+MESSAGE: Final = b"m"
+# Events after which the catalog's row differs.
+_ROW_EVENTS: Final = frozenset(
+    {
+        "session.created",
+        "session.suspended",
+        "session.resumed",
+        "session.completed",
+        "session.failed",
+        "session.archived",
+        "metadata.updated",
+        "tags.changed",
+    }
+)
+_SNAPSHOT_BYTES: Final = 256 << 10
+
+
+class Owner(Protocol):
+    """What a session actor needs of its supervisor."""
+
+    def forward(self, session_id: str, envelope: Envelope[Any]) -> None:
+        """Deliver a message that came after the actor had stopped to the session's next actor."""
+
+    def retire(self, actor: SessionActor) -> None:
+        """Forget an actor that has stopped."""
+
+    def weigh(self, change: int) -> None:
+        """The memory that resident sessions take has changed."""
+
+
+@dataclass(slots=True)
+class SessionServices:
+    """What all session actors of a runtime share."""
+
+    store: ArtifactStore
+    dispatcher: Dispatcher
+    clock: Clock
+    limits: Limits
+    durability: Durability
+    mailbox_capacity: int
+    store_timeout: float
+    snapshot_every: int
+    max_restarts: int
+    restart_window: float
+    artifact_name_limit: int
+    owner: Owner
+
+
+def load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, list[int], int]:
+    """A session's state from its newest valid snapshot and what follows it in the journal.
+
+    Also the sequences of its snapshots, oldest first, and the bytes of the tail that was folded.
+    Raises SessionNotFound, or IntegrityError where the journal is damaged.
+    """
+    session = session_bytes(session_id)
+    state: SessionState | None = None
+    snapshots: list[int] = []
+    for sequence, data, _ in store.journal.snapshots(session):
+        snapshots.insert(0, sequence)
+        if state is None:
+            state = SessionState.decode(session_id, data)
+    state = state or SessionState(session_id)
+    tail = 0
+    for sequence, stored in store.journal.read(session, state.sequence):
+        evolve(state, sequence, stored)
+        tail += 1
+    if state.sequence == 0:
+        raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
+    return state, snapshots, tail
+
+
+class SessionActor(PooledActor):
+    """One session in memory: its state, its mailbox, and the way from a command to its events."""
+
+    def __init__(
+        self,
+        services: SessionServices,
+        state: SessionState,
+        snapshots: list[int],
+        tail: int,
+        *,
+        cataloged: bool = True,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(services.dispatcher, state.id, services.mailbox_capacity)
+        self._services = services
+        self._state = state
+        self._cataloged = cataloged
+        self._limits = limits if limits is not None else limits_of(state.config, services.limits)
+        self._snapshots = snapshots
+        self._tail = tail
+        self._tail_bytes = 0
+        self._ticket = 0
+        self._failures: collections.deque[float] | None = None
+        self.used = True
+        self.swept = 0.0
+        self.restored = bool(state.sequence)
+        self.weight = state.weight if state.sequence else NEW_WEIGHT
+        self.saved_at = services.clock.monotonic()
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
+    @property
+    def name_limit(self) -> int:
+        return self._services.artifact_name_limit
+
+    def begin(self, draft: Draft) -> None:
+        """Journal the first event of a new session. Called by its maker, before anybody else knows it."""
+        self._commit([draft], None)
+
+    # -- Lookup, for deciding
+
+    def latest_version(self, name: str) -> tuple[int, bytes | None]:
+        artifacts = self._services.store.artifacts
+        highest, sequence = artifacts.latest(self._state.session, name)
+        record = artifacts.record(self._state.session, sequence) if sequence is not None else None
+        return highest, record[0] if record is not None else None
+
+    def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
+        return self._services.store.artifacts.resolve(self._state.id, ref, version)
+
+    # -- receiving; the caller holds the turn
+
+    def _handle_receive(self, message: Any) -> Any:
+        self.used = True
+        try:
+            answer = _ANSWERS.get(message.__class__)
+            if answer is not None:
+                reply = answer(self, message)
+                durability = None
+            elif isinstance(message, m.Command):
+                reply = self._perform(message)
+                durability = message.durability
+            elif isinstance(message, m.Message):
+                raise InvalidOperation(f"a session does not know the message {type(message).__name__}")
+            else:
+                return super()._handle_receive(message)
+        except GreenroomError:
+            raise
+        except BaseException as error:
+            self._crashed(error)
+            raise
+        services = self._services
+        if durability is not None or services.durability is Durability.FSYNC:
+            return self._durable(reply, durability or services.durability)
+        return reply
+
+    def on_receive(self, message: Any) -> Any:
+        raise InvalidOperation(f"a session does not know the message {type(message).__name__}")
+
+    def _durable(self, reply: Any, durability: Durability) -> Any:
+        """Hold the reply back, outside the turn, until what it tells of is as durable as asked."""
+        engine = self._services.store.engine
+        if durability is Durability.FSYNC or engine.durability is Durability.MEMORY:
+            if durability is Durability.MEMORY:
+                return reply
+            ticket, timeout = self._ticket, self._services.store_timeout
+
+            def wait() -> Any:
+                if engine.durability is Durability.MEMORY:
+                    engine.flush()  # there is no log: only the tables themselves are durable
+                else:
+                    engine.wait_synced(ticket, timeout)
+                return reply.finish() if reply.__class__ is Later else reply
+
+            return Later(wait)
+        return reply
+
+    # -- commands
+
+    def _perform(self, command: m.Command) -> Any:
+        if command.__class__ is m.DeleteSession:
+            return self._delete()
+        drafts = decide(self._state, command, self._limits, self)
+        if drafts:
+            self._commit(drafts, command)
+        reply = _REPLIES.get(command.__class__)
+        if command.__class__ is m.DeleteVariable:
+            return bool(drafts)
+        return reply(self, command) if reply is not None else None
+
+    def _commit(self, drafts: list[Draft], command: m.Command | None) -> None:
+        """Journal the events and evolve. On any failure the state is read back from the journal."""
+        services = self._services
+        state = self._state
+        session = state.session
+        was_updated = state.updated_at
+        now = max(services.clock.time_ns(), was_updated)  # a clock set back must not turn the journal's order around
+        before = state.row() if drafts[0][0] in _ROW_EVENTS and state.sequence else None
+        sequence = state.sequence
+        operations, artifacts, size = state.operation_count + 1, state.artifact_count, state.artifact_bytes
+        ops: list[Op] = []
+        contents: tuple[tuple[Encoded, Reference], ...] = ()
+        released: tuple[tuple[bytes, Reference], ...] = ()
+        try:
+            for type_, data, more_artifacts, more_bytes in drafts:
+                sequence += 1
+                artifacts += more_artifacts
+                size += more_bytes
+                stored = [type_, now, data, operations, artifacts, size]
+                op = Journal.append(session, sequence, stored)
+                ops.append(op)
+                self._tail_bytes += len(op[2] or b"")
+                evolve(state, sequence, stored)
+                extra = _EFFECTS.get(type_)
+                if extra is not None:
+                    contents, released = extra(ops, session, sequence, data, now, command)
+            self._tail += len(drafts)
+            moved = self._catalog_ops(ops, drafts, before, was_updated, now) if self._cataloged else None
+            if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
+                self._snapshot(ops)
+            self._ticket = services.store.ask(Append(ops, moved, contents, released), services.store_timeout)
+        except BaseException:
+            self._reload()
+            raise
+        if self._tail_bytes & 4095 < 128:
+            self._weigh()
+
+    def _catalog_ops(
+        self, ops: list[Op], drafts: list[Draft], before: Any, was_updated: int, now: int
+    ) -> tuple[int | None, int | None] | None:
+        state = self._state
+        if drafts[0][0] in _ROW_EVENTS:
+            after = state.row()
+            if before is None:
+                ops += Catalog.create(state.session, after)
+                return None, after.status
+            ops += Catalog.change(state.session, before, after, was_updated, now)
+            return (before.status, after.status) if before.status != after.status else None
+        if now // SECOND != was_updated // SECOND:
+            ops += Catalog.touch(state.session, state.status, was_updated, now)
+        return None
+
+    def _snapshot(self, ops: list[Op]) -> None:
+        state = self._state
+        ops += Journal.snapshot(state.session, state.sequence, state.encode(), self._snapshots)
+        self._snapshots = [*self._snapshots, state.sequence][-Journal.SNAPSHOTS_KEPT :]
+        self._tail = 0
+        self._tail_bytes = 0
+        self.saved_at = self._services.clock.monotonic()
+
+    def _weigh(self) -> None:
+        weight = self._state.weight
+        if weight != self.weight:
+            self._services.owner.weigh(weight - self.weight)
+            self.weight = weight
+
+    def _delete(self) -> None:
+        state, services = self._state, self._services
+        session = state.session
+        store = services.store
+        released: list[tuple[bytes, Reference]] = []
+        for sequence, record in store.artifacts.records(session):
+            released.append((record[0], Reference(session, ARTIFACT, sequence)))
+        for sequence, stored in store.journal.read(session):
+            if stored[0] == "message.added" and "content_hash" in stored[2]:
+                released.append((stored[2]["content_hash"], Reference(session, MESSAGE, sequence)))
+        ops: list[Op] = []
+        moved: tuple[int | None, int | None] | None = None
+        if self._cataloged:
+            ops = Catalog.change(session, state.row(), None, state.updated_at, 0)
+            moved = state.status, None
+        ranges = [(cf, session, after_prefix(session)) for cf in (CF.JOURNAL, CF.SNAPSHOTS)]
+        if state.last_artifact:
+            prefix = INDEX_ARTIFACT_NAME + session
+            ranges += [
+                (CF.ARTIFACTS, session, after_prefix(session)),
+                (CF.INDEX, prefix, after_prefix(prefix)),
+            ]
+        if state.message_count:
+            prefix = INDEX_MESSAGE + session
+            ranges.append((CF.INDEX, prefix, after_prefix(prefix)))
+        try:
+            self._ticket = store.ask(Append(ops, moved, (), tuple(released), tuple(ranges)), services.store_timeout)
+        except BaseException:
+            self._reload()
+            raise
+        self._retire()
+
+    # -- the end of an actor, and what follows
+
+    def passivate(self, *, save: bool = False) -> None:
+        """Write the state down if folding it again would take long (or with `save`), and stop."""
+        following = self._services.store.engine.read_only
+        if not following and (self._tail > self._services.snapshot_every or (save and self._tail)):
+            ops: list[Op] = []
+            self._snapshot(ops)
+            self._services.store.ask(Append(ops), self._services.store_timeout)
+        self._retire()
+
+    def _retire(self) -> None:
+        self.actor_stopped.set()
+        self._services.owner.retire(self)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there are events after the newest snapshot."""
+        return self._tail > 0
+
+    def forward(self, envelope: Envelope[Any]) -> None:
+        self._services.owner.forward(self._state.id, envelope)
+
+    def _reload(self) -> None:
+        """Go back to what the journal says."""
+        try:
+            self._state, self._snapshots, self._tail = load_state(self._services.store, self._state.id)
+            self._tail_bytes = 0
+        except BaseException as error:
+            # Cannot go on with a state that may be wrong: the next message tries to activate the session anew.
+            if not isinstance(error, SessionNotFound):
+                logger.error("session %s stops: its state cannot be read back: %s", self._state.id, error)
+            self._retire()
+
+    def _crashed(self, error: BaseException) -> None:
+        """An unexpected error: restart from the journal; too many of them within the window fail the session."""
+        if not isinstance(error, Exception):
+            self._reload()  # an interrupt of the thread that happened to handle us, not a fault of the session
+            return
+        services = self._services
+        logger.error(
+            "session %s restarts from its journal after %s",
+            self._state.id,
+            type(error).__name__,
+            exc_info=error,
+        )
+        self._reload()
+        now = services.clock.monotonic()
+        if self._failures is None:
+            self._failures = collections.deque()
+        failures = self._failures
+        failures.append(now)
+        while failures and failures[0] < now - services.restart_window:
+            failures.popleft()
+        if len(failures) > services.max_restarts and not self.actor_stopped.is_set():
+            reason = (
+                f"restarted more than {services.max_restarts} times in {services.restart_window:g} s: "
+                f"{type(error).__name__}"
+            )
+            try:
+                drafts = decide(self._state, m.FailSession(reason), self._limits, self)
+                self._commit(drafts, None)
+            except GreenroomError as refused:
+                logger.error("session %s cannot be failed: %s", self._state.id, refused)
+
+    # -- answers
+
+    def _get_variable(self, query: m.GetVariable) -> Any:
+        packed = self._state.variables.get(query.key)
+        return query.default if packed is None else unpack_value(packed)
+
+    def _list_variables(self, query: m.ListVariables) -> dict[str, Any]:
+        prefix = query.prefix
+        return {
+            key: unpack_value(packed) for key, packed in sorted(self._state.variables.items()) if key.startswith(prefix)
+        }
+
+    def _finish(self, query: object) -> None:
+        """Nothing to do: the answer tells that all earlier messages have been handled."""
+
+    def _get_info(self, query: object) -> SessionInfo:
+        return self._state.info()
+
+    def _get_messages(self, query: m.GetMessages) -> Later:
+        before = self._state.sequence + 1
+        if query.before is not None:
+            before = min(before, query.before)
+        return Later(partial(read_turns, self._services.store, self._state.session, before, query.limit))
+
+    def _get_events(self, query: m.GetEvents) -> Later:
+        journal, session = self._services.store.journal, self._state.session
+        most = max(0, self._state.sequence - query.after)
+        limit = most if query.limit is None else min(most, query.limit)
+        return Later(lambda: list(journal.events(session, query.after, limit)))
+
+    def _get_artifact_info(self, query: m.GetArtifactInfo) -> ArtifactInfo:
+        return self.artifact(query.ref, query.version)
+
+    def _get_artifact(self, query: m.GetArtifact) -> Later:
+        info = self.artifact(query.ref, query.version)
+        contents = self._services.store.contents
+        return Later(lambda: Artifact(info, contents.read(bytes.fromhex(info.id.content_hash))))
+
+    def _list_artifacts(self, query: m.ListArtifacts) -> Any:
+        state = self._state
+        return self._services.store.artifacts.page(state.session, state.artifact_count, query.limit, query.offset)
+
+    def _list_versions(self, query: m.ListArtifactVersions) -> list[ArtifactInfo]:
+        return self._services.store.artifacts.versions(self._state.session, query.name)
+
+    # -- replies to commands, after their events
+
+    def _added_message(self, command: m.AddMessage) -> Turn:
+        state = self._state
+        content = unpack_value(command.content)
+        return turn_of(state.sequence, state.updated_at, command, content)
+
+    def _stored_artifact(self, command: m.StoreArtifact) -> ArtifactInfo:
+        return artifact_info(self._state.id, self._state.last_artifact, command.record)
+
+    def _saved(self, command: m.SaveSession) -> Any:
+        services = self._services
+        if self._tail:  # an ended session journals nothing more; its snapshot is still written
+            ops: list[Op] = []
+            self._snapshot(ops)
+            self._ticket = services.store.ask(Append(ops), services.store_timeout)
+        info = self._state.info()
+        if not command.sync:
+            return info
+        engine = services.store.engine
+
+        def finish() -> SessionInfo:
+            engine.sync()
+            return info
+
+        return Later(finish)
+
+    def _loaded(self, command: m.LoadSession) -> SessionInfo:
+        if self.restored:
+            self.restored = False
+            if self._state.status in (ACTIVE, SUSPENDED) and not self._services.store.engine.read_only:
+                self._commit([("session.restored", {}, 0, 0)], None)
+        return self._state.info()
+
+
+# -- what events add to the batch besides themselves
+
+_Effect = tuple[tuple[tuple[Encoded, Reference], ...], tuple[tuple[bytes, Reference], ...]]
+
+
+def _message_effect(
+    ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
+) -> _Effect:
+    ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
+    if command.encoded is None:
+        return (), ()
+    return ((command.encoded, Reference(session, MESSAGE, sequence)),), ()
+
+
+def _stored_effect(
+    ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
+) -> _Effect:
+    record = [now if name == "time" else data[name] for name in RECORD_FIELDS]
+    artifact = data["sequence"]
+    ops += Artifacts.add(session, artifact, record)
+    command.record = record
+    return ((command.encoded, Reference(session, ARTIFACT, artifact)),), ()
+
+
+def _deleted_effect(
+    ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
+) -> _Effect:
+    ops += Artifacts.remove(session, data["sequence"], data["name"], data["version"])
+    return (), ((data["content_hash"], Reference(session, ARTIFACT, data["sequence"])),)
+
+
+_EFFECTS: Final[dict[str, Callable[..., _Effect]]] = {
+    "message.added": _message_effect,
+    "artifact.stored": _stored_effect,
+    "artifact.deleted": _deleted_effect,
+}
+
+_ANSWERS: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
+    m.GetVariable: SessionActor._get_variable,
+    m.ListVariables: SessionActor._list_variables,
+    m.GetInfo: SessionActor._get_info,
+    m.Finish: SessionActor._finish,
+    m.GetMessages: SessionActor._get_messages,
+    m.GetEvents: SessionActor._get_events,
+    m.GetArtifactInfo: SessionActor._get_artifact_info,
+    m.GetArtifact: SessionActor._get_artifact,
+    m.ListArtifacts: SessionActor._list_artifacts,
+    m.ListArtifactVersions: SessionActor._list_versions,
+}
+
+_REPLIES: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
+    **dict.fromkeys(
+        (
+            m.SuspendSession,
+            m.ResumeSession,
+            m.CompleteSession,
+            m.FailSession,
+            m.ArchiveSession,
+            m.AddTag,
+            m.RemoveTag,
+            m.SetTags,
+            m.UpdateMetadata,
+        ),
+        SessionActor._get_info,
+    ),
+    m.SaveSession: SessionActor._saved,
+    m.LoadSession: SessionActor._loaded,
+    m.AddMessage: SessionActor._added_message,
+    m.StoreArtifact: SessionActor._stored_artifact,
+}

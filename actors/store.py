@@ -1,0 +1,289 @@
+"""The ArtifactStore actor: the one writer. What one message asks for lands in one atomic batch, or not at all.
+
+Hashing, chunking and compressing happen before, on the sender's thread; reads go past the actor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from blake3 import blake3
+from pykka._envelope import Envelope
+
+from greenroom.storage.artifacts import Artifacts
+from greenroom.storage.catalog import Catalog
+from greenroom.storage.content import (
+    CHUNK_ABOVE,
+    BlobPart,
+    Contents,
+    Encoded,
+    Readable,
+    Reference,
+    encode,
+    read_chunks,
+    read_up_to,
+)
+from greenroom.storage.engine import Engine, Op
+from greenroom.storage.errors import ArtifactTooLarge, GreenroomError, ResourceLimitExceeded, StorageError
+from greenroom.storage.journal import Journal
+
+from .dispatcher import Dispatcher, PooledActor, PooledFuture
+
+__all__ = ["Append", "ArtifactStore", "ContentGone"]
+
+
+class ContentGone(GreenroomError):
+    """Content that was known when a message was prepared has been deleted meanwhile; it must be prepared again."""
+
+
+class Append:
+    """Write these operations atomically. Replies the ticket for `Engine.wait_synced`.
+
+    `moved` is the session's change of status (before, after), None for not there; `contents` are added and
+    `released` are dropped with the references given.
+    """
+
+    __slots__ = ("contents", "moved", "ops", "ranges", "released")
+
+    def __init__(
+        self,
+        ops: list[Op],
+        moved: tuple[int | None, int | None] | None = None,
+        contents: tuple[tuple[Encoded, Reference], ...] = (),
+        released: tuple[tuple[bytes, Reference], ...] = (),
+        ranges: tuple[tuple[int, bytes, bytes], ...] = (),
+    ) -> None:
+        self.ops = ops
+        self.moved = moved
+        self.contents = contents
+        self.released = released
+        self.ranges = ranges
+
+    @property
+    def plain(self) -> bool:
+        """Whether the operations stand as they are, so that several such messages can share a batch."""
+        return self.moved is None and not self.contents and not self.released and not self.ranges
+
+
+@dataclass(frozen=True, slots=True)
+class _AppendBlob:
+    """Write chunks of a blob ahead. Replies the parts whose chunk is not known after all."""
+
+    blob: bytes
+    parts: list[BlobPart]
+    begin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _AbortBlob:
+    blob: bytes
+
+
+class ArtifactStore(PooledActor):
+    """Owns writing to the engine. Has a pool thread of its own, so that sessions that wait for it cannot starve it."""
+
+    PART_BYTES: Final = 1 << 20
+    WRITE_TIMEOUT: Final = 60.0
+
+    def __init__(
+        self, dispatcher: Dispatcher, engine: Engine, *, cache_bytes: int, compress_above: int, max_bytes: int
+    ) -> None:
+        super().__init__(dispatcher, "store", mailbox_capacity=1 << 20)
+        self.engine = engine
+        self.journal = Journal(engine)
+        self.catalog = Catalog(engine, self.journal)
+        self.contents = Contents(engine, cache_bytes)
+        self.artifacts = Artifacts(engine)
+        self._compress_above = compress_above
+        self._max_bytes = max_bytes
+        self.commits = 0
+
+    def recover(self) -> int:
+        """Drop what interrupted streams have left behind. Called once, on opening; replies how many."""
+        pending = self.contents.pending_blobs()
+        for blob in pending:
+            self.engine.write(self.contents.abort_blob_ops(blob))
+        return len(pending)
+
+    # -- writing; the caller holds the turn
+
+    def _handle_receive(self, message: Any) -> Any:
+        kind = message.__class__
+        if kind is Append:
+            return self._append(message)
+        if kind is _AppendBlob:
+            ops = self.contents.begin_blob_ops(message.blob) if message.begin else []
+            more, missing = self.contents.blob_part_ops(message.blob, message.parts)
+            self.engine.write(ops + more)
+            return missing
+        if kind is _AbortBlob:
+            return self.engine.write(self.contents.abort_blob_ops(message.blob))
+        return super()._handle_receive(message)
+
+    def _append(self, append: Append) -> int:
+        ops = append.ops
+        counts: list[int] | None = None
+        if not append.plain:
+            ops = list(ops)
+            for content, reference in append.contents:
+                added = self.contents.add_ops(content, reference)
+                if added is None:
+                    raise ContentGone("the content was deleted while it was being stored again")
+                ops += added
+            if append.released:
+                ops += self.contents.release_ops(append.released)
+            if append.moved is not None:
+                counts, op = self.catalog.counted(*append.moved)
+                ops.append(op)
+        ticket = self.engine.write(ops, append.ranges)
+        if counts is not None:
+            self.catalog.set_counts(counts)
+        self.commits += 1
+        return ticket
+
+    def _drain(self, most: int) -> None:
+        """Group commit: what has gathered in the mailbox shares write batches, as far as order allows."""
+        group: list[Envelope[Any]] = []
+        for _ in range(most):
+            try:
+                envelope = self.actor_inbox.get()
+            except IndexError:
+                break
+            if envelope.message.__class__ is Append and envelope.message.plain:
+                group.append(envelope)
+            else:
+                self._commit_group(group)
+                group = []
+                self._handle(envelope)
+        self._commit_group(group)
+
+    def _commit_group(self, group: list[Envelope[Any]]) -> None:
+        waiting = [
+            envelope
+            for envelope in group
+            if not isinstance(envelope.reply_to, PooledFuture) or envelope.reply_to.begin()
+        ]
+        if not waiting:
+            return
+        try:
+            ticket = self.engine.write([op for envelope in waiting for op in envelope.message.ops])
+            self.commits += len(waiting)
+        except GreenroomError:
+            # One batch for all has failed; each gets the answer to its own.
+            for envelope in waiting:
+                assert envelope.reply_to is not None
+                try:
+                    envelope.reply_to.set(self._append(envelope.message))
+                except GreenroomError:
+                    envelope.reply_to.set_exception()
+            return
+        for envelope in waiting:
+            if envelope.reply_to is not None:
+                envelope.reply_to.set(ticket)
+
+    # -- preparing content, on the sender's thread
+
+    def prepare(self, content: bytes | memoryview | Readable, stream_limit: int) -> tuple[Encoded, bytes]:
+        """Hash content and, unless the store knows it, encode it; large content is written ahead in chunks.
+
+        Replies it ready for `Append`, with its first bytes. Raises ArtifactTooLarge for bytes in memory above the
+        limit of one call, ResourceLimitExceeded for a stream of more than `stream_limit` bytes.
+        """
+        if isinstance(content, (bytes, memoryview)):
+            if len(content) > self._max_bytes:
+                raise ArtifactTooLarge(
+                    f"content of {len(content)} bytes is more than one call may carry ({self._max_bytes}): "
+                    "store it as a stream or a file",
+                    size=len(content),
+                    limit=self._max_bytes,
+                )
+            return self._prepare_bytes(content), bytes(content[:1024])
+        head = read_up_to(content, CHUNK_ABOVE + 1)
+        if len(head) <= CHUNK_ABOVE:
+            return self._prepare_bytes(head), head[:1024]
+        digest = blake3()
+        blob, size, stored = self._write_blob(read_chunks(_Rejoined(head, content)), digest, stream_limit)
+        return Encoded(digest.digest(), size, stored, blob=blob), head[:1024]
+
+    def _prepare_bytes(self, content: bytes | memoryview) -> Encoded:
+        digest = blake3(content).digest()
+        known = self.contents.record(digest)
+        if known is not None:
+            return Encoded(digest, known[0], known[1])
+        if len(content) <= CHUNK_ABOVE:
+            payload = encode(content, self._compress_above)
+            return Encoded(digest, len(content), len(payload) - 1, payload=payload)
+        blob, size, stored = self._write_blob(read_chunks(content), None, len(content))
+        return Encoded(digest, size, stored, blob=blob)
+
+    def discard(self, content: Encoded) -> None:
+        """Give up prepared content that will not be stored: what was written ahead is removed."""
+        if content.blob is not None:
+            self.ask(_AbortBlob(content.blob), self.WRITE_TIMEOUT)
+
+    def _write_blob(self, chunks: Iterable[memoryview], digest: Any, limit: int) -> tuple[bytes, int, int]:
+        """Write chunks ahead under a pending mark; replies (blob id, size, stored size)."""
+        blob = os.urandom(16)
+        offset = stored = gathered = 0
+        parts: list[BlobPart] = []
+        views: dict[int, memoryview] = {}
+        begun = False
+        try:
+            for chunk in chunks:
+                if offset + len(chunk) > limit:
+                    raise ResourceLimitExceeded(
+                        f"the stream is longer than the {limit} bytes that its session may store",
+                        resource="storage_bytes",
+                        limit=limit,
+                        value=offset + len(chunk),
+                    )
+                if digest is not None:
+                    digest.update(chunk)
+                name = blake3(chunk).digest()
+                known = self.contents.known_chunk(name)
+                payload = None
+                if known is None:
+                    payload = encode(chunk, 0)
+                    known = len(payload) - 1
+                parts.append(BlobPart(offset, len(chunk), name, payload))
+                views[offset] = chunk
+                offset += len(chunk)
+                stored += known
+                gathered += len(chunk)
+                if gathered >= self.PART_BYTES:
+                    self._write_parts(blob, parts, views, begin=not begun)
+                    begun = True
+                    parts, views, gathered = [], {}, 0
+            if parts or not begun:
+                self._write_parts(blob, parts, views, begin=not begun)
+        except BaseException:
+            # If even this fails (a full disk), the pending mark lets the next opening clean up.
+            if begun:
+                with contextlib.suppress(StorageError):
+                    self.ask(_AbortBlob(blob), self.WRITE_TIMEOUT)
+            raise
+        return blob, offset, stored
+
+    def _write_parts(self, blob: bytes, parts: list[BlobPart], views: dict[int, memoryview], *, begin: bool) -> None:
+        missing = self.ask(_AppendBlob(blob, parts, begin), self.WRITE_TIMEOUT)
+        if missing:
+            again = [BlobPart(part.offset, part.size, part.hash, encode(views[part.offset], 0)) for part in missing]
+            self.ask(_AppendBlob(blob, again, False), self.WRITE_TIMEOUT)
+
+
+class _Rejoined:
+    """A stream whose beginning has been read already."""
+
+    def __init__(self, head: bytes, rest: Readable) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int) -> bytes:
+        if self._head:
+            part, self._head = self._head[:size], self._head[size:]
+            return part
+        return self._rest.read(size)

@@ -1,0 +1,85 @@
+"""What a host may configure. Unknown keys are refused; sizes are bytes, times seconds unless a name says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import pydantic
+from annotated_types import Ge, Gt, Le
+
+from greenroom.storage.catalog import validated
+from greenroom.storage.engine import Durability
+
+__all__ = ["RuntimeConfig", "SessionConfig"]
+
+Seconds = Annotated[float, Gt(0)]
+Bytes = Annotated[int, Ge(0)]
+Count = Annotated[int, Ge(1)]
+
+
+class RuntimeConfig(pydantic.BaseModel):
+    """The settings of a runtime."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    durability: Durability = Durability.WAL
+    """What an acknowledged write survives: `memory` nothing, `wal` the process's death, `fsync` the machine's."""
+    ask_timeout: Seconds = 30.0
+    """How long a call waits for a session's answer unless it says otherwise."""
+    close_timeout: Seconds = 10.0
+    """How long closing waits for messages to be handled and states to be saved."""
+    handle_signals: bool = True
+    """Close on SIGTERM and SIGINT, where the host has not installed handlers of its own."""
+
+    workers: Annotated[int, Ge(1), Le(64)] = 4
+    """Threads that handle the messages of busy sessions."""
+    mailbox_capacity: Count = 4096
+    """Messages that may wait for one session."""
+    max_resident_sessions: Count = 10_000
+    max_resident_bytes: Bytes = 256 << 20
+    """How many sessions, and how many bytes of their states, stay in memory."""
+    passivate_after: Seconds = 300.0
+    """How long an unused session stays in memory."""
+    snapshot_every: Count = 32
+    """A session that leaves memory gets a snapshot if it has more events than this since its last one."""
+    max_restarts: Annotated[int, Ge(0)] = 3
+    restart_window: Seconds = 60.0
+    """A session whose handler fails more often than this within the window is failed for good."""
+
+    artifact_cache_bytes: Bytes = 64 << 20
+    """Content that is kept in memory for reading; 0 turns the cache off."""
+    max_artifact_bytes: Count = 100 << 20
+    """Content that one call may carry; streams and files may be larger."""
+    max_artifact_name: Annotated[int, Ge(1), Le(4096)] = 255
+    compress_above: Bytes = 10 << 10
+    """Content of more bytes than this is compressed, if that makes it smaller."""
+    block_cache_bytes: Bytes = 32 << 20
+    write_buffer_bytes: Annotated[int, Ge(4 << 20)] = 64 << 20
+    """RocksDB's memory: cached blocks, and writes that are not in table files yet."""
+
+    script_timeout: Seconds = 5.0
+    script_memory_bytes: Annotated[int, Ge(1 << 20)] = 64 << 20
+    script_instructions: Count = 200_000_000
+    """What one script may use."""
+
+    @classmethod
+    def build(cls, values: RuntimeConfig | Mapping[str, Any] | None) -> RuntimeConfig:
+        """A configuration from one or from a mapping. Raises ValidationError."""
+        return values if isinstance(values, RuntimeConfig) else validated(cls, dict(values or {}))
+
+
+class SessionConfig(pydantic.BaseModel):
+    """The settings of one session."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    max_duration: Seconds = 24 * 3600.0
+    idle_timeout: Seconds | None = None
+    auto_save_interval: Seconds = 300.0
+    max_artifacts: Annotated[int, Ge(0)] = 1000
+    max_storage_bytes: Bytes = 10 << 30
+    max_operations: Annotated[int, Ge(0)] = 100_000
+    auto_collect_artifacts: bool = True
+    enable_replay: bool = True
+    retention_days: Annotated[float, Ge(0)] = 30.0

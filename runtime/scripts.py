@@ -1,0 +1,94 @@
+"""The seam to the script engines. They live a floor above and are found by their entry points."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from greenroom.storage.errors import ConfigurationError, GreenroomError, ScriptError
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+    from .session import Session
+
+__all__ = ["MAX_SOURCE_BYTES", "ScriptEngine", "ScriptRequest", "ScriptResult", "engine_for", "read_source"]
+
+MAX_SOURCE_BYTES: Final = 1 << 20
+_GROUP: Final = "greenroom.script_engines"
+
+
+@dataclass(frozen=True)
+class ScriptRequest:
+    """One run of a script. `timeout` is in seconds, `max_memory` in bytes; `session` is the session that the script
+    is bound to, None for a script of the host; `echo` gets printed lines as they appear."""
+
+    runtime: Runtime
+    source: str
+    name: str
+    profile: str
+    session: Session | None
+    args: Sequence[Any]
+    timeout: float
+    max_instructions: int
+    max_memory: int
+    directories: tuple[Path, ...] = ()
+    echo: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True)
+class ScriptResult:
+    """What a script returned and printed, and what it used: seconds, instructions, bytes."""
+
+    value: Any
+    output: str
+    duration: float
+    instructions: int
+    memory_peak: int
+    error: GreenroomError | None = None
+
+
+class ScriptEngine(Protocol):
+    """Runs scripts of one language."""
+
+    language: str
+    suffixes: tuple[str, ...]
+
+    def run(self, request: ScriptRequest) -> ScriptResult:
+        """Raises ScriptError, ScriptTimeout or ScriptMemoryExceeded."""
+
+
+@cache
+def _engines() -> dict[str, ScriptEngine]:
+    engines: dict[str, ScriptEngine] = {}
+    for point in importlib.metadata.entry_points(group=_GROUP):
+        engines.setdefault(point.name, point.load()())
+    return engines
+
+
+def engine_for(language: str | None, path: Path | None) -> ScriptEngine:
+    """By language, else by the file's suffix, else Lua. Raises ConfigurationError."""
+    engines = _engines()
+    if language is None:
+        suffix = path.suffix if path is not None else ""
+        language = next((each.language for each in engines.values() if suffix in each.suffixes), "lua")
+    engine = engines.get(language)
+    if engine is None:
+        known = ", ".join(sorted(engines)) or "none installed"
+        raise ConfigurationError(f"there is no script engine for {language!r}; there are: {known}")
+    return engine
+
+
+def read_source(path: Path) -> str:
+    """The text of a script file. Raises ScriptError."""
+    try:
+        if path.stat().st_size > MAX_SOURCE_BYTES:
+            raise ScriptError(f"{path.name} is larger than {MAX_SOURCE_BYTES} bytes", script=path.name)
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ScriptError(f"cannot read {path.name}: {error.strerror}", script=path.name) from error
+    except UnicodeDecodeError as error:
+        raise ScriptError(f"{path.name} is not UTF-8 text", script=path.name) from error

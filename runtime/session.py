@@ -1,0 +1,346 @@
+"""`Session`: a handle on one session actor."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.conversation import Turn
+from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
+from greenroom.storage.catalog import Page, SessionInfo
+from greenroom.storage.engine import Durability
+from greenroom.storage.errors import StorageError, ValidationError
+from greenroom.storage.journal import Event
+from greenroom.storage.keys import session_bytes
+from greenroom.storage.records import Value
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = ["Session", "SessionTree"]
+
+_current: contextvars.ContextVar[Session | None] = contextvars.ContextVar("greenroom_session", default=None)
+_COPY_BYTES: Final = 1 << 20
+_EVENT_PAGE: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTree:
+    """A session and, below it, its children."""
+
+    info: SessionInfo
+    children: tuple[SessionTree, ...]
+
+
+class Session:
+    """Talks to one session by messages. A handle is small, has no state, and serves any number of threads.
+
+    Every method may raise SessionNotFound, OperationTimeout, StorageError or RuntimeClosed; writes also
+    InvalidSessionState (the session is not active), ValidationError and ResourceLimitExceeded.
+
+    Example:
+        ```py
+        s = rt.create_session(name="Analysis")
+        s.set("k", {"a": 1})
+        s.store_artifact("tool_result", "results.json", b"{}")
+        s.complete()
+        ```
+    """
+
+    __slots__ = ("_ask", "_runtime", "_timeout", "id")
+
+    def __init__(self, runtime: Runtime, session_id: str) -> None:
+        self.id = session_id
+        self._runtime = runtime
+        self._ask = runtime._supervisor.ask
+        self._timeout = runtime.config.ask_timeout
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Session) and other.id == self.id and other._runtime is self._runtime
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    # -- variables
+
+    def set(self, key: str, value: Value, *, durability: Durability | str | None = None) -> None:
+        """Set a variable to a JSON value or bytes, at most 1 MiB encoded."""
+        self._ask(self.id, m.SetVariable(key, value, durability=durability), self._timeout)
+
+    def get(self, key: str, default: Value = None) -> Value:
+        """The value of a variable, a copy of the caller's own, or `default`."""
+        return self._ask(self.id, m.GetVariable(key, default), self._timeout)
+
+    def delete_variable(self, key: str) -> bool:
+        """Remove a variable; whether it was there."""
+        return bool(self._ask(self.id, m.DeleteVariable(key), self._timeout))
+
+    def variables(self, prefix: str = "") -> dict[str, Value]:
+        """The variables whose key begins with `prefix`, by key."""
+        found: dict[str, Value] = self._ask(self.id, m.ListVariables(prefix), self._timeout)
+        return found
+
+    # -- life
+
+    def info(self) -> SessionInfo:
+        """A snapshot of the session's metadata."""
+        return self._info(m.GetInfo())
+
+    def _info(self, message: m.Message) -> SessionInfo:
+        info: SessionInfo = self._ask(self.id, message, self._timeout)
+        return info
+
+    def suspend(self) -> SessionInfo:
+        """active → suspended. Raises InvalidStateTransition, like all changes of status."""
+        return self._info(m.SuspendSession())
+
+    def resume(self) -> SessionInfo:
+        """suspended → active."""
+        return self._info(m.ResumeSession())
+
+    def complete(self) -> SessionInfo:
+        """active or suspended → completed, for good."""
+        return self._info(m.CompleteSession())
+
+    def fail(self, reason: str) -> SessionInfo:
+        """active or suspended → failed, for good."""
+        return self._info(m.FailSession(reason))
+
+    def archive(self) -> SessionInfo:
+        """completed or failed → archived: out of the default listings, journal and artifacts kept."""
+        return self._info(m.ArchiveSession())
+
+    def save(self) -> SessionInfo:
+        """Write a snapshot and put everything on disk."""
+        return self._info(m.SaveSession())
+
+    def load(self) -> SessionInfo:
+        """Bring the session into memory, if it is not there."""
+        return self._info(m.LoadSession())
+
+    def delete(self) -> None:
+        """Remove the session with its journal, variables and artifacts, and the content that only it used."""
+        self._ask(self.id, m.DeleteSession(), self._timeout)
+
+    # -- tags, metadata, family
+
+    def add_tag(self, tag: str) -> SessionInfo:
+        return self._info(m.AddTag(tag))
+
+    def remove_tag(self, tag: str) -> SessionInfo:
+        return self._info(m.RemoveTag(tag))
+
+    def set_tags(self, tags: Iterable[str]) -> SessionInfo:
+        """Replace all tags; at most 64 of at most 64 characters."""
+        return self._info(m.SetTags(tags))
+
+    def update_metadata(self, changes: Mapping[str, Value]) -> SessionInfo:
+        """Merge into the metadata (at most 64 KiB in all); a value of None removes its key."""
+        return self._info(m.UpdateMetadata(changes))
+
+    def children(self) -> list[SessionInfo]:
+        """The sessions that were created with this one as parent, whatever their status, oldest first."""
+        catalog = self._runtime._store.catalog
+        self.info()
+        rows = ((child, catalog.row(child)) for child in catalog.children(session_bytes(self.id)))
+        return [catalog.info_of(child, row) for child, row in rows if row is not None]
+
+    def parent(self) -> Session | None:
+        """The parent, or None if there is none (any more)."""
+        parent = self.info().parent_session_id
+        return Session(self._runtime, parent) if parent is not None and self._runtime.exists(parent) else None
+
+    def tree(self) -> SessionTree:
+        """This session and all below it. A parent is older than its children, so the tree has no cycles."""
+        root = self.info()
+        below: dict[str, list[SessionTree]] = {}
+        order = [root]
+        for info in order:
+            order.extend(Session(self._runtime, info.id).children())
+        for info in reversed(order):
+            tree = SessionTree(info, tuple(reversed(below.pop(info.id, []))))
+            if info is root:
+                return tree
+            below.setdefault(info.parent_session_id or "", []).append(tree)
+        raise AssertionError("unreachable")
+
+    # -- conversation and events
+
+    def add_message(
+        self,
+        role: str,
+        content: str | list[Value] | None,
+        *,
+        name: str | None = None,
+        tool_calls: list[Value] | None = None,
+        tool_call_id: str | None = None,
+        metadata: Mapping[str, Value] | None = None,
+    ) -> Turn:
+        """Add a turn of the conversation. Content is text, a list of parts, or None (a pure tool call)."""
+        message = m.AddMessage(
+            role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata
+        )
+        turn: Turn = self._ask(self.id, message, self._timeout)
+        return turn
+
+    def messages(self, limit: int | None = None, before: int | None = None) -> list[Turn]:
+        """The newest `limit` turns whose sequence is smaller than `before`, oldest first."""
+        turns: list[Turn] = self._ask(self.id, m.GetMessages(limit, before), self._timeout)
+        return turns
+
+    def events(self, after: int = 0, limit: int | None = None) -> Iterator[Event]:
+        """The journal's events with a sequence greater than `after`, in order, read as they are consumed."""
+        m.whole_number("after", after)
+        left = m.whole_number("limit", limit)
+        while left is None or left > 0:
+            page: list[Event] = self._ask(
+                self.id,
+                m.GetEvents(after, _EVENT_PAGE if left is None else min(left, _EVENT_PAGE)),
+                self._timeout,
+            )
+            if not page:
+                return
+            yield from page
+            after = page[-1].sequence
+            left = None if left is None else left - len(page)
+
+    # -- artifacts
+
+    def store_artifact(
+        self,
+        type: str,
+        name: str,
+        content: str | bytes | bytearray | memoryview | BinaryIO,
+        *,
+        description: str | None = None,
+        mime_type: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Value] | None = None,
+        created_by: str | None = None,
+        parent_artifact: ArtifactId | str | None = None,
+        durability: Durability | str | None = None,
+    ) -> ArtifactInfo:
+        """Store content under a name; the same name again makes the next version.
+
+        Content the store already has is not written again. Raises ArtifactTooLarge for more than
+        `max_artifact_bytes` in memory; a binary file object may be as long as the session's storage allows.
+        """
+        message = m.StoreArtifact(
+            type,
+            name,
+            content,
+            description=description,
+            mime_type=mime_type,
+            tags=tags,
+            metadata=metadata,
+            created_by=created_by,
+            parent_artifact=parent_artifact,
+            durability=durability,
+        )
+        info: ArtifactInfo = self._ask(self.id, message, self._timeout)
+        return info
+
+    def store_file(
+        self, path: str | os.PathLike[str], type: str = "user_input", name: str | None = None, **options: Any
+    ) -> ArtifactInfo:
+        """Store a file's content, streamed from disk, under its own name unless another is given.
+
+        `options` are those of `store_artifact`. Raises StorageError when the file cannot be read.
+        """
+        source = Path(path)
+        try:
+            file = source.open("rb")
+        except OSError as error:
+            raise StorageError(f"cannot read {source}: {error.strerror}", path=str(source)) from error
+        with file:
+            return self.store_artifact(type, name if name is not None else source.name, file, **options)
+
+    def get_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> Artifact:
+        """The artifact with this id, or a version (default: the latest) of a name, with its verified content.
+
+        Raises ArtifactNotFound, or IntegrityError if what is on disk is not what was stored.
+        """
+        artifact: Artifact = self._ask(self.id, m.GetArtifact(ref, version), self._timeout)
+        return artifact
+
+    def get_artifact_info(self, ref: ArtifactId | str, version: int | str | None = None) -> ArtifactInfo:
+        """What is known of an artifact, without its content. Raises ArtifactNotFound."""
+        info: ArtifactInfo = self._ask(self.id, m.GetArtifactInfo(ref, version), self._timeout)
+        return info
+
+    def open_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> BinaryIO:
+        """A seekable binary stream over the content, which holds one chunk at a time in memory.
+
+        Each chunk is verified before its bytes are given out. Raises ArtifactNotFound.
+        """
+        info = self.get_artifact_info(ref, version)
+        return self._runtime._store.contents.open(bytes.fromhex(info.id.content_hash))
+
+    def save_artifact(
+        self, ref: ArtifactId | str, path: str | os.PathLike[str], version: int | str | None = None
+    ) -> int:
+        """Write the content to a file; its bytes. The file appears whole or not at all. Raises StorageError."""
+        target = Path(path)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        with self.open_artifact(ref, version) as source:
+            try:
+                with part.open("wb") as file:
+                    while block := source.read(_COPY_BYTES):
+                        file.write(block)
+                    size = file.tell()
+                part.replace(target)
+            except OSError as error:
+                part.unlink(missing_ok=True)
+                raise StorageError(f"cannot write {target}: {error.strerror}", path=str(target)) from error
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+        return size
+
+    def list_artifacts(self, *, limit: int | None = None, offset: int = 0) -> Page[ArtifactInfo]:
+        """The session's artifacts in the order in which they were stored."""
+        page: Page[ArtifactInfo] = self._ask(self.id, m.ListArtifacts(limit, offset), self._timeout)
+        return page
+
+    def artifact_versions(self, name: str) -> list[ArtifactInfo]:
+        """Every version of a name, oldest first; empty if there is none."""
+        versions: list[ArtifactInfo] = self._ask(self.id, m.ListArtifactVersions(name), self._timeout)
+        return versions
+
+    def delete_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
+        """Delete one artifact; content that nobody else uses goes with it. Raises ArtifactNotFound."""
+        self._ask(self.id, m.DeleteArtifact(ref, version), self._timeout)
+
+    # -- the current session
+
+    @contextlib.contextmanager
+    def as_current(self) -> Iterator[Session]:
+        """Make this the current session of the code inside: a default for arguments, never an authority."""
+        token = _current.set(self)
+        try:
+            yield self
+        finally:
+            _current.reset(token)
+
+    @classmethod
+    def current(cls) -> Session | None:
+        """The session of the innermost `as_current`, or None."""
+        return _current.get()
+
+
+def session_id_of(session: Session | str | None, field: str) -> str | None:
+    """The id that a handle or a text names."""
+    if session is None or isinstance(session, str):
+        return session
+    if isinstance(session, Session):
+        return session.id
+    raise ValidationError(f"{field}: a Session or a session id is needed", field=field)

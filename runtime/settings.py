@@ -1,0 +1,122 @@
+"""Settings of a process: defaults < ``greenroom.toml`` < environment ``GREENROOM_*`` < arguments.
+
+The keys are those of `RuntimeConfig` and ``data``, the directory of the store. In the file they stand at
+the top level, in the environment in capitals: ``durability = "fsync"``, ``GREENROOM_DURABILITY=fsync``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from greenroom.runtime.config import RuntimeConfig
+from greenroom.storage.errors import ConfigurationError
+
+#: The file that is read from the working directory when there is one.
+FILE_NAME = "greenroom.toml"
+#: Where the store is when nothing says otherwise.
+DEFAULT_DATA = "greenroom-data"
+
+_PREFIX = "GREENROOM_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force, and for every key where its value is from: default, file, variable, argument."""
+
+    data: Path
+    config: RuntimeConfig
+    origins: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every key with its value, JSON-able."""
+        return {"data": str(self.data), **self.config.model_dump(mode="json")}
+
+
+def load_settings(
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings from all four sources; an argument that is None does not count.
+
+    `file` is a TOML file that must exist; without it, ``greenroom.toml`` in the working directory is read
+    if there is one. Raises ConfigurationError for an unknown key, naming the nearest known one, and for an
+    impossible value, naming where it stands.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for source, found in (
+        *_from_file(file),
+        *_from_environment(os.environ if environ is None else environ),
+        *(("argument", {key: value}) for key, value in (arguments or {}).items() if value is not None),
+    ):
+        for key, value in found.items():
+            _check_known(key, source)
+            values[key] = value
+            origins[key] = source
+    data = values.pop("data", DEFAULT_DATA)
+    if not isinstance(data, (str, os.PathLike)) or not str(data):
+        raise ConfigurationError(f"data ({origins['data']}): the path of a directory is needed", key="data")
+    try:
+        config = RuntimeConfig(**values)
+    except pydantic.ValidationError as error:
+        raise _impossible(error, origins) from None
+    return Settings(Path(data), config, {key: origins.get(key, "default") for key in known_keys()})
+
+
+def known_keys() -> list[str]:
+    """Every key that may be set."""
+    return ["data", *RuntimeConfig.model_fields]
+
+
+def _from_file(file: Path | None) -> list[tuple[str, dict[str, Any]]]:
+    path = file or Path(FILE_NAME)
+    try:
+        with path.open("rb") as stream:
+            return [(str(path), tomllib.load(stream))]
+    except FileNotFoundError:
+        if file is None:
+            return []
+        raise ConfigurationError(f"{path}: there is no such settings file", file=str(path)) from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}", file=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}", file=str(path)) from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, {name.removeprefix(_PREFIX).lower(): value})
+        for name, value in sorted(environ.items())
+        if name.startswith(_PREFIX) and value
+    ]
+
+
+def _check_known(key: str, source: str) -> None:
+    known = known_keys()
+    if key in known:
+        return
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+    if source.startswith(_PREFIX):
+        message = f"{source}: unknown setting; the nearest known one is {_PREFIX}{nearest.upper()}"
+    else:
+        message = f"{source}: unknown setting {key!r}; the nearest known one is {nearest!r}"
+    raise ConfigurationError(message, key=key, nearest=nearest)
+
+
+def _impossible(error: pydantic.ValidationError, origins: Mapping[str, str]) -> ConfigurationError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    reason = first["msg"].removeprefix("Value error, ")
+    if not key:
+        return ConfigurationError(f"settings: {reason}")
+    return ConfigurationError(f"{key} ({origins.get(key, 'default')}): {reason}", key=key)

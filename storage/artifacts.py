@@ -1,0 +1,306 @@
+"""Artifact records: who they are, what is known of them, and how they are found."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from .catalog import Page
+from .engine import CF, Engine, Op
+from .errors import ArtifactNotFound, ValidationError
+from .journal import iso_time, utc_time
+from .keys import (
+    after_prefix,
+    artifact_name_prefix,
+    is_session_id,
+    sequence_key,
+    session_bytes,
+    session_id_of,
+)
+from .records import Value, seal, unpack_value, unseal
+
+__all__ = ["Artifact", "ArtifactId", "ArtifactInfo", "Artifacts", "artifact_type", "guess_mime_type"]
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_ALIASES: Final = {"tool_output": "tool_result", "prompt": "user_input"}
+MAX_TYPE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactId:
+    """Names one stored artifact: the BLAKE3 of its content (64 hex digits), its session, its number there (from 1)."""
+
+    content_hash: str
+    session_id: str
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.content_hash}:{self.session_id}:{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> ArtifactId:
+        """The id that `str` wrote. Raises ValidationError."""
+        parts = text.split(":") if isinstance(text, str) else []
+        if (
+            len(parts) == 3
+            and _HASH.fullmatch(parts[0])
+            and is_session_id(parts[1])
+            and parts[2].isascii()
+            and parts[2].isdigit()
+            and parts[2][0] != "0"
+            and len(parts[2]) < 19
+        ):
+            return cls(parts[0], parts[1], int(parts[2]))
+        raise ValidationError("an artifact id reads HASH:SESSION:NUMBER", field="artifact_id")
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactInfo:
+    """What is known of an artifact without reading its content. Sizes are bytes; `version` counts from 1."""
+
+    id: ArtifactId
+    name: str
+    description: str | None
+    artifact_type: str
+    mime_type: str
+    size: int
+    stored_size: int
+    tags: tuple[str, ...]
+    custom: dict[str, Value]
+    version: int
+    previous_hash: str | None
+    created_at: datetime
+    created_by: str | None
+    parent_artifact: str | None
+    is_compressed: bool
+
+    def to_dict(self) -> dict[str, Value]:
+        """Every field by name as JSON values; `id` as its text, the time in RFC 3339."""
+        row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
+        row["id"] = str(self.id)
+        row["created_at"] = iso_time(self.created_at)
+        row["tags"] = list(self.tags)
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An artifact with its content."""
+
+    info: ArtifactInfo
+    content: bytes
+
+
+def artifact_type(text: str) -> str:
+    """The type under its one name. Raises ValidationError."""
+    if not isinstance(text, str) or not text or len(text) > MAX_TYPE or not text.isprintable():
+        raise ValidationError(f"an artifact type is 1 to {MAX_TYPE} printable characters", field="artifact_type")
+    return _ALIASES.get(text, text)
+
+
+_SIGNATURES: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"PK\x03\x04", "application/zip"),
+    (b"\x1f\x8b", "application/gzip"),
+)
+
+
+@lru_cache(maxsize=256)
+def _mime_type_of(suffix: str) -> str | None:
+    return mimetypes.guess_type("name" + suffix)[0]
+
+
+def guess_mime_type(name: str, head: bytes) -> str:
+    """From the name, else from the first bytes, else text or not."""
+    guessed = _mime_type_of(name[name.rindex(".") :].lower()) if "." in name else None
+    if guessed is not None:
+        return guessed
+    for signature, mime_type in _SIGNATURES:
+        if head.startswith(signature):
+            return mime_type
+    try:
+        # A character cut in two at the end of the sample does not make it binary.
+        text = head[:512].decode("utf-8", "strict") if len(head) <= 512 else head[:512].decode("utf-8", "ignore")
+    except UnicodeDecodeError:
+        return "application/octet-stream"
+    if "\x00" in text or (len(head) > 512 and len(text.encode()) < 508):
+        return "application/octet-stream"
+    return "application/json" if text[:1] in ("{", "[") and text[:1] else "text/plain"
+
+
+# The order of an artifact record. The journal event carries the same facts under these names.
+RECORD_FIELDS: Final = (
+    "content_hash",
+    "name",
+    "version",
+    "previous_hash",
+    "type",
+    "mime_type",
+    "size",
+    "stored_size",
+    "description",
+    "created_by",
+    "parent_artifact",
+    "tags",
+    "custom",
+    "time",
+)
+
+
+class Artifacts:
+    """Reads artifact records, and makes the operations that change them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # -- changes
+
+    @staticmethod
+    def add(session: bytes, sequence: int, record: list[Any]) -> list[Op]:
+        """The operations that store a record (values in the order of RECORD_FIELDS) and find it by its name."""
+        key = sequence_key(session, sequence)
+        return [
+            (CF.ARTIFACTS, key, seal(key, record)),
+            (CF.INDEX, _name_key(session, record[1], record[2]), sequence.to_bytes(8, "big")),
+        ]
+
+    @staticmethod
+    def remove(session: bytes, sequence: int, name: str, version: int) -> list[Op]:
+        """The operations that delete a record. Its version number stays taken: a version never means two things."""
+        return [
+            (CF.ARTIFACTS, sequence_key(session, sequence), None),
+            (CF.INDEX, _name_key(session, name, version), b""),
+        ]
+
+    # -- reading
+
+    def record(self, session: bytes, sequence: int) -> list[Any] | None:
+        key = sequence_key(session, sequence)
+        stored = self._engine.get(CF.ARTIFACTS, key)
+        if stored is None:
+            return None
+        record: list[Any] = unseal(key, stored, _record_name)
+        return record
+
+    def latest(self, session: bytes, name: str) -> tuple[int, int | None]:
+        """(highest version number ever given, sequence of the newest version that is there) of a name."""
+        prefix = artifact_name_prefix(session, name)
+        highest = 0
+        for key, value in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix), reverse=True, page=1):
+            highest = highest or int.from_bytes(key[-4:], "big")
+            if value:
+                return highest, int.from_bytes(value, "big")
+        return highest, None
+
+    def resolve(self, session_id: str, ref: ArtifactId | str, version: int | str | None = None) -> ArtifactInfo:
+        """The artifact that an id, its text, or a name (with a version, else the latest) means.
+
+        Raises ArtifactNotFound or ValidationError.
+        """
+        session = session_bytes(session_id)
+        if isinstance(ref, str) and _looks_like_id(ref):
+            ref = ArtifactId.parse(ref)
+        if isinstance(ref, ArtifactId):
+            if ref.session_id == session_id:
+                info = self.info(session, ref.sequence)
+                if info is not None and info.id.content_hash == ref.content_hash:
+                    return info
+            raise ArtifactNotFound(f"session {session_id} has no artifact {ref}", artifact=str(ref))
+        if not isinstance(ref, str):
+            raise ValidationError("an artifact is named by its id or its name", field="artifact")
+        if version is None or version == "latest":
+            sequence = self.latest(session, ref)[1]
+        elif type(version) is int and 0 < version < 1 << 32:
+            stored = self._engine.get(CF.INDEX, _name_key(session, ref, version))
+            sequence = int.from_bytes(stored, "big") if stored else None
+        else:
+            raise ValidationError('a version is a whole number from 1, or "latest"', field="version")
+        info = self.info(session, sequence) if sequence is not None else None
+        if info is None:
+            wanted = f" in version {version}" if isinstance(version, int) else ""
+            raise ArtifactNotFound(f"session {session_id} has no artifact of that name{wanted}", artifact=ref)
+        return info
+
+    def info(self, session: bytes, sequence: int) -> ArtifactInfo | None:
+        record = self.record(session, sequence)
+        return artifact_info(session_id_of(session), sequence, record) if record is not None else None
+
+    def versions(self, session: bytes, name: str) -> list[ArtifactInfo]:
+        """All versions of a name, oldest first."""
+        prefix = artifact_name_prefix(session, name)
+        found = self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))
+        infos = (self.info(session, int.from_bytes(value, "big")) for _, value in found if value)
+        return [info for info in infos if info is not None]
+
+    def records(self, session: bytes) -> Iterator[tuple[int, list[Any]]]:
+        """(sequence, record) of every artifact of a session, in order."""
+        for key, stored in self._engine.pages(CF.ARTIFACTS, session, after_prefix(session), page=256):
+            sequence = int.from_bytes(key[16:], "big")
+            yield sequence, unseal(key, stored, _record_name)
+
+    def page(self, session: bytes, total: int, limit: int | None, offset: int) -> Page[ArtifactInfo]:
+        """A page of a session's artifacts in the order of their numbers. `total` is known from the journal."""
+        wanted = None if limit is None else offset + limit
+        found = self._engine.scan(CF.ARTIFACTS, session, after_prefix(session), limit=wanted)[offset:]
+        session_id = session_id_of(session)
+        items = tuple(
+            artifact_info(session_id, int.from_bytes(key[16:], "big"), unseal(key, stored, _record_name))
+            for key, stored in found
+        )
+        return Page(items, total, offset, limit)
+
+
+def artifact_info(session_id: str, sequence: int, record: list[Any]) -> ArtifactInfo:
+    (
+        digest,
+        name,
+        version,
+        previous,
+        type_,
+        mime,
+        size,
+        stored,
+        description,
+        by,
+        parent,
+        tags,
+        custom,
+        time,
+    ) = record
+    return ArtifactInfo(
+        id=ArtifactId(digest.hex(), session_id, sequence),
+        name=name,
+        description=description,
+        artifact_type=type_,
+        mime_type=mime,
+        size=size,
+        stored_size=stored,
+        tags=tuple(tags),
+        custom=unpack_value(custom),
+        version=version,
+        previous_hash=previous.hex() if previous is not None else None,
+        created_at=utc_time(time),
+        created_by=by,
+        parent_artifact=parent,
+        is_compressed=stored < size,
+    )
+
+
+def _record_name(key: bytes) -> str:
+    return f"artifact {int.from_bytes(key[16:], 'big')} of session {session_id_of(key[:16])}"
+
+
+def _name_key(session: bytes, name: str, version: int) -> bytes:
+    return artifact_name_prefix(session, name) + version.to_bytes(4, "big")
+
+
+def _looks_like_id(text: str) -> bool:
+    return len(text) > 101 and text[64:65] == ":" and text[101:102] == ":" and _HASH.match(text) is not None

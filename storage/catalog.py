@@ -1,0 +1,554 @@
+"""The catalog: one row per session with what seldom changes, the indexes over it, and the queries they answer.
+
+What changes with every write (updated_at, the counts, the sequence) is not in the row: the newest event of the
+journal carries it. So a write costs one record, and `SessionInfo` is one get and one seek.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
+
+import pydantic
+
+from .engine import CF, Engine, Op
+from .errors import IntegrityError, SessionNotFound, ValidationError
+from .journal import Journal, StoredEvent, Totals, iso_time, utc_time
+from .keys import (
+    INDEX_CREATED,
+    INDEX_CREATOR,
+    INDEX_METADATA,
+    INDEX_PARENT,
+    INDEX_TAG,
+    INDEX_UPDATED,
+    after_prefix,
+    metadata_digest,
+    session_bytes,
+    session_id_of,
+    text_digest,
+)
+from .records import Value, seal, unpack_value, unseal
+
+__all__ = ["Catalog", "Page", "SessionInfo", "SessionQuery", "SessionRow", "SessionStatus", "validated"]
+
+T = TypeVar("T")
+M = TypeVar("M", bound=pydantic.BaseModel)
+
+
+class SessionStatus(enum.StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    ARCHIVED = "archived"
+
+
+STATUSES: Final = tuple(SessionStatus)
+_STATUS_CODE: Final = {status: code for code, status in enumerate(STATUSES)}
+_LISTED: Final = (SessionStatus.ACTIVE, SessionStatus.SUSPENDED)
+_COUNTS_KEY: Final = b"counts"
+SECOND: Final = 1_000_000_000
+
+
+class SessionRow(NamedTuple):
+    """What the catalog stores of a session. Times are ns since the epoch; metadata and config are encoded values."""
+
+    status: int
+    name: str | None
+    description: str | None
+    created_by: str | None
+    tags: list[str]
+    parent: str | None
+    metadata: bytes
+    created_at: int
+    started_at: int | None
+    ended_at: int | None
+    correlation_id: str | None
+    failure_reason: str | None
+    config: bytes | None
+
+
+class SessionInfo:
+    """An immutable snapshot of a session's metadata (SPEC §2.1).
+
+    Times are aware UTC datetimes, sizes bytes; `duration` is seconds from start to end, or to the last event while
+    the session is open. Fields are worked out when they are read: most readers look at two or three of them.
+    """
+
+    __slots__ = ("_row", "_totals", "_updated", "id", "sequence")
+
+    FIELDS: Final = (
+        "id",
+        "status",
+        "name",
+        "description",
+        "created_by",
+        "tags",
+        "parent_session_id",
+        "custom_metadata",
+        "created_at",
+        "updated_at",
+        "started_at",
+        "ended_at",
+        "artifact_count",
+        "total_artifact_size",
+        "operation_count",
+        "sequence",
+        "correlation_id",
+        "failure_reason",
+        "duration",
+    )
+
+    def __init__(self, session_id: str, row: SessionRow, sequence: int, updated: int, totals: Totals) -> None:
+        self.id = session_id
+        self.sequence = sequence
+        self._row = row
+        self._updated = updated
+        self._totals = totals
+
+    @property
+    def status(self) -> SessionStatus:
+        return STATUSES[self._row.status]
+
+    @property
+    def name(self) -> str | None:
+        return self._row.name
+
+    @property
+    def description(self) -> str | None:
+        return self._row.description
+
+    @property
+    def created_by(self) -> str | None:
+        return self._row.created_by
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tuple(self._row.tags)
+
+    @property
+    def parent_session_id(self) -> str | None:
+        return self._row.parent
+
+    @property
+    def custom_metadata(self) -> dict[str, Value]:
+        metadata: dict[str, Value] = unpack_value(self._row.metadata)
+        return metadata
+
+    @property
+    def created_at(self) -> datetime:
+        return utc_time(self._row.created_at)
+
+    @property
+    def updated_at(self) -> datetime:
+        return utc_time(self._updated)
+
+    @property
+    def started_at(self) -> datetime | None:
+        return utc_time(self._row.started_at) if self._row.started_at is not None else None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return utc_time(self._row.ended_at) if self._row.ended_at is not None else None
+
+    @property
+    def operation_count(self) -> int:
+        return self._totals[0]
+
+    @property
+    def artifact_count(self) -> int:
+        return self._totals[1]
+
+    @property
+    def total_artifact_size(self) -> int:
+        return self._totals[2]
+
+    @property
+    def correlation_id(self) -> str:
+        return self._row.correlation_id or self.id
+
+    @property
+    def failure_reason(self) -> str | None:
+        return self._row.failure_reason
+
+    @property
+    def duration(self) -> float:
+        start = self._row.started_at if self._row.started_at is not None else self._row.created_at
+        until = self._row.ended_at if self._row.ended_at is not None else self._updated
+        return max(0, until - start) / SECOND
+
+    def to_dict(self) -> dict[str, Value]:
+        """Every field by name as JSON values; times in RFC 3339."""
+        row: dict[str, Value] = {name: getattr(self, name) for name in self.FIELDS}
+        for name in ("created_at", "updated_at", "started_at", "ended_at"):
+            row[name] = iso_time(row[name])
+        row["status"] = str(self.status)
+        row["tags"] = list(self.tags)
+        return row
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SessionInfo) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.sequence))
+
+    def _facts(self) -> tuple[object, ...]:
+        return self.id, self.sequence, self._updated, self._totals, self._row
+
+    def __repr__(self) -> str:
+        return f"<SessionInfo {self.id} {self.status} at {self.sequence}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T], Sequence[T]):
+    """One page of an answer: a sequence of `items`, with the `total` before pagination."""
+
+    items: tuple[T, ...]
+    total: int
+    offset: int = 0
+    limit: int | None = None
+
+    @property
+    def has_more(self) -> bool:
+        return self.offset + len(self.items) < self.total
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+
+def validated(model: type[M], values: dict[str, Any]) -> M:
+    """Build a pydantic model; its complaint becomes our ValidationError, which names fields but no values."""
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        text = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'value'}: {each['msg']}" for each in problems)
+        first = str(problems[0]["loc"][0]) if problems and problems[0]["loc"] else ""
+        raise ValidationError(text, field=first) from None
+
+
+class SessionQuery(pydantic.BaseModel):
+    """Which sessions to list (SPEC §2.5). `tags`: all of them; times: datetime, RFC 3339 text or epoch seconds."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    status: SessionStatus | tuple[SessionStatus, ...] | None = None
+    created_by: str | None = None
+    tags: tuple[str, ...] = ()
+    parent: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    search: str | None = None
+    metadata: dict[str, Any] = pydantic.Field(default_factory=dict)
+    sort_by: Literal["created_at", "updated_at", "name", "artifact_count", "operation_count"] = "created_at"
+    descending: bool = False
+    limit: int | None = pydantic.Field(default=None, ge=0)
+    offset: int = pydantic.Field(default=0, ge=0)
+
+    @property
+    def statuses(self) -> tuple[SessionStatus, ...]:
+        if self.status is None:
+            return _LISTED
+        return (self.status,) if isinstance(self.status, SessionStatus) else tuple(dict.fromkeys(self.status))
+
+
+class Catalog:
+    """Rows, indexes and counts of sessions. Reading is thread-safe; changes are made inside the writer's batch."""
+
+    def __init__(self, engine: Engine, journal: Journal) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._counts = self._load_counts()
+
+    # -- changes
+
+    @staticmethod
+    def put(session: bytes, row: SessionRow) -> Op:
+        return CF.SESSIONS, session, seal(session, list(row))
+
+    @staticmethod
+    def create(session: bytes, row: SessionRow) -> list[Op]:
+        """The operations that enter a new session."""
+        return [
+            Catalog.put(session, row),
+            *((CF.INDEX, key, b"") for key in _index_keys(session, row, row.created_at)),
+        ]
+
+    @staticmethod
+    def change(
+        session: bytes, before: SessionRow, after: SessionRow | None, was_updated: int, updated: int
+    ) -> list[Op]:
+        """The operations that move a session's row and its index entries from `before` to `after` (None: away)."""
+        old = _index_keys(session, before, was_updated)
+        if after is None:
+            return [(CF.SESSIONS, session, None), *((CF.INDEX, key, None) for key in old)]
+        new = _index_keys(session, after, updated)
+        return [
+            Catalog.put(session, after),
+            *((CF.INDEX, key, b"") for key in new if key not in old),
+            *((CF.INDEX, key, None) for key in old if key not in new),
+        ]
+
+    @staticmethod
+    def index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
+        """The index entries that a session must have."""
+        return _index_keys(session, row, updated)
+
+    @staticmethod
+    def touch(session: bytes, status: int, was_updated: int, updated: int) -> list[Op]:
+        """Move the recency entry. It counts seconds, so a busy session moves it at most once a second."""
+        return [
+            (CF.INDEX, _updated_key(status, was_updated, session), None),
+            (CF.INDEX, _updated_key(status, updated, session), b""),
+        ]
+
+    def counted(self, before: int | None, after: int | None) -> tuple[list[int], Op]:
+        """The counts per status after a session moved, and the operation that stores them.
+
+        The writer calls `set_counts` with them once its batch is on its way.
+        """
+        counts = list(self._counts)
+        if before is not None:
+            counts[before] -= 1
+        if after is not None:
+            counts[after] += 1
+        return counts, (CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, counts))
+
+    def set_counts(self, counts: list[int]) -> None:
+        self._counts = counts
+
+    def _load_counts(self) -> list[int]:
+        record = self._engine.get(CF.META, _COUNTS_KEY)
+        if record is None:
+            return [0] * len(STATUSES)
+        counts: list[int] = unseal(_COUNTS_KEY, record, "the session counts")
+        return counts
+
+    def recount(self) -> Op:
+        """Count the sessions again by their index, for a store whose counts are damaged."""
+        counts = [0] * len(STATUSES)
+        for key, _ in self._engine.pages(CF.INDEX, INDEX_CREATED, after_prefix(INDEX_CREATED)):
+            counts[key[1]] += 1
+        self._counts = counts
+        return CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, counts)
+
+    # -- reading
+
+    def counts(self) -> dict[str, int]:
+        """Sessions per status."""
+        if self._engine.read_only:
+            self._counts = self._load_counts()
+        return {str(status): self._counts[code] for code, status in enumerate(STATUSES)}
+
+    def row(self, session: bytes) -> SessionRow | None:
+        record = self._engine.get(CF.SESSIONS, session)
+        if record is None:
+            return None
+        return SessionRow(*unseal(session, record, _row_name))
+
+    def info(self, session_id: str) -> SessionInfo:
+        """Raises SessionNotFound."""
+        session = session_bytes(session_id)
+        row = self.row(session)
+        if row is None:
+            raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
+        return self.info_of(session, row)
+
+    def info_of(self, session: bytes, row: SessionRow) -> SessionInfo:
+        """The info of a session whose row is at hand."""
+        last = self._journal.last(session)
+        if last is None:
+            raise IntegrityError(f"session {session_id_of(session)} has no journal; run verify")
+        sequence, stored = last
+        return SessionInfo(session_id_of(session), row, sequence, stored[1], _totals(stored))
+
+    def children(self, session: bytes) -> list[bytes]:
+        prefix = INDEX_PARENT + session
+        return [key[-16:] for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))]
+
+    def with_prefix(self, prefix: str, limit: int) -> list[str]:
+        """Ids of sessions that begin with these hex digits (hyphens ignored)."""
+        digits = prefix.replace("-", "")
+        low, high = bytes.fromhex(digits.ljust(32, "0")), bytes.fromhex(digits.ljust(32, "f"))
+        return [session_id_of(key) for key, _ in self._engine.scan(CF.SESSIONS, low, high + b"\0", limit=limit)]
+
+    def sessions(self) -> Iterator[bytes]:
+        """All sessions, whatever their status."""
+        for key, _ in self._engine.pages(CF.SESSIONS, b"", b"\xff" * 17):
+            yield key
+
+    def rows(self, statuses: Sequence[SessionStatus]) -> Iterator[tuple[bytes, SessionRow]]:
+        """(session, row) of all sessions in these statuses, oldest first in each."""
+        for status in statuses:
+            prefix = INDEX_CREATED + bytes([_STATUS_CODE[status]])
+            for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+                row = self.row(key[-16:])
+                if row is not None:
+                    yield key[-16:], row
+
+    # -- queries
+
+    def query(self, query: SessionQuery) -> Page[SessionInfo]:
+        """Answer from the narrowest index. A listing by time with no other filter reads only its own page."""
+        plain = not (query.created_by is not None or query.tags or query.parent or query.metadata or query.search)
+        any_time = query.created_after is None and query.created_before is None
+        if plain and any_time and query.limit is not None and query.sort_by in ("created_at", "updated_at"):
+            return self._page_by_time(query, query.limit)
+        matches = [
+            (session, row, created)
+            for session, created in self._candidates(query)
+            if (row := self.row(session)) is not None and _matches(query, row)
+        ]
+        end = None if query.limit is None else query.offset + query.limit
+        if query.sort_by == "created_at":
+            matches.sort(key=lambda match: (match[2], match[0]), reverse=query.descending)
+            chosen = [self.info_of(session, row) for session, row, _ in matches[query.offset : end]]
+        elif query.sort_by == "name":
+            matches.sort(key=lambda match: (match[1].name or "", match[2], match[0]), reverse=query.descending)
+            chosen = [self.info_of(session, row) for session, row, _ in matches[query.offset : end]]
+        else:
+            infos = [self.info_of(session, row) for session, row, _ in matches]
+            infos.sort(key=lambda info: (getattr(info, query.sort_by), info.id), reverse=query.descending)
+            chosen = infos[query.offset : end]
+        return Page(tuple(chosen), len(matches), query.offset, query.limit)
+
+    def _page_by_time(self, query: SessionQuery, limit: int) -> Page[SessionInfo]:
+        counts = self.counts()
+        total = sum(counts[status] for status in query.statuses)
+        wanted = query.offset + limit
+        infos: list[SessionInfo] = []
+        if query.sort_by == "created_at":
+            keys: list[bytes] = []
+            for status in query.statuses:
+                prefix = INDEX_CREATED + bytes([_STATUS_CODE[status]])
+                found = self._engine.scan(
+                    CF.INDEX, prefix, after_prefix(prefix), reverse=query.descending, limit=wanted
+                )
+                keys += [key[2:] for key, _ in found]
+            keys.sort(reverse=query.descending)
+            sessions = [key[8:] for key in keys[query.offset : wanted]]
+            infos = [self.info_of(each, row) for each in sessions if (row := self.row(each)) is not None]
+        else:
+            recent: list[tuple[int, bytes]] = []
+            for status in query.statuses:
+                for session in self._recent(_STATUS_CODE[status], wanted, query.descending):
+                    last = self._journal.last(session)
+                    if last is not None:
+                        recent.append((last[1][1], session))
+            recent.sort(reverse=query.descending)
+            sessions = [session for _, session in recent[query.offset : wanted]]
+            infos = [self.info_of(each, row) for each in sessions if (row := self.row(each)) is not None]
+        return Page(tuple(infos), total, query.offset, limit)
+
+    def _recent(self, status: int, wanted: int, descending: bool) -> list[bytes]:
+        """The first `wanted` sessions by the second of their last event, and the others of the last such second."""
+        prefix = INDEX_UPDATED + bytes([status])
+        found: list[bytes] = []
+        second = b""
+        for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix), reverse=descending, page=256):
+            if len(found) >= wanted and key[2:6] != second:
+                break
+            second = key[2:6]
+            found.append(key[6:])
+        return found
+
+    def _candidates(self, query: SessionQuery) -> Iterator[tuple[bytes, int]]:
+        """(session, created_at) of the sessions in the narrowest index range; never fewer than the answer."""
+        prefixes = [INDEX_TAG + text_digest(tag) for tag in query.tags]
+        if query.created_by is not None:
+            prefixes.append(INDEX_CREATOR + text_digest(query.created_by))
+        if query.parent is not None:
+            prefixes.append(INDEX_PARENT + session_bytes(query.parent))
+        prefixes += [INDEX_METADATA + metadata_digest(key, value) for key, value in query.metadata.items()]
+        low = _nanoseconds(query.created_after) if query.created_after is not None else 0
+        high = _nanoseconds(query.created_before) if query.created_before is not None else (1 << 64) - 1
+        if low >= high:
+            return
+        begin, end = low.to_bytes(8, "big"), high.to_bytes(8, "big")
+        if not prefixes:
+            for status in query.statuses:
+                prefix = INDEX_CREATED + bytes([_STATUS_CODE[status]])
+                for key, _ in self._engine.pages(CF.INDEX, prefix + begin, prefix + end):
+                    yield key[-16:], int.from_bytes(key[-24:-16], "big")
+            return
+        for key in self._narrowest(prefixes, begin, end):
+            yield key[-16:], int.from_bytes(key[-24:-16], "big")
+
+    def _narrowest(self, prefixes: list[bytes], begin: bytes, end: bytes) -> list[bytes]:
+        """The keys of the range that ends first when all are read side by side: no range is read much further
+        than the smallest is long."""
+        limit = 64
+        while True:
+            for prefix in prefixes:
+                wanted = None if len(prefixes) == 1 else limit
+                found = self._engine.scan(CF.INDEX, prefix + begin, prefix + end, limit=wanted)
+                if wanted is None or len(found) < wanted:
+                    return [key for key, _ in found]
+            limit *= 4
+
+
+def _matches(query: SessionQuery, row: SessionRow) -> bool:
+    if STATUSES[row.status] not in query.statuses:
+        return False
+    if query.created_by is not None and row.created_by != query.created_by:
+        return False
+    if query.tags and not set(query.tags).issubset(row.tags):
+        return False
+    if query.parent is not None and row.parent != query.parent:
+        return False
+    if query.metadata:
+        metadata = unpack_value(row.metadata)
+        if any(key not in metadata or metadata[key] != value for key, value in query.metadata.items()):
+            return False
+    if query.search:
+        needle = query.search.casefold()
+        return needle in (row.name or "").casefold() or needle in (row.description or "").casefold()
+    return True
+
+
+def _index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
+    tail = row.created_at.to_bytes(8, "big") + session
+    keys = [INDEX_CREATED + bytes([row.status]) + tail, _updated_key(row.status, updated, session)]
+    if row.tags:
+        keys += [INDEX_TAG + text_digest(tag) + tail for tag in row.tags]
+    if row.created_by is not None:
+        keys.append(INDEX_CREATOR + text_digest(row.created_by) + tail)
+    if row.parent is not None:
+        keys.append(INDEX_PARENT + session_bytes(row.parent) + tail)
+    if len(row.metadata) > 1:  # an empty object is one byte
+        keys += [
+            INDEX_METADATA + metadata_digest(key, value) + tail for key, value in unpack_value(row.metadata).items()
+        ]
+    return keys
+
+
+def _updated_key(status: int, updated: int, session: bytes) -> bytes:
+    return INDEX_UPDATED + bytes([status]) + (updated // SECOND).to_bytes(4, "big") + session
+
+
+def _row_name(key: bytes) -> str:
+    return f"the row of session {session_id_of(key)}"
+
+
+def _totals(stored: StoredEvent) -> tuple[int, int, int]:
+    return stored[3], stored[4], stored[5]
+
+
+def _nanoseconds(when: datetime) -> int:
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    delta = when - datetime(1970, 1, 1, tzinfo=UTC)
+    return max(0, ((delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds) * 1000)

@@ -1,0 +1,450 @@
+"""Content: bytes addressed by their BLAKE3 hash, stored once, compressed where it pays, verified when read.
+
+Small content is one value. Large content is a *blob*: content-defined chunks, each stored once across all blobs,
+listed by a manifest whose entries are keyed by offset, so that neither writing nor reading ever needs it whole.
+Who uses a content is a set of reference keys, not a counter: adding and dropping one needs no read, it cannot
+drift, and `gc` and `stats` can see who holds what.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import lz4.block
+from blake3 import blake3
+from pyfastcdc import FastCDC
+
+from .engine import CF, Engine, Op
+from .errors import IntegrityError, ValidationError
+from .keys import after_prefix
+from .records import seal, unseal
+
+__all__ = [
+    "CHUNK_ABOVE",
+    "BlobPart",
+    "Contents",
+    "Encoded",
+    "Readable",
+    "Reference",
+    "encode",
+    "read_chunks",
+    "read_up_to",
+]
+
+CHUNK_ABOVE: Final = 128 << 10
+"""Content of more bytes than this is cut into chunks."""
+
+# Chunk sizes by measurement (docs/performance.md): small ones for the text that agents rewrite, larger ones where
+# the number of chunks would cost more than sharing them saves.
+_SMALL_CHUNKS: Final = FastCDC(avg_size=16 << 10, min_size=4 << 10, max_size=64 << 10)
+_LARGE_CHUNKS: Final = FastCDC(avg_size=64 << 10, min_size=16 << 10, max_size=256 << 10)
+_LARGE_ABOVE: Final = 4 << 20
+_READ_SIZE: Final = 1 << 20
+
+_RAW: Final = 0
+_LZ4: Final = 1
+_PENDING: Final = b"pending/"
+_CONTENT_REFERENCE: Final = b"c"
+_CHUNK_REFERENCE: Final = b"k"
+_WHOLE: Final = b"\x00"
+_CHUNK: Final = b"\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Who uses a content: a session, as what (`a`rtifact or `m`essage), and the artifact or event sequence."""
+
+    session: bytes
+    kind: bytes
+    sequence: int
+
+    def key(self, content: bytes) -> bytes:
+        return _CONTENT_REFERENCE + content + self.session + self.kind + self.sequence.to_bytes(8, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Content ready for the writer: hash, size and stored size, and its stored form or the blob with its chunks.
+
+    Payload and blob are both None when the store already knew the content when it was prepared.
+    """
+
+    hash: bytes
+    size: int
+    stored_size: int
+    payload: bytes | None = None
+    blob: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPart:
+    """One chunk of a blob on its way to the writer. `payload` is None when the chunk seemed to be known."""
+
+    offset: int
+    size: int
+    hash: bytes
+    payload: bytes | None
+
+
+def encode(data: bytes | memoryview, compress_above: int) -> bytes:
+    """The stored form: one codec byte and the payload; LZ4 only above the threshold and only if it shrinks."""
+    if len(data) > compress_above:
+        packed: bytes = lz4.block.compress(data, store_size=False)
+        if len(packed) < len(data):
+            return b"\x01" + packed
+    return b"\x00" + bytes(data)
+
+
+def _decode(stored: bytes, size: int, digest: bytes, what: str) -> bytes:
+    codec = stored[0] if stored else -1
+    try:
+        if codec == _LZ4:
+            data: bytes = lz4.block.decompress(memoryview(stored)[1:], uncompressed_size=size)
+        elif codec == _RAW:
+            data = stored[1:]
+        else:
+            raise ValueError
+    except (lz4.block.LZ4BlockError, ValueError) as error:
+        raise IntegrityError(f"{what} is damaged on disk; run verify") from error
+    if len(data) != size or blake3(data).digest() != digest:
+        raise IntegrityError(f"{what} is damaged on disk; run verify")
+    return data
+
+
+def read_chunks(source: bytes | memoryview | Readable) -> Iterator[memoryview]:
+    """Cut content into chunks whose borders depend on the content near them, with bounded memory."""
+    if isinstance(source, (bytes, memoryview)):
+        cutter = _LARGE_CHUNKS if len(source) > _LARGE_ABOVE else _SMALL_CHUNKS
+        for chunk in cutter.cut_buf(source):
+            yield chunk.data
+        return
+    # A stream's length is unknown until it ends; what fits into the first window is cut as memory would be.
+    window = read_up_to(source, _LARGE_ABOVE + 1)
+    cutter = _LARGE_CHUNKS if len(window) > _LARGE_ABOVE else _SMALL_CHUNKS
+    while window:
+        # A window smaller than asked for was the whole stream.
+        following = read_up_to(source, _READ_SIZE) if cutter is _LARGE_CHUNKS else b""
+        if not following:
+            for chunk in cutter.cut_buf(window):
+                yield chunk.data
+            return
+        kept = 0
+        for chunk in cutter.cut_buf(window):
+            # The last chunks end where the window does, not where the content says: cut them again with more.
+            if len(window) - chunk.offset <= cutter.max_size:
+                break
+            yield chunk.data
+            kept = chunk.offset + chunk.length
+        window = window[kept:] + following
+
+
+class Readable(Protocol):
+    """What a stream must be able to do: give up to `size` bytes, none at its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def read_up_to(source: Readable, size: int) -> bytes:
+    """Exactly `size` bytes, or fewer where the stream ends. Raises ValidationError for a text stream."""
+    parts: list[bytes] = []
+    while size > 0:
+        part = source.read(size)
+        if not part:
+            break
+        if not isinstance(part, bytes):
+            raise ValidationError("content: the file must be opened in binary mode", field="content")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+class ContentCache:
+    """A byte-bounded LRU of verified content. Thread-safe; 0 bytes turn it off."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._entries: OrderedDict[bytes, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+        self.bytes = 0
+        self.hits = 0
+        self.misses = 0
+
+    def get(self, digest: bytes) -> bytes | None:
+        with self._lock:
+            data = self._entries.get(digest)
+            if data is None:
+                self.misses += 1
+                return None
+            self._entries.move_to_end(digest)
+            self.hits += 1
+            return data
+
+    def put(self, digest: bytes, data: bytes) -> None:
+        # One huge content must not push out everything else.
+        if len(data) > self._capacity // 4:
+            return
+        with self._lock:
+            if digest in self._entries:
+                return
+            self._entries[digest] = data
+            self.bytes += len(data)
+            while self.bytes > self._capacity:
+                self.bytes -= len(self._entries.popitem(last=False)[1])
+
+    def drop(self, digest: bytes) -> None:
+        with self._lock:
+            data = self._entries.pop(digest, None)
+            if data is not None:
+                self.bytes -= len(data)
+
+
+class Contents:
+    """The content store. Reading and preparing are thread-safe; the `…_ops` belong to the one writer."""
+
+    def __init__(self, engine: Engine, cache_bytes: int) -> None:
+        self._engine = engine
+        self.cache = ContentCache(cache_bytes)
+
+    # -- preparing, on the caller's thread
+
+    def record(self, digest: bytes) -> tuple[int, int, bytes | None] | None:
+        """(size, stored size, blob id or None) of a known content."""
+        stored = self._engine.get(CF.CONTENTS, digest)
+        if stored is None:
+            return None
+        size, stored_size, blob = unseal(digest, stored, _content_name)
+        return size, stored_size, blob
+
+    def known_chunk(self, digest: bytes) -> int | None:
+        """The stored size of a chunk that some blob has, or None."""
+        stored = self._engine.get(CF.CHUNKS, _CHUNK + digest)
+        return len(stored) - 1 if stored is not None else None
+
+    # -- the writer's operations
+
+    def add_ops(self, content: Encoded, reference: Reference) -> list[Op] | None:
+        """The operations that add a content and a reference to it. Known content costs one reference.
+
+        None: the content was known when it was prepared and is gone since; it must be prepared again.
+        """
+        ops: list[Op] = []
+        if self._engine.get(CF.CONTENTS, content.hash) is not None:
+            if content.blob is not None:
+                ops += self.abort_blob_ops(content.blob)
+        else:
+            if content.payload is not None:
+                ops.append((CF.CHUNKS, _WHOLE + content.hash, content.payload))
+            elif content.blob is not None:
+                ops.append((CF.META, _PENDING + content.blob, None))
+            else:
+                return None
+            record = [content.size, content.stored_size, content.blob]
+            ops.append((CF.CONTENTS, content.hash, seal(content.hash, record)))
+        ops.append((CF.REFERENCES, reference.key(content.hash), b""))
+        return ops
+
+    def begin_blob_ops(self, blob: bytes) -> list[Op]:
+        """Mark a blob as pending: if nothing completes it, recovery drops what was written of it."""
+        return [(CF.META, _PENDING + blob, b"")]
+
+    def blob_part_ops(self, blob: bytes, parts: Iterable[BlobPart]) -> tuple[list[Op], list[BlobPart]]:
+        """The operations that write chunks ahead, and the parts whose chunk is not known after all."""
+        ops: list[Op] = []
+        missing: list[BlobPart] = []
+        fresh: set[bytes] = set()
+        for part in parts:
+            if part.hash not in fresh and self.known_chunk(part.hash) is None:
+                if part.payload is None:
+                    missing.append(part)
+                    continue
+                ops.append((CF.CHUNKS, _CHUNK + part.hash, part.payload))
+                fresh.add(part.hash)
+            key = blob + part.offset.to_bytes(8, "big")
+            ops.append((CF.MANIFESTS, key, seal(key, [part.hash, part.size])))
+            ops.append((CF.REFERENCES, _CHUNK_REFERENCE + part.hash + blob, b""))
+        return ops, missing
+
+    def drop_blobs_ops(self, blobs: set[bytes]) -> list[Op]:
+        """The operations that remove blobs: manifests, references to chunks, and chunks that no other blob uses."""
+        ops: list[Op] = []
+        dropped: set[bytes] = set()
+        for blob in blobs:
+            for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob)):
+                ops.append((CF.MANIFESTS, key, None))
+                digest = unseal(key, record, "a manifest entry")[0]
+                prefix = _CHUNK_REFERENCE + digest
+                ops.append((CF.REFERENCES, prefix + blob, None))
+                if digest in dropped:
+                    continue
+                holders = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=len(blobs) + 1)
+                if all(holder[-16:] in blobs for holder, _ in holders):
+                    dropped.add(digest)
+                    ops.append((CF.CHUNKS, _CHUNK + digest, None))
+        return ops
+
+    def release_ops(self, released: Iterable[tuple[bytes, Reference]]) -> list[Op]:
+        """The operations that drop references, and every content that has none left."""
+        by_content: dict[bytes, set[bytes]] = {}
+        for digest, reference in released:
+            by_content.setdefault(digest, set()).add(reference.key(digest))
+        ops: list[Op] = []
+        blobs: set[bytes] = set()
+        for digest, keys in by_content.items():
+            ops += [(CF.REFERENCES, key, None) for key in keys]
+            prefix = _CONTENT_REFERENCE + digest
+            holders = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=len(keys) + 1)
+            if any(holder not in keys for holder, _ in holders):
+                continue
+            self.cache.drop(digest)
+            ops.append((CF.CONTENTS, digest, None))
+            record = self.record(digest)
+            if record is not None and record[2] is not None:
+                blobs.add(record[2])
+            else:
+                ops.append((CF.CHUNKS, _WHOLE + digest, None))
+        return ops + self.drop_blobs_ops(blobs)
+
+    def pending_blobs(self) -> list[bytes]:
+        """Blobs that nothing has completed. On open these are the remains of interrupted writes."""
+        return [key[len(_PENDING) :] for key, _ in self._engine.pages(CF.META, _PENDING, after_prefix(_PENDING))]
+
+    def abort_blob_ops(self, blob: bytes) -> list[Op]:
+        return [*self.drop_blobs_ops({blob}), (CF.META, _PENDING + blob, None)]
+
+    # -- reading
+
+    def read(self, digest: bytes, *, cached: bool = True) -> bytes:
+        """The whole content, verified. Raises IntegrityError when it is missing or damaged."""
+        if cached and (hot := self.cache.get(digest)) is not None:
+            return hot
+        what = f"content {digest.hex()}"
+        record = self.record(digest)
+        if record is None:
+            raise IntegrityError(f"{what} is missing from the store; run verify", content_hash=digest.hex())
+        size, _, blob = record
+        if blob is None:
+            stored = self._engine.get(CF.CHUNKS, _WHOLE + digest)
+            if stored is None:
+                raise IntegrityError(f"{what} is missing from the store; run verify", content_hash=digest.hex())
+            data = _decode(stored, size, digest, what)
+        else:
+            data = b"".join(self.chunks(blob, size, what))
+            if blake3(data).digest() != digest:
+                raise IntegrityError(f"{what} is damaged on disk; run verify", content_hash=digest.hex())
+        if cached:
+            self.cache.put(digest, data)
+        return data
+
+    def check(self, digest: bytes) -> None:
+        """Read a content from disk and verify it, with bounded memory. Raises IntegrityError."""
+        hasher = blake3()
+        with self.open(digest, cached=False) as stream:
+            while block := stream.read(_READ_SIZE):
+                hasher.update(block)
+        if hasher.digest() != digest:
+            raise IntegrityError(f"content {digest.hex()} is damaged on disk", content_hash=digest.hex())
+
+    def open(self, digest: bytes, *, cached: bool = True) -> io.BufferedReader:
+        """A seekable binary stream over the content, verified chunk by chunk, holding one chunk at a time."""
+        record = self.record(digest)
+        if record is None:
+            raise IntegrityError(
+                f"content {digest.hex()} is missing from the store; run verify", content_hash=digest.hex()
+            )
+        blob = record[2]
+        if blob is None:
+            data = self.read(digest, cached=cached)
+            return io.BufferedReader(_ChunkedReader(len(data), lambda _offset: (0, data)))
+        size, what = record[0], f"content {digest.hex()}"
+        return io.BufferedReader(
+            _ChunkedReader(size, lambda offset: self._chunk_at(blob, offset, what)), buffer_size=64 << 10
+        )
+
+    def chunks(self, blob: bytes, size: int, what: str) -> Iterator[bytes]:
+        """The chunks of a blob in order, each verified; raises IntegrityError unless they make up `size` bytes."""
+        offset = 0
+        for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob)):
+            data = self._load_chunk(key, record, what)
+            if int.from_bytes(key[16:], "big") != offset:
+                raise IntegrityError(f"{what} lacks the chunk at offset {offset}; run verify")
+            offset += len(data)
+            yield data
+        if offset != size:
+            raise IntegrityError(f"{what} lacks the chunk at offset {offset}; run verify")
+
+    def _chunk_at(self, blob: bytes, offset: int, what: str) -> tuple[int, bytes]:
+        found = self._engine.scan(CF.MANIFESTS, blob, blob + (offset + 1).to_bytes(8, "big"), reverse=True, limit=1)
+        if not found:
+            raise IntegrityError(f"{what} lacks the chunk at offset {offset}; run verify")
+        key, record = found[0]
+        data = self._load_chunk(key, record, what)
+        start = int.from_bytes(key[16:], "big")
+        if not start <= offset < start + len(data):
+            raise IntegrityError(f"{what} lacks the chunk at offset {offset}; run verify")
+        return start, data
+
+    def _load_chunk(self, key: bytes, record: bytes, what: str) -> bytes:
+        digest, size = unseal(key, record, f"the manifest of {what}")
+        stored = self._engine.get(CF.CHUNKS, _CHUNK + digest)
+        if stored is None:
+            raise IntegrityError(f"a chunk of {what} is missing from the store; run verify")
+        return _decode(stored, size, digest, f"a chunk of {what}")
+
+    def known(self) -> Iterator[tuple[bytes, int, int, bytes | None]]:
+        """(hash, size, stored size, blob) of every content."""
+        for digest, stored in self._engine.pages(CF.CONTENTS, b"", b"\xff" * 33):
+            size, stored_size, blob = unseal(digest, stored, _content_name)
+            yield digest, size, stored_size, blob
+
+    def references(self, digest: bytes) -> Iterator[Reference]:
+        prefix = _CONTENT_REFERENCE + digest
+        for key, _ in self._engine.pages(CF.REFERENCES, prefix, after_prefix(prefix)):
+            yield Reference(key[33:49], key[49:50], int.from_bytes(key[50:58], "big"))
+
+
+def _content_name(key: bytes) -> str:
+    return f"the record of content {key.hex()}"
+
+
+class _ChunkedReader(io.RawIOBase):
+    """Reads through a function that returns (offset, bytes) of the chunk at an offset."""
+
+    def __init__(self, size: int, load: Callable[[int], tuple[int, bytes]]) -> None:
+        self._size = size
+        self._load = load
+        self._position = 0
+        self._start = 0
+        self._chunk = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if self._position >= self._size or not len(buffer):
+            return 0
+        if not self._start <= self._position < self._start + len(self._chunk):
+            self._start, self._chunk = self._load(self._position)
+        at = self._position - self._start
+        part = memoryview(self._chunk)[at : at + len(buffer)]
+        buffer[: len(part)] = part
+        self._position += len(part)
+        return len(part)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError("negative seek position")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position

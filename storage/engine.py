@@ -1,0 +1,495 @@
+"""The RocksDB engine: column families, atomic batches, three levels of durability, and honest errors.
+
+rocksdict writes hold the GIL, with `sync=True` through the whole fsync. So a durable commit here is a batch
+without sync followed by `flush_wal(sync=True)`, which releases the GIL and is shared by all who wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import gc
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+import rocksdict
+
+from .errors import (
+    IntegrityError,
+    InvalidOperation,
+    OperationTimeout,
+    RuntimeClosed,
+    SchemaTooNew,
+    StorageError,
+    StorageFull,
+    StoreLocked,
+)
+from .records import seal, unseal
+
+__all__ = ["CF", "FORMAT_VERSION", "Durability", "Engine", "EngineOptions", "Op"]
+
+FORMAT_VERSION: Final = 1
+_FORMAT_KEY: Final = b"format"
+
+
+class Durability(enum.StrEnum):
+    """What an acknowledged write survives."""
+
+    MEMORY = "memory"
+    """Nothing: no log is written. Data reaches the disk when a buffer fills up and on close."""
+    WAL = "wal"
+    """The death of the process (`kill -9`)."""
+    FSYNC = "fsync"
+    """The death of the machine. Concurrent writers share one fsync."""
+
+
+class CF(enum.IntEnum):
+    """The column families; docs/format.md says what is in each."""
+
+    META = 0
+    JOURNAL = 1
+    SNAPSHOTS = 2
+    SESSIONS = 3
+    ARTIFACTS = 4
+    INDEX = 5
+    CONTENTS = 6
+    CHUNKS = 7
+    MANIFESTS = 8
+    REFERENCES = 9
+
+
+Op = tuple[int, bytes, bytes | None]
+"""(column family, key, value); a value of None deletes the key."""
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Sizes in bytes. `write_buffers` bounds all memtables together, `block_cache` the cached blocks."""
+
+    write_buffers: int = 64 << 20
+    block_cache: int = 32 << 20
+    max_open_files: int = 512
+
+
+class Engine:
+    """An open store. Thread-safe; one process at a time may have it open for writing."""
+
+    def __init__(self, path: Path, durability: Durability, options: EngineOptions, *, read_only: bool = False) -> None:
+        """Open the store at `path`, creating it unless `read_only`.
+
+        Raises StoreLocked, SchemaTooNew, IntegrityError, StorageFull or StorageError.
+        """
+        self.path = path
+        self.durability = durability
+        self.read_only = read_only
+        self._closed = False
+        self._secondary: str | None = None
+        self._written = 0
+        self._synced = 0
+        self._sync_lock = threading.Lock()
+        self._sync_leader = False
+        self._sync_waiters: list[tuple[int, threading.Lock]] = []
+        self.fsyncs = 0
+        try:
+            created = self._prepare_directory()
+            self._open_database(options)
+        except OSError as error:
+            _raise_storage_error(error, f"cannot open the store at {path}")
+        try:
+            self._check_format(created)
+        except BaseException:
+            self.close()
+            raise
+
+    # -- opening and closing
+
+    def _prepare_directory(self) -> bool:
+        """Make sure that the directory is a store or may become one; tell whether it is new."""
+        if (self.path / "CURRENT").exists():
+            return False
+        if self.read_only:
+            raise StorageError(f"there is no store at {self.path}", path=str(self.path))
+        self.path.mkdir(parents=True, exist_ok=True)
+        # What RocksDB leaves behind when it is killed before it has created its first manifest.
+        leftovers = {"LOCK", "LOG", "IDENTITY", "rocksdict-config.json"}
+        strangers = [
+            entry.name
+            for entry in os.scandir(self.path)
+            if entry.name not in leftovers and not entry.name.startswith(("LOG.old", "MANIFEST-", "OPTIONS-", "0000"))
+        ]
+        if strangers:
+            raise StorageError(
+                f"{self.path} is not a greenroom store and is not empty: choose an empty or a new directory",
+                path=str(self.path),
+            )
+        return True
+
+    def _open_database(self, options: EngineOptions) -> None:
+        database, families = _rocksdb_options(options, self.durability, read_only=self.read_only)
+        if self.read_only:
+            self._secondary = tempfile.mkdtemp(prefix="greenroom-follower-")
+            access = rocksdict.AccessType.secondary(self._secondary)
+        else:
+            access = rocksdict.AccessType.read_write()
+        try:
+            self._db = rocksdict.Rdict(str(self.path), database, column_families=families, access_type=access)
+        except Exception as error:
+            self._remove_secondary()
+            _raise_storage_error(error, f"cannot open the store at {self.path}")
+        self._families = [self._db.get_column_family(cf.name.lower()) for cf in CF]
+        self._handles = [self._db.get_column_family_handle(cf.name.lower()) for cf in CF]
+        self._gets = [family.get for family in self._families]
+        self._write_options = rocksdict.WriteOptions()
+        if self.durability is Durability.MEMORY:
+            self._write_options.disable_wal(True)
+
+    def _check_format(self, created: bool) -> None:
+        record = self.get(CF.META, _FORMAT_KEY)
+        if record is None:
+            if not created and any(self.scan(CF.JOURNAL, b"", b"\xff" * 40, limit=1)):
+                raise IntegrityError(f"the store at {self.path} has lost its format record; run verify")
+            if not self.read_only:
+                self.write([(CF.META, _FORMAT_KEY, seal(_FORMAT_KEY, [FORMAT_VERSION]))])
+                if self.durability is Durability.MEMORY:
+                    self.flush()
+            return
+        found = unseal(_FORMAT_KEY, record, "the store's format record")[0]
+        if found > FORMAT_VERSION:
+            raise SchemaTooNew(
+                f"the store at {self.path} has format {found}; this greenroom reads up to {FORMAT_VERSION}: "
+                "upgrade greenroom",
+                found=found,
+                supported=FORMAT_VERSION,
+            )
+
+    def close(self) -> None:
+        """Flush what only memory holds and release the lock. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if not self.read_only:
+                # A clean close leaves an empty log, so that the next open has nothing to replay. On a full
+                # disk the log, where there is one, still holds everything that was acknowledged.
+                with contextlib.suppress(Exception):
+                    self._flush_all()
+        finally:
+            # rocksdict keeps the database open, and locked, while any handle to it is alive.
+            self._gets = []
+            self._families = []
+            self._handles = []
+            self._db.close()
+            del self._db
+            gc.collect(0)
+            self._remove_secondary()
+
+    def _remove_secondary(self) -> None:
+        if self._secondary is not None:
+            shutil.rmtree(self._secondary, ignore_errors=True)
+            self._secondary = None
+
+    # -- reading
+
+    def get(self, cf: int, key: bytes) -> bytes | None:
+        """The value under a key, or None. Raises IntegrityError when RocksDB finds the block damaged."""
+        try:
+            return self._gets[cf](key)
+        except Exception as error:
+            self._raise(error, "read")
+
+    def scan(
+        self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """The entries with begin ≤ key < end in key order (or from the end), at most `limit`.
+
+        A list, not an iterator: an iterator that a caller keeps would keep the database open.
+        """
+        found: list[tuple[bytes, bytes]] = []
+        if limit == 0:
+            return found
+        try:
+            iterator = self._families[cf].iter()
+            if reverse:
+                iterator.seek_for_prev(end)
+                if iterator.valid() and iterator.key() == end:
+                    iterator.prev()
+                step = iterator.prev
+            else:
+                iterator.seek(begin)
+                step = iterator.next
+            while iterator.valid():
+                key = iterator.key()
+                if key < begin if reverse else key >= end:
+                    break
+                found.append((key, iterator.value()))
+                if limit is not None and len(found) >= limit:
+                    break
+                step()
+            # An iterator that meets a damaged block just stops being valid; its status tells.
+            iterator.status()
+        except Exception as error:
+            self._raise(error, "read")
+        return found
+
+    def pages(
+        self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, page: int = 1024
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Like `scan`, but lazily and with bounded memory; sees writes made while it runs."""
+        while True:
+            entries = self.scan(cf, begin, end, reverse=reverse, limit=page)
+            yield from entries
+            if len(entries) < page:
+                return
+            if reverse:
+                end = entries[-1][0]
+            else:
+                begin = entries[-1][0] + b"\x00"
+
+    def last(self, cf: int, prefix: bytes) -> tuple[bytes, bytes] | None:
+        """The entry with the greatest key that has this prefix. `prefix` must not end in 0xff bytes only."""
+        try:
+            iterator = self._families[cf].iter()
+            iterator.seek_for_prev(prefix + b"\xff" * 9)
+            if iterator.valid():
+                key = iterator.key()
+                if key.startswith(prefix):
+                    return key, iterator.value()
+            iterator.status()
+        except Exception as error:
+            self._raise(error, "read")
+        return None
+
+    # -- writing
+
+    def write(self, ops: Iterable[Op], ranges: Iterable[tuple[int, bytes, bytes]] = ()) -> int:
+        """Apply all operations (and range deletions [begin, end)) atomically; the ticket for `wait_synced`.
+
+        Raises StorageFull or StorageError with nothing applied.
+        """
+        if self.read_only:
+            raise InvalidOperation("this runtime is open for reading only: open it without read_only to write")
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        try:
+            handles = self._handles
+            for cf, begin, end in ranges:
+                batch.delete_range(begin, end, handles[cf])
+            for cf, key, value in ops:
+                if value is None:
+                    delete(key, handles[cf])
+                else:
+                    put(key, value, handles[cf])
+            self._db.write(batch, self._write_options)
+        except Exception as error:
+            self._raise(error, "write")
+        self._written += 1
+        return self._written
+
+    def wait_synced(self, ticket: int, timeout: float) -> None:
+        """Return once the write with this ticket is on disk, sharing one fsync with whoever else waits.
+
+        The first to come leads: it syncs the log for all writes made so far; the others sleep until a sync
+        that covers them is done, or until one of them must lead the next.
+        Raises StorageError, or OperationTimeout after `timeout` seconds.
+        """
+        if self._synced >= ticket:
+            return
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._sync_lock:
+                if self._synced >= ticket:
+                    return
+                lead = not self._sync_leader
+                if lead:
+                    self._sync_leader = True
+                else:
+                    gate = threading.Lock()
+                    gate.acquire()
+                    self._sync_waiters.append((ticket, gate))
+            if lead:
+                self._lead_sync()
+                continue
+            if not gate.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                raise OperationTimeout(
+                    f"the disk did not confirm the write within {timeout:g} s; it may still become durable",
+                    timeout=timeout,
+                    started=True,
+                )
+
+    def _lead_sync(self) -> None:
+        target = self._written
+        try:
+            self._db.flush_wal(True)
+            self.fsyncs += 1
+            self._synced = max(self._synced, target)
+        except Exception as error:
+            self._raise(error, "sync")
+        finally:
+            with self._sync_lock:
+                self._sync_leader = False
+                synced, waiters = self._synced, self._sync_waiters
+                # Wake those who are done, and the first of the rest to lead the next sync (all, after a failure).
+                self._sync_waiters = []
+                woken_leader = False
+                for waiter in waiters:
+                    if waiter[0] <= synced:
+                        waiter[1].release()
+                    elif not woken_leader:
+                        woken_leader = True
+                        waiter[1].release()
+                    else:
+                        self._sync_waiters.append(waiter)
+
+    def sync(self) -> None:
+        """Put everything written so far on disk."""
+        if self.durability is Durability.MEMORY:
+            self.flush()
+        else:
+            self.wait_synced(self._written, 60.0)
+
+    def flush(self) -> None:
+        """Write the memtables to table files."""
+        try:
+            self._flush_all()
+        except Exception as error:
+            self._raise(error, "flush")
+
+    def _flush_all(self) -> None:
+        for family in self._families:
+            family.flush(True)
+
+    # -- care
+
+    def catch_up(self) -> None:
+        """Read-only engines: see what the writing process has written since."""
+        if self.read_only:
+            try:
+                self._db.try_catch_up_with_primary()
+            except Exception as error:
+                self._raise(error, "read")
+
+    def compact(self) -> None:
+        """Rewrite the table files without what was deleted or overwritten. Blocks; gives space back."""
+        try:
+            self._flush_all()
+            options = rocksdict.CompactOptions()
+            options.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force_optimized())
+            for family in self._families:
+                family.compact_range(None, None, options)
+        except Exception as error:
+            self._raise(error, "compact")
+
+    def disk_bytes(self) -> int:
+        """Bytes of all files in the store's directory."""
+        total = 0
+        for entry in os.scandir(self.path):
+            with contextlib.suppress(FileNotFoundError):  # compaction removes files at any time
+                total += entry.stat().st_size
+        return total
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """Estimated keys and bytes of each column family."""
+        properties = {
+            "keys": "rocksdb.estimate-num-keys",
+            "table_bytes": "rocksdb.live-sst-files-size",
+            "blob_bytes": "rocksdb.live-blob-file-size",
+            "memtable_bytes": "rocksdb.cur-size-all-mem-tables",
+        }
+        try:
+            return {
+                cf.name.lower(): {
+                    label: self._families[cf].property_int_value(name) or 0 for label, name in properties.items()
+                }
+                for cf in CF
+            }
+        except Exception as error:
+            self._raise(error, "read")
+
+    def _raise(self, error: Exception, action: str) -> NoReturn:
+        if self._closed:
+            raise RuntimeClosed("the runtime is closed: open it again to go on") from error
+        _raise_storage_error(error, f"cannot {action} the store at {self.path}")
+
+
+def _raise_storage_error(error: Exception, what: str) -> NoReturn:
+    """Turn what rocksdict or the operating system reports into the error of §12 that says what to do."""
+    if isinstance(error, StorageError):
+        raise error
+    text = str(error)
+    lowered = text.lower()
+    if isinstance(error, rocksdict.DbClosedError):
+        raise RuntimeClosed("the runtime is closed: open it again to go on") from error
+    if "no space left" in lowered or "quota exceeded" in lowered:
+        raise StorageFull(f"{what}: the disk is full; free some space and try again") from error
+    if "permission denied" in lowered or "read-only file system" in lowered:
+        raise StorageError(f"{what}: no permission to write there") from error
+    if "lock hold" in lowered or "lock file" in lowered or "no locks available" in lowered:
+        raise StoreLocked(
+            f"{what}: another runtime has it open for writing; close that one, or open this one with read_only=True"
+        ) from error
+    if "corruption" in lowered or "checksum mismatch" in lowered:
+        raise IntegrityError(f"{what}: RocksDB found damaged data ({text})") from error
+    raise StorageError(f"{what}: {text}") from error
+
+
+def _rocksdb_options(
+    sizes: EngineOptions, durability: Durability, *, read_only: bool
+) -> tuple[rocksdict.Options, dict[str, rocksdict.Options]]:
+    cache = rocksdict.Cache(sizes.block_cache)
+    buffers = rocksdict.WriteBufferManager(sizes.write_buffers, False)
+
+    database = rocksdict.Options(raw_mode=True)
+    database.create_if_missing(not read_only)
+    database.create_missing_column_families(not read_only)
+    database.set_write_buffer_manager(buffers)
+    # A follower must keep every file open, or the writer's compaction takes them from under it.
+    database.set_max_open_files(-1 if read_only else sizes.max_open_files)
+    database.set_max_background_jobs(2)
+    database.set_keep_log_file_num(2)
+    database.set_max_log_file_size(1 << 20)
+    database.set_max_total_wal_size(sizes.write_buffers)
+    database.set_bytes_per_sync(1 << 20)
+    # A killed process leaves at most an unfinished last record, which was never acknowledged. Damage
+    # anywhere else in the log must stop the opening, not silently drop what follows it.
+    database.set_wal_recovery_mode(rocksdict.DBRecoveryMode.tolerate_corrupted_tail_records())
+    # Without a log the column families must reach the disk together, or indexes would run ahead of events.
+    database.set_atomic_flush(durability is Durability.MEMORY)
+
+    families: dict[str, rocksdict.Options] = {}
+    for cf in CF:
+        options = rocksdict.Options(raw_mode=True)
+        table = rocksdict.BlockBasedOptions()
+        table.set_block_cache(cache)
+        table.set_bloom_filter(10, False)
+        table.set_cache_index_and_filter_blocks(True)
+        table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+        table.set_format_version(5)
+        options.set_block_based_table_factory(table)
+        options.set_write_buffer_size(max(1 << 20, sizes.write_buffers // 4))
+        options.set_level_compaction_dynamic_level_bytes(True)
+        # rocksdict holds the GIL while it writes: a write stall would stop the whole process, so none is allowed.
+        options.set_level_zero_slowdown_writes_trigger(1 << 20)
+        options.set_level_zero_stop_writes_trigger(1 << 20)
+        options.set_soft_pending_compaction_bytes_limit(1 << 50)
+        options.set_hard_pending_compaction_bytes_limit(1 << 50)
+        options.set_max_write_buffer_number(6)
+        if cf is CF.CHUNKS:
+            # Content is compressed before it comes here, and large: keep it out of the tree's rewrites.
+            options.set_compression_type(rocksdict.DBCompressionType.none())
+            options.set_enable_blob_files(True)
+            options.set_min_blob_size(4096)
+            options.set_blob_file_size(64 << 20)
+            options.set_enable_blob_gc(True)
+            options.set_blob_gc_age_cutoff(1.0)
+            options.set_blob_gc_force_threshold(0.5)
+        else:
+            options.set_compression_type(rocksdict.DBCompressionType.lz4())
+        families[cf.name.lower()] = options
+    return database, families

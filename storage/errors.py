@@ -1,0 +1,169 @@
+"""The errors that greenroom raises, all of them derived from `GreenroomError` (SPEC §12).
+
+They live on the lowest floor because every floor raises them. A message says what was asked, what is wrong
+and what to do about it; it never carries content, values or secrets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "AccessDenied",
+    "ArtifactNotFound",
+    "ArtifactTooLarge",
+    "BundleError",
+    "ConfigurationError",
+    "GreenroomError",
+    "HookCancelled",
+    "IntegrityError",
+    "InvalidOperation",
+    "InvalidSessionState",
+    "InvalidStateTransition",
+    "OperationTimeout",
+    "RateLimited",
+    "ReplayError",
+    "ResourceLimitExceeded",
+    "RuntimeClosed",
+    "SchemaTooNew",
+    "ScriptError",
+    "ScriptMemoryExceeded",
+    "ScriptTimeout",
+    "SessionAlreadyExists",
+    "SessionNotFound",
+    "StorageError",
+    "StorageFull",
+    "StoreLocked",
+    "ValidationError",
+]
+
+
+class GreenroomError(Exception):
+    """Base of every error that greenroom raises on purpose.
+
+    `code` is the class name, `fields` the named facts of the case (also readable as attributes), `str()` the
+    message for people.
+    """
+
+    def __init__(self, message: str, **fields: Any) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+    @property
+    def code(self) -> str:
+        """The stable name of the error: the name of its class."""
+        return type(self).__name__
+
+    def __getattr__(self, name: str) -> Any:
+        # Only called when ordinary lookup fails. `fields` itself may be missing while unpickling.
+        fields = self.__dict__.get("fields", {})
+        if name in fields:
+            return fields[name]
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self), self.fields)
+
+
+def _rebuild(kind: type[GreenroomError], message: str, fields: dict[str, Any]) -> GreenroomError:
+    return kind(message, **fields)
+
+
+class SessionNotFound(GreenroomError):
+    """There is no session with this id."""
+
+
+class SessionAlreadyExists(GreenroomError):
+    """A session with this id is already in the store."""
+
+
+class InvalidStateTransition(GreenroomError):
+    """The session's status does not allow this change of status. Fields: `from_status`, `to_status`."""
+
+
+class InvalidSessionState(GreenroomError):
+    """The session's status does not allow this write. Fields: `status`."""
+
+
+class InvalidOperation(GreenroomError):
+    """The operation makes no sense here: unknown message, a write to a read-only runtime."""
+
+
+class ArtifactNotFound(GreenroomError):
+    """The session has no such artifact or version."""
+
+
+class ArtifactTooLarge(GreenroomError):
+    """The content is larger than one call may carry. Fields: `size`, `limit` (bytes)."""
+
+
+class ValidationError(GreenroomError):
+    """An argument is of the wrong type, too long, or not storable. Fields: `field`."""
+
+
+class AccessDenied(GreenroomError):
+    """The caller may not reach what it named."""
+
+
+class RateLimited(GreenroomError):
+    """Too many operations. Fields: `retry_after` (seconds)."""
+
+
+class ResourceLimitExceeded(GreenroomError):
+    """A limit is reached. Fields: `resource`, `limit`, `value`."""
+
+
+class OperationTimeout(GreenroomError):
+    """No answer within the time given. Fields: `timeout` (seconds), `started` (whether it had begun)."""
+
+
+class HookCancelled(GreenroomError):
+    """A hook refused the operation."""
+
+
+class ScriptError(GreenroomError):
+    """A script failed. Fields: `script`, `line`, `traceback`."""
+
+
+class ScriptTimeout(ScriptError):
+    """A script used up its time or its instructions."""
+
+
+class ScriptMemoryExceeded(ScriptError):
+    """A script used up its memory."""
+
+
+class StorageError(GreenroomError):
+    """The store could not read or write."""
+
+
+class StorageFull(StorageError):
+    """The disk (or its quota) is full; writes work again once there is room."""
+
+
+class StoreLocked(StorageError):
+    """Another runtime has the store open for writing."""
+
+
+class SchemaTooNew(StorageError):
+    """The store was written by a newer greenroom. Fields: `found`, `supported`."""
+
+
+class IntegrityError(StorageError):
+    """What is on disk is not what was written."""
+
+
+class ReplayError(GreenroomError):
+    """A session cannot be replayed as asked."""
+
+
+class BundleError(GreenroomError):
+    """A bundle is damaged, hostile or of an unknown format; nothing was imported."""
+
+
+class ConfigurationError(GreenroomError):
+    """A setting is unknown or has an impossible value."""
+
+
+class RuntimeClosed(GreenroomError):
+    """The runtime is closed or closing."""

@@ -1,0 +1,84 @@
+"""Key layout: binary, sortable, fixed-width parts first. docs/format.md is the specification.
+
+Integers are big endian, so that byte order is numeric order. A session is its 16 raw UUID bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from blake3 import blake3
+
+from .records import pack_value
+
+__all__ = [
+    "INDEX_ARTIFACT_NAME",
+    "INDEX_CREATED",
+    "INDEX_CREATOR",
+    "INDEX_MESSAGE",
+    "INDEX_METADATA",
+    "INDEX_PARENT",
+    "INDEX_TAG",
+    "INDEX_UPDATED",
+    "after_prefix",
+    "artifact_name_prefix",
+    "is_session_id",
+    "metadata_digest",
+    "sequence_key",
+    "session_bytes",
+    "session_id_of",
+    "text_digest",
+]
+
+# First byte of every key in the `index` column family.
+INDEX_CREATED: Final = b"c"  # status, created_at, session
+INDEX_UPDATED: Final = b"u"  # status, second of the last event, session
+INDEX_TAG: Final = b"t"  # digest of the tag, created_at, session
+INDEX_CREATOR: Final = b"b"  # digest of created_by, created_at, session
+INDEX_PARENT: Final = b"p"  # parent session, created_at, session
+INDEX_METADATA: Final = b"m"  # digest of one key and its value, created_at, session
+INDEX_MESSAGE: Final = b"M"  # session, sequence of a message.added event
+INDEX_ARTIFACT_NAME: Final = b"v"  # session, name, NUL, version -> artifact sequence
+
+_SESSION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def is_session_id(text: object) -> bool:
+    """Whether this is a session id in its one accepted spelling: a lower-case UUIDv4 with hyphens."""
+    return type(text) is str and _SESSION_ID.fullmatch(text) is not None
+
+
+def session_bytes(session_id: str) -> bytes:
+    return bytes.fromhex(session_id.replace("-", ""))
+
+
+def session_id_of(raw: bytes) -> str:
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def sequence_key(session: bytes, sequence: int) -> bytes:
+    """Key of a journal event, a snapshot or an artifact record of a session."""
+    return session + sequence.to_bytes(8, "big")
+
+
+def after_prefix(prefix: bytes) -> bytes:
+    """The smallest key that is greater than every key with this prefix."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\xff" * (len(prefix) + 64)
+
+
+def text_digest(text: str) -> bytes:
+    """Eight bytes that stand for a tag or a creator in an index key. A match is confirmed on the row."""
+    return blake3(text.encode("utf-8", "surrogatepass")).digest(8)
+
+
+def metadata_digest(key: str, value: Any) -> bytes:
+    """Eight bytes that stand for one top-level metadata entry in an index key."""
+    return blake3(pack_value([key, value])).digest(8)
+
+
+def artifact_name_prefix(session: bytes, name: str) -> bytes:
+    """Prefix of the version entries of an artifact name. Names have no control characters, so NUL ends them."""
+    return INDEX_ARTIFACT_NAME + session + name.encode("utf-8", "surrogatepass") + b"\x00"
