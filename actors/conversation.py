@@ -68,11 +68,14 @@ def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | N
 
 def _turn(store: ArtifactStore, event: Event) -> Turn:
     data = event.data
-    digest = data.get("content_hash")
+    content = data.get("content")
+    if "content_hash" in data:
+        stored = store.contents.read(data["content_hash"])
+        content = stored.decode("utf-8", "surrogatepass") if data["text"] else unpack_value(stored)
     return Turn(
         event.sequence,
         data["role"],
-        unpack_value(store.contents.read(digest)) if digest is not None else data.get("content"),
+        content,
         event.timestamp,
         data.get("name"),
         data.get("tool_calls"),

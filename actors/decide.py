@@ -132,6 +132,7 @@ def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, loo
     data: dict[str, Any] = {"role": command.role}
     if command.encoded is not None:
         data["content_hash"] = command.encoded.hash
+        data["text"] = command.text is not None
     else:
         data["content"] = command.content
     for name in ("name", "tool_calls", "tool_call_id", "metadata"):

@@ -118,41 +118,23 @@ class PooledFuture(pykka.Future[Any]):
 
 
 class Mailbox:
-    """The bounded inbox of one actor (pykka's `ActorInbox`). Putting a message in makes the actor run."""
+    """The bounded inbox of an actor as pykka knows it (`ActorInbox`). Putting a message in makes the actor run."""
 
-    __slots__ = ("_actor", "_envelopes", "capacity")
+    __slots__ = ("_actor",)
 
-    def __init__(self, actor: PooledActor, capacity: int) -> None:
+    def __init__(self, actor: PooledActor) -> None:
         self._actor = actor
-        self._envelopes: collections.deque[Envelope[Any]] = collections.deque()
-        self.capacity = capacity
 
     def put(self, envelope: Envelope[Any]) -> None:
         """Raises ResourceLimitExceeded when the mailbox is full."""
-        self.append(envelope)
-        self._actor.wake()
-
-    def append(self, envelope: Envelope[Any]) -> None:
-        envelopes = self._envelopes
-        if len(envelopes) >= self.capacity:
-            raise ResourceLimitExceeded(
-                f"the mailbox of {self._actor.actor_urn} is full ({self.capacity} messages): "
-                "slow down, or use ask, which waits for its turn",
-                resource="mailbox",
-                limit=self.capacity,
-                value=len(envelopes),
-            )
-        envelopes.append(envelope)
+        self._actor.put(envelope)
 
     def get(self) -> Envelope[Any]:
         """The oldest message. Raises IndexError when there is none: nobody may block on a mailbox."""
-        return self._envelopes.popleft()
+        return self._actor.waiting.popleft()
 
     def empty(self) -> bool:
-        return not self._envelopes
-
-    def __len__(self) -> int:
-        return len(self._envelopes)
+        return not self._actor.waiting
 
 
 class _Stopped:
@@ -184,7 +166,6 @@ class PooledRef(pykka.ActorRef["PooledActor"]):
 class PooledActor(pykka.Actor):
     """A pykka actor on a dispatcher. Subclasses implement `on_receive`, which must not block for long."""
 
-    actor_inbox: Mailbox
     DEFAULT_TIMEOUT: Final = 30.0
     BATCH: Final = 64
 
@@ -192,22 +173,27 @@ class PooledActor(pykka.Actor):
         # Not pykka's own __init__: its UUID and Event cost more than all the rest of a new session. Nor its global
         # registry, which is a list that is searched on every stop: the supervisor has a table.
         self.actor_urn = urn
-        self.actor_inbox = Mailbox(self, mailbox_capacity)
         self.actor_stopped: Any = _Stopped()
+        self.waiting: collections.deque[Envelope[Any]] = collections.deque()
+        self._capacity = mailbox_capacity
         self._dispatcher = dispatcher
         self._turn = threading.Lock()
-        self._pooled_ref: PooledRef | None = None
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> Any:
         """Make the actor and return its reference. There is no loop to start."""
         return cls(*args, **kwargs).actor_ref
 
+    # Made when asked for, not kept: an actor in a cycle of references would outlive its passivation until the
+    # garbage collector comes by.
+
     @property
     def actor_ref(self) -> Any:
-        if self._pooled_ref is None:
-            self._pooled_ref = PooledRef(self)
-        return self._pooled_ref
+        return PooledRef(self)
+
+    @property
+    def actor_inbox(self) -> Any:  # type: ignore[override]
+        return Mailbox(self)
 
     @staticmethod
     def _create_actor_inbox() -> Any:
@@ -233,28 +219,44 @@ class PooledActor(pykka.Actor):
         """
         turn = self._turn
         if turn.acquire(False):
-            if self.actor_inbox.empty() and not self.actor_stopped._set:
+            if not self.waiting and not self.actor_stopped._set:
                 try:
                     reply = self._handle_receive(message)
                 finally:
                     turn.release()
-                    if not self.actor_inbox.empty():
+                    if self.waiting:
                         self.wake()
                 return reply.finish() if reply.__class__ is Later else reply
             future = PooledFuture()
             try:
-                self.actor_inbox.append(Envelope(message, reply_to=future))
+                self._append_waiting(Envelope(message, reply_to=future))
             finally:
                 # We hold the turn: pass it to the pool, which handles those who came before us first.
                 self._dispatcher.submit(self)
         else:
             future = PooledFuture()
-            self.actor_inbox.put(Envelope(message, reply_to=future))
+            self.put(Envelope(message, reply_to=future))
         return future.get(timeout=timeout)
 
     def tell(self, message: Any) -> None:
         """Send a message and go on. Raises ResourceLimitExceeded when the mailbox is full."""
-        self.actor_inbox.put(Envelope(message))
+        self.put(Envelope(message))
+
+    def put(self, envelope: Envelope[Any]) -> None:
+        """Put a message into the mailbox and have it handled. Raises ResourceLimitExceeded when it is full."""
+        self._append_waiting(envelope)
+        self.wake()
+
+    def _append_waiting(self, envelope: Envelope[Any]) -> None:
+        waiting = self.waiting
+        if len(waiting) >= self._capacity:
+            raise ResourceLimitExceeded(
+                f"the mailbox of {self.actor_urn} is full ({self._capacity} messages): slow down",
+                resource="mailbox",
+                limit=self._capacity,
+                value=len(waiting),
+            )
+        waiting.append(envelope)
 
     def wake(self) -> None:
         """Have the pool handle the mailbox, unless somebody holds the turn: they look again when they release it."""
@@ -269,14 +271,14 @@ class PooledActor(pykka.Actor):
             self._drain(self.BATCH)
         finally:
             self._turn.release()
-            if not self.actor_inbox.empty():
+            if self.waiting:
                 self.wake()
 
     def _drain(self, most: int) -> None:
-        inbox = self.actor_inbox
+        waiting = self.waiting
         for _ in range(most):
             try:
-                envelope = inbox.get()
+                envelope = waiting.popleft()
             except IndexError:
                 return
             self._handle(envelope)

@@ -250,7 +250,7 @@ class UpdateMetadata(Command):
 class AddMessage(Command):
     """Add a turn of the conversation: content is text, a list of parts, or None. Replies Message."""
 
-    __slots__ = ("content", "encoded", "metadata", "name", "role", "tool_call_id", "tool_calls")
+    __slots__ = ("content", "encoded", "metadata", "name", "role", "text", "tool_call_id", "tool_calls")
 
     def __init__(
         self,
@@ -267,6 +267,7 @@ class AddMessage(Command):
         self.role = _text("role", role, MAX_ROLE)
         if content is not None and not isinstance(content, (str, list)):
             raise ValidationError("content: a message is text, a list of parts, or None", field="content")
+        self.text = content if isinstance(content, str) else None
         self.content = pack_value(content, "content")
         if len(self.content) > MAX_MESSAGE_BYTES:
             raise ResourceLimitExceeded(

@@ -20,7 +20,7 @@ from greenroom.storage.artifacts import (
 from greenroom.storage.catalog import SECOND, Catalog, SessionInfo
 from greenroom.storage.content import Encoded, Reference
 from greenroom.storage.engine import CF, Durability, Op
-from greenroom.storage.errors import GreenroomError, InvalidOperation, SessionNotFound
+from greenroom.storage.errors import ArtifactNotFound, GreenroomError, IntegrityError, InvalidOperation, SessionNotFound
 from greenroom.storage.journal import Journal
 from greenroom.storage.keys import (
     INDEX_ARTIFACT_NAME,
@@ -70,6 +70,9 @@ class Owner(Protocol):
 
     def forward(self, session_id: str, envelope: Envelope[Any]) -> None:
         """Deliver a message that came after the actor had stopped to the session's next actor."""
+
+    def discard(self, message: Any) -> None:
+        """Give up what was prepared for a message that has failed."""
 
     def retire(self, actor: SessionActor) -> None:
         """Forget an actor that has stopped."""
@@ -261,7 +264,7 @@ class SessionActor(PooledActor):
             moved = self._catalog_ops(ops, drafts, before, was_updated, now) if self._cataloged else None
             if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
                 self._snapshot(ops)
-            self._ticket = services.store.ask(Append(ops, moved, contents, released), services.store_timeout)
+            self._ticket = services.store.commit(Append(ops, moved, contents, released), services.store_timeout)
         except BaseException:
             self._reload()
             raise
@@ -323,7 +326,7 @@ class SessionActor(PooledActor):
             prefix = INDEX_MESSAGE + session
             ranges.append((CF.INDEX, prefix, after_prefix(prefix)))
         try:
-            self._ticket = store.ask(Append(ops, moved, (), tuple(released), tuple(ranges)), services.store_timeout)
+            self._ticket = store.commit(Append(ops, moved, (), tuple(released), tuple(ranges)), services.store_timeout)
         except BaseException:
             self._reload()
             raise
@@ -337,7 +340,7 @@ class SessionActor(PooledActor):
         if not following and (self._tail > self._services.snapshot_every or (save and self._tail)):
             ops: list[Op] = []
             self._snapshot(ops)
-            self._services.store.ask(Append(ops), self._services.store_timeout)
+            self._services.store.commit(Append(ops), self._services.store_timeout)
         self._retire()
 
     def _retire(self) -> None:
@@ -349,12 +352,17 @@ class SessionActor(PooledActor):
         """Whether there are events after the newest snapshot."""
         return self._tail > 0
 
+    def on_tell_failure(self, message: Any, error: Exception) -> None:
+        super().on_tell_failure(message, error)
+        self._services.owner.discard(message)
+
     def forward(self, envelope: Envelope[Any]) -> None:
         self._services.owner.forward(self._state.id, envelope)
 
     def _reload(self) -> None:
         """Go back to what the journal says."""
         try:
+            self._services.store.settle()
             self._state, self._snapshots, self._tail = load_state(self._services.store, self._state.id)
             self._tail_bytes = 0
         except BaseException as error:
@@ -429,8 +437,17 @@ class SessionActor(PooledActor):
 
     def _get_artifact(self, query: m.GetArtifact) -> Later:
         info = self.artifact(query.ref, query.version)
-        contents = self._services.store.contents
-        return Later(lambda: Artifact(info, contents.read(bytes.fromhex(info.id.content_hash))))
+        store, session = self._services.store, self._state.session
+
+        def read() -> Artifact:
+            try:
+                return Artifact(info, store.contents.read(bytes.fromhex(info.id.content_hash)))
+            except IntegrityError:
+                if store.artifacts.record(session, info.id.sequence) is None:
+                    raise ArtifactNotFound(f"artifact {info.id} has just been deleted", artifact=str(info.id)) from None
+                raise
+
+        return Later(read)
 
     def _list_artifacts(self, query: m.ListArtifacts) -> Any:
         state = self._state
@@ -454,7 +471,7 @@ class SessionActor(PooledActor):
         if self._tail:  # an ended session journals nothing more; its snapshot is still written
             ops: list[Op] = []
             self._snapshot(ops)
-            self._ticket = services.store.ask(Append(ops), services.store_timeout)
+            self._ticket = services.store.commit(Append(ops), services.store_timeout)
         info = self._state.info()
         if not command.sync:
             return info

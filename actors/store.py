@@ -28,7 +28,13 @@ from greenroom.storage.content import (
     read_up_to,
 )
 from greenroom.storage.engine import Engine, Op
-from greenroom.storage.errors import ArtifactTooLarge, GreenroomError, ResourceLimitExceeded, StorageError
+from greenroom.storage.errors import (
+    ArtifactTooLarge,
+    GreenroomError,
+    OperationTimeout,
+    ResourceLimitExceeded,
+    StorageError,
+)
 from greenroom.storage.journal import Journal
 
 from .dispatcher import Dispatcher, PooledActor, PooledFuture
@@ -101,6 +107,7 @@ class ArtifactStore(PooledActor):
         self._compress_above = compress_above
         self._max_bytes = max_bytes
         self.commits = 0
+        self.unsettled = False
 
     def recover(self) -> int:
         """Drop what interrupted streams have left behind. Called once, on opening; replies how many."""
@@ -124,6 +131,22 @@ class ArtifactStore(PooledActor):
             return self.engine.write(self.contents.abort_blob_ops(message.blob))
         return super()._handle_receive(message)
 
+    def commit(self, append: Append, timeout: float) -> int:
+        """Send an `Append`; the ticket. After an OperationTimeout the batch may still land: `settle` waits for that."""
+        try:
+            ticket: int = self.ask(append, timeout)
+        except OperationTimeout as error:
+            self.unsettled = self.unsettled or bool(error.fields["started"])
+            raise
+        return ticket
+
+    def settle(self) -> None:
+        """After a commit that timed out: wait until it has landed or failed, so that what is read from now on stays
+        true. Raises OperationTimeout."""
+        if self.unsettled:
+            self.ask(Append([]), self.WRITE_TIMEOUT)
+            self.unsettled = False
+
     def _append(self, append: Append) -> int:
         ops = append.ops
         counts: list[int] | None = None
@@ -139,9 +162,13 @@ class ArtifactStore(PooledActor):
             if append.moved is not None:
                 counts, op = self.catalog.counted(*append.moved)
                 ops.append(op)
-        ticket = self.engine.write(ops, append.ranges)
-        if counts is not None:
-            self.catalog.set_counts(counts)
+        try:
+            ticket = self.engine.write(ops, append.ranges)
+            if counts is not None:
+                self.catalog.set_counts(counts)
+        except BaseException:
+            self.catalog.reload_counts()  # also when an interrupt came between the two
+            raise
         self.commits += 1
         return ticket
 
@@ -150,7 +177,7 @@ class ArtifactStore(PooledActor):
         group: list[Envelope[Any]] = []
         for _ in range(most):
             try:
-                envelope = self.actor_inbox.get()
+                envelope = self.waiting.popleft()
             except IndexError:
                 break
             if envelope.message.__class__ is Append and envelope.message.plain:

@@ -97,10 +97,10 @@ class Supervisor:
                     ) from None
             except OperationTimeout as error:
                 if not error.fields.get("started"):
-                    self._discard(message)
+                    self.discard(message)
                 raise
             except GreenroomError:
-                self._discard(message)
+                self.discard(message)
                 raise
         raise AssertionError("unreachable")
 
@@ -109,10 +109,13 @@ class Supervisor:
         if isinstance(message, m.StoreArtifact):
             prepare_artifact(store, message, actor.limits, actor.name_limit)
         elif len(message.content) > INLINE_BYTES:
-            message.encoded = store.prepare(message.content, len(message.content))[0]
+            # Long text is stored as the bytes that an artifact of the same text would have: both share one content.
+            text = message.text
+            content = text.encode("utf-8", "surrogatepass") if text is not None else message.content
+            message.encoded = store.prepare(content, len(content))[0]
 
-    def _discard(self, message: Any) -> None:
-        if message.encoded is not None:
+    def discard(self, message: Any) -> None:
+        if isinstance(message, (m.StoreArtifact, m.AddMessage)) and message.encoded is not None:
             try:
                 self.services.store.discard(message.encoded)
             except GreenroomError as error:
@@ -137,6 +140,7 @@ class Supervisor:
 
     def _activate(self, session_id: str) -> SessionActor:
         self._check_open()
+        self.services.store.settle()
         if not is_session_id(session_id) and not _is_scope_id(session_id):
             raise SessionNotFound(
                 "there is no such session: an id is a lower-case UUID with hyphens",
@@ -205,7 +209,7 @@ class Supervisor:
         if not actor._turn.acquire(False):
             return False
         try:
-            if not actor.actor_inbox.empty() or actor.actor_stopped.is_set():
+            if actor.waiting or actor.actor_stopped.is_set():
                 return False
             try:
                 actor.passivate(save=save)
@@ -215,14 +219,14 @@ class Supervisor:
             return True
         finally:
             actor._turn.release()
-            if not actor.actor_inbox.empty():
+            if actor.waiting:
                 actor.wake()
 
     # -- what actors ask of their owner
 
     def forward(self, session_id: str, envelope: Envelope[Any]) -> None:
         try:
-            self._activate(session_id).actor_inbox.put(envelope)
+            self._activate(session_id).put(envelope)
         except GreenroomError as error:
             if envelope.reply_to is not None:
                 envelope.reply_to.set_exception((type(error), error, error.__traceback__))

@@ -21,7 +21,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.decide import Limits, creation
 from greenroom.actors.dispatcher import Dispatcher
-from greenroom.actors.session import SessionServices
+from greenroom.actors.session import ARTIFACT, SessionServices
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timers import Timers
@@ -412,19 +412,19 @@ class Runtime:
         self._store.engine.compact()
 
     def stats(self) -> dict[str, Any]:
-        """Figures about the store and this runtime, as JSON values. Sizes are bytes."""
+        """Figures about the store and this runtime, as JSON values. Sizes are bytes.
+
+        Of content (artifacts, and long messages): `logical_bytes` counts it for everyone who refers to it,
+        `unique_bytes` once, `stored_bytes` as it is on disk, with chunks that contents share counted once.
+        """
         self._check_open()
         store = self._store
-        logical = artifacts = unique = stored = contents = 0
-        for session in store.catalog.sessions():
-            last = store.journal.last(session)
-            if last is not None:
-                artifacts += last[1][4]
-                logical += last[1][5]
-        for _, size, stored_size, _ in store.contents.known():
-            contents += 1
-            unique += size
-            stored += stored_size
+        contents, unique, stored = store.contents.usage()
+        logical = artifacts = 0
+        for digest, size, _, _ in store.contents.known():
+            for reference in store.contents.references(digest):
+                logical += size
+                artifacts += reference.kind == ARTIFACT
         return {
             "path": str(self.path),
             "sessions": store.catalog.counts(),

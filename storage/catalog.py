@@ -330,6 +330,9 @@ class Catalog:
     def set_counts(self, counts: list[int]) -> None:
         self._counts = counts
 
+    def reload_counts(self) -> None:
+        self._counts = self._load_counts()
+
     def _load_counts(self) -> list[int]:
         record = self._engine.get(CF.META, _COUNTS_KEY)
         if record is None:

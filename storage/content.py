@@ -222,9 +222,10 @@ class Contents:
         return size, stored_size, blob
 
     def known_chunk(self, digest: bytes) -> int | None:
-        """The stored size of a chunk that some blob has, or None."""
-        stored = self._engine.get(CF.CHUNKS, _CHUNK + digest)
-        return len(stored) - 1 if stored is not None else None
+        """The stored size of a chunk, or None: a chunk is stored exactly while a blob refers to it."""
+        prefix = _CHUNK_REFERENCE + digest
+        found = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=1)
+        return int.from_bytes(found[0][1], "big") if found else None
 
     # -- the writer's operations
 
@@ -257,17 +258,21 @@ class Contents:
         """The operations that write chunks ahead, and the parts whose chunk is not known after all."""
         ops: list[Op] = []
         missing: list[BlobPart] = []
-        fresh: set[bytes] = set()
+        fresh: dict[bytes, int] = {}
         for part in parts:
-            if part.hash not in fresh and self.known_chunk(part.hash) is None:
-                if part.payload is None:
-                    missing.append(part)
-                    continue
-                ops.append((CF.CHUNKS, _CHUNK + part.hash, part.payload))
-                fresh.add(part.hash)
+            stored = fresh.get(part.hash)
+            if stored is None:
+                stored = self.known_chunk(part.hash)
+                if stored is None:
+                    if part.payload is None:
+                        missing.append(part)
+                        continue
+                    stored = len(part.payload) - 1
+                    ops.append((CF.CHUNKS, _CHUNK + part.hash, part.payload))
+                fresh[part.hash] = stored
             key = blob + part.offset.to_bytes(8, "big")
             ops.append((CF.MANIFESTS, key, seal(key, [part.hash, part.size])))
-            ops.append((CF.REFERENCES, _CHUNK_REFERENCE + part.hash + blob, b""))
+            ops.append((CF.REFERENCES, _CHUNK_REFERENCE + part.hash + blob, stored.to_bytes(4, "big")))
         return ops, missing
 
     def drop_blobs_ops(self, blobs: set[bytes]) -> list[Op]:
@@ -401,6 +406,20 @@ class Contents:
         for digest, stored in self._engine.pages(CF.CONTENTS, b"", b"\xff" * 33):
             size, stored_size, blob = unseal(digest, stored, _content_name)
             yield digest, size, stored_size, blob
+
+    def usage(self) -> tuple[int, int, int]:
+        """(contents, bytes of all contents, bytes of their stored forms with every chunk counted once)."""
+        count = size = stored = 0
+        for _, content_size, stored_size, blob in self.known():
+            count += 1
+            size += content_size
+            stored += stored_size if blob is None else 0
+        previous = b""
+        for key, value in self._engine.pages(CF.REFERENCES, _CHUNK_REFERENCE, after_prefix(_CHUNK_REFERENCE)):
+            if key[1:33] != previous:
+                previous = key[1:33]
+                stored += int.from_bytes(value, "big")
+        return count, size, stored
 
     def references(self, digest: bytes) -> Iterator[Reference]:
         prefix = _CONTENT_REFERENCE + digest
