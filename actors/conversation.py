@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from greenroom.storage.engine import CF
+from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SessionNotFound
 from greenroom.storage.journal import Event, iso_time, utc_time
 from greenroom.storage.keys import INDEX_MESSAGE, sequence_key
 from greenroom.storage.records import Value, unpack_value
@@ -14,7 +15,11 @@ from greenroom.storage.records import Value, unpack_value
 from .messages import AddMessage
 from .store import ArtifactStore
 
-__all__ = ["INLINE_BYTES", "Turn", "read_turns", "turn_of"]
+__all__ = ["ARTIFACT", "INLINE_BYTES", "MESSAGE", "Turn", "read_turns", "turn_of"]
+
+ARTIFACT: Final = b"a"
+MESSAGE: Final = b"m"
+"""Kinds of references to content."""
 
 INLINE_BYTES: Final = 4096
 """A message's content of more encoded bytes than this is stored as deduplicated content."""
@@ -60,6 +65,15 @@ def turn_of(sequence: int, time: int, command: AddMessage, content: Any) -> Turn
 def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None) -> list[Turn]:
     """The newest `limit` turns with a sequence smaller than `before`, oldest first."""
     prefix = INDEX_MESSAGE + session
+    try:
+        return _read_turns(store, session, prefix, before, limit)
+    except (IntegrityError, ArtifactNotFound):
+        if store.journal.is_empty(session):
+            raise SessionNotFound("the session has been deleted meanwhile") from None
+        raise
+
+
+def _read_turns(store: ArtifactStore, session: bytes, prefix: bytes, before: int, limit: int | None) -> list[Turn]:
     found = store.engine.scan(
         CF.INDEX, prefix, sequence_key(prefix, min(before, (1 << 64) - 1)), reverse=True, limit=limit
     )

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 from greenroom.storage.artifacts import ArtifactId, ArtifactInfo
 from greenroom.storage.catalog import STATUSES
 from greenroom.storage.errors import (
+    InvalidOperation,
     InvalidSessionState,
     InvalidStateTransition,
     ResourceLimitExceeded,
@@ -48,7 +49,7 @@ def decide(state: SessionState, command: m.Command, limits: Limits, lookup: Look
     """The events that a command causes; none if it changes nothing. Raises the error of §12 that refuses it."""
     decider = DECIDERS.get(type(command))
     if decider is None:
-        raise TypeError(type(command).__name__)
+        raise InvalidOperation(f"a session does not know the message {type(command).__name__}")
     return decider(state, command, limits, lookup)
 
 

@@ -84,7 +84,7 @@ class PooledFuture(pykka.Future[Any]):
         if self._get_hook is not None:
             return super().get(timeout=timeout)
         if not self._done:
-            if not self._gate.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            if not self._gate.acquire(timeout=-1 if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)):
                 with self._state_lock:
                     begun = self._state == self._BEGUN
                     if not begun:
@@ -150,6 +150,9 @@ class _Stopped:
 
     def set(self) -> None:
         self._set = True
+
+    def clear(self) -> None:
+        self._set = False
 
 
 class PooledRef(pykka.ActorRef["PooledActor"]):
@@ -219,20 +222,23 @@ class PooledActor(pykka.Actor):
         """
         turn = self._turn
         if turn.acquire(False):
-            if not self.waiting and not self.actor_stopped._set:
-                try:
+            passed_on = False
+            try:
+                if not self.waiting and not self.actor_stopped._set:
                     reply = self._handle_receive(message)
-                finally:
+                else:
+                    # Others came before us: the pool, to which we pass the turn, handles them first.
+                    future = PooledFuture()
+                    self._append_waiting(Envelope(message, reply_to=future))
+                    self._dispatcher.submit(self)
+                    passed_on = True
+            finally:
+                if not passed_on:
                     turn.release()
                     if self.waiting:
                         self.wake()
+            if not passed_on:
                 return reply.finish() if reply.__class__ is Later else reply
-            future = PooledFuture()
-            try:
-                self._append_waiting(Envelope(message, reply_to=future))
-            finally:
-                # We hold the turn: pass it to the pool, which handles those who came before us first.
-                self._dispatcher.submit(self)
         else:
             future = PooledFuture()
             self.put(Envelope(message, reply_to=future))
@@ -245,7 +251,16 @@ class PooledActor(pykka.Actor):
     def put(self, envelope: Envelope[Any]) -> None:
         """Put a message into the mailbox and have it handled. Raises ResourceLimitExceeded when it is full."""
         self._append_waiting(envelope)
-        self.wake()
+        if self.actor_stopped._set:
+            # It has stopped while we were on our way. Whoever stops an actor looks into the mailbox afterwards, so a
+            # message is either found there or forwarded here, before its sender can send the next.
+            if self._turn.acquire(timeout=self.DEFAULT_TIMEOUT):
+                try:
+                    self._drain(len(self.waiting))
+                finally:
+                    self.give_turn()
+        else:
+            self.wake()
 
     def _append_waiting(self, envelope: Envelope[Any]) -> None:
         waiting = self.waiting
@@ -263,6 +278,16 @@ class PooledActor(pykka.Actor):
         if self._turn.acquire(False):
             self._dispatcher.submit(self)
 
+    def take_turn(self) -> bool:
+        """Become the one who handles this actor's messages, if nobody is."""
+        return self._turn.acquire(False)
+
+    def give_turn(self) -> None:
+        """Give the turn back, and what has gathered meanwhile to the pool."""
+        self._turn.release()
+        if self.waiting:
+            self.wake()
+
     # -- handling; the caller holds the turn
 
     def run(self) -> None:
@@ -270,9 +295,7 @@ class PooledActor(pykka.Actor):
         try:
             self._drain(self.BATCH)
         finally:
-            self._turn.release()
-            if self.waiting:
-                self.wake()
+            self.give_turn()
 
     def _drain(self, most: int) -> None:
         waiting = self.waiting

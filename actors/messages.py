@@ -7,15 +7,15 @@ checked and encoded when the message is made, so a message never changes on its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
-from greenroom.storage.artifacts import ArtifactId, artifact_type
+from greenroom.storage.artifacts import ArtifactId, artifact_type, is_artifact_name
 from greenroom.storage.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.records import Value, pack_value, unpack_value
 
 if TYPE_CHECKING:
-    from greenroom.storage.content import Encoded
+    from greenroom.storage.content import Encoded, Readable
 
 __all__ = [
     "AddMessage",
@@ -65,6 +65,14 @@ class Message:
     """Base of everything that can be sent to a session."""
 
     __slots__ = ()
+
+    def copy(self) -> Self:
+        """The same message once more, for the path to complete: what a sender holds is never changed."""
+        twin = object.__new__(type(self))
+        for kind in type(self).__mro__:
+            for name in getattr(kind, "__slots__", ()):
+                setattr(twin, name, getattr(self, name))
+        return twin
 
 
 class Query(Message):
@@ -123,7 +131,7 @@ class GetVariable(Query):
     __slots__ = ("default", "key")
 
     def __init__(self, key: str, default: Value = None) -> None:
-        self.key = key
+        self.key = _variable_key(key)
         self.default = default
 
 
@@ -346,7 +354,7 @@ class StoreArtifact(Command):
         super().__init__(durability=durability)
         self.artifact_type = artifact_type(type)
         self.name = _text("name", name, 4096)
-        if not self.name.isprintable():
+        if not is_artifact_name(self.name):
             raise ValidationError("name: an artifact name has no control characters", field="name")
         if isinstance(content, str):
             content = content.encode("utf-8", "surrogatepass")
@@ -356,13 +364,13 @@ class StoreArtifact(Command):
             content = content.cast("B") if content.contiguous else content.tobytes()
         elif not isinstance(content, bytes) and not hasattr(content, "read"):
             raise ValidationError("content: text, bytes, a memoryview or a binary file object", field="content")
-        self.content: bytes | memoryview | BinaryIO = content
+        self.content: bytes | memoryview | Readable = content
         self.description = _text("description", description, MAX_TEXT) if description is not None else None
         self.mime_type = _text("mime_type", mime_type, MAX_NAME) if mime_type is not None else None
         self.tags = tag_list(tags)
         self.custom = metadata_bytes(metadata)
         self.created_by = _text("created_by", created_by, MAX_NAME) if created_by is not None else None
-        self.parent_artifact = str(parent_artifact) if parent_artifact is not None else None
+        self.parent_artifact = str(_artifact_ref(parent_artifact)) if parent_artifact is not None else None
         self.encoded: Encoded | None = None
         self.record: list[Any] = []
 
@@ -380,7 +388,7 @@ class DeleteArtifact(Command):
         durability: Durability | str | None = None,
     ) -> None:
         super().__init__(durability=durability)
-        self.ref = ref
+        self.ref = _artifact_ref(ref)
         self.version = version
 
 
@@ -390,7 +398,7 @@ class GetArtifactInfo(Query):
     __slots__ = ("ref", "version")
 
     def __init__(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
-        self.ref = ref
+        self.ref = _artifact_ref(ref)
         self.version = version
 
 
@@ -430,6 +438,13 @@ def _text(field: str, value: object, most: int, *, empty: bool = False) -> str:
     return value
 
 
+def _artifact_ref(ref: object) -> ArtifactId | str:
+    """An artifact id, from any spelling of one, or a name."""
+    if isinstance(ref, ArtifactId):
+        return ArtifactId.parse(str(ref))
+    return _text("artifact", ref, 4096)
+
+
 def _variable_key(key: object) -> str:
     if type(key) is str and 0 < len(key) <= MAX_KEY:
         return key
@@ -455,6 +470,8 @@ def tag_list(tags: Iterable[str]) -> list[str]:
     """Tags in their order, without repetitions."""
     if isinstance(tags, str):
         raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
+    if not isinstance(tags, Iterable):
+        raise ValidationError("tags: a list of texts is needed", field="tags")
     unique = list(dict.fromkeys(_text("tags", tag, MAX_TAG) for tag in tags))
     if len(unique) > MAX_TAGS:
         raise ValidationError(f"tags: at most {MAX_TAGS}, these are {len(unique)}", field="tags")

@@ -20,20 +20,19 @@ from greenroom.storage.artifacts import (
 from greenroom.storage.catalog import SECOND, Catalog, SessionInfo
 from greenroom.storage.content import Encoded, Reference
 from greenroom.storage.engine import CF, Durability, Op
-from greenroom.storage.errors import ArtifactNotFound, GreenroomError, IntegrityError, InvalidOperation, SessionNotFound
+from greenroom.storage.errors import GreenroomError, InvalidOperation, SessionNotFound
 from greenroom.storage.journal import Journal
 from greenroom.storage.keys import (
-    INDEX_ARTIFACT_NAME,
     INDEX_MESSAGE,
-    after_prefix,
     sequence_key,
     session_bytes,
 )
 from greenroom.storage.records import unpack_value
 
 from . import messages as m
-from .conversation import Turn, read_turns, turn_of
+from .conversation import ARTIFACT, MESSAGE, Turn, read_turns, turn_of
 from .decide import Draft, Limits, decide, limits_of
+from .deletion import deletion
 from .dispatcher import Dispatcher, Later, PooledActor
 from .state import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState, evolve
 from .store import Append, ArtifactStore
@@ -47,8 +46,6 @@ __all__ = ["SessionActor", "SessionServices", "load_state"]
 
 logger = logging.getLogger("greenroom.session")
 
-ARTIFACT: Final = b"a"
-MESSAGE: Final = b"m"
 # Events after which the catalog's row differs.
 _ROW_EVENTS: Final = frozenset(
     {
@@ -63,6 +60,7 @@ _ROW_EVENTS: Final = frozenset(
     }
 )
 _SNAPSHOT_BYTES: Final = 256 << 10
+_WEIGH_BYTES: Final = 4 << 10
 
 
 class Owner(Protocol):
@@ -149,6 +147,7 @@ class SessionActor(PooledActor):
         self.swept = 0.0
         self.restored = bool(state.sequence)
         self.weight = state.weight if state.sequence else NEW_WEIGHT
+        self._weighed = state.variable_bytes
         self.saved_at = services.clock.monotonic()
 
     @property
@@ -161,7 +160,12 @@ class SessionActor(PooledActor):
 
     def begin(self, draft: Draft) -> None:
         """Journal the first event of a new session. Called by its maker, before anybody else knows it."""
-        self._commit([draft], None)
+        try:
+            self._commit([draft], None)
+        except BaseException:
+            if not self.actor_stopped.is_set():
+                self._retire()
+            raise
 
     # -- Lookup, for deciding
 
@@ -268,7 +272,7 @@ class SessionActor(PooledActor):
         except BaseException:
             self._reload()
             raise
-        if self._tail_bytes & 4095 < 128:
+        if abs(state.variable_bytes - self._weighed) > _WEIGH_BYTES:
             self._weigh()
 
     def _catalog_ops(
@@ -296,37 +300,16 @@ class SessionActor(PooledActor):
 
     def _weigh(self) -> None:
         weight = self._state.weight
-        if weight != self.weight:
-            self._services.owner.weigh(weight - self.weight)
-            self.weight = weight
+        self._weighed = self._state.variable_bytes
+        change, self.weight = weight - self.weight, weight
+        self._services.owner.weigh(change)
 
     def _delete(self) -> None:
-        state, services = self._state, self._services
-        session = state.session
-        store = services.store
-        released: list[tuple[bytes, Reference]] = []
-        for sequence, record in store.artifacts.records(session):
-            released.append((record[0], Reference(session, ARTIFACT, sequence)))
-        for sequence, stored in store.journal.read(session):
-            if stored[0] == "message.added" and "content_hash" in stored[2]:
-                released.append((stored[2]["content_hash"], Reference(session, MESSAGE, sequence)))
-        ops: list[Op] = []
-        moved: tuple[int | None, int | None] | None = None
-        if self._cataloged:
-            ops = Catalog.change(session, state.row(), None, state.updated_at, 0)
-            moved = state.status, None
-        ranges = [(cf, session, after_prefix(session)) for cf in (CF.JOURNAL, CF.SNAPSHOTS)]
-        if state.last_artifact:
-            prefix = INDEX_ARTIFACT_NAME + session
-            ranges += [
-                (CF.ARTIFACTS, session, after_prefix(session)),
-                (CF.INDEX, prefix, after_prefix(prefix)),
-            ]
-        if state.message_count:
-            prefix = INDEX_MESSAGE + session
-            ranges.append((CF.INDEX, prefix, after_prefix(prefix)))
+        services = self._services
         try:
-            self._ticket = store.commit(Append(ops, moved, (), tuple(released), tuple(ranges)), services.store_timeout)
+            services.store.commit(
+                deletion(services.store, self._state, cataloged=self._cataloged), services.store_timeout
+            )
         except BaseException:
             self._reload()
             raise
@@ -334,17 +317,28 @@ class SessionActor(PooledActor):
 
     # -- the end of an actor, and what follows
 
-    def passivate(self, *, save: bool = False) -> None:
-        """Write the state down if folding it again would take long (or with `save`), and stop."""
+    def passivate(self, *, save: bool = False) -> bool:
+        """Write the state down if folding it again would take long (or with `save`), and stop.
+
+        False if a message has come in meanwhile.
+        """
         following = self._services.store.engine.read_only
         if not following and (self._tail > self._services.snapshot_every or (save and self._tail)):
             ops: list[Op] = []
             self._snapshot(ops)
             self._services.store.commit(Append(ops), self._services.store_timeout)
-        self._retire()
+        self.actor_stopped.set()
+        if self.waiting:  # see `put`
+            self.actor_stopped.clear()
+            return False
+        self._services.owner.retire(self)
+        return True
 
     def _retire(self) -> None:
         self.actor_stopped.set()
+        self._services.owner.retire(self)
+
+    def on_stop(self) -> None:
         self._services.owner.retire(self)
 
     @property
@@ -437,17 +431,8 @@ class SessionActor(PooledActor):
 
     def _get_artifact(self, query: m.GetArtifact) -> Later:
         info = self.artifact(query.ref, query.version)
-        store, session = self._services.store, self._state.session
-
-        def read() -> Artifact:
-            try:
-                return Artifact(info, store.contents.read(bytes.fromhex(info.id.content_hash)))
-            except IntegrityError:
-                if store.artifacts.record(session, info.id.sequence) is None:
-                    raise ArtifactNotFound(f"artifact {info.id} has just been deleted", artifact=str(info.id)) from None
-                raise
-
-        return Later(read)
+        contents = self._services.store.contents
+        return Later(lambda: Artifact(info, contents.read(bytes.fromhex(info.id.content_hash))))
 
     def _list_artifacts(self, query: m.ListArtifacts) -> Any:
         state = self._state

@@ -214,11 +214,14 @@ class ArtifactStore(PooledActor):
 
     # -- preparing content, on the sender's thread
 
-    def prepare(self, content: bytes | memoryview | Readable, stream_limit: int) -> tuple[Encoded, bytes]:
-        """Hash content and, unless the store knows it, encode it; large content is written ahead in chunks.
+    def prepare(
+        self, content: bytes | memoryview | Readable, stream_limit: int, *, known: bool
+    ) -> tuple[Encoded, bytes, bytes | memoryview | Readable]:
+        """Hash content and encode it, except (with `known`) what the store has; large content is written ahead.
 
-        Replies it ready for `Append`, with its first bytes. Raises ArtifactTooLarge for bytes in memory above the
-        limit of one call, ResourceLimitExceeded for a stream of more than `stream_limit` bytes.
+        Replies it ready for `Append`, its first bytes, and the content to prepare it from again. Raises
+        ArtifactTooLarge for bytes in memory above the limit of one call, ResourceLimitExceeded for a stream of more
+        than `stream_limit` bytes.
         """
         if isinstance(content, (bytes, memoryview)):
             if len(content) > self._max_bytes:
@@ -228,19 +231,19 @@ class ArtifactStore(PooledActor):
                     size=len(content),
                     limit=self._max_bytes,
                 )
-            return self._prepare_bytes(content), bytes(content[:1024])
+            return self._prepare_bytes(content, known), bytes(content[:1024]), content
         head = read_up_to(content, CHUNK_ABOVE + 1)
         if len(head) <= CHUNK_ABOVE:
-            return self._prepare_bytes(head), head[:1024]
+            return self._prepare_bytes(head, known), head[:1024], head
         digest = blake3()
         blob, size, stored = self._write_blob(read_chunks(_Rejoined(head, content)), digest, stream_limit)
-        return Encoded(digest.digest(), size, stored, blob=blob), head[:1024]
+        return Encoded(digest.digest(), size, stored, blob=blob), head[:1024], content
 
-    def _prepare_bytes(self, content: bytes | memoryview) -> Encoded:
+    def _prepare_bytes(self, content: bytes | memoryview, known: bool) -> Encoded:
         digest = blake3(content).digest()
-        known = self.contents.record(digest)
-        if known is not None:
-            return Encoded(digest, known[0], known[1])
+        record = self.contents.record(digest) if known else None
+        if record is not None:
+            return Encoded(digest, record[0], record[1])
         if len(content) <= CHUNK_ABOVE:
             payload = encode(content, self._compress_above)
             return Encoded(digest, len(content), len(payload) - 1, payload=payload)

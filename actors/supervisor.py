@@ -13,9 +13,10 @@ from blake3 import blake3
 from greenroom.storage.artifacts import guess_mime_type
 from greenroom.storage.errors import (
     GreenroomError,
-    InvalidOperation,
+    IntegrityError,
     OperationTimeout,
     RuntimeClosed,
+    SchemaTooNew,
     SessionNotFound,
     ValidationError,
 )
@@ -24,9 +25,10 @@ from greenroom.storage.keys import is_session_id, session_bytes
 from . import messages as m
 from .conversation import INLINE_BYTES
 from .decide import Draft, Limits, creation, limits_of
+from .deletion import delete_damaged
 from .session import SessionActor, SessionServices, load_state
 from .state import SessionState
-from .store import ArtifactStore, ContentGone
+from .store import ContentGone
 
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
@@ -36,7 +38,6 @@ __all__ = ["Supervisor"]
 logger = logging.getLogger("greenroom.supervisor")
 
 _SCOPE_LIMITS: Final = Limits(max_operations=1 << 62)
-_PREPARE_TRIES: Final = 3
 
 
 class Supervisor:
@@ -69,9 +70,15 @@ class Supervisor:
         RuntimeClosed."""
         actor = self._actors.get(session_id)
         if actor is None or self._closing:
-            actor = self._activate(session_id)
+            try:
+                actor = self._activate(session_id)
+            except (IntegrityError, SchemaTooNew):
+                if not isinstance(message, m.DeleteSession):
+                    raise
+                with self._lock:
+                    return delete_damaged(self.services.store, session_id, timeout)
         if message.__class__ in _PREPARED:
-            return self._ask_prepared(session_id, actor, message, timeout)
+            return self._ask_prepared(actor, message, timeout)
         return actor.ask(message, timeout)
 
     def tell(self, session_id: str, message: Any) -> None:
@@ -80,39 +87,53 @@ class Supervisor:
         if actor is None or self._closing:
             actor = self._activate(session_id)
         if message.__class__ in _PREPARED:
-            self._prepare(actor, message)
+            # Nobody waits who could prepare it again: bring the content along even if it is known.
+            message = self._prepare(actor, message, known=False)
         actor.tell(message)
 
-    def _ask_prepared(self, session_id: str, actor: SessionActor, message: Any, timeout: float) -> Any:
-        for attempt in range(_PREPARE_TRIES):
-            self._prepare(actor, message)
-            try:
-                return actor.ask(message, timeout)
-            except ContentGone:
-                if attempt == _PREPARE_TRIES - 1:
-                    raise OperationTimeout(
-                        "the content was deleted again and again while it was being stored: try again",
-                        timeout=timeout,
-                        started=False,
-                    ) from None
-            except OperationTimeout as error:
-                if not error.fields.get("started"):
-                    self.discard(message)
-                raise
-            except GreenroomError:
-                self.discard(message)
-                raise
-        raise AssertionError("unreachable")
+    def _ask_prepared(self, actor: SessionActor, message: Any, timeout: float) -> Any:
+        prepared = self._prepare(actor, message, known=True)
+        try:
+            return actor.ask(prepared, timeout)
+        except ContentGone:
+            prepared = self._prepare(actor, prepared, known=False)
+        except OperationTimeout as error:
+            if not error.fields["started"]:
+                self.discard(prepared)
+            raise
+        except GreenroomError:
+            self.discard(prepared)
+            raise
+        try:
+            return actor.ask(prepared, timeout)
+        except GreenroomError:
+            self.discard(prepared)
+            raise
 
-    def _prepare(self, actor: SessionActor, message: Any) -> None:
+    def _prepare(self, actor: SessionActor, message: Any, *, known: bool) -> Any:
+        """A copy of the message with its content hashed and encoded. Runs on the sender's thread.
+
+        With `known`, content that the store has already is not encoded.
+        """
+        if not isinstance(message, m.StoreArtifact) and len(message.content) <= INLINE_BYTES:
+            return message
         store = self.services.store
+        message = message.copy()
         if isinstance(message, m.StoreArtifact):
-            prepare_artifact(store, message, actor.limits, actor.name_limit)
-        elif len(message.content) > INLINE_BYTES:
+            if len(message.name) > actor.name_limit:
+                raise ValidationError(
+                    f"name: 1 to {actor.name_limit} characters, this has {len(message.name)}", field="name"
+                )
+            limit = actor.limits.max_storage_bytes
+            message.encoded, head, message.content = store.prepare(message.content, limit, known=known)
+            if message.mime_type is None:
+                message.mime_type = guess_mime_type(message.name, head)
+        else:
             # Long text is stored as the bytes that an artifact of the same text would have: both share one content.
             text = message.text
             content = text.encode("utf-8", "surrogatepass") if text is not None else message.content
-            message.encoded = store.prepare(content, len(content))[0]
+            message.encoded = store.prepare(content, len(content), known=known)[0]
+        return message
 
     def discard(self, message: Any) -> None:
         if isinstance(message, (m.StoreArtifact, m.AddMessage)) and message.encoded is not None:
@@ -134,9 +155,14 @@ class Supervisor:
             0,
             limits=self.services.limits if data["config"] is None else limits_of(data["config"], self.services.limits),
         )
-        actor.begin(draft)
-        with self._lock:
-            self._admit(session_id, actor)
+        # Whoever finds the id as soon as it is in the store must find this actor, busy, in the table.
+        actor.take_turn()
+        try:
+            with self._lock:
+                self._admit(session_id, actor)
+            actor.begin(draft)
+        finally:
+            actor.give_turn()
 
     def _activate(self, session_id: str) -> SessionActor:
         self._check_open()
@@ -148,7 +174,7 @@ class Supervisor:
             )
         with self._lock:
             actor = self._actors.get(session_id)
-            if actor is None:
+            if actor is None or actor.actor_stopped.is_set():
                 state, snapshots, tail = load_state(self.services.store, session_id)
                 scope = _is_scope_id(session_id)
                 actor = SessionActor(
@@ -189,38 +215,40 @@ class Supervisor:
 
     def _admit(self, session_id: str, actor: SessionActor) -> None:
         """Put an actor into the table and make room for it. The caller holds the lock."""
+        present = self._actors.get(session_id)
+        assert present is None or present.actor_stopped.is_set(), "a session has one actor"
         self._actors[session_id] = actor
         self._bytes += actor.weight
-        tries = 0
-        while len(self._actors) > self._max_resident or self._bytes > self._max_resident_bytes:
-            # Second chance: whoever was used since the last look goes to the end of the line.
-            candidate_id, candidate = next(iter(self._actors.items()))
-            tries += 1
-            if tries > 64 or candidate is actor:
-                return  # all are busy: more may stay for now, the next one tries again
-            if candidate.used and tries < 48:
+        self._make_room(actor)
+
+    def _make_room(self, but: SessionActor | None) -> None:
+        """Passivate until the limits hold, or all who are left are at work. The caller holds the lock.
+
+        Second chance: who was used since the last look goes to the end of the line.
+        """
+        actors = self._actors
+        for _ in range(2 * len(actors)):
+            if len(actors) <= self._max_resident and self._bytes <= self._max_resident_bytes:
+                return
+            candidate_id, candidate = next(iter(actors.items()))
+            if candidate is but or candidate.used or not self._passivate(candidate):
                 candidate.used = False
-                self._actors.move_to_end(candidate_id)
-            elif not self._passivate(candidate):
-                self._actors.move_to_end(candidate_id)
+                actors.move_to_end(candidate_id)
 
     def _passivate(self, actor: SessionActor, *, save: bool = False) -> bool:
         """Write an idle actor down and drop it; False if it is at work."""
-        if not actor._turn.acquire(False):
+        if not actor.take_turn():
             return False
         try:
             if actor.waiting or actor.actor_stopped.is_set():
                 return False
             try:
-                actor.passivate(save=save)
+                return actor.passivate(save=save)
             except GreenroomError as error:
                 logger.warning("session %s stays in memory: %s", actor.actor_urn, error)
                 return False
-            return True
         finally:
-            actor._turn.release()
-            if actor.waiting:
-                actor.wake()
+            actor.give_turn()
 
     # -- what actors ask of their owner
 
@@ -240,6 +268,8 @@ class Supervisor:
     def weigh(self, change: int) -> None:
         with self._lock:
             self._bytes += change
+            if change > 0 and self._bytes > self._max_resident_bytes:
+                self._make_room(None)
 
     # -- time and the end
 
@@ -270,6 +300,10 @@ class Supervisor:
         for actor in self.residents():
             self._passivate(actor)
 
+    def abandon(self) -> None:
+        """Refuse everything from now on, and touch nothing: this is the copy of a runtime that a fork has made."""
+        self._closing = True
+
     def close(self, deadline: float, *, save: bool) -> None:
         """Refuse new messages, let the waiting ones be handled, save what is in memory. Ends by `deadline`
         (the clock's monotonic seconds); what is left then is in the journal all the same."""
@@ -289,17 +323,6 @@ class Supervisor:
     def _check_open(self) -> None:
         if self._closing:
             raise RuntimeClosed("the runtime is closed or closing: open it again to go on")
-
-
-def prepare_artifact(store: ArtifactStore, message: m.StoreArtifact, limits: Limits, name_limit: int) -> None:
-    """Hash and encode an artifact's content, and name what can be told from it. Runs on the sender's thread."""
-    if len(message.name) > name_limit:
-        raise ValidationError(f"name: 1 to {name_limit} characters, this has {len(message.name)}", field="name")
-    if message.encoded is not None and not isinstance(message.content, (bytes, memoryview)):
-        raise InvalidOperation("a message with a stream can be sent once: make a new one")
-    message.encoded, head = store.prepare(message.content, limits.max_storage_bytes)
-    if message.mime_type is None:
-        message.mime_type = guess_mime_type(message.name, head)
 
 
 _PREPARED: Final = frozenset({m.StoreArtifact, m.AddMessage})

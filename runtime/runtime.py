@@ -19,9 +19,10 @@ from annotated_types import MaxLen, MinLen
 
 from greenroom.actors import messages as m
 from greenroom.actors.clock import Clock, SystemClock
+from greenroom.actors.conversation import ARTIFACT
 from greenroom.actors.decide import Limits, creation
 from greenroom.actors.dispatcher import Dispatcher
-from greenroom.actors.session import ARTIFACT, SessionServices
+from greenroom.actors.session import SessionServices
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timers import Timers
@@ -29,6 +30,7 @@ from greenroom.storage.catalog import Page, SessionInfo, SessionQuery, SessionSt
 from greenroom.storage.engine import Durability, Engine, EngineOptions
 from greenroom.storage.errors import (
     GreenroomError,
+    IntegrityError,
     InvalidOperation,
     RuntimeClosed,
     SessionNotFound,
@@ -305,15 +307,20 @@ class Runtime:
     def restore_recent(self, n: int = 10) -> list[Session]:
         """Bring the `n` most recently changed open sessions into memory, newest first."""
         recent = self.list_sessions(sort_by="updated_at", descending=True, limit=n)
-        sessions = [Session(self, info.id) for info in recent]
-        for session in sessions:
-            session.load()
+        sessions = []
+        for info in recent:
+            session = Session(self, info.id)
+            try:
+                session.load()
+            except (SessionNotFound, IntegrityError):
+                continue  # deleted meanwhile, or damaged: the others come back all the same
+            sessions.append(session)
         return sessions
 
     def cleanup(self, retention_days: float | None = None) -> int:
         """Delete sessions that ended longer ago than `retention_days` (default: each one's own); how many."""
         self._check_open()
-        if retention_days is not None and not retention_days >= 0:
+        if retention_days is not None and (type(retention_days) not in (int, float) or not retention_days >= 0):
             raise ValidationError("retention_days: a number from 0 is needed", field="retention_days")
         now = self._clock.time_ns()
         ended = (SessionStatus.COMPLETED, SessionStatus.FAILED, SessionStatus.ARCHIVED)
@@ -342,7 +349,7 @@ class Runtime:
             raise InvalidOperation("messages are objects of the classes in greenroom.runtime.messages")
         if timeout is None:
             timeout = self.config.ask_timeout
-        elif not timeout > 0:
+        elif type(timeout) not in (int, float) or not timeout > 0:
             raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
         return self._supervisor.ask(session_id, message, timeout)
 
@@ -466,6 +473,18 @@ def _overrides(config: SessionConfig | Mapping[str, Any]) -> dict[str, Any]:
             raise ValidationError("config: a SessionConfig or a mapping is needed", field="config")
         config = validated(SessionConfig, dict(config))
     return config.model_dump(exclude_unset=True)
+
+
+def _abandon_all() -> None:
+    """In the child of a fork: RocksDB's threads are not here. Only the parent may use and close the runtime."""
+    for runtime in list(_open_runtimes):
+        if not runtime._closed:
+            runtime._closed = True
+            runtime._supervisor.abandon()
+            runtime._store.engine.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
 
 
 @atexit.register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from greenroom.actors import messages as m
 from greenroom.actors.supervisor import Supervisor
+from greenroom.storage.errors import InvalidOperation, SessionNotFound
 from greenroom.storage.records import Value
 
 __all__ = ["Scope"]
@@ -17,14 +18,22 @@ class Scope:
         self._id = scope_id
         self._timeout = timeout
 
-    def _ask(self, message: m.Message) -> Value:
-        return self._supervisor.ask(self._id, message, self._timeout)
+    def _ask(self, message: m.Message, missing: Value = None) -> Value:
+        try:
+            return self._supervisor.ask(self._id, message, self._timeout)
+        except SessionNotFound:
+            # Only where reading alone is possible: a scope that nobody has written to has no journal yet.
+            if isinstance(message, m.Query):
+                return missing
+            raise InvalidOperation(
+                "this runtime is open for reading only: open it without read_only to write"
+            ) from None
 
     def set(self, key: str, value: Value) -> None:
         self._ask(m.SetVariable(key, value))
 
     def get(self, key: str, default: Value = None) -> Value:
-        return self._ask(m.GetVariable(key, default))
+        return self._ask(m.GetVariable(key, default), default)
 
     def delete(self, key: str) -> bool:
         """Whether it was there."""
@@ -32,7 +41,7 @@ class Scope:
 
     def list(self, prefix: str = "") -> dict[str, Value]:
         """The variables whose key begins with `prefix`, by key."""
-        found: dict[str, Value] = self._ask(m.ListVariables(prefix))
+        found: dict[str, Value] = self._ask(m.ListVariables(prefix), {})
         return found
 
     def clear(self) -> int:

@@ -149,10 +149,8 @@ class Session:
 
     def children(self) -> list[SessionInfo]:
         """The sessions that were created with this one as parent, whatever their status, oldest first."""
-        catalog = self._runtime._store.catalog
         self.info()
-        rows = ((child, catalog.row(child)) for child in catalog.children(session_bytes(self.id)))
-        return [catalog.info_of(child, row) for child, row in rows if row is not None]
+        return self._runtime._store.catalog.children(session_bytes(self.id))
 
     def parent(self) -> Session | None:
         """The parent, or None if there is none (any more)."""
@@ -165,7 +163,7 @@ class Session:
         below: dict[str, list[SessionTree]] = {}
         order = [root]
         for info in order:
-            order.extend(Session(self._runtime, info.id).children())
+            order.extend(self._runtime._store.catalog.children(session_bytes(info.id)))
         for info in reversed(order):
             tree = SessionTree(info, tuple(reversed(below.pop(info.id, []))))
             if info is root:
@@ -199,8 +197,9 @@ class Session:
 
     def events(self, after: int = 0, limit: int | None = None) -> Iterator[Event]:
         """The journal's events with a sequence greater than `after`, in order, read as they are consumed."""
-        m.whole_number("after", after)
-        left = m.whole_number("limit", limit)
+        return self._events(m.whole_number("after", after) or 0, m.whole_number("limit", limit))
+
+    def _events(self, after: int, left: int | None) -> Iterator[Event]:
         while left is None or left > 0:
             page: list[Event] = self._ask(
                 self.id,

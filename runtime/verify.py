@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
-from greenroom.actors.session import ARTIFACT, MESSAGE
+from greenroom.actors.conversation import ARTIFACT, MESSAGE
 from greenroom.actors.state import SessionState, evolve
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.catalog import Catalog
 from greenroom.storage.content import Reference
 from greenroom.storage.engine import CF
-from greenroom.storage.errors import IntegrityError, SchemaTooNew
+from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew
 from greenroom.storage.keys import session_id_of
 
 __all__ = ["Problem", "VerifyReport", "verify_store"]
@@ -43,16 +45,50 @@ class VerifyReport:
         self.problems.append(Problem(kind, where, detail))
 
 
+_TRIES: Final = 5
+
+
 def verify_store(store: ArtifactStore) -> VerifyReport:
-    """Check every session, then every content."""
+    """Check every session, then every content. The store may be in use meanwhile."""
     report = VerifyReport()
     for session in _journaled(store):
-        _verify_session(store, session, report)
+        _settled(report, partial(_verify_session, store, session), partial(_head, store, session))
     for session in store.catalog.sessions():
-        if store.journal.last(session) is None:
-            report.add("session", session_id_of(session), "has a catalog row and no journal")
-    _verify_contents(store, report)
+        _settled(report, partial(_verify_journaled, store, session), partial(_head, store, session))
+    for digest, _ in store.engine.pages(CF.CONTENTS, b"", b"\xff" * 33):
+        _settled(report, partial(_verify_content, store, digest), partial(_holders, store, digest))
     return report
+
+
+def _settled(report: VerifyReport, check: Callable[[VerifyReport], None], version: Callable[[], object]) -> None:
+    """Add what `check` finds, looking again while the thing it looks at changes under its eyes."""
+    for _ in range(_TRIES):
+        part = VerifyReport()
+        before = version()
+        try:
+            check(part)
+        except (IntegrityError, SchemaTooNew) as error:
+            part.add("record", "", str(error))
+        if part.ok:
+            break
+        again = VerifyReport()
+        try:
+            check(again)
+        except (IntegrityError, SchemaTooNew) as error:
+            again.add("record", "", str(error))
+        if before == version() and again.problems == part.problems:
+            break
+    for kind, count in part.checked.items():
+        report.checked[kind] += count
+    report.problems += part.problems
+
+
+def _head(store: ArtifactStore, session: bytes) -> object:
+    return store.engine.last(CF.JOURNAL, session)
+
+
+def _holders(store: ArtifactStore, digest: bytes) -> object:
+    return store.engine.get(CF.CONTENTS, digest), list(store.contents.references(digest))
 
 
 def _journaled(store: ArtifactStore) -> Iterator[bytes]:
@@ -62,6 +98,11 @@ def _journaled(store: ArtifactStore) -> Iterator[bytes]:
         session = found[0][0][:16]
         yield session
         position = session + b"\xff" * 9
+
+
+def _verify_journaled(store: ArtifactStore, session: bytes, report: VerifyReport) -> None:
+    if store.journal.is_empty(session) and store.engine.get(CF.SESSIONS, session) is not None:
+        report.add("session", session_id_of(session), "has a catalog row and no journal")
 
 
 def _verify_session(store: ArtifactStore, session: bytes, report: VerifyReport) -> None:
@@ -158,20 +199,23 @@ def _verify_reference(
         pass  # reported with the contents
 
 
-def _verify_contents(store: ArtifactStore, report: VerifyReport) -> None:
-    for digest, _ in store.engine.pages(CF.CONTENTS, b"", b"\xff" * 33):
-        report.checked["contents"] += 1
-        try:
-            store.contents.check(digest)
-        except (IntegrityError, SchemaTooNew) as error:
-            report.add("content", digest.hex(), str(error))
-        holders = 0
-        for reference in store.contents.references(digest):
-            holders += 1
-            if not _holds(store, digest, reference.session, reference.kind, reference.sequence):
-                report.add("reference", digest.hex(), f"held by {session_id_of(reference.session)}, which does not")
-        if not holders:
+def _verify_content(store: ArtifactStore, digest: bytes, report: VerifyReport) -> None:
+    report.checked["contents"] += 1
+    try:
+        store.contents.check(digest)
+    except (IntegrityError, SchemaTooNew) as error:
+        report.add("content", digest.hex(), str(error))
+    except ArtifactNotFound:
+        if store.engine.get(CF.CONTENTS, digest) is not None:
             report.add("content", digest.hex(), "nobody refers to it")
+        return
+    holders = 0
+    for reference in store.contents.references(digest):
+        holders += 1
+        if not _holds(store, digest, reference.session, reference.kind, reference.sequence):
+            report.add("reference", digest.hex(), f"held by {session_id_of(reference.session)}, which does not")
+    if not holders:
+        report.add("content", digest.hex(), "nobody refers to it")
 
 
 def _holds(store: ArtifactStore, digest: bytes, session: bytes, kind: bytes, sequence: int) -> bool:

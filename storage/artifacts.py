@@ -24,9 +24,18 @@ from .keys import (
 )
 from .records import Value, seal, unpack_value, unseal
 
-__all__ = ["Artifact", "ArtifactId", "ArtifactInfo", "Artifacts", "artifact_type", "guess_mime_type"]
+__all__ = [
+    "Artifact",
+    "ArtifactId",
+    "ArtifactInfo",
+    "Artifacts",
+    "artifact_type",
+    "guess_mime_type",
+    "is_artifact_name",
+]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ALIASES: Final = {"tool_output": "tool_result", "prompt": "user_input"}
 MAX_TYPE: Final = 64
 
@@ -94,6 +103,11 @@ class Artifact:
 
     info: ArtifactInfo
     content: bytes
+
+
+def is_artifact_name(text: str) -> bool:
+    """Whether this text can be a name: it has no control characters."""
+    return bool(text) and _CONTROL.search(text) is None
 
 
 def artifact_type(text: str) -> str:
@@ -216,7 +230,9 @@ class Artifacts:
             raise ArtifactNotFound(f"session {session_id} has no artifact {ref}", artifact=str(ref))
         if not isinstance(ref, str):
             raise ValidationError("an artifact is named by its id or its name", field="artifact")
-        if version is None or version == "latest":
+        if not is_artifact_name(ref):
+            sequence = None
+        elif version is None or version == "latest":
             sequence = self.latest(session, ref)[1]
         elif type(version) is int and 0 < version < 1 << 32:
             stored = self._engine.get(CF.INDEX, _name_key(session, ref, version))
@@ -235,6 +251,8 @@ class Artifacts:
 
     def versions(self, session: bytes, name: str) -> list[ArtifactInfo]:
         """All versions of a name, oldest first."""
+        if not is_artifact_name(name):
+            return []
         prefix = artifact_name_prefix(session, name)
         found = self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))
         infos = (self.info(session, int.from_bytes(value, "big")) for _, value in found if value)

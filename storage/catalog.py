@@ -7,7 +7,8 @@ journal carries it. So a write costs one record, and `SessionInfo` is one get an
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
@@ -15,7 +16,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
 import pydantic
 
 from .engine import CF, Engine, Op
-from .errors import IntegrityError, SessionNotFound, ValidationError
+from .errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
 from .journal import Journal, StoredEvent, Totals, iso_time, utc_time
 from .keys import (
     INDEX_CREATED,
@@ -25,6 +26,7 @@ from .keys import (
     INDEX_TAG,
     INDEX_UPDATED,
     after_prefix,
+    canonical_value,
     metadata_digest,
     session_bytes,
     session_id_of,
@@ -33,6 +35,8 @@ from .keys import (
 from .records import Value, seal, unpack_value, unseal
 
 __all__ = ["Catalog", "Page", "SessionInfo", "SessionQuery", "SessionRow", "SessionStatus", "validated"]
+
+logger = logging.getLogger("greenroom.catalog")
 
 T = TypeVar("T")
 M = TypeVar("M", bound=pydantic.BaseModel)
@@ -78,7 +82,7 @@ class SessionInfo:
     the session is open. Fields are worked out when they are read: most readers look at two or three of them.
     """
 
-    __slots__ = ("_row", "_totals", "_updated", "id", "sequence")
+    __slots__ = ("_id", "_row", "_sequence", "_totals", "_updated")
 
     FIELDS: Final = (
         "id",
@@ -103,11 +107,19 @@ class SessionInfo:
     )
 
     def __init__(self, session_id: str, row: SessionRow, sequence: int, updated: int, totals: Totals) -> None:
-        self.id = session_id
-        self.sequence = sequence
+        self._id = session_id
+        self._sequence = sequence
         self._row = row
         self._updated = updated
         self._totals = totals
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def sequence(self) -> int:
+        return self._sequence
 
     @property
     def status(self) -> SessionStatus:
@@ -196,7 +208,7 @@ class SessionInfo:
         return hash((self.id, self.sequence))
 
     def _facts(self) -> tuple[object, ...]:
-        return self.id, self.sequence, self._updated, self._totals, self._row
+        return self._id, self._sequence, self._updated, self._totals, self._row
 
     def __repr__(self) -> str:
         return f"<SessionInfo {self.id} {self.status} at {self.sequence}>"
@@ -378,9 +390,11 @@ class Catalog:
         sequence, stored = last
         return SessionInfo(session_id_of(session), row, sequence, stored[1], _totals(stored))
 
-    def children(self, session: bytes) -> list[bytes]:
+    def children(self, session: bytes) -> list[SessionInfo]:
+        """The sessions with this parent, oldest first."""
         prefix = INDEX_PARENT + session
-        return [key[-16:] for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))]
+        found = self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))
+        return self._readable_infos(key[-16:] for key, _ in found)
 
     def with_prefix(self, prefix: str, limit: int) -> list[str]:
         """Ids of sessions that begin with these hex digits (hyphens ignored)."""
@@ -398,7 +412,7 @@ class Catalog:
         for status in statuses:
             prefix = INDEX_CREATED + bytes([_STATUS_CODE[status]])
             for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
-                row = self.row(key[-16:])
+                row = self._readable_row(key[-16:])
                 if row is not None:
                     yield key[-16:], row
 
@@ -413,17 +427,17 @@ class Catalog:
         matches = [
             (session, row, created)
             for session, created in self._candidates(query)
-            if (row := self.row(session)) is not None and _matches(query, row)
+            if (row := self._readable_row(session)) is not None and _matches(query, row)
         ]
         end = None if query.limit is None else query.offset + query.limit
         if query.sort_by == "created_at":
             matches.sort(key=lambda match: (match[2], match[0]), reverse=query.descending)
-            chosen = [self.info_of(session, row) for session, row, _ in matches[query.offset : end]]
+            chosen = self._readable_infos(session for session, _, _ in matches[query.offset : end])
         elif query.sort_by == "name":
             matches.sort(key=lambda match: (match[1].name or "", match[2], match[0]), reverse=query.descending)
-            chosen = [self.info_of(session, row) for session, row, _ in matches[query.offset : end]]
+            chosen = self._readable_infos(session for session, _, _ in matches[query.offset : end])
         else:
-            infos = [self.info_of(session, row) for session, row, _ in matches]
+            infos = self._readable_infos(session for session, _, _ in matches)
             infos.sort(key=lambda info: (getattr(info, query.sort_by), info.id), reverse=query.descending)
             chosen = infos[query.offset : end]
         return Page(tuple(chosen), len(matches), query.offset, query.limit)
@@ -443,18 +457,42 @@ class Catalog:
                 keys += [key[2:] for key, _ in found]
             keys.sort(reverse=query.descending)
             sessions = [key[8:] for key in keys[query.offset : wanted]]
-            infos = [self.info_of(each, row) for each in sessions if (row := self.row(each)) is not None]
+            infos = self._readable_infos(sessions)
         else:
             recent: list[tuple[int, bytes]] = []
             for status in query.statuses:
                 for session in self._recent(_STATUS_CODE[status], wanted, query.descending):
-                    last = self._journal.last(session)
+                    try:
+                        last = self._journal.last(session)
+                    except (IntegrityError, SchemaTooNew) as error:
+                        logger.error("left out of a listing: %s", error)
+                        continue
                     if last is not None:
                         recent.append((last[1][1], session))
             recent.sort(reverse=query.descending)
             sessions = [session for _, session in recent[query.offset : wanted]]
-            infos = [self.info_of(each, row) for each in sessions if (row := self.row(each)) is not None]
+            infos = self._readable_infos(sessions)
         return Page(tuple(infos), total, query.offset, limit)
+
+    def _readable_row(self, session: bytes) -> SessionRow | None:
+        """The row, or None where it is gone or damaged: one bad record must not take a listing from everybody."""
+        try:
+            return self.row(session)
+        except (IntegrityError, SchemaTooNew) as error:
+            logger.error("left out of a listing: %s", error)
+            return None
+
+    def _readable_infos(self, sessions: Iterable[bytes]) -> list[SessionInfo]:
+        infos = []
+        for session in sessions:
+            row = self._readable_row(session)
+            if row is None:
+                continue
+            try:
+                infos.append(self.info_of(session, row))
+            except (IntegrityError, SchemaTooNew) as error:
+                logger.error("left out of a listing: %s", error)
+        return infos
 
     def _recent(self, status: int, wanted: int, descending: bool) -> list[bytes]:
         """The first `wanted` sessions by the second of their last event, and the others of the last such second."""
@@ -514,7 +552,10 @@ def _matches(query: SessionQuery, row: SessionRow) -> bool:
         return False
     if query.metadata:
         metadata = unpack_value(row.metadata)
-        if any(key not in metadata or metadata[key] != value for key, value in query.metadata.items()):
+        if any(
+            key not in metadata or canonical_value(metadata[key]) != canonical_value(value)
+            for key, value in query.metadata.items()
+        ):
             return False
     if query.search:
         needle = query.search.casefold()
@@ -554,4 +595,4 @@ def _nanoseconds(when: datetime) -> int:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     delta = when - datetime(1970, 1, 1, tzinfo=UTC)
-    return max(0, ((delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds) * 1000)
+    return min(max(0, ((delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds) * 1000), (1 << 64) - 1)

@@ -21,7 +21,7 @@ from blake3 import blake3
 from pyfastcdc import FastCDC
 
 from .engine import CF, Engine, Op
-from .errors import IntegrityError, ValidationError
+from .errors import ArtifactNotFound, IntegrityError, ValidationError
 from .keys import after_prefix
 from .records import seal, unseal
 
@@ -232,16 +232,17 @@ class Contents:
     def add_ops(self, content: Encoded, reference: Reference) -> list[Op] | None:
         """The operations that add a content and a reference to it. Known content costs one reference.
 
-        None: the content was known when it was prepared and is gone since; it must be prepared again.
+        None: the content was known when it was prepared and is gone since, or its blob was given up; it must be
+        prepared again.
         """
         ops: list[Op] = []
         if self._engine.get(CF.CONTENTS, content.hash) is not None:
             if content.blob is not None:
-                ops += self.abort_blob_ops(content.blob)
+                ops += self.abort_blob_ops(content.blob)  # another writer was first
         else:
             if content.payload is not None:
                 ops.append((CF.CHUNKS, _WHOLE + content.hash, content.payload))
-            elif content.blob is not None:
+            elif content.blob is not None and self._engine.get(CF.META, _PENDING + content.blob) is not None:
                 ops.append((CF.META, _PENDING + content.blob, None))
             else:
                 return None
@@ -320,6 +321,9 @@ class Contents:
         return [key[len(_PENDING) :] for key, _ in self._engine.pages(CF.META, _PENDING, after_prefix(_PENDING))]
 
     def abort_blob_ops(self, blob: bytes) -> list[Op]:
+        """The operations that remove a blob which nothing has completed; none for one that is in use."""
+        if self._engine.get(CF.META, _PENDING + blob) is None:
+            return []
         return [*self.drop_blobs_ops({blob}), (CF.META, _PENDING + blob, None)]
 
     # -- reading
@@ -331,15 +335,15 @@ class Contents:
         what = f"content {digest.hex()}"
         record = self.record(digest)
         if record is None:
-            raise IntegrityError(f"{what} is missing from the store; run verify", content_hash=digest.hex())
+            raise self._missing(digest, what)
         size, _, blob = record
         if blob is None:
             stored = self._engine.get(CF.CHUNKS, _WHOLE + digest)
             if stored is None:
-                raise IntegrityError(f"{what} is missing from the store; run verify", content_hash=digest.hex())
+                raise self._missing(digest, what)
             data = _decode(stored, size, digest, what)
         else:
-            data = b"".join(self.chunks(blob, size, what))
+            data = b"".join(self._chunks(digest, blob, size))
             if blake3(data).digest() != digest:
                 raise IntegrityError(f"{what} is damaged on disk; run verify", content_hash=digest.hex())
         if cached:
@@ -356,50 +360,56 @@ class Contents:
             raise IntegrityError(f"content {digest.hex()} is damaged on disk", content_hash=digest.hex())
 
     def open(self, digest: bytes, *, cached: bool = True) -> io.BufferedReader:
-        """A seekable binary stream over the content, verified chunk by chunk, holding one chunk at a time."""
+        """A seekable binary stream over the content, verified chunk by chunk, holding one chunk at a time.
+
+        Opening and reading raise IntegrityError, or ArtifactNotFound when the content has been deleted meanwhile.
+        """
         record = self.record(digest)
         if record is None:
-            raise IntegrityError(
-                f"content {digest.hex()} is missing from the store; run verify", content_hash=digest.hex()
-            )
-        blob = record[2]
+            raise self._missing(digest, f"content {digest.hex()}")
+        size, blob = record[0], record[2]
         if blob is None:
             data = self.read(digest, cached=cached)
             return io.BufferedReader(_ChunkedReader(len(data), lambda _offset: (0, data)))
-        size, what = record[0], f"content {digest.hex()}"
-        return io.BufferedReader(
-            _ChunkedReader(size, lambda offset: self._chunk_at(blob, offset, what)), buffer_size=64 << 10
-        )
+        reader = _ChunkedReader(size, lambda offset: self._chunk_at(digest, blob, offset))
+        return io.BufferedReader(reader, buffer_size=64 << 10)
 
-    def chunks(self, blob: bytes, size: int, what: str) -> Iterator[bytes]:
-        """The chunks of a blob in order, each verified; raises IntegrityError unless they make up `size` bytes."""
+    def _missing(self, digest: bytes, what: str) -> IntegrityError | ArtifactNotFound:
+        """The error for something that is not there: content that nobody refers to has just been deleted."""
+        prefix = _CONTENT_REFERENCE + digest
+        if self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=1):
+            return IntegrityError(f"{what} is missing from the store; run verify", content_hash=digest.hex())
+        return ArtifactNotFound("the artifact has been deleted meanwhile", content_hash=digest.hex())
+
+    def _chunks(self, digest: bytes, blob: bytes, size: int) -> Iterator[bytes]:
+        """The chunks of a blob in order, each verified, which must make up `size` bytes."""
         offset = 0
         for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob)):
-            data = self._load_chunk(key, record, what)
             if int.from_bytes(key[16:], "big") != offset:
-                raise IntegrityError(f"{what} lacks the chunk at offset {offset}; run verify")
+                break
+            data = self._load_chunk(digest, key, record)
             offset += len(data)
             yield data
         if offset != size:
-            raise IntegrityError(f"{what} lacks the chunk at offset {offset}; run verify")
+            raise self._missing(digest, f"the chunk at {offset} of content {digest.hex()}")
 
-    def _chunk_at(self, blob: bytes, offset: int, what: str) -> tuple[int, bytes]:
+    def _chunk_at(self, digest: bytes, blob: bytes, offset: int) -> tuple[int, bytes]:
         found = self._engine.scan(CF.MANIFESTS, blob, blob + (offset + 1).to_bytes(8, "big"), reverse=True, limit=1)
-        if not found:
-            raise IntegrityError(f"{what} lacks the chunk at offset {offset}; run verify")
-        key, record = found[0]
-        data = self._load_chunk(key, record, what)
-        start = int.from_bytes(key[16:], "big")
-        if not start <= offset < start + len(data):
-            raise IntegrityError(f"{what} lacks the chunk at offset {offset}; run verify")
-        return start, data
+        if found:
+            key, record = found[0]
+            data = self._load_chunk(digest, key, record)
+            start = int.from_bytes(key[16:], "big")
+            if start <= offset < start + len(data):
+                return start, data
+        raise self._missing(digest, f"the chunk at {offset} of content {digest.hex()}")
 
-    def _load_chunk(self, key: bytes, record: bytes, what: str) -> bytes:
-        digest, size = unseal(key, record, f"the manifest of {what}")
-        stored = self._engine.get(CF.CHUNKS, _CHUNK + digest)
+    def _load_chunk(self, digest: bytes, key: bytes, record: bytes) -> bytes:
+        what = f"a chunk of content {digest.hex()}"
+        name, size = unseal(key, record, what)
+        stored = self._engine.get(CF.CHUNKS, _CHUNK + name)
         if stored is None:
-            raise IntegrityError(f"a chunk of {what} is missing from the store; run verify")
-        return _decode(stored, size, digest, f"a chunk of {what}")
+            raise self._missing(digest, what)
+        return _decode(stored, size, name, what)
 
     def known(self) -> Iterator[tuple[bytes, int, int, bytes | None]]:
         """(hash, size, stored size, blob) of every content."""

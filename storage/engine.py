@@ -7,6 +7,7 @@ without sync followed by `flush_wal(sync=True)`, which releases the GIL and is s
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import enum
 import gc
 import os
@@ -17,7 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import rocksdict
 
@@ -103,6 +104,7 @@ class Engine:
         self.path = path
         self.durability = durability
         self.read_only = read_only
+        self._options = options
         self._closed = False
         self._secondary: str | None = None
         self._written = 0
@@ -113,7 +115,9 @@ class Engine:
         self.fsyncs = 0
         try:
             created = self._prepare_directory()
-            self._open_database(options)
+            # RocksDB knows by the spelling of its path that this process has a store open.
+            self.path = self.path.resolve()
+            self._open_database(self._options)
         except OSError as error:
             _raise_storage_error(error, f"cannot open the store at {path}")
         try:
@@ -127,6 +131,11 @@ class Engine:
     def _prepare_directory(self) -> bool:
         """Make sure that the directory is a store or may become one; tell whether it is new."""
         if (self.path / "CURRENT").exists():
+            if _is_foreign(self.path):
+                raise StorageError(
+                    f"{self.path} holds a RocksDB database that is not a greenroom store: choose another directory",
+                    path=str(self.path),
+                )
             return False
         if self.read_only:
             raise StorageError(f"there is no store at {self.path}", path=str(self.path))
@@ -147,6 +156,7 @@ class Engine:
 
     def _open_database(self, options: EngineOptions) -> None:
         database, families = _rocksdb_options(options, self.durability, read_only=self.read_only)
+        old = self._secondary
         if self.read_only:
             self._secondary = tempfile.mkdtemp(prefix="greenroom-follower-")
             access = rocksdict.AccessType.secondary(self._secondary)
@@ -156,13 +166,16 @@ class Engine:
             self._db = rocksdict.Rdict(str(self.path), database, column_families=families, access_type=access)
         except Exception as error:
             self._remove_secondary()
+            self._secondary = old
             _raise_storage_error(error, f"cannot open the store at {self.path}")
         self._families = [self._db.get_column_family(name) for name in CF.NAMES]
         self._handles = [self._db.get_column_family_handle(name) for name in CF.NAMES]
         self._gets = [family.get for family in self._families]
         self._write_options = rocksdict.WriteOptions()
         if self.durability is Durability.MEMORY:
-            self._write_options.disable_wal(True)
+            self._write_options.disable_wal = True  # type: ignore[assignment, method-assign]
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
 
     def _check_format(self, created: bool) -> None:
         record = self.get(CF.META, _FORMAT_KEY)
@@ -182,6 +195,16 @@ class Engine:
                 found=found,
                 supported=FORMAT_VERSION,
             )
+
+    def abandon(self) -> None:
+        """Refuse everything from now on and leave the database alone: it belongs to the process that forked us."""
+        self._closed = True
+        self._gets = []
+        # Not dropped, only out of reach: the destructor would wait for threads that do not exist here.
+        for handle in (self._db, *self._families, *self._handles):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
+        self._families = []
+        self._handles = []
 
     def close(self) -> None:
         """Flush what only memory holds and release the lock. Idempotent."""
@@ -228,6 +251,8 @@ class Engine:
         found: list[tuple[bytes, bytes]] = []
         if limit == 0:
             return found
+        iterator: Any = None
+        step: Any = None
         try:
             iterator = self._families[cf].iter()
             if reverse:
@@ -249,6 +274,23 @@ class Engine:
             # An iterator that meets a damaged block just stops being valid; its status tells.
             iterator.status()
         except Exception as error:
+            iterator = step = None  # a kept error keeps this frame, and an iterator keeps the store locked
+            self._raise(error, "read")
+        return found
+
+    def keys(self, cf: int, begin: bytes, end: bytes, *, limit: int) -> list[bytes]:
+        """The first `limit` keys with begin ≤ key < end."""
+        found: list[bytes] = []
+        iterator: Any = None
+        try:
+            iterator = self._families[cf].iter()
+            iterator.seek(begin)
+            while len(found) < limit and iterator.valid() and (key := iterator.key()) < end:
+                found.append(key)
+                iterator.next()
+            iterator.status()
+        except Exception as error:
+            iterator = None
             self._raise(error, "read")
         return found
 
@@ -268,6 +310,7 @@ class Engine:
 
     def last(self, cf: int, prefix: bytes) -> tuple[bytes, bytes] | None:
         """The entry with the greatest key that has this prefix. `prefix` must not end in 0xff bytes only."""
+        iterator: Any = None
         try:
             iterator = self._families[cf].iter()
             iterator.seek_for_prev(prefix + b"\xff" * 9)
@@ -277,6 +320,7 @@ class Engine:
                     return key, iterator.value()
             iterator.status()
         except Exception as error:
+            iterator = None
             self._raise(error, "read")
         return None
 
@@ -330,7 +374,11 @@ class Engine:
             if lead:
                 self._lead_sync()
                 continue
-            if not gate.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            if not gate.acquire(timeout=min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)):
+                with self._sync_lock:
+                    if (ticket, gate) not in self._sync_waiters:
+                        continue  # just chosen to lead, or done
+                    self._sync_waiters.remove((ticket, gate))
                 raise OperationTimeout(
                     f"the disk did not confirm the write within {timeout:g} s; it may still become durable",
                     timeout=timeout,
@@ -382,12 +430,13 @@ class Engine:
     # -- care
 
     def catch_up(self) -> None:
-        """Read-only engines: see what the writing process has written since."""
-        if self.read_only:
-            try:
-                self._db.try_catch_up_with_primary()
-            except Exception as error:
-                self._raise(error, "read")
+        """Read-only engines: see what the writing process has written since.
+
+        By opening anew: RocksDB's own way of catching up goes on reading what it has replayed of a log even when the
+        writer has put newer values into tables. Threads that are reading finish on what they began with.
+        """
+        if self.read_only and not self._closed:
+            self._open_database(self._options)
 
     def compact(self) -> None:
         """Rewrite the table files without what was deleted or overwritten. Blocks; gives space back."""
@@ -427,6 +476,25 @@ class Engine:
         if self._closed:
             raise RuntimeClosed("the runtime is closed: open it again to go on") from error
         _raise_storage_error(error, f"cannot {action} the store at {self.path}")
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a RocksDB database belongs to somebody else."""
+    try:
+        families = set(rocksdict.Rdict.list_cf(str(path), rocksdict.Options(raw_mode=True)))
+        if families.issuperset(CF.NAMES):
+            return False
+        if not families.issubset({"default", *CF.NAMES}):
+            return True
+        # A store whose making was interrupted, or a database with nothing but the default family: has that data?
+        beside = rocksdict.AccessType.read_only(error_if_log_file_exist=False)
+        other = rocksdict.Rdict(str(path), rocksdict.Options(raw_mode=True), access_type=beside)
+        try:
+            return next(iter(other.keys()), None) is not None
+        finally:
+            other.close()
+    except Exception as error:
+        _raise_storage_error(error, f"cannot open the store at {path}")
 
 
 def _raise_storage_error(error: Exception, what: str) -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from blake3 import blake3
 
 from .engine import CF, Engine, Op
-from .errors import IntegrityError
+from .errors import IntegrityError, SchemaTooNew
 from .keys import after_prefix, sequence_key, session_id_of
 from .records import SCHEMA_VERSION, Value, seal, unpack_value, unseal
 
@@ -161,6 +161,10 @@ class Journal:
             return None
         return int.from_bytes(found[0][16:], "big"), self._unseal(*found)
 
+    def is_empty(self, session: bytes) -> bool:
+        """Whether a session has no event at all, damaged or not."""
+        return self._engine.last(CF.JOURNAL, session) is None
+
     @staticmethod
     def _unseal(key: bytes, record: bytes) -> StoredEvent:
         stored: StoredEvent = unseal(key, record, _event_name)
@@ -185,7 +189,7 @@ class Journal:
         for key, record in self._engine.scan(CF.SNAPSHOTS, session, after_prefix(session), reverse=True):
             try:
                 digest, state = unseal(key, record, "a snapshot")
-            except IntegrityError:
+            except (IntegrityError, SchemaTooNew):
                 continue
             if blake3(state).digest() == digest:
                 yield int.from_bytes(key[16:], "big"), state, digest

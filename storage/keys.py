@@ -23,6 +23,7 @@ __all__ = [
     "INDEX_UPDATED",
     "after_prefix",
     "artifact_name_prefix",
+    "canonical_value",
     "is_session_id",
     "metadata_digest",
     "sequence_key",
@@ -76,7 +77,22 @@ def text_digest(text: str) -> bytes:
 
 def metadata_digest(key: str, value: Any) -> bytes:
     """Eight bytes that stand for one top-level metadata entry in an index key."""
-    return blake3(pack_value([key, value])).digest(8)
+    return blake3(pack_value(key, "metadata") + canonical_value(value)).digest(8)
+
+
+def canonical_value(value: Any) -> bytes:
+    """Equal metadata values have equal encodings here: objects in key order, 1.0 like 1, but true not like 1."""
+    return pack_value(_canonical(value), "metadata")
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _canonical(value[key]) for key in sorted(value)}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def artifact_name_prefix(session: bytes, name: str) -> bytes:

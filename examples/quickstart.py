@@ -1,0 +1,37 @@
+"""Open a store, run a session in it, look at what it left. Run: python examples/quickstart.py"""
+
+from greenroom.runtime import Runtime, SessionNotFound
+
+with Runtime.open() as runtime:  # a temporary store; Runtime.open("data") keeps it
+    session = runtime.create_session(name="Market research", tags=["demo"], metadata={"customer": "acme"})
+
+    # The conversation
+    session.add_message("user", "How many bakeries are there in Lyon?")
+    session.add_message("assistant", "Let me look that up.")
+
+    # Variables: any JSON value, or bytes
+    session.set("plan", {"steps": ["search", "count", "answer"], "done": 0})
+    plan = session.get("plan")
+    plan["done"] = 1
+    session.set("plan", plan)
+
+    # Artifacts: what it consumed and produced. The same name again is the next version.
+    session.store_artifact("tool_result", "bakeries.csv", "name,street\nLe Fournil,Rue A\n")
+    info = session.store_artifact("tool_result", "bakeries.csv", "name,street\nLe Fournil,Rue A\nAu Levain,Rue B\n")
+    print(f"{info.name} is at version {info.version}, {info.size} bytes")
+    print("version 1 was:", session.get_artifact("bakeries.csv", version=1).content.decode().splitlines())
+
+    session.complete()
+
+    for event in session.events():
+        print(f"{event.sequence:3} {event.type}")
+
+    # By default active and suspended sessions are listed; ask for the others by status.
+    for found in runtime.list_sessions(tags=["demo"], status="completed"):
+        print(found.id, found.status, found.name, found.artifact_count, "artifacts")
+
+    runtime.delete_session(session.id)
+    try:
+        runtime.session(session.id).info()
+    except SessionNotFound:
+        print("deleted, and nothing is left of it")

@@ -1,0 +1,118 @@
+"""Sessions: making them, their variables, asking, saving, coming and going."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import msgpack
+from harness import MICRO, Bench, Measured, at_most, row
+from peers import ThreadedVariables
+from raw import RawStore, same_bytes
+
+from greenroom.runtime import Runtime, Session, messages
+
+VARIABLES = {f"key{index}": {"step": index, "note": "as it was"} for index in range(10)}
+
+
+@row("create a durable session", at_most(25 * MICRO))
+def create(bench: Bench) -> Measured:
+    rt, raw = bench.runtime(), bench.keep(RawStore(bench.directory()))
+    note = same_bytes(rt, lambda: rt.create_session(name="benchmark"), raw, raw.create_session)
+    return bench.compare(lambda: rt.create_session(name="benchmark"), raw.create_session, "raw", note=note)
+
+
+@row("create one where another must leave memory", None)
+def create_full(bench: Bench) -> Measured:
+    rt = bench.runtime(max_resident_sessions=500)
+    for _ in range(1000):
+        rt.create_session(name="benchmark")
+    return bench.time(lambda: rt.create_session(name="benchmark"))
+
+
+@row("get a variable", at_most(5 * MICRO))
+def get(bench: Bench) -> Measured:
+    session = bench.runtime().create_session()
+    session.set("k", 1)
+    held = {"k": msgpack.packb(1)}
+    return bench.compare(lambda: session.get("k"), lambda: msgpack.unpackb(held["k"]), "dict + msgpack", batch=2000)
+
+
+@row("set a variable durably", at_most(20 * MICRO))
+def set_(bench: Bench) -> Measured:
+    rt, raw = bench.runtime(), bench.keep(RawStore(bench.directory()))
+    session = rt.create_session()
+    note = same_bytes(rt, lambda: session.set("k", 1), raw, lambda: raw.set_variable("k", 1))
+    return bench.compare(lambda: session.set("k", 1), lambda: raw.set_variable("k", 1), "raw", batch=1000, note=note)
+
+
+@row("ask round trip to an idle session", at_most(1 / 10, "ratio"))
+def ask(bench: Bench) -> Measured:
+    rt, peer = bench.runtime(), bench.keep(ThreadedVariables())
+    session = rt.create_session()
+    session.set("k", 1)
+    message = messages.GetVariable("k")
+    return bench.compare(
+        lambda: rt.ask(session.id, message), lambda: peer.ask(message), "pykka.ThreadingActor", batch=500
+    )
+
+
+@row("save: a snapshot without fsync", at_most(50 * MICRO))
+def save(bench: Bench) -> Measured:
+    rt, raw = bench.runtime(), bench.keep(RawStore(bench.directory()))
+    session = _with_variables(rt)
+    packed = {key: msgpack.packb(value) for key, value in VARIABLES.items()}
+    message = messages.SaveSession(sync=False)
+    return bench.compare(
+        lambda: rt.ask(session.id, message), lambda: raw.save(packed), "raw", note=f"{len(packed)} variables"
+    )
+
+
+@row("load an active session", at_most(5 * MICRO))
+def load_active(bench: Bench) -> Measured:
+    session = _with_variables(bench.runtime())
+    return bench.time(session.load, batch=2000)
+
+
+@row("activate a passivated session: snapshot", at_most(150 * MICRO))
+def activate_snapshot(bench: Bench) -> Measured:
+    return _activate(bench, events=40, note="state of 10 variables, from tables on disk")
+
+
+@row("activate a passivated session: 32 events", at_most(150 * MICRO))
+def activate_events(bench: Bench) -> Measured:
+    return _activate(bench, events=32, note="the longest tail that gets no snapshot")
+
+
+def _activate(bench: Bench, events: int, note: str) -> Measured:
+    rt = bench.runtime()
+    pool = [_with_variables(rt, events) for _ in range(400)]
+    for session in pool:
+        _passivate(rt, session)
+    rt.compact()
+    dice = random.Random(1)
+
+    def passivated(count: int) -> list[Session]:
+        chosen = dice.sample(pool, count)
+        for session in chosen:
+            _passivate(rt, session)
+        return chosen
+
+    before = rt.stats()["activations"]
+    measured = bench.time(lambda session: session.get("key0"), prepare=passivated, batch=100, note=note)
+    assert rt.stats()["activations"] - before >= 100 * bench.rounds, "the sessions had not left memory"
+    return measured
+
+
+def _with_variables(rt: Runtime, events: int = 11) -> Session:
+    """A session with the VARIABLES and as many events."""
+    session = rt.create_session(name="benchmark")
+    for key, value in itertools.islice(itertools.cycle(VARIABLES.items()), events - 1):
+        session.set(key, value)
+    return session
+
+
+def _passivate(rt: Runtime, session: Session) -> None:
+    actor = rt._supervisor._actors.get(session.id)
+    if actor is not None:
+        rt._supervisor._passivate(actor)

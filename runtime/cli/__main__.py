@@ -1,0 +1,3 @@
+from greenroom.runtime.cli import main
+
+main()

@@ -1,0 +1,123 @@
+"""``greenroom ingest``: recorded conversations in."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from greenroom.runtime.cli.output import console, is_terminal, note, one_line, print_fields, print_json, size
+from greenroom.runtime.cli.store import AsJson, the_store
+
+if TYPE_CHECKING:
+    from greenroom.runtime.ingest.report import IngestProgress, OnProgress
+
+
+def take_in(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files with conversations.")],
+    created_by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who the sessions are created by.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make sessions of recorded conversations: their turns become messages and artifacts.
+
+    Understands OpenAI chat JSON, JSON lines of it, ShareGPT and SWE-agent .traj files; the content tells
+    which. Broken and unknown records are reported by file and position and passed over, the rest goes in.
+    Exit code 1 when nothing went in from one of the files.
+    """
+    from greenroom.runtime.ingest import ingest
+
+    with (
+        _stopping_between_conversations() as stop_if_asked,
+        the_store(context).writing(create=True) as runtime,
+        _progress(not as_json) as show,
+    ):
+
+        def on_progress(state: IngestProgress) -> None:
+            show(state)
+            stop_if_asked()
+
+        report = ingest(runtime, files, on_progress=on_progress, created_by=created_by)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        for item in report.skipped:
+            note(f"skipped  {item}")
+        if report.skipped_count > len(report.skipped):
+            note(f"skipped  {report.skipped_count - len(report.skipped)} more")
+        for item in report.repaired:
+            note(f"repaired {item}")
+        rate = report.bytes_read / report.duration if report.duration else 0
+        print_fields(
+            {
+                "sessions": str(report.sessions),
+                "messages": str(report.messages),
+                "artifacts": str(report.artifacts),
+                "skipped": str(report.skipped_count),
+                "read": f"{size(report.bytes_read)} in {report.duration:.2f} s ({size(int(rate))}/s)",
+            }
+        )
+    if report.failed_paths:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _stopping_between_conversations() -> Iterator[Callable[[], None]]:
+    """Hold SIGINT and SIGTERM back until the conversation in hand is whole; a second one ends at once."""
+    asked: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        signal.signal(number, signal.default_int_handler)
+
+    def stop_if_asked() -> None:
+        if asked:
+            note("stopped; what was ingested by then stays")
+            raise typer.Exit(128 + asked[0])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop_if_asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(wanted: bool) -> Iterator[OnProgress]:
+    """A progress bar on stderr, where a person sees it."""
+    if not wanted or not is_terminal(sys.stderr):
+        yield lambda state: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TextColumn("{task.fields[sessions]} sessions"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
+        task = progress.add_task("ingest", total=None, sessions=0)
+
+        def on_progress(state: IngestProgress) -> None:
+            progress.update(
+                task,
+                description=one_line(Path(state.path).name)[:40],
+                completed=state.bytes_read,
+                total=state.bytes_total,
+                sessions=state.sessions,
+            )
+
+        yield on_progress

@@ -1,0 +1,167 @@
+"""How commands print: tables for people, plain columns for pipes, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console, JustifyMethod
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_STATUS_STYLES = {
+    "active": "green",
+    "suspended": "yellow",
+    "completed": "cyan",
+    "failed": "red",
+    "archived": "dim",
+}
+
+
+def is_terminal(stream: TextIO | None = None) -> bool:
+    """Whether a person is looking at the stream (stdout unless another is given)."""
+    return (stream or sys.stdout).isatty()
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A rich console that prints text as it is given: no markup, and no colour outside a terminal."""
+    from rich.console import Console
+
+    stream = stream or sys.stdout
+    return Console(file=stream, markup=False, emoji=False, highlight=False, force_terminal=stream.isatty())
+
+
+def json_able(value: Any, name: str = "") -> Any:
+    """The value with bytes as JSON can hold them: hashes in hex, others as ``{"base64": …}``."""
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex() if name.endswith("hash") else {"base64": b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {key: json_able(item, key) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_able(item) for item in value]
+    return value
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON; beyond ASCII as escapes where the terminal is not in UTF-8."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(json_able(value), indent=2, ensure_ascii=not utf8))
+
+
+def print_json_line(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    print(json.dumps(json_able(value)))
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:
+    """Print a table: fitted to the window in a terminal, elsewhere in plain columns with nothing cut."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
+    if not is_terminal():
+        widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+        for row in [[column.upper() for column in columns], *rows]:
+            cells = (
+                cell.rjust(width) if column in right else cell.ljust(width)
+                for cell, width, column in zip(row, widths, columns, strict=True)
+            )
+            print("  ".join(cells).rstrip())
+        return
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    for column, width in zip(columns, _fitted(columns, widths, right, out.width), strict=True):
+        justify: JustifyMethod = "right" if column in right else "left"
+        table.add_column(column, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
+    for row in rows:
+        table.add_row(*(Text(cell, _style(column, cell)) for column, cell in zip(columns, row, strict=True)))
+    out.print(table)
+
+
+def print_fields(fields: Mapping[str, str]) -> None:
+    """Print names and values, one a line, the values in one column."""
+    width = max(map(len, fields), default=0)
+    if not is_terminal():
+        for name, value in fields.items():
+            print(f"{name.ljust(width)}  {one_line(value)}".rstrip())
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        table.add_row(name, Text(one_line(value), _style(name, value)))
+    console().print(table)
+
+
+def note(message: str) -> None:
+    """Say something beside the output: on stderr."""
+    print(one_line(message), file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """The text with control characters made visible, so that stored text cannot steer the terminal."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, without control characters."""
+    return printable(" ".join(text.splitlines()) if "\n" in text or "\r" in text else text)
+
+
+def brief(value: Any, longest: int = 200) -> str:
+    """A JSON value or bytes as a short text: a list of texts with commas, what is too long cut off."""
+    if isinstance(value, (bytes, bytearray)):
+        return size(len(value))
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        text = ", ".join(value)
+    else:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def short_id(session_id: str) -> str:
+    """A session id as a table shows it: its first digits in a terminal, whole elsewhere."""
+    return session_id[:8] if is_terminal() else session_id
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: ``512 B``, ``1.5 MiB``."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def moment(time: datetime) -> str:
+    """A time in UTC: to the minute in a terminal, where room is scarce, to the second elsewhere."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M" if is_terminal() else "%Y-%m-%d %H:%M:%S")
+
+
+def _fitted(columns: Sequence[str], widths: Sequence[int], right: Sequence[str], room: int) -> list[int]:
+    """The widths made to fit: what is short and telling stays whole, names and the like share what is left."""
+    fixed = [column in right or column in ("id", "status") or column.endswith("(UTC)") for column in columns]
+    room -= 2 * len(columns) + sum(width for width, whole in zip(widths, fixed, strict=True) if whole)
+    fitted = list(widths)
+    flexible = sorted((number for number, whole in enumerate(fixed) if not whole), key=lambda each: widths[each])
+    for place, number in enumerate(flexible):
+        fitted[number] = min(widths[number], max(8, room // (len(flexible) - place)))
+        room -= fitted[number]
+    return fitted
+
+
+def _style(column: str, cell: str) -> str:
+    if column == "status":
+        return _STATUS_STYLES.get(cell, "")
+    return "cyan" if column == "id" else ""

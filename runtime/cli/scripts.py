@@ -1,0 +1,84 @@
+"""``greenroom run``: a script over the store's sessions."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from greenroom.runtime.cli.output import print_json
+from greenroom.runtime.cli.store import AsJson, the_session, the_store
+
+
+def run(
+    context: typer.Context,
+    script: Annotated[
+        Path, typer.Argument(metavar="SCRIPT", help="The file of the script.", exists=True, dir_okay=False)
+    ],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARGS", help="Handed to the script; those that begin with a dash go after --."),
+    ] = None,
+    profile: Annotated[str, typer.Option(help="What the script may reach: sandboxed, files or trusted.")] = "sandboxed",
+    allow_dir: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="A directory that profile 'files' may use (may be repeated).",
+            show_default=False,
+        ),
+    ] = None,
+    session: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SESSION",
+            help="Bind the script to this session: it reaches no other.",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.001, help="Longest run; otherwise script_timeout.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a script over the sessions of the store; what it prints and returns comes out here."""
+    with the_store(context).writing(create=True) as runtime:
+        result = runtime.run_script(
+            script,
+            profile=profile,
+            session=the_session(runtime, session) if session else None,
+            args=arguments or [],
+            timeout=timeout,
+            directories=allow_dir or [],
+            echo=None if as_json else _echo,
+        )
+    if as_json:
+        print_json(
+            {
+                "value": result.value,
+                "output": result.output,
+                "duration": result.duration,
+                "instructions": result.instructions,
+                "memory_peak": result.memory_peak,
+            }
+        )
+        return
+    match result.value:
+        case None:
+            pass
+        case bytes(content):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+        case str(text):
+            print(text)
+        case value:
+            print_json(value)
+
+
+def _echo(text: str) -> None:
+    print(text, end="", flush=True)

@@ -1,0 +1,265 @@
+"""``greenroom sessions``: look at sessions and change their status."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from greenroom.runtime.cli.output import (
+    brief,
+    console,
+    is_terminal,
+    moment,
+    note,
+    one_line,
+    print_fields,
+    print_json,
+    print_rows,
+    printable,
+    short_id,
+    size,
+)
+from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from greenroom.runtime import Message, Runtime, SessionInfo, SessionTree
+
+app = typer.Typer(no_args_is_help=True, help="List, show and change sessions.")
+
+SessionIds = Annotated[
+    list[str],
+    typer.Argument(metavar="SESSION", help="Ids of sessions, or the first six or more digits of each."),
+]
+
+
+@app.command("list")
+def list_sessions(
+    context: typer.Context,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(help="Only with this status (may be repeated), or 'all'. Otherwise active and suspended ones."),
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag (repeated: with all of them).")] = None,
+    search: Annotated[str | None, typer.Option(help="Only with this text in name or description.")] = None,
+    created_by: Annotated[str | None, typer.Option(help="Only created by this user.")] = None,
+    sort: Annotated[
+        str, typer.Option(help="created_at, updated_at, name, artifact_count or operation_count.")
+    ] = "created_at",
+    descending: Annotated[bool, typer.Option("--descending", help="Largest or newest first.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+    offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List sessions."""
+    query: dict[str, Any] = {"sort_by": sort, "descending": descending, "limit": limit, "offset": offset}
+    query |= {"search": search} if search else {}
+    query |= {"created_by": created_by} if created_by else {}
+    query |= {"tags": tag} if tag else {}
+    if status:
+        query["status"] = _all_statuses() if "all" in status else status
+    with the_store(context).reading() as runtime:
+        page = runtime.list_sessions(**query)
+    if as_json:
+        print_json([info.to_dict() for info in page])
+        return
+    print_rows(
+        ("id", "status", "name", "tags", "artifacts", "updated (UTC)"),
+        [
+            (
+                short_id(info.id),
+                info.status,
+                info.name or "",
+                ", ".join(info.tags),
+                str(info.artifact_count),
+                moment(info.updated_at),
+            )
+            for info in page
+        ],
+        right=("artifacts",),
+    )
+    if len(page) < page.total:
+        note(f"{len(page)} of {page.total} sessions; more with --offset {offset + len(page)}")
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    session: SessionId,
+    messages: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Also the newest N messages.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one session: its fields, its variables and, when asked for, its newest messages."""
+    with the_store(context).reading() as runtime:
+        found = the_session(runtime, session)
+        info = found.info()
+        variables = found.variables()
+        turns = found.messages(limit=messages) if messages else []
+    if as_json:
+        value = info.to_dict() | {"variables": variables}
+        print_json(value | ({"messages": [turn.to_dict() for turn in turns]} if messages else {}))
+        return
+    print_fields(_fields(info) | {f"variable {key}": brief(item) for key, item in variables.items()})
+    for turn in turns:
+        _print_message(turn)
+
+
+@app.command()
+def tree(
+    context: typer.Context,
+    session: Annotated[
+        str | None,
+        typer.Argument(metavar="SESSION", help="Where to begin; otherwise every session without parent."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show sessions with their children."""
+    with the_store(context).reading() as runtime:
+        trees = [the_session(runtime, session).tree()] if session else _roots(runtime)
+    if as_json:
+        print_json([_tree_to_dict(item) for item in trees])
+        return
+    out = console()
+    for item in trees:
+        out.print(_rich_tree(item), soft_wrap=True)
+
+
+@app.command()
+def suspend(context: typer.Context, sessions: SessionIds) -> None:
+    """Suspend active sessions: they take no writes until resumed."""
+    _change(context, sessions, lambda session: session.suspend())
+
+
+@app.command()
+def resume(context: typer.Context, sessions: SessionIds) -> None:
+    """Make suspended sessions active again."""
+    _change(context, sessions, lambda session: session.resume())
+
+
+@app.command()
+def complete(context: typer.Context, sessions: SessionIds) -> None:
+    """Complete sessions. This is final."""
+    _change(context, sessions, lambda session: session.complete())
+
+
+@app.command()
+def fail(
+    context: typer.Context,
+    session: SessionId,
+    reason: Annotated[str, typer.Option(help="Why it failed; kept with the session.")] = "failed by hand",
+) -> None:
+    """Fail a session. This is final."""
+    _change(context, [session], lambda found: found.fail(reason))
+
+
+@app.command()
+def archive(context: typer.Context, sessions: SessionIds) -> None:
+    """Archive completed or failed sessions: they leave the usual listings and keep everything."""
+    _change(context, sessions, lambda session: session.archive())
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    sessions: SessionIds,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask (it asks in a terminal only).")] = False,
+) -> None:
+    """Delete sessions with their journal, variables and artifacts. This cannot be undone."""
+    with the_store(context).writing() as runtime:
+        for found in [the_session(runtime, session) for session in sessions]:
+            info = found.info()
+            label = f"{short_id(info.id)} {one_line(info.name or '')}".rstrip()
+            if not yes and sys.stdin.isatty():
+                typer.confirm(f"Delete {label} with {info.artifact_count} artifacts?", abort=True)
+            found.delete()
+            print(f"deleted  {label}")
+
+
+def _change(context: typer.Context, names: list[str], change: Any) -> None:
+    with the_store(context).writing() as runtime:
+        for session in [the_session(runtime, name) for name in names]:
+            info: SessionInfo = change(session)
+            print(f"{info.status}  {short_id(info.id)}  {one_line(info.name or '')}".rstrip())
+
+
+def _all_statuses() -> list[str]:
+    from greenroom.runtime import SessionStatus
+
+    return [str(status) for status in SessionStatus]
+
+
+def _roots(runtime: Runtime) -> list[SessionTree]:
+    """The trees of all sessions that have no parent, or whose parent is gone."""
+    trees: list[SessionTree] = []
+    offset = 0
+    while True:
+        page = runtime.list_sessions(status=_all_statuses(), limit=1000, offset=offset)
+        trees += [
+            runtime.session(info.id).tree()
+            for info in page
+            if info.parent_session_id is None or not runtime.exists(info.parent_session_id)
+        ]
+        offset += 1000
+        if not page.has_more:
+            return trees
+
+
+def _fields(info: SessionInfo) -> dict[str, str]:
+    shown = {}
+    for name, value in info.to_dict().items():
+        if value in (None, [], {}):
+            continue
+        if name == "total_artifact_size":
+            shown[name] = f"{value} ({size(value)})"
+        elif name == "duration":
+            shown[name] = f"{value:.3f} s"
+        else:
+            shown[name] = brief(value, 1000)
+    return shown
+
+
+def _print_message(turn: Message) -> None:
+    content = turn.content
+    if isinstance(content, list):
+        texts = (
+            part.get("text") or f"[{part.get('type')}]" if isinstance(part, dict) else str(part) for part in content
+        )
+        content = "".join(texts)
+    calls = [call.get("function", {}).get("name", "?") for call in turn.tool_calls or [] if isinstance(call, dict)]
+    head = f"{turn.sequence} {turn.role}" + (f" → {', '.join(calls)}" if calls else "")
+    if is_terminal():
+        console().rule(printable(head), align="left", style="dim")
+    else:
+        print(f"--- {printable(head)}")
+    if content:
+        print(printable(content))
+
+
+def _tree_to_dict(item: SessionTree) -> dict[str, Any]:
+    return item.info.to_dict() | {"children": [_tree_to_dict(child) for child in item.children]}
+
+
+def _rich_tree(item: SessionTree) -> Tree:
+    from rich.text import Text
+    from rich.tree import Tree
+
+    def label(info: SessionInfo) -> Text:
+        name = one_line(info.name or "")
+        return Text.assemble(
+            (short_id(info.id), "cyan"),
+            f"  {info.status}  {name}",
+            (f"  {info.artifact_count} artifacts", "dim"),
+        )
+
+    root = Tree(label(item.info))
+    waiting = [(root, child) for child in reversed(item.children)]
+    while waiting:
+        above, child = waiting.pop()
+        branch = above.add(label(child.info))
+        waiting += [(branch, grandchild) for grandchild in reversed(child.children)]
+    return root

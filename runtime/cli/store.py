@@ -1,0 +1,95 @@
+"""How a command gets at the store and at a session in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from greenroom.runtime import Runtime, Session
+    from greenroom.runtime.settings import Settings
+
+_LEAST_DIGITS = 6
+_WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PREFIX = re.compile(r"[0-9a-f][0-9a-f-]*")
+_SOME = 4  # how many ids a message lists
+
+SessionId = Annotated[
+    str, typer.Argument(metavar="SESSION", help="Id of the session, or the first six or more digits of it.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+class Store:
+    """The store that the command line names; opened by the commands, each in the way it needs."""
+
+    def __init__(self, data: str | None) -> None:
+        self.named = data is not None
+        self._data = data
+
+    def settings(self) -> Settings:
+        """The settings in force; raises ConfigurationError."""
+        from greenroom.runtime.settings import load_settings
+
+        return load_settings({"data": self._data})
+
+    @contextmanager
+    def reading(self) -> Iterator[Runtime]:
+        """The store opened beside whoever writes to it."""
+        with self._open(read_only=True) as runtime:
+            yield runtime
+
+    @contextmanager
+    def writing(self, create: bool = False) -> Iterator[Runtime]:
+        """The store opened for writing; made when it is not there and `create` is true."""
+        with self._open(create=create) as runtime:
+            yield runtime
+
+    @contextmanager
+    def _open(self, *, create: bool = False, read_only: bool = False) -> Iterator[Runtime]:
+        from greenroom.runtime import Runtime, StorageError
+
+        settings = self.settings()
+        if not create and not settings.data.is_dir():
+            raise StorageError(
+                f"there is no store at {settings.data}: name another with --data, "
+                "or make one with: greenroom ingest FILE"
+            )
+        with Runtime.open(settings.data, config=settings.config, read_only=read_only) as runtime:
+            yield runtime
+
+
+def the_store(context: typer.Context) -> Store:
+    """The store of this command."""
+    store = context.obj
+    assert isinstance(store, Store)
+    return store
+
+
+def the_session(runtime: Runtime, name: str) -> Session:
+    """The session that an id, or the beginning of one, names.
+
+    Raises SessionNotFound when there is none and ValidationError when it is no such beginning or fits
+    several.
+    """
+    from greenroom.runtime import SessionNotFound, ValidationError
+
+    wanted = name.strip().lower()
+    if _WHOLE_ID.fullmatch(wanted):
+        return runtime.session(wanted)
+    if not _PREFIX.fullmatch(wanted) or len(wanted.replace("-", "")) < _LEAST_DIGITS:
+        raise ValidationError(
+            f"{name!r} is no session id: give the whole id or at least its first {_LEAST_DIGITS} digits",
+            field="session",
+        )
+    found = runtime.find_sessions(wanted, limit=_SOME + 1)
+    if not found:
+        raise SessionNotFound(f"no session's id begins with {wanted!r}; see: greenroom sessions list --status all")
+    if len(found) > 1:
+        some = ", ".join(found[:_SOME]) + (", …" if len(found) > _SOME else "")
+        raise ValidationError(f"{wanted!r} fits several sessions ({some}): give more digits", field="session")
+    return runtime.session(found[0])

@@ -1,0 +1,71 @@
+"""How a global names the functions it gives to scripts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+__all__ = ["Export", "export", "exports_of"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_MARK = "_greenroom_export"
+_known: dict[type, list[tuple[str, str, int, int, frozenset[int], bool]]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A function of a global: `call` takes from `least` to `most` arguments.
+
+    Text arrives as str, other strings as bytes; the arguments at the positions in `binary` always as bytes.
+    `on_session`: its first argument is a session, so it is also a method of session ids.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    least: int
+    most: int
+    binary: frozenset[int]
+    on_session: bool
+
+
+def export(*names: str, binary: tuple[int, ...] = (), on_session: bool = False) -> Callable[[_F], _F]:
+    """Give a method to scripts under these names."""
+
+    def mark(function: _F) -> _F:
+        least, most = _arity(function)
+        setattr(function, _MARK, (names, least, most, frozenset(binary), on_session))
+        return function
+
+    return mark
+
+
+def _arity(function: Callable[..., Any]) -> tuple[int, int]:
+    least = most = 0
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return least, 16
+        most += 1
+        least += parameter.default is parameter.empty
+    return least, most
+
+
+def _marked(kind: type) -> list[tuple[str, str, int, int, frozenset[int], bool]]:
+    found = _known.get(kind)
+    if found is None:
+        found = _known[kind] = [
+            (name, attribute, *mark[1:])
+            for attribute in dir(kind)
+            if (mark := getattr(getattr(kind, attribute), _MARK, None)) is not None
+            for name in mark[0]
+        ]
+    return found
+
+
+def exports_of(instance: object) -> dict[str, Export]:
+    """The functions that an object gives to scripts, by name."""
+    return {
+        name: Export(name, getattr(instance, attribute), least, most, binary, on_session)
+        for name, attribute, least, most, binary, on_session in _marked(type(instance))
+    }

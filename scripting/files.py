@@ -1,0 +1,152 @@
+"""The files that a script may touch: none, those in granted directories, or all (profile trusted)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from greenroom.runtime import AccessDenied, StorageError, ValidationError
+
+from .export import export
+from .values import UNDEFINED
+
+__all__ = ["Files", "OpenFiles"]
+
+_MODES: Final = {
+    "r": os.O_RDONLY,
+    "w": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
+    "a": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+    "r+": os.O_RDWR,
+    "w+": os.O_RDWR | os.O_CREAT | os.O_TRUNC,
+    "a+": os.O_RDWR | os.O_CREAT | os.O_APPEND,
+}
+_MAX_OPEN: Final = 64
+_MAX_READ: Final = 16 << 20
+
+
+class Files:
+    """Decides which paths a script may use. Links are followed first, so they lead nowhere else."""
+
+    def __init__(self, profile: str, directories: Sequence[Path] = ()) -> None:
+        self._all = profile == "trusted"
+        self._roots = [Path(os.path.realpath(each)) for each in directories] if profile == "files" else []
+        self._none = profile not in ("files", "trusted")
+
+    def path(self, given: Any) -> Path:
+        """The real path behind what a script names. Raises AccessDenied or ValidationError."""
+        if not isinstance(given, str) or not given or "\0" in given:
+            raise ValidationError("path: the path of a file is needed", field="path")
+        if self._none:
+            raise AccessDenied("this script has no access to files: run it with profile 'files' or 'trusted'")
+        real = Path(os.path.realpath(given))
+        if not self._all and not any(real.is_relative_to(root) for root in self._roots):
+            raise AccessDenied(f"{given[:200]!r} is outside the directories granted to this script")
+        return real
+
+    def open_for_reading(self, path: Path) -> BinaryIO:
+        """Raises StorageError."""
+        return self.open(path, "r")
+
+    def open(self, path: Path, mode: str) -> BinaryIO:
+        """Open a regular file: nothing that could block, like a pipe. Raises StorageError."""
+        try:
+            descriptor = os.open(path, _MODES[mode] | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise StorageError(f"cannot open {path.name}: {error.strerror}", path=str(path)) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise StorageError(f"cannot open {path.name}: not a regular file", path=str(path))
+        kind = {"r": "rb", "w": "wb", "a": "ab"}.get(mode, "rb+" if mode != "a+" else "ab+")
+        file: Any = os.fdopen(descriptor, kind)
+        return file  # type: ignore[no-any-return]
+
+
+class OpenFiles:
+    """The files that a script of profile 'files' has open, by number: io.open and os.remove."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._open: dict[int, BinaryIO] = {}
+        self._last = 0
+
+    def close_all(self) -> None:
+        for file in self._open.values():
+            file.close()
+        self._open.clear()
+
+    def _file(self, number: Any) -> BinaryIO:
+        file = self._open.get(number)
+        if file is None:
+            raise ValidationError("attempt to use a closed file", field="file")
+        return file
+
+    @export("open")
+    def open(self, path: Any, mode: Any) -> int:
+        mode = mode.replace("b", "") if isinstance(mode, str) else mode
+        if mode not in _MODES:
+            raise ValidationError("mode: r, w, a, r+, w+ or a+ is needed", field="mode")
+        if len(self._open) >= _MAX_OPEN:
+            raise StorageError(f"a script may have at most {_MAX_OPEN} files open")
+        file = self._files.open(self._files.path(path), mode)
+        self._last += 1
+        self._open[self._last] = file
+        return self._last
+
+    @export("read")
+    def read(self, number: Any, what: Any) -> Any:
+        """By "a" (all), "l" (a line), "L" (a line with its end), or a number of bytes; nothing at the end."""
+        file = self._file(number)
+        if what == "a":
+            data = file.read(_MAX_READ + 1)
+            if len(data) > _MAX_READ:
+                raise StorageError(f"the file has more than {_MAX_READ} bytes left: read it in pieces")
+            return data
+        if what in ("l", "L"):
+            line = file.readline(_MAX_READ)
+            if not line:
+                return UNDEFINED
+            return line[:-1] if what == "l" and line.endswith(b"\n") else line
+        if isinstance(what, int) and 0 <= what <= _MAX_READ:
+            data = file.read(what)
+            if what == 0:
+                at_end = not file.read(1)
+                if not at_end:
+                    file.seek(-1, os.SEEK_CUR)
+                return UNDEFINED if at_end else b""
+            return data or UNDEFINED
+        raise ValidationError(f'read takes "a", "l", "L" or a number of bytes up to {_MAX_READ}', field="format")
+
+    @export("write", binary=(1,))
+    def write(self, number: Any, data: Any) -> bool:
+        self._file(number).write(data)
+        return True
+
+    @export("seek")
+    def seek(self, number: Any, whence: Any, offset: Any) -> int:
+        origin = {"set": os.SEEK_SET, "cur": os.SEEK_CUR, "end": os.SEEK_END}.get(whence)
+        if origin is None or not isinstance(offset, int):
+            raise ValidationError('seek takes "set", "cur" or "end" and a number of bytes', field="whence")
+        return self._file(number).seek(offset, origin)
+
+    @export("flush")
+    def flush(self, number: Any) -> bool:
+        self._file(number).flush()
+        return True
+
+    @export("close")
+    def close(self, number: Any) -> bool:
+        self._file(number).close()
+        del self._open[number]
+        return True
+
+    @export("remove")
+    def remove(self, path: Any) -> bool:
+        target = self._files.path(path)
+        try:
+            target.unlink()
+        except OSError as error:
+            raise StorageError(f"cannot remove {target.name}: {error.strerror}", path=str(target)) from error
+        return True

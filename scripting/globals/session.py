@@ -1,0 +1,290 @@
+"""The global `Session`: sessions by their ids, for every script language."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from greenroom.runtime import ArtifactId, SessionInfo, ValidationError
+
+from ..export import export
+from ..principal import Principal
+from ..values import (
+    UNDEFINED,
+    artifact_row,
+    identity_row,
+    message_row,
+    options,
+    session_row,
+)
+from .artifact import artifact_reference, store_options
+
+__all__ = ["SessionGlobal"]
+
+_CREATE: Final = frozenset(
+    ("name", "description", "created_by", "tags", "metadata", "parent_session_id", "config", "correlation_id")
+)
+_QUERY: Final = frozenset(
+    (
+        "status",
+        "created_by",
+        "tags",
+        "parent",
+        "created_after",
+        "created_before",
+        "search",
+        "metadata",
+        "sort_by",
+        "descending",
+        "limit",
+        "offset",
+    )
+)
+_MESSAGE: Final = frozenset(("name", "tool_calls", "tool_call_id", "metadata"))
+_MESSAGES: Final = frozenset(("limit", "before"))
+
+
+class SessionGlobal:
+    """Functions take a session's id (or a row that has one) first; changes answer true, reads plain data."""
+
+    def __init__(self, principal: Principal) -> None:
+        self._principal = principal
+
+    # -- making and finding
+
+    @export("create")
+    def create(self, given: Any = UNDEFINED) -> str:
+        wanted = options(given, "Session.create", _CREATE)
+        parent = wanted.pop("parent_session_id", None)
+        if parent is not None:
+            wanted["parent"] = self._principal.session(parent).id
+        elif self._principal.bound_id is not None:
+            # what a bound script makes is a child of its session: that is how it may reach it afterwards
+            wanted["parent"] = self._principal.bound_id
+        return self._principal.runtime.create_session(**wanted).id
+
+    @export("get", on_session=True)
+    def get(self, session: Any) -> dict[str, Any]:
+        if session is UNDEFINED or session is None:
+            raise ValidationError("Session.get needs the id of a session", field="session_id")
+        return session_row(self._principal.session(session).info())
+
+    @export("list")
+    def list(self, query: Any = UNDEFINED) -> Any:
+        wanted = options(query, "Session.list", _QUERY)
+        if self._principal.bound_id is None:
+            return [session_row(each) for each in self._principal.runtime.list_sessions(**wanted)]
+        offset, limit = wanted.pop("offset", 0), wanted.pop("limit", None)
+        # The runtime checks the query, its page included, and answers it per parent.
+        self._principal.runtime.list_sessions(**wanted, offset=offset, limit=0 if limit is None else limit)
+        found = self._own_matches(wanted)
+        end = None if limit is None else offset + limit
+        return [session_row(each) for each in found[offset:end]]
+
+    @export("count")
+    def count(self, query: Any = UNDEFINED) -> int:
+        wanted = options(query, "Session.count", _QUERY)
+        if self._principal.bound_id is None:
+            return self._principal.runtime.count_sessions(**wanted)
+        wanted.pop("offset", None)
+        wanted.pop("limit", None)
+        return len(self._own_matches(wanted))
+
+    def _own_matches(self, wanted: dict[str, Any]) -> Any:
+        """The sessions of a bound script that match, in the order asked for."""
+        runtime, family = self._principal.runtime, self._principal.family()
+        parent = wanted.pop("parent", None)
+        if parent is not None:
+            self._principal.require(parent)
+        found: dict[str, SessionInfo] = {}
+        for info in family:
+            if parent is None or parent == info.id:
+                for each in runtime.list_sessions(**wanted, parent=info.id):
+                    found[each.id] = each
+        own = family[0]
+        if parent is None or parent == own.parent_session_id:
+            instant = {"created_after": own.created_at, "created_before": own.created_at + timedelta(microseconds=1)}
+            here = runtime.list_sessions(**{**wanted, **instant})
+            times: dict[str, Any] = {key: wanted[key] for key in ("created_after", "created_before") if key in wanted}
+            if any(each.id == own.id for each in here) and self._created_within(own, times):
+                found[own.id] = own
+        by = str(wanted.get("sort_by", "created_at"))
+        return sorted(
+            found.values(),
+            key=lambda info: (getattr(info, by) or ("" if by == "name" else 0), info.id),
+            reverse=bool(wanted.get("descending", False)),
+        )
+
+    def _created_within(self, own: SessionInfo, times: dict[str, Any]) -> bool:
+        if not times:
+            return True
+        runtime = self._principal.runtime
+        return any(each.id == own.id for each in runtime.list_sessions(**times, status=own.status))
+
+    @export("saveAll")
+    def save_all(self) -> int:
+        self._principal.require_host("Session.saveAll")
+        return self._principal.runtime.save_all()
+
+    @export("restoreRecent")
+    def restore_recent(self, count: Any = 10) -> Any:
+        self._principal.require_host("Session.restoreRecent")
+        if count is UNDEFINED:
+            count = 10
+        if not isinstance(count, int) or count < 0:
+            raise ValidationError("Session.restoreRecent takes a number of sessions", field="count")
+        return [each.id for each in self._principal.runtime.restore_recent(count)]
+
+    # -- the current session
+
+    @export("getCurrent", "current")
+    def get_current(self) -> Any:
+        current = self._principal.current_id
+        return current if current is not None else UNDEFINED
+
+    @export("setCurrent")
+    def set_current(self, session: Any = UNDEFINED) -> bool:
+        self._principal.set_current(session)
+        return True
+
+    # -- life
+
+    @export("suspend", on_session=True)
+    def suspend(self, session: Any) -> bool:
+        self._principal.session(session).suspend()
+        return True
+
+    @export("resume", on_session=True)
+    def resume(self, session: Any) -> bool:
+        self._principal.session(session).resume()
+        return True
+
+    @export("complete", on_session=True)
+    def complete(self, session: Any) -> bool:
+        self._principal.session(session).complete()
+        return True
+
+    @export("fail", on_session=True)
+    def fail(self, session: Any, reason: Any = "failed by a script") -> bool:
+        self._principal.session(session).fail("failed by a script" if reason is UNDEFINED else reason)
+        return True
+
+    @export("archive", on_session=True)
+    def archive(self, session: Any) -> bool:
+        self._principal.session(session).archive()
+        return True
+
+    @export("save", on_session=True)
+    def save(self, session: Any) -> bool:
+        self._principal.session(session).save()
+        return True
+
+    @export("load", on_session=True)
+    def load(self, session: Any) -> str:
+        """Bring it into memory; its id."""
+        return self._principal.session(session).load().id
+
+    @export("delete", on_session=True)
+    def delete(self, session: Any) -> bool:
+        if session is UNDEFINED or session is None or session == "":
+            raise ValidationError("Session.delete needs the id of a session", field="session_id")
+        handle = self._principal.session(session)
+        handle.delete()
+        self._principal.forget(handle.id)
+        return True
+
+    # -- tags, metadata, family
+
+    @export("getMetadata", on_session=True)
+    def get_metadata(self, session: Any) -> dict[str, Any]:
+        return self._principal.session(session).info().custom_metadata
+
+    @export("updateMetadata", on_session=True)
+    def update_metadata(self, session: Any, changes: Any) -> bool:
+        """Merge; a value of null removes its key."""
+        self._principal.session(session).update_metadata(changes)
+        return True
+
+    @export("getTags", on_session=True)
+    def get_tags(self, session: Any) -> Any:
+        return [*self._principal.session(session).info().tags]
+
+    @export("setTags", on_session=True)
+    def set_tags(self, session: Any, tags: Any) -> bool:
+        if not isinstance(tags, list | tuple):
+            if tags != {}:
+                raise ValidationError("tags: a list of texts is needed", field="tags")
+            tags = []
+        self._principal.session(session).set_tags(tags)
+        return True
+
+    @export("addTag", on_session=True)
+    def add_tag(self, session: Any, tag: Any) -> bool:
+        self._principal.session(session).add_tag(tag)
+        return True
+
+    @export("removeTag", on_session=True)
+    def remove_tag(self, session: Any, tag: Any) -> bool:
+        self._principal.session(session).remove_tag(tag)
+        return True
+
+    @export("children", on_session=True)
+    def children(self, session: Any) -> Any:
+        return [session_row(each) for each in self._principal.session(session).children()]
+
+    # -- variables
+
+    @export("getVariable", on_session=True)
+    def get_variable(self, session: Any, key: Any, default: Any = UNDEFINED) -> Any:
+        return self._principal.session(session).get(key, default)
+
+    @export("setVariable", on_session=True)
+    def set_variable(self, session: Any, key: Any, value: Any = UNDEFINED) -> bool:
+        """Set, or with no value delete."""
+        if value is UNDEFINED:
+            self._principal.session(session).delete_variable(key)
+        else:
+            self._principal.session(session).set(key, value)
+        return True
+
+    @export("listVariables", on_session=True)
+    def list_variables(self, session: Any, prefix: Any = "") -> dict[str, Any]:
+        return self._principal.session(session).variables("" if prefix is UNDEFINED else prefix)
+
+    # -- conversation
+
+    @export("addMessage", on_session=True)
+    def add_message(self, session: Any, role: Any, content: Any = None, given: Any = UNDEFINED) -> dict[str, Any]:
+        more = options(given, "Session.addMessage", _MESSAGE)
+        handle = self._principal.session(session)
+        return message_row(handle.add_message(role, None if content is UNDEFINED else content, **more))
+
+    @export("messages", on_session=True)
+    def messages(self, session: Any, query: Any = UNDEFINED) -> Any:
+        wanted = options(query, "Session.messages", _MESSAGES)
+        return [message_row(each) for each in self._principal.session(session).messages(**wanted)]
+
+    # -- artifacts, in short
+
+    @export("saveArtifact", binary=(2,), on_session=True)
+    def save_artifact(self, session: Any, name: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
+        """Store under a name; the key `type` (or `artifact_type`) of the metadata is its type."""
+        given = dict(metadata) if isinstance(metadata, dict) else metadata
+        kind = "system_generated"
+        if isinstance(given, dict):
+            kind = given.pop("type", None) or given.pop("artifact_type", None) or kind
+        more = store_options(self._principal, given)
+        info = self._principal.session(session).store_artifact(kind, name, content, **more)
+        return identity_row(info.id)
+
+    @export("loadArtifact", on_session=True)
+    def load_artifact(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
+        handle = self._principal.session(session)
+        which: ArtifactId | str = artifact_reference(self._principal, reference)
+        artifact = handle.get_artifact(which, None if version is UNDEFINED else version)
+        row = artifact_row(artifact.info)
+        return {"id": row["id"], "content": artifact.content, "metadata": row}
+
+    @export("listArtifacts", on_session=True)
+    def list_artifacts(self, session: Any = UNDEFINED) -> Any:
+        return [artifact_row(each) for each in self._principal.session(session).list_artifacts()]

@@ -1,0 +1,145 @@
+"""The global `State`: variables by scope, for every script language."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Protocol
+
+from greenroom.runtime import Scope, Session, ValidationError
+
+from ..export import export
+from ..principal import Principal
+from ..values import UNDEFINED
+
+__all__ = ["StateGlobal"]
+
+_SCOPE: Final = re.compile(r"global|(?:session|user|agent|tool|workflow|custom):.+", re.DOTALL)
+_KEY_OF_SESSION: Final = re.compile(
+    r"(session:(?:current|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})):(.*)", re.DOTALL
+)
+
+
+class _Variables(Protocol):
+    def set(self, key: str, value: Any) -> None: ...
+    def get(self, key: str, default: Any) -> Any: ...
+    def delete(self, key: str) -> bool: ...
+    def list(self, prefix: str) -> dict[str, Any]: ...
+
+
+class _SessionVariables:
+    """A session's variables under the names of a scope's."""
+
+    def __init__(self, session: Session) -> None:
+        self.set = session.set
+        self.get = session.get
+        self.delete = session.delete_variable
+        self.list = session.variables
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValidationError(f"{what}: a text is needed", field=what)
+    return value
+
+
+class StateGlobal:
+    """Without a scope: the current session's variables if one is current, else the scope "global".
+
+    A scope is "global", "session:<id>", "session:current", "user:<id>", "agent:<id>", "tool:<id>",
+    "workflow:<id>" or "custom:<name>". A key "session:<id>:<key>" without a scope is that session's <key>.
+    """
+
+    def __init__(self, principal: Principal) -> None:
+        self._principal = principal
+
+    def _scope(self, name: str) -> _Variables:
+        if not _SCOPE.fullmatch(name):
+            raise ValidationError(
+                'scope: "global", "session:<id>", "session:current", "user:<id>", "agent:<id>", "tool:<id>",'
+                ' "workflow:<id>" or "custom:<name>" is needed',
+                field="scope",
+            )
+        if name.startswith("session:"):
+            rest = name[len("session:") :]
+            return _SessionVariables(self._principal.session(UNDEFINED if rest == "current" else rest))
+        scope: Scope = self._principal.scope(name)
+        return scope
+
+    def _default(self) -> _Variables:
+        if self._principal.current_id is not None:
+            return _SessionVariables(self._principal.session())
+        return self._principal.scope("global")
+
+    def _place(self, key: Any) -> tuple[_Variables, str]:
+        """Where a key without a scope belongs."""
+        key = _text(key, "key")
+        if key.startswith("session:") and (match := _KEY_OF_SESSION.fullmatch(key)):
+            return self._scope(match[1]), match[2]
+        return self._default(), key
+
+    @export("set")
+    def set(self, *given: Any) -> bool:
+        """set(key, value) or set(scope, key, value); with no value the key is deleted."""
+        if len(given) == 2:
+            where, key = self._place(given[0])
+        elif len(given) == 3:
+            where, key = self._scope(_text(given[0], "scope")), _text(given[1], "key")
+        else:
+            raise ValidationError("State.set takes key, value or scope, key, value")
+        if given[-1] is UNDEFINED:
+            where.delete(key)
+        else:
+            where.set(key, given[-1])
+        return True
+
+    @export("get")
+    def get(self, *given: Any) -> Any:
+        """get(key), get(key, default), get(scope, key) or get(scope, key, default).
+
+        Of two texts the first is a scope if it reads like one.
+        """
+        if len(given) == 1:
+            where, key = self._place(given[0])
+            return where.get(key, UNDEFINED)
+        if len(given) == 2:
+            first, second = given
+            if isinstance(second, str) and isinstance(first, str) and self._is_scope(first):
+                return self._scope(first).get(second, UNDEFINED)
+            where, key = self._place(first)
+            return where.get(key, second)
+        if len(given) == 3:
+            return self._scope(_text(given[0], "scope")).get(_text(given[1], "key"), given[2])
+        raise ValidationError("State.get takes key [, default] or scope, key [, default]")
+
+    @staticmethod
+    def _is_scope(text: str) -> bool:
+        return _SCOPE.fullmatch(text) is not None and _KEY_OF_SESSION.fullmatch(text) is None
+
+    @export("delete")
+    def delete(self, *given: Any) -> bool:
+        """delete(key) or delete(scope, key); whether it was there."""
+        if len(given) == 1:
+            where, key = self._place(given[0])
+        elif len(given) == 2:
+            where, key = self._scope(_text(given[0], "scope")), _text(given[1], "key")
+        else:
+            raise ValidationError("State.delete takes key or scope, key")
+        return where.delete(key)
+
+    @export("list")
+    def list(self, *given: Any) -> dict[str, Any]:
+        """list(), list(prefix), list(scope) or list(scope, prefix): values by key."""
+        texts = [_text(each, "prefix") for each in given if each is not UNDEFINED]
+        if not texts:
+            return self._default().list("")
+        if len(texts) == 1:
+            return self._scope(texts[0]).list("") if self._is_scope(texts[0]) else self._default().list(texts[0])
+        if len(texts) == 2:
+            return self._scope(texts[0]).list(texts[1])
+        raise ValidationError("State.list takes a prefix, or scope [, prefix]")
+
+    @export("clear")
+    def clear(self, scope: Any = UNDEFINED) -> int:
+        """Remove all variables of a scope; how many there were."""
+        where = self._default() if scope is UNDEFINED else self._scope(_text(scope, "scope"))
+        return sum(where.delete(key) for key in where.list(""))

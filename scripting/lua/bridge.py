@@ -1,0 +1,173 @@
+"""The one function that Lua can call: it finds the operation, converts values, and answers with a status.
+
+No exception and no Python object gets into Lua. A reply is a tuple (status, value[, message]): `PLAIN` a scalar,
+`PACKED` MessagePack, `FAILED` an error's class and message, `STOP` the reason why the script has to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgpack
+
+from greenroom.runtime import GreenroomError, ScriptError, SessionInfo, ValidationError
+
+from ..export import Export
+from ..principal import Principal
+from ..values import UNDEFINED
+
+__all__ = ["Bridge", "pack", "unpack"]
+
+PLAIN, PACKED, FAILED, STOP = 0, 1, 2, 3
+_CLOCK, _PRINT, _FIELD, _FIRST = 0, 1, 2, 3
+_INTEGER: Final = 1 << 63
+_SMALL_REPLY: Final = 64 << 10
+_NULL: Final = b"\xc0"
+_SIMPLE: Final = (str, int, float, dict)
+
+Reply = tuple[Any, ...]
+
+
+def pack(value: Any) -> bytes:
+    """MessagePack of plain data. Raises ValidationError."""
+    try:
+        return _pack(value)
+    except OverflowError:
+        return _pack(_narrow(value))
+
+
+def _pack(value: Any) -> bytes:
+    try:
+        data: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogatepass")
+    except (TypeError, ValueError) as error:
+        if isinstance(error, OverflowError):
+            raise
+        raise ValidationError(f"a value that scripts cannot hold: {error}") from None
+    return data
+
+
+def _narrow(value: Any) -> Any:
+    """The same with integers that Lua cannot hold as floats."""
+    if isinstance(value, int) and not isinstance(value, bool) and not -_INTEGER <= value < _INTEGER:
+        return float(value) if abs(value) < 1 << 1023 else float("inf") * (1 if value > 0 else -1)
+    if isinstance(value, Mapping):
+        return {key: _narrow(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_narrow(each) for each in value]
+    return value
+
+
+def unpack(data: bytes) -> Any:
+    """What Lua packed: valid UTF-8 as str, other strings as bytes."""
+    return msgpack.unpackb(data, raw=False, strict_map_key=False)
+
+
+def _text(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+class Bridge:
+    """Callable from Lua as host(operation, mask, ...). Holds no reference to the Lua state: that would be a cycle
+    which no garbage collector sees."""
+
+    def __init__(
+        self,
+        principal: Principal,
+        write: Callable[[bytes], bool],
+        make_room: Callable[[int], bool],
+    ) -> None:
+        self._principal = principal
+        self._write = write
+        self._make_room = make_room
+        self._operations: list[Export] = []
+        self.interrupt: BaseException | None = None
+
+    def add(self, export: Export) -> int:
+        """The number under which Lua calls a function."""
+        self._operations.append(export)
+        return _FIRST + len(self._operations) - 1
+
+    def __call__(self, operation: int, mask: int = 0, *arguments: Any) -> Any:
+        try:
+            remaining = self._principal.remaining()
+            if operation == _CLOCK:
+                return remaining if self.interrupt is None else -1.0
+            if remaining <= 0 or self.interrupt is not None:
+                return STOP, b"time"
+            reply = self._perform(operation, mask, arguments)
+            if self._principal.remaining() <= 0:
+                return STOP, b"time"
+            # lupa must not meet the memory limit while it builds the reply: the error would jump over it
+            if reply[1].__class__ is bytes and len(reply[1]) > _SMALL_REPLY and not self._make_room(len(reply[1])):
+                return STOP, b"memory"
+            return reply
+        except GreenroomError as error:
+            return FAILED, error.code.encode(), str(error)[:4096].encode("utf-8", "replace")
+        except MemoryError:
+            return STOP, b"memory"
+        except Exception as error:
+            if operation == _PRINT:  # the host's own echo failed: its error is the host's to see
+                self.interrupt = error
+            else:
+                self.interrupt = ScriptError(f"a global failed unexpectedly: {type(error).__name__}: {error}")
+                self.interrupt.__cause__ = error
+            return STOP, b"interrupted"
+        except BaseException as error:  # KeyboardInterrupt and its like go on once the script is out of the way
+            self.interrupt = error
+            return STOP, b"interrupted"
+
+    def _perform(self, operation: int, mask: int, arguments: tuple[Any, ...]) -> Reply:
+        if operation == _PRINT:
+            return PLAIN, self._write(arguments[0])
+        if operation == _FIELD:
+            return self._field(*arguments)
+        export = self._operations[operation - _FIRST]
+        values: list[Any] = []
+        for index, value in enumerate(arguments):
+            if value is None:
+                values.append(UNDEFINED)
+            elif value.__class__ is bytes:
+                if mask >> index & 1:
+                    values.append(unpack(value))
+                elif index in export.binary:
+                    values.append(value)
+                else:
+                    values.append(_text(value))
+            else:
+                values.append(value)
+        while len(values) > export.most and values[-1] is UNDEFINED:
+            values.pop()
+        if not export.least <= len(values) <= export.most:
+            count = f"{export.least}" if export.least == export.most else f"{export.least} to {export.most}"
+            raise ValidationError(f"{export.name} takes {count} arguments, not {len(values)}")
+        return _reply(export.call(*values))
+
+    def _field(self, session_id: bytes, name: bytes) -> Reply:
+        info = self._principal.session(session_id.decode()).info()
+        field = name.decode()
+        value = getattr(info, field)
+        if value.__class__ not in _SIMPLE:
+            value = info.to_dict()[field]
+        return _reply(UNDEFINED if value is None else value)
+
+
+def _reply(value: Any) -> Reply:
+    kind = value.__class__
+    if kind is str:
+        return PLAIN, value.encode("utf-8", "surrogatepass")
+    if kind is bytes or kind is bool or kind is float:
+        return PLAIN, value
+    if value is UNDEFINED:
+        return PLAIN, None
+    if kind is int:
+        return PLAIN, (value if -_INTEGER <= value < _INTEGER else float(value))
+    if value is None:
+        return PACKED, _NULL
+    return PACKED, pack(value)
+
+
+FIELDS: Final = SessionInfo.FIELDS

@@ -1,0 +1,307 @@
+"""The Lua engine: one state for each run, on a thread of its own, under limits of time, instructions and memory."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from lupa import lua54
+
+from greenroom.runtime import (
+    ConfigurationError,
+    GreenroomError,
+    ScriptError,
+    ScriptMemoryExceeded,
+    ScriptRequest,
+    ScriptResult,
+    ScriptTimeout,
+)
+
+from ..export import exports_of
+from ..files import Files, OpenFiles
+from ..globals import make_globals
+from ..principal import Principal
+from .bridge import FIELDS, Bridge, pack, unpack
+from .prelude import load_kernel, new_runtime
+
+__all__ = ["LuaEngine"]
+
+PROFILES: Final = ("sandboxed", "files", "trusted")
+MAX_SOURCE: Final = 1 << 20
+MAX_OUTPUT: Final = 1 << 20
+_RESERVE: Final = 1 << 20
+_GRACE: Final = 1.0
+
+
+class LuaEngine:
+    """Runs Lua 5.4. Found through the entry-point group `greenroom.script_engines`."""
+
+    language = "lua"
+    suffixes: tuple[str, ...] = (".lua",)
+
+    def run(self, request: ScriptRequest) -> ScriptResult:
+        """Run a script to its end or to its limit.
+
+        Raises ScriptError with `script`, `line`, `traceback` and `cause` (the code of the error that it did not
+        catch), ScriptTimeout, ScriptMemoryExceeded, and ConfigurationError for an unknown profile.
+        """
+        if request.profile not in PROFILES:
+            raise ConfigurationError(
+                f"there is no script profile {request.profile!r}; there are: {', '.join(PROFILES)}"
+            )
+        run = _Run(request)
+        done = threading.Event()
+        context = contextvars.copy_context()
+
+        def job() -> None:
+            try:
+                context.run(run.execute)
+            finally:
+                done.set()
+
+        _threads.submit(job)
+        try:
+            finished = done.wait(max(0.0, request.timeout) + _GRACE)
+        except BaseException as error:
+            run.interrupt(error)
+            raise
+        if not finished:
+            # A single native operation can outlast the limit in rare constructed cases. The caller is freed; the
+            # thread ends with the operation, and till then reaches nothing.
+            run.interrupt(ScriptTimeout("abandoned"))
+            raise run.timeout()
+        return run.result()
+
+
+class _Run:
+    """One run: everything in it lives and dies with its Lua state."""
+
+    def __init__(self, request: ScriptRequest) -> None:
+        self._request = request
+        self._started = time.monotonic()
+        self._output: list[bytes] = []
+        self._written = 0
+        self._lua: Any = None
+        self._memory_limit = 0
+        self._duration = 0.0
+        self._instructions = 0
+        self._peak = 0
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._principal = Principal(request.runtime, request.session, self._started + request.timeout)
+        self._bridge = Bridge(self._principal, self._write, self._make_room)
+
+    def interrupt(self, error: BaseException) -> None:
+        self._bridge.interrupt = self._bridge.interrupt or error
+
+    def timeout(self, where: str | None = None, facts: dict[str, Any] | None = None) -> ScriptTimeout:
+        request = self._request
+        if facts is None:
+            facts = {"script": request.name, "line": None, "traceback": None, "output": self._text()}
+        message = f"{where or request.name}: the script ran longer than {request.timeout:g} s"
+        return ScriptTimeout(message, timeout=request.timeout, **facts)
+
+    def result(self) -> ScriptResult:
+        if self._error is not None:
+            raise self._error
+        return ScriptResult(self._value, self._text(), self._duration, self._instructions, self._peak)
+
+    # -- what Lua asks for
+
+    def _write(self, line: bytes) -> bool:
+        """A line of output; False once there is no room for more."""
+        room = MAX_OUTPUT - self._written
+        if len(line) > room:
+            cut = line[:room]
+            line = cut + b"\n[output truncated at 1 MiB]\n"
+            self._written = MAX_OUTPUT
+        else:
+            cut = line
+            self._written += len(line)
+        self._output.append(line)
+        if self._request.echo is not None:
+            self._request.echo(line.decode("utf-8", "replace"))
+        return cut is line
+
+    def _text(self) -> str:
+        return b"".join(self._output).decode("utf-8", "replace")
+
+    def _make_room(self, size: int) -> bool:
+        """Whether a reply of this many bytes fits into what the script has left."""
+        needed = size + (size >> 3) + _RESERVE // 2
+        if self._lua.get_memory_used() + needed <= self._memory_limit:
+            return True
+        self._lua.gccollect()
+        return bool(self._lua.get_memory_used() + needed <= self._memory_limit)
+
+    # -- the run itself, on the script's thread
+
+    def execute(self) -> None:
+        request = self._request
+        files = Files(request.profile, request.directories)
+        opened = OpenFiles(files)
+        try:
+            if request.session is not None:
+                with request.session.as_current():
+                    self._run(files, opened)
+            else:
+                self._run(files, opened)
+        except BaseException as error:
+            self._error = error
+        finally:
+            # The Lua state holds the bridge: without this cut it would be a cycle that is never collected.
+            self._lua = None
+            self._principal.close()
+            opened.close_all()
+            self._duration = time.monotonic() - self._started
+
+    def _run(self, files: Files, opened: OpenFiles) -> None:
+        request = self._request
+        source = request.source.encode("utf-8", "surrogatepass")
+        if len(source) > MAX_SOURCE:
+            raise ScriptError(f"{request.name} is larger than {MAX_SOURCE} bytes", script=request.name)
+        if source.startswith(b"#"):
+            source = b"--" + source
+        arguments = pack([*request.args])
+        self._lua = lua = new_runtime()
+        protected, set_hook = lua.globals()[b"pcall"], lua.globals()[b"debug"][b"sethook"]
+        kernel = load_kernel(lua, self._bridge)
+        kernel[b"max_bytes"] = request.max_memory
+        kernel[b"prepare"](request.profile.encode(), self._layout(files, opened))
+        name = request.name.encode("utf-8", "replace").replace(b"\n", b" ")[:50]
+        main, report = kernel[b"main"], kernel[b"report"]
+        self._memory_limit = lua.get_memory_used() + request.max_memory + len(source) + 2 * _RESERVE
+        lua.set_max_memory(self._memory_limit)
+        kernel[b"start"](request.max_instructions, request.max_memory // 1024)
+        outcome: Any
+        try:
+            # pcall is called from here, not by Lua code: once a limit is hit, no Lua instruction runs any more.
+            outcome = protected(main, source, name, arguments)
+            set_hook()
+        except (lua54.LuaError, MemoryError) as error:
+            outcome = (False, str(error).encode())
+        killed = line = trace = None
+        for _ in range(3):
+            try:
+                killed, self._instructions, self._peak, line, trace = report()
+                break
+            except (lua54.LuaError, MemoryError):
+                continue
+        self._finish(outcome, killed.decode() if killed else None, line, trace)
+
+    def _layout(self, files: Files, opened: OpenFiles) -> bytes:
+        """The numbers of all functions, by global and name."""
+        layout: dict[str, dict[str, int]] = {}
+        methods: list[str] = []
+        for name, exports in make_globals(self._principal, files).items():
+            layout[name] = {each: self._bridge.add(export) for each, export in exports.items()}
+            if name == "Session":
+                methods = [each for each, export in exports.items() if export.on_session]
+        granted: dict[str, int] = {}
+        if self._request.profile == "files":
+            granted = {name: self._bridge.add(export) for name, export in exports_of(opened).items()}
+        return pack({"globals": layout, "methods": methods, "fields": FIELDS, "files": granted})
+
+    def _finish(self, outcome: Any, killed: str | None, line: int | None, trace: bytes | None) -> None:
+        request = self._request
+        where = f"{request.name}:{line}" if killed and line else request.name
+        facts: dict[str, Any] = {"script": request.name, "line": line, "output": self._text()}
+        facts["traceback"] = _traceback(where, trace) if trace else None
+        if isinstance(self._bridge.interrupt, BaseException):
+            raise self._bridge.interrupt
+        if killed == "exit":
+            return
+        if killed == "memory" or (killed is None and b"not enough memory" in _bytes(outcome, 1)):
+            raise ScriptMemoryExceeded(
+                f"{where}: the script needs more than {request.max_memory} bytes of memory",
+                limit=request.max_memory,
+                **facts,
+            )
+        if killed == "instructions":
+            raise ScriptTimeout(
+                f"{where}: the script executed more than {request.max_instructions} instructions",
+                limit=request.max_instructions,
+                **facts,
+            )
+        if killed is not None:
+            raise self.timeout(where, facts)
+        if not (isinstance(outcome, tuple) and outcome[0] is True):
+            raise ScriptError(f"{request.name}: {_bytes(outcome, 1).decode('utf-8', 'replace')[:500]}", **facts)
+        if outcome[1] == b"ok":
+            self._value = unpack(outcome[2]) if len(outcome) > 2 and outcome[2] is not None else None
+            return
+        raise self._script_error(facts, *outcome[2:])
+
+    def _script_error(
+        self,
+        facts: dict[str, Any],
+        cause: bytes | None,
+        message: bytes,
+        line: int | None = None,
+        trace: bytes | None = None,
+    ) -> GreenroomError:
+        name, text = self._request.name, message.decode("utf-8", "replace")
+        where = self._request.name.replace("\n", " ")[:50] + ":"
+        if line is None and text.startswith(where):
+            digits = text[len(where) :].split(":", 1)[0]
+            line = int(digits) if digits.isdigit() else None
+        code = cause.decode("utf-8", "replace") if cause is not None else None
+        if not text.startswith(where):
+            prefix = f"{name}:{line}: " if line is not None else f"{name}: "
+            text = prefix + (f"{code}: " if code is not None else "") + text
+        facts |= {"line": line, "traceback": _traceback(text, trace), "cause": code}
+        return ScriptError(text, **facts)
+
+
+def _bytes(outcome: Any, index: int) -> bytes:
+    value = outcome[index] if isinstance(outcome, tuple) and len(outcome) > index else b""
+    return value if isinstance(value, bytes) else b""
+
+
+def _traceback(message: str, trace: bytes | None) -> str:
+    """The stack of the script: the frames of the engine itself are left out."""
+    lines = (trace or b"").decode("utf-8", "replace").split("\n")
+    kept = [each for each in lines[1:] if each.strip() and not each.startswith("\t?: in")]
+    while kept and kept[-1].startswith("\t[C]: in"):
+        kept.pop()
+    return "\n".join([message, *kept])
+
+
+class _Threads:
+    """Daemon threads for scripts. One that has nothing to do waits a while for the next script."""
+
+    IDLE: Final = 30.0
+
+    def __init__(self) -> None:
+        self._idle: list[SimpleQueue[Callable[[], None]]] = []
+        self._lock = threading.Lock()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        with self._lock:
+            if self._idle:
+                self._idle.pop().put(job)
+                return
+        threading.Thread(target=self._serve, args=(job,), name="greenroom-script", daemon=True).start()
+
+    def _serve(self, job: Callable[[], None]) -> None:
+        inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        while True:
+            job()
+            del job
+            with self._lock:
+                self._idle.append(inbox)
+            try:
+                job = inbox.get(timeout=self.IDLE)
+            except Empty:
+                with self._lock:
+                    if inbox in self._idle:
+                        self._idle.remove(inbox)
+                        return
+                job = inbox.get()
+
+
+_threads = _Threads()

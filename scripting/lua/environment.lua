@@ -1,0 +1,386 @@
+-- The globals a script sees, the way to the host, and the run itself.
+local K = ...
+local host, charge, check, kill = K.host, K.charge, K.check, K.kill
+local encode, decode, null = K.encode, K.decode, K.null
+local before_host = K.before_host
+local type, error, select, tostring, setmetatable, next = type, error, select, tostring, setmetatable, next
+local rawget, pairs, ipairs, native_getmetatable = rawget, pairs, ipairs, getmetatable
+local rawmetatable, set_rawmetatable, traceback = debug.getmetatable, debug.setmetatable, debug.traceback
+local native_pcall, native_xpcall, native_print = pcall, xpcall, print
+local find, sub, concat, unpack, pack = string.find, string.sub, table.concat, table.unpack, table.pack
+local collectgarbage = collectgarbage
+local native_string_metatable = native_getmetatable("")
+
+local PRINT = 1 -- host operation: a line of output
+local FIELD = 2 -- host operation: a field of a session, by id and name
+
+-- Errors ---------------------------------------------------------------------------------------------------------
+
+local error_metatable = { __metatable = "error", __name = "error" }
+local function error_text(e)
+  local code, message = rawget(e, "code"), rawget(e, "message")
+  code = type(code) == "string" and code or "ScriptError"
+  if type(message) ~= "string" then return code end
+  return code .. ": " .. message
+end
+error_metatable.__tostring = error_text
+function error_metatable.__concat(a, b)
+  if rawmetatable(a) == error_metatable then a = error_text(a) end
+  if rawmetatable(b) == error_metatable then b = error_text(b) end
+  return a .. b
+end
+function K.new_error(code, message)
+  return setmetatable({ code = code, message = message }, error_metatable)
+end
+local new_error = K.new_error
+
+-- Calls into the host --------------------------------------------------------------------------------------------
+
+local SCALAR = { string = true, number = true, boolean = true, ["nil"] = true }
+
+-- What the host answered: a status, then a plain value, a packed one, or an error's class and message.
+local function receive(status, value, message)
+  if status == 0 then return value end
+  if status == 1 then return decode(value) end
+  if status == 2 then error(new_error(value, message), 0) end
+  return kill(value)
+end
+K.receive = receive
+
+-- Tables travel packed; bit i of the mask says that argument i is.
+local function packed_call(operation, n, ...)
+  local arguments, mask = { ... }, 0
+  for i = 1, n do
+    local value = arguments[i]
+    if not SCALAR[type(value)] then
+      arguments[i] = encode(value)
+      mask = mask | (1 << (i - 1))
+    end
+  end
+  before_host()
+  return receive(host(operation, mask, unpack(arguments, 1, n)))
+end
+
+local function bind(operation)
+  return function(...)
+    local n = select("#", ...)
+    if n <= 4 then
+      local a, b, c, d = ...
+      if SCALAR[type(a)] and SCALAR[type(b)] and SCALAR[type(c)] and SCALAR[type(d)] then
+        before_host()
+        return receive(host(operation, 0, ...))
+      end
+    elseif n > 16 then
+      error(new_error("ValidationError", "too many arguments"), 0)
+    end
+    return packed_call(operation, n, ...)
+  end
+end
+K.bind = bind
+
+-- Strings --------------------------------------------------------------------------------------------------------
+
+local ID = "^%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$"
+
+local function bind_strings(string_library, methods, fields)
+  local metatable = native_string_metatable
+  metatable.__metatable = "string"
+  metatable.__index = function(s, key)
+    local value = string_library[key]
+    if value ~= nil then return value end
+    if #s == 36 and find(s, ID) then
+      if key == "id" then return s end
+      local method = methods[key]
+      if method then return method end
+      if fields[key] then
+        before_host()
+        return receive(host(FIELD, 0, s, key))
+      end
+    end
+  end
+  -- "10" + 1 reads the number out of the string, however long that is
+  for _, event in ipairs({ "__add", "__sub", "__mul", "__mod", "__pow", "__div", "__idiv", "__unm" }) do
+    local native = metatable[event]
+    metatable[event] = function(a, b)
+      if type(a) == "string" and #a > 1000 then a = sub(a, 1, 1) .. "x" end
+      if type(b) == "string" and #b > 1000 then b = sub(b, 1, 1) .. "x" end
+      return native(a, b)
+    end
+  end
+end
+
+-- Basic functions --------------------------------------------------------------------------------------------------
+
+local array = K.array_metatable
+
+local function safe_setmetatable(t, metatable)
+  if type(t) ~= "table" then
+    error("bad argument #1 to 'setmetatable' (table expected, got " .. type(t) .. ")", 2)
+  end
+  if type(metatable) == "table" and rawget(metatable, "__gc") ~= nil then
+    -- finalizers run where no limit can reach them
+    error("a metatable with __gc is not allowed", 2)
+  end
+  if rawmetatable(t) == array then set_rawmetatable(t, nil) end
+  return setmetatable(t, metatable)
+end
+
+local muted = false
+local MAX_LINE = (1 << 20) + 16
+
+local function make_print(env)
+  return function(...)
+    local n = select("#", ...)
+    local parts = {}
+    local size = 0
+    for i = 1, n do
+      local part = tostring((select(i, ...)))
+      size = size + #part
+      if size > MAX_LINE then part = sub(part, 1, MAX_LINE) end
+      parts[i] = part
+      if size > MAX_LINE then break end
+    end
+    if muted then
+      charge(10)
+      return
+    end
+    local line = concat(parts, "\t") .. "\n"
+    before_host()
+    charge(20 + (#line >> 5))
+    muted = not receive(host(PRINT, 0, line))
+  end
+end
+
+local function copy(t)
+  local c = {}
+  for key, value in next, t do c[key] = value end
+  return c
+end
+
+local function metered_date(format, ...)
+  if type(format) == "string" then charge(#format) end
+  return os.date(format, ...)
+end
+
+local native_tostring = tostring
+local function base_environment()
+  local env = {
+    _VERSION = _VERSION, assert = assert, error = error, getmetatable = native_getmetatable, ipairs = ipairs,
+    next = next, pairs = pairs, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset,
+    select = select, tostring = native_tostring, type = type,
+    tonumber = K.tonumber, setmetatable = safe_setmetatable, pcall = K.pcall, xpcall = K.xpcall,
+    collectgarbage = K.safe_collectgarbage,
+    string = copy(K.string), table = copy(K.table), utf8 = copy(K.utf8), math = copy(math),
+    coroutine = copy(K.coroutine), JSON = copy(K.JSON),
+    os = { time = os.time, date = metered_date, clock = os.clock, difftime = os.difftime },
+  }
+  env._G = env
+  env.load = K.make_load(env)
+  env.print = make_print(env)
+  return env
+end
+
+-- The full library of a trusted script, less what would reach around the limits or end the host's process.
+local function trust(env)
+  local files = debug.getregistry()["FILE*"]
+  if type(files) == "table" then files.__metatable = "file" end
+  K.is_file = io.type
+  env.io = copy(io)
+  for _, name in ipairs({ "getenv", "tmpname", "remove", "rename", "execute", "setlocale" }) do
+    env.os[name] = os[name]
+  end
+  env.os.exit = function() kill("exit") end
+  local getinfo = debug.getinfo
+  env.debug = {
+    traceback = function(...)
+      local message = ...
+      if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then return message end
+      return traceback(message, 2)
+    end,
+    getinfo = function(f, what)
+      if type(f) == "number" then f = f + 1 end
+      local info = getinfo(f, what or "nSltu")
+      if info then info.func, info.activelines = nil, nil end
+      return info
+    end,
+  }
+  local function read(path)
+    local file, message = io.open(path, "rb")
+    if not file then return nil, message end
+    local source = file:read((1 << 20) + 1)
+    file:close()
+    return (source or ""):gsub("^#[^\n]*", "")
+  end
+  env.loadfile = function(path, _, chunk_env)
+    local source, message = read(path)
+    if not source then return nil, message end
+    return K.compile(source, "@" .. path, chunk_env or env)
+  end
+  env.dofile = function(path)
+    local chunk, message = env.loadfile(path)
+    if not chunk then error(message, 0) end
+    return chunk()
+  end
+  local loaded = { _G = env }
+  for _, name in ipairs({ "string", "table", "utf8", "math", "coroutine", "os", "io", "debug" }) do
+    loaded[name] = env[name]
+  end
+  env.package = {
+    path = package.path, config = package.config, loaded = loaded, preload = {}, searchpath = package.searchpath,
+  }
+  env.require = function(name)
+    if loaded[name] ~= nil then return loaded[name] end
+    local chunk, where = env.package.preload[name], ":preload:"
+    if not chunk then
+      local path, message = package.searchpath(name, env.package.path)
+      if not path then error("module '" .. native_tostring(name) .. "' not found:" .. message, 2) end
+      where = path
+      chunk, message = env.loadfile(path)
+      if not chunk then error(message, 0) end
+    end
+    local value = chunk(name, where)
+    if value ~= nil then loaded[name] = value end
+    if loaded[name] == nil then loaded[name] = true end
+    return loaded[name], where
+  end
+end
+
+-- Files in granted directories; the host opens, reads and writes them, and keeps them by number.
+local function grant_files(env, operations)
+  local call = {}
+  for name, operation in next, operations do call[name] = bind(operation) end
+  local file = { __name = "file", __metatable = "file" }
+  file.__index = file
+  -- failures of the file system are returned, as io does
+  local function attempt(ok, value, ...)
+    if ok then return value, ... end
+    return nil, native_tostring(value)
+  end
+  function file.__tostring(f) return f.number and "file (" .. f.number .. ")" or "file (closed)" end
+  function file.close(f)
+    call.close(f.number)
+    return true
+  end
+  file.__close = file.close
+  local function formats(f, ...)
+    local n = select("#", ...)
+    if n == 0 then return call.read(f.number, "l") end
+    local values = {}
+    for i = 1, n do
+      local what = select(i, ...)
+      if type(what) == "string" then what = what:gsub("^%*", "") end
+      values[i] = call.read(f.number, what)
+      if values[i] == nil then return unpack(values, 1, i) end
+    end
+    return unpack(values, 1, n)
+  end
+  file.read = formats
+  function file.lines(f, ...)
+    local wanted = pack(...)
+    return function() return formats(f, unpack(wanted, 1, wanted.n)) end
+  end
+  function file.write(f, ...)
+    for i = 1, select("#", ...) do
+      local value = select(i, ...)
+      if type(value) ~= "string" and type(value) ~= "number" then
+        error("bad argument #" .. i .. " to 'write' (string expected, got " .. type(value) .. ")", 2)
+      end
+      call.write(f.number, native_tostring(value))
+    end
+    return f
+  end
+  function file.seek(f, whence, offset) return call.seek(f.number, whence or "cur", offset or 0) end
+  function file.flush(f)
+    call.flush(f.number)
+    return f
+  end
+  env.io = {
+    open = function(path, mode)
+      local number, message = attempt(K.pcall(call.open, path, mode or "r"))
+      if not number then return nil, message end
+      return setmetatable({ number = number }, file)
+    end,
+    lines = function(path, ...)
+      local f, message = env.io.open(path)
+      if not f then error(message, 2) end
+      return f:lines(...)
+    end,
+    type = function(f) return rawmetatable(f) == file and "file" or nil end,
+  }
+  env.os.remove = function(path) return attempt(K.pcall(call.remove, path)) end
+end
+
+-- The run --------------------------------------------------------------------------------------------------------
+
+local env
+
+-- Builds the environment. `layout` holds the globals as { Name = { method = operation } }, the methods and fields of
+-- a session id, and the operations for files.
+function K.prepare(profile, layout)
+  layout = decode(layout)
+  env = base_environment()
+  for name, methods in next, layout.globals do
+    local global = {}
+    for method, operation in next, methods do global[method] = bind(operation) end
+    env[name] = global
+  end
+  local methods, fields = {}, {}
+  for _, name in next, layout.methods do methods[name] = env.Session[name] end
+  for _, name in next, layout.fields do fields[name] = true end
+  bind_strings(env.string, methods, fields)
+  if profile == "trusted" then trust(env) end
+  if profile == "files" then grant_files(env, layout.files) end
+end
+
+local MAX_MESSAGE = 4096
+local function clipped(text, size)
+  if #text <= size then return text end
+  return sub(text, 1, size) .. "…"
+end
+
+-- An error on its way out: its class, message, line and traceback. May run the error's own metamethods, under
+-- the same limits.
+local function describe(err)
+  local cause, message
+  if type(err) == "table" and type(rawget(err, "message")) == "string" and type(rawget(err, "code")) == "string" then
+    cause, message = rawget(err, "code"), rawget(err, "message")
+  elseif type(err) == "string" then
+    message = err
+  else
+    local ok, text = K.pcall(native_tostring, err)
+    message = ok and type(text) == "string" and text or "an error object of type " .. type(err) .. " without a text"
+  end
+  return cause and clipped(cause, 100), clipped(message, MAX_MESSAGE)
+end
+
+-- Runs a script to its end. Returns "ok" and its packed value, or "error", class, message, line and traceback.
+function K.main(source, name, arguments)
+  local source_name = "=" .. name
+  K.place.source = source_name
+  arguments = decode(arguments)
+  env.arg = arguments
+  local chunk, message = K.compile(source, source_name, env)
+  if not chunk then
+    K.fail_if_killed(message)
+    return "error", "SyntaxError", clipped(message, MAX_MESSAGE), nil, nil
+  end
+  local results = pack(native_xpcall(chunk, K.handler, unpack(arguments)))
+  local line, trace = K.place.line, K.place.traceback
+  local ok, value = results[1], results[2]
+  if ok then
+    if results.n > 2 then
+      value = {}
+      for i = 2, results.n do value[i - 1] = results[i] == nil and null or results[i] end
+      setmetatable(value, array)
+    end
+    if value == nil then return "ok", nil end
+    local encoded
+    ok, encoded = native_xpcall(encode, K.handler, value)
+    if ok then return "ok", encoded end
+    value = encoded
+    line, trace = nil, nil
+  end
+  K.fail_if_killed(value)
+  local cause, text = describe(value)
+  return "error", cause, text, line, trace and clipped(trace, 16384)
+end

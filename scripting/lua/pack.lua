@@ -1,0 +1,159 @@
+-- Values over the border, as MessagePack: no table of the script is ever seen by the host, and no object of the
+-- host is ever in the script. Both sides of the conversion are paid from the script's own limits.
+local K = ...
+local charge = K.charge
+local type, error, next, tostring, rawlen, setmetatable = type, error, next, tostring, rawlen, setmetatable
+local spack, sunpack, byte, sub, format = string.pack, string.unpack, string.byte, string.sub, string.format
+local math_type, concat, utf8len, rawmetatable = math.type, table.concat, utf8.len, debug.getmetatable
+
+local MAX_DEPTH, MAX_NODES, MAX_BYTES = 100, 1000000, 32 << 20
+
+-- JSON.null and the mark of arrays, which keeps an empty list apart from an empty object.
+local null = setmetatable({}, {
+  __tostring = function() return "null" end,
+  __newindex = function() error("JSON.null cannot be changed", 2) end,
+  __metatable = "null",
+})
+local array = { __metatable = "array" }
+K.null, K.array_metatable = null, array
+
+local function refuse(message)
+  error(K.new_error("ValidationError", message), 0)
+end
+
+-- The length of a table that is a list; nil for an object. The metatable is not asked.
+local function list_length(t)
+  local size = rawlen(t)
+  if size == 0 then
+    if next(t) == nil and rawmetatable(t) == array then return 0 end
+    return nil
+  end
+  local n = 0
+  for key in next, t do
+    if math_type(key) ~= "integer" or key < 1 or key > size then return nil end
+    n = n + 1
+  end
+  return n == size and n or nil
+end
+K.list_length = list_length
+
+local function key_text(key)
+  local t = type(key)
+  if t == "string" then return key end
+  if math_type(key) == "integer" then return format("%d", key) end
+  if t == "number" then return format("%.14g", key) end
+  refuse("a table key must be a string or a number, not a " .. t)
+end
+K.key_text = key_text
+
+local function encode_string(s)
+  local n = #s
+  if utf8len(s) then
+    if n < 32 then return spack("Bc" .. n, 0xa0 + n, s) end
+    return spack(">Bs4", 0xdb, s)
+  end
+  return spack(">Bs4", 0xc6, s)
+end
+
+local function encode(root)
+  local out, n, size, nodes = {}, 0, 0, 0
+  local function put(piece)
+    n, size = n + 1, size + #piece
+    if size > MAX_BYTES then refuse("the value is larger than " .. MAX_BYTES .. " bytes") end
+    out[n] = piece
+  end
+  local function walk(value, depth)
+    nodes = nodes + 1
+    if nodes > MAX_NODES then refuse("the value has more than " .. MAX_NODES .. " parts") end
+    local t = type(value)
+    if t == "string" then
+      charge(#value >> 5)
+      put(encode_string(value))
+    elseif t == "number" then
+      if math_type(value) == "float" then
+        put(spack(">Bd", 0xcb, value))
+      elseif value >= 0 and value < 128 then
+        put(spack("B", value))
+      else
+        put(spack(">Bi8", 0xd3, value))
+      end
+    elseif t == "boolean" then
+      put(value and "\xc3" or "\xc2")
+    elseif t == "nil" or value == null then
+      put("\xc0")
+    elseif t == "table" then
+      if depth >= MAX_DEPTH then
+        refuse("the value is nested deeper than " .. MAX_DEPTH .. " levels, or holds itself")
+      end
+      local length = list_length(value)
+      if length then
+        put(spack(">BI4", 0xdd, length))
+        for i = 1, length do walk(value[i], depth + 1) end
+      else
+        local count = 0
+        for _ in next, value do count = count + 1 end
+        put(spack(">BI4", 0xdf, count))
+        for key, item in next, value do
+          local text = key_text(key)
+          if not utf8len(text) then refuse("a table key is not valid UTF-8") end
+          put(encode_string(text))
+          walk(item, depth + 1)
+        end
+      end
+    else
+      refuse("a " .. t .. " cannot leave the script: only nil, booleans, numbers, strings and tables can")
+    end
+  end
+  walk(root, 0)
+  return concat(out)
+end
+
+local decode_at
+local function decode_list(s, at, n)
+  local t = {}
+  for i = 1, n do t[i], at = decode_at(s, at) end
+  return setmetatable(t, array), at
+end
+
+local function decode_map(s, at, n)
+  local t = {}
+  for _ = 1, n do
+    local key
+    key, at = decode_at(s, at)
+    t[key], at = decode_at(s, at)
+  end
+  return t, at
+end
+
+local readers = {
+  [0xc0] = function(_, at) return null, at end,
+  [0xc2] = function(_, at) return false, at end,
+  [0xc3] = function(_, at) return true, at end,
+  [0xdc] = function(s, at) return decode_list(s, at + 2, (sunpack(">I2", s, at))) end,
+  [0xdd] = function(s, at) return decode_list(s, at + 4, (sunpack(">I4", s, at))) end,
+  [0xde] = function(s, at) return decode_map(s, at + 2, (sunpack(">I2", s, at))) end,
+  [0xdf] = function(s, at) return decode_map(s, at + 4, (sunpack(">I4", s, at))) end,
+}
+for tag, form in next, {
+  [0xc4] = ">s1", [0xc5] = ">s2", [0xc6] = ">s4", [0xca] = ">f", [0xcb] = ">d", [0xcc] = ">I1", [0xcd] = ">I2",
+  [0xce] = ">I4", [0xcf] = ">I8", [0xd0] = ">i1", [0xd1] = ">i2", [0xd2] = ">i4", [0xd3] = ">i8",
+  [0xd9] = ">s1", [0xda] = ">s2", [0xdb] = ">s4",
+} do
+  readers[tag] = function(s, at) return sunpack(form, s, at) end
+end
+
+function decode_at(s, at)
+  local tag = byte(s, at)
+  if tag < 0x80 then return tag, at + 1 end
+  if tag < 0x90 then return decode_map(s, at + 1, tag - 0x80) end
+  if tag < 0xa0 then return decode_list(s, at + 1, tag - 0x90) end
+  if tag < 0xc0 then
+    local stop = at + tag - 0xa0
+    return sub(s, at + 1, stop), stop + 1
+  end
+  if tag >= 0xe0 then return tag - 256, at + 1 end
+  return readers[tag](s, at + 1)
+end
+
+K.encode = encode
+K.decode = function(s) return (decode_at(s, 1)) end

@@ -1,0 +1,48 @@
+"""The Lua half of the engine, compiled once per process."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from lupa import lua54
+
+__all__ = ["load_kernel", "new_runtime"]
+
+_PARTS: Final = ("kernel", "pack", "patterns", "strings", "tables", "json", "environment")
+
+
+def _refuse(target: Any, name: Any, is_setting: bool) -> Any:
+    raise AttributeError("not for scripts")
+
+
+def new_runtime() -> Any:
+    """A Lua state that counts its memory, deals in bytes, and shows no attribute of any Python object."""
+    return lua54.LuaRuntime(
+        encoding=None,
+        attribute_filter=_refuse,
+        register_eval=False,
+        register_builtins=False,
+        unpack_returned_tuples=True,
+        max_memory=0,
+    )
+
+
+@cache
+def _bytecode() -> tuple[bytes, ...]:
+    # Without debug information: errors raised by native functions then name the script's line, not ours.
+    compile_part = new_runtime().eval(
+        b"function(source, name) return string.dump(assert(load(source, name, 't')), true) end"
+    )
+    folder = resources.files(__package__)
+    return tuple(compile_part(folder.joinpath(f"{part}.lua").read_bytes(), b"=[greenroom]") for part in _PARTS)
+
+
+def load_kernel(lua: Any, host: Any) -> Any:
+    """Run the prelude in a new state; the table of its functions. `host` is what Lua calls."""
+    code = _bytecode()
+    kernel = lua.execute(code[0], host, mode="b")
+    for part in code[1:]:
+        lua.execute(part, kernel, mode="b")
+    return kernel

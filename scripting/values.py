@@ -1,0 +1,66 @@
+"""Values as the globals see them: plain Python data, the same from every script language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from greenroom.runtime import ArtifactId, ArtifactInfo, Message, SessionInfo, ValidationError
+
+__all__ = ["UNDEFINED", "Undefined", "artifact_row", "identity_row", "message_row", "options", "session_row"]
+
+
+class Undefined:
+    """The type of `UNDEFINED`."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "UNDEFINED"
+
+
+UNDEFINED: Final = Undefined()
+"""An argument not given, or no answer: nil in Lua, undefined in JavaScript. None is the null of JSON."""
+
+
+def options(value: Any, what: str, known: frozenset[str]) -> dict[str, Any]:
+    """The table of options that a script gave, without those set to null. Raises ValidationError."""
+    if value is UNDEFINED or value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValidationError(f"{what} takes a table of options", field=what)
+    unknown = sorted(str(key) for key in value if key not in known)
+    if unknown:
+        raise ValidationError(
+            f"{what}: unknown option {unknown[0]!r}; there are: {', '.join(sorted(known))}", field=unknown[0]
+        )
+    return {key: each for key, each in value.items() if each is not None}
+
+
+def session_row(info: SessionInfo) -> dict[str, Any]:
+    """Every field of SessionInfo by name, times in RFC 3339; fields without a value are left out."""
+    return {key: value for key, value in info.to_dict().items() if value is not None}
+
+
+def identity_row(identity: ArtifactId) -> dict[str, Any]:
+    """An artifact id as a table."""
+    return {
+        "content_hash": identity.content_hash,
+        "session_id": identity.session_id,
+        "sequence": identity.sequence,
+    }
+
+
+def artifact_row(info: ArtifactInfo) -> dict[str, Any]:
+    """Every field of ArtifactInfo by name, its ids as tables; fields without a value are left out."""
+    row = {key: value for key, value in info.to_dict().items() if value is not None}
+    row["id"] = identity_row(info.id)
+    return row
+
+
+def message_row(message: Message) -> dict[str, Any]:
+    """Every field of a message by name; fields without a value are left out."""
+    return {key: value for key, value in message.to_dict().items() if value is not None}

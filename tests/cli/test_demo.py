@@ -1,0 +1,65 @@
+"""The demo, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenroom.runtime import Runtime
+from greenroom.runtime.cli.demo_ledger import Ledger
+from greenroom.runtime.cli.demo_worker import digest
+
+
+def test_the_demo_kills_its_worker_and_finds_everything_again(greenroom: Any, tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text(json.dumps({"messages": [{"role": "user", "content": "mine"}]}))
+    done = greenroom.process("--data", "kept", "demo", "own.jsonl", "--seconds", 1)
+    assert "SIGKILL" in done.stdout
+    assert "nothing that was acknowledged is missing" in done.stdout
+    assert "✘" not in done.stdout
+    assert "\x1b" not in done.stdout
+    names = [row["name"] for row in greenroom.json("--data", "kept", "sessions", "list", "--limit", 500)]
+    assert "own line 1" in names
+    assert "demo summary" in names
+
+
+@pytest.mark.parametrize("lost", ["message", "artifact", "variable", "session"])
+def test_the_demo_would_notice_a_loss(tmp_path: Path, lost: str) -> None:
+    ledger = Ledger()
+    with Runtime.open(tmp_path / "store") as runtime:
+        session = runtime.create_session()
+        message = session.add_message("user", "hello")
+        artifact = session.store_artifact("tool_result", "a.txt", "content")
+        session.set("progress", 3)
+        ledger.add({"kind": "session", "session": session.id})
+        ledger.add(
+            {
+                "kind": "message",
+                "session": session.id,
+                "sequence": message.sequence,
+                "digest": digest("hello"),
+            }
+        )
+        said_of = {"id": str(artifact.id), "digest": digest("content"), "size": artifact.size}
+        ledger.add({"kind": "artifact", "session": session.id, **said_of})
+        ledger.add({"kind": "variable", "session": session.id, "key": "progress", "value": 3})
+        assert all(check.ok for check in ledger.check(runtime))
+
+        ledger.add(
+            {
+                "message": {
+                    "kind": "message",
+                    "session": session.id,
+                    "sequence": message.sequence,
+                    "digest": digest("x"),
+                },
+                "artifact": {"kind": "artifact", "session": session.id, **said_of, "digest": digest("x")},
+                "variable": {"kind": "variable", "session": session.id, "key": "progress", "value": 4},
+                "session": {"kind": "session", "session": "00000000-0000-4000-8000-000000000000"},
+            }[lost]
+        )
+        failed = [check.what for check in ledger.check(runtime) if not check.ok]
+        assert len(failed) == 1
+        assert failed[0].startswith(lost)

@@ -1,0 +1,158 @@
+"""Values survive storing exactly, and nothing but what was stored is ever read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationError
+from greenroom.storage.records import SCHEMA_VERSION, pack_value, seal, unpack_value, unseal
+from hypothesis import given
+from hypothesis import strategies as st
+from zlib import crc32
+
+TEXTS = st.text(st.characters(exclude_categories=[]), max_size=30)  # lone surrogates too: scripts and files have them
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(1 << 200), 1 << 200) | st.floats(allow_nan=False, allow_infinity=False)
+) | (TEXTS | st.binary(max_size=30))
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4), max_leaves=20
+)
+PAYLOADS = st.lists(st.none() | st.integers(-(1 << 63), (1 << 64) - 1) | TEXTS | st.binary(max_size=40), max_size=6)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal, and of the same types throughout: True is not 1 and 1.0 is not 1."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, float):
+        return one == other and math.copysign(1, one) == math.copysign(1, other)
+    return bool(one == other)
+
+
+@given(VALUES)
+def test_what_is_packed_comes_back_the_same(value: Any) -> None:
+    assert same(unpack_value(pack_value(value)), value)
+
+
+@pytest.mark.parametrize("value", [2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**4000, -(10**4000), True, -0.0])
+def test_numbers_keep_their_value_beyond_64_bits(value: float) -> None:
+    assert same(unpack_value(pack_value([value]))[0], value)
+
+
+def test_a_tuple_is_stored_as_a_list() -> None:
+    assert unpack_value(pack_value((1, (2, "x")))) == [1, [2, "x"]]
+
+
+def nested(levels: int, wrap: Callable[[Any], Any]) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"k": inner}], ids=["lists", "objects"])
+def test_depth_is_limited(wrap: Callable[[Any], Any]) -> None:
+    deep = nested(100, wrap)
+    assert unpack_value(pack_value(deep)) == deep
+    with pytest.raises(ValidationError, match="100 levels"):
+        pack_value(wrap(deep), "k")
+    with pytest.raises(ValidationError):
+        pack_value(nested(100_000, wrap))
+
+
+def test_a_value_that_holds_itself_is_refused() -> None:
+    knot: list[Any] = []
+    knot.append(knot)
+    with pytest.raises(ValidationError):
+        pack_value(knot)
+
+
+@pytest.mark.parametrize("wrap", [lambda value: value, lambda value: [1, value], lambda value: {"a": {"b": value}}])
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, math.inf, -math.inf, object(), {1, 2}, 1j, bytearray(b"x"), print, type, {1: 2}, {None: 1}, {b"k": 1}],
+    ids=repr,
+)
+def test_what_is_no_json_value_is_refused_by_name(value: Any, wrap: Callable[[Any], Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        pack_value(wrap(value), "custom")
+    assert caught.value.fields["field"] == "custom"
+    assert str(caught.value).startswith("custom: ")
+
+
+def test_the_error_does_not_show_the_value() -> None:
+    class Secret:
+        def __repr__(self) -> str:
+            return "hunter2"
+
+    with pytest.raises(ValidationError) as caught:
+        pack_value({"password": Secret()})
+    assert "hunter2" not in str(caught.value)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_decode_or_are_called_damaged(data: bytes) -> None:
+    try:
+        unpack_value(data)
+    except IntegrityError:
+        pass
+
+
+@given(st.binary(min_size=1, max_size=24), PAYLOADS)
+def test_a_record_comes_back_under_its_key(key: bytes, payload: list[Any]) -> None:
+    assert same(unseal(key, seal(key, payload)), payload)
+
+
+@given(st.binary(max_size=24), PAYLOADS, st.data())
+def test_no_flipped_bit_goes_unnoticed(key: bytes, payload: list[Any], data: st.DataObject) -> None:
+    record = bytearray(seal(key, payload))
+    at = data.draw(st.integers(0, len(record) - 1))
+    record[at] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(IntegrityError):
+        unseal(key, bytes(record))
+
+
+@given(st.binary(max_size=24), st.binary(max_size=24), PAYLOADS)
+def test_a_record_under_another_key_is_damaged(key: bytes, other: bytes, payload: list[Any]) -> None:
+    if key != other:
+        with pytest.raises(IntegrityError):
+            unseal(other, seal(key, payload))
+
+
+@given(st.binary(max_size=24), PAYLOADS, st.data())
+def test_a_record_cut_short_or_made_longer_is_damaged(key: bytes, payload: list[Any], data: st.DataObject) -> None:
+    record = seal(key, payload)
+    with pytest.raises(IntegrityError):
+        unseal(key, record[: data.draw(st.integers(0, len(record) - 1))])
+    with pytest.raises(IntegrityError):
+        unseal(key, record + data.draw(st.binary(min_size=1, max_size=8)))
+
+
+def versioned(key: bytes, version: int) -> bytes:
+    body = bytes([version]) + seal(key, [1])[1:-4]
+    return body + crc32(body, crc32(key)).to_bytes(4, "little")
+
+
+def test_a_record_of_a_newer_schema_is_refused_as_such() -> None:
+    with pytest.raises(SchemaTooNew) as caught:
+        unseal(b"key", versioned(b"key", SCHEMA_VERSION + 1), "the counts")
+    assert caught.value.fields == {"found": SCHEMA_VERSION + 1, "supported": SCHEMA_VERSION}
+    assert "the counts" in str(caught.value)
+    assert "upgrade" in str(caught.value)
+
+
+def test_a_record_of_no_known_schema_is_damaged() -> None:
+    with pytest.raises(IntegrityError):
+        unseal(b"key", versioned(b"key", 0))
+
+
+def test_the_error_names_the_record() -> None:
+    with pytest.raises(IntegrityError, match="record of 6b6579"):
+        unseal(b"key", b"garbage", lambda key: f"record of {key.hex()}")
