@@ -84,7 +84,7 @@ def _turn(store: ArtifactStore, event: Event) -> Turn:
     data = event.data
     content = data.get("content")
     if "content_hash" in data:
-        stored = store.contents.read(data["content_hash"])
+        stored = store.contents.read(bytes.fromhex(data["content_hash"]))
         content = stored.decode("utf-8", "surrogatepass") if data["text"] else unpack_value(stored)
     return Turn(
         event.sequence,

@@ -69,7 +69,7 @@ def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> Non
         except (IntegrityError, SchemaTooNew):
             continue
         if event.type == "message.added" and "content_hash" in event.data:
-            released.append((event.data["content_hash"], Reference(session, MESSAGE, sequence)))
+            released.append((bytes.fromhex(event.data["content_hash"]), Reference(session, MESSAGE, sequence)))
     ops: list[Op] = [(CF.SESSIONS, session, None)]
     status: int | None = None
     for key, _ in store.engine.pages(CF.INDEX, b"", b"\xff"):

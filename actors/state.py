@@ -59,9 +59,9 @@ class SessionState:
         "variables",
     )
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, session: bytes | None = None) -> None:
         self.id = session_id
-        self.session = session_bytes(session_id)
+        self.session = session if session is not None else session_bytes(session_id)
         self.sequence = 0
         self.status = ACTIVE
         self.name: str | None = None

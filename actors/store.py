@@ -23,6 +23,7 @@ from greenroom.storage.content import (
     Encoded,
     Readable,
     Reference,
+    content_digest,
     encode,
     read_chunks,
     read_up_to,
@@ -240,7 +241,7 @@ class ArtifactStore(PooledActor):
         return Encoded(digest.digest(), size, stored, blob=blob), head[:1024], content
 
     def _prepare_bytes(self, content: bytes | memoryview, known: bool) -> Encoded:
-        digest = blake3(content).digest()
+        digest = content_digest(content)
         record = self.contents.record(digest) if known else None
         if record is not None:
             return Encoded(digest, record[0], record[1])

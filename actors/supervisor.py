@@ -20,7 +20,7 @@ from greenroom.storage.errors import (
     SessionNotFound,
     ValidationError,
 )
-from greenroom.storage.keys import is_session_id, session_bytes
+from greenroom.storage.keys import is_session_id, new_session, session_bytes, session_id_of
 
 from . import messages as m
 from .conversation import INLINE_BYTES
@@ -144,13 +144,15 @@ class Supervisor:
 
     # -- making and finding actors
 
-    def create(self, session_id: str, draft: Draft) -> None:
-        """Make a session: its first event and its actor."""
+    def create(self, draft: Draft) -> str:
+        """Make a session: its first event and its actor; its id."""
         self._check_open()
         data = draft[1]
+        session = new_session()
+        session_id = session_id_of(session)
         actor = SessionActor(
             self.services,
-            SessionState(session_id),
+            SessionState(session_id, session),
             [],
             0,
             limits=self.services.limits if data["config"] is None else limits_of(data["config"], self.services.limits),
@@ -163,6 +165,7 @@ class Supervisor:
             actor.begin(draft)
         finally:
             actor.give_turn()
+        return session_id
 
     def _activate(self, session_id: str) -> SessionActor:
         self._check_open()

@@ -16,9 +16,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import logging
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -81,8 +84,8 @@ class Measured:
     baseline: float | None = None
     baseline_name: str = ""
     ratio: float | None = None
-    low: float = 0.0
-    high: float = 0.0
+    low: float | None = None
+    high: float | None = None
     rounds: int = 1
     note: str = ""
 
@@ -176,6 +179,15 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
         gc.collect()
+
+    def process(self, script: str, *arguments: object) -> dict[str, Any]:
+        """Run one of the scripts beside this file in a process of its own, and return the JSON object it prints."""
+        command = [sys.executable, str(Path(__file__).parent / script), *map(str, arguments)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)
+        if done.returncode != 0:
+            raise RuntimeError(f"{script} failed: {done.stderr.strip().splitlines()[-1:]}")
+        figures: dict[str, Any] = json.loads(done.stdout)
+        return figures
 
     # -- measuring
 

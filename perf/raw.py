@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import lz4.block
 import msgpack
@@ -76,7 +76,7 @@ class RawStore:
     def create_session(self) -> None:
         session = uuid.uuid4().bytes
         now = time.time_ns()
-        data = {
+        data: dict[str, Any] = {
             "name": "benchmark",
             "description": None,
             "created_by": None,
@@ -99,7 +99,7 @@ class RawStore:
         )
 
     def set_variable(self, key: str, value: Any) -> None:
-        data = {"key": key, "value": msgpack.packb(value)}
+        data: dict[str, Any] = {"key": key, "value": msgpack.packb(value)}
         event = ["variable.set", time.time_ns(), data, self._sequence, 0, 0]
         self.write([(CF.JOURNAL, self._next_key(), msgpack.packb(event))])
 
@@ -148,13 +148,15 @@ class RawStore:
 
     def read_large(self, name: str) -> Iterator[bytes]:
         """Read back what `store_large` stored, chunk by chunk, and verify the hash of the whole at the end."""
-        digest = self._families[CF.INDEX].get(b"v" + self._session + name.encode())
-        size, _, blob = msgpack.unpackb(self._families[CF.CONTENTS].get(digest))
+        families = (CF.INDEX, CF.CONTENTS, CF.MANIFESTS, CF.CHUNKS)
+        index, contents, manifests, chunks = (cast(Callable[[bytes], bytes], self._families[cf].get) for cf in families)
+        digest = index(b"v" + self._session + name.encode())
+        size, _, blob = msgpack.unpackb(contents(digest))
         hasher = blake3()
         for offset in range(0, size, CHUNK):
             key = blob + offset.to_bytes(8, "big")
-            length = msgpack.unpackb(self._families[CF.MANIFESTS].get(key))[0]
-            stored = self._families[CF.CHUNKS].get(key)
+            length = msgpack.unpackb(manifests(key))[0]
+            stored = chunks(key)
             packed = memoryview(stored)[1:]
             data = lz4.block.decompress(packed, uncompressed_size=length) if stored[0] else bytes(packed)
             hasher.update(data)

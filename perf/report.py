@@ -95,7 +95,7 @@ def print_table(console: Console, results: list[Result]) -> None:
 
 
 def _spread(measured: Measured) -> str:
-    if measured.rounds < 3:
+    if measured.low is None or measured.high is None or measured.rounds < 3:
         return ""
     low, high = figure(measured.low, measured.unit), figure(measured.high, measured.unit)
     number, _, unit = low.partition(" ")
@@ -154,12 +154,15 @@ def write_chart(path: Path, results: list[Result]) -> str:
     axes.barh([name for name, _, _ in bars], [used for _, used, _ in bars], color=colours, height=0.65)
     axes.set_xscale("log")
     axes.axvline(1, color="#333333", linewidth=1)
-    axes.set_xlabel("share of the target used (left of the line is met)")
+    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.set_xlabel("how much of the target is used: up to 100 % it is met")
     for index, (_, used, result) in enumerate(bars):
         measured = result.measured
         assert measured is not None
-        axes.text(used * 1.06, index, figure(measured.value, measured.unit), va="center", fontsize=8, color="#333333")
-    axes.margins(x=0.15)
+        text = figure(measured.value, measured.unit)
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        axes.text(used * 1.06, index, text, va="center", fontsize=8, color="#333333", bbox=behind)
+    axes.margins(x=0.15, y=0.02)
     axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure_.savefig(path, dpi=130)

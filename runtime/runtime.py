@@ -26,7 +26,7 @@ from greenroom.actors.session import SessionServices
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timers import Timers
-from greenroom.storage.catalog import Page, SessionInfo, SessionQuery, SessionStatus, validated
+from greenroom.storage.catalog import Page, SessionInfo, SessionQuery, SessionStatus, refusal, validated
 from greenroom.storage.engine import Durability, Engine, EngineOptions
 from greenroom.storage.errors import (
     GreenroomError,
@@ -62,6 +62,9 @@ class _NewSession(pydantic.BaseModel):
     description: Annotated[str, MaxLen(m.MAX_TEXT)] | None
     created_by: Annotated[str, MinLen(1), MaxLen(m.MAX_NAME)] | None
     correlation_id: Annotated[str, MinLen(1), MaxLen(m.MAX_NAME)] | None
+
+
+_check_new_session = _NewSession.__pydantic_validator__.validate_python
 
 
 class Runtime:
@@ -219,15 +222,17 @@ class Runtime:
         name ≤ 255 characters, ≤ 64 tags of ≤ 64 characters, metadata ≤ 64 KiB of JSON.
         Raises ValidationError, or SessionNotFound if the parent does not exist.
         """
-        validated(
-            _NewSession,
-            {
-                "name": name,
-                "description": description,
-                "created_by": created_by,
-                "correlation_id": correlation_id,
-            },
-        )
+        try:
+            _check_new_session(
+                {
+                    "name": name,
+                    "description": description,
+                    "created_by": created_by,
+                    "correlation_id": correlation_id,
+                }
+            )
+        except pydantic.ValidationError as error:
+            raise refusal(error) from None
         parent_id = None
         if parent is not None:
             parent_id = session_id_of(parent, "parent")
@@ -244,9 +249,7 @@ class Runtime:
             overrides,
             correlation_id,
         )
-        session_id = _new_session_id()
-        self._supervisor.create(session_id, draft)
-        return Session(self, session_id)
+        return Session(self, self._supervisor.create(draft))
 
     def session(self, session_id: str) -> Session:
         """A handle on an existing session. Raises SessionNotFound."""
@@ -459,12 +462,6 @@ class Runtime:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeClosed("the runtime is closed: open it again to go on")
-
-
-def _new_session_id() -> str:
-    """A UUIDv4 from the system's random source, written without the detours of the uuid module."""
-    text = os.urandom(16).hex()
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
 
 def _overrides(config: SessionConfig | Mapping[str, Any]) -> dict[str, Any]:

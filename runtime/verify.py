@@ -223,6 +223,6 @@ def _holds(store: ArtifactStore, digest: bytes, session: bytes, kind: bytes, seq
         if kind == ARTIFACT:
             record = store.artifacts.record(session, sequence)
             return record is not None and record[0] == digest
-        return store.journal.event(session, sequence).data.get("content_hash") == digest
+        return store.journal.event(session, sequence).data.get("content_hash") == digest.hex()
     except (IntegrityError, SchemaTooNew):
         return True  # it is damaged, and reported as such

@@ -34,7 +34,7 @@ from .keys import (
 )
 from .records import Value, seal, unpack_value, unseal
 
-__all__ = ["Catalog", "Page", "SessionInfo", "SessionQuery", "SessionRow", "SessionStatus", "validated"]
+__all__ = ["Catalog", "Page", "SessionInfo", "SessionQuery", "SessionRow", "SessionStatus", "refusal", "validated"]
 
 logger = logging.getLogger("greenroom.catalog")
 
@@ -246,10 +246,15 @@ def validated(model: type[M], values: dict[str, Any]) -> M:
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-        text = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'value'}: {each['msg']}" for each in problems)
-        first = str(problems[0]["loc"][0]) if problems and problems[0]["loc"] else ""
-        raise ValidationError(text, field=first) from None
+        raise refusal(error) from None
+
+
+def refusal(error: pydantic.ValidationError) -> ValidationError:
+    """Pydantic's complaint as our error, which names fields but no values."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    text = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'value'}: {each['msg']}" for each in problems)
+    first = str(problems[0]["loc"][0]) if problems and problems[0]["loc"] else ""
+    return ValidationError(text, field=first)
 
 
 class SessionQuery(pydantic.BaseModel):

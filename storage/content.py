@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ __all__ = [
     "Encoded",
     "Readable",
     "Reference",
+    "content_digest",
     "encode",
     "read_chunks",
     "read_up_to",
@@ -43,9 +45,11 @@ CHUNK_ABOVE: Final = 128 << 10
 # Chunk sizes by measurement (docs/performance.md): small ones for the text that agents rewrite, larger ones where
 # the number of chunks would cost more than sharing them saves.
 _SMALL_CHUNKS: Final = FastCDC(avg_size=16 << 10, min_size=4 << 10, max_size=64 << 10)
-_LARGE_CHUNKS: Final = FastCDC(avg_size=64 << 10, min_size=16 << 10, max_size=256 << 10)
+_LARGE_CHUNKS: Final = FastCDC(avg_size=128 << 10, min_size=32 << 10, max_size=512 << 10)
 _LARGE_ABOVE: Final = 4 << 20
 _READ_SIZE: Final = 1 << 20
+_THREADED_ABOVE: Final = 1 << 20
+_MANIFEST_PAGE: Final = 64
 
 _RAW: Final = 0
 _LZ4: Final = 1
@@ -97,11 +101,17 @@ def encode(data: bytes | memoryview, compress_above: int) -> bytes:
     if len(data) > compress_above:
         packed: bytes = lz4.block.compress(data, store_size=False)
         if len(packed) < len(data):
-            return b"\x01" + packed
-    return b"\x00" + bytes(data)
+            return b"".join((b"\x01", packed))
+    return b"".join((b"\x00", data))
 
 
-def _decode(stored: bytes, size: int, digest: bytes, what: str) -> bytes:
+def content_digest(data: bytes | memoryview) -> bytes:
+    """The BLAKE3 of a content; of a large one on all cores."""
+    return blake3(data, max_threads=blake3.AUTO if len(data) > _THREADED_ABOVE else 1).digest()
+
+
+def _decode(stored: bytes, size: int, digest: bytes | None, what: str) -> bytes:
+    """The content of a stored form; verified, unless the caller does that and gives no digest."""
     codec = stored[0] if stored else -1
     try:
         if codec == _LZ4:
@@ -112,7 +122,7 @@ def _decode(stored: bytes, size: int, digest: bytes, what: str) -> bytes:
             raise ValueError
     except (lz4.block.LZ4BlockError, ValueError) as error:
         raise IntegrityError(f"{what} is damaged on disk; run verify") from error
-    if len(data) != size or blake3(data).digest() != digest:
+    if len(data) != size or (digest is not None and blake3(data).digest() != digest):
         raise IntegrityError(f"{what} is damaged on disk; run verify")
     return data
 
@@ -223,6 +233,9 @@ class Contents:
 
     def known_chunk(self, digest: bytes) -> int | None:
         """The stored size of a chunk, or None: a chunk is stored exactly while a blob refers to it."""
+        # A new chunk is the common case, and the filters can say so without a search.
+        if not self._engine.may_exist(CF.CHUNKS, _CHUNK + digest):
+            return None
         prefix = _CHUNK_REFERENCE + digest
         found = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=1)
         return int.from_bytes(found[0][1], "big") if found else None
@@ -343,8 +356,12 @@ class Contents:
                 raise self._missing(digest, what)
             data = _decode(stored, size, digest, what)
         else:
-            data = b"".join(self._chunks(digest, blob, size))
-            if blake3(data).digest() != digest:
+            # Written into one buffer, and verified as a whole: no second copy, no second hashing.
+            buffer = io.BytesIO()
+            for chunk in self._chunks(digest, blob, size, verify=False):
+                buffer.write(chunk)
+            data = buffer.getvalue()
+            if content_digest(data) != digest:
                 raise IntegrityError(f"{what} is damaged on disk; run verify", content_hash=digest.hex())
         if cached:
             self.cache.put(digest, data)
@@ -371,8 +388,19 @@ class Contents:
         if blob is None:
             data = self.read(digest, cached=cached)
             return io.BufferedReader(_ChunkedReader(len(data), lambda _offset: (0, data)))
-        reader = _ChunkedReader(size, lambda offset: self._chunk_at(digest, blob, offset))
-        return io.BufferedReader(reader, buffer_size=64 << 10)
+        entries: list[tuple[bytes, bytes]] = []
+
+        def load(offset: int) -> tuple[int, bytes]:
+            nonlocal entries
+            found = self._covering_chunk(digest, entries, offset)
+            if found is None:
+                entries = self._manifest_page(blob, offset)
+                found = self._covering_chunk(digest, entries, offset)
+            if found is None:
+                raise self._missing(digest, f"the chunk at {offset} of content {digest.hex()}")
+            return found
+
+        return io.BufferedReader(_ChunkedReader(size, load), buffer_size=64 << 10)
 
     def _missing(self, digest: bytes, what: str) -> IntegrityError | ArtifactNotFound:
         """The error for something that is not there: content that nobody refers to has just been deleted."""
@@ -381,35 +409,46 @@ class Contents:
             return IntegrityError(f"{what} is missing from the store; run verify", content_hash=digest.hex())
         return ArtifactNotFound("the artifact has been deleted meanwhile", content_hash=digest.hex())
 
-    def _chunks(self, digest: bytes, blob: bytes, size: int) -> Iterator[bytes]:
-        """The chunks of a blob in order, each verified, which must make up `size` bytes."""
+    def _chunks(self, digest: bytes, blob: bytes, size: int, *, verify: bool) -> Iterator[bytes]:
+        """The chunks of a blob in order, which must make up `size` bytes; each verified, or the caller must."""
         offset = 0
         for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob)):
             if int.from_bytes(key[16:], "big") != offset:
                 break
-            data = self._load_chunk(digest, key, record)
+            data = self._load_chunk(digest, key, record, verify=verify)
             offset += len(data)
             yield data
         if offset != size:
             raise self._missing(digest, f"the chunk at {offset} of content {digest.hex()}")
 
-    def _chunk_at(self, digest: bytes, blob: bytes, offset: int) -> tuple[int, bytes]:
-        found = self._engine.scan(CF.MANIFESTS, blob, blob + (offset + 1).to_bytes(8, "big"), reverse=True, limit=1)
-        if found:
-            key, record = found[0]
-            data = self._load_chunk(digest, key, record)
-            start = int.from_bytes(key[16:], "big")
-            if start <= offset < start + len(data):
-                return start, data
-        raise self._missing(digest, f"the chunk at {offset} of content {digest.hex()}")
+    def _manifest_page(self, blob: bytes, offset: int) -> list[tuple[bytes, bytes]]:
+        """The manifest entry that covers an offset, and those that follow it, up to a page."""
+        before = self._engine.scan(CF.MANIFESTS, blob, blob + (offset + 1).to_bytes(8, "big"), reverse=True, limit=1)
+        if not before:
+            return []
+        return self._engine.scan(CF.MANIFESTS, before[0][0], after_prefix(blob), limit=_MANIFEST_PAGE)
 
-    def _load_chunk(self, digest: bytes, key: bytes, record: bytes) -> bytes:
+    def _covering_chunk(
+        self, digest: bytes, entries: list[tuple[bytes, bytes]], offset: int
+    ) -> tuple[int, bytes] | None:
+        """(offset, bytes) of the chunk that covers `offset`, verified, if one of the entries does."""
+        keys = [key for key, _ in entries]
+        at = bisect_right(keys, keys[0][:16] + offset.to_bytes(8, "big")) - 1 if keys else -1
+        if at < 0:
+            return None
+        start = int.from_bytes(keys[at][16:], "big")
+        size = unseal(*entries[at], "a manifest entry")[1]
+        if not start <= offset < start + size:
+            return None
+        return start, self._load_chunk(digest, *entries[at])
+
+    def _load_chunk(self, digest: bytes, key: bytes, record: bytes, *, verify: bool = True) -> bytes:
         what = f"a chunk of content {digest.hex()}"
         name, size = unseal(key, record, what)
         stored = self._engine.get(CF.CHUNKS, _CHUNK + name)
         if stored is None:
             raise self._missing(digest, what)
-        return _decode(stored, size, name, what)
+        return _decode(stored, size, name if verify else None, what)
 
     def known(self) -> Iterator[tuple[bytes, int, int, bytes | None]]:
         """(hash, size, stored size, blob) of every content."""

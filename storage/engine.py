@@ -241,6 +241,13 @@ class Engine:
         except Exception as error:
             self._raise(error, "read")
 
+    def may_exist(self, cf: int, key: bytes) -> bool:
+        """False only if the key is certainly not there; costs no search."""
+        try:
+            return bool(self._families[cf].key_may_exist(key))
+        except Exception as error:
+            self._raise(error, "read")
+
     def scan(
         self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
     ) -> list[tuple[bytes, bytes]]:

@@ -78,6 +78,9 @@ def _event_view(session_id: str, sequence: int, stored: StoredEvent) -> Event:
         encoded = data.get(name)
         if encoded is not None:
             data[name] = unpack_value(encoded)
+    for name in ("content_hash", "previous_hash"):
+        if isinstance(data.get(name), bytes):
+            data[name] = data[name].hex()
     context = stored[6] if len(stored) > 6 else {}
     return Event(
         id=f"{session_id}/{sequence}",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from blake3 import blake3
 from harness import MICRO, Bench, Measured, at_least, at_most, row, summarize
@@ -124,20 +121,19 @@ def _large_rounds(bench: Bench) -> int:
 
 
 def _throughput(measured: Measured) -> Measured:
-    """Seconds for 100 MiB as MiB a second: the ratio turns around with them."""
-    assert measured.baseline is not None
-    assert measured.ratio is not None
-    size = LARGE / MIB
-    return Measured(
-        size / measured.value,
-        "MiB/s",
-        size / measured.baseline,
-        measured.baseline_name,
-        1 / measured.ratio,
-        size / measured.high,
-        size / measured.low,
-        measured.rounds,
-        measured.note,
+    """Seconds for 100 MiB as MiB a second: ratio and quartiles turn around with them."""
+
+    def rate(seconds: float | None) -> float | None:
+        return LARGE / MIB / seconds if seconds else None
+
+    return dataclasses.replace(
+        measured,
+        value=LARGE / MIB / measured.value,
+        unit="MiB/s",
+        baseline=rate(measured.baseline),
+        ratio=1 / measured.ratio if measured.ratio else None,
+        low=rate(measured.high),
+        high=rate(measured.low),
     )
 
 
@@ -170,15 +166,9 @@ def _extra_memory(bench: Bench, what: str, note: str = "") -> Measured:
         store = bench.directory() / "store"
         if what.startswith("read"):
             # Another process reads: what storing has allocated once must not be there for reading to reuse.
-            _memory_of("store_file", store, source)
-        extra.append(_memory_of(what, store, source))
+            bench.process("memory.py", "store_file", store, source)
+        extra.append(float(bench.process("memory.py", what, store, source)["extra"]))
     return summarize(extra, [], "", unit="B", note=f"peak RSS, {note}RocksDB's own 12 MiB included")
-
-
-def _memory_of(what: str, store: Path, source: Path) -> float:
-    command = [sys.executable, str(Path(__file__).parent.parent / "memory.py"), what, str(store), str(source)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-    return float(json.loads(done.stdout)["extra"])
 
 
 @row("store known content again: above hashing it", at_most(50 * MICRO))
@@ -188,17 +178,16 @@ def store_known(bench: Bench) -> Measured:
     content = fresh_text(100 * KIB)
     session.store_artifact("tool_result", next(_names), content)
     both = bench.compare(
-        lambda: session.store_artifact("tool_result", next(_names), content),
-        lambda: blake3(content).digest(),
-        "blake3",
+        lambda: session.store_artifact("tool_result", next(_names), content), lambda: blake3(content).digest(), "blake3"
     )
-    assert both.baseline is not None
-    return Measured(
-        both.value - both.baseline,
-        low=both.low - both.baseline,
-        high=both.high - both.baseline,
-        rounds=both.rounds,
-        note=f"100 KiB: {both.value / MICRO:.0f} µs in all, hashing {both.baseline / MICRO:.0f} µs",
+    hashing = both.baseline or 0.0
+    return dataclasses.replace(
+        both,
+        value=both.value - hashing,
+        low=(both.low or 0.0) - hashing,
+        high=(both.high or 0.0) - hashing,
+        ratio=None,
+        note=f"100 KiB: {both.value / MICRO:.0f} µs in all",
     )
 
 
@@ -223,7 +212,7 @@ def _content_bytes(rt: Runtime) -> int:
     """What content takes, by the runtime's statistics and by the tables themselves, whichever has grown more."""
     rt._store.engine.flush()
     statistics = rt.stats()
-    return max(statistics["artifacts"]["stored_bytes"], statistics["store"]["chunks"]["table_bytes"])
+    return int(max(statistics["artifacts"]["stored_bytes"], statistics["store"]["chunks"]["table_bytes"]))
 
 
 def _roomy_session(rt: Runtime) -> Session:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +38,4 @@ def _size(figures: dict[str, Any]) -> str:
 def _figures(sessions: int, parent: Path | None) -> dict[str, Any]:
     """All three rows come of one process of its own, whose memory is nobody else's."""
     with Bench(parent=parent) as bench:
-        command = [sys.executable, str(Path(__file__).parent.parent / "many.py"), str(sessions)]
-        done = subprocess.run(
-            [*command, str(bench.directory() / "store")], check=True, capture_output=True, text=True, timeout=900
-        )
-    figures: dict[str, Any] = json.loads(done.stdout)
-    return figures
+        return bench.process("many.py", sessions, bench.directory() / "store")
