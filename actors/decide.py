@@ -28,11 +28,12 @@ Draft = tuple[str, dict[str, Any], int, int]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one session may use (SPEC §2.3). Sizes are bytes."""
+    """What one session may use, and how often it is saved. Sizes are bytes, times seconds."""
 
     max_artifacts: int = 1000
     max_storage_bytes: int = 10 << 30
     max_operations: int = 100_000
+    auto_save_interval: float = 300.0
 
 
 class Lookup(Protocol):

@@ -143,12 +143,12 @@ class SessionActor(PooledActor):
         self._tail_bytes = 0
         self._ticket = 0
         self._failures: collections.deque[float] | None = None
-        self.used = True
-        self.swept = 0.0
+        self.used = False
+        self.swept = services.clock.monotonic()
         self.restored = bool(state.sequence)
         self.weight = state.weight if state.sequence else NEW_WEIGHT
         self._weighed = state.variable_bytes
-        self.saved_at = services.clock.monotonic()
+        self.saved_at = self.swept
 
     @property
     def limits(self) -> Limits:

@@ -276,7 +276,7 @@ class Supervisor:
 
     # -- time and the end
 
-    def sweep(self, passivate_after: float, save_after: float) -> None:
+    def sweep(self, passivate_after: float) -> None:
         """Passivate what was not used since the last sweep but one; snapshot what has gone unsaved for long.
 
         Called every `passivate_after / 2` seconds by the runtime's timer.
@@ -289,7 +289,7 @@ class Supervisor:
             elif now - actor.swept >= passivate_after / 2:
                 self._passivate(actor)
                 continue
-            if actor.unsaved and now - actor.saved_at >= save_after:
+            if actor.unsaved and now - actor.saved_at >= actor.limits.auto_save_interval:
                 try:
                     actor.tell(m.SaveSession(sync=False))
                 except GreenroomError as error:

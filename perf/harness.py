@@ -1,12 +1,12 @@
 """A small benchmark harness: rows with targets, medians of interleaved repeats, baselines in the same process.
 
-A row is a function that measures, under its target:
+A row is a function in a file of perf/rows/, under its target:
 
     ```py
-    @row("set a variable durably", at_most(20 * MICRO, "s"))
+    @row("set a variable durably", at_most(20 * MICRO))
     def set_variable(bench: Bench) -> Measured:
-        session = bench.runtime().create_session()
-        return bench.compare(lambda: session.set("k", 1), RawStore(bench.directory()).set_variable, "raw")
+        session, raw = bench.runtime().create_session(), bench.keep(RawStore(bench.directory()))
+        return bench.compare(lambda: session.set("k", 1), lambda: raw.set_variable("k", 1), "raw")
     ```
 
 Both sides of a comparison take turns, round by round, in one process: what else the machine does hits them alike.

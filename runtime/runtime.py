@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import pydantic
 from annotated_types import MaxLen, MinLen
@@ -49,7 +49,8 @@ from .verify import VerifyReport, verify_store
 
 __all__ = ["Runtime"]
 
-DAY = 86_400 * 1_000_000_000
+DAY: Final = 86_400 * 1_000_000_000
+_SYNC_SECONDS: Final = 1.0
 _open_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
 
 
@@ -125,6 +126,9 @@ class Runtime:
                 self.close()
                 raise
             self._timers.every(config.passivate_after / 2, self._sweep)
+            if config.durability is Durability.FSYNC:
+                # For what nobody waits for: tells.
+                self._timers.every(_SYNC_SECONDS, self._store.engine.sync)
 
     @classmethod
     def open(
@@ -194,7 +198,7 @@ class Runtime:
         return max(0.05, deadline - self._clock.monotonic())
 
     def _sweep(self) -> None:
-        self._supervisor.sweep(self.config.passivate_after, SessionConfig().auto_save_interval)
+        self._supervisor.sweep(self.config.passivate_after)
         if self.config.durability is Durability.MEMORY:
             self._store.engine.flush()
 
@@ -403,9 +407,14 @@ class Runtime:
         )
         return engine.run(request)
 
-    def state_scope(self, name: str) -> Scope:
-        """The state of a scope that is not a session: "global", "user:<id>", "agent:<id>", …"""
-        return Scope(self._supervisor, self._supervisor.scope(name), self.config.ask_timeout)
+    def state_scope(self, name: str, timeout: float | None = None) -> Scope:
+        """The state of a scope that is not a session: "global", "user:<id>", "agent:<id>", …
+
+        Its calls wait at most `timeout` seconds (default: `ask_timeout`).
+        """
+        if timeout is None:
+            timeout = self.config.ask_timeout
+        return Scope(self._supervisor, self._supervisor.scope(name), timeout)
 
     # -- care
 

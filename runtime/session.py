@@ -61,6 +61,12 @@ class Session:
         self._ask = runtime._supervisor.ask
         self._timeout = runtime.config.ask_timeout
 
+    def with_timeout(self, seconds: float) -> Session:
+        """A handle on the same session whose calls wait at most this long instead of the runtime's `ask_timeout`."""
+        handle = Session(self._runtime, self.id)
+        handle._timeout = seconds
+        return handle
+
     def __repr__(self) -> str:
         return f"<Session {self.id}>"
 

@@ -123,9 +123,11 @@ class Principal:
         handle = self._handles.get(session_id)
         if handle is None:
             handle = self._handles[session_id] = self.runtime.session(session_id)
-        # A call waits for its session no longer than the script may run.
-        handle._timeout = min(self.runtime.config.ask_timeout, max(0.001, self.remaining()))
-        return handle
+        return handle.with_timeout(self._patience())
+
+    def _patience(self) -> float:
+        """How long a call may wait: no longer than the script may run."""
+        return min(self.runtime.config.ask_timeout, max(0.001, self.remaining()))
 
     # -- state that is no session's
 
@@ -136,6 +138,4 @@ class Principal:
                 f"a script bound to session {self.bound_id} may not reach the scope {name[:64]!r}:"
                 " what is there belongs to all sessions"
             )
-        scope = self.runtime.state_scope(name)
-        scope._timeout = min(self.runtime.config.ask_timeout, max(0.001, self.remaining()))
-        return scope
+        return self.runtime.state_scope(name, self._patience())

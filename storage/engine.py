@@ -113,10 +113,12 @@ class Engine:
         self._sync_leader = False
         self._sync_waiters: list[tuple[int, threading.Lock]] = []
         self.fsyncs = 0
+        self._flush_lock = threading.Lock()
         try:
             created = self._prepare_directory()
             # RocksDB knows by the spelling of its path that this process has a store open.
             self.path = self.path.resolve()
+            self._flush_path = self.path / "flush.tmp"
             self._open_database(self._options)
         except OSError as error:
             _raise_storage_error(error, f"cannot open the store at {path}")
@@ -141,7 +143,7 @@ class Engine:
             raise StorageError(f"there is no store at {self.path}", path=str(self.path))
         self.path.mkdir(parents=True, exist_ok=True)
         # What RocksDB leaves behind when it is killed before it has created its first manifest.
-        leftovers = {"LOCK", "LOG", "IDENTITY", "rocksdict-config.json"}
+        leftovers = {"LOCK", "LOG", "IDENTITY", "rocksdict-config.json", "flush.tmp"}
         strangers = [
             entry.name
             for entry in os.scandir(self.path)
@@ -222,7 +224,9 @@ class Engine:
             self._gets = []
             self._families = []
             self._handles = []
-            self._db.close()
+            # On a full disk RocksDB complains once more about what it could not flush: it is in the log.
+            with contextlib.suppress(Exception):
+                self._db.close()
             del self._db
             gc.collect(0)
             self._remove_secondary()
@@ -431,8 +435,18 @@ class Engine:
             self._raise(error, "flush")
 
     def _flush_all(self) -> None:
-        for family in self._families:
-            family.flush(True)
+        if self.durability is not Durability.MEMORY:
+            for family in self._families:
+                family.flush(True)
+            return
+        # Without a log the families must reach the disk together. rocksdict flushes them one by one, but making a
+        # checkpoint (of hard links, thrown away) flushes all of them at one moment.
+        with self._flush_lock:
+            shutil.rmtree(self._flush_path, ignore_errors=True)
+            try:
+                rocksdict.Checkpoint(self._db).create_checkpoint(str(self._flush_path))
+            finally:
+                shutil.rmtree(self._flush_path, ignore_errors=True)
 
     # -- care
 
@@ -513,7 +527,9 @@ def _raise_storage_error(error: Exception, what: str) -> NoReturn:
     if isinstance(error, rocksdict.DbClosedError):
         raise RuntimeClosed("the runtime is closed: open it again to go on") from error
     if "no space left" in lowered or "quota exceeded" in lowered:
-        raise StorageFull(f"{what}: the disk is full; free some space and try again") from error
+        raise StorageFull(
+            f"{what}: the disk is full; once more is free than the write buffers take, writing resumes within seconds"
+        ) from error
     if "permission denied" in lowered or "read-only file system" in lowered:
         raise StorageError(f"{what}: no permission to write there") from error
     if "lock hold" in lowered or "lock file" in lowered or "no locks available" in lowered:

@@ -1,0 +1,770 @@
+"""Sessions as a host sees them: what they are, what may become of them, and what they keep."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from greenroom.runtime import (
+    InvalidSessionState,
+    InvalidStateTransition,
+    ResourceLimitExceeded,
+    Runtime,
+    Session,
+    SessionConfig,
+    SessionInfo,
+    SessionNotFound,
+    SessionStatus,
+    ValidationError,
+    messages,
+)
+from greenroom.storage import CF
+
+ALL = tuple(SessionStatus)
+UNKNOWN = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
+
+
+# -- creating
+
+
+def test_a_new_session_has_the_fields_it_was_given(rt: Runtime) -> None:
+    parent = rt.create_session(name="parent")
+    before = datetime.now(UTC)
+    session = rt.create_session(
+        name="Analysis",
+        description="of texts",
+        created_by="ann",
+        tags=["nlp", "x", "nlp"],
+        metadata={"team": "x", "nested": {"a": [1, None]}},
+        parent=parent,
+        correlation_id="request 7",
+    )
+    info = session.info()
+    assert UUID(info.id).version == 4
+    assert info.id == session.id
+    assert info.status == "active"
+    assert info.status is SessionStatus.ACTIVE
+    assert (info.name, info.description, info.created_by) == ("Analysis", "of texts", "ann")
+    assert info.tags == ("nlp", "x")
+    assert info.custom_metadata == {"team": "x", "nested": {"a": [1, None]}}
+    assert info.parent_session_id == parent.id
+    assert info.correlation_id == "request 7"
+    assert before - timedelta(seconds=1) <= info.created_at <= datetime.now(UTC)
+    assert info.created_at.tzinfo is UTC
+    assert info.started_at == info.created_at == info.updated_at
+    assert info.ended_at is None
+    assert (info.artifact_count, info.total_artifact_size, info.sequence) == (0, 0, 1)
+    assert info.failure_reason is None
+    assert info.duration == 0
+
+
+def test_a_session_needs_no_arguments(rt: Runtime) -> None:
+    info = rt.create_session().info()
+    assert (info.name, info.description, info.created_by, info.parent_session_id) == (None, None, None, None)
+    assert info.tags == ()
+    assert info.custom_metadata == {}
+    assert info.correlation_id == info.id
+
+
+def test_a_parent_may_be_named_by_its_id(rt: Runtime) -> None:
+    parent = rt.create_session()
+    assert rt.create_session(parent=parent.id).info().parent_session_id == parent.id
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"name": "x" * 256}, "name"),
+        ({"name": ""}, "name"),
+        ({"name": 7}, "name"),
+        ({"description": b"x"}, "description"),
+        ({"created_by": ["ann"]}, "created_by"),
+        ({"correlation_id": 7}, "correlation_id"),
+        ({"tags": "nlp"}, "tags"),
+        ({"tags": ["x" * 65]}, "tags"),
+        ({"tags": [""]}, "tags"),
+        ({"tags": [None]}, "tags"),
+        ({"tags": 5}, "tags"),
+        ({"tags": [str(number) for number in range(65)]}, "tags"),
+        ({"metadata": [1]}, "metadata"),
+        ({"metadata": {"a": {1, 2}}}, "metadata"),
+        ({"metadata": {"a": float("nan")}}, "metadata"),
+        ({"metadata": {1: "a"}}, "metadata"),
+        ({"metadata": {"k": "x" * (64 << 10)}}, "metadata"),
+        ({"parent": 7}, "parent"),
+        ({"config": {"max_artifacts": -1}}, "max_artifacts"),
+        ({"config": {"max_artefacts": 1}}, "max_artefacts"),
+        ({"config": {"retention_days": "long"}}, "retention_days"),
+        ({"config": 7}, "config"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_session_cannot_be_is_refused_by_field(rt: Runtime, arguments: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        rt.create_session(**arguments)
+    assert caught.value.fields["field"] == field
+    assert rt.count_sessions(status=ALL) == 0
+
+
+def test_limits_are_inclusive(rt: Runtime) -> None:
+    session = rt.create_session(
+        name="n" * 255,
+        tags=[f"{number:064}" for number in range(64)],
+        metadata={"k": "x" * ((64 << 10) - 6)},
+    )
+    assert len(session.info().tags) == 64
+    assert len(session.info().name or "") == 255
+
+
+@pytest.mark.parametrize("parent", [UNKNOWN, "", "nonsense"])
+def test_the_parent_must_exist(rt: Runtime, parent: str) -> None:
+    with pytest.raises(SessionNotFound):
+        rt.create_session(parent=parent)
+
+
+def test_the_error_of_a_refused_session_does_not_show_values(rt: Runtime) -> None:
+    with pytest.raises(ValidationError) as caught:
+        rt.create_session(name=["hunter2"], description=7)  # type: ignore[arg-type]
+    assert "hunter2" not in str(caught.value)
+
+
+def test_ids_are_unpredictable_and_unique(rt: Runtime) -> None:
+    ids = {rt.create_session().id for _ in range(500)}
+    assert len(ids) == 500
+    assert {UUID(each).version for each in ids} == {4}
+    assert len({each[0] for each in ids}) == 16
+    assert len({each[19] for each in ids}) == 4
+
+
+# -- statuses
+
+
+MOVES = ["suspend", "resume", "complete", "fail", "archive"]
+PATHS: dict[str, list[str]] = {
+    "active": [],
+    "suspended": ["suspend"],
+    "completed": ["complete"],
+    "failed": ["fail"],
+    "archived": ["complete", "archive"],
+}
+ALLOWED = {
+    ("active", "suspend"): "suspended",
+    ("active", "complete"): "completed",
+    ("active", "fail"): "failed",
+    ("suspended", "resume"): "active",
+    ("suspended", "complete"): "completed",
+    ("suspended", "fail"): "failed",
+    ("completed", "archive"): "archived",
+    ("failed", "archive"): "archived",
+}
+
+
+def move(session: Session, name: str) -> SessionInfo:
+    info: SessionInfo = session.fail("a reason") if name == "fail" else getattr(session, name)()
+    return info
+
+
+@pytest.mark.parametrize("status", PATHS)
+@pytest.mark.parametrize("step", MOVES)
+def test_every_transition_is_made_or_refused_with_both_statuses(rt: Runtime, status: str, step: str) -> None:
+    session = rt.create_session()
+    for each in PATHS[status]:
+        move(session, each)
+    before = session.info()
+    assert before.status == status
+    target = ALLOWED.get((status, step))
+    if target is not None:
+        info = move(session, step)
+        assert info.status == target
+        assert info == session.info()
+        assert info.sequence == before.sequence + 1
+        return
+    with pytest.raises(InvalidStateTransition) as caught:
+        move(session, step)
+    assert caught.value.fields["from_status"] == status
+    assert caught.value.fields["to_status"] in ALL
+    assert session.info() == before
+    assert rt.verify().ok
+
+
+def test_ending_is_recorded(rt: Runtime) -> None:
+    done, failed = rt.create_session(), rt.create_session()
+    info = done.complete()
+    assert info.ended_at is not None
+    assert info.ended_at == info.updated_at
+    assert info.duration == pytest.approx((info.ended_at - info.created_at).total_seconds(), abs=1e-5)
+    assert failed.fail("out of luck").failure_reason == "out of luck"
+    assert failed.archive().failure_reason == "out of luck"
+    assert failed.info().ended_at is not None
+
+
+@pytest.mark.parametrize("status", [status for status in PATHS if status != "active"])
+def test_writing_needs_an_active_session_and_reading_does_not(rt: Runtime, status: str) -> None:
+    session = rt.create_session(tags=["t"])
+    session.set("k", 1)
+    session.add_message("user", "hello")
+    session.store_artifact("x", "a", b"content")
+    for each in PATHS[status]:
+        move(session, each)
+    before = session.info()
+    for write in (
+        lambda: session.set("k", 2),
+        lambda: session.delete_variable("k"),
+        lambda: session.add_tag("u"),
+        lambda: session.remove_tag("t"),
+        lambda: session.set_tags([]),
+        lambda: session.update_metadata({"a": 1}),
+        lambda: session.add_message("user", "more"),
+        lambda: session.store_artifact("x", "b", b"more"),
+        lambda: session.store_artifact("x", "b", b"more" * 100_000),
+        lambda: session.delete_artifact("a"),
+    ):
+        with pytest.raises(InvalidSessionState) as caught:
+            write()
+        assert caught.value.fields["status"] == status
+    assert session.info() == before
+    assert session.get("k") == 1
+    assert session.variables() == {"k": 1}
+    assert [message.content for message in session.messages()] == ["hello"]
+    assert session.get_artifact("a").content == b"content"
+    assert session.list_artifacts().total == 1
+    assert len(list(session.events())) == before.sequence
+    session.load()
+    session.save()
+    assert rt.verify().ok
+
+
+# -- variables
+
+
+VALUES: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    2**200,
+    1.5,
+    "",
+    "text",
+    "\ud800 lone",
+    b"",
+    b"\x00\xff",
+    [],
+    {},
+    [1, [2, [3]]],
+    {"a": {"b": [b"bytes", None]}},
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_a_variable_has_the_value_it_was_set_to(rt: Runtime, value: Any) -> None:
+    session = rt.create_session()
+    session.set("k", value)
+    assert session.get("k", default="absent") == value
+    assert type(session.get("k")) is type(value)
+    assert session.variables() == {"k": value}
+
+
+def test_missing_variables_have_the_default(rt: Runtime) -> None:
+    session = rt.create_session()
+    assert session.get("none") is None
+    assert session.get("none", default=0) == 0
+    assert session.get("none", 7) == 7
+    session.set("null", None)
+    assert session.get("null", default=7) is None
+
+
+def test_deleting_a_variable_tells_whether_it_was_there(rt: Runtime) -> None:
+    session = rt.create_session()
+    session.set("k", 1)
+    assert session.delete_variable("k") is True
+    assert session.delete_variable("k") is False
+    assert session.get("k", "gone") == "gone"
+    assert session.info().sequence == 3
+
+
+def test_variables_are_listed_by_prefix_in_order(rt: Runtime) -> None:
+    session = rt.create_session()
+    for key in ("b", "a/2", "a/1", "a", "ä"):
+        session.set(key, key.upper())
+    assert list(session.variables()) == ["a", "a/1", "a/2", "b", "ä"]
+    assert session.variables("a/") == {"a/1": "A/1", "a/2": "A/2"}
+    assert session.variables("z") == {}
+
+
+def test_what_is_handed_out_is_the_callers_own(rt: Runtime) -> None:
+    session = rt.create_session(metadata={"list": [1]}, tags=["t"])
+    value = {"list": [1], "inner": {"a": 1}}
+    session.set("k", value)
+    value["list"].append("later")  # type: ignore[attr-defined]
+    session.get("k")["list"].append("mine")
+    session.variables()["k"]["inner"]["a"] = 2
+    session.info().custom_metadata["list"].append(2)
+    turn = session.add_message("user", [{"part": 1}], metadata={"m": [1]})
+    turn.content[0]["part"] = 2  # type: ignore[index]
+    turn.metadata["m"].append(2)
+    session.messages()[0].content[0]["part"] = 3  # type: ignore[index]
+    stored = session.store_artifact("x", "a", b"c", metadata={"m": [1]})
+    stored.custom["m"].append(2)
+    session.get_artifact_info("a").custom["m"].append(3)
+    for event in session.events():
+        event.data.clear()
+
+    assert session.get("k") == {"list": [1], "inner": {"a": 1}}
+    assert session.info().custom_metadata == {"list": [1]}
+    assert session.messages()[0].content == [{"part": 1}]
+    assert session.messages()[0].metadata == {"m": [1]}
+    assert session.get_artifact_info("a").custom == {"m": [1]}
+    assert all(event.data for event in session.events())
+
+
+def test_an_info_cannot_be_changed(rt: Runtime) -> None:
+    info = rt.create_session(name="n").info()
+    for field in SessionInfo.FIELDS:
+        with pytest.raises(AttributeError):
+            setattr(info, field, "x")
+    with pytest.raises(AttributeError):
+        info.more = 1  # type: ignore[attr-defined]
+
+
+def test_an_info_stays_what_it_was(rt: Runtime) -> None:
+    session = rt.create_session(tags=["a"])
+    info = session.info()
+    before = info.to_dict()
+    session.add_tag("b")
+    session.set("k", 1)
+    session.complete()
+    assert info.to_dict() == before
+    assert info != session.info()
+    assert session.info() == session.info()
+    assert len({session.info(), session.info()}) == 1
+
+
+def test_an_info_as_a_dict_is_json(rt: Runtime) -> None:
+    import json
+
+    session = rt.create_session(name="n", tags=["a"], metadata={"k": [1]})
+    row = session.complete().to_dict()
+    assert list(row) == list(SessionInfo.FIELDS)
+    assert json.loads(json.dumps(row)) == row
+    assert row["status"] == "completed"
+    assert row["tags"] == ["a"]
+    for key in ("created_at", "updated_at", "started_at", "ended_at"):
+        assert row[key].endswith("Z")
+        assert datetime.fromisoformat(row[key]).tzinfo is not None
+
+
+# -- limits of a session
+
+
+def test_a_session_has_the_limits_of_its_config(rt: Runtime) -> None:
+    session = rt.create_session(config={"max_operations": 4, "max_artifacts": 1, "max_storage_bytes": 100})
+    with pytest.raises(ResourceLimitExceeded) as caught:
+        session.store_artifact("x", "a", b"x" * 101)
+    assert caught.value.fields["resource"] == "storage_bytes"
+    session.store_artifact("x", "a", b"x" * 100)
+    with pytest.raises(ResourceLimitExceeded) as caught:
+        session.store_artifact("x", "b", b"")
+    assert caught.value.fields == {"resource": "artifacts", "limit": 1, "value": 1}
+    session.set("k", 1)
+    session.set("k", 2)
+    with pytest.raises(ResourceLimitExceeded) as caught:
+        session.set("k", 3)
+    assert caught.value.fields == {"resource": "operations", "limit": 4, "value": 4}
+    assert session.get("k") == 2
+    assert session.complete().status == "completed"
+
+
+def test_the_config_holds_after_the_session_has_left_memory(store_path: Path) -> None:
+    with Runtime.open(store_path) as rt:
+        session = rt.create_session(config=SessionConfig(max_artifacts=1))
+        session.store_artifact("x", "a", b"")
+    with Runtime.open(store_path) as rt:
+        with pytest.raises(ResourceLimitExceeded):
+            rt.session(session.id).store_artifact("x", "b", b"")
+
+
+def test_reads_are_no_operations(rt: Runtime) -> None:
+    session = rt.create_session()
+    session.set("k", 1)
+    count = session.info().operation_count
+    session.get("k")
+    session.variables()
+    list(session.events())
+    assert session.info().operation_count == count
+    session.set("k", 2)
+    assert session.info().operation_count == count + 1
+
+
+# -- tags and metadata
+
+
+def test_tags_are_added_removed_and_replaced(rt: Runtime) -> None:
+    session = rt.create_session()
+    assert session.add_tag("b").tags == ("b",)
+    assert session.add_tag("a").tags == ("b", "a")
+    sequence = session.info().sequence
+    assert session.add_tag("a").sequence == sequence
+    assert session.remove_tag("b").tags == ("a",)
+    assert session.remove_tag("b").tags == ("a",)
+    assert session.set_tags(("x", "y", "x")).tags == ("x", "y")
+    assert session.set_tags([]).tags == ()
+
+
+def test_metadata_is_merged(rt: Runtime) -> None:
+    session = rt.create_session(metadata={"a": 1, "b": {"c": 1}})
+    assert session.update_metadata({"b": {"d": 2}, "e": [1]}).custom_metadata == {"a": 1, "b": {"d": 2}, "e": [1]}
+    assert session.update_metadata({"a": None, "unknown": None}).custom_metadata == {"b": {"d": 2}, "e": [1]}
+    with pytest.raises(ValidationError):
+        session.update_metadata({"big": "x" * (64 << 10)})
+    assert session.info().custom_metadata == {"b": {"d": 2}, "e": [1]}
+
+
+# -- family
+
+
+def test_a_family_is_found_from_both_ends(rt: Runtime) -> None:
+    root = rt.create_session(name="root")
+    first, second = rt.create_session(name="first", parent=root), rt.create_session(name="second", parent=root)
+    grandchild = rt.create_session(name="grandchild", parent=first)
+    second.complete()
+    assert [info.name for info in root.children()] == ["first", "second"]
+    assert root.parent() is None
+    assert grandchild.parent() == first
+    assert grandchild.children() == []
+    tree = root.tree()
+    assert tree.info.name == "root"
+    assert [child.info.name for child in tree.children] == ["first", "second"]
+    assert [child.info.name for child in tree.children[0].children] == ["grandchild"]
+    assert tree.children[1].children == ()
+    assert [info.id for info in rt.list_sessions(parent=root.id, status=ALL)] == [first.id, second.id]
+
+
+def test_children_outlive_their_parent(rt: Runtime) -> None:
+    parent = rt.create_session()
+    child = rt.create_session(parent=parent)
+    parent.delete()
+    assert child.parent() is None
+    assert child.info().parent_session_id == parent.id
+    assert rt.verify().ok
+    with pytest.raises(SessionNotFound):
+        parent.children()
+
+
+def test_a_deep_family_is_a_tree(rt: Runtime) -> None:
+    session = root = rt.create_session(name="0")
+    for number in range(1, 1500):
+        session = rt.create_session(name=str(number), parent=session)
+    tree, depth = root.tree(), 1
+    while tree.children:
+        (tree,) = tree.children
+        depth += 1
+    assert depth == 1500
+
+
+# -- deleting
+
+
+def test_a_deleted_session_is_gone_from_everywhere(rt: Runtime) -> None:
+    def entries() -> dict[str, list[tuple[bytes, bytes]]]:
+        engine = rt._store.engine
+        return {
+            name: [entry for entry in engine.scan(number, b"", b"\xff" * 80) if entry[0] != b"counts"]
+            for number, name in enumerate(CF.NAMES)
+        }
+
+    other = rt.create_session(tags=["t"], created_by="ann")
+    other.store_artifact("x", "a", b"shared")
+    before = entries()
+    session = rt.create_session(name="n", tags=["t"], metadata={"k": 1}, created_by="ann", parent=other)
+    session.set("k", "v")
+    session.add_message("user", "short")
+    session.add_message("user", "long " * 3000)
+    session.store_artifact("x", "a", b"shared")
+    session.store_artifact("x", "a", b"own")
+    session.store_artifact("x", "large", bytes(range(256)) * 3000)
+    session.delete_artifact("a", 2)
+    session.save()
+    rt.delete_session(session.id)
+    assert entries() == before
+    assert not rt.exists(session.id)
+    assert rt.count_sessions(status=ALL) == 1
+    for use in (session.info, lambda: session.set("k", 1), session.delete, lambda: session.messages()):
+        with pytest.raises(SessionNotFound) as caught:
+            use()
+        assert caught.value.fields["session_id"] == session.id
+    assert other.get_artifact("a").content == b"shared"
+    assert rt.verify().ok
+
+
+# -- saving, loading, cleaning up
+
+
+def test_save_writes_a_snapshot_and_load_brings_back(store_path: Path) -> None:
+    with Runtime.open(store_path) as rt:
+        session = rt.create_session()
+        session.set("k", 1)
+        info = session.save()
+        assert [event.type for event in session.events()][-1] == "session.saved"
+        assert info.sequence == 3
+        assert rt.verify().checked["snapshots"] == 1
+    with Runtime.open(store_path) as rt:
+        session = rt.session(session.id)
+        assert rt.stats()["resident"] == 0
+        assert session.load().status == "active"
+        assert rt.stats()["resident"] == 1
+        assert session.get("k") == 1
+        assert [event.type for event in session.events()][-1] == "session.restored"
+        sequence = session.info().sequence
+        assert session.load().sequence == sequence
+
+
+def test_save_all_saves_what_has_changed(rt: Runtime) -> None:
+    sessions = [rt.create_session() for _ in range(5)]
+    assert rt.save_all() == 5
+    assert rt.save_all() == 0
+    sessions[2].set("k", 1)
+    assert rt.save_all() == 1
+    assert rt.verify().checked["snapshots"] >= 5
+    assert rt.verify().ok
+
+
+def test_restore_recent_brings_the_last_used_into_memory(store_path: Path) -> None:
+    with Runtime.open(store_path) as rt:
+        sessions = [rt.create_session(name=str(number)) for number in range(6)]
+        for number in (3, 0, 5):
+            sessions[number].set("k", 1)
+        sessions[5].complete()
+        sessions[0].suspend()
+    with Runtime.open(store_path) as rt:
+        restored = rt.restore_recent(2)
+        assert [session.info().name for session in restored] == ["0", "3"]
+        assert rt.stats()["resident"] == 2
+        assert len(rt.restore_recent(100)) == 5
+        assert rt.restore_recent(0) == []
+        with pytest.raises(ValidationError):
+            rt.restore_recent(-1)
+
+
+def test_cleanup_deletes_what_ended_long_ago(clock: Any) -> None:
+    day = 86_400.0
+    with Runtime.open(clock=clock) as rt:
+        sessions = {
+            "open": rt.create_session(),
+            "suspended": rt.create_session(),
+            "completed": rt.create_session(),
+            "archived": rt.create_session(),
+            "brief": rt.create_session(config={"retention_days": 1}),
+            "long": rt.create_session(config={"retention_days": 365}),
+        }
+        sessions["suspended"].suspend()
+        for name in ("completed", "archived", "brief", "long"):
+            sessions[name].complete()
+        sessions["archived"].archive()
+
+        def left() -> set[str]:
+            return {name for name, session in sessions.items() if rt.exists(session.id)}
+
+        assert rt.cleanup() == 0
+        clock.advance(1 * day)
+        assert rt.cleanup() == 1
+        assert left() == sessions.keys() - {"brief"}
+        clock.advance(29 * day - 1)
+        assert rt.cleanup() == 0
+        clock.advance(1)
+        assert rt.cleanup() == 2
+        assert left() == {"open", "suspended", "long"}
+        clock.advance(1000 * day)
+        assert rt.cleanup(retention_days=5000) == 0
+        assert rt.cleanup(retention_days=0) == 1
+        assert left() == {"open", "suspended"}
+        for bad in (-1, float("nan"), "x"):
+            with pytest.raises(ValidationError) as caught:
+                rt.cleanup(bad)  # type: ignore[arg-type]
+            assert caught.value.fields["field"] == "retention_days"
+        assert rt.verify().ok
+
+
+def test_a_clock_set_back_does_not_turn_the_journal_around(clock: Any) -> None:
+    with Runtime.open(clock=clock) as rt:
+        session = rt.create_session()
+        session.set("k", 1)
+        clock.advance(-3600)
+        session.set("k", 2)
+        session.complete()
+        times = [event.timestamp for event in session.events()]
+        assert times == sorted(times)
+        assert session.info().duration >= 0
+        assert rt.list_sessions(status="completed", sort_by="updated_at").total == 1
+        assert rt.verify().ok
+
+
+# -- messages
+
+
+def test_everything_can_be_done_by_message(rt: Runtime) -> None:
+    session = rt.create_session()
+    assert rt.ask(session.id, messages.SetVariable("k", 1), timeout=1.0) is None
+    assert rt.ask(session.id, messages.GetVariable("k"), timeout=1.0) == 1
+    assert rt.ask(session.id, messages.GetVariable("none", 7)) == 7
+    assert rt.ask(session.id, messages.DeleteVariable("k")) is True
+    assert rt.ask(session.id, messages.AddTag("t")).tags == ("t",)
+    assert rt.ask(session.id, messages.AddMessage("user", "hi")).content == "hi"
+    assert rt.ask(session.id, messages.StoreArtifact("x", "a", b"1")).version == 1
+    assert rt.ask(session.id, messages.GetArtifact("a")).content == b"1"
+    assert rt.ask(session.id, messages.ListArtifacts()).total == 1
+    assert len(rt.ask(session.id, messages.GetEvents())) == session.info().sequence
+    assert rt.ask(session.id, messages.SuspendSession()).status == "suspended"
+    assert rt.ask(session.id, messages.SaveSession()).status == "suspended"
+    assert rt.ask(session.id, messages.DeleteSession()) is None
+    with pytest.raises(SessionNotFound):
+        rt.ask(session.id, messages.GetInfo())
+
+
+def test_a_message_may_be_sent_again_and_to_others(rt: Runtime) -> None:
+    one, other = rt.create_session(), rt.create_session()
+    for message in (
+        messages.SetVariable("k", [1]),
+        messages.AddMessage("user", "long " * 3000),
+        messages.StoreArtifact("x", "small", b"content"),
+        messages.StoreArtifact("x", "large", b"content" * 50_000),
+    ):
+        for session in (one, other, one):
+            rt.ask(session.id, message)
+            rt.tell(session.id, message)
+    for session, times in ((one, 4), (other, 2)):
+        rt.ask(session.id, messages.Finish())
+        assert session.get("k") == [1]
+        assert [message.content for message in session.messages()] == ["long " * 3000] * times
+        assert [info.version for info in session.artifact_versions("large")] == list(range(1, times + 1))
+        assert session.get_artifact("small", times).content == b"content"
+    assert rt.verify().ok
+
+
+def test_told_messages_are_handled_in_order(rt: Runtime) -> None:
+    session = rt.create_session()
+    for number in range(300):
+        rt.tell(session.id, messages.SetVariable("k", number))
+    rt.ask(session.id, messages.Finish())
+    assert session.get("k") == 299
+    assert [event.data["value"] for event in session.events(after=1)] == list(range(300))
+
+
+def test_a_told_message_that_is_refused_is_logged(rt: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    session = rt.create_session()
+    session.suspend()
+    rt.tell(session.id, messages.SetVariable("password", "hunter2"))
+    rt.ask(session.id, messages.Finish())
+    assert "SetVariable" in caplog.text
+    assert session.id in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), "soon"])
+def test_a_timeout_that_makes_no_sense_is_refused(rt: Runtime, timeout: Any) -> None:
+    session = rt.create_session()
+    with pytest.raises(ValidationError) as caught:
+        rt.ask(session.id, messages.GetInfo(), timeout=timeout)
+    assert caught.value.fields["field"] == "timeout"
+
+
+@pytest.mark.parametrize("message", ["text", None, {"type": "SetVariable"}, messages.SetVariable, 7])
+def test_only_messages_can_be_sent(rt: Runtime, message: Any) -> None:
+    from greenroom.runtime import InvalidOperation
+
+    session = rt.create_session()
+    for send in (rt.ask, rt.tell):
+        with pytest.raises(InvalidOperation):
+            send(session.id, message)
+
+
+def test_unknown_messages_are_refused(rt: Runtime) -> None:
+    from greenroom.runtime import InvalidOperation
+
+    class Sing(messages.Query):
+        pass
+
+    class Dance(messages.Command):
+        pass
+
+    session = rt.create_session()
+    for message in (Sing(), Dance(), messages.Query(), messages.Command(), messages.Message()):
+        with pytest.raises(InvalidOperation):
+            rt.ask(session.id, message)
+    assert session.info().sequence == 1
+
+
+# -- handles
+
+
+def test_handles_are_interchangeable(rt: Runtime) -> None:
+    session = rt.create_session()
+    same = rt.session(session.id)
+    assert same == session
+    assert hash(same) == hash(session)
+    assert same != rt.create_session()
+    assert session.id in repr(session)
+    same.set("k", 1)
+    assert session.get("k") == 1
+
+
+def test_one_handle_serves_many_threads(rt: Runtime) -> None:
+    session = rt.create_session()
+    failures: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for turn in range(50):
+                session.set(f"{number}", turn)
+                assert session.get(f"{number}") == turn
+                session.add_message("user", f"{number}/{turn}")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    assert session.info().sequence == 1 + 8 * 50 * 2
+    contents = [message.content for message in session.messages()]
+    for number in range(8):
+        own = [content for content in contents if str(content).startswith(f"{number}/")]
+        assert own == [f"{number}/{turn}" for turn in range(50)]
+
+
+# -- the current session
+
+
+def test_the_current_session_is_that_of_the_innermost_block(rt: Runtime) -> None:
+    one, other = rt.create_session(), rt.create_session()
+    assert Session.current() is None
+    with one.as_current() as entered:
+        assert entered == one
+        assert Session.current() == one
+        with other.as_current():
+            assert Session.current() == other
+        assert Session.current() == one
+        with pytest.raises(RuntimeError), other.as_current():
+            raise RuntimeError
+        assert Session.current() == one
+    assert Session.current() is None
+
+
+def test_the_current_session_belongs_to_its_context(rt: Runtime) -> None:
+    one = rt.create_session()
+    seen: list[Session | None] = []
+    with one.as_current():
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=lambda: seen.append(Session.current()))
+        thread.start()
+        thread.join()
+    assert seen == [None]
+    assert Session.current() is None
+    assert context.run(Session.current) == one
