@@ -277,16 +277,16 @@ class Supervisor:
     # -- time and the end
 
     def sweep(self, passivate_after: float) -> None:
-        """Passivate what was not used since the last sweep but one; snapshot what has gone unsaved for long.
+        """Passivate what was not used for `passivate_after` seconds; snapshot what has gone unsaved for long.
 
-        Called every `passivate_after / 2` seconds by the runtime's timer.
+        Called every `passivate_after / 2` seconds by the timer; uses are known to that precision.
         """
         now = self.services.clock.monotonic()
         for actor in list(self._actors.values()):
             if actor.used:
                 actor.used = False
                 actor.swept = now
-            elif now - actor.swept >= passivate_after / 2:
+            elif now - actor.swept >= passivate_after:
                 self._passivate(actor)
                 continue
             if actor.unsaved and now - actor.saved_at >= actor.limits.auto_save_interval:
