@@ -20,7 +20,7 @@ from greenroom.storage.records import pack_value, unpack_value
 from . import messages as m
 from .state import ACTIVE, ARCHIVED, COMPLETED, FAILED, SUSPENDED, SessionState
 
-__all__ = ["Draft", "Limits", "Lookup", "decide"]
+__all__ = ["Draft", "Limits", "Lookup", "decide", "require_room"]
 
 Draft = tuple[str, dict[str, Any], int, int]
 """(event type, data, change of the artifact count, change of the artifact bytes)"""
@@ -47,7 +47,7 @@ class Lookup(Protocol):
 
 
 def decide(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
-    """The events that a command causes; none if it changes nothing. Raises the error of §12 that refuses it."""
+    """The events that a command causes; none if it changes nothing. Raises the typed error that refuses it."""
     decider = DECIDERS.get(type(command))
     if decider is None:
         raise InvalidOperation(f"a session does not know the message {type(command).__name__}")
@@ -106,6 +106,11 @@ def _saved(state: SessionState, command: m.SaveSession, limits: Limits, lookup: 
     return [("session.saved", {}, 0, 0)] if state.status in (ACTIVE, SUSPENDED) else []
 
 
+def _accept_losses(state: SessionState, command: m.AcceptLosses, limits: Limits, lookup: Lookup) -> list[Draft]:
+    # In any status: what has ended must stay readable too.
+    return [("losses.accepted", {}, 0, 0)] if state.certain is not None else []
+
+
 def _nothing(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
     return []
 
@@ -144,32 +149,63 @@ def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, loo
     return [("message.added", data, 0, 0)]
 
 
-def _store_artifact(state: SessionState, command: m.StoreArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
-    _writable(state, limits)
-    content = command.encoded
-    assert content is not None, "content is prepared before the message is sent"
-    if state.artifact_count >= limits.max_artifacts:
+def require_room(session_id: str, artifacts: int, size: int, limits: Limits, *, more: int, bytes: int) -> None:
+    """Raises ResourceLimitExceeded unless a session of `artifacts` and `size` bytes can take so many more."""
+    if artifacts + more > limits.max_artifacts:
         raise ResourceLimitExceeded(
-            f"session {state.id} has its {limits.max_artifacts} artifacts: delete some, "
-            "or create it with a larger max_artifacts",
+            f"session {session_id} may have {limits.max_artifacts} artifacts; it has {artifacts} and this would add "
+            f"{more}: delete some, or create it with a larger max_artifacts",
             resource="artifacts",
             limit=limits.max_artifacts,
-            value=state.artifact_count,
+            value=artifacts + more if more > 1 else artifacts,
         )
-    if state.artifact_bytes + content.size > limits.max_storage_bytes:
+    if size + bytes > limits.max_storage_bytes:
         raise ResourceLimitExceeded(
-            f"session {state.id} may store {limits.max_storage_bytes} bytes; it has {state.artifact_bytes} and "
-            f"this artifact {content.size}: delete some, or create it with a larger max_storage_bytes",
+            f"session {session_id} may store {limits.max_storage_bytes} bytes; it has {size} and this would add "
+            f"{bytes}: delete some, or create it with a larger max_storage_bytes",
             resource="storage_bytes",
             limit=limits.max_storage_bytes,
-            value=state.artifact_bytes + content.size,
+            value=size + bytes,
         )
+
+
+def _room_for(state: SessionState, limits: Limits, more: int, bytes: int) -> None:
+    require_room(state.id, state.artifact_count, state.artifact_bytes, limits, more=more, bytes=bytes)
+
+
+def _size(command: m.StoreArtifact) -> int:
+    assert command.encoded is not None, "content is prepared before the message is sent"
+    return command.encoded.size
+
+
+def _store_artifact(state: SessionState, command: m.StoreArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+    _writable(state, limits)
+    _room_for(state, limits, 1, _size(command))
     highest, previous = lookup.latest_version(command.name)
+    return [_stored(command, state.last_artifact + 1, highest + 1, previous)]
+
+
+def _store_many(state: SessionState, command: m.StoreMany, limits: Limits, lookup: Lookup) -> list[Draft]:
+    _writable(state, limits)
+    _room_for(state, limits, len(command.items), sum(map(_size, command.items)))
+    latest: dict[str, tuple[int, bytes | None]] = {}
+    drafts: list[Draft] = []
+    for number, item in enumerate(command.items, state.last_artifact + 1):
+        highest, previous = latest.get(item.name) or lookup.latest_version(item.name)
+        draft = _stored(item, number, highest + 1, previous)
+        latest[item.name] = highest + 1, draft[1]["content_hash"]
+        drafts.append(draft)
+    return drafts
+
+
+def _stored(command: m.StoreArtifact, number: int, version: int, previous: bytes | None) -> Draft:
+    content = command.encoded
+    assert content is not None
     data = {
-        "sequence": state.last_artifact + 1,
+        "sequence": number,
         "content_hash": content.hash,
         "name": command.name,
-        "version": highest + 1,
+        "version": version,
         "previous_hash": previous,
         "type": command.artifact_type,
         "mime_type": command.mime_type,
@@ -181,7 +217,7 @@ def _store_artifact(state: SessionState, command: m.StoreArtifact, limits: Limit
         "tags": command.tags,
         "custom": command.custom,
     }
-    return [("artifact.stored", data, 1, content.size)]
+    return "artifact.stored", data, 1, content.size
 
 
 def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
@@ -192,6 +228,7 @@ def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Lim
         "content_hash": bytes.fromhex(info.id.content_hash),
         "name": info.name,
         "version": info.version,
+        "type": info.artifact_type,
     }
     return [("artifact.deleted", data, -1, -info.size)]
 
@@ -199,6 +236,7 @@ def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Lim
 DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
     m.SetVariable: _set_variable,
     m.DeleteVariable: _delete_variable,
+    m.AcceptLosses: _accept_losses,
     **dict.fromkeys(_TRANSITIONS, _transition),
     m.SaveSession: _saved,
     m.LoadSession: _nothing,
@@ -208,6 +246,7 @@ DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Looku
     m.UpdateMetadata: _update_metadata,
     m.AddMessage: _add_message,
     m.StoreArtifact: _store_artifact,
+    m.StoreMany: _store_many,
     m.DeleteArtifact: _delete_artifact,
 }
 

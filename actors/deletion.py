@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from greenroom.storage.artifact_index import ACROSS, IN_SESSION, artifact_entries
 from greenroom.storage.catalog import Catalog
 from greenroom.storage.content import Reference
 from greenroom.storage.engine import CF, Op
@@ -18,20 +19,23 @@ __all__ = ["delete_damaged", "deletion"]
 
 
 _FEW_KEYS: Final = 1000
+_OWNED: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, *IN_SESSION)
+"""First bytes of the index keys that go on with the session."""
 
 
 def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> Append:
     """The one batch that removes a session: journal, snapshots, artifacts, index entries, references, and the
     content that nobody else refers to."""
     session = state.session
-    released = [
-        (record[0], Reference(session, ARTIFACT, sequence)) for sequence, record in store.artifacts.records(session)
-    ]
+    released: list[tuple[bytes, Reference]] = []
+    ops: list[Op] = []
+    for sequence, record in store.artifacts.records(session):
+        released.append((record[0], Reference(session, ARTIFACT, sequence)))
+        ops += [(CF.INDEX, key, None) for key in artifact_entries(session, sequence, record) if key[:1] in ACROSS]
     if state.message_count:
         for sequence, stored in store.journal.read(session):
             if stored[0] == "message.added" and "content_hash" in stored[2]:
                 released.append((stored[2]["content_hash"], Reference(session, MESSAGE, sequence)))
-    ops: list[Op] = []
     ranges: list[tuple[int, bytes, bytes]] = []
     for cf, begin, end in _ranges(session, artifacts=bool(state.last_artifact), messages=bool(state.message_count)):
         # Every range deletion makes all reads of its family a little slower until compaction: for large sessions only.
@@ -73,7 +77,8 @@ def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> Non
     ops: list[Op] = [(CF.SESSIONS, session, None)]
     status: int | None = None
     for key, _ in store.engine.pages(CF.INDEX, b"", b"\xff"):
-        if key.endswith(session) and key[:1] not in (INDEX_MESSAGE, INDEX_ARTIFACT_NAME):
+        across = key[:1] in ACROSS
+        if key[-24:-8] == session if across else key.endswith(session) and key[:1] not in _OWNED:
             ops.append((CF.INDEX, key, None))
             if key.startswith(INDEX_CREATED):
                 status = key[1]
@@ -88,8 +93,9 @@ def _ranges(session: bytes, *, artifacts: bool, messages: bool) -> tuple[tuple[i
     end = after_prefix(session)
     ranges = [(CF.JOURNAL, session, end), (CF.SNAPSHOTS, session, end)]
     if artifacts:
-        prefix = INDEX_ARTIFACT_NAME + session
-        ranges += [(CF.ARTIFACTS, session, end), (CF.INDEX, prefix, after_prefix(prefix))]
+        ranges.append((CF.ARTIFACTS, session, end))
+        kinds = (INDEX_ARTIFACT_NAME, *IN_SESSION)
+        ranges += [(CF.INDEX, kind + session, after_prefix(kind + session)) for kind in kinds]
     if messages:
         prefix = INDEX_MESSAGE + session
         ranges.append((CF.INDEX, prefix, after_prefix(prefix)))

@@ -230,8 +230,8 @@ class PooledActor(pykka.Actor):
                     # Others came before us: the pool, to which we pass the turn, handles them first.
                     future = PooledFuture()
                     self._append_waiting(Envelope(message, reply_to=future))
+                    passed_on = True  # before it is: an interrupt in between must not give the turn to two
                     self._dispatcher.submit(self)
-                    passed_on = True
             finally:
                 if not passed_on:
                     turn.release()
@@ -278,9 +278,9 @@ class PooledActor(pykka.Actor):
         if self._turn.acquire(False):
             self._dispatcher.submit(self)
 
-    def take_turn(self) -> bool:
-        """Become the one who handles this actor's messages, if nobody is."""
-        return self._turn.acquire(False)
+    def take_turn(self, wait: float = 0.0) -> bool:
+        """Become the one who handles this actor's messages, unless somebody is and stays so for `wait` seconds."""
+        return self._turn.acquire(timeout=min(wait, threading.TIMEOUT_MAX)) if wait > 0 else self._turn.acquire(False)
 
     def give_turn(self) -> None:
         """Give the turn back, and what has gathered meanwhile to the pool."""

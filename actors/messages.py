@@ -6,9 +6,12 @@ checked and encoded when the message is made, so a message never changes on its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
+from greenroom.storage.artifact_query import ArtifactQuery, artifact_query
 from greenroom.storage.artifacts import ArtifactId, artifact_type, is_artifact_name
 from greenroom.storage.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from greenroom.storage.content import Encoded, Readable
 
 __all__ = [
+    "AcceptLosses",
     "AddMessage",
     "AddTag",
     "ArchiveSession",
@@ -30,6 +34,7 @@ __all__ = [
     "Finish",
     "GetArtifact",
     "GetArtifactInfo",
+    "GetArtifacts",
     "GetEvents",
     "GetInfo",
     "GetMessages",
@@ -40,12 +45,14 @@ __all__ = [
     "LoadSession",
     "Message",
     "Query",
+    "QueryArtifacts",
     "RemoveTag",
     "ResumeSession",
     "SaveSession",
     "SetTags",
     "SetVariable",
     "StoreArtifact",
+    "StoreMany",
     "SuspendSession",
     "UpdateMetadata",
 ]
@@ -59,6 +66,16 @@ MAX_NAME: Final = 255
 MAX_TEXT: Final = 64 << 10
 MAX_ROLE: Final = 64
 MAX_MESSAGE_BYTES: Final = 16 << 20
+MAX_BATCH: Final = 10_000
+
+
+@cache
+def _slots(kind: type) -> tuple[tuple[str, ...], Callable[[Message], tuple[Any, ...]]]:
+    """The names of all slots of messages of a class, and what reads them at once."""
+    names = tuple(name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
+    if len(names) > 1:
+        return names, attrgetter(*names)
+    return names, lambda message: tuple(getattr(message, name) for name in names)
 
 
 class Message:
@@ -69,9 +86,10 @@ class Message:
     def copy(self) -> Self:
         """The same message once more, for the path to complete: what a sender holds is never changed."""
         twin = object.__new__(type(self))
-        for kind in type(self).__mro__:
-            for name in getattr(kind, "__slots__", ()):
-                setattr(twin, name, getattr(self, name))
+        kind: type = type(self)
+        names, values = _slots(kind)
+        for name, value in zip(names, values(self), strict=True):
+            setattr(twin, name, value)
         return twin
 
 
@@ -142,6 +160,13 @@ class ListVariables(Query):
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = _text("prefix", prefix, MAX_KEY, empty=True)
+
+
+class AcceptLosses(Command):
+    """After a repair that lost an event which may have set any variable: take the variables as they are now.
+    Replies None."""
+
+    __slots__ = ()
 
 
 # -- the life of the session; each replies SessionInfo
@@ -277,17 +302,18 @@ class AddMessage(Command):
             raise ValidationError("content: a message is text, a list of parts, or None", field="content")
         self.text = content if isinstance(content, str) else None
         self.content = pack_value(content, "content")
-        if len(self.content) > MAX_MESSAGE_BYTES:
-            raise ResourceLimitExceeded(
-                f"a message may have {MAX_MESSAGE_BYTES} bytes, this one has {len(self.content)}: store an artifact",
-                resource="message_bytes",
-                limit=MAX_MESSAGE_BYTES,
-                value=len(self.content),
-            )
         self.name = _text("name", name, MAX_NAME) if name is not None else None
         if tool_calls is not None and not isinstance(tool_calls, list):
             raise ValidationError("tool_calls: a list of objects", field="tool_calls")
         self.tool_calls = pack_value(tool_calls, "tool_calls") if tool_calls is not None else None
+        size = len(self.content) + len(self.tool_calls or b"")
+        if size > MAX_MESSAGE_BYTES:
+            raise ResourceLimitExceeded(
+                f"a message may have {MAX_MESSAGE_BYTES} bytes, this one has {size}: store an artifact",
+                resource="message_bytes",
+                limit=MAX_MESSAGE_BYTES,
+                value=size,
+            )
         self.tool_call_id = _text("tool_call_id", tool_call_id, MAX_NAME) if tool_call_id is not None else None
         self.metadata = metadata_bytes(metadata) if metadata else None
         self.encoded: Encoded | None = None
@@ -375,6 +401,39 @@ class StoreArtifact(Command):
         self.record: list[Any] = []
 
 
+class StoreMany(Command):
+    """Store a batch of artifacts in one atomic write: all of them or none. Replies a list of ArtifactInfo.
+
+    Each is a `StoreArtifact` or a mapping of its arguments. The same name twice makes two versions.
+    """
+
+    __slots__ = ("items",)
+
+    def __init__(
+        self, items: Iterable[StoreArtifact | Mapping[str, Any]], *, durability: Durability | str | None = None
+    ) -> None:
+        super().__init__(durability=durability)
+        if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
+            raise ValidationError("items: a list of artifacts is needed", field="items")
+        self.items: list[StoreArtifact] = [_batched(index, item) for index, item in enumerate(items)]
+        if len(self.items) > MAX_BATCH:
+            raise ValidationError(f"items: at most {MAX_BATCH} in one batch, not {len(self.items)}", field="items")
+
+
+def _batched(index: int, item: StoreArtifact | Mapping[str, Any]) -> StoreArtifact:
+    if isinstance(item, StoreArtifact):
+        return item
+    if not isinstance(item, Mapping):
+        raise ValidationError(f"items[{index}]: a mapping with type, name and content is needed", field="items")
+    try:
+        return StoreArtifact(**item)
+    except ValidationError as error:
+        raise ValidationError(f"items[{index}]: {error}", field=error.fields.get("field", "items")) from None
+    except TypeError as error:
+        text = str(error).partition(") ")[2] or str(error)
+        raise ValidationError(f"items[{index}]: {text}", field="items") from None
+
+
 class DeleteArtifact(Command):
     """Delete the artifact with this id, or one version (default: the latest) of a name. Replies None."""
 
@@ -406,6 +465,28 @@ class GetArtifact(GetArtifactInfo):
     """Replies Artifact: the info and the verified content."""
 
     __slots__ = ()
+
+
+class GetArtifacts(Query):
+    """Replies (results, errors) of many ids and names: what each named, and why the others could not be read."""
+
+    __slots__ = ("refs",)
+
+    def __init__(self, refs: Iterable[ArtifactId | str]) -> None:
+        if isinstance(refs, (str, ArtifactId)) or not isinstance(refs, Iterable):
+            raise ValidationError("refs: a list of ids and names is needed", field="refs")
+        self.refs: list[ArtifactId | str] = list(refs)
+        if not all(isinstance(ref, (str, ArtifactId)) for ref in self.refs):
+            raise ValidationError("refs: an artifact is named by its id or its name", field="refs")
+
+
+class QueryArtifacts(Query):
+    """Replies a page of ArtifactInfo that match an `ArtifactQuery`, or its criteria by keyword."""
+
+    __slots__ = ("query",)
+
+    def __init__(self, query: ArtifactQuery | None = None, **criteria: Any) -> None:
+        self.query = artifact_query(query, criteria)
 
 
 class ListArtifacts(Query):

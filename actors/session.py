@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +22,15 @@ from greenroom.storage.artifacts import (
 from greenroom.storage.catalog import SECOND, Catalog, SessionInfo
 from greenroom.storage.content import Encoded, Reference
 from greenroom.storage.engine import CF, Durability, Op
-from greenroom.storage.errors import GreenroomError, InvalidOperation, SessionNotFound
+from greenroom.storage.errors import (
+    ArtifactNotFound,
+    GreenroomError,
+    IntegrityError,
+    InvalidOperation,
+    SchemaTooNew,
+    SessionNotFound,
+    ValidationError,
+)
 from greenroom.storage.journal import Journal
 from greenroom.storage.keys import (
     INDEX_MESSAGE,
@@ -32,7 +42,7 @@ from greenroom.storage.records import unpack_value
 from . import messages as m
 from .conversation import ARTIFACT, MESSAGE, Turn, read_turns, turn_of
 from .decide import Draft, Limits, decide, limits_of
-from .deletion import deletion
+from .deletion import delete_damaged, deletion
 from .dispatcher import Dispatcher, Later, PooledActor
 from .state import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState, evolve
 from .store import Append, ArtifactStore
@@ -117,6 +127,9 @@ def load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, lis
         tail += 1
     if state.sequence == 0:
         raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
+    if state.artifact_types is None:
+        with contextlib.suppress(IntegrityError, SchemaTooNew):  # then queries count for themselves
+            state.artifact_types = dict(Counter(record[4] for _, record in store.artifacts.records(session)))
     return state, snapshots, tail
 
 
@@ -176,7 +189,12 @@ class SessionActor(PooledActor):
         return highest, record[0] if record is not None else None
 
     def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
-        return self._services.store.artifacts.resolve(self._state.id, ref, version)
+        try:
+            return self._services.store.artifacts.resolve(self._state.id, ref, version)
+        except ArtifactNotFound:
+            if self._state.certain is not None:
+                raise self._doubtful("an artifact that is not there") from None
+            raise
 
     # -- receiving; the caller holds the turn
 
@@ -247,10 +265,12 @@ class SessionActor(PooledActor):
         now = max(services.clock.time_ns(), was_updated)  # a clock set back must not turn the journal's order around
         before = state.row() if drafts[0][0] in _ROW_EVENTS and state.sequence else None
         sequence = state.sequence
+        first = sequence + 1
         operations, artifacts, size = state.operation_count + 1, state.artifact_count, state.artifact_bytes
         ops: list[Op] = []
-        contents: tuple[tuple[Encoded, Reference], ...] = ()
-        released: tuple[tuple[bytes, Reference], ...] = ()
+        contents: list[tuple[Encoded, Reference]] = []
+        released: list[tuple[bytes, Reference]] = []
+        parts = command.items if command.__class__ is m.StoreMany else None
         try:
             for type_, data, more_artifacts, more_bytes in drafts:
                 sequence += 1
@@ -263,12 +283,16 @@ class SessionActor(PooledActor):
                 evolve(state, sequence, stored)
                 extra = _EFFECTS.get(type_)
                 if extra is not None:
-                    contents, released = extra(ops, session, sequence, data, now, command)
+                    part = command if parts is None else parts[sequence - first]
+                    added, dropped = extra(services.store.artifacts, ops, session, sequence, data, now, part)
+                    contents += added
+                    released += dropped
             self._tail += len(drafts)
             moved = self._catalog_ops(ops, drafts, before, was_updated, now) if self._cataloged else None
             if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
                 self._snapshot(ops)
-            self._ticket = services.store.commit(Append(ops, moved, contents, released), services.store_timeout)
+            append = Append(ops, moved, tuple(contents), tuple(released))
+            self._ticket = services.store.commit(append, services.store_timeout)
         except BaseException:
             self._reload()
             raise
@@ -307,9 +331,12 @@ class SessionActor(PooledActor):
     def _delete(self) -> None:
         services = self._services
         try:
-            services.store.commit(
-                deletion(services.store, self._state, cataloged=self._cataloged), services.store_timeout
-            )
+            try:
+                removal = deletion(services.store, self._state, cataloged=self._cataloged)
+            except (IntegrityError, SchemaTooNew):
+                delete_damaged(services.store, self._state.id, services.store_timeout)
+            else:
+                services.store.commit(removal, services.store_timeout)
         except BaseException:
             self._reload()
             raise
@@ -399,11 +426,23 @@ class SessionActor(PooledActor):
     # -- answers
 
     def _get_variable(self, query: m.GetVariable) -> Any:
+        certain = self._state.certain
+        if certain is not None and query.key not in certain:
+            raise self._doubtful(f"variable {query.key!r}")
         packed = self._state.variables.get(query.key)
         return query.default if packed is None else unpack_value(packed)
 
+    def _doubtful(self, what: str) -> IntegrityError:
+        return IntegrityError(
+            f"{what} of session {self._state.id} may have been changed by an event that was lost to damage: "
+            "set it anew, or take all as they are with accept_losses()",
+            session_id=self._state.id,
+        )
+
     def _list_variables(self, query: m.ListVariables) -> dict[str, Any]:
         prefix = query.prefix
+        if self._state.certain is not None:
+            raise self._doubtful("some variable")
         return {
             key: unpack_value(packed) for key, packed in sorted(self._state.variables.items()) if key.startswith(prefix)
         }
@@ -434,6 +473,34 @@ class SessionActor(PooledActor):
         contents = self._services.store.contents
         return Later(lambda: Artifact(info, contents.read(bytes.fromhex(info.id.content_hash))))
 
+    def _get_artifacts(self, query: m.GetArtifacts) -> Later:
+        found: dict[ArtifactId | str, ArtifactInfo] = {}
+        errors: dict[ArtifactId | str, GreenroomError] = {}
+        for ref in query.refs:
+            try:
+                found[ref] = self._get_artifact_info(m.GetArtifactInfo(ref))
+            except (ArtifactNotFound, ValidationError, IntegrityError, SchemaTooNew) as error:
+                errors[ref] = error
+        contents = self._services.store.contents
+
+        def read() -> tuple[dict[ArtifactId | str, Artifact], dict[ArtifactId | str, GreenroomError]]:
+            results: dict[ArtifactId | str, Artifact] = {}
+            for ref, info in found.items():
+                try:
+                    results[ref] = Artifact(info, contents.read(bytes.fromhex(info.id.content_hash)))
+                except (ArtifactNotFound, IntegrityError, SchemaTooNew) as error:
+                    errors[ref] = error
+            return results, errors
+
+        return Later(read)
+
+    def _query_artifacts(self, query: m.QueryArtifacts) -> Any:
+        state, search = self._state, self._services.store.search
+        page = search.plain_page(state.session, query.query, state.artifact_count, state.artifact_types)
+        if page is not None:
+            return page
+        return Later(partial(search.in_session, state.session, query.query, state.artifact_count))
+
     def _list_artifacts(self, query: m.ListArtifacts) -> Any:
         state = self._state
         return self._services.store.artifacts.page(state.session, state.artifact_count, query.limit, query.offset)
@@ -450,6 +517,10 @@ class SessionActor(PooledActor):
 
     def _stored_artifact(self, command: m.StoreArtifact) -> ArtifactInfo:
         return artifact_info(self._state.id, self._state.last_artifact, command.record)
+
+    def _stored_many(self, command: m.StoreMany) -> list[ArtifactInfo]:
+        first = self._state.last_artifact - len(command.items) + 1
+        return [artifact_info(self._state.id, number, item.record) for number, item in enumerate(command.items, first)]
 
     def _saved(self, command: m.SaveSession) -> Any:
         services = self._services
@@ -482,7 +553,7 @@ _Effect = tuple[tuple[tuple[Encoded, Reference], ...], tuple[tuple[bytes, Refere
 
 
 def _message_effect(
-    ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
+    artifacts: Artifacts, ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
 ) -> _Effect:
     ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
     if command.encoded is None:
@@ -491,7 +562,7 @@ def _message_effect(
 
 
 def _stored_effect(
-    ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
+    artifacts: Artifacts, ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
 ) -> _Effect:
     record = [now if name == "time" else data[name] for name in RECORD_FIELDS]
     artifact = data["sequence"]
@@ -501,9 +572,10 @@ def _stored_effect(
 
 
 def _deleted_effect(
-    ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
+    artifacts: Artifacts, ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
 ) -> _Effect:
-    ops += Artifacts.remove(session, data["sequence"], data["name"], data["version"])
+    number = data["sequence"]
+    ops += artifacts.remove(session, number, data["name"], data["version"], artifacts.record(session, number))
     return (), ((data["content_hash"], Reference(session, ARTIFACT, data["sequence"])),)
 
 
@@ -522,6 +594,8 @@ _ANSWERS: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
     m.GetEvents: SessionActor._get_events,
     m.GetArtifactInfo: SessionActor._get_artifact_info,
     m.GetArtifact: SessionActor._get_artifact,
+    m.GetArtifacts: SessionActor._get_artifacts,
+    m.QueryArtifacts: SessionActor._query_artifacts,
     m.ListArtifacts: SessionActor._list_artifacts,
     m.ListArtifactVersions: SessionActor._list_versions,
 }
@@ -545,4 +619,5 @@ _REPLIES: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
     m.LoadSession: SessionActor._loaded,
     m.AddMessage: SessionActor._added_message,
     m.StoreArtifact: SessionActor._stored_artifact,
+    m.StoreMany: SessionActor._stored_many,
 }

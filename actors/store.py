@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from blake3 import blake3
 from pykka._envelope import Envelope
 
+from greenroom.storage.artifact_search import ArtifactSearch
 from greenroom.storage.artifacts import Artifacts
 from greenroom.storage.catalog import Catalog
 from greenroom.storage.content import (
@@ -40,7 +41,7 @@ from greenroom.storage.journal import Journal
 
 from .dispatcher import Dispatcher, PooledActor, PooledFuture
 
-__all__ = ["Append", "ArtifactStore", "ContentGone"]
+__all__ = ["Append", "ArtifactStore", "ContentGone", "Repair"]
 
 
 class ContentGone(GreenroomError):
@@ -90,6 +91,16 @@ class _AbortBlob:
     blob: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Look and write in one turn, so that nothing changes between the two: `look` replies the operations.
+
+    Replies how many they were.
+    """
+
+    look: Callable[[], list[Op]]
+
+
 class ArtifactStore(PooledActor):
     """Owns writing to the engine. Has a pool thread of its own, so that sessions that wait for it cannot starve it."""
 
@@ -105,10 +116,13 @@ class ArtifactStore(PooledActor):
         self.catalog = Catalog(engine, self.journal)
         self.contents = Contents(engine, cache_bytes)
         self.artifacts = Artifacts(engine)
+        self.search = ArtifactSearch(engine, self.artifacts)
         self._compress_above = compress_above
         self._max_bytes = max_bytes
         self.commits = 0
         self.unsettled = False
+        self.writing: set[bytes] = set()
+        """Blobs that are on their way into the store. Another pending mark is of nobody."""
 
     def recover(self) -> int:
         """Drop what interrupted streams have left behind. Called once, on opening; replies how many."""
@@ -128,6 +142,8 @@ class ArtifactStore(PooledActor):
             more, missing = self.contents.blob_part_ops(message.blob, message.parts)
             self.engine.write(ops + more)
             return missing
+        if kind is Repair:
+            return self._repair(message)
         if kind is _AbortBlob:
             return self.engine.write(self.contents.abort_blob_ops(message.blob))
         return super()._handle_receive(message)
@@ -153,7 +169,14 @@ class ArtifactStore(PooledActor):
         counts: list[int] | None = None
         if not append.plain:
             ops = list(ops)
+            seen: set[bytes] = set()
             for content, reference in append.contents:
+                if content.hash in seen:  # a batch may have the same content twice
+                    ops.append(self.contents.refer_op(content.hash, reference))
+                    if content.blob is not None:
+                        ops += self.contents.abort_blob_ops(content.blob)
+                    continue
+                seen.add(content.hash)
                 added = self.contents.add_ops(content, reference)
                 if added is None:
                     raise ContentGone("the content was deleted while it was being stored again")
@@ -171,7 +194,17 @@ class ArtifactStore(PooledActor):
             self.catalog.reload_counts()  # also when an interrupt came between the two
             raise
         self.commits += 1
+        for content, _ in append.contents:
+            if content.blob is not None:
+                self.writing.discard(content.blob)
         return ticket
+
+    def _repair(self, repair: Repair) -> int:
+        ops = repair.look()
+        if ops:
+            self.engine.write(ops)
+            self.catalog.reload_counts()
+        return len(ops)
 
     def _drain(self, most: int) -> None:
         """Group commit: what has gathered in the mailbox shares write batches, as far as order allows."""
@@ -216,36 +249,41 @@ class ArtifactStore(PooledActor):
     # -- preparing content, on the sender's thread
 
     def prepare(
-        self, content: bytes | memoryview | Readable, stream_limit: int, *, known: bool
+        self, content: bytes | memoryview | Readable, stream_limit: int, *, known: bool, ahead: bool = False
     ) -> tuple[Encoded, bytes, bytes | memoryview | Readable]:
-        """Hash content and encode it, except (with `known`) what the store has; large content is written ahead.
+        """Hash content and encode it, except (with `known`) what the store has; large content is written ahead, and
+        with `ahead` all that is not empty.
 
         Replies it ready for `Append`, its first bytes, and the content to prepare it from again. Raises
         ArtifactTooLarge for bytes in memory above the limit of one call, ResourceLimitExceeded for a stream of more
         than `stream_limit` bytes.
         """
         if isinstance(content, (bytes, memoryview)):
-            if len(content) > self._max_bytes:
-                raise ArtifactTooLarge(
-                    f"content of {len(content)} bytes is more than one call may carry ({self._max_bytes}): "
-                    "store it as a stream or a file",
-                    size=len(content),
-                    limit=self._max_bytes,
-                )
-            return self._prepare_bytes(content, known), bytes(content[:1024]), content
+            self.check_size(len(content))
+            return self._prepare_bytes(content, known, ahead), bytes(content[:1024]), content
         head = read_up_to(content, CHUNK_ABOVE + 1)
         if len(head) <= CHUNK_ABOVE:
-            return self._prepare_bytes(head, known), head[:1024], head
+            return self._prepare_bytes(head, known, ahead), head[:1024], head
         digest = blake3()
         blob, size, stored = self._write_blob(read_chunks(_Rejoined(head, content)), digest, stream_limit)
         return Encoded(digest.digest(), size, stored, blob=blob), head[:1024], content
 
-    def _prepare_bytes(self, content: bytes | memoryview, known: bool) -> Encoded:
+    def check_size(self, size: int) -> None:
+        """Raises ArtifactTooLarge for bytes in memory above the limit of one call."""
+        if size > self._max_bytes:
+            raise ArtifactTooLarge(
+                f"content of {size} bytes is more than one call may carry ({self._max_bytes}): "
+                "store it as a stream or a file",
+                size=size,
+                limit=self._max_bytes,
+            )
+
+    def _prepare_bytes(self, content: bytes | memoryview, known: bool, ahead: bool) -> Encoded:
         digest = content_digest(content)
-        record = self.contents.record(digest) if known else None
+        record = self.contents.intact(digest) if known else None
         if record is not None:
             return Encoded(digest, record[0], record[1])
-        if len(content) <= CHUNK_ABOVE:
+        if len(content) <= CHUNK_ABOVE and not (ahead and content):
             payload = encode(content, self._compress_above)
             return Encoded(digest, len(content), len(payload) - 1, payload=payload)
         blob, size, stored = self._write_blob(read_chunks(content), None, len(content))
@@ -254,11 +292,15 @@ class ArtifactStore(PooledActor):
     def discard(self, content: Encoded) -> None:
         """Give up prepared content that will not be stored: what was written ahead is removed."""
         if content.blob is not None:
-            self.ask(_AbortBlob(content.blob), self.WRITE_TIMEOUT)
+            try:
+                self.ask(_AbortBlob(content.blob), self.WRITE_TIMEOUT)
+            finally:
+                self.writing.discard(content.blob)
 
     def _write_blob(self, chunks: Iterable[memoryview], digest: Any, limit: int) -> tuple[bytes, int, int]:
         """Write chunks ahead under a pending mark; replies (blob id, size, stored size)."""
         blob = os.urandom(16)
+        self.writing.add(blob)
         offset = stored = gathered = 0
         parts: list[BlobPart] = []
         views: dict[int, memoryview] = {}
@@ -292,10 +334,11 @@ class ArtifactStore(PooledActor):
             if parts or not begun:
                 self._write_parts(blob, parts, views, begin=not begun)
         except BaseException:
-            # If even this fails (a full disk), the pending mark lets the next opening clean up.
+            # If even this fails (a full disk), the pending mark lets `gc` or the next opening clean up.
             if begun:
                 with contextlib.suppress(StorageError):
                     self.ask(_AbortBlob(blob), self.WRITE_TIMEOUT)
+            self.writing.discard(blob)
             raise
         return blob, offset, stored
 

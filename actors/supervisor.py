@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from greenroom.storage.errors import (
     OperationTimeout,
     RuntimeClosed,
     SchemaTooNew,
+    SessionAlreadyExists,
     SessionNotFound,
     ValidationError,
 )
@@ -24,7 +26,7 @@ from greenroom.storage.keys import is_session_id, new_session, session_bytes, se
 
 from . import messages as m
 from .conversation import INLINE_BYTES
-from .decide import Draft, Limits, creation, limits_of
+from .decide import Draft, Limits, creation, limits_of, require_room
 from .deletion import delete_damaged
 from .session import SessionActor, SessionServices, load_state
 from .state import SessionState
@@ -50,6 +52,7 @@ class Supervisor:
         self._lock = threading.RLock()
         self._bytes = 0
         self._closing = False
+        self._importing: set[str] = set()
         self.activations = 0
         self.services: SessionServices
 
@@ -115,19 +118,15 @@ class Supervisor:
 
         With `known`, content that the store has already is not encoded.
         """
+        if isinstance(message, m.StoreMany):
+            return self._prepare_many(actor, message, known=known)
         if not isinstance(message, m.StoreArtifact) and len(message.content) <= INLINE_BYTES:
             return message
         store = self.services.store
         message = message.copy()
         if isinstance(message, m.StoreArtifact):
-            if len(message.name) > actor.name_limit:
-                raise ValidationError(
-                    f"name: 1 to {actor.name_limit} characters, this has {len(message.name)}", field="name"
-                )
-            limit = actor.limits.max_storage_bytes
-            message.encoded, head, message.content = store.prepare(message.content, limit, known=known)
-            if message.mime_type is None:
-                message.mime_type = guess_mime_type(message.name, head)
+            self._check_name(actor, message)
+            self._prepare_artifact(message, actor.limits.max_storage_bytes, known=known)
         else:
             # Long text is stored as the bytes that an artifact of the same text would have: both share one content.
             text = message.text
@@ -135,8 +134,54 @@ class Supervisor:
             message.encoded = store.prepare(content, len(content), known=known)[0]
         return message
 
+    @staticmethod
+    def _check_name(actor: SessionActor, message: m.StoreArtifact) -> None:
+        if len(message.name) > actor.name_limit:
+            raise ValidationError(
+                f"name: 1 to {actor.name_limit} characters, this has {len(message.name)}", field="name"
+            )
+
+    def _prepare_artifact(
+        self, message: m.StoreArtifact, stream_limit: int, *, known: bool, ahead: bool = False
+    ) -> None:
+        prepared = self.services.store.prepare(message.content, stream_limit, known=known, ahead=ahead)
+        message.encoded, head, message.content = prepared
+        if message.mime_type is None:
+            message.mime_type = guess_mime_type(message.name, head)
+
+    def _prepare_many(self, actor: SessionActor, message: m.StoreMany, *, known: bool) -> m.StoreMany:
+        """A copy of the batch with all content prepared, or none: what cannot be is refused before the first write."""
+        batch = message.copy()
+        batch.items = [item.copy() for item in message.items]
+        limits, size = actor.limits, 0
+        for item in batch.items:
+            self._check_name(actor, item)
+            if isinstance(item.content, (bytes, memoryview)):
+                self.services.store.check_size(len(item.content))
+                size += len(item.content)
+        require_room(actor.actor_urn, 0, 0, limits, more=len(batch.items), bytes=size)
+        gathered = 0
+        try:
+            for item in batch.items:
+                encoded, streamed = item.encoded, not isinstance(item.content, (bytes, memoryview))
+                if encoded is None or (encoded.payload is None and encoded.blob is None):
+                    # More than this is not held in memory: it is written ahead as large content is.
+                    ahead = gathered > _BATCH_BYTES
+                    self._prepare_artifact(item, limits.max_storage_bytes - size, known=known, ahead=ahead)
+                    encoded = item.encoded
+                assert encoded is not None
+                gathered += len(encoded.payload or b"")
+                size += encoded.size if streamed else 0
+        except BaseException:
+            self.discard(batch)
+            raise
+        return batch
+
     def discard(self, message: Any) -> None:
-        if isinstance(message, (m.StoreArtifact, m.AddMessage)) and message.encoded is not None:
+        if isinstance(message, m.StoreMany):
+            for item in message.items:
+                self.discard(item)
+        elif isinstance(message, (m.StoreArtifact, m.AddMessage)) and message.encoded is not None:
             try:
                 self.services.store.discard(message.encoded)
             except GreenroomError as error:
@@ -176,6 +221,8 @@ class Supervisor:
                 session_id=str(session_id)[:64],
             )
         with self._lock:
+            if session_id in self._importing:
+                raise SessionNotFound(f"there is no session {session_id} yet: it is being imported")
             actor = self._actors.get(session_id)
             if actor is None or actor.actor_stopped.is_set():
                 state, snapshots, tail = load_state(self.services.store, session_id)
@@ -191,6 +238,28 @@ class Supervisor:
                 self.activations += 1
                 self._admit(session_id, actor)
             return actor
+
+    def reserve(self, session_ids: list[str]) -> Callable[[], None]:
+        """Keep the ids of sessions that are being imported from everybody, until what this returns is called.
+
+        Raises SessionAlreadyExists.
+        """
+        self._check_open()
+        with self._lock:
+            for session_id in session_ids:
+                taken = session_id in self._importing or session_id in self._actors
+                if taken or not self.services.store.journal.is_empty(session_bytes(session_id)):
+                    raise SessionAlreadyExists(
+                        f"there is a session {session_id} already: import the bundle with new ids, or delete it first",
+                        session_id=session_id,
+                    )
+            self._importing.update(session_ids)
+
+        def release() -> None:
+            with self._lock:
+                self._importing.difference_update(session_ids)
+
+        return release
 
     def scope(self, name: str) -> str:
         """The id of the actor that holds the state of a scope which is no session ("global", "user:…").
@@ -238,9 +307,9 @@ class Supervisor:
                 candidate.used = False
                 actors.move_to_end(candidate_id)
 
-    def _passivate(self, actor: SessionActor, *, save: bool = False) -> bool:
-        """Write an idle actor down and drop it; False if it is at work."""
-        if not actor.take_turn():
+    def _passivate(self, actor: SessionActor, *, save: bool = False, wait: float = 0.0) -> bool:
+        """Write an actor down and drop it; False if it is at work, and still is after `wait` seconds."""
+        if not actor.take_turn(wait):
             return False
         try:
             if actor.waiting or actor.actor_stopped.is_set():
@@ -252,6 +321,21 @@ class Supervisor:
                 return False
         finally:
             actor.give_turn()
+
+    def while_absent(self, session_id: str, work: Callable[[], None]) -> None:
+        """Do something while the session is not in memory, and cannot come in. Its state is saved first.
+
+        Raises OperationTimeout if the session is busy all the time.
+        """
+        for _ in range(_PATIENCE):
+            with self._lock:
+                actor = self._actors.get(session_id)
+                if actor is None or actor.actor_stopped.is_set() or self._passivate(actor, save=True):
+                    work()
+                    return
+            # It gives its turn when it has handled what waits.
+            actor.ask(m.Finish(), self.services.store_timeout)
+        raise OperationTimeout(f"session {session_id} is busy", timeout=self.services.store_timeout, started=False)
 
     # -- what actors ask of their owner
 
@@ -321,14 +405,16 @@ class Supervisor:
                 actor.ask(m.Finish(), remaining)
             except GreenroomError as error:
                 logger.warning("closing: session %s: %s", actor.actor_urn, error)
-            self._passivate(actor, save=save)
+            self._passivate(actor, save=save, wait=max(0.0, deadline - clock.monotonic()))
 
     def _check_open(self) -> None:
         if self._closing:
             raise RuntimeClosed("the runtime is closed or closing: open it again to go on")
 
 
-_PREPARED: Final = frozenset({m.StoreArtifact, m.AddMessage})
+_PATIENCE: Final = 1000
+_PREPARED: Final = frozenset({m.StoreArtifact, m.StoreMany, m.AddMessage})
+_BATCH_BYTES: Final = 8 << 20
 
 
 def _is_scope_id(text: str) -> bool:

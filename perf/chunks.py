@@ -1,7 +1,8 @@
 """What chunk sizes cost and save: the measurement behind the constants in greenroom.storage.content.
 
 For each average size: storing a content and reading it back (median of rounds), and how many new bytes an edited copy
-of it adds, of which 5 words in every MiB differ (2 in every 10 MiB for large ones). Run: python perf/chunks.py
+of it adds, of which 5 words in every MiB differ (2 in every 10 MiB for large ones), on average over several copies.
+Run: python perf/chunks.py
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from greenroom.runtime import Runtime
 from greenroom.storage import content as content_module
 
 KIB, MIB = 1 << 10, 1 << 20
+COPIES = 10
 CASES = (
     ("_SMALL_CHUNKS", 1 * MIB, 5.0, (8, 16, 32, 64), 15),
     ("_LARGE_CHUNKS", 50 * MIB, 0.2, (32, 64, 128, 256), 5),
@@ -30,9 +32,9 @@ def cutter(average: int) -> FastCDC:
     return FastCDC(avg_size=average * KIB, min_size=average * KIB // 4, max_size=average * KIB * 4)
 
 
-def edited(content: bytes, edits_per_mib: float) -> bytes:
+def edited(content: bytes, edits_per_mib: float, seed: int) -> bytes:
     copy = bytearray(content)
-    dice = random.Random(5)
+    dice = random.Random(seed)
     for _ in range(int(len(content) / MIB * edits_per_mib)):
         at = dice.randrange(len(copy))
         copy[at : at + 4] = b"rewritten"
@@ -68,10 +70,10 @@ def main() -> None:
                     session.delete()
         setattr(content_module, constant, original)
         content = large_text(size)
-        copy = edited(content, edits)
+        copies = [edited(content, edits, seed) for seed in range(COPIES)]
         for average, taken in times.items():
             store, read = (statistics.median(each) for each in zip(*taken, strict=True))
-            added = new_bytes(cutter(average), content, copy) / size
+            added = statistics.mean(new_bytes(cutter(average), content, copy) for copy in copies) / size
             table.add_row(
                 f"{size // MIB} MiB",
                 f"{average} KiB",

@@ -130,7 +130,7 @@ class RawStore:
     def store_large(self, name: str, content: bytes) -> None:
         """A large artifact: chunks of 1 MiB, compressed where it pays, hashed as a whole.
 
-        A batch a chunk: one batch of the whole content was measured to be a third slower.
+        A batch a chunk: one batch of the whole content was measured to be slower.
         """
         hasher = blake3()
         view = memoryview(content)

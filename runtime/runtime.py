@@ -22,10 +22,14 @@ from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.conversation import ARTIFACT
 from greenroom.actors.decide import Limits, creation
 from greenroom.actors.dispatcher import Dispatcher
+from greenroom.actors.importing import recover_imports
 from greenroom.actors.session import SessionServices
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timers import Timers
+from greenroom.storage.artifact_query import ArtifactQuery, artifact_query
+from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
+from greenroom.storage.bundle_export import Progress
 from greenroom.storage.catalog import Page, SessionInfo, SessionQuery, SessionStatus, refusal, validated
 from greenroom.storage.engine import Durability, Engine, EngineOptions
 from greenroom.storage.errors import (
@@ -34,23 +38,34 @@ from greenroom.storage.errors import (
     InvalidOperation,
     RuntimeClosed,
     SessionNotFound,
+    StoreLocked,
     ValidationError,
 )
 from greenroom.storage.keys import is_session_id, session_bytes
 from greenroom.storage.keys import session_id_of as id_of_bytes
+from greenroom.storage.migration import migrate
 from greenroom.storage.records import unpack_value
 
 from . import signals
+from .bundles import BackupReport, ExportReport, backup_store, export_bundle, import_sessions, restore_store
 from .config import RuntimeConfig, SessionConfig
+from .gc import GcReport, collect
+from .retention import RetentionPolicy, RetentionReport, apply_retention
+from .salvage import SalvageReport, salvage_store
 from .scope import Scope
 from .scripts import ScriptRequest, ScriptResult, engine_for, read_source
-from .session import Session, session_id_of
+from .session import ManyArtifacts, Session, session_id_of
+from .templates import SCOPE as TEMPLATES
+from .templates import Templates
+from .usage import Usage, usage_of
+from .verify import Progress as CareProgress
 from .verify import VerifyReport, verify_store
 
 __all__ = ["Runtime"]
 
 DAY: Final = 86_400 * 1_000_000_000
 _SYNC_SECONDS: Final = 1.0
+_DETAILS = 20
 _open_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
 
 
@@ -121,7 +136,9 @@ class Runtime:
         self._timers = Timers(clock)
         if not read_only:
             try:
+                migrate(engine)
                 self._store.recover()
+                recover_imports(self._store)
             except BaseException:
                 self.close()
                 raise
@@ -220,12 +237,18 @@ class Runtime:
         parent: Session | str | None = None,
         config: SessionConfig | Mapping[str, Any] | None = None,
         correlation_id: str | None = None,
+        template: str | None = None,
     ) -> Session:
         """Make a durable session with an unpredictable id.
 
-        name ≤ 255 characters, ≤ 64 tags of ≤ 64 characters, metadata ≤ 64 KiB of JSON.
+        name ≤ 255 characters, ≤ 64 tags of ≤ 64 characters, metadata ≤ 64 KiB of JSON. A template adds its name's
+        prefix, its tags, metadata and settings; where both say something, the caller does.
         Raises ValidationError, or SessionNotFound if the parent does not exist.
         """
+        if template is not None:
+            preset = self.templates.get(template)
+            name = preset.named(name)
+            tags, metadata, config = preset.tagged(tags), preset.described(metadata), preset.configured(config)
         try:
             _check_new_session(
                 {
@@ -294,7 +317,9 @@ class Runtime:
         return self._store.catalog.with_prefix(digits, limit)
 
     def delete_session(self, session_id: str) -> None:
-        """Remove a session with everything that belongs to it. Raises SessionNotFound."""
+        """Remove a session with everything that belongs to it, also a damaged one. Raises SessionNotFound."""
+        if not is_session_id(session_id):
+            raise SessionNotFound(f"there is no session {str(session_id)[:64]!r}", session_id=str(session_id)[:64])
         Session(self, session_id).delete()
 
     def save_all(self) -> int:
@@ -344,6 +369,42 @@ class Runtime:
                 except SessionNotFound:
                     pass  # somebody else deleted it
         return deleted
+
+    # -- artifacts of all sessions
+
+    def query_artifacts(self, query: ArtifactQuery | None = None, **criteria: Any) -> Page[ArtifactInfo]:
+        """The artifacts of all sessions that match, or of one with `session_id`; see `Session.query_artifacts`.
+
+        Raises ValidationError, or SessionNotFound for a session that is not there.
+        """
+        self._check_open()
+        wanted = artifact_query(query, criteria)
+        session_id = wanted.criteria.session_id
+        if session_id is not None:
+            return Session(self, session_id).query_artifacts(wanted)
+        return self._store.search.everywhere(wanted)
+
+    def get_many(self, ids: Iterable[ArtifactId | str]) -> ManyArtifacts:
+        """The artifacts with these ids, of any sessions; one that cannot be read is an error under its id."""
+        results: dict[ArtifactId | str, Artifact] = {}
+        errors: dict[ArtifactId | str, GreenroomError] = {}
+        by_session: dict[str, list[ArtifactId | str]] = {}
+        for each in ids:
+            try:
+                artifact = each if isinstance(each, ArtifactId) else ArtifactId.parse(each)
+            except ValidationError as error:
+                errors[each] = error
+                continue
+            by_session.setdefault(artifact.session_id, []).append(each)
+        for session_id, wanted in by_session.items():
+            try:
+                found = Session(self, session_id).get_many(wanted)
+            except (SessionNotFound, IntegrityError) as error:
+                errors.update(dict.fromkeys(wanted, error))
+                continue
+            results.update(found.results)
+            errors.update(found.errors)
+        return ManyArtifacts(results, errors)
 
     # -- messages
 
@@ -416,22 +477,161 @@ class Runtime:
             timeout = self.config.ask_timeout
         return Scope(self._supervisor, self._supervisor.scope(name), timeout)
 
+    # -- bundles and backup
+
+    def export_session(
+        self,
+        session_id: str,
+        path: str | os.PathLike[str],
+        *,
+        tree: bool = False,
+        history: bool = True,
+        on_progress: Progress | None = None,
+    ) -> ExportReport:
+        """Write a session, or with `tree` also all sessions below it, to a bundle: one file, as of one moment.
+
+        Without `history` the bundle has what still holds: conversation, artifacts, variables, tags, metadata, status;
+        not what they were before. Works while the sessions are used. A file at `path` is replaced once the bundle is
+        whole. `on_progress` is called with the bytes done and to do.
+        Raises SessionNotFound, IntegrityError where something is damaged, BundleError for more than a bundle can
+        carry, StorageError.
+        """
+        found = self.session(session_id_of(session_id, "session") or "")
+        return export_bundle(
+            self._store,
+            found.id,
+            Path(path),
+            tree=tree,
+            history=history,
+            on_progress=on_progress,
+        )
+
+    def import_bundle(
+        self, path: str | os.PathLike[str], *, keep_ids: bool = True, on_progress: Progress | None = None
+    ) -> list[Session]:
+        """Bring in all sessions of a bundle, parents first: all of them, or none.
+
+        With `keep_ids` false they get new ids, in their artifacts' ids and family links too. A parent outside the
+        bundle is kept if it is in this store. Raises BundleError for a damaged or hostile bundle, of which nothing is
+        written; SessionAlreadyExists for an id that is to be kept and is taken; StorageError.
+        """
+        self._check_open()
+        ids = import_sessions(self, Path(path), keep_ids=keep_ids, on_progress=on_progress)
+        return [Session(self, each) for each in ids]
+
+    def import_session(
+        self, path: str | os.PathLike[str], *, keep_ids: bool = True, on_progress: Progress | None = None
+    ) -> Session:
+        """`import_bundle`, for a bundle of one session or one tree: the session at its top."""
+        return self.import_bundle(path, keep_ids=keep_ids, on_progress=on_progress)[0]
+
+    def backup(self, path: str | os.PathLike[str]) -> BackupReport:
+        """Write a backup of the whole store, as of one moment, while it is in use. It is a store itself.
+
+        `path` must not exist. On the same file system it shares the table files with this store; copy it elsewhere to
+        be safe from the loss of the disk. Raises StorageError.
+        """
+        self._check_open()
+        return backup_store(self, Path(path))
+
+    @classmethod
+    def restore(
+        cls,
+        backup: str | os.PathLike[str],
+        path: str | os.PathLike[str],
+        *,
+        verify: bool = True,
+        on_progress: Progress | None = None,
+    ) -> BackupReport:
+        """Make a new store at `path` from a backup, which is only read; then `open` it.
+
+        `path` must not exist or be empty. With `verify` all of it is checked, and the report says what was found.
+        Raises StorageError.
+        """
+
+        def open_store(part: Path) -> Runtime:
+            return cls.open(part, config={"handle_signals": False})
+
+        return restore_store(open_store, Path(backup), Path(path), verify=verify, on_progress=on_progress)
+
     # -- care
 
-    def verify(self) -> VerifyReport:
-        """Read everything in the store and check it: checksums, gaps, hashes, indexes, references, replays."""
+    def verify(self, repair: bool = False, *, on_progress: CareProgress | None = None) -> VerifyReport:
+        """Read everything in the store and check it: checksums, gaps, hashes, indexes, references, replays.
+
+        With `repair`, what the rest of the store tells how to set right is set right, and what it does not is put
+        into quarantine, so that everything else stays readable; the report says what was done. Where table files
+        are damaged (`needs_salvage`) nothing is repaired: close the runtime and `Runtime.salvage` the store.
+        """
         self._check_open()
-        return verify_store(self._store)
+        if repair:
+            self._check_writable("to repair it")
+        return verify_store(self._store, self._supervisor, repair=repair, on_progress=on_progress)
+
+    @classmethod
+    def salvage(cls, path: str | os.PathLike[str], *, on_progress: CareProgress | None = None) -> SalvageReport:
+        """Repair a store whose files are damaged, while nobody has it open: what can be read goes into a new store,
+        which is repaired and takes the place of the old one. That stays beside it under another name.
+
+        Raises StoreLocked, or StorageError when nothing can be read.
+        """
+
+        def open_store(part: Path) -> Runtime:
+            return cls.open(part, config={"handle_signals": False})
+
+        where = Path(path).resolve()
+        # The lock of the file system knows other processes only.
+        if any(not each.closed and each.path.resolve() == where for each in list(_open_runtimes)):
+            raise StoreLocked(f"the store at {where} is open: close it to salvage it", path=str(where))
+        return salvage_store(open_store, where, on_progress)
+
+    def gc(self, *, on_progress: CareProgress | None = None) -> GcReport:
+        """Find and repair leaked or missing references, records of nobody, wrong index entries and counts.
+
+        Safe while sessions are at work. Reads no content: `verify` does.
+        """
+        self._check_open()
+        self._check_writable("to collect garbage")
+        return collect(self._store, self._supervisor, on_progress)
+
+    def retention(
+        self, policy: RetentionPolicy | Mapping[str, Any] | None = None, *, dry_run: bool = True, **limits: Any
+    ) -> RetentionReport:
+        """Delete what a policy lets go; unless told otherwise, only say what that would be.
+
+        Limits: keep_versions, max_age_days, max_session_bytes (never the latest version of a name), ended_days
+        (whole sessions). Raises ValidationError.
+        """
+        self._check_open()
+        if not isinstance(policy, RetentionPolicy):
+            policy = validated(RetentionPolicy, {**(policy or {}), **limits})
+        if not dry_run:
+            self._check_writable("to delete")
+        return apply_retention(self, policy, self._clock.time_ns(), dry_run=dry_run)
+
+    @property
+    def templates(self) -> Templates:
+        """Presets for new sessions: `save`, `get`, `list`, `delete`."""
+        return Templates(lambda: self.state_scope(TEMPLATES))
+
+    def usage(self, *, on_progress: CareProgress | None = None) -> Usage:
+        """Which sessions, types and names take the space."""
+        self._check_open()
+        return usage_of(self._store, on_progress)
+
+    def _check_writable(self, purpose: str) -> None:
+        if self.read_only:
+            raise InvalidOperation(f"this runtime is open for reading only: open it without read_only {purpose}")
 
     def compact(self) -> None:
         """Give the space of deleted data back to the disk. Blocks while it works."""
         self._check_open()
-        if self.read_only:
-            raise InvalidOperation("this runtime is open for reading only: open it without read_only to compact")
+        self._check_writable("to compact")
         self._store.engine.compact()
 
-    def stats(self) -> dict[str, Any]:
-        """Figures about the store and this runtime, as JSON values. Sizes are bytes.
+    def stats(self, details: bool = False) -> dict[str, Any]:
+        """Figures about the store and this runtime, as JSON values. Sizes are bytes. With `details` also `usage`:
+        the sessions, types and names that take most space, twenty of each.
 
         Of content (artifacts, and long messages): `logical_bytes` counts it for everyone who refers to it,
         `unique_bytes` once, `stored_bytes` as it is on disk, with chunks that contents share counted once.
@@ -466,6 +666,7 @@ class Runtime:
             },
             "disk_bytes": store.engine.disk_bytes(),
             "store": store.engine.statistics(),
+            **({"usage": self.usage().to_dict(_DETAILS)} if details else {}),
         }
 
     def _check_open(self) -> None:

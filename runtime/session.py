@@ -12,18 +12,25 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.conversation import Turn
+from greenroom.storage.artifact_query import ArtifactQuery
 from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.catalog import Page, SessionInfo
 from greenroom.storage.engine import Durability
-from greenroom.storage.errors import StorageError, ValidationError
+from greenroom.storage.errors import GreenroomError, StorageError, ValidationError
 from greenroom.storage.journal import Event
 from greenroom.storage.keys import session_bytes
 from greenroom.storage.records import Value
 
+from .diff import unified_diff
+from .streams import StreamProgress, Watched
+
 if TYPE_CHECKING:
+    from greenroom.storage.bundle_export import Progress
+
+    from .bundles import ExportReport
     from .runtime import Runtime
 
-__all__ = ["Session", "SessionTree"]
+__all__ = ["ManyArtifacts", "Session", "SessionTree"]
 
 _current: contextvars.ContextVar[Session | None] = contextvars.ContextVar("greenroom_session", default=None)
 _COPY_BYTES: Final = 1 << 20
@@ -36,6 +43,14 @@ class SessionTree:
 
     info: SessionInfo
     children: tuple[SessionTree, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ManyArtifacts:
+    """What `get_many` has read, and why it could not read the rest, by the ids and names that were asked for."""
+
+    results: dict[ArtifactId | str, Artifact]
+    errors: dict[ArtifactId | str, GreenroomError]
 
 
 class Session:
@@ -233,16 +248,22 @@ class Session:
         created_by: str | None = None,
         parent_artifact: ArtifactId | str | None = None,
         durability: Durability | str | None = None,
+        on_progress: StreamProgress | None = None,
     ) -> ArtifactInfo:
         """Store content under a name; the same name again makes the next version.
 
         Content the store already has is not written again. Raises ArtifactTooLarge for more than
         `max_artifact_bytes` in memory; a binary file object may be as long as the session's storage allows.
+        `on_progress` gets the bytes that have been taken from a file object, and its length if that is known; what it
+        raises ends the storing, and nothing is left of it.
         """
+        watched: Any = content
+        if on_progress is not None and hasattr(content, "read"):
+            watched = Watched(content, on_progress)
         message = m.StoreArtifact(
             type,
             name,
-            content,
+            watched,
             description=description,
             mime_type=mime_type,
             tags=tags,
@@ -259,7 +280,8 @@ class Session:
     ) -> ArtifactInfo:
         """Store a file's content, streamed from disk, under its own name unless another is given.
 
-        `options` are those of `store_artifact`. Raises StorageError when the file cannot be read.
+        `options` are those of `store_artifact`, `on_progress` with it. Raises StorageError when the file cannot be
+        read.
         """
         source = Path(path)
         try:
@@ -269,6 +291,20 @@ class Session:
         with file:
             return self.store_artifact(type, name if name is not None else source.name, file, **options)
 
+    def store_many(
+        self,
+        items: Iterable[m.StoreArtifact | Mapping[str, Any]],
+        *,
+        durability: Durability | str | None = None,
+    ) -> list[ArtifactInfo]:
+        """Store a batch of artifacts in one atomic write: all of them, in their order, or none.
+
+        Each is a mapping of the arguments of `store_artifact` (type, name, content, …) or a `messages.StoreArtifact`.
+        Raises what storing one of them raises.
+        """
+        infos: list[ArtifactInfo] = self._ask(self.id, m.StoreMany(items, durability=durability), self._timeout)
+        return infos
+
     def get_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> Artifact:
         """The artifact with this id, or a version (default: the latest) of a name, with its verified content.
 
@@ -276,6 +312,22 @@ class Session:
         """
         artifact: Artifact = self._ask(self.id, m.GetArtifact(ref, version), self._timeout)
         return artifact
+
+    def get_many(self, refs: Iterable[ArtifactId | str]) -> ManyArtifacts:
+        """The artifacts that these ids and names (in their latest version) mean. One that is not there, or is
+        damaged, is an error under its id and keeps nobody from the others."""
+        return ManyArtifacts(*self._ask(self.id, m.GetArtifacts(refs), self._timeout))
+
+    def query_artifacts(self, query: ArtifactQuery | None = None, **criteria: Any) -> Page[ArtifactInfo]:
+        """The artifacts that match, as a page with the `total` before pagination.
+
+        An `ArtifactQuery`, or by keyword: artifact_type, name_pattern (a part, or a glob with `*` or `?`), tags (all
+        of), without_tags, content_hash, custom (equality per key), text (every word of it begins a word of name,
+        description, tags or custom values), created_after, created_before, min_size, max_size, created_by, sort
+        (date, name, size, type), descending, limit, offset. Raises ValidationError.
+        """
+        page: Page[ArtifactInfo] = self._ask(self.id, m.QueryArtifacts(query, **criteria), self._timeout)
+        return page
 
     def get_artifact_info(self, ref: ArtifactId | str, version: int | str | None = None) -> ArtifactInfo:
         """What is known of an artifact, without its content. Raises ArtifactNotFound."""
@@ -291,16 +343,27 @@ class Session:
         return self._runtime._store.contents.open(bytes.fromhex(info.id.content_hash))
 
     def save_artifact(
-        self, ref: ArtifactId | str, path: str | os.PathLike[str], version: int | str | None = None
+        self,
+        ref: ArtifactId | str,
+        path: str | os.PathLike[str],
+        version: int | str | None = None,
+        *,
+        on_progress: StreamProgress | None = None,
     ) -> int:
-        """Write the content to a file; its bytes. The file appears whole or not at all. Raises StorageError."""
+        """Write the content to a file; its bytes. The file appears whole or not at all. Raises StorageError.
+
+        `on_progress` gets the bytes that have been written, and all there are; what it raises leaves no file.
+        """
         target = Path(path)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        with self.open_artifact(ref, version) as source:
+        info = self.get_artifact_info(ref, version)
+        with self.open_artifact(info.id) as source:
             try:
                 with part.open("wb") as file:
                     while block := source.read(_COPY_BYTES):
                         file.write(block)
+                        if on_progress is not None:
+                            on_progress(file.tell(), info.size)
                     size = file.tell()
                 part.replace(target)
             except OSError as error:
@@ -321,9 +384,34 @@ class Session:
         versions: list[ArtifactInfo] = self._ask(self.id, m.ListArtifactVersions(name), self._timeout)
         return versions
 
+    def diff_artifact(self, name: str, old: int | str, new: int | str = "latest", *, context: int = 3) -> str:
+        """What changed from one version of a text to another, as a unified diff; empty if nothing.
+
+        Raises ArtifactNotFound, InvalidOperation for content that is not text, ArtifactTooLarge for more than
+        4 MiB or 50 000 lines.
+        """
+        return unified_diff(self.get_artifact, self.get_artifact_info, name, old, new, context)
+
+    def accept_losses(self) -> None:
+        """After a repair that lost an event of which nothing is known: take the variables as they are."""
+        self._ask(self.id, m.AcceptLosses(), self._timeout)
+
     def delete_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
         """Delete one artifact; content that nobody else uses goes with it. Raises ArtifactNotFound."""
         self._ask(self.id, m.DeleteArtifact(ref, version), self._timeout)
+
+    # -- moving
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        tree: bool = False,
+        history: bool = True,
+        on_progress: Progress | None = None,
+    ) -> ExportReport:
+        """Write this session, or with `tree` all below it too, to a bundle; see `Runtime.export_session`."""
+        return self._runtime.export_session(self.id, path, tree=tree, history=history, on_progress=on_progress)
 
     # -- the current session
 

@@ -1,4 +1,4 @@
-"""What a script may reach (SPEC §6). Every global asks here, and nowhere else, for the sessions it works on.
+"""What a script may reach. Every global asks here, and nowhere else, for the sessions it works on.
 
 A script bound to a session reaches that session and those below it, which were created as its children. A script
 that the host runs unbound is the host's own and reaches every session. The current session is a default for

@@ -10,9 +10,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
+from .artifact_index import artifact_entries
 from .catalog import Page
 from .engine import CF, Engine, Op
-from .errors import ArtifactNotFound, ValidationError
+from .errors import ArtifactNotFound, IntegrityError, ValidationError
 from .journal import iso_time, utc_time
 from .keys import (
     after_prefix,
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ALIASES: Final = {"tool_output": "tool_result", "prompt": "user_input"}
 MAX_TYPE: Final = 64
 
@@ -179,17 +180,24 @@ class Artifacts:
 
     @staticmethod
     def add(session: bytes, sequence: int, record: list[Any]) -> list[Op]:
-        """The operations that store a record (values in the order of RECORD_FIELDS) and find it by its name."""
+        """The operations that store a record (values in the order of RECORD_FIELDS) and make it findable."""
         key = sequence_key(session, sequence)
-        return [
+        ops: list[Op] = [
             (CF.ARTIFACTS, key, seal(key, record)),
-            (CF.INDEX, _name_key(session, record[1], record[2]), sequence.to_bytes(8, "big")),
+            (CF.INDEX, _name_key(session, record[1], record[2]), key[16:]),
         ]
+        ops += [(CF.INDEX, entry, b"") for entry in artifact_entries(session, sequence, record)]
+        return ops
 
     @staticmethod
-    def remove(session: bytes, sequence: int, name: str, version: int) -> list[Op]:
-        """The operations that delete a record. Its version number stays taken: a version never means two things."""
+    def remove(session: bytes, sequence: int, name: str, version: int, record: list[Any] | None = None) -> list[Op]:
+        """The operations that delete a record, and (from the record) what lists it.
+
+        Its version number stays taken: a version never means two things.
+        """
+        entries = artifact_entries(session, sequence, record) if record is not None else []
         return [
+            *((CF.INDEX, entry, None) for entry in entries),
             (CF.ARTIFACTS, sequence_key(session, sequence), None),
             (CF.INDEX, _name_key(session, name, version), b""),
         ]
@@ -207,11 +215,15 @@ class Artifacts:
     def latest(self, session: bytes, name: str) -> tuple[int, int | None]:
         """(highest version number ever given, sequence of the newest version that is there) of a name."""
         prefix = artifact_name_prefix(session, name)
-        highest = 0
-        for key, value in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix), reverse=True, page=1):
-            highest = highest or int.from_bytes(key[-4:], "big")
+        newest = self._engine.last(CF.INDEX, prefix)
+        if newest is None:
+            return 0, None
+        highest = int.from_bytes(newest[0][-4:], "big")
+        if newest[1]:
+            return highest, int.from_bytes(newest[1], "big")
+        for _, value in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix), reverse=True, page=1):
             if value:
-                return highest, int.from_bytes(value, "big")
+                return highest, _artifact_number(value)
         return highest, None
 
     def resolve(self, session_id: str, ref: ArtifactId | str, version: int | str | None = None) -> ArtifactInfo:
@@ -236,13 +248,18 @@ class Artifacts:
             sequence = self.latest(session, ref)[1]
         elif type(version) is int and 0 < version < 1 << 32:
             stored = self._engine.get(CF.INDEX, _name_key(session, ref, version))
-            sequence = int.from_bytes(stored, "big") if stored else None
+            sequence = _artifact_number(stored) if stored else None
         else:
             raise ValidationError('a version is a whole number from 1, or "latest"', field="version")
         info = self.info(session, sequence) if sequence is not None else None
         if info is None:
+            if sequence is not None:
+                raise _misled(session_id, ref)
             wanted = f" in version {version}" if isinstance(version, int) else ""
             raise ArtifactNotFound(f"session {session_id} has no artifact of that name{wanted}", artifact=ref)
+        _check_found(info, ref)
+        if isinstance(version, int) and info.version != version:
+            raise _misled(session_id, ref)
         return info
 
     def info(self, session: bytes, sequence: int) -> ArtifactInfo | None:
@@ -255,8 +272,15 @@ class Artifacts:
             return []
         prefix = artifact_name_prefix(session, name)
         found = self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))
-        infos = (self.info(session, int.from_bytes(value, "big")) for _, value in found if value)
-        return [info for info in infos if info is not None]
+        versions: list[ArtifactInfo] = []
+        for key, value in found:
+            if value:
+                info = self.info(session, _artifact_number(value))
+                if info is None or info.version != int.from_bytes(key[-4:], "big"):
+                    raise _misled(session_id_of(session), name)
+                _check_found(info, name)
+                versions.append(info)
+        return versions
 
     def records(self, session: bytes) -> Iterator[tuple[int, list[Any]]]:
         """(sequence, record) of every artifact of a session, in order."""
@@ -293,23 +317,43 @@ def artifact_info(session_id: str, sequence: int, record: list[Any]) -> Artifact
         custom,
         time,
     ) = record
+    # By position: a page of these is what a query costs most.
     return ArtifactInfo(
-        id=ArtifactId(digest.hex(), session_id, sequence),
-        name=name,
-        description=description,
-        artifact_type=type_,
-        mime_type=mime,
-        size=size,
-        stored_size=stored,
-        tags=tuple(tags),
-        custom=unpack_value(custom),
-        version=version,
-        previous_hash=previous.hex() if previous is not None else None,
-        created_at=utc_time(time),
-        created_by=by,
-        parent_artifact=parent,
-        is_compressed=stored < size,
+        ArtifactId(digest.hex(), session_id, sequence),
+        name,
+        description,
+        type_,
+        mime,
+        size,
+        stored,
+        tuple(tags),
+        unpack_value(custom),
+        version,
+        previous.hex() if previous is not None else None,
+        utc_time(time),
+        by,
+        parent,
+        stored < size,
     )
+
+
+def _misled(session_id: str, name: str) -> IntegrityError:
+    """The error for an index entry that does not lead where it says."""
+    return IntegrityError(
+        f"the index of session {session_id} leads to another artifact; run verify", session_id=session_id, artifact=name
+    )
+
+
+def _artifact_number(value: bytes) -> int:
+    if len(value) != 8:
+        raise IntegrityError("an entry of the index of artifact names is damaged; run verify")
+    return int.from_bytes(value, "big")
+
+
+def _check_found(info: ArtifactInfo, name: str) -> None:
+    """An index entry has no checksum: what it leads to must say that it is what was asked for."""
+    if info.name != name:
+        raise IntegrityError(f"the index of artifact names of session {info.id.session_id} is damaged; run verify")
 
 
 def _record_name(key: bytes) -> str:

@@ -32,9 +32,20 @@ from .keys import (
     session_id_of,
     text_digest,
 )
+from .ranges import narrowest
 from .records import Value, seal, unpack_value, unseal
 
-__all__ = ["Catalog", "Page", "SessionInfo", "SessionQuery", "SessionRow", "SessionStatus", "refusal", "validated"]
+__all__ = [
+    "Catalog",
+    "Page",
+    "SessionInfo",
+    "SessionQuery",
+    "SessionRow",
+    "SessionStatus",
+    "nanoseconds",
+    "refusal",
+    "validated",
+]
 
 logger = logging.getLogger("greenroom.catalog")
 
@@ -76,7 +87,7 @@ class SessionRow(NamedTuple):
 
 
 class SessionInfo:
-    """An immutable snapshot of a session's metadata (SPEC §2.1).
+    """An immutable snapshot of a session's metadata.
 
     Times are aware UTC datetimes, sizes bytes; `duration` is seconds from start to end, or to the last event while
     the session is open. Fields are worked out when they are read: most readers look at two or three of them.
@@ -258,7 +269,7 @@ def refusal(error: pydantic.ValidationError) -> ValidationError:
 
 
 class SessionQuery(pydantic.BaseModel):
-    """Which sessions to list (SPEC §2.5). `tags`: all of them; times: datetime, RFC 3339 text or epoch seconds."""
+    """Which sessions to list. `tags`: all of them; times: datetime, RFC 3339 text or epoch seconds."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -344,6 +355,13 @@ class Catalog:
             counts[after] += 1
         return counts, (CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, counts))
 
+    def counted_more(self, statuses: Iterable[int]) -> Op:
+        """The operation that counts several new sessions; to be followed by `reload_counts`."""
+        counts = list(self._counts)
+        for status in statuses:
+            counts[status] += 1
+        return CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, counts)
+
     def set_counts(self, counts: list[int]) -> None:
         self._counts = counts
 
@@ -354,16 +372,26 @@ class Catalog:
         record = self._engine.get(CF.META, _COUNTS_KEY)
         if record is None:
             return [0] * len(STATUSES)
-        counts: list[int] = unseal(_COUNTS_KEY, record, "the session counts")
-        return counts
+        try:
+            counts: list[int] = unseal(_COUNTS_KEY, record, "the session counts")
+            return counts
+        except IntegrityError as error:
+            logger.error("the sessions are counted again: %s", error)
+            return self._counted()
 
-    def recount(self) -> Op:
-        """Count the sessions again by their index, for a store whose counts are damaged."""
+    def _counted(self) -> list[int]:
         counts = [0] * len(STATUSES)
         for key, _ in self._engine.pages(CF.INDEX, INDEX_CREATED, after_prefix(INDEX_CREATED)):
             counts[key[1]] += 1
-        self._counts = counts
-        return CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, counts)
+        return counts
+
+    def recount(self) -> Op | None:
+        """The operation that sets the stored counts to what the index says; None if they do."""
+        right = seal(_COUNTS_KEY, self._counted())
+        stored = self._engine.get(CF.META, _COUNTS_KEY)
+        if stored == right or (stored is None and right == seal(_COUNTS_KEY, [0] * len(STATUSES))):
+            return None
+        return CF.META, _COUNTS_KEY, right
 
     # -- reading
 
@@ -519,8 +547,8 @@ class Catalog:
         if query.parent is not None:
             prefixes.append(INDEX_PARENT + session_bytes(query.parent))
         prefixes += [INDEX_METADATA + metadata_digest(key, value) for key, value in query.metadata.items()]
-        low = _nanoseconds(query.created_after) if query.created_after is not None else 0
-        high = _nanoseconds(query.created_before) if query.created_before is not None else (1 << 64) - 1
+        low = nanoseconds(query.created_after) if query.created_after is not None else 0
+        high = nanoseconds(query.created_before) if query.created_before is not None else (1 << 64) - 1
         if low >= high:
             return
         begin, end = low.to_bytes(8, "big"), high.to_bytes(8, "big")
@@ -530,20 +558,8 @@ class Catalog:
                 for key, _ in self._engine.pages(CF.INDEX, prefix + begin, prefix + end):
                     yield key[-16:], int.from_bytes(key[-24:-16], "big")
             return
-        for key in self._narrowest(prefixes, begin, end):
+        for key in narrowest(self._engine, [[(prefix + begin, prefix + end)] for prefix in prefixes]):
             yield key[-16:], int.from_bytes(key[-24:-16], "big")
-
-    def _narrowest(self, prefixes: list[bytes], begin: bytes, end: bytes) -> list[bytes]:
-        """The keys of the range that ends first when all are read side by side: no range is read much further
-        than the smallest is long."""
-        limit = 64
-        while True:
-            for prefix in prefixes:
-                wanted = None if len(prefixes) == 1 else limit
-                found = self._engine.scan(CF.INDEX, prefix + begin, prefix + end, limit=wanted)
-                if wanted is None or len(found) < wanted:
-                    return [key for key, _ in found]
-            limit *= 4
 
 
 def _matches(query: SessionQuery, row: SessionRow) -> bool:
@@ -596,7 +612,7 @@ def _totals(stored: StoredEvent) -> tuple[int, int, int]:
     return stored[3], stored[4], stored[5]
 
 
-def _nanoseconds(when: datetime) -> int:
+def nanoseconds(when: datetime) -> int:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     delta = when - datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,7 +8,9 @@ drift, and `gc` and `stats` can see who holds what.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import os
 import threading
 from bisect import bisect_right
@@ -39,13 +41,15 @@ __all__ = [
     "read_up_to",
 ]
 
+logger = logging.getLogger("greenroom.content")
+
 CHUNK_ABOVE: Final = 128 << 10
 """Content of more bytes than this is cut into chunks."""
 
 # Chunk sizes by measurement (docs/performance.md): small ones for the text that agents rewrite, larger ones where
 # the number of chunks would cost more than sharing them saves.
 _SMALL_CHUNKS: Final = FastCDC(avg_size=16 << 10, min_size=4 << 10, max_size=64 << 10)
-_LARGE_CHUNKS: Final = FastCDC(avg_size=128 << 10, min_size=32 << 10, max_size=512 << 10)
+_LARGE_CHUNKS: Final = FastCDC(avg_size=256 << 10, min_size=64 << 10, max_size=1 << 20)
 _LARGE_ABOVE: Final = 4 << 20
 _READ_SIZE: Final = 1 << 20
 _THREADED_ABOVE: Final = 1 << 20
@@ -125,6 +129,18 @@ def _decode(stored: bytes, size: int, digest: bytes | None, what: str) -> bytes:
     if len(data) != size or (digest is not None and blake3(data).digest() != digest):
         raise IntegrityError(f"{what} is damaged on disk; run verify")
     return data
+
+
+def _any_size(stored: bytes, size: int | None) -> bytes | None:
+    """The content of a stored form whose size may be unknown."""
+    try:
+        if stored[:1] == b"\x01":
+            limit = size if size is not None else CHUNK_ABOVE
+            data: bytes = lz4.block.decompress(memoryview(stored)[1:], uncompressed_size=limit)
+            return data
+    except (lz4.block.LZ4BlockError, ValueError):
+        return None
+    return stored[1:] if stored[:1] == b"\x00" else None
 
 
 def read_chunks(source: bytes | memoryview | Readable) -> Iterator[memoryview]:
@@ -228,8 +244,28 @@ class Contents:
         stored = self._engine.get(CF.CONTENTS, digest)
         if stored is None:
             return None
-        size, stored_size, blob = unseal(digest, stored, _content_name)
+        size, stored_size, blob, *_ = unseal(digest, stored, _content_name)
         return size, stored_size, blob
+
+    def intact(self, digest: bytes) -> tuple[int, int, bytes | None] | None:
+        """The record of a known content that can be referred to; None also where repair has found it damaged, so
+        that storing it again stores it anew."""
+        # Unknown content is the common case, and the filters can say so without a search.
+        if not self._engine.may_exist(CF.CONTENTS, digest):
+            return None
+        stored = self._engine.get(CF.CONTENTS, digest)
+        if stored is None:
+            return None
+        try:
+            size, stored_size, blob, *damaged = unseal(digest, stored, _content_name)
+        except IntegrityError:
+            return None
+        return None if damaged else (size, stored_size, blob)
+
+    @staticmethod
+    def mark_damaged(digest: bytes, size: int, stored_size: int, blob: bytes | None) -> Op:
+        """The operation that marks a content as damaged."""
+        return CF.CONTENTS, digest, seal(digest, [size, stored_size, blob, True])
 
     def known_chunk(self, digest: bytes) -> int | None:
         """The stored size of a chunk, or None: a chunk is stored exactly while a blob refers to it."""
@@ -238,7 +274,8 @@ class Contents:
             return None
         prefix = _CHUNK_REFERENCE + digest
         found = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=1)
-        return int.from_bytes(found[0][1], "big") if found else None
+        # Repair sets the size of a chunk that it has found damaged to 0.
+        return (int.from_bytes(found[0][1], "big") or None) if found else None
 
     # -- the writer's operations
 
@@ -249,7 +286,7 @@ class Contents:
         prepared again.
         """
         ops: list[Op] = []
-        if self._engine.get(CF.CONTENTS, content.hash) is not None:
+        if self.intact(content.hash) is not None:
             if content.blob is not None:
                 ops += self.abort_blob_ops(content.blob)  # another writer was first
         else:
@@ -259,10 +296,27 @@ class Contents:
                 ops.append((CF.META, _PENDING + content.blob, None))
             else:
                 return None
+            replaced = self._blob_of(content.hash)
+            if replaced is not None:
+                ops += self.drop_blobs_ops({replaced})  # what is stored anew takes the place of what was damaged
             record = [content.size, content.stored_size, content.blob]
             ops.append((CF.CONTENTS, content.hash, seal(content.hash, record)))
-        ops.append((CF.REFERENCES, reference.key(content.hash), b""))
+        ops.append(self.refer_op(content.hash, reference))
         return ops
+
+    @staticmethod
+    def refer_op(digest: bytes, reference: Reference) -> Op:
+        """The operation that adds a reference to a content."""
+        return CF.REFERENCES, reference.key(digest), b""
+
+    def _blob_of(self, digest: bytes) -> bytes | None:
+        if not self._engine.may_exist(CF.CONTENTS, digest):
+            return None
+        try:
+            record = self.record(digest)
+        except IntegrityError:
+            return None  # `gc` finds what its blob has left
+        return record[2] if record is not None else None
 
     def begin_blob_ops(self, blob: bytes) -> list[Op]:
         """Mark a blob as pending: if nothing completes it, recovery drops what was written of it."""
@@ -296,7 +350,10 @@ class Contents:
         for blob in blobs:
             for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob)):
                 ops.append((CF.MANIFESTS, key, None))
-                digest = unseal(key, record, "a manifest entry")[0]
+                try:
+                    digest = unseal(key, record, "a manifest entry")[0]
+                except IntegrityError:
+                    continue  # which chunk it was is unknown: its reference is left to `gc`
                 prefix = _CHUNK_REFERENCE + digest
                 ops.append((CF.REFERENCES, prefix + blob, None))
                 if digest in dropped:
@@ -322,9 +379,9 @@ class Contents:
                 continue
             self.cache.drop(digest)
             ops.append((CF.CONTENTS, digest, None))
-            record = self.record(digest)
-            if record is not None and record[2] is not None:
-                blobs.add(record[2])
+            blob = self._blob_of(digest)
+            if blob is not None:
+                blobs.add(blob)
             else:
                 ops.append((CF.CHUNKS, _WHOLE + digest, None))
         return ops + self.drop_blobs_ops(blobs)
@@ -338,6 +395,100 @@ class Contents:
         if self._engine.get(CF.META, _PENDING + blob) is None:
             return []
         return [*self.drop_blobs_ops({blob}), (CF.META, _PENDING + blob, None)]
+
+    # -- repairing; in the writer's turn
+
+    @staticmethod
+    def record_op(digest: bytes, size: int, stored_size: int, blob: bytes | None) -> Op:
+        """The operation that writes a content's record."""
+        return CF.CONTENTS, digest, seal(digest, [size, stored_size, blob])
+
+    def recovered(self, digest: bytes, size: int | None) -> Op | None:
+        """The operation that writes a content's record anew, where what it told of is there and proves itself by its
+        hash; None where not. `size` is what an artifact says, if one does."""
+        stored = self._engine.get(CF.CHUNKS, _WHOLE + digest)
+        if stored is not None:
+            data = _any_size(stored, size)
+            if data is not None and content_digest(data) == digest:
+                return self.record_op(digest, len(data), len(stored) - 1, None)
+        owned = {blob for _, blob in self._blobs()}
+        position = b""
+        while keys := self._engine.keys(CF.MANIFESTS, position, b"\xff" * 25, limit=1):
+            blob = keys[0][:16]
+            position = blob + b"\xff" * 9
+            if blob in owned or self._engine.get(CF.META, _PENDING + blob) is not None:
+                continue
+            found = self._measured(blob)
+            if found is not None and found[0] == digest:
+                return self.record_op(digest, found[1], found[2], blob)
+        return None
+
+    def _blobs(self) -> Iterator[tuple[bytes, bytes]]:
+        """(content, blob) of every chunked content whose record can be read."""
+        for digest, stored in self._engine.pages(CF.CONTENTS, b"", b"\xff" * 33):
+            with contextlib.suppress(IntegrityError):
+                blob = unseal(digest, stored, _content_name)[2]
+                if blob is not None:
+                    yield digest, blob
+
+    def _measured(self, blob: bytes) -> tuple[bytes, int, int] | None:
+        """(hash, size, stored size) of a blob's content; None where it cannot be read."""
+        hasher = blake3()
+        size = stored_size = 0
+        try:
+            for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob), page=_MANIFEST_PAGE):
+                if int.from_bytes(key[16:], "big") != size:
+                    return None
+                data = self._load_chunk(b"", key, record)
+                hasher.update(data)
+                size += len(data)
+                stored_size += len(self._engine.get(CF.CHUNKS, _CHUNK + unseal(key, record)[0]) or b"") - 1
+        except (IntegrityError, ArtifactNotFound):
+            return None
+        return hasher.digest(), size, stored_size
+
+    def drop_ops(self, digest: bytes) -> list[Op]:
+        """The operations that remove a content that nobody refers to."""
+        self.cache.drop(digest)
+        blob = self._blob_of(digest)
+        ops: list[Op] = [(CF.CONTENTS, digest, None)]
+        return ops + (self.drop_blobs_ops({blob}) if blob is not None else [(CF.CHUNKS, _WHOLE + digest, None)])
+
+    def wrong_chunk_references(self, blob: bytes, *, sizes: bool, discredited: bool) -> list[Op]:
+        """The operations that write the references to chunks which a blob lacks, or (with `sizes`, which reads the
+        chunks) which do not say how large they are. `discredited`: they may say 0."""
+        ops: list[Op] = []
+        for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob)):
+            try:
+                name = unseal(key, record)[0]
+            except IntegrityError:
+                continue  # found when the content is read
+            reference = _CHUNK_REFERENCE + name + blob
+            value = self._engine.get(CF.REFERENCES, reference)
+            if value is None or sizes:
+                stored = self._engine.get(CF.CHUNKS, _CHUNK + name)
+                right = (len(stored) - 1 if stored else 0).to_bytes(4, "big")
+                if value != right and not (discredited and value == bytes(4)):
+                    ops.append((CF.REFERENCES, reference, right))
+        return ops
+
+    def discredit_ops(self, blob: bytes) -> list[Op]:
+        """The operations that keep the damaged chunks of a blob from being used for other content: the chunk goes,
+        and the references to it say size 0."""
+        ops: list[Op] = []
+        for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob), page=_MANIFEST_PAGE):
+            try:
+                name = unseal(key, record)[0]
+            except IntegrityError:
+                continue
+            try:
+                self._load_chunk(b"", key, record)
+            except (IntegrityError, ArtifactNotFound):
+                ops.append((CF.CHUNKS, _CHUNK + name, None))
+                prefix = _CHUNK_REFERENCE + name
+                for reference, _ in self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix)):
+                    ops.append((CF.REFERENCES, reference, bytes(4)))
+        return ops
 
     # -- reading
 
@@ -451,9 +602,13 @@ class Contents:
         return _decode(stored, size, name if verify else None, what)
 
     def known(self) -> Iterator[tuple[bytes, int, int, bytes | None]]:
-        """(hash, size, stored size, blob) of every content."""
+        """(hash, size, stored size, blob) of every content whose record can be read."""
         for digest, stored in self._engine.pages(CF.CONTENTS, b"", b"\xff" * 33):
-            size, stored_size, blob = unseal(digest, stored, _content_name)
+            try:
+                size, stored_size, blob, *_ = unseal(digest, stored, _content_name)
+            except IntegrityError as error:
+                logger.error("left out of the figures: %s", error)
+                continue
             yield digest, size, stored_size, blob
 
     def usage(self) -> tuple[int, int, int]:

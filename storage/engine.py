@@ -10,7 +10,9 @@ import contextlib
 import ctypes
 import enum
 import gc
+import logging
 import os
+import resource
 import shutil
 import tempfile
 import threading
@@ -36,8 +38,12 @@ from .records import seal, unseal
 
 __all__ = ["CF", "FORMAT_VERSION", "Durability", "Engine", "EngineOptions", "Op"]
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 _FORMAT_KEY: Final = b"format"
+_HEAL_SECONDS: Final = 1.0
+_PROBE_FILES: Final = 16
+
+logger = logging.getLogger("greenroom.engine")
 
 
 class Durability(enum.StrEnum):
@@ -107,12 +113,19 @@ class Engine:
         self._options = options
         self._closed = False
         self._secondary: str | None = None
+        self.format = FORMAT_VERSION
+        """The format that the store has; an older one until `migrate` has brought it up to date."""
         self._written = 0
         self._synced = 0
         self._sync_lock = threading.Lock()
         self._sync_leader = False
         self._sync_waiters: list[tuple[int, threading.Lock]] = []
         self.fsyncs = 0
+        self._broken = False
+        self._heal_after = 0.0
+        self.moments = 0
+        """How many readings of one moment are under way (see `Moment`): they keep this database open."""
+        self._reopening = threading.RLock()
         self._flush_lock = threading.Lock()
         try:
             created = self._prepare_directory()
@@ -157,7 +170,7 @@ class Engine:
         return True
 
     def _open_database(self, options: EngineOptions) -> None:
-        database, families = _rocksdb_options(options, self.durability, read_only=self.read_only)
+        database, families = self._database_options(options)
         old = self._secondary
         if self.read_only:
             self._secondary = tempfile.mkdtemp(prefix="greenroom-follower-")
@@ -165,7 +178,8 @@ class Engine:
         else:
             access = rocksdict.AccessType.read_write()
         try:
-            self._db = rocksdict.Rdict(str(self.path), database, column_families=families, access_type=access)
+            where = self._readable_view() if self.read_only else self.path
+            self._db = rocksdict.Rdict(str(where), database, column_families=families, access_type=access)
         except Exception as error:
             self._remove_secondary()
             self._secondary = old
@@ -179,6 +193,22 @@ class Engine:
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)
 
+    def _readable_view(self) -> Path:
+        """Where a follower opens the store: rocksdict leaves a small file there, so a directory that may not be
+        written to is seen through a temporary one of links."""
+        if os.access(self.path, os.W_OK):
+            return self.path
+        assert self._secondary is not None
+        view = Path(self._secondary) / "view"
+        view.mkdir()
+        for entry in os.scandir(self.path):
+            if entry.name not in ("LOCK", "rocksdict-config.json"):
+                (view / entry.name).symlink_to(entry.path)
+        return view
+
+    def _database_options(self, options: EngineOptions) -> tuple[rocksdict.Options, dict[str, rocksdict.Options]]:
+        return _rocksdb_options(options, self.durability, read_only=self.read_only)
+
     def _check_format(self, created: bool) -> None:
         record = self.get(CF.META, _FORMAT_KEY)
         if record is None:
@@ -189,7 +219,13 @@ class Engine:
                 if self.durability is Durability.MEMORY:
                     self.flush()
             return
-        found = unseal(_FORMAT_KEY, record, "the store's format record")[0]
+        found = self.format = unseal(_FORMAT_KEY, record, "the store's format record")[0]
+        if found < FORMAT_VERSION and self.read_only:
+            raise StorageError(
+                f"the store at {self.path} has format {found} and this greenroom reads format {FORMAT_VERSION}: "
+                "open it once for writing, which brings it up to date",
+                path=str(self.path),
+            )
         if found > FORMAT_VERSION:
             raise SchemaTooNew(
                 f"the store at {self.path} has format {found}; this greenroom reads up to {FORMAT_VERSION}: "
@@ -197,6 +233,13 @@ class Engine:
                 found=found,
                 supported=FORMAT_VERSION,
             )
+
+    def set_format(self) -> None:
+        """Mark the store as one of the newest format, once everything in it is."""
+        self.sync()
+        self.write([(CF.META, _FORMAT_KEY, seal(_FORMAT_KEY, [FORMAT_VERSION]))])
+        self.sync()
+        self.format = FORMAT_VERSION
 
     def abandon(self) -> None:
         """Refuse everything from now on and leave the database alone: it belongs to the process that forked us."""
@@ -221,15 +264,19 @@ class Engine:
                     self._flush_all()
         finally:
             # rocksdict keeps the database open, and locked, while any handle to it is alive.
-            self._gets = []
-            self._families = []
-            self._handles = []
+            self._drop_handles()
             # On a full disk RocksDB complains once more about what it could not flush: it is in the log.
             with contextlib.suppress(Exception):
                 self._db.close()
             del self._db
             gc.collect(0)
             self._remove_secondary()
+
+    def _drop_handles(self) -> None:
+        # In place: the frames of an error that somebody keeps may refer to these lists.
+        self._gets.clear()
+        self._families.clear()
+        self._handles.clear()
 
     def _remove_secondary(self) -> None:
         if self._secondary is not None:
@@ -243,6 +290,8 @@ class Engine:
         try:
             return self._gets[cf](key)
         except Exception as error:
+            if self._was_reopened(error):
+                return self.get(cf, key)
             self._raise(error, "read")
 
     def may_exist(self, cf: int, key: bytes) -> bool:
@@ -286,6 +335,8 @@ class Engine:
             iterator.status()
         except Exception as error:
             iterator = step = None  # a kept error keeps this frame, and an iterator keeps the store locked
+            if self._was_reopened(error):
+                return self.scan(cf, begin, end, reverse=reverse, limit=limit)
             self._raise(error, "read")
         return found
 
@@ -298,6 +349,22 @@ class Engine:
             iterator.seek(begin)
             while len(found) < limit and iterator.valid() and (key := iterator.key()) < end:
                 found.append(key)
+                iterator.next()
+            iterator.status()
+        except Exception as error:
+            iterator = None
+            self._raise(error, "read")
+        return found
+
+    def count(self, cf: int, begin: bytes, end: bytes) -> int:
+        """How many keys there are with begin ≤ key < end."""
+        found = 0
+        iterator: Any = None
+        try:
+            iterator = self._families[cf].iter()
+            iterator.seek(begin)
+            while iterator.valid() and iterator.key() < end:
+                found += 1
                 iterator.next()
             iterator.status()
         except Exception as error:
@@ -344,6 +411,8 @@ class Engine:
         """
         if self.read_only:
             raise InvalidOperation("this runtime is open for reading only: open it without read_only to write")
+        if self._broken:
+            self._heal()
         batch = rocksdict.WriteBatch(raw_mode=True)
         put, delete = batch.put, batch.delete
         try:
@@ -357,9 +426,32 @@ class Engine:
                     put(key, value, handles[cf])
             self._db.write(batch, self._write_options)
         except Exception as error:
+            # RocksDB leaves a full disk by itself; after any other failure it refuses to write until it is reopened.
+            self._broken = not (self._closed or _is_full(error) or self.durability is Durability.MEMORY)
             self._raise(error, "write")
         self._written += 1
         return self._written
+
+    def _heal(self) -> None:
+        """Reopen the database after a failed write, once its directory takes files again. Called by the one writer.
+
+        Until then the old one goes on serving reads. Everything acknowledged is in the log. (Without a log there is
+        nothing to come back from: a `memory` store stays read-only until its host opens it again.)
+        """
+        now = time.monotonic()
+        if now < self._heal_after or self.moments:
+            return
+        self._heal_after = now + _HEAL_SECONDS
+        if not _takes_files(self.path):
+            return
+        with self._reopening:
+            self._drop_handles()
+            with contextlib.suppress(Exception):
+                self._db.close()
+            gc.collect(0)
+            self._open_database(self._options)
+            self._broken = False
+        logger.warning("the store at %s was reopened after a failed write", self.path)
 
     def wait_synced(self, ticket: int, timeout: float) -> None:
         """Return once the write with this ticket is on disk, sharing one fsync with whoever else waits.
@@ -436,8 +528,8 @@ class Engine:
 
     def _flush_all(self) -> None:
         if self.durability is not Durability.MEMORY:
-            for family in self._families:
-                family.flush(True)
+            for cf in range(len(self._families)):
+                self._families[cf].flush(True)
             return
         # Without a log the families must reach the disk together. rocksdict flushes them one by one, but making a
         # checkpoint (of hard links, thrown away) flushes all of them at one moment.
@@ -465,8 +557,8 @@ class Engine:
             self._flush_all()
             options = rocksdict.CompactOptions()
             options.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force_optimized())
-            for family in self._families:
-                family.compact_range(None, None, options)
+            for cf in range(len(self._families)):
+                self._families[cf].compact_range(None, None, options)
         except Exception as error:
             self._raise(error, "compact")
 
@@ -493,6 +585,13 @@ class Engine:
         except Exception as error:
             self._raise(error, "read")
 
+    def _was_reopened(self, error: Exception) -> bool:
+        """Whether a read failed only because `_heal` was at work; waits for its end."""
+        if self._closed or not isinstance(error, (IndexError, rocksdict.DbClosedError)):
+            return False
+        with self._reopening:
+            return bool(self._gets)
+
     def _raise(self, error: Exception, action: str) -> NoReturn:
         if self._closed:
             raise RuntimeClosed("the runtime is closed: open it again to go on") from error
@@ -518,15 +617,35 @@ def _is_foreign(path: Path) -> bool:
         _raise_storage_error(error, f"cannot open the store at {path}")
 
 
+def _is_full(error: Exception) -> bool:
+    text = str(error).lower()
+    return "no space left" in text or "quota exceeded" in text
+
+
+def _takes_files(path: Path) -> bool:
+    """Whether a directory takes new files and the process may open some."""
+    probe = path / "probe.tmp"
+    try:
+        with contextlib.ExitStack() as files:
+            for _ in range(_PROBE_FILES):
+                files.enter_context(probe.open("wb")).write(b"x")
+        return True
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
 def _raise_storage_error(error: Exception, what: str) -> NoReturn:
-    """Turn what rocksdict or the operating system reports into the error of §12 that says what to do."""
+    """Turn what rocksdict or the operating system reports into the typed error that says what to do."""
     if isinstance(error, StorageError):
         raise error
     text = str(error)
     lowered = text.lower()
     if isinstance(error, rocksdict.DbClosedError):
         raise RuntimeClosed("the runtime is closed: open it again to go on") from error
-    if "no space left" in lowered or "quota exceeded" in lowered:
+    if _is_full(error):
         raise StorageFull(
             f"{what}: the disk is full; once more is free than the write buffers take, writing resumes within seconds"
         ) from error
@@ -551,8 +670,11 @@ def _rocksdb_options(
     database.create_if_missing(not read_only)
     database.create_missing_column_families(not read_only)
     database.set_write_buffer_manager(buffers)
+    # For the family that is always there and always empty; RocksDB wants as much free before it leaves a full disk.
+    database.set_write_buffer_size(max(1 << 20, sizes.write_buffers // 4))
     # A follower must keep every file open, or the writer's compaction takes them from under it.
-    database.set_max_open_files(-1 if read_only else sizes.max_open_files)
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+    database.set_max_open_files(-1 if read_only else max(32, min(sizes.max_open_files, allowed)))
     database.set_max_background_jobs(2)
     database.set_keep_log_file_num(2)
     database.set_max_log_file_size(1 << 20)

@@ -1,4 +1,4 @@
-"""The errors that greenroom raises, all of them derived from `GreenroomError` (SPEC §12).
+"""The errors that greenroom raises, all of them derived from `GreenroomError`.
 
 They live on the lowest floor because every floor raises them. A message says what was asked, what is wrong
 and what to do about it; it never carries content, values or secrets.

@@ -6,13 +6,19 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
 from greenroom.runtime import Runtime
 from greenroom.storage import Durability, Engine, EngineOptions
-from hypothesis import HealthCheck, settings
 
 # Fixtures are shared by all examples of a property on purpose: each example makes sessions of its own.
 settings.register_profile("greenroom", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("greenroom")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--crashes", type=int, default=50, help="how often the crash test kills its writer")
+    parser.addoption("--sessions", type=int, default=100_000, help="how many sessions the scale test makes")
 
 
 class DrivenClock:

@@ -67,14 +67,16 @@ def _store_large(bench: Bench, content_of: Callable[[int], bytes]) -> Measured:
         os.sync()
         return [content_of(LARGE) for _ in range(count)]
 
+    def ours(content: bytes) -> None:
+        session.store_artifact("tool_result", next(_names), content)
+
+    def by_hand(content: bytes) -> None:
+        raw.store_large(next(_names), content)
+
+    sample = content_of(LARGE)
+    note = same_bytes(rt, lambda: ours(sample), raw, lambda: by_hand(sample))
     measured = bench.compare(
-        lambda content: session.store_artifact("tool_result", next(_names), content),
-        lambda content: raw.store_large(next(_names), content),
-        "raw",
-        prepare=settle,
-        batch=1,
-        rounds=_large_rounds(bench),
-        note="from memory",
+        ours, by_hand, "raw", prepare=settle, batch=1, rounds=_large_rounds(bench), note=f"from memory; {note}"
     )
     return _throughput(measured)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from greenroom.runtime.cli import artifacts, conversations, demo, events, scripts, sessions, upkeep
+from greenroom.runtime.cli import artifacts, bundles, care, conversations, demo, events, scripts, sessions, upkeep
 from greenroom.runtime.cli.store import Store
 
 
@@ -59,8 +59,15 @@ app.command("ingest")(conversations.take_in)
 app.command("run")(scripts.run)
 app.command("events")(events.show)
 app.command("stats")(upkeep.stats)
-app.command("verify")(upkeep.verify)
-app.command("compact")(upkeep.compact)
+app.command("verify")(care.verify)
+app.command("gc")(care.gc)
+app.command("compact")(care.compact)
+app.command("retention")(care.retention)
+app.add_typer(care.templates, name="templates")
+sessions.app.command("export")(bundles.export_session)
+sessions.app.command("import")(bundles.import_sessions)
+app.command("backup")(bundles.backup)
+app.command("restore")(bundles.restore)
 app.add_typer(upkeep.config, name="config")
 app.command("demo")(demo.demo)
 

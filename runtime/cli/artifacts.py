@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +19,8 @@ from greenroom.runtime.cli.output import (
     print_fields,
     print_json,
     print_rows,
+    printable,
+    progress_bar,
     size,
 )
 from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
@@ -33,18 +37,101 @@ Version = Annotated[
 ]
 
 
+class SortBy(StrEnum):
+    DATE = "date"
+    NAME = "name"
+    SIZE = "size"
+    TYPE = "type"
+
+
 @app.command("list")
 def list_artifacts(
     context: typer.Context,
-    session: SessionId,
+    session: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SESSION]",
+            help="Id of the session, or the first six or more digits of it; otherwise all sessions.",
+            show_default=False,
+        ),
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--type", help="Of this type.", show_default=False)] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="With this in the name, or a pattern with * and ? for all of it.", show_default=False),
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="With this tag (may be repeated).", show_default=False)] = None,
+    without_tag: Annotated[
+        list[str] | None, typer.Option(help="Without this tag (may be repeated).", show_default=False)
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            help="With these words, or beginnings of words, in name, description, tags or custom values.",
+            show_default=False,
+        ),
+    ] = None,
+    custom: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="With this custom entry, the value as JSON or as text (may be repeated).",
+            show_default=False,
+        ),
+    ] = None,
+    content_hash: Annotated[str | None, typer.Option(help="With this content.", show_default=False)] = None,
+    by: Annotated[str | None, typer.Option(help="Created by.", show_default=False)] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Created then or later (RFC 3339).", show_default=False)
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Created before then (RFC 3339).", show_default=False)
+    ] = None,
+    min_size: Annotated[int | None, typer.Option(min=0, help="Bytes at least.", show_default=False)] = None,
+    max_size: Annotated[int | None, typer.Option(min=0, help="Bytes at most.", show_default=False)] = None,
+    sort: Annotated[SortBy, typer.Option(help="What to sort by.")] = SortBy.DATE,
+    descending: Annotated[bool, typer.Option("--descending", help="Newest, last or largest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
     offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """List the artifacts of a session."""
+    """List the artifacts of a session, or of all, that have what is asked for."""
+    given = {
+        "artifact_type": kind,
+        "name_pattern": name,
+        "tags": tag,
+        "without_tags": without_tag,
+        "text": text,
+        "custom": _entries(custom or []),
+        "content_hash": content_hash,
+        "created_by": by,
+        "created_after": after,
+        "created_before": before,
+        "min_size": min_size,
+        "max_size": max_size,
+    }
+    criteria: dict[str, Any] = {key: value for key, value in given.items() if value not in (None, [], {})}
+    criteria |= {"sort": str(sort), "descending": descending, "limit": limit, "offset": offset}
     with the_store(context).reading() as runtime:
-        page = the_session(runtime, session).list_artifacts(limit=limit, offset=offset)
-    _print(list(page), as_json)
+        place = runtime if session is None else the_session(runtime, session)
+        page = place.query_artifacts(**criteria)
+    _print(list(page), as_json, with_session=session is None)
+    if page.has_more and not as_json and is_terminal():
+        print(f"{len(page)} of {page.total}; for more: --offset {offset + len(page)}")
+
+
+def _entries(texts: list[str]) -> dict[str, Any]:
+    """KEY=VALUE texts as an object; a value that is no JSON is text."""
+    entries: dict[str, Any] = {}
+    for each in texts:
+        key, equals, value = each.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f"{each!r} is not KEY=VALUE", param_hint="--custom")
+        try:
+            entries[key] = json.loads(value)
+        except ValueError:
+            entries[key] = value
+    return entries
 
 
 @app.command()
@@ -81,7 +168,8 @@ def get(
             known = found.get_artifact_info(artifact, version).to_dict()
             print_json(known) if as_json else print_fields({key: brief(value, 1000) for key, value in known.items()})
         elif output is not None:
-            count = found.save_artifact(artifact, output, version)
+            with progress_bar("write", not as_json) as show:
+                count = found.save_artifact(artifact, output, version, on_progress=show)
             print(f"{count} bytes written to {output}")
         else:
             with found.open_artifact(artifact, version) as stream:
@@ -115,23 +203,52 @@ def put(
         raise typer.BadParameter("what comes from stdin needs a name: give --name", param_hint="FILE")
     with the_store(context).writing() as runtime:
         found = the_session(runtime, session)
-        if file == "-":
-            stored = found.store_artifact(
-                kind,
-                name or "",
-                sys.stdin.buffer,
-                description=description,
-                mime_type=mime_type,
-                tags=tag or (),
-            )
-        else:
-            stored = found.store_file(
-                Path(file), kind, name, description=description, mime_type=mime_type, tags=tag or ()
-            )
+        with progress_bar("store", not as_json) as show:
+            if file == "-":
+                stored = found.store_artifact(
+                    kind,
+                    name or "",
+                    sys.stdin.buffer,
+                    description=description,
+                    mime_type=mime_type,
+                    tags=tag or (),
+                    on_progress=show,
+                )
+            else:
+                stored = found.store_file(
+                    Path(file),
+                    kind,
+                    name,
+                    description=description,
+                    mime_type=mime_type,
+                    tags=tag or (),
+                    on_progress=show,
+                )
     if as_json:
         print_json(stored.to_dict())
     else:
         print(f"{stored.id}  {one_line(stored.name)}  version {stored.version}  {size(stored.size)}")
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    session: SessionId,
+    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="Name of the artifact.")],
+    old: Annotated[int, typer.Argument(min=1, metavar="OLD", help="The version to compare.")],
+    new: Annotated[
+        int | None, typer.Argument(min=1, metavar="[NEW]", help="With this one; otherwise the latest.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed from one version of a text to another, as a unified diff."""
+    with the_store(context).reading() as runtime:
+        text = the_session(runtime, session).diff_artifact(artifact, old, new if new is not None else "latest")
+    if as_json:
+        print_json({"artifact": artifact, "old": old, "new": new, "diff": text})
+        return
+    for line in text.splitlines():
+        print(printable(line))
 
 
 @app.command()
@@ -152,14 +269,15 @@ def delete(
     print(f"deleted  {label}")
 
 
-def _print(infos: list[ArtifactInfo], as_json: bool) -> None:
+def _print(infos: list[ArtifactInfo], as_json: bool, *, with_session: bool = False) -> None:
     if as_json:
         print_json([info.to_dict() for info in infos])
         return
     print_rows(
-        ("seq", "name", "type", "version", "size", "created (UTC)"),
+        (*(("session",) if with_session else ()), "seq", "name", "type", "version", "size", "created (UTC)"),
         [
             (
+                *((info.id.session_id,) if with_session else ()),
                 str(info.id.sequence),
                 info.name,
                 info.artifact_type,

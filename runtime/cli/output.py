@@ -6,7 +6,8 @@ import json
 import re
 import sys
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -165,3 +166,26 @@ def _style(column: str, cell: str) -> str:
     if column == "status":
         return _STATUS_STYLES.get(cell, "")
     return "cyan" if column == "id" else ""
+
+
+@contextmanager
+def progress_bar(what: str, wanted: bool) -> Iterator[Callable[[int, int | None], None] | None]:
+    """A bar of bytes on stderr, where a person sees it: what it gives is called with those done and those to do."""
+    if not wanted or not is_terminal(sys.stderr):
+        yield None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+
+        def show(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield show

@@ -1,56 +1,49 @@
-"""``greenroom stats``, ``verify``, ``compact`` and ``config show``: the store and its settings."""
+"""``greenroom stats`` and ``config show``: the store and its settings."""
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from greenroom.runtime.cli.output import note, print_fields, print_json, print_rows, size
+from greenroom.runtime.cli.care import progress
+from greenroom.runtime.cli.output import print_fields, print_json, print_rows, size
 from greenroom.runtime.cli.store import AsJson, the_store
 
 config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 
 
-def stats(context: typer.Context, as_json: AsJson = False) -> None:
+def stats(
+    context: typer.Context,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also which sessions, types and names take most space.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Count what the store holds and what it takes on disk."""
-    with the_store(context).reading() as runtime:
-        found = runtime.stats()
+    with the_store(context).reading() as runtime, progress("counting"):
+        found = runtime.stats(details)
     if as_json:
         print_json(found)
-    else:
-        print_fields(_flat(found))
-
-
-def verify(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check everything in the store: hashes, sequences, references. Exit code 1 when something is damaged."""
-    with the_store(context).reading() as runtime:
-        report = runtime.verify()
-    if as_json:
-        print_json(
-            {
-                "ok": report.ok,
-                "checked": dict(report.checked),
-                "problems": [{"kind": p.kind, "where": p.where, "detail": p.detail} for p in report.problems],
-            }
+        return
+    usage = found.pop("usage", {})
+    print_fields(_flat(found))
+    for by, shares in usage.items():
+        print()
+        print_rows(
+            (by, "items", "content", "its own, stored", "journal"),
+            [
+                (
+                    name,
+                    str(share["items"]),
+                    size(share["logical_bytes"]),
+                    size(share["unique_bytes"]),
+                    size(share["journal_bytes"]),
+                )
+                for name, share in shares.items()
+            ],
+            right=("items", "content", "its own, stored", "journal"),
         )
-    else:
-        for problem in report.problems:
-            note(f"{problem.kind}  {problem.where}: {problem.detail}")
-        print_fields({f"checked {name}": str(count) for name, count in report.checked.items()})
-        print("everything is as it was written" if report.ok else f"{len(report.problems)} problem(s) found")
-    if not report.ok:
-        raise typer.Exit(1)
-
-
-def compact(context: typer.Context) -> None:
-    """Give the space of deleted content back to the disk."""
-    with the_store(context).writing() as runtime:
-        before, started = runtime.stats()["disk_bytes"], time.perf_counter()
-        runtime.compact()
-        after, took = runtime.stats()["disk_bytes"], time.perf_counter() - started
-    print(f"{size(before)} before, {size(after)} after, {took:.2f} s")
 
 
 @config.command("show")

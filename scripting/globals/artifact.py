@@ -11,11 +11,34 @@ from greenroom.runtime import ArtifactId, GreenroomError, ValidationError
 from ..export import export
 from ..files import Files
 from ..principal import Principal
-from ..values import UNDEFINED, artifact_row, identity_row
+from ..values import UNDEFINED, artifact_row, identity_row, options
 
 __all__ = ["ArtifactGlobal", "artifact_reference", "store_options"]
 
 _FIELDS: Final = ("mime_type", "description", "tags", "created_by")
+_QUERY: Final = frozenset(
+    (
+        "session_id",
+        "type",
+        "artifact_type",
+        "name_pattern",
+        "tags",
+        "without_tags",
+        "content_hash",
+        "custom",
+        "text",
+        "created_after",
+        "created_before",
+        "min_size",
+        "max_size",
+        "created_by",
+        "sort",
+        "order_by",
+        "descending",
+        "offset",
+        "limit",
+    )
+)
 
 
 def artifact_reference(principal: Principal, reference: Any) -> ArtifactId | str:
@@ -98,6 +121,48 @@ class ArtifactGlobal:
     @export("list")
     def list(self, session: Any = UNDEFINED) -> Any:
         return [artifact_row(each) for each in self._principal.session(session).list_artifacts()]
+
+    @export("query")
+    def query(self, first: Any = UNDEFINED, second: Any = UNDEFINED) -> Any:
+        """query(filter) or query(session, filter); without a session the current one, or all for the host."""
+        given, session = (first, UNDEFINED) if second is UNDEFINED and not isinstance(first, str) else (second, first)
+        wanted = options(given, "Artifact.query", _QUERY)
+        if "type" in wanted:
+            wanted["artifact_type"] = wanted.pop("type")
+        named = wanted.pop("session_id", None)
+        return self._find(named if session is UNDEFINED or session is None or session == "" else session, wanted)
+
+    @export("findByType")
+    def find_by_type(self, first: Any, second: Any = UNDEFINED) -> Any:
+        """findByType(session, type) or findByType(type)."""
+        session, kind = (UNDEFINED, first) if second is UNDEFINED else (first, second)
+        return self._find(session, {"artifact_type": kind})
+
+    @export("findByTag")
+    def find_by_tag(self, first: Any, second: Any = UNDEFINED) -> Any:
+        """findByTag(session, tag) or findByTag(tag); the tag may be a list of tags, all of which are needed."""
+        session, tag = (UNDEFINED, first) if second is UNDEFINED else (first, second)
+        return self._find(session, {"tags": [tag] if isinstance(tag, str) else tag})
+
+    @export("search")
+    def search(self, first: Any, second: Any = UNDEFINED) -> Any:
+        """search(session, text) or search(text)."""
+        session, text = (UNDEFINED, first) if second is UNDEFINED else (first, second)
+        return self._find(session, {"text": text})
+
+    def _find(self, session: Any, criteria: dict[str, Any]) -> Any:
+        """The rows that match: of the session named, of the current one, or (unbound, with none current) of all."""
+        principal = self._principal
+        for name in ("tags", "without_tags"):
+            if criteria.get(name) == {}:
+                criteria[name] = []
+        nobody = session is UNDEFINED or session is None or session == ""
+        if nobody and principal.current_id is None:
+            principal.require_host("a query of all sessions")
+            found = principal.runtime.query_artifacts(**criteria)
+        else:
+            found = principal.session(session).query_artifacts(**criteria)
+        return [artifact_row(each) for each in found]
 
     @export("versions")
     def versions(self, session: Any, name: Any) -> Any:

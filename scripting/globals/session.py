@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from greenroom.runtime import ArtifactId, SessionInfo, ValidationError
+from greenroom.runtime import ArtifactId, OperationTimeout, SessionInfo, ValidationError
 
 from ..export import export
+from ..files import Files
 from ..principal import Principal
 from ..values import (
     UNDEFINED,
@@ -42,13 +43,16 @@ _QUERY: Final = frozenset(
 )
 _MESSAGE: Final = frozenset(("name", "tool_calls", "tool_call_id", "metadata"))
 _MESSAGES: Final = frozenset(("limit", "before"))
+_EXPORT: Final = frozenset(("tree", "history"))
+_IMPORT: Final = frozenset(("keep_ids",))
 
 
 class SessionGlobal:
     """Functions take a session's id (or a row that has one) first; changes answer true, reads plain data."""
 
-    def __init__(self, principal: Principal) -> None:
+    def __init__(self, principal: Principal, files: Files) -> None:
         self._principal = principal
+        self._files = files
 
     # -- making and finding
 
@@ -192,6 +196,29 @@ class SessionGlobal:
         handle.delete()
         self._principal.forget(handle.id)
         return True
+
+    # -- bundles
+
+    @export("export", on_session=True)
+    def export_session(self, session: Any, path: Any, given: Any = UNDEFINED) -> dict[str, Any]:
+        """Write a bundle; what is in it."""
+        wanted = options(given, "Session.export", _EXPORT)
+        target = self._files.path(path)
+        report = self._principal.session(session).export(target, **wanted, on_progress=self._in_time)
+        return report.to_dict()
+
+    @export("import")
+    def import_session(self, path: Any, given: Any = UNDEFINED) -> str:
+        """Bring in a bundle's sessions; the id of the one at the top."""
+        self._principal.require_host("Session.import")
+        wanted = options(given, "Session.import", _IMPORT)
+        source = self._files.path(path)
+        return self._principal.runtime.import_session(source, **wanted, on_progress=self._in_time).id
+
+    def _in_time(self, done: int, total: int) -> None:
+        """Raises OperationTimeout when the script's time is over; what had been written is removed then."""
+        if self._principal.remaining() <= 0:
+            raise OperationTimeout("the script's time was over before the bundle was done", started=True)
 
     # -- tags, metadata, family
 

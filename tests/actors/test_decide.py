@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
+
 from greenroom.actors import messages as m
 from greenroom.actors.decide import Draft, Limits, creation, decide
 from greenroom.actors.state import SessionState, evolve

@@ -11,6 +11,7 @@ from typing import Any
 
 import pykka
 import pytest
+
 from greenroom.actors.dispatcher import Dispatcher, Later, PooledActor, PooledFuture
 from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
@@ -110,6 +111,15 @@ def test_an_ask_waits_for_what_came_before_it(actor: Recorder, gate: Gate) -> No
     thread.join(BOUND)
     assert outcome == [("reply to", 2)]
     assert actor.handled == [gate, 1, 2]
+
+
+def test_an_ask_that_finds_the_actor_between_two_turns_overtakes_nobody(actor: Recorder) -> None:
+    assert actor.take_turn()
+    actor.tell(1)
+    actor.tell(2)
+    actor._turn.release()  # the moment after a turn, before the pool has taken up what waits
+    assert actor.ask(3, BOUND) == ("reply to", 3)
+    assert actor.handled == [1, 2, 3]
 
 
 def test_the_asker_gets_the_very_error_and_the_actor_goes_on(actor: Recorder, gate: Gate) -> None:

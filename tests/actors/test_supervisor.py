@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from greenroom.actors import decide as deciding
 from greenroom.runtime import Runtime, RuntimeConfig, Session, SessionNotFound, messages
 

@@ -1,11 +1,12 @@
 """A process to be killed: it writes to a store from several threads and reports every acknowledged operation.
 
 Run as a program it is a nursery: it has imported greenroom once and forks one worker for each job it reads (a line of
-JSON: path, seed, threads, config). Reports go to the file descriptor given as the first argument, one JSON object a line:
+JSON: path, seed, threads, config). Reports go to the file descriptor given as the first argument, one JSON object a
+line:
 
 - `{"thread", "op", …}`: the operation is about to be sent,
 - `{"thread", "done", …}`: it has been acknowledged, with what it returned,
-- `{"ready"}` when the store is open, `{"failed"}` when a worker met an error, `{"dead"}` when the worker has ended.
+- `{"failed"}` when a worker met an error, `{"dead"}` when the worker has ended.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from typing import Any
 from greenroom.runtime import Runtime, Session
 
 VARIABLES = 12
+LONG = 300
+"""Events after which a session is ended."""
+KEPT = 8
+"""Ended sessions that are kept."""
 LARGE_CONTENTS = 6
 """So many large contents there are: workers store and delete the same ones, so deduplication races deleting."""
 
@@ -183,9 +188,26 @@ class Writer:
     )
 
 
+def tidy(runtime: Runtime, report: Reporter) -> None:
+    """End sessions that have grown long and delete old ones, so that a store of many kills stays quick to check.
+
+    It reports as thread -1.
+    """
+    for info in runtime.list_sessions(status=["active", "suspended"]):
+        if info.sequence > LONG or info.status == "suspended":
+            report(thread=-1, op="status", session=info.id, status="completed")
+            runtime.session(info.id).complete()
+            report(thread=-1, done=True)
+    for info in runtime.list_sessions(status="completed", sort_by="updated_at", descending=True, offset=KEPT):
+        report(thread=-1, op="delete", session=info.id)
+        runtime.delete_session(info.id)
+        report(thread=-1, done=True)
+
+
 def work(job: dict[str, Any], report: Reporter) -> None:
     """Open the store, and write until killed."""
     runtime = Runtime.open(job["path"], config=job["config"])
+    tidy(runtime, report)
     shared = runtime.list_sessions(tags=["shared"])
     if shared:
         shared_id = shared[0].id
@@ -194,7 +216,6 @@ def work(job: dict[str, Any], report: Reporter) -> None:
         shared_id = runtime.create_session(tags=["shared"], config={"max_artifacts": 10**6, "max_operations": 10**9}).id
         report(thread=-1, done=shared_id)
     own: list[str | None] = [info.id for info in runtime.list_sessions(status="active", tags=["own"])]
-    report(ready=True)
     own += [None] * job["threads"]
 
     def run(number: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
+
 from greenroom.runtime import (
     ArtifactId,
     ArtifactInfo,
@@ -287,7 +288,7 @@ def test_the_session_counts_its_artifacts(session: Session) -> None:
 # -- limits, each its own error
 
 
-def test_every_limit_has_its_own_error(clock: Any) -> None:
+def test_every_limit_has_its_own_error() -> None:
     config = RuntimeConfig(max_artifact_bytes=1000, max_artifact_name=20)
     with Runtime.open(config=config) as rt:
         session = rt.create_session(config={"max_storage_bytes": 300_000, "max_artifacts": 3})
@@ -321,7 +322,7 @@ def test_names_may_be_anything_printable(session: Session, name: str) -> None:
     assert session.get_artifact(name).content == b"content"
 
 
-@pytest.mark.parametrize("name", ["", "a" * 256, "a\nb", "a\x00", "\x7f", "\u2028", None, 7])
+@pytest.mark.parametrize("name", ["", "a" * 256, "a\nb", "a\x00", "\x7f", "\x85", None, 7])
 def test_names_without_sense_are_refused(session: Session, name: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         session.store_artifact("x", name, b"content")

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+
 from greenroom.runtime import Event, Runtime, RuntimeConfig, SessionNotFound, ValidationError
 from greenroom.storage import CF
 
@@ -147,10 +148,13 @@ def test_everything_that_happens_is_an_event(rt: Runtime) -> None:
     assert events[6].data["name"] == "a.txt"
     assert events[6].data["type"] == "tool_result"
     assert events[6].data["custom"] == {"step": 1}
-    assert events[6].data["content_hash"].hex() == info.id.content_hash
+    assert events[6].data["content_hash"] == info.id.content_hash
     assert events[11].data == {"reason": "why"}
     assert isinstance(events[0], Event)
-    assert events[0].to_dict()["timestamp"].endswith("Z")
+    for event in events:
+        row = event.to_dict()
+        assert row["timestamp"].endswith("Z")
+        assert json.loads(json.dumps(row)) == row
 
 
 def test_events_are_read_from_where_one_asks(rt: Runtime) -> None:

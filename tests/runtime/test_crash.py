@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from greenroom.runtime import ArtifactId, Runtime, SessionNotFound
 from greenroom.runtime.config import RuntimeConfig
 
@@ -176,8 +177,8 @@ class Ledger:
             with pytest.raises(SessionNotFound):
                 runtime.session(session_id)
         for session_id, known in self.sessions.items():
-            if everything or known.touched:
-                mine = [each for each in unfinished if each["session"] == session_id]
+            mine = [each for each in unfinished if each["session"] == session_id]
+            if everything or known.touched or mine:
                 self._check_session(runtime, session_id, known, mine)
                 known.touched = False
 
@@ -199,7 +200,7 @@ class Ledger:
                 known.variables.pop(each["key"], None)
             elif op == "message":
                 new = [at for at, text in messages.items() if at not in known.messages and text == each["text"]]
-                known.messages.update({at: each["text"] for at in new})
+                known.messages.update(dict.fromkeys(new, each["text"]))
             elif op == "store":
                 digest = _hash(each["content"])
                 new_ids = artifacts.keys() - known.artifacts.keys()

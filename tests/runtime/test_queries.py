@@ -1,4 +1,4 @@
-"""Every listing of SPEC §2.5 against the plain way: look at all sessions, keep those that match, sort, cut."""
+"""Every listing against the plain way: look at all sessions, keep those that match, sort, cut."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from greenroom.runtime import Runtime, SessionInfo, SessionNotFound, SessionStatus, ValidationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from greenroom.runtime import Runtime, SessionInfo, SessionNotFound, SessionStatus, ValidationError
 
 WORDS = ["alpha", "Beta", "ALPHABET", "naïve", "Straße", "x", "报告", "beta test"]
 TAGS = ["nlp", "sql", "night", "ünï"]

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+
 from greenroom.runtime import (
     InvalidSessionState,
     InvalidStateTransition,
@@ -384,9 +385,8 @@ def test_the_config_holds_after_the_session_has_left_memory(store_path: Path) ->
     with Runtime.open(store_path) as rt:
         session = rt.create_session(config=SessionConfig(max_artifacts=1))
         session.store_artifact("x", "a", b"")
-    with Runtime.open(store_path) as rt:
-        with pytest.raises(ResourceLimitExceeded):
-            rt.session(session.id).store_artifact("x", "b", b"")
+    with Runtime.open(store_path) as rt, pytest.raises(ResourceLimitExceeded):
+        rt.session(session.id).store_artifact("x", "b", b"")
 
 
 def test_reads_are_no_operations(rt: Runtime) -> None:
@@ -494,7 +494,7 @@ def test_a_deleted_session_is_gone_from_everywhere(rt: Runtime) -> None:
     assert entries() == before
     assert not rt.exists(session.id)
     assert rt.count_sessions(status=ALL) == 1
-    for use in (session.info, lambda: session.set("k", 1), session.delete, lambda: session.messages()):
+    for use in (session.info, lambda: session.set("k", 1), session.delete, session.messages):
         with pytest.raises(SessionNotFound) as caught:
             use()
         assert caught.value.fields["session_id"] == session.id

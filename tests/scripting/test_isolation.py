@@ -1,4 +1,4 @@
-"""A script bound to a session reaches that session and its children, and nothing else (SPEC §6)."""
+"""A script bound to a session reaches that session and its children, and nothing else."""
 
 from __future__ import annotations
 

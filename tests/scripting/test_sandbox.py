@@ -27,7 +27,6 @@ ABSENT = [
     "os.tmpname",
     "string.dump",
     "Session.fork",
-    "Session.export",
 ]
 
 

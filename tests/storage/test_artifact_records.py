@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from greenroom.storage import ArtifactId
 from greenroom.storage.artifacts import artifact_type, guess_mime_type
 from greenroom.storage.errors import ValidationError
-from hypothesis import given
-from hypothesis import strategies as st
 
 HASHES = st.binary(min_size=32, max_size=32).map(bytes.hex)
 SESSION = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
@@ -51,10 +54,8 @@ def test_what_is_no_id_is_refused(text: str) -> None:
 
 @given(st.text(max_size=150))
 def test_any_text_is_an_id_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(ValidationError):
         assert str(ArtifactId.parse(text)) == text
-    except ValidationError:
-        pass
 
 
 @pytest.mark.parametrize(

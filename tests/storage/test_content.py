@@ -6,9 +6,13 @@ import io
 import os
 import random
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import pytest
 from blake3 import blake3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from greenroom.storage import CF, Contents, Engine
 from greenroom.storage.content import (
     CHUNK_ABOVE,
@@ -21,8 +25,6 @@ from greenroom.storage.content import (
     read_up_to,
 )
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, ValidationError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 MIB = 1 << 20
 SIZES = [
@@ -217,6 +219,13 @@ def test_a_stream_reads_and_seeks_like_a_file_of_the_same_bytes(
     stream.close()
 
 
+def blocks(contents: Contents, digest: bytes) -> Iterator[bytes]:
+    """The content as a stream gives it, bit by bit."""
+    with contents.open(digest) as stream:
+        while block := stream.read(10_000):
+            yield block
+
+
 def damaged_entries(engine: Engine, cf: int) -> list[tuple[bytes, bytes]]:
     """Each stored value with one byte changed: the first, the middle, the last."""
     found = []
@@ -243,11 +252,10 @@ def test_a_changed_byte_is_an_integrity_error_and_never_wrong_bytes(
         with pytest.raises(IntegrityError) as caught:
             contents.read(digest)
         assert "run verify" in str(caught.value)
-        got = b""
-        with pytest.raises(IntegrityError), contents.open(digest) as stream:
-            while block := stream.read(10_000):
-                got += block
-        assert data.startswith(got)
+        got: list[bytes] = []
+        with pytest.raises(IntegrityError):
+            got.extend(blocks(contents, digest))
+        assert data.startswith(b"".join(got))
         with pytest.raises(IntegrityError):
             contents.check(digest)
         engine.write([(cf, key, intact[key])])
@@ -264,9 +272,8 @@ def test_a_lost_record_is_an_integrity_error(engine: Engine, contents: Contents,
         engine.write([(cf, key, None)])
         with pytest.raises(IntegrityError):
             contents.read(digest)
-        with pytest.raises(IntegrityError), contents.open(digest) as stream:
-            while stream.read(10_000):
-                pass
+        with pytest.raises(IntegrityError):
+            list(blocks(contents, digest))
         engine.write([(cf, key, value)])
     assert contents.read(digest) == data
 

@@ -11,6 +11,9 @@ from zlib import crc32
 
 import pytest
 import rocksdict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from greenroom.storage import CF, Durability, Engine, EngineOptions
 from greenroom.storage.engine import FORMAT_VERSION
 from greenroom.storage.errors import (
@@ -22,8 +25,6 @@ from greenroom.storage.errors import (
     StoreLocked,
 )
 from greenroom.storage.records import seal
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def open_engine(path: Path, durability: Durability = Durability.WAL, *, read_only: bool = False) -> Engine:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
+
 from greenroom.storage import CF, Engine, Journal
 from greenroom.storage.errors import IntegrityError
 from greenroom.storage.journal import iso_time, utc_time
 from greenroom.storage.keys import sequence_key
 from greenroom.storage.records import pack_value, seal
-from hypothesis import given
-from hypothesis import strategies as st
 
 MOMENT = 1_700_000_000_123_456_789
 
@@ -85,10 +86,9 @@ def test_a_damaged_event_is_an_integrity_error_and_those_before_it_are_read(
 ) -> None:
     key = sequence_key(session, 6)
     engine.write([(CF.JOURNAL, key, seal(sequence_key(session, 7), stored(6)))])  # another event's record
-    read = []
+    read: list[int] = []
     with pytest.raises(IntegrityError, match="event 6 "):
-        for sequence, _ in journal.read(session):
-            read.append(sequence)
+        read.extend(sequence for sequence, _ in journal.read(session))
     assert read == [1, 2, 3, 4, 5]
 
 

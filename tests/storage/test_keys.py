@@ -5,6 +5,9 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from greenroom.storage import CF, Engine
 from greenroom.storage.keys import (
     after_prefix,
@@ -14,8 +17,6 @@ from greenroom.storage.keys import (
     session_bytes,
     session_id_of,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SESSIONS = st.binary(min_size=16, max_size=16)
 SEQUENCES = st.integers(0, (1 << 64) - 1)

@@ -1,0 +1,113 @@
+"""``greenroom sessions export`` and ``import``, ``backup`` and ``restore``: sessions and stores that travel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from greenroom.runtime.cli.output import note, print_fields, print_json, print_rows, progress_bar, size
+from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+
+
+def export_session(
+    context: typer.Context,
+    session: SessionId,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The bundle to write; replaced if it is there.")],
+    tree: Annotated[bool, typer.Option("--tree", help="Also all sessions below it.")] = False,
+    history: Annotated[
+        bool,
+        typer.Option("--history/--no-history", help="How it came to be, or only what still holds."),
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Write a session to a bundle: one file that any store can import.
+
+    Works while another process has the store open.
+    """
+    with the_store(context).reading() as runtime, progress_bar("export", not as_json) as show:
+        found = the_session(runtime, session)
+        report = found.export(file, tree=tree, history=history, on_progress=show)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print_fields(
+            {
+                "sessions": str(report.sessions),
+                "events": str(report.events),
+                "artifacts": str(report.artifacts),
+                "content": size(report.content_bytes),
+                "written": f"{size(report.bytes)} to {report.path}",
+            }
+        )
+
+
+def import_sessions(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle that sessions export has written.")],
+    new_ids: Annotated[
+        bool, typer.Option("--new-ids", help="Give the sessions new ids, so that they can stand beside the old ones.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring in all sessions of a bundle, or none of them.
+
+    Everything in the bundle is checked before anything is written.
+    """
+    with the_store(context).writing(create=True) as runtime:
+        with progress_bar("import", not as_json) as show:
+            sessions = runtime.import_bundle(file, keep_ids=not new_ids, on_progress=show)
+        infos = [session.info() for session in sessions]
+    if as_json:
+        print_json([info.to_dict() for info in infos])
+    else:
+        print_rows(("id", "status", "name"), [(info.id, info.status, info.name or "") for info in infos])
+
+
+def backup(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The backup to make; must not exist.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a backup of the whole store, which is a store itself.
+
+    A process that has the store open makes its own backups: Runtime.backup. On the same file system a backup shares
+    files with the store: copy it elsewhere to be safe from the loss of the disk.
+    """
+    with the_store(context).writing() as runtime:
+        report = runtime.backup(directory)
+    if as_json:
+        print_json({"path": str(report.path), "files": report.files, "bytes": report.bytes})
+    else:
+        print(f"{report.files} files, {size(report.bytes)} in {report.path}")
+
+
+def restore(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Argument(metavar="BACKUP", help="The backup; it is only read.")],
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Check everything in the new store.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Make the store anew from a backup, in the directory that --data names, which must not exist or be empty.
+
+    Exit code 1 when something in it is damaged.
+    """
+    from greenroom.runtime import Runtime
+
+    with progress_bar("restore", not as_json) as show:
+        report = Runtime.restore(directory, the_store(context).settings().data, verify=verify, on_progress=show)
+    problems = report.verified.problems if report.verified is not None else []
+    if as_json:
+        found = [{"kind": each.kind, "where": each.where, "detail": each.detail} for each in problems]
+        print_json({"path": str(report.path), "files": report.files, "bytes": report.bytes, "problems": found})
+    else:
+        for each in problems:
+            note(f"{each.kind}  {each.where}: {each.detail}")
+        checked = "everything is as it was written" if report.verified is not None else "not checked"
+        print(
+            f"{report.files} files, {size(report.bytes)} in {report.path}: "
+            f"{f'{len(problems)} problem(s) found' if problems else checked}"
+        )
+    if problems:
+        raise typer.Exit(1)

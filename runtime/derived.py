@@ -1,0 +1,141 @@
+"""What a session's journal says that the store must hold: everything but the journal itself is derived from it.
+
+`verify` compares this with what is there, `gc` and repair write it where the two differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from greenroom.actors.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.state import SessionState, evolve
+from greenroom.actors.store import ArtifactStore
+from greenroom.storage.artifact_index import IN_SESSION
+from greenroom.storage.artifacts import RECORD_FIELDS, Artifacts
+from greenroom.storage.catalog import Catalog
+from greenroom.storage.content import Reference
+from greenroom.storage.engine import CF, Op
+from greenroom.storage.errors import IntegrityError
+from greenroom.storage.journal import StoredEvent
+from greenroom.storage.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key, session_id_of
+
+__all__ = ["LOST", "OWNED_INDEXES", "Derived", "derive", "is_session", "owned"]
+
+LOST: Final = "event.lost"
+
+OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, *IN_SESSION)
+"""First bytes of index keys in which the session follows at once."""
+
+Place = tuple[int, bytes]
+"""(column family, key)"""
+
+
+@dataclass(slots=True)
+class Derived:
+    """The fold of a journal, and what follows from it."""
+
+    state: SessionState
+    entries: dict[Place, bytes] = field(default_factory=dict)
+    records: dict[int, list[Any]] = field(default_factory=dict)
+    """Artifact records by number."""
+    contents: dict[bytes, tuple[int, int] | None] = field(default_factory=dict)
+    """Content that is referred to, with its size and stored size where an artifact tells them."""
+    events: int = 0
+    unknown: bool = False
+    """Whether the fold has passed a lost event of which it is not known what it changed."""
+    snapshots: int = 0
+    differing: list[int] = field(default_factory=list)
+    """Sequences of snapshots that are not what the fold gives there."""
+
+    def add(self, ops: Iterable[Op]) -> None:
+        for cf, key, value in ops:
+            if value is None:
+                self.entries.pop((cf, key), None)
+            else:
+                self.entries[cf, key] = value
+
+
+def is_session(session: bytes) -> bool:
+    """Whether it is a session, and not the state of a scope, which has no row."""
+    return session[6] >> 4 == 4
+
+
+def derive(store: ArtifactStore, session: bytes) -> Derived:
+    """Fold a session's journal from its beginning. Raises IntegrityError, or SchemaTooNew, where it cannot be read."""
+    derived = Derived(SessionState(session_id_of(session)))
+    snapshots = {sequence: data for sequence, data, _ in store.journal.snapshots(session)}
+    for sequence, stored in store.journal.read(session):
+        evolve(derived.state, sequence, stored)
+        derived.events += 1
+        derived.unknown = derived.unknown or stored[0] == LOST
+        _add_event(derived, session, sequence, stored)
+        snapshot = snapshots.pop(sequence, None)
+        if snapshot is None:
+            continue
+        derived.snapshots += 1
+        if derived.unknown:
+            # What the lost event did is in the snapshot.
+            derived.state = SessionState.decode(derived.state.id, snapshot)
+            derived.unknown = derived.state.certain is not None
+        elif not derived.state.agrees(snapshot):
+            derived.differing.append(sequence)
+    derived.differing += list(snapshots)
+    held = {key[1:33] for cf, key in derived.entries if cf == CF.REFERENCES}
+    derived.contents = {digest: sizes for digest, sizes in derived.contents.items() if digest in held}
+    state = derived.state
+    if state.sequence == 0:
+        raise IntegrityError(f"session {state.id} has no journal", session_id=state.id)
+    if is_session(session):
+        row = state.row()
+        derived.add([Catalog.put(session, row)])
+        derived.add((CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, state.updated_at))
+    return derived
+
+
+def _add_event(derived: Derived, session: bytes, sequence: int, stored: StoredEvent) -> None:
+    type_, time, data = stored[0], stored[1], stored[2]
+    if type_ == "message.added":
+        derived.add([(CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b"")])
+        if "content_hash" in data:
+            _refer(derived, data["content_hash"], Reference(session, MESSAGE, sequence), None)
+    elif type_ == LOST:
+        if "content_hash" in data:  # a message whose event is lost has left its text
+            _refer(derived, data["content_hash"], Reference(session, MESSAGE, sequence), None)
+    elif type_ == "artifact.stored":
+        number = data["sequence"]
+        record = derived.records[number] = artifact_record(data, time)
+        derived.add(Artifacts.add(session, number, record))
+        sizes = data["size"], data["stored_size"]
+        _refer(derived, data["content_hash"], Reference(session, ARTIFACT, number), sizes)
+    elif type_ == "artifact.deleted":
+        number = data["sequence"]
+        record_then = derived.records.pop(number, None)
+        derived.add(Artifacts.remove(session, number, data["name"], data["version"], record_then))
+        derived.entries.pop((CF.REFERENCES, Reference(session, ARTIFACT, number).key(data["content_hash"])), None)
+
+
+def artifact_record(data: dict[str, Any], time: int) -> list[Any]:
+    """The record of an artifact, from the event that stored it."""
+    return [time if name == "time" else data[name] for name in RECORD_FIELDS]
+
+
+def _refer(derived: Derived, digest: bytes, reference: Reference, sizes: tuple[int, int] | None) -> None:
+    derived.entries[CF.REFERENCES, reference.key(digest)] = b""
+    if sizes is not None or digest not in derived.contents:
+        derived.contents[digest] = sizes
+
+
+def owned(store: ArtifactStore, session: bytes) -> dict[Place, bytes]:
+    """What the store holds under keys that begin with a session: its row, artifact records and index entries."""
+    found: dict[Place, bytes] = {}
+    row = store.engine.get(CF.SESSIONS, session)
+    if row is not None:
+        found[CF.SESSIONS, session] = row
+    ranges = [(CF.ARTIFACTS, session)]
+    ranges += [(CF.INDEX, kind + session) for kind in OWNED_INDEXES]
+    for cf, prefix in ranges:
+        for key, value in store.engine.pages(cf, prefix, after_prefix(prefix)):
+            found[cf, key] = value
+    return found

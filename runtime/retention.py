@@ -1,0 +1,160 @@
+"""Retention: which artifacts and sessions may go, by age, count and size. First shown, then done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pydantic
+from annotated_types import Ge
+
+from greenroom.actors import messages as m
+from greenroom.storage.artifacts import ArtifactId
+from greenroom.storage.catalog import STATUSES, SessionRow, SessionStatus
+from greenroom.storage.errors import (
+    ArtifactNotFound,
+    IntegrityError,
+    InvalidSessionState,
+    ResourceLimitExceeded,
+    SchemaTooNew,
+    SessionNotFound,
+)
+from greenroom.storage.keys import session_id_of
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = ["Removal", "RetentionPolicy", "RetentionReport", "apply_retention"]
+
+DAY = 86_400 * 1_000_000_000
+
+
+class RetentionPolicy(pydantic.BaseModel):
+    """What is kept. None sets no limit. What any limit says may go, goes."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    keep_versions: Annotated[int, Ge(1)] | None = None
+    """The newest versions of each artifact name that stay."""
+    max_age_days: Annotated[float, Ge(0)] | None = None
+    """Versions older than this go, except the latest of their name."""
+    max_session_bytes: Annotated[int, Ge(0)] | None = None
+    """Bytes of artifacts per session: above it, the oldest versions go, except the latest of their name."""
+    ended_days: Annotated[float, Ge(0)] | None = None
+    """Sessions that ended longer ago than this go, with everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One thing that goes: an artifact version, or a whole session (then `artifact` is None). Sizes are bytes."""
+
+    session_id: str
+    artifact: str | None
+    name: str | None
+    version: int | None
+    size: int
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionReport:
+    """What retention would remove, or has removed. `skipped` could not be: their sessions take no writes."""
+
+    removed: tuple[Removal, ...]
+    skipped: tuple[Removal, ...]
+    dry_run: bool
+
+    @property
+    def bytes(self) -> int:
+        """Logical bytes of what goes; content that others use as well stays on disk."""
+        return sum(each.size for each in self.removed)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "dry_run": self.dry_run,
+            "bytes": self.bytes,
+            "removed": [each.to_dict() for each in self.removed],
+            "skipped": [each.to_dict() for each in self.skipped],
+        }
+
+
+def apply_retention(runtime: Runtime, policy: RetentionPolicy, now: int, *, dry_run: bool) -> RetentionReport:
+    """Find what the policy lets go and, unless `dry_run`, delete it by messages like any other deletion."""
+    removed: list[Removal] = []
+    skipped: list[Removal] = []
+    for session, row in runtime._store.catalog.rows(tuple(SessionStatus)):
+        session_id = session_id_of(session)
+        whole = _whole_session(runtime, session_id, row, policy, now)
+        for removal in [whole] if whole is not None else _versions(runtime, session, policy, now):
+            # Only an active session takes writes.
+            if removal.artifact is not None and STATUSES[row.status] is not SessionStatus.ACTIVE:
+                skipped.append(removal)
+                continue
+            if not dry_run:
+                try:
+                    _remove(runtime, removal)
+                except (SessionNotFound, ArtifactNotFound):
+                    continue  # somebody else was first
+                except (InvalidSessionState, ResourceLimitExceeded, IntegrityError):
+                    skipped.append(removal)
+                    continue
+            removed.append(removal)
+    return RetentionReport(tuple(removed), tuple(skipped), dry_run)
+
+
+def _remove(runtime: Runtime, removal: Removal) -> None:
+    if removal.artifact is None:
+        runtime.delete_session(removal.session_id)
+    else:
+        runtime.ask(removal.session_id, m.DeleteArtifact(ArtifactId.parse(removal.artifact)))
+
+
+def _whole_session(
+    runtime: Runtime, session_id: str, row: SessionRow, policy: RetentionPolicy, now: int
+) -> Removal | None:
+    if policy.ended_days is None or row.ended_at is None or now - row.ended_at < policy.ended_days * DAY:
+        return None
+    try:
+        size = runtime._store.catalog.info(session_id).total_artifact_size
+    except (IntegrityError, SchemaTooNew, SessionNotFound):
+        size = 0
+    return Removal(session_id, None, row.name, None, size, f"ended more than {policy.ended_days:g} days ago")
+
+
+def _versions(runtime: Runtime, session: bytes, policy: RetentionPolicy, now: int) -> Iterator[Removal]:
+    """The versions of a session that may go, oldest first. The latest of a name always stays."""
+    session_id = session_id_of(session)
+    records: list[tuple[int, bytes, str, int, int, int]] = []
+    try:
+        for number, record in runtime._store.artifacts.records(session):
+            records.append((number, record[0], record[1], record[2], record[6], record[13]))
+    except (IntegrityError, SchemaTooNew):
+        return  # damaged: nothing is decided about it before it is repaired
+    versions: dict[str, list[int]] = {}
+    for _, _, name, version, _, _ in records:
+        versions.setdefault(name, []).append(version)
+    ranks = {
+        (name, version): rank
+        for name, each in versions.items()
+        for rank, version in enumerate(sorted(each, reverse=True))
+    }
+    total = sum(record[4] for record in records)
+    for number, digest, name, version, size, time in records:
+        rank = ranks[name, version]
+        if rank == 0:
+            continue
+        reason = None
+        if policy.keep_versions is not None and rank >= policy.keep_versions:
+            reason = f"not among the newest {policy.keep_versions} versions"
+        elif policy.max_age_days is not None and now - time >= policy.max_age_days * DAY:
+            reason = f"older than {policy.max_age_days:g} days"
+        elif policy.max_session_bytes is not None and total > policy.max_session_bytes:
+            reason = f"the session has more than {policy.max_session_bytes} bytes"
+        if reason is not None:
+            total -= size
+            artifact = str(ArtifactId(digest.hex(), session_id, number))
+            yield Removal(session_id, artifact, name, version, size, reason)

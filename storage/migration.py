@@ -1,0 +1,50 @@
+"""Brings a store of an older format up to date: on its first opening for writing, before anybody can use it.
+
+Every step can be done again from its beginning: what kills the process in the middle leaves a store of the older
+format, and the next opening starts over.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from .artifact_index import artifact_entries
+from .engine import CF, FORMAT_VERSION, Engine, Op
+from .errors import IntegrityError, SchemaTooNew
+from .records import unseal
+
+__all__ = ["migrate"]
+
+logger = logging.getLogger("greenroom.migration")
+
+_BATCH: Final = 4096
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the store up to FORMAT_VERSION, with bounded memory. Does nothing for one that is."""
+    if engine.format >= FORMAT_VERSION:
+        return
+    logger.info("bringing the store at %s from format %d to %d", engine.path, engine.format, FORMAT_VERSION)
+    count = _list_artifacts(engine)
+    engine.set_format()
+    logger.info("the store has format %d now; %d artifacts were indexed", FORMAT_VERSION, count)
+
+
+def _list_artifacts(engine: Engine) -> int:
+    """Format 2: artifacts are listed by type, tag, creator, custom entries and words."""
+    ops: list[Op] = []
+    count = 0
+    for key, stored in engine.pages(CF.ARTIFACTS, b"", b"\xff" * 25, page=256):
+        try:
+            record = unseal(key, stored, "an artifact record")
+        except (IntegrityError, SchemaTooNew):
+            continue  # verify reports it; repair rebuilds record and entries from the journal
+        ops += [(CF.INDEX, entry, b"") for entry in artifact_entries(key[:16], int.from_bytes(key[16:], "big"), record)]
+        count += 1
+        if len(ops) >= _BATCH:
+            engine.write(ops)
+            ops = []
+    if ops:
+        engine.write(ops)
+    return count

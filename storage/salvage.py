@@ -1,0 +1,306 @@
+"""Getting out of a damaged store what can still be read, whatever of its files is damaged.
+
+RocksDB gives up a whole file, or the whole store, for one bad block. Here a copy of the store is opened leniently,
+everything that passes its checksums goes into a new store, and what could not be read is named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import rocksdict
+
+from .engine import CF, FORMAT_VERSION, Durability, Engine, EngineOptions, Op
+from .errors import IntegrityError, StorageError, StoreLocked
+from .keys import after_prefix
+from .records import seal, unseal
+
+__all__ = ["Lost", "Salvage", "losses", "readable", "rebuild", "settle_loss"]
+
+_WIDTH: Final = 96
+_END: Final = b"\xff" * _WIDTH
+_PAGE: Final = 256
+_CHUNK_PAGE: Final = 16  # chunks are large
+_BATCH_BYTES: Final = 1 << 20
+_SAMPLES: Final = 64
+_LOST: Final = b"lost/"
+_FORMAT_KEY: Final = b"format"
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A range of keys, begin ≤ key < end, of which an unknown number could not be read."""
+
+    cf: int
+    begin: bytes
+    end: bytes
+
+    @property
+    def key(self) -> bytes:
+        """Where a salvaged store keeps this fact until repair has drawn its conclusions."""
+        return _LOST + bytes([self.cf]) + self.begin
+
+    def covers(self, key: bytes) -> bool:
+        return self.begin <= key < self.end
+
+    def __str__(self) -> str:
+        return f"{CF.NAMES[self.cf]} from {self.begin[:32].hex() or 'its beginning'} to {self.end[:32].hex()}"
+
+
+@dataclass(slots=True)
+class Salvage:
+    """What `rebuild` has read and what it could not read. Sizes are bytes of keys and values."""
+
+    entries: int = 0
+    bytes: int = 0
+    lost: list[Lost] = field(default_factory=list)
+    log_damaged: bool = False
+    """The store could not be opened with its log as it is: the newest changes before it was last closed may be
+    missing, and nothing tells which."""
+
+
+def readable(engine: Engine, cf: int, begin: bytes, end: bytes, lost: list[Lost]) -> Iterator[tuple[bytes, bytes]]:
+    """The entries of a range that can be read, in order; the gaps between them go into `lost`."""
+    limit = _CHUNK_PAGE if cf == CF.CHUNKS else _PAGE
+    while begin < end:
+        try:
+            page = engine.scan(cf, begin, end, limit=limit)
+        except IntegrityError:
+            page = []
+            damaged = True
+        else:
+            damaged = False
+        if not damaged:
+            yield from page
+            if len(page) < limit:
+                return
+            begin = page[-1][0] + b"\x00"
+            continue
+        # One by one up to the damage, then on from behind it.
+        while (found := _first(engine, cf, begin, end)) is not None:
+            if not found:
+                return
+            yield found
+            begin = found[0] + b"\x00"
+        resume = _behind(engine, cf, begin, end)
+        lost.append(Lost(cf, begin, resume))
+        begin = resume
+
+
+def _first(engine: Engine, cf: int, begin: bytes, end: bytes) -> tuple[bytes, bytes] | tuple[()] | None:
+    """The first entry of a range, () for none, None where damage is in the way."""
+    try:
+        found = engine.scan(cf, begin, end, limit=1)
+    except IntegrityError:
+        return None
+    return found[0] if found else ()
+
+
+def _behind(engine: Engine, cf: int, begin: bytes, end: bytes) -> bytes:
+    """Where reading works again after damage that begins at `begin`."""
+    low, top = _number(begin), _number(end)
+
+    def good(at: int) -> bool:
+        return _first(engine, cf, _key(at), end) is not None
+
+    # Ever longer strides, so that the border found is the nearest.
+    stride = 1
+    while low + stride < top and not good(low + stride):
+        stride <<= 1
+    high = min(low + stride, top)
+    while True:
+        bad, high = _border(low, high, good)
+        # A good stretch between two damaged ones, both passed by one stride.
+        step = (bad - low) // _SAMPLES
+        for at in range(low + step, bad, step) if step else ():
+            if good(at) and (found := _first(engine, cf, _key(at), end)) and _number(found[0]) < bad:
+                high = at
+                break
+        else:
+            break
+    return min(_key(high), end)
+
+
+def _border(bad: int, high: int, good: Callable[[int], bool]) -> tuple[int, int]:
+    while high - bad > 1:
+        middle = (bad + high) // 2
+        if good(middle):
+            high = middle
+        else:
+            bad = middle
+    return bad, high
+
+
+def _number(key: bytes) -> int:
+    return int.from_bytes(key[:_WIDTH].ljust(_WIDTH, b"\x00"), "big")
+
+
+def _key(number: int) -> bytes:
+    return number.to_bytes(_WIDTH, "big")
+
+
+def losses(engine: Engine) -> list[Lost]:
+    """What a salvaged store has lost and no repair has dealt with yet."""
+    found = []
+    for key, record in engine.scan(CF.META, _LOST, after_prefix(_LOST)):
+        cf, begin, end = unseal(key, record, "the mark of a loss")
+        found.append(Lost(cf, begin, end))
+    return found
+
+
+def settle_loss(lost: Lost) -> Op:
+    """The operation that forgets a loss."""
+    return CF.META, lost.key, None
+
+
+class _StrictStore(Engine):
+    """A copy of a store, opened without the checks of greenroom's own that would refuse it, and left alone."""
+
+    def _database_options(self, options: EngineOptions) -> tuple[rocksdict.Options, dict[str, rocksdict.Options]]:
+        database, families = super()._database_options(options)
+        for family in families.values():
+            family.set_disable_auto_compactions(True)
+        return database, families
+
+    def _prepare_directory(self) -> bool:
+        return False
+
+    def _check_format(self, created: bool) -> None:
+        pass
+
+
+class _LossyStore(_StrictStore):
+    """The same without RocksDB's checks: tables are looked at when they are read, a damaged log is read in part."""
+
+    def _database_options(self, options: EngineOptions) -> tuple[rocksdict.Options, dict[str, rocksdict.Options]]:
+        database, families = super()._database_options(options)
+        database.set_paranoid_checks(False)
+        database.set_wal_recovery_mode(rocksdict.DBRecoveryMode.skip_any_corrupted_record())
+        return database, families
+
+
+def rebuild(path: Path, target: Path, on_progress: Callable[[int, int], None] | None = None) -> Salvage:
+    """Read what can be read of the store at `path`, which nobody may have open and which is not changed, into a new
+    store at `target`.
+
+    `on_progress` gets the entries and bytes copied so far. Raises StoreLocked, or StorageError when nothing can be
+    read. SchemaTooNew and the like are left to the opening of the result.
+    """
+    if not path.is_dir():
+        raise StorageError(f"there is no store at {path}", path=str(path))
+    work = target.with_name(target.name + ".reading")
+    with _locked(path):
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            salvage = Salvage()
+            source = _open_damaged(path, work, salvage)
+            try:
+                sink = Engine(target, Durability.WAL, EngineOptions())
+                try:
+                    _copy(source, sink, salvage, on_progress)
+                finally:
+                    sink.close()
+            finally:
+                source.close()
+        except BaseException:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return salvage
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock that RocksDB would hold."""
+    try:
+        file = (path / "LOCK").open("ab")
+    except OSError as error:
+        raise StorageError(f"cannot open the store at {path}: {error.strerror}", path=str(path)) from error
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreLocked(f"the store at {path} is open: close it to salvage it", path=str(path)) from None
+        yield
+
+
+def _copy_files(path: Path, work: Path) -> None:
+    """A copy of a store to work on: table files are never changed, so links to them do."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    for entry in os.scandir(path):
+        if not entry.is_file() or entry.name == "LOCK" or entry.name.startswith("LOG"):
+            continue
+        copy = work / entry.name
+        if entry.name.endswith(".sst"):
+            try:
+                os.link(entry.path, copy)
+                continue
+            except OSError:
+                pass  # a file system without links
+        shutil.copyfile(entry.path, copy)
+
+
+def _open_damaged(path: Path, work: Path, salvage: Salvage) -> Engine:
+    """Open a copy of the store, in the way that loses least."""
+    _copy_files(path, work)
+    log = any(entry.name.endswith(".log") and entry.stat().st_size for entry in os.scandir(work))
+    with contextlib.suppress(StorageError):
+        return _StrictStore(work, Durability.WAL, EngineOptions())
+    # Opened without checks, RocksDB does not say whether it was the log that it has read only in part.
+    salvage.log_damaged = log
+    _copy_files(path, work)
+    with contextlib.suppress(StorageError):
+        return _LossyStore(work, Durability.WAL, EngineOptions())
+    # The list of table files is damaged. RocksDB can make it anew from the tables themselves.
+    _copy_files(path, work)
+    try:
+        rocksdict.Rdict.repair(str(work), rocksdict.Options(raw_mode=True))
+    except Exception as error:
+        raise StorageError(f"nothing of the store at {path} can be read: {error}", path=str(path)) from error
+    return _LossyStore(work, Durability.WAL, EngineOptions())
+
+
+def _copy(source: Engine, sink: Engine, salvage: Salvage, on_progress: Callable[[int, int], None] | None) -> None:
+    ops: list[Op] = []
+    gathered = 0
+    for cf in range(len(CF.NAMES)):
+        for key, value in readable(source, cf, b"", _END, salvage.lost):
+            ops.append((cf, key, value))
+            gathered += len(key) + len(value)
+            if gathered >= _BATCH_BYTES:
+                _write(sink, ops, gathered, salvage, on_progress)
+                ops, gathered = [], 0
+    _write(sink, ops, gathered, salvage, on_progress)
+    marks: list[Op] = [(CF.META, lost.key, seal(lost.key, [lost.cf, lost.begin, lost.end])) for lost in salvage.lost]
+    # Every opening brings a store up to its own format, so the newest is what this one had.
+    format_record = sink.get(CF.META, _FORMAT_KEY)
+    try:
+        unseal(_FORMAT_KEY, format_record or b"")
+    except IntegrityError:
+        marks.append((CF.META, _FORMAT_KEY, seal(_FORMAT_KEY, [FORMAT_VERSION])))
+    sink.write(marks)
+    sink.flush()
+
+
+def _write(
+    sink: Engine,
+    ops: list[Op],
+    size: int,
+    salvage: Salvage,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    sink.write(ops)
+    salvage.entries += len(ops)
+    salvage.bytes += size
+    if on_progress is not None:
+        on_progress(salvage.entries, salvage.bytes)

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenroom.runtime import Runtime, Session
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture
+def session(rt: Runtime) -> Session:
+    return rt.create_session()
+
+
+@pytest.fixture
+def golden_1(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A store that greenroom wrote in format 1, and what must be found in it."""
+    path = tmp_path / "format-1"
+    path.mkdir()
+    with tarfile.open(GOLDEN / "format-1.tar.xz") as archive:
+        archive.extractall(path, filter="data")
+    return path, json.loads((GOLDEN / "format-1.json").read_text("utf-8"))

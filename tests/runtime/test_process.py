@@ -1,0 +1,538 @@
+"""What a store and its runtime do when processes, the system and the disk misbehave."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenroom.actors import decide
+from greenroom.runtime import (
+    GreenroomError,
+    IntegrityError,
+    InvalidOperation,
+    OperationTimeout,
+    Runtime,
+    RuntimeClosed,
+    SessionNotFound,
+    StorageFull,
+    StoreLocked,
+    messages,
+)
+from greenroom.storage.engine import CF, Durability, Engine, EngineOptions
+from greenroom.storage.keys import sequence_key, session_bytes
+
+BOUND = 60.0
+ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+NOBODY = 65534
+
+
+def python(code: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run code in another process."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=BOUND, check=False, **options)
+
+
+# -- several processes, one store
+
+
+def test_a_second_runtime_is_refused_and_the_first_goes_on(store_path: Path) -> None:
+    with Runtime.open(store_path) as first:
+        session = first.create_session()
+        with pytest.raises(StoreLocked, match="read_only"):
+            Runtime.open(store_path)
+        session.set("k", 1)
+        assert session.get("k") == 1
+        assert first.verify().ok
+
+
+@pytest.mark.parametrize("spelling", ["link", "roundabout", "relative"])
+def test_another_spelling_of_the_path_is_the_same_store(
+    store_path: Path, spelling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store_path.parent)
+    with Runtime.open(store_path) as first:
+        session = first.create_session()
+        (store_path.parent / "link").symlink_to(store_path)
+        paths = {"link": "link", "roundabout": f"{store_path.name}/../{store_path.name}", "relative": store_path.name}
+        with pytest.raises(StoreLocked):
+            Runtime.open(paths[spelling])
+        session.set("k", 1)
+    with Runtime.open(store_path) as again:
+        assert again.session(session.id).get("k") == 1
+
+
+def test_a_second_process_is_refused_and_the_first_goes_on(store_path: Path) -> None:
+    code = """
+import sys
+from greenroom.runtime import Runtime, StoreLocked
+try:
+    Runtime.open(sys.argv[1])
+except StoreLocked as error:
+    print(error.code)
+"""
+    with Runtime.open(store_path) as first:
+        session = first.create_session()
+        assert python(code, store_path).stdout == "StoreLocked\n"
+        session.set("k", 1)
+        assert first.verify().ok
+    with Runtime.open(store_path) as again:
+        assert again.session(session.id).get("k") == 1
+
+
+def test_another_process_reads_beside_the_writer_and_catches_up(store_path: Path) -> None:
+    code = """
+import sys
+from greenroom.runtime import InvalidOperation, Runtime
+with Runtime.open(sys.argv[1], read_only=True) as follower:
+    session = follower.session(sys.argv[2])
+    print(session.get("k"), session.get_artifact("a").content == b"x" * 500_000, flush=True)
+    sys.stdin.readline()
+    follower.refresh()
+    print(session.get("k"), follower.count_sessions(), flush=True)
+    try:
+        session.set("k", 3)
+    except InvalidOperation:
+        print("refused", flush=True)
+"""
+    with Runtime.open(store_path) as writer:
+        session = writer.create_session()
+        session.set("k", 1)
+        session.store_artifact("user_input", "a", b"x" * 500_000)
+        follower = subprocess.Popen(
+            [sys.executable, "-c", code, str(store_path), session.id],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert follower.stdout is not None
+            assert follower.stdin is not None
+            assert follower.stdout.readline() == "1 True\n"
+            session.set("k", 2)
+            writer.create_session()
+            follower.stdin.write("go on\n")
+            follower.stdin.flush()
+            assert follower.stdout.readline() == "2 2\n"
+            assert follower.stdout.readline() == "refused\n"
+            follower.communicate(timeout=BOUND)
+            assert follower.returncode == 0
+        finally:
+            follower.kill()
+            follower.wait()
+        session.set("k", 4)
+        assert writer.verify().ok
+
+
+def test_a_forked_child_is_refused_and_the_parent_goes_on(store_path: Path) -> None:
+    code = """
+import os, sys
+from greenroom.runtime import Runtime, RuntimeClosed
+with Runtime.open(sys.argv[1]) as runtime:
+    session = runtime.create_session()
+    child = os.fork()
+    if child == 0:
+        try:
+            session.set("k", 1)
+        except RuntimeClosed:
+            os._exit(7)
+        os._exit(8)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    session.set("k", 2)
+    print(session.get("k"), runtime.verify().ok)
+"""
+    done = python(code, store_path)
+    assert done.stdout == "7\n2 True\n", done.stderr
+
+
+# -- permissions
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory whose path every user may walk, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="greenroom-test-") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+        path.chmod(0o755)
+
+
+def _as_nobody(code: str, path: Path) -> str:
+    """Run code as a user who owns nothing; root, who may write everywhere, becomes that user once all is imported."""
+    become = f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})" if ROOT else ""
+    done = python(f"import os, pickle, sys, tempfile\nfrom greenroom.runtime import *\n{become}\n{code}", path)
+    return done.stdout or done.stderr
+
+
+OPEN = """
+try:
+    Runtime.open(sys.argv[1]).close()
+except GreenroomError as error:
+    print(error.code, "permission" in str(error) or str(error))
+"""
+
+
+def test_a_store_that_may_not_be_written_says_so(open_directory: Path) -> None:
+    with Runtime.open(open_directory / "store") as runtime:
+        session_id = runtime.create_session().id
+    for entry in [*(open_directory / "store").iterdir(), open_directory / "store"]:
+        entry.chmod(0o555 if entry.is_dir() else 0o444)
+    try:
+        assert _as_nobody(OPEN, open_directory / "store") == "StorageError True\n"
+    finally:
+        (open_directory / "store").chmod(0o755)
+        for entry in (open_directory / "store").iterdir():
+            entry.chmod(0o644)
+    with Runtime.open(open_directory / "store") as runtime:
+        assert runtime.session(session_id).info().status == "active"
+
+
+def test_a_place_where_no_store_can_be_made_says_so(open_directory: Path) -> None:
+    open_directory.chmod(0o555)
+    assert _as_nobody(OPEN, open_directory / "store") == "StorageError True\n"
+
+
+def test_a_directory_that_becomes_read_only_refuses_writes_serves_reads_and_recovers(open_directory: Path) -> None:
+    code = """
+import time
+path = sys.argv[1] + "/store"
+with Runtime.open(path, config={"write_buffer_bytes": 4 << 20}) as runtime:
+    session = runtime.create_session()
+    os.chmod(path, 0o555)
+    count = 0
+    try:
+        while count < 10_000:
+            session.set(f"k{count % 100}", os.urandom(10_000).hex())
+            count += 1
+    except StorageError as error:
+        print(error.code, "permission" in str(error))
+    print(len(session.variables()) == min(count, 100), session.info().sequence == count + 1)
+    os.chmod(path, 0o755)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            session.set("after", 1)
+            break
+        except StorageError:
+            if time.monotonic() > deadline:
+                print("writing does not resume")
+                break
+            time.sleep(0.05)
+    print(session.get("after"), runtime.verify().problems)
+with Runtime.open(path) as runtime:
+    print(runtime.session(session.id).get("after"), runtime.verify().problems)
+"""
+    open_directory.chmod(0o777)
+    assert _as_nobody(code, open_directory) == "StorageError True\nTrue True\n1 []\n1 []\n"
+
+
+# -- a full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 128 MiB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(path)], capture_output=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip("only root may mount a small file system")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@pytest.mark.parametrize("durability", ["wal", "fsync", "memory"])
+def test_a_full_disk_refuses_writes_serves_reads_and_recovers(small_disk: Path, durability: str) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(110 << 20))
+    config = {"durability": durability, "write_buffer_bytes": 4 << 20}
+    acknowledged: dict[str, str] = {}
+    with Runtime.open(small_disk / "store", config=config) as runtime:
+        session = runtime.create_session()
+        other = runtime.create_session()
+        other.set("before", 1)
+        kept = os.urandom(200_000)
+        other.store_artifact("user_input", "kept", kept)
+
+        def fill() -> None:
+            while True:
+                key, value = f"k{len(acknowledged)}", os.urandom(10_000).hex()
+                session.set(key, value)
+                acknowledged[key] = value
+
+        with pytest.raises(StorageFull, match="full"):
+            fill()
+        with pytest.raises(StorageFull):
+            other.store_artifact("user_input", "too large", os.urandom(60 << 20))
+        assert session.variables() == acknowledged
+        assert other.get("before") == 1
+        assert other.get_artifact("kept").content == kept
+        assert runtime.list_sessions().total == 2
+
+        ballast.unlink()
+        # RocksDB looks every few seconds whether there is space again.
+        deadline = time.monotonic() + BOUND
+        while True:
+            try:
+                other.set("after", 2)
+                break
+            except StorageFull:
+                assert time.monotonic() < deadline, "writing does not resume"
+                time.sleep(0.05)
+        session.set("last", 3)
+        assert runtime.verify().problems == []
+    with Runtime.open(small_disk / "store") as runtime:
+        assert runtime.session(session.id).variables() == {**acknowledged, "last": 3}
+        assert runtime.session(other.id).variables() == {"before": 1, "after": 2}
+        assert [each.name for each in runtime.session(other.id).list_artifacts()] == ["kept"]
+        assert runtime.session(other.id).get_artifact("kept").content == kept
+        assert runtime.verify().problems == []
+
+
+def test_closing_on_a_full_disk_ends_and_loses_nothing(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(110 << 20))
+    acknowledged: dict[str, str] = {}
+    runtime = Runtime.open(small_disk / "store")
+    session = runtime.create_session()
+    with pytest.raises(StorageFull):  # noqa: PT012 - which of the writes meets the full disk is the disk's choice
+        while True:
+            key, value = f"k{len(acknowledged)}", os.urandom(10_000).hex()
+            session.set(key, value)
+            acknowledged[key] = value
+    runtime.close()
+    assert runtime.closed
+    with pytest.raises(RuntimeClosed):
+        session.set("k", 1)
+    ballast.unlink()
+    with Runtime.open(small_disk / "store") as runtime:
+        assert runtime.session(session.id).variables() == acknowledged
+        assert runtime.verify().problems == []
+
+
+# -- damage
+
+
+@pytest.mark.parametrize("family", [CF.JOURNAL, CF.SESSIONS])
+def test_a_damaged_record_costs_only_its_session(store_path: Path, family: int) -> None:
+    with Runtime.open(store_path) as runtime:
+        damaged, healthy = runtime.create_session(name="damaged"), runtime.create_session(name="healthy")
+        for session in (damaged, healthy):
+            for number in range(5):
+                session.set(f"k{number}", number)
+    engine = Engine(store_path, Durability.WAL, EngineOptions())
+    session_key = session_bytes(damaged.id)
+    key = session_key if family == CF.SESSIONS else sequence_key(session_key, 3)
+    record = engine.get(family, key)
+    assert record is not None
+    engine.write([(family, key, record[:10] + bytes([record[10] ^ 1]) + record[11:])])
+    # A snapshot would spare the session from reading the damaged event.
+    for snapshot, _ in engine.scan(CF.SNAPSHOTS, session_key, session_key + b"\xff" * 9):
+        engine.write([(CF.SNAPSHOTS, snapshot, None)])
+    engine.close()
+
+    with Runtime.open(store_path) as runtime:
+        report = runtime.verify()
+        assert not report.ok
+        assert {damaged.id in problem.where for problem in report.problems} == {True}
+        touch = partial(runtime.ask, damaged.id, messages.GetVariable("k1"))
+        if family == CF.SESSIONS:
+            touch = partial(runtime.session, damaged.id)
+        with pytest.raises(IntegrityError):
+            touch()
+        same = runtime.session(healthy.id)
+        assert same.variables() == {f"k{number}": number for number in range(5)}
+        same.set("k", 1)
+        assert healthy.id in [info.id for info in runtime.list_sessions()]
+        fresh = runtime.create_session()
+        fresh.set("k", 1)
+        assert runtime.session(fresh.id).get("k") == 1
+
+
+def test_a_killed_stream_leaves_nothing_behind(store_path: Path) -> None:
+    code = """
+import os, signal, sys
+from greenroom.runtime import Runtime
+
+class Endless:
+    given = 0
+    def read(self, size=-1):
+        self.given += size
+        if self.given > 20_000_000:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return os.urandom(size)
+
+runtime = Runtime.open(sys.argv[1])
+runtime.create_session().store_artifact("user_input", "endless", Endless())
+"""
+    assert python(code, store_path).returncode == -signal.SIGKILL
+    with Runtime.open(store_path) as runtime:
+        assert runtime.list_sessions()[0].artifact_count == 0
+        assert runtime.verify().problems == []
+    engine = Engine(store_path, Durability.WAL, EngineOptions())
+    try:
+        for family in (CF.CHUNKS, CF.MANIFESTS, CF.CONTENTS, CF.REFERENCES):
+            assert engine.scan(family, b"", b"\xff" * 100) == []
+    finally:
+        engine.close()
+
+
+# -- the end
+
+
+@pytest.mark.parametrize("mode", ["main", "idle"])
+@pytest.mark.parametrize(("number", "codes"), [(signal.SIGTERM, {143, -15}), (signal.SIGINT, {130, -2})])
+def test_a_signal_under_load_closes_and_loses_nothing(
+    store_path: Path, number: signal.Signals, codes: set[int], mode: str
+) -> None:
+    host = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("busy_host.py")), str(store_path), '{"close_timeout": 5}', mode],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    try:
+        assert host.stdout is not None
+        heard = [host.stdout.readline() for _ in range(200)]
+        started = time.monotonic()
+        host.send_signal(number)
+        rest, errors = host.communicate(timeout=BOUND)
+        # The deadline, and some room for a busy machine.
+        assert time.monotonic() - started < 5 + 10
+    finally:
+        host.kill()
+        host.wait()
+    assert host.returncode in codes, errors.decode()
+    acknowledged: dict[tuple[str, str], int] = {}
+    for line in [*heard, *rest.splitlines()]:
+        session_id, key, count = json.loads(line)
+        acknowledged[session_id, key] = count
+    with Runtime.open(store_path) as runtime:
+        for (session_id, key), count in acknowledged.items():
+            # The write after the last one reported may have gone through as well.
+            assert runtime.session(session_id).get(key) - count in (0, 1)
+        assert runtime.verify().problems == []
+
+
+def test_closing_with_a_busy_session_ends_within_its_deadline(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, leave = threading.Event(), threading.Event()
+    really = decide.DECIDERS[messages.AddTag]
+
+    def busy(*arguments: Any) -> Any:
+        entered.set()
+        assert leave.wait(BOUND)
+        return really(*arguments)
+
+    monkeypatch.setitem(decide.DECIDERS, messages.AddTag, busy)
+    runtime = Runtime.open(store_path)
+    session, other = runtime.create_session(), runtime.create_session()
+    other.set("k", 1)
+    outcome: list[BaseException | None] = []
+
+    def ask() -> None:
+        try:
+            session.add_tag("t")
+            outcome.append(None)
+        except GreenroomError as error:
+            outcome.append(error)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    assert entered.wait(BOUND)
+    with pytest.raises(OperationTimeout):
+        runtime.ask(session.id, messages.GetVariable("k"), timeout=0.05)
+    started = time.monotonic()
+    runtime.close(timeout=0.5)
+    assert time.monotonic() - started < 0.5 + 10  # some room for a busy machine
+    leave.set()
+    asker.join(BOUND)
+    assert len(outcome) == 1
+    assert isinstance(outcome[0], RuntimeClosed)
+    with Runtime.open(store_path) as runtime:
+        assert runtime.session(session.id).info().tags == ()
+        assert runtime.session(other.id).get("k") == 1
+        assert runtime.verify().problems == []
+
+
+@pytest.mark.parametrize("_attempt", range(10))
+def test_threads_at_work_when_the_runtime_closes_all_hear_of_it(_attempt: int) -> None:
+    """Nobody is left waiting for an answer that cannot come."""
+    runtime = Runtime.open(config={"workers": 2, "ask_timeout": 2 * BOUND})
+    sessions = [runtime.create_session() for _ in range(10)]
+    heard: list[type[BaseException]] = []
+    ready = threading.Barrier(13)
+
+    def work(number: int) -> None:
+        ready.wait(BOUND)
+        count = 0
+        try:
+            while True:
+                count += 1
+                sessions[(number + count) % 10].set("k", count)
+                if count % 7 == 0:
+                    runtime.create_session()
+        except BaseException as error:
+            heard.append(type(error))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    ready.wait(BOUND)
+    runtime.close()
+    for thread in threads:
+        thread.join(BOUND)
+        assert not thread.is_alive()
+    assert heard == [RuntimeClosed] * 12
+
+
+# -- time
+
+
+def test_a_clock_set_back_neither_turns_the_journal_around_nor_stops_the_session(store_path: Path, clock: Any) -> None:
+    with Runtime.open(store_path, clock=clock) as runtime:
+        session = runtime.create_session()
+        session.set("k", 1)
+        clock.now_ns -= 3600 * 10**9
+        session.set("k", 2)
+        session.add_tag("t")
+        session.suspend()
+        session.resume()
+        times = [event.timestamp for event in session.events()]
+        assert times == sorted(times)
+        assert session.info().updated_at >= session.info().created_at
+        later = runtime.create_session()
+        later.set("k", 3)
+    with Runtime.open(store_path, clock=clock) as runtime:
+        assert runtime.session(session.id).get("k") == 2
+        runtime.session(session.id).complete()
+        info = runtime.session(session.id).info()
+        assert info.ended_at >= info.started_at
+        assert {each.id for each in runtime.list_sessions(sort_by="updated_at")} == {later.id}
+        assert runtime.verify().problems == []
+
+
+def test_an_unknown_session_of_another_process_stays_unknown(store_path: Path) -> None:
+    with Runtime.open(store_path) as runtime, Runtime.open(store_path, read_only=True) as follower:
+        session = runtime.create_session()
+        with pytest.raises(SessionNotFound):
+            follower.session(session.id)
+        follower.refresh()
+        assert follower.session(session.id).info().status == "active"
+        with pytest.raises(InvalidOperation):
+            follower.create_session()
