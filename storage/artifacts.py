@@ -220,8 +220,8 @@ class Artifacts:
             return 0, None
         highest = int.from_bytes(newest[0][-4:], "big")
         if newest[1]:
-            return highest, int.from_bytes(newest[1], "big")
-        for _, value in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix), reverse=True, page=1):
+            return highest, _artifact_number(newest[1])
+        for _, value in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix), reverse=True, page=256):
             if value:
                 return highest, _artifact_number(value)
         return highest, None

@@ -694,6 +694,12 @@ def _rocksdb_options(
         table.set_bloom_filter(10, False)
         table.set_cache_index_and_filter_blocks(True)
         table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+        # In small parts: the index or the filter of a large table would not fit into a shard of the cache, and would
+        # be read from disk for every look-up.
+        table.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
+        table.set_partition_filters(True)
+        table.set_metadata_block_size(4096)
+        table.set_pin_top_level_index_and_filter(True)
         table.set_format_version(5)
         options.set_block_based_table_factory(table)
         options.set_write_buffer_size(max(1 << 20, sizes.write_buffers // 4))
