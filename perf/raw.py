@@ -23,7 +23,7 @@ import rocksdict
 from blake3 import blake3
 
 from greenroom.runtime import Runtime
-from greenroom.storage.engine import CF, Durability, EngineOptions, Op, _rocksdb_options
+from greenroom.storage.rocks import CF, Durability, EngineOptions, Op, rocksdb_options
 
 __all__ = ["RawStore", "bytes_written", "same_bytes"]
 
@@ -35,7 +35,7 @@ class RawStore:
     """A RocksDB with greenroom's options and column families, and the writes that greenroom's operations come to."""
 
     def __init__(self, path: Path, durability: Durability = Durability.WAL) -> None:
-        database, families = _rocksdb_options(EngineOptions(), durability, read_only=False)
+        database, families = rocksdb_options(EngineOptions(), durability, read_only=False)
         self._db = rocksdict.Rdict(str(path / "raw"), database, column_families=families)
         self._families = [self._db.get_column_family(name) for name in families]
         self._handles = [self._db.get_column_family_handle(name) for name in families]

@@ -14,10 +14,10 @@ from greenroom.actors.store import ArtifactStore, Repair
 from greenroom.storage.backup import create_backup, restore_backup
 from greenroom.storage.bundle_export import Progress, write_bundle
 from greenroom.storage.catalog import validated
-from greenroom.storage.engine import Op, _raise_storage_error
 from greenroom.storage.errors import InvalidOperation
 from greenroom.storage.keys import session_bytes
 from greenroom.storage.moment import Moment
+from greenroom.storage.rocks import Op, raise_storage_error
 
 from .config import SessionConfig
 from .verify import VerifyReport
@@ -100,7 +100,7 @@ def export_bundle(
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        _raise_storage_error(error, f"cannot write the bundle {path}")
+        raise_storage_error(error, f"cannot write the bundle {path}")
     except BaseException:
         part.unlink(missing_ok=True)
         raise

@@ -11,8 +11,9 @@ from typing import Final
 
 import rocksdict
 
-from .engine import Durability, Engine, EngineOptions, _raise_storage_error
+from .engine import Durability, Engine, EngineOptions
 from .errors import InvalidOperation, StorageError
+from .rocks import raise_storage_error
 
 __all__ = ["create_backup", "restore_backup"]
 
@@ -46,7 +47,7 @@ def create_backup(engine: Engine, path: Path) -> tuple[int, int]:
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
         if isinstance(error, Exception):
-            _raise_storage_error(error, what)
+            raise_storage_error(error, what)
         raise
     return len(sizes), sum(sizes)
 
@@ -87,7 +88,7 @@ def restore_backup(
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
         if isinstance(error, Exception):
-            _raise_storage_error(error, what)
+            raise_storage_error(error, what)
         raise
     return len(files), total
 
