@@ -154,7 +154,8 @@ class SessionActor(PooledActor):
         self._snapshots = snapshots
         self._tail = tail
         self._tail_bytes = 0
-        self._ticket = 0
+        # What the last actor of this session wrote may not be on disk yet: readers of it wait like its writers do.
+        self._ticket = services.store.engine.ticket
         self._failures: collections.deque[float] | None = None
         self.used = False
         self.swept = services.clock.monotonic()

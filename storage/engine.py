@@ -384,6 +384,11 @@ class Engine:
         self._written += 1
         return self._written
 
+    @property
+    def ticket(self) -> int:
+        """The ticket of the newest write."""
+        return self._written
+
     def _heal(self) -> None:
         """Reopen the database after a failed write, once its directory takes files again. Called by the one writer.
 
