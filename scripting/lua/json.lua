@@ -110,7 +110,7 @@ function J.parse(s)
     local text = sub(s, at, stop)
     if #text > 1000 then broken(at, "a number of more than 1000 digits") end
     local value = tonumber(text)
-    if not integer then value = value + 0.0 end
+    if not integer then value = value * 1.0 end -- not + 0.0, which would lose the sign of -0.0
     return value, stop + 1
   end
 

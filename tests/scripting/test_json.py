@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from greenroom.runtime import Runtime, ScriptError
@@ -24,6 +24,7 @@ _values = st.recursive(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=_values, ascii=st.booleans(), indent=st.sampled_from([None, 2]))
+@example(value=-0.0, ascii=False, indent=None)
 def test_values_round_trip(shared_runtime: Runtime, value: Any, ascii: bool, indent: int | None) -> None:
     text = json.dumps(value, ensure_ascii=ascii, indent=indent)
     source = "local v = JSON.parse(...) return v, JSON.stringify(v), JSON.stringify(v, 2)"
