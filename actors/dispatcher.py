@@ -37,9 +37,21 @@ from pykka._envelope import Envelope
 
 from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
-__all__ = ["Dispatcher", "Later", "Mailbox", "PooledActor", "PooledFuture", "PooledRef"]
+from .operation import CURRENT
+
+__all__ = ["Dispatcher", "Later", "Letter", "Mailbox", "PooledActor", "PooledFuture", "PooledRef"]
 
 logger = logging.getLogger("greenroom.actors")
+
+
+class Letter(Envelope[Any]):
+    """A message in a mailbox, with the operation that it belongs to."""
+
+    __slots__ = ("operation",)
+
+    def __init__(self, message: Any, reply_to: Any = None) -> None:
+        super().__init__(message, reply_to)
+        self.operation = CURRENT.get()
 
 
 class Later:
@@ -229,7 +241,7 @@ class PooledActor(pykka.Actor):
                 else:
                     # Others came before us: the pool, to which we pass the turn, handles them first.
                     future = PooledFuture()
-                    self._append_waiting(Envelope(message, reply_to=future))
+                    self._append_waiting(Letter(message, future))
                     passed_on = True  # before it is: an interrupt in between must not give the turn to two
                     self._dispatcher.submit(self)
             finally:
@@ -241,12 +253,12 @@ class PooledActor(pykka.Actor):
                 return reply.finish() if reply.__class__ is Later else reply
         else:
             future = PooledFuture()
-            self.put(Envelope(message, reply_to=future))
+            self.put(Letter(message, future))
         return future.get(timeout=timeout)
 
     def tell(self, message: Any) -> None:
         """Send a message and go on. Raises ResourceLimitExceeded when the mailbox is full."""
-        self.put(Envelope(message))
+        self.put(Letter(message))
 
     def put(self, envelope: Envelope[Any]) -> None:
         """Put a message into the mailbox and have it handled. Raises ResourceLimitExceeded when it is full."""
@@ -307,9 +319,21 @@ class PooledActor(pykka.Actor):
             self._handle(envelope)
 
     def _handle(self, envelope: Envelope[Any]) -> None:
+        """Handle a message from the mailbox, as the operation that it was sent in."""
         if self.actor_stopped._set:
             self.forward(envelope)
             return
+        operation = envelope.operation if envelope.__class__ is Letter else None
+        if operation is CURRENT.get():
+            self._handle_queued(envelope)
+            return
+        token = CURRENT.set(operation)
+        try:
+            self._handle_queued(envelope)
+        finally:
+            CURRENT.reset(token)
+
+    def _handle_queued(self, envelope: Envelope[Any]) -> None:
         future = envelope.reply_to
         if future is None:
             try:

@@ -31,7 +31,7 @@ from greenroom.storage.errors import (
     SessionNotFound,
     ValidationError,
 )
-from greenroom.storage.journal import Journal
+from greenroom.storage.journal import Journal, StoredEvent
 from greenroom.storage.keys import (
     INDEX_MESSAGE,
     sequence_key,
@@ -44,6 +44,7 @@ from .conversation import ARTIFACT, MESSAGE, Turn, read_turns, turn_of
 from .decide import Draft, Limits, decide, limits_of
 from .deletion import delete_damaged, deletion
 from .dispatcher import Dispatcher, Later, PooledActor
+from .operation import CURRENT, event_context
 from .state import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState, evolve
 from .store import Append, ArtifactStore
 
@@ -105,6 +106,9 @@ class SessionServices:
     restart_window: float
     artifact_name_limit: int
     owner: Owner
+    publish: Callable[[str, int, list[StoredEvent]], None] | None = None
+    """Told of events once they are journaled: session id, sequence of the first, the events. Called in the session's
+    turn, so it must not block."""
 
 
 def load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, list[int], int]:
@@ -272,12 +276,20 @@ class SessionActor(PooledActor):
         contents: list[tuple[Encoded, Reference]] = []
         released: list[tuple[bytes, Reference]] = []
         parts = command.items if command.__class__ is m.StoreMany else None
+        written: list[StoredEvent] = []
+        operation, correlation = CURRENT.get(), state.correlation_id
+        context = None
+        if operation is not None or correlation is not None:
+            context = event_context(operation, correlation)
         try:
             for type_, data, more_artifacts, more_bytes in drafts:
                 sequence += 1
                 artifacts += more_artifacts
                 size += more_bytes
-                stored = [type_, now, data, operations, artifacts, size]
+                stored: StoredEvent = [type_, now, data, operations, artifacts, size]
+                if context is not None:
+                    stored.append(context)
+                written.append(stored)
                 op = Journal.append(session, sequence, stored)
                 ops.append(op)
                 self._tail_bytes += len(op[2] or b"")
@@ -299,6 +311,8 @@ class SessionActor(PooledActor):
             raise
         if abs(state.variable_bytes - self._weighed) > _WEIGH_BYTES:
             self._weigh()
+        if services.publish is not None:
+            services.publish(state.id, first, written)
 
     def _catalog_ops(
         self, ops: list[Op], drafts: list[Draft], before: Any, was_updated: int, now: int

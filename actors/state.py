@@ -48,6 +48,7 @@ class SessionState:
         "last_artifact",
         "message_count",
         "metadata",
+        "more",
         "name",
         "operation_count",
         "parent",
@@ -91,6 +92,9 @@ class SessionState:
         self.certain: set[str] | None = None
         """None: all variables are as they were set. A set: an event was lost that may have changed any variable
         but these, which were set after it."""
+        self.more: dict[str, Any] = {}
+        """What only some sessions have, by name: plain data of lists, dicts and scalars. Absent means none, so that
+        a session pays for what it uses."""
 
     @property
     def totals(self) -> Totals:
@@ -148,8 +152,10 @@ class SessionState:
             sorted(self.variables.items()),
             sorted(self.artifact_types.items()) if self.artifact_types is not None else None,
         ]
-        if self.certain is not None:
-            fields.append(sorted(self.certain))
+        if self.certain is not None or self.more:
+            fields.append(sorted(self.certain) if self.certain is not None else None)
+        if self.more:
+            fields.append(_in_order(self.more))
         return _pack(fields)
 
     @classmethod
@@ -169,7 +175,7 @@ class SessionState:
                 self.message_count,
                 variables,
                 *more,
-            ) = msgpack.unpackb(data, unicode_errors="surrogatepass")
+            ) = msgpack.unpackb(data, unicode_errors="surrogatepass", strict_map_key=False)
             (
                 self.status,
                 self.name,
@@ -188,13 +194,23 @@ class SessionState:
             self.variables = dict(variables)
             if more:
                 self.artifact_types = dict(more[0]) if more[0] is not None else None
-                self.certain = set(more[1]) if len(more) > 1 else None
+                self.certain = set(more[1]) if len(more) > 1 and more[1] is not None else None
+                self.more = more[2] if len(more) > 2 else {}
             elif self.last_artifact:
                 self.artifact_types = None
             self.variable_bytes = sum(map(len, self.variables.values()))
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise IntegrityError(f"a snapshot of session {session_id} cannot be decoded") from error
         return self
+
+
+def _in_order(value: Any) -> Any:
+    """The same data with the keys of every dict sorted."""
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_in_order(each) for each in value]
+    return value
 
 
 # -- evolve: one function per type of event that changes more than the totals

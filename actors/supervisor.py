@@ -28,6 +28,8 @@ from . import messages as m
 from .conversation import INLINE_BYTES
 from .decide import Draft, Limits, creation, limits_of, require_room
 from .deletion import delete_damaged
+from .operation import CURRENT
+from .security import Security
 from .session import SessionActor, SessionServices, load_state
 from .state import SessionState
 from .store import ContentGone
@@ -55,6 +57,11 @@ class Supervisor:
         self._importing: set[str] = set()
         self.activations = 0
         self.services: SessionServices
+        self.security: Security
+        self.rates: Callable[[str, Any], None] | None = None
+        """Called with each message to a session while any rate is limited. Raises RateLimited."""
+        self.hooked: dict[type[Any], Callable[[str, Any, float], Any]] = {}
+        """For classes of messages with a hook at one of their points: what asks in the place of `deliver`."""
 
     @property
     def resident(self) -> int:
@@ -69,8 +76,22 @@ class Supervisor:
     # -- messages
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
-        """Deliver a message and return the reply or raise its error. Raises SessionNotFound, OperationTimeout,
-        RuntimeClosed."""
+        """Take a message on its whole way: security, rates, hooks, the session's actor, and the reply back.
+
+        Raises what refuses or fails it, SessionNotFound, OperationTimeout, RuntimeClosed.
+        """
+        operation = CURRENT.get()
+        if operation is not None and operation.principal is not None:
+            self.security.require(operation.principal, session_id)
+        if self.rates is not None:
+            self.rates(session_id, message)
+        hooked = self.hooked.get(message.__class__)
+        if hooked is not None:
+            return hooked(session_id, message, timeout)
+        return self.deliver(session_id, message, timeout)
+
+    def deliver(self, session_id: str, message: Any, timeout: float) -> Any:
+        """Have the session's actor handle a message that nothing stands in the way of."""
         actor = self._actors.get(session_id)
         if actor is None or self._closing:
             try:
@@ -86,6 +107,11 @@ class Supervisor:
 
     def tell(self, session_id: str, message: Any) -> None:
         """Deliver a message without waiting; if it fails, that is logged."""
+        operation = CURRENT.get()
+        if operation is not None and operation.principal is not None:
+            self.security.require(operation.principal, session_id)
+        if self.rates is not None:
+            self.rates(session_id, message)
         actor = self._actors.get(session_id)
         if actor is None or self._closing:
             actor = self._activate(session_id)

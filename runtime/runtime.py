@@ -23,6 +23,7 @@ from greenroom.actors.conversation import ARTIFACT
 from greenroom.actors.decide import Limits, creation
 from greenroom.actors.dispatcher import Dispatcher
 from greenroom.actors.importing import recover_imports
+from greenroom.actors.security import Security
 from greenroom.actors.session import SessionServices
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor import Supervisor
@@ -133,6 +134,7 @@ class Runtime:
             artifact_name_limit=config.max_artifact_name,
             owner=self._supervisor,
         )
+        self._supervisor.security = Security(self._store.catalog)
         self._timers = Timers(clock)
         if not read_only:
             try:
