@@ -1,64 +1,38 @@
 """Importing a bundle: check all of it, write it ahead where nobody sees it, and show it in one batch.
 
-The bundle is read twice. The first reading writes nothing and refuses whatever cannot be. The second writes content,
-journals and artifact records under a mark (`storage.staging`); the batch that enters the sessions into the catalog
-also turns the mark, so that a reader sees all of the sessions or none, and a crash leaves either.
+The bundle is read twice. The first reading writes nothing and refuses whatever cannot be. The second writes the
+sessions ahead (`StagedSessions`).
 """
 
 from __future__ import annotations
 
 import bisect
-import logging
-import os
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from blake3 import blake3
 
-from greenroom.storage import staging
-from greenroom.storage.artifacts import RECORD_FIELDS, ArtifactId, Artifacts
 from greenroom.storage.bundle import BundledSession, BundleReader, Manifest, Member, content_name, open_bundle
 from greenroom.storage.bundle_values import plain_record
-from greenroom.storage.catalog import Catalog, SessionRow
-from greenroom.storage.content import Encoded, Reference
-from greenroom.storage.engine import CF, Durability, Op
-from greenroom.storage.errors import (
-    BundleError,
-    GreenroomError,
-    IntegrityError,
-    SchemaTooNew,
-    SessionAlreadyExists,
-    StorageError,
-)
-from greenroom.storage.journal import Journal, StoredEvent
-from greenroom.storage.keys import (
-    INDEX_ARTIFACT_NAME,
-    INDEX_MESSAGE,
-    after_prefix,
-    new_session,
-    sequence_key,
-    session_bytes,
-    session_id_of,
-)
+from greenroom.storage.catalog import SessionRow
+from greenroom.storage.content import Encoded
+from greenroom.storage.errors import BundleError, SessionAlreadyExists, StorageError
+from greenroom.storage.journal import StoredEvent
+from greenroom.storage.keys import new_session, session_bytes, session_id_of
 
 from .bundled import JournalCheck, message_value
-from .conversation import ARTIFACT, MESSAGE
-from .state import SessionState, evolve
-from .store import Append, ArtifactStore, ContentGone, Repair
+from .staged import StagedSessions, with_new_ids
+from .state import SessionState
+from .store import ContentGone
 
 if TYPE_CHECKING:
     from .session import SessionServices
 
-__all__ = ["BundleCheck", "import_bundle", "recover_imports"]
+__all__ = ["BundleCheck", "import_bundle"]
 
-logger = logging.getLogger("greenroom.importing")
-
-_BATCH_OPS: Final = 1024
-_BATCH_BYTES: Final = 1 << 20
-_PAGE: Final = 256
 _USED, _TEXT, _VALUE, _NOT_TEXT, _NOT_VALUE = 1, 2, 4, 8, 16
 
 Progress = Callable[[int, int], None]
@@ -289,51 +263,28 @@ class _Import:
         self._check = check
         self._ids = ids
         self._progress = on_progress
-        self._id = os.urandom(16)
-        self._sessions = [session_bytes(each) for each in ids.values()]
-        self._ops: list[Op] = []
-        self._bytes = 0
+        self._staged = StagedSessions(services, [session_bytes(each) for each in ids.values()])
         self._done = check.size
 
     def run(self) -> None:
-        self._commit(Append([staging.mark(self._id, staging.STAGING, self._sessions)]))
         for at in range(len(self._check.contents)):
             self._content(at)
         entries: list[tuple[bytes, SessionRow, int]] = []
         for session, place in zip(self._check.manifest.sessions, self._check.places, strict=True):
             entries.append(self._session(session, place))
             self._advance(place.artifacts[1] + place.journal[1])
-        self._flush()
-        self._publish(entries)
-        # From here on the import has happened. What is left to do, the next opening would do as well.
-        try:
-            _tidy(self._store, self._id, self._services.store_timeout)
-        except GreenroomError as error:
-            logger.warning("the marks of an import stay until the next opening: %s", error)
+        self._staged.publish(entries)
 
     def undo(self) -> None:
-        """Remove what was written ahead. If even this fails (a full disk), the next opening does it."""
-        try:
-            self._commit(Append([]))  # whatever has timed out has landed by then, or never will
-            for import_id, phase, sessions in list(staging.marks(self._store.engine)):
-                if import_id == self._id and phase == staging.STAGING:
-                    _drop(self._store, import_id, sessions, self._services.store_timeout)
-        except GreenroomError as error:
-            logger.warning("what an import wrote ahead stays until the next opening: %s", error)
+        self._staged.undo()
 
     def _advance(self, size: int) -> None:
         self._done += size
         self._progress(min(self._done, 2 * self._check.size), 2 * self._check.size)
 
-    def _commit(self, append: Append) -> None:
-        self._store.commit(append, self._services.store_timeout)
-
-    # -- content: held by the import itself until the sessions hold it
-
     def _content(self, at: int) -> None:
         contents, store = self._check.contents, self._store
         digest, size = contents.digest(at), contents.size(at)
-        note, reference = staging.hold(self._id, at, digest)
         for known in (True, False):
             record = store.contents.intact(digest) if known else None
             if record is not None:
@@ -344,7 +295,7 @@ class _Import:
                 store.discard(encoded)
                 raise BundleError("the bundle has changed while it was imported")
             try:
-                self._commit(Append([note], contents=((encoded, reference),)))
+                self._staged.add(encoded)
             except ContentGone:
                 continue
             except BaseException:
@@ -352,8 +303,6 @@ class _Import:
                 raise
             break
         self._advance(size)
-
-    # -- sessions
 
     def _session(self, bundled: BundledSession, place: _Place) -> tuple[bytes, SessionRow, int]:
         session_id = self._ids[bundled.id]
@@ -364,7 +313,7 @@ class _Import:
             live.add(plain_record(encoded)[0])
         for encoded in self._check.records(place.journal):
             _, *stored = plain_record(encoded)
-            self._event(session, state, self._with_new_ids(stored), live)
+            self._staged.event(session, state, self._with_new_ids(stored), live)
         now = max(self._services.clock.time_ns(), state.updated_at)
         data = {
             "from_session": bundled.id,
@@ -372,47 +321,16 @@ class _Import:
             "history": self._check.manifest.history,
             "bundle": self._check.checksum,
         }
-        self._event(session, state, ["session.imported", now, data, *state.totals], live)
-        if state.sequence > self._services.snapshot_every:
-            for op in Journal.snapshot(session, state.sequence, state.encode(), []):
-                self._write(op)
+        self._staged.event(session, state, ["session.imported", now, data, *state.totals], live)
+        self._staged.finish(session, state)
         return session, state.row(), state.updated_at
-
-    def _event(self, session: bytes, state: SessionState, stored: StoredEvent, live: set[int]) -> None:
-        sequence = state.sequence + 1
-        kind, time, data = stored[:3]
-        self._write(Journal.append(session, sequence, stored))
-        if kind == "message.added":
-            self._write((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
-            if "content_hash" in data:
-                self._write((CF.REFERENCES, Reference(session, MESSAGE, sequence).key(data["content_hash"]), b""))
-        elif kind == "artifact.stored":
-            number = data["sequence"]
-            if number in live:
-                record = [time if name == "time" else data[name] for name in RECORD_FIELDS]
-                for op in Artifacts.add(session, number, record):
-                    self._write(op)
-                self._write((CF.REFERENCES, Reference(session, ARTIFACT, number).key(data["content_hash"]), b""))
-            else:
-                for op in Artifacts.remove(session, number, data["name"], data["version"]):
-                    self._write(op)
-        evolve(state, sequence, stored)
 
     def _with_new_ids(self, stored: StoredEvent) -> StoredEvent:
         """The event with the ids that its session and its relatives have here."""
         data = stored[2]
-        if stored[0] == "session.created" and data["parent"] is not None:
+        if stored[0] in ("session.created", "session.forked") and data["parent"] is not None:
             data["parent"] = self._parent(data["parent"])
-        elif stored[0] == "artifact.stored" and data["parent_artifact"] is not None:
-            artifact = ArtifactId.parse(data["parent_artifact"])
-            owner = self._ids.get(artifact.session_id, artifact.session_id)
-            data["parent_artifact"] = str(ArtifactId(artifact.content_hash, owner, artifact.sequence))
-        if len(stored) > 6:
-            for name in ("correlation_id", "causation_id", "root_id"):
-                value = stored[6].get(name)
-                if value is not None and value[:36] in self._ids and value[36:37] in ("", "/"):
-                    stored[6][name] = self._ids[value[:36]] + value[36:]
-        return stored
+        return with_new_ids(stored, self._ids)
 
     def _parent(self, parent: str) -> str | None:
         """The parent's id here; None for one that is not here, or that would be its own descendant."""
@@ -430,96 +348,3 @@ class _Import:
                 break
             above = row.parent
         return parent if self._store.catalog.row(session_bytes(parent)) is not None else None
-
-    def _write(self, op: Op) -> None:
-        self._ops.append(op)
-        self._bytes += len(op[2] or b"")
-        if len(self._ops) >= _BATCH_OPS or self._bytes >= _BATCH_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._ops:
-            ops, self._ops, self._bytes = self._ops, [], 0
-            self._commit(Append(ops))
-
-    def _publish(self, entries: list[tuple[bytes, SessionRow, int]]) -> None:
-        """Show the sessions: rows, index entries, counts and the turned mark in one batch."""
-        catalog, engine = self._store.catalog, self._store.engine
-
-        def look() -> list[Op]:
-            ops = [staging.mark(self._id, staging.PUBLISHED, self._sessions)]
-            for session, row, updated in entries:
-                ops.append(Catalog.put(session, row))
-                ops += [(CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, updated)]
-            ops.append(catalog.counted_more([row.status for _, row, _ in entries]))
-            return ops
-
-        self._store.ask(Repair(look), ArtifactStore.WRITE_TIMEOUT)
-        if self._services.durability is Durability.FSYNC:
-            engine.sync()
-
-
-def recover_imports(store: ArtifactStore) -> int:
-    """Finish what interrupted imports have left: remove what was never shown, tidy up after what was. How many."""
-    found = list(staging.marks(store.engine))
-    for import_id, phase, sessions in found:
-        if phase == staging.STAGING:
-            _drop(store, import_id, sessions, ArtifactStore.WRITE_TIMEOUT)
-        else:
-            _tidy(store, import_id, ArtifactStore.WRITE_TIMEOUT)
-    return len(found)
-
-
-def _tidy(store: ArtifactStore, import_id: bytes, timeout: float) -> None:
-    """Let go of the content that an import has held, then remove its mark."""
-    while held := list(_first(staging.held_contents(store.engine, import_id), _PAGE)):
-        ops = [staging.unhold(import_id, number) for number, _ in held]
-        released = tuple((digest, Reference(import_id, staging.IMPORT, number)) for number, digest in held)
-        store.commit(Append(ops, released=released), timeout)
-    store.commit(Append([staging.unmark(import_id)]), timeout)
-
-
-def _drop(store: ArtifactStore, import_id: bytes, sessions: list[bytes], timeout: float) -> None:
-    """Remove what an import has written ahead. Can be interrupted and begun again at any point."""
-    engine = store.engine
-    for session in sessions:
-        for family in (CF.ARTIFACTS, CF.JOURNAL):
-            while found := engine.scan(family, session, after_prefix(session), limit=_PAGE):
-                ops: list[Op] = []
-                for key, _ in found:
-                    # The contents themselves are still held by the import.
-                    ops += _traces(store, family, session, int.from_bytes(key[16:], "big"))
-                    ops.append((family, key, None))
-                store.commit(Append(ops), timeout)
-        for family, prefix in (
-            (CF.SNAPSHOTS, session),
-            (CF.INDEX, INDEX_ARTIFACT_NAME + session),
-            (CF.INDEX, INDEX_MESSAGE + session),
-        ):
-            while keys := engine.keys(family, prefix, after_prefix(prefix), limit=_BATCH_OPS):
-                store.commit(Append([(family, key, None) for key in keys]), timeout)
-    _tidy(store, import_id, timeout)
-
-
-def _traces(store: ArtifactStore, family: int, session: bytes, sequence: int) -> list[Op]:
-    """The operations that remove what an artifact or a message has left elsewhere."""
-    try:
-        if family == CF.ARTIFACTS:
-            record = store.artifacts.record(session, sequence)
-            if record is not None:
-                reference = Reference(session, ARTIFACT, sequence).key(record[0])
-                listed = Artifacts.remove(session, sequence, record[1], record[2], record)
-                return [*listed, (CF.REFERENCES, reference, None)]
-        else:
-            event = store.journal.event(session, sequence)
-            if event.type == "message.added" and "content_hash" in event.data:
-                digest = bytes.fromhex(event.data["content_hash"])
-                return [(CF.REFERENCES, Reference(session, MESSAGE, sequence).key(digest), None)]
-    except (IntegrityError, SchemaTooNew) as error:
-        logger.warning("an import that was given up has left something: %s", error)
-    return []
-
-
-def _first(items: Iterator[Any], count: int) -> Iterator[Any]:
-    for _, item in zip(range(count), items, strict=False):
-        yield item

@@ -29,7 +29,7 @@ from greenroom.storage.content import (
     read_chunks,
     read_up_to,
 )
-from greenroom.storage.engine import Engine, Op
+from greenroom.storage.engine import CF, Engine, Op
 from greenroom.storage.errors import (
     ArtifactTooLarge,
     GreenroomError,
@@ -38,6 +38,7 @@ from greenroom.storage.errors import (
     StorageError,
 )
 from greenroom.storage.journal import Journal
+from greenroom.storage.keys import INDEX_CREATED
 
 from .dispatcher import Dispatcher, PooledActor, PooledFuture
 
@@ -74,7 +75,7 @@ class Append:
     @property
     def plain(self) -> bool:
         """Whether the operations stand as they are, so that several such messages can share a batch."""
-        return self.moved is None and not self.contents and not self.released and not self.ranges
+        return not self.contents and not self.released and not self.ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,6 @@ class ArtifactStore(PooledActor):
 
     def _append(self, append: Append) -> int:
         ops = append.ops
-        counts: list[int] | None = None
         if not append.plain:
             ops = list(ops)
             seen: set[bytes] = set()
@@ -183,16 +183,7 @@ class ArtifactStore(PooledActor):
                 ops += added
             if append.released:
                 ops += self.contents.release_ops(append.released)
-            if append.moved is not None:
-                counts, op = self.catalog.counted(*append.moved)
-                ops.append(op)
-        try:
-            ticket = self.engine.write(ops, append.ranges)
-            if counts is not None:
-                self.catalog.set_counts(counts)
-        except BaseException:
-            self.catalog.reload_counts()  # also when an interrupt came between the two
-            raise
+        ticket = self._write(ops, append.ranges, append.moved)
         self.commits += 1
         for content, _ in append.contents:
             if content.blob is not None:
@@ -203,8 +194,32 @@ class ArtifactStore(PooledActor):
         ops = repair.look()
         if ops:
             self.engine.write(ops)
-            self.catalog.reload_counts()
+            if any(cf == CF.INDEX and key.startswith(INDEX_CREATED) for cf, key, _ in ops):
+                self.catalog.count()
         return len(ops)
+
+    def _write(
+        self,
+        ops: list[Op],
+        ranges: tuple[tuple[int, bytes, bytes], ...] = (),
+        *moves: tuple[int | None, int | None] | None,
+    ) -> int:
+        try:
+            ticket = self.engine.write(ops, ranges)
+            for moved in moves:
+                if moved is not None:
+                    self.catalog.moved(*moved)
+        except GreenroomError:
+            raise
+        except BaseException:
+            self.catalog.count()  # an interrupt may have come between the two
+            raise
+        return ticket
+
+    def leave(self, timeout: float) -> None:
+        """Before the engine is closed: keep what the next opening would have to count, unless somebody writes still."""
+        if not self.engine.read_only and self.take_turn(timeout):
+            self.catalog.leave_counts()  # nobody is given the turn again
 
     def _drain(self, most: int) -> None:
         """Group commit: what has gathered in the mailbox shares write batches, as far as order allows."""
@@ -231,7 +246,8 @@ class ArtifactStore(PooledActor):
         if not waiting:
             return
         try:
-            ticket = self.engine.write([op for envelope in waiting for op in envelope.message.ops])
+            ops = [op for envelope in waiting for op in envelope.message.ops]
+            ticket = self._write(ops, (), *(envelope.message.moved for envelope in waiting))
             self.commits += len(waiting)
         except GreenroomError:
             # One batch for all has failed; each gets the answer to its own.

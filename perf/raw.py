@@ -94,7 +94,6 @@ class RawStore:
                 (CF.SESSIONS, session, msgpack.packb(row)),
                 (CF.INDEX, b"c\x00" + tail, b""),
                 (CF.INDEX, b"u\x00" + tail[:4] + session, b""),
-                (CF.META, b"counts", msgpack.packb([1, 0, 0, 0, 0])),
             ]
         )
 

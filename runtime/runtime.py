@@ -22,9 +22,10 @@ from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.conversation import ARTIFACT
 from greenroom.actors.decide import Limits, creation
 from greenroom.actors.dispatcher import Dispatcher
-from greenroom.actors.importing import recover_imports
+from greenroom.actors.hooks import Hooks
 from greenroom.actors.security import Security
 from greenroom.actors.session import SessionServices
+from greenroom.actors.staged import recover_staged
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timers import Timers
@@ -135,12 +136,13 @@ class Runtime:
             owner=self._supervisor,
         )
         self._supervisor.security = Security(self._store.catalog)
+        self.hooks = Hooks()
         self._timers = Timers(clock)
         if not read_only:
             try:
                 migrate(engine)
                 self._store.recover()
-                recover_imports(self._store)
+                recover_staged(self._store)
             except BaseException:
                 self.close()
                 raise
@@ -207,6 +209,8 @@ class Runtime:
             self._supervisor.close(deadline, save=not self.read_only)
             self._dispatcher.close(self._remaining(deadline))
             self._store_dispatcher.close(self._remaining(deadline))
+            with contextlib.suppress(GreenroomError):
+                self._store.leave(self._remaining(deadline))
             self._store.engine.close()
             self._closed = True
             signals.unwatch(self)

@@ -209,7 +209,6 @@ class _Round:
             self._blobs()
         for key in self._counting("chunks", self._keys(CF.CHUNKS)):
             self._unit(partial(self._chunk, key))
-        self._unit(self._counts)
         if self._repair and self._lost:
             self._store.ask(Repair(lambda: [settle_loss(lost) for lost in self._lost]), _TURN_TIMEOUT)
             problems = self._report.problems
@@ -671,11 +670,6 @@ class _Round:
             stray = not self._engine.keys(CF.REFERENCES, prefix, after_prefix(prefix), limit=1)
         if stray and self._engine.keys(CF.CHUNKS, key, key + b"\0", limit=1):
             found.add("chunk", key[1:].hex(), "is of no content", [(CF.CHUNKS, key, None)], "removed")
-
-    def _counts(self, found: _Findings) -> None:
-        op = self._store.catalog.recount()
-        if op is not None:
-            found.add("counts", "sessions", "the counts of sessions are wrong", [op], "counted again")
 
 
 _PROBLEM_KINDS: Final = {

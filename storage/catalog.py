@@ -299,7 +299,8 @@ class Catalog:
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine = engine
         self._journal = journal
-        self._counts = self._load_counts()
+        self._counts = [0] * len(STATUSES)
+        self._take_counts()
 
     # -- changes
 
@@ -343,62 +344,41 @@ class Catalog:
             (CF.INDEX, _updated_key(status, updated, session), b""),
         ]
 
-    def counted(self, before: int | None, after: int | None) -> tuple[list[int], Op]:
-        """The counts per status after a session moved, and the operation that stores them.
-
-        The writer calls `set_counts` with them once its batch is on its way.
-        """
-        counts = list(self._counts)
+    def moved(self, before: int | None, after: int | None) -> None:
+        """Count a session that the writer has moved from one status to another; None for not there."""
         if before is not None:
-            counts[before] -= 1
+            self._counts[before] -= 1
         if after is not None:
-            counts[after] += 1
-        return counts, (CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, counts))
+            self._counts[after] += 1
 
-    def counted_more(self, statuses: Iterable[int]) -> Op:
-        """The operation that counts several new sessions; to be followed by `reload_counts`."""
-        counts = list(self._counts)
-        for status in statuses:
-            counts[status] += 1
-        return CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, counts)
+    def count(self) -> None:
+        """Count the sessions in the index."""
+        prefixes = [INDEX_CREATED + bytes([status]) for status in range(len(STATUSES))]
+        self._counts = [self._engine.count(CF.INDEX, prefix, after_prefix(prefix)) for prefix in prefixes]
 
-    def set_counts(self, counts: list[int]) -> None:
-        self._counts = counts
-
-    def reload_counts(self) -> None:
-        self._counts = self._load_counts()
-
-    def _load_counts(self) -> list[int]:
+    def _take_counts(self) -> None:
+        """Take out the counts that closing has left: while the store is open, a crash would make them wrong."""
         record = self._engine.get(CF.META, _COUNTS_KEY)
-        if record is None:
-            return [0] * len(STATUSES)
+        if record is not None and not self._engine.read_only:
+            self._engine.write([(CF.META, _COUNTS_KEY, None)])
         try:
-            counts: list[int] = unseal(_COUNTS_KEY, record, "the session counts")
-            return counts
+            if record is not None:
+                self._counts = unseal(_COUNTS_KEY, record, "the session counts")
+                return
         except IntegrityError as error:
             logger.error("the sessions are counted again: %s", error)
-            return self._counted()
+        self.count()
 
-    def _counted(self) -> list[int]:
-        counts = [0] * len(STATUSES)
-        for key, _ in self._engine.pages(CF.INDEX, INDEX_CREATED, after_prefix(INDEX_CREATED)):
-            counts[key[1]] += 1
-        return counts
-
-    def recount(self) -> Op | None:
-        """The operation that sets the stored counts to what the index says; None if they do."""
-        right = seal(_COUNTS_KEY, self._counted())
-        stored = self._engine.get(CF.META, _COUNTS_KEY)
-        if stored == right or (stored is None and right == seal(_COUNTS_KEY, [0] * len(STATUSES))):
-            return None
-        return CF.META, _COUNTS_KEY, right
+    def leave_counts(self) -> None:
+        """Leave the counts for the next opening, as the last write of all."""
+        self._engine.write([(CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, self._counts))])
 
     # -- reading
 
     def counts(self) -> dict[str, int]:
         """Sessions per status."""
         if self._engine.read_only:
-            self._counts = self._load_counts()
+            self._take_counts()
         return {str(status): self._counts[code] for code, status in enumerate(STATUSES)}
 
     def row(self, session: bytes) -> SessionRow | None:

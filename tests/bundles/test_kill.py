@@ -32,7 +32,7 @@ def test_an_import_that_is_killed_has_happened_or_has_not(rt: Runtime, tmp_path:
     whole = run(tmp_path / "whole", bundle, 0)
     assert whole.returncode == 0, whole.stderr
     writes = int(whole.stdout)
-    assert writes > 20
+    assert writes >= 20
     outcomes = []
     for kill_at in sorted({*range(1, writes, max(1, writes // 8)), *range(writes - 3, writes + 1)}):
         store = tmp_path / f"store-{kill_at}"

@@ -70,7 +70,6 @@ def test_all_that_can_be_derived_is_written_anew_at_once(rt: Runtime, s: Session
     families = (CF.SESSIONS, CF.ARTIFACTS, CF.INDEX, CF.REFERENCES, CF.CONTENTS)
     before = {cf: rt._store.engine.scan(cf, b"", b"\xff" * 80) for cf in families}
     write(rt, [(cf, key, None) for cf in families for key, _ in before[cf]])
-    write(rt, [(CF.META, b"counts", None)])
     rt.gc()
     assert {cf: rt._store.engine.scan(cf, b"", b"\xff" * 80) for cf in families} == before
     assert rt.stats()["sessions"]["active"] == 1
@@ -120,15 +119,6 @@ def test_content_chunks_manifests_and_marks_of_nobody_are_removed(rt: Runtime, s
     assert set(report.counts) >= {"content", "chunk", "blob", "index"}
     assert {cf: rt._store.engine.scan(cf, b"", b"\xff" * 80) for cf in range(len(CF.NAMES))} == before
     assert_whole(rt, s)
-
-
-def test_wrong_counts_are_counted_again(rt: Runtime, s: Session) -> None:
-    from greenroom.storage.records import seal
-
-    write(rt, [(CF.META, b"counts", seal(b"counts", [7, 7, 7, 7, 7]))])
-    assert not rt.verify().ok
-    assert rt.gc().counts == {"counts": 1}
-    assert rt.stats()["sessions"] == {"active": 1, "suspended": 0, "completed": 0, "failed": 0, "archived": 0}
 
 
 def test_a_stream_that_is_being_stored_is_left_alone(rt: Runtime, s: Session) -> None:

@@ -597,3 +597,28 @@ def test_verify_counts_what_it_checked(rt: Runtime) -> None:
     assert report.checked["artifacts"] == 2
     assert report.checked["contents"] == 3
     assert report.checked["snapshots"] == 1
+
+
+def test_sessions_are_counted_right_after_a_clean_close_a_crash_and_damage_to_the_counts(
+    store_path: Path, tmp_path: Path, on_disk: Callable[[], AbstractContextManager[Engine]]
+) -> None:
+    copy = tmp_path / "crashed"
+    with Runtime.open(store_path) as rt:
+        for _ in range(3):
+            rt.create_session()
+        rt.create_session().complete()
+        rt.create_session().delete()
+        expected = rt.stats()["sessions"]
+        shutil.copytree(store_path, copy)
+        with Runtime.open(store_path, read_only=True) as follower:
+            assert follower.stats()["sessions"] == expected
+    assert (expected["active"], expected["completed"]) == (3, 1)
+    for path in (store_path, copy):
+        with Runtime.open(path) as rt:
+            assert rt.stats()["sessions"] == expected
+    with on_disk() as engine:
+        record = bytearray(engine.get(CF.META, b"counts") or b"")
+        record[-1] ^= 1
+        engine.write([(CF.META, b"counts", bytes(record))])
+    with Runtime.open(store_path) as rt:
+        assert rt.stats()["sessions"] == expected
