@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PYTEST_ARGS ?= -n 2
 SOURCES := $(shell find storage actors runtime scripting -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test check bench format clean

@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from greenroom.storage.artifacts import RECORD_FIELDS, ArtifactId, artifact_type, is_artifact_name
+from greenroom.storage.artifacts import RECORD_FIELDS, artifact_type, is_artifact_name
 from greenroom.storage.bundle import BundledSession
 from greenroom.storage.bundle_values import plain_record, stored_value
 from greenroom.storage.catalog import SECOND
 from greenroom.storage.errors import BundleError, GreenroomError
-from greenroom.storage.journal import StoredEvent
+from greenroom.storage.event_index import LINKED, event_place
+from greenroom.storage.journal import PUBLISHED, StoredEvent
 from greenroom.storage.keys import is_session_id
 from greenroom.storage.records import pack_value
 
+from . import grants
 from . import messages as m
+from .events.facts import LINK_KINDS, MAX_EVENT_BYTES
+from .policies.resources import is_alert
+from .policies.timeout import is_warning
 from .state import _EVOLVE, ACTIVE, ARCHIVED, COMPLETED, FAILED, SUSPENDED, SessionState, evolve
 
 __all__ = ["Contents", "JournalCheck", "message_value"]
@@ -27,6 +32,7 @@ MAX_STATE_BYTES: Final = 1 << 30
 """Memory that the state of one session may take."""
 _MAX_TIME: Final = (1 << 32) * SECOND
 _MAX_TOTAL: Final = 1 << 62
+_MOST_GRANTS: Final = 2 * grants.MAX_GRANTS
 _CONTEXT: Final = frozenset(("correlation_id", "causation_id", "root_id", "source", "target", "tags", "language"))
 
 
@@ -82,10 +88,6 @@ def _any_value(value: Any) -> bool:
     return len(value) <= m.MAX_VARIABLE_BYTES
 
 
-def _artifact_id(value: Any) -> bool:
-    return type(value) is str and str(ArtifactId.parse(value)) == value
-
-
 _METADATA: Final = _object(m.MAX_METADATA_BYTES)
 _MESSAGE_CONTENT: Final = _value((str, list, type(None)), m.MAX_MESSAGE_BYTES)
 _ARTIFACT_NAME: Final = 4096
@@ -100,10 +102,13 @@ _ARTIFACT: Final[dict[str, Callable[[Any], Any]]] = {
     "stored_size": _whole(0, _MAX_TOTAL),
     "description": _maybe(_text(m.MAX_TEXT, empty=True)),
     "created_by": _maybe(_text(m.MAX_NAME)),
-    "parent_artifact": _maybe(_artifact_id),
+    "parent_artifact": _maybe(_text(_ARTIFACT_NAME)),
     "tags": _tags,
     "custom": _METADATA,
 }
+_CALLED: Final = {"name": _text(m.MAX_NAME), "input": _any_value}
+_RETURNED: Final = {"name": _text(m.MAX_NAME), "call": _whole(1, 1 << 62), "result": _maybe(_any_value)}
+
 _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     "session.created": {
         "name": _maybe(_text(m.MAX_NAME)),
@@ -115,7 +120,14 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
         "config": _maybe(_object(m.MAX_METADATA_BYTES)),
         "correlation_id": _maybe(_text(m.MAX_NAME)),
     },
+    "session.forked": {
+        "from_session": is_session_id,
+        "sequence": _whole(1, 1 << 62),
+        "parent": _maybe(is_session_id),
+        "missing": _whole(0, 1 << 62),
+    },
     "session.suspended": {},
+    "session.imported": {},
     "session.resumed": {},
     "session.completed": {},
     "session.failed": {"reason": _text(m.MAX_TEXT)},
@@ -130,7 +142,29 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
         "sequence": _whole(1, 1 << 62),
         **{name: _ARTIFACT[name] for name in ("content_hash", "name", "version")},
     },
+    "artifact.shared": {
+        "sequence": _whole(1, 1 << 62),
+        "session": is_session_id,
+        "permission": lambda value: type(value) is str and value in grants.PERMISSIONS,
+        "expires_at": _maybe(_whole(0, 1 << 64)),
+        "inherit": lambda value: type(value) is bool,
+        "by": is_session_id,
+    },
+    "policy.warning": {"policy": ("timeout", "resources").__contains__},
+    "artifact.revoked": {"sequence": _whole(1, 1 << 62), "session": is_session_id, "by": is_session_id},
+    "tool.called": _CALLED,
+    "agent.called": _CALLED,
+    "tool.returned": _RETURNED,
+    "agent.returned": _RETURNED,
+    "hook.executed": {
+        "hook": _text(m.MAX_NAME),
+        "point": _text(m.MAX_NAME),
+        "data": _maybe(_any_value),
+        "result": _maybe(_any_value),
+    },
+    LINKED: {"from": event_place, "to": event_place, "kind": LINK_KINDS.__contains__},
 }
+_PUBLISHED: Final = _object(MAX_EVENT_BYTES)
 _MESSAGE_EXTRAS: Final[dict[str, Callable[[Any], Any]]] = {
     "content": _MESSAGE_CONTENT,
     "content_hash": _hash,
@@ -229,6 +263,9 @@ class JournalCheck:
             artifacts, size = artifacts - 1, size - self._artifact_deleted(sequence, data)
         elif kind == "message.added":
             self._message_added(sequence, data)
+        elif kind == "artifact.shared":
+            if data["sequence"] not in self._stored or grants.count(state) >= _MOST_GRANTS:
+                raise self._bad(f"a grant at event {sequence} on an artifact that is not there, or too many")
         elif kind == "variable.set" and state.weight + len(data["value"]) > MAX_STATE_BYTES:
             raise self._bad("variables that take more memory than a session may")
         if (
@@ -260,6 +297,12 @@ class JournalCheck:
             for name, check in (form or {}).items():
                 if name not in data or not check(data[name]):
                     raise self._bad(f"event {sequence}, {kind}, with an impossible {name}")
+            if kind == LINKED and not self._is_earlier(data["from"]):
+                raise self._bad(f"event {sequence}, a link from an event that is not before it")
+            if kind == "policy.warning" and not (is_alert if data["policy"] == "resources" else is_warning)(data):
+                raise self._bad(f"event {sequence}, {kind}, of something that no policy warns of")
+            if PUBLISHED in data and not (_PUBLISHED(data[PUBLISHED]) and len(data) == 1):
+                raise self._bad(f"event {sequence}, {kind[:64]!r}, with an impossible {PUBLISHED}")
             pack_value(data)  # whatever else there is must at least be storable
         except BundleError:
             raise
@@ -270,6 +313,11 @@ class JournalCheck:
                 self._check_config(stored_value(data["config"], "config"))
             except GreenroomError:
                 raise self._bad("a configuration that no session can have") from None
+
+    def _is_earlier(self, event_id: str) -> bool:
+        """Whether this is an event of the same session that has been before."""
+        place = event_place(event_id)
+        return place is not None and place[0] == self.state.session and 0 < place[1] <= self.state.sequence
 
     def _context(self, sequence: int, context: Any) -> None:
         good = type(context) is dict and context.keys() <= _CONTEXT

@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from greenroom.storage.artifacts import ArtifactId, ArtifactInfo
 from greenroom.storage.catalog import STATUSES
 from greenroom.storage.errors import (
     InvalidOperation,
-    InvalidSessionState,
     InvalidStateTransition,
     ResourceLimitExceeded,
-    ValidationError,
 )
+from greenroom.storage.keys import canonical_value
 from greenroom.storage.records import pack_value, unpack_value
 
 from . import messages as m
+from .calls import CALL_DECIDERS
+from .draft import Draft, Limits, Lookup, require_writable
+from .events.facts import EVENT_DECIDERS
+from .hooks.record import RecordHooks, decide_records
+from .policies.timeout import KeepTime, keep_time
+from .sharing import DECIDERS as SHARING_DECIDERS
+from .sharing import ends
 from .state import ACTIVE, ARCHIVED, COMPLETED, FAILED, SUSPENDED, SessionState
+from .workflows import WORKFLOW_DECIDERS
 
 __all__ = ["Draft", "Limits", "Lookup", "decide", "require_room"]
-
-Draft = tuple[str, dict[str, Any], int, int]
-"""(event type, data, change of the artifact count, change of the artifact bytes)"""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one session may use, and how often it is saved. Sizes are bytes, times seconds."""
-
-    max_artifacts: int = 1000
-    max_storage_bytes: int = 10 << 30
-    max_operations: int = 100_000
-    auto_save_interval: float = 300.0
-
-
-class Lookup(Protocol):
-    """What a decision may ask about the session's artifacts; the same answer for the same sequence."""
-
-    def latest_version(self, name: str) -> tuple[int, bytes | None]:
-        """(highest version number ever given, content hash of the newest version that is there) of a name."""
-
-    def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
-        """Raises ArtifactNotFound."""
 
 
 def decide(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
@@ -54,28 +36,35 @@ def decide(state: SessionState, command: m.Command, limits: Limits, lookup: Look
     return decider(state, command, limits, lookup)
 
 
-def _writable(state: SessionState, limits: Limits) -> None:
-    if state.status != ACTIVE:
-        status = STATUSES[state.status]
-        advice = "resume it first" if state.status == SUSPENDED else "it is final; start a new session"
-        raise InvalidSessionState(f"session {state.id} is {status}, writing needs active: {advice}", status=str(status))
-    if state.operation_count >= limits.max_operations:
-        raise ResourceLimitExceeded(
-            f"session {state.id} has made its {limits.max_operations} operations: "
-            "complete it, or create it with a larger max_operations",
-            resource="operations",
-            limit=limits.max_operations,
-            value=state.operation_count,
+def _require_expected(state: SessionState, command: m.SetVariable | m.DeleteVariable) -> None:
+    """Raises InvalidOperation unless the variable is what the command expects it to be."""
+    packed, expected = state.variables.get(command.key), command.expected
+    if isinstance(expected, m.Expectation):
+        holds = packed is None
+    else:
+        holds = packed is not None and (
+            packed == expected or canonical_value(unpack_value(packed)) == canonical_value(unpack_value(expected))
+        )
+    if not holds:
+        raise InvalidOperation(
+            f"variable {command.key!r} of session {state.id} is not what was expected, somebody has changed it:"
+            " read it again and decide anew",
+            conflict=True,
+            key=command.key,
         )
 
 
 def _set_variable(state: SessionState, command: m.SetVariable, limits: Limits, lookup: Lookup) -> list[Draft]:
-    _writable(state, limits)
+    require_writable(state, limits)
+    if command.expected is not m.ANY:
+        _require_expected(state, command)
     return [("variable.set", {"key": command.key, "value": command.packed}, 0, 0)]
 
 
 def _delete_variable(state: SessionState, command: m.DeleteVariable, limits: Limits, lookup: Lookup) -> list[Draft]:
-    _writable(state, limits)
+    require_writable(state, limits)
+    if command.expected is not m.ANY:
+        _require_expected(state, command)
     return [("variable.deleted", {"key": command.key}, 0, 0)] if command.key in state.variables else []
 
 
@@ -116,7 +105,7 @@ def _nothing(state: SessionState, command: m.Command, limits: Limits, lookup: Lo
 
 
 def _tags(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
-    _writable(state, limits)
+    require_writable(state, limits)
     tags = list(state.tags)
     if isinstance(command, m.SetTags):
         tags = command.tags
@@ -128,14 +117,14 @@ def _tags(state: SessionState, command: m.Command, limits: Limits, lookup: Looku
 
 
 def _update_metadata(state: SessionState, command: m.UpdateMetadata, limits: Limits, lookup: Lookup) -> list[Draft]:
-    _writable(state, limits)
+    require_writable(state, limits)
     merged = {**unpack_value(state.metadata), **command.changes}
     packed = m.metadata_bytes({key: value for key, value in merged.items() if value is not None})
     return [("metadata.updated", {"metadata": packed}, 0, 0)] if packed != state.metadata else []
 
 
 def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, lookup: Lookup) -> list[Draft]:
-    _writable(state, limits)
+    require_writable(state, limits)
     data: dict[str, Any] = {"role": command.role}
     if command.encoded is not None:
         data["content_hash"] = command.encoded.hash
@@ -179,14 +168,14 @@ def _size(command: m.StoreArtifact) -> int:
 
 
 def _store_artifact(state: SessionState, command: m.StoreArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
-    _writable(state, limits)
+    require_writable(state, limits)
     _room_for(state, limits, 1, _size(command))
     highest, previous = lookup.latest_version(command.name)
     return [_stored(command, state.last_artifact + 1, highest + 1, previous)]
 
 
 def _store_many(state: SessionState, command: m.StoreMany, limits: Limits, lookup: Lookup) -> list[Draft]:
-    _writable(state, limits)
+    require_writable(state, limits)
     _room_for(state, limits, len(command.items), sum(map(_size, command.items)))
     latest: dict[str, tuple[int, bytes | None]] = {}
     drafts: list[Draft] = []
@@ -221,7 +210,7 @@ def _stored(command: m.StoreArtifact, number: int, version: int, previous: bytes
 
 
 def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
-    _writable(state, limits)
+    require_writable(state, limits)
     info = lookup.artifact(command.ref, command.version)
     data = {
         "sequence": info.id.sequence,
@@ -230,7 +219,7 @@ def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Lim
         "version": info.version,
         "type": info.artifact_type,
     }
-    return [("artifact.deleted", data, -1, -info.size)]
+    return [*ends(state, info), ("artifact.deleted", data, -1, -info.size)]
 
 
 DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
@@ -248,6 +237,12 @@ DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Looku
     m.StoreArtifact: _store_artifact,
     m.StoreMany: _store_many,
     m.DeleteArtifact: _delete_artifact,
+    RecordHooks: decide_records,
+    KeepTime: keep_time,
+    **CALL_DECIDERS,
+    **EVENT_DECIDERS,
+    **SHARING_DECIDERS,
+    **WORKFLOW_DECIDERS,
 }
 
 
@@ -273,14 +268,3 @@ def creation(
         "correlation_id": correlation_id,
     }
     return "session.created", data, 0, 0
-
-
-def limits_of(config: bytes | None, default: Limits) -> Limits:
-    """The limits of a session that was created with this (encoded) configuration."""
-    if config is None:
-        return default
-    overrides = unpack_value(config)
-    if not isinstance(overrides, dict):
-        raise ValidationError("config: an object is needed", field="config")
-    known = {field: overrides.get(field, getattr(default, field)) for field in Limits.__dataclass_fields__}
-    return Limits(**known)

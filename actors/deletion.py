@@ -9,9 +9,18 @@ from greenroom.storage.catalog import Catalog
 from greenroom.storage.content import Reference
 from greenroom.storage.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
-from greenroom.storage.keys import INDEX_ARTIFACT_NAME, INDEX_CREATED, INDEX_MESSAGE, after_prefix, session_bytes
+from greenroom.storage.event_index import LINKED, OF_EVENTS, event_keys
+from greenroom.storage.keys import (
+    INDEX_ARTIFACT_NAME,
+    INDEX_CREATED,
+    INDEX_MESSAGE,
+    INDEX_SHARED,
+    after_prefix,
+    session_bytes,
+)
 
 from .conversation import ARTIFACT, MESSAGE
+from .grants import shared_keys
 from .state import SessionState
 from .store import Append, ArtifactStore
 
@@ -32,10 +41,11 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
     for sequence, record in store.artifacts.records(session):
         released.append((record[0], Reference(session, ARTIFACT, sequence)))
         ops += [(CF.INDEX, key, None) for key in artifact_entries(session, sequence, record) if key[:1] in ACROSS]
-    if state.message_count:
-        for sequence, stored in store.journal.read(session):
-            if stored[0] == "message.added" and "content_hash" in stored[2]:
-                released.append((stored[2]["content_hash"], Reference(session, MESSAGE, sequence)))
+    for sequence, stored in store.journal.read(session):
+        if stored[0] == "message.added" and "content_hash" in stored[2]:
+            released.append((stored[2]["content_hash"], Reference(session, MESSAGE, sequence)))
+        elif len(stored) > 6 or stored[0] == LINKED:
+            ops += [(CF.INDEX, key, None) for key in event_keys(session, sequence, stored)]
     ranges: list[tuple[int, bytes, bytes]] = []
     for cf, begin, end in _ranges(session, artifacts=bool(state.last_artifact), messages=bool(state.message_count)):
         # Every range deletion makes all reads of its family a little slower until compaction: for large sessions only.
@@ -44,6 +54,7 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
             ops += [(cf, key, None) for key in found]
         else:
             ranges.append((cf, begin, end))
+    ops += [(CF.INDEX, key, None) for key in shared_keys(state)]
     if not cataloged:
         return Append(ops, released=tuple(released), ranges=tuple(ranges))
     ops += Catalog.change(session, state.row(), None, state.updated_at, 0)
@@ -77,7 +88,7 @@ def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> Non
     ops: list[Op] = [(CF.SESSIONS, session, None)]
     status: int | None = None
     for key, _ in store.engine.pages(CF.INDEX, b"", b"\xff"):
-        across = key[:1] in ACROSS
+        across = key[:1] in ACROSS or key[:1] in OF_EVENTS or key[:1] == INDEX_SHARED
         if key[-24:-8] == session if across else key.endswith(session) and key[:1] not in _OWNED:
             ops.append((CF.INDEX, key, None))
             if key.startswith(INDEX_CREATED):

@@ -57,13 +57,15 @@ class Letter(Envelope[Any]):
 class Later:
     """A reply that still has to be worked out, on the asker's thread, after the actor's turn has ended.
 
-    So an actor waits neither for a disk nor for a large content to be read.
+    So an actor waits neither for a disk nor for a large content to be read. `always`: it is more than a reply, and
+    done also where nobody waits for it.
     """
 
-    __slots__ = ("finish",)
+    __slots__ = ("always", "finish")
 
-    def __init__(self, finish: Callable[[], Any]) -> None:
+    def __init__(self, finish: Callable[[], Any], *, always: bool = False) -> None:
         self.finish = finish
+        self.always = always
 
 
 class PooledFuture(pykka.Future[Any]):
@@ -337,7 +339,9 @@ class PooledActor(pykka.Actor):
         future = envelope.reply_to
         if future is None:
             try:
-                self._handle_receive(envelope.message)  # what a Later would still do is done for an asker only
+                reply = self._handle_receive(envelope.message)
+                if reply.__class__ is Later and reply.always:  # what others would still do is done for an asker only
+                    reply.finish()
             except Exception as error:
                 self.on_tell_failure(envelope.message, error)
             return

@@ -6,6 +6,7 @@ checked and encoded when the message is made, so a message never changes on its 
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from operator import attrgetter
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from greenroom.storage.content import Encoded, Readable
 
 __all__ = [
+    "ABSENT",
     "AcceptLosses",
     "AddMessage",
     "AddTag",
@@ -32,6 +34,7 @@ __all__ = [
     "DeleteVariable",
     "FailSession",
     "Finish",
+    "ForkSession",
     "GetArtifact",
     "GetArtifactInfo",
     "GetArtifacts",
@@ -102,22 +105,50 @@ class Query(Message):
 class Command(Message):
     """Asks a session to change. `durability` overrides the runtime's for this one change."""
 
-    __slots__ = ("durability",)
+    __slots__ = ("durability", "records")
 
     def __init__(self, *, durability: Durability | str | None = None) -> None:
         self.durability = _durability(durability) if durability is not None else None
+        self.records: list[Any] | None = None
+        """Drafts of events about hooks, journaled with what the command does."""
 
 
 # -- variables
 
 
+class Expectation(enum.Enum):
+    """What a change of a variable may expect besides a value."""
+
+    ANY = "any"
+    """Whatever is there."""
+    ABSENT = "absent"
+    """That the variable is not there."""
+
+
+ANY: Final = Expectation.ANY
+ABSENT: Final = Expectation.ABSENT
+
+
 class SetVariable(Command):
-    """Set a variable to a JSON value or bytes of at most 1 MiB. Replies None."""
+    """Set a variable to a JSON value or bytes of at most 1 MiB. Replies None.
 
-    __slots__ = ("key", "packed")
+    With `expected` only if that is its value now (`ABSENT`: if it is not there); else InvalidOperation, whose field
+    `conflict` is true, and nothing is changed.
+    """
 
-    def __init__(self, key: str, value: Value, *, durability: Durability | str | None = None) -> None:
+    __slots__ = ("expected", "key", "packed")
+
+    def __init__(
+        self,
+        key: str,
+        value: Value,
+        *,
+        expected: Value | Expectation = ANY,
+        durability: Durability | str | None = None,
+    ) -> None:
+        self.expected = expected if expected.__class__ is Expectation else pack_value(expected, "expected")
         self.durability = _durability(durability) if durability is not None else None
+        self.records = None
         self.key = _variable_key(key)
         self.packed = pack_value(value)
         if len(self.packed) > MAX_VARIABLE_BYTES:
@@ -134,13 +165,16 @@ class SetVariable(Command):
 
 
 class DeleteVariable(Command):
-    """Remove a variable. Replies whether it was there."""
+    """Remove a variable, with `expected` only if that is its value now. Replies whether it was there."""
 
-    __slots__ = ("key",)
+    __slots__ = ("expected", "key")
 
-    def __init__(self, key: str, *, durability: Durability | str | None = None) -> None:
+    def __init__(
+        self, key: str, *, expected: Value | Expectation = ANY, durability: Durability | str | None = None
+    ) -> None:
         super().__init__(durability=durability)
         self.key = _variable_key(key)
+        self.expected = expected if expected.__class__ is Expectation else pack_value(expected, "expected")
 
 
 class GetVariable(Query):
@@ -226,6 +260,17 @@ class DeleteSession(Command):
     """Remove the session and everything that belongs to it. Replies None."""
 
     __slots__ = ()
+
+
+class ForkSession(Command):
+    """Make a session whose history is this one's up to event `at_sequence` (default: all of it), in any status.
+    Replies the new session's id."""
+
+    __slots__ = ("at_sequence",)
+
+    def __init__(self, at_sequence: int | None = None, *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        self.at_sequence = whole_number("at_sequence", at_sequence)
 
 
 class GetInfo(Query):
@@ -346,7 +391,8 @@ class StoreArtifact(Command):
     """Store content under a name; the same name again makes the next version. Replies ArtifactInfo.
 
     Content is text (stored as UTF-8), bytes, a memoryview, or a binary file object, which is read to its end.
-    It is hashed and compressed on the sender's thread.
+    It is hashed and compressed on the sender's thread. With `version_of`, the id of an artifact of that name, it is
+    stored where that one is: also in another session, which shares it with write permission.
     """
 
     __slots__ = (
@@ -361,6 +407,7 @@ class StoreArtifact(Command):
         "parent_artifact",
         "record",
         "tags",
+        "version_of",
     )
 
     def __init__(
@@ -375,9 +422,11 @@ class StoreArtifact(Command):
         metadata: Mapping[str, Value] | None = None,
         created_by: str | None = None,
         parent_artifact: ArtifactId | str | None = None,
+        version_of: ArtifactId | str | None = None,
         durability: Durability | str | None = None,
     ) -> None:
         super().__init__(durability=durability)
+        self.version_of = ArtifactId.parse(str(version_of)) if version_of is not None else None
         self.artifact_type = artifact_type(type)
         self.name = _text("name", name, 4096)
         if not is_artifact_name(self.name):
@@ -422,11 +471,13 @@ class StoreMany(Command):
 
 def _batched(index: int, item: StoreArtifact | Mapping[str, Any]) -> StoreArtifact:
     if isinstance(item, StoreArtifact):
+        if item.version_of is not None:
+            raise ValidationError(f"items[{index}]: a version of another's artifact is stored alone", field="items")
         return item
     if not isinstance(item, Mapping):
         raise ValidationError(f"items[{index}]: a mapping with type, name and content is needed", field="items")
     try:
-        return StoreArtifact(**item)
+        return _batched(index, StoreArtifact(**item))
     except ValidationError as error:
         raise ValidationError(f"items[{index}]: {error}", field=error.fields.get("field", "items")) from None
     except TypeError as error:
@@ -500,12 +551,16 @@ class ListArtifacts(Query):
 
 
 class ListArtifactVersions(Query):
-    """Replies a list of ArtifactInfo of every version of a name, oldest first."""
+    """Replies a list of ArtifactInfo of every version of a name, oldest first.
+
+    Instead of the name the id of one of them will do; of an artifact that another session shares it finds the
+    versions that are shared.
+    """
 
     __slots__ = ("name",)
 
-    def __init__(self, name: str) -> None:
-        self.name = _text("name", name, 4096)
+    def __init__(self, name: ArtifactId | str) -> None:
+        self.name = _text("name", str(name) if isinstance(name, ArtifactId) else name, 4096)
 
 
 # -- checks
@@ -549,6 +604,8 @@ def whole_number(field: str, value: object) -> int | None:
 
 def tag_list(tags: Iterable[str]) -> list[str]:
     """Tags in their order, without repetitions."""
+    if tags == ():
+        return []
     if isinstance(tags, str):
         raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
     if not isinstance(tags, Iterable):

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from types import TracebackType
+from typing import Any, Final
 
-__all__ = ["CURRENT", "Operation", "acting", "event_context"]
+from greenroom.storage.journal import Event
+
+__all__ = ["CURRENT", "Operation", "acting", "event_context", "following"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,33 @@ CURRENT: contextvars.ContextVar[Operation | None] = contextvars.ContextVar("gree
 _HOST = Operation()
 
 
-@contextlib.contextmanager
-def acting(**changes: Any) -> Iterator[Operation]:
+_FIELDS: Final = tuple(each.name for each in fields(Operation))
+_values = attrgetter(*_FIELDS)
+
+
+class _Acting(contextlib.AbstractContextManager[Operation]):
+    """What `acting` gives. Not a generator, and not by `dataclasses.replace`: hooks and tools are called in it."""
+
+    __slots__ = ("_changes", "_token")
+
+    def __init__(self, changes: dict[str, Any]) -> None:
+        self._changes = changes
+
+    def __enter__(self) -> Operation:
+        around = dict(zip(_FIELDS, _values(CURRENT.get() or _HOST), strict=True))
+        operation = Operation(**(around | self._changes))
+        self._token = CURRENT.set(operation)
+        return operation
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        CURRENT.reset(self._token)
+
+
+def acting(**changes: Any) -> contextlib.AbstractContextManager[Operation]:
     """Run the code inside as the current operation with these changes."""
-    operation = replace(CURRENT.get() or _HOST, **changes)
-    token = CURRENT.set(operation)
-    try:
-        yield operation
-    finally:
-        CURRENT.reset(token)
+    return _Acting(changes)
 
 
 def event_context(operation: Operation | None, correlation_id: str | None) -> dict[str, Any] | None:
@@ -67,3 +88,14 @@ def event_context(operation: Operation | None, correlation_id: str | None) -> di
         if value is not None
     }
     return context or None
+
+
+def following(event: Event) -> dict[str, Any]:
+    """The ids of what an event causes, for `acting`. An event that was only told is no cause that anybody could look
+    up, but what follows from it still belongs together."""
+    journaled = event.sequence > 0
+    return {
+        "correlation_id": event.correlation_id,
+        "causation_id": event.id if journaled else event.causation_id,
+        "root_id": event.root_id if journaled or event.root_id != event.id else None,
+    }

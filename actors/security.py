@@ -1,50 +1,179 @@
 """Who may reach what. The host reaches every session; code that acts for a session reaches that one and those below it,
-which were created as its children."""
+which were created as its children, and the artifacts that others share with it."""
 
 from __future__ import annotations
 
-from typing import Final
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.storage.catalog import Catalog
-from greenroom.storage.errors import AccessDenied
+from greenroom.storage.errors import AccessDenied, GreenroomError, IntegrityError, SchemaTooNew
 from greenroom.storage.keys import is_session_id, session_bytes
+
+from .auditing import Attempt
+from .operation import CURRENT
+from .reaching import access_of, artifact_of, named_owner
+
+if TYPE_CHECKING:
+    from .auditing import AuditTrail
 
 __all__ = ["Security"]
 
+logger = logging.getLogger("greenroom.security")
+
 _MAX_DEPTH: Final = 256
 _REMEMBERED: Final = 10_000
+_VERBS: Final = {
+    "read": "read",
+    "write": "store a version of",
+    "delete": "delete",
+    "list": "list what is known of",
+    "share": "share",
+    "change_permissions": "change the permissions on",
+}
 
 
 class Security:
-    """The one check that every path asks."""
+    """The one check that every path asks, and the one place that denies."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, trail: AuditTrail) -> None:
         self._catalog = catalog
+        self.trail = trail
+        trail.family_of = self._family_of
+        self.on_violation: Callable[[Attempt], None] | None = None
+        """Called with each attempt that was denied, on the thread that made it."""
         self._below: dict[tuple[str, str], None] = {}
         """Pairs of a session and one below it. A parent never changes, so what was found stays true."""
+
+    # -- who is who
+
+    @staticmethod
+    def principal() -> str | None:
+        """The session for which the running code acts; None: the host."""
+        operation = CURRENT.get()
+        return operation.principal if operation is not None else None
+
+    def above(self, session_id: str) -> list[str]:
+        """The sessions above a session, its parent first."""
+        found: list[str] = []
+        each: str | None = session_id
+        for _ in range(_MAX_DEPTH):
+            row = self._catalog.row(session_bytes(each)) if is_session_id(each) and each is not None else None
+            each = row.parent if row is not None else None
+            if each is None:
+                break
+            found.append(each)
+        return found
+
+    def _family_of(self, session_id: str) -> str:
+        """The topmost session above one, or itself."""
+        try:
+            return (self.above(session_id) or [session_id])[-1]
+        except (IntegrityError, SchemaTooNew):
+            return session_id
 
     def reaches(self, principal: str, session_id: str) -> bool:
         """Whether a session is the principal's own or below it."""
         if session_id == principal or (principal, session_id) in self._below:
             return True
-        above: str | None = session_id
-        for _ in range(_MAX_DEPTH):
-            if above is None or not is_session_id(above):
-                return False
-            row = self._catalog.row(session_bytes(above))
-            above = row.parent if row is not None else None
-            if above == principal:
-                if len(self._below) >= _REMEMBERED:
-                    self._below.clear()
-                self._below[principal, session_id] = None
-                return True
-        return False
+        if not is_session_id(session_id):
+            return False
+        try:
+            reached = principal in self.above(session_id)
+        except (IntegrityError, SchemaTooNew):
+            return False  # a damaged family proves nothing
+        if reached:
+            if len(self._below) >= _REMEMBERED:
+                self._below.clear()
+            self._below[principal, session_id] = None
+        return reached
 
-    def require(self, principal: str, session_id: str) -> None:
-        """Raises AccessDenied, in the same words whether the session exists: nobody learns which sessions there are."""
-        if not self.reaches(principal, session_id):
-            raise AccessDenied(
-                f"session {principal} may not reach session {str(session_id)[:64]!r}:"
-                " it is neither that session nor one of its children",
-                session_id=str(session_id)[:64],
-            )
+    def forget_families(self) -> None:
+        """Sessions have come in from outside: one that was deleted may have another parent now."""
+        self._below.clear()
+
+    # -- what they may
+
+    def enter(self, principal: str, session_id: str, message: Any) -> str:
+        """The session at which code that acts for `principal` asks what it asks of another one.
+
+        That one itself, if the principal reaches it. Else, where the message names an artifact of that session, the
+        principal's own: from there it goes as far as grants let it. Else AccessDenied.
+        """
+        if session_id == principal:
+            return session_id
+        operation = type(message).__name__
+        if self.reaches(principal, session_id):
+            access = access_of(message)
+            if access is not None:
+                artifact = artifact_of(message)
+                self.trail.record(
+                    Attempt(
+                        principal,
+                        session_id,
+                        str(artifact) if artifact is not None else None,
+                        access,
+                        True,
+                        "above the owner",
+                        operation,
+                    )
+                )
+            return session_id
+        if named_owner(message) == session_id:
+            return principal
+        raise self.deny(principal, session_id, operation, access_of(message, default=True) or "read")
+
+    def require(self, session_id: str, operation: str, access: str = "read", *, principal: str | None = None) -> None:
+        """Raises AccessDenied unless the running code (or the principal given) may reach a session."""
+        principal = principal if principal is not None else self.principal()
+        if principal is not None and not self.reaches(principal, session_id):
+            raise self.deny(principal, session_id, operation, access)
+
+    def require_host(self, operation: str, access: str = "read") -> None:
+        """Raises AccessDenied if the running code acts for a session: what it asks concerns all of them."""
+        principal = self.principal()
+        if principal is None:
+            return
+        self._violated(Attempt(principal, None, None, access, False, "for the host only", operation))
+        raise AccessDenied(
+            f"{operation} is for the host, and this code acts for session {principal[:64]}: what it asks for"
+            " concerns all sessions",
+            operation=operation,
+        )
+
+    # -- denying
+
+    def deny(self, principal: str, session_id: str, operation: str, access: str) -> AccessDenied:
+        """The error for a session out of reach, in the same words whether it exists: nobody learns which sessions
+        there are. The attempt is recorded."""
+        named = str(session_id)[:64]
+        owner = named if is_session_id(session_id) else None
+        self._violated(Attempt(principal, owner, None, access, False, "out of reach", operation))
+        return AccessDenied(
+            f"session {principal[:64]} may not reach session {named!r}:"
+            " it is neither that session nor one of its children",
+            session_id=named,
+        )
+
+    def deny_artifact(self, attempt: Attempt, needed: str, has: str | None) -> AccessDenied:
+        """The error for an artifact of another session, in the same words whether it exists. The attempt is
+        recorded."""
+        self._violated(attempt)
+        why = (
+            f"its permission is {has}, {needed} is needed"
+            if has is not None
+            else "it does not exist, or nobody shares it with that session now"
+        )
+        return AccessDenied(
+            f"session {str(attempt.session)[:64]} may not {_VERBS[attempt.access]} artifact {attempt.artifact}: {why}",
+            artifact=attempt.artifact,
+        )
+
+    def _violated(self, attempt: Attempt) -> None:
+        self.trail.record(attempt)
+        if self.on_violation is not None:
+            try:
+                self.on_violation(attempt)
+            except GreenroomError as error:
+                logger.warning("what was told of a violation has failed: %s", error)

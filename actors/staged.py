@@ -6,6 +6,7 @@ into the catalog also turns the mark, so that a reader sees all of the sessions 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -16,7 +17,8 @@ from greenroom.storage.artifacts import RECORD_FIELDS, ArtifactId, Artifacts
 from greenroom.storage.catalog import Catalog, SessionRow
 from greenroom.storage.content import Encoded, Reference
 from greenroom.storage.engine import CF, Durability, Op
-from greenroom.storage.errors import GreenroomError, IntegrityError, SchemaTooNew
+from greenroom.storage.errors import GreenroomError, IntegrityError, SchemaTooNew, ValidationError
+from greenroom.storage.event_index import LINKED, event_keys
 from greenroom.storage.journal import Journal, StoredEvent
 from greenroom.storage.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key
 
@@ -91,10 +93,18 @@ class StagedSessions:
         `live` are the numbers of the artifacts that are there in the end.
         """
         sequence = state.sequence + 1
+        self.kept(session, sequence, stored, live)
+        evolve(state, sequence, stored)
+
+    def base(self, session: bytes, sequence: int, state: bytes) -> None:
+        """Begin a session with the base of a journal that was cut."""
+        self._write(Journal.rebase(session, sequence, state))
+
+    def kept(self, session: bytes, sequence: int, stored: StoredEvent, live: Container[int]) -> None:
+        """Write an event that a cut has kept: what it did to the state is in the base."""
         self._write(Journal.append(session, sequence, stored))
         for op in event_entries(session, sequence, stored, live):
             self._write(op)
-        evolve(state, sequence, stored)
 
     def finish(self, session: bytes, state: SessionState) -> None:
         """The journal is complete: write a snapshot where folding it would take long."""
@@ -155,28 +165,33 @@ class StagedSessions:
 def event_entries(session: bytes, sequence: int, stored: StoredEvent, live: Container[int]) -> list[Op]:
     """What an event has in the store besides itself, where no event after the last copied one changes it."""
     kind, time, data = stored[:3]
+    ops: list[Op] = [(CF.INDEX, key, b"") for key in event_keys(session, sequence, stored)]
     if kind == "message.added":
-        ops: list[Op] = [(CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b"")]
+        ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
         if "content_hash" in data:
             ops.append((CF.REFERENCES, Reference(session, MESSAGE, sequence).key(data["content_hash"]), b""))
-        return ops
-    if kind == "artifact.stored":
+    elif kind == "artifact.stored":
         number = data["sequence"]
         if number not in live:
-            return Artifacts.remove(session, number, data["name"], data["version"])
-        record = [time if name == "time" else data[name] for name in RECORD_FIELDS]
-        reference = Reference(session, ARTIFACT, number).key(data["content_hash"])
-        return [*Artifacts.add(session, number, record), (CF.REFERENCES, reference, b"")]
-    return []
+            ops += Artifacts.remove(session, number, data["name"], data["version"])
+        else:
+            record = [time if name == "time" else data[name] for name in RECORD_FIELDS]
+            reference = Reference(session, ARTIFACT, number).key(data["content_hash"])
+            ops += [*Artifacts.add(session, number, record), (CF.REFERENCES, reference, b"")]
+    return ops
 
 
 def with_new_ids(stored: StoredEvent, ids: Mapping[str, str]) -> StoredEvent:
     """The event, changed in place: where it names events and artifacts of these sessions, by their new ids."""
     data = stored[2]
     if stored[0] == "artifact.stored" and data["parent_artifact"] is not None:
-        artifact = ArtifactId.parse(data["parent_artifact"])
-        owner = ids.get(artifact.session_id, artifact.session_id)
-        data["parent_artifact"] = str(ArtifactId(artifact.content_hash, owner, artifact.sequence))
+        with contextlib.suppress(ValidationError):  # it may be a name
+            artifact = ArtifactId.parse(data["parent_artifact"])
+            owner = ids.get(artifact.session_id, artifact.session_id)
+            data["parent_artifact"] = str(ArtifactId(artifact.content_hash, owner, artifact.sequence))
+    elif stored[0] == LINKED:
+        for name in ("from", "to"):
+            data[name] = ids.get(data[name][:36], data[name][:36]) + data[name][36:]
     if len(stored) > 6:
         for name in ("correlation_id", "causation_id", "root_id"):
             value = stored[6].get(name)
@@ -242,10 +257,12 @@ def _traces(store: ArtifactStore, family: int, session: bytes, sequence: int) ->
                 listed = Artifacts.remove(session, sequence, record[1], record[2], record)
                 return [*listed, (CF.REFERENCES, reference, None)]
         else:
-            event = store.journal.event(session, sequence)
-            if event.type == "message.added" and "content_hash" in event.data:
-                digest = bytes.fromhex(event.data["content_hash"])
-                return [(CF.REFERENCES, Reference(session, MESSAGE, sequence).key(digest), None)]
+            stored = store.journal.stored(session, sequence)
+            ops: list[Op] = [(CF.INDEX, key, None) for key in event_keys(session, sequence, stored)]
+            if stored[0] == "message.added" and "content_hash" in stored[2]:
+                reference = Reference(session, MESSAGE, sequence).key(stored[2]["content_hash"])
+                ops.append((CF.REFERENCES, reference, None))
+            return ops
     except (IntegrityError, SchemaTooNew) as error:
         logger.warning("something that was given up has left a trace: %s", error)
     return []

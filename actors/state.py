@@ -12,14 +12,30 @@ from greenroom.storage.errors import IntegrityError
 from greenroom.storage.journal import StoredEvent, Totals
 from greenroom.storage.keys import session_bytes
 
+from . import grants
 from .messages import EMPTY_METADATA
+from .policies.resources import alerted
+from .policies.timeout import restarted, warned
+from .policies.usage import account
 
-__all__ = ["ACTIVE", "ARCHIVED", "COMPLETED", "FAILED", "NEW_WEIGHT", "SUSPENDED", "SessionState", "evolve"]
+__all__ = [
+    "ACTIVE",
+    "ARCHIVED",
+    "COMPLETED",
+    "FAILED",
+    "NEW_WEIGHT",
+    "NOT_INHERITED",
+    "SUSPENDED",
+    "SessionState",
+    "evolve",
+]
 
 ACTIVE, SUSPENDED, COMPLETED, FAILED, ARCHIVED = range(len(SessionStatus))
 
 NEW_WEIGHT: Final = 3000
 """Bytes of memory that an actor with an empty state takes, measured."""
+
+_SINCE_POLICIES: Final = ("timeouts", "usage", "alerts")
 
 # Only built-in values go in, so no Python code runs while the shared packer works.
 _pack: Callable[[Any], bytes] = msgpack.Packer(unicode_errors="surrogatepass").pack
@@ -124,10 +140,12 @@ class SessionState:
     @property
     def weight(self) -> int:
         """Bytes of memory that this state takes, roughly."""
-        return NEW_WEIGHT + self.variable_bytes + 160 * len(self.variables) + len(self.metadata)
+        shared = grants.WEIGHT * grants.count(self) if self.more else 0
+        return NEW_WEIGHT + self.variable_bytes + 160 * len(self.variables) + len(self.metadata) + shared
 
     def agrees(self, snapshot: bytes) -> bool:
-        """Whether this is what an encoded state says, the counts by type apart where either does not know them."""
+        """Whether this is what an encoded state says, apart from what older versions did not know: the counts by type,
+        and what policies keep."""
         if snapshot == self.encode():
             return True
         try:
@@ -136,6 +154,9 @@ class SessionState:
             return False
         if other.artifact_types is None or self.artifact_types is None:
             other.artifact_types = self.artifact_types
+        for name in _SINCE_POLICIES:
+            if name in self.more:
+                other.more.setdefault(name, self.more[name])
         return other.encode() == self.encode()
 
     def encode(self) -> bytes:
@@ -240,10 +261,35 @@ def _status(code: int, *, ends: bool = False) -> Callable[[SessionState, Data, i
     return change
 
 
+def _resumed(state: SessionState, data: Data, time: int) -> None:
+    state.status = ACTIVE
+    restarted(state, data, time)
+
+
+def _warned(state: SessionState, data: Data, time: int) -> None:
+    (alerted if data["policy"] == "resources" else warned)(state, data, time)
+
+
 def _failed(state: SessionState, data: Data, time: int) -> None:
     state.status = FAILED
     state.ended_at = time
     state.failure_reason = data["reason"]
+
+
+NOT_INHERITED: Final[set[str]] = {"timeouts", grants.GRANTS}
+"""Names in `SessionState.more` of what belongs to one session alone: a fork begins without it."""
+
+
+def _forked(state: SessionState, data: Data, time: int) -> None:
+    """The end of what a fork has of its original. It is a young session, whatever that one had come to."""
+    state.status = ACTIVE
+    state.parent = data["parent"]
+    state.created_at = time
+    state.started_at = time
+    state.ended_at = None
+    state.failure_reason = None
+    for name in NOT_INHERITED:
+        state.more.pop(name, None)
 
 
 def _variable_set(state: SessionState, data: Data, time: int) -> None:
@@ -284,6 +330,7 @@ def _artifact_stored(state: SessionState, data: Data, time: int) -> None:
 
 
 def _artifact_deleted(state: SessionState, data: Data, time: int) -> None:
+    grants.artifact_gone(state, data["sequence"])
     types = state.artifact_types
     type_ = data.get("type")  # format 1 did not tell
     if types is None or type_ not in types:
@@ -316,8 +363,14 @@ def _lost(state: SessionState, data: Data, time: int) -> None:
     if data.get("was") == "message.added":
         state.message_count += 1
     elif data.get("was") is None:
+        grants.forget(state)  # it may have taken one back
         state.certain = set()
         state.artifact_types = None
+
+
+def _imported(state: SessionState, data: Data, time: int) -> None:
+    restarted(state, data, time)
+    grants.forget(state)  # the sessions of another store, or of another time, mean nothing here
 
 
 def _accepted(state: SessionState, data: Data, time: int) -> None:
@@ -327,10 +380,12 @@ def _accepted(state: SessionState, data: Data, time: int) -> None:
 _EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
     "session.created": _created,
     "session.suspended": _status(SUSPENDED),
-    "session.resumed": _status(ACTIVE),
+    "session.resumed": _resumed,
+    "session.imported": _imported,
     "session.completed": _status(COMPLETED, ends=True),
     "session.failed": _failed,
     "session.archived": _status(ARCHIVED),
+    "session.forked": _forked,
     "variable.set": _variable_set,
     "variable.deleted": _variable_deleted,
     "metadata.updated": _metadata_updated,
@@ -338,8 +393,12 @@ _EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
     "message.added": _message_added,
     "artifact.stored": _artifact_stored,
     "artifact.deleted": _artifact_deleted,
+    "artifact.shared": grants.shared,
+    "artifact.revoked": grants.revoked,
     "event.lost": _lost,
     "losses.accepted": _accepted,
+    "agent.returned": account,
+    "policy.warning": _warned,
 }
 
 

@@ -16,6 +16,7 @@ from pykka._envelope import Envelope
 
 from greenroom.storage.artifact_search import ArtifactSearch
 from greenroom.storage.artifacts import Artifacts
+from greenroom.storage.audit import AuditLog
 from greenroom.storage.catalog import Catalog
 from greenroom.storage.content import (
     CHUNK_ABOVE,
@@ -35,14 +36,18 @@ from greenroom.storage.errors import (
     GreenroomError,
     OperationTimeout,
     ResourceLimitExceeded,
+    RuntimeClosed,
     StorageError,
 )
 from greenroom.storage.journal import Journal
 from greenroom.storage.keys import INDEX_CREATED
+from greenroom.storage.quota import ByteQuota, forget_count
 
 from .dispatcher import Dispatcher, PooledActor, PooledFuture
 
 __all__ = ["Append", "ArtifactStore", "ContentGone", "Repair"]
+
+_LITTLE: Final = 2048
 
 
 class ContentGone(GreenroomError):
@@ -109,7 +114,14 @@ class ArtifactStore(PooledActor):
     WRITE_TIMEOUT: Final = 60.0
 
     def __init__(
-        self, dispatcher: Dispatcher, engine: Engine, *, cache_bytes: int, compress_above: int, max_bytes: int
+        self,
+        dispatcher: Dispatcher,
+        engine: Engine,
+        *,
+        cache_bytes: int,
+        compress_above: int,
+        max_bytes: int,
+        quota: int | None = None,
     ) -> None:
         super().__init__(dispatcher, "store", mailbox_capacity=1 << 20)
         self.engine = engine
@@ -118,10 +130,17 @@ class ArtifactStore(PooledActor):
         self.contents = Contents(engine, cache_bytes)
         self.artifacts = Artifacts(engine)
         self.search = ArtifactSearch(engine, self.artifacts)
+        self.audit = AuditLog(engine)
+        self.quota: ByteQuota | None = None
+        if quota is not None and not engine.read_only:
+            self.quota = ByteQuota(engine, quota)
+        else:
+            forget_count(engine)
         self._compress_above = compress_above
         self._max_bytes = max_bytes
         self.commits = 0
         self.unsettled = False
+        self._left = False
         self.writing: set[bytes] = set()
         """Blobs that are on their way into the store. Another pending mark is of nobody."""
 
@@ -167,6 +186,7 @@ class ArtifactStore(PooledActor):
 
     def _append(self, append: Append) -> int:
         ops = append.ops
+        more = 0
         if not append.plain:
             ops = list(ops)
             seen: set[bytes] = set()
@@ -183,7 +203,10 @@ class ArtifactStore(PooledActor):
                 ops += added
             if append.released:
                 ops += self.contents.release_ops(append.released)
-        ticket = self._write(ops, append.ranges, append.moved)
+            if self.quota is not None:
+                more = self.quota.growth(ops)
+                self.quota.require(more)
+        ticket = self._write(ops, append.ranges, append.moved, more=more)
         self.commits += 1
         for content, _ in append.contents:
             if content.blob is not None:
@@ -193,7 +216,7 @@ class ArtifactStore(PooledActor):
     def _repair(self, repair: Repair) -> int:
         ops = repair.look()
         if ops:
-            self.engine.write(ops)
+            self._write(ops, more=self.quota.growth(ops) if self.quota is not None else 0)
             if any(cf == CF.INDEX and key.startswith(INDEX_CREATED) for cf, key, _ in ops):
                 self.catalog.count()
         return len(ops)
@@ -203,23 +226,38 @@ class ArtifactStore(PooledActor):
         ops: list[Op],
         ranges: tuple[tuple[int, bytes, bytes], ...] = (),
         *moves: tuple[int | None, int | None] | None,
+        more: int = 0,
     ) -> int:
+        if self._left:
+            raise RuntimeClosed("the runtime is closed: open it again to go on")
         try:
             ticket = self.engine.write(ops, ranges)
             for moved in moves:
                 if moved is not None:
                     self.catalog.moved(*moved)
+            if self.quota is not None:
+                self.quota.grown(more)
         except GreenroomError:
             raise
         except BaseException:
             self.catalog.count()  # an interrupt may have come between the two
+            if self.quota is not None:
+                self.quota.count()
             raise
         return ticket
 
     def leave(self, timeout: float) -> None:
-        """Before the engine is closed: keep what the next opening would have to count, unless somebody writes still."""
-        if not self.engine.read_only and self.take_turn(timeout):
-            self.catalog.leave_counts()  # nobody is given the turn again
+        """Before the engine is closed: keep what the next opening would have to count, unless somebody writes still.
+        Nothing is appended after that."""
+        if self.engine.read_only or not self.take_turn(timeout):
+            return
+        try:
+            if self.quota is not None:
+                self.quota.leave_count()
+            self.catalog.leave_counts()
+            self._left = True
+        finally:
+            self.give_turn()
 
     def _drain(self, most: int) -> None:
         """Group commit: what has gathered in the mailbox shares write batches, as far as order allows."""
@@ -296,9 +334,13 @@ class ArtifactStore(PooledActor):
 
     def _prepare_bytes(self, content: bytes | memoryview, known: bool, ahead: bool) -> Encoded:
         digest = content_digest(content)
-        record = self.contents.intact(digest) if known else None
+        # To encode little is quicker than to look whether it is known; the writer looks anyway.
+        record = self.contents.intact(digest) if known and len(content) > _LITTLE else None
         if record is not None:
             return Encoded(digest, record[0], record[1])
+        quota = self.quota
+        if quota is not None and len(content) > quota.room and self.contents.intact(digest) is None:
+            quota.require(len(content))  # before it is written ahead
         if len(content) <= CHUNK_ABOVE and not (ahead and content):
             payload = encode(content, self._compress_above)
             return Encoded(digest, len(content), len(payload) - 1, payload=payload)
@@ -317,7 +359,7 @@ class ArtifactStore(PooledActor):
         """Write chunks ahead under a pending mark; replies (blob id, size, stored size)."""
         blob = os.urandom(16)
         self.writing.add(blob)
-        offset = stored = gathered = 0
+        offset = stored = gathered = fresh = 0
         parts: list[BlobPart] = []
         views: dict[int, memoryview] = {}
         begun = False
@@ -336,6 +378,9 @@ class ArtifactStore(PooledActor):
                 known = self.contents.known_chunk(name)
                 payload = None
                 if known is None:
+                    fresh += len(chunk)
+                    if self.quota is not None:
+                        self.quota.require(fresh)
                     payload = encode(chunk, 0)
                     known = len(payload) - 1
                 parts.append(BlobPart(offset, len(chunk), name, payload))

@@ -6,7 +6,8 @@ import collections
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import UUID
 
 from blake3 import blake3
@@ -16,6 +17,7 @@ from greenroom.storage.errors import (
     GreenroomError,
     IntegrityError,
     OperationTimeout,
+    ResourceLimitExceeded,
     RuntimeClosed,
     SchemaTooNew,
     SessionAlreadyExists,
@@ -25,10 +27,16 @@ from greenroom.storage.errors import (
 from greenroom.storage.keys import is_session_id, new_session, session_bytes, session_id_of
 
 from . import messages as m
+from .behalf import OnBehalf
+from .calls import Call, CallAgent, CallTool
 from .conversation import INLINE_BYTES
-from .decide import Draft, Limits, creation, limits_of, require_room
+from .crossing import Crossing
+from .decide import Draft, Limits, creation, require_room
 from .deletion import delete_damaged
+from .dispatcher import Letter
 from .operation import CURRENT
+from .policies.limits import limits_of, rate_overrides
+from .reaching import CONCERNING
 from .security import Security
 from .session import SessionActor, SessionServices, load_state
 from .state import SessionState
@@ -37,11 +45,29 @@ from .store import ContentGone
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
 
+    from .calls import CallPath
+    from .hooks.path import HookedMessage, Told
+
 __all__ = ["Supervisor"]
 
 logger = logging.getLogger("greenroom.supervisor")
 
 _SCOPE_LIMITS: Final = Limits(max_operations=1 << 62)
+
+
+class Trace(Protocol):
+    """Takes messages on their way, and notes that it did."""
+
+    def ask(self, session_id: str, message: Any, timeout: float) -> Any:
+        """What `Supervisor.ask` does."""
+
+    def tell(self, session_id: str, message: Any) -> None:
+        """What `Supervisor.tell` does."""
+
+    def span(
+        self, operation: str, name: str | None, session_id: str | None, correlation_id: str | None
+    ) -> AbstractContextManager[Any]:
+        """For an operation that is no message to a session."""
 
 
 class Supervisor:
@@ -56,12 +82,18 @@ class Supervisor:
         self._closing = False
         self._importing: set[str] = set()
         self.activations = 0
+        self.crossing = Crossing(self)
         self.services: SessionServices
         self.security: Security
         self.rates: Callable[[str, Any], None] | None = None
         """Called with each message to a session while any rate is limited. Raises RateLimited."""
-        self.hooked: dict[type[Any], Callable[[str, Any, float], Any]] = {}
-        """For classes of messages with a hook at one of their points: what asks in the place of `deliver`."""
+        self.own_rates: Callable[[], None] | None = None
+        """Called when a session that sets rates of its own comes into memory, while `rates` is None."""
+        self.calls: CallPath
+        self.hooked: dict[type[Any], HookedMessage] = {}
+        """For classes of messages with a hook at one of their points: what asks and tells in the place of `deliver`."""
+        self.trace: Trace | None = None
+        """While operations are traced: what asks and tells in the place of `ask` and `tell`."""
 
     @property
     def resident(self) -> int:
@@ -80,9 +112,11 @@ class Supervisor:
 
         Raises what refuses or fails it, SessionNotFound, OperationTimeout, RuntimeClosed.
         """
+        if self.trace is not None:
+            return self.trace.ask(session_id, message, timeout)
         operation = CURRENT.get()
         if operation is not None and operation.principal is not None:
-            self.security.require(operation.principal, session_id)
+            session_id = self.security.enter(operation.principal, session_id, message)
         if self.rates is not None:
             self.rates(session_id, message)
         hooked = self.hooked.get(message.__class__)
@@ -90,8 +124,21 @@ class Supervisor:
             return hooked(session_id, message, timeout)
         return self.deliver(session_id, message, timeout)
 
+    def ask_untraced(self, session_id: str, message: Any, timeout: float) -> Any:
+        """`ask`, for what traces it."""
+        session_id = self.admit(session_id, message)
+        hooked = self.hooked.get(message.__class__)
+        return (hooked if hooked is not None else self.deliver)(session_id, message, timeout)
+
     def deliver(self, session_id: str, message: Any, timeout: float) -> Any:
-        """Have the session's actor handle a message that nothing stands in the way of."""
+        """Have a message that nothing stands in the way of handled: by the session's actor, or where else it leads."""
+        concerns = CONCERNING.get(message.__class__)
+        if concerns is not None and concerns(session_id, message):
+            return self.crossing.ask(session_id, message, timeout)
+        return self.deliver_here(session_id, message, timeout)
+
+    def deliver_here(self, session_id: str, message: Any, timeout: float) -> Any:
+        """Have the session's own actor handle a message."""
         actor = self._actors.get(session_id)
         if actor is None or self._closing:
             try:
@@ -100,32 +147,77 @@ class Supervisor:
                 if not isinstance(message, m.DeleteSession):
                     raise
                 with self._lock:
-                    return delete_damaged(self.services.store, session_id, timeout)
+                    delete_damaged(self.services.store, session_id, timeout)
+                if self.services.tell is not None:
+                    self.services.tell(session_id, "session.deleted", {"name": None, "parent": None})
+                return None
         if message.__class__ in _PREPARED:
-            return self._ask_prepared(actor, message, timeout)
+            if isinstance(message, Call):
+                return self.calls.ask(session_id, message, timeout)
+            return self.ask_prepared(actor, message, timeout)
         return actor.ask(message, timeout)
 
     def tell(self, session_id: str, message: Any) -> None:
         """Deliver a message without waiting; if it fails, that is logged."""
+        if self.trace is not None:
+            self.trace.tell(session_id, message)
+        else:
+            self.tell_untraced(session_id, message)
+
+    def tell_untraced(self, session_id: str, message: Any) -> None:
+        """`tell`, for what traces it."""
+        session_id = self.admit(session_id, message)
+        hooked = self.hooked.get(message.__class__)
+        if hooked is not None:
+            hooked.tell(session_id, message)
+            return
+        self.send(session_id, message)
+
+    def send(self, session_id: str, message: Any, told: Told | None = None) -> None:
+        """`deliver`, without waiting; `told` is told when it has been handled."""
+        concerns = CONCERNING.get(message.__class__)
+        if concerns is not None and concerns(session_id, message):
+            self.crossing.tell(session_id, message, self.services.store_timeout, told)
+        else:
+            self.tell_here(session_id, message, told)
+
+    def admit(self, session_id: str, message: Any) -> str:
+        """What comes before the hooks: security and rates; the id that the message is sent to. For one that a hook
+        redirects. Raises AccessDenied, RateLimited."""
         operation = CURRENT.get()
         if operation is not None and operation.principal is not None:
-            self.security.require(operation.principal, session_id)
+            session_id = self.security.enter(operation.principal, session_id, message)
         if self.rates is not None:
             self.rates(session_id, message)
-        actor = self._actors.get(session_id)
-        if actor is None or self._closing:
-            actor = self._activate(session_id)
-        if message.__class__ in _PREPARED:
-            # Nobody waits who could prepare it again: bring the content along even if it is known.
-            message = self._prepare(actor, message, known=False)
-        actor.tell(message)
+        return session_id
 
-    def _ask_prepared(self, actor: SessionActor, message: Any, timeout: float) -> Any:
-        prepared = self._prepare(actor, message, known=True)
+    def is_restoring(self, session_id: str) -> bool:
+        """Whether loading this session brings it back: it is not in memory, or nobody has loaded it since it came."""
+        actor = self._actors.get(session_id)
+        return actor is None or actor.restored
+
+    def tell_here(self, session_id: str, message: Any, told: Told | None = None) -> None:
+        """Deliver a message to the session's own actor without waiting; `told` is told when it has been handled."""
+        actor = self.actor(session_id)
+        if message.__class__ in _PREPARED:
+            if isinstance(message, Call):
+                self.calls.tell(session_id, message, told)
+                return
+            # Nobody waits who could prepare it again: bring the content along even if it is known.
+            message = self.prepare(actor, message, known=False)
+        if told is None:
+            actor.tell(message)
+        else:
+            told.message = message
+            actor.put(Letter(message, told))
+
+    def ask_prepared(self, actor: Any, message: Any, timeout: float) -> Any:
+        """Ask an actor, or what stands for one, what needs its content prepared."""
+        prepared = self.prepare(actor, message, known=True)
         try:
             return actor.ask(prepared, timeout)
         except ContentGone:
-            prepared = self._prepare(actor, prepared, known=False)
+            prepared = self.prepare(actor, prepared, known=False)
         except OperationTimeout as error:
             if not error.fields["started"]:
                 self.discard(prepared)
@@ -139,7 +231,7 @@ class Supervisor:
             self.discard(prepared)
             raise
 
-    def _prepare(self, actor: SessionActor, message: Any, *, known: bool) -> Any:
+    def prepare(self, actor: Any, message: Any, *, known: bool) -> Any:
         """A copy of the message with its content hashed and encoded. Runs on the sender's thread.
 
         With `known`, content that the store has already is not encoded.
@@ -185,7 +277,11 @@ class Supervisor:
             if isinstance(item.content, (bytes, memoryview)):
                 self.services.store.check_size(len(item.content))
                 size += len(item.content)
-        require_room(actor.actor_urn, 0, 0, limits, more=len(batch.items), bytes=size)
+        try:
+            require_room(actor.actor_urn, 0, 0, limits, more=len(batch.items), bytes=size)
+        except ResourceLimitExceeded as error:
+            actor.refused("resources", error.fields["resource"], error.fields["limit"])
+            raise
         gathered = 0
         try:
             for item in batch.items:
@@ -204,6 +300,8 @@ class Supervisor:
         return batch
 
     def discard(self, message: Any) -> None:
+        if isinstance(message, OnBehalf):
+            message = message.message
         if isinstance(message, m.StoreMany):
             for item in message.items:
                 self.discard(item)
@@ -214,6 +312,11 @@ class Supervisor:
                 logger.warning("what was written ahead stays until the next opening: %s", error)
 
     # -- making and finding actors
+
+    def actor(self, session_id: str) -> SessionActor:
+        """The session's actor, activated if it is not in memory. Raises SessionNotFound, IntegrityError."""
+        actor = self._actors.get(session_id)
+        return self._activate(session_id) if actor is None or self._closing else actor
 
     def create(self, draft: Draft) -> str:
         """Make a session: its first event and its actor; its id."""
@@ -228,15 +331,28 @@ class Supervisor:
             0,
             limits=self.services.limits if data["config"] is None else limits_of(data["config"], self.services.limits),
         )
+        if data["config"] is not None:
+            self._watch_rates(data["config"])
         # Whoever finds the id as soon as it is in the store must find this actor, busy, in the table.
         actor.take_turn()
         try:
             with self._lock:
                 self._admit(session_id, actor)
             actor.begin(draft)
+            if self.services.tell is not None:
+                self.services.tell(session_id, "session.started", {})
         finally:
             actor.give_turn()
         return session_id
+
+    def resident_actor(self, session_id: str) -> SessionActor | None:
+        """The session's actor if it is in memory."""
+        return self._actors.get(session_id)
+
+    def _watch_rates(self, config: bytes) -> None:
+        """See to it that the rates are asked once there is a session with rates of its own."""
+        if self.rates is None and self.own_rates is not None and b"rate" in config and rate_overrides(config):
+            self.own_rates()
 
     def _activate(self, session_id: str) -> SessionActor:
         self._check_open()
@@ -248,10 +364,12 @@ class Supervisor:
             )
         with self._lock:
             if session_id in self._importing:
-                raise SessionNotFound(f"there is no session {session_id} yet: it is being imported")
+                raise SessionNotFound(f"there is no session {session_id} yet: it is still being written")
             actor = self._actors.get(session_id)
             if actor is None or actor.actor_stopped.is_set():
                 state, snapshots, tail = load_state(self.services.store, session_id)
+                if state.config is not None:
+                    self._watch_rates(state.config)
                 scope = _is_scope_id(session_id)
                 actor = SessionActor(
                     self.services,
@@ -378,6 +496,11 @@ class Supervisor:
                 del self._actors[actor.actor_urn]
                 self._bytes -= actor.weight
 
+    def failed(self, session_id: str, reason: str) -> None:
+        hooked = self.hooked.get(m.FailSession)
+        if hooked is not None:
+            hooked.happened(session_id, m.FailSession(reason))
+
     def weigh(self, change: int) -> None:
         with self._lock:
             self._bytes += change
@@ -401,9 +524,17 @@ class Supervisor:
                 continue
             if actor.unsaved and now - actor.saved_at >= actor.limits.auto_save_interval:
                 try:
-                    actor.tell(m.SaveSession(sync=False))
+                    self.tell_unasked(actor, m.SaveSession(sync=False))
                 except GreenroomError as error:
                     logger.warning("session %s was not saved: %s", actor.actor_urn, error)
+
+    def tell_unasked(self, actor: SessionActor, message: Any) -> None:
+        """Send what nobody has asked for: past security and rates, and with its hooks on a thread of their own."""
+        hooked = self.hooked.get(message.__class__)
+        if hooked is None:
+            actor.tell(message)
+        else:
+            hooked.tell_unasked(actor.actor_urn, message)
 
     def residents(self) -> list[SessionActor]:
         return list(self._actors.values())
@@ -439,7 +570,7 @@ class Supervisor:
 
 
 _PATIENCE: Final = 1000
-_PREPARED: Final = frozenset({m.StoreArtifact, m.StoreMany, m.AddMessage})
+_PREPARED: Final = frozenset({m.StoreArtifact, m.StoreMany, m.AddMessage, CallTool, CallAgent})
 _BATCH_BYTES: Final = 8 << 20
 
 

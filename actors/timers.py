@@ -20,14 +20,14 @@ class Timers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._heap: list[tuple[float, int, float, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, float, Callable[[], object]]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="greenroom-timers", daemon=True)
         self._thread.start()
 
-    def every(self, seconds: float, call: Callable[[], None]) -> None:
+    def every(self, seconds: float, call: Callable[[], object]) -> None:
         """Call again and again, `seconds` after the end of the last call."""
         with self._changed:
             heapq.heappush(self._heap, (self._clock.monotonic() + seconds, next(self._order), seconds, call))

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from greenroom.actors.conversation import Turn as Message
+from greenroom.actors.events import Overflow, Subscription
+from greenroom.actors.grants import Grant
+from greenroom.actors.hooks import HookContext, HookHandle, HookInfo, HookResult
+from greenroom.actors.policies.composition import Request as PolicyRequest
+from greenroom.actors.policies.resources import Consumption
 from greenroom.storage.artifact_query import ArtifactQuery
 from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
+from greenroom.storage.audit import AuditRecord
 from greenroom.storage.catalog import Page, SessionInfo, SessionStatus
 from greenroom.storage.engine import Durability
 from greenroom.storage.errors import (
@@ -12,6 +18,7 @@ from greenroom.storage.errors import (
     ArtifactNotFound,
     ArtifactTooLarge,
     BundleError,
+    CallFailed,
     ConfigurationError,
     GreenroomError,
     HookCancelled,
@@ -37,52 +44,104 @@ from greenroom.storage.errors import (
 )
 from greenroom.storage.journal import Event
 
-from . import messages
+from . import hooks, messages
+from .agents import Agent, AgentContext, AgentReply, TokenUsage
+from .analytics import (
+    Activity,
+    AggregateMetrics,
+    Analytics,
+    CallMetrics,
+    CallTable,
+    Checkpoints,
+    Distribution,
+    Figures,
+    Ranked,
+    ResourceUse,
+    SessionMetrics,
+)
 from .bundles import BackupReport, ExportReport
+from .calls import CallContext
+from .collectors import AgentOutputCollector, ToolResultCollector
 from .config import RuntimeConfig, SessionConfig
+from .events import Events, Link
 from .gc import GcReport
-from .retention import Removal, RetentionPolicy, RetentionReport
+from .policy_config import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
+from .retention import JournalCut, Removal, RetentionPolicy, RetentionReport
 from .runtime import Runtime
 from .salvage import SalvageReport
 from .scope import Scope
 from .scripts import ScriptEngine, ScriptRequest, ScriptResult
 from .session import ManyArtifacts, Session, SessionTree
 from .templates import Template
+from .timeline import TimelineRow
+from .tools import Tool, ToolResult
 from .usage import Share, Usage
 from .verify import Problem, VerifyReport
+from .workflow import Step, StepResult, Workflow, WorkflowResult
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AccessDenied",
+    "Activity",
+    "Agent",
+    "AgentContext",
+    "AgentOutputCollector",
+    "AgentReply",
+    "AggregateMetrics",
+    "Analytics",
     "Artifact",
     "ArtifactId",
     "ArtifactInfo",
     "ArtifactNotFound",
     "ArtifactQuery",
     "ArtifactTooLarge",
+    "AuditRecord",
     "BackupReport",
     "BundleError",
+    "CallContext",
+    "CallFailed",
+    "CallMetrics",
+    "CallTable",
+    "Checkpoints",
     "ConfigurationError",
+    "Consumption",
+    "Distribution",
     "Durability",
     "Event",
+    "Events",
     "ExportReport",
+    "Figures",
     "GcReport",
+    "Grant",
     "GreenroomError",
     "HookCancelled",
+    "HookContext",
+    "HookHandle",
+    "HookInfo",
+    "HookResult",
     "IntegrityError",
     "InvalidOperation",
     "InvalidSessionState",
     "InvalidStateTransition",
+    "JournalCut",
+    "Link",
     "ManyArtifacts",
     "Message",
     "OperationTimeout",
+    "Overflow",
     "Page",
+    "PolicyConfig",
+    "PolicyRequest",
     "Problem",
+    "Ranked",
     "RateLimited",
+    "RatePolicy",
     "Removal",
     "ReplayError",
     "ResourceLimitExceeded",
+    "ResourcePolicy",
+    "ResourceUse",
     "RetentionPolicy",
     "RetentionReport",
     "Runtime",
@@ -101,16 +160,29 @@ __all__ = [
     "SessionAlreadyExists",
     "SessionConfig",
     "SessionInfo",
+    "SessionMetrics",
     "SessionNotFound",
     "SessionStatus",
     "SessionTree",
     "Share",
+    "Step",
+    "StepResult",
     "StorageError",
     "StorageFull",
     "StoreLocked",
+    "Subscription",
     "Template",
+    "TimelineRow",
+    "TimeoutPolicy",
+    "TokenUsage",
+    "Tool",
+    "ToolResult",
+    "ToolResultCollector",
     "Usage",
     "ValidationError",
     "VerifyReport",
+    "Workflow",
+    "WorkflowResult",
+    "hooks",
     "messages",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
@@ -10,6 +11,8 @@ from annotated_types import Ge, Gt, Le
 
 from greenroom.storage.catalog import validated
 from greenroom.storage.engine import Durability
+
+from .policy_config import PolicyConfig
 
 __all__ = ["RuntimeConfig", "SessionConfig"]
 
@@ -54,9 +57,33 @@ class RuntimeConfig(pydantic.BaseModel):
     max_artifact_name: Annotated[int, Ge(1), Le(4096)] = 255
     compress_above: Bytes = 10 << 10
     """Content of more bytes than this is compressed, if that makes it smaller."""
+    max_store_bytes: Bytes | None = None
+    """What all contents together may have, each counted once and before compression."""
     block_cache_bytes: Bytes = 32 << 20
     write_buffer_bytes: Annotated[int, Ge(4 << 20)] = 64 << 20
     """RocksDB's memory: cached blocks, and writes that are not in table files yet."""
+
+    audit_max_records: Count = 100_000
+    audit_retention_days: Annotated[float, Gt(0)] = 90.0
+    """How many records of access across sessions are kept, and for how long."""
+
+    analytics_privacy: bool = False
+    """Metrics and traces name pseudonyms in place of session ids and creators."""
+    analytics_key_file: Path | None = None
+    """A file whose content is the key of the pseudonyms; without one they hold until the runtime is closed."""
+    analytics_retention_days: Annotated[float, Gt(0), Le(36_500)] | None = None
+    """How far back analytics look. Older events stay, and are not counted."""
+
+    tool_timeout: Seconds = 30.0
+    agent_timeout: Seconds = 120.0
+    """How long a tool and an agent may take that say nothing else of themselves."""
+    workflow_timeout: Seconds = 600.0
+    """How long a workflow may take unless it says otherwise."""
+    max_elastic_threads: Annotated[int, Ge(1), Le(10_000)] = 256
+    """Threads for tools, agents and hooks that may block; one that hangs keeps its thread."""
+
+    policies: PolicyConfig = PolicyConfig()
+    """What sessions may use of time, rate and resources, where their own configuration says nothing else."""
 
     script_timeout: Seconds = 5.0
     script_memory_bytes: Annotated[int, Ge(1 << 20)] = 64 << 20
@@ -83,3 +110,5 @@ class SessionConfig(pydantic.BaseModel):
     auto_collect_artifacts: bool = True
     enable_replay: bool = True
     retention_days: Annotated[float, Ge(0)] = 30.0
+    policies: PolicyConfig = PolicyConfig()
+    """What it sets wins over the runtime's policies for this session."""

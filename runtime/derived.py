@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from greenroom.actors.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.grants import shared_keys
 from greenroom.actors.state import SessionState, evolve
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.artifact_index import IN_SESSION
@@ -18,12 +19,14 @@ from greenroom.storage.catalog import Catalog
 from greenroom.storage.content import Reference
 from greenroom.storage.engine import CF, Op
 from greenroom.storage.errors import IntegrityError
+from greenroom.storage.event_index import LINKED, event_keys
 from greenroom.storage.journal import StoredEvent
 from greenroom.storage.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key, session_id_of
 
 __all__ = ["LOST", "OWNED_INDEXES", "Derived", "derive", "is_session", "owned"]
 
 LOST: Final = "event.lost"
+_NAME: Final = INDEX_ARTIFACT_NAME
 
 OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, *IN_SESSION)
 """First bytes of index keys in which the session follows at once."""
@@ -48,6 +51,8 @@ class Derived:
     snapshots: int = 0
     differing: list[int] = field(default_factory=list)
     """Sequences of snapshots that are not what the fold gives there."""
+    optional: set[Place] = field(default_factory=set)
+    """Entries that may be there and need not: of deleted versions that are not the newest of their name."""
 
     def add(self, ops: Iterable[Op]) -> None:
         for cf, key, value in ops:
@@ -63,14 +68,25 @@ def is_session(session: bytes) -> bool:
 
 
 def derive(store: ArtifactStore, session: bytes) -> Derived:
-    """Fold a session's journal from its beginning. Raises IntegrityError, or SchemaTooNew, where it cannot be read."""
+    """Fold a session's journal from its beginning, or from its base. Raises IntegrityError, or SchemaTooNew, where it
+    cannot be read."""
     derived = Derived(SessionState(session_id_of(session)))
     snapshots = {sequence: data for sequence, data, _ in store.journal.snapshots(session)}
+    base = store.journal.base(session)
+    if base is not None:
+        derived.state = SessionState.decode(derived.state.id, base[1])
+        snapshot = snapshots.pop(base[0], None)
+        derived.snapshots += snapshot is not None
+        if snapshot is not None and not derived.state.agrees(snapshot):
+            derived.differing.append(base[0])
+    begin = derived.state.sequence
     for sequence, stored in store.journal.read(session):
-        evolve(derived.state, sequence, stored)
         derived.events += 1
-        derived.unknown = derived.unknown or stored[0] == LOST
         _add_event(derived, session, sequence, stored)
+        if sequence <= begin:
+            continue  # what it did is in the base
+        evolve(derived.state, sequence, stored)
+        derived.unknown = derived.unknown or stored[0] == LOST
         snapshot = snapshots.pop(sequence, None)
         if snapshot is None:
             continue
@@ -82,6 +98,7 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
         elif not derived.state.agrees(snapshot):
             derived.differing.append(sequence)
     derived.differing += list(snapshots)
+    _drop_optional(derived)
     held = {key[1:33] for cf, key in derived.entries if cf == CF.REFERENCES}
     derived.contents = {digest: sizes for digest, sizes in derived.contents.items() if digest in held}
     state = derived.state
@@ -91,11 +108,14 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
         row = state.row()
         derived.add([Catalog.put(session, row)])
         derived.add((CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, state.updated_at))
+    derived.add((CF.INDEX, key, b"") for key in shared_keys(state))
     return derived
 
 
 def _add_event(derived: Derived, session: bytes, sequence: int, stored: StoredEvent) -> None:
     type_, time, data = stored[0], stored[1], stored[2]
+    if len(stored) > 6 or type_ == LINKED:
+        derived.add((CF.INDEX, key, b"") for key in event_keys(session, sequence, stored))
     if type_ == "message.added":
         derived.add([(CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b"")])
         if "content_hash" in data:
@@ -114,6 +134,17 @@ def _add_event(derived: Derived, session: bytes, sequence: int, stored: StoredEv
         record_then = derived.records.pop(number, None)
         derived.add(Artifacts.remove(session, number, data["name"], data["version"], record_then))
         derived.entries.pop((CF.REFERENCES, Reference(session, ARTIFACT, number).key(data["content_hash"])), None)
+
+
+def _drop_optional(derived: Derived) -> None:
+    newest: dict[bytes, bytes] = {}
+    versions = [(key, value) for (cf, key), value in derived.entries.items() if cf == CF.INDEX and key[:1] == _NAME]
+    for key, _ in versions:
+        newest[key[:-4]] = max(newest.get(key[:-4], b""), key)
+    for key, value in versions:
+        if not value and newest[key[:-4]] != key:
+            del derived.entries[CF.INDEX, key]
+            derived.optional.add((CF.INDEX, key))
 
 
 def artifact_record(data: dict[str, Any], time: int) -> list[Any]:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from greenroom.actors.conversation import MESSAGE
+from greenroom.actors.conversation import ARTIFACT, MESSAGE
 from greenroom.actors.state import SessionState, evolve
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.artifacts import RECORD_FIELDS
 from greenroom.storage.catalog import SessionRow
+from greenroom.storage.content import Reference
 from greenroom.storage.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.journal import Journal, StoredEvent
@@ -53,10 +54,14 @@ class _Evidence:
     events: dict[int, StoredEvent] = field(default_factory=dict)
     damaged: dict[int, bytes] = field(default_factory=dict)
     snapshots: dict[int, bytes] = field(default_factory=dict)
+    base: int = 0
+    """Where the fold begins: events up to it that retention has cut are not missing."""
+    base_state: bytes | None = None
+    base_damaged: bytes | None = None
     row: SessionRow | None = None
     records: dict[int, list[Any]] = field(default_factory=dict)
-    emptied: set[tuple[str, int]] = field(default_factory=set)
-    """(name, version) of artifacts that were deleted."""
+    listed: set[tuple[str, int]] = field(default_factory=set)
+    """(name, version) of artifacts that their index entry, or their reference to the content, says are there."""
     messages: set[int] = field(default_factory=set)
 
 
@@ -67,13 +72,16 @@ def mend(store: ArtifactStore, session: bytes, *, tail_lost: bool, contents: dic
     """
     seen = _gather(store, session)
     mended = Mended()
-    known = [*seen.events, *seen.damaged, *seen.snapshots, *seen.messages]
+    if seen.base_damaged is not None:
+        _set_new_base(seen, session, mended)
+    known = [*seen.events, *seen.damaged, *seen.snapshots, *seen.messages, *([seen.base] if seen.base else [])]
     if not known and seen.row is None and is_session(session):
         raise IntegrityError(f"nothing is left of session {session_id_of(session)}")
     last = max(known, default=0)
     if tail_lost or not known:
         last += 1
-    missing = [n for n in range(1, last + 1) if n not in seen.events]
+    missing = sorted(n for n in {*seen.damaged, *seen.messages} if n <= seen.base and n not in seen.events)
+    missing += [n for n in range(seen.base + 1, last + 1) if n not in seen.events]
     if len(missing) > _MOST:
         raise IntegrityError(f"the journal of session {session_id_of(session)} has too many gaps")
     filled = _restore_artifacts(seen, missing, mended)
@@ -94,7 +102,7 @@ def mend(store: ArtifactStore, session: bytes, *, tail_lost: bool, contents: dic
         mended.lost.append(n)
     _carry_totals(seen, filled, last)
     _tell_row(seen, filled, session, last)
-    newest = max(seen.snapshots, default=0)
+    newest = max(seen.snapshots, default=seen.base)
     mended.doubtful = [n for n in mended.lost if not filled[n][2].get("was") and n > newest]
     mended.ops += [Journal.append(session, n, stored) for n, stored in sorted(filled.items())]
     mended.quarantined += [
@@ -114,6 +122,11 @@ def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
             seen.damaged[sequence] = record
     seen.snapshots = {sequence: data for sequence, data, _ in store.journal.snapshots(session)}
     try:
+        base = store.journal.base(session)
+        seen.base, seen.base_state = base if base is not None else (0, None)
+    except (IntegrityError, SchemaTooNew):
+        seen.base_damaged = engine.get(CF.SNAPSHOTS, sequence_key(session, 0))
+    try:
         seen.row = store.catalog.row(session)
     except (IntegrityError, SchemaTooNew):
         seen.row = None
@@ -127,12 +140,29 @@ def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
             continue
     prefix = INDEX_ARTIFACT_NAME + session
     for key, value in engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
-        if not value:
+        if value:
             name = key[17:-5].decode("utf-8", "surrogatepass")
-            seen.emptied.add((name, int.from_bytes(key[-4:], "big")))
+            seen.listed.add((name, int.from_bytes(key[-4:], "big")))
+    for event in seen.events.values():
+        if event[0] == "artifact.stored":
+            data = event[2]
+            reference = Reference(session, ARTIFACT, data["sequence"]).key(data["content_hash"])
+            if engine.get(CF.REFERENCES, reference) is not None:
+                seen.listed.add((data["name"], data["version"]))
     prefix = INDEX_MESSAGE + session
     seen.messages = {int.from_bytes(key[-8:], "big") for key, _ in engine.pages(CF.INDEX, prefix, after_prefix(prefix))}
     return seen
+
+
+def _set_new_base(seen: _Evidence, session: bytes, mended: Mended) -> None:
+    """The newest snapshot takes the place of a damaged base; without one, what was cut counts as lost."""
+    key = sequence_key(session, 0)
+    mended.quarantined.append((CF.SNAPSHOTS, key, seen.base_damaged or b""))
+    mended.ops.append((CF.SNAPSHOTS, key, None))
+    if seen.snapshots:
+        seen.base = max(seen.snapshots)
+        seen.base_state = seen.snapshots[seen.base]
+        mended.ops.append(Journal.rebase(session, seen.base, seen.base_state))
 
 
 def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> dict[int, StoredEvent]:
@@ -163,7 +193,7 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
     for number, n in sorted(stored.items()):
         event = seen.events.get(n) or filled[n]
         data = event[2]
-        if number in deleted or number in seen.records or (data["name"], data["version"]) not in seen.emptied:
+        if number in deleted or number in seen.records or (data["name"], data["version"]) in seen.listed:
             continue
         free = [each for each in missing if each > n and each not in filled and each not in seen.messages]
         if free:
@@ -191,6 +221,8 @@ def _carry_totals(seen: _Evidence, filled: dict[int, StoredEvent], last: int) ->
         if event is not None:
             _, time, _, operations, artifacts, size = event[:6]
             continue
+        if n not in filled:  # it was cut, and the base tells what came of it
+            continue
         event = filled[n]
         operations += 1
         if event[0] == "artifact.stored":
@@ -217,9 +249,10 @@ def _tell_row(seen: _Evidence, filled: dict[int, StoredEvent], session: bytes, l
     """If the fold does not come to what the row says, one of the lost events did: the last that may have."""
     if seen.row is None:
         return
-    state = SessionState(session_id_of(session))
+    session_id = session_id_of(session)
+    state = SessionState.decode(session_id, seen.base_state) if seen.base_state else SessionState(session_id)
     unknown = 0
-    for n in range(1, last + 1):
+    for n in range(seen.base + 1, last + 1):
         event = seen.events.get(n) or filled[n]
         evolve(state, n, event)
         if event[0] == LOST and "was" not in event[2]:

@@ -10,5 +10,20 @@ Example:
 
 from __future__ import annotations
 
+from greenroom.actors.calls import CallAgent, CallTool
+from greenroom.actors.events.facts import LinkEvents, PublishEvent
 from greenroom.actors.messages import *  # noqa: F403
-from greenroom.actors.messages import __all__  # noqa: F401
+from greenroom.actors.messages import __all__ as _basic
+from greenroom.actors.sharing import CheckAccess, ListPermissions, RevokeArtifact, ShareArtifact
+
+__all__ = [  # noqa: PLE0604
+    *_basic,
+    "CallAgent",
+    "CallTool",
+    "CheckAccess",
+    "LinkEvents",
+    "ListPermissions",
+    "PublishEvent",
+    "RevokeArtifact",
+    "ShareArtifact",
+]

@@ -1,4 +1,4 @@
-"""Retention: which artifacts and sessions may go, by age, count and size. First shown, then done."""
+"""Retention: which artifacts, sessions and old events may go, by age, count and size. First shown, then done."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import pydantic
 from annotated_types import Ge
 
 from greenroom.actors import messages as m
+from greenroom.actors.cutting import cut_journal, cuttable
 from greenroom.storage.artifacts import ArtifactId
 from greenroom.storage.catalog import STATUSES, SessionRow, SessionStatus
+from greenroom.storage.engine import CF
 from greenroom.storage.errors import (
     ArtifactNotFound,
+    HookCancelled,
     IntegrityError,
     InvalidSessionState,
     ResourceLimitExceeded,
@@ -21,11 +24,12 @@ from greenroom.storage.errors import (
     SessionNotFound,
 )
 from greenroom.storage.keys import session_id_of
+from greenroom.storage.staging import staged_sessions
 
 if TYPE_CHECKING:
     from .runtime import Runtime
 
-__all__ = ["Removal", "RetentionPolicy", "RetentionReport", "apply_retention"]
+__all__ = ["JournalCut", "Removal", "RetentionPolicy", "RetentionReport", "apply_retention"]
 
 DAY = 86_400 * 1_000_000_000
 
@@ -43,6 +47,11 @@ class RetentionPolicy(pydantic.BaseModel):
     """Bytes of artifacts per session: above it, the oldest versions go, except the latest of their name."""
     ended_days: Annotated[float, Ge(0)] | None = None
     """Sessions that ended longer ago than this go, with everything."""
+    keep_journal_days: Annotated[float, Ge(0)] | None = None
+    """What older events say of the way to the present goes: values that variables, tags and metadata had, suspensions,
+    deleted artifacts. The conversation, the artifacts that are there and calls of tools and agents stay."""
+    max_journal_events: Annotated[int, Ge(1)] | None = None
+    """The same for all but the newest so many events of a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +70,27 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalCut:
+    """What goes of the journal of one session (or scope): so many events, whose records have so many bytes. Up to event
+    `base` it tells no more how the session came to what it was then."""
+
+    session_id: str
+    events: int
+    bytes: int
+    base: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionReport:
     """What retention would remove, or has removed. `skipped` could not be: their sessions take no writes."""
 
     removed: tuple[Removal, ...]
     skipped: tuple[Removal, ...]
     dry_run: bool
+    journals: tuple[JournalCut, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -79,6 +103,7 @@ class RetentionReport:
             "bytes": self.bytes,
             "removed": [each.to_dict() for each in self.removed],
             "skipped": [each.to_dict() for each in self.skipped],
+            "journals": [each.to_dict() for each in self.journals],
         }
 
 
@@ -99,11 +124,34 @@ def apply_retention(runtime: Runtime, policy: RetentionPolicy, now: int, *, dry_
                     _remove(runtime, removal)
                 except (SessionNotFound, ArtifactNotFound):
                     continue  # somebody else was first
-                except (InvalidSessionState, ResourceLimitExceeded, IntegrityError):
+                except (InvalidSessionState, ResourceLimitExceeded, IntegrityError, HookCancelled):
                     skipped.append(removal)
                     continue
             removed.append(removal)
-    return RetentionReport(tuple(removed), tuple(skipped), dry_run)
+    gone = {removal.session_id for removal in removed if removal.artifact is None}
+    journals = [cut for cut in _journals(runtime, policy, now, dry_run=dry_run) if cut.session_id not in gone]
+    return RetentionReport(tuple(removed), tuple(skipped), dry_run, tuple(journals))
+
+
+def _journals(runtime: Runtime, policy: RetentionPolicy, now: int, *, dry_run: bool) -> Iterator[JournalCut]:
+    """Cut the journals, those of scopes too."""
+    days, most = policy.keep_journal_days, policy.max_journal_events
+    if days is None and most is None:
+        return
+    store, position = runtime._store, b""
+    hidden = staged_sessions(store.engine)
+    before = now - int(days * DAY) if days is not None else None
+    while keys := store.engine.keys(CF.JOURNAL, position, b"\xff" * 25, limit=1):
+        session = keys[0][:16]
+        position = session + b"\xff" * 9
+        if session in hidden:
+            continue
+        try:
+            cut = cut_journal(store, session, cuttable(store, session, before=before, most=most), dry_run=dry_run)
+        except (IntegrityError, SchemaTooNew):
+            continue  # damaged: nothing is decided about it before it is repaired
+        if cut.events:
+            yield JournalCut(session_id_of(session), cut.events, cut.bytes, cut.base)
 
 
 def _remove(runtime: Runtime, removal: Removal) -> None:

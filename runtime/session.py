@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.calls import CallTool
 from greenroom.actors.conversation import Turn
+from greenroom.actors.events.facts import retrieval
+from greenroom.actors.grants import Grant
+from greenroom.actors.sharing import CheckAccess, GetPredecessor, ListPermissions, RevokeArtifact, ShareArtifact
 from greenroom.storage.artifact_query import ArtifactQuery
 from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.catalog import Page, SessionInfo
@@ -23,10 +29,13 @@ from greenroom.storage.records import Value
 
 from .diff import unified_diff
 from .streams import StreamProgress, Watched
+from .timeline import MAX_TIMELINE, TimelineRow
+from .workflow import Workflow, WorkflowResult, run_workflow
 
 if TYPE_CHECKING:
     from greenroom.storage.bundle_export import Progress
 
+    from .agents import Agent, AgentReply
     from .bundles import ExportReport
     from .runtime import Runtime
 
@@ -93,9 +102,20 @@ class Session:
 
     # -- variables
 
-    def set(self, key: str, value: Value, *, durability: Durability | str | None = None) -> None:
-        """Set a variable to a JSON value or bytes, at most 1 MiB encoded."""
-        self._ask(self.id, m.SetVariable(key, value, durability=durability), self._timeout)
+    def set(
+        self,
+        key: str,
+        value: Value,
+        *,
+        expected: Value | m.Expectation = m.ANY,
+        durability: Durability | str | None = None,
+    ) -> None:
+        """Set a variable to a JSON value or bytes, at most 1 MiB encoded.
+
+        With `expected` only if that is its value now, or, with `messages.ABSENT`, if it is not there: else raises
+        InvalidOperation, whose field `conflict` is true, and nothing is changed.
+        """
+        self._ask(self.id, m.SetVariable(key, value, expected=expected, durability=durability), self._timeout)
 
     def get(self, key: str, default: Value = None) -> Value:
         """The value of a variable, a copy of the caller's own, or `default`."""
@@ -151,6 +171,17 @@ class Session:
     def delete(self) -> None:
         """Remove the session with its journal, variables and artifacts, and the content that only it used."""
         self._ask(self.id, m.DeleteSession(), self._timeout)
+
+    def fork(self, at_sequence: int | None = None) -> Session:
+        """A new session whose history is this one's up to event `at_sequence` (default: all of it), in any status.
+
+        It is active and a child of this one, has the variables, tags, conversation and artifacts of that moment (the
+        artifacts under ids of its own, sharing the content) and goes its own way; its first own event is
+        `session.forked`. An artifact whose content has gone since is deleted in the fork too. Raises ValidationError
+        for an event that this session does not have, IntegrityError where something is damaged.
+        """
+        forked: str = self._ask(self.id, m.ForkSession(at_sequence), self._timeout)
+        return Session(self._runtime, forked)
 
     # -- tags, metadata, family
 
@@ -220,6 +251,11 @@ class Session:
         """The journal's events with a sequence greater than `after`, in order, read as they are consumed."""
         return self._events(m.whole_number("after", after) or 0, m.whole_number("limit", limit))
 
+    def timeline(self, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:
+        """The journal's events, at most `limit`, with what caused each of them and how deep it stands below its first
+        cause. For what belongs together across sessions see `rt.events.timeline`."""
+        return self._runtime.events.of_session(self.id, limit)
+
     def _events(self, after: int, left: int | None) -> Iterator[Event]:
         while left is None or left > 0:
             page: list[Event] = self._ask(
@@ -232,6 +268,37 @@ class Session:
             yield from page
             after = page[-1].sequence
             left = None if left is None else left - len(page)
+
+    # -- tools and agents
+
+    def call_tool(self, name: str, input: Value = None, *, timeout: float | None = None) -> Any:
+        """Call a tool in this session: its result, a JSON value or bytes. The call and its return are journaled, and
+        between the two the session answers everybody else.
+
+        `timeout` is in seconds (default: the tool's own, else `tool_timeout`). Raises what `Tools.call` raises.
+        """
+        return self._ask(self.id, CallTool(name, input, timeout=timeout), self._patience)
+
+    def call_agent(self, agent: Agent | str, input: Value, *, timeout: float | None = None) -> AgentReply:
+        """Call an agent in this session, given itself, by its name or by a model's. The call, its return, its tokens
+        and its cost are journaled. Raises what `Agents.call` raises."""
+        message = self._runtime.agents.message(agent, input, timeout)
+        reply: AgentReply = self._ask(self.id, message, self._patience)
+        return reply
+
+    def run_workflow(self, flow: Workflow, input: Value = None, *, timeout: float | None = None) -> WorkflowResult:
+        """Run a workflow in this session, journaled stage by stage. A step that fails is in the result, not raised.
+
+        `timeout` is in seconds, for all of it (default: `workflow_timeout`). Raises ValidationError for an input that
+        refers to no step, HookCancelled, and what keeps the session from journaling.
+        """
+        wanted = self._runtime.config.workflow_timeout if timeout is None else timeout
+        return run_workflow(self._runtime, flow, self, input, wanted)
+
+    @property
+    def _patience(self) -> float:
+        """How long calls may take: as their callables say, but on a handle with a timeout of its own no longer."""
+        return math.inf if self._timeout == self._runtime.config.ask_timeout else self._timeout
 
     # -- artifacts
 
@@ -247,6 +314,7 @@ class Session:
         metadata: Mapping[str, Value] | None = None,
         created_by: str | None = None,
         parent_artifact: ArtifactId | str | None = None,
+        version_of: ArtifactId | str | None = None,
         durability: Durability | str | None = None,
         on_progress: StreamProgress | None = None,
     ) -> ArtifactInfo:
@@ -270,6 +338,7 @@ class Session:
             metadata=metadata,
             created_by=created_by,
             parent_artifact=parent_artifact,
+            version_of=version_of,
             durability=durability,
         )
         info: ArtifactInfo = self._ask(self.id, message, self._timeout)
@@ -323,8 +392,9 @@ class Session:
 
         An `ArtifactQuery`, or by keyword: artifact_type, name_pattern (a part, or a glob with `*` or `?`), tags (all
         of), without_tags, content_hash, custom (equality per key), text (every word of it begins a word of name,
-        description, tags or custom values), created_after, created_before, min_size, max_size, created_by, sort
-        (date, name, size, type), descending, limit, offset. Raises ValidationError.
+        description, tags or custom values; with fuzzy=True, is a part of one or almost the same), created_after,
+        created_before, min_size, max_size, created_by, sort (date, name, size, type), descending, limit, offset.
+        Raises ValidationError.
         """
         page: Page[ArtifactInfo] = self._ask(self.id, m.QueryArtifacts(query, **criteria), self._timeout)
         return page
@@ -339,8 +409,25 @@ class Session:
 
         Each chunk is verified before its bytes are given out. Raises ArtifactNotFound.
         """
+        hooks = self._runtime.hooks
+        if hooks.at("ArtifactRetrieved") is None:
+            return self._open_artifact(ref, version)
+        stream: BinaryIO = hooks.around(
+            {"ref": str(ref), "version": version},
+            lambda data, target: self._open_artifact(data["ref"], data["version"]),
+            after="ArtifactRetrieved",
+            session_id=self.id,
+            operation="OpenArtifact",
+        )
+        return stream
+
+    def _open_artifact(self, ref: ArtifactId | str, version: int | str | None) -> BinaryIO:
         info = self.get_artifact_info(ref, version)
-        return self._runtime._store.contents.open(bytes.fromhex(info.id.content_hash))
+        stream = self._runtime._store.contents.open(bytes.fromhex(info.id.content_hash))
+        tell = self._runtime._supervisor.services.tell
+        if tell is not None:
+            tell(info.id.session_id, "artifact.retrieved", retrieval(info))
+        return stream
 
     def save_artifact(
         self,
@@ -379,8 +466,9 @@ class Session:
         page: Page[ArtifactInfo] = self._ask(self.id, m.ListArtifacts(limit, offset), self._timeout)
         return page
 
-    def artifact_versions(self, name: str) -> list[ArtifactInfo]:
-        """Every version of a name, oldest first; empty if there is none."""
+    def artifact_versions(self, name: ArtifactId | str) -> list[ArtifactInfo]:
+        """Every version of a name, oldest first; empty if there is none. The id of an artifact stands for its name: of
+        one that another session shares it finds the versions that are shared."""
         versions: list[ArtifactInfo] = self._ask(self.id, m.ListArtifactVersions(name), self._timeout)
         return versions
 
@@ -399,6 +487,85 @@ class Session:
     def delete_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
         """Delete one artifact; content that nobody else uses goes with it. Raises ArtifactNotFound."""
         self._ask(self.id, m.DeleteArtifact(ref, version), self._timeout)
+
+    # -- sharing
+
+    def share(
+        self,
+        artifact: ArtifactId | str,
+        with_session: Session | str,
+        permission: str = "read",
+        expires_at: datetime | str | float | None = None,
+        inherit: bool = False,
+        *,
+        version: int | str | None = None,
+    ) -> Grant:
+        """Let another session read an artifact, also store its next version (`write`), or do all that the owner may
+        (`admin`).
+
+        The grant is on this one version, until `expires_at` (a datetime, RFC 3339 text or epoch seconds), with
+        `inherit` for the sessions below the other one too; it takes the place of an earlier one. An artifact of
+        another session, named by its id, can be shared by who has admin on it. Raises AccessDenied, ArtifactNotFound,
+        SessionNotFound, ResourceLimitExceeded above 1000 grants.
+        """
+        other = session_id_of(with_session, "with_session")
+        message = ShareArtifact(
+            artifact, other or "", permission, expires_at=expires_at, inherit=inherit, version=version
+        )
+        grant: Grant = self._ask(self.id, message, self._timeout)
+        return grant
+
+    def revoke(
+        self,
+        artifact: ArtifactId | str,
+        with_session: Session | str,
+        permission: str = "read",
+        *,
+        version: int | str | None = None,
+    ) -> bool:
+        """Take a permission and those above it from another session: by default all it has. Whether it had it."""
+        other = session_id_of(with_session, "with_session")
+        message = RevokeArtifact(artifact, other or "", permission, version=version)
+        return bool(self._ask(self.id, message, self._timeout))
+
+    def permissions(self, artifact: ArtifactId | str, version: int | str | None = None) -> list[Grant]:
+        """Who may do what with an artifact; what has expired is among them. The owner is not: it may do all."""
+        found: list[Grant] = self._ask(self.id, ListPermissions(artifact, version), self._timeout)
+        return found
+
+    def check_access(
+        self,
+        artifact: ArtifactId | str,
+        permission: str = "read",
+        *,
+        session: Session | str | None = None,
+        version: int | str | None = None,
+    ) -> bool:
+        """Whether this session (or another one, for who has admin) has a permission on an artifact now."""
+        who = session_id_of(session, "session")
+        message = CheckAccess(artifact, permission, session=who, version=version)
+        return bool(self._ask(self.id, message, self._timeout))
+
+    def shared_with_me(self) -> list[ArtifactInfo]:
+        """What other sessions share with this one now, or with those above it for the sessions below them too."""
+        self.info()
+        return self._runtime._shared_with(self.id)
+
+    def store_version(
+        self,
+        artifact: ArtifactId | str,
+        content: str | bytes | bytearray | memoryview | BinaryIO,
+        **options: Any,
+    ) -> ArtifactInfo:
+        """Store the next version of an artifact under its name and type, where that one is: with its id also in another
+        session, which shares it with write permission and whose storage it takes.
+
+        `options` are those of `store_artifact`. The new version is an artifact of its own: of the other sessions only
+        this one has it, as it has the one before.
+        """
+        before: ArtifactInfo = self._ask(self.id, GetPredecessor(artifact), self._timeout)
+        kind = options.pop("type", before.artifact_type)
+        return self.store_artifact(kind, before.name, content, version_of=before.id, **options)
 
     # -- moving
 

@@ -117,6 +117,21 @@ def _impossible(error: pydantic.ValidationError, origins: Mapping[str, str]) -> 
     first = error.errors(include_url=False, include_input=False)[0]
     key = str(first["loc"][0]) if first["loc"] else ""
     reason = first["msg"].removeprefix("Value error, ")
+    below = [str(each) for each in first["loc"][1:]]
+    if first["type"] == "extra_forbidden":
+        nearest = difflib.get_close_matches(below[-1], _settings_of(below[:-1], key), n=1, cutoff=0.0)[0]
+        message = f"{key} ({origins[key]}): unknown setting {'.'.join(below)!r}; the nearest known one is {nearest!r}"
+        return ConfigurationError(message, key=".".join([key, *below]), nearest=nearest)
+    if below:
+        reason = f"{'.'.join(below)}: {reason}"
     if not key:
         return ConfigurationError(f"settings: {reason}")
     return ConfigurationError(f"{key} ({origins.get(key, 'default')}): {reason}", key=key)
+
+
+def _settings_of(sections: list[str], key: str) -> list[str]:
+    """The names of the settings below a key, in one section below another."""
+    model: Any = RuntimeConfig.model_fields[key].annotation
+    for section in sections:
+        model = model.model_fields[section].annotation
+    return list(model.model_fields)

@@ -55,7 +55,15 @@ class Template:
         return {**self.metadata, **(metadata or {})}
 
     def configured(self, config: SessionConfig | Mapping[str, Any] | None) -> dict[str, Any]:
-        return {**self.config, **(_overrides(config) if config is not None else {})}
+        given = _overrides(config) if config is not None else {}
+        merged = {**self.config, **given}
+        if "policies" in self.config and "policies" in given:
+            policies = dict(self.config["policies"])
+            for section, own in given["policies"].items():
+                preset = policies.get(section)
+                policies[section] = {**preset, **own} if isinstance(preset, dict) else own
+            merged["policies"] = policies
+        return merged
 
 
 def _overrides(config: SessionConfig | Mapping[str, Any]) -> dict[str, Any]:

@@ -15,18 +15,24 @@ from functools import partial
 from typing import Any, Final
 
 from greenroom.actors.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.grants import shared_keys
+from greenroom.actors.session import load_state
 from greenroom.actors.store import ArtifactStore, Repair
 from greenroom.actors.supervisor import Supervisor
 from greenroom.storage.artifact_index import ACROSS, artifact_entries
+from greenroom.storage.audit import AUDIT, AUDIT_INDEX, audit_entries
 from greenroom.storage.catalog import Catalog
 from greenroom.storage.content import Contents
 from greenroom.storage.engine import CF, Op
-from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew
+from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew, SessionNotFound
+from greenroom.storage.event_index import OF_EVENTS, event_keys
 from greenroom.storage.keys import (
     INDEX_CREATED,
     INDEX_CREATOR,
+    INDEX_DEADLINE,
     INDEX_METADATA,
     INDEX_PARENT,
+    INDEX_SHARED,
     INDEX_TAG,
     INDEX_UPDATED,
     after_prefix,
@@ -50,7 +56,7 @@ _CHUNK_REFERENCE: Final = b"k"
 _WHOLE: Final = b"\x00"
 _CHUNK: Final = b"\x01"
 _QUARANTINE: Final = b"quarantine/"
-_BY_TAIL: Final = (INDEX_CREATED, INDEX_UPDATED, INDEX_TAG, INDEX_CREATOR, INDEX_PARENT, INDEX_METADATA)
+_BY_TAIL: Final = (INDEX_CREATED, INDEX_UPDATED, INDEX_TAG, INDEX_CREATOR, INDEX_PARENT, INDEX_METADATA, INDEX_DEADLINE)
 _DAMAGE: Final = (IntegrityError, SchemaTooNew)
 _END: Final = b"\xff" * 96
 _TURN_TIMEOUT: Final = 600.0
@@ -200,6 +206,14 @@ class _Round:
                 self._unit(partial(self._index_entry, key))
             elif key[:1] in ACROSS:
                 self._unit(partial(self._artifact_entry, key))
+            elif key[:1] in OF_EVENTS:
+                self._unit(partial(self._event_entry, key))
+            elif key[:1] == INDEX_SHARED:
+                self._unit(partial(self._shared_entry, key))
+        for key in self._counting("audit records", self._keys(CF.META, AUDIT)):
+            self._unit(partial(self._audit_record, key))
+        for key in self._counting("audit entries", self._keys(CF.META, AUDIT_INDEX)):
+            self._unit(partial(self._audit_entry, key))
         for key in self._counting("references", self._keys(CF.REFERENCES, _CONTENT_REFERENCE)):
             self._unit(partial(self._reference, key))
         for digest in self._counting("contents", self._keys(CF.CONTENTS)):
@@ -419,6 +433,8 @@ class _Round:
                 self._differs(session_id, cf, key, value, actual, found)
         found.count("artifacts", artifacts)
         for (cf, key), value in there.items():
+            if not value and (cf, key) in derived.optional:
+                continue
             what = "an artifact record" if cf == CF.ARTIFACTS else f"an index entry of kind {_kind(key)}"
             keep = [_quarantine(cf, key, value)] if cf == CF.ARTIFACTS else []
             found.add(
@@ -459,7 +475,7 @@ class _Round:
 
     def _snapshots(self, session: bytes, derived: Derived, found: _Findings) -> None:
         valid = {sequence for sequence, _, _ in self._store.journal.snapshots(session)}
-        for key, record in self._engine.scan(CF.SNAPSHOTS, session, after_prefix(session)):
+        for key, record in self._engine.scan(CF.SNAPSHOTS, sequence_key(session, 1), after_prefix(session)):
             sequence = int.from_bytes(key[16:], "big")
             if sequence not in valid:
                 detail = "is damaged; it is skipped when the session is activated"
@@ -535,6 +551,63 @@ class _Round:
         if self._engine.get(CF.INDEX, key) is None:
             return
         detail = f"has an index entry of kind {_kind(key)} for artifact {number} that does not fit it"
+        found.add("index", session_id_of(session), detail, [(CF.INDEX, key, None)], "removed")
+
+    def _shared_entry(self, key: bytes, found: _Findings) -> None:
+        """An entry from a grantee to what is shared with it: its owner must say so."""
+        owner = key[17:33]
+        try:
+            state = load_state(self._store, session_id_of(owner))[0]
+        except SessionNotFound:
+            state = None
+        except _DAMAGE:
+            return  # reported with the session
+        if state is not None and key in shared_keys(state):
+            return
+        if self._engine.get(CF.INDEX, key) is None:
+            return
+        detail = f"has an index entry of kind {_kind(key)} for what it does not share"
+        found.add("index", session_id_of(owner), detail, [(CF.INDEX, key, None)], "removed")
+
+    def _audit_record(self, key: bytes, found: _Findings) -> None:
+        stored = self._engine.get(CF.META, key)
+        if stored is None:
+            return  # too old since
+        place = key[-8:]
+        try:
+            entries = audit_entries(unseal(key, stored, "an audit record"), place)
+        except IntegrityError as error:
+            ops = [_quarantine(CF.META, key, stored), (CF.META, key, None)]
+            found.add("audit", str(int.from_bytes(place, "big")), str(error), ops, "moved to quarantine")
+            return
+        missing: list[Op] = [(CF.META, each, b"") for each in entries if self._engine.get(CF.META, each) is None]
+        if missing:
+            found.add("audit", str(int.from_bytes(place, "big")), "is not in its index", missing, "written anew")
+
+    def _audit_entry(self, key: bytes, found: _Findings) -> None:
+        record_key = AUDIT + key[-8:]
+        stored = self._engine.get(CF.META, record_key)
+        try:
+            if stored is not None and key in audit_entries(unseal(record_key, stored, "an audit record"), key[-8:]):
+                return
+        except _DAMAGE:
+            return  # reported with the record
+        if self._engine.get(CF.META, key) is not None:
+            place = str(int.from_bytes(key[-8:], "big"))
+            found.add("audit", place, "its index has an entry that does not fit it", [(CF.META, key, None)], "removed")
+
+    def _event_entry(self, key: bytes, found: _Findings) -> None:
+        """An entry that finds an event: it ends in session and sequence."""
+        session, sequence = key[-24:-8], int.from_bytes(key[-8:], "big")
+        record = self._engine.get(CF.JOURNAL, key[-24:])
+        try:
+            if record is not None and key in event_keys(session, sequence, unseal(key[-24:], record)):
+                return
+        except _DAMAGE:
+            return  # reported with the session
+        if self._engine.get(CF.INDEX, key) is None:
+            return
+        detail = f"has an index entry of kind {_kind(key)} for event {sequence} that does not fit it"
         found.add("index", session_id_of(session), detail, [(CF.INDEX, key, None)], "removed")
 
     def _reference(self, key: bytes, found: _Findings) -> None:

@@ -11,7 +11,7 @@ __all__ = ["Export", "export", "exports_of"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK = "_greenroom_export"
-_known: dict[type, list[tuple[str, str, int, int, frozenset[int], bool]]] = {}
+_known: dict[type, list[tuple[str, str, int, int, frozenset[int], bool, bool]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class Export:
     """A function of a global: `call` takes from `least` to `most` arguments.
 
     Text arrives as str, other strings as bytes; the arguments at the positions in `binary` always as bytes.
-    `on_session`: its first argument is a session, so it is also a method of session ids.
+    `on_session`: its first argument is a session, so it is also a method of session ids. `callbacks`: an argument that
+    is a function arrives as a `Callback`.
     """
 
     name: str
@@ -28,14 +29,17 @@ class Export:
     most: int
     binary: frozenset[int]
     on_session: bool
+    callbacks: bool
 
 
-def export(*names: str, binary: tuple[int, ...] = (), on_session: bool = False) -> Callable[[_F], _F]:
+def export(
+    *names: str, binary: tuple[int, ...] = (), on_session: bool = False, callbacks: bool = False
+) -> Callable[[_F], _F]:
     """Give a method to scripts under these names."""
 
     def mark(function: _F) -> _F:
         least, most = _arity(function)
-        setattr(function, _MARK, (names, least, most, frozenset(binary), on_session))
+        setattr(function, _MARK, (names, least, most, frozenset(binary), on_session, callbacks))
         return function
 
     return mark
@@ -51,7 +55,7 @@ def _arity(function: Callable[..., Any]) -> tuple[int, int]:
     return least, most
 
 
-def _marked(kind: type) -> list[tuple[str, str, int, int, frozenset[int], bool]]:
+def _marked(kind: type) -> list[tuple[str, str, int, int, frozenset[int], bool, bool]]:
     found = _known.get(kind)
     if found is None:
         found = _known[kind] = [
@@ -66,6 +70,6 @@ def _marked(kind: type) -> list[tuple[str, str, int, int, frozenset[int], bool]]
 def exports_of(instance: object) -> dict[str, Export]:
     """The functions that an object gives to scripts, by name."""
     return {
-        name: Export(name, getattr(instance, attribute), least, most, binary, on_session)
-        for name, attribute, least, most, binary, on_session in _marked(type(instance))
+        name: Export(name, getattr(instance, attribute), least, most, binary, on_session, callbacks)
+        for name, attribute, least, most, binary, on_session, callbacks in _marked(type(instance))
     }

@@ -3,65 +3,36 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from greenroom.runtime import AccessDenied, StorageError, ValidationError
+from greenroom.runtime import AccessDenied, StorageError, ValidationError, files
 
 from .export import export
 from .values import UNDEFINED
 
 __all__ = ["Files", "OpenFiles"]
 
-_MODES: Final = {
-    "r": os.O_RDONLY,
-    "w": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
-    "a": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
-    "r+": os.O_RDWR,
-    "w+": os.O_RDWR | os.O_CREAT | os.O_TRUNC,
-    "a+": os.O_RDWR | os.O_CREAT | os.O_APPEND,
-}
 _MAX_OPEN: Final = 64
 _MAX_READ: Final = 16 << 20
 
 
-class Files:
-    """Decides which paths a script may use. Links are followed first, so they lead nowhere else."""
+class Files(files.Files):
+    """The files of one run, by its profile."""
 
     def __init__(self, profile: str, directories: Sequence[Path] = ()) -> None:
-        self._all = profile == "trusted"
-        self._roots = [Path(os.path.realpath(each)) for each in directories] if profile == "files" else []
+        super().__init__({"files": directories, "trusted": None}.get(profile, ()), "this script")
         self._none = profile not in ("files", "trusted")
 
+    @property
+    def granted(self) -> bool:
+        return not self._none
+
     def path(self, given: Any) -> Path:
-        """The real path behind what a script names. Raises AccessDenied or ValidationError."""
-        if not isinstance(given, str) or not given or "\0" in given:
-            raise ValidationError("path: the path of a file is needed", field="path")
         if self._none:
             raise AccessDenied("this script has no access to files: run it with profile 'files' or 'trusted'")
-        real = Path(os.path.realpath(given))
-        if not self._all and not any(real.is_relative_to(root) for root in self._roots):
-            raise AccessDenied(f"{given[:200]!r} is outside the directories granted to this script")
-        return real
-
-    def open_for_reading(self, path: Path) -> BinaryIO:
-        """Raises StorageError."""
-        return self.open(path, "r")
-
-    def open(self, path: Path, mode: str) -> BinaryIO:
-        """Open a regular file: nothing that could block, like a pipe. Raises StorageError."""
-        try:
-            descriptor = os.open(path, _MODES[mode] | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise StorageError(f"cannot open {path.name}: {error.strerror}", path=str(path)) from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise StorageError(f"cannot open {path.name}: not a regular file", path=str(path))
-        kind = {"r": "rb", "w": "wb", "a": "ab"}.get(mode, "rb+" if mode != "a+" else "ab+")
-        file: Any = os.fdopen(descriptor, kind)
-        return file  # type: ignore[no-any-return]
+        return super().path(given)
 
 
 class OpenFiles:
@@ -86,7 +57,7 @@ class OpenFiles:
     @export("open")
     def open(self, path: Any, mode: Any) -> int:
         mode = mode.replace("b", "") if isinstance(mode, str) else mode
-        if mode not in _MODES:
+        if mode not in files.FILE_MODES:
             raise ValidationError("mode: r, w, a, r+, w+ or a+ is needed", field="mode")
         if len(self._open) >= _MAX_OPEN:
             raise StorageError(f"a script may have at most {_MAX_OPEN} files open")

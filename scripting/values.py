@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from greenroom.runtime import ArtifactId, ArtifactInfo, Message, SessionInfo, ValidationError
+from greenroom.runtime import ArtifactId, ArtifactInfo, Event, Message, SessionInfo, TimelineRow, ValidationError
 
-__all__ = ["UNDEFINED", "Undefined", "artifact_row", "identity_row", "message_row", "options", "session_row"]
+__all__ = [
+    "UNDEFINED",
+    "Undefined",
+    "artifact_row",
+    "event_row",
+    "identity_row",
+    "message_row",
+    "options",
+    "session_row",
+    "timeline_row",
+]
 
 
 class Undefined:
@@ -59,6 +69,21 @@ def artifact_row(info: ArtifactInfo) -> dict[str, Any]:
     row = {key: value for key, value in info.to_dict().items() if value is not None}
     row["id"] = identity_row(info.id)
     return row
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    """Every field of an event by name, its type also as `event_type`; fields without a value are left out."""
+    row = {key: value for key, value in event.to_dict().items() if value is not None}
+    row["event_type"] = event.type
+    return row
+
+
+def timeline_row(row: TimelineRow) -> dict[str, Any]:
+    """An event of a timeline: its fields, and `depth` and `cause`."""
+    found = {**event_row(row.event), "depth": row.depth}
+    if row.cause is not None:
+        found["cause"] = row.cause
+    return found
 
 
 def message_row(message: Message) -> dict[str, Any]:

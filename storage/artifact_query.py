@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from fnmatch import translate
 from typing import Annotated, Any, Final, Literal, Self
@@ -17,6 +17,7 @@ from .catalog import nanoseconds, validated
 from .errors import GreenroomError, ValidationError
 from .keys import canonical_value, is_session_id
 from .records import unpack_value
+from .similar import is_similar
 
 __all__ = ["ArtifactCriteria", "ArtifactFilter", "ArtifactQuery", "SortField", "artifact_query"]
 
@@ -31,7 +32,8 @@ class ArtifactCriteria(pydantic.BaseModel):
 
     `name_pattern` is part of the name, or a glob for all of it where it has `*` or `?`; `tags` are all of them;
     `custom` is equality per key; every word of `text` must begin a word of the name, the description, the tags or the
-    custom values, without regard to case. Times: datetime, RFC 3339 text or epoch seconds; from `created_after` on,
+    custom values, without regard to case; with `fuzzy` it need only be a part of one, or be one almost: with one edit
+    from 3 characters on, with two from 6 on. Times: datetime, RFC 3339 text or epoch seconds; from `created_after` on,
     and before `created_before`. Sizes are bytes, both bounds included.
     """
 
@@ -45,6 +47,7 @@ class ArtifactCriteria(pydantic.BaseModel):
     content_hash: str | None = None
     custom: dict[str, Any] = pydantic.Field(default_factory=dict)
     text: _Text | None = None
+    fuzzy: bool = False
     created_after: datetime | None = None
     created_before: datetime | None = None
     min_size: _Count | None = None
@@ -122,7 +125,7 @@ class ArtifactCriteria(pydantic.BaseModel):
         return frozenset(name for name in _FILTERS if values[name] not in (None, (), {}))
 
 
-_PAGING: Final = frozenset(("sort", "descending", "limit", "offset"))
+_PAGING: Final = frozenset(("fuzzy", "sort", "descending", "limit", "offset"))
 _FILTERS: Final = tuple(name for name in ArtifactCriteria.model_fields if name not in _PAGING)
 
 
@@ -182,9 +185,10 @@ class ArtifactQuery:
         """With these custom entries, and those asked for before."""
         return self.having(custom={**self.criteria.custom, **(custom or {}), **more})
 
-    def containing(self, text: str) -> Self:
-        """Every word of the text must begin a word of the name, description, tags or custom values."""
-        return self.having(text=text)
+    def containing(self, text: str, *, fuzzy: bool = False) -> Self:
+        """Every word of the text must begin a word of the name, description, tags or custom values; with `fuzzy`, be
+        a part of one or almost the same."""
+        return self.having(text=text, fuzzy=fuzzy)
 
     def created(self, after: Any = None, before: Any = None) -> Self:
         """From `after` on, and before `before`."""
@@ -223,6 +227,10 @@ def artifact_query(query: ArtifactQuery | None, criteria: Mapping[str, Any]) -> 
     if not isinstance(query, ArtifactQuery):
         raise ValidationError("query: an ArtifactQuery or criteria by keyword are needed", field="query")
     return query.having(**criteria) if criteria else query
+
+
+def _begins(wanted: str, word: str) -> bool:
+    return word.startswith(wanted)
 
 
 class ArtifactFilter:
@@ -272,8 +280,9 @@ class ArtifactFilter:
 
     def _has_words(self, record: list[Any]) -> bool:
         missing = set(self._words)
+        matches: Callable[[str, str], bool] = is_similar if self._criteria.fuzzy else _begins
         for word in words_of(record):
-            missing.difference_update([wanted for wanted in missing if word.startswith(wanted)])
+            missing.difference_update([wanted for wanted in missing if matches(wanted, word)])
             if not missing:
                 return True
         return False

@@ -18,6 +18,7 @@ from .artifact_index import (
     PLACE,
     SESSION_TAG,
     SESSION_TYPE,
+    WORD_BYTES,
     digest_of,
     word_bytes,
 )
@@ -29,6 +30,7 @@ from .errors import IntegrityError, SchemaTooNew
 from .keys import after_prefix, metadata_digest, session_id_of
 from .ranges import Range, narrowest
 from .records import unseal
+from .similar import is_similar
 from .staging import staged_sessions
 
 __all__ = ["ArtifactSearch"]
@@ -38,6 +40,7 @@ logger = logging.getLogger("greenroom.artifacts")
 _CONTENT_REFERENCE: Final = b"c"
 _ARTIFACT: Final = b"a"
 _PLAIN: Final = frozenset({"artifact_type", "session_id"})
+_LEAPS: Final = 1000
 _SPARSE: Final = 3
 """Reading a session's records one by one costs so many times what reading all in a row costs."""
 
@@ -229,10 +232,26 @@ class ArtifactSearch:
             [between(BY_CUSTOM + metadata_digest(key, value)), between(MANY_CUSTOM)]
             for key, value in criteria.custom.items()
         ]
-        drivers += [[_whole(BY_WORD + word_bytes(word)), between(MANY_WORDS)] for word in criteria.words]
+        if not criteria.fuzzy:
+            drivers += [[_whole(BY_WORD + word_bytes(word)), between(MANY_WORDS)] for word in criteria.words]
         if criteria.artifact_type is not None:
             drivers.append([between(BY_TYPE + digest_of(criteria.artifact_type))])
+        if criteria.fuzzy and criteria.words and not drivers:
+            # All the words there are must be looked at: only where nothing else narrows the search, and for one.
+            similar = self._similar(max(criteria.words, key=len))
+            drivers.append([*(between(BY_WORD + word + b"\x00") for word in similar), between(MANY_WORDS)])
         return drivers
+
+    def _similar(self, wanted: str) -> Iterator[bytes]:
+        """The words in the index that may be similar to a word, as keys have them."""
+        position, end = BY_WORD, after_prefix(BY_WORD)
+        while keys := self._engine.leaps(CF.INDEX, position, end, _after_word, limit=_LEAPS):
+            for key in keys:
+                word = key[1 : key.index(b"\x00", 1)]
+                # Of a word that was cut not all is known.
+                if len(word) == WORD_BYTES or is_similar(wanted, word.decode("utf-8", "surrogatepass")):
+                    yield word
+            position = _after_word(keys[-1])
 
     def _ranges_of_all(self, criteria: ArtifactCriteria) -> Iterator[Range]:
         """The ranges that together list every artifact: one per type, found by a seek each."""
@@ -302,6 +321,11 @@ _SORT_KEYS: Final[dict[str, Callable[[list[Any]], Any]]] = {
 
 def _order(found: Found) -> tuple[Any, bytes]:
     return found[:2]
+
+
+def _after_word(key: bytes) -> bytes:
+    """Behind all keys of the same word."""
+    return key[: key.index(b"\x00", 1)] + b"\x01"
 
 
 def _whole(prefix: bytes) -> Range:

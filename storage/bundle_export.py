@@ -22,6 +22,7 @@ from .bundle import (
 from .catalog import Catalog
 from .content import Contents
 from .errors import BundleError, IntegrityError, SessionNotFound
+from .event_index import event_place
 from .journal import Journal, StoredEvent, iso_time
 from .keys import session_bytes, session_id_of
 from .moment import Moment
@@ -70,8 +71,9 @@ def write_bundle(
     rows: list[BundledSession] = []
     sizes: list[tuple[int, int]] = []
     plans: list[_Effective | None] = []
+    cut = {session for session in sessions if source.is_cut(session)}
     for session in sessions:
-        plan = None if history else source.effective(session)
+        plan = None if history and session not in cut else source.effective(session)
         row, artifact_bytes, journal_bytes = source.measure(session, plan, digests)
         rows.append(row)
         sizes.append((artifact_bytes, journal_bytes))
@@ -82,7 +84,7 @@ def write_bundle(
     manifest = Manifest(
         created_at=iso_time(datetime.now(UTC)) or "",
         written_by=written_by,
-        history=history,
+        history=history and not cut,
         sessions=tuple(rows),
         contents=len(ordered),
         content_bytes=content_bytes,
@@ -138,6 +140,9 @@ class _Source:
                 raise BundleError(f"the tree has more than the {MAX_SESSIONS} sessions that a bundle can carry")
         return order
 
+    def is_cut(self, session: bytes) -> bool:
+        return self._journal.base(session) is not None
+
     def effective(self, session: bytes) -> _Effective:
         live = {number for number, _ in self._artifacts.records(session)}
         return _Effective(self._read(session), live)
@@ -174,7 +179,9 @@ class _Source:
         return events if plan is None else plan.events(events)
 
     def _read(self, session: bytes) -> Iterator[tuple[int, StoredEvent]]:
-        for sequence, stored in self._journal.read(session):
+        base = self._journal.base(session)
+        events = self._journal.read(session)
+        for sequence, stored in events if base is None else _with_base(events, *base):
             if stored[0] == "event.lost":
                 raise BundleError(
                     f"session {session_id_of(session)} has lost events to damage, and nobody could check what a bundle "
@@ -207,6 +214,41 @@ def _framed_event(sequence: int, stored: StoredEvent) -> bytes:
     return _framed([sequence, *stored])
 
 
+def _lasting_context(stored: StoredEvent) -> list[dict[str, Any]]:
+    """The context of an event without the ids of events: where events are counted anew these would name others."""
+    if len(stored) == 6:
+        return []
+    context = {name: value for name, value in stored[6].items() if event_place(value) is None}
+    return [context] if context else []
+
+
+def _with_base(events: Iterator[tuple[int, StoredEvent]], at: int, state: bytes) -> Iterator[tuple[int, StoredEvent]]:
+    """A journal that was cut, counted anew, with events in the place of its base: what it says of the session as if it
+    had been so from the beginning."""
+    row, _, updated_at, *_, variables, _ = msgpack.unpackb(state, unicode_errors="surrogatepass", strict_map_key=False)[
+        :10
+    ]
+    number = 0
+    below = True
+    last: list[Any] = []
+    for sequence, stored in events:
+        if below and sequence > at:
+            below = False
+            if row[0] == _SUSPENDED:
+                number += 1
+                yield number, ["session.suspended", updated_at, {}, *last]
+        last = stored[3:6]
+        number += 1
+        if stored[0] != "session.created" or not below:
+            yield number, stored
+            continue
+        yield number, [*stored[:2], {**stored[2], "tags": row[4], "metadata": row[6]}, *stored[3:]]
+        for key, value in variables:
+            number += 1
+            yield number, ["variable.set", stored[1], {"key": key, "value": value}, *last]
+
+
+_SUSPENDED: Final = 1
 _ENDINGS: Final = frozenset({"session.completed", "session.failed", "session.archived"})
 
 
@@ -223,6 +265,7 @@ class _Effective:
         last: dict[str, int] = {}
         suspended: int | None = None
         kept: set[int] = set()
+        endings: set[int] = set()
         stored_at: dict[int, tuple[int, int]] = {}
         gone: dict[int, int] = {}
         newest: dict[str, int] = {}
@@ -234,12 +277,17 @@ class _Effective:
                 variables.pop(data["key"], None)
             elif kind in ("tags.changed", "metadata.updated"):
                 last[kind] = sequence
+            elif kind == "session.forked":  # active again, whatever the original was
+                suspended = None
+                kept -= endings
+                kept.add(sequence)
             elif kind == "session.suspended":
                 suspended = sequence
             elif kind == "session.resumed":
                 suspended = None
             elif kind in _ENDINGS:
                 suspended = None
+                endings.add(sequence)
                 kept.add(sequence)
             elif kind == "artifact.stored":
                 stored_at[data["sequence"]] = sequence, data["size"]
@@ -278,7 +326,7 @@ class _Effective:
             if previous is not None:
                 number += 1
                 yield number, previous
-            previous = [kind, time, data, operations, artifacts, size, *stored[6:]]
+            previous = [kind, time, data, operations, artifacts, size, *_lasting_context(stored)]
         if previous is not None:
             previous[3] = operations  # of the last operation, whatever it was
             yield number + 1, previous

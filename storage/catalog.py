@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
 
 import pydantic
 
+from .deadlines import deadline_keys
 from .engine import CF, Engine, Op
 from .errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
 from .journal import Journal, StoredEvent, Totals, iso_time, utc_time
@@ -63,6 +64,7 @@ class SessionStatus(enum.StrEnum):
 
 STATUSES: Final = tuple(SessionStatus)
 _STATUS_CODE: Final = {status: code for code, status in enumerate(STATUSES)}
+_ACTIVE: Final = STATUSES.index(SessionStatus.ACTIVE)
 _LISTED: Final = (SessionStatus.ACTIVE, SessionStatus.SUSPENDED)
 _COUNTS_KEY: Final = b"counts"
 SECOND: Final = 1_000_000_000
@@ -387,6 +389,10 @@ class Catalog:
             return None
         return SessionRow(*unseal(session, record, _row_name))
 
+    def is_there(self, session: bytes) -> bool:
+        """Whether there is a row, damaged or not."""
+        return self._engine.get(CF.SESSIONS, session) is not None
+
     def info(self, session_id: str) -> SessionInfo:
         """Raises SessionNotFound."""
         session = session_bytes(session_id)
@@ -431,15 +437,28 @@ class Catalog:
 
     # -- queries
 
-    def query(self, query: SessionQuery) -> Page[SessionInfo]:
-        """Answer from the narrowest index. A listing by time with no other filter reads only its own page."""
+    def below(self, session: bytes) -> Iterator[bytes]:
+        """A session, its children, and theirs."""
+        found, seen = [session], {session}
+        for each in found:
+            yield each
+            prefix = INDEX_PARENT + each
+            for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+                if key[-16:] not in seen:
+                    seen.add(key[-16:])
+                    found.append(key[-16:])
+
+    def query(self, query: SessionQuery, among: Iterable[bytes] | None = None) -> Page[SessionInfo]:
+        """Answer from the narrowest index, or from these sessions alone. A listing by time with no other filter reads
+        only its own page."""
         plain = not (query.created_by is not None or query.tags or query.parent or query.metadata or query.search)
         any_time = query.created_after is None and query.created_before is None
-        if plain and any_time and query.limit is not None and query.sort_by in ("created_at", "updated_at"):
+        by_time = any_time and query.sort_by in ("created_at", "updated_at")
+        if among is None and plain and by_time and query.limit is not None:
             return self._page_by_time(query, query.limit)
         matches = [
             (session, row, created)
-            for session, created in self._candidates(query)
+            for session, created in (self._candidates(query) if among is None else self._among(query, among))
             if (row := self._readable_row(session)) is not None and _matches(query, row)
         ]
         end = None if query.limit is None else query.offset + query.limit
@@ -454,6 +473,32 @@ class Catalog:
             infos.sort(key=lambda info: (getattr(info, query.sort_by), info.id), reverse=query.descending)
             chosen = infos[query.offset : end]
         return Page(tuple(chosen), len(matches), query.offset, query.limit)
+
+    def matching(
+        self,
+        query: SessionQuery,
+        among: Iterable[bytes] | None = None,
+        on_damaged: Callable[[bytes], None] | None = None,
+    ) -> Iterator[tuple[bytes, SessionRow]]:
+        """(session, row) of those that match, each once whatever happens to it meanwhile, in no particular order.
+
+        Of these sessions, if any are given. Order and pages of the query do not count. Rows that cannot be read are
+        left out and told of.
+        """
+        narrowed = query.created_by is not None or query.tags or query.parent is not None or query.metadata
+        low, high = _created_within(query)
+        if among is None:
+            # The index by status and time would show a session twice that changes its status meanwhile.
+            among = (session for session, _ in self._candidates(query)) if narrowed else self.sessions()
+        for session in among:
+            try:
+                row = self.row(session)
+            except (IntegrityError, SchemaTooNew):
+                if on_damaged is not None:
+                    on_damaged(session)
+                continue
+            if row is not None and low <= row.created_at < high and _matches(query, row):
+                yield session, row
 
     def _page_by_time(self, query: SessionQuery, limit: int) -> Page[SessionInfo]:
         counts = self.counts()
@@ -507,6 +552,14 @@ class Catalog:
                 logger.error("left out of a listing: %s", error)
         return infos
 
+    def _among(self, query: SessionQuery, sessions: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+        """(session, created_at) of those that were created in the time asked for."""
+        low, high = _created_within(query)
+        for session in sessions:
+            row = self._readable_row(session)
+            if row is not None and low <= row.created_at < high:
+                yield session, row.created_at
+
     def _recent(self, status: int, wanted: int, descending: bool) -> list[bytes]:
         """The first `wanted` sessions by the second of their last event, and the others of the last such second."""
         prefix = INDEX_UPDATED + bytes([status])
@@ -527,8 +580,7 @@ class Catalog:
         if query.parent is not None:
             prefixes.append(INDEX_PARENT + session_bytes(query.parent))
         prefixes += [INDEX_METADATA + metadata_digest(key, value) for key, value in query.metadata.items()]
-        low = nanoseconds(query.created_after) if query.created_after is not None else 0
-        high = nanoseconds(query.created_before) if query.created_before is not None else (1 << 64) - 1
+        low, high = _created_within(query)
         if low >= high:
             return
         begin, end = low.to_bytes(8, "big"), high.to_bytes(8, "big")
@@ -540,6 +592,12 @@ class Catalog:
             return
         for key in narrowest(self._engine, [[(prefix + begin, prefix + end)] for prefix in prefixes]):
             yield key[-16:], int.from_bytes(key[-24:-16], "big")
+
+
+def _created_within(query: SessionQuery) -> tuple[int, int]:
+    low = nanoseconds(query.created_after) if query.created_after is not None else 0
+    high = nanoseconds(query.created_before) if query.created_before is not None else (1 << 64) - 1
+    return low, high
 
 
 def _matches(query: SessionQuery, row: SessionRow) -> bool:
@@ -577,6 +635,8 @@ def _index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
         keys += [
             INDEX_METADATA + metadata_digest(key, value) + tail for key, value in unpack_value(row.metadata).items()
         ]
+    if row.config is not None and row.status == _ACTIVE:
+        keys += deadline_keys(session, row.created_at, row.config)
     return keys
 
 

@@ -286,7 +286,8 @@ class Contents:
         prepared again.
         """
         ops: list[Op] = []
-        if self.intact(content.hash) is not None:
+        there = self._engine.may_exist(CF.CONTENTS, content.hash)
+        if there and self.intact(content.hash) is not None:
             if content.blob is not None:
                 ops += self.abort_blob_ops(content.blob)  # another writer was first
         else:
@@ -296,7 +297,7 @@ class Contents:
                 ops.append((CF.META, _PENDING + content.blob, None))
             else:
                 return None
-            replaced = self._blob_of(content.hash)
+            replaced = self._blob_of(content.hash) if there else None
             if replaced is not None:
                 ops += self.drop_blobs_ops({replaced})  # what is stored anew takes the place of what was damaged
             record = [content.size, content.stored_size, content.blob]
@@ -310,8 +311,6 @@ class Contents:
         return CF.REFERENCES, reference.key(digest), b""
 
     def _blob_of(self, digest: bytes) -> bytes | None:
-        if not self._engine.may_exist(CF.CONTENTS, digest):
-            return None
         try:
             record = self.record(digest)
         except IntegrityError:

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -302,6 +302,22 @@ class Engine:
             while len(found) < limit and iterator.valid() and (key := iterator.key()) < end:
                 found.append(key)
                 iterator.next()
+            iterator.status()
+        except Exception as error:
+            iterator = None
+            self._raise(error, "read")
+        return found
+
+    def leaps(self, cf: int, begin: bytes, end: bytes, beyond: Callable[[bytes], bytes], *, limit: int) -> list[bytes]:
+        """The first key with begin ≤ key < end, the first from `beyond` it on, and so forth: at most `limit`."""
+        found: list[bytes] = []
+        iterator: Any = None
+        try:
+            iterator = self._families[cf].iter()
+            iterator.seek(begin)
+            while len(found) < limit and iterator.valid() and (key := iterator.key()) < end:
+                found.append(key)
+                iterator.seek(beyond(key))
             iterator.status()
         except Exception as error:
             iterator = None

@@ -13,6 +13,7 @@ __all__ = [
     "ArtifactNotFound",
     "ArtifactTooLarge",
     "BundleError",
+    "CallFailed",
     "ConfigurationError",
     "GreenroomError",
     "HookCancelled",
@@ -115,6 +116,11 @@ class ResourceLimitExceeded(GreenroomError):
 
 class OperationTimeout(GreenroomError):
     """No answer within the time given. Fields: `timeout` (seconds), `started` (whether it had begun)."""
+
+
+class CallFailed(GreenroomError):
+    """A tool or an agent raised, or returned what cannot be used. Fields: `kind` ("tool" or "agent"), `name`, `error`
+    (the name of the class that it raised, which is the cause)."""
 
 
 class HookCancelled(GreenroomError):

@@ -17,9 +17,11 @@ __all__ = [
     "INDEX_ARTIFACT_NAME",
     "INDEX_CREATED",
     "INDEX_CREATOR",
+    "INDEX_DEADLINE",
     "INDEX_MESSAGE",
     "INDEX_METADATA",
     "INDEX_PARENT",
+    "INDEX_SHARED",
     "INDEX_TAG",
     "INDEX_UPDATED",
     "after_prefix",
@@ -41,7 +43,9 @@ INDEX_TAG: Final = b"t"  # digest of the tag, created_at, session
 INDEX_CREATOR: Final = b"b"  # digest of created_by, created_at, session
 INDEX_PARENT: Final = b"p"  # parent session, created_at, session
 INDEX_METADATA: Final = b"m"  # digest of one key and its value, created_at, session
+INDEX_DEADLINE: Final = b"d"  # first moment at which its own time limits matter, session; active sessions only
 INDEX_MESSAGE: Final = b"M"  # session, sequence of a message.added event
+INDEX_SHARED: Final = b"S"  # grantee, owner, number of an artifact that the owner shares with the grantee
 INDEX_ARTIFACT_NAME: Final = b"v"  # session, name, NUL, version -> artifact sequence
 
 _SESSION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

@@ -10,8 +10,11 @@ import logging
 from typing import Final
 
 from .artifact_index import artifact_entries
+from .catalog import Catalog, SessionRow
 from .engine import CF, FORMAT_VERSION, Engine, Op
 from .errors import IntegrityError, SchemaTooNew
+from .event_index import event_keys
+from .keys import INDEX_DEADLINE
 from .records import unseal
 
 __all__ = ["migrate"]
@@ -27,6 +30,8 @@ def migrate(engine: Engine) -> None:
         return
     logger.info("bringing the store at %s from format %d to %d", engine.path, engine.format, FORMAT_VERSION)
     count = _list_artifacts(engine)
+    _list_deadlines(engine)
+    _list_events(engine)
     engine.set_format()
     logger.info("the store has format %d now; %d artifacts were indexed", FORMAT_VERSION, count)
 
@@ -48,3 +53,36 @@ def _list_artifacts(engine: Engine) -> int:
     if ops:
         engine.write(ops)
     return count
+
+
+def _list_events(engine: Engine) -> None:
+    """Format 2: events are found by the ids that their contexts name."""
+    ops: list[Op] = []
+    for key, stored in engine.pages(CF.JOURNAL, b"", b"\xff" * 25, page=256):
+        try:
+            event = unseal(key, stored, "an event")
+        except (IntegrityError, SchemaTooNew):
+            continue
+        if len(event) > 6:
+            ops += [(CF.INDEX, entry, b"") for entry in event_keys(key[:16], int.from_bytes(key[16:], "big"), event)]
+        if len(ops) >= _BATCH:
+            engine.write(ops)
+            ops = []
+    if ops:
+        engine.write(ops)
+
+
+def _list_deadlines(engine: Engine) -> None:
+    """Format 2: active sessions with time limits of their own are found by the moment at which these matter."""
+    ops: list[Op] = []
+    for session, stored in engine.pages(CF.SESSIONS, b"", b"\xff" * 17, page=256):
+        try:
+            row = SessionRow(*unseal(session, stored, "a row"))
+        except (IntegrityError, SchemaTooNew):
+            continue
+        ops += [(CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, 0) if key[:1] == INDEX_DEADLINE]
+        if len(ops) >= _BATCH:
+            engine.write(ops)
+            ops = []
+    if ops:
+        engine.write(ops)

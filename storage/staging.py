@@ -1,8 +1,8 @@
-"""Marks of imports that are being written: until an import is published, its sessions are nobody's to see.
+"""Marks of imports and forks that are being written: until they are published, their sessions are nobody's to see.
 
-An import writes journals, artifact records and content ahead of the one batch that makes its sessions visible. Its
-mark says which sessions these are and which content it holds on to; whatever finds the mark of a dead import
-(the next opening) removes the rest.
+An import (a fork is one from the same store) writes journals, artifact records and content ahead of the one batch that
+makes its sessions visible. Its mark says which sessions these are and which content it holds on to; whatever finds the
+mark of a dead import (the next opening) removes the rest.
 """
 
 from __future__ import annotations

@@ -9,7 +9,19 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from greenroom.runtime.cli import artifacts, bundles, care, conversations, demo, events, scripts, sessions, upkeep
+from greenroom.runtime.cli import (
+    artifacts,
+    bundles,
+    care,
+    conversations,
+    demo,
+    events,
+    scripts,
+    sessions,
+    sharing,
+    stats,
+    upkeep,
+)
 from greenroom.runtime.cli.store import Store
 
 
@@ -55,10 +67,14 @@ app = typer.Typer(
 )
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(artifacts.app, name="artifacts")
+for command in (sharing.share, sharing.unshare, sharing.permissions, sharing.shared):
+    artifacts.app.command()(command)
+app.command("audit")(sharing.audit)
 app.command("ingest")(conversations.take_in)
 app.command("run")(scripts.run)
 app.command("events")(events.show)
-app.command("stats")(upkeep.stats)
+app.command("timeline")(events.timeline)
+app.command("stats")(stats.stats)
 app.command("verify")(care.verify)
 app.command("gc")(care.gc)
 app.command("compact")(care.compact)

@@ -71,6 +71,7 @@ def list_artifacts(
             show_default=False,
         ),
     ] = None,
+    fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Take parts of words and misspelt words for --text.")] = False,
     custom: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,6 +103,7 @@ def list_artifacts(
         "tags": tag,
         "without_tags": without_tag,
         "text": text,
+        "fuzzy": fuzzy or None,
         "custom": _entries(custom or []),
         "content_hash": content_hash,
         "created_by": by,

@@ -185,6 +185,14 @@ def retention(
         float | None,
         typer.Option(min=0, help="Let sessions go that ended longer ago, with everything.", show_default=False),
     ] = None,
+    keep_journal_days: Annotated[
+        float | None,
+        typer.Option(min=0, help="Let go what older events say of earlier values.", show_default=False),
+    ] = None,
+    max_journal_events: Annotated[
+        int | None,
+        typer.Option(min=1, help="The same for all but so many events of a session.", show_default=False),
+    ] = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -194,6 +202,8 @@ def retention(
         "max_age_days": max_age_days,
         "max_session_bytes": max_session_bytes,
         "ended_days": ended_days,
+        "keep_journal_days": keep_journal_days,
+        "max_journal_events": max_journal_events,
     }
     if all(limit is None for limit in limits.values()):
         raise typer.BadParameter("give at least one limit", param_hint="--keep-versions, --max-age-days, …")
@@ -220,6 +230,10 @@ def retention(
     if report.skipped:
         note(f"{len(report.skipped)} more are of sessions that are not active and stay")
     done = "deleted" if yes else "would go; --yes deletes them"
+    if report.journals:
+        events = sum(each.events for each in report.journals)
+        taken = size(sum(each.bytes for each in report.journals))
+        print(f"{events} events of {len(report.journals)} journals with {taken} {done}")
     print(f"{len(report.removed)} with {size(report.bytes)} {done}")
 
 

@@ -1,4 +1,4 @@
-"""``greenroom events``: the journal of a session."""
+"""``greenroom events`` and ``greenroom timeline``: what has happened, in one session or in one operation."""
 
 from __future__ import annotations
 
@@ -6,48 +6,101 @@ import json
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.runtime.cli.output import console, is_terminal, json_able, note, print_json, print_json_line, printable
-from greenroom.runtime.cli.store import SessionId, the_session, the_store
+from greenroom.runtime.cli.output import console, is_terminal, note, print_json, print_json_line, printable
+from greenroom.runtime.cli.store import the_session, the_store
+from greenroom.runtime.json_lines import json_able
 
 if TYPE_CHECKING:
-    from greenroom.runtime import Event
+    from greenroom.runtime import Event, Page, Runtime, TimelineRow
 
 _LOOK_AGAIN_SECONDS = 0.2
+_STEP = "  "
+_MOST_STEPS = 12
+
+_SessionOrNone = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SESSION",
+        help="Id of the session, or the first six or more digits of it. Not needed with --correlation.",
+        show_default=False,
+    ),
+]
+_Correlation = Annotated[
+    str | None,
+    typer.Option(
+        "--correlation",
+        metavar="ID",
+        help="Only events with this correlation id; without a session, of all sessions.",
+        show_default=False,
+    ),
+]
 
 
 def show(
     context: typer.Context,
-    session: SessionId,
+    session: _SessionOrNone = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new events as they happen.")] = False,
     after: Annotated[int, typer.Option(min=0, metavar="N", help="Only events after sequence N.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="N events at most.", show_default=False)] = None,
+    type: Annotated[
+        str | None,
+        typer.Option(
+            "--type",
+            metavar="PATTERN",
+            help="Only types that fit: * stands for one segment, ** for any number, as in 'artifact.*'.",
+            show_default=False,
+        ),
+    ] = None,
+    correlation: _Correlation = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: a list, with --follow one object a line.")
     ] = False,
 ) -> None:
-    """Show the events of a session, oldest first."""
+    """Show the events of a session, oldest first.
+
+    With --correlation also those of all sessions that belong to one operation.
+    """
+    if session is None:
+        if correlation is None:
+            raise typer.BadParameter("name a session, or what belongs together with --correlation")
+        if follow or after:
+            raise typer.BadParameter("--follow and --after are for the events of one session")
+        _show_correlated(context, correlation, type, limit, as_json)
+        return
     from greenroom.runtime import SessionNotFound
+    from greenroom.storage.event_pattern import EventPattern
+
+    pattern = EventPattern(type) if type is not None else None
+
+    def wanted(event: Event) -> bool:
+        fits = pattern is None or pattern.matches(event.type)
+        return fits and (correlation is None or event.correlation_id == correlation)
 
     with the_store(context).reading() as runtime:
         found = the_session(runtime, session)
         found.info()  # an unknown session is an error also when it is followed
-        if as_json and not follow:
-            print_json([event.to_dict() for event in found.events(after=after, limit=limit)])
-            return
+        shown: list[dict[str, Any]] = []
         left = limit
         try:
             while True:
-                for event in found.events(after=after, limit=left):
+                for event in found.events(after=after):
                     after = event.sequence
+                    if not wanted(event):
+                        continue
+                    if as_json and not follow:
+                        shown.append(event.to_dict())
+                    else:
+                        print_json_line(event.to_dict()) if as_json else _print_event(event)
                     left = None if left is None else left - 1
-                    print_json_line(event.to_dict()) if as_json else _print_event(event)
+                    if left == 0:
+                        break
                 sys.stdout.flush()
                 if not follow or left == 0:
-                    return
+                    break
                 time.sleep(_LOOK_AGAIN_SECONDS)
                 runtime.refresh()
                 found.info()
@@ -55,19 +108,67 @@ def show(
             return
         except SessionNotFound:
             note("the session was deleted")
+        if as_json and not follow:
+            print_json(shown)
 
 
-def _print_event(event: Event) -> None:
+def _show_correlated(
+    context: typer.Context, correlation: str, type: str | None, limit: int | None, as_json: bool
+) -> None:
+    criteria = {"correlation_id": correlation, "type": type, "limit": limit}
+    with the_store(context).reading() as runtime:
+        found = runtime.events.query(**{name: value for name, value in criteria.items() if value is not None})
+        if as_json:
+            print_json([event.to_dict() for event in found])
+            return
+        for event in found:
+            _print_event(event, session=True)
+
+
+def timeline(
+    context: typer.Context,
+    session: _SessionOrNone = None,
+    correlation: _Correlation = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="N events at most.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Show events in causal order: what an event has caused stands below it, moved to the right.
+
+    Of one session, or with --correlation of all sessions that took part in one operation.
+    """
+    if (session is None) == (correlation is None):
+        raise typer.BadParameter("name either a session, or what belongs together with --correlation")
+    with the_store(context).reading() as runtime:
+        rows = _rows(runtime, session, correlation, limit)
+        if as_json:
+            print_json([row.to_dict() for row in rows])
+            return
+        for row in rows:
+            _print_event(row.event, session=correlation is not None, depth=row.depth)
+        if rows.has_more:
+            note(f"{rows.total - len(rows)} more: see them with a larger --limit")
+
+
+def _rows(runtime: Runtime, session: str | None, correlation: str | None, limit: int | None) -> Page[TimelineRow]:
+    most = {} if limit is None else {"limit": limit}
+    if session is not None:
+        return the_session(runtime, session).timeline(**most)
+    return runtime.events.timeline(correlation or "", **most)
+
+
+def _print_event(event: Event, *, session: bool = False, depth: int = 0) -> None:
     data = printable(json.dumps(json_able(event.data), ensure_ascii=False))
     when = event.timestamp.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    where = f"{event.session_id[:8] if is_terminal() else event.session_id}  " if session else ""
+    type_ = _STEP * min(depth, _MOST_STEPS) + printable(event.type)
     if not is_terminal():
-        print(f"{event.sequence:>6}  {when}  {event.type:<20}  {data}")
+        print(f"{where}{event.sequence:>6}  {when}  {type_:<20}  {data}")
         return
     from rich.text import Text
 
-    room = max(20, shutil.get_terminal_size().columns - 56)
+    room = max(20, shutil.get_terminal_size().columns - 36 - len(where) - max(20, len(type_)))
     data = data if len(data) <= room else data[: room - 1] + "…"
     line = Text.assemble(
-        (f"{event.sequence:>6}  ", "bold"), (f"{when}  ", "dim"), (f"{event.type:<20}  ", "cyan"), data
+        (where, "cyan"), (f"{event.sequence:>6}  ", "bold"), (f"{when}  ", "dim"), (f"{type_:<20}  ", "cyan"), data
     )
     console().print(line, no_wrap=True, overflow="ellipsis")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
+
+from greenroom.runtime.json_lines import json_able, json_line
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
@@ -37,17 +38,6 @@ def console(stream: TextIO | None = None) -> Console:
     return Console(file=stream, markup=False, emoji=False, highlight=False, force_terminal=stream.isatty())
 
 
-def json_able(value: Any, name: str = "") -> Any:
-    """The value with bytes as JSON can hold them: hashes in hex, others as ``{"base64": …}``."""
-    if isinstance(value, (bytes, bytearray)):
-        return value.hex() if name.endswith("hash") else {"base64": b64encode(value).decode()}
-    if isinstance(value, dict):
-        return {key: json_able(item, key) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [json_able(item) for item in value]
-    return value
-
-
 def print_json(value: Any) -> None:
     """Print a value as indented JSON; beyond ASCII as escapes where the terminal is not in UTF-8."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
@@ -56,7 +46,7 @@ def print_json(value: Any) -> None:
 
 def print_json_line(value: Any) -> None:
     """Print a value as one line of JSON."""
-    print(json.dumps(json_able(value)))
+    print(json_line(value))
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> None:

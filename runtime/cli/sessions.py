@@ -164,6 +164,25 @@ def archive(context: typer.Context, sessions: SessionIds) -> None:
 
 
 @app.command()
+def fork(
+    context: typer.Context,
+    session: SessionId,
+    at: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="The last event to take along; otherwise all.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new session that begins with the history of another, shares its content and is a child of it."""
+    with the_store(context).writing() as runtime:
+        info = the_session(runtime, session).fork(at).info()
+    if as_json:
+        print_json(info.to_dict())
+        return
+    print(f"forked  {info.id}  {one_line(info.name or '')}".rstrip())
+
+
+@app.command()
 def delete(
     context: typer.Context,
     sessions: SessionIds,

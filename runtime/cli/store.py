@@ -78,18 +78,17 @@ def the_session(runtime: Runtime, name: str) -> Session:
     """
     from greenroom.runtime import SessionNotFound, ValidationError
 
-    wanted = name.strip().lower()
-    if _WHOLE_ID.fullmatch(wanted):
-        return runtime.session(wanted)
-    if not _PREFIX.fullmatch(wanted) or len(wanted.replace("-", "")) < _LEAST_DIGITS:
+    if _WHOLE_ID.fullmatch(name):
+        return runtime.session(name)
+    if not _PREFIX.fullmatch(name) or len(name.replace("-", "")) < _LEAST_DIGITS:
         raise ValidationError(
             f"{name!r} is no session id: give the whole id or at least its first {_LEAST_DIGITS} digits",
             field="session",
         )
-    found = runtime.find_sessions(wanted, limit=_SOME + 1)
+    found = runtime.find_sessions(name, limit=_SOME + 1)
     if not found:
-        raise SessionNotFound(f"no session's id begins with {wanted!r}; see: greenroom sessions list --status all")
+        raise SessionNotFound(f"no session's id begins with {name!r}; see: greenroom sessions list --status all")
     if len(found) > 1:
         some = ", ".join(found[:_SOME]) + (", …" if len(found) > _SOME else "")
-        raise ValidationError(f"{wanted!r} fits several sessions ({some}): give more digits", field="session")
+        raise ValidationError(f"{name!r} fits several sessions ({some}): give more digits", field="session")
     return runtime.session(found[0])

@@ -5,9 +5,14 @@ from __future__ import annotations
 from ..export import Export, exports_of
 from ..files import Files
 from ..principal import Principal
+from .agent import AgentGlobal
 from .artifact import ArtifactGlobal
+from .event import EventGlobal
+from .hook import HookGlobal
 from .session import SessionGlobal
 from .state import StateGlobal
+from .tool import ToolGlobal
+from .workflow import WorkflowGlobal
 
 __all__ = ["Export", "make_globals"]
 
@@ -18,4 +23,10 @@ def make_globals(principal: Principal, files: Files) -> dict[str, dict[str, Expo
         "Session": exports_of(SessionGlobal(principal, files)),
         "Artifact": exports_of(ArtifactGlobal(principal, files)),
         "State": exports_of(StateGlobal(principal)),
+        "Hook": exports_of(HookGlobal(principal)),
+        "Event": exports_of(EventGlobal(principal)),
+        "Tool": exports_of(ToolGlobal(principal, files)),
+        "Workflow": exports_of(WorkflowGlobal(principal)),
+        # nil while the host has registered none, so that scripts can test for it
+        **({"Agent": exports_of(AgentGlobal(principal))} if principal.runtime.agents.available else {}),
     }

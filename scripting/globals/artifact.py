@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
-
-from greenroom.runtime import ArtifactId, GreenroomError, ValidationError
 
 from ..export import export
 from ..files import Files
 from ..principal import Principal
 from ..values import UNDEFINED, artifact_row, identity_row, options
+from .references import artifact_reference, store_options
+from .sharing import ArtifactSharing
 
-__all__ = ["ArtifactGlobal", "artifact_reference", "store_options"]
+__all__ = ["ArtifactGlobal"]
 
-_FIELDS: Final = ("mime_type", "description", "tags", "created_by")
 _QUERY: Final = frozenset(
     (
         "session_id",
@@ -27,6 +25,7 @@ _QUERY: Final = frozenset(
         "content_hash",
         "custom",
         "text",
+        "fuzzy",
         "created_after",
         "created_before",
         "min_size",
@@ -41,81 +40,38 @@ _QUERY: Final = frozenset(
 )
 
 
-def artifact_reference(principal: Principal, reference: Any) -> ArtifactId | str:
-    """The artifact that a script names: an id table, a row with one, the text of an id, or a name.
-
-    An id names a session too; that is checked like any other. Raises AccessDenied or ValidationError.
-    """
-    if isinstance(reference, Mapping) and "content_hash" not in reference:
-        reference = reference.get("id")
-    identity: ArtifactId | None = None
-    if isinstance(reference, Mapping):
-        try:
-            identity = ArtifactId(reference["content_hash"], reference["session_id"], reference["sequence"])
-            identity = ArtifactId.parse(str(identity))
-        except (KeyError, TypeError):
-            raise ValidationError(
-                "an artifact id has content_hash, session_id and sequence", field="artifact_id"
-            ) from None
-    elif isinstance(reference, str):
-        with contextlib.suppress(GreenroomError):  # then it is a name
-            identity = ArtifactId.parse(reference)
-    else:
-        raise ValidationError("an artifact id or a name is needed", field="artifact_id")
-    if identity is None:
-        return str(reference)
-    principal.require(identity.session_id)
-    return identity
-
-
-def store_options(principal: Principal, metadata: Any) -> dict[str, Any]:
-    """Fields apart from custom metadata: mime_type, description, tags, created_by and parent_artifact."""
-    if metadata is UNDEFINED or metadata is None:
-        return {}
-    if not isinstance(metadata, Mapping):
-        raise ValidationError("metadata: a table is needed", field="metadata")
-    custom = dict(metadata)
-    found = {key: value for key in _FIELDS if (value := custom.pop(key, None)) is not None}
-    if found.get("tags") == {}:
-        found["tags"] = []
-    parent = custom.pop("parent_artifact", None)
-    if parent is not None:
-        found["parent_artifact"] = artifact_reference(principal, parent)
-    return {**found, "metadata": custom} if custom else found
-
-
 def _version(value: Any) -> Any:
     return None if value is UNDEFINED else value
 
 
-class ArtifactGlobal:
+class ArtifactGlobal(ArtifactSharing):
     """Functions take a session's id first ("" or nil: the current one), then an artifact's id or name."""
 
     def __init__(self, principal: Principal, files: Files) -> None:
-        self._principal = principal
+        super().__init__(principal)
         self._files = files
 
     @export("store", binary=(3,))
     def store(self, session: Any, kind: Any, name: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
-        more = store_options(self._principal, metadata)
+        more = store_options(metadata)
         info = self._principal.session(session).store_artifact(kind, name, content, **more)
         return identity_row(info.id)
 
     @export("get")
     def get(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
-        which = artifact_reference(self._principal, reference)
+        which = artifact_reference(reference)
         artifact = self._principal.session(session).get_artifact(which, _version(version))
         row = artifact_row(artifact.info)
         return {"id": row["id"], "content": artifact.content, "metadata": row}
 
     @export("getContent")
     def get_content(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bytes:
-        which = artifact_reference(self._principal, reference)
+        which = artifact_reference(reference)
         return self._principal.session(session).get_artifact(which, _version(version)).content
 
     @export("getInfo")
     def get_info(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
-        which = artifact_reference(self._principal, reference)
+        which = artifact_reference(reference)
         return artifact_row(self._principal.session(session).get_artifact_info(which, _version(version)))
 
     @export("list")
@@ -158,7 +114,6 @@ class ArtifactGlobal:
                 criteria[name] = []
         nobody = session is UNDEFINED or session is None or session == ""
         if nobody and principal.current_id is None:
-            principal.require_host("a query of all sessions")
             found = principal.runtime.query_artifacts(**criteria)
         else:
             found = principal.session(session).query_artifacts(**criteria)
@@ -170,7 +125,7 @@ class ArtifactGlobal:
 
     @export("delete")
     def delete(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bool:
-        which = artifact_reference(self._principal, reference)
+        which = artifact_reference(reference)
         self._principal.session(session).delete_artifact(which, _version(version))
         return True
 
@@ -182,7 +137,7 @@ class ArtifactGlobal:
         source = self._files.path(path)
         given = dict(metadata) if isinstance(metadata, Mapping) else metadata
         name = given.pop("name", None) if isinstance(given, dict) else None
-        more = store_options(self._principal, given)
+        more = store_options(given)
         handle = self._principal.session(session)
         with self._files.open_for_reading(source) as file:
             kind = "user_input" if kind is UNDEFINED else kind
@@ -192,5 +147,5 @@ class ArtifactGlobal:
     def save_to_file(self, session: Any, reference: Any, path: Any, version: Any = UNDEFINED) -> int:
         """Write the content to a file; its bytes."""
         target = self._files.path(path)
-        which = artifact_reference(self._principal, reference)
+        which = artifact_reference(reference)
         return self._principal.session(session).save_artifact(which, target, _version(version))

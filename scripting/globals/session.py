@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Final
 
-from greenroom.runtime import ArtifactId, OperationTimeout, SessionInfo, ValidationError
+from greenroom.runtime import ArtifactId, OperationTimeout, ValidationError
 
 from ..export import export
 from ..files import Files
@@ -17,8 +16,9 @@ from ..values import (
     message_row,
     options,
     session_row,
+    timeline_row,
 )
-from .artifact import artifact_reference, store_options
+from .references import artifact_reference, store_options
 
 __all__ = ["SessionGlobal"]
 
@@ -62,9 +62,6 @@ class SessionGlobal:
         parent = wanted.pop("parent_session_id", None)
         if parent is not None:
             wanted["parent"] = self._principal.session(parent).id
-        elif self._principal.bound_id is not None:
-            # what a bound script makes is a child of its session: that is how it may reach it afterwards
-            wanted["parent"] = self._principal.bound_id
         return self._principal.runtime.create_session(**wanted).id
 
     @export("get", on_session=True)
@@ -76,63 +73,18 @@ class SessionGlobal:
     @export("list")
     def list(self, query: Any = UNDEFINED) -> Any:
         wanted = options(query, "Session.list", _QUERY)
-        if self._principal.bound_id is None:
-            return [session_row(each) for each in self._principal.runtime.list_sessions(**wanted)]
-        offset, limit = wanted.pop("offset", 0), wanted.pop("limit", None)
-        # The runtime checks the query, its page included, and answers it per parent.
-        self._principal.runtime.list_sessions(**wanted, offset=offset, limit=0 if limit is None else limit)
-        found = self._own_matches(wanted)
-        end = None if limit is None else offset + limit
-        return [session_row(each) for each in found[offset:end]]
+        return [session_row(each) for each in self._principal.runtime.list_sessions(**wanted)]
 
     @export("count")
     def count(self, query: Any = UNDEFINED) -> int:
-        wanted = options(query, "Session.count", _QUERY)
-        if self._principal.bound_id is None:
-            return self._principal.runtime.count_sessions(**wanted)
-        wanted.pop("offset", None)
-        wanted.pop("limit", None)
-        return len(self._own_matches(wanted))
-
-    def _own_matches(self, wanted: dict[str, Any]) -> Any:
-        """The sessions of a bound script that match, in the order asked for."""
-        runtime, family = self._principal.runtime, self._principal.family()
-        parent = wanted.pop("parent", None)
-        if parent is not None:
-            self._principal.require(parent)
-        found: dict[str, SessionInfo] = {}
-        for info in family:
-            if parent is None or parent == info.id:
-                for each in runtime.list_sessions(**wanted, parent=info.id):
-                    found[each.id] = each
-        own = family[0]
-        if parent is None or parent == own.parent_session_id:
-            instant = {"created_after": own.created_at, "created_before": own.created_at + timedelta(microseconds=1)}
-            here = runtime.list_sessions(**{**wanted, **instant})
-            times: dict[str, Any] = {key: wanted[key] for key in ("created_after", "created_before") if key in wanted}
-            if any(each.id == own.id for each in here) and self._created_within(own, times):
-                found[own.id] = own
-        by = str(wanted.get("sort_by", "created_at"))
-        return sorted(
-            found.values(),
-            key=lambda info: (getattr(info, by) or ("" if by == "name" else 0), info.id),
-            reverse=bool(wanted.get("descending", False)),
-        )
-
-    def _created_within(self, own: SessionInfo, times: dict[str, Any]) -> bool:
-        if not times:
-            return True
-        runtime = self._principal.runtime
-        return any(each.id == own.id for each in runtime.list_sessions(**times, status=own.status))
+        return self._principal.runtime.count_sessions(**options(query, "Session.count", _QUERY))
 
     @export("saveAll")
     def save_all(self) -> int:
-        self._principal.require_host("Session.saveAll")
         return self._principal.runtime.save_all()
 
     @export("restoreRecent")
     def restore_recent(self, count: Any = 10) -> Any:
-        self._principal.require_host("Session.restoreRecent")
         if count is UNDEFINED:
             count = 10
         if not isinstance(count, int) or count < 0:
@@ -210,7 +162,6 @@ class SessionGlobal:
     @export("import")
     def import_session(self, path: Any, given: Any = UNDEFINED) -> str:
         """Bring in a bundle's sessions; the id of the one at the top."""
-        self._principal.require_host("Session.import")
         wanted = options(given, "Session.import", _IMPORT)
         source = self._files.path(path)
         return self._principal.runtime.import_session(source, **wanted, on_progress=self._in_time).id
@@ -259,6 +210,16 @@ class SessionGlobal:
     def children(self, session: Any) -> Any:
         return [session_row(each) for each in self._principal.session(session).children()]
 
+    @export("fork", on_session=True)
+    def fork(self, session: Any, sequence: Any = UNDEFINED) -> str:
+        """A new session, a child of this one, with its history up to an event; its id."""
+        return self._principal.session(session).fork(None if sequence is UNDEFINED else sequence).id
+
+    @export("timeline", "getTimeline", on_session=True)
+    def timeline(self, session: Any) -> Any:
+        """The session's events in causal order."""
+        return [timeline_row(row) for row in self._principal.session(session).timeline()]
+
     # -- variables
 
     @export("getVariable", on_session=True)
@@ -300,14 +261,14 @@ class SessionGlobal:
         kind = "system_generated"
         if isinstance(given, dict):
             kind = given.pop("type", None) or given.pop("artifact_type", None) or kind
-        more = store_options(self._principal, given)
+        more = store_options(given)
         info = self._principal.session(session).store_artifact(kind, name, content, **more)
         return identity_row(info.id)
 
     @export("loadArtifact", on_session=True)
     def load_artifact(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
         handle = self._principal.session(session)
-        which: ArtifactId | str = artifact_reference(self._principal, reference)
+        which: ArtifactId | str = artifact_reference(reference)
         artifact = handle.get_artifact(which, None if version is UNDEFINED else version)
         row = artifact_row(artifact.info)
         return {"id": row["id"], "content": artifact.content, "metadata": row}

@@ -13,6 +13,7 @@ import msgpack
 
 from greenroom.runtime import GreenroomError, ScriptError, SessionInfo, ValidationError
 
+from ..callback import Callback, Callbacks, Stopped
 from ..export import Export
 from ..principal import Principal
 from ..values import UNDEFINED
@@ -24,6 +25,7 @@ _CLOCK, _PRINT, _FIELD, _FIRST = 0, 1, 2, 3
 _INTEGER: Final = 1 << 63
 _SMALL_REPLY: Final = 64 << 10
 _NULL: Final = b"\xc0"
+_FUNCTION: Final = b"\xd6\x01"
 _SIMPLE: Final = (str, int, float, dict)
 
 Reply = tuple[Any, ...]
@@ -79,7 +81,9 @@ class Bridge:
         principal: Principal,
         write: Callable[[bytes], bool],
         make_room: Callable[[int], bool],
+        callbacks: Callbacks,
     ) -> None:
+        self._callbacks = callbacks
         self._principal = principal
         self._write = write
         self._make_room = make_room
@@ -109,6 +113,8 @@ class Bridge:
             return FAILED, error.code.encode(), str(error)[:4096].encode("utf-8", "replace")
         except MemoryError:
             return STOP, b"memory"
+        except Stopped:
+            return STOP, b"interrupted"  # the reason is known where it was stopped
         except Exception as error:
             if operation == _PRINT:  # the host's own echo failed: its error is the host's to see
                 self.interrupt = error
@@ -132,7 +138,7 @@ class Bridge:
                 values.append(UNDEFINED)
             elif value.__class__ is bytes:
                 if mask >> index & 1:
-                    values.append(unpack(value))
+                    values.append(self._function(value) if export.callbacks else unpack(value))
                 elif index in export.binary:
                     values.append(value)
                 else:
@@ -145,6 +151,12 @@ class Bridge:
             count = f"{export.least}" if export.least == export.most else f"{export.least} to {export.most}"
             raise ValidationError(f"{export.name} takes {count} arguments, not {len(values)}")
         return _reply(export.call(*values))
+
+    def _function(self, data: bytes) -> Any:
+        """An argument that may be a function: those come as an extension type that no table of a script becomes."""
+        if len(data) == 6 and data[:2] == _FUNCTION:
+            return Callback(self._callbacks, int.from_bytes(data[2:], "big"))
+        return unpack(data)
 
     def _field(self, session_id: bytes, name: bytes) -> Reply:
         info = self._principal.session(session_id.decode()).info()

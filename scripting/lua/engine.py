@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextvars
 import threading
 import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from lupa import lua54
 
+from greenroom.actors.elastic import Elastic
 from greenroom.runtime import (
     ConfigurationError,
     GreenroomError,
@@ -21,10 +20,12 @@ from greenroom.runtime import (
     ScriptTimeout,
 )
 
+from ..callback import Callbacks, Stopped
 from ..export import exports_of
 from ..files import Files, OpenFiles
 from ..globals import make_globals
 from ..principal import Principal
+from ..values import UNDEFINED
 from .bridge import FIELDS, Bridge, pack, unpack
 from .prelude import load_kernel, new_runtime
 
@@ -35,6 +36,8 @@ MAX_SOURCE: Final = 1 << 20
 MAX_OUTPUT: Final = 1 << 20
 _RESERVE: Final = 1 << 20
 _GRACE: Final = 1.0
+_MAX_SCRIPTS: Final = 1024
+"""Scripts that may run at once; what they have no thread for is refused with ResourceLimitExceeded."""
 
 
 class LuaEngine:
@@ -54,26 +57,17 @@ class LuaEngine:
                 f"there is no script profile {request.profile!r}; there are: {', '.join(PROFILES)}"
             )
         run = _Run(request)
-        done = threading.Event()
-        context = contextvars.copy_context()
-
-        def job() -> None:
-            try:
-                context.run(run.execute)
-            finally:
-                done.set()
-
-        _threads.submit(job)
+        future = _threads.submit(run.execute)
         try:
-            finished = done.wait(max(0.0, request.timeout) + _GRACE)
-        except BaseException as error:
-            run.interrupt(error)
-            raise
-        if not finished:
+            future.result(max(0.0, request.timeout) + _GRACE)
+        except TimeoutError:
             # A single native operation can outlast the limit in rare constructed cases. The caller is freed; the
             # thread ends with the operation, and till then reaches nothing.
             run.interrupt(ScriptTimeout("abandoned"))
-            raise run.timeout()
+            raise run.timeout() from None
+        except BaseException as error:
+            run.interrupt(error)
+            raise
         return run.result()
 
 
@@ -93,7 +87,8 @@ class _Run:
         self._value: Any = None
         self._error: BaseException | None = None
         self._principal = Principal(request.runtime, request.session, self._started + request.timeout)
-        self._bridge = Bridge(self._principal, self._write, self._make_room)
+        self._callbacks = Callbacks()
+        self._bridge = Bridge(self._principal, self._write, self._make_room, self._callbacks)
 
     def interrupt(self, error: BaseException) -> None:
         self._bridge.interrupt = self._bridge.interrupt or error
@@ -154,6 +149,7 @@ class _Run:
             self._error = error
         finally:
             # The Lua state holds the bridge: without this cut it would be a cycle that is never collected.
+            self._callbacks.close()
             self._lua = None
             self._principal.close()
             opened.close_all()
@@ -170,6 +166,8 @@ class _Run:
         self._lua = lua = new_runtime()
         protected, set_hook = lua.globals()[b"pcall"], lua.globals()[b"debug"][b"sethook"]
         kernel = load_kernel(lua, self._bridge)
+        self._callbacks.thread = threading.get_ident()
+        self._callbacks.invoke = self._call_back(kernel[b"call_back"])
         kernel[b"max_bytes"] = request.max_memory
         kernel[b"prepare"](request.profile.encode(), self._layout(files, opened))
         name = request.name.encode("utf-8", "replace").replace(b"\n", b" ")[:50]
@@ -197,14 +195,34 @@ class _Run:
         """The numbers of all functions, by global and name."""
         layout: dict[str, dict[str, int]] = {}
         methods: list[str] = []
+        callbacks: dict[int, bool] = {}
         for name, exports in make_globals(self._principal, files).items():
             layout[name] = {each: self._bridge.add(export) for each, export in exports.items()}
+            callbacks |= {layout[name][each]: True for each, export in exports.items() if export.callbacks}
             if name == "Session":
                 methods = [each for each, export in exports.items() if export.on_session]
         granted: dict[str, int] = {}
         if self._request.profile == "files":
             granted = {name: self._bridge.add(export) for name, export in exports_of(opened).items()}
-        return pack({"globals": layout, "methods": methods, "fields": FIELDS, "files": granted})
+        return pack({"globals": layout, "methods": methods, "fields": FIELDS, "files": granted, "callbacks": callbacks})
+
+    def _call_back(self, call: Any) -> Callable[[int, Any], Any]:
+        """How the functions of the script are called, in the middle of a call of the script into the host."""
+
+        def invoke(number: int, argument: Any) -> Any:
+            data = pack(argument)
+            if not self._make_room(len(data)):
+                raise Stopped
+            try:
+                outcome = call(number, data)
+            except (lua54.LuaError, MemoryError):
+                raise Stopped from None  # a limit was met: no Lua instruction of the script runs any more
+            if outcome[0] == b"ok":
+                return UNDEFINED if len(outcome) < 2 or outcome[1] is None else unpack(outcome[1])
+            code, message = (each.decode("utf-8", "replace") if each is not None else None for each in outcome[1:3])
+            raise ScriptError(f"{code}: {message}" if code is not None else message or "", script=self._request.name)
+
+        return invoke
 
     def _finish(self, outcome: Any, killed: str | None, line: int | None, trace: bytes | None) -> None:
         request = self._request
@@ -271,37 +289,4 @@ def _traceback(message: str, trace: bytes | None) -> str:
     return "\n".join([message, *kept])
 
 
-class _Threads:
-    """Daemon threads for scripts. One that has nothing to do waits a while for the next script."""
-
-    IDLE: Final = 30.0
-
-    def __init__(self) -> None:
-        self._idle: list[SimpleQueue[Callable[[], None]]] = []
-        self._lock = threading.Lock()
-
-    def submit(self, job: Callable[[], None]) -> None:
-        with self._lock:
-            if self._idle:
-                self._idle.pop().put(job)
-                return
-        threading.Thread(target=self._serve, args=(job,), name="greenroom-script", daemon=True).start()
-
-    def _serve(self, job: Callable[[], None]) -> None:
-        inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        while True:
-            job()
-            del job
-            with self._lock:
-                self._idle.append(inbox)
-            try:
-                job = inbox.get(timeout=self.IDLE)
-            except Empty:
-                with self._lock:
-                    if inbox in self._idle:
-                        self._idle.remove(inbox)
-                        return
-                job = inbox.get()
-
-
-_threads = _Threads()
+_threads: Final = Elastic(_MAX_SCRIPTS, "greenroom-script")

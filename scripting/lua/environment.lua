@@ -47,13 +47,46 @@ local function receive(status, value, message)
 end
 K.receive = receive
 
--- Tables travel packed; bit i of the mask says that argument i is.
-local function packed_call(operation, n, ...)
+-- Functions that the host may call while the script waits for it, by number.
+local functions, numbers, last_function, MAX_FUNCTIONS = {}, 0, 0, 1000
+local function keep_function(f)
+  if numbers >= MAX_FUNCTIONS then
+    error(new_error("ResourceLimitExceeded", "a script may give at most " .. MAX_FUNCTIONS .. " functions"), 0)
+  end
+  numbers, last_function = numbers + 1, last_function + 1
+  functions[last_function] = f
+  return string.pack(">BBI4", 0xd6, 1, last_function)
+end
+
+function K.release(number)
+  if functions[number] ~= nil then
+    functions[number], numbers = nil, numbers - 1
+  end
+end
+
+-- Called by the host in the middle of a call into it. The limits hold in the function as everywhere.
+function K.call_back(number, argument)
+  local f = functions[number]
+  if not f then return "error", "InvalidOperation", "the function was given up" end
+  local results = pack(native_pcall(f, decode(argument)))
+  K.fail_if_killed(not results[1] and results[2] or nil)
+  check()
+  if results[1] then
+    if results[2] == nil then return "ok", nil end
+    local ok, encoded = K.pcall(encode, results[2])
+    if ok then return "ok", encoded end
+    results[2] = encoded
+  end
+  return "error", K.describe(results[2])
+end
+
+-- Tables travel packed; bit i of the mask says that argument i is. So do functions, where they are welcome.
+local function packed_call(operation, with_functions, n, ...)
   local arguments, mask = { ... }, 0
   for i = 1, n do
     local value = arguments[i]
     if not SCALAR[type(value)] then
-      arguments[i] = encode(value)
+      arguments[i] = with_functions and type(value) == "function" and keep_function(value) or encode(value)
       mask = mask | (1 << (i - 1))
     end
   end
@@ -61,7 +94,7 @@ local function packed_call(operation, n, ...)
   return receive(host(operation, mask, unpack(arguments, 1, n)))
 end
 
-local function bind(operation)
+local function bind(operation, with_functions)
   return function(...)
     local n = select("#", ...)
     if n <= 4 then
@@ -73,7 +106,7 @@ local function bind(operation)
     elseif n > 16 then
       error(new_error("ValidationError", "too many arguments"), 0)
     end
-    return packed_call(operation, n, ...)
+    return packed_call(operation, with_functions, n, ...)
   end
 end
 K.bind = bind
@@ -321,8 +354,10 @@ function K.prepare(profile, layout)
   env = base_environment()
   for name, methods in next, layout.globals do
     local global = {}
-    for method, operation in next, methods do global[method] = bind(operation) end
+    for method, operation in next, methods do global[method] = bind(operation, layout.callbacks[operation]) end
     env[name] = global
+    local shape = K.objects[name]
+    if shape then shape(global, env) end
   end
   local methods, fields = {}, {}
   for _, name in next, layout.methods do methods[name] = env.Session[name] end
@@ -353,6 +388,8 @@ local function describe(err)
   return cause and clipped(cause, 100), clipped(message, MAX_MESSAGE)
 end
 
+K.describe = describe
+
 -- Runs a script to its end. Returns "ok" and its packed value, or "error", class, message, line and traceback.
 function K.main(source, name, arguments)
   local source_name = "=" .. name
@@ -365,6 +402,10 @@ function K.main(source, name, arguments)
     return "error", "SyntaxError", clipped(message, MAX_MESSAGE), nil, nil
   end
   local results = pack(native_xpcall(chunk, K.handler, unpack(arguments)))
+  if results[1] and K.at_end then
+    local fine, problem = native_xpcall(K.at_end, K.handler)
+    if not fine then results = pack(false, problem) end
+  end
   local line, trace = K.place.line, K.place.traceback
   local ok, value = results[1], results[2]
   if ok then

@@ -10,7 +10,18 @@ from lupa import lua54
 
 __all__ = ["load_kernel", "new_runtime"]
 
-_PARTS: Final = ("kernel", "pack", "patterns", "strings", "tables", "json", "environment")
+_PARTS: Final = (
+    "kernel",
+    "pack",
+    "patterns",
+    "strings",
+    "tables",
+    "json",
+    "objects",
+    "events",
+    "workflow",
+    "environment",
+)
 
 
 def _refuse(target: Any, name: Any, is_setting: bool) -> Any:

@@ -20,8 +20,18 @@ def session(rt: Runtime) -> Session:
 @pytest.fixture
 def golden_1(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     """A store that greenroom wrote in format 1, and what must be found in it."""
-    path = tmp_path / "format-1"
+    return golden(tmp_path, "format-1")
+
+
+@pytest.fixture
+def golden_2(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """The same of format 2."""
+    return golden(tmp_path, "format-2")
+
+
+def golden(tmp_path: Path, name: str) -> tuple[Path, dict[str, Any]]:
+    path = tmp_path / name
     path.mkdir()
-    with tarfile.open(GOLDEN / "format-1.tar.xz") as archive:
+    with tarfile.open(GOLDEN / f"{name}.tar.xz") as archive:
         archive.extractall(path, filter="data")
-    return path, json.loads((GOLDEN / "format-1.json").read_text("utf-8"))
+    return path, json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))

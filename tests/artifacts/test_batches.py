@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import (
+    AccessDenied,
     ArtifactId,
     ArtifactNotFound,
     ArtifactTooLarge,
@@ -224,7 +225,7 @@ def test_what_can_be_read_is_read_and_the_rest_says_why(rt: Runtime, session: Se
     assert {key: artifact.content for key, artifact in found.results.items()} == {small.id: b"s", "large": LARGE}
     assert {key: type(error) for key, error in found.errors.items()} == {
         str(gone.id): ArtifactNotFound,
-        other.id: ArtifactNotFound,
+        other.id: AccessDenied,
         damaged.id: IntegrityError,
         "nobody": ArtifactNotFound,
         odd: ValidationError,

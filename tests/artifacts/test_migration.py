@@ -32,11 +32,16 @@ def plain(value: Any) -> Any:
     return value
 
 
+def rooted(event: dict[str, Any]) -> dict[str, Any]:
+    """The event with its own id where it names none: it is the root of what it causes, and of its correlation."""
+    return event | {name: event[name] or event["id"] for name in ("correlation_id", "root_id")}
+
+
 def check_session(session: Session, expected: dict[str, Any]) -> None:
     assert session.info().to_dict() == expected["info"]
     assert plain(session.variables()) == expected["variables"]
     assert [plain(each.to_dict()) for each in session.messages()] == expected["messages"]
-    assert [plain(each.to_dict()) for each in session.events()] == expected["events"]
+    assert [plain(each.to_dict()) for each in session.events()] == [rooted(each) for each in expected["events"]]
     artifacts = list(session.list_artifacts())
     assert [info.to_dict() for info in artifacts] == [each["info"] for each in expected["artifacts"]]
     for info, each in zip(artifacts, expected["artifacts"], strict=True):
@@ -148,3 +153,16 @@ def test_a_migration_that_is_killed_is_done_by_the_next_opening(golden_1: Golden
         assert rt.query_artifacts(tags=["keep"]).total == 3
         for each in expected["sessions"]:
             check_session(rt.session(each["info"]["id"]), each)
+
+
+def test_a_store_of_format_2_is_what_it_was(golden_2: Golden) -> None:
+    path, expected = golden_2
+    with Runtime.open(path, read_only=True) as rt:
+        for each in expected["sessions"]:
+            check_session(rt.session(each["info"]["id"]), each)
+        for name, variables in expected["scopes"].items():
+            assert plain(rt.state_scope(name).list()) == variables
+        assert rt.verify().problems == []
+    with Runtime.open(path) as rt:
+        assert rt.gc().repaired == ()
+        assert rt.verify().problems == []

@@ -78,8 +78,11 @@ def fill(session: Session) -> None:
     session.add_message("assistant", None)
     first = session.store_artifact("tool_result", "r.txt", "first", tags=["t"], metadata={"k": [1, 2.5]})
     session.store_artifact("tool_result", "r.txt", "second", parent_artifact=first.id, description="next")
-    session.store_artifact("tool_result", "r.txt", "third")
+    session.store_artifact("tool_result", "r.txt", "third", parent_artifact="r.txt")
     session.delete_artifact("r.txt", 3)
+    events = session._runtime.events
+    published = events.publish("custom.step", {"n": 1 << 80, "b": b"\xff"}, session, tags=["t"], correlation_id="c")
+    events.link(published, next(session.events()), "follows_from")
     session.store_artifact("own", "big.bin", bytes(range(256)) * 1200, created_by="me")
     session.store_artifact("own", "last", "to be deleted")
     session.suspend()

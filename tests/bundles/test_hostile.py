@@ -127,6 +127,21 @@ ILLEGAL: dict[str, Change] = {
     "deep manifest": lambda parts: parts.members[0].__setitem__(1, b'{"a":' * 100_000),
     "manifest of digits": lambda parts: parts.members[0].__setitem__(1, b"9" * 100_000),
     "manifest of rubbish": lambda parts: parts.members[0].__setitem__(1, b"\xff\x00"),
+    "link from nowhere": changed_event("event.linked", lambda data: data.update({"from": "nowhere"})),
+    "link to a number": changed_event("event.linked", lambda data: data.update(to=7)),
+    "link from another session": changed_event(
+        "event.linked", lambda data: data.update({"from": "00000000-0000-4000-8000-000000000000/1"})
+    ),
+    "link from an event to come": changed_event(
+        "event.linked", lambda data: data.update({"from": data["to"][:36] + "/99"})
+    ),
+    "link of no kind": changed_event("event.linked", lambda data: data.update(kind="loves")),
+    "published text": changed_event("custom.step", lambda data: data.update(published=msgpack.packb("text"))),
+    "published rubbish": changed_event("custom.step", lambda data: data.update(published=b"\xc1")),
+    "published and more": changed_event("custom.step", lambda data: data.update(more=1)),
+    "published a megabyte": changed_event(
+        "custom.step", lambda data: data.update(published=msgpack.packb({"k": "x" * (1 << 20)}))
+    ),
     "id that is none": changed_session(id="../../../../../../../../../../etc/passwd"),
     "id of a scope": changed_session(id="00000000-0000-8000-8000-000000000000"),
     "id in capitals": lambda parts: changed_session(id=parts.manifest["sessions"][0]["id"].upper())(parts),

@@ -22,6 +22,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
             ["bakeries.csv is at version 2", "artifact.stored", "deleted, and nothing is left of it"],
         ),
         ("chat_with_crash.py", ["begins with 2 answers in the store", "complete with 4 answers"]),
+        ("agent_with_tools.py", ["Today in Berlin: sunny.", "LookupError", "tool_result weather-3.json", "result=42"]),
         ("messages_api.py", ["99", "InvalidSessionState", "suspended"]),
     ],
 )

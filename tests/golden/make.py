@@ -2,6 +2,9 @@
 
 python tests/golden/make.py: format-N.tar.xz, and format-N.json with all that must be found in it. Both are kept for
 good: every later greenroom must read them. The tests make the texts again with `text`.
+
+RocksDB writes the name of the host into its files, so run it under a neutral one:
+unshare -u sh -c 'hostname localhost && python tests/golden/make.py'
 """
 
 from __future__ import annotations
@@ -89,9 +92,26 @@ def make(path: Path) -> dict[str, Any]:
         removed.store_artifact("tool_result", "only here", text(150_000, 6))
         removed.delete()
 
+        governed = rt.create_session(
+            config={"max_duration": 86_400_000.0, "policies": {"timeout": {"warnings": [60.0]}}},
+            metadata={"team": "x"},
+        )
+        governed.store_artifact("tool_result", "shared.txt", "For the first session, too.")
+        governed.share("shared.txt", first, "write", inherit=True)
+        governed.store_artifact("tool_result", "not any more", "secret")
+        governed.share("not any more", second)
+        governed.revoke("not any more", second)
+        rt.events.link(f"{governed.id}/2", f"{first.id}/1", "caused_by")
+
+        third_fork = third.fork(20)
+        third_fork.set("after", "the fork")
+        first_fork = first.fork()
+        rt.retention(max_journal_events=10, dry_run=False)
+        late = third_fork.fork()
+
         rt.state_scope("global").set("limit", 7)
         rt.state_scope("user:7").set("theme", {"dark": True})
-        sessions = [first, second, third, fourth]
+        sessions = [first, second, third, fourth, third_fork, first_fork, late, governed]
         found = [described(rt, session) for session in sessions]
     return {
         "sessions": found,

@@ -254,7 +254,7 @@ def test_the_far_past_is_before_everything(population: Population, when: datetim
         ({"metadata": {"a": object()}}, "metadata"),
         ({"stauts": "active"}, "stauts"),
     ],
-    ids=str,
+    ids=lambda value: f"{type(value).__name__} {str(value).partition(' at 0x')[0]}",
 )
 def test_a_query_that_makes_no_sense_is_refused_by_its_key(
     population: Population, query: dict[str, Any], field: str

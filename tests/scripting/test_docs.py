@@ -21,7 +21,7 @@ def test_a_snippet_of_the_document_runs(runtime: Runtime, source: str) -> None:
 def test_the_document_names_every_function(runtime: Runtime) -> None:
     found = runtime.run_script("""
       local names = {}
-      for _, global in ipairs { "Session", "Artifact", "State", "JSON" } do
+      for _, global in ipairs { "Session", "Artifact", "State", "Event", "Hook", "JSON" } do
         for name in pairs(_G[global]) do names[#names + 1] = name end
       end
       return names""").value

@@ -26,7 +26,6 @@ ABSENT = [
     "os.rename",
     "os.tmpname",
     "string.dump",
-    "Session.fork",
 ]
 
 

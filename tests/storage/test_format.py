@@ -49,7 +49,7 @@ def unpacked(data: bytes) -> Any:
         assert code == 1
         return int(body)
 
-    return msgpack.unpackb(data, ext_hook=extension, unicode_errors="surrogatepass")
+    return msgpack.unpackb(data, ext_hook=extension, unicode_errors="surrogatepass", strict_map_key=False)
 
 
 def opened(key: bytes, record: bytes) -> Any:
@@ -170,8 +170,12 @@ class Store:
 
     def events(self, session: bytes) -> list[dict[str, Any]]:
         found = []
-        for sequence, (key, event) in enumerate(self.of("journal", session), 1):
-            assert number(key[16:]) == sequence
+        base, _ = self.base(session)
+        expected = 1
+        for key, event in self.of("journal", session):
+            sequence = number(key[16:])
+            assert sequence == expected or expected <= sequence <= base + 1
+            expected = sequence + 1
             data = dict(event[2])
             for name in ENCODED.get(event[0], ()):
                 if data.get(name) is not None:
@@ -182,9 +186,23 @@ class Store:
             found.append({"type": event[0], "sequence": sequence, "timestamp": moment(event[1]), "data": plain(data)})
         return found
 
+    def base(self, session: bytes) -> tuple[int, list[Any] | None]:
+        """Where the fold of a journal begins, and with which state."""
+        key = session + bytes(8)
+        if key not in self["snapshots"]:
+            return 0, None
+        sequence, digest, state = opened(key, self["snapshots"][key])
+        assert blake3(state).digest() == digest
+        fields = unpacked(state)
+        assert fields[1] == sequence
+        return sequence, fields
+
     def variables(self, session: bytes) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for _, event in self.of("journal", session):
+        base, state = self.base(session)
+        found: dict[str, Any] = {key: plain(unpacked(value)) for key, value in (state[8] if state else [])}
+        for key, event in self.of("journal", session):
+            if number(key[16:]) <= base:
+                continue
             if event[0] == "variable.set":
                 found[event[2]["key"]] = plain(unpacked(event[2]["value"]))
             elif event[0] == "variable.deleted":
@@ -250,8 +268,10 @@ class Store:
 
     # -- what the document says that there must be, and nothing else
 
-    def expected_index(self) -> set[bytes]:
+    def expected_index(self) -> tuple[set[bytes], set[bytes]]:
+        """The keys that there must be, and those of deleted versions that there may be."""
         keys: set[bytes] = set()
+        deleted: set[bytes] = set()
         for session, row in self.of("sessions", b""):
             status, age = bytes([row[0]]), row[7].to_bytes(8, "big") + session
             newest = self.of("journal", session)[-1][1][1]
@@ -262,16 +282,42 @@ class Store:
             if row[5] is not None:
                 keys.add(b"p" + uuid.UUID(row[5]).bytes + age)
             keys |= {b"m" + entry_digest(key, value) + age for key, value in unpacked(row[6]).items()}
+            if self.format >= 2 and row[0] == 0 and row[12] is not None:
+                keys |= {b"d" + due.to_bytes(8, "big") + session for due in first_due(row[7], unpacked(row[12]))}
+        newest_of: dict[bytes, bytes] = {}
+        granted: dict[bytes, bool] = {}
         for key, event in self.of("journal", b""):
             if event[0] == "message.added":
                 keys.add(b"M" + key)
             elif event[0] == "artifact.stored":
                 data = event[2]
-                keys.add(b"v" + key[:16] + data["name"].encode() + b"\0" + data["version"].to_bytes(4, "big"))
+                name = b"v" + key[:16] + data["name"].encode() + b"\0"
+                version = data["version"].to_bytes(4, "big")
+                newest_of[name] = name + version
+                if self.format == 1 or key[:16] + data["sequence"].to_bytes(8, "big") in self["artifacts"]:
+                    keys.add(name + version)
+                else:
+                    deleted.add(name + version)
+            elif event[0] in ("artifact.shared", "artifact.revoked"):
+                grantee = uuid.UUID(event[2]["session"]).bytes
+                granted[b"S" + grantee + key[:16] + event[2]["sequence"].to_bytes(8, "big")] = (
+                    event[0] == "artifact.shared"
+                )
+            if self.format >= 2:
+                keys |= event_keys(key, event)
         if self.format >= 2:
             for key, record in self.of("artifacts", b""):
                 keys |= artifact_keys(key[:16], key[16:], record)
-        return keys
+        keys |= {*newest_of.values(), *(key for key, there in granted.items() if there)}
+        return keys, deleted - keys
+
+
+def first_due(created: int, config: dict[str, Any]) -> list[int]:
+    timeout = config.get("policies", {}).get("timeout", {})
+    lead = max(timeout.get("warnings", []), default=0)
+    seconds = [each["max_duration"] - lead for each in (config, timeout) if each.get("max_duration") is not None]
+    seconds += [each["idle_timeout"] for each in (config, timeout) if each.get("idle_timeout") is not None]
+    return [min(created + max(0, round(min(seconds) * 10**9)), 2**64 - 1)] if seconds else []
 
 
 def entry_digest(key: str, value: Any) -> bytes:
@@ -283,6 +329,17 @@ def entry_digest(key: str, value: Any) -> bytes:
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
     return digest8(msgpack.packb(key) + msgpack.packb(ordered(value)))
+
+
+def event_keys(key: bytes, event: list[Any]) -> set[bytes]:
+    context = event[6] if len(event) > 6 else {}
+    named = {context.get(name) for name in ("correlation_id", "causation_id", "root_id")} - {None}
+    keys = {b"e" + digest8(each.encode()) + event[1].to_bytes(8, "big") + key for each in named}
+    if event[0] == "event.linked":
+        for end in ("from", "to"):
+            session, _, sequence = event[2][end].partition("/")
+            keys.add(b"l" + uuid.UUID(session).bytes + int(sequence).to_bytes(8, "big") + key)
+    return keys
 
 
 def artifact_keys(session: bytes, sequence: bytes, record: list[Any]) -> set[bytes]:
@@ -347,15 +404,21 @@ def check(store: Store, expected: dict[str, Any]) -> None:
         for (_, content), each in zip(artifacts, wanted["artifacts"], strict=True):
             if "content" in each:
                 assert b64encode(content).decode() == each["content"]
-        for key, (digest, state) in store.of("snapshots", session):
+        base, _ = store.base(session)
+        for key, (*_, digest, state) in store.of("snapshots", session):
             assert blake3(state).digest() == digest
+            if key[16:] == bytes(8):
+                continue
+            assert number(key[16:]) >= base
             fields = unpacked(state)
             assert fields[1] == number(key[16:])
-            assert len(fields) == (9 if store.format == 1 else 10)
+            assert len(fields) in ((9,) if store.format == 1 else (10, 11, 12))
     assert opened(b"counts", store["meta"][b"counts"]) == [
         sum(each["info"]["status"] == status for each in expected["sessions"]) for status in STATUSES
     ]
-    assert set(store["index"]) == store.expected_index()
+    expected_keys, deleted_versions = store.expected_index()
+    assert set(store["index"]) - deleted_versions == expected_keys
+    assert all(store["index"].get(key, b"") == b"" for key in deleted_versions)
     held = {key[1:33] for key in store["references"] if key[:1] == b"c"}
     assert set(store["contents"]) == held
     for digest in held:

@@ -80,7 +80,7 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 @pytest.mark.parametrize(
     "value",
     [math.nan, math.inf, -math.inf, object(), {1, 2}, 1j, bytearray(b"x"), print, type, {1: 2}, {None: 1}, {b"k": 1}],
-    ids=repr,
+    ids=lambda value: f"{type(value).__name__} {repr(value).partition(' at 0x')[0]}",
 )
 def test_what_is_no_json_value_is_refused_by_name(value: Any, wrap: Callable[[Any], Any]) -> None:
     with pytest.raises(ValidationError) as caught:

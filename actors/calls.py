@@ -1,0 +1,179 @@
+"""Calls of tools and agents, as a session sees them: that one was called, and what it returned.
+
+The callable itself runs outside the session's turn, on an elastic thread: between the two events the session answers
+everybody else. A call whose process dies has no return in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from greenroom.storage.catalog import STATUSES
+from greenroom.storage.engine import Durability
+from greenroom.storage.errors import InvalidSessionState, ResourceLimitExceeded, ValidationError
+from greenroom.storage.records import Value, pack_value, unpack_value
+
+from . import messages as m
+from .draft import Draft, Limits, Lookup, require_writable
+from .policies.resources import require_budget
+from .state import ACTIVE, SUSPENDED, SessionState
+
+__all__ = [
+    "CALL_DECIDERS",
+    "CALL_REPLIES",
+    "Call",
+    "CallAgent",
+    "CallPath",
+    "CallTool",
+    "Called",
+    "RecordCall",
+    "RecordReturn",
+]
+
+MAX_CALL_NAME: Final = 255
+MAX_INPUT_BYTES: Final = 1 << 20
+
+
+class Call(m.Command):
+    """Base of `CallTool` and `CallAgent`. `timeout` is in seconds; None stands for the callable's own, else the
+    runtime's. Whoever asks with a shorter timeout waits only that long, and the call ends with it."""
+
+    __slots__ = ("name", "packed", "subject", "timeout")
+
+    def __init__(
+        self,
+        name: str,
+        input: Value = None,
+        *,
+        timeout: float | None = None,
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_CALL_NAME:
+            raise ValidationError(f"name: 1 to {MAX_CALL_NAME} characters are needed", field="name")
+        if timeout is not None and (type(timeout) not in (int, float) or not timeout > 0):
+            raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
+        self.name = name
+        self.packed = packed_input(input)
+        self.timeout = timeout
+        self.subject: Any = None
+        """What is called, where that is not found by its name. Only the runtime itself sets it."""
+
+    @property
+    def input(self) -> Value:
+        return unpack_value(self.packed)
+
+
+class CallTool(Call):
+    """Call a tool with an object of arguments, at most 1 MiB encoded. Replies its result, a JSON value or bytes.
+
+    Raises ValidationError for an input that does not fit the tool's schema, OperationTimeout, CallFailed with what the
+    tool raised as its cause, HookCancelled; InvalidOperation for an unknown tool.
+    """
+
+    __slots__ = ()
+
+
+class CallAgent(Call):
+    """Call an agent, by its name or a model's, with any JSON value of at most 1 MiB. Replies AgentReply.
+
+    Raises what `CallTool` raises.
+    """
+
+    __slots__ = ()
+
+
+class CallPath(Protocol):
+    """What makes the calls that sessions are asked for."""
+
+    def ask(self, session_id: str, message: Call, timeout: float) -> Any:
+        """Make a call on the asker's thread; its reply."""
+
+    def tell(self, session_id: str, message: Call, told: Any) -> None:
+        """Make a call that nobody waits for; `told`, if not None, is given its outcome."""
+
+
+def packed_input(value: Value) -> bytes:
+    """An input, encoded. Raises ValidationError, or ResourceLimitExceeded for more than 1 MiB."""
+    packed = pack_value(value, "input")
+    if len(packed) > MAX_INPUT_BYTES:
+        raise ResourceLimitExceeded(
+            f"an input may have {MAX_INPUT_BYTES} bytes, this one has {len(packed)}: store an artifact and pass its id",
+            resource="input_bytes",
+            limit=MAX_INPUT_BYTES,
+            value=len(packed),
+        )
+    return packed
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What a session says of a call that it has journaled: the event's sequence and id, the session's own
+    correlation id, and whether outputs are collected as artifacts."""
+
+    sequence: int
+    event_id: str
+    correlation_id: str | None
+    collect: bool
+
+
+class RecordCall(m.Command):
+    """Journal that a tool or an agent (`kind`) is called. Replies Called."""
+
+    __slots__ = ("data", "kind")
+
+    def __init__(self, kind: str, data: dict[str, Any]) -> None:
+        super().__init__()
+        self.kind = kind
+        self.data = data
+
+
+class RecordReturn(m.Command):
+    """Journal what a call has come to. Works as long as the session has not ended; its limits do not matter any more.
+    Replies None."""
+
+    __slots__ = ("data", "kind")
+
+    def __init__(self, kind: str, data: dict[str, Any], durability: Durability | None = None) -> None:
+        super().__init__(durability=durability)
+        self.kind = kind
+        self.data = data
+
+
+def _called(state: SessionState, command: RecordCall, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    if command.kind == "agent":
+        require_budget(state, limits)
+    return [(f"{command.kind}.called", command.data, 0, 0)]
+
+
+def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup: Lookup) -> list[Draft]:
+    if state.status not in (ACTIVE, SUSPENDED):
+        status = STATUSES[state.status]
+        raise InvalidSessionState(
+            f"session {state.id} has become {status} while {command.kind} {command.data['name']!r} was at work: "
+            "what it returned is not recorded",
+            status=str(status),
+        )
+    return [(f"{command.kind}.returned", command.data, 0, 0)]
+
+
+CALL_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+    RecordCall: _called,
+    RecordReturn: _returned,
+}
+
+
+def _reply(actor: Any, command: RecordCall) -> Called:
+    state: SessionState = actor._state
+    return Called(
+        actor._decided,
+        f"{state.id}/{actor._decided}",
+        state.correlation_id,
+        actor.limits.auto_collect_artifacts,
+    )
+
+
+CALL_REPLIES: Final[dict[type[Any], Callable[[Any, Any], Any]]] = {RecordCall: _reply}

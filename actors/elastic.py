@@ -1,0 +1,154 @@
+"""Elastic threads: for callables of the host that may block or hang, such as tools, agents and hooks with a timeout."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
+
+from greenroom.storage.errors import ResourceLimitExceeded, RuntimeClosed
+
+__all__ = ["Elastic"]
+
+T = TypeVar("T")
+
+
+class Elastic:
+    """At most `max_threads` daemon threads, started when they are needed and ended after 30 idle seconds.
+
+    A callable that hangs keeps its thread; whoever waits for it is freed by the timeout of `result`::
+
+        elastic = Elastic(64)
+        future = elastic.submit(fetch, "https://…")
+        try:
+            page = future.result(timeout=5)
+        except TimeoutError:
+            ...                               # the callable runs on, nobody waits for it
+        elastic.close(timeout=1)              # never longer than a second, whatever hangs
+    """
+
+    IDLE: Final = 30.0
+
+    def __init__(self, max_threads: int, name: str = "greenroom-elastic") -> None:
+        self._max_threads = max_threads
+        self._name = name
+        self._changed = threading.Condition()
+        self._idle: list[SimpleQueue[_Job | None]] = []
+        self._threads = 0
+        self._closed = False
+
+    @property
+    def busy(self) -> int:
+        """Threads that are at work."""
+        with self._changed:
+            return self._threads - len(self._idle)
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, wait: float = 0.0) -> Future[T]:
+        """Run `fn(*args)` on a thread, in a copy of the caller's context; its future.
+
+        What is done by `add_done_callback` of the future runs on the thread and must be short.
+        Raises ResourceLimitExceeded if all threads are at work and none gets free within `wait` seconds, and
+        RuntimeClosed after `close`.
+        """
+        future: Future[T] = Future()
+        job: _Job = (contextvars.copy_context(), fn, args, future)
+        with self._changed:
+            if not self._idle and self._threads >= self._max_threads and wait > 0:
+                self._changed.wait_for(
+                    lambda: self._closed or bool(self._idle) or self._threads < self._max_threads, wait
+                )
+            if self._closed:
+                raise RuntimeClosed("the runtime is closed or closing: open it again to go on")
+            if self._idle:
+                self._idle.pop().put(job)
+                return future
+            if self._threads >= self._max_threads:
+                raise self._full(f"all {self._max_threads} elastic threads are at work")
+            self._threads += 1
+        try:
+            threading.Thread(target=self._serve, args=(job,), name=self._name, daemon=True).start()
+        except BaseException as error:
+            with self._changed:
+                self._threads -= 1
+                self._changed.notify_all()
+            if isinstance(error, RuntimeError):
+                raise self._full("the system has no more threads") from error
+            raise
+        return future
+
+    def _full(self, what: str) -> ResourceLimitExceeded:
+        return ResourceLimitExceeded(
+            f"{what}: call fewer tools, agents and hooks at once, end those that hang, or raise max_elastic_threads",
+            resource="elastic_threads",
+            limit=self._max_threads,
+            value=self._threads,
+        )
+
+    def close(self, timeout: float) -> bool:
+        """Take nothing more and wait at most `timeout` seconds for what runs; whether all of it has ended."""
+        with self._changed:
+            self._closed = True
+            for inbox in self._idle:
+                inbox.put(None)
+            self._idle.clear()
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._threads == 0, max(0.0, timeout))
+
+    def _serve(self, job: _Job | None) -> None:
+        inbox: SimpleQueue[_Job | None] = SimpleQueue()
+        try:
+            while job is not None:
+                report = _run(job)
+                del job
+                # Free before its caller knows: who comes back at once finds this thread, not a full house.
+                with self._changed:
+                    staying = not self._closed
+                    if staying:
+                        self._idle.append(inbox)
+                        self._changed.notify()
+                report()
+                del report
+                if not staying:
+                    return
+                job = self._next(inbox)
+        finally:
+            with self._changed:
+                self._threads -= 1
+                self._changed.notify_all()
+
+    def _next(self, inbox: SimpleQueue[_Job | None]) -> _Job | None:
+        """The next job, or None when there was none for a while."""
+        try:
+            return inbox.get(timeout=self.IDLE)
+        except Empty:
+            with self._changed:
+                if inbox in self._idle:
+                    self._idle.remove(inbox)
+                    return None
+        return inbox.get()
+
+
+_Job = tuple[contextvars.Context, Callable[..., Any], tuple[Any, ...], "Future[Any]"]
+
+
+def _run(job: _Job) -> Callable[[], None]:
+    """Run a job; what tells its outcome to who waits for it."""
+    context, fn, args, future = job
+    if not future.set_running_or_notify_cancel():
+        return lambda: None
+    try:
+        result = context.run(fn, *args)
+    except BaseException as error:
+        failure = error  # the name `error` ends with this block
+        return lambda: _tell(future.set_exception, failure)
+    return lambda: _tell(future.set_result, result)
+
+
+def _tell(tell: Callable[[Any], None], outcome: Any) -> None:
+    # Whoever waited may have been given another outcome meanwhile.
+    with contextlib.suppress(InvalidStateError):
+        tell(outcome)

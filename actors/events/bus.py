@@ -1,0 +1,204 @@
+"""The bus: tells events to whoever listens. While nobody does, an event costs one look at an attribute."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.storage.errors import ResourceLimitExceeded, RuntimeClosed, ValidationError
+from greenroom.storage.event_pattern import EventPattern
+from greenroom.storage.journal import Event, StoredEvent, event_view
+from greenroom.storage.keys import is_session_id, new_session, session_id_of
+
+from ..operation import CURRENT, event_context
+from .subscription import Callback, Notice, Overflow, Subscription
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..security import Security
+    from ..session import SessionServices
+
+__all__ = ["Bus"]
+
+logger = logging.getLogger("greenroom.events")
+
+MAX_SUBSCRIPTIONS: Final = 1024
+_TYPES_REMEMBERED: Final = 4096
+_SESSIONS_REMEMBERED: Final = 10_000
+_JOIN_SECONDS: Final = 2.0
+
+_Listeners = tuple[Subscription, ...]
+
+
+class Bus:
+    """Knows the subscriptions. Events come from the turns of sessions, so nothing here waits, but for listeners who
+    chose `block`.
+
+    The table of subscriptions is replaced as a whole when it changes, so that publishing needs no lock.
+    """
+
+    def __init__(
+        self,
+        services: SessionServices,
+        security: Security,
+        clock: Clock,
+        on_error: Callable[[Subscription, Event, BaseException], None],
+    ) -> None:
+        self._services = services
+        self._security = security
+        self._clock = clock
+        self._on_error = on_error
+        self._lock = threading.Lock()
+        self._listeners: _Listeners = ()
+        self._matching: dict[str, _Listeners] = {}
+        self._closed = False
+
+    @property
+    def subscriptions(self) -> _Listeners:
+        """Those that are open, the oldest first."""
+        return self._listeners
+
+    def subscribe(
+        self,
+        pattern: str,
+        *,
+        capacity: int,
+        overflow: Overflow | str,
+        block_timeout: float,
+        callback: Callback | None,
+        session_id: str | None,
+    ) -> Subscription:
+        """Open a subscription for the current principal. Raises ValidationError, ResourceLimitExceeded for more than
+        1024 of them, RuntimeClosed."""
+        fits = EventPattern(pattern)
+        try:
+            policy = Overflow(overflow)
+        except ValueError:
+            raise ValidationError(f"overflow: one of {', '.join(Overflow)} is needed", field="overflow") from None
+        if type(block_timeout) not in (int, float) or not 0 < block_timeout <= 60:
+            raise ValidationError("block_timeout: a number of seconds above 0, 60 at most, is needed",
+                                  field="block_timeout")  # fmt: skip
+        operation = CURRENT.get()
+        principal = operation.principal if operation is not None else None
+        accepts = self._filter(principal, session_id)
+        with self._lock:
+            if self._closed:
+                raise RuntimeClosed("the runtime is closed: open it again to go on")
+            if len(self._listeners) >= MAX_SUBSCRIPTIONS:
+                raise ResourceLimitExceeded(
+                    f"there are {MAX_SUBSCRIPTIONS} subscriptions already: close those that nobody needs",
+                    resource="subscriptions",
+                    limit=MAX_SUBSCRIPTIONS,
+                    value=len(self._listeners),
+                )
+            made = Subscription(
+                fits, capacity, policy, float(block_timeout), callback, accepts, principal, self._remove, self._on_error
+            )
+            self._set((*self._listeners, made))
+        return made
+
+    def _filter(self, principal: str | None, session_id: str | None) -> Callable[[Notice], bool] | None:
+        """What a listener may see of what it listens for."""
+        if principal is None:
+            return (lambda notice: notice.session_id == session_id) if session_id is not None else None
+        reaches = self._security.reaches
+        if session_id is not None:
+            self._security.require(session_id, "events.subscribe")
+            return lambda notice: notice.session_id == session_id
+        known: dict[str, bool] = {}
+
+        def within(notice: Notice) -> bool:
+            about = notice.session_id
+            seen = known.get(about)
+            if seen is None:
+                seen = reaches(principal, about)
+                if not seen and notice.type == "session.deleted" and notice.parent is not None:
+                    seen = reaches(principal, notice.parent)
+                if len(known) >= _SESSIONS_REMEMBERED:
+                    known.clear()
+                known[about] = seen  # a parent never changes
+            return seen
+
+        return within
+
+    def _remove(self, subscription: Subscription) -> None:
+        with self._lock:
+            self._set(tuple(each for each in self._listeners if each is not subscription))
+
+    def _set(self, listeners: _Listeners) -> None:
+        """The caller holds the lock."""
+        self._listeners = listeners
+        self._matching = {}
+        listened = bool(listeners) and not self._closed
+        self._services.publish = self.publish if listened else None
+        self._services.tell = self.tell if listened else None
+
+    # -- telling
+
+    def publish(self, session_id: str, first: int, written: list[StoredEvent]) -> None:
+        """Tell of events that a session has just journaled, in their order. Called in its turn; never raises."""
+        try:
+            matching = self._matching
+            for sequence, stored in enumerate(written, first):
+                type_ = stored[0]
+                listeners = matching.get(type_)
+                if listeners is None:
+                    listeners = self._match(matching, type_)
+                if listeners:
+                    if type_.startswith("session.") and not is_session_id(session_id):
+                        continue  # what a scope is made of is nobody's session
+                    notice = Notice(session_id, sequence, stored)
+                    for each in listeners:
+                        each.offer(notice)
+        except Exception:
+            logger.exception("events of session %s could not be told", session_id)
+
+    def tell(self, session_id: str, type_: str, data: dict[str, Any]) -> None:
+        """Tell of something that is no fact of a journal. `data` are plain values. Never raises."""
+        try:
+            self.announce(session_id, type_, data, event_context(CURRENT.get(), None))
+        except Exception:
+            logger.exception("the event %s of session %s could not be told", type_, session_id)
+
+    def announce(self, session_id: str, type_: str, data: dict[str, Any], context: dict[str, Any] | None) -> Event:
+        """Tell of an event that is not journaled, with this context; the event."""
+        stored: StoredEvent = [type_, self._clock.time_ns(), data, 0, 0, 0]
+        if context is not None:
+            stored.append(context)
+        told_id = session_id_of(new_session())
+        matching = self._matching
+        listeners = matching.get(type_)
+        if listeners is None:
+            listeners = self._match(matching, type_)
+        if listeners:
+            notice = Notice(session_id, 0, stored, told_id)
+            for each in listeners:
+                each.offer(notice)
+        return event_view(session_id, 0, stored, told_id)
+
+    def _match(self, matching: dict[str, _Listeners], type_: str) -> _Listeners:
+        """Who listens for a type. `matching` belongs to one table of subscriptions: another table has another."""
+        with self._lock:
+            if matching is not self._matching:
+                return tuple(each for each in self._listeners if each.matches(type_))
+            if len(matching) >= _TYPES_REMEMBERED:
+                matching.clear()
+            found = matching[type_] = tuple(each for each in self._listeners if each.matches(type_))
+            return found
+
+    # -- the end
+
+    def close(self, timeout: float) -> None:
+        """End all subscriptions: who waits wakes up, callbacks get what is in their queues, as far as time allows."""
+        with self._lock:
+            self._closed = True
+            listeners = self._listeners
+            self._set(())
+        for each in listeners:
+            each.finish()
+        deadline = time.monotonic() + min(timeout, _JOIN_SECONDS)
+        for each in listeners:
+            each.join(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,216 @@
+"""Events that are not the trace of another command: published ones, links between events, and notes of the runtime."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from greenroom.storage.artifacts import ArtifactInfo
+from greenroom.storage.engine import Durability
+from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
+from greenroom.storage.event_index import LINKED, event_place
+from greenroom.storage.journal import PUBLISHED
+from greenroom.storage.records import Value, pack_value, unpack_value
+
+from .. import messages as m
+from ..draft import Draft, Limits, Lookup, require_writable
+from ..state import ACTIVE, SessionState
+
+__all__ = [
+    "EVENT_DECIDERS",
+    "LINK_KINDS",
+    "MAX_EVENT_BYTES",
+    "RESERVED_FAMILIES",
+    "LinkEvents",
+    "PublishEvent",
+    "RecordEvent",
+    "retrieval",
+]
+
+MAX_EVENT_BYTES: Final = 64 << 10
+LINK_KINDS: Final = ("caused_by", "part_of", "related_to", "response_to", "follows_from", "concurrent_with")
+
+RESERVED_FAMILIES: Final = frozenset(
+    {
+        "agent",
+        "artifact",
+        "event",
+        "hook",
+        "journal",
+        "losses",
+        "message",
+        "metadata",
+        "policy",
+        "replay",
+        "script",
+        "session",
+        "state",
+        "system",
+        "tags",
+        "tool",
+        "variable",
+        "workflow",
+    }
+)
+"""First segments of the types that only the runtime itself produces, so that nobody can forge a fact."""
+
+_TYPE: Final = re.compile(r"[\w:-]+(\.[\w:-]+)*")
+
+
+class PublishEvent(m.Command):
+    """Journal an event of the sender's own. Replies the Event.
+
+    `type` is dotted (`custom.step_done`) and of no family of the runtime's own; `data` a JSON object of at most
+    64 KiB. `correlation_id` and `source` stand in place of those of the operation that the sender acts in.
+    """
+
+    __slots__ = ("correlation_id", "packed", "source", "tags", "target", "type")
+
+    def __init__(
+        self,
+        type: str,
+        data: Mapping[str, Value] | None = None,
+        *,
+        correlation_id: str | None = None,
+        source: str | None = None,
+        target: str | None = None,
+        tags: Iterable[str] = (),
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        self.type = _published_type(type)
+        if data is not None and not isinstance(data, Mapping):
+            raise ValidationError("data: an object with text keys is needed", field="data")
+        self.packed = pack_value(dict(data or {}), "data")
+        if len(self.packed) > MAX_EVENT_BYTES:
+            raise ResourceLimitExceeded(
+                f"the data of an event may have {MAX_EVENT_BYTES} bytes, these have {len(self.packed)}: "
+                "store an artifact and name it",
+                resource="event_bytes",
+                limit=MAX_EVENT_BYTES,
+                value=len(self.packed),
+            )
+        self.correlation_id = _maybe_name("correlation_id", correlation_id)
+        self.source = _maybe_name("source", source)
+        self.target = _maybe_name("target", target)
+        self.tags = m.tag_list(tags) if tags else []
+
+    @property
+    def data(self) -> dict[str, Value]:
+        data: dict[str, Value] = unpack_value(self.packed)
+        return data
+
+    def in_context(self, context: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The context of the event, made from that of the operation."""
+        own = {
+            "correlation_id": self.correlation_id,
+            "source": self.source,
+            "target": self.target,
+            "tags": self.tags or None,
+        }
+        mine = {name: value for name, value in own.items() if value is not None}
+        return {**(context or {}), **mine} or None
+
+
+class LinkEvents(m.Command):
+    """Journal a link from an event of this session to any event: "this one was `kind` that one". Replies the Event."""
+
+    __slots__ = ("from_id", "kind", "to_id")
+
+    def __init__(self, from_id: str, to_id: str, kind: str, *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        for field, value in (("from_id", from_id), ("to_id", to_id)):
+            if event_place(value) is None:
+                raise ValidationError(
+                    f"{field}: the id of a journaled event is needed, a session's id, a slash and a sequence",
+                    field=field,
+                )
+        if kind not in LINK_KINDS:
+            raise ValidationError(f"kind: one of {', '.join(LINK_KINDS)} is needed", field="kind")
+        if from_id == to_id:
+            raise ValidationError("an event cannot be linked with itself", field="to_id")
+        self.from_id = from_id
+        self.to_id = to_id
+        self.kind = kind
+
+
+class RecordEvent(m.Command):
+    """Journal a fact of the runtime's own, if the session can take one. Replies the Event, or None if it cannot.
+
+    `data` are plain values of the runtime's making.
+    """
+
+    __slots__ = ("data", "type")
+
+    def __init__(self, type: str, data: dict[str, Any]) -> None:
+        # Nobody waits for the disk because of a note.
+        super().__init__(durability=Durability.WAL)
+        self.type = type
+        self.data = data
+
+
+def _published_type(value: object) -> str:
+    if not isinstance(value, str) or len(value) > m.MAX_NAME or _TYPE.fullmatch(value) is None:
+        raise ValidationError(
+            f"type: 1 to {m.MAX_NAME} letters, digits, '_', '-' and ':' in segments between dots are needed, "
+            "as in custom.step_done",
+            field="type",
+        )
+    family = value.partition(".")[0]
+    if family in RESERVED_FAMILIES:
+        raise ValidationError(
+            f"type: only the runtime itself produces events of the family {family!r}; use custom.{value}",
+            field="type",
+        )
+    return value
+
+
+def _maybe_name(field: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= m.MAX_NAME:
+        raise ValidationError(f"{field}: text of 1 to {m.MAX_NAME} characters is needed", field=field)
+    return value
+
+
+def retrieval(info: ArtifactInfo) -> dict[str, Any]:
+    """The data of `artifact.retrieved`, which is told when content has been read."""
+    return {
+        "sequence": info.id.sequence,
+        "content_hash": info.id.content_hash,
+        "name": info.name,
+        "version": info.version,
+        "type": info.artifact_type,
+        "size": info.size,
+    }
+
+
+# -- deciding
+
+
+def _publish(state: SessionState, command: PublishEvent, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    return [(command.type, {PUBLISHED: command.packed}, 0, 0)]
+
+
+def _link(state: SessionState, command: LinkEvents, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    place = event_place(command.from_id)
+    if place is None or place[0] != state.session or place[1] > state.sequence:
+        raise ValidationError(f"from_id: session {state.id} has no such event", field="from_id")
+    return [(LINKED, {"from": command.from_id, "to": command.to_id, "kind": command.kind}, 0, 0)]
+
+
+def _record(state: SessionState, command: RecordEvent, limits: Limits, lookup: Lookup) -> list[Draft]:
+    # What ran is worth a note, never a failure: reading works in every status.
+    if state.status != ACTIVE or state.operation_count >= limits.max_operations:
+        return []
+    return [(command.type, command.data, 0, 0)]
+
+
+EVENT_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+    PublishEvent: _publish,
+    LinkEvents: _link,
+    RecordEvent: _record,
+}

@@ -1,0 +1,314 @@
+"""A subscription: the bounded queue of one listener, and what happens when it is full."""
+
+from __future__ import annotations
+
+import collections
+import enum
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Final, Self
+
+from greenroom.storage.errors import InvalidOperation, ValidationError
+from greenroom.storage.event_pattern import EventPattern
+from greenroom.storage.journal import Event, StoredEvent, event_view
+from greenroom.storage.records import seal, unseal
+
+from ..operation import acting, following
+
+__all__ = ["Callback", "Notice", "Overflow", "Subscription"]
+
+logger = logging.getLogger("greenroom.events")
+
+Callback = Callable[[Event], object]
+
+MAX_CAPACITY: Final = 1_000_000
+QUEUE_BYTES: Final = 64 << 20
+
+
+class Overflow(enum.StrEnum):
+    """What a full queue does with one more event."""
+
+    DROP_OLDEST = "drop_oldest"
+    DROP_NEWEST = "drop_newest"
+    BLOCK = "block"
+    """Whoever caused the event waits for room, at most `block_timeout`; then the event is dropped."""
+    DISCONNECT = "disconnect"
+    """The subscription ends; what is in its queue can still be received."""
+
+
+class Notice:
+    """An event on its way to its listeners, who each make a view of their own: what one does with it no other sees."""
+
+    __slots__ = ("_sequence", "_stored", "session_id", "size", "told_id")
+
+    def __init__(self, session_id: str, sequence: int, stored: StoredEvent, told_id: str | None = None) -> None:
+        self.session_id = session_id
+        self.told_id = told_id
+        self._sequence = sequence
+        self._stored = stored
+        size = 0
+        for value in stored[2].values():
+            if value.__class__ is bytes:
+                size += len(value)
+        self.size = size
+
+    @property
+    def type(self) -> str:
+        type_: str = self._stored[0]
+        return type_
+
+    @property
+    def time(self) -> int:
+        time: int = self._stored[1]
+        return time
+
+    @property
+    def parent(self) -> str | None:
+        """The parent of a session that was deleted: nothing else tells it any more."""
+        parent: str | None = self._stored[2].get("parent")
+        return parent
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The data as they are stored, shared with the session: to be looked at only."""
+        data: dict[str, Any] = self._stored[2]
+        return data
+
+    def event(self) -> Event:
+        # The actor's state shares lists with what it has journaled.
+        return event_view(self.session_id, self._sequence, unseal(b"", seal(b"", self._stored)), self.told_id)
+
+
+class Subscription:
+    """The events that fit a pattern, from the moment of subscribing on, in a queue of its own.
+
+    `receive` them, iterate, or give a callback. Events of one session come in the order of its journal. Close it when
+    you are done, or use it as a context manager.
+
+    Example:
+        ```py
+        with rt.events.subscribe("artifact.*") as stored:
+            s.store_artifact("tool_result", "a.txt", "text")
+            event = stored.receive(timeout=1)  # or None
+        ```
+    """
+
+    def __init__(
+        self,
+        pattern: EventPattern,
+        capacity: int,
+        overflow: Overflow,
+        block_timeout: float,
+        callback: Callback | None,
+        accepts: Callable[[Notice], bool] | None,
+        principal: str | None,
+        on_close: Callable[[Subscription], None],
+        on_error: Callable[[Subscription, Event, BaseException], None],
+    ) -> None:
+        """Use `rt.events.subscribe`."""
+        if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
+            raise ValidationError(f"capacity: a whole number from 1 to {MAX_CAPACITY} is needed", field="capacity")
+        if callback is not None and not callable(callback):
+            raise ValidationError("callback: a function of one event is needed", field="callback")
+        self._pattern = pattern
+        self.matches = pattern.matches
+        self._capacity = capacity
+        self._overflow = overflow
+        self._block_timeout = block_timeout
+        self._callback = callback
+        self._accepts = accepts
+        self._principal = principal
+        self._on_close = on_close
+        self._on_error = on_error
+        self.on_arrival: Callable[[], None] | None = None
+        """Called after an event has come in, by whoever caused it: for those who wait for several subscriptions."""
+        self._queue: collections.deque[Notice] = collections.deque()
+        self._bytes = 0
+        self._dropped = 0
+        self._failed = 0
+        self._closed = False
+        self._stalled = False
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._room = threading.Condition(self._lock)
+        self._thread: threading.Thread | None = None
+        if callback is not None:
+            self._thread = threading.Thread(target=self._deliver, name=f"greenroom-events-{pattern.text}", daemon=True)
+            self._thread.start()
+
+    def __repr__(self) -> str:
+        return f"<Subscription {self.pattern} pending={self.pending} dropped={self._dropped}>"
+
+    # -- what there is
+
+    @property
+    def pattern(self) -> str:
+        return self._pattern.text
+
+    @property
+    def overflow(self) -> Overflow:
+        return self._overflow
+
+    @property
+    def pending(self) -> int:
+        """Events that wait in the queue."""
+        return len(self._queue)
+
+    @property
+    def oldest(self) -> int:
+        """The time, in ns since the epoch, of the event that comes next; 0 when there is none."""
+        with self._lock:
+            return self._queue[0].time if self._queue else 0
+
+    @property
+    def dropped(self) -> int:
+        """Events that found no room, or lost theirs, since subscribing."""
+        return self._dropped
+
+    @property
+    def failed(self) -> int:
+        """Events at which the callback has raised."""
+        return self._failed
+
+    @property
+    def closed(self) -> bool:
+        """Whether no further event will come in."""
+        return self._closed
+
+    # -- receiving
+
+    def receive(self, timeout: float | None = None) -> Event | None:
+        """The oldest event in the queue. Waits for one at most `timeout` seconds (None: until there is one); None
+        when none came in, or none will any more."""
+        if self._callback is not None:
+            raise InvalidOperation("this subscription gives its events to its callback: subscribe without one")
+        notice = self.take(timeout)
+        return notice.event() if notice is not None else None
+
+    def __iter__(self) -> Iterator[Event]:
+        """The events as they come in, until the subscription or its runtime is closed."""
+        while (event := self.receive()) is not None:
+            yield event
+
+    def take(self, timeout: float | None) -> Notice | None:
+        """`receive`, for who needs no view of the event."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._lock:
+            while not self._queue:
+                wait = None if deadline is None else deadline - time.monotonic()
+                if self._closed or (wait is not None and wait <= 0):
+                    return None
+                self._waiting += 1
+                try:
+                    self._arrived.wait(min(wait, threading.TIMEOUT_MAX) if wait is not None else None)
+                finally:
+                    self._waiting -= 1
+            notice = self._queue.popleft()
+            self._bytes -= notice.size
+            if self._overflow is Overflow.BLOCK:
+                self._stalled = False
+                self._room.notify()
+            return notice
+
+    def _deliver(self) -> None:
+        """The callback's own thread: a callback that hangs or fails holds up nobody else."""
+        assert self._callback is not None
+        while (notice := self.take(None)) is not None:
+            event = notice.event()
+            del notice  # its values may be large, and the next one may be long in coming
+            try:
+                with acting(principal=self._principal, source=f"subscriber:{self.pattern}", **following(event)):
+                    self._callback(event)
+            except BaseException as error:  # also of an exit: only closing ends a subscription
+                self._failed += 1
+                logger.error("a callback for %s failed at event %s", self.pattern, event.id, exc_info=error)
+                try:
+                    self._on_error(self, event, error)
+                except Exception:
+                    logger.exception("what was told of it has failed too")
+            del event
+
+    # -- the other side
+
+    def offer(self, notice: Notice) -> None:
+        """Take an event in, if it is for this listener and there is room. Called in a session's turn; never raises."""
+        if self._accepts is not None and not self._accepts(notice):
+            return
+        with self._lock:  # not through a condition, which is a layer of Python over it
+            queue = self._queue
+            full = len(queue) >= self._capacity or self._bytes + notice.size > QUEUE_BYTES
+            if self._closed or (full and not self._make_room(notice)):
+                return
+            queue.append(notice)
+            self._bytes += notice.size
+            if self._waiting:
+                self._arrived.notify()
+        if self.on_arrival is not None:
+            self.on_arrival()
+
+    def _is_full(self, notice: Notice) -> bool:
+        """Whether the queue would hold too many events, or too many bytes."""
+        return len(self._queue) >= self._capacity or self._bytes + notice.size > QUEUE_BYTES
+
+    def _make_room(self, notice: Notice) -> bool:
+        """Do what the policy says; whether there is room now. The caller holds the lock."""
+        if self._overflow is Overflow.DROP_OLDEST:
+            queue = self._queue
+            while queue:
+                self._bytes -= queue.popleft().size
+                self._dropped += 1
+                if not self._is_full(notice):
+                    break
+            return True
+        if self._overflow is Overflow.BLOCK and not self._stalled:
+            deadline = time.monotonic() + self._block_timeout
+            while self._is_full(notice) and not self._closed and (wait := deadline - time.monotonic()) > 0:
+                self._room.wait(wait)
+            if not self._is_full(notice) and not self._closed:
+                return True
+            # Nobody waits again for a listener who has not taken anything meanwhile.
+            self._stalled = True
+        self._dropped += 1
+        if self._overflow is Overflow.DISCONNECT:
+            logger.warning("the subscription to %s is disconnected: its queue is full", self.pattern)
+            self._end()
+            self._on_close(self)
+        return False
+
+    # -- the end
+
+    def close(self) -> None:
+        """Receive nothing more; whoever waits in `receive` gets None. Idempotent."""
+        with self._lock:
+            self._queue.clear()
+            self._bytes = 0
+            self._end()
+        self._on_close(self)
+
+    def finish(self) -> None:
+        """No further event will come in; those that wait can still be received."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        self._closed = True
+        self._arrived.notify_all()
+        self._room.notify_all()
+
+    def join(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds until the callback has had what waits, unless that is who asks."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,293 @@
+"""Hooks that come with greenroom. Each is made with its options and registered at the points where it is wanted."""
+
+from __future__ import annotations
+
+import collections
+import fnmatch
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from blake3 import blake3
+
+from greenroom.storage.errors import ValidationError
+from greenroom.storage.keys import canonical_value
+
+from .context import HookContext
+from .record import plain, shortened
+from .result import CONTINUE, HookResult
+
+__all__ = [
+    "CachingHook",
+    "CostHook",
+    "DebuggingHook",
+    "LoggingHook",
+    "MetricsHook",
+    "RateLimitHook",
+    "RetryHook",
+    "SecurityHook",
+    "Spending",
+]
+
+_REMEMBERED: Final = 10_000
+_SHOWN: Final = 4096
+
+
+class LoggingHook:
+    """Logs each operation: its point, name, component and correlation id; never its data."""
+
+    def __init__(self, logger: logging.Logger | str = "greenroom.operations", level: int = logging.INFO) -> None:
+        self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
+        self._level = level
+
+    def __call__(self, context: HookContext) -> HookResult:
+        error = context.error
+        self._logger.log(
+            self._level,
+            "%s %s %s correlation=%s after %.3f ms%s",
+            context.point,
+            context.operation,
+            context.component_id,
+            context.correlation_id,
+            context.elapsed * 1e3,
+            f" {type(error).__name__}" if error is not None else "",
+        )
+        return CONTINUE
+
+
+class MetricsHook:
+    """Counts operations by point and name, with the seconds from their beginning to that point."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, str], list[float]] = {}
+
+    def __call__(self, context: HookContext) -> HookResult:
+        elapsed = context.elapsed
+        with self._lock:
+            count = self._counts.setdefault((context.point, context.operation), [0, 0.0, 0.0])
+            count[0] += 1
+            count[1] += elapsed
+            count[2] = max(count[2], elapsed)
+        return CONTINUE
+
+    def snapshot(self) -> dict[str, dict[str, dict[str, float]]]:
+        """By point and operation: `count`, `total`, `mean` and `longest` in seconds."""
+        with self._lock:
+            rows: dict[str, dict[str, dict[str, float]]] = {}
+            for (point, operation), (count, total, longest) in self._counts.items():
+                row = {"count": int(count), "total": total, "mean": total / count, "longest": longest}
+                rows.setdefault(point, {})[operation] = row
+            return rows
+
+
+class SecurityHook:
+    """Refuses operations by what they name: globs over the data's `key`, `name`, `ref` and `target`, and over the
+    component. With `allow`, what matches none of it is refused; what matches `deny` always is."""
+
+    _NAMES: Final = ("key", "name", "ref", "target", "prefix")
+
+    def __init__(self, *, deny: Iterable[str] = (), allow: Iterable[str] | None = None) -> None:
+        self._deny = _globs("deny", deny)
+        self._allow = _globs("allow", allow) if allow is not None else None
+
+    def __call__(self, context: HookContext) -> HookResult:
+        names = [name for each in self._NAMES if isinstance(name := context.data.get(each), str)]
+        named = [*names, context.component_id or ""]
+        if any(fnmatch.fnmatchcase(name, pattern) for name in named for pattern in self._deny):
+            return HookResult.cancel("it is denied")
+        if self._allow is not None and not any(
+            fnmatch.fnmatchcase(name, pattern) for name in named for pattern in self._allow
+        ):
+            return HookResult.cancel("it is not allowed")
+        return CONTINUE
+
+
+class CachingHook:
+    """At a point before an operation: answers the same question again from the cache, for `ttl` seconds.
+
+    `key(context)` says what is the same question; by default the operation's name, component and data. For questions
+    only: what changes something must be performed each time.
+    """
+
+    def __init__(self, ttl: float, key: Callable[[HookContext], str] | None = None) -> None:
+        self._ttl = HookResult.cache("checked", ttl).ttl
+        self._key = key or _question
+
+    def __call__(self, context: HookContext) -> HookResult:
+        return HookResult.cache(self._key(context), self._ttl)
+
+
+def _question(context: HookContext) -> str:
+    data = canonical_value(plain(context.data))
+    return f"{context.operation}:{context.component_id}:{blake3(data).hexdigest()}"
+
+
+class RateLimitHook:
+    """Refuses what comes faster than `rate` a second, after a burst of `burst` (default: one second's worth).
+
+    `per`: "session", "component", or "runtime" for all together. Time is the runtime's clock.
+    """
+
+    def __init__(self, rate: float, burst: int | None = None, per: str = "session") -> None:
+        if type(rate) not in (int, float) or not rate > 0:
+            raise ValidationError("rate: operations a second, above 0, are needed", field="rate")
+        if burst is not None and (type(burst) is not int or burst < 1):
+            raise ValidationError("burst: a whole number from 1 is needed", field="burst")
+        if per not in ("session", "component", "runtime"):
+            raise ValidationError("per: session, component or runtime", field="per")
+        self._rate = rate
+        self._burst = float(burst if burst is not None else max(1, rate))
+        self._per = per
+        self._lock = threading.Lock()
+        self._buckets: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
+
+    def __call__(self, context: HookContext) -> HookResult:
+        of = {"session": context.session_id, "component": context.component_id}.get(self._per) or ""
+        now = context.now
+        with self._lock:
+            tokens, then = self._buckets.pop(of, (self._burst, now))
+            tokens = min(self._burst, tokens + (now - then) * self._rate)
+            allowed = tokens >= 1
+            self._buckets[of] = (tokens - 1 if allowed else tokens, now)
+            if len(self._buckets) > _REMEMBERED:
+                self._buckets.popitem(last=False)
+        if allowed:
+            return CONTINUE
+        return HookResult.cancel(f"too fast: try again in {(1 - tokens) / self._rate:.3g} s")
+
+
+class RetryHook:
+    """At a point for failures (ToolError, AgentError, StateConflict, …): has the operation performed again.
+
+    `on`: the error classes, by name, that are worth it; default all. `delay` seconds lie before the first retry, and
+    `backoff` times more before each further one.
+    """
+
+    def __init__(
+        self, max_attempts: int = 3, delay: float = 0.0, backoff: float = 2.0, on: Iterable[str] | None = None
+    ) -> None:
+        self._result = HookResult.retry(delay, max_attempts)
+        if type(backoff) not in (int, float) or not backoff >= 1:
+            raise ValidationError("backoff: a number from 1 is needed", field="backoff")
+        self._backoff = backoff
+        self._on = frozenset(on) if on is not None else None
+
+    def __call__(self, context: HookContext) -> HookResult:
+        error = context.error
+        code = context.data.get("error", {}).get("code") if error is not None else None
+        if error is None or (self._on is not None and code not in self._on):
+            return CONTINUE
+        notes = context.metadata
+        tried = notes["retries"] = notes.get("retries", 0) + 1
+        first = self._result
+        return HookResult.retry(min(60.0, first.delay * self._backoff ** (tried - 1)), first.max_attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What agents and tools have used."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    """USD."""
+
+
+class CostHook:
+    """At AfterAgentExecution (or AfterToolExecution): adds up tokens and cost, in all and by session.
+
+    Reads `usage.total_tokens` and `cost_usd` (or `cost`) of the result; where it says no cost, `prices` tells it: USD
+    for a million tokens, by model (globs), of the result's `model` or the operation's.
+    """
+
+    def __init__(self, prices: Mapping[str, float] | None = None) -> None:
+        self._prices = dict(prices or {})
+        self._lock = threading.Lock()
+        self._total = Spending()
+        self._sessions: collections.OrderedDict[str, Spending] = collections.OrderedDict()
+
+    @property
+    def total(self) -> Spending:
+        return self._total
+
+    def of(self, session_id: str) -> Spending:
+        """What one session has used. The 10 000 sessions that were at work last are known."""
+        with self._lock:
+            return self._sessions.get(session_id, Spending())
+
+    def __call__(self, context: HookContext) -> HookResult:
+        result = plain(context.data.get("result"))
+        facts: dict[str, Any] = result if isinstance(result, dict) else {}
+        usage = facts.get("usage")
+        used: dict[str, Any] = usage if isinstance(usage, dict) else {}
+        tokens = _amount(used.get("total_tokens"))
+        if not tokens:
+            tokens = _amount(used.get("input_tokens")) + _amount(used.get("output_tokens"))
+        cost = _price(facts)
+        if cost is None:
+            model = str(facts.get("model") or context.data.get("model") or "")
+            price = next((each for glob, each in self._prices.items() if fnmatch.fnmatchcase(model, glob)), 0.0)
+            cost = tokens * price / 1e6
+        with self._lock:
+            self._total = _more(self._total, tokens, cost)
+            session_id = context.session_id
+            if session_id is not None:
+                self._sessions[session_id] = _more(self._sessions.pop(session_id, Spending()), tokens, cost)
+                if len(self._sessions) > _REMEMBERED:
+                    self._sessions.popitem(last=False)
+        return CONTINUE
+
+
+def _more(spent: Spending, tokens: int, cost: float) -> Spending:
+    return Spending(spent.calls + 1, spent.tokens + tokens, spent.cost + cost)
+
+
+def _price(facts: dict[str, Any]) -> float | None:
+    for name in ("cost_usd", "cost"):
+        cost = facts.get(name)
+        if isinstance(cost, (int, float, Decimal)) and not isinstance(cost, bool):
+            return float(cost)
+    return None
+
+
+def _amount(value: object) -> int:
+    return value if type(value) is int and value > 0 else 0
+
+
+class DebuggingHook:
+    """Keeps the last operations to be looked at, with their data; of long texts, bytes and lists the beginning."""
+
+    def __init__(self, capacity: int = 1000) -> None:
+        self._entries: collections.deque[dict[str, Any]] = collections.deque(maxlen=capacity)
+
+    def __call__(self, context: HookContext) -> HookResult:
+        self._entries.append(
+            {
+                "point": context.point,
+                "operation": context.operation,
+                "component": context.component_id,
+                "session_id": context.session_id,
+                "correlation_id": context.correlation_id,
+                "attempt": context.attempt,
+                "elapsed": context.elapsed,
+                "data": shortened(context.data, _SHOWN),
+            }
+        )
+        return CONTINUE
+
+    def entries(self) -> list[dict[str, Any]]:
+        """What was kept, oldest first."""
+        return list(self._entries)
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+
+def _globs(field: str, patterns: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(patterns, str):
+        raise ValidationError(f"{field}: a list of globs is needed, not one text", field=field)
+    return tuple(patterns)

@@ -1,0 +1,334 @@
+"""A phase of an operation: the hooks of its points, asked one after the other, highest priority first."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors.operation import CURRENT, Operation
+from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation
+
+from .context import HookContext
+from .guard import HookTimeout
+from .hook import PASSED, SLOW_INLINE
+from .record import error_name, execution
+from .result import CONTINUE, HookResult, result_of
+from .subject import Subject
+
+if TYPE_CHECKING:
+    from .call import Call
+    from .hook import Hook
+
+__all__ = [
+    "AFTER_CHANGE",
+    "AFTER_PART_CHANGE",
+    "AFTER_PART_READ",
+    "AFTER_READ",
+    "ALONE",
+    "BEFORE",
+    "BEFORE_PART",
+    "FAILED",
+    "MAX_NESTING",
+    "Phase",
+    "Role",
+    "ask",
+]
+
+logger = logging.getLogger("greenroom.hooks")
+
+Phase = tuple[tuple[str, "Hook"], ...]
+"""The hooks of a phase with the point that each is called for, in the order of calling."""
+
+MAX_NESTING: Final = 16
+"""Hooks that may be at work above an operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a phase may decide."""
+
+    kinds: frozenset[str]
+    repeats_hook: bool = False
+    """A retry asks the hook again; else it performs the operation again."""
+    performed: bool = False
+    """The operation has been performed: what is refused is its reply."""
+
+
+_ANY: Final = frozenset({"continue", "modified", "skipped", "fork", "replace"})
+
+BEFORE: Final = Role(_ANY | {"cancel", "redirect", "retry", "cache"}, repeats_hook=True)
+BEFORE_PART: Final = Role(_ANY | {"cancel", "retry"}, repeats_hook=True)
+"""For one of the parts of an operation that is performed as a whole."""
+AFTER_READ: Final = Role(_ANY | {"cancel", "retry"}, performed=True)
+AFTER_CHANGE: Final = Role(_ANY | {"retry"}, performed=True)
+"""It is too late to refuse."""
+AFTER_PART_READ: Final = Role(_ANY | {"cancel"}, performed=True)
+AFTER_PART_CHANGE: Final = Role(_ANY, performed=True)
+FAILED: Final = Role(_ANY | {"cancel", "redirect", "retry"})
+ALONE: Final = Role(_ANY | {"cancel", "redirect", "retry"}, repeats_hook=True)
+
+
+def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
+    """Ask the hooks of a phase; the subject as they leave it. What they decide is in `call.decision`.
+
+    Raises HookCancelled when one of them cancels, or a required one fails, and OperationTimeout when the time of the
+    operation is used up.
+    """
+    call.decision = None
+    current = CURRENT.get()
+    within = current.within if current is not None else ()
+    if len(within) >= MAX_NESTING:
+        raise InvalidOperation(f"hooks are nested deeper than {MAX_NESTING}: they call for each other without end")
+    hooks = call.hooks
+    assert hooks is not None
+    for point, hook in phase:
+        if hook.id in within:
+            continue
+        if not hook.everywhere and not hook.concerns(call, hooks.reaches, current):
+            continue
+        breaker = hook.breaker
+        if breaker.opened and not breaker.admits():
+            if hook.required:
+                raise _required(hook, point, call, role, "is left out after its failures")
+            continue
+        if not hook.guarded:
+            # The short way of a quick hook that has nothing to say: `_call_inline`, without the call.
+            context = HookContext(call, point, subject, 1)
+            token = CURRENT.set(hook.alone if current is None else hook.operation(current))
+            answer, error, begun = None, None, monotonic()
+            try:
+                answer = hook.run(context)
+            except (Exception, SystemExit) as failure:
+                error = failure
+            except BaseException:
+                breaker.bad()
+                raise
+            finally:
+                seconds = monotonic() - begun
+                CURRENT.reset(token)
+            hook.total_time += seconds
+            if seconds > SLOW_INLINE:
+                hook.took_long()
+            if answer is None and error is None and not hook.replayable and seconds <= hook.slow_after:
+                hook.calls += 1
+                if breaker.troubled:
+                    breaker.good()
+                if context.untouched:
+                    continue
+                hook.calls -= 1
+            if answer is PASSED:
+                breaker.release()
+                continue
+            first = context, answer, seconds, error
+            subject, result = _ask_one(hook, point, call, subject, role, current, first)
+        else:
+            subject, result = _ask_one(hook, point, call, subject, role, current, None)
+        kind = result.kind
+        if kind == "continue":
+            continue
+        if kind == "cancel":
+            raise _cancelled(hook, point, call, role, result.reason)
+        if kind == "fork":
+            hooks.fork(result.operations, call, hook, point, current)
+        elif kind in ("redirect", "cache"):
+            if kind == "redirect" and hook.principal is not None and _SESSION.fullmatch(str(result.target)):
+                # Whoever's operation this is, a hook of a session leads it nowhere that the session does not reach.
+                security = hooks.supervisor.security
+                security.require(str(result.target), f"hook:{hook.name}", "write", principal=hook.principal)
+            # The hooks after it still have their say, for instance to refuse.
+            call.decision, call.decider = result, hook
+        elif kind in ("replace", "retry"):
+            call.decision, call.decider = result, hook
+            break
+    return subject
+
+
+_SESSION: Final = re.compile(r"[^-]{8}(-[^-]{4}){3}-[^-]{12}")
+"""What could be the id of a session, or of the state of a scope; other targets are names of tools and agents."""
+
+_First = tuple[HookContext, Any, float, BaseException | None]
+
+
+def _ask_one(
+    hook: Hook,
+    point: str,
+    call: Call,
+    subject: Subject,
+    role: Role,
+    current: Operation | None,
+    first: _First | None,
+) -> tuple[Subject, HookResult]:
+    """Ask one hook, again if it fails and may be retried or asks for it; what it makes of the subject, and its
+    result. `continue` where it has failed and the operation goes on. `first`: it has been called once already."""
+    attempt = repeats = retries = 0
+    while True:
+        attempt += 1
+        if first is not None:
+            context, answer, seconds, error = first
+            first = None
+        else:
+            context = HookContext(call, point, subject, attempt)
+            if hook.guarded:
+                answer, seconds, error = _call_guarded(hook, context, call, current)
+            else:
+                answer, seconds, error = _call_inline(hook, context, current)
+        if answer is PASSED:
+            hook.breaker.release()
+            return subject, CONTINUE
+        if error is None:
+            if isinstance(answer, Coroutine):
+                answer.close()  # of a plain function that answers with one: it is garbage like any other
+            try:
+                result = result_of(answer)
+                if result.kind not in role.kinds:
+                    raise InvalidOperation(f"the result {result.kind!r} has no meaning at {point}")
+                changed = _adopted(context, subject, result)
+            except Exception as refused:
+                error = refused
+        if error is None:
+            _went_well(hook, point, call, context, subject, changed, result, seconds)
+            if result.kind != "retry" or not role.repeats_hook:
+                return changed, result
+            repeats += 1
+            if repeats > result.max_attempts:
+                return changed, HookResult("cancel", reason=f"not ready after {result.max_attempts} retries")
+            subject = changed
+            call.pause(result.delay)
+            continue
+        _failed(hook, point, call, subject, attempt, seconds, error)
+        if isinstance(error, HookTimeout) and call.is_late():
+            raise call.late() from error
+        retries += 1
+        if retries <= hook.retries and hook.breaker.admits():
+            call.pause(hook.retry_delay)
+            continue
+        if hook.required:
+            raise _required(hook, point, call, role, f"failed ({error_name(error)})") from error
+        return subject, CONTINUE
+
+
+def _call_inline(
+    hook: Hook, context: HookContext, current: Operation | None
+) -> tuple[Any, float, BaseException | None]:
+    """Call the function on this thread: its answer, the seconds it took, and what it raised."""
+    token = CURRENT.set(hook.alone if current is None else hook.operation(current))
+    answer, error = None, None
+    begun = monotonic()
+    try:
+        answer = hook.run(context)
+    except (Exception, SystemExit) as failure:
+        error = failure
+    except BaseException:
+        hook.breaker.bad()
+        raise
+    finally:
+        seconds = monotonic() - begun
+        CURRENT.reset(token)
+    hook.total_time += seconds
+    if seconds > SLOW_INLINE:
+        hook.took_long()
+    return answer, seconds, error
+
+
+def _call_guarded(
+    hook: Hook, context: HookContext, call: Call, current: Operation | None
+) -> tuple[Any, float, BaseException | None]:
+    """The same on a guard thread, for at most the hook's timeout and the time that the operation has left."""
+    assert call.hooks is not None
+    left = call.remaining()
+    timeout = hook.timeout if left is None else min(hook.timeout, max(0.0, left))
+    call.allowed = timeout
+    token = CURRENT.set(hook.operation(current))
+    begun = monotonic()
+    try:
+        answer, seconds = call.hooks.guard.call(hook.run, context, timeout)
+    except (Exception, SystemExit) as error:
+        return None, monotonic() - begun, error
+    except BaseException:
+        hook.breaker.bad()
+        raise
+    finally:
+        CURRENT.reset(token)
+    hook.took(seconds)
+    return answer, seconds, None
+
+
+def _adopted(context: HookContext, subject: Subject, result: HookResult) -> Subject:
+    """The subject with what the hook has changed in the data. Raises what refuses the changed data."""
+    if result.kind == "modified":
+        assert result.data is not None
+        return subject.changed({**context.data, **result.data})
+    if context.untouched:
+        return subject
+    data = context.data
+    return subject.changed(data) if data != subject.view() else subject
+
+
+def _went_well(
+    hook: Hook,
+    point: str,
+    call: Call,
+    context: HookContext,
+    subject: Subject,
+    changed: Subject,
+    result: HookResult,
+    seconds: float,
+) -> None:
+    hook.calls += 1
+    if seconds <= hook.slow_after:
+        hook.breaker.good()
+    elif hook.breaker.bad():
+        logger.warning("hook %s at %s is left out for a while: it is slow", hook.name, point)
+    if hook.replayable:
+        if changed is not subject and result.kind == "continue":
+            result = HookResult("modified", data=context.data)
+        call.record(execution(hook, point, call.operation, context.attempt, subject.view(), result, seconds, None))
+
+
+def _failed(
+    hook: Hook, point: str, call: Call, subject: Subject, attempt: int, seconds: float, error: BaseException
+) -> None:
+    timed_out = isinstance(error, HookTimeout)
+    hook.calls += 1
+    hook.failures += 1
+    hook.timeouts += timed_out
+    hook.last_error = error_name(error)
+    if timed_out:
+        hook.total_time += seconds
+    opened = hook.breaker.bad(at_once=timed_out)
+    ours = isinstance(error, GreenroomError)
+    logger.warning(
+        "hook %s failed at %s%s: %s%s",
+        hook.name,
+        point,
+        f" of {call.about}" if call.about is not None else "",
+        f"{error_name(error)}: {error}" if ours else error_name(error),
+        "; it is left out for a while" if opened else "",
+        exc_info=None if ours else error,
+    )
+    data = subject.view() if hook.replayable else {}
+    call.record(execution(hook, point, call.operation, attempt, data, None, seconds, error))
+
+
+def _cancelled(hook: Hook, point: str, call: Call, role: Role, reason: str) -> HookCancelled:
+    what = call.operation or point
+    return HookCancelled(
+        (f"the reply of {what} is withheld" if role.performed else f"{what} was refused")
+        + f" by hook {hook.name!r} at {point}"
+        + (f": {reason}" if reason else ""),
+        hook=hook.name,
+        point=point,
+        reason=reason,
+    )
+
+
+def _required(hook: Hook, point: str, call: Call, role: Role, why: str) -> HookCancelled:
+    what = call.operation or point
+    done = f"{what} was performed, but" if role.performed else f"{what} was refused:"
+    return HookCancelled(
+        f"{done} hook {hook.name!r} at {point} is required and {why}", hook=hook.name, point=point, reason=why
+    )

@@ -1,0 +1,129 @@
+"""Hooks made of hooks: one after the other, all at once, or by vote. Each is a hook like any other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from greenroom.storage.errors import ValidationError
+
+from .context import HookContext
+from .result import CONTINUE, HookResult, result_of
+
+__all__ = ["Parallel", "Sequential", "Voting", "parallel", "sequential", "voting"]
+
+logger = logging.getLogger("greenroom.hooks")
+
+Member = Callable[[HookContext], Any]
+_WEAK = ("continue", "skipped")
+
+
+def sequential(members: Iterable[Member], name: str = "sequential") -> Sequential:
+    """A hook that asks its members in turn. Each sees the data as those before it have left it; the first that
+    decides anything but `modified` ends the turn. A member that fails fails the whole."""
+    return Sequential(members, name)
+
+
+def parallel(members: Iterable[Member], name: str = "parallel") -> Parallel:
+    """A hook that asks its members at once, on threads of their own, each with a copy of the data.
+
+    One that cancels decides for all; else the first member, in the order given, that decides anything but
+    `modified`; the modifications of all are made in that order. Fails if a member does, once all have ended.
+    """
+    return Parallel(members, name)
+
+
+def voting(members: Iterable[Member], threshold: float = 0.5, name: str = "voting") -> Voting:
+    """A hook whose members vote, at once: `cancel` is a vote against, `skipped` or a failure none, all else one for.
+
+    `threshold` is the share of the votes cast that must be for it, 0 < share ≤ 1, or a whole number of votes from 1.
+    Otherwise, or if nobody votes, the operation is cancelled. The modifications of those who voted for it are made.
+    """
+    return Voting(members, threshold, name)
+
+
+class _Composition:
+    def __init__(self, members: Iterable[Member], name: str) -> None:
+        self.members: Sequence[Member] = tuple(members)
+        if not self.members or not all(callable(each) for each in self.members):
+            raise ValidationError("members: one or more functions that take a context are needed", field="members")
+        self.__name__ = name
+
+
+class Sequential(_Composition):
+    """See `sequential`."""
+
+    def __call__(self, context: HookContext) -> HookResult:
+        changes: dict[str, Any] = {}
+        for member in self.members:
+            result = result_of(member(context))
+            if result.kind == "modified":
+                changes.update(result.data or {})
+                context.data = {**context.data, **changes}
+            elif result.kind not in _WEAK:
+                return result
+        return HookResult.modified(changes) if changes else CONTINUE
+
+
+class Parallel(_Composition):
+    """See `parallel`."""
+
+    waits: Final = True
+    """For other threads: it never runs on its caller's."""
+
+    def __call__(self, context: HookContext) -> HookResult:
+        answers = context.ask_at_once(self.members)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return _together(context, [each for each in answers if isinstance(each, HookResult)])
+
+
+class Voting(_Composition):
+    """See `voting`."""
+
+    waits: Final = True
+
+    def __init__(self, members: Iterable[Member], threshold: float, name: str) -> None:
+        super().__init__(members, name)
+        by_number = type(threshold) is int and 1 <= threshold <= len(self.members)
+        if not by_number and not (type(threshold) is float and 0 < threshold <= 1):
+            raise ValidationError(
+                "threshold: a share above 0 and up to 1, or a number of votes from 1 to that of the members",
+                field="threshold",
+            )
+        self.threshold = threshold
+
+    def __call__(self, context: HookContext) -> HookResult:
+        answers = context.ask_at_once(self.members)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                logger.warning("a member of %s did not vote: %s", self.__name__, type(answer).__name__)
+        votes = [each for each in answers if isinstance(each, HookResult) and each.kind != "skipped"]
+        approving = [each for each in votes if each.kind != "cancel"]
+        if type(self.threshold) is int:
+            needed: float = self.threshold
+        else:
+            needed = self.threshold * len(votes)
+        if votes and len(approving) >= needed:
+            return _together(context, approving)
+        return HookResult.cancel(f"{len(approving)} of {len(votes)} votes were for it, {self.threshold:g} needed")
+
+
+def _together(context: HookContext, results: Sequence[HookResult]) -> HookResult:
+    """What results that were given at once make together. A cancelling one decides; else the first that decides."""
+    changes: dict[str, Any] = {}
+    decisive = None
+    for result in results:
+        if result.kind == "cancel":
+            return result
+        if result.kind == "modified":
+            changes.update(result.data or {})
+        elif result.kind not in _WEAK and decisive is None:
+            decisive = result
+    if decisive is not None:
+        if changes:
+            context.data = {**context.data, **changes}
+        return decisive
+    return HookResult.modified(changes) if changes else CONTINUE

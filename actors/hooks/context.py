@@ -1,0 +1,205 @@
+"""What a hook is told of the operation that it is called for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from greenroom.storage.errors import GreenroomError
+from greenroom.storage.journal import utc_time
+
+from .result import HookResult, result_of
+from .subject import Failure, Plain, Reply, Subject
+
+if TYPE_CHECKING:
+    from .call import Call
+
+__all__ = ["HookContext", "HookContextBuilder"]
+
+
+class HookContext:
+    """One call of a hook at one point.
+
+    `data` is the hook's own copy: what it changes there counts if it answers, and is forgotten if it fails.
+    """
+
+    __slots__ = ("_call", "_data", "_subject", "attempt", "point")
+
+    def __init__(self, call: Call, point: str, subject: Subject, attempt: int) -> None:
+        self._call = call
+        self._subject = subject
+        self._data: dict[str, Any] | None = None
+        self.point = point
+        """The name of the point."""
+        self.attempt = attempt
+        """1, and one more each time the hook is called again for the same operation at this point."""
+
+    def __repr__(self) -> str:
+        return f"<HookContext {self.point} {self._call.about or ''}>"
+
+    @staticmethod
+    def builder(point: str) -> HookContextBuilder:
+        """Builds a context for trying a hook out without an operation."""
+        return HookContextBuilder(point)
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that the operation is sent to; None for what belongs to no session."""
+        return self._call.session_id
+
+    @property
+    def component_id(self) -> str | None:
+        """What the operation is about: "session:<id>", "scope:<name>", "tool:<name>", "agent:<name>"."""
+        return self._call.about
+
+    @property
+    def operation(self) -> str:
+        """The operation's name: the class of a message, else the point itself."""
+        return self._call.operation or self.point
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What is known besides the data. One dict for all hooks of the operation, which may leave notes in it."""
+        return self._call.notes()
+
+    @property
+    def correlation_id(self) -> str | None:
+        """What the operation belongs to; the session's own if nothing else was said."""
+        return self._call.correlation_id
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The parameters of the operation; after it also its "result", at its failure its "error"."""
+        if self._data is None:
+            self._data = self._subject.view()
+        return self._data
+
+    @data.setter
+    def data(self, data: Mapping[str, Any]) -> None:
+        self._data = dict(data)
+
+    @property
+    def operation_data(self) -> dict[str, Any]:
+        """The parameters as they were before any hook changed them, a copy."""
+        return self._call.original.view()
+
+    @property
+    def result(self) -> Any:
+        """The reply itself, after the operation; None before it."""
+        subject = self._subject
+        return subject.reply if isinstance(subject, Reply) else None
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the operation raised, at a point for failures; else None."""
+        subject = self._subject
+        return subject.error if isinstance(subject, Failure) else None
+
+    @property
+    def started_at(self) -> datetime:
+        """When the operation began, aware UTC."""
+        return utc_time(self._call.time_ns)
+
+    @property
+    def now(self) -> float:
+        """The seconds of the runtime's clock, which never go back."""
+        return self._call.now()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the operation began."""
+        return self._call.elapsed()
+
+    # -- for the chain
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the hook has not even looked at the data."""
+        return self._data is None
+
+    def ask_at_once(self, members: Sequence[Callable[[HookContext], Any]]) -> list[HookResult | BaseException]:
+        """What each of these answers or raises, called at once on threads of their own, each with a copy of the data.
+        What a member changes in its copy counts as `modified`."""
+        before = self._view()
+        twins = [HookContext(self._call, self.point, self._subject, self.attempt) for _ in members]
+        for twin in twins:
+            twin._data = Plain(before).view()
+        hooks = self._call.hooks
+        futures: list[Future[Any] | None] = []
+        for member, twin in zip(members, twins, strict=True):
+            try:
+                futures.append(hooks.guard.elastic.submit(member, twin) if hooks is not None else None)
+            except GreenroomError:
+                futures.append(None)  # no thread is free: it is asked on this one
+        answers: list[HookResult | BaseException] = []
+        for member, twin, future in zip(members, twins, futures, strict=True):
+            try:
+                answer = future.result(self._call.allowed) if future is not None else member(twin)
+                if isinstance(answer, Coroutine):
+                    answer = asyncio.run(answer)
+                result = result_of(answer)
+                if result.kind == "continue" and twin.data != before:
+                    result = HookResult.modified(twin.data)
+                answers.append(result)
+            except Exception as error:
+                answers.append(error)
+        return answers
+
+    def _view(self) -> dict[str, Any]:
+        return Plain(self._data).view() if self._data is not None else self._subject.view()
+
+
+class HookContextBuilder:
+    """Builds a `HookContext`.
+
+    Example:
+        ```py
+        context = HookContext.builder("BeforeStateWrite").session(id).data(key="k", value=1).build()
+        assert my_hook(context) is None
+        ```
+    """
+
+    def __init__(self, point: str) -> None:
+        self._point = point
+        self._session_id: str | None = None
+        self._component: str | None = None
+        self._operation: str | None = None
+        self._correlation_id: str | None = None
+        self._metadata: dict[str, Any] = {}
+        self._data: dict[str, Any] = {}
+
+    def session(self, session_id: str) -> HookContextBuilder:
+        self._session_id = session_id
+        return self
+
+    def component(self, component_id: str) -> HookContextBuilder:
+        self._component = component_id
+        return self
+
+    def operation(self, name: str) -> HookContextBuilder:
+        self._operation = name
+        return self
+
+    def correlation(self, correlation_id: str) -> HookContextBuilder:
+        self._correlation_id = correlation_id
+        return self
+
+    def metadata(self, **metadata: Any) -> HookContextBuilder:
+        self._metadata.update(metadata)
+        return self
+
+    def data(self, **data: Any) -> HookContextBuilder:
+        self._data.update(data)
+        return self
+
+    def build(self) -> HookContext:
+        from .call import Call
+
+        subject = Plain(self._data)
+        call = Call(None, subject, self._operation, self._session_id).with_facts(self._component, self._metadata)
+        if self._correlation_id is not None:
+            call.correlation = self._correlation_id
+        return HookContext(call, self._point, subject, 1)

@@ -1,0 +1,294 @@
+"""The hooks of a runtime: registered, and called."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.clock import Clock
+from greenroom.actors.elastic import Elastic
+from greenroom.actors.operation import CURRENT, Operation
+from greenroom.storage.errors import (
+    AccessDenied,
+    GreenroomError,
+    ResourceLimitExceeded,
+    RuntimeClosed,
+    SessionNotFound,
+    ValidationError,
+)
+from greenroom.storage.keys import is_session_id, session_bytes
+
+from .around import around
+from .call import Call
+from .chain import AFTER_CHANGE, AFTER_READ, ALONE, Phase, ask
+from .guard import Guard
+from .hook import Hook
+from .outcome import Outcome
+from .points import CUSTOM
+from .record import RecordHooks, execution
+from .registry import Registry
+from .registry import principal as current_principal
+from .subject import Plain
+from .tables import AFTER, CREATE, CREATION, LIMIT, OPERATION
+
+if TYPE_CHECKING:
+    from greenroom.actors.supervisor import Supervisor
+
+__all__ = ["Hooks"]
+
+logger = logging.getLogger("greenroom.hooks")
+
+_SCOPES_REMEMBERED: Final = 1000
+
+
+class Hooks(Registry):
+    """The hooks of a runtime.
+
+    Example:
+        ```py
+        def veto(context):
+            if context.data["name"].endswith(".exe"):
+                return HookResult.cancel("no programs here")
+
+        handle = rt.hooks.register("BeforeArtifactStore", veto, priority="high")
+        handle.unregister()
+        ```
+    """
+
+    def __init__(self, supervisor: Supervisor, elastic: Elastic, clock: Clock, patience: float) -> None:
+        super().__init__(supervisor, clock)
+        self.patience = patience
+        """Seconds that what nobody waits for may take."""
+        self.guard = Guard(elastic)
+        self.closing = threading.Event()
+        """Set when the runtime closes: whoever waits to try again gives up."""
+        self._elastic = elastic
+        self._scopes: dict[str, str] = {}
+
+    def fire(
+        self,
+        point: str,
+        data: Mapping[str, Any],
+        *,
+        session_id: str | None = None,
+        component: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> Outcome:
+        """Call the hooks of a point that stands alone, such as one of your own ("custom:deploy").
+
+        Raises HookCancelled when one of them cancels or a required one fails. Code of a session may fire custom
+        points, for sessions that it reaches.
+        """
+        self._require(point, session_id)
+        phase = self._chains.get(point)
+        if phase is None:
+            return Outcome(dict(data))
+        call, subject = self._call(point, data, session_id, component, metadata, timeout)
+        try:
+            left: Any = ask(phase, call, subject, ALONE)
+        finally:
+            self.journal(call)
+        decision = call.decision
+        if decision is None or decision.kind == "retry":
+            return Outcome(left.data)
+        return Outcome(left.data, decision.kind, decision.value, decision.target)
+
+    def around(
+        self,
+        data: Mapping[str, Any],
+        perform: Callable[[dict[str, Any], str | None], Any],
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        error: str | None = None,
+        session_id: str | None = None,
+        component: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        operation: str | None = None,
+    ) -> Any:
+        """Perform an operation of your own with hooks around it; its reply, as they leave it.
+
+        `perform(data, target)` is called with the data as the hooks before it leave them, and the target that one of
+        them redirected to, else None. Hooks after it see its reply as `result`, hooks at its failure `error`.
+        Raises what it raises, and HookCancelled.
+        """
+        for point in (before, after, error):
+            if point is not None:
+                self._require(point, session_id)
+        return self._around(
+            data,
+            perform,
+            self._phase(before),
+            self._phase(after),
+            self._phase(error),
+            operation or before or after or error or "operation",
+            session_id,
+            component,
+            metadata,
+            timeout,
+        )
+
+    def creation(self, data: Mapping[str, Any], create: Callable[[dict[str, Any], str | None], Any]) -> Any:
+        """Create a session with the hooks and the middleware around it. `create` returns what has its `id`."""
+        call, subject = self._call("CreateSession", data, None, None, None, self.patience)
+        limit = self._phase(LIMIT)
+
+        def perform(call: Call, left: Any, target: str | None) -> Any:
+            session = create(left.data, target)
+            call.session_id = session.id
+            return session
+
+        return around(
+            call,
+            subject,
+            self._phase(OPERATION, CREATE, "BeforeSessionCreated"),
+            self._phase("SessionCreated", CREATE + AFTER, OPERATION + AFTER),
+            lambda error: limit if isinstance(error, ResourceLimitExceeded) else (),
+            perform,
+            AFTER_CHANGE,
+        )
+
+    @property
+    def creating(self) -> bool:
+        """Whether there is a hook at the creation of sessions."""
+        chains = self._chains
+        return bool(chains) and any(point in chains for point in CREATION)
+
+    def _around(
+        self,
+        data: Mapping[str, Any],
+        perform: Callable[[dict[str, Any], str | None], Any],
+        before: Phase,
+        after: Phase,
+        failed: Phase,
+        operation: str,
+        session_id: str | None,
+        component: str | None,
+        metadata: Mapping[str, Any] | None,
+        timeout: float | None,
+    ) -> Any:
+        limit = self._phase(LIMIT)
+        if not (before or after or failed or limit):
+            return perform(dict(data), None)
+        call, subject = self._call(operation, data, session_id, component, metadata, timeout)
+
+        def failures(error: BaseException) -> Phase:
+            return failed + limit if isinstance(error, ResourceLimitExceeded) else failed
+
+        return around(
+            call, subject, before, after, failures, lambda _, left, target: perform(left.data, target), AFTER_READ
+        )
+
+    def _call(
+        self,
+        operation: str,
+        data: Mapping[str, Any],
+        session_id: str | None,
+        component: str | None,
+        metadata: Mapping[str, Any] | None,
+        timeout: float | None,
+    ) -> tuple[Call, Plain]:
+        subject = Plain(dict(data))
+        notes = {"operation": operation, **metadata} if metadata is not None else None
+        return Call(self, subject, operation, session_id, timeout).with_facts(component, notes), subject
+
+    def _require(self, point: str, session_id: str | None) -> None:
+        principal = current_principal()
+        if principal is None or session_id is None:
+            return
+        if point.startswith(CUSTOM) and not self.reaches(principal, session_id):
+            raise AccessDenied(
+                f"session {principal} may not fire hooks for session {session_id[:64]!r}:"
+                " it is neither that session nor one of its children",
+                session_id=session_id[:64],
+            )
+
+    # -- what calls need of the runtime
+
+    def reaches(self, principal: str, session_id: str) -> bool:
+        """Whether what acts for a session reaches another one."""
+        return self.supervisor.security.reaches(principal, session_id)
+
+    def correlation_of(self, session_id: str) -> str | None:
+        """What a session belongs to, as its creator said."""
+        if not is_session_id(session_id):
+            return None
+        row = self.supervisor.services.store.catalog.row(session_bytes(session_id))
+        return row.correlation_id if row is not None else None
+
+    def scope_name(self, scope_id: str) -> str | None:
+        """The name of the scope whose state is kept under this id; None for what is no scope."""
+        name = self._scopes.get(scope_id)
+        if name is None:
+            try:
+                name = self.supervisor.deliver(scope_id, m.GetInfo(), self.patience).name
+            except GreenroomError:
+                return None
+            if len(self._scopes) >= _SCOPES_REMEMBERED:
+                self._scopes.clear()
+            self._scopes[scope_id] = name
+        return name
+
+    def journal(self, call: Call) -> None:
+        """Journal what the hooks of an operation did, where it was not journaled with the operation itself."""
+        records = call.take_records()
+        recipient = call.recipient
+        if not records or recipient is None or self.supervisor.services.store.engine.read_only:
+            return
+        try:
+            self.supervisor.deliver(recipient, RecordHooks(records), self.patience)
+        except (SessionNotFound, RuntimeClosed):
+            pass  # the operation has ended the session, or there never was one
+        except GreenroomError as error:
+            logger.warning("what hooks did for %s was not journaled: %s", call.about, error)
+
+    def besides(self, job: Callable[[], Any], what: str) -> None:
+        """Run something that nobody waits for on a thread of its own; its failure is logged."""
+
+        def run() -> None:
+            try:
+                job()
+            except Exception as error:
+                logger.error(
+                    "%s failed: %s", what, error, exc_info=None if isinstance(error, GreenroomError) else error
+                )
+
+        try:
+            self._elastic.submit(run)
+        except GreenroomError as error:
+            logger.error("%s was not run: %s", what, error)
+
+    def fork(self, operations: tuple[Any, ...], call: Call, hook: Hook, point: str, current: Operation | None) -> None:
+        """Run the operations of a hook's `fork` besides, with what the hook may do."""
+
+        def attempt(operation: Any) -> None:
+            try:
+                if callable(operation):
+                    operation()
+                    return
+                session_id, message = operation if isinstance(operation, tuple) else (call.recipient, operation)
+                if not isinstance(message, m.Message) or session_id is None:
+                    raise ValidationError("fork: messages, pairs (session id, message) and callables are operations")
+                self.supervisor.ask(session_id, message, self.patience)
+            except Exception as error:
+                logger.error("an operation forked by hook %s at %s failed: %s", hook.name, point, type(error).__name__)
+                call_of_fork = Call(self, call.original, call.operation, call.session_id)
+                call_of_fork.address = call.address
+                call_of_fork.record(execution(hook, f"{point}:fork", call.operation, 1, {}, None, 0.0, error))
+                self.journal(call_of_fork)
+
+        token = CURRENT.set(hook.operation(current))
+        try:
+            for operation in operations:
+                self.besides(lambda each=operation: attempt(each), f"an operation forked by hook {hook.name}")  # type: ignore[misc]
+        finally:
+            CURRENT.reset(token)
+
+    def close(self) -> None:
+        """Have those give up who wait to try again. Hooks that run are let be: their threads are the elastic ones."""
+        self.closing.set()

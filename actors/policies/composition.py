@@ -1,0 +1,105 @@
+"""Policies of the host's own, and how several become one.
+
+A policy is a function that is asked about an operation before it is done. It lets it pass by returning None or True,
+and refuses it by raising a GreenroomError or returning False. It runs on the asker's thread, so it must be quick.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from greenroom.storage.errors import AccessDenied, GreenroomError, InvalidOperation, ValidationError
+
+__all__ = ["Policy", "Request", "parallel", "refusal_of", "refusals_of", "sequential", "voting"]
+
+logger = logging.getLogger("greenroom.policies")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The operation that a policy is asked about."""
+
+    kind: str
+    """llm_call, tool_execution, state_update, artifact_store, message, read, session_create, …"""
+    session_id: str | None
+    """The session that it is for; None for the making of one."""
+    message: str
+    """The name of the message's class."""
+    principal: str | None
+    """The session for which the code acts; None: the host."""
+
+
+Policy = Callable[[Request], Any]
+
+
+def refusal_of(policy: Policy, request: Request) -> GreenroomError | None:
+    """What a policy says against an operation; None if nothing. A policy that fails refuses."""
+    try:
+        if policy(request) in (None, True):
+            return None
+    except GreenroomError as error:
+        return error
+    except Exception as error:
+        logger.exception("policy %s failed", _name(policy))
+        return InvalidOperation(
+            f"policy {_name(policy)} failed with {type(error).__name__}, so it lets nothing pass: mend or remove it",
+            policy=_name(policy),
+        )
+    return AccessDenied(
+        f"policy {_name(policy)} does not let this {request.kind} pass", policy=_name(policy), kind=request.kind
+    )
+
+
+def refusals_of(policies: Iterable[Policy], request: Request) -> list[GreenroomError]:
+    return [error for policy in policies if (error := refusal_of(policy, request)) is not None]
+
+
+def sequential(policies: Iterable[Policy]) -> Policy:
+    """Asks one after the other; the first refusal holds, and the others are not asked."""
+    each_of = tuple(policies)
+
+    def policy(request: Request) -> None:
+        for each in each_of:
+            error = refusal_of(each, request)
+            if error is not None:
+                raise error
+
+    return policy
+
+
+def parallel(policies: Iterable[Policy]) -> Policy:
+    """Asks all, whatever the others say; the most restrictive refusal holds (see `strictest`)."""
+    each_of = tuple(policies)
+
+    def policy(request: Request) -> None:
+        refusals = refusals_of(each_of, request)
+        if refusals:
+            raise strictest(refusals)
+
+    return policy
+
+
+def voting(policies: Iterable[Policy], threshold: float = 0.5) -> Policy:
+    """Asks all; refuses when more than this share of them does (0: one is enough; 0.5: the majority)."""
+    if not 0 <= threshold < 1:
+        raise ValidationError("threshold: from 0 to less than 1", field="threshold")
+    each_of = tuple(policies)
+
+    def policy(request: Request) -> None:
+        refusals = refusals_of(each_of, request)
+        if refusals and len(refusals) > threshold * len(each_of):
+            raise strictest(refusals)
+
+    return policy
+
+
+def strictest(refusals: list[GreenroomError]) -> GreenroomError:
+    """The refusal that lasts longest: one that names no time before those that do, the longest wait first."""
+    return max(refusals, key=lambda error: error.fields.get("retry_after", float("inf")))
+
+
+def _name(policy: Policy) -> str:
+    return str(getattr(policy, "__name__", type(policy).__name__))[:64]

@@ -1,0 +1,231 @@
+"""Rates: token buckets for the runtime, for each session, and for each kind of operation.
+
+A bucket holds at most `rate * burst` operations and fills again at `rate` per minute, by the runtime's clock. An
+operation takes one from each bucket that holds for it, or is refused and takes none.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.storage.errors import RateLimited
+
+from .kinds import CREATION, READ
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+
+__all__ = ["RateLimits", "Rates", "TokenBucket"]
+
+_MAX_SESSIONS: Final = 100_000
+_SLACK: Final = 1e-9
+"""Sums of floating-point refills may fall short of a whole operation by this."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """Operations per minute; None: no limit."""
+
+    runtime: float | None = None
+    session: float | None = None
+    """Of each session."""
+    kinds: Mapping[str, float | None] = field(default_factory=dict)
+    """Of each kind, by all sessions together."""
+    burst: float = 1.5
+    """How many times its rate a bucket holds: what may come at once after a quiet time."""
+
+    @property
+    def any(self) -> bool:
+        return self.runtime is not None or self.session is not None or any(v is not None for v in self.kinds.values())
+
+
+class TokenBucket:
+    """One bucket. Not thread-safe: its owner's lock guards it."""
+
+    __slots__ = ("at", "capacity", "level", "rate")
+
+    def __init__(self, per_minute: float, burst: float, now: float) -> None:
+        self.rate = per_minute / 60
+        self.capacity = max(1.0, per_minute * burst)
+        self.level = self.capacity
+        self.at = now
+
+    def fill(self, now: float) -> float:
+        """Let in what has come in since; how many operations are in it now."""
+        if now > self.at:
+            level = self.level + (now - self.at) * self.rate
+            self.level = min(self.capacity, level)
+            self.at = now
+        return self.level
+
+    def wait(self, wanted: float, now: float) -> float:
+        """Seconds until so many operations are in it, 0 if they are. More than it can hold is what it can hold."""
+        lacking = min(wanted, self.capacity) - self.fill(now)
+        return lacking / self.rate if lacking > _SLACK else 0.0
+
+    def take(self, count: float) -> None:
+        self.level = max(0.0, self.level - min(count, self.capacity))
+
+    def resize(self, per_minute: float, burst: float, now: float) -> None:
+        """Another rate from now on. What has been used stays used."""
+        self.fill(now)
+        used = self.capacity - self.level
+        self.rate = per_minute / 60
+        self.capacity = max(1.0, per_minute * burst)
+        self.level = max(0.0, self.capacity - used)
+
+
+class _SessionBuckets:
+    """The buckets of one session: of all its operations, and of kinds that its own configuration limits."""
+
+    __slots__ = ("all", "kinds", "limits")
+
+    def __init__(self) -> None:
+        self.limits: RateLimits | None = None
+        self.all: TokenBucket | None = None
+        self.kinds: dict[str, TokenBucket | None] | None = None
+
+    def follow(self, limits: RateLimits, overrides: Mapping[str, Any], now: float) -> None:
+        burst = overrides.get("burst") or limits.burst
+        self.limits = limits
+        self.all = _resized(self.all, overrides.get("session", limits.session), burst, now)
+        kinds = overrides.get("kinds")
+        if kinds:
+            old = self.kinds or {}
+            self.kinds = {kind: _resized(old.get(kind), rate, burst, now) for kind, rate in kinds.items()}
+        else:
+            self.kinds = None
+
+
+def _resized(bucket: TokenBucket | None, rate: float | None, burst: float, now: float) -> TokenBucket | None:
+    if rate is None:
+        return None
+    if bucket is None:
+        return TokenBucket(rate, burst, now)
+    bucket.resize(rate, burst, now)
+    return bucket
+
+
+class Rates:
+    """All buckets of a runtime. Those of sessions are kept apart from their actors: leaving memory fills none.
+
+    Example:
+        ```py
+        rates = Rates(clock, RateLimits(session=100), overrides=lambda session_id: {})
+        rates.take("state_update", session_id)  # raises RateLimited with retry_after
+        ```
+    """
+
+    def __init__(self, clock: Clock, limits: RateLimits, overrides: Callable[[str], Mapping[str, Any] | None]) -> None:
+        """`overrides` says what a session's configuration sets (session, kinds, burst); None: there is no such
+        session."""
+        self._clock = clock
+        self._overrides = overrides
+        self._lock = threading.Lock()
+        self._limits = limits
+        self._runtime: TokenBucket | None = None
+        self._kinds: dict[str, TokenBucket | None] = {}
+        self._sessions: collections.OrderedDict[str, _SessionBuckets] = collections.OrderedDict()
+        self.change(limits)
+
+    def change(self, limits: RateLimits) -> None:
+        """Other rates from now on. What was used of the old ones counts."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._limits = limits
+            self._runtime = _resized(self._runtime, limits.runtime, limits.burst, now)
+            self._kinds = {
+                kind: _resized(self._kinds.get(kind), rate, limits.burst, now) for kind, rate in limits.kinds.items()
+            }
+
+    def take(self, kind: str, session_id: str | None, count: float = 1) -> None:
+        """Count so many operations of a kind. Raises RateLimited, and then counts none."""
+        if count == 1:
+            with self._lock:  # as `refusal` does it, in less time
+                now = self._clock.monotonic()
+                held = self._buckets(kind, session_id, now)
+                for _, bucket in held:
+                    if bucket.fill(now) < 1.0:
+                        break
+                else:
+                    for _, bucket in held:
+                        bucket.level -= 1.0
+                    return
+        error = self.refusal(kind, session_id, count, taking=True)
+        if error is not None:
+            raise error
+
+    def refusal(self, kind: str, session_id: str | None, count: float, *, taking: bool) -> RateLimited | None:
+        """The error that refuses so many operations of a kind; None if they may pass, and with `taking` are counted."""
+        with self._lock:
+            now = self._clock.monotonic()
+            held = self._buckets(kind, session_id, now)
+            longest = 0.0
+            for scope, bucket in held:
+                wait = bucket.wait(count, now)
+                if wait > longest:
+                    longest, narrowest, tightest = wait, scope, bucket
+            if not longest:
+                if taking:
+                    for _, bucket in held:
+                        bucket.take(count)
+                return None
+        rate = tightest.rate * 60
+        return RateLimited(
+            f"{_WHOSE[narrowest].format(kind=kind, session=session_id)} may make {rate:g} operations a minute: "
+            f"try again in {longest:.3g} s",
+            retry_after=longest,
+            kind=kind,
+            scope=narrowest,
+            limit=rate,
+        )
+
+    def _buckets(self, kind: str, session_id: str | None, now: float) -> list[tuple[str, TokenBucket]]:
+        """What holds for an operation. The caller holds the lock."""
+        counted = kind != READ
+        held: list[tuple[str, TokenBucket]] = []
+        if self._runtime is not None and counted:
+            held.append(("runtime", self._runtime))
+        of_kind = self._kinds.get(kind)
+        if (
+            session_id is not None and session_id[14:15] == "4" and kind != CREATION
+        ):  # the state of a scope is no session
+            buckets = self._sessions.get(session_id)
+            if buckets is None or buckets.limits is not self._limits:
+                buckets = self._followed(session_id, buckets, now)
+            else:
+                self._sessions.move_to_end(session_id)
+            if buckets is not None:
+                if buckets.all is not None and counted:
+                    held.append(("session", buckets.all))
+                if buckets.kinds is not None and kind in buckets.kinds:
+                    of_kind = None
+                    own = buckets.kinds[kind]
+                    if own is not None:
+                        held.append(("session kind", own))
+        if of_kind is not None:
+            held.append(("kind", of_kind))
+        return held
+
+    def _followed(self, session_id: str, buckets: _SessionBuckets | None, now: float) -> _SessionBuckets | None:
+        overrides = self._overrides(session_id)
+        if overrides is None:
+            return None
+        if buckets is None:
+            buckets = self._sessions[session_id] = _SessionBuckets()
+            while len(self._sessions) > _MAX_SESSIONS:
+                self._sessions.popitem(last=False)
+        buckets.follow(self._limits, overrides, now)
+        return buckets
+
+
+_WHOSE: Final = {
+    "runtime": "all sessions together",
+    "session": "session {session}",
+    "kind": "all sessions together, of the kind {kind},",
+    "session kind": "session {session}, of the kind {kind},",
+}

@@ -1,0 +1,88 @@
+"""Hooks: what one adds to an operation, and what a point without any costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from harness import MICRO, Bench, Measured, at_most, row
+
+from greenroom.runtime import HookContext, HookResult, Session
+
+
+def nothing(context: HookContext) -> None:
+    """A hook that goes on."""
+
+
+def look(context: HookContext) -> None:
+    """A hook that reads the data."""
+    assert context.data["key"] == "k"
+
+
+def ready(bench: Bench, *hooks: tuple[str, Any], **options: Any) -> Session:
+    """A session on a runtime of its own, whose hooks have proved quick."""
+    rt = bench.runtime()
+    handles = [rt.hooks.register(point, hook, **options) for point, hook in hooks]
+    session = rt.create_session()
+    session.set("k", 1)
+    for _ in range(200):
+        session.get("k")
+    assert all(handle.info().failures == 0 for handle in handles)
+    return session
+
+
+def added(bench: Bench, with_hooks: Session, without: Session, hooks: int, note: str) -> Measured:
+    """What each hook adds to a read, by the difference of the two in the same round."""
+    compared = bench.compare(lambda: with_hooks.get("k"), lambda: without.get("k"), "no hook", batch=2000)
+    assert compared.baseline is not None
+    assert compared.low is not None
+    assert compared.high is not None
+    value, low, high = ((each - compared.baseline) / hooks for each in (compared.value, compared.low, compared.high))
+    return replace(compared, value=value, low=low, high=high, ratio=None, note=note)
+
+
+@row("a hook", at_most(3 * MICRO))
+def hook(bench: Bench) -> Measured:
+    hooked = ready(bench, ("BeforeStateRead", nothing), inline=True)
+    return added(bench, hooked, ready(bench), 1, "what it adds to a read, the way past the hooks included")
+
+
+@row("each of ten hooks", at_most(3 * MICRO))
+def ten_hooks(bench: Bench) -> Measured:
+    hooked = ready(bench, *[("BeforeStateRead", nothing)] * 10, inline=True)
+    return added(bench, hooked, ready(bench), 10, "at one point")
+
+
+@row("a hook that reads the data", None)
+def reading_hook(bench: Bench) -> Measured:
+    hooked = ready(bench, ("BeforeStateRead", look), inline=True)
+    return added(bench, hooked, ready(bench), 1, "its own copy of it is made")
+
+
+@row("a hook on a guard thread", None)
+def guarded_hook(bench: Bench) -> Measured:
+    hooked = ready(bench, ("BeforeStateRead", nothing), inline=False)
+    return added(bench, hooked, ready(bench), 1, "two switches of threads")
+
+
+@row("a point where no hook is", at_most(0.3 * MICRO))
+def unhooked(bench: Bench) -> Measured:
+    rt = bench.runtime()
+    rt.hooks.register("SessionSaved", nothing)
+    at = rt.hooks.at
+    return bench.time(lambda: at("BeforeToolExecution"), batch=20_000, note="the call of the lambda included")
+
+
+@row("a message where no hook is", None)
+def other_point(bench: Bench) -> Measured:
+    hooked = ready(bench, ("SessionSaved", nothing))
+    plain = ready(bench)
+    return bench.compare(lambda: hooked.get("k"), lambda: plain.get("k"), "no hook anywhere", batch=2000)
+
+
+@row("set a variable with a journaled hook", None)
+def journaled(bench: Bench) -> Measured:
+    rt = bench.runtime()
+    rt.hooks.register("BeforeStateWrite", lambda context: HookResult.continue_(), replayable=True, inline=True)
+    session = rt.create_session()
+    return bench.time(lambda: session.set("k", 1), batch=500, note="one commit for both")

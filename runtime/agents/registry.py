@@ -1,0 +1,397 @@
+"""The agents of a runtime: Python callables that the host registers by model, and the agents made of them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors.calls import CallAgent, packed_input
+from greenroom.storage.errors import (
+    GreenroomError,
+    InvalidOperation,
+    OperationTimeout,
+    ValidationError,
+)
+from greenroom.storage.records import Value, pack_value
+
+from ..calls import CallContext, Calls, Work
+from ..collectors import AgentOutputCollector
+from .agent import Agent, AgentContext
+from .reply import AgentReply
+
+if TYPE_CHECKING:
+    from greenroom.actors.hooks import Hooks
+
+    from ..runtime import Runtime
+    from ..session import Session
+
+__all__ = ["Agents"]
+
+_MODEL: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@/-]{0,127}")
+_MAX_AGENTS: Final = 10_000
+_MAX_PROMPT: Final = 1 << 20
+_MAX_TOOLS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Provider:
+    fn: Callable[..., Any]
+    timeout: float | None
+    context: str | None
+    """How it gets its context: "keyword", "second" (argument), or None: not at all."""
+
+
+class Agents:
+    """Registers the callables behind models, makes agents of them and calls these. Thread-safe.
+
+    Example:
+        ```py
+        from greenroom.runtime.agents import AgentReply, TokenUsage, echo
+
+        rt.agents.register("echo", echo)
+        rt.agents.register("acme/", lambda input, context: acme(context.model, context.system_prompt, input))
+        rt.agents.create(name="writer", model="acme/large", system_prompt="Be brief.", tools=["calculator"])
+        s.call_agent("writer", "Hello").text
+        ```
+    """
+
+    def __init__(self, runtime: Runtime, calls: Calls, timeout: float) -> None:
+        self._runtime = runtime
+        self._calls = calls
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._providers: dict[str, _Provider] = {}
+        self._agents: dict[str, Agent] = {}
+        self.collector: AgentOutputCollector | None = AgentOutputCollector()
+        """What keeps texts of agents as artifacts of the session; None keeps nothing."""
+
+    # -- the callables behind models
+
+    def register(
+        self, name: str, fn: Callable[..., Any], *, timeout: float | None = None, replace: bool = False
+    ) -> None:
+        """Have a callable answer for a model, and for all models of a provider: what begins with the name and a "/".
+
+        It gets the input, and in a parameter `context` the AgentContext; it may be `async def`. It returns text, an
+        AgentReply, or a dict with text, usage and cost_usd. Raises ValidationError, also for a name that is taken.
+        """
+        if not isinstance(name, str) or not _MODEL.fullmatch(name):
+            raise ValidationError("name: 1 to 128 letters, digits and _ . : @ / - are needed", field="name")
+        if not callable(fn):
+            raise ValidationError("fn: a callable is needed", field="fn")
+        if timeout is not None and (type(timeout) not in (int, float) or not timeout > 0):
+            raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
+        self._runtime._require_host("agents.register", "write")
+        provider = _Provider(fn, timeout, _context_of(fn))
+        with self._lock:
+            if name in self._providers and not replace:
+                raise ValidationError(
+                    f"name: an agent is registered for {name!r} already; replace=True takes its place", field="name"
+                )
+            if len(self._providers) >= _MAX_AGENTS and name not in self._providers:
+                raise ValidationError(f"at most {_MAX_AGENTS} agents can be registered", field="name")
+            self._providers = {**self._providers, name: provider}
+
+    def unregister(self, name: str) -> bool:
+        """Take a callable away; whether it was there. Agents made of it stay, and fail when they are called."""
+        self._runtime._require_host("agents.unregister", "write")
+        with self._lock:
+            there = name in self._providers
+            self._providers = {key: each for key, each in self._providers.items() if key != name}
+        return there
+
+    @property
+    def _hooks(self) -> Hooks:
+        return self._runtime.hooks
+
+    def models(self) -> list[str]:
+        """The models and prefixes that are registered."""
+        return sorted(self._providers)
+
+    @property
+    def available(self) -> bool:
+        """Whether any is registered."""
+        return bool(self._providers)
+
+    def _provider(self, model: str) -> _Provider:
+        providers = self._providers
+        found = providers.get(model)
+        if found is None:
+            prefixes = [each for each in providers if model.startswith(each if each.endswith("/") else f"{each}/")]
+            if not prefixes:
+                near = difflib.get_close_matches(model[:64], providers, 1)
+                advice = f"did you mean {near[0]!r}?" if near else "register one with agents.register()"
+                raise InvalidOperation(
+                    f"no agent is registered for the model {model[:64]!r}: {advice}", model=model[:64]
+                )
+            found = providers[max(prefixes, key=len)]
+        return found
+
+    # -- agents
+
+    def build(
+        self,
+        name: str | None = None,
+        model: str | None = None,
+        system_prompt: str | None = None,
+        tools: Iterable[str] = (),
+        **parameters: Value,
+    ) -> Agent:
+        """Make an agent that nobody else can find. Raises what `create` raises."""
+        if model is None:
+            if name is not None and name in self._providers:
+                model = name
+            elif len(self._providers) == 1 and not next(iter(self._providers)).endswith("/"):
+                model = next(iter(self._providers))
+            else:
+                raise ValidationError(f"model: one of {', '.join(self.models()) or '(none registered)'}", field="model")
+        if not isinstance(model, str) or not _MODEL.fullmatch(model):
+            raise ValidationError("model: the name of a model is needed", field="model")
+        name = name if name is not None else model
+        if not isinstance(name, str) or not _MODEL.fullmatch(name):
+            raise ValidationError("name: 1 to 128 letters, digits and _ . : @ / - are needed", field="name")
+        if system_prompt is not None and not (isinstance(system_prompt, str) and len(system_prompt) <= _MAX_PROMPT):
+            raise ValidationError(f"system_prompt: at most {_MAX_PROMPT} characters are needed", field="system_prompt")
+        names = [tools] if isinstance(tools, str) else list(tools)
+        if len(names) > _MAX_TOOLS or not all(isinstance(each, str) for each in names):
+            raise ValidationError("tools: a list of names of tools is needed", field="tools")
+        for each in names:
+            self._runtime.tools._require(each)
+        self._provider(model)
+        packed_input(dict(parameters))
+        agent = Agent(name, model, system_prompt, tuple(names), MappingProxyType(dict(parameters)))
+        hooks = self._hooks
+        component = f"agent:{agent.name}"
+        if hooks.at("BeforeAgentInit") is not None:
+            outcome = hooks.fire("BeforeAgentInit", agent.to_dict(), component=component)
+            agent = _changed(agent, outcome.data)
+        if hooks.at("AfterAgentInit") is not None:
+            hooks.fire("AfterAgentInit", agent.to_dict(), component=component)
+        return agent
+
+    def create(
+        self,
+        name: str | None = None,
+        model: str | None = None,
+        system_prompt: str | None = None,
+        tools: Iterable[str] = (),
+        *,
+        replace: bool = False,
+        **parameters: Value,
+    ) -> Agent:
+        """Make an agent and keep it under its name. Without a model, the only registered one, or the one of its name.
+
+        `tools` are the names of the tools that it may call; other keywords (temperature, …) are its parameters.
+        Raises ValidationError, also for a name that is taken, InvalidOperation for an unknown model or tool,
+        HookCancelled.
+        """
+        self._runtime._require_host("agents.create", "write")
+        if not replace and name is not None and name in self._agents:
+            raise ValidationError(
+                f"name: there is an agent {name!r} already; replace=True takes its place", field="name"
+            )
+        agent = self.build(name, model, system_prompt, tools, **parameters)
+        with self._lock:
+            if len(self._agents) >= _MAX_AGENTS and agent.name not in self._agents:
+                raise ValidationError(f"there can be at most {_MAX_AGENTS} agents: remove some", field="name")
+            if not replace and agent.name in self._agents:
+                raise _taken(agent.name)
+            self._agents = {**self._agents, agent.name: agent}
+        return agent
+
+    def get(self, name: str) -> Agent | None:
+        """The agent with this name, or one made of just a registered model of this name, or None."""
+        found = self._agents.get(name)
+        if found is None and name in self._providers and not name.endswith("/"):
+            found = Agent(name, name)
+        return found
+
+    def list(self) -> list[Agent]:
+        """All agents, by name, among them one for each registered model."""
+        plain = {name: Agent(name, name) for name in self._providers if not name.endswith("/")}
+        return [each for _, each in sorted({**plain, **self._agents}.items())]
+
+    def remove(self, name: str) -> bool:
+        """Let an agent go; whether it was there. Raises HookCancelled if a hook keeps it."""
+        self._runtime._require_host("agents.remove", "write")
+        agent = self._agents.get(name)
+        if agent is None:
+            return False
+        self._shut_down(agent, "removed")
+        return True
+
+    def _shut_down(self, agent: Agent, reason: str) -> None:
+        data, component = {**agent.to_dict(), "reason": reason}, f"agent:{agent.name}"
+        if self._hooks.at("BeforeAgentShutdown") is not None:
+            self._hooks.fire("BeforeAgentShutdown", data, component=component)
+        with self._lock:
+            self._agents = {key: each for key, each in self._agents.items() if key != agent.name}
+        if self._hooks.at("AfterAgentShutdown") is not None:
+            self._hooks.fire("AfterAgentShutdown", data, component=component)
+
+    def close(self, timeout: float) -> None:
+        """Let all agents go, as long as there is time."""
+        deadline = time.monotonic() + timeout
+        if not self._hooks.any("BeforeAgentShutdown", "AfterAgentShutdown"):
+            return
+        for agent in self._agents.values():
+            if time.monotonic() >= deadline:
+                return
+            try:
+                self._shut_down(agent, "closing")
+            except GreenroomError:
+                continue  # nothing keeps a runtime open
+
+    # -- calling
+
+    def call(
+        self,
+        agent: Agent | str,
+        input: Value,
+        *,
+        session: Session | str | None = None,
+        timeout: float | None = None,
+    ) -> AgentReply:
+        """Call an agent, given itself, by its name, or by a model's name. In a session the call, its return, its
+        tokens and its cost are journaled.
+
+        `timeout` is in seconds; the default is that of the callable, else `agent_timeout`. Raises OperationTimeout,
+        CallFailed with what the callable raised as its cause, HookCancelled, ResourceLimitExceeded when no thread is
+        free, InvalidOperation for an unknown agent.
+        """
+        return self.send(self.message(agent, input, timeout), session)
+
+    def send(self, message: CallAgent, session: Session | str | None, timeout: float | None = None) -> AgentReply:
+        """Make the call of a message, within `timeout` seconds. Raises what `call` raises."""
+        from ..session import session_id_of
+
+        session_id = session_id_of(session, "session")
+        wait = timeout if timeout is not None else threading.TIMEOUT_MAX
+        if session_id is None:
+            self._runtime._check_open()
+            with self._runtime._span("CallAgent", message.name):
+                return self.perform(None, message, wait)
+        reply: AgentReply = self._runtime._supervisor.ask(session_id, message, wait)
+        return reply
+
+    @staticmethod
+    def message(agent: Agent | str, input: Value, timeout: float | None) -> CallAgent:
+        """The message that calls an agent. Raises ValidationError."""
+        message = CallAgent(agent.name if isinstance(agent, Agent) else agent, input, timeout=timeout)
+        message.subject = agent if isinstance(agent, Agent) else None
+        return message
+
+    def perform(self, session_id: str | None, message: CallAgent, timeout: float) -> AgentReply:
+        """Make the call that a message asks for, on this thread, outside of any turn."""
+        agent = self._agent(message.name, message.subject)
+        data = {"name": agent.name, "model": agent.model, "input": message.input}
+        deadline = time.monotonic() + timeout
+
+        if not self._hooks.any("BeforeAgentExecution", "AfterAgentExecution", "AgentError"):
+            return self._make(session_id, message, agent, data["input"], deadline)
+
+        def perform(data: dict[str, Any], target: str | None) -> dict[str, Value]:
+            wanted = agent if target is None else self._agent(target, None)
+            return self._make(session_id, message, wanted, data.get("input"), deadline).to_dict()
+
+        reply = self._hooks.around(
+            data,
+            perform,
+            before="BeforeAgentExecution",
+            after="AfterAgentExecution",
+            error="AgentError",
+            session_id=session_id,
+            component=f"agent:{agent.name}",
+        )
+        return AgentReply.of(reply, agent.model, _provider_name(agent.model))
+
+    def _agent(self, name: str, subject: Any) -> Agent:
+        if isinstance(subject, Agent):
+            return subject
+        found = self._agents.get(name)
+        if found is None:
+            self._provider(name)
+            found = Agent(name, name)
+        return found
+
+    def _make(
+        self, session_id: str | None, message: CallAgent, agent: Agent, input: Value, deadline: float
+    ) -> AgentReply:
+        provider = self._provider(agent.model)
+        left = min(message.timeout or provider.timeout or self._timeout, deadline - time.monotonic())
+        if left <= 0:
+            raise OperationTimeout(f"agent {agent.name!r}: no time is left for it", timeout=0.0, started=False)
+
+        def run(call: CallContext) -> Any:
+            if provider.context is None:
+                return provider.fn(input)
+            context = AgentContext(call, agent)
+            return provider.fn(input, context) if provider.context == "second" else provider.fn(input, context=context)
+
+        about = {"model": agent.model, "provider": _provider_name(agent.model)}
+        work = Work(
+            "agent",
+            agent.name,
+            packed_input(input),
+            run,
+            left,
+            about=about,
+            durability=message.durability,
+            reply=lambda returned: AgentReply.of(returned, about["model"], about["provider"]),
+            value=AgentReply.to_dict,
+            facts=_facts,
+            collector=self.collector,
+        )
+        reply: AgentReply = self._calls.make(work, session_id)
+        return reply
+
+
+def _facts(reply: AgentReply) -> dict[str, Any]:
+    """What the journal counts of a reply."""
+    facts: dict[str, Any] = {}
+    if reply.usage is not None:
+        facts["usage"] = reply.usage.to_dict()
+    if reply.cost_microusd is not None:
+        facts["cost_microusd"] = reply.cost_microusd
+    return facts
+
+
+def _provider_name(model: str) -> str:
+    return model.partition("/")[0]
+
+
+def _taken(name: str) -> ValidationError:
+    return ValidationError(f"name: there is an agent {name!r} already; replace=True takes its place", field="name")
+
+
+def _context_of(fn: Callable[..., Any]) -> str | None:
+    """How a callable takes its context: by the name `context`, or as a second argument without default."""
+    try:
+        parameters = list(inspect.signature(fn).parameters.values())
+    except (ValueError, TypeError):
+        return None
+    if any(each.name == "context" and each.kind is not each.POSITIONAL_ONLY for each in parameters[1:]):
+        return "keyword"
+    second = parameters[1] if len(parameters) > 1 else None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return "second" if second is not None and second.kind in positional and second.default is second.empty else None
+
+
+def _changed(agent: Agent, data: Mapping[str, Any]) -> Agent:
+    """The agent as a hook wants it."""
+    prompt, tools, parameters = data.get("system_prompt"), data.get("tools"), data.get("parameters")
+    pack_value(parameters if isinstance(parameters, dict) else {}, "parameters")
+    return Agent(
+        agent.name,
+        agent.model,
+        prompt if isinstance(prompt, str) else None,
+        tuple(str(each) for each in tools) if isinstance(tools, list | tuple) else agent.tools,
+        MappingProxyType(dict(parameters)) if isinstance(parameters, dict) else agent.parameters,
+    )

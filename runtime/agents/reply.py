@@ -1,0 +1,143 @@
+"""What agents answer: text, token usage and cost, from whatever their callables return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from greenroom.storage.errors import ValidationError
+from greenroom.storage.records import Value
+
+from ..plain import plain
+
+__all__ = ["AgentReply", "TokenUsage"]
+
+_INPUT: Final = ("input_tokens", "prompt_tokens")
+_OUTPUT: Final = ("output_tokens", "completion_tokens")
+_MAX_COUNT: Final = 1 << 62
+_TAKEN: Final = frozenset({"text", "content", "usage", "cost_usd", "model", "provider", "data"})
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens that a call has used. The total is what its parts make, unless it was told."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.total_tokens:
+            object.__setattr__(self, "total_tokens", self.input_tokens + self.output_tokens)
+
+    @classmethod
+    def of(cls, value: Any) -> TokenUsage | None:
+        """From a mapping or an object with these names, or with prompt_tokens and completion_tokens."""
+        if value is None:
+            return None
+        given = _count(value, _INPUT)
+        made = _count(value, _OUTPUT)
+        total = _count(value, ("total_tokens",))
+        return cls(given or 0, made or 0, total or 0)
+
+    def to_dict(self) -> dict[str, int]:
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "total_tokens": self.total_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReply:
+    """What an agent has answered. `usage` and `cost_usd` are None where the agent did not tell; `data` is what else it
+    returned."""
+
+    text: str
+    usage: TokenUsage | None = None
+    cost_usd: Decimal | None = None
+    model: str | None = None
+    provider: str | None = None
+    data: dict[str, Value] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def cost_microusd(self) -> int | None:
+        """The cost in millionths of a dollar."""
+        return int((self.cost_usd * 1_000_000).to_integral_value()) if self.cost_usd is not None else None
+
+    def to_dict(self) -> dict[str, Value]:
+        """Every field that has a value, by name, as JSON values."""
+        return {
+            "text": self.text,
+            **({"usage": self.usage.to_dict()} if self.usage is not None else {}),
+            **({"cost_usd": float(self.cost_usd)} if self.cost_usd is not None else {}),
+            **({"model": self.model} if self.model is not None else {}),
+            **({"provider": self.provider} if self.provider is not None else {}),
+            **({"data": self.data} if self.data else {}),
+        }
+
+    @classmethod
+    def of(cls, value: Any, model: str, provider: str) -> AgentReply:
+        """The reply that a callable's return value is: an AgentReply, text, or a mapping (or pydantic model) with
+        `text` or `content`, and maybe `usage`, `cost_usd` and anything else. Raises ValidationError."""
+        if isinstance(value, cls):
+            return cls(
+                _text(value.text),
+                TokenUsage.of(value.usage),
+                _cost(value.cost_usd),
+                value.model or model,
+                value.provider or provider,
+                plain(value.data),
+            )
+        if isinstance(value, str):
+            return cls(str.__str__(value), model=model, provider=provider)
+        row = plain(value)
+        if not isinstance(row, Mapping):
+            raise ValidationError(
+                "result: an agent returns text, an AgentReply, or a dict with text, usage, cost_usd", field="result"
+            )
+        text = row.get("text", row.get("content"))
+        inner = row.get("data")
+        data = {**(inner if isinstance(inner, dict) else {}), **{k: v for k, v in row.items() if k not in _TAKEN}}
+        return cls(
+            _text(text),
+            TokenUsage.of(row.get("usage")),
+            _cost(row.get("cost_usd")),
+            row["model"] if isinstance(row.get("model"), str) else model,
+            row["provider"] if isinstance(row.get("provider"), str) else provider,
+            data,
+        )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValidationError("result: the `text` of an agent's reply is missing, or no text", field="result")
+    return str.__str__(value)
+
+
+def _count(usage: Any, names: tuple[str, ...]) -> int | None:
+    for name in names:
+        value = usage.get(name) if isinstance(usage, Mapping) else getattr(usage, name, None)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MAX_COUNT:
+            raise ValidationError(f"result: usage.{name} is no number of tokens", field="result")
+        return int(value)
+    return None
+
+
+def _cost(value: Any) -> Decimal | None:
+    if value is None:
+        return None
+    try:
+        cost = Decimal(str(value)) if not isinstance(value, bool) else None
+    except (InvalidOperation, ValueError):
+        cost = None
+    if cost is None or not cost.is_finite() or not 0 <= cost < 1_000_000_000:
+        raise ValidationError("result: cost_usd is no amount of dollars", field="result")
+    return cost

@@ -1,0 +1,196 @@
+"""`rt.analytics`: what journals tell about sessions, one by one and together."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import pydantic
+from annotated_types import Ge, Gt
+
+from greenroom.storage.catalog import SessionQuery, SessionStatus, nanoseconds, validated
+from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
+from greenroom.storage.keys import is_session_id, session_bytes
+
+from ..session import session_id_of
+from .aggregate import AggregateMetrics, Aggregation
+from .pseudonyms import Pseudonyms
+from .reading import Window
+from .session_metrics import SessionMetrics, session_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..runtime import Runtime
+    from ..session import Session
+    from .exposition import EventCounts, RuntimeCollector
+
+__all__ = ["Analytics"]
+
+_DAY: Final = 86_400 * 1_000_000_000
+_ALL_TIME: Final = (1 << 64) - 1
+_PAGING: Final = ("sort_by", "descending", "limit", "offset")
+
+
+class _Wanted(pydantic.BaseModel):
+    """Which part of the past to look at, and how finely."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    since: datetime | None = None
+    until: datetime | None = None
+    bucket: Annotated[float, Gt(0), pydantic.Field(le=366 * 86400, allow_inf_nan=False)] = 3600.0
+    top: Annotated[int, Ge(0), pydantic.Field(le=1000)] = 10
+
+
+class Analytics:
+    """Readings of the journal: nothing is counted while sessions work, everything when it is asked.
+
+    Code that acts for a session sees itself and the sessions below it.
+
+    Example:
+        ```py
+        rt.analytics.session(s).tools.by_name["weather"].success_rate
+        rt.analytics.aggregate(since="2026-01-01T00:00:00Z", tags=["nlp"]).top["cost"]
+        ```
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._lock = threading.Lock()
+        self._pseudonyms: Pseudonyms | None = None
+        self._counts: EventCounts | None = None
+
+    # -- readings
+
+    def session(
+        self,
+        session: Session | str,
+        *,
+        since: datetime | str | float | None = None,
+        until: datetime | str | float | None = None,
+        bucket: float = 3600.0,
+        privacy: bool | None = None,
+    ) -> SessionMetrics:
+        """The metrics of one session, from one pass over its journal.
+
+        since, until: a datetime, RFC 3339 text or seconds since the epoch; events from `since` on and before `until`
+        count. bucket: seconds of one step of `activity`. privacy: pseudonyms in place of ids and names (default:
+        `analytics_privacy`). Raises SessionNotFound, IntegrityError where the journal is damaged, ValidationError.
+        """
+        runtime = self._runtime
+        runtime._check_open()
+        wanted = validated(_Wanted, {"since": since, "until": until, "bucket": bucket})
+        session_id = session_id_of(session, "session") or ""
+        runtime._security.require(session_id, "analytics.session")
+        key = session_bytes(session_id) if is_session_id(session_id) else b""
+        row = runtime._store.catalog.row(key) if key else None
+        if row is None:
+            raise _not_found(session_id)
+        try:
+            return session_metrics(runtime._store, key, row, self._window(wanted), wanted.bucket, self.private(privacy))
+        except (IntegrityError, SchemaTooNew):
+            if not runtime._store.catalog.is_there(key):
+                raise _not_found(session_id) from None
+            raise
+
+    def aggregate(
+        self,
+        *,
+        since: datetime | str | float | None = None,
+        until: datetime | str | float | None = None,
+        bucket: float = 3600.0,
+        top: int = 10,
+        privacy: bool | None = None,
+        on_progress: Callable[[str, int], None] | None = None,
+        **query: Any,
+    ) -> AggregateMetrics:
+        """The metrics of all sessions together that match a query, of every status unless it names one.
+
+        The keys of the query are those of `list_sessions`, but for order and pages. Takes time in proportion to the
+        events within the window: journals that end before it or begin after it are not read, and in long ones its
+        beginning is looked up. Damaged sessions are left out, counted and named. `on_progress` gets "sessions" and
+        how many have been read. Raises ValidationError.
+        """
+        runtime = self._runtime
+        runtime._check_open()
+        wanted = validated(_Wanted, {"since": since, "until": until, "bucket": bucket, "top": top})
+        found = Aggregation(self._window(wanted), wanted.bucket, wanted.top, self.private(privacy))
+        principal = runtime._security.principal()
+        family = runtime._family(principal) if principal is not None else None
+        sessions = runtime._store.catalog.matching(_query(query), family, found.damaged)
+        found.read(runtime._store, sessions, on_progress)
+        return found.metrics()
+
+    def _window(self, wanted: _Wanted) -> Window:
+        low = nanoseconds(wanted.since) if wanted.since is not None else 0
+        high = nanoseconds(wanted.until) if wanted.until is not None else _ALL_TIME
+        days = self._runtime.config.analytics_retention_days
+        if days is not None:
+            low = max(low, self._runtime._clock.time_ns() - round(days * _DAY))
+        return Window(low, high)
+
+    def private(self, privacy: bool | None) -> Pseudonyms | None:
+        """What replaces ids, if that is asked for; None stands for the runtime's setting. Raises ConfigurationError."""
+        if privacy is not None and not isinstance(privacy, bool):
+            raise ValidationError("privacy: true, false, or None for the runtime's setting", field="privacy")
+        wanted = privacy if privacy is not None else self._runtime.config.analytics_privacy
+        if not wanted:
+            return None
+        with self._lock:
+            if self._pseudonyms is None:
+                file = self._runtime.config.analytics_key_file
+                self._pseudonyms = Pseudonyms.from_file(file) if file is not None else Pseudonyms()
+            return self._pseudonyms
+
+    # -- for Prometheus
+
+    def prometheus(self) -> str:
+        """The figures of this runtime in Prometheus' text format. Needs the extra `metrics`; for the host.
+
+        Raises ConfigurationError without it.
+        """
+        return self.collector().text()
+
+    def collector(self) -> RuntimeCollector:
+        """A collector to register in a registry of prometheus_client. Needs the extra `metrics`; for the host.
+
+        Raises ConfigurationError without it.
+        """
+        self._runtime._require_host("analytics.collector")
+        from .exposition import RuntimeCollector
+
+        return RuntimeCollector(self._runtime, lambda: self._counts)
+
+    def count_events(self, capacity: int = 50_000) -> None:
+        """From now on also count events, calls, errors and durations for Prometheus, until the runtime is closed.
+
+        They come from a subscription with a queue of `capacity`: what finds it full is not counted but for how many
+        that were, so no session waits. Idempotent. Raises what `events.subscribe` raises, ConfigurationError.
+        """
+        self._runtime._check_open()
+        self._runtime._require_host("analytics.count_events")
+        from .exposition import EventCounts
+
+        with self._lock:
+            if self._counts is None:
+                counts = EventCounts(self._runtime.events.subscribe("**", capacity, "drop_newest"))
+                self._runtime._timers.every(EventCounts.EVERY, counts.count)
+                self._counts = counts
+
+
+def _query(criteria: dict[str, Any]) -> SessionQuery:
+    for name in _PAGING:
+        if name in criteria:
+            raise ValidationError(f"{name}: a query for figures has no order and no pages", field=name)
+    if isinstance(criteria.get("tags"), str):
+        raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
+    wanted = validated(SessionQuery, {"status": tuple(SessionStatus), **criteria})
+    if wanted.parent is not None and not is_session_id(wanted.parent):
+        raise ValidationError("parent: a session id is needed", field="parent")
+    return wanted
+
+
+def _not_found(session_id: str) -> SessionNotFound:
+    return SessionNotFound(f"there is no session {session_id[:64]!r}", session_id=session_id[:64])

@@ -1,0 +1,75 @@
+"""Privacy mode: ids of sessions and names of people replaced by a keyed hash."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from greenroom.actors.events.facts import RESERVED_FAMILIES
+from greenroom.storage.errors import ConfigurationError
+
+__all__ = ["Pseudonyms"]
+
+_CONTEXT: Final = "greenroom 2026 analytics pseudonyms"
+_LEAST_BYTES: Final = 16
+_MOST_BYTES: Final = 1 << 16
+_DIGEST_BYTES: Final = 12
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ROLES: Final = frozenset({"assistant", "developer", "function", "system", "tool", "user"})
+
+
+class Pseudonyms:
+    """Gives each session id and each name the same pseudonym as long as the key is the same.
+
+    Without the key nobody can tell which session a pseudonym stands for, even who knows all ids.
+    """
+
+    def __init__(self, key: bytes | None = None) -> None:
+        """With no key a random one is made, which ends with this object."""
+        self._key = blake3(key or secrets.token_bytes(32), derive_key_context=_CONTEXT).digest()
+
+    @classmethod
+    def from_file(cls, path: Path) -> Pseudonyms:
+        """With the content of a file as key; line ends at its end do not count. Raises ConfigurationError."""
+        try:
+            with path.open("rb") as file:
+                key = file.read(_MOST_BYTES + 1).rstrip(b"\r\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"analytics_key_file: {path} cannot be read: {error.strerror}", key="analytics_key_file"
+            ) from None
+        if not _LEAST_BYTES <= len(key) <= _MOST_BYTES:
+            raise ConfigurationError(
+                f"analytics_key_file: {path} must have {_LEAST_BYTES} to {_MOST_BYTES} bytes, as from: "
+                "openssl rand -hex 32",
+                key="analytics_key_file",
+            )
+        return cls(key)
+
+    def session(self, session_id: str) -> str:
+        """The pseudonym of a session."""
+        return self._pseudonym("session", session_id.lower())
+
+    def name(self, name: str) -> str:
+        """The pseudonym of who made something."""
+        return self._pseudonym("name", name)
+
+    def text(self, text: str) -> str:
+        """The text with every id in it replaced as a session's is."""
+        return _ID.sub(lambda found: self.session(found.group()), text)
+
+    def event_type(self, type_: str) -> str:
+        """The types of the runtime's own stay; of others, which hosts and scripts have named, only that."""
+        return type_ if type_.partition(".")[0] in RESERVED_FAMILIES or type_.startswith("(") else "custom"
+
+    def role(self, role: str) -> str:
+        """The usual roles stay; what a host has named is "other"."""
+        return role if role in _ROLES else "other"
+
+    def _pseudonym(self, kind: str, text: str) -> str:
+        digest = blake3(f"{kind}\0{text}".encode("utf-8", "surrogatepass"), key=self._key).hexdigest(_DIGEST_BYTES)
+        return f"{kind}-{digest}"

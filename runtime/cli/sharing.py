@@ -1,0 +1,185 @@
+"""``greenroom artifacts share``, ``unshare``, ``permissions``, ``shared``; ``greenroom audit``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from greenroom.runtime.cli.output import is_terminal, moment, one_line, print_json, print_rows, short_id
+from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+
+Reference = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Name or id of the artifact.")]
+Version = Annotated[
+    int | None,
+    typer.Option("--version", min=1, metavar="N", help="This version; otherwise the latest.", show_default=False),
+]
+Other = Annotated[
+    str, typer.Option("--with", metavar="SESSION", help="The other session, or the first six or more digits of its id.")
+]
+
+
+class Permission(StrEnum):
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+class Access(StrEnum):
+    READ = "read"
+    WRITE = "write"
+    DELETE = "delete"
+    LIST = "list"
+    SHARE = "share"
+    CHANGE_PERMISSIONS = "change_permissions"
+
+
+def share(
+    context: typer.Context,
+    session: SessionId,
+    artifact: Reference,
+    other: Other,
+    permission: Annotated[
+        Permission,
+        typer.Option(help="read; write: also store its next version; admin: all that the owner may."),
+    ] = Permission.READ,
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Until then (RFC 3339).", show_default=False)
+    ] = None,
+    inherit: Annotated[bool, typer.Option("--inherit", help="Also with the sessions below the other one.")] = False,
+    version: Version = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let another session use an artifact. It is one version that is shared, not what comes after it."""
+    with the_store(context).writing() as runtime:
+        grant = the_session(runtime, session).share(
+            artifact, the_session(runtime, other), str(permission), expires, inherit, version=version
+        )
+    if as_json:
+        print_json(grant.to_dict())
+    else:
+        until = f"  until {moment(grant.expires_at)}" if grant.expires_at is not None else ""
+        print(f"shared  {one_line(artifact)}  with {grant.session_id}  {grant.permission}{until}")
+
+
+def unshare(
+    context: typer.Context,
+    session: SessionId,
+    artifact: Reference,
+    other: Other,
+    permission: Annotated[
+        Permission, typer.Option(help="Take this and what is above it; read takes all.")
+    ] = Permission.READ,
+    version: Version = None,
+) -> None:
+    """Take back what another session may do with an artifact."""
+    with the_store(context).writing() as runtime:
+        found = the_session(runtime, session)
+        had = found.revoke(artifact, the_session(runtime, other), str(permission), version=version)
+    print(f"{'revoked' if had else 'nothing to revoke'}  {one_line(artifact)}")
+
+
+def permissions(
+    context: typer.Context, session: SessionId, artifact: Reference, version: Version = None, as_json: AsJson = False
+) -> None:
+    """List who may do what with an artifact."""
+    with the_store(context).reading() as runtime:
+        grants = the_session(runtime, session).permissions(artifact, version)
+    if as_json:
+        print_json([grant.to_dict() for grant in grants])
+        return
+    print_rows(
+        ("session", "permission", "inherit", "granted (UTC)", "expires (UTC)"),
+        [
+            (
+                grant.session_id,
+                grant.permission,
+                "yes" if grant.inherit else "no",
+                moment(grant.granted_at),
+                "never" if grant.expires_at is None else moment(grant.expires_at) + (" (over)" * grant.expired),
+            )
+            for grant in grants
+        ],
+    )
+
+
+def shared(context: typer.Context, session: SessionId, as_json: AsJson = False) -> None:
+    """List what other sessions share with one."""
+    with the_store(context).reading() as runtime:
+        infos = the_session(runtime, session).shared_with_me()
+    if as_json:
+        print_json([info.to_dict() for info in infos])
+        return
+    print_rows(
+        ("owner", "name", "type", "version", "artifact"),
+        [
+            (short_id(info.id.session_id), info.name, info.artifact_type, str(info.version), str(info.id))
+            for info in infos
+        ],
+        right=("version",),
+    )
+
+
+def audit(
+    context: typer.Context,
+    session: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SESSION]",
+            help="Id of the session that acted or whose things they were, or its first digits; otherwise all.",
+            show_default=False,
+        ),
+    ] = None,
+    artifact: Annotated[str | None, typer.Option(metavar="ID", help="Of this artifact.", show_default=False)] = None,
+    access: Annotated[Access | None, typer.Option(help="Of this kind.", show_default=False)] = None,
+    granted: Annotated[
+        bool | None, typer.Option("--granted/--denied", help="Only what was let through, or was not.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Then or later (RFC 3339).", show_default=False)
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Before then (RFC 3339).", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+    offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List who has tried to reach what of other sessions, newest first."""
+    with the_store(context).reading() as runtime:
+        who = None
+        if session is not None:  # also one that has been deleted
+            who = session if len(session) == 36 else the_session(runtime, session).id
+        page = runtime.audit(
+            session=who,
+            artifact=artifact,
+            access=str(access) if access is not None else None,
+            granted=granted,
+            after=after,
+            before=before,
+            limit=limit,
+            offset=offset,
+        )
+    if as_json:
+        print_json([record.to_dict() for record in page])
+        return
+    print_rows(
+        ("time (UTC)", "access", "outcome", "session", "owner", "operation", "reason", "times"),
+        [
+            (
+                moment(record.time),
+                record.access,
+                "granted" if record.granted else "denied",
+                short_id(record.session) if record.session is not None else "the host",
+                short_id(record.owner) if record.owner is not None else "-",
+                record.operation,
+                record.reason,
+                str(record.times),
+            )
+            for record in page
+        ],
+        right=("times",),
+    )
+    if page.has_more and is_terminal():
+        print(f"{len(page)} of {page.total}; for more: --offset {offset + len(page)}")

@@ -1,0 +1,55 @@
+"""What hooks are made of: contexts, results, compositions, and the hooks that come with greenroom.
+
+Example:
+    ```py
+    from greenroom.runtime import hooks
+
+    rt.hooks.register("BeforeToolExecution", hooks.RateLimitHook(rate=5))
+    rt.hooks.register("BeforeSessionDeleted", hooks.voting([alice, bob, carol], threshold=2))
+    ```
+"""
+
+from __future__ import annotations
+
+from greenroom.actors.hooks import HookContext, HookHandle, HookInfo, HookResult, Hooks, Middleware, Outcome
+from greenroom.actors.hooks.builtin import (
+    CachingHook,
+    CostHook,
+    DebuggingHook,
+    LoggingHook,
+    MetricsHook,
+    RateLimitHook,
+    RetryHook,
+    SecurityHook,
+    Spending,
+)
+from greenroom.actors.hooks.composition import parallel, sequential, voting
+from greenroom.actors.hooks.context import HookContextBuilder
+from greenroom.actors.hooks.points import POINTS, resolve
+from greenroom.actors.hooks.record import plain
+
+__all__ = [
+    "POINTS",
+    "CachingHook",
+    "CostHook",
+    "DebuggingHook",
+    "HookContext",
+    "HookContextBuilder",
+    "HookHandle",
+    "HookInfo",
+    "HookResult",
+    "Hooks",
+    "LoggingHook",
+    "MetricsHook",
+    "Middleware",
+    "Outcome",
+    "RateLimitHook",
+    "RetryHook",
+    "SecurityHook",
+    "Spending",
+    "parallel",
+    "plain",
+    "resolve",
+    "sequential",
+    "voting",
+]

@@ -1,0 +1,25 @@
+"""Values as JSON can hold them."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any
+
+__all__ = ["json_able", "json_line"]
+
+
+def json_able(value: Any, name: str = "") -> Any:
+    """The value with bytes as JSON can hold them: hashes in hex, others as ``{"base64": …}``."""
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex() if name.endswith("hash") else {"base64": b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {key: json_able(item, key) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_able(item) for item in value]
+    return value
+
+
+def json_line(value: Any) -> str:
+    """The value as one line of JSON, in ASCII."""
+    return json.dumps(json_able(value))

@@ -1,0 +1,324 @@
+"""`rt.policies`: the policies of a runtime, what holds for a session, and changing them while it runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import pydantic
+
+from greenroom.actors.operation import CURRENT
+from greenroom.actors.policies.composition import (
+    Policy,
+    Request,
+    parallel,
+    refusals_of,
+    sequential,
+    strictest,
+    voting,
+)
+from greenroom.actors.policies.kinds import KINDS, kind_of, weight_of
+from greenroom.actors.policies.limits import MICRO, UNLIMITED, Limits, capped, limits_of, rate_overrides
+from greenroom.actors.policies.messages import GetConsumption
+from greenroom.actors.policies.rate import Rates
+from greenroom.actors.policies.resources import Consumption
+from greenroom.actors.policies.timekeeper import Timekeeper
+from greenroom.actors.policies.timeout import REASON
+from greenroom.storage.catalog import SessionRow, validated
+from greenroom.storage.errors import GreenroomError, RateLimited, SessionNotFound, ValidationError
+from greenroom.storage.keys import is_session_id, session_bytes
+
+from .policy_config import PolicyConfig
+
+if TYPE_CHECKING:
+    from greenroom.actors.elastic import Elastic
+    from greenroom.actors.hooks import Hooks
+    from greenroom.actors.supervisor import Supervisor
+
+    from .config import RuntimeConfig
+    from .session import Session
+
+__all__ = ["Policies"]
+
+logger = logging.getLogger("greenroom.policies")
+
+
+class Policies:
+    """The policies of a runtime.
+
+    Example:
+        ```py
+        rt.policies.get().rate.session               # None: not limited
+        rt.policies.update(rate={"session": 600})    # from the next operation of every session on
+        rt.policies.effective(session).resources.max_tokens
+        rt.policies.usage(session)["tokens"].percent
+        rt.policies.add("office hours", lambda request: request.kind != "llm_call" or is_open())
+        ```
+    """
+
+    sequential = staticmethod(sequential)
+    parallel = staticmethod(parallel)
+    voting = staticmethod(voting)
+
+    def __init__(
+        self,
+        config: PolicyConfig,
+        supervisor: Supervisor,
+        hooks: Hooks,
+        elastic: Elastic,
+        require_host: Callable[[str], None],
+        at_work: Callable[[str], bool],
+    ) -> None:
+        """Made by the runtime."""
+        self._config = config
+        self._supervisor = supervisor
+        self._hooks = hooks
+        self._elastic = elastic
+        self._require_host = require_host
+        self._lock = threading.Lock()
+        self._added: dict[str, Policy] = {}
+        self._own_rates = False
+        self._rates = Rates(supervisor.services.clock, config.rates(), self._overrides)
+        self.timekeeper = Timekeeper(supervisor, self._acted, at_work)
+        supervisor.own_rates = self._follow_own_rates
+        self._arm()
+
+    # -- reading
+
+    def get(self) -> PolicyConfig:
+        """What holds for sessions that set nothing themselves."""
+        return self._config
+
+    def effective(self, session: Session | str) -> PolicyConfig:
+        """What holds for a session: the runtime's policies, with those of its configuration in their place.
+
+        Raises SessionNotFound.
+        """
+        self._supervisor.security.require(_id_of(session), "policies.effective")
+        row = self._row(session)
+        limits, rates = limits_of(row.config, self._config.limits()), rate_overrides(row.config)
+        config = self._config
+        rate = {
+            **config.rate.model_dump(),
+            **rates,
+            "runtime": config.rate.runtime,
+            "kinds": {**config.rate.kinds, **(rates.get("kinds") or {})},
+        }
+        return PolicyConfig.model_validate(
+            {
+                "timeout": {name: getattr(limits, name) for name in type(config.timeout).model_fields},
+                "rate": rate,
+                "resources": {name: _setting(limits, name) for name in type(config.resources).model_fields},
+                "composition": config.composition,
+                "voting_threshold": config.voting_threshold,
+            }
+        )
+
+    def usage(self, session: Session | str) -> dict[str, Consumption]:
+        """What a session has used of operations, artifacts, storage_bytes, tokens and cost_usd, with its limits.
+
+        Raises SessionNotFound.
+        """
+        found: dict[str, Consumption] = self._supervisor.ask(
+            _id_of(session), GetConsumption(), self._supervisor.services.store_timeout
+        )
+        return found
+
+    # -- changing
+
+    def update(self, config: PolicyConfig | Mapping[str, Any] | None = None, **sections: Any) -> PolicyConfig:
+        """Change policies from now on, until the runtime is closed: a whole PolicyConfig, or what is to change of it
+        as a mapping or keywords (`rate={"session": 600}`). Replies what holds now.
+
+        Holds for the next command of every session, in memory or not; what was used of rates stays used. Fires
+        ConfigurationChange, which can veto it. Raises ValidationError, HookCancelled.
+        """
+        self._require_host("policies.update")
+        while True:
+            before = self._config
+            after = _changed(before, config, sections)
+            if self._hooks.at("ConfigurationChange") is not None:
+                data = {"policies": after.model_dump(mode="json"), "before": before.model_dump(mode="json")}
+                outcome = self._hooks.fire("ConfigurationChange", data, component="policies")
+                after = validated(PolicyConfig, dict(outcome.data["policies"]))
+            with self._lock:
+                if self._config is not before:
+                    continue  # somebody else has changed something meanwhile, which must not be undone
+                self._config = after
+                self._supervisor.services.limits = after.limits()
+                self._rates.change(after.rates())
+                self._arm()
+            self.timekeeper.forget()
+            return after
+
+    def add(self, name: str, policy: Policy) -> None:
+        """Ask a policy of the host's own about every operation, before it is done, on the thread that asks for it.
+
+        It gets a `Request`, lets it pass by returning None or True, and refuses it by raising a GreenroomError or
+        returning False. Compose several into one with `sequential`, `parallel` and `voting`. Raises ValidationError
+        for a name that is taken.
+        """
+        self._require_host("policies.add")
+        if not callable(policy):
+            raise ValidationError("policy: something to call is needed", field="policy")
+        with self._lock:
+            if name in self._added:
+                raise ValidationError(f"there is a policy {name!r} already: remove it first", field="name")
+            self._added = {**self._added, name: policy}
+            self._arm()
+
+    def remove(self, name: str) -> bool:
+        """Take a policy of the host's own away; whether it was there."""
+        self._require_host("policies.remove")
+        with self._lock:
+            there = name in self._added
+            self._added = {each: policy for each, policy in self._added.items() if each != name}
+            self._arm()
+        return there
+
+    def names(self) -> list[str]:
+        """The policies that were added, in the order in which they are asked."""
+        return list(self._added)
+
+    # -- for the runtime itself
+
+    def require(self, kind: str, session: Session | str | None = None) -> None:
+        """Count an operation that is no message. Raises RateLimited, or what a policy of the host's raises."""
+        if self._supervisor.rates is not None:
+            self._admit(kind, _id_of(session) if session is not None else None, kind, 1)
+
+    def for_child(self, overrides: Mapping[str, Any], principal: str) -> dict[str, Any]:
+        """The configuration of a session that code acting for `principal` makes: in nothing looser than its own."""
+        row = self._row(principal)
+        default = self._config.limits()
+        limits = limits_of(row.config, default)
+        return capped(overrides, default, limits, rate_overrides(row.config), self._config.rates())
+
+    def script_memory(self, session_id: str | None, config: RuntimeConfig) -> int:
+        """Bytes that a script may use that is bound to this session, or to none."""
+        most = config.script_memory_bytes
+        if session_id is None:
+            return most
+        limit = limits_of(self._row(session_id).config, self._config.limits()).max_script_memory_bytes
+        return most if limit is None else min(limit, most)
+
+    def _gate(self, session_id: str, message: Any) -> None:
+        """Every message to a session comes by here while there are rates or policies of the host's own."""
+        kind = KINDS.get(message.__class__) or kind_of(message.__class__)
+        if kind is not None:
+            self._admit(kind, session_id, message.__class__.__name__, weight_of(message))
+
+    def _admit(self, kind: str, session_id: str | None, name: str, count: int) -> None:
+        try:
+            if self._added:
+                self._ask_all(Request(kind, session_id, name, _principal()), count)
+            else:
+                self._rates.take(kind, session_id, count)
+        except RateLimited as error:
+            actor = self._supervisor.resident_actor(session_id) if session_id is not None else None
+            if actor is not None:
+                actor.refused("rate", error.fields.get("kind", kind), error.fields.get("limit", 0))
+            raise
+
+    def _ask_all(self, request: Request, count: int) -> None:
+        session_id = request.session_id
+        config, added, rates = self._config, self._added, self._rates
+        if config.composition == "sequential":
+            for policy in added.values():
+                refusals = refusals_of((policy,), request)
+                if refusals:
+                    raise refusals[0]
+            rates.take(request.kind, session_id, count)
+            return
+        refusals = refusals_of(added.values(), request)
+        voting = config.composition == "voting"
+        most = config.voting_threshold * (len(added) + 1) if voting else 0.0
+        limited = rates.refusal(request.kind, session_id, count, taking=False)
+        if limited is not None:
+            refusals.append(limited)
+        if len(refusals) > most:
+            raise strictest(refusals)
+        # Outvoted, it is let through uncounted.
+        error: GreenroomError | None = rates.refusal(request.kind, session_id, count, taking=True)
+        if error is not None and not voting:
+            raise error
+
+    def _arm(self) -> None:
+        """Have messages checked if there is anything to check them for. The caller holds the lock."""
+        needed = self._added or self._own_rates or self._config.rates().any
+        self._supervisor.rates = self._gate if needed else None
+
+    def _follow_own_rates(self) -> None:
+        with self._lock:
+            self._own_rates = True
+            self._arm()
+
+    def _overrides(self, session_id: str) -> Mapping[str, Any] | None:
+        if not is_session_id(session_id):
+            return None
+        row = self._supervisor.services.store.catalog.row(session_bytes(session_id))
+        return None if row is None else rate_overrides(row.config)
+
+    def _row(self, session: Session | str) -> SessionRow:
+        session_id = _id_of(session)
+        row = None
+        if is_session_id(session_id):
+            row = self._supervisor.services.store.catalog.row(session_bytes(session_id))
+        if row is None:
+            raise SessionNotFound(f"there is no session {session_id[:64]!r}", session_id=session_id[:64])
+        return row
+
+    def _acted(self, session_id: str, outcome: str) -> None:
+        """A session was suspended or failed by its timeouts: the hooks that follow such a change are called, apart from
+        the session's turn. None of them is asked before it: time cannot be vetoed."""
+        point, reason = _FOLLOWING[outcome]
+        if self._hooks.at(point) is None:
+            return
+        call = partial(self._hooks.fire, point, {"reason": reason}, session_id=session_id, component="policies")
+        try:
+            self._elastic.submit(call)
+        except GreenroomError as error:
+            logger.warning("%s of session %s is not told to hooks: %s", point, session_id, error)
+
+
+_FOLLOWING: Final = {
+    "session.failed": ("SessionFailed", REASON),
+    "session.suspended": ("SessionSuspended", "idle"),
+}
+
+
+def _principal() -> str | None:
+    operation = CURRENT.get()
+    return operation.principal if operation is not None else None
+
+
+def _id_of(session: Session | str) -> str:
+    return session if isinstance(session, str) else session.id
+
+
+def _setting(limits: Limits, name: str) -> Any:
+    if name == "max_cost_usd":
+        return None if limits.max_cost is None else limits.max_cost / MICRO
+    value = getattr(limits, name)
+    return None if value == UNLIMITED else value
+
+
+def _changed(
+    before: PolicyConfig, config: PolicyConfig | Mapping[str, Any] | None, sections: Mapping[str, Any]
+) -> PolicyConfig:
+    if isinstance(config, PolicyConfig):
+        changes: dict[str, Any] = config.model_dump()
+    elif config is None or isinstance(config, Mapping):
+        changes = dict(config or {})
+    else:
+        raise ValidationError("policies: a PolicyConfig or a mapping is needed", field="policies")
+    values = before.model_dump()
+    for name, change in {**changes, **sections}.items():
+        if isinstance(change, pydantic.BaseModel):
+            change = change.model_dump(exclude_unset=True)
+        section = values.get(name)
+        values[name] = {**section, **change} if isinstance(section, dict) and isinstance(change, Mapping) else change
+    return validated(PolicyConfig, values)

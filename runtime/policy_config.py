@@ -1,0 +1,143 @@
+"""The policies that a host may set, for a runtime and for single sessions."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final, Literal, Self
+
+import pydantic
+from annotated_types import Ge, Gt, Lt, MaxLen
+
+from greenroom.actors.policies.limits import UNLIMITED, Limits, micro_dollars
+from greenroom.actors.policies.rate import RateLimits
+
+__all__ = ["PolicyConfig", "RatePolicy", "ResourcePolicy", "TimeoutPolicy"]
+
+Seconds = Annotated[float, Gt(0), pydantic.AllowInfNan(False)]
+PerMinute = Annotated[float, Gt(0), pydantic.AllowInfNan(False)]
+Amount = Annotated[int, Ge(0)]
+_MAX_STEPS: Final = 16
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class TimeoutPolicy(_Section):
+    """How long a session may last. Seconds; None: for ever."""
+
+    max_duration: Seconds | None = 24 * 3600.0
+    """Of an active session, from its creation, or from when it was last resumed. Over it, it fails ("timeout")."""
+    idle_timeout: Seconds | None = None
+    """Without an event. Over it, the session is suspended."""
+    grace_period: Annotated[float, Ge(0), pydantic.AllowInfNan(False)] = 60.0
+    """Between the end of `max_duration` and failing: from when the runtime first sees that it is over."""
+    warnings: Annotated[tuple[Seconds, ...], MaxLen(_MAX_STEPS)] = (300.0, 60.0)
+    """How long before the end of `max_duration` a warning is journaled."""
+
+
+class RatePolicy(_Section):
+    """Operations per minute; None: as many as they like."""
+
+    runtime: PerMinute | None = None
+    """Of all sessions together."""
+    session: PerMinute | None = None
+    """Of each session."""
+    kinds: Annotated[dict[Annotated[str, MaxLen(64)], PerMinute | None], MaxLen(64)] = pydantic.Field(
+        default_factory=dict
+    )
+    """Of each kind of operation, by all sessions together: llm_call, tool_execution, state_update, artifact_store,
+    artifact_delete, message, event, session_create, read, operation. In a session's policies: its own."""
+    burst: Annotated[float, Ge(1), pydantic.AllowInfNan(False)] = 1.5
+    """How many minutes' worth may come at once after a quiet time."""
+
+
+class ResourcePolicy(_Section):
+    """What a session may use up; None: no limit."""
+
+    max_operations: Amount | None = 100_000
+    max_artifacts: Amount | None = 1000
+    max_storage_bytes: Amount | None = 10 << 30
+    max_tokens: Amount | None = None
+    """Of all calls of agents together. The next call is refused once they are used up."""
+    max_tokens_per_operation: Amount | None = None
+    max_cost_usd: Annotated[float, Ge(0), pydantic.AllowInfNan(False)] | None = None
+    max_script_memory_bytes: Annotated[int, Ge(1 << 20)] | None = None
+    """Of scripts that are bound to a session. Never more than the runtime's `script_memory_bytes`."""
+    alert_thresholds: Annotated[tuple[Annotated[float, Gt(0), Lt(100)], ...], MaxLen(_MAX_STEPS)] = (50.0, 75.0, 90.0)
+    """Percentages of a limit at which a warning is journaled, each once."""
+
+
+class PolicyConfig(_Section):
+    """What sessions may use of time, rate and resources.
+
+    As `RuntimeConfig.policies` it holds for all sessions; as `SessionConfig.policies` what it sets (and only that) wins
+    over the runtime's, in both directions. There `rate.runtime` and `composition` mean nothing: they are not one
+    session's to set.
+    """
+
+    timeout: TimeoutPolicy = TimeoutPolicy()
+    rate: RatePolicy = RatePolicy()
+    resources: ResourcePolicy = ResourcePolicy()
+    composition: Literal["sequential", "parallel", "voting"] = "sequential"
+    """How the rates and the policies that the host has added decide together, see `rt.policies.add`."""
+    voting_threshold: Annotated[float, Ge(0), Lt(1)] = 0.5
+    """With `voting`: more than this share of them must refuse."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, given: Any) -> Any:
+        """Text, as from an environment variable: "strict", "default", or JSON."""
+        if not isinstance(given, str):
+            return given
+        if given in _PRESETS:
+            return _PRESETS[given]
+        try:
+            return json.loads(given)
+        except ValueError:
+            raise ValueError("a preset (default, strict) or an object is needed") from None
+
+    @classmethod
+    def strict(cls) -> Self:
+        """Rates on: 1000 operations a minute by all sessions, 100 by each; 60 llm_call, 120 tool_execution and 300
+        state_update by all; half as much again at once."""
+        return cls.model_validate(_PRESETS["strict"])
+
+    def limits(self) -> Limits:
+        """What holds for a session that sets nothing itself."""
+        timeout, resources = self.timeout, self.resources
+        return Limits(
+            max_artifacts=_count(resources.max_artifacts),
+            max_storage_bytes=_count(resources.max_storage_bytes),
+            max_operations=_count(resources.max_operations),
+            max_tokens=resources.max_tokens,
+            max_tokens_per_operation=resources.max_tokens_per_operation,
+            max_cost=micro_dollars(resources.max_cost_usd),
+            max_script_memory_bytes=resources.max_script_memory_bytes,
+            alert_thresholds=resources.alert_thresholds,
+            max_duration=timeout.max_duration,
+            idle_timeout=timeout.idle_timeout,
+            grace_period=timeout.grace_period,
+            warnings=timeout.warnings,
+        )
+
+    def rates(self) -> RateLimits:
+        rate = self.rate
+        return RateLimits(rate.runtime, rate.session, rate.kinds, rate.burst)
+
+
+_PRESETS: Final[dict[str, dict[str, Any]]] = {
+    "default": {},
+    "strict": {
+        "rate": {
+            "runtime": 1000.0,
+            "session": 100.0,
+            "kinds": {"llm_call": 60.0, "tool_execution": 120.0, "state_update": 300.0},
+            "burst": 1.5,
+        }
+    },
+}
+
+
+def _count(limit: int | None) -> int:
+    return UNLIMITED if limit is None else limit

@@ -1,0 +1,8 @@
+"""Tools: what sessions and agents can call. `Runtime.tools` registers and calls them."""
+
+from __future__ import annotations
+
+from .registry import Tools
+from .tool import Tool, ToolResult, attempt
+
+__all__ = ["Tool", "ToolResult", "Tools", "attempt"]

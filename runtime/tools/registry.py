@@ -1,0 +1,280 @@
+"""The tools of a runtime: Python callables that the host registers, and the standard ones."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors.calls import CallTool, packed_input
+from greenroom.actors.messages import tag_list
+from greenroom.storage.errors import InvalidOperation, OperationTimeout, ValidationError
+from greenroom.storage.records import Value
+
+from ..calls import Calls, Work
+from ..collectors import ToolResultCollector
+from .tool import Tool, ToolResult, attempt
+
+if TYPE_CHECKING:
+    from greenroom.actors.hooks import Hooks
+
+    from ..runtime import Runtime
+    from ..session import Session
+
+__all__ = ["Tools"]
+
+Found = list[Tool]
+Names = list[str]
+
+_MAX_TOOLS: Final = 10_000
+
+
+class Tools:
+    """Registers and calls tools. Thread-safe.
+
+    Example:
+        ```py
+        def weather(city: str, days: int = 1) -> dict:
+            "The weather of a city."
+            return {"city": city, "sunny": True}
+
+        rt.tools.register("weather", weather)
+        s.call_tool("weather", {"city": "Berlin"})                # journaled in the session; raises what goes wrong
+        rt.tools.invoke("weather", {"town": "Berlin"}).success    # False: outside of a session, and never raises
+        ```
+    """
+
+    def __init__(self, runtime: Runtime, calls: Calls, timeout: float) -> None:
+        self._runtime = runtime
+        self._calls = calls
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._registered: dict[str, Tool] = {}
+        self._hidden: set[str] = set()
+        self.collector: ToolResultCollector | None = ToolResultCollector()
+        """What keeps results as artifacts of the session; None keeps nothing."""
+
+    # -- registering
+
+    def register(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        schema: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        category: str | None = None,
+        timeout: float | None = None,
+        tags: Iterable[str] = (),
+        *,
+        replace: bool = False,
+    ) -> Tool:
+        """Make a callable, synchronous or `async def`, a tool.
+
+        `schema` is the JSON schema (draft 2020-12) of its input; without one its annotations are. The description is
+        that of its docstring unless given. A parameter `context` gets a CallContext. How it gets its input:
+        docs/tools.md. Raises ValidationError, also for a name that is taken, unless it is to be replaced.
+        """
+        self._runtime._require_host("tools.register", "write")
+        tool = Tool(name, fn, schema=schema, description=description, category=category, tags=tags, timeout=timeout)
+        with self._lock:
+            if not replace and self.exists(name):
+                raise ValidationError(
+                    f"name: there is a tool {name!r} already; replace=True takes its place", field="name"
+                )
+            if len(self._registered) >= _MAX_TOOLS and name not in self._registered:
+                raise ValidationError(f"at most {_MAX_TOOLS} tools can be registered: unregister some", field="name")
+            self._registered = {**self._registered, name: tool}
+            self._hidden.discard(name)
+        return tool
+
+    def unregister(self, name: str) -> bool:
+        """Take a tool away, a standard one too; whether it was there. Calls that run go on."""
+        self._runtime._require_host("tools.unregister", "write")
+        with self._lock:
+            there = self.exists(name)
+            self._registered = {key: each for key, each in self._registered.items() if key != name}
+            if name in _standard():
+                self._hidden.add(name)
+        return there
+
+    def register_file_operations(self, directories: Iterable[str | os.PathLike[str]], *, replace: bool = False) -> Tool:
+        """Make `file_operations` a tool: read, write, append, delete, exists and list within these directories.
+
+        Links are followed first, so they lead nowhere else. Raises ValidationError for a directory that is none.
+        """
+        from .standard.file_operations import file_operations
+
+        return self.register(
+            "file_operations", file_operations([Path(each) for each in directories]), category="files", replace=replace
+        )
+
+    # -- finding
+
+    def _all(self) -> dict[str, Tool]:
+        return {**{name: each for name, each in _standard().items() if name not in self._hidden}, **self._registered}
+
+    def _find(self, name: str) -> Tool | None:
+        found = self._registered.get(name)
+        if found is None and name not in self._hidden:
+            found = _standard().get(name)
+        return found
+
+    @property
+    def _hooks(self) -> Hooks:
+        return self._runtime.hooks
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a tool with this name."""
+        return self._find(name) is not None
+
+    def get(self, name: str) -> Tool | None:
+        """The tool with this name, or None."""
+        return self._find(name)
+
+    def list(self) -> Found:
+        """All tools, by name."""
+        return self.discover()
+
+    def categories(self) -> Names:
+        """The categories that tools are in."""
+        return sorted({each.category for each in self._all().values() if each.category is not None})
+
+    def discover(
+        self,
+        text: str | None = None,
+        *,
+        category: str | None = None,
+        tags: Iterable[str] = (),
+        name_pattern: str | None = None,
+    ) -> Found:
+        """The tools that match, by name: every word of `text` is in name or description, case-insensitively; the
+        category; all of the tags; the glob `name_pattern`. The hooks BeforeToolDiscovery and AfterToolDiscovery see
+        the filter and the names, and may change them."""
+        wanted = {"text": text, "category": category, "tags": tag_list(tags), "name_pattern": name_pattern}
+        hooks = self._hooks
+        if hooks.at("BeforeToolDiscovery") is not None:
+            outcome = hooks.fire("BeforeToolDiscovery", {"filter": wanted}, component="tools")
+            if outcome.kind == "replace":
+                return self._named(outcome.value)
+            changed = outcome.data.get("filter")
+            wanted = {**wanted, **changed} if isinstance(changed, Mapping) else wanted
+        found = [each for _, each in sorted(self._all().items()) if each.matches(wanted)]
+        if hooks.at("AfterToolDiscovery") is not None:
+            names = [each.name for each in found]
+            outcome = hooks.fire("AfterToolDiscovery", {"filter": wanted, "tools": names}, component="tools")
+            return self._named(outcome.value if outcome.kind == "replace" else outcome.data.get("tools", names))
+        return found
+
+    def _named(self, names: Any) -> Found:
+        """The tools that a hook has chosen."""
+        known = self._all()
+        return [known[each] for each in names if each in known] if isinstance(names, list | tuple) else []
+
+    # -- calling
+
+    def call(
+        self,
+        name: str,
+        input: Value = None,
+        *,
+        session: Session | str | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Call a tool; its result, as a JSON value or bytes. In a session the call and its return are journaled.
+
+        `timeout` is in seconds; the default is the tool's, else `tool_timeout`. Raises ValidationError for an input
+        that does not fit, OperationTimeout, CallFailed with what the tool raised as its cause, HookCancelled,
+        ResourceLimitExceeded when no thread is free, InvalidOperation for an unknown tool.
+        """
+        return self.send(CallTool(name, input, timeout=timeout), session)
+
+    def send(self, message: CallTool, session: Session | str | None, timeout: float | None = None) -> Any:
+        """Make the call of a message, within `timeout` seconds. Raises what `call` raises."""
+        from ..session import session_id_of
+
+        session_id = session_id_of(session, "session")
+        wait = timeout if timeout is not None else threading.TIMEOUT_MAX
+        if session_id is None:
+            self._runtime._check_open()
+            with self._runtime._span("CallTool", message.name):
+                return self.perform(None, message, wait)
+        return self._runtime._supervisor.ask(session_id, message, wait)
+
+    def invoke(
+        self,
+        name: str,
+        input: Value = None,
+        *,
+        session: Session | str | None = None,
+        timeout: float | None = None,
+    ) -> ToolResult:
+        """Like `call`, but what goes wrong is told in the ToolResult, as agents want it."""
+        return attempt(lambda: self.call(name, input, session=session, timeout=timeout))
+
+    def perform(self, session_id: str | None, message: CallTool, timeout: float) -> Any:
+        """Make the call that a message asks for, on this thread, outside of any turn."""
+        data = {"name": message.name, "input": message.input}
+        deadline = time.monotonic() + timeout
+
+        def perform(data: dict[str, Any], target: str | None) -> Any:
+            return self._make(session_id, message, target or data.get("name"), data.get("input"), deadline)
+
+        if not self._hooks.any("BeforeToolExecution", "AfterToolExecution", "ToolError"):
+            return perform(data, None)
+        return self._hooks.around(
+            data,
+            perform,
+            before="BeforeToolExecution",
+            after="AfterToolExecution",
+            error="ToolError",
+            session_id=session_id,
+            component=f"tool:{message.name}",
+        )
+
+    def _make(self, session_id: str | None, message: CallTool, name: Any, input: Value, deadline: float) -> Any:
+        tool = message.subject if message.subject is not None and name == message.name else self._require(name)
+        input = self._checked(session_id, tool, input)
+        wanted = message.timeout or tool.timeout or self._timeout
+        left = min(wanted, deadline - time.monotonic())
+        if left <= 0:
+            raise OperationTimeout(f"tool {tool.name!r}: no time is left for it", timeout=0.0, started=False)
+        work = Work(
+            "tool",
+            tool.name,
+            packed_input(input),
+            lambda context: tool.parameters.call(input, context),
+            left,
+            durability=message.durability,
+            collector=self.collector,
+        )
+        return self._calls.make(work, session_id)
+
+    def _require(self, name: Any) -> Tool:
+        tool = self._find(name) if isinstance(name, str) else None
+        if tool is None:
+            near = difflib.get_close_matches(str(name)[:64], self._all(), 1)
+            advice = f"did you mean {near[0]!r}?" if near else "tools.list() says which there are"
+            raise InvalidOperation(f"there is no tool {str(name)[:64]!r}: {advice}", tool=str(name)[:64])
+        return tool
+
+    def _checked(self, session_id: str | None, tool: Tool, input: Value) -> dict[str, Any]:
+        if self._hooks.at("ToolValidation") is None:
+            return tool.parameters.check(input)
+        errors: list[str] = []
+        try:
+            tool.parameters.check(input)
+        except ValidationError as error:
+            errors.append(str(error))
+        data = {"name": tool.name, "input": input, "errors": errors}
+        outcome = self._hooks.fire("ToolValidation", data, session_id=session_id, component=f"tool:{tool.name}")
+        return tool.parameters.check(outcome.value if outcome.kind == "replace" else outcome.data.get("input"))
+
+
+def _standard() -> dict[str, Tool]:
+    from .standard import standard_tools
+
+    return standard_tools()

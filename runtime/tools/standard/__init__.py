@@ -1,0 +1,33 @@
+"""The standard tools: small, safe, without access to files, network or code. Made when the first one is asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from ..tool import Tool
+from .base64_tool import base64_tool
+from .calculator import calculator
+from .datetime_tool import datetime_tool
+from .hash_calculator import hash_calculator
+from .json_processor import json_processor
+from .template_engine import template_engine
+from .text_stats import text_stats
+from .uuid_generator import uuid_generator
+
+__all__ = ["standard_tools"]
+
+
+@cache
+def standard_tools() -> dict[str, Tool]:
+    """The standard tools by name."""
+    tools = (
+        Tool("base64", base64_tool, category="encoding"),
+        Tool("calculator", calculator, category="math"),
+        Tool("datetime", datetime_tool, category="time"),
+        Tool("hash_calculator", hash_calculator, category="encoding"),
+        Tool("json_processor", json_processor, category="data"),
+        Tool("template_engine", template_engine, category="text"),
+        Tool("text_stats", text_stats, category="text"),
+        Tool("uuid_generator", uuid_generator, category="data"),
+    )
+    return {each.name: each for each in tools}

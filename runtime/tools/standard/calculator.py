@@ -1,0 +1,130 @@
+"""The tool `calculator`: arithmetic, read as a syntax tree and never run as code."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from greenroom.storage.errors import ValidationError
+
+__all__ = ["calculator"]
+
+_MAX_LENGTH: Final = 1000
+_MAX_DEPTH: Final = 400
+_MAX_BITS: Final = 1024
+_MAX_FACTORIAL: Final = 170
+_MAX_DIGITS: Final = 100
+
+Number = int | float
+
+
+def calculator(expression: str, operation: Literal["evaluate"] = "evaluate") -> Number:
+    """Arithmetic: + - * / // % ** ^ and parentheses, functions like sqrt, sin, log, round, min, max, factorial, and
+    the constants pi, e and tau.
+
+    Raises ValidationError for what is no arithmetic or has no finite result of at most 1024 bits.
+    """
+    if len(expression) > _MAX_LENGTH:
+        raise _bad(f"at most {_MAX_LENGTH} characters, this has {len(expression)}")
+    try:
+        tree = ast.parse(expression.strip().replace("^", "**"), mode="eval")
+        return _bounded(_value(tree.body, 0))
+    except (SyntaxError, RecursionError, MemoryError):
+        raise _bad("this is no arithmetic") from None
+    except ZeroDivisionError:
+        raise _bad("division by zero") from None
+    except OverflowError:
+        raise _bad("the result is too large") from None
+    except (TypeError, ValueError):
+        raise _bad("a function is not defined for these arguments") from None
+
+
+def _value(node: ast.expr, depth: int) -> Number:
+    if depth > _MAX_DEPTH:
+        raise _bad(f"nested deeper than {_MAX_DEPTH} levels")
+    depth += 1
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        value: Number = node.value  # type: ignore[assignment]
+        return _bounded(value)
+    if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
+        return _UNARY[type(node.op)](_value(node.operand, depth))
+    if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+        return _bounded(_BINARY[type(node.op)](_value(node.left, depth), _value(node.right, depth)))
+    if isinstance(node, ast.Name) and node.id in _CONSTANTS:
+        return _CONSTANTS[node.id]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+        function = _FUNCTIONS.get(node.func.id)
+        if function is None:
+            raise _bad(f"there is no function {node.func.id[:50]!r}; there are: {', '.join(sorted(_FUNCTIONS))}")
+        return _bounded(function(*(_value(each, depth) for each in node.args)))
+    raise _bad("only numbers, + - * / // % ** ^, parentheses, functions and pi, e, tau are known")
+
+
+def _bounded(value: Any) -> Number:
+    if type(value) is int and value.bit_length() <= _MAX_BITS:
+        return value
+    if type(value) is float and math.isfinite(value):
+        return value
+    raise _bad("the result is too large, or no real number")
+
+
+def _power(base: Number, exponent: Number) -> Number:
+    if (
+        type(base) is int
+        and type(exponent) is int
+        and abs(base) > 1
+        and base.bit_length() * abs(exponent) > 2 * _MAX_BITS
+    ):
+        raise OverflowError
+    result: Number = base**exponent
+    return result
+
+
+def _factorial(n: Number) -> Number:
+    if n > _MAX_FACTORIAL:
+        raise OverflowError
+    return math.factorial(n)  # type: ignore[arg-type]
+
+
+def _round(value: Number, digits: Number = 0) -> Number:
+    if abs(digits) > _MAX_DIGITS:
+        raise ValueError
+    return round(value, digits) if digits else round(value)  # type: ignore[arg-type]
+
+
+_UNARY: Final[dict[type[ast.unaryop], Callable[[Any], Number]]] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
+_BINARY: Final[dict[type[ast.operator], Callable[[Any, Any], Number]]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: _power,
+}
+_CONSTANTS: Final = {"pi": math.pi, "e": math.e, "tau": math.tau}
+_FUNCTIONS: Final[dict[str, Callable[..., Number]]] = {
+    "abs": abs,
+    "ceil": math.ceil,
+    "cos": math.cos,
+    "exp": math.exp,
+    "factorial": _factorial,
+    "floor": math.floor,
+    "gcd": math.gcd,
+    "log": math.log,
+    "log10": math.log10,
+    "log2": math.log2,
+    "max": max,
+    "min": min,
+    "round": _round,
+    "sin": math.sin,
+    "sqrt": math.sqrt,
+    "tan": math.tan,
+}
+
+
+def _bad(what: str) -> ValidationError:
+    return ValidationError(f"expression: {what}", field="expression")

@@ -1,0 +1,120 @@
+"""A registered tool, and what a call of one comes to."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from greenroom.actors.messages import tag_list
+from greenroom.storage.errors import GreenroomError, ValidationError
+from greenroom.storage.records import Value
+
+from .parameters import Parameters
+
+__all__ = ["Tool", "ToolResult", "attempt"]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}")
+_MAX_DESCRIPTION: Final = 64 << 10
+
+
+class Tool:
+    """A registered tool. name, description, category, tags, timeout (seconds, None for the runtime's); `schema` is the
+    JSON schema of its input."""
+
+    __slots__ = ("category", "description", "fn", "name", "parameters", "tags", "timeout")
+
+    def __init__(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        *,
+        schema: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        category: str | None = None,
+        tags: Iterable[str] = (),
+        timeout: float | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValidationError("name: 1 to 64 letters, digits and _ . : / - are needed", field="name")
+        if not callable(fn):
+            raise ValidationError("fn: a callable is needed", field="fn")
+        if schema is not None and not isinstance(schema, Mapping):
+            raise ValidationError("schema: a JSON schema, as a dict, is needed", field="schema")
+        if timeout is not None and (type(timeout) not in (int, float) or not timeout > 0):
+            raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
+        self.name = name
+        self.fn = fn
+        self.parameters = Parameters(fn, schema)
+        text = description if description is not None else (inspect.getdoc(fn) or "").partition("\n\n")[0]
+        if not isinstance(text, str) or len(text) > _MAX_DESCRIPTION:
+            raise ValidationError(f"description: at most {_MAX_DESCRIPTION} characters are needed", field="description")
+        self.description = " ".join(text.split())
+        if category is not None and not (isinstance(category, str) and 0 < len(category) <= 64):
+            raise ValidationError("category: 1 to 64 characters are needed", field="category")
+        self.category = category
+        self.tags = tuple(tag_list(tags))
+        self.timeout = timeout
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return self.parameters.schema
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a model is told of the tool: name, description, schema, category, tags."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "schema": self.schema,
+            "category": self.category,
+            "tags": list(self.tags),
+        }
+
+    def matches(self, wanted: Mapping[str, Any]) -> bool:
+        """Whether a filter of `Tools.discover` finds it."""
+        words = str(wanted.get("text") or "").lower().split()
+        category, pattern = wanted.get("category"), wanted.get("name_pattern")
+        shown = f"{self.name} {self.description}".lower()
+        return (
+            all(word in shown for word in words)
+            and (not category or self.category == category)
+            and set(wanted.get("tags") or ()) <= set(self.tags)
+            and (not pattern or fnmatchcase(self.name, str(pattern)))
+        )
+
+    def __repr__(self) -> str:
+        return f"<Tool {self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a call has come to: `result` if it succeeded, else `error` with its code and its text. duration: seconds."""
+
+    success: bool
+    result: Value = None
+    error: str | None = None
+    error_code: str | None = None
+    duration: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "success": self.success,
+            "result": self.result,
+            "error": self.error,
+            "error_code": self.error_code,
+            "duration": self.duration,
+        }
+
+
+def attempt(call: Callable[[], Any]) -> ToolResult:
+    """What a call comes to, as a ToolResult."""
+    started = time.perf_counter()
+    try:
+        result = call()
+    except GreenroomError as error:
+        return ToolResult(False, error=str(error), error_code=error.code, duration=time.perf_counter() - started)
+    return ToolResult(True, result, duration=time.perf_counter() - started)

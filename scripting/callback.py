@@ -1,0 +1,60 @@
+"""Functions of a script that a global has taken: how the host calls them while the script waits for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from greenroom.runtime import InvalidOperation
+
+__all__ = ["Callback", "Callbacks", "Stopped"]
+
+
+class Stopped(BaseException):
+    """The script was ended by a limit while it ran a callback: what called for it must end too.
+
+    Not an Exception, so that nothing on the way takes it for a failure of the callback.
+    """
+
+
+class Callbacks:
+    """The functions of one run. An engine sets how they are called, and takes that away at the end of the run."""
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self.invoke: Callable[[int, Any], Any] | None = None
+        """Calls function number n with plain data; plain data back. Raises ScriptError, or Stopped."""
+        self.release: Callable[[int], None] | None = None
+        """Forgets function number n."""
+
+    def close(self) -> None:
+        self.invoke = self.release = None
+
+
+class Callback:
+    """A function of the script. Call it with plain data, on the script's own thread, while the script waits."""
+
+    __slots__ = ("_callbacks", "number")
+
+    def __init__(self, callbacks: Callbacks, number: int) -> None:
+        self._callbacks = callbacks
+        self.number = number
+
+    @property
+    def thread(self) -> int:
+        """The thread of its script, the only one that may call it."""
+        return self._callbacks.thread
+
+    def __call__(self, argument: Any) -> Any:
+        """What the function returns, as plain data; UNDEFINED for nil. Raises ScriptError, or InvalidOperation when
+        the script has ended or this is not its thread."""
+        invoke = self._callbacks.invoke
+        if invoke is None or threading.get_ident() != self._callbacks.thread:
+            raise InvalidOperation("a function of a script can be called only on its thread, while the script runs")
+        return invoke(self.number, argument)
+
+    def release(self) -> None:
+        """Let the script forget the function."""
+        if self._callbacks.release is not None and threading.get_ident() == self._callbacks.thread:
+            self._callbacks.release(self.number)

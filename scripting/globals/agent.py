@@ -1,0 +1,78 @@
+"""The global `Agent`: agents made of what the host has registered, for every script language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from greenroom.runtime import Agent, ResourceLimitExceeded, ValidationError
+
+from ..export import export
+from ..principal import Principal
+from ..values import UNDEFINED
+
+__all__ = ["AgentGlobal"]
+
+_MAX_AGENTS: Final = 1000
+
+
+class AgentGlobal:
+    """What a script creates only that script sees, until it ends. Calls are journaled in the current session, where
+    one is current."""
+
+    def __init__(self, principal: Principal) -> None:
+        self._principal = principal
+        self._made: list[Agent] = []
+
+    @export("create")
+    def create(self, options: Any) -> dict[str, Any]:
+        """create{name, model, system_prompt, tools, …}: what else is given are parameters, such as temperature."""
+        if not isinstance(options, Mapping):
+            raise ValidationError("Agent.create takes a table of options", field="options")
+        wanted = {key: value for key, value in options.items() if value is not None}
+        if not all(isinstance(key, str) for key in wanted):
+            raise ValidationError("Agent.create: the names of options are texts", field="options")
+        if len(self._made) >= _MAX_AGENTS:
+            raise ResourceLimitExceeded(
+                f"a script may create {_MAX_AGENTS} agents", resource="agents", limit=_MAX_AGENTS, value=_MAX_AGENTS
+            )
+        tools = wanted.pop("tools", None) or ()
+        agent = self._principal.runtime.agents.build(
+            wanted.pop("name", None), wanted.pop("model", None), wanted.pop("system_prompt", None), tools, **wanted
+        )
+        self._made.append(agent)
+        return _row(agent, len(self._made) - 1)
+
+    @export("list")
+    def list(self) -> Any:
+        """The script's own agents and those of the host, by name."""
+        rows = {each.name: _row(each, each.name) for each in self._principal.runtime.agents.list()}
+        rows.update({each.name: _row(each, number) for number, each in enumerate(self._made)})
+        return [rows[name] for name in sorted(rows)]
+
+    @export("get")
+    def get(self, name: Any) -> Any:
+        for number in range(len(self._made) - 1, -1, -1):
+            if self._made[number].name == name:
+                return _row(self._made[number], number)
+        found = self._principal.runtime.agents.get(name) if isinstance(name, str) else None
+        return _row(found, found.name) if found is not None else UNDEFINED
+
+    @export("invoke")
+    def invoke(self, handle: Any, input: Any) -> dict[str, Any]:
+        """{text, usage, cost_usd, model, provider, data}. `handle` is that of a row, or a name."""
+        if isinstance(handle, int) and 0 <= handle < len(self._made):
+            agent: Agent | str = self._made[handle]
+        elif isinstance(handle, str):
+            own = next((each for each in reversed(self._made) if each.name == handle), None)
+            agent = own if own is not None else handle
+        else:
+            raise ValidationError("agent: an agent or its name is needed", field="agent")
+        principal = self._principal
+        message = principal.runtime.agents.message(agent, None if input is UNDEFINED else input, None)
+        reply = principal.runtime.agents.send(message, principal.current_id, max(0.001, principal.remaining()))
+        return reply.to_dict()
+
+
+def _row(agent: Agent, handle: int | str) -> dict[str, Any]:
+    return {**{key: value for key, value in agent.to_dict().items() if value is not None}, "handle": handle}

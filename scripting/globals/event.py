@@ -1,0 +1,166 @@
+"""The global `Event`: publishing, listening to and finding events, for every script language."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from greenroom.runtime import Event, ResourceLimitExceeded, ScriptError, Subscription, ValidationError
+
+from ..export import export
+from ..principal import Principal
+from ..values import UNDEFINED, event_row, options, timeline_row
+
+__all__ = ["EventGlobal"]
+
+MAX_SUBSCRIPTIONS: Final = 64
+_PUBLISH: Final = frozenset(("session_id", "correlation_id", "source", "target", "tags"))
+_SUBSCRIBE: Final = frozenset(("session_id", "capacity", "overflow"))
+_QUERY: Final = frozenset(
+    (
+        "session_id",
+        "type",
+        "correlation_id",
+        "causation_id",
+        "root_id",
+        "source",
+        "tags",
+        "after",
+        "before",
+        "limit",
+        "offset",
+    )
+)
+
+
+class EventGlobal:
+    """Subscriptions are tables with an `id`, and end with the script. The functions that `Event.on` is given stay on
+    the script's side: the language's binding calls them with what `take` answers."""
+
+    def __init__(self, principal: Principal) -> None:
+        self._principal = principal
+        self._subscriptions: dict[int, Subscription] = {}
+        self._made = 0
+        self._arrived = threading.Event()
+        principal.at_end(self._close)
+
+    def _close(self) -> None:
+        for each in self._subscriptions.values():
+            each.close()
+        self._subscriptions.clear()
+
+    # -- publishing
+
+    @export("publish", "emit")
+    def publish(self, type: Any, data: Any = UNDEFINED, given: Any = UNDEFINED) -> dict[str, Any]:
+        """Journal an event in the current session, or the one that the options name; where there is none, tell it."""
+        wanted = options(given, "Event.publish", _PUBLISH)
+        session_id = wanted.pop("session_id", None)
+        if session_id is None and self._principal.current_id is None:
+            session = None
+        else:
+            session = self._principal.session(UNDEFINED if session_id is None else session_id)
+        if data is UNDEFINED or data is None:
+            data = {}
+        return event_row(self._principal.runtime.events.publish(type, data, session, **wanted))
+
+    # -- listening
+
+    @export("subscribe")
+    def subscribe(self, pattern: Any = "**", given: Any = UNDEFINED) -> dict[str, Any]:
+        wanted = options(given, "Event.subscribe", _SUBSCRIBE)
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise ResourceLimitExceeded(
+                f"a script may have {MAX_SUBSCRIPTIONS} subscriptions: unsubscribe from those that it does not need",
+                resource="subscriptions",
+                limit=MAX_SUBSCRIPTIONS,
+                value=len(self._subscriptions),
+            )
+        if "session_id" in wanted:
+            wanted["session"] = self._principal.session(wanted.pop("session_id"))
+        subscription = self._principal.runtime.events.subscribe("**" if pattern is UNDEFINED else pattern, **wanted)
+        subscription.on_arrival = self._arrived.set
+        self._made += 1
+        self._subscriptions[self._made] = subscription
+        return {"id": self._made, "pattern": subscription.pattern}
+
+    @export("receive")
+    def receive(self, subscription: Any, timeout_ms: Any = UNDEFINED) -> Any:
+        """The oldest event of a subscription, waiting for one if it must; nil when none has come in time."""
+        taken = self._take([self._number(subscription)], _seconds(timeout_ms))
+        return event_row(taken[1]) if taken is not None else UNDEFINED
+
+    @export("take")
+    def take(self, subscriptions: Any, timeout_ms: Any) -> Any:
+        """The oldest event of several subscriptions, with the number of its own and the milliseconds that are left."""
+        wait = _seconds(timeout_ms)
+        began = time.monotonic()
+        taken = self._take([self._number(each) for each in subscriptions], wait)
+        if taken is None:
+            return UNDEFINED
+        left = max(0.0, wait - (time.monotonic() - began))
+        return {"subscription": taken[0], "event": event_row(taken[1]), "left": left * 1000}
+
+    @export("unsubscribe")
+    def unsubscribe(self, subscription: Any) -> bool:
+        """Whether it was open."""
+        found = self._subscriptions.pop(self._number(subscription), None)
+        if found is not None:
+            found.close()
+        return found is not None
+
+    @export("failed")
+    def failed(self, subscription: Any, event_id: str, code: str, message: str) -> None:
+        """A function that was given to `Event.on` has failed at an event."""
+        found = self._subscriptions.get(self._number(subscription))
+        if found is not None:
+            self._principal.runtime.events.handler_failed(found.pattern, event_id, ScriptError(f"{code}: {message}"))
+
+    def _take(self, numbers: list[int], timeout: float) -> tuple[int, Event] | None:
+        found = [(number, self._subscriptions[number]) for number in numbers if number in self._subscriptions]
+        deadline = time.monotonic() + max(0.0, min(timeout, self._principal.remaining()))
+        while True:
+            self._arrived.clear()
+            waiting = [(each.oldest, number, each) for number, each in found if each.pending]
+            if waiting:
+                _, number, chosen = min(waiting, key=lambda entry: entry[:2])
+                event = chosen.receive(0)
+                if event is not None:
+                    return number, event
+                continue
+            if not self._arrived.wait(max(0.0, deadline - time.monotonic())):
+                return None
+
+    @staticmethod
+    def _number(subscription: Any) -> int:
+        if isinstance(subscription, Mapping):
+            subscription = subscription.get("id")
+        if type(subscription) is not int:
+            raise ValidationError("subscription: what Event.subscribe has returned is needed", field="subscription")
+        return subscription
+
+    # -- finding
+
+    @export("query")
+    def query(self, criteria: Any = UNDEFINED) -> Any:
+        wanted = options(criteria, "Event.query", _QUERY)
+        return [event_row(each) for each in self._principal.runtime.events.query(**wanted)]
+
+    @export("timeline")
+    def timeline(self, correlation: Any = UNDEFINED) -> Any:
+        """The events that carry a correlation id, or those of the current session, in causal order."""
+        if correlation is UNDEFINED or correlation is None:
+            rows = self._principal.session().timeline()
+        else:
+            rows = self._principal.runtime.events.timeline(correlation)
+        return [timeline_row(row) for row in rows]
+
+
+def _seconds(milliseconds: Any) -> float:
+    if milliseconds is UNDEFINED or milliseconds is None:
+        return 0.0
+    if type(milliseconds) not in (int, float) or not milliseconds >= 0:
+        raise ValidationError("timeout_ms: a number of milliseconds is needed", field="timeout_ms")
+    return float(milliseconds) / 1000

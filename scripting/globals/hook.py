@@ -1,0 +1,123 @@
+"""The global `Hook`: functions of a script at the points of what the script itself does, for every script language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from greenroom.runtime import HookContext, InvalidOperation, ValidationError, hooks, messages
+from greenroom.runtime.hooks import plain
+
+from ..callback import Callback
+from ..export import export
+from ..principal import Principal
+from ..values import UNDEFINED, options
+
+__all__ = ["HookGlobal"]
+
+_FILTER: Final = frozenset({"point", "hook_point", "tag", "name", "enabled"})
+
+
+class HookGlobal:
+    """A script's function runs on the script's thread, so it is called for what the script does itself, with the tools
+    and agents it calls, until the script ends. Its time is the script's."""
+
+    def __init__(self, principal: Principal) -> None:
+        self._principal = principal
+        self._hooks = principal.runtime.hooks
+        self._handles: dict[str, hooks.HookHandle] = {}
+        principal.at_end(self._unregister_all)
+
+    @export("register", callbacks=True)
+    def register(self, point: Any, fn: Any, priority: Any = UNDEFINED) -> dict[str, Any]:
+        """register(point, fn [, priority])."""
+        if not isinstance(point, str):
+            raise ValidationError("Hook.register: the name of a hook point is needed", field="point")
+        if not isinstance(fn, Callback):
+            raise ValidationError("Hook.register: a function is needed", field="fn")
+        if isinstance(priority, float) and priority.is_integer():
+            priority = int(priority)
+        try:
+            handle = self._hooks.register_at(
+                hooks.resolve(point),
+                _Function(fn),
+                name="script",
+                priority="normal" if priority is UNDEFINED else priority,
+                inline=True,
+                thread=fn.thread,
+            )
+        except BaseException:
+            fn.release()
+            raise
+        self._handles[handle.id] = handle
+        return {"id": handle.id, "hook_point": point, "number": fn.number}
+
+    @export("unregister")
+    def unregister(self, handle: Any) -> bool:
+        """Whether the hook, one of this script's own, was still there."""
+        found = self._handles.pop(handle, None) if isinstance(handle, str) else None
+        return found.unregister() if found is not None else False
+
+    @export("list")
+    def list(self, filter: Any = UNDEFINED) -> list[dict[str, Any]]:
+        """list(point) or list{point, tag, name, enabled}: rows in the order of calling. A bound script sees its own."""
+        if isinstance(filter, str):
+            filter = {"point": filter}
+        wanted = options(filter, "Hook.list", _FILTER)
+        if "hook_point" in wanted:
+            wanted["point"] = wanted.pop("hook_point")
+        rows = []
+        for info in self._hooks.list(**wanted):
+            row = {key: value for key, value in info.to_dict().items() if value is not None}
+            rows.append({**row, "hook_point": info.points[0]})
+        return rows
+
+    def _unregister_all(self) -> None:
+        for handle in self._handles.values():
+            handle.unregister()
+        self._handles.clear()
+
+
+class _Function:
+    """A function of the script as a hook."""
+
+    __name__ = "script"
+
+    def __init__(self, function: Callback) -> None:
+        self._function = function
+
+    def __call__(self, context: HookContext) -> Any:
+        answer = self._function(
+            {
+                "point": context.point,
+                "operation": context.operation,
+                "data": plain(context.data),
+                "metadata": plain(context.metadata),
+                "correlation_id": context.correlation_id,
+                "component_id": context.component_id,
+                "session_id": context.session_id,
+            }
+        )
+        if answer is UNDEFINED:
+            return None
+        if isinstance(answer, Mapping) and answer.get("type") == "fork":
+            return {**answer, "operations": [_operation(each) for each in answer.get("operations") or ()]}
+        if isinstance(answer, Mapping) and answer.get("type") == "retry" and "max_attempts" in answer:
+            return {**answer, "max_attempts": _whole(answer["max_attempts"])}
+        return answer
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _operation(given: Any) -> Any:
+    """A message from its table: {message = "AddTag", tag = "x" [, session_id = …]}."""
+    if not isinstance(given, Mapping) or given.get("message") not in messages.__all__:
+        raise ValidationError("fork: tables with the name of a `message` and its fields are needed", field="operations")
+    fields = {key: value for key, value in given.items() if key not in ("message", "session_id")}
+    try:
+        message = getattr(messages, given["message"])(**fields)
+    except TypeError:
+        raise InvalidOperation(f"fork: these are not the fields of {given['message']}") from None
+    return (given["session_id"], message) if "session_id" in given else message

@@ -1,0 +1,58 @@
+"""How scripts name artifacts, and say what is to be known of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from greenroom.runtime import ArtifactId, GreenroomError, ValidationError
+
+from ..values import UNDEFINED
+
+__all__ = ["artifact_reference", "store_options"]
+
+_FIELDS: Final = ("mime_type", "description", "tags", "created_by")
+
+
+def artifact_reference(reference: Any) -> ArtifactId | str:
+    """The artifact that a script names: an id table, a row with one, the text of an id, or a name.
+
+    An id names a session too: the artifact of another one is reached as far as that one shares it. Raises
+    ValidationError.
+    """
+    if isinstance(reference, Mapping) and "content_hash" not in reference:
+        reference = reference.get("id")
+    identity: ArtifactId | None = None
+    if isinstance(reference, Mapping):
+        try:
+            identity = ArtifactId(reference["content_hash"], reference["session_id"], reference["sequence"])
+            identity = ArtifactId.parse(str(identity))
+        except (KeyError, TypeError):
+            raise ValidationError(
+                "an artifact id has content_hash, session_id and sequence", field="artifact_id"
+            ) from None
+    elif isinstance(reference, str):
+        with contextlib.suppress(GreenroomError):  # then it is a name
+            identity = ArtifactId.parse(reference)
+    else:
+        raise ValidationError("an artifact id or a name is needed", field="artifact_id")
+    if identity is None:
+        return str(reference)
+    return identity
+
+
+def store_options(metadata: Any) -> dict[str, Any]:
+    """Fields apart from custom metadata: mime_type, description, tags, created_by and parent_artifact."""
+    if metadata is UNDEFINED or metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise ValidationError("metadata: a table is needed", field="metadata")
+    custom = dict(metadata)
+    found = {key: value for key in _FIELDS if (value := custom.pop(key, None)) is not None}
+    if found.get("tags") == {}:
+        found["tags"] = []
+    parent = custom.pop("parent_artifact", None)
+    if parent is not None:
+        found["parent_artifact"] = artifact_reference(parent)
+    return {**found, "metadata": custom} if custom else found

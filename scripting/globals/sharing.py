@@ -1,0 +1,112 @@
+"""The part of the global `Artifact` that is about other sessions: sharing, permissions, the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from greenroom.runtime import IntegrityError, ValidationError
+
+from ..export import export
+from ..principal import Principal
+from ..values import UNDEFINED, artifact_row, identity_row, options
+from .references import artifact_reference, store_options
+
+__all__ = ["ArtifactSharing"]
+
+_GRANT: Final = frozenset(("permission", "expires_at", "inherit", "version"))
+_AUDIT: Final = frozenset(("session", "artifact", "access", "granted", "after", "before", "limit", "offset"))
+
+
+def _other(reference: Any) -> str:
+    """The id of a session that the script need not reach. Raises ValidationError."""
+    if isinstance(reference, Mapping):
+        reference = reference.get("id")
+    if not isinstance(reference, str) or not reference:
+        raise ValidationError("the id of the other session is needed", field="with_session")
+    return reference
+
+
+def _given(value: Any, default: Any = None) -> Any:
+    return default if value is UNDEFINED else value
+
+
+class ArtifactSharing:
+    """Functions take the session that asks first ("" or nil: the current one), then an artifact: its own, or by id one
+    of a session that shares it."""
+
+    def __init__(self, principal: Principal) -> None:
+        self._principal = principal
+
+    @export("share", "grantPermission")
+    def share(self, session: Any, reference: Any, other: Any, first: Any = "read", second: Any = UNDEFINED) -> Any:
+        """share(session, artifact, other [, permission] [, options]); options: permission, expires_at, inherit,
+        version. The grant as a table."""
+        given = first if isinstance(first, Mapping) else second
+        wanted = options(given, "Artifact.share", _GRANT)
+        if not isinstance(first, Mapping) and first is not UNDEFINED and first is not None:
+            wanted["permission"] = first
+        handle = self._principal.session(session)
+        grant = handle.share(artifact_reference(reference), _other(other), **wanted)
+        return {key: value for key, value in grant.to_dict().items() if value is not None}
+
+    @export("revoke", "revokePermission")
+    def revoke(self, session: Any, reference: Any, other: Any, permission: Any = "read") -> bool:
+        """Take a permission and those above it from another session, or all; whether it had it."""
+        handle = self._principal.session(session)
+        return handle.revoke(artifact_reference(reference), _other(other), _given(permission, "read"))
+
+    @export("getPermissions")
+    def get_permissions(self, session: Any, reference: Any, version: Any = UNDEFINED) -> Any:
+        handle = self._principal.session(session)
+        found = handle.permissions(artifact_reference(reference), _given(version))
+        return [{key: value for key, value in each.to_dict().items() if value is not None} for each in found]
+
+    @export("checkAccess")
+    def check_access(
+        self, session: Any, reference: Any, permission: Any = "read", other: Any = UNDEFINED, version: Any = UNDEFINED
+    ) -> bool:
+        """checkAccess(session, artifact [, permission [, other]]): whether the session, or the other one, has it."""
+        who = None if other is UNDEFINED or other is None else _other(other)
+        handle = self._principal.session(session)
+        kind = "read" if permission is UNDEFINED or permission is None else permission
+        return handle.check_access(artifact_reference(reference), kind, session=who, version=_given(version))
+
+    @export("storeVersion", binary=(2,))
+    def store_version(self, session: Any, reference: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
+        """The next version of an artifact, stored where that one is; its id."""
+        handle = self._principal.session(session)
+        more = store_options(metadata)
+        return identity_row(handle.store_version(artifact_reference(reference), content, **more).id)
+
+    @export("sharedWithMe")
+    def shared_with_me(self, session: Any = UNDEFINED) -> Any:
+        return [artifact_row(each) for each in self._principal.session(session).shared_with_me()]
+
+    @export("getAuditLog")
+    def get_audit_log(self, first: Any = UNDEFINED, second: Any = UNDEFINED) -> Any:
+        """getAuditLog([session] [, filter]): what this session has tried of others and others of it, newest first.
+        The filter is an artifact, or a table: artifact, access, granted, after, before, limit, offset. Without a
+        session the current one's; of all for a script of the host with none current."""
+        alone = second is UNDEFINED and not (isinstance(first, str) and ":" not in first)
+        session, given = (UNDEFINED, first) if alone else (first, second)
+        if isinstance(given, str) or (isinstance(given, Mapping) and "content_hash" in given):
+            given = {"artifact": given}
+        wanted = options(given, "Artifact.getAuditLog", _AUDIT)
+        if "artifact" in wanted:
+            wanted["artifact"] = artifact_reference(wanted["artifact"])
+        who = wanted.pop("session", session)
+        nobody = who is UNDEFINED or who is None or who == ""
+        if not (nobody and self._principal.current_id is None):
+            wanted["session"] = self._principal.session(who)
+        found = self._principal.runtime.audit(**wanted)
+        return [{key: value for key, value in each.to_dict().items() if value is not None} for each in found]
+
+    @export("verify")
+    def verify(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bool:
+        """Whether the content is what was stored."""
+        try:
+            self._principal.session(session).get_artifact(artifact_reference(reference), _given(version))
+        except IntegrityError:
+            return False
+        return True

@@ -1,0 +1,94 @@
+"""The global `Tool`: the tools of the host, for every script language."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from greenroom.runtime import Tool, ValidationError, messages
+from greenroom.runtime.tools import attempt
+from greenroom.runtime.tools.standard.file_operations import file_operations_on
+
+from ..export import export
+from ..files import Files
+from ..principal import Principal
+from ..values import UNDEFINED, options
+
+__all__ = ["ToolGlobal"]
+
+_FILTER: Final = frozenset({"text", "category", "tags", "name_pattern"})
+_FILES: Final = "file_operations"
+
+
+class ToolGlobal:
+    """Tools are called in the current session, where one is current, and then journaled there.
+
+    `file_operations` is there under a profile with files only, and works on the files of the script.
+    """
+
+    def __init__(self, principal: Principal, files: Files) -> None:
+        self._principal = principal
+        self._files = files
+        self._own: Tool | None = None
+
+    @property
+    def _file_operations(self) -> Tool | None:
+        if self._own is None and self._files.granted:
+            self._own = Tool(_FILES, file_operations_on(self._files, None), category="files")
+        return self._own
+
+    @export("list")
+    def list(self) -> Any:
+        return self.discover()
+
+    @export("discover")
+    def discover(self, filter: Any = UNDEFINED) -> Any:
+        """discover(text) or discover{text, category, tags, name_pattern}."""
+        if isinstance(filter, str):
+            filter = {"text": filter}
+        wanted = options(filter, "Tool.discover", _FILTER)
+        own = self._file_operations
+        found = [each for each in self._principal.runtime.tools.discover(**wanted) if each.name != _FILES]
+        if own is not None and own.matches(wanted):
+            found.append(own)
+        return [_row(each) for each in sorted(found, key=lambda each: each.name)]
+
+    @export("get")
+    def get(self, name: Any) -> Any:
+        tool = self._find(name)
+        return _row(tool) if tool is not None else UNDEFINED
+
+    @export("exists")
+    def exists(self, name: Any) -> bool:
+        return self._find(name) is not None
+
+    @export("categories")
+    def categories(self) -> Any:
+        own = self._file_operations
+        return sorted({*self._principal.runtime.tools.categories(), *([own.category] if own is not None else [])})
+
+    @export("invoke")
+    def invoke(self, name: Any, input: Any = UNDEFINED) -> dict[str, Any]:
+        """{success, result, error, duration}; never raises for a tool that fails or is not there."""
+        outcome = attempt(lambda: self._call(name, input))
+        return {key: value for key, value in outcome.to_dict().items() if value is not None}
+
+    def _call(self, name: Any, input: Any) -> Any:
+        if not isinstance(name, str):
+            raise ValidationError("name: the name of a tool is needed", field="name")
+        own = self._file_operations if name == _FILES else None
+        if name == _FILES and own is None:
+            # what the host has registered is not for scripts without files
+            raise ValidationError(f"there is no tool {_FILES!r} without a profile with files", field="name")
+        message = messages.CallTool(name, None if input is UNDEFINED else input)
+        message.subject = own
+        left = max(0.001, self._principal.remaining())
+        return self._principal.runtime.tools.send(message, self._principal.current_id, left)
+
+    def _find(self, name: Any) -> Tool | None:
+        if name == _FILES:
+            return self._file_operations
+        return self._principal.runtime.tools.get(name) if isinstance(name, str) else None
+
+
+def _row(tool: Tool) -> dict[str, Any]:
+    return {key: value for key, value in tool.to_dict().items() if value is not None}

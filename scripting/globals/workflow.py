@@ -1,0 +1,50 @@
+"""The global `Workflow`: tools and agents in an order, for every script language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from greenroom.runtime import GreenroomError, Workflow
+from greenroom.runtime.workflow import run_workflow
+
+from ..export import export
+from ..principal import Principal
+from ..values import UNDEFINED
+
+__all__ = ["WorkflowGlobal"]
+
+
+class WorkflowGlobal:
+    """A workflow runs in the current session, where one is current, and is journaled there stage by stage."""
+
+    def __init__(self, principal: Principal) -> None:
+        self._principal = principal
+
+    @export("run")
+    def run(self, definition: Any, input: Any = UNDEFINED) -> dict[str, Any]:
+        """{success, data = {final_output, steps}, error, error_code, error_step}; never raises for a failing step.
+
+        `steps` has {success, output, error, duration} by name; of a step in a loop, the last round's.
+        """
+        principal = self._principal
+        flow = Workflow.of(definition)
+        session = principal.session() if principal.current_id is not None else None
+        wanted = None if input is UNDEFINED else input
+        try:
+            result = run_workflow(principal.runtime, flow, session, wanted, max(0.001, principal.remaining()))
+        except GreenroomError as error:
+            if error.code in ("ValidationError", "AccessDenied"):
+                raise
+            return {"success": False, "data": {"steps": {}}, "error": str(error), "error_code": error.code}
+        steps = {
+            step.name: {key: each for key, each in step.to_dict().items() if key != "name"} for step in result.steps
+        }
+        data: dict[str, Any] = {"steps": steps}
+        if result.output is not None:
+            data["final_output"] = result.output
+        answer: dict[str, Any] = {"success": result.success, "data": data}
+        if result.error is not None:
+            answer |= {"error": result.error["message"], "error_code": result.error["code"]}
+            if "step" in result.error:
+                answer["error_step"] = result.error["step"]
+        return answer

@@ -1,0 +1,104 @@
+-- Rows of the host that have methods in Lua: tools and agents. A method may be called with a dot or a colon.
+local K = ...
+local type, rawequal, rawget, setmetatable, ipairs = type, rawequal, rawget, setmetatable, ipairs
+local next, error = next, error
+
+local function named(row) return rawget(row, "name") end
+
+-- A row with one method that calls `call(key, argument)`.
+local function object(metatable, row, method, key, call)
+  row[method] = function(first, second)
+    if rawequal(first, row) then first = second end
+    return call(key, first)
+  end
+  return setmetatable(row, metatable)
+end
+
+local function every(rows, shape)
+  for i = 1, #rows do rows[i] = shape(rows[i]) end
+  return rows
+end
+
+K.objects = {}
+
+function K.objects.Tool(global)
+  local metatable = { __name = "tool", __metatable = "tool", __tostring = named }
+  local list, get, discover, invoke = global.list, global.get, global.discover, global.invoke
+  local function tool(row)
+    if row == nil then return nil end
+    return object(metatable, row, "execute", row.name, invoke)
+  end
+  function global.list() return every(list(), tool) end
+  function global.discover(...) return every(discover(...), tool) end
+  function global.get(name) return tool(get(name)) end
+end
+
+function K.objects.Hook(global)
+  local metatable = { __name = "hook", __metatable = "hook" }
+  local register, unregister, release = global.register, global.unregister, K.release
+  function metatable.__tostring(handle) return handle:id() end
+  function global.register(...)
+    local row = register(...)
+    local handle = {}
+    function handle.id() return row.id end
+    function handle.hook_point() return row.hook_point end
+    function handle.unregister()
+      release(row.number)
+      return unregister(row.id)
+    end
+    return setmetatable(handle, metatable)
+  end
+  function global.unregister(handle)
+    if type(handle) == "table" and type(rawget(handle, "unregister")) == "function" then return handle.unregister() end
+    return unregister(handle)
+  end
+end
+
+function K.objects.Agent(global)
+  local metatable = { __name = "agent", __metatable = "agent", __tostring = named }
+  local list, get, create, invoke = global.list, global.get, global.create, global.invoke
+  local function agent(row)
+    if row == nil then return nil end
+    local handle = row.handle
+    row.handle = nil
+    return object(metatable, row, "invoke", handle, invoke)
+  end
+  function global.list() return every(list(), agent) end
+  function global.get(name) return agent(get(name)) end
+
+  -- Tools are given by their names or as objects, which cannot travel to the host.
+  function global.create(options)
+    if type(options) ~= "table" then return agent(create(options)) end
+    local given = {}
+    for key, value in next, options do given[key] = value end
+    if type(given.tools) == "table" then
+      local names = {}
+      for i, each in ipairs(given.tools) do names[i] = type(each) == "table" and rawget(each, "name") or each end
+      given.tools = names
+    end
+    return agent(create(given))
+  end
+
+  -- builder():name("x"):model("m"):temperature(0.2):build(): any method sets the option of its name.
+  function global.builder()
+    local options = {}
+    local builder = {}
+    local function build() return global.create(options) end
+    builder.build, builder.create = build, build
+    function builder.tool(_, tool)
+      options.tools = options.tools or {}
+      options.tools[#options.tools + 1] = tool
+      return builder
+    end
+    return setmetatable(builder, {
+      __name = "agent builder", __metatable = "agent builder",
+      __index = function(_, key)
+        return function(self, value)
+          if not rawequal(self, builder) then error("call builder methods with a colon", 2) end
+          options[key] = value
+          return builder
+        end
+      end,
+    })
+  end
+end

@@ -1,0 +1,200 @@
+"""The audit log: who has tried to reach what of another session, and whether they were let.
+
+Records are in the order of their *place*: their time in nanoseconds, of which no two have the same. Two kinds of index
+entries lead from a session (the one that acted, and the one whose things they were) and from an artifact to the places
+of their records. A record is never changed. The oldest are removed when there are too many or they are too old.
+docs/format.md is the specification.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+
+from .artifacts import ArtifactId
+from .catalog import Page
+from .engine import CF, Engine, Op
+from .errors import IntegrityError, SchemaTooNew, ValidationError
+from .journal import iso_time, utc_time
+from .keys import after_prefix, is_session_id, session_bytes
+from .records import Value, seal, unseal
+
+__all__ = ["ACCESSES", "AUDIT", "AUDIT_INDEX", "AuditLog", "AuditRecord", "audit_entries"]
+
+ACCESSES: Final = ("read", "write", "delete", "list", "share", "change_permissions")
+
+AUDIT: Final = b"audit/"
+"""First bytes of the keys of records in the `meta` family; their place follows."""
+AUDIT_INDEX: Final = b"audit-of/"
+"""First bytes of the index entries; they end in the place."""
+_BY_SESSION: Final = b"s"
+_BY_ARTIFACT: Final = b"a"
+_LAST: Final = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One attempt to reach something across the border of a session. Times are aware UTC."""
+
+    time: datetime
+    session: str | None
+    """The session that acted; None: the host."""
+    owner: str | None
+    """The session whose artifact or state it was; None: what belongs to no single session."""
+    artifact: str | None
+    """The id of the artifact, if it was one."""
+    access: str
+    """read, write, delete, list, share or change_permissions."""
+    granted: bool
+    reason: str
+    operation: str
+    """What was called: a message's class or the name of a method."""
+    source: str | None = None
+    """What acted, such as "script:report" or "tool:search", where that is known."""
+    correlation_id: str | None = None
+    times: int = 1
+    """How many attempts like this one the record stands for: a flood of them is counted, not listed."""
+
+    def to_dict(self) -> dict[str, Value]:
+        """Every field by name; the time in RFC 3339."""
+        row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
+        row["time"] = iso_time(self.time)
+        return row
+
+
+def audit_entries(record: list[Any], place: bytes) -> list[bytes]:
+    """The keys of the index entries of a record."""
+    session, owner, artifact = record[:3]
+    named = dict.fromkeys(each for each in (session, owner) if is_session_id(each))
+    keys = [AUDIT_INDEX + _BY_SESSION + session_bytes(each) + place for each in named]
+    if artifact is not None:
+        keys.append(_artifact_prefix(ArtifactId.parse(artifact)) + place)
+    return keys
+
+
+def _artifact_prefix(artifact: ArtifactId) -> bytes:
+    return AUDIT_INDEX + _BY_ARTIFACT + session_bytes(artifact.session_id) + artifact.sequence.to_bytes(8, "big")
+
+
+class AuditLog:
+    """Reads audit records, and makes the operations that add and remove them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._last: int | None = None
+
+    # -- changes
+
+    def add(
+        self,
+        now: int,
+        *,
+        session: str | None,
+        owner: str | None,
+        artifact: str | None,
+        access: str,
+        granted: bool,
+        reason: str,
+        operation: str,
+        source: str | None = None,
+        correlation_id: str | None = None,
+        times: int = 1,
+    ) -> list[Op]:
+        """The operations that write a record of now (in ns), or right after the newest one."""
+        record = [session, owner, artifact, access, granted, reason, operation, source, correlation_id, times]
+        place = self._place(now)
+        key = AUDIT + place
+        return [
+            (CF.META, key, seal(key, record)),
+            *((CF.META, entry, b"") for entry in audit_entries(record, place)),
+        ]
+
+    def _place(self, now: int) -> bytes:
+        with self._lock:
+            if self._last is None:
+                newest = self._engine.last(CF.META, AUDIT)
+                self._last = int.from_bytes(newest[0][-8:], "big") if newest is not None else 0
+            self._last = min(max(now, self._last + 1), _LAST)
+            return self._last.to_bytes(8, "big")
+
+    def removal(self, limit: int, *, keep: int, before: int, count: int) -> tuple[list[Op], int]:
+        """The operations that remove the oldest records, at most `limit`: those from before a time, and those above
+        the number to `keep` of the `count` that there are. Also how many they remove."""
+        ops: list[Op] = []
+        removed = 0
+        for key, stored in self._engine.scan(CF.META, AUDIT, after_prefix(AUDIT), limit=limit):
+            place = key[-8:]
+            if count - removed <= keep and int.from_bytes(place, "big") >= before:
+                break
+            with contextlib.suppress(IntegrityError, SchemaTooNew):  # of a damaged one, `gc` removes the entries
+                record = unseal(key, stored, "an audit record")
+                ops += [(CF.META, entry, None) for entry in audit_entries(record, place)]
+            ops.append((CF.META, key, None))
+            removed += 1
+        return ops, removed
+
+    # -- reading
+
+    def count(self) -> int:
+        """How many records there are."""
+        return self._engine.count(CF.META, AUDIT, after_prefix(AUDIT))
+
+    def query(
+        self,
+        *,
+        session: str | None = None,
+        artifact: ArtifactId | None = None,
+        access: str | None = None,
+        granted: bool | None = None,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Page[AuditRecord]:
+        """The records that match, newest first, as a page with the `total` before pagination.
+
+        `session`: acted, or was the owner; `after` ≤ time < `before`, in ns. With a session or an artifact the cost
+        follows the number of its records.
+        """
+        if access is not None and access not in ACCESSES:
+            raise ValidationError(f"access: one of {', '.join(ACCESSES)}", field="access")
+        prefix = AUDIT
+        if artifact is not None:
+            prefix = _artifact_prefix(artifact)
+        elif session is not None:
+            if not is_session_id(session):
+                raise ValidationError("session: the id of a session is needed", field="session")
+            prefix = AUDIT_INDEX + _BY_SESSION + session_bytes(session)
+        begin = prefix + min(max(after or 0, 0), _LAST).to_bytes(8, "big")
+        end = prefix + min(max(before, 0), _LAST).to_bytes(8, "big") if before is not None else after_prefix(prefix)
+        plain = access is None and granted is None and (artifact is None or session is None)
+        total = self._engine.count(CF.META, begin, end) if plain and begin < end else 0
+        found: list[AuditRecord] = []
+        seen = 0
+        for place, record in self._records(begin, end) if begin < end else ():
+            if access is not None and record[3] != access:
+                continue
+            if granted is not None and record[4] is not granted:
+                continue
+            if artifact is not None and session is not None and session not in record[:2]:
+                continue
+            seen += 1
+            if seen > offset and (limit is None or len(found) < limit):
+                found.append(AuditRecord(utc_time(int.from_bytes(place, "big")), *record))
+            elif plain and seen > offset:
+                break
+        return Page(tuple(found), total if plain else seen, offset, limit)
+
+    def _records(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, list[Any]]]:
+        direct = begin.startswith(AUDIT)
+        for key, value in self._engine.pages(CF.META, begin, end, reverse=True, page=256):
+            place = key[-8:]
+            stored = value if direct else self._engine.get(CF.META, AUDIT + place)
+            if stored is not None:  # else it has just been removed
+                record: list[Any] = unseal(AUDIT + place, stored, "an audit record")
+                yield place, record

@@ -1,0 +1,143 @@
+"""Finds events across sessions: by an id through the index, in one session by its journal, else in all journals."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+
+from .catalog import Catalog, Page
+from .engine import CF, Engine
+from .errors import IntegrityError, SchemaTooNew
+from .event_index import event_place, id_prefix, link_prefix
+from .event_query import EventFilter, EventQuery
+from .journal import Event, Journal, StoredEvent, event_view
+from .keys import after_prefix, session_bytes, session_id_of
+from .staging import staged_sessions
+
+__all__ = ["EventSearch", "Visible"]
+
+Visible = Callable[[str], bool]
+"""Whether whoever asks may see the events of a session."""
+
+_Place = tuple[int, bytes, int]
+"""(time, session, sequence): the order of events that nothing else orders."""
+
+
+class EventSearch:
+    """Reads journals past the actors: what is committed is found. Damaged events are left out; `verify` names them."""
+
+    def __init__(self, engine: Engine, journal: Journal, catalog: Catalog) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._catalog = catalog
+
+    def page(self, query: EventQuery, visible: Visible) -> Page[Event]:
+        """The events that match, by time, then session and sequence, with the total before pagination."""
+        total = 0
+
+        def counted() -> Iterator[tuple[_Place, StoredEvent]]:
+            nonlocal total
+            for found in self._matching(query, visible):
+                total += 1
+                yield found
+
+        if query.limit is None:
+            chosen = sorted(counted(), key=_place)
+        else:
+            chosen = heapq.nsmallest(query.offset + query.limit, counted(), key=_place)
+        chosen = chosen[query.offset :]
+        return Page(tuple(map(_view, chosen)), total, query.offset, query.limit)
+
+    def each(self, query: EventQuery, visible: Visible) -> Iterator[Event]:
+        """The events that match, one by one, with bounded memory: by time where an id or a session is asked for, else
+        session by session. Offset and limit count in that order."""
+        left = query.limit
+        for number, found in enumerate(self._matching(query, visible)):
+            if number < query.offset:
+                continue
+            if left is not None:
+                if left == 0:
+                    return
+                left -= 1
+            yield _view(found)
+
+    def links(self, session: bytes, sequence: int, limit: int) -> list[Event]:
+        """The `event.linked` events from and to an event, oldest link of each session first."""
+        prefix = link_prefix(session, sequence)
+        found: list[Event] = []
+        for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+            if len(found) >= limit:
+                break
+            linking, at = key[-24:-8], int.from_bytes(key[-8:], "big")
+            stored = self._read(linking, at)
+            if stored is not None:
+                found.append(event_view(session_id_of(linking), at, stored))
+        return found
+
+    # -- where to look
+
+    def _matching(self, query: EventQuery, visible: Visible) -> Iterator[tuple[_Place, StoredEvent]]:
+        """The events that match, with their places."""
+        tested = EventFilter(query)
+        if query.session_id is not None:
+            candidates = self._of_session(session_bytes(query.session_id), tested)
+        elif query.named is not None:
+            candidates = self._named(query.named, visible, tested)
+        else:
+            candidates = self._everywhere(visible, tested)
+        for session, sequence, stored in candidates:
+            if tested.accepts(session_id_of(session), sequence, stored):
+                yield (stored[1], session, sequence), stored
+
+    def _named(self, named: str, visible: Visible, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        """The events that name an id, by time. The event with that id comes first: it may name none, and be its own
+        root."""
+        own = event_place(named)
+        if own is not None and visible(session_id_of(own[0])):
+            stored = self._read(*own)
+            if stored is not None:
+                yield *own, stored
+        prefix = id_prefix(named)
+        begin, end = prefix + tested.low.to_bytes(8, "big"), prefix + tested.high.to_bytes(8, "big")
+        seen: dict[bytes, bool] = {}
+        hidden = staged_sessions(self._engine)
+        for key, _ in self._engine.pages(CF.INDEX, begin, end):
+            session, sequence = key[-24:-8], int.from_bytes(key[-8:], "big")
+            if session not in seen:
+                seen[session] = session not in hidden and visible(session_id_of(session))
+            stored = self._read(session, sequence) if seen[session] and (session, sequence) != own else None
+            if stored is not None:
+                yield session, sequence, stored
+
+    def _everywhere(self, visible: Visible, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        for session, _ in self._engine.pages(CF.SESSIONS, b"", b"\xff" * 17):
+            if not visible(session_id_of(session)):
+                continue
+            try:
+                last = self._journal.last(session)
+                if last is None or last[1][1] < tested.low:
+                    continue
+            except (IntegrityError, SchemaTooNew):
+                pass
+            yield from self._of_session(session, tested)
+
+    def _of_session(self, session: bytes, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        for sequence, stored in self._journal.readable(session):
+            if stored[1] >= tested.high:
+                return
+            yield session, sequence, stored
+
+    def _read(self, session: bytes, sequence: int) -> StoredEvent | None:
+        try:
+            return self._journal.stored(session, sequence)
+        except (IntegrityError, SchemaTooNew):
+            return None
+
+
+def _place(found: tuple[_Place, StoredEvent]) -> _Place:
+    return found[0]
+
+
+def _view(found: tuple[_Place, StoredEvent]) -> Event:
+    (_, session, sequence), stored = found
+    return event_view(session_id_of(session), sequence, stored)

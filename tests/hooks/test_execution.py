@@ -1,0 +1,644 @@
+"""How hooks are called: in which order, for what, for how long, and what their failures do."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from greenroom.actors.hooks.guard import Guard
+from greenroom.actors.operation import CURRENT, acting
+from greenroom.runtime import (
+    AccessDenied,
+    GreenroomError,
+    HookCancelled,
+    HookContext,
+    HookResult,
+    InvalidOperation,
+    OperationTimeout,
+    ResourceLimitExceeded,
+    Runtime,
+    RuntimeClosed,
+    Session,
+    SessionNotFound,
+    ValidationError,
+    messages,
+)
+
+
+@pytest.fixture
+def never() -> Iterator[threading.Event]:
+    """What hooks wait for that hang; set when the test is over, so that their threads end."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def boom(context: HookContext) -> None:
+    raise RuntimeError("boom")
+
+
+def record(into: list[str], name: str) -> Any:
+    return lambda context: into.append(name)
+
+
+# -- order and filters
+
+
+def test_hooks_are_called_from_the_highest_priority_to_the_lowest(rt: Runtime, session: Session) -> None:
+    order: list[str] = []
+    for priority in ("low", "normal", "highest", "lowest", "high"):
+        rt.hooks.register("BeforeStateWrite", record(order, priority), name=priority, priority=priority)
+    rt.hooks.register("BeforeStateWrite", record(order, "second normal"), name="second normal")
+    rt.hooks.register("BeforeStateWrite", record(order, "501"), name="501", priority=501)
+    session.set("k", 1)
+    expected = ["highest", "501", "high", "normal", "second normal", "low", "lowest"]
+    assert order == expected
+    assert [info.name for info in rt.hooks.list("BeforeStateWrite")] == expected
+
+
+def test_a_hook_that_decides_ends_the_round(rt: Runtime, session: Session) -> None:
+    order: list[str] = []
+    rt.hooks.register("BeforeStateWrite", lambda context: "cancel", priority="high")
+    rt.hooks.register("BeforeStateWrite", record(order, "after"))
+    with pytest.raises(HookCancelled):
+        session.set("k", 1)
+    assert order == []
+
+
+def test_later_hooks_see_what_earlier_ones_have_changed(rt: Runtime, session: Session) -> None:
+    rt.hooks.register("BeforeStateWrite", lambda context: HookResult.modified({"value": [1]}), priority="high")
+    rt.hooks.register(
+        "BeforeStateWrite",
+        lambda context: HookResult.modified({"value": [*context.data["value"], context.operation_data["value"]]}),
+    )
+    session.set("k", 9)
+    assert session.get("k") == [1, 9]
+
+
+def test_a_hook_is_called_for_what_its_filters_let_through(rt: Runtime, session: Session) -> None:
+    other, seen = rt.create_session(), []
+    rt.hooks.register("BeforeStateWrite", record(seen, "session"), session_id=session.id)
+    rt.hooks.register("BeforeStateWrite", record(seen, "component"), component="scope:user:*")
+    rt.hooks.register("BeforeStateWrite", record(seen, "key"), filter=lambda context: context.data["key"] == "x")
+    session.set("k", 1)
+    assert seen == ["session"]
+    other.set("x", 1)
+    assert seen == ["session", "key"]
+    rt.state_scope("user:1").set("k", 1)
+    assert seen == ["session", "key", "component"]
+
+
+def test_a_disabled_hook_is_left_out_until_it_is_enabled(rt: Runtime, session: Session) -> None:
+    seen: list[str] = []
+    handle = rt.hooks.register("BeforeStateWrite", record(seen, "called"), tags=["audit"])
+    handle.disable()
+    session.set("k", 1)
+    assert seen == []
+    assert [info.enabled for info in rt.hooks.list(tag="audit")] == [False]
+    handle.enable()
+    session.set("k", 1)
+    assert seen == ["called"]
+    assert handle.unregister()
+    assert not handle.unregister()
+    session.set("k", 1)
+    assert seen == ["called"]
+    with pytest.raises(InvalidOperation):
+        handle.enable()
+    with rt.hooks.register("BeforeStateWrite", record(seen, "for a while")):
+        session.set("k", 1)
+    session.set("k", 1)
+    assert seen == ["called", "for a while"]
+
+
+def test_hooks_are_listed_by_point_tag_name_and_state(rt: Runtime, session: Session) -> None:
+    rt.hooks.register("ArtifactStored", boom, name="a", tags=["x", "y"])
+    rt.hooks.register("SessionEnd", boom, name="b", tags=["y"]).disable()
+    assert [info.name for info in rt.hooks.list()] == ["a", "b"]
+    assert [info.name for info in rt.hooks.list(point="SessionFailed")] == ["b"]
+    assert [info.name for info in rt.hooks.list(tag="x")] == ["a"]
+    assert [info.name for info in rt.hooks.list(enabled=False)] == ["b"]
+    assert rt.hooks.list(name="a")[0].to_dict()["points"] == ["ArtifactStored"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fn": 5},
+        {"priority": "urgent"},
+        {"priority": 1.5},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"retries": -1},
+        {"tags": "text"},
+        {"name": ""},
+        {"session_id": "x"},
+        {"failure_threshold": 0},
+    ],
+    ids=str,
+)
+def test_wrong_options_are_refused(rt: Runtime, options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        rt.hooks.register("SessionCreated", **{"fn": boom, **options})
+    assert rt.hooks.list() == []
+
+
+# -- the context
+
+
+def test_a_context_tells_of_the_operation(rt: Runtime) -> None:
+    session = rt.create_session(correlation_id="case-7")
+    seen: list[HookContext] = []
+    rt.hooks.register("AfterStateRead", seen.append)
+    session.get("k")
+    context = seen[0]
+    assert (context.point, context.operation) == ("AfterStateRead", "GetVariable")
+    assert (context.session_id, context.component_id) == (session.id, f"session:{session.id}")
+    assert context.correlation_id == "case-7"
+    assert context.metadata["operation"] == "GetVariable"
+    assert context.started_at.tzinfo is not None
+    assert context.elapsed >= 0
+    with acting(correlation_id="other"):
+        session.get("k")
+        assert seen[1].correlation_id == "other"
+
+
+def test_hooks_of_one_operation_share_notes(rt: Runtime, session: Session) -> None:
+    def leave(context: HookContext) -> None:
+        context.metadata["checked"] = True
+
+    seen: list[Any] = []
+    rt.hooks.register("BeforeStateWrite", leave)
+    rt.hooks.register("AfterStateWrite", lambda context: seen.append(context.metadata.get("checked")))
+    session.set("k", 1)
+    session.set("k", 2)
+    assert seen == [True, True]
+
+
+def test_a_hook_can_be_tried_out_with_a_built_context() -> None:
+    context = (
+        HookContext.builder("BeforeStateWrite")
+        .session("s")
+        .operation("SetVariable")
+        .component("session:s")
+        .correlation("c")
+        .metadata(a=1)
+        .data(key="k", value=1)
+        .build()
+    )
+    assert (context.session_id, context.operation, context.component_id) == ("s", "SetVariable", "session:s")
+    assert (context.correlation_id, context.metadata, context.data) == ("c", {"a": 1}, {"key": "k", "value": 1})
+    assert context.result is None
+    assert context.error is None
+
+
+# -- hooks that do things
+
+
+def test_a_hook_may_work_on_the_session_it_is_called_for_and_is_not_called_for_that(
+    rt: Runtime, session: Session
+) -> None:
+    calls: list[str] = []
+
+    def count(context: HookContext) -> None:
+        calls.append(context.data["key"])
+        session.set("count", int(session.get("count", 0)) + 1)  # type: ignore[arg-type]
+
+    rt.hooks.register("BeforeStateWrite", count)
+    for number in (1, 2):
+        session.set("k", number)
+    assert session.variables() == {"k": 2, "count": 2}
+    assert calls == ["k", "k"]
+
+
+def test_hooks_that_call_for_each_other_come_to_an_end(rt: Runtime, session: Session) -> None:
+    other = rt.create_session()
+    rt.hooks.register("BeforeStateWrite", lambda context: other.get("k"))
+    rt.hooks.register("BeforeStateRead", lambda context: session.set("n", 1))
+    session.set("k", 1)
+    assert session.variables() == {"k": 1, "n": 1}
+
+
+def test_a_hook_may_delete_the_session_it_is_called_for(rt: Runtime, session: Session) -> None:
+    rt.hooks.register("BeforeStateWrite", lambda context: session.delete())
+    with pytest.raises(SessionNotFound):
+        session.set("k", 1)
+    assert not rt.exists(session.id)
+    another = rt.create_session()
+    for info in rt.hooks.list():
+        rt.hooks.unregister(info.id)
+    rt.hooks.register("AfterStateWrite", lambda context: another.delete(), replayable=True)
+    another.set("k", 1)
+    assert not rt.exists(another.id)
+
+
+def test_a_hook_acts_for_who_registered_it(rt: Runtime, session: Session) -> None:
+    audit = rt.create_session()
+    rt.hooks.register("BeforeStateWrite", lambda context: audit.set("seen", context.data["key"]))
+    with acting(principal=session.id):
+        session.set("k", 1)
+        with pytest.raises(AccessDenied):
+            audit.get("seen")
+    assert audit.get("seen") == "k"
+
+
+def test_a_hook_of_a_session_sees_and_reaches_only_that_session(rt: Runtime, session: Session) -> None:
+    other, seen = rt.create_session(), []
+
+    def spy(context: HookContext) -> None:
+        seen.append(context.session_id)
+        other.get("secret")
+
+    with acting(principal=session.id):
+        handle = rt.hooks.register("BeforeStateWrite", spy)
+        assert [info.id for info in rt.hooks.list()] == [handle.id]
+    hosts = rt.hooks.register("BeforeStateWrite", lambda context: None, priority="low")
+    other.set("k", 1)
+    session.set("k", 1)
+    assert seen == [session.id]
+    assert handle.info().last_error == "AccessDenied"
+    with acting(principal=session.id):
+        assert not hosts.unregister()
+        assert [info.id for info in rt.hooks.list()] == [handle.id]
+
+
+def test_what_a_hook_does_is_journaled_with_it_as_the_source(rt: Runtime, session: Session) -> None:
+    rt.hooks.register("BeforeStateWrite", lambda context: session.add_tag("seen"), name="tagger")
+    session.set("k", 1)
+    sources = {event.type: event.source for event in session.events()}
+    assert sources["tags.changed"] == "hook:tagger"
+    assert sources["variable.set"] is None
+    assert CURRENT.get() is None
+
+
+# -- failures
+
+
+def test_a_failing_hook_is_journaled_and_the_operation_goes_on(rt: Runtime, session: Session) -> None:
+    handle = rt.hooks.register("BeforeStateWrite", boom, name="fragile")
+    session.set("k", "the value")
+    assert session.get("k") == "the value"
+    event = next(event for event in session.events() if event.type == "hook.executed")
+    assert (event.data["hook"], event.data["point"]) == ("fragile", "BeforeStateWrite")
+    assert event.data["error"] == "RuntimeError"
+    info = handle.info()
+    assert (info.calls, info.failures, info.last_error) == (1, 1, "RuntimeError")
+
+
+def test_a_failing_hook_is_tried_again_as_often_as_it_may(rt: Runtime, session: Session) -> None:
+    attempts: list[int] = []
+
+    def third_time(context: HookContext) -> HookResult:
+        attempts.append(context.attempt)
+        if context.attempt < 3:
+            raise ConnectionError
+        return HookResult.modified({"value": "checked"})
+
+    rt.hooks.register("BeforeStateWrite", third_time, retries=2)
+    session.set("k", 1)
+    assert session.get("k") == "checked"
+    assert attempts == [1, 2, 3]
+
+
+def test_the_failure_of_a_required_hook_refuses_the_operation(rt: Runtime, session: Session) -> None:
+    rt.hooks.register("BeforeStateWrite", boom, name="guard", required=True, retries=1)
+    with pytest.raises(HookCancelled, match="'guard' at BeforeStateWrite is required and failed") as refused:
+        session.set("k", 1)
+    assert "boom" not in str(refused.value)
+    assert isinstance(refused.value.__cause__, RuntimeError)
+    assert session.variables() == {}
+    rt.hooks.unregister(rt.hooks.list()[0].id)
+    rt.hooks.register("AfterStateWrite", boom, name="guard", required=True)
+    with pytest.raises(HookCancelled, match="was performed, but"):
+        session.set("k", 2)
+    assert session.get("k") == 2
+
+
+def test_a_filter_that_fails_is_a_failure_of_its_hook(rt: Runtime, session: Session) -> None:
+    handle = rt.hooks.register("BeforeStateWrite", lambda context: "cancel", filter=lambda context: 1 / 0 > 0)
+    session.set("k", 1)
+    assert handle.info().last_error == "ZeroDivisionError"
+    rt.hooks.register("BeforeStateWrite", boom, filter=lambda context: 1 / 0 > 0, required=True)
+    with pytest.raises(HookCancelled):
+        session.set("k", 1)
+
+
+def test_an_interrupt_in_a_hook_is_not_taken_for_its_failure(rt: Runtime, session: Session) -> None:
+    def interrupt(context: HookContext) -> None:
+        raise KeyboardInterrupt
+
+    handle = rt.hooks.register("BeforeStateWrite", interrupt, inline=True)
+    with pytest.raises(KeyboardInterrupt):
+        session.set("k", 1)
+    handle.unregister()
+    session.set("k", 2)
+    assert session.get("k") == 2
+
+
+def test_a_filter_that_hangs_frees_the_caller_too(rt: Runtime, session: Session, never: threading.Event) -> None:
+    rt.hooks.register("BeforeStateWrite", boom, filter=lambda context: never.wait(), timeout=0.05)
+    session.set("k", 1)
+    assert session.get("k") == 1
+
+
+def test_what_a_filter_lets_pass_is_no_call(clock: Any) -> None:
+    with Runtime.open(clock=clock) as rt:
+        session = rt.create_session()
+        options: dict[str, Any] = {"failure_threshold": 1, "cooldown": 10, "replayable": True}
+        handle = rt.hooks.register(
+            "BeforeStateWrite", boom, filter=lambda context: context.data["key"] == "bad", **options
+        )
+        session.set("good", 1)
+        assert handle.info().calls == 0
+        session.set("bad", 1)
+        clock.advance(10)
+        session.set("good", 1)
+        assert (handle.info().calls, handle.info().breaker) == (1, "half-open"), "it has not tried yet"
+        session.set("bad", 1)
+        assert (handle.info().calls, handle.info().breaker) == (2, "open")
+        assert [event.data["hook"] for event in session.events() if event.type == "hook.executed"] == ["boom"] * 2
+
+
+# -- time
+
+
+def test_a_hook_that_hangs_frees_its_caller_and_holds_no_session(
+    rt: Runtime, session: Session, never: threading.Event
+) -> None:
+    handle = rt.hooks.register("BeforeStateWrite", lambda context: never.wait(), timeout=0.05)
+    session.set("k", 1)
+    assert session.get("k") == 1
+    info = handle.info()
+    assert (info.timeouts, info.failures, info.breaker) == (1, 1, "open")
+    session.set("k", 2)
+    assert handle.info().calls == 1, "its breaker is open"
+    handle.unregister()
+    required = rt.hooks.register("BeforeStateWrite", lambda context: never.wait(), timeout=0.05, required=True)
+    with pytest.raises(HookCancelled, match="OperationTimeout"):
+        session.set("k", 3)
+    with pytest.raises(HookCancelled, match="left out after its failures"):
+        session.set("k", 3)
+    required.unregister()
+    assert session.get("k") == 2
+
+
+def test_while_a_hook_hangs_others_use_the_session(rt: Runtime, session: Session, never: threading.Event) -> None:
+    entered = threading.Event()
+
+    def hang(context: HookContext) -> None:
+        entered.set()
+        never.wait()
+
+    rt.hooks.register("BeforeStateWrite", hang, timeout=30, filter=lambda context: context.data["key"] == "slow")
+    waiting = threading.Thread(target=session.set, args=("slow", 1))
+    waiting.start()
+    assert entered.wait(10)
+    session.set("quick", 2)
+    assert session.variables() == {"quick": 2}
+    never.set()
+    waiting.join(10)
+    assert session.get("slow") == 1
+
+
+def test_a_hook_has_no_more_time_than_the_operation(rt: Runtime, session: Session, never: threading.Event) -> None:
+    rt.hooks.register("BeforeStateWrite", lambda context: never.wait(), timeout=300)
+    with pytest.raises(OperationTimeout) as late:
+        rt.ask(session.id, messages.SetVariable("k", 1), timeout=0.05)
+    assert late.value.started is False
+    assert session.variables() == {}
+
+
+def test_what_a_hook_changes_after_its_time_is_lost(rt: Runtime, session: Session, never: threading.Event) -> None:
+    changed = threading.Event()
+
+    def late(context: HookContext) -> HookResult:
+        data = context.data
+        never.wait()
+        data["value"] = "late"
+        changed.set()
+        return HookResult.cancel("late")
+
+    rt.hooks.register("BeforeStateWrite", late, timeout=0.05)
+    session.set("k", {"in": "time"})
+    never.set()
+    assert changed.wait(10)
+    assert session.get("k") == {"in": "time"}
+
+
+def test_hooks_that_hang_are_bounded_and_then_fail_at_once(never: threading.Event) -> None:
+    with Runtime.open(config={"max_elastic_threads": 2, "close_timeout": 0.1}) as rt:
+        session = rt.create_session()
+        options: dict[str, Any] = {"timeout": 0.02, "cooldown": 0.0, "inline": False}
+        hanging = rt.hooks.register("BeforeStateWrite", lambda context: never.wait(), **options)
+        for number in range(5):
+            session.set("k", number)
+        info = hanging.info()
+        assert (info.timeouts, info.failures) == (2, 5)
+        assert info.last_error == "ResourceLimitExceeded"
+        assert session.get("k") == 4
+
+
+def test_hooks_leave_threads_for_others(never: threading.Event) -> None:
+    with Runtime.open(config={"close_timeout": 0.1}) as rt:
+        guard = Guard(rt.elastic, 2)
+        context = HookContext.builder("custom:x").build()
+        for _ in range(2):
+            with pytest.raises(OperationTimeout):
+                guard.call(lambda context: never.wait(), context, 0.01)
+        with pytest.raises(ResourceLimitExceeded) as full:
+            guard.call(lambda context: None, context, 1)
+        assert full.value.fields["resource"] == "hook_threads"
+        assert rt.elastic.submit(lambda: "free").result(10) == "free"
+        never.set()
+        while rt.elastic.busy:
+            rt.elastic.submit(lambda: None).result(10)
+        assert guard.call(lambda context: "again", context, 10)[0] == "again"
+
+
+def test_closing_does_not_wait_for_a_hook_that_hangs(never: threading.Event) -> None:
+    rt = Runtime.open()
+    session = rt.create_session()
+    entered = threading.Event()
+
+    def hang(context: HookContext) -> None:
+        entered.set()
+        never.wait()
+
+    rt.hooks.register("BeforeStateWrite", hang, timeout=60)
+    rt.hooks.register("SystemShutdown", lambda context: never.wait(), timeout=60)
+    outcomes: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            session.set("k", 1)
+        except GreenroomError as error:
+            outcomes.append(error)
+
+    waiting = threading.Thread(target=write)
+    waiting.start()
+    assert entered.wait(10)
+    begun = time.monotonic()
+    rt.close(timeout=0.5)
+    assert time.monotonic() - begun < 8, "far less than the hooks would have taken"
+    never.set()
+    waiting.join(10)
+    assert [type(each) for each in outcomes] == [RuntimeClosed]
+
+
+def test_an_async_hook_runs_in_a_loop_of_its_own(rt: Runtime, session: Session) -> None:
+    async def checked(context: HookContext) -> HookResult:
+        await asyncio.sleep(0)
+        return HookResult.modified({"value": "checked"})
+
+    rt.hooks.register("BeforeStateWrite", checked)
+    session.set("k", 1)
+    assert session.get("k") == "checked"
+    with pytest.raises(ValidationError):
+        rt.hooks.register("BeforeStateWrite", checked, inline=True)
+
+
+def test_an_async_hook_that_hangs_is_ended(rt: Runtime, session: Session) -> None:
+    ended = threading.Event()
+
+    async def hang(context: HookContext) -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+
+    rt.hooks.register("BeforeStateWrite", hang, timeout=0.05)
+    session.set("k", 1)
+    assert ended.wait(10)
+
+
+def test_a_hook_that_proved_quick_runs_on_its_callers_thread_until_it_is_slow(rt: Runtime, session: Session) -> None:
+    threads: list[int] = []
+    slow = threading.Event()
+
+    def hook(context: HookContext) -> None:
+        threads.append(threading.get_ident())
+        if slow.is_set():
+            time.sleep(0.002)
+
+    handle = rt.hooks.register("BeforeStateRead", hook)
+    always = rt.hooks.register("BeforeStateRead", lambda context: None, inline=False)
+    session.get("k")
+    assert threads[-1] != threading.get_ident()
+    for _ in range(2000):
+        session.get("k")
+        if threads[-1] == threading.get_ident():
+            break
+    assert threads[-1] == threading.get_ident()
+    slow.set()
+    session.get("k")
+    slow.clear()
+    session.get("k")
+    assert threads[-1] != threading.get_ident()
+    assert handle.info().failures == 0
+    assert rt.hooks._hooks[always.id].guarded
+
+
+# -- the circuit breaker
+
+
+def test_a_breaker_opens_half_opens_and_closes_by_the_clock(clock: Any) -> None:
+    with Runtime.open(clock=clock) as rt:
+        session, works = rt.create_session(), threading.Event()
+
+        def flaky(context: HookContext) -> None:
+            if not works.is_set():
+                raise RuntimeError
+
+        handle = rt.hooks.register("BeforeStateWrite", flaky, failure_threshold=3, cooldown=30)
+        for _ in range(5):
+            session.set("k", 1)
+        assert (handle.info().calls, handle.info().breaker) == (3, "open")
+        clock.advance(29)
+        session.set("k", 1)
+        assert handle.info().calls == 3
+        clock.advance(1)
+        assert handle.info().breaker == "half-open"
+        session.set("k", 1)
+        assert (handle.info().calls, handle.info().breaker) == (4, "open"), "it failed its trial"
+        clock.advance(30)
+        works.set()
+        session.set("k", 1)
+        assert (handle.info().calls, handle.info().breaker) == (5, "closed")
+        works.clear()
+        session.set("k", 1)
+        session.set("k", 1)
+        assert handle.info().breaker == "closed", "the count begins anew"
+
+
+def test_a_slow_hook_is_left_out_too(rt: Runtime, session: Session) -> None:
+    handle = rt.hooks.register("BeforeStateWrite", lambda context: None, slow_after=0.0, failure_threshold=2)
+    for _ in range(4):
+        session.set("k", 1)
+    info = handle.info()
+    assert (info.calls, info.failures, info.breaker) == (2, 0, "open")
+    handle.enable()
+    assert handle.info().breaker == "closed"
+
+
+def test_a_hook_that_answers_well_stays_in(rt: Runtime, session: Session) -> None:
+    fail = iter([True, True, False] * 4)
+
+    def mostly(context: HookContext) -> None:
+        if next(fail):
+            raise RuntimeError
+
+    handle = rt.hooks.register("BeforeStateWrite", mostly, failure_threshold=3)
+    for _ in range(12):
+        session.set("k", 1)
+    assert handle.info().calls == 12
+
+
+def test_of_those_that_come_to_a_half_open_breaker_one_tries(clock: Any) -> None:
+    from greenroom.actors.hooks.breaker import Breaker
+
+    breaker = Breaker(1, 10, clock.monotonic)
+    breaker.bad()
+    assert not breaker.admits()
+    clock.advance(10)
+    assert [breaker.admits() for _ in range(3)] == [True, False, False]
+    breaker.good()
+    assert [breaker.admits() for _ in range(3)] == [True, True, True]
+
+
+# -- nothing registered
+
+
+def test_no_message_takes_another_way_while_no_hook_is_there(rt: Runtime, session: Session) -> None:
+    handle = rt.hooks.register("BeforeStateWrite", boom)
+    assert set(rt._supervisor.hooked) == {messages.SetVariable, messages.DeleteVariable}
+    handle.unregister()
+    assert rt._supervisor.hooked == {}
+    assert rt.hooks.at("BeforeStateWrite") is None
+
+
+def test_a_plain_function_that_answers_with_a_coroutine_works_where_there_is_a_loop(
+    rt: Runtime, session: Session
+) -> None:
+    async def answer() -> str:
+        return "cancel"
+
+    handle = rt.hooks.register("BeforeStateWrite", lambda context: answer())
+    with pytest.raises(HookCancelled):
+        session.set("k", 1)
+    handle.unregister()
+    handle = rt.hooks.register("BeforeStateWrite", lambda context: answer(), inline=True)
+    session.set("k", 1)
+    assert handle.info().last_error == "ValidationError"
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_hook_that_wants_to_end_the_process_is_one_that_fails(rt: Runtime, session: Session, inline: bool) -> None:
+    handle = rt.hooks.register("BeforeStateWrite", lambda context: sys.exit(3), inline=inline)
+    session.set("k", 1)
+    assert session.get("k") == 1
+    assert handle.info().last_error == "SystemExit"
