@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from greenroom.storage.engine import Op
 
     from .clock import Clock
+    from .operation import Operation
 
 __all__ = ["Attempt", "AuditTrail"]
 
@@ -94,14 +95,25 @@ class AuditTrail:
     # -- writing
 
     def beside(self, attempt: Attempt) -> list[Op]:
-        """The operations that record a granted attempt, for the batch of what it changes."""
-        return self._ops(attempt, 1)
+        """The operations that record a granted attempt, for the batch of what it changes. None for code of a session
+        that has used up its allowance: `record` it after the change, whose event tells of it too."""
+        operation = CURRENT.get()
+        if operation is not None and operation.principal is not None:
+            family = self.family_of(operation.principal)
+            with self._lock:
+                now = self._clock.monotonic()
+                if not self._allowance(family, now).take(now):
+                    return []
+        return self._ops(attempt, operation)
 
     def record(self, attempt: Attempt) -> None:
         """Record an attempt by itself. That this fails is logged: it must not keep anybody from an answer."""
         if self._store.engine.read_only:
             return
-        family = self.family_of(attempt.session) if attempt.session is not None else ""
+        operation = CURRENT.get()
+        # Of who acts, not of whom it asks: it may have made that one, and cut it off its family since.
+        who = operation.principal if operation is not None and operation.principal is not None else attempt.session
+        family = self.family_of(who) if who is not None else ""
         with self._lock:
             now = self._clock.monotonic()
             allowance = self._allowance(family, now)
@@ -112,7 +124,7 @@ class AuditTrail:
                     )
                 allowance.counted[attempt] = allowance.counted.get(attempt, 0) + 1
                 return
-        self._write(self._ops(attempt, 1))
+        self._write(self._ops(attempt, operation))
 
     def _allowance(self, family: str, now: float) -> _Allowance:
         allowance = self._allowances.get(family)
@@ -124,8 +136,7 @@ class AuditTrail:
             allowance = self._allowances.setdefault(family, _Allowance(now))
         return allowance
 
-    def _ops(self, attempt: Attempt, times: int) -> list[Op]:
-        operation = CURRENT.get() if times == 1 else None
+    def _ops(self, attempt: Attempt, operation: Operation | None, times: int = 1) -> list[Op]:
         if self._count is not None:
             self._count += 1
         return self._store.audit.add(
@@ -157,13 +168,16 @@ class AuditTrail:
             for allowance in self._allowances.values():
                 allowance.counted = {}
         if counted:
-            self._write([op for attempt, times in counted for op in self._ops(attempt, times)])
+            self._write([op for attempt, times in counted for op in self._ops(attempt, None, times)])
 
     # -- reading
 
     def query(self, **criteria: Any) -> Page[AuditRecord]:
-        """See `AuditLog.query`; what was counted is written first."""
-        self.flush()
+        """See `AuditLog.query`; what was counted is written first when the host asks. A session could make a flood of
+        its questions."""
+        operation = CURRENT.get()
+        if operation is None or operation.principal is None:
+            self.flush()
         return self._store.audit.query(**criteria)
 
     # -- keeping

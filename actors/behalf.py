@@ -12,6 +12,7 @@ from . import grants
 from . import messages as m
 from . import sharing as sh
 from .auditing import Attempt
+from .draft import require_operations
 from .grants import ADMIN, NAMES, WRITE, Grant, Held
 from .operation import CURRENT
 from .reaching import NEEDED, access_of, artifact_of
@@ -170,8 +171,9 @@ def _performed(actor: SessionActor, asked: OnBehalf, has: Held, more: Any = None
 
 def _recorded(actor: SessionActor, command: m.Command, attempt: Attempt, more: Any = None) -> Any:
     trail, before = actor.services.security.trail, actor.state.sequence
-    reply = actor.perform(command, more=more, also=trail.beside(attempt))
-    if actor.state.sequence == before:  # it changed nothing, so nothing was written
+    beside = trail.beside(attempt)
+    reply = actor.perform(command, more=more, also=beside)
+    if not beside or actor.state.sequence == before:  # what changes nothing writes nothing
         trail.record(attempt)
     return reply
 
@@ -207,7 +209,7 @@ def _shared(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
         raise Refused("", reason="a grant beyond its own", needed="an admin permission that lasts as long", has="admin")
     if message.with_session == actor.state.id:
         raise ValidationError("with_session: the owner has admin already", field="with_session")
-    _require_grantee(actor, message)
+    _require_sharing(actor, message)
     message.by = asked.principal
     _performed(actor, OnBehalf(asked.principal, message, family=asked.family), has)
     return actor.hold_back(_grant(actor, message), message.durability)
@@ -242,14 +244,17 @@ _ON_BEHALF: Final[dict[type[Any], Callable[[SessionActor, OnBehalf, Held], Any]]
 # -- the owner itself
 
 
-def _require_grantee(actor: SessionActor, message: sh.ShareArtifact) -> None:
-    """The host is told of a mistyped id. Who acts for a session is not: it would learn which sessions there are."""
-    if actor.services.security.principal() is None:
-        row = actor.services.store.catalog.row(session_bytes(message.with_session))
-        if row is None:
-            raise SessionNotFound(
-                f"there is no session {message.with_session} to share with", session_id=message.with_session
-            )
+def _require_sharing(actor: SessionActor, message: sh.ShareArtifact) -> None:
+    """The host is told of a mistyped id. Who acts for a session is not: it would learn which sessions there are. It
+    may not go on for ever either, since no status ends sharing."""
+    if actor.services.security.principal() is not None:
+        require_operations(actor.state, actor.limits)
+        return
+    row = actor.services.store.catalog.row(session_bytes(message.with_session))
+    if row is None:
+        raise SessionNotFound(
+            f"there is no session {message.with_session} to share with", session_id=message.with_session
+        )
 
 
 def _grant(actor: SessionActor, message: sh.ShareArtifact) -> Grant:
@@ -271,7 +276,7 @@ def _change(actor: SessionActor, message: Any, access: str) -> bool:
 
 
 def _owner_shares(actor: SessionActor, message: sh.ShareArtifact) -> Any:
-    _require_grantee(actor, message)
+    _require_sharing(actor, message)
     _change(actor, message, "share")
     return actor.hold_back(_grant(actor, message), message.durability)
 

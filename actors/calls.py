@@ -167,10 +167,10 @@ CALL_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, 
 
 
 def _reply(actor: Any, command: RecordCall) -> Called:
-    state: SessionState = actor._state
+    state: SessionState = actor.state
     return Called(
-        actor._decided,
-        f"{state.id}/{actor._decided}",
+        actor.decided,
+        f"{state.id}/{actor.decided}",
         state.correlation_id,
         actor.limits.auto_collect_artifacts,
     )

@@ -120,9 +120,14 @@ class Crossing:
             # The index says where to look; whether a grant still holds is asked where it was given.
             try:
                 asked = OnBehalf(session_id, Shared(sorted(numbers)), family=False)
-                found += self._supervisor.actor(owner).ask(asked, timeout)
+                infos = self._supervisor.actor(owner).ask(asked, timeout)
             except (SessionNotFound, IntegrityError, SchemaTooNew) as error:
                 logger.warning("left out of what is shared with session %s: %s", session_id, error)
+                continue
+            if infos:
+                told = Attempt(session_id, owner, None, "list", True, "allowed", "shared_with_me")
+                self._supervisor.security.trail.record(told)
+                found += infos
         return sorted(found, key=lambda info: (info.created_at, str(info.id)))
 
     def _index(self, grantee: str) -> dict[str, set[int]]:

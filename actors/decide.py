@@ -16,7 +16,7 @@ from greenroom.storage.records import pack_value, unpack_value
 
 from . import messages as m
 from .calls import CALL_DECIDERS
-from .draft import Draft, Limits, Lookup, require_writable
+from .draft import Draft, Limits, Lookup, require_operations, require_writable
 from .events.facts import EVENT_DECIDERS
 from .hooks.record import RecordHooks, decide_records
 from .policies.timeout import KeepTime, keep_time
@@ -87,12 +87,15 @@ def _transition(state: SessionState, command: m.Command, limits: Limits, lookup:
             from_status=str(now),
             to_status=str(wanted),
         )
+    if target == ACTIVE:
+        require_operations(state, limits)  # or suspending and resuming in turns would be operations without end
     return [(event, {"reason": command.reason} if isinstance(command, m.FailSession) else {}, 0, 0)]
 
 
 def _saved(state: SessionState, command: m.SaveSession, limits: Limits, lookup: Lookup) -> list[Draft]:
-    # The journal of an ended session is closed; its snapshot is still written.
-    return [("session.saved", {}, 0, 0)] if state.status in (ACTIVE, SUSPENDED) else []
+    # The journal of a session that has ended, or made all its operations, is closed; its snapshot is still written.
+    open_ = state.status in (ACTIVE, SUSPENDED) and state.operation_count < limits.max_operations
+    return [("session.saved", {}, 0, 0)] if open_ else []
 
 
 def _accept_losses(state: SessionState, command: m.AcceptLosses, limits: Limits, lookup: Lookup) -> list[Draft]:

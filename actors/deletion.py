@@ -16,6 +16,7 @@ from greenroom.storage.keys import (
     INDEX_MESSAGE,
     INDEX_SHARED,
     after_prefix,
+    sequence_key,
     session_bytes,
 )
 
@@ -46,6 +47,8 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
             released.append((stored[2]["content_hash"], Reference(session, MESSAGE, sequence)))
         elif len(stored) > 6 or stored[0] == LINKED:
             ops += [(CF.INDEX, key, None) for key in event_keys(session, sequence, stored)]
+    # A cut that lands before this batch adds a base, unseen by what looks at the keys now.
+    ops.append((CF.SNAPSHOTS, sequence_key(session, 0), None))
     ranges: list[tuple[int, bytes, bytes]] = []
     for cf, begin, end in _ranges(session, artifacts=bool(state.last_artifact), messages=bool(state.message_count)):
         # Every range deletion makes all reads of its family a little slower until compaction: for large sessions only.

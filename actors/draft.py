@@ -11,7 +11,7 @@ from greenroom.storage.errors import InvalidSessionState, ResourceLimitExceeded
 from .policies.limits import Limits
 from .state import ACTIVE, SUSPENDED, SessionState
 
-__all__ = ["Draft", "Limits", "Lookup", "require_writable"]
+__all__ = ["Draft", "Limits", "Lookup", "require_operations", "require_writable"]
 
 Draft = tuple[str, dict[str, Any], int, int]
 """(event type, data, change of the artifact count, change of the artifact bytes)"""
@@ -34,6 +34,11 @@ def require_writable(state: SessionState, limits: Limits) -> None:
         status = STATUSES[state.status]
         advice = "resume it first" if state.status == SUSPENDED else "it is final; start a new session"
         raise InvalidSessionState(f"session {state.id} is {status}, writing needs active: {advice}", status=str(status))
+    require_operations(state, limits)
+
+
+def require_operations(state: SessionState, limits: Limits) -> None:
+    """Raises ResourceLimitExceeded for a session that has made all its operations."""
     if state.operation_count >= limits.max_operations:
         raise ResourceLimitExceeded(
             f"session {state.id} has made its {limits.max_operations} operations: "

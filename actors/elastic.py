@@ -47,27 +47,31 @@ class Elastic:
         with self._changed:
             return self._threads - len(self._idle)
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, wait: float = 0.0) -> Future[T]:
+    @property
+    def spare(self) -> int:
+        """The threads that are left for hooks and upkeep by those whose callables may hang for ever: a quarter."""
+        return self._max_threads // 4
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, wait: float = 0.0, spare: int = 0) -> Future[T]:
         """Run `fn(*args)` on a thread, in a copy of the caller's context; its future.
 
         What is done by `add_done_callback` of the future runs on the thread and must be short.
-        Raises ResourceLimitExceeded if all threads are at work and none gets free within `wait` seconds, and
-        RuntimeClosed after `close`.
+        Raises ResourceLimitExceeded if all threads but `spare` are at work and none gets free within `wait` seconds,
+        and RuntimeClosed after `close`.
         """
         future: Future[T] = Future()
         job: _Job = (contextvars.copy_context(), fn, args, future)
         with self._changed:
-            if not self._idle and self._threads >= self._max_threads and wait > 0:
-                self._changed.wait_for(
-                    lambda: self._closed or bool(self._idle) or self._threads < self._max_threads, wait
-                )
+            most = self._max_threads - spare
+            if self._threads - len(self._idle) >= most and wait > 0:
+                self._changed.wait_for(lambda: self._closed or self._threads - len(self._idle) < most, wait)
             if self._closed:
                 raise RuntimeClosed("the runtime is closed or closing: open it again to go on")
+            if self._threads - len(self._idle) >= most:
+                raise self._full(f"all {most} elastic threads are at work", most)
             if self._idle:
                 self._idle.pop().put(job)
                 return future
-            if self._threads >= self._max_threads:
-                raise self._full(f"all {self._max_threads} elastic threads are at work")
             self._threads += 1
         try:
             threading.Thread(target=self._serve, args=(job,), name=self._name, daemon=True).start()
@@ -76,15 +80,15 @@ class Elastic:
                 self._threads -= 1
                 self._changed.notify_all()
             if isinstance(error, RuntimeError):
-                raise self._full("the system has no more threads") from error
+                raise self._full("the system has no more threads", self._max_threads) from error
             raise
         return future
 
-    def _full(self, what: str) -> ResourceLimitExceeded:
+    def _full(self, what: str, limit: int) -> ResourceLimitExceeded:
         return ResourceLimitExceeded(
             f"{what}: call fewer tools, agents and hooks at once, end those that hang, or raise max_elastic_threads",
             resource="elastic_threads",
-            limit=self._max_threads,
+            limit=limit,
             value=self._threads,
         )
 
@@ -109,7 +113,7 @@ class Elastic:
                     staying = not self._closed
                     if staying:
                         self._idle.append(inbox)
-                        self._changed.notify()
+                        self._changed.notify_all()
                 report()
                 del report
                 if not staying:

@@ -22,7 +22,7 @@ from .state import SessionState
 from .store import ArtifactStore
 
 if TYPE_CHECKING:
-    from .session import SessionServices
+    from .services import SessionServices
 
 __all__ = ["fork_session"]
 

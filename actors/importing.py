@@ -29,7 +29,7 @@ from .state import SessionState
 from .store import ContentGone
 
 if TYPE_CHECKING:
-    from .session import SessionServices
+    from .services import SessionServices
 
 __all__ = ["BundleCheck", "import_bundle"]
 

@@ -450,6 +450,10 @@ class StoreArtifact(Command):
         self.record: list[Any] = []
 
 
+UNSHARED: Final[Any] = object()
+"""In place of the encoded content of a message that nobody but the path holds, so that it need not be copied."""
+
+
 class StoreMany(Command):
     """Store a batch of artifacts in one atomic write: all of them or none. Replies a list of ArtifactInfo.
 

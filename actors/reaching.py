@@ -40,6 +40,7 @@ _ACCESS: Final[dict[type[Any], str]] = {
     sh.GetPredecessor: "write",
     m.StoreMany: "write",
     m.DeleteArtifact: "delete",
+    m.ForkSession: "read",  # which has all artifacts of the original
     sh.ShareArtifact: "share",
     sh.RevokeArtifact: "change_permissions",
     sh.ListPermissions: "list",

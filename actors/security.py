@@ -12,6 +12,7 @@ from greenroom.storage.errors import AccessDenied, GreenroomError, IntegrityErro
 from greenroom.storage.keys import is_session_id, session_bytes
 
 from .auditing import Attempt
+from .events.facts import LinkEvents
 from .operation import CURRENT
 from .reaching import access_of, artifact_of, named_owner
 
@@ -24,6 +25,7 @@ logger = logging.getLogger("greenroom.security")
 
 _MAX_DEPTH: Final = 256
 _REMEMBERED: Final = 10_000
+_ABOVE: Final = "above the owner"
 _VERBS: Final = {
     "read": "read",
     "write": "store a version of",
@@ -90,7 +92,8 @@ class Security:
         return reached
 
     def forget_families(self) -> None:
-        """Sessions have come in from outside: one that was deleted may have another parent now."""
+        """Sessions were deleted, and who is above reaches those below them no more, or have come in from outside: one
+        that was deleted may have another parent now."""
         self._below.clear()
 
     # -- what they may
@@ -101,6 +104,9 @@ class Security:
         That one itself, if the principal reaches it. Else, where the message names an artifact of that session, the
         principal's own: from there it goes as far as grants let it. Else AccessDenied.
         """
+        if message.__class__ is LinkEvents and self.reaches(principal, session_id):
+            # Its other end may be an event of any session.
+            self.require(message.to_id.partition("/")[0], "events.link", "write", principal=principal)
         if session_id == principal:
             return session_id
         operation = type(message).__name__
@@ -108,17 +114,8 @@ class Security:
             access = access_of(message)
             if access is not None:
                 artifact = artifact_of(message)
-                self.trail.record(
-                    Attempt(
-                        principal,
-                        session_id,
-                        str(artifact) if artifact is not None else None,
-                        access,
-                        True,
-                        "above the owner",
-                        operation,
-                    )
-                )
+                named = str(artifact) if artifact is not None else None
+                self.trail.record(Attempt(principal, session_id, named, access, True, _ABOVE, operation))
             return session_id
         if named_owner(message) == session_id:
             return principal
@@ -129,6 +126,13 @@ class Security:
         principal = principal if principal is not None else self.principal()
         if principal is not None and not self.reaches(principal, session_id):
             raise self.deny(principal, session_id, operation, access)
+
+    def require_artifacts(self, session_id: str, operation: str) -> None:
+        """`require`, for what reads all artifacts of a session: that it may is recorded too."""
+        self.require(session_id, operation)
+        principal = self.principal()
+        if principal is not None and principal != session_id:
+            self.trail.record(Attempt(principal, session_id, None, "read", True, _ABOVE, operation))
 
     def require_host(self, operation: str, access: str = "read") -> None:
         """Raises AccessDenied if the running code acts for a session: what it asks concerns all of them."""

@@ -27,7 +27,7 @@ from .state import SessionState, evolve
 from .store import Append, ArtifactStore, Repair
 
 if TYPE_CHECKING:
-    from .session import SessionServices
+    from .services import SessionServices
 
 __all__ = ["StagedSessions", "event_entries", "recover_staged", "with_new_ids"]
 

@@ -34,11 +34,13 @@ from .crossing import Crossing
 from .decide import Draft, Limits, creation, require_room
 from .deletion import delete_damaged
 from .dispatcher import Letter
+from .loading import load_state
 from .operation import CURRENT
 from .policies.limits import limits_of, rate_overrides
 from .reaching import CONCERNING
 from .security import Security
-from .session import SessionActor, SessionServices, load_state
+from .services import SessionServices
+from .session import SessionActor
 from .state import SessionState
 from .store import ContentGone
 
@@ -241,7 +243,8 @@ class Supervisor:
         if not isinstance(message, m.StoreArtifact) and len(message.content) <= INLINE_BYTES:
             return message
         store = self.services.store
-        message = message.copy()
+        if message.encoded is not m.UNSHARED:
+            message = message.copy()
         if isinstance(message, m.StoreArtifact):
             self._check_name(actor, message)
             self._prepare_artifact(message, actor.limits.max_storage_bytes, known=known)
@@ -305,7 +308,7 @@ class Supervisor:
         if isinstance(message, m.StoreMany):
             for item in message.items:
                 self.discard(item)
-        elif isinstance(message, (m.StoreArtifact, m.AddMessage)) and message.encoded is not None:
+        elif isinstance(message, (m.StoreArtifact, m.AddMessage)) and message.encoded not in (None, m.UNSHARED):
             try:
                 self.services.store.discard(message.encoded)
             except GreenroomError as error:

@@ -41,7 +41,7 @@ WORKFLOW_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limi
 
 
 def _recorded(actor: Any, command: RecordWorkflow) -> tuple[str, str | None]:
-    return f"{actor.actor_urn}/{actor._decided}", actor._state.correlation_id
+    return f"{actor.actor_urn}/{actor.decided}", actor.state.correlation_id
 
 
 WORKFLOW_REPLIES: Final = {RecordWorkflow: _recorded}

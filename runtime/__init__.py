@@ -64,6 +64,7 @@ from .calls import CallContext
 from .collectors import AgentOutputCollector, ToolResultCollector
 from .config import RuntimeConfig, SessionConfig
 from .events import Events, Link
+from .findings import Problem, VerifyReport
 from .gc import GcReport
 from .policy_config import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
 from .retention import JournalCut, Removal, RetentionPolicy, RetentionReport
@@ -71,12 +72,12 @@ from .runtime import Runtime
 from .salvage import SalvageReport
 from .scope import Scope
 from .scripts import ScriptEngine, ScriptRequest, ScriptResult
-from .session import ManyArtifacts, Session, SessionTree
+from .session import Session, SessionTree
+from .session_artifacts import ManyArtifacts
 from .templates import Template
 from .timeline import TimelineRow
 from .tools import Tool, ToolResult
 from .usage import Share, Usage
-from .verify import Problem, VerifyReport
 from .workflow import Step, StepResult, Workflow, WorkflowResult
 
 __version__ = "0.1.0"

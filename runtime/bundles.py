@@ -20,7 +20,7 @@ from greenroom.storage.moment import Moment
 from greenroom.storage.rocks import Op, raise_storage_error
 
 from .config import SessionConfig
-from .verify import VerifyReport
+from .findings import VerifyReport
 
 if TYPE_CHECKING:
     from .runtime import Runtime

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ from greenroom.storage.errors import (
     GreenroomError,
     InvalidSessionState,
     OperationTimeout,
+    ResourceLimitExceeded,
     RuntimeClosed,
     SessionNotFound,
     ValidationError,
@@ -45,6 +48,7 @@ __all__ = ["CallContext", "Calls", "Work"]
 logger = logging.getLogger("greenroom.calls")
 
 MAX_RESULT_BYTES: Final = 16 << 20
+MAX_NESTING: Final = 32
 _INLINE_BYTES: Final = 64 << 10
 _MAX_INLINE_BYTES: Final = 1 << 20
 _MAX_ERROR_TEXT: Final = 1000
@@ -153,6 +157,8 @@ class Calls:
         self._elastic = elastic
         self._changed = threading.Condition()
         self._running: dict[Future[Any], CallContext] = {}
+        self._threads: Counter[str] = Counter()
+        """How many threads callables hold, by session: also those that nobody waits for any more."""
         self._closed = False
 
     @property
@@ -163,7 +169,7 @@ class Calls:
     def at_work(self, session_id: str) -> bool:
         """Whether a tool or an agent is at work for a session."""
         with self._changed:
-            return any(each.session is not None and each.session.id == session_id for each in self._running.values())
+            return session_id in self._threads
 
     # -- the way of messages
 
@@ -177,9 +183,10 @@ class Calls:
 
     def tell(self, session_id: str, message: Call, told: Any) -> None:
         """Make a call that nobody waits for. Raises ResourceLimitExceeded when no thread is free."""
-        self._elastic.submit(self._told, session_id, message, told)
+        self._elastic.submit(self._told, session_id, message, told, spare=self._elastic.spare)
 
     def _told(self, session_id: str, message: Call, told: Any) -> None:
+        _NESTING.set(0)  # no call holds its thread for this one
         try:
             reply = self.ask(session_id, message, threading.TIMEOUT_MAX)
         except GreenroomError as error:
@@ -256,11 +263,32 @@ class Calls:
 
     def _run(self, work: Work, context: CallContext) -> _Outcome:
         """Run the callable on an elastic thread and wait for it."""
+        if _NESTING.get() >= MAX_NESTING:
+            raise ResourceLimitExceeded(
+                f"{work.kind} {work.name!r}: calls are nested deeper than {MAX_NESTING}:"
+                " they call each other without end",
+                resource="call_depth",
+                limit=MAX_NESTING,
+                value=MAX_NESTING,
+            )
         with self._changed:
             if self._closed:
                 raise RuntimeClosed(_CLOSED)
-            future = self._elastic.submit(_attempt, work, context)
+            session_id = context.session_id
+            most = self._runtime.config.max_session_calls
+            if session_id is not None and self._threads[session_id] >= most:
+                raise ResourceLimitExceeded(
+                    f"session {session_id} has {most} tools and agents at work: wait until some have returned",
+                    resource="calls",
+                    limit=most,
+                    value=most,
+                )
+            future = self._elastic.submit(_attempt, work, context, spare=self._elastic.spare)
             self._running[future] = context
+            if session_id is not None:
+                self._threads[session_id] += 1
+        if session_id is not None:
+            future.add_done_callback(partial(self._returned, session_id))
         try:
             outcome = future.result(min(work.timeout, threading.TIMEOUT_MAX))
         except TimeoutError:
@@ -279,15 +307,14 @@ class Calls:
                 self._changed.notify_all()
         if isinstance(outcome, _Outcome):
             return outcome
-        if isinstance(outcome, GreenroomError):
-            raise outcome
-        name, text = type(outcome).__name__, _text_of(outcome)
-        raise CallFailed(
-            f"{work.kind} {work.name!r} failed: {name}{': ' + text if text else ''}",
-            kind=work.kind,
-            name=work.name,
-            error=name,
-        ) from outcome
+        raise outcome
+
+    def _returned(self, session_id: str, future: Future[Any]) -> None:
+        """A callable has given its thread back."""
+        with self._changed:
+            self._threads[session_id] -= 1
+            if not self._threads[session_id]:
+                del self._threads[session_id]
 
     def _collect(
         self,
@@ -372,16 +399,31 @@ class _Outcome:
     packed: bytes
 
 
-def _attempt(work: Work, context: CallContext) -> _Outcome | BaseException:
-    """Make a call, and of what it returns something usable: that can take as long as the call itself. An exit out of a
-    callable is a failure like any other."""
+_NESTING: Final[contextvars.ContextVar[int]] = contextvars.ContextVar("greenroom_call_nesting", default=0)
+"""The calls that the running code is in. Each has a thread: one that calls itself for ever would take those of all."""
+
+
+def _attempt(work: Work, context: CallContext) -> _Outcome | GreenroomError:
+    """Make a call, and of what it returns, or raises, something usable: that can take as long as the call itself. An
+    exit out of a callable is a failure like any other."""
+    _NESTING.set(_NESTING.get() + 1)  # of this thread's own copy of the context
     try:
         returned = work.run(context)
         if inspect.isawaitable(returned):
             returned = context.complete(returned)
         return _usable(work, returned)
-    except BaseException as error:
+    except GreenroomError as error:
         return error
+    except BaseException as error:
+        name, text = type(error).__name__, _text_of(error)
+        failed = CallFailed(
+            f"{work.kind} {work.name!r} failed: {name}{': ' + text if text else ''}",
+            kind=work.kind,
+            name=work.name,
+            error=name,
+        )
+        failed.__cause__ = error
+        return failed
 
 
 def _usable(work: Work, returned: Any) -> _Outcome:
@@ -407,7 +449,7 @@ def _usable(work: Work, returned: Any) -> _Outcome:
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)[:_MAX_ERROR_TEXT]
-    except Exception:  # an error that fails to say what is wrong
+    except BaseException:  # an error that fails to say what is wrong
         return ""
 
 

@@ -175,8 +175,8 @@ class AgentOutputCollector(Collector):
 def _filter(privacy: Callable[[str], str] | Iterable[str] | None) -> Callable[[str], str] | None:
     if privacy is None or callable(privacy):
         return privacy
-    patterns = [privacy] if isinstance(privacy, str) else list(privacy)
     try:
+        patterns = [privacy] if isinstance(privacy, str) else list(privacy)
         joined = re.compile("|".join(f"(?:{each})" for each in patterns))
     except (re.error, TypeError):
         raise ValidationError("privacy: a function or regular expressions are needed", field="privacy") from None

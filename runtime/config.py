@@ -11,10 +11,11 @@ from annotated_types import Ge, Gt, Le
 
 from greenroom.storage.catalog import validated
 from greenroom.storage.engine import Durability
+from greenroom.storage.errors import ValidationError
 
-from .policy_config import PolicyConfig
+from .policy_config import LONGEST, PolicyConfig
 
-__all__ = ["RuntimeConfig", "SessionConfig"]
+__all__ = ["RuntimeConfig", "SessionConfig", "session_overrides"]
 
 Seconds = Annotated[float, Gt(0)]
 Bytes = Annotated[int, Ge(0)]
@@ -64,7 +65,7 @@ class RuntimeConfig(pydantic.BaseModel):
     """RocksDB's memory: cached blocks, and writes that are not in table files yet."""
 
     audit_max_records: Count = 100_000
-    audit_retention_days: Annotated[float, Gt(0)] = 90.0
+    audit_retention_days: Annotated[float, Gt(0), Le(36_500)] = 90.0
     """How many records of access across sessions are kept, and for how long."""
 
     analytics_privacy: bool = False
@@ -79,6 +80,8 @@ class RuntimeConfig(pydantic.BaseModel):
     """How long a tool and an agent may take that say nothing else of themselves."""
     workflow_timeout: Seconds = 600.0
     """How long a workflow may take unless it says otherwise."""
+    max_session_calls: Count = 64
+    """Tools and agents of one session that may be at work at once; one that hangs counts until it returns."""
     max_elastic_threads: Annotated[int, Ge(1), Le(10_000)] = 256
     """Threads for tools, agents and hooks that may block; one that hangs keeps its thread."""
 
@@ -101,8 +104,8 @@ class SessionConfig(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    max_duration: Seconds = 24 * 3600.0
-    idle_timeout: Seconds | None = None
+    max_duration: Annotated[Seconds, Le(LONGEST)] = 24 * 3600.0
+    idle_timeout: Annotated[Seconds, Le(LONGEST)] | None = None
     auto_save_interval: Seconds = 300.0
     max_artifacts: Annotated[int, Ge(0)] = 1000
     max_storage_bytes: Bytes = 10 << 30
@@ -112,3 +115,12 @@ class SessionConfig(pydantic.BaseModel):
     retention_days: Annotated[float, Ge(0)] = 30.0
     policies: PolicyConfig = PolicyConfig()
     """What it sets wins over the runtime's policies for this session."""
+
+
+def session_overrides(config: SessionConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """What a session's config says other than the defaults. Raises ValidationError."""
+    if not isinstance(config, SessionConfig):
+        if not isinstance(config, Mapping):
+            raise ValidationError("config: a SessionConfig or a mapping is needed", field="config")
+        config = validated(SessionConfig, dict(config))
+    return config.model_dump(exclude_unset=True)

@@ -102,7 +102,7 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
     held = {key[1:33] for cf, key in derived.entries if cf == CF.REFERENCES}
     derived.contents = {digest: sizes for digest, sizes in derived.contents.items() if digest in held}
     state = derived.state
-    if state.sequence == 0:
+    if derived.events == 0:  # not even the newest event, which no cut removes
         raise IntegrityError(f"session {state.id} has no journal", session_id=state.id)
     if is_session(session):
         row = state.row()

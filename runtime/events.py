@@ -27,9 +27,9 @@ from greenroom.storage.journal import PUBLISHED, Event
 from greenroom.storage.keys import session_bytes, session_id_of
 from greenroom.storage.records import Value
 
+from .handle import session_id_of as id_named
 from .json_lines import json_line
 from .session import Session
-from .session import session_id_of as id_named
 from .timeline import MAX_TIMELINE, TimelineRow, causal_order
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Events", "Link"]
 
 MAX_LINKS: Final = 1000
+_QUERY_BYTES: Final = 32 << 20
+"""What one answer may hold for code that acts for a session, which has no memory of its own to fill but the host's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,10 +270,11 @@ class Events:
         Criteria: session_id, type (a pattern), correlation_id, causation_id, root_id, source, tags (all of them),
         after, before (times), limit, offset. By session or by one of the three ids, cost follows what is found there;
         without any of them every journal is read.
-        Raises ValidationError, SessionNotFound.
+        Raises ValidationError, SessionNotFound; for code that acts for a session also ResourceLimitExceeded, for events
+        whose values take more than 32 MiB together.
         """
         query = self._checked(criteria)
-        return self._search.page(query, self._visible())
+        return self._search.page(query, self._visible(), self._most_bytes())
 
     def timeline(self, correlation_id: str, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:
         """The events that carry a correlation id, of all sessions, a cause before what it caused, else by time.
@@ -279,6 +282,8 @@ class Events:
         At most `limit` events, the oldest, of the `total` there are. The correlation of an event that begins
         something is its own id.
         """
+        if correlation_id is None:
+            raise ValidationError("correlation_id: text is needed", field="correlation_id")
         return self._in_order(self._checked({"correlation_id": correlation_id, "limit": limit}))
 
     def of_session(self, session_id: str, limit: int) -> Page[TimelineRow]:
@@ -286,7 +291,7 @@ class Events:
         return self._in_order(self._checked({"session_id": session_id, "limit": limit}))
 
     def _in_order(self, query: EventQuery) -> Page[TimelineRow]:
-        found = self._search.page(query, self._visible())
+        found = self._search.page(query, self._visible(), self._most_bytes())
         links = [each.data for each in found if each.type == LINKED]
         causes = [(each["from"], each["to"]) for each in links if each["kind"] in _CAUSAL]
         return Page(tuple(causal_order(found, causes)), found.total, 0, query.limit)
@@ -319,6 +324,9 @@ class Events:
     def _principal(self) -> str | None:
         operation = CURRENT.get()
         return operation.principal if operation is not None else None
+
+    def _most_bytes(self) -> int | None:
+        return _QUERY_BYTES if self._principal() is not None else None
 
     def _visible(self) -> Visible:
         principal = self._principal()
@@ -357,6 +365,10 @@ class Events:
             if self._journal.holds(*place):
                 raise
             raise ValidationError(f"{field}: there is no event {event_id}", field=field) from None
+
+    def hurry(self) -> None:
+        """Let no session wait for a listener any more. Called when `Runtime.close` begins."""
+        self._bus.hurry()
 
     def close(self, timeout: float) -> None:
         """End all subscriptions. Called by `Runtime.close`."""

@@ -9,7 +9,8 @@ from typing import Any
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor import Supervisor
 
-from .verify import Problem, Progress, care_for
+from .findings import Problem, Progress
+from .verify import care_for
 
 __all__ = ["GcReport", "collect"]
 

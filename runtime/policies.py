@@ -187,6 +187,8 @@ class Policies:
 
     def require(self, kind: str, session: Session | str | None = None) -> None:
         """Count an operation that is no message. Raises RateLimited, or what a policy of the host's raises."""
+        if session is not None:
+            self._supervisor.security.require(_id_of(session), "policies.require", "write")
         if self._supervisor.rates is not None:
             self._admit(kind, _id_of(session) if session is not None else None, kind, 1)
 

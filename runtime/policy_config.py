@@ -6,15 +6,17 @@ import json
 from typing import Annotated, Any, Final, Literal, Self
 
 import pydantic
-from annotated_types import Ge, Gt, Lt, MaxLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
 
 from greenroom.actors.policies.limits import UNLIMITED, Limits, micro_dollars
 from greenroom.actors.policies.rate import RateLimits
 
-__all__ = ["PolicyConfig", "RatePolicy", "ResourcePolicy", "TimeoutPolicy"]
+__all__ = ["LONGEST", "PolicyConfig", "RatePolicy", "ResourcePolicy", "TimeoutPolicy"]
 
-Seconds = Annotated[float, Gt(0), pydantic.AllowInfNan(False)]
-PerMinute = Annotated[float, Gt(0), pydantic.AllowInfNan(False)]
+LONGEST: Final = 1e9
+"""Seconds, some thirty years: more could not be kept as a time."""
+Seconds = Annotated[float, Gt(0), Le(LONGEST)]
+PerMinute = Annotated[float, Ge(1e-6), Le(1e12)]
 Amount = Annotated[int, Ge(0)]
 _MAX_STEPS: Final = 16
 
@@ -30,7 +32,7 @@ class TimeoutPolicy(_Section):
     """Of an active session, from its creation, or from when it was last resumed. Over it, it fails ("timeout")."""
     idle_timeout: Seconds | None = None
     """Without an event. Over it, the session is suspended."""
-    grace_period: Annotated[float, Ge(0), pydantic.AllowInfNan(False)] = 60.0
+    grace_period: Annotated[float, Ge(0), Le(LONGEST)] = 60.0
     """Between the end of `max_duration` and failing: from when the runtime first sees that it is over."""
     warnings: Annotated[tuple[Seconds, ...], MaxLen(_MAX_STEPS)] = (300.0, 60.0)
     """How long before the end of `max_duration` a warning is journaled."""
@@ -48,7 +50,7 @@ class RatePolicy(_Section):
     )
     """Of each kind of operation, by all sessions together: llm_call, tool_execution, state_update, artifact_store,
     artifact_delete, message, event, session_create, read, operation. In a session's policies: its own."""
-    burst: Annotated[float, Ge(1), pydantic.AllowInfNan(False)] = 1.5
+    burst: Annotated[float, Ge(1), Le(1e6)] = 1.5
     """How many minutes' worth may come at once after a quiet time."""
 
 
@@ -61,7 +63,7 @@ class ResourcePolicy(_Section):
     max_tokens: Amount | None = None
     """Of all calls of agents together. The next call is refused once they are used up."""
     max_tokens_per_operation: Amount | None = None
-    max_cost_usd: Annotated[float, Ge(0), pydantic.AllowInfNan(False)] | None = None
+    max_cost_usd: Annotated[float, Ge(0), Le(1e12)] | None = None
     max_script_memory_bytes: Annotated[int, Ge(1 << 20)] | None = None
     """Of scripts that are bound to a session. Never more than the runtime's `script_memory_bytes`."""
     alert_thresholds: Annotated[tuple[Annotated[float, Gt(0), Lt(100)], ...], MaxLen(_MAX_STEPS)] = (50.0, 75.0, 90.0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from greenroom.storage.errors import StorageError
 from greenroom.storage.salvage import rebuild
 
-from .verify import Progress, VerifyReport
+from .findings import Progress, VerifyReport
 
 if TYPE_CHECKING:
     from .runtime import Runtime

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.storage.catalog import validated
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.records import Value
 
-from .config import SessionConfig
+from .config import SessionConfig, session_overrides
 from .scope import Scope
 
 __all__ = ["SCOPE", "Template", "Templates"]
@@ -55,7 +54,7 @@ class Template:
         return {**self.metadata, **(metadata or {})}
 
     def configured(self, config: SessionConfig | Mapping[str, Any] | None) -> dict[str, Any]:
-        given = _overrides(config) if config is not None else {}
+        given = session_overrides(config) if config is not None else {}
         merged = {**self.config, **given}
         if "policies" in self.config and "policies" in given:
             policies = dict(self.config["policies"])
@@ -64,14 +63,6 @@ class Template:
                 policies[section] = {**preset, **own} if isinstance(preset, dict) else own
             merged["policies"] = policies
         return merged
-
-
-def _overrides(config: SessionConfig | Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(config, SessionConfig):
-        if not isinstance(config, Mapping):
-            raise ValidationError("config: a SessionConfig or a mapping is needed", field="config")
-        config = validated(SessionConfig, dict(config))
-    return config.model_dump(exclude_unset=True)
 
 
 _FIELDS: Final = ("name_prefix", "tags", "metadata", "config")
@@ -112,7 +103,7 @@ class Templates:
             prefix,
             tuple(m.tag_list(preset.get("tags") or ())),
             dict(preset.get("metadata") or {}),
-            _overrides(preset.get("config") or {}),
+            session_overrides(preset.get("config") or {}),
         )
         self._scope().set(name, template.to_dict())
         return template

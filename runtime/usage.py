@@ -13,7 +13,7 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.keys import session_id_of
 from greenroom.storage.staging import IMPORT
 
-from .verify import Progress
+from .findings import Progress
 
 __all__ = ["Share", "Usage", "usage_of"]
 

@@ -14,8 +14,13 @@ __all__ = ["Callback", "Callbacks", "Stopped"]
 class Stopped(BaseException):
     """The script was ended by a limit while it ran a callback: what called for it must end too.
 
-    Not an Exception, so that nothing on the way takes it for a failure of the callback.
+    Not an Exception, so that nothing on the way takes it for a failure of the callback. `reason`: "time", "memory", or
+    "interrupted" where the engine knows it already.
     """
+
+    def __init__(self, reason: str = "interrupted") -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Callbacks:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -35,6 +36,19 @@ class Files(files.Files):
         return super().path(given)
 
 
+def _failed(operation: str, error: OSError) -> StorageError:
+    return StorageError(f"cannot {operation} the file: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def _reported(operation: str) -> Iterator[None]:
+    """Have the script learn of a failure of the file system. Raises StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise _failed(operation, error) from error
+
+
 class OpenFiles:
     """The files that a script of profile 'files' has open, by number: io.open and os.remove."""
 
@@ -44,12 +58,19 @@ class OpenFiles:
         self._last = 0
 
     def close_all(self) -> None:
+        """Raises StorageError if what was written last cannot be kept; all are closed even so."""
+        failures = []
         for file in self._open.values():
-            file.close()
+            try:
+                file.close()
+            except OSError as error:
+                failures.append(error)
         self._open.clear()
+        if failures:
+            raise _failed("close", failures[0])
 
     def _file(self, number: Any) -> BinaryIO:
-        file = self._open.get(number)
+        file = self._open.get(number) if isinstance(number, int) else None
         if file is None:
             raise ValidationError("attempt to use a closed file", field="file")
         return file
@@ -57,7 +78,7 @@ class OpenFiles:
     @export("open")
     def open(self, path: Any, mode: Any) -> int:
         mode = mode.replace("b", "") if isinstance(mode, str) else mode
-        if mode not in files.FILE_MODES:
+        if not isinstance(mode, str) or mode not in files.FILE_MODES:
             raise ValidationError("mode: r, w, a, r+, w+ or a+ is needed", field="mode")
         if len(self._open) >= _MAX_OPEN:
             raise StorageError(f"a script may have at most {_MAX_OPEN} files open")
@@ -70,6 +91,11 @@ class OpenFiles:
     def read(self, number: Any, what: Any) -> Any:
         """By "a" (all), "l" (a line), "L" (a line with its end), or a number of bytes; nothing at the end."""
         file = self._file(number)
+        with _reported("read"):
+            return self._read(file, what)
+
+    @staticmethod
+    def _read(file: BinaryIO, what: Any) -> Any:
         if what == "a":
             data = file.read(_MAX_READ + 1)
             if len(data) > _MAX_READ:
@@ -92,7 +118,9 @@ class OpenFiles:
 
     @export("write", binary=(1,))
     def write(self, number: Any, data: Any) -> bool:
-        self._file(number).write(data)
+        file = self._file(number)
+        with _reported("write"):
+            file.write(data)
         return True
 
     @export("seek")
@@ -100,17 +128,23 @@ class OpenFiles:
         origin = {"set": os.SEEK_SET, "cur": os.SEEK_CUR, "end": os.SEEK_END}.get(whence)
         if origin is None or not isinstance(offset, int):
             raise ValidationError('seek takes "set", "cur" or "end" and a number of bytes', field="whence")
-        return self._file(number).seek(offset, origin)
+        file = self._file(number)
+        with _reported("seek"):
+            return file.seek(offset, origin)
 
     @export("flush")
     def flush(self, number: Any) -> bool:
-        self._file(number).flush()
+        file = self._file(number)
+        with _reported("flush"):
+            file.flush()
         return True
 
     @export("close")
     def close(self, number: Any) -> bool:
-        self._file(number).close()
+        file = self._file(number)
         del self._open[number]
+        with _reported("close"):
+            file.close()
         return True
 
     @export("remove")

@@ -153,6 +153,10 @@ class ArtifactQuery:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a query is immutable: its methods make new ones")
 
+    def to_dict(self) -> dict[str, Any]:
+        """The criteria that were given, by name."""
+        return {name: getattr(self.criteria, name) for name in sorted(self.criteria.model_fields_set)}
+
     def having(self, **criteria: Any) -> Self:
         """The same query with these criteria in place of its own."""
         if "sort_by" in criteria or "order_by" in criteria:

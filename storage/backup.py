@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +32,7 @@ def create_backup(engine: Engine, path: Path) -> tuple[int, int]:
     if engine.read_only:
         raise InvalidOperation("this runtime is open for reading only: the one that writes can make a backup")
     path = Path(os.path.abspath(path))
-    what = f"cannot back up to {path}"
-    part = _beside(path)
-    try:
+    with _appearing(path, f"cannot back up to {path}") as part:
         _refuse_existing(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         checkpoint = rocksdict.Checkpoint(engine._db)
@@ -42,13 +41,6 @@ def create_backup(engine: Engine, path: Path) -> tuple[int, int]:
         finally:
             del checkpoint  # it keeps the store open
         sizes = [entry.stat().st_size for entry in os.scandir(part)]
-        part.rename(path)
-        _sync_directory(path.parent)
-    except BaseException as error:
-        shutil.rmtree(part, ignore_errors=True)
-        if isinstance(error, Exception):
-            raise_storage_error(error, what)
-        raise
     return len(sizes), sum(sizes)
 
 
@@ -61,9 +53,7 @@ def restore_backup(
     read. Raises StorageError or StorageFull.
     """
     path = Path(os.path.abspath(path))
-    what = f"cannot restore {backup} to {path}"
-    part = _beside(path)
-    try:
+    with _appearing(path, f"cannot restore {backup} to {path}") as part:
         files = _files_of(backup)
         total = sum(size for _, size in files)
         if not (path.is_dir() and not path.is_symlink() and not any(path.iterdir())):
@@ -83,6 +73,15 @@ def restore_backup(
                 os.fsync(writer.fileno())
         Engine(part, Durability.WAL, EngineOptions()).close()  # it is a store, and of a format we know
         check(part)
+    return len(files), total
+
+
+@contextlib.contextmanager
+def _appearing(path: Path, what: str) -> Iterator[Path]:
+    """A place for a directory that gets the name `path` once it is whole; of what fails nothing stays."""
+    part = _beside(path)
+    try:
+        yield part
         part.rename(path)
         _sync_directory(path.parent)
     except BaseException as error:
@@ -90,7 +89,6 @@ def restore_backup(
         if isinstance(error, Exception):
             raise_storage_error(error, what)
         raise
-    return len(files), total
 
 
 def _files_of(backup: Path) -> list[tuple[Path, int]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from .catalog import Catalog, Page
 from .engine import CF, Engine
-from .errors import IntegrityError, SchemaTooNew
+from .errors import IntegrityError, ResourceLimitExceeded, SchemaTooNew
 from .event_index import event_place, id_prefix, link_prefix
 from .event_query import EventFilter, EventQuery
 from .journal import Event, Journal, StoredEvent, event_view
@@ -31,22 +31,34 @@ class EventSearch:
         self._journal = journal
         self._catalog = catalog
 
-    def page(self, query: EventQuery, visible: Visible) -> Page[Event]:
-        """The events that match, by time, then session and sequence, with the total before pagination."""
-        total = 0
+    def page(self, query: EventQuery, visible: Visible, most_bytes: int | None = None) -> Page[Event]:
+        """The events that match, by time, then session and sequence, with the total before pagination.
+
+        Raises ResourceLimitExceeded when the values of the events that are kept take more than `most_bytes`.
+        """
+        total = size = 0
+        kept = query.offset + query.limit if query.limit is not None else None
 
         def counted() -> Iterator[tuple[_Place, StoredEvent]]:
-            nonlocal total
+            nonlocal total, size
             for found in self._matching(query, visible):
                 total += 1
+                if most_bytes is not None and (kept is None or total <= kept):
+                    size += sum(len(value) for value in found[1][2].values() if value.__class__ is bytes)
+                    if size > most_bytes:
+                        raise ResourceLimitExceeded(
+                            f"the values of these events take more than {most_bytes} bytes: ask for fewer at a time, "
+                            "with limit and after",
+                            resource="query_bytes",
+                            limit=most_bytes,
+                            value=size,
+                        )
                 yield found
 
-        if query.limit is None:
-            chosen = sorted(counted(), key=_place)
-        else:
-            chosen = heapq.nsmallest(query.offset + query.limit, counted(), key=_place)
-        chosen = chosen[query.offset :]
-        return Page(tuple(map(_view, chosen)), total, query.offset, query.limit)
+        # Of nothing, `nsmallest` would not even look at what there is, and the total counts that.
+        found = counted()
+        chosen = sorted(found, key=_place) if kept is None else heapq.nsmallest(max(1, kept), found, key=_place)
+        return Page(tuple(map(_view, chosen[query.offset : kept])), total, query.offset, query.limit)
 
     def each(self, query: EventQuery, visible: Visible) -> Iterator[Event]:
         """The events that match, one by one, with bounded memory: by time where an id or a session is asked for, else

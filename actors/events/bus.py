@@ -19,7 +19,7 @@ from .subscription import Callback, Notice, Overflow, Subscription
 if TYPE_CHECKING:
     from ..clock import Clock
     from ..security import Security
-    from ..session import SessionServices
+    from ..services import SessionServices
 
 __all__ = ["Bus"]
 
@@ -105,24 +105,27 @@ class Bus:
         if principal is None:
             return (lambda notice: notice.session_id == session_id) if session_id is not None else None
         reaches = self._security.reaches
-        if session_id is not None:
-            self._security.require(session_id, "events.subscribe")
-            return lambda notice: notice.session_id == session_id
-        known: dict[str, bool] = {}
+        # Only who is out of reach is remembered here: who is within may come back from a bundle with another parent,
+        # and security hears of that.
+        foreign: set[str] = set()
 
         def within(notice: Notice) -> bool:
             about = notice.session_id
-            seen = known.get(about)
-            if seen is None:
-                seen = reaches(principal, about)
-                if not seen and notice.type == "session.deleted" and notice.parent is not None:
-                    seen = reaches(principal, notice.parent)
-                if len(known) >= _SESSIONS_REMEMBERED:
-                    known.clear()
-                known[about] = seen  # a parent never changes
-            return seen
+            if about in foreign:
+                return False
+            if reaches(principal, about):
+                return True
+            if notice.type == "session.deleted" and notice.parent is not None and reaches(principal, notice.parent):
+                return True
+            if len(foreign) >= _SESSIONS_REMEMBERED:
+                foreign.clear()
+            foreign.add(about)
+            return False
 
-        return within
+        if session_id is None:
+            return within
+        self._security.require(session_id, "events.subscribe")
+        return lambda notice: notice.session_id == session_id and within(notice)
 
     def _remove(self, subscription: Subscription) -> None:
         with self._lock:
@@ -190,6 +193,11 @@ class Bus:
             return found
 
     # -- the end
+
+    def hurry(self) -> None:
+        """Nobody waits for listeners any more: sessions have to come to their end."""
+        for each in self._listeners:
+            each.hurry()
 
     def close(self, timeout: float) -> None:
         """End all subscriptions: who waits wakes up, callbacks get what is in their queues, as far as time allows."""

@@ -15,6 +15,7 @@ from greenroom.storage.records import Value, pack_value, unpack_value
 
 from .. import messages as m
 from ..draft import Draft, Limits, Lookup, require_writable
+from ..operation import CURRENT
 from ..state import ACTIVE, SessionState
 
 __all__ = [
@@ -62,7 +63,8 @@ class PublishEvent(m.Command):
     """Journal an event of the sender's own. Replies the Event.
 
     `type` is dotted (`custom.step_done`) and of no family of the runtime's own; `data` a JSON object of at most
-    64 KiB. `correlation_id` and `source` stand in place of those of the operation that the sender acts in.
+    64 KiB. `correlation_id` and, if the host sends it, `source` stand in place of those of the operation that the
+    sender acts in.
     """
 
     __slots__ = ("correlation_id", "packed", "source", "tags", "target", "type")
@@ -102,10 +104,13 @@ class PublishEvent(m.Command):
         return data
 
     def in_context(self, context: dict[str, Any] | None) -> dict[str, Any] | None:
-        """The context of the event, made from that of the operation."""
+        """The context of the event, made from that of the operation. Code that acts for a session is not asked for
+        its source: nobody passes for somebody else."""
+        operation = CURRENT.get()
+        chosen = self.source if operation is None or operation.principal is None else None
         own = {
             "correlation_id": self.correlation_id,
-            "source": self.source,
+            "source": chosen,
             "target": self.target,
             "tags": self.tags or None,
         }

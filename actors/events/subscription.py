@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import enum
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,8 +52,11 @@ class Notice:
         self._stored = stored
         size = 0
         for value in stored[2].values():
-            if value.__class__ is bytes:
+            kind = value.__class__
+            if kind is bytes or kind is str:
                 size += len(value)
+            elif kind is dict or kind is list:
+                size += len(seal(b"", value))
         self.size = size
 
     @property
@@ -125,11 +129,14 @@ class Subscription:
         self._on_error = on_error
         self.on_arrival: Callable[[], None] | None = None
         """Called after an event has come in, by whoever caused it: for those who wait for several subscriptions."""
+        self.queue_bytes = QUEUE_BYTES
+        """What the values in the queue may take together."""
         self._queue: collections.deque[Notice] = collections.deque()
         self._bytes = 0
         self._dropped = 0
         self._failed = 0
         self._closed = False
+        self._ending = False
         self._stalled = False
         self._waiting = 0
         self._lock = threading.Lock()
@@ -196,7 +203,9 @@ class Subscription:
 
     def take(self, timeout: float | None) -> Notice | None:
         """`receive`, for who needs no view of the event."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        if timeout is not None and not (type(timeout) in (int, float) and timeout <= math.inf):
+            raise ValidationError("timeout: a number of seconds is needed, or None", field="timeout")
+        deadline = None if timeout is None else time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
         with self._lock:
             while not self._queue:
                 wait = None if deadline is None else deadline - time.monotonic()
@@ -204,7 +213,7 @@ class Subscription:
                     return None
                 self._waiting += 1
                 try:
-                    self._arrived.wait(min(wait, threading.TIMEOUT_MAX) if wait is not None else None)
+                    self._arrived.wait(wait)
                 finally:
                     self._waiting -= 1
             notice = self._queue.popleft()
@@ -240,7 +249,7 @@ class Subscription:
             return
         with self._lock:  # not through a condition, which is a layer of Python over it
             queue = self._queue
-            full = len(queue) >= self._capacity or self._bytes + notice.size > QUEUE_BYTES
+            full = len(queue) >= self._capacity or self._bytes + notice.size > self.queue_bytes
             if self._closed or (full and not self._make_room(notice)):
                 return
             queue.append(notice)
@@ -252,7 +261,7 @@ class Subscription:
 
     def _is_full(self, notice: Notice) -> bool:
         """Whether the queue would hold too many events, or too many bytes."""
-        return len(self._queue) >= self._capacity or self._bytes + notice.size > QUEUE_BYTES
+        return len(self._queue) >= self._capacity or self._bytes + notice.size > self.queue_bytes
 
     def _make_room(self, notice: Notice) -> bool:
         """Do what the policy says; whether there is room now. The caller holds the lock."""
@@ -264,9 +273,9 @@ class Subscription:
                 if not self._is_full(notice):
                     break
             return True
-        if self._overflow is Overflow.BLOCK and not self._stalled:
+        if self._overflow is Overflow.BLOCK and not self._stalled and not self._ending:
             deadline = time.monotonic() + self._block_timeout
-            while self._is_full(notice) and not self._closed and (wait := deadline - time.monotonic()) > 0:
+            while self._is_full(notice) and not self._ending and (wait := deadline - time.monotonic()) > 0:
                 self._room.wait(wait)
             if not self._is_full(notice) and not self._closed:
                 return True
@@ -289,13 +298,19 @@ class Subscription:
             self._end()
         self._on_close(self)
 
+    def hurry(self) -> None:
+        """From now on nobody waits for room, and who does goes on: the runtime is about to close."""
+        with self._lock:
+            self._ending = True
+            self._room.notify_all()
+
     def finish(self) -> None:
         """No further event will come in; those that wait can still be received."""
         with self._lock:
             self._end()
 
     def _end(self) -> None:
-        self._closed = True
+        self._closed = self._ending = True
         self._arrived.notify_all()
         self._room.notify_all()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+from greenroom.actors.messages import StoreArtifact, StoreMany
 
 from .call import Call
 from .chain import BEFORE, FAILED, Phase, Role, ask
 from .result import MAX_ATTEMPTS, HookResult
 from .subject import Failure, Reply, Subject
+from .views import MessageSubject
 
 __all__ = ["Answered", "around", "conclude", "go_on", "prepare"]
 
@@ -32,14 +35,16 @@ def prepare(
     subject = ask(before, call, subject, role)
     if call.decision is None:
         return subject, None, None
-    return subject, *_decided(call, call.decision)
+    return subject, *_decided(call, subject, call.decision)
 
 
-def _decided(call: Call, decision: HookResult) -> tuple[str | None, HookResult | None]:
+def _decided(call: Call, subject: Subject, decision: HookResult) -> tuple[str | None, HookResult | None]:
     if decision.kind == "replace":
         raise Answered(decision.value)
     if decision.kind == "redirect":
         return decision.target, None
+    if isinstance(subject, MessageSubject) and subject.crosses(call.recipient or ""):
+        return None, None  # what others let it read is asked of them each time: they may have taken it back
     assert call.hooks is not None
     found, reply = call.hooks.cache.get(_cache_key(call, decision))
     if found:
@@ -65,6 +70,7 @@ def conclude(
     """Perform an operation and ask the hooks after it, or at its failure; again when they say so."""
     decider = call.decider
     tries = 0
+    source = _source(subject)
     while True:
         try:
             reply = perform(call, subject, target)
@@ -78,6 +84,9 @@ def conclude(
                 raise
             if decision.kind == "replace":
                 return decision.value
+            source = _rewound(source, subject)
+            if source is _SPENT:
+                raise
             if decision.kind == "redirect":
                 if tries >= MAX_ATTEMPTS:
                     raise
@@ -95,6 +104,9 @@ def conclude(
                 if decision.kind == "replace":
                     reply = decision.value
                 elif decision.kind == "retry" and tries < decision.max_attempts:
+                    source = _rewound(source, subject)
+                    if source is _SPENT:
+                        break
                     tries += 1
                     call.pause(decision.delay)
                     continue
@@ -104,6 +116,38 @@ def conclude(
         call.decider = decider
         call.hooks.cache.keep(_cache_key(call, keep), keep.ttl, reply)
     return reply
+
+
+_Source = tuple[Any, int] | None
+"""A file that an operation reads, and where it begins to; -1 where that cannot be gone back to."""
+_SPENT: Final = (None, -1)
+
+
+def _source(subject: Any) -> _Source:
+    kind = subject.message.__class__ if isinstance(subject, MessageSubject) else None
+    if kind is StoreMany:
+        return next(((item.content, -1) for item in subject.message.items if hasattr(item.content, "read")), None)
+    file = subject.message.content if kind is StoreArtifact else None
+    if file is None or not hasattr(file, "read"):
+        return None
+    try:
+        return file, file.tell() if file.seekable() else -1
+    except (AttributeError, OSError, ValueError):
+        return file, -1
+
+
+def _rewound(source: _Source, subject: Any) -> _Source:
+    """What an operation reads when it is performed again, from its beginning; `_SPENT` if that is gone."""
+    now = _source(subject)
+    if now is None or source is None or now[0] is not source[0]:
+        return now
+    try:
+        if source[1] >= 0:
+            source[0].seek(source[1])
+            return source
+    except (OSError, ValueError):
+        pass
+    return _SPENT
 
 
 def _nothing(error: BaseException) -> Phase:
@@ -122,7 +166,7 @@ def go_on(
     target = keep = None
     if call.decision is not None:
         try:
-            target, keep = _decided(call, call.decision)
+            target, keep = _decided(call, subject, call.decision)
         except Answered as answered:
             return answered.value
     return conclude(call, subject, target, keep, perform, after, failures, role)

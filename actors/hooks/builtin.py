@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.keys import canonical_value
+from greenroom.storage.records import MAX_DEPTH
 
 from .context import HookContext
 from .record import plain, shortened
@@ -122,7 +123,7 @@ class CachingHook:
 
 
 def _question(context: HookContext) -> str:
-    data = canonical_value(plain(context.data))
+    data = canonical_value(plain(context.data, MAX_DEPTH))
     return f"{context.operation}:{context.component_id}:{blake3(data).hexdigest()}"
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import collections
 import threading
 from collections.abc import Callable, Hashable
+from sys import getsizeof
 from typing import Any, Final
-
-from greenroom.storage.artifacts import Artifact
 
 from .subject import fresh
 
@@ -41,8 +40,9 @@ class ReplyCache:
 
     def keep(self, key: Hashable, ttl: float, reply: Any) -> None:
         """Keep a reply for `ttl` seconds."""
-        size = _weight(reply)
-        if size > self._max_bytes >> 4:
+        most = self._max_bytes >> 4
+        size = _weight(reply, most)
+        if size > most:
             return
         with self._lock:
             if key in self._entries:
@@ -62,14 +62,19 @@ class ReplyCache:
         self._bytes -= self._entries.pop(key)[1]
 
 
-def _weight(value: Any) -> int:
-    """Bytes of memory, roughly."""
-    if isinstance(value, (str, bytes)):
-        return 64 + len(value)
-    if isinstance(value, Artifact):
-        return 1024 + len(value.content)
-    if isinstance(value, dict):
-        return 64 + sum(64 + _weight(key) + _weight(each) for key, each in value.items())
-    if isinstance(value, (list, tuple)):
-        return 64 + sum(8 + _weight(each) for each in value)
-    return 256
+def _weight(value: Any, most: int) -> int:
+    """Bytes of memory, roughly; counted no further than till there are more than `most`."""
+    total = 0
+    left = [value]
+    while left and total <= most:
+        each = left.pop()
+        total += getsizeof(each)
+        if isinstance(each, dict):
+            left += each
+            left += each.values()
+        elif isinstance(each, (list, tuple, set, frozenset)):
+            left += each
+        elif not isinstance(each, type):
+            left += (getattr(each, name, None) for name in getattr(type(each), "__slots__", ()))
+            left += getattr(each, "__dict__", {}).values()
+    return total

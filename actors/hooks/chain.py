@@ -13,7 +13,7 @@ from greenroom.actors.operation import CURRENT, Operation
 from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation
 
 from .context import HookContext
-from .guard import HookTimeout
+from .guard import GuardsTaken, HookTimeout
 from .hook import PASSED, SLOW_INLINE
 from .record import error_name, execution
 from .result import CONTINUE, HookResult, result_of
@@ -299,7 +299,11 @@ def _failed(
     hook.last_error = error_name(error)
     if timed_out:
         hook.total_time += seconds
-    opened = hook.breaker.bad(at_once=timed_out)
+    if isinstance(error, GuardsTaken):
+        hook.breaker.release()
+        opened = False
+    else:
+        opened = hook.breaker.bad(at_once=timed_out)
     ours = isinstance(error, GreenroomError)
     logger.warning(
         "hook %s failed at %s%s: %s%s",

@@ -14,7 +14,7 @@ from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
 from .context import HookContext
 
-__all__ = ["MAX_GUARDED", "Guard", "HookTimeout"]
+__all__ = ["MAX_GUARDED", "Guard", "GuardsTaken", "HookTimeout"]
 
 MAX_GUARDED: Final = 64
 """Hooks that may run on guard threads at once, those that hang among them."""
@@ -28,6 +28,14 @@ class HookTimeout(OperationTimeout):
         return OperationTimeout.__name__
 
 
+class GuardsTaken(ResourceLimitExceeded):
+    """A hook was not called, because no thread was free for it: nothing is known of the hook by that."""
+
+    @property
+    def code(self) -> str:
+        return ResourceLimitExceeded.__name__
+
+
 class Guard:
     """Runs hooks on elastic threads, at most `most` at once. Nobody waits for a thread to get free."""
 
@@ -38,9 +46,9 @@ class Guard:
 
     def call(self, fn: Callable[[HookContext], Any], context: HookContext, timeout: float) -> tuple[Any, float]:
         """Call a hook; its answer and the seconds it took. Raises what it raises, HookTimeout after `timeout`
-        seconds, and ResourceLimitExceeded if all guard threads are taken."""
+        seconds, and GuardsTaken if no thread is free."""
         if not self._free.acquire(blocking=False):
-            raise ResourceLimitExceeded(
+            raise GuardsTaken(
                 f"all {self._most} guard threads are taken by hooks that are at work or hang: end those that hang",
                 resource="hook_threads",
                 limit=self._most,
@@ -48,8 +56,10 @@ class Guard:
             )
         try:
             future: Future[_Answer] = self.elastic.submit(self._run, fn, context, timeout)
-        except BaseException:
+        except BaseException as error:
             self._free.release()
+            if isinstance(error, ResourceLimitExceeded):
+                raise GuardsTaken(str(error), **error.fields) from error
             raise
         try:
             answer = future.result(timeout)

@@ -12,7 +12,6 @@ from greenroom.actors.clock import Clock
 from greenroom.actors.elastic import Elastic
 from greenroom.actors.operation import CURRENT, Operation
 from greenroom.storage.errors import (
-    AccessDenied,
     GreenroomError,
     ResourceLimitExceeded,
     RuntimeClosed,
@@ -31,7 +30,7 @@ from .points import CUSTOM
 from .record import RecordHooks, execution
 from .registry import Registry
 from .registry import principal as current_principal
-from .subject import Plain
+from .subject import Checked, Plain
 from .tables import AFTER, CREATE, CREATION, LIMIT, OPERATION
 
 if TYPE_CHECKING:
@@ -133,9 +132,16 @@ class Hooks(Registry):
             timeout,
         )
 
-    def creation(self, data: Mapping[str, Any], create: Callable[[dict[str, Any], str | None], Any]) -> Any:
-        """Create a session with the hooks and the middleware around it. `create` returns what has its `id`."""
-        call, subject = self._call("CreateSession", data, None, None, None, self.patience)
+    def creation(
+        self,
+        data: Mapping[str, Any],
+        create: Callable[[dict[str, Any], str | None], Any],
+        check: Callable[[dict[str, Any]], object],
+    ) -> Any:
+        """Create a session with the hooks and the middleware around it. `create` returns what has its `id`; `check`
+        raises what refuses the data that a hook has changed."""
+        call, _ = self._call("CreateSession", data, None, None, None, self.patience)
+        subject = call.original = Checked(dict(data), check)
         limit = self._phase(LIMIT)
 
         def perform(call: Call, left: Any, target: str | None) -> Any:
@@ -201,12 +207,8 @@ class Hooks(Registry):
         principal = current_principal()
         if principal is None or session_id is None:
             return
-        if point.startswith(CUSTOM) and not self.reaches(principal, session_id):
-            raise AccessDenied(
-                f"session {principal} may not fire hooks for session {session_id[:64]!r}:"
-                " it is neither that session nor one of its children",
-                session_id=session_id[:64],
-            )
+        if point.startswith(CUSTOM):
+            self.supervisor.security.require(session_id, "hooks.fire", "write")
 
     # -- what calls need of the runtime
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.dispatcher import Later, PooledFuture
 from greenroom.actors.events.facts import PublishEvent
-from greenroom.actors.reaching import CONCERNING
 from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
 
 from .around import Answered, around, conclude, go_on, prepare
@@ -128,6 +127,7 @@ class HookedMessage:
             if self._kind is m.StoreMany:
                 batch = _Batch(self, call, message)
                 if batch.message is None:
+                    hooks.journal(call)
                     return
                 subject = MessageSubject(batch.message)
             elif self._before:
@@ -269,17 +269,11 @@ class HookedMessage:
             call.records
             and target is None
             and isinstance(message, m.Command)
-            and not _leads_elsewhere(call.recipient or "", message)
+            and not subject.crosses(call.recipient or "")
         ):
             message = message.copy()
             message.records = call.take_records()
         return message
-
-
-def _leads_elsewhere(session_id: str, message: Any) -> bool:
-    """Whether a message has business at other sessions too, past the mailbox of the one it is sent to."""
-    concerns = CONCERNING.get(message.__class__)
-    return concerns is not None and concerns(session_id, message)
 
 
 class _Batch:

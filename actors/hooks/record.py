@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.draft import Draft, Limits, Lookup
@@ -22,6 +24,7 @@ MAX_BYTES: Final = 16 << 10
 """Of the data, and of the result, of one execution. Larger texts and bytes in them are cut, and it is said so."""
 _CUT: Final = 256
 _DEPTH: Final = 32
+_MOST: Final = 1_000_000
 
 
 class RecordHooks(Command):
@@ -99,25 +102,32 @@ def result_row(result: HookResult) -> dict[str, Any]:
 
 
 def plain(value: Any, depth: int = _DEPTH) -> Any:
-    """A value as JSON data and bytes: objects of ours as their fields, others by the name of their class."""
+    """A value as JSON data and bytes: objects of ours as their fields, others by the name of their class; so also
+    what is nested deeper than `depth`, or comes after a million others."""
+    return _plain(value, depth, itertools.count())
+
+
+def _plain(value: Any, depth: int, seen: itertools.count[int]) -> Any:
     kind = value.__class__
     if value is None or kind in (str, bool, float, bytes):
         return value
     if kind is int:
         return value if -(1 << 63) <= value < 1 << 63 else str(value)
-    if depth == 0:
+    if depth == 0 or next(seen) > _MOST:
         return f"<{kind.__name__}>"
     if isinstance(value, dict):
-        return {str(key): plain(each, depth - 1) for key, each in value.items()}
+        return {str(key): _plain(each, depth - 1, seen) for key, each in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(each, depth - 1) for each in value]
+        return [_plain(each, depth - 1, seen) for each in value]
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, Artifact):
-        return {"info": plain(value.info, depth - 1), "content": value.content}
+        return {"info": _plain(value.info, depth - 1, seen), "content": value.content}
     to_dict = getattr(value, "to_dict", None)
     if callable(to_dict):
-        return plain(to_dict(), depth - 1)
+        return _plain(to_dict(), depth - 1, seen)
     identity = getattr(value, "id", None)
     return identity if isinstance(identity, str) else f"<{kind.__name__}>"
 
@@ -129,7 +139,7 @@ def shortened(value: Any, longest: int) -> Any:
 
 def _bounded(data: Any) -> tuple[bytes, bool]:
     """Encoded in at most `MAX_BYTES`, and whether something was cut for that."""
-    shown = plain(data)
+    shown = _plain(data, _DEPTH, itertools.count(_MOST - 4 * MAX_BYTES))  # more cannot be within the bound
     whole = True
     for longest in (MAX_BYTES, _CUT):
         shown, cut = _cut(shown, longest)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from greenroom.storage.errors import GreenroomError
 
-__all__ = ["Failure", "Plain", "Reply", "Subject", "fresh"]
+__all__ = ["Checked", "Failure", "Plain", "Reply", "Subject", "fresh"]
 
 
 class Subject(Protocol):
@@ -42,6 +43,20 @@ class Plain:
 
     def changed(self, data: dict[str, Any]) -> Plain:
         return Plain(data)
+
+
+class Checked(Plain):
+    """Data that is refused where hooks change it to what cannot be."""
+
+    __slots__ = ("_check",)
+
+    def __init__(self, data: dict[str, Any], check: Callable[[dict[str, Any]], object]) -> None:
+        super().__init__(data)
+        self._check = check
+
+    def changed(self, data: dict[str, Any]) -> Checked:
+        self._check(data)
+        return Checked(data, self._check)
 
 
 class Reply:

@@ -8,8 +8,12 @@ from functools import cache
 from typing import Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors import sharing as sh
+from greenroom.actors.grants import NAMES
+from greenroom.actors.reaching import CONCERNING
 from greenroom.storage.artifacts import ArtifactId
 from greenroom.storage.errors import ValidationError
+from greenroom.storage.journal import iso_time, utc_time
 from greenroom.storage.records import unpack_value
 
 from .subject import fresh
@@ -40,6 +44,14 @@ def _expectation(message: Any) -> Any:
     return unpack_value(expected) if isinstance(expected, bytes) else expected
 
 
+def _permission(message: Any) -> str:
+    return NAMES[message.level]
+
+
+def _expiry(message: Any) -> str | None:
+    return iso_time(utc_time(message.expires_at)) if message.expires_at is not None else None
+
+
 # Where a message keeps a parameter under another name, or encoded.
 _READERS: Final[dict[tuple[type[m.Message], str], Reader]] = {
     (m.StoreArtifact, "type"): _attribute("artifact_type"),
@@ -51,6 +63,11 @@ _READERS: Final[dict[tuple[type[m.Message], str], Reader]] = {
     (m.GetArtifacts, "refs"): lambda message: [str(ref) for ref in message.refs],
     (m.SetVariable, "expected"): _expectation,
     (m.DeleteVariable, "expected"): _expectation,
+    (sh.ShareArtifact, "permission"): _permission,
+    (sh.ShareArtifact, "expires_at"): _expiry,
+    (sh.RevokeArtifact, "permission"): _permission,
+    (sh.CheckAccess, "permission"): _permission,
+    (sh.CheckAccess, "session"): lambda message: message.who,
 }
 _HIDDEN: Final = frozenset({"self", "durability"})
 
@@ -86,6 +103,11 @@ class MessageSubject:
         if data.get("expected") is m.ANY:
             del data["expected"]
         return data
+
+    def crosses(self, session_id: str) -> bool:
+        """Whether it has business at other sessions than the one it is sent to, past that one's mailbox."""
+        concerns = CONCERNING.get(self.message.__class__)
+        return concerns is not None and concerns(session_id, self.message)
 
     def changed(self, data: dict[str, Any]) -> MessageSubject:
         """The message made anew, with the checks of its class. Raises ValidationError, or what those raise."""

@@ -137,12 +137,17 @@ def _capped_rates(wanted: dict[str, Any], rates: Mapping[str, Any], runtime: Rat
     capped_rates: dict[str, Any] = {}
     for name in ("session", "burst"):
         if name in wanted or name in rates:
-            cap = rates.get(name, getattr(runtime, name))
-            capped_rates[name] = _stricter(wanted.get(name), cap)
+            value = _stricter(wanted.get(name), rates.get(name, getattr(runtime, name)))
+            if name in rates or value != getattr(runtime, name):  # else it goes on following the runtime
+                capped_rates[name] = value
     own, asked = rates.get("kinds") or {}, wanted.get("kinds") or {}
     kinds = {kind: _stricter(asked.get(kind), rate) for kind, rate in own.items()}
     # A bucket of its own would be instead of the one that all share.
-    kinds |= {kind: rate for kind, rate in asked.items() if kind not in own and runtime.kinds.get(kind) is None}
+    kinds |= {
+        kind: rate
+        for kind, rate in asked.items()
+        if kind not in own and rate is not None and runtime.kinds.get(kind) is None
+    }
     return {**capped_rates, "kinds": kinds} if kinds else capped_rates
 
 

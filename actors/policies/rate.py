@@ -65,7 +65,8 @@ class TokenBucket:
     def wait(self, wanted: float, now: float) -> float:
         """Seconds until so many operations are in it, 0 if they are. More than it can hold is what it can hold."""
         lacking = min(wanted, self.capacity) - self.fill(now)
-        return lacking / self.rate if lacking > _SLACK else 0.0
+        # After a clock was set back nothing comes in until it is where it was.
+        return lacking / self.rate + max(0.0, self.at - now) if lacking > _SLACK else 0.0
 
     def take(self, count: float) -> None:
         self.level = max(0.0, self.level - min(count, self.capacity))

@@ -23,6 +23,7 @@ from greenroom.storage.records import Value, pack_value
 
 from ..calls import CallContext, Calls, Work
 from ..collectors import AgentOutputCollector
+from ..handle import session_id_of
 from .agent import Agent, AgentContext
 from .reply import AgentReply
 
@@ -138,6 +139,7 @@ class Agents:
 
     def build(
         self,
+        /,
         name: str | None = None,
         model: str | None = None,
         system_prompt: str | None = None,
@@ -145,6 +147,8 @@ class Agents:
         **parameters: Value,
     ) -> Agent:
         """Make an agent that nobody else can find. Raises what `create` raises."""
+        if name is not None and (not isinstance(name, str) or not _MODEL.fullmatch(name)):
+            raise ValidationError("name: 1 to 128 letters, digits and _ . : @ / - are needed", field="name")
         if model is None:
             if name is not None and name in self._providers:
                 model = name
@@ -155,11 +159,9 @@ class Agents:
         if not isinstance(model, str) or not _MODEL.fullmatch(model):
             raise ValidationError("model: the name of a model is needed", field="model")
         name = name if name is not None else model
-        if not isinstance(name, str) or not _MODEL.fullmatch(name):
-            raise ValidationError("name: 1 to 128 letters, digits and _ . : @ / - are needed", field="name")
         if system_prompt is not None and not (isinstance(system_prompt, str) and len(system_prompt) <= _MAX_PROMPT):
             raise ValidationError(f"system_prompt: at most {_MAX_PROMPT} characters are needed", field="system_prompt")
-        names = [tools] if isinstance(tools, str) else list(tools)
+        names = list(tools) if isinstance(tools, Iterable) and not isinstance(tools, str) else [tools]
         if len(names) > _MAX_TOOLS or not all(isinstance(each, str) for each in names):
             raise ValidationError("tools: a list of names of tools is needed", field="tools")
         for each in names:
@@ -178,6 +180,7 @@ class Agents:
 
     def create(
         self,
+        /,
         name: str | None = None,
         model: str | None = None,
         system_prompt: str | None = None,
@@ -270,8 +273,6 @@ class Agents:
 
     def send(self, message: CallAgent, session: Session | str | None, timeout: float | None = None) -> AgentReply:
         """Make the call of a message, within `timeout` seconds. Raises what `call` raises."""
-        from ..session import session_id_of
-
         session_id = session_id_of(session, "session")
         wait = timeout if timeout is not None else threading.TIMEOUT_MAX
         if session_id is None:

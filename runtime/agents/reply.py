@@ -86,13 +86,16 @@ class AgentReply:
         """The reply that a callable's return value is: an AgentReply, text, or a mapping (or pydantic model) with
         `text` or `content`, and maybe `usage`, `cost_usd` and anything else. Raises ValidationError."""
         if isinstance(value, cls):
+            data = plain(value.data)
+            if not isinstance(data, dict):
+                raise ValidationError("result: the `data` of an agent's reply is an object", field="result")
             return cls(
                 _text(value.text),
                 TokenUsage.of(value.usage),
                 _cost(value.cost_usd),
-                value.model or model,
-                value.provider or provider,
-                plain(value.data),
+                value.model if isinstance(value.model, str) else model,
+                value.provider if isinstance(value.provider, str) else provider,
+                data,
             )
         if isinstance(value, str):
             return cls(str.__str__(value), model=model, provider=provider)

@@ -13,7 +13,7 @@ from greenroom.storage.catalog import SessionQuery, SessionStatus, nanoseconds, 
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
 from greenroom.storage.keys import is_session_id, session_bytes
 
-from ..session import session_id_of
+from ..handle import session_id_of
 from .aggregate import AggregateMetrics, Aggregation
 from .pseudonyms import Pseudonyms
 from .reading import Window

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from greenroom.actors.session import load_state
+from greenroom.actors.loading import load_state
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.catalog import STATUSES, SessionRow, nanoseconds
 from greenroom.storage.journal import utc_time

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import typer
 
 from greenroom.runtime.cli.output import print_json, print_rows
@@ -20,5 +23,18 @@ def show_config(context: typer.Context, as_json: AsJson = False) -> None:
         return
     print_rows(
         ("setting", "value", "from"),
-        [(key, "" if value is None else str(value), origins[key]) for key, value in values.items()],
+        [
+            (name, "" if value is None else str(value), origins[key])
+            for key, given in values.items()
+            for name, value in _flat(key, given)
+        ],
     )
+
+
+def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A setting, or the settings within it by their dotted names; what is empty has no line of its own."""
+    if not isinstance(value, dict):
+        yield key, value
+        return
+    for name, each in value.items():
+        yield from _flat(f"{key}.{name}", each)

@@ -6,7 +6,6 @@ import inspect
 import typing
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from itertools import islice
 from typing import Any, Final
 
 import pydantic
@@ -16,6 +15,7 @@ from greenroom.storage.errors import ValidationError
 from greenroom.storage.records import Value
 
 from ..calls import CallContext
+from .schema import compiled, schema_of
 
 __all__ = ["Parameters"]
 
@@ -23,8 +23,6 @@ _WHOLE: Final = frozenset({"input", "args", "arguments", "params", "parameters"}
 _OBJECTS: Final = (dict, Mapping)
 _ANYTHING: Final[dict[str, Any]] = {"type": "object"}
 _CONTEXT: Final = "context"
-_MAX_SHOWN: Final = 100
-_MAX_ERRORS: Final = 100
 
 
 class Parameters:
@@ -41,7 +39,7 @@ class Parameters:
 
     def __init__(self, fn: Callable[..., Any], schema: Mapping[str, Any] | None) -> None:
         self._fn = fn
-        self._given = dict(schema) if schema is not None else None
+        self._given = schema_of(schema) if schema is not None else None
         self._signature = _signature(fn)
         parameters = dict(self._signature.parameters) if self._signature is not None else {}
         self._wants_context = parameters.pop(_CONTEXT, None) is not None
@@ -49,7 +47,7 @@ class Parameters:
         single = next(iter(parameters.values())) if len(parameters) == 1 else None
         self._single = single if single is not None and single.kind not in _STARRED else None
         if self._given is not None:
-            self._validator = _compiled(self._given)
+            self._validator = compiled(self._given)
 
     @cached_property
     def _hints(self) -> dict[str, Any]:
@@ -168,45 +166,3 @@ def _signature(fn: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(fn)
     except (ValueError, TypeError):
         return None  # a callable written in C
-
-
-def _compiled(schema: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
-    """What checks an input by a JSON schema. Raises ValidationError for a schema that is none."""
-    # It takes a tenth of a second to import, and only who gives schemas needs it.
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError, best_match
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise ValidationError(
-            f"schema: {error.json_path} is not right: {error.message[:200]}", field="schema"
-        ) from None
-    # An empty registry: nothing is ever fetched from an address in a schema.
-    validator = Draft202012Validator(schema, registry=Registry())
-
-    def check(input: dict[str, Any]) -> None:
-        try:
-            error = best_match(islice(validator.iter_errors(input), _MAX_ERRORS))
-        except Unresolvable:
-            raise ValidationError("schema: a reference in it leads nowhere", field="schema") from None
-        if error is not None:
-            path = "input" + error.json_path.removeprefix("$")
-            raise ValidationError(f"{path}: {_complaint(error)}", field=path)
-
-    return check
-
-
-def _complaint(error: Any) -> str:
-    """What is wrong, without the value that is."""
-    rule, wanted = error.validator, error.validator_value
-    if rule == "required":
-        missing = [each for each in wanted if each not in error.instance]
-        return f"{', '.join(map(repr, missing))} is missing"
-    if rule == "additionalProperties" and wanted is False:
-        known = sorted(error.schema.get("properties", {}))
-        return f"has a property that is not expected; there are: {', '.join(known) or 'none'}"
-    shown = str(wanted)
-    return f"does not fit {rule!r}: {shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + '…'}"

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.calls import CallTool, packed_input
 from greenroom.actors.messages import tag_list
+from greenroom.actors.operation import CURRENT
 from greenroom.storage.errors import InvalidOperation, OperationTimeout, ValidationError
 from greenroom.storage.records import Value
 
 from ..calls import Calls, Work
 from ..collectors import ToolResultCollector
+from ..handle import session_id_of
 from .tool import Tool, ToolResult, attempt
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ Found = list[Tool]
 Names = list[str]
 
 _MAX_TOOLS: Final = 10_000
+_MAX_FILTER: Final = 1000
+FILE_OPERATIONS: Final = "file_operations"
 
 
 class Tools:
@@ -109,7 +113,7 @@ class Tools:
         from .standard.file_operations import file_operations
 
         return self.register(
-            "file_operations", file_operations([Path(each) for each in directories]), category="files", replace=replace
+            FILE_OPERATIONS, file_operations([Path(each) for each in directories]), category="files", replace=replace
         )
 
     # -- finding
@@ -161,7 +165,11 @@ class Tools:
             if outcome.kind == "replace":
                 return self._named(outcome.value)
             changed = outcome.data.get("filter")
-            wanted = {**wanted, **changed} if isinstance(changed, Mapping) else wanted
+            if isinstance(changed, Mapping):
+                wanted = {**wanted, **changed, "tags": tag_list(changed.get("tags") or ())}
+        for field in ("text", "name_pattern"):
+            if len(str(wanted[field] or "")) > _MAX_FILTER:
+                raise ValidationError(f"{field}: at most {_MAX_FILTER} characters", field=field)
         found = [each for _, each in sorted(self._all().items()) if each.matches(wanted)]
         if hooks.at("AfterToolDiscovery") is not None:
             names = [each.name for each in found]
@@ -172,7 +180,9 @@ class Tools:
     def _named(self, names: Any) -> Found:
         """The tools that a hook has chosen."""
         known = self._all()
-        return [known[each] for each in names if each in known] if isinstance(names, list | tuple) else []
+        if not isinstance(names, list | tuple):
+            return []
+        return [known[each] for each in names if isinstance(each, str) and each in known]
 
     # -- calling
 
@@ -194,8 +204,6 @@ class Tools:
 
     def send(self, message: CallTool, session: Session | str | None, timeout: float | None = None) -> Any:
         """Make the call of a message, within `timeout` seconds. Raises what `call` raises."""
-        from ..session import session_id_of
-
         session_id = session_id_of(session, "session")
         wait = timeout if timeout is not None else threading.TIMEOUT_MAX
         if session_id is None:
@@ -237,6 +245,8 @@ class Tools:
 
     def _make(self, session_id: str | None, message: CallTool, name: Any, input: Value, deadline: float) -> Any:
         tool = message.subject if message.subject is not None and name == message.name else self._require(name)
+        if tool.name == FILE_OPERATIONS and tool is not message.subject and _of_a_script():
+            raise InvalidOperation(f"scripts call {FILE_OPERATIONS} by Tool, on files of their own", tool=tool.name)
         input = self._checked(session_id, tool, input)
         wanted = message.timeout or tool.timeout or self._timeout
         left = min(wanted, deadline - time.monotonic())
@@ -272,6 +282,16 @@ class Tools:
         data = {"name": tool.name, "input": input, "errors": errors}
         outcome = self._hooks.fire("ToolValidation", data, session_id=session_id, component=f"tool:{tool.name}")
         return tool.parameters.check(outcome.value if outcome.kind == "replace" else outcome.data.get("input"))
+
+
+def _of_a_script() -> bool:
+    """Whether a script calls, be it by a workflow or a hook's redirection, and not a tool or an agent of the host."""
+    operation = CURRENT.get()
+    return (
+        operation is not None
+        and operation.language is not None
+        and (operation.source or "").startswith(("script:", "workflow:"))
+    )
 
 
 def _standard() -> dict[str, Tool]:

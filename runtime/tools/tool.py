@@ -7,7 +7,8 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 from typing import Any, Final
 
 from greenroom.actors.messages import tag_list
@@ -83,11 +84,16 @@ class Tool:
             all(word in shown for word in words)
             and (not category or self.category == category)
             and set(wanted.get("tags") or ()) <= set(self.tags)
-            and (not pattern or fnmatchcase(self.name, str(pattern)))
+            and (not pattern or _glob(str(pattern)).match(self.name) is not None)
         )
 
     def __repr__(self) -> str:
         return f"<Tool {self.name}>"
+
+
+@lru_cache(maxsize=64)  # few: anybody may ask for any number of patterns
+def _glob(pattern: str) -> re.Pattern[str]:
+    return re.compile(translate(pattern))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ class Step:
 
     In the texts of `input`, `{{step:NAME:output}}` stands for what an earlier step gave, `{{input}}` for the
     workflow's input, `{{item}}` and `{{index}}` for where a loop is; each may be followed by a path, `.items.0`.
-    An `optional` step may fail. `undo` is called when a later step fails. `timeout` is in seconds.
+    The `input` of a workflow within is what `{{input}}` stands for there; without one, that of the workflow around it.
+    An `optional` step may fail. `undo`, a tool or an agent, is called when a later step fails. `timeout` is in seconds.
     Raises ValidationError.
     """
 
@@ -48,6 +49,13 @@ class Step:
             raise ValidationError("name: 1 to 64 characters without ':', '{' and '}' name a step", field="name")
         if [self.tool, self.agent, self.workflow].count(None) != 2:
             raise ValidationError(f"step {self.name!r}: either a tool, an agent or a workflow", field="step")
+        if self.tool is not None and not isinstance(self.tool, str):
+            raise ValidationError(f"step {self.name!r}: tool is the name of one", field="tool")
+        if self.workflow is not None and not isinstance(self.workflow, Workflow):
+            raise ValidationError(f"step {self.name!r}: workflow is a Workflow", field="workflow")
+        undo = self.undo
+        if undo is not None and (not isinstance(undo, Step) or undo.workflow is not None or undo.undo is not None):
+            raise ValidationError(f"step {self.name!r}: undo is a Step that calls a tool or an agent", field="undo")
         if self.timeout is not None and (type(self.timeout) not in (int, float) or not self.timeout > 0):
             raise ValidationError(f"step {self.name!r}: timeout is a number of seconds above 0", field="timeout")
 
@@ -166,8 +174,12 @@ class Workflow:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 255:
             raise ValidationError("name: 1 to 255 characters name a workflow", field="name")
+        if self.kind not in _OPTIONS:
+            raise ValidationError(f"kind: one of {', '.join(_OPTIONS)}", field="kind")
         if not self.steps:
             raise ValidationError(f"workflow {self.name!r} has no steps", field="steps")
+        if self.condition is None and self.kind == "conditional":
+            raise ValidationError("a conditional workflow needs a condition", field="condition")
         condition = self.condition
         if isinstance(condition, Mapping):
             if "value" not in condition or len(condition) != 2 or not _TESTS & set(condition):
@@ -194,15 +206,23 @@ class Workflow:
                 yield from step.workflow.every_step()
 
     def check(self) -> None:
-        """Raises ValidationError where an input refers to a step that is not there."""
+        """Raises ValidationError where something refers to a step that is not there."""
         steps = list(self.every_step())
         names = {step.name for step in steps}
-        for step in steps:
-            missing = sorted(names_in(step.input) - names)
+        used = [(f"workflow {flow.name!r}", (flow.condition, flow.items)) for flow in self._every_flow()]
+        used += [(f"step {step.name!r}", (step.input, step.undo and step.undo.input)) for step in steps]
+        for what, values in used:
+            missing = sorted(names_in(values) - names)
             if missing:
                 raise ValidationError(
-                    f"step {step.name!r} uses the output of {missing[0]!r}, and there is no such step", field="input"
+                    f"{what} uses the output of {missing[0]!r}, and there is no such step", field="input"
                 )
+
+    def _every_flow(self) -> Iterator[Workflow]:
+        yield self
+        for step in self.every_step():
+            if step.workflow is not None:
+                yield step.workflow
 
 
 _OPTIONS: Final[dict[str, tuple[str, ...]]] = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,14 +16,15 @@ from greenroom.actors.workflows import RecordWorkflow
 from greenroom.storage.errors import (
     GreenroomError,
     HookCancelled,
-    InvalidOperation,
     OperationTimeout,
+    ResourceLimitExceeded,
     ValidationError,
 )
 from greenroom.storage.records import Value, pack_value
 
+from .condition import holds
 from .model import MAX_ROUNDS, Condition, Step, StepResult, Workflow, WorkflowResult
-from .template import filled
+from .template import filled, names_in
 
 if TYPE_CHECKING:
     from greenroom.runtime.runtime import Runtime
@@ -29,9 +32,14 @@ if TYPE_CHECKING:
 
 __all__ = ["run_workflow"]
 
+logger = logging.getLogger("greenroom.workflow")
+
 _INLINE_BYTES: Final = 16 << 10
+_AT_ONCE: Final = 32
+_MAX_STAGES: Final = 100_000
+"""Loops in loops multiply, and every stage is kept for the result."""
+_MAX_OUTPUT_BYTES: Final = 64 << 20
 _UNDO_SECONDS: Final = 30.0
-_FALSE: Final = ("", "false", "0", "null")
 
 
 class _StepFailed(Exception):
@@ -71,7 +79,8 @@ class _Run:
         self._id = str(uuid.uuid4())
         self._outputs: dict[str, Value] = {}
         self._results: list[StepResult] = []
-        self._undo: list[tuple[Step, dict[str, Value]]] = []
+        self._kept = 0
+        self._undo: list[tuple[Step, dict[str, Value], dict[str, Value]]] = []
         self._last: str | None = None
         self._lock = threading.Lock()
 
@@ -91,52 +100,46 @@ class _Run:
             ids["correlation_id"] = (caller.correlation_id if caller else None) or correlation_id or event_id
         with acting(source=f"workflow:{flow.name}", **ids):
             try:
-                output = self._perform(flow, {})
+                output = self._perform(flow, {"deadline": self._deadline})
+                ended = hooks.fire("AfterWorkflowComplete", {**about, "output": output}, **self._where())
+                output = ended.value if ended.kind == "replace" else ended.data.get("output", output)
+                self._record("workflow.finished", {**about, "success": True, "output": _bounded(output)})
             except _StepFailed as failed:
                 return self._failed(about, failed.__cause__, failed.step.name)
             except GreenroomError as error:
                 return self._failed(about, error, None)
-            ended = hooks.fire("AfterWorkflowComplete", {**about, "output": output}, **self._where())
-            output = ended.value if ended.kind == "replace" else ended.data.get("output", output)
-            self._record("workflow.finished", {**about, "success": True, "output": _bounded(output)})
             return self._result(True, output, None)
 
     def _failed(self, about: dict[str, Any], cause: BaseException | None, step: str | None) -> WorkflowResult:
         error = _described(cause)
         if step is not None:
             error["step"] = step
-        hooks = self._runtime.hooks
-        try:
+        with contextlib.suppress(HookCancelled):  # it has failed already
             self._roll_back(about)
-            hooks.fire("WorkflowError", {**about, "error": error}, **self._where())
-        except HookCancelled:
-            pass  # it has failed already
-        try:
-            self._record("workflow.finished", {**about, "success": False, "error": error})
-        except GreenroomError:
-            if not isinstance(cause, GreenroomError):
-                raise
-            # A session that was ended or deleted meanwhile cannot be told; the caller is.
+            self._runtime.hooks.fire("WorkflowError", {**about, "error": error}, **self._where())
+        self._note("workflow.finished", {**about, "success": False, "error": error})
         return self._result(False, None, error)
 
     def _roll_back(self, about: dict[str, Any]) -> None:
         """Undo what was done, last first. What fails to be undone is journaled, and the rest goes on."""
         if not self._undo:
             return
-        self._deadline = max(self._deadline, time.monotonic() + _UNDO_SECONDS)
+        deadline = max(self._deadline, time.monotonic() + _UNDO_SECONDS)
         done = self._undo[::-1]
         self._undo = []
         self._runtime.hooks.fire(
-            "WorkflowRollback", {**about, "steps": [step.name for step, _ in done]}, **self._where()
+            "WorkflowRollback", {**about, "steps": [step.name for step, _, _ in done]}, **self._where()
         )
-        for step, place in done:
+        for step, place, given in done:
             assert step.undo is not None
             outcome: dict[str, Any] = {**about, "stage": step.name, "success": True}
             try:
-                self._call(step.undo, filled(step.undo.input, partial(self._known, place)), None)
+                known = partial(self._known, {**place, "deadline": deadline}, outputs={**self._outputs, **given})
+                self._call(step.undo, filled(step.undo.input, known), None, deadline)
             except GreenroomError as error:
                 outcome |= {"success": False, "error": _described(error)}
-            self._record("workflow.rolled_back", outcome)
+                logger.warning("workflow %r: step %r is not undone: %s", about["workflow"], step.name, error.code)
+            self._note("workflow.rolled_back", outcome)
 
     # -- the four kinds
 
@@ -158,28 +161,38 @@ class _Run:
         return output
 
     def _at_once(self, flow: Workflow, place: dict[str, Value]) -> Value:
-        elastic = self._runtime.elastic
-        running = []
-        first: BaseException | None = None
-        for step in flow.steps:
-            try:
-                running.append((step, elastic.submit(self._stage, step, place)))
-            except GreenroomError as error:  # no thread is free
-                first = _StepFailed(step)
-                first.__cause__ = error
-                break
+        """All steps beside each other, as many at a time as leave threads for their calls, and for other sessions."""
+        deadline = self._deadline_of(place)
+        most = max(1, min(_AT_ONCE, self._runtime.config.max_elastic_threads // 4))
+        waiting = list(reversed(flow.steps))
+        running: dict[Future[Value], Step] = {}
         outputs: dict[str, Value] = {}
-        for step, future in running:
-            try:
-                # The stage itself keeps to the time; this is for what its hooks take.
-                outputs[step.name] = future.result(max(0.0, self._deadline - time.monotonic()) + _GRACE)
-            except TimeoutError:
-                first = first or self._late(step)
-            except _StepFailed as failed:
-                first = first or failed
+        first: Exception | None = None
+        while running or (waiting and first is None):
+            while waiting and first is None and len(running) < most:
+                step = waiting.pop()
+                try:
+                    running[self._runtime.elastic.submit(self._stage, step, place)] = step
+                except GreenroomError as error:
+                    if running and isinstance(error, ResourceLimitExceeded):
+                        waiting.append(step)  # one of ours will be free
+                        break
+                    first = _StepFailed(step)
+                    first.__cause__ = error
+            # The stages themselves keep to the time; this is for what their hooks take.
+            patience = min(max(0.0, deadline - time.monotonic()) + _GRACE, threading.TIMEOUT_MAX)
+            done, _ = wait(running, patience, FIRST_COMPLETED)
+            if running and not done:
+                raise first or self._late(next(iter(running.values())))
+            for future in done:
+                step = running.pop(future)
+                try:
+                    outputs[step.name] = future.result()
+                except Exception as failed:  # raised once the others have come to their end
+                    first = first or failed
         if first is not None:
             raise first
-        return outputs
+        return {step.name: outputs[step.name] for step in flow.steps}
 
     def _again(self, flow: Workflow, place: dict[str, Value]) -> Value:
         items = filled(flow.items, partial(self._known, place))
@@ -197,27 +210,18 @@ class _Run:
         return outputs
 
     def _holds(self, condition: Condition, place: dict[str, Value]) -> bool:
-        known = partial(self._known, place)
-        if isinstance(condition, str):
-            value = filled(condition, known)
-            return value.lower() not in _FALSE if isinstance(value, str) else bool(value)
-        if isinstance(condition, Mapping):
-            test, other = next((key, filled(each, known)) for key, each in condition.items() if key != "value")
-            return _compare(test, filled(condition["value"], known), other)
-        try:
-            return bool(condition(dict(self._outputs)))
-        except GreenroomError:
-            raise
-        except Exception as error:
-            raise InvalidOperation(f"the condition of a workflow failed: {type(error).__name__}") from error
+        return holds(condition, partial(self._known, place), self._outputs)
 
-    def _known(self, place: dict[str, Value], step: str | None, root: str | None) -> Value:
+    def _known(
+        self, place: dict[str, Value], step: str | None, root: str | None, outputs: dict[str, Value] | None = None
+    ) -> Value:
         if step is not None:
-            if step not in self._outputs:
+            outputs = self._outputs if outputs is None else outputs
+            if step not in outputs:
                 raise ValidationError(f"step {step!r} has given no output yet", field="input")
-            return self._outputs[step]
+            return outputs[step]
         if root == "input":
-            return self._input
+            return place.get("input", self._input)
         if root not in place:
             raise ValidationError(f"{{{{{root}}}}} has a meaning within a loop only", field="input")
         return place[root]
@@ -226,6 +230,8 @@ class _Run:
 
     def _stage(self, step: Step, place: dict[str, Value]) -> Value:
         hooks, flow = self._runtime.hooks, self._flow
+        deadline = self._deadline_of(place)
+        self._go_on(step, deadline)
         about: dict[str, Any] = {"workflow": flow.name, "run_id": self._id, "stage": step.name}
         if hooks.at("WorkflowStageTransition") is not None:
             hooks.fire("WorkflowStageTransition", {**about, "from": self._last, "to": step.name}, **self._where())
@@ -234,37 +240,83 @@ class _Run:
         round_: Any = place.get("index")
         try:
             if step.workflow is not None:
-                output = self._perform(step.workflow, place)
+                output = self._perform(step.workflow, self._within(step, place, deadline))
+                pack_value(output, "output")
             else:
                 data = {**about, "input": filled(step.input, partial(self._known, place))}
                 output = hooks.around(
                     data,
-                    lambda changed, target: self._call(step, changed["input"], target),
+                    lambda changed, target: self._call(step, changed["input"], target, deadline),
                     before="BeforeWorkflowStage",
                     after="AfterWorkflowStage",
                     error="WorkflowError",
                     **self._where(),
                 )
-            pack_value(output, "output")
-        except _StepFailed:
-            raise  # of the workflow within, which has said so
-        except GreenroomError as error:
-            failure = _described(error)
+                self._count(len(pack_value(output, "output")))
+        except (GreenroomError, _StepFailed) as error:
+            within = isinstance(error, _StepFailed)
+            if within and not step.optional:
+                raise  # of the workflow within, which has said so
+            failure = _described(error.__cause__ if within else error)
             result = StepResult(step.name, False, None, failure, round_, time.monotonic() - began)
             self._keep(step, place, result, about)
             if step.optional:
+                self._go_on(step, deadline)
                 return None
             raise _StepFailed(step) from error
         result = StepResult(step.name, True, output, None, round_, time.monotonic() - began)
         self._keep(step, place, result, about)
         return output
 
+    def _deadline_of(self, place: dict[str, Value]) -> float:
+        deadline = place["deadline"]
+        assert isinstance(deadline, float)
+        return deadline
+
+    def _within(self, step: Step, place: dict[str, Value], deadline: float) -> dict[str, Value]:
+        """The place of the workflow that a step is: its own input and time, where the step has some."""
+        place = dict(place)
+        if step.input is not None:
+            place["input"] = filled(step.input, partial(self._known, place))
+        if step.timeout is not None:
+            place["deadline"] = min(deadline, time.monotonic() + step.timeout)
+        return place
+
+    def _go_on(self, step: Step, deadline: float) -> None:
+        """Raises _StepFailed, also of optional steps, when there is no time left, or have been too many stages."""
+        if time.monotonic() >= deadline:
+            raise self._late(step)
+        if len(self._results) >= _MAX_STAGES:
+            failed = _StepFailed(step)
+            failed.__cause__ = ResourceLimitExceeded(
+                f"workflow {self._flow.name!r} has made {_MAX_STAGES} stages: use fewer loops within loops",
+                resource="workflow_stages",
+                limit=_MAX_STAGES,
+                value=len(self._results),
+            )
+            raise failed
+
+    def _count(self, size: int) -> None:
+        """Raises ResourceLimitExceeded when the outputs, which are all kept, get too large together."""
+        with self._lock:
+            if self._kept + size > _MAX_OUTPUT_BYTES:
+                raise ResourceLimitExceeded(
+                    f"the outputs of workflow {self._flow.name!r} have more than {_MAX_OUTPUT_BYTES} bytes together: "
+                    "store artifacts and pass on their ids",
+                    resource="workflow_bytes",
+                    limit=_MAX_OUTPUT_BYTES,
+                    value=self._kept + size,
+                )
+            self._kept += size
+
     def _keep(self, step: Step, place: dict[str, Value], result: StepResult, about: dict[str, Any]) -> None:
         with self._lock:
             self._outputs[step.name] = result.output
             self._results.append(result)
             if result.success and step.undo is not None:
-                self._undo.append((step, dict(place)))
+                # What it gave this time: in a loop the next round gives something else.
+                used = names_in(step.undo.input) & self._outputs.keys()
+                self._undo.append((step, dict(place), {name: self._outputs[name] for name in used}))
         told: dict[str, Any] = {**about, "success": result.success, "duration": result.duration}
         if result.round is not None:
             told["round"] = result.round
@@ -277,8 +329,8 @@ class _Run:
         if hooks.at("WorkflowCheckpoint") is not None:
             hooks.fire("WorkflowCheckpoint", {**about, "success": result.success}, **self._where())
 
-    def _call(self, step: Step, input: Value, target: str | None) -> Value:
-        left = self._deadline - time.monotonic()
+    def _call(self, step: Step, input: Value, target: str | None, deadline: float) -> Value:
+        left = deadline - time.monotonic()
         if left <= 0:
             raise self._late(step).__cause__ or AssertionError("unreachable")
         if step.timeout is not None:
@@ -324,6 +376,11 @@ class _Run:
         )
         return recorded
 
+    def _note(self, type: str, data: dict[str, Any]) -> None:
+        """`_record` of what is too late to fail: a session that was ended meanwhile cannot be told; the caller is."""
+        with contextlib.suppress(GreenroomError):
+            self._record(type, data)
+
     def _result(self, success: bool, output: Value, error: dict[str, str] | None) -> WorkflowResult:
         duration = time.monotonic() - self._started
         return WorkflowResult(success, output, tuple(self._results), error, duration, self._id)
@@ -342,16 +399,3 @@ def _described(error: BaseException | None) -> dict[str, str]:
     if isinstance(error, GreenroomError):
         return {"code": error.code, "message": str(error)[:1000]}
     return {"code": type(error).__name__, "message": ""}
-
-
-def _compare(test: str, value: Any, other: Any) -> bool:
-    try:
-        if test == "equals":
-            return bool(value == other)
-        if test == "not_equals":
-            return bool(value != other)
-        if test == "contains":
-            return bool(other in value)
-        return bool(value > other if test == "above" else value < other)
-    except TypeError:
-        raise ValidationError(f"condition: these values cannot be compared by {test!r}", field="condition") from None

@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.records import Value
+from greenroom.storage.records import MAX_DEPTH, Value
 
 __all__ = ["filled", "names_in"]
 
+# Possessive, so that a text that is no placeholder after all is found out in one pass.
 _PLACE: Final = re.compile(
-    r"\{\{\s*(step:(?P<step>[^:{}]+):output|(?P<root>input|item|index))(?P<path>(\.[^.{}]+)*)\s*\}\}"
+    r"\{\{\s*+(step:(?P<step>[^:{}]++):output|(?P<root>input|item|index))(?P<path>(\.[^.{}]++)*+)\s*+\}\}"
 )
 _MAX_TEXT: Final = 1 << 20
+_MAX_FILLED: Final = 16 << 20
 
 
 def filled(value: Value, known: Callable[[str | None, str | None], Value]) -> Value:
@@ -23,31 +25,77 @@ def filled(value: Value, known: Callable[[str | None, str | None], Value]) -> Va
 
     A text that is one placeholder and nothing else becomes the value itself; within a longer text a value stands as
     text, JSON if it is none. `known(step, root)` is asked for the output of a step, or for the input, item or index.
-    Raises ValidationError for what is not known, or a text of more than 1 MiB.
+    Raises ValidationError for what is not known, a text of more than 1 MiB, or more than 16 MiB of them together.
     """
-    if isinstance(value, str):
-        return _filled_text(value, known)
-    if isinstance(value, Mapping):
-        return {key: filled(each, known) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [filled(each, known) for each in value]
-    return value
+    return _Filling(known).filled(value)
 
 
-def _filled_text(text: str, known: Callable[[str | None, str | None], Value]) -> Value:
-    def found(match: re.Match[str]) -> Value:
+class _Filling:
+    """One value being filled: a placeholder is short, and what stands there many times must not add up to anything."""
+
+    def __init__(self, known: Callable[[str | None, str | None], Value]) -> None:
+        self._known = known
+        self._left = _MAX_FILLED
+
+    def filled(self, value: Value) -> Value:
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, Mapping):
+            return {key: self.filled(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.filled(each) for each in value]
+        return value
+
+    def _text(self, text: str) -> Value:
+        whole = _PLACE.fullmatch(text)
+        if whole is not None:
+            value = self._found(whole)
+            self._left -= _size(value, self._left)
+            self._check(self._left < 0, _MAX_FILLED)
+            return value
+        parts: list[str] = []
+        length = end = 0
+        for match in _PLACE.finditer(text):
+            parts += (text[end : match.start()], _as_text(self._found(match)))
+            length += len(parts[-2]) + len(parts[-1])
+            self._check(length > _MAX_TEXT, _MAX_TEXT)
+            end = match.end()
+        if not parts:
+            return text
+        parts.append(text[end:])
+        length += len(parts[-1])
+        self._left -= length
+        self._check(length > _MAX_TEXT, _MAX_TEXT)
+        self._check(self._left < 0, _MAX_FILLED)
+        return "".join(parts)
+
+    def _found(self, match: re.Match[str]) -> Value:
         step = match["step"]
-        return _at(known(step.strip() if step else None, match["root"]), match["path"], match[0])
+        return _at(self._known(step.strip() if step else None, match["root"]), match["path"], match[0])
 
-    whole = _PLACE.fullmatch(text)
-    if whole is not None:
-        return found(whole)
-    made = _PLACE.sub(lambda match: _as_text(found(match)), text)
-    if len(made) > _MAX_TEXT:
-        raise ValidationError(
-            f"input: more than {_MAX_TEXT} characters once its placeholders are filled", field="input"
-        )
-    return made
+    @staticmethod
+    def _check(over: bool, limit: int) -> None:
+        if over:
+            raise ValidationError(
+                f"input: more than {limit} characters once its placeholders are filled", field="input"
+            )
+
+
+def _size(value: Value, most: int) -> int:
+    """How much a value is, roughly in bytes; of what is more than `most`, anything above that."""
+    size = 0
+    left: list[Value] = [value]
+    while left and size <= most:
+        each = left.pop()
+        size += 1
+        if isinstance(each, str | bytes):
+            size += len(each)
+        elif isinstance(each, Mapping):
+            left += each.keys()
+            left += each.values()
+        elif isinstance(each, list | tuple):
+            left += each
+    return size
 
 
 def _at(value: Value, path: str, place: str) -> Value:
@@ -71,12 +119,13 @@ def _as_text(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False, default=lambda part: part.decode("utf-8", "replace"))
 
 
-def names_in(value: Any) -> set[str]:
-    """The steps whose outputs a value refers to."""
+def names_in(value: Any, depth: int = MAX_DEPTH) -> set[str]:
+    """The steps whose outputs a value refers to. Raises ValidationError for what is nested too deep."""
     if isinstance(value, str):
         return {match["step"].strip() for match in _PLACE.finditer(value) if match["step"]}
-    if isinstance(value, Mapping):
-        return set().union(*map(names_in, value.values()))
-    if isinstance(value, list | tuple):
-        return set().union(*map(names_in, value))
-    return set()
+    if not isinstance(value, Mapping | list | tuple):
+        return set()
+    if not depth:
+        raise ValidationError(f"input: nested deeper than {MAX_DEPTH} levels", field="input")
+    parts = value.values() if isinstance(value, Mapping) else value
+    return set().union(*(names_in(each, depth - 1) for each in parts))

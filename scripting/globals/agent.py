@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import Agent, ResourceLimitExceeded, ValidationError
+from greenroom.runtime.tools.registry import FILE_OPERATIONS
 
 from ..export import export
 from ..principal import Principal
@@ -40,6 +41,9 @@ class AgentGlobal:
         agent = self._principal.runtime.agents.build(
             wanted.pop("name", None), wanted.pop("model", None), wanted.pop("system_prompt", None), tools, **wanted
         )
+        if FILE_OPERATIONS in agent.tools:
+            # an agent calls the host's, which are not for scripts
+            raise ValidationError(f"tools: agents of scripts have no {FILE_OPERATIONS}", field="tools")
         self._made.append(agent)
         return _row(agent, len(self._made) - 1)
 

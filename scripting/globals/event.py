@@ -16,6 +16,8 @@ from ..values import UNDEFINED, event_row, options, timeline_row
 __all__ = ["EventGlobal"]
 
 MAX_SUBSCRIPTIONS: Final = 64
+QUEUE_BYTES: Final = 4 << 20
+"""Of one subscription: all of a script's together are no way around the limit on its memory."""
 _PUBLISH: Final = frozenset(("session_id", "correlation_id", "source", "target", "tags"))
 _SUBSCRIBE: Final = frozenset(("session_id", "capacity", "overflow"))
 _QUERY: Final = frozenset(
@@ -82,6 +84,7 @@ class EventGlobal:
             wanted["session"] = self._principal.session(wanted.pop("session_id"))
         subscription = self._principal.runtime.events.subscribe("**" if pattern is UNDEFINED else pattern, **wanted)
         subscription.on_arrival = self._arrived.set
+        subscription.queue_bytes = QUEUE_BYTES
         self._made += 1
         self._subscriptions[self._made] = subscription
         return {"id": self._made, "pattern": subscription.pattern}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from greenroom.runtime import HookContext, InvalidOperation, ValidationError, hooks, messages
+from greenroom.runtime import HookContext, InvalidOperation, ResourceLimitExceeded, ValidationError, hooks, messages
 from greenroom.runtime.hooks import plain
+from greenroom.runtime.tools.registry import FILE_OPERATIONS
 
 from ..callback import Callback
 from ..export import export
@@ -15,6 +16,7 @@ from ..values import UNDEFINED, options
 
 __all__ = ["HookGlobal"]
 
+_MAX_HOOKS: Final = 100
 _FILTER: Final = frozenset({"point", "hook_point", "tag", "name", "enabled"})
 
 
@@ -31,16 +33,23 @@ class HookGlobal:
     @export("register", callbacks=True)
     def register(self, point: Any, fn: Any, priority: Any = UNDEFINED) -> dict[str, Any]:
         """register(point, fn [, priority])."""
-        if not isinstance(point, str):
-            raise ValidationError("Hook.register: the name of a hook point is needed", field="point")
         if not isinstance(fn, Callback):
             raise ValidationError("Hook.register: a function is needed", field="fn")
         if isinstance(priority, float) and priority.is_integer():
             priority = int(priority)
         try:
+            if not isinstance(point, str):
+                raise ValidationError("Hook.register: the name of a hook point is needed", field="point")
+            if len(self._handles) >= _MAX_HOOKS:
+                raise ResourceLimitExceeded(
+                    f"a script may have {_MAX_HOOKS} hooks: unregister those that it does not need",
+                    resource="hooks",
+                    limit=_MAX_HOOKS,
+                    value=len(self._handles),
+                )
             handle = self._hooks.register_at(
                 hooks.resolve(point),
-                _Function(fn),
+                _Function(fn, self._principal),
                 name="script",
                 priority="normal" if priority is UNDEFINED else priority,
                 inline=True,
@@ -83,8 +92,9 @@ class _Function:
 
     __name__ = "script"
 
-    def __init__(self, function: Callback) -> None:
+    def __init__(self, function: Callback, principal: Principal) -> None:
         self._function = function
+        self._principal = principal
 
     def __call__(self, context: HookContext) -> Any:
         answer = self._function(
@@ -102,9 +112,18 @@ class _Function:
             return None
         if isinstance(answer, Mapping) and answer.get("type") == "fork":
             return {**answer, "operations": [_operation(each) for each in answer.get("operations") or ()]}
-        if isinstance(answer, Mapping) and answer.get("type") == "retry" and "max_attempts" in answer:
-            return {**answer, "max_attempts": _whole(answer["max_attempts"])}
+        if isinstance(answer, Mapping) and answer.get("type") == "retry":
+            return self._retry(answer)
         return answer
+
+    def _retry(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """The same, not to wait longer than the script may run."""
+        retry = dict(answer)
+        if "max_attempts" in retry:
+            retry["max_attempts"] = _whole(retry["max_attempts"])
+        if type(retry.get("delay")) in (int, float):
+            retry["delay"] = min(retry["delay"], max(0.0, self._principal.remaining()))
+        return retry
 
 
 def _whole(value: Any) -> Any:
@@ -115,6 +134,8 @@ def _operation(given: Any) -> Any:
     """A message from its table: {message = "AddTag", tag = "x" [, session_id = …]}."""
     if not isinstance(given, Mapping) or given.get("message") not in messages.__all__:
         raise ValidationError("fork: tables with the name of a `message` and its fields are needed", field="operations")
+    if given.get("name") == FILE_OPERATIONS:
+        raise ValidationError(f"fork: scripts call {FILE_OPERATIONS} by Tool", field="operations")
     fields = {key: value for key, value in given.items() if key not in ("message", "session_id")}
     try:
         message = getattr(messages, given["message"])(**fields)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from greenroom.runtime import Tool, ValidationError, messages
 from greenroom.runtime.tools import attempt
+from greenroom.runtime.tools.registry import FILE_OPERATIONS as _FILES
 from greenroom.runtime.tools.standard.file_operations import file_operations_on
 
 from ..export import export
@@ -16,7 +17,6 @@ from ..values import UNDEFINED, options
 __all__ = ["ToolGlobal"]
 
 _FILTER: Final = frozenset({"text", "category", "tags", "name_pattern"})
-_FILES: Final = "file_operations"
 
 
 class ToolGlobal:

@@ -113,8 +113,8 @@ class Bridge:
             return FAILED, error.code.encode(), str(error)[:4096].encode("utf-8", "replace")
         except MemoryError:
             return STOP, b"memory"
-        except Stopped:
-            return STOP, b"interrupted"  # the reason is known where it was stopped
+        except Stopped as stopped:
+            return STOP, stopped.reason.encode()
         except Exception as error:
             if operation == _PRINT:  # the host's own echo failed: its error is the host's to see
                 self.interrupt = error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -152,7 +153,10 @@ class _Run:
             self._callbacks.close()
             self._lua = None
             self._principal.close()
-            opened.close_all()
+            try:
+                opened.close_all()
+            except GreenroomError as error:
+                self._error = self._error or error
             self._duration = time.monotonic() - self._started
 
     def _run(self, files: Files, opened: OpenFiles) -> None:
@@ -168,6 +172,7 @@ class _Run:
         kernel = load_kernel(lua, self._bridge)
         self._callbacks.thread = threading.get_ident()
         self._callbacks.invoke = self._call_back(kernel[b"call_back"])
+        self._callbacks.release = _quietly(kernel[b"release"])
         kernel[b"max_bytes"] = request.max_memory
         kernel[b"prepare"](request.profile.encode(), self._layout(files, opened))
         name = request.name.encode("utf-8", "replace").replace(b"\n", b" ")[:50]
@@ -210,13 +215,17 @@ class _Run:
         """How the functions of the script are called, in the middle of a call of the script into the host."""
 
         def invoke(number: int, argument: Any) -> Any:
+            if self._principal.remaining() <= 0:
+                raise Stopped("time")
             data = pack(argument)
             if not self._make_room(len(data)):
-                raise Stopped
+                raise Stopped("memory")
             try:
                 outcome = call(number, data)
-            except (lua54.LuaError, MemoryError):
-                raise Stopped from None  # a limit was met: no Lua instruction of the script runs any more
+            except (lua54.LuaError, MemoryError) as error:
+                # A limit was met: no Lua instruction of the script runs any more. Which one, Lua knows, but for memory.
+                full = isinstance(error, MemoryError) or "not enough memory" in str(error)
+                raise Stopped("memory" if full else "interrupted") from None
             if outcome[0] == b"ok":
                 return UNDEFINED if len(outcome) < 2 or outcome[1] is None else unpack(outcome[1])
             code, message = (each.decode("utf-8", "replace") if each is not None else None for each in outcome[1:3])
@@ -273,6 +282,16 @@ class _Run:
             text = prefix + (f"{code}: " if code is not None else "") + text
         facts |= {"line": line, "traceback": _traceback(text, trace), "cause": code}
         return ScriptError(text, **facts)
+
+
+def _quietly(call: Any) -> Callable[[int], None]:
+    """The same, where a limit that is met meanwhile is left for the script to meet."""
+
+    def quiet(number: int) -> None:
+        with contextlib.suppress(lua54.LuaError, MemoryError):
+            call(number)
+
+    return quiet
 
 
 def _bytes(outcome: Any, index: int) -> bytes:

@@ -1,7 +1,7 @@
 -- Event.on: functions stay in the script, and are called on its thread: while it is in a function of Event, and at its
 -- end. The host only keeps the queues.
 local K = ...
-local type, error, ipairs, tostring, rawget = type, error, ipairs, tostring, rawget
+local type, error, ipairs, rawget = type, error, ipairs, rawget
 local pcall, remove = K.pcall, table.remove
 
 function K.objects.Event(Event, env)
@@ -24,11 +24,9 @@ function K.objects.Event(Event, env)
     local ok, problem = pcall(handler.fn, event)
     at_work = false
     if ok then return end
-    local code, message = "ScriptError", problem
-    if type(problem) == "table" then code, message = rawget(problem, "code"), rawget(problem, "message") end
-    code, message = type(code) == "string" and code or "ScriptError", tostring(message)
+    local code, message = K.describe(problem)
     print("the function for events " .. handler.pattern .. " failed: " .. message)
-    failed(number, event.id, code, message)
+    failed(number, event.id, code or "ScriptError", message)
   end
 
   -- Calls the functions for what is there, or comes within the time, until there is nothing more; how often.

@@ -23,7 +23,15 @@ K.objects = {}
 
 function K.objects.Tool(global)
   local metatable = { __name = "tool", __metatable = "tool", __tostring = named }
-  local list, get, discover, invoke = global.list, global.get, global.discover, global.invoke
+  local list, get, discover, call = global.list, global.get, global.discover, global.invoke
+  -- An input that cannot travel to the host is a failed call like any other.
+  local function invoke(...)
+    local ok, result = K.pcall(call, ...)
+    if ok then return result end
+    local code, message = K.describe(result)
+    return { success = false, error = message, error_code = code, duration = 0.0 }
+  end
+  global.invoke = invoke
   local function tool(row)
     if row == nil then return nil end
     return object(metatable, row, "execute", row.name, invoke)

@@ -9,7 +9,7 @@ from blake3 import blake3
 
 from greenroom.actors import messages as m
 from greenroom.actors.decide import Draft, Limits, creation, decide
-from greenroom.actors.state import SessionState, evolve
+from greenroom.actors.state import SUSPENDED, SessionState, evolve
 from greenroom.storage import ArtifactId, ArtifactInfo, SessionStatus
 from greenroom.storage.content import Encoded
 from greenroom.storage.errors import (
@@ -128,6 +128,17 @@ def test_a_session_at_its_limit_can_still_be_ended(move: str) -> None:
     state.operation_count = 99
     command: Any = MOVES[move][0]()
     assert decided(state, command, Limits(max_operations=99))
+
+
+def test_suspending_resuming_and_saving_in_turns_end_with_the_operations() -> None:
+    state = make_state()
+    state.status = SUSPENDED
+    state.operation_count = 99
+    assert decided(state, m.ResumeSession(), Limits(max_operations=100))
+    assert decided(state, m.SaveSession(), Limits(max_operations=100))
+    with pytest.raises(ResourceLimitExceeded):
+        decided(state, m.ResumeSession(), Limits(max_operations=99))
+    assert decided(state, m.SaveSession(), Limits(max_operations=99)) == []
 
 
 def test_what_changes_nothing_journals_nothing() -> None:

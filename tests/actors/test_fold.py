@@ -160,6 +160,6 @@ def test_the_live_state_is_the_fold_of_the_journal(rt: Runtime, commands: list[m
     folded = SessionState(session.id)
     for sequence, stored in rt._store.journal.read(session_bytes(session.id)):
         evolve(folded, sequence, stored)
-    assert folded.encode() == actor._state.encode()
+    assert folded.encode() == actor.state.encode()
     assert folded.info() == session.info()
     assert rt._store.catalog.info(session.id) == session.info()

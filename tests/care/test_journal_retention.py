@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from greenroom.actors.deletion import deletion
+from greenroom.actors.loading import load_state
 from greenroom.runtime import IntegrityError, InvalidOperation, Runtime, Session
 from greenroom.storage import CF, Engine
 from greenroom.storage.keys import sequence_key, session_bytes
@@ -283,6 +285,32 @@ def perform(session: Session, step: tuple[Any, ...]) -> None:
             assert seen(session) == before
         case ("passivate",):
             passivate(rt)
+
+
+def test_nothing_is_left_of_a_session_that_is_cut_while_it_is_deleted(shared: Runtime) -> None:
+    session = full(shared)
+    passivate(shared)
+    batch = deletion(shared._store, load_state(shared._store, session.id)[0], cataloged=True)
+    shared.retention(max_journal_events=1, dry_run=False)
+    shared._store.commit(batch, 10)
+    assert not shared.exists(session.id)
+    assert shared.verify().problems == []
+
+
+def test_the_loss_of_all_events_after_a_cut_is_found(
+    store_path: Path, on_disk: Callable[[], AbstractContextManager[Engine]]
+) -> None:
+    with Runtime.open(store_path) as rt:
+        session = full(rt)
+        rt.retention(max_journal_events=1, dry_run=False)
+    with on_disk() as engine:
+        prefix = session_bytes(session.id)
+        keys = engine.keys(CF.JOURNAL, prefix, prefix + b"\xff" * 9, limit=1000)
+        engine.write([(CF.JOURNAL, key, None) for key in keys])
+    with Runtime.open(store_path) as rt:
+        assert ("event", session.id) in {(problem.kind, problem.where) for problem in rt.verify().problems}
+        assert rt.verify(repair=True).ok
+        assert rt.verify().problems == []
 
 
 @settings(max_examples=30)

@@ -19,7 +19,9 @@ from greenroom.runtime import (
     RuntimeClosed,
     Session,
     SessionNotFound,
+    Step,
     ValidationError,
+    Workflow,
     messages,
 )
 
@@ -274,6 +276,23 @@ def test_a_queue_is_bounded_in_bytes_too(shared_runtime: Runtime, session: Sessi
         assert told.pending + told.dropped == 80
 
 
+@pytest.mark.parametrize("timeout", [float("nan"), "1", True])
+def test_a_time_to_wait_that_is_none_is_refused(shared_runtime: Runtime, timeout: Any) -> None:
+    with shared_runtime.events.subscribe("custom.never") as told, pytest.raises(ValidationError):
+        told.receive(timeout=timeout)
+
+
+def test_values_within_lists_and_objects_fill_a_queue_too(shared_runtime: Runtime, session: Session) -> None:
+    shared_runtime.tools.register("long", lambda: ["x" * 16_000], replace=True)
+    flow = Workflow.sequential(Step("a", tool="long", input={}))
+    with shared_runtime.events.subscribe("workflow.stage", session=session) as told:
+        told.queue_bytes = 100_000
+        for _ in range(10):
+            session.run_workflow(flow)
+        assert told.pending <= 6
+        assert told.pending + told.dropped == 10
+
+
 def test_who_never_reads_slows_nobody(shared_runtime: Runtime, session: Session) -> None:
     with shared_runtime.events.subscribe("**") as never_read:
         with shared_runtime.events.subscribe("variable.set", capacity=5000, session=session) as told:
@@ -522,6 +541,22 @@ def test_closing_ends_although_a_callback_hangs() -> None:
     assert not closer.is_alive()
     assert runtime.closed
     release.set()
+
+
+def test_closing_waits_for_no_listener_that_sessions_wait_for(caplog: pytest.LogCaptureFixture) -> None:
+    runtime = Runtime.open()
+    session = runtime.create_session()
+    first = runtime.events.subscribe("variable.set")
+    runtime.events.subscribe("variable.set", 1, "block", block_timeout=60)
+    session.set("k", 0)
+    writer = threading.Thread(target=lambda: session.set("k", 1))
+    writer.start()
+    assert [first.receive(PATIENCE) is not None for _ in range(2)] == [True, True]
+    with caplog.at_level(logging.WARNING):
+        runtime.close(timeout=2)
+    writer.join(PATIENCE)
+    assert not writer.is_alive()
+    assert "closing" not in caplog.text  # what is in memory has been saved in time
 
 
 def test_a_callback_may_close_the_runtime() -> None:

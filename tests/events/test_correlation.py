@@ -382,3 +382,24 @@ def test_a_query_finds_what_reading_everything_finds(mixed: tuple[Runtime, list[
     assert found.total == len(expected)
     text = io.StringIO()
     assert runtime.events.export(text, **criteria) == len(expected)
+
+
+def test_code_that_acts_for_a_session_passes_for_nobody_else(shared_runtime: Runtime) -> None:
+    mine, other = shared_runtime.create_session(), shared_runtime.create_session()
+    with acting(principal=mine.id, source="tool:t"):
+        with pytest.raises(ValidationError), shared_runtime.operation("c", source="host"):
+            pass
+        with pytest.raises(AccessDenied), shared_runtime.operation("c", root_id=last(other).id):
+            pass
+        with pytest.raises(AccessDenied):
+            shared_runtime.ask(mine.id, messages.LinkEvents(last(mine).id, last(other).id, "caused_by"))
+        made = shared_runtime.ask(mine.id, messages.PublishEvent("custom.x", source="host"))
+    assert made.source == "tool:t"
+    assert shared_runtime.ask(mine.id, messages.PublishEvent("custom.x", source="host")).source == "host"
+
+
+def test_a_query_for_no_rows_still_counts(shared_runtime: Runtime, history: tuple[Session, Session]) -> None:
+    first, _ = history
+    everything = shared_runtime.events.query(session_id=first.id)
+    none = shared_runtime.events.query(session_id=first.id, limit=0)
+    assert (len(none), none.total) == (0, len(everything))

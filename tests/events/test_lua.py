@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import Runtime, ScriptTimeout, Session
+from greenroom.runtime import Runtime, ScriptError, ScriptTimeout, Session
 
 
 @pytest.fixture
@@ -238,3 +238,57 @@ def test_timelines_of_sessions_have_depth_and_cause(shared_runtime: Runtime, ses
     )
     assert [row["depth"] for row in rows] == [0, 0, 1]
     assert rows[2]["cause"] == rows[1]["id"]
+
+
+def test_what_waits_for_a_script_is_bounded_in_bytes(shared_runtime: Runtime, session: Session) -> None:
+    received = lua(
+        shared_runtime,
+        """
+        local sub = Event.subscribe("custom.*")
+        local large = string.rep("x", 60000)
+        for i = 1, 100 do Event.publish("custom.step", { n = i, large = large }) end
+        local count, last = 0, nil
+        while true do
+          local event = Event.receive(sub)
+          if not event then break end
+          count, last = count + 1, event.data.n
+        end
+        return { count, last }
+        """,
+        session=session,
+    )
+    assert received[0] < 100
+    assert received[1] == 100
+
+
+def test_a_bound_script_cannot_have_the_host_gather_everything_at_once(
+    shared_runtime: Runtime, session: Session
+) -> None:
+    for _ in range(35):
+        session.set("k", b"x" * 1_000_000)
+    with pytest.raises(ScriptError, match="limit and after"):
+        lua(shared_runtime, "return #Event.query{}", session=session)
+    assert lua(shared_runtime, "return #Event.query{ limit = 2 }", session=session) == 2
+    assert shared_runtime.events.query(session_id=session.id, type="variable.*").total == 35
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "{ code = 5, message = setmetatable({}, { __tostring = function() error('in') end }) }",
+        "setmetatable({}, { __tostring = function() error('in') end })",
+        "setmetatable({}, { __tostring = function() return 5 end })",
+        "nil",
+    ],
+)
+def test_an_error_that_cannot_be_told_is_one_of_its_function_alone(
+    shared_runtime: Runtime, session: Session, error: str
+) -> None:
+    source = f"""
+        Event.on("custom.step", function() error({error}) end)
+        Event.publish("custom.step")
+        return "went on"
+    """
+    result = shared_runtime.run_script(source, session=session)
+    assert result.value == "went on"
+    assert "custom.step failed" in result.output

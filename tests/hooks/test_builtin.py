@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import HookCancelled, HookContext, HookResult, Runtime, Session, ValidationError, hooks
+from greenroom.runtime import (
+    AccessDenied,
+    HookCancelled,
+    HookContext,
+    HookResult,
+    Runtime,
+    Session,
+    ValidationError,
+    hooks,
+)
 
 
 def test_logging_tells_of_operations_and_never_of_their_data(
@@ -50,6 +59,27 @@ def test_caching_answers_the_same_question_and_only_that(rt: Runtime, session: S
     assert (session.get("k"), session.get("l")) == (1, 2)
     session.set("k", 3)
     assert (session.get("k"), session.get("l"), session.get("k", default=7)) == (1, 2, 3)
+
+
+def test_caching_tells_queries_apart(rt: Runtime, session: Session) -> None:
+    for name in ("a", "b"):
+        session.store_artifact(f"type-{name}", name, name)
+    rt.middleware.use("read", hooks.CachingHook(60))
+    for _ in range(2):
+        for name in ("a", "b"):
+            (found,) = session.query_artifacts(artifact_type=f"type-{name}")
+            assert found.name == name
+
+
+def test_what_was_read_through_a_share_is_not_kept(rt: Runtime, session: Session) -> None:
+    owner = rt.create_session()
+    info = owner.store_artifact("t", "shared", "secret")
+    owner.share(info.id, session, "read")
+    rt.middleware.use("read", hooks.CachingHook(60))
+    assert session.get_artifact(info.id).content == b"secret"
+    owner.revoke(info.id, session)
+    with pytest.raises(AccessDenied):
+        session.get_artifact(info.id)
 
 
 def test_the_rate_limit_refuses_by_the_clock_and_by_session(clock: Any) -> None:

@@ -443,6 +443,18 @@ def test_hooks_that_hang_are_bounded_and_then_fail_at_once(never: threading.Even
         assert session.get("k") == 4
 
 
+def test_a_hook_that_found_no_thread_is_not_left_out_for_that(
+    rt: Runtime, session: Session, never: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = rt.hooks.register("BeforeStateWrite", lambda context: None, failure_threshold=1, inline=False)
+    monkeypatch.setattr(rt.hooks, "guard", Guard(rt.hooks.guard.elastic, most=0))
+    session.set("k", 1)
+    monkeypatch.undo()
+    session.set("k", 2)
+    info = called.info()
+    assert (info.failures, info.last_error, info.breaker, info.calls) == (1, "ResourceLimitExceeded", "closed", 2)
+
+
 def test_hooks_leave_threads_for_others(never: threading.Event) -> None:
     with Runtime.open(config={"close_timeout": 0.1}) as rt:
         guard = Guard(rt.elastic, 2)

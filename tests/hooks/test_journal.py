@@ -153,3 +153,18 @@ def test_executions_travel_in_bundles(rt: Runtime, session: Session, tmp_path: P
         assert [event.data for event in executions(each)] == [event.data for event in executions(session)]
         assert each.get("k") == b"\x00"
     assert rt.verify().ok
+
+
+def test_hooks_that_answer_for_all_of_a_told_batch_are_journaled(rt: Runtime, session: Session) -> None:
+    rt.hooks.register("BeforeArtifactStore", lambda context: HookResult.replace(None), replayable=True)
+    rt.tell(session.id, messages.StoreMany([messages.StoreArtifact("t", "a", "content")]))
+    assert [event.data["result"] for event in executions(session)] == [{"type": "replace", "value": None}]
+
+
+def test_garbage_without_end_is_journaled_in_bounded_time(rt: Runtime, session: Session) -> None:
+    garbage: list[Any] = []
+    for _ in range(40):
+        garbage = [garbage, garbage]
+    rt.hooks.register("BeforeStateRead", lambda context: HookResult.replace(garbage), replayable=True)
+    assert session.get("k") is garbage
+    assert executions(session)[0].data["cut"]

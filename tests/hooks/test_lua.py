@@ -227,3 +227,48 @@ def test_misuse_is_an_error_of_the_script(rt: Runtime, session: Session, script:
     with pytest.raises(ScriptError):
         rt.run_script(script, session=session)
     assert rt.hooks.list() == []
+
+
+def test_a_hook_that_asks_for_retries_waits_no_longer_than_its_script_may_run(rt: Runtime, session: Session) -> None:
+    asking = """
+        Hook.register("%s", function() return { type = "retry", delay = 60, max_attempts = 100 } end)
+        while true do pcall(Tool.list) pcall(Tool.invoke, "uuid_generator") end
+    """
+    for point in ("BeforeToolDiscovery", "AfterToolExecution"):
+        with pytest.raises(ScriptTimeout):
+            rt.run_script(asking % point, session=session, timeout=0.2)
+        assert not rt.hooks.list(name="script"), "the script has ended, not only its caller"
+
+
+def test_one_script_does_not_take_all_hooks(rt: Runtime, session: Session) -> None:
+    made, code = rt.run_script(
+        """
+        for made = 0, 2000 do
+          local ok, e = pcall(Hook.register, "BeforeStateRead", function() end)
+          if not ok then return made, e.code end
+        end
+        """,
+        session=session,
+    ).value
+    assert (made, code) == (100, "ResourceLimitExceeded")
+
+
+def test_functions_that_are_refused_are_not_kept(rt: Runtime, session: Session) -> None:
+    assert rt.run_script(
+        """
+        for _ = 1, 1500 do assert(not pcall(Hook.register, "no such point", function() end)) end
+        for _ = 1, 1500 do assert(not pcall(Hook.register, nil, function() end)) end
+        return Hook.register("BeforeStateRead", function() end):unregister()
+        """,
+        session=session,
+    ).value
+
+
+def test_data_that_a_script_has_no_room_for_end_it(rt: Runtime, session: Session) -> None:
+    source = """
+        Hook.register("BeforeArtifactStore", function() end)
+        local content = ("x"):rep(30000000)
+        return pcall(Artifact.store, nil, "tool_result", "large", content)
+    """
+    with pytest.raises(ScriptMemoryExceeded):
+        rt.run_script(source, session=session)

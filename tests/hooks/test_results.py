@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import tracemalloc
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from greenroom.runtime import (
     HookResult,
     InvalidOperation,
     OperationTimeout,
+    ResourceLimitExceeded,
     Runtime,
     Session,
     SessionNotFound,
@@ -84,6 +88,32 @@ def test_data_that_the_operation_refuses_is_a_failure_of_the_hook(rt: Runtime, s
     session.set("k", 1)
     assert session.variables() == {"k": 1}
     assert all(failed(handle) for handle in handles)
+
+
+@pytest.mark.parametrize("changes", [{"name": ""}, {"tags": "no list"}, {"config": {"no": "option"}}, {"result": 1}])
+def test_what_no_session_can_be_made_of_is_a_failure_of_the_hook(rt: Runtime, changes: dict[str, Any]) -> None:
+    handle = rt.hooks.register("BeforeSessionCreated", lambda context: HookResult.modified(changes))
+    assert rt.create_session(name="as asked").info().name == "as asked"
+    assert handle.info().last_error == "ValidationError"
+
+
+def test_hooks_see_and_change_what_is_shared(rt: Runtime, session: Session) -> None:
+    seen = []
+
+    def only_read(context: HookContext) -> HookResult | None:
+        seen.append({name: context.data.get(name) for name in ("permission", "expires_at")})
+        return HookResult.modified({"permission": "read"}) if context.operation == "ShareArtifact" else None
+
+    session.store_artifact("t", "a", "content")
+    other = rt.create_session()
+    rt.middleware.use("operation", only_read)
+    grant = session.share("a", other, "write", expires_at="2100-01-01T00:00:00.000001Z")
+    assert (grant.permission, grant.expires_at) == ("read", datetime(2100, 1, 1, 0, 0, 0, 1, tzinfo=UTC))
+    assert not session.check_access("a", "write", session=other)
+    assert seen == [
+        {"permission": "write", "expires_at": "2100-01-01T00:00:00.000001Z"},
+        {"permission": "write", "expires_at": None},
+    ]
 
 
 def test_what_a_failing_hook_has_changed_is_forgotten(rt: Runtime, session: Session) -> None:
@@ -217,6 +247,33 @@ def test_retry_after_an_operation_performs_it_again(rt: Runtime, session: Sessio
     assert session.store_artifact("x", "a", "1").version == 3
 
 
+@pytest.mark.parametrize("seekable", [True, False])
+def test_retry_never_stores_what_is_left_of_a_stream(rt: Runtime, session: Session, seekable: bool) -> None:
+    class Source(io.BytesIO):
+        def seekable(self) -> bool:
+            return seekable
+
+    rt.hooks.register("ArtifactStored", lambda context: HookResult.retry(0, 1))
+    source = Source(b"header" + bytes(300_000))
+    source.seek(6)
+    assert session.store_artifact("t", "streamed", source).size == 300_000
+    assert {info.size for info in session.artifact_versions("streamed")} == {300_000}
+
+
+def test_a_batch_of_streams_that_was_refused_is_not_stored_from_where_they_are_then(rt: Runtime) -> None:
+    session = rt.create_session(config={"max_artifacts": 1})
+    session.store_artifact("t", "a", "there")
+
+    def make_room(context: HookContext) -> HookResult:
+        session.delete_artifact("a")
+        return HookResult.retry(0, 1)
+
+    rt.hooks.register("ResourceLimitExceeded", make_room)
+    with pytest.raises(ResourceLimitExceeded):
+        session.store_many([{"type": "t", "name": "b", "content": io.BytesIO(b"streamed")}])
+    assert list(session.list_artifacts()) == []
+
+
 def test_retry_at_a_failure_gives_up_with_the_error_after_so_many_attempts(rt: Runtime) -> None:
     tried: list[int] = []
 
@@ -294,6 +351,23 @@ def test_what_a_reader_does_to_a_kept_reply_stays_its_own(rt: Runtime, session: 
         value: Any = session.get("k")
         value["a"].append(2)
     assert session.get("k") == {"a": [1]}
+
+
+def test_kept_replies_are_bounded_in_bytes_whatever_they_are(rt: Runtime) -> None:
+    large = {"large": "x" * 60_000}
+    session = rt.create_session(metadata=large)
+    for number in range(20):
+        session.store_artifact("t", f"n{number}", "c", metadata=large)
+    keys = iter(range(1000))
+    rt.middleware.use("read", lambda context: HookResult.cache(str(next(keys)), 60))
+    tracemalloc.start()
+    try:
+        for _ in range(500):
+            session.get_artifact_info("n1")
+        session.query_artifacts(artifact_type="t")  # more than a single reply may have
+        assert tracemalloc.get_traced_memory()[0] < 18 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_later_hook_can_refuse_what_is_in_the_cache(rt: Runtime, session: Session) -> None:

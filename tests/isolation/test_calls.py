@@ -237,6 +237,7 @@ REGISTRIES: dict[str, dict[str, Call]] = {
         "add": lambda two: two.rt.policies.add("x", lambda request: True),
         "effective": lambda two: two.rt.policies.effective(two.other),
         "remove": lambda two: two.rt.policies.remove("x"),
+        "require": lambda two: two.rt.policies.require("event", two.other),
         "update": lambda two: two.rt.policies.update(PolicyConfig()),
         "usage": lambda two: two.rt.policies.usage(two.other),
     },
@@ -250,6 +251,10 @@ REGISTRIES: dict[str, dict[str, Call]] = {
         "subscribe": lambda two: two.rt.events.subscribe("**", session=two.other),
         "subscriptions": lambda two: two.rt.events.subscriptions(),
     },
+    "hooks": {
+        "around": lambda two: two.rt.hooks.around({}, print, before="custom:x", session_id=two.other.id),
+        "fire": lambda two: two.rt.hooks.fire("custom:x", {}, session_id=two.other.id),
+    },
     "middleware": {},
     "analytics": {
         "collector": lambda two: two.rt.analytics.collector(),
@@ -261,8 +266,9 @@ REGISTRIES: dict[str, dict[str, Call]] = {
 CONFINED_CALLS: dict[str, set[str]] = {
     "tools": {"categories", "discover", "exists", "get", "invoke", "list"},
     "agents": {"available", "build", "create", "get", "list", "models", "remove"},
-    "policies": {"get", "names", "parallel", "require", "sequential", "voting"},
+    "policies": {"get", "names", "parallel", "sequential", "voting"},
     "events": {"export", "timeline"},
+    "hooks": {"any", "at", "disable", "enable", "info", "list", "register", "register_at", "unregister"},
     "middleware": {"use"},
     "analytics": {"aggregate"},
 }
@@ -271,7 +277,8 @@ OF_THE_RUNTIME: dict[str, set[str]] = {
     "tools": {"collector", "perform", "send"},
     "agents": {"close", "collector", "message", "perform", "send"},
     "policies": {"for_child", "script_memory", "timekeeper"},
-    "events": {"close", "handler_failed", "imported"},
+    "events": {"close", "handler_failed", "hurry", "imported"},
+    "hooks": {"besides", "close", "correlation_of", "creating", "creation", "fork", "journal", "reaches", "scope_name"},
     "analytics": {"private"},
 }
 """What the runtime itself calls, after it has asked."""
@@ -368,6 +375,19 @@ def test_a_tool_acts_for_the_session_that_calls_it(two: Two) -> None:
     assert two.sequence() == before
     newest = two.rt.audit(session=two.other, limit=1)[0]
     assert (newest.session, newest.source) == (two.mine.id, "tool:probe")
+
+
+def test_below_a_deleted_session_nobody_is_reached_from_above() -> None:
+    with Runtime.open() as rt:
+        top = rt.create_session()
+        middle = rt.create_session(parent=top)
+        bottom = rt.create_session(parent=middle)
+        with acting(principal=top.id):
+            assert bottom.info().id == bottom.id
+            middle.delete()
+            with pytest.raises(AccessDenied):
+                bottom.info()
+        assert bottom.info().id == bottom.id, "the host reaches it still"
 
 
 def test_a_violation_is_told_to_the_hosts_hook(two: Two) -> None:

@@ -114,7 +114,15 @@ def test_hooks_see_a_change_and_may_veto_or_mend_it(opened: Opened) -> None:
         {"policies": {"resources": {"alert_thresholds": [100]}}},
         {"policies": {"nothing": 1}},
         {"policies": {"timeout": {"idle_timeout": float("inf")}}},
+        {"policies": {"timeout": {"grace_period": 1e300}}},
+        {"policies": {"timeout": {"warnings": [1e300]}}},
+        {"policies": {"resources": {"max_cost_usd": 1e308}}},
+        {"policies": {"rate": {"session": 5e-324}}},
+        {"policies": {"rate": {"session": 1e308}}},
+        {"policies": {"rate": {"burst": 1e300}}},
         {"policies": 7},
+        {"max_duration": 1e300},
+        {"idle_timeout": float("nan")},
     ],
 )
 def test_what_a_session_cannot_set_is_refused(rt: Runtime, config: dict[str, Any]) -> None:
@@ -192,6 +200,16 @@ def test_who_acts_for_a_session_gives_its_children_nothing_looser(opened: Opened
     assert rt.policies.effective(plain).resources.max_cost_usd == 0.5
     host_made = rt.create_session(parent=parent, config=wanted)
     assert rt.policies.effective(host_made).resources.max_operations == 1000
+
+
+def test_no_limit_of_a_child_is_none_that_the_host_sets_later(opened: Opened) -> None:
+    rt = opened()
+    with acting(principal=rt.create_session().id):
+        none = {"rate": {"session": None, "kinds": {"llm_call": None}}}
+        child = rt.create_session(config={"policies": none})
+    rt.policies.update(rate={"session": 7, "kinds": {"llm_call": 3}})
+    rate = rt.policies.effective(child).rate
+    assert (rate.session, rate.kinds) == (7, {"llm_call": 3})
 
 
 def test_only_the_host_changes_policies(opened: Opened) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from greenroom.actors.auditing import BURST
 from greenroom.actors.operation import acting
-from greenroom.runtime import AccessDenied, Runtime, Session, ValidationError
+from greenroom.runtime import AccessDenied, ResourceLimitExceeded, Runtime, Session, ValidationError
 from greenroom.storage.audit import AUDIT, AUDIT_INDEX
 from greenroom.storage.engine import CF, Engine
 
@@ -114,6 +114,30 @@ def test_records_outlive_the_sessions_they_name_and_the_process(store_path: Path
         assert rt.verify().problems == []
 
 
+def test_what_a_session_finds_shared_with_it_is_an_access_to_it(shared_rt: Runtime) -> None:
+    owner, other = shared_rt.create_session(), shared_rt.create_session()
+    owner.store_artifact("log", "n", "x")
+    assert other.shared_with_me() == []
+    owner.share("n", other)
+    assert len(other.shared_with_me()) == 1
+    (record,) = shared_rt.audit(session=other, access="list")
+    assert (record.owner, record.granted) == (owner.id, True)
+
+
+def test_a_child_that_is_copied_is_an_access_to_it(shared_rt: Runtime, tmp_path: Path) -> None:
+    parent = shared_rt.create_session()
+    with acting(principal=parent.id):
+        child = shared_rt.create_session()
+        child.fork()
+        child.export(tmp_path / "bundle")
+        parent.export(tmp_path / "bundle")
+    log = shared_rt.audit(session=child)
+    assert [(record.operation, record.access, record.reason) for record in log] == [
+        ("export_session", "read", "above the owner"),
+        ("ForkSession", "read", "above the owner"),
+    ]
+
+
 def test_they_are_in_a_backup_and_not_in_a_bundle(tmp_path: Path) -> None:
     with Runtime.open(tmp_path / "one") as rt:
         owner, other = rt.create_session(), rt.create_session()
@@ -179,6 +203,73 @@ def test_who_makes_children_has_no_more_to_flood_with(clock: Any) -> None:
             knock(rt, child, owner, BURST // 2)
         assert rt._store.commits == commits + 4 + BURST
         assert sum(record.times for record in rt.audit(session=owner)) == 2 * BURST
+
+
+def test_sessions_that_are_cut_off_from_their_family_flood_no_more_than_it(clock: Any) -> None:
+    with Runtime.open(clock=clock) as rt:
+        owner, flood = rt.create_session(), rt.create_session()
+        info = owner.store_artifact("log", "n", "x")
+        with acting(principal=flood.id):
+            for _ in range(3):
+                child = rt.create_session()
+                with acting(principal=child.id):
+                    grandchild = rt.create_session()
+                grandchild.get_many([])
+                child.delete()
+                commits = rt._store.commits
+                for _ in range(BURST // 2):
+                    with pytest.raises(AccessDenied):
+                        grandchild.get_many([info.id])
+        assert rt._store.commits == commits, "the third has no allowance of its own"
+
+
+def test_what_a_flooding_session_changes_is_counted_too(clock: Any) -> None:
+    with Runtime.open(clock=clock) as rt:
+        owner, other = rt.create_session(), rt.create_session()
+        owner.store_artifact("log", "n", "x")
+        knock(rt, owner, other, BURST)
+        with acting(principal=owner.id):
+            for _ in range(3):
+                owner.share("n", other)
+                owner.revoke("n", other)
+        assert [event.type for event in owner.events()].count("artifact.shared") == 3
+        log = rt.audit(artifact=owner.get_artifact_info("n").id)
+        assert {(each.operation, each.granted, each.times) for each in log} == {
+            ("ShareArtifact", True, 3),
+            ("RevokeArtifact", True, 3),
+        }
+        owner.share("n", other)
+        assert rt.audit(limit=1)[0].times == 1, "the host's changes are no flood"
+
+
+def test_sharing_by_a_session_ends_with_its_operations(shared_rt: Runtime) -> None:
+    owner, other = shared_rt.create_session(config={"max_operations": 3}), shared_rt.create_session()
+    owner.store_artifact("log", "n", "x")
+    with acting(principal=owner.id):
+        owner.share("n", other)
+        with pytest.raises(ResourceLimitExceeded):
+            owner.share("n", other, "write")
+        assert owner.revoke("n", other) is True
+    assert owner.share("n", other).permission == "read"
+
+
+def test_reading_the_log_writes_no_records_for_a_session_beyond_its_allowance(clock: Any) -> None:
+    with Runtime.open(clock=clock) as rt:
+        owner, other = rt.create_session(), rt.create_session()
+        knock(rt, other, owner, BURST)
+        commits = rt._store.commits
+        for _ in range(3):
+            knock(rt, other, owner)
+            with acting(principal=other.id):
+                assert rt.audit().total == BURST
+        assert rt._store.commits == commits
+        knock(rt, owner, other, BURST + 1)
+        with acting(source="tool:reader", correlation_id="c"):
+            counted = rt.audit(limit=2)
+        assert sorted((each.times, each.source, each.correlation_id) for each in counted) == [
+            (1, None, None),
+            (3, None, None),
+        ], "they are not put down to who reads them"
 
 
 def test_what_was_counted_is_written_at_the_end(store_path: Path, clock: Any) -> None:

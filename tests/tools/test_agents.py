@@ -186,3 +186,11 @@ def test_a_tool_that_an_agent_calls_keeps_its_own_timeout(rt: Runtime, session: 
     rt.agents.create("impatient", "caller", tools=["hang"], replace=True)
     with pytest.raises(OperationTimeout, match="tool 'hang'"):
         session.call_agent("impatient", "x", timeout=20)
+
+
+def test_a_reply_whose_data_is_no_object_is_none(rt: Runtime, session: Session) -> None:
+    rt.agents.register("listing", lambda input: AgentReply("x", data=[1]), replace=True)  # type: ignore[arg-type]
+    with pytest.raises(CallFailed, match="data"):
+        session.call_agent("listing", "x")
+    rt.agents.register("numbered", lambda input: AgentReply("x", model=5), replace=True)  # type: ignore[arg-type]
+    assert session.call_agent("numbered", "x").model == "numbered"

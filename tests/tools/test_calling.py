@@ -305,9 +305,9 @@ def test_tools_that_call_themselves_for_ever_end_with_the_threads() -> None:
         rt.tools.register("again", lambda context: context.call_tool("again"))
         with pytest.raises(ResourceLimitExceeded) as full:
             session.call_tool("again")
-        assert (full.value.resource, full.value.limit) == ("elastic_threads", 6)
+        assert (full.value.resource, full.value.limit) == ("elastic_threads", 5)
         returned = events_of(session, "tool.returned")
-        assert [each.data["error"]["code"] for each in returned] == ["ResourceLimitExceeded"] * 7
+        assert [each.data["error"]["code"] for each in returned] == ["ResourceLimitExceeded"] * 6
         assert session.call_tool("calculator", {"expression": "1"}) == 1, "all of them have come back"
 
 
@@ -323,6 +323,23 @@ def test_hanging_tools_take_no_threads_from_sessions(release: threading.Event) -
         session.set("k", 1)
         assert session.get("k") == 1
         release.set()
+
+
+def test_one_session_cannot_take_the_threads_of_all(release: threading.Event) -> None:
+    with Runtime.open(config={"max_session_calls": 2}) as rt:
+        rt.tools.register("hang", lambda: release.wait(30))
+        rt.tools.register("answer", lambda: 42)
+        greedy, modest = rt.create_session(), rt.create_session()
+        for _ in range(2):
+            with pytest.raises(OperationTimeout):
+                greedy.call_tool("hang", timeout=0.05)
+        with pytest.raises(ResourceLimitExceeded) as caught:
+            greedy.call_tool("answer")
+        assert (caught.value.fields["resource"], caught.value.fields["limit"]) == ("calls", 2)
+        assert modest.call_tool("answer") == 42
+        release.set()
+        rt.elastic.close(30)  # which waits until the threads are back
+        assert not rt._calls.at_work(greedy.id)
 
 
 def test_a_read_only_runtime_calls_nothing_in_a_session(rt: Runtime, session: Session) -> None:

@@ -40,7 +40,7 @@ def file_operations_on(files: Files, base: Path | None) -> Callable[..., Any]:
         directories. Reading gives text where it is UTF-8, else bytes."""
         target = files.path(str(base / path) if base is not None and path and "\0" not in path else path)
         if operation == "exists":
-            return target.exists()
+            return os.path.exists(target)  # what cannot be looked at is not there
         if operation == "list":
             return _listed(target)
         if operation == "read":

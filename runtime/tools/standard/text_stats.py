@@ -9,7 +9,8 @@ from greenroom.storage.errors import ValidationError
 
 __all__ = ["text_stats"]
 
-_SENTENCE_END: Final = re.compile(r"[.!?]+(?=\s|$)")
+# The last mark of each run of them: to look for runs would take quadratic time where they end in no space.
+_SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$)")
 
 
 def text_stats(input: str | None = None, text: str | None = None) -> dict[str, int | float]:

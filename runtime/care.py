@@ -1,0 +1,128 @@
+"""The care of a store that is open: checking it, tidying it up, and what takes its space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from greenroom.actors.conversation import ARTIFACT
+from greenroom.storage.catalog import validated
+
+from .findings import Progress as CareProgress
+from .findings import VerifyReport
+from .gc import GcReport, collect
+from .lifecycle import Lifecycle
+from .retention import RetentionPolicy, RetentionReport, apply_retention
+from .usage import Usage, usage_of
+from .verify import verify_store
+
+__all__ = ["Care"]
+
+_DETAILS = 20
+
+
+class Care(Lifecycle):
+    """Checking, repairing, cleaning and measuring the store."""
+
+    def verify(self, repair: bool = False, *, on_progress: CareProgress | None = None) -> VerifyReport:
+        """Read everything in the store and check it: checksums, gaps, hashes, indexes, references, replays.
+
+        With `repair`, what the rest of the store tells how to set right is set right, and what it does not is put
+        into quarantine, so that everything else stays readable; the report says what was done. Where table files
+        are damaged (`needs_salvage`) nothing is repaired: close the runtime and `Runtime.salvage` the store.
+        """
+        self._check_open()
+        self._require_host("verify")
+        if repair:
+            self._check_writable("to repair it")
+        return verify_store(self._store, self._supervisor, repair=repair, on_progress=on_progress)
+
+    def gc(self, *, on_progress: CareProgress | None = None) -> GcReport:
+        """Find and repair leaked or missing references, records of nobody, wrong index entries and counts.
+
+        Safe while sessions are at work. Reads no content: `verify` does.
+        """
+        self._check_open()
+        self._require_host("gc", "write")
+        self._check_writable("to collect garbage")
+        return collect(self._store, self._supervisor, on_progress)
+
+    def retention(
+        self, policy: RetentionPolicy | Mapping[str, Any] | None = None, *, dry_run: bool = True, **limits: Any
+    ) -> RetentionReport:
+        """Delete what a policy lets go; unless told otherwise, only say what that would be.
+
+        Limits: keep_versions, max_age_days, max_session_bytes (never the latest version of a name), ended_days
+        (whole sessions), keep_journal_days, max_journal_events (what old events say of earlier values, never the newest
+        event, the conversation or artifacts that are there; `events` then leaves them out, and forks and exports begin
+        there). Raises ValidationError.
+        """
+        self._check_open()
+        self._require_host("retention", "delete")
+        if not isinstance(policy, RetentionPolicy):
+            policy = validated(RetentionPolicy, {**(policy or {}), **limits})
+        if not dry_run:
+            self._check_writable("to delete")
+        return apply_retention(self._runtime, policy, self._clock.time_ns(), dry_run=dry_run)
+
+    def usage(self, *, on_progress: CareProgress | None = None) -> Usage:
+        """Which sessions, types and names take the space."""
+        self._check_open()
+        self._require_host("usage", "list")
+        return usage_of(self._store, on_progress)
+
+    def compact(self) -> None:
+        """Give the space of deleted data back to the disk. Blocks while it works."""
+        self._check_open()
+        self._require_host("compact", "write")
+        self._check_writable("to compact")
+        self._store.engine.compact()
+
+    def stats(self, details: bool = False) -> dict[str, Any]:
+        """Figures about the store and this runtime, as JSON values. Sizes are bytes. With `details` also `usage`:
+        the sessions, types and names that take most space, twenty of each.
+
+        Of content (artifacts, and long messages): `logical_bytes` counts it for everyone who refers to it,
+        `unique_bytes` once, `stored_bytes` as it is on disk, with chunks that contents share counted once.
+        """
+        self._check_open()
+        self._require_host("stats")
+        store = self._store
+        contents, unique, stored = store.contents.usage()
+        logical = artifacts = 0
+        for digest, size, _, _ in store.contents.known():
+            for reference in store.contents.references(digest):
+                logical += size
+                artifacts += reference.kind == ARTIFACT
+        return {
+            "path": str(self.path),
+            **self._figures(),
+            "artifacts": {
+                "count": artifacts,
+                "logical_bytes": logical,
+                "contents": contents,
+                "unique_bytes": unique,
+                "stored_bytes": stored,
+            },
+            **({"usage": self.usage().to_dict(_DETAILS)} if details else {}),
+        }
+
+    def _figures(self) -> dict[str, Any]:
+        """Those that cost the same however much is stored."""
+        self._check_open()
+        store = self._store
+        return {
+            "sessions": store.catalog.counts(),
+            "resident": self._supervisor.resident,
+            "resident_bytes": self._supervisor.resident_bytes,
+            "activations": self._supervisor.activations,
+            "commits": store.commits,
+            "fsyncs": store.engine.fsyncs,
+            "cache": {
+                "bytes": store.contents.cache.bytes,
+                "hits": store.contents.cache.hits,
+                "misses": store.contents.cache.misses,
+            },
+            "disk_bytes": store.engine.disk_bytes(),
+            "store": store.engine.statistics(),
+        }

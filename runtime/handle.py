@@ -1,0 +1,42 @@
+"""What a handle on a session is: its id, and the way to its actor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from greenroom.storage.errors import ValidationError
+
+if TYPE_CHECKING:
+    from .runtime import Runtime
+
+__all__ = ["Handle", "session_id_of"]
+
+
+class Handle:
+    """Names a session of a runtime. Equal to every other handle on it; only ever made as a `Session`."""
+
+    __slots__ = ("_ask", "_runtime", "_timeout", "id")
+
+    def __init__(self, runtime: Runtime, session_id: str) -> None:
+        self.id = session_id
+        self._runtime = runtime
+        self._ask = runtime._supervisor.ask
+        self._timeout = runtime.config.ask_timeout
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Handle) and other.id == self.id and other._runtime is self._runtime
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+def session_id_of(session: Handle | str | None, field: str) -> str | None:
+    """The id that a handle or a text names."""
+    if session is None or isinstance(session, str):
+        return session
+    if isinstance(session, Handle):
+        return session.id
+    raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
