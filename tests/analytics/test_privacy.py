@@ -15,14 +15,14 @@ UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 def revealing(rt: Runtime) -> Session:
     """A session whose id and creator are in everything that a host can name."""
-    s = rt.create_session(name="Ada's", created_by="ada@example.org")
+    s = rt.create_session(name="Zoe's", created_by="zoe@example.org")
     rt.events.publish(f"custom.of-{s.id}", session=s)
-    rt.events.publish("ada-example.login", session=s)
+    rt.events.publish("zoe-example.login", session=s)
     rt.tools.register(f"tool:{s.id}"[:64], lambda: 1 / 0, replace=True)
     with suppress(Exception):
         s.call_tool(f"tool:{s.id}", {})
-    s.add_message(f"ada {s.id}", "secret words")
-    s.set("key of ada", "secret words")
+    s.add_message(f"zoe {s.id}", "secret words")
+    s.set("key of zoe", "secret words")
     return s
 
 
@@ -34,7 +34,7 @@ def told(rt: Runtime, s: Session, privacy: bool | None = True) -> str:
 def test_no_id_and_no_name_appears_in_private_metrics(rt: Runtime) -> None:
     text = told(rt, revealing(rt))
     assert UUID.search(text) is None
-    assert "ada" not in text.lower()
+    assert "zoe" not in text.lower()
     assert "secret" not in text
 
 
@@ -79,7 +79,7 @@ def test_a_key_file_keeps_pseudonyms_over_openings_and_another_key_makes_others(
     opened: Callable[[str | None], Runtime],
 ) -> None:
     with opened("k" * 32) as rt:
-        session_id = rt.create_session(created_by="ada").id
+        session_id = rt.create_session(created_by="zoe").id
     seen = []
     for key in ("k" * 32, "k" * 32 + "\n", "other" * 8, None, None):
         with opened(key) as rt:

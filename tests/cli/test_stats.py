@@ -24,8 +24,8 @@ def busy(tmp_path: Path) -> str:
         rt.tools.register("good", lambda: 1)
         rt.tools.register("bad", lambda: 1 / 0)
         rt.agents.register("echo", lambda input: {"text": "", "usage": {"total_tokens": 7}, "cost_usd": 0.25})
-        rt.create_session(name="idle", created_by="ada")
-        s = rt.create_session(name="busy", created_by="ada")
+        rt.create_session(name="idle", created_by="zoe")
+        s = rt.create_session(name="busy", created_by="zoe")
         s.call_tool("good", {})
         with suppress(Exception):
             s.call_tool("bad", {})
@@ -75,7 +75,7 @@ def test_privacy_leaves_no_id_in_the_output(greenroom: Any, busy: str) -> None:
     for options in (("--sessions",), ("--sessions", "--json"), ("--session", busy), ("--tools",)):
         said = greenroom("stats", *options, "--privacy").stdout
         assert UUID.search(said) is None
-        assert "ada" not in said
+        assert "zoe" not in said
     assert UUID.search(greenroom("stats", "--sessions", GREENROOM_ANALYTICS_PRIVACY="1").stdout) is None
 
 
