@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 __all__ = ["Export", "export", "exports_of"]
 
@@ -14,8 +13,7 @@ _MARK = "_greenroom_export"
 _known: dict[type, list[tuple[str, str, int, int, frozenset[int], bool, bool]]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+class Export(NamedTuple):
     """A function of a global: `call` takes from `least` to `most` arguments.
 
     Text arrives as str, other strings as bytes; the arguments at the positions in `binary` always as bytes.
