@@ -127,6 +127,7 @@ class ArtifactStore(PooledActor):
         self.engine = engine
         self.journal = Journal(engine)
         self.catalog = Catalog(engine, self.journal)
+        self.catalog.in_turn = self._in_turn
         self.contents = Contents(engine, cache_bytes)
         self.artifacts = Artifacts(engine)
         self.search = ArtifactSearch(engine, self.artifacts)
@@ -213,12 +214,21 @@ class ArtifactStore(PooledActor):
                 self.writing.discard(content.blob)
         return ticket
 
+    def _in_turn(self, work: Callable[[], None]) -> None:
+        """Do something while nothing is written."""
+
+        def look() -> list[Op]:
+            work()
+            return []
+
+        self.ask(Repair(look), self.WRITE_TIMEOUT)
+
     def _repair(self, repair: Repair) -> int:
         ops = repair.look()
         if ops:
             self._write(ops, more=self.quota.growth(ops) if self.quota is not None else 0)
             if any(cf == CF.INDEX and key.startswith(INDEX_CREATED) for cf, key, _ in ops):
-                self.catalog.count()
+                self.catalog.forget_counts()
         return len(ops)
 
     def _write(
@@ -240,7 +250,7 @@ class ArtifactStore(PooledActor):
         except GreenroomError:
             raise
         except BaseException:
-            self.catalog.count()  # an interrupt may have come between the two
+            self.catalog.forget_counts()  # an interrupt may have come between the two
             if self.quota is not None:
                 self.quota.count()
             raise

@@ -301,7 +301,9 @@ class Catalog:
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine = engine
         self._journal = journal
-        self._counts = [0] * len(STATUSES)
+        self._counts: list[int] | None = None
+        self.in_turn: Callable[[Callable[[], None]], object] = lambda work: work()
+        """Does something while nobody writes. Set by the writer."""
         self._take_counts()
 
     # -- changes
@@ -348,40 +350,60 @@ class Catalog:
 
     def moved(self, before: int | None, after: int | None) -> None:
         """Count a session that the writer has moved from one status to another; None for not there."""
+        if self._counts is None:
+            return
         if before is not None:
             self._counts[before] -= 1
         if after is not None:
             self._counts[after] += 1
 
-    def count(self) -> None:
-        """Count the sessions in the index."""
+    def forget_counts(self) -> None:
+        """The writer no longer knows the counts: whoever asks next has the sessions counted."""
+        self._counts = None
+
+    def _count(self) -> list[int]:
         prefixes = [INDEX_CREATED + bytes([status]) for status in range(len(STATUSES))]
-        self._counts = [self._engine.count(CF.INDEX, prefix, after_prefix(prefix)) for prefix in prefixes]
+        return [self._engine.count(CF.INDEX, prefix, after_prefix(prefix)) for prefix in prefixes]
+
+    def _left_counts(self) -> list[int] | None:
+        """The counts that closing has left, if it has."""
+        record = self._engine.get(CF.META, _COUNTS_KEY)
+        try:
+            return unseal(_COUNTS_KEY, record, "the session counts") if record is not None else None
+        except IntegrityError as error:
+            logger.error("the sessions are counted again: %s", error)
+            return None
 
     def _take_counts(self) -> None:
         """Take out the counts that closing has left: while the store is open, a crash would make them wrong."""
-        record = self._engine.get(CF.META, _COUNTS_KEY)
-        if record is not None and not self._engine.read_only:
+        self._counts = self._left_counts()
+        if self._counts is None and not self._engine.keys(
+            CF.INDEX, INDEX_CREATED, after_prefix(INDEX_CREATED), limit=1
+        ):
+            self._counts = [0] * len(STATUSES)
+        if not self._engine.read_only and self._engine.get(CF.META, _COUNTS_KEY) is not None:
             self._engine.write([(CF.META, _COUNTS_KEY, None)])
-        try:
-            if record is not None:
-                self._counts = unseal(_COUNTS_KEY, record, "the session counts")
-                return
-        except IntegrityError as error:
-            logger.error("the sessions are counted again: %s", error)
-        self.count()
 
     def leave_counts(self) -> None:
         """Leave the counts for the next opening, as the last write of all."""
-        self._engine.write([(CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, self._counts))])
+        if self._counts is not None:
+            self._engine.write([(CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, self._counts))])
 
     # -- reading
 
     def counts(self) -> dict[str, int]:
-        """Sessions per status."""
-        if self._engine.read_only:
-            self._take_counts()
-        return {str(status): self._counts[code] for code, status in enumerate(STATUSES)}
+        """Sessions per status. After a crash the first to ask has them counted, in a turn of the writer."""
+        found = self._left_counts() if self._engine.read_only else self._counts
+        if found is None and self._engine.read_only:
+            found = self._count()
+        while found is None:
+            self.in_turn(self._learn_counts)
+            found = self._counts
+        return {str(status): found[code] for code, status in enumerate(STATUSES)}
+
+    def _learn_counts(self) -> None:
+        if self._counts is None:
+            self._counts = self._count()
 
     def row(self, session: bytes) -> SessionRow | None:
         record = self._engine.get(CF.SESSIONS, session)
