@@ -34,7 +34,7 @@ class RuntimeConfig(pydantic.BaseModel):
     close_timeout: Seconds = 10.0
     """How long closing waits for messages to be handled and states to be saved."""
     handle_signals: bool = True
-    """Close on SIGTERM and SIGINT, where the host has not installed handlers of its own."""
+    """Close on SIGTERM, where the host has not installed a handler of its own. SIGINT is the host's own affair."""
 
     workers: Annotated[int, Ge(1), Le(64)] = 4
     """Threads that handle the messages of busy sessions."""

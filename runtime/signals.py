@@ -1,7 +1,10 @@
-"""Closing on SIGTERM and SIGINT, for hosts that have not said what these should do.
+"""Closing on SIGTERM, for hosts that have not said what it should do.
 
 The handler does not close anything itself: it runs on the main thread, perhaps in the middle of an actor's turn. It
-starts a thread that closes, which waits for that turn to end, and then does what the signal means.
+starts a thread that closes, which waits for that turn to end, and then ends the process as the signal asks.
+
+SIGINT is left alone. Python makes it KeyboardInterrupt, which a program may catch and go on after (a REPL, a terminal
+chat): only the program knows whether it has ended, and the end of its `with`, or of the process, closes the runtime.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import sys
 import threading
 import weakref
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -19,36 +22,33 @@ if TYPE_CHECKING:
 __all__ = ["unwatch", "watch"]
 
 _watched: weakref.WeakSet[Runtime] = weakref.WeakSet()
-_installed: dict[int, Any] = {}
-_DEFAULTS = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+_installed = False
 
 
 def watch(runtime: Runtime) -> None:
-    """Close this runtime when a signal comes. Only the main thread may install handlers; elsewhere this does
-    nothing, and the process's end still closes the runtime."""
+    """Close this runtime on SIGTERM, unless the host handles or ignores it. Only the main thread may install a handler;
+    elsewhere this does nothing, and the process's end still closes the runtime."""
+    global _installed
     if threading.current_thread() is not threading.main_thread():
         return
     _watched.add(runtime)
-    for number, default in _DEFAULTS.items():
-        if number not in _installed and signal.getsignal(number) is default:
-            signal.signal(number, _on_signal)
-            _installed[number] = default
+    if not _installed and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_signal)
+        _installed = True
 
 
 def unwatch(runtime: Runtime) -> None:
-    """Forget a closed runtime; after the last one, the signals mean again what they meant before."""
+    """Forget a closed runtime; after the last one, the signal means again what it meant before."""
+    global _installed
     _watched.discard(runtime)
-    if _watched or threading.current_thread() is not threading.main_thread():
+    if _watched or not _installed or threading.current_thread() is not threading.main_thread():
         return
-    for number, default in list(_installed.items()):
-        if signal.getsignal(number) is _on_signal:
-            signal.signal(number, default)
-        del _installed[number]
+    if signal.getsignal(signal.SIGTERM) is _on_signal:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _installed = False
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     for runtime in list(_watched):
         threading.Thread(target=runtime.close, name="greenroom-closing").start()
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
     sys.exit(128 + number)

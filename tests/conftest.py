@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,6 +20,13 @@ settings.load_profile("greenroom")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--crashes", type=int, default=50, help="how often the crash test kills its writer")
     parser.addoption("--sessions", type=int, default=100_000, help="how many sessions the scale test makes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let SIGINT reach the processes that tests start. A shell starts background jobs with it ignored, which would be
+    inherited; a handler here makes it the default action there."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class DrivenClock:

@@ -73,7 +73,9 @@ def take_in(
 def _stopping_between_conversations() -> Iterator[Callable[[], None]]:
     """Hold SIGINT and SIGTERM back until the conversation in hand is whole; a second one ends at once."""
     asked: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # What a shell has ignored for a background job stays ignored.
+    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.append(number)

@@ -1,11 +1,12 @@
 """A host under load that leaves signals to greenroom: it writes from several threads and reports what is acknowledged.
 
-Arguments: the path of the store, JSON of the configuration, and `main` if the main thread writes too or `idle` if it
-waits.
+Arguments: the path of the store, JSON of the configuration, `main` if the main thread writes too or `idle` if it
+waits, and `with` if it closes the runtime when it leaves, or `bare` if it leaves that to greenroom.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -15,8 +16,13 @@ from greenroom.runtime import Runtime, RuntimeClosed, Session
 
 
 def main() -> None:
-    path, config, mode = sys.argv[1:]
+    path, config, mode, manner = sys.argv[1:]
     runtime = Runtime.open(path, config=json.loads(config))
+    with runtime if manner == "with" else contextlib.nullcontext():
+        work(runtime, mode)
+
+
+def work(runtime: Runtime, mode: str) -> None:
     sessions = [runtime.create_session(config={"max_operations": 10**9}) for _ in range(4)]
 
     def write(number: int) -> None:

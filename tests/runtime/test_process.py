@@ -395,12 +395,15 @@ runtime.create_session().store_artifact("user_input", "endless", Endless())
 
 
 @pytest.mark.parametrize("mode", ["main", "idle"])
-@pytest.mark.parametrize(("number", "codes"), [(signal.SIGTERM, {143, -15}), (signal.SIGINT, {130, -2})])
+@pytest.mark.parametrize(
+    ("number", "codes", "manner"), [(signal.SIGTERM, {143, -15}, "bare"), (signal.SIGINT, {130, -2}, "with")]
+)
 def test_a_signal_under_load_closes_and_loses_nothing(
-    store_path: Path, number: signal.Signals, codes: set[int], mode: str
+    store_path: Path, number: signal.Signals, codes: set[int], manner: str, mode: str
 ) -> None:
+    program = str(Path(__file__).with_name("busy_host.py"))
     host = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("busy_host.py")), str(store_path), '{"close_timeout": 5}', mode],
+        [sys.executable, program, str(store_path), '{"close_timeout": 5}', mode, manner],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
@@ -426,6 +429,48 @@ def test_a_signal_under_load_closes_and_loses_nothing(
             # The write after the last one reported may have gone through as well.
             assert runtime.session(session_id).get(key) - count in (0, 1)
         assert runtime.verify().problems == []
+
+
+def test_a_program_that_catches_an_interrupt_keeps_its_runtime(store_path: Path) -> None:
+    code = """
+import os, signal, sys
+from greenroom.runtime import Runtime
+before = signal.getsignal(signal.SIGINT)
+runtime = Runtime.open(sys.argv[1])
+assert signal.getsignal(signal.SIGINT) is before
+session = runtime.create_session()
+for turn in range(3):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    except KeyboardInterrupt:
+        session.set(f"turn {turn}", turn)
+print(runtime.closed, session.variables())
+runtime.close()
+assert signal.getsignal(signal.SIGINT) is before
+"""
+    done = python(code, store_path)
+    assert (done.stdout, done.returncode) == ("False {'turn 0': 0, 'turn 1': 1, 'turn 2': 2}\n", 0), done.stderr
+
+
+@pytest.mark.parametrize("handling", ["a function", "ignored"])
+def test_a_program_that_handles_sigterm_keeps_its_runtime(store_path: Path, handling: str) -> None:
+    code = """
+import os, signal, sys
+from greenroom.runtime import Runtime
+told = []
+mine = signal.SIG_IGN if sys.argv[2] == "ignored" else lambda number, frame: told.append(number)
+signal.signal(signal.SIGTERM, mine)
+runtime = Runtime.open(sys.argv[1])
+session = runtime.create_session()
+os.kill(os.getpid(), signal.SIGTERM)
+session.set("k", 1)
+print(len(told), runtime.closed)
+runtime.close()
+assert signal.getsignal(signal.SIGTERM) == mine
+"""
+    done = python(code, store_path, handling)
+    assert (done.stdout, done.returncode) == (f"{int(handling != 'ignored')} False\n", 0), done.stderr
 
 
 def test_closing_with_a_busy_session_ends_within_its_deadline(
