@@ -13,11 +13,11 @@ from greenroom.actors.importing import import_bundle
 from greenroom.actors.store import ArtifactStore, Repair
 from greenroom.storage.backup import create_backup, restore_backup
 from greenroom.storage.bundle_export import Progress, write_bundle
-from greenroom.storage.catalog import validated
 from greenroom.storage.errors import InvalidOperation
 from greenroom.storage.keys import session_bytes
 from greenroom.storage.moment import Moment
 from greenroom.storage.rocks import Op, raise_storage_error
+from greenroom.storage.validation import validated
 
 from .config import SessionConfig
 from .findings import VerifyReport

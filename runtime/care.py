@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from greenroom.actors.conversation import ARTIFACT
-from greenroom.storage.catalog import validated
+from greenroom.storage.arguments import as_mapping
+from greenroom.storage.validation import validated
 
 from .findings import Progress as CareProgress
 from .findings import VerifyReport
@@ -59,11 +60,12 @@ class Care(Lifecycle):
         """
         self._check_open()
         self._require_host("retention", "delete")
-        if not isinstance(policy, RetentionPolicy):
-            policy = validated(RetentionPolicy, {**(policy or {}), **limits})
+        if policy is None or type(policy) is dict or limits:
+            policy = {**as_mapping("policy", {} if policy is None else policy), **limits}
+        wanted = validated(RetentionPolicy, policy)
         if not dry_run:
             self._check_writable("to delete")
-        return apply_retention(self._runtime, policy, self._clock.time_ns(), dry_run=dry_run)
+        return apply_retention(self._runtime, wanted, self._clock.time_ns(), dry_run=dry_run)
 
     def usage(self, *, on_progress: CareProgress | None = None) -> Usage:
         """Which sessions, types and names take the space."""

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import pydantic
 from annotated_types import Ge, Gt, Le
 
-from greenroom.storage.catalog import validated
 from greenroom.storage.engine import Durability
 from greenroom.storage.errors import ValidationError
+from greenroom.storage.validation import Checked, validated
 
 from .policy_config import LONGEST, PolicyConfig
 
@@ -22,7 +22,7 @@ Bytes = Annotated[int, Ge(0)]
 Count = Annotated[int, Ge(1)]
 
 
-class RuntimeConfig(pydantic.BaseModel):
+class RuntimeConfig(Checked):
     """The settings of a runtime."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -96,10 +96,10 @@ class RuntimeConfig(pydantic.BaseModel):
     @classmethod
     def build(cls, values: RuntimeConfig | Mapping[str, Any] | None) -> RuntimeConfig:
         """A configuration from one or from a mapping. Raises ValidationError."""
-        return values if isinstance(values, RuntimeConfig) else validated(cls, dict(values or {}))
+        return validated(cls, {} if values is None else values)
 
 
-class SessionConfig(pydantic.BaseModel):
+class SessionConfig(Checked):
     """The settings of one session."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)

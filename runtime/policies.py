@@ -27,9 +27,10 @@ from greenroom.actors.policies.rate import Rates
 from greenroom.actors.policies.resources import Consumption
 from greenroom.actors.policies.timekeeper import Timekeeper
 from greenroom.actors.policies.timeout import REASON
-from greenroom.storage.catalog import SessionRow, validated
+from greenroom.storage.catalog import SessionRow
 from greenroom.storage.errors import GreenroomError, RateLimited, SessionNotFound, ValidationError
 from greenroom.storage.keys import is_session_id, session_bytes
+from greenroom.storage.validation import validated
 
 from .policy_config import PolicyConfig
 

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen
 
 from greenroom.actors.policies.limits import UNLIMITED, Limits, micro_dollars
 from greenroom.actors.policies.rate import RateLimits
+from greenroom.storage.validation import Checked
 
 __all__ = ["LONGEST", "PolicyConfig", "RatePolicy", "ResourcePolicy", "TimeoutPolicy"]
 
@@ -21,7 +22,7 @@ Amount = Annotated[int, Ge(0)]
 _MAX_STEPS: Final = 16
 
 
-class _Section(pydantic.BaseModel):
+class _Section(Checked):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 

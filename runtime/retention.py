@@ -25,6 +25,7 @@ from greenroom.storage.errors import (
 )
 from greenroom.storage.keys import session_id_of
 from greenroom.storage.staging import staged_sessions
+from greenroom.storage.validation import Checked
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -34,7 +35,7 @@ __all__ = ["JournalCut", "Removal", "RetentionPolicy", "RetentionReport", "apply
 DAY = 86_400 * 1_000_000_000
 
 
-class RetentionPolicy(pydantic.BaseModel):
+class RetentionPolicy(Checked):
     """What is kept. None sets no limit. What any limit says may go, goes."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)

@@ -13,11 +13,12 @@ from greenroom.actors import messages as m
 from greenroom.actors.decide import creation
 from greenroom.actors.operation import acting
 from greenroom.actors.policies.kinds import CREATION
-from greenroom.storage.catalog import Page, SessionInfo, SessionQuery, SessionStatus, refusal, validated
+from greenroom.storage.catalog import Page, SessionInfo, SessionQuery, SessionStatus
 from greenroom.storage.errors import HookCancelled, IntegrityError, InvalidOperation, SessionNotFound, ValidationError
 from greenroom.storage.keys import is_session_id, session_bytes
 from greenroom.storage.keys import session_id_of as id_of_bytes
 from greenroom.storage.records import unpack_value
+from greenroom.storage.validation import refusal, validated
 
 from .config import SessionConfig, session_overrides
 from .handle import session_id_of
@@ -139,7 +140,7 @@ class Sessions(Lifecycle):
                     }
                 )
             except pydantic.ValidationError as error:
-                raise refusal(error) from None
+                raise refusal(error, _NewSession) from None
         principal = self._security.principal()
         parent_id = principal  # what a session makes is its child: that is how it may reach it
         if parent is not None:
@@ -186,7 +187,7 @@ class Sessions(Lifecycle):
         (created_at, updated_at, name, artifact_count, operation_count), descending, limit, offset.
         """
         self._check_open()
-        if isinstance(query.get("tags"), str):
+        if type(query.get("tags")) is str:
             raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
         wanted = validated(SessionQuery, query)
         if wanted.parent is not None and not is_session_id(wanted.parent):
@@ -292,7 +293,7 @@ def _check_changed(data: dict[str, Any]) -> None:
     try:
         _check_new_session(data)
     except pydantic.ValidationError as error:
-        raise refusal(error) from None
+        raise refusal(error, _NewSession) from None
     if data["tags"]:
         m.tag_list(data["tags"])
     if data["metadata"] is not None:

@@ -6,7 +6,6 @@ the top level, in the environment in capitals: ``durability = "fsync"``, ``GREEN
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import pydantic
 
 from greenroom.runtime.config import RuntimeConfig
 from greenroom.storage.errors import ConfigurationError
+from greenroom.storage.validation import complaints, nearest
 
 #: The file that is read from the working directory when there is one.
 FILE_NAME = "greenroom.toml"
@@ -67,7 +67,7 @@ def load_settings(
     if not isinstance(data, (str, os.PathLike)) or not str(data):
         raise ConfigurationError(f"data ({origins['data']}): the path of a directory is needed", key="data")
     try:
-        config = RuntimeConfig(**values)
+        config = RuntimeConfig.__pydantic_validator__.validate_python(values)
     except pydantic.ValidationError as error:
         raise _impossible(error, origins) from None
     return Settings(Path(data), config, {key: origins.get(key, "default") for key in known_keys()})
@@ -105,33 +105,22 @@ def _check_known(key: str, source: str) -> None:
     known = known_keys()
     if key in known:
         return
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+    near = nearest(key, known) or ""
     if source.startswith(_PREFIX):
-        message = f"{source}: unknown setting; the nearest known one is {_PREFIX}{nearest.upper()}"
+        message = f"{source}: unknown setting; the nearest known one is {_PREFIX}{near.upper()}"
     else:
-        message = f"{source}: unknown setting {key!r}; the nearest known one is {nearest!r}"
-    raise ConfigurationError(message, key=key, nearest=nearest)
+        message = f"{source}: unknown setting {key!r}; the nearest known one is {near!r}"
+    raise ConfigurationError(message, key=key, nearest=near)
 
 
 def _impossible(error: pydantic.ValidationError, origins: Mapping[str, str]) -> ConfigurationError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    key = str(first["loc"][0]) if first["loc"] else ""
-    reason = first["msg"].removeprefix("Value error, ")
-    below = [str(each) for each in first["loc"][1:]]
-    if first["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(below[-1], _settings_of(below[:-1], key), n=1, cutoff=0.0)[0]
-        message = f"{key} ({origins[key]}): unknown setting {'.'.join(below)!r}; the nearest known one is {nearest!r}"
-        return ConfigurationError(message, key=".".join([key, *below]), nearest=nearest)
-    if below:
-        reason = f"{'.'.join(below)}: {reason}"
-    if not key:
-        return ConfigurationError(f"settings: {reason}")
-    return ConfigurationError(f"{key} ({origins.get(key, 'default')}): {reason}", key=key)
-
-
-def _settings_of(sections: list[str], key: str) -> list[str]:
-    """The names of the settings below a key, in one section below another."""
-    model: Any = RuntimeConfig.model_fields[key].annotation
-    for section in sections:
-        model = model.model_fields[section].annotation
-    return list(model.model_fields)
+    first = complaints(error, RuntimeConfig)[0]
+    if not first.path:
+        return ConfigurationError(f"settings: {first.text}")
+    key = str(first.path[0])
+    below = first._replace(path=first.path[1:]).place
+    where = f"{key} ({origins.get(key, 'default')})"
+    if first.nearest is not None:
+        message = f"{where}: unknown setting {below!r}; the nearest known one is {first.nearest!r}"
+        return ConfigurationError(message, key=first.place, nearest=first.nearest)
+    return ConfigurationError(f"{where}: {below + ': ' if below else ''}{first.text}", key=key)

@@ -13,11 +13,12 @@ from annotated_types import Ge, MaxLen, MinLen
 
 from .artifact_index import split_words, words_of
 from .artifacts import artifact_type
-from .catalog import nanoseconds, validated
+from .catalog import nanoseconds
 from .errors import GreenroomError, ValidationError
 from .keys import canonical_value, is_session_id
 from .records import unpack_value
 from .similar import is_similar
+from .validation import validated
 
 __all__ = ["ArtifactCriteria", "ArtifactFilter", "ArtifactQuery", "SortField", "artifact_query"]
 
@@ -146,7 +147,7 @@ class ArtifactQuery:
     def __init__(self, **criteria: Any) -> None:
         """Criteria by keyword: the fields of `ArtifactCriteria`. Raises ValidationError."""
         for name in ("tags", "without_tags"):
-            if isinstance(criteria.get(name), str):
+            if type(criteria.get(name)) is str:
                 raise ValidationError(f"{name}: a list of texts is needed, not one text", field=name)
         object.__setattr__(self, "criteria", validated(ArtifactCriteria, criteria))
 

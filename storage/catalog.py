@@ -17,7 +17,7 @@ import pydantic
 
 from .deadlines import deadline_keys
 from .engine import CF, Engine, Op
-from .errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
+from .errors import IntegrityError, SchemaTooNew, SessionNotFound
 from .journal import Journal, StoredEvent, Totals, iso_time, utc_time
 from .keys import (
     INDEX_CREATED,
@@ -44,14 +44,11 @@ __all__ = [
     "SessionRow",
     "SessionStatus",
     "nanoseconds",
-    "refusal",
-    "validated",
 ]
 
 logger = logging.getLogger("greenroom.catalog")
 
 T = TypeVar("T")
-M = TypeVar("M", bound=pydantic.BaseModel)
 
 
 class SessionStatus(enum.StrEnum):
@@ -252,22 +249,6 @@ class Page(Generic[T], Sequence[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.items)
-
-
-def validated(model: type[M], values: dict[str, Any]) -> M:
-    """Build a pydantic model; its complaint becomes our ValidationError, which names fields but no values."""
-    try:
-        return model.model_validate(values)
-    except pydantic.ValidationError as error:
-        raise refusal(error) from None
-
-
-def refusal(error: pydantic.ValidationError) -> ValidationError:
-    """Pydantic's complaint as our error, which names fields but no values."""
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
-    text = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'value'}: {each['msg']}" for each in problems)
-    first = str(problems[0]["loc"][0]) if problems and problems[0]["loc"] else ""
-    return ValidationError(text, field=first)
 
 
 class SessionQuery(pydantic.BaseModel):

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Final
 import pydantic
 from annotated_types import Ge, MaxLen, MinLen
 
-from .catalog import nanoseconds, validated
+from .catalog import nanoseconds
 from .errors import ValidationError
 from .event_pattern import EventPattern
 from .journal import StoredEvent, event_ids
 from .keys import is_session_id
+from .validation import validated
 
 __all__ = ["EventFilter", "EventQuery", "event_query"]
 
@@ -67,7 +68,7 @@ class EventQuery(pydantic.BaseModel):
 
 def event_query(criteria: dict[str, Any]) -> EventQuery:
     """A query from its criteria. Raises ValidationError."""
-    if isinstance(criteria.get("tags"), str):
+    if type(criteria.get("tags")) is str:
         raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
     return validated(EventQuery, criteria)
 

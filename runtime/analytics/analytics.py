@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import pydantic
 from annotated_types import Ge, Gt
 
-from greenroom.storage.catalog import SessionQuery, SessionStatus, nanoseconds, validated
+from greenroom.storage.catalog import SessionQuery, SessionStatus, nanoseconds
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
 from greenroom.storage.keys import is_session_id, session_bytes
+from greenroom.storage.validation import validated
 
 from ..handle import session_id_of
 from .aggregate import AggregateMetrics, Aggregation

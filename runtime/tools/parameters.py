@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import pydantic
 
-from greenroom.storage.catalog import refusal
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.records import Value
+from greenroom.storage.validation import refusal
 
 from ..calls import CallContext
 from .schema import compiled, schema_of
@@ -135,7 +135,7 @@ class Parameters:
             try:
                 self._model.model_validate(input)
             except pydantic.ValidationError as error:
-                complaint = refusal(error)
+                complaint = refusal(error, self._model)
                 raise ValidationError(f"input: {complaint}", field=f"input.{complaint.field}") from None
         return input
 
