@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,7 +14,8 @@ from greenroom.storage.bundle_export import Progress, write_bundle
 from greenroom.storage.errors import InvalidOperation
 from greenroom.storage.keys import session_bytes
 from greenroom.storage.moment import Moment
-from greenroom.storage.rocks import Op, raise_storage_error
+from greenroom.storage.regular_file import written_file
+from greenroom.storage.rocks import Op
 from greenroom.storage.validation import validated
 
 from .config import SessionConfig
@@ -83,27 +82,16 @@ def export_bundle(
     """Write a bundle to a file, which appears whole or not at all. Raises StorageError."""
     from importlib.metadata import version
 
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with moment_of(store) as moment, part.open("xb", buffering=1 << 18) as file:
-            done = write_bundle(
-                moment,
-                session_bytes(session_id),
-                file,
-                tree=tree,
-                history=history,
-                written_by=f"greenroom {version('greenroom')}",
-                on_progress=on_progress,
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise_storage_error(error, f"cannot write the bundle {path}")
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with written_file(path, f"cannot write the bundle {path}") as file, moment_of(store) as moment:
+        done = write_bundle(
+            moment,
+            session_bytes(session_id),
+            file,
+            tree=tree,
+            history=history,
+            written_by=f"greenroom {version('greenroom')}",
+            on_progress=on_progress,
+        )
     return ExportReport(path, **{each.name: getattr(done, each.name) for each in fields(done)})
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from greenroom.actors.events import LINK_KINDS, Bus, LinkEvents, Overflow, PublishEvent, Subscription
@@ -17,7 +16,6 @@ from greenroom.storage.errors import (
     GreenroomError,
     IntegrityError,
     SessionNotFound,
-    StorageError,
     ValidationError,
 )
 from greenroom.storage.event_index import LINKED, event_place
@@ -26,6 +24,7 @@ from greenroom.storage.event_search import EventSearch, Visible
 from greenroom.storage.journal import PUBLISHED, Event
 from greenroom.storage.keys import session_bytes, session_id_of
 from greenroom.storage.records import Value
+from greenroom.storage.regular_file import file_path, written_file
 
 from .handle import session_id_of as id_named
 from .json_lines import json_line
@@ -299,25 +298,16 @@ class Events:
     def export(self, target: str | os.PathLike[str] | TextIO, **criteria: Any) -> int:
         """Write the events that match, with every field, as JSON lines to a path or a text file; how many.
 
-        A file at the path is replaced once all is written. Bytes are `{"base64": …}`. With a session or an id asked
-        for they come by time, else session by session. Raises what `query` raises, and StorageError.
+        A regular file at the path is replaced once all is written; anything else there is refused. Bytes are
+        `{"base64": …}`. With a session or an id asked for they come by time, else session by session. Raises what
+        `query` raises, and StorageError.
         """
         events = self._search.each(self._checked(criteria), self._visible())
         if not isinstance(target, (str, os.PathLike)):
-            return _write_lines(target, events)
-        path = Path(target)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with part.open("w", encoding="ascii") as file:
-                count = _write_lines(file, events)
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise StorageError(f"cannot write {path}: {error.strerror}", path=str(path)) from error
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        return count
+            return _write_lines(target.write, events)
+        path = file_path(target)
+        with written_file(path, f"cannot write {path}") as file:
+            return _write_lines(lambda line: file.write(line.encode("ascii")), events)
 
     # -- who may see what
 
@@ -391,9 +381,9 @@ def _id_of(event: Event | str, field: str) -> str:
     return event
 
 
-def _write_lines(file: TextIO, events: Iterable[Event]) -> int:
+def _write_lines(write: Callable[[str], object], events: Iterable[Event]) -> int:
     count = 0
     for event in events:
-        file.write(json_line(event.to_dict()) + "\n")
+        write(json_line(event.to_dict()) + "\n")
         count += 1
     return count

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from greenroom.storage.errors import AccessDenied, StorageError, ValidationError
+from greenroom.storage.errors import AccessDenied, ValidationError
+from greenroom.storage.regular_file import open_regular
 
 __all__ = ["FILE_MODES", "Files"]
 
@@ -53,13 +53,4 @@ class Files:
 
     def open(self, path: Path, mode: str) -> BinaryIO:
         """Open a regular file: nothing that could block, like a pipe. Raises StorageError."""
-        try:
-            descriptor = os.open(path, FILE_MODES[mode] | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise StorageError(f"cannot open {path.name}: {error.strerror}", path=str(path)) from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise StorageError(f"cannot open {path.name}: not a regular file", path=str(path))
-        kind = {"r": "rb", "w": "wb", "a": "ab"}.get(mode, "rb+" if mode != "a+" else "ab+")
-        file: Any = os.fdopen(descriptor, kind)
-        return file  # type: ignore[no-any-return]
+        return open_regular(path, f"cannot open {path.name}", FILE_MODES[mode], follow=False)

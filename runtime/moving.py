@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from greenroom.storage.bundle_export import Progress
+from greenroom.storage.regular_file import file_path
 
 from .bundles import BackupReport, ExportReport, backup_store, export_bundle, import_sessions
 from .handle import session_id_of
@@ -31,7 +31,7 @@ class Moving(Sessions):
 
         Without `history` the bundle has what still holds: conversation, artifacts, variables, tags, metadata, status;
         not what they were before. Works while the sessions are used. A file at `path` is replaced once the bundle is
-        whole. `on_progress` is called with the bytes done and to do.
+        whole; anything but a regular file is refused. `on_progress` is called with the bytes done and to do.
         Raises SessionNotFound, IntegrityError where something is damaged, BundleError for more than a bundle can
         carry, StorageError.
         """
@@ -40,7 +40,7 @@ class Moving(Sessions):
         return export_bundle(
             self._store,
             found.id,
-            Path(path),
+            file_path(path),
             tree=tree,
             history=history,
             on_progress=on_progress,
@@ -58,7 +58,7 @@ class Moving(Sessions):
         self._check_open()
         self._require_host("import_bundle", "write")
         self._security.forget_families()
-        ids = import_sessions(self._runtime, Path(path), keep_ids=keep_ids, on_progress=on_progress)
+        ids = import_sessions(self._runtime, file_path(path), keep_ids=keep_ids, on_progress=on_progress)
         self.events.imported(ids)
         return [Session(self._runtime, each) for each in ids]
 
@@ -76,4 +76,4 @@ class Moving(Sessions):
         """
         self._check_open()
         self._require_host("backup")
-        return backup_store(self._runtime, Path(path))
+        return backup_store(self._runtime, file_path(path))

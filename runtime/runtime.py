@@ -36,6 +36,7 @@ from greenroom.storage.errors import (
 from greenroom.storage.event_index import event_place
 from greenroom.storage.keys import new_session
 from greenroom.storage.keys import session_id_of as id_of_bytes
+from greenroom.storage.regular_file import file_path
 
 from . import signals
 from .analytics import Analytics
@@ -136,7 +137,9 @@ class Runtime(Moving, Care):
         def open_store(part: Path) -> Runtime:
             return cls.open(part, config={"handle_signals": False})
 
-        return restore_store(open_store, Path(backup), Path(path), verify=verify, on_progress=on_progress)
+        return restore_store(
+            open_store, file_path(backup, "backup"), file_path(path), verify=verify, on_progress=on_progress
+        )
 
     @classmethod
     def salvage(cls, path: str | os.PathLike[str], *, on_progress: CareProgress | None = None) -> SalvageReport:

@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from greenroom.storage.errors import ConfigurationError, GreenroomError, ScriptError
+from greenroom.storage.errors import ConfigurationError, GreenroomError, ScriptError, StorageError
+from greenroom.storage.regular_file import open_regular
 
 if TYPE_CHECKING:
     from .runtime import Runtime
@@ -85,10 +86,13 @@ def engine_for(language: str | None, path: Path | None) -> ScriptEngine:
 def read_source(path: Path) -> str:
     """The text of a script file. Raises ScriptError."""
     try:
-        if path.stat().st_size > MAX_SOURCE_BYTES:
-            raise ScriptError(f"{path.name} is larger than {MAX_SOURCE_BYTES} bytes", script=path.name)
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ScriptError(f"cannot read {path.name}: {error.strerror}", script=path.name) from error
+        with open_regular(path, f"cannot read {path.name}") as file:
+            source = file.read(MAX_SOURCE_BYTES + 1)
+    except StorageError as error:
+        raise ScriptError(str(error), script=path.name) from error
+    if len(source) > MAX_SOURCE_BYTES:
+        raise ScriptError(f"{path.name} is larger than {MAX_SOURCE_BYTES} bytes", script=path.name)
+    try:
+        return source.decode()
     except UnicodeDecodeError as error:
         raise ScriptError(f"{path.name} is not UTF-8 text", script=path.name) from error

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from greenroom.actors import messages as m
@@ -17,8 +16,9 @@ from greenroom.storage.artifact_query import ArtifactQuery
 from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.catalog import Page
 from greenroom.storage.engine import Durability
-from greenroom.storage.errors import GreenroomError, StorageError
+from greenroom.storage.errors import GreenroomError
 from greenroom.storage.records import Value
+from greenroom.storage.regular_file import file_path, open_regular, written_file
 
 from .diff import unified_diff
 from .streams import StreamProgress, Watched
@@ -95,14 +95,10 @@ class SessionArtifacts(Handle):
         """Store a file's content, streamed from disk, under its own name unless another is given.
 
         `options` are those of `store_artifact`, `on_progress` with it. Raises StorageError when the file cannot be
-        read.
+        read, or is no regular file (a directory, a FIFO, a device).
         """
-        source = Path(path)
-        try:
-            file = source.open("rb")
-        except OSError as error:
-            raise StorageError(f"cannot read {source}: {error.strerror}", path=str(source)) from error
-        with file:
+        source = file_path(path)
+        with open_regular(source, f"cannot read {source}") as file:
             return self.store_artifact(type, name if name is not None else source.name, file, **options)
 
     def store_many(
@@ -182,28 +178,20 @@ class SessionArtifacts(Handle):
         *,
         on_progress: StreamProgress | None = None,
     ) -> int:
-        """Write the content to a file; its bytes. The file appears whole or not at all. Raises StorageError.
+        """Write the content to a file; its bytes. The file appears whole and on disk, or not at all.
 
         `on_progress` gets the bytes that have been written, and all there are; what it raises leaves no file.
+        A regular file at `path` is replaced; anything else there is refused, a symbolic link too.
+        Raises ArtifactNotFound, StorageError.
         """
-        target = Path(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        target = file_path(path)
         info = self.get_artifact_info(ref, version)
-        with self.open_artifact(info.id) as source:
-            try:
-                with part.open("wb") as file:
-                    while block := source.read(_COPY_BYTES):
-                        file.write(block)
-                        if on_progress is not None:
-                            on_progress(file.tell(), info.size)
-                    size = file.tell()
-                part.replace(target)
-            except OSError as error:
-                part.unlink(missing_ok=True)
-                raise StorageError(f"cannot write {target}: {error.strerror}", path=str(target)) from error
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+        with self.open_artifact(info.id) as source, written_file(target, f"cannot write {target}") as file:
+            size = 0
+            while block := source.read(_COPY_BYTES):
+                size += file.write(block)
+                if on_progress is not None:
+                    on_progress(size, info.size)
         return size
 
     def list_artifacts(self, *, limit: int | None = None, offset: int = 0) -> Page[ArtifactInfo]:

@@ -16,7 +16,8 @@ from typing import Any
 import pydantic
 
 from greenroom.runtime.config import RuntimeConfig
-from greenroom.storage.errors import ConfigurationError
+from greenroom.storage.errors import ConfigurationError, StorageError
+from greenroom.storage.regular_file import open_regular
 from greenroom.storage.validation import complaints, nearest
 
 #: The file that is read from the working directory when there is one.
@@ -25,6 +26,7 @@ FILE_NAME = "greenroom.toml"
 DEFAULT_DATA = "greenroom-data"
 
 _PREFIX = "GREENROOM_"
+_MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,20 @@ def known_keys() -> list[str]:
 
 def _from_file(file: Path | None) -> list[tuple[str, dict[str, Any]]]:
     path = file or Path(FILE_NAME)
-    try:
-        with path.open("rb") as stream:
-            return [(str(path), tomllib.load(stream))]
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         if file is None:
             return []
-        raise ConfigurationError(f"{path}: there is no such settings file", file=str(path)) from None
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}", file=str(path)) from None
+        raise ConfigurationError(f"{path}: there is no such settings file", file=str(path))
+    try:
+        with open_regular(path, f"{path}: cannot be read") as stream:
+            text = stream.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise ConfigurationError(f"{path}: larger than {_MAX_BYTES} bytes, too large for settings", file=str(path))
+        return [(str(path), tomllib.loads(text.decode()))]
+    except StorageError as error:
+        raise ConfigurationError(str(error), file=str(path)) from None
+    except RecursionError:
+        raise ConfigurationError(f"{path}: nested too deeply", file=str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}", file=str(path)) from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import rocksdict
 
 from .engine import Durability, Engine, EngineOptions
 from .errors import InvalidOperation, StorageError
+from .regular_file import open_regular, part_beside, sync_directory
 from .rocks import raise_storage_error
 
 __all__ = ["create_backup", "restore_backup"]
@@ -62,8 +62,8 @@ def restore_backup(
         part.mkdir()
         done = 0
         for source, _ in files:
-            descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as reader, (part / source.name).open("xb") as writer:
+            reader = open_regular(source, f"cannot read {source}", follow=False)
+            with reader, (part / source.name).open("xb") as writer:
                 while block := reader.read(_COPY_BYTES):
                     writer.write(block)
                     done += len(block)
@@ -79,11 +79,11 @@ def restore_backup(
 @contextlib.contextmanager
 def _appearing(path: Path, what: str) -> Iterator[Path]:
     """A place for a directory that gets the name `path` once it is whole; of what fails nothing stays."""
-    part = _beside(path)
+    part = part_beside(path)
     try:
         yield part
         part.rename(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
         if isinstance(error, Exception):
@@ -104,19 +104,6 @@ def _files_of(backup: Path) -> list[tuple[Path, int]]:
     return files
 
 
-def _beside(path: Path) -> Path:
-    """A new name in the same directory, so that giving the right name is one step."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-
-
 def _refuse_existing(path: Path) -> None:
     if os.path.lexists(path):
         raise StorageError(f"{path} exists already: choose another path", path=str(path))
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

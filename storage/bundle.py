@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any, BinaryIO, Final
 
 from blake3 import blake3
 
-from .errors import BundleError, StorageError
+from .errors import BundleError
 from .keys import is_session_id
+from .regular_file import open_regular
 
 __all__ = [
     "BUNDLE_VERSION",
@@ -312,13 +312,6 @@ class BundleReader:
 
 
 def open_bundle(path: Path) -> tuple[BinaryIO, int]:
-    """Open a bundle for reading; its size. Raises BundleError for what is no regular file, StorageError."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise StorageError(f"cannot read the bundle {path}: {error.strerror}", path=str(path)) from error
-    facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode):
-        os.close(descriptor)
-        raise BundleError(f"{path} is not a file", path=str(path))
-    return os.fdopen(descriptor, "rb", buffering=1 << 18), facts.st_size
+    """Open a bundle for reading; its size. Raises StorageError."""
+    file = open_regular(path, f"cannot read the bundle {path}")
+    return file, os.fstat(file.fileno()).st_size

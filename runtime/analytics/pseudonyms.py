@@ -10,7 +10,8 @@ from typing import Final
 from blake3 import blake3
 
 from greenroom.actors.events.facts import RESERVED_FAMILIES
-from greenroom.storage.errors import ConfigurationError
+from greenroom.storage.errors import ConfigurationError, StorageError
+from greenroom.storage.regular_file import open_regular
 
 __all__ = ["Pseudonyms"]
 
@@ -36,12 +37,10 @@ class Pseudonyms:
     def from_file(cls, path: Path) -> Pseudonyms:
         """With the content of a file as key; line ends at its end do not count. Raises ConfigurationError."""
         try:
-            with path.open("rb") as file:
+            with open_regular(path, f"analytics_key_file: cannot read {path}") as file:
                 key = file.read(_MOST_BYTES + 1).rstrip(b"\r\n")
-        except OSError as error:
-            raise ConfigurationError(
-                f"analytics_key_file: {path} cannot be read: {error.strerror}", key="analytics_key_file"
-            ) from None
+        except StorageError as error:
+            raise ConfigurationError(str(error), key="analytics_key_file") from None
         if not _LEAST_BYTES <= len(key) <= _MOST_BYTES:
             raise ConfigurationError(
                 f"analytics_key_file: {path} must have {_LEAST_BYTES} to {_MOST_BYTES} bytes, as from: "

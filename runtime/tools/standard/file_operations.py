@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from greenroom.storage.errors import StorageError, ValidationError
+from greenroom.storage.regular_file import written_file
 
 from ...files import Files
 
@@ -50,7 +51,10 @@ def file_operations_on(files: Files, base: Path | None) -> Callable[..., Any]:
         if input is None:
             raise ValidationError("input: what to write is needed", field="input")
         data = input.encode("utf-8", "surrogatepass") if isinstance(input, str) else input
-        with files.open(target, "w" if operation == "write" else "a") as file:
+        if operation == "write":
+            with written_file(target, f"cannot write {target.name}") as file:
+                return file.write(data)
+        with files.open(target, "a") as file:
             return file.write(data)
 
     return run
