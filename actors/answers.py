@@ -28,7 +28,6 @@ from .forking import fork_session
 from .policies.messages import GetConsumption
 from .policies.resources import Consumption, consumption
 from .policies.timeout import KeepTime, due_next
-from .reaching import artifact_id
 from .state import ACTIVE, SUSPENDED
 from .workflows import WORKFLOW_REPLIES
 
@@ -150,7 +149,7 @@ def _list_artifacts(actor: SessionActor, query: m.ListArtifacts) -> Any:
 
 
 def _list_versions(actor: SessionActor, query: m.ListArtifactVersions) -> list[ArtifactInfo]:
-    artifact = artifact_id(query.name)
+    artifact = ArtifactId.named_by(query.name)
     name = query.name if artifact is None else actor.artifact(artifact, None).name
     return actor.services.store.artifacts.versions(actor.state.session, name)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.storage.artifacts import ArtifactId
 from greenroom.storage.engine import CF
 from greenroom.storage.errors import (
     AccessDenied,
@@ -25,10 +26,10 @@ from .auditing import Attempt
 from .behalf import MayWrite, OnBehalf, Refused, Shared
 from .dispatcher import Letter
 from .grants import NAMES
-from .reaching import NEEDED, access_of, artifact_id, artifact_of, named_owner
+from .reaching import NEEDED, access_of, artifact_of, named_owner
 
 if TYPE_CHECKING:
-    from greenroom.storage.artifacts import ArtifactId, ArtifactInfo
+    from greenroom.storage.artifacts import ArtifactInfo
 
     from .hooks.path import Told
     from .session import SessionActor
@@ -203,7 +204,7 @@ class Crossing:
         errors: dict[Any, GreenroomError] = {}
         own: list[ArtifactId | str] = []
         for ref in message.refs:
-            identity = artifact_id(ref)
+            identity = ArtifactId.named_by(ref)
             if identity is None or identity.session_id == session_id:
                 own.append(ref)
                 continue

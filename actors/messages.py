@@ -430,7 +430,12 @@ class StoreArtifact(Command):
         self.artifact_type = artifact_type(type)
         self.name = _text("name", name, 4096)
         if not is_artifact_name(self.name):
-            raise ValidationError("name: an artifact name has no control characters", field="name")
+            wrong = (
+                "this text is an artifact's id: an artifact of that name could not be told from the one with the id"
+                if ArtifactId.named_by(self.name) is not None
+                else "an artifact name has no control characters"
+            )
+            raise ValidationError(f"name: {wrong}", field="name")
         if isinstance(content, str):
             content = content.encode("utf-8", "surrogatepass")
         elif isinstance(content, bytearray):

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from greenroom.storage.artifacts import ArtifactId
-from greenroom.storage.errors import ValidationError
 
 from . import messages as m
 from . import sharing as sh
 from .grants import ADMIN, READ, WRITE
 
-__all__ = ["CONCERNING", "NEEDED", "access_of", "artifact_id", "artifact_of", "named_owner"]
+__all__ = ["CONCERNING", "NEEDED", "access_of", "artifact_of", "named_owner"]
 
 NEEDED: Final[dict[type[Any], int]] = {
     m.GetArtifactInfo: READ,
@@ -61,20 +60,8 @@ def access_of(message: Any, *, default: bool = False) -> str | None:
     return _OTHER_ACCESS.get(message.__class__) or ("read" if isinstance(message, m.Query) else "write")
 
 
-def artifact_id(ref: object) -> ArtifactId | None:
-    """The id that a reference is, or is the text of; None for a name."""
-    if isinstance(ref, ArtifactId):
-        return ref
-    if isinstance(ref, str) and len(ref) > 101 and ref[64] == ":":
-        try:
-            return ArtifactId.parse(ref)
-        except ValidationError:
-            return None
-    return None
-
-
 def _by_ref(message: Any) -> ArtifactId | None:
-    return artifact_id(message.ref)
+    return ArtifactId.named_by(message.ref)
 
 
 _ARTIFACT: Final[dict[type[Any], Callable[[Any], ArtifactId | None]]] = {
@@ -91,7 +78,7 @@ _ARTIFACT: Final[dict[type[Any], Callable[[Any], ArtifactId | None]]] = {
         ),
         _by_ref,
     ),
-    m.ListArtifactVersions: lambda message: artifact_id(message.name),
+    m.ListArtifactVersions: lambda message: ArtifactId.named_by(message.name),
     m.StoreArtifact: lambda message: message.version_of,
 }
 
@@ -105,7 +92,7 @@ def artifact_of(message: Any) -> ArtifactId | None:
 def named_owner(message: Any) -> str | None:
     """The one session whose artifacts a message names by their ids."""
     if message.__class__ is m.GetArtifacts:
-        owners = {found.session_id if (found := artifact_id(ref)) is not None else None for ref in message.refs}
+        owners = {found.session_id if (found := ArtifactId.named_by(ref)) is not None else None for ref in message.refs}
         return owners.pop() if len(owners) == 1 else None
     artifact = artifact_of(message)
     return artifact.session_id if artifact is not None else None
@@ -117,7 +104,9 @@ def _foreign(session_id: str, message: Any) -> bool:
 
 
 def _any_foreign(session_id: str, message: m.GetArtifacts) -> bool:
-    return any((found := artifact_id(ref)) is not None and found.session_id != session_id for ref in message.refs)
+    return any(
+        (found := ArtifactId.named_by(ref)) is not None and found.session_id != session_id for ref in message.refs
+    )
 
 
 CONCERNING: Final[dict[type[Any], Callable[[str, Any], bool]]] = {

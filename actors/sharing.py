@@ -6,13 +6,13 @@ A version that a grantee stores by its write permission is shared with that gran
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.storage.artifacts import ArtifactId, ArtifactInfo
-from greenroom.storage.catalog import nanoseconds
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.keys import is_session_id
+from greenroom.storage.times import moment
 
 from . import grants
 from .messages import Command, GetArtifactInfo, Query, _artifact_ref
@@ -33,22 +33,6 @@ def grantee_id(value: object) -> str:
     if not is_session_id(value):
         raise ValidationError("with_session: the id of a session is needed", field="with_session")
     return str(value)
-
-
-def expiry(value: datetime | str | float | None, field: str = "expires_at") -> int | None:
-    """A time as nanoseconds: a datetime, RFC 3339 text or epoch seconds. Raises ValidationError."""
-    if value is None:
-        return None
-    try:
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            value = datetime.fromtimestamp(value, UTC)
-    except (ValueError, OverflowError, OSError):
-        value = ""
-    if not isinstance(value, datetime):
-        raise ValidationError(f"{field}: a datetime, RFC 3339 text or epoch seconds", field=field)
-    return nanoseconds(value)
 
 
 # -- messages
@@ -78,7 +62,7 @@ class ShareArtifact(Command):
         self.version = version
         self.with_session = grantee_id(with_session)
         self.level = grants.level_of(permission)
-        self.expires_at = expiry(expires_at)
+        self.expires_at = moment(expires_at, "expires_at")
         if not isinstance(inherit, bool):
             raise ValidationError("inherit: true or false", field="inherit")
         self.inherit = inherit

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pydantic
 
+from greenroom.actors.callables import require_callable
 from greenroom.actors.operation import CURRENT
 from greenroom.actors.policies.composition import (
     Policy,
@@ -163,8 +164,7 @@ class Policies:
         for a name that is taken.
         """
         self._require_host("policies.add")
-        if not callable(policy):
-            raise ValidationError("policy: something to call is needed", field="policy")
+        require_callable("policy", policy, "a request")
         with self._lock:
             if name in self._added:
                 raise ValidationError(f"there is a policy {name!r} already: remove it first", field="name")

@@ -17,7 +17,6 @@ from greenroom.actors.calls import Call
 from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.hooks import Hooks
 from greenroom.actors.operation import CURRENT, Operation, acting, following
-from greenroom.actors.sharing import expiry
 from greenroom.storage.artifact_query import ArtifactQuery, artifact_query
 from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.audit import AuditRecord
@@ -37,6 +36,7 @@ from greenroom.storage.event_index import event_place
 from greenroom.storage.keys import new_session
 from greenroom.storage.keys import session_id_of as id_of_bytes
 from greenroom.storage.regular_file import file_path
+from greenroom.storage.times import moment
 
 from . import signals
 from .analytics import Analytics
@@ -345,8 +345,8 @@ class Runtime(Moving, Care):
             artifact=ArtifactId.parse(str(artifact)) if artifact is not None else None,
             access=access,
             granted=granted,
-            after=expiry(after, "after"),
-            before=expiry(before, "before"),
+            after=moment(after, "after"),
+            before=moment(before, "before"),
             limit=m.whole_number("limit", limit),
             offset=m.whole_number("offset", offset) or 0,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from fnmatch import translate
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -13,11 +12,11 @@ from annotated_types import Ge, MaxLen, MinLen
 
 from .artifact_index import split_words, words_of
 from .artifacts import artifact_type
-from .catalog import nanoseconds
 from .errors import GreenroomError, ValidationError
 from .keys import canonical_value, is_session_id
 from .records import unpack_value
 from .similar import is_similar
+from .times import Moment, nanoseconds
 from .validation import validated
 
 __all__ = ["ArtifactCriteria", "ArtifactFilter", "ArtifactQuery", "SortField", "artifact_query"]
@@ -49,8 +48,8 @@ class ArtifactCriteria(pydantic.BaseModel):
     custom: dict[str, Any] = pydantic.Field(default_factory=dict)
     text: _Text | None = None
     fuzzy: bool = False
-    created_after: datetime | None = None
-    created_before: datetime | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
     min_size: _Count | None = None
     max_size: _Count | None = None
     created_by: _Text | None = None

@@ -68,6 +68,19 @@ class ArtifactId:
             return cls(parts[0], parts[1], int(parts[2]))
         raise ValidationError("an artifact id reads HASH:SESSION:NUMBER", field="artifact_id")
 
+    @classmethod
+    def named_by(cls, ref: object) -> ArtifactId | None:
+        """Return the id that a reference is, or is the text of; None for a name. Ids and names have no text in common,
+        because `is_artifact_name` refuses what this takes for an id."""
+        if isinstance(ref, ArtifactId):
+            return ref
+        if isinstance(ref, str) and ref[64:65] == ":" and ref[101:102] == ":":
+            try:
+                return cls.parse(ref)
+            except ValidationError:
+                return None
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class ArtifactInfo:
@@ -107,8 +120,8 @@ class Artifact:
 
 
 def is_artifact_name(text: str) -> bool:
-    """Whether this text can be a name: it has no control characters."""
-    return bool(text) and _CONTROL.search(text) is None
+    """Return whether this text can be a name: it has no control characters, and is not the text of an id."""
+    return bool(text) and _CONTROL.search(text) is None and ArtifactId.named_by(text) is None
 
 
 def artifact_type(text: str) -> str:
@@ -251,12 +264,11 @@ class Artifacts:
         Raises ArtifactNotFound or ValidationError.
         """
         session = session_bytes(session_id)
-        if isinstance(ref, str) and _looks_like_id(ref):
-            ref = ArtifactId.parse(ref)
-        if isinstance(ref, ArtifactId):
-            if ref.session_id == session_id:
-                info = self.info(session, ref.sequence)
-                if info is not None and info.id.content_hash == ref.content_hash:
+        identity = ArtifactId.named_by(ref)
+        if identity is not None:
+            if identity.session_id == session_id:
+                info = self.info(session, identity.sequence)
+                if info is not None and info.id.content_hash == identity.content_hash:
                     return info
             raise ArtifactNotFound(f"session {session_id} has no artifact {ref}", artifact=str(ref))
         if not isinstance(ref, str):
@@ -381,7 +393,3 @@ def _record_name(key: bytes) -> str:
 
 def _name_key(session: bytes, name: str, version: int) -> bytes:
     return artifact_name_prefix(session, name) + version.to_bytes(4, "big")
-
-
-def _looks_like_id(text: str) -> bool:
-    return len(text) > 101 and text[64:65] == ":" and text[101:102] == ":" and _HASH.match(text) is not None

@@ -10,7 +10,7 @@ import enum
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
 
 import pydantic
@@ -35,6 +35,7 @@ from .keys import (
 )
 from .ranges import narrowest
 from .records import Value, seal, unpack_value, unseal
+from .times import Moment, nanoseconds
 
 __all__ = [
     "Catalog",
@@ -43,7 +44,6 @@ __all__ = [
     "SessionQuery",
     "SessionRow",
     "SessionStatus",
-    "nanoseconds",
 ]
 
 logger = logging.getLogger("greenroom.catalog")
@@ -260,8 +260,8 @@ class SessionQuery(pydantic.BaseModel):
     created_by: str | None = None
     tags: tuple[str, ...] = ()
     parent: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
     search: str | None = None
     metadata: dict[str, Any] = pydantic.Field(default_factory=dict)
     sort_by: Literal["created_at", "updated_at", "name", "artifact_count", "operation_count"] = "created_at"
@@ -653,10 +653,3 @@ def _row_name(key: bytes) -> str:
 
 def _totals(stored: StoredEvent) -> tuple[int, int, int]:
     return stored[3], stored[4], stored[5]
-
-
-def nanoseconds(when: datetime) -> int:
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    delta = when - datetime(1970, 1, 1, tzinfo=UTC)
-    return min(max(0, ((delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds) * 1000), (1 << 64) - 1)

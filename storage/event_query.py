@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import pydantic
 from annotated_types import Ge, MaxLen, MinLen
 
-from .catalog import nanoseconds
 from .errors import ValidationError
 from .event_pattern import EventPattern
 from .journal import StoredEvent, event_ids
 from .keys import is_session_id
+from .times import Moment, nanoseconds
 from .validation import validated
 
 __all__ = ["EventFilter", "EventQuery", "event_query"]
@@ -38,8 +37,8 @@ class EventQuery(pydantic.BaseModel):
     root_id: _Text | None = None
     source: _Text | None = None
     tags: tuple[_Text, ...] = ()
-    after: datetime | None = None
-    before: datetime | None = None
+    after: Moment | None = None
+    before: Moment | None = None
     limit: _Count | None = None
     offset: _Count = 0
 

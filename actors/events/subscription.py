@@ -17,6 +17,7 @@ from greenroom.storage.event_pattern import EventPattern
 from greenroom.storage.journal import Event, StoredEvent, event_view
 from greenroom.storage.records import seal, unseal
 
+from ..callables import require_callable
 from ..operation import acting, following
 
 __all__ = ["Callback", "Notice", "Overflow", "Subscription"]
@@ -115,8 +116,8 @@ class Subscription:
         """Use `rt.events.subscribe`."""
         if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
             raise ValidationError(f"capacity: a whole number from 1 to {MAX_CAPACITY} is needed", field="capacity")
-        if callback is not None and not callable(callback):
-            raise ValidationError("callback: a function of one event is needed", field="callback")
+        if callback is not None:
+            require_callable("callback", callback, "an event")
         self._pattern = pattern
         self.matches = pattern.matches
         self._capacity = capacity

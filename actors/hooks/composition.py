@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from greenroom.actors.callables import require_callable
 from greenroom.storage.errors import ValidationError
 
 from .context import HookContext
@@ -46,8 +47,10 @@ def voting(members: Iterable[Member], threshold: float = 0.5, name: str = "votin
 class _Composition:
     def __init__(self, members: Iterable[Member], name: str) -> None:
         self.members: Sequence[Member] = tuple(members)
-        if not self.members or not all(callable(each) for each in self.members):
+        if not self.members:
             raise ValidationError("members: one or more functions that take a context are needed", field="members")
+        for each in self.members:
+            require_callable("members", each, "a context")
         self.__name__ = name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import operator
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, cast
 
 from greenroom.actors import messages as m
+from greenroom.actors.callables import require_callable
 from greenroom.actors.clock import Clock
 from greenroom.actors.operation import CURRENT
 from greenroom.storage.errors import (
@@ -135,8 +137,7 @@ class Registry:
         thread: int | None = None,
     ) -> HookHandle:
         """`register` for points that have been resolved; on `thread` alone, if one is given."""
-        if not callable(fn):
-            raise ValidationError("fn: a function that takes a context is needed", field="fn")
+        require_callable("fn", fn, "a context")
         if name is not None and not (isinstance(name, str) and 0 < len(name) <= _MAX_NAME):
             raise ValidationError(f"name: 1 to {_MAX_NAME} characters", field="name")
         if isinstance(tags, str):
@@ -157,8 +158,12 @@ class Registry:
                 raise ValidationError(f"{field}: a whole number from {fewest} to 1000", field=field)
         if session_id is not None and not is_session_id(session_id):
             raise ValidationError("session_id: the id of a session is needed", field="session_id")
-        if filter is not None and not callable(filter):
-            raise ValidationError("filter: a function that takes a context is needed", field="filter")
+        if filter is not None:
+            require_callable("filter", filter, "a context")
+            if inspect.iscoroutinefunction(filter):
+                raise ValidationError(
+                    "filter: an async function answers with a coroutine, which is always true", field="filter"
+                )
         current = CURRENT.get()
         number, rank = next(self._numbers), priority_of(priority)
         hook = Hook(

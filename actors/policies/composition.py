@@ -7,7 +7,7 @@ and refuses it by raising a GreenroomError or returning False. It runs on the as
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,8 +38,11 @@ Policy = Callable[[Request], Any]
 def refusal_of(policy: Policy, request: Request) -> GreenroomError | None:
     """What a policy says against an operation; None if nothing. A policy that fails refuses."""
     try:
-        if policy(request) in (None, True):
+        answer = policy(request)
+        if answer is None or answer is True:
             return None
+        if isinstance(answer, Coroutine):
+            answer.close()
     except GreenroomError as error:
         return error
     except Exception as error:
@@ -48,8 +51,9 @@ def refusal_of(policy: Policy, request: Request) -> GreenroomError | None:
             f"policy {_name(policy)} failed with {type(error).__name__}, so it lets nothing pass: mend or remove it",
             policy=_name(policy),
         )
+    why = "" if answer is False else f": it answers None, True or False, and has answered with {type(answer).__name__}"
     return AccessDenied(
-        f"policy {_name(policy)} does not let this {request.kind} pass", policy=_name(policy), kind=request.kind
+        f"policy {_name(policy)} does not let this {request.kind} pass{why}", policy=_name(policy), kind=request.kind
     )
 
 

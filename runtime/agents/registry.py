@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.actors.callables import signature_of
 from greenroom.actors.calls import CallAgent, packed_input
 from greenroom.storage.errors import (
     GreenroomError,
@@ -24,6 +25,7 @@ from greenroom.storage.records import Value, pack_value
 from ..calls import CallContext, Calls, Work
 from ..collectors import AgentOutputCollector
 from ..handle import session_id_of
+from ..tools.parameters import arguments_of, context_parameters, hints_of
 from .agent import Agent, AgentContext
 from .reply import AgentReply
 
@@ -45,8 +47,17 @@ _MAX_TOOLS: Final = 1000
 class _Provider:
     fn: Callable[..., Any]
     timeout: float | None
-    context: str | None
-    """How it gets its context: "keyword", "second" (argument), or None: not at all."""
+    signature: inspect.Signature | None
+    input: str | None
+    """The parameter that gets the input; None: the first argument, whatever it is called."""
+    contexts: tuple[str, ...]
+    """The parameters that get the context."""
+
+    def call(self, input: Value, context: AgentContext | None) -> Any:
+        if self.signature is None or self.input is None:
+            return self.fn(input, **dict.fromkeys(self.contexts, context))
+        args, kwargs = arguments_of(self.signature, {self.input: input, **dict.fromkeys(self.contexts, context)})
+        return self.fn(*args, **kwargs)
 
 
 class Agents:
@@ -85,12 +96,10 @@ class Agents:
         """
         if not isinstance(name, str) or not _MODEL.fullmatch(name):
             raise ValidationError("name: 1 to 128 letters, digits and _ . : @ / - are needed", field="name")
-        if not callable(fn):
-            raise ValidationError("fn: a callable is needed", field="fn")
         if timeout is not None and (type(timeout) not in (int, float) or not timeout > 0):
             raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
         self._runtime._require_host("agents.register", "write")
-        provider = _Provider(fn, timeout, _context_of(fn))
+        provider = _provider_of(fn, timeout)
         with self._lock:
             if name in self._providers and not replace:
                 raise ValidationError(
@@ -331,10 +340,7 @@ class Agents:
             raise OperationTimeout(f"agent {agent.name!r}: no time is left for it", timeout=0.0, started=False)
 
         def run(call: CallContext) -> Any:
-            if provider.context is None:
-                return provider.fn(input)
-            context = AgentContext(call, agent)
-            return provider.fn(input, context) if provider.context == "second" else provider.fn(input, context=context)
+            return provider.call(input, AgentContext(call, agent) if provider.contexts else None)
 
         about = {"model": agent.model, "provider": _provider_name(agent.model)}
         work = Work(
@@ -372,17 +378,37 @@ def _taken(name: str) -> ValidationError:
     return ValidationError(f"name: there is an agent {name!r} already; replace=True takes its place", field="name")
 
 
-def _context_of(fn: Callable[..., Any]) -> str | None:
-    """How a callable takes its context: by the name `context`, or as a second argument without default."""
+def _provider_of(fn: Callable[..., Any], timeout: float | None) -> _Provider:
+    """Return a callable with the parameters that get its input and its context: the context by its annotation, by the
+    name `context`, or as a second argument without default. Raises ValidationError for one that cannot be called so."""
+    if not callable(fn):
+        raise ValidationError("fn: a callable is needed", field="fn")
+    signature = signature_of(fn)
+    if signature is None:
+        return _Provider(fn, timeout, None, None, ())
+    named = [each for each in signature.parameters.values() if each.kind in _BY_POSITION]
+    hints = hints_of(fn, signature)
+    contexts = context_parameters(signature, hints)
+    if len(named) == 1 and named[0].name not in hints:
+        # Its only parameter by position gets the input, whatever it is called.
+        contexts = tuple(each for each in contexts if each != named[0].name)
+    places = [each for each in named if each.name not in contexts]
+    if not contexts and len(places) > 1 and places[1].default is places[1].empty:
+        contexts = (places[1].name,)
+    input = places[0].name if places else None
+    given = dict.fromkeys(contexts) if input is None else {input: None, **dict.fromkeys(contexts)}
+    args, kwargs = arguments_of(signature, given)
     try:
-        parameters = list(inspect.signature(fn).parameters.values())
-    except (ValueError, TypeError):
-        return None
-    if any(each.name == "context" and each.kind is not each.POSITIONAL_ONLY for each in parameters[1:]):
-        return "keyword"
-    second = parameters[1] if len(parameters) > 1 else None
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return "second" if second is not None and second.kind in positional and second.default is second.empty else None
+        signature.bind(*args, **kwargs) if input is not None else signature.bind(None, **kwargs)
+    except TypeError:
+        raise ValidationError(
+            f"fn: an agent takes its input, and if it likes a context; this one is called with {signature}"[:300],
+            field="fn",
+        ) from None
+    return _Provider(fn, timeout, signature, input, contexts)
+
+
+_BY_POSITION: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def _changed(agent: Agent, data: Mapping[str, Any]) -> Agent:

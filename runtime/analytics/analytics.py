@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import pydantic
 from annotated_types import Ge, Gt
 
-from greenroom.storage.catalog import SessionQuery, SessionStatus, nanoseconds
+from greenroom.storage.catalog import SessionQuery, SessionStatus
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
 from greenroom.storage.keys import is_session_id, session_bytes
+from greenroom.storage.times import Moment, nanoseconds
 from greenroom.storage.validation import validated
 
 from ..handle import session_id_of
@@ -39,8 +40,8 @@ class _Wanted(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     bucket: Annotated[float, Gt(0), pydantic.Field(le=366 * 86400, allow_inf_nan=False)] = 3600.0
     top: Annotated[int, Ge(0), pydantic.Field(le=1000)] = 10
 

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from greenroom.actors.loading import load_state
 from greenroom.actors.store import ArtifactStore
-from greenroom.storage.catalog import STATUSES, SessionRow, nanoseconds
+from greenroom.storage.catalog import STATUSES, SessionRow
 from greenroom.storage.journal import utc_time
 from greenroom.storage.keys import session_id_of
+from greenroom.storage.times import nanoseconds
 
 from .metrics import Figures, figures_of
 from .pseudonyms import Pseudonyms

@@ -2,125 +2,124 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import types
 import typing
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any, Final
 
 import pydantic
+from pydantic.json_schema import GenerateJsonSchema
 
+from greenroom.actors.callables import signature_of
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.records import Value
-from greenroom.storage.validation import refusal
+from greenroom.storage.validation import complaints, refusal
 
 from ..calls import CallContext
 from .schema import compiled, schema_of
 
-__all__ = ["Parameters"]
+__all__ = ["Parameters", "arguments_of", "context_parameters", "hints_of"]
+
+Parameter = inspect.Parameter
 
 _WHOLE: Final = frozenset({"input", "args", "arguments", "params", "parameters"})
 _OBJECTS: Final = (dict, Mapping)
 _ANYTHING: Final[dict[str, Any]] = {"type": "object"}
 _CONTEXT: Final = "context"
+_STARRED: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+_UNKNOWN: Final = object()
+"""In place of an annotation that cannot be resolved."""
 
 
 class Parameters:
     """The parameters of one callable.
 
     With a JSON schema given, that decides what is accepted. Without, the annotations do, as pydantic reads them, and
-    what is missing or not expected is refused.
+    what is missing or not expected is refused. A signature that no input could ever fit is refused at once.
 
-    A callable gets its input as keyword arguments, unless it has one parameter only (`context` apart) that is
-    positional-only or annotated as a dict: that gets the whole input. So does a single parameter without annotation
-    that is called input, args, arguments, params or parameters, or when the input is not an object with just its name;
-    with a schema, when that has no property of its name.
+    A callable gets its input by the names of its parameters, whatever their kinds: `*names` takes a list under its
+    name, `**more` what has no parameter of its own. A callable with one parameter only (its context apart) that is
+    annotated as a dict, or is positional-only without annotation, gets the whole input. So does a single parameter
+    without annotation that is called input, args, arguments, params or parameters, or when the input is not an object
+    with just its name; with a schema, when that has no property of its name.
     """
 
     def __init__(self, fn: Callable[..., Any], schema: Mapping[str, Any] | None) -> None:
+        """Raises ValidationError for a schema that is none, and for a parameter that no JSON value fits."""
         self._fn = fn
         self._given = schema_of(schema) if schema is not None else None
-        self._signature = _signature(fn)
+        self._signature = signature_of(fn)
+        self._hints = hints_of(fn, self._signature)
         parameters = dict(self._signature.parameters) if self._signature is not None else {}
-        self._wants_context = parameters.pop(_CONTEXT, None) is not None
+        self._contexts = context_parameters(self._signature, self._hints)
+        for name in self._contexts:
+            del parameters[name]
         self._parameters = parameters
         single = next(iter(parameters.values())) if len(parameters) == 1 else None
         self._single = single if single is not None and single.kind not in _STARRED else None
+        self._is_open = self._single is not None and self._hints.get(self._single.name, Any) is Any
+        self._takes_whole = self._always_whole()
+        self._may_take_whole = self._given is None and self._is_open and not self._takes_whole
+        self._model: type[pydantic.BaseModel] | None = None
+        self._more: pydantic.TypeAdapter[Any] | None = None
         if self._given is not None:
             self._validator = compiled(self._given)
+            self.schema = self._given
+        elif self._takes_whole or self._may_take_whole:
+            self.schema = dict(_ANYTHING)
+        else:
+            self.schema = self._modelled()
 
-    @cached_property
-    def _hints(self) -> dict[str, Any]:
-        try:
-            target = self._fn if inspect.isroutine(self._fn) else type(self._fn).__call__
-            return typing.get_type_hints(target, include_extras=True)
-        except Exception:  # a name that exists for type checkers only
-            return {}
-
-    @cached_property
-    def _takes_whole(self) -> bool:
-        """Whether the callable always gets the whole input."""
+    def _always_whole(self) -> bool:
+        """Return whether the callable always gets the whole input."""
         single = self._single
         if self._signature is None:
             return True
         if single is None:
             return False
         hint = self._hints.get(single.name)
-        if single.kind is single.POSITIONAL_ONLY or hint in _OBJECTS or typing.get_origin(hint) in _OBJECTS:
+        if hint in _OBJECTS or typing.get_origin(hint) in _OBJECTS:
             return True
         if not self._is_open:
             return False
+        if single.kind is single.POSITIONAL_ONLY:
+            return True
         return single.name in _WHOLE if self._given is None else single.name not in self._given.get("properties", {})
 
-    @property
-    def _is_open(self) -> bool:
-        """Whether the single parameter may be anything, for all that is known."""
-        single = self._single
-        return single is not None and (single.annotation is single.empty or self._hints.get(single.name) is Any)
-
-    @cached_property
-    def _may_take_whole(self) -> bool:
-        return self._given is None and self._is_open
-
-    @cached_property
-    def _model(self) -> type[pydantic.BaseModel] | None:
-        """Of the annotations; None where there is nothing to check by."""
-        if self._given is not None or self._takes_whole or self._may_take_whole:
-            return None
+    def _modelled(self) -> dict[str, Any]:
+        """Make the model of the annotations; its JSON schema."""
         fields: dict[str, Any] = {}
         extra: typing.Literal["allow", "forbid"] = "forbid"
-        for parameter in self._parameters.values():
+        for name, parameter in list(self._parameters.items()):
+            hint = self._hints.get(name, Any)
             if parameter.kind is parameter.VAR_KEYWORD:
                 extra = "allow"
-            elif parameter.kind is not parameter.VAR_POSITIONAL:
-                default = ... if parameter.default is parameter.empty else parameter.default
-                # by an alias, so that no name is refused for what pydantic uses it for
-                name = f"p{len(fields)}"
-                fields[name] = (
-                    self._hints.get(parameter.name, Any),
-                    pydantic.Field(default, alias=parameter.name, validate_default=False),
-                )
-        config = pydantic.ConfigDict(extra=extra, arbitrary_types_allowed=True)
-        try:
-            model: type[pydantic.BaseModel] = pydantic.create_model("Input", __config__=config, **fields)
-        except Exception:
-            return None
-        return model
-
-    @cached_property
-    def schema(self) -> dict[str, Any]:
-        """The JSON schema of the input."""
-        if self._given is not None:
-            return self._given
-        if self._model is None:
-            return dict(_ANYTHING)
-        try:
-            schema = self._model.model_json_schema(by_alias=True)
-        except Exception:  # a type that JSON does not have: it takes what validates
-            return dict(_ANYTHING)
+                if hint is not Any and typing.get_origin(hint) is not typing.Unpack:
+                    self._more = _adapter(name, hint)
+                continue
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                hint = list[hint]  # type: ignore[valid-type]
+            default: Any = ... if parameter.default is parameter.empty else parameter.default
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                default = []
+            try:
+                _adapter(name, hint)
+            except ValidationError:
+                if default is ...:
+                    raise
+                del self._parameters[name]  # what no input can give keeps its default
+                continue
+            # by an alias, so that no name is refused for what pydantic uses it for
+            fields[f"p{len(fields)}"] = (hint, pydantic.Field(default, alias=name, validate_default=False))
+        self._model = pydantic.create_model("Input", __config__=pydantic.ConfigDict(extra=extra), **fields)
+        schema = self._model.model_json_schema(by_alias=True, schema_generator=_Quiet)
         schema.pop("title", None)
         for each in schema.get("properties", {}).values():
             each.pop("title", None)
+        if self._more is not None:
+            schema["additionalProperties"] = self._more.json_schema(schema_generator=_Quiet)
         return schema
 
     def check(self, input: Value) -> dict[str, Any]:
@@ -132,37 +131,148 @@ class Parameters:
         if self._given is not None:
             self._validator(input)
         elif self._model is not None:
-            try:
-                self._model.model_validate(input)
-            except pydantic.ValidationError as error:
-                complaint = refusal(error, self._model)
-                raise ValidationError(f"input: {complaint}", field=f"input.{complaint.field}") from None
+            self._read(self._model, input)
         return input
+
+    def _read(self, model: type[pydantic.BaseModel], input: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments that an input gives, of the annotated types."""
+        try:
+            values = model.model_validate(input)
+            arguments = {
+                str(field.alias): getattr(values, name)
+                for name, field in model.model_fields.items()
+                if name in values.model_fields_set
+            }
+        except pydantic.ValidationError as error:
+            complaint = refusal(error, model)
+            raise ValidationError(f"input: {complaint}", field=f"input.{complaint.field}") from None
+        for name, value in (values.model_extra or {}).items():
+            try:
+                arguments[name] = self._more.validate_python(value) if self._more is not None else value
+            except pydantic.ValidationError as error:
+                place = f"input.{name[:64]}"
+                raise ValidationError(f"{place}: {complaints(error, model)[0].text}", field=place) from None
+        return arguments
 
     def call(self, input: dict[str, Any], context: CallContext) -> Any:
         """Call the callable with a checked input. What it returns may be awaitable."""
-        more: dict[str, Any] = {_CONTEXT: context} if self._wants_context else {}
         single = self._single
-        if self._takes_whole:
-            return self._fn(input, **more)
-        if self._may_take_whole and single is not None and input.keys() != {single.name}:
-            return self._fn(**more) if not input and single.default is not single.empty else self._fn(input, **more)
-        if self._model is None:
-            return self._fn(**input, **more)
-        values = self._model.model_validate(input)
-        arguments: dict[str, Any] = {**(values.model_extra or {})}
-        names = {field.alias: name for name, field in type(values).model_fields.items()}
-        for name, attribute in names.items():
-            if name is not None and attribute in values.model_fields_set:
-                arguments[name] = getattr(values, attribute)
-        return self._fn(**arguments, **more)
+        if self._signature is None:
+            return self._fn(input)
+        if self._takes_whole and single is not None:
+            arguments: dict[str, Any] = {single.name: input}
+        elif self._may_take_whole and single is not None and input.keys() != {single.name}:
+            arguments = {} if not input and single.default is not single.empty else {single.name: input}
+        else:
+            arguments = self._read(self._model, input) if self._model is not None else input
+        args, kwargs = arguments_of(self._signature, {**arguments, **dict.fromkeys(self._contexts, context)})
+        return self._fn(*args, **kwargs)
 
 
-_STARRED: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+class _Quiet(GenerateJsonSchema):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
 
 
-def _signature(fn: Callable[..., Any]) -> inspect.Signature | None:
-    try:
-        return inspect.signature(fn)
-    except (ValueError, TypeError):
-        return None  # a callable written in C
+def _adapter(name: str, hint: Any) -> pydantic.TypeAdapter[Any]:
+    """Return what validates values of a parameter. Raises ValidationError for a type that no JSON value fits."""
+    if hint is not _UNKNOWN:
+        try:
+            adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(hint)
+            adapter.json_schema(schema_generator=_Quiet)
+            return adapter
+        except Exception:  # pydantic has many errors for this
+            pass
+        wrong = f"no JSON value can be made a {getattr(hint, '__name__', hint)}"
+    else:
+        wrong = "its annotation cannot be resolved: the name is not known in the module of the function"
+    raise ValidationError(
+        f"fn: parameter {name!r}: {wrong}; annotate it with a JSON type, a dataclass or a pydantic model of that"
+        " module, give it a default, or give a schema",
+        field="fn",
+    )
+
+
+def arguments_of(signature: inspect.Signature, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return arguments by name as a signature wants them: by position where they have to be."""
+    left = dict(arguments)
+    parameters = signature.parameters.values()
+    starred = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), None)
+    by_position = bool(starred is not None and left.get(starred))
+    args: list[Any] = []
+    for each in parameters:
+        if each.kind is each.POSITIONAL_ONLY or (by_position and each.kind is each.POSITIONAL_OR_KEYWORD):
+            if each.name in left:
+                args.append(left.pop(each.name))
+            elif each.default is not each.empty:
+                args.append(each.default)
+            else:
+                break  # calling will say what is missing
+        elif each.kind is each.VAR_POSITIONAL:
+            args += left.pop(each.name, ())
+    return args, left
+
+
+def context_parameters(signature: inspect.Signature | None, hints: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the parameters that get the CallContext: those annotated with it; without such, one that is
+    called `context`, unless its annotation says that it is something else."""
+    if signature is None:
+        return ()
+    plain = [name for name, each in signature.parameters.items() if each.kind not in _STARRED]
+    annotated = tuple(
+        name
+        for name in plain
+        if _is_context(
+            hints[name] if hints.get(name, _UNKNOWN) is not _UNKNOWN else signature.parameters[name].annotation
+        )
+    )
+    if annotated or _CONTEXT not in plain or hints.get(_CONTEXT, Any) not in (Any, object, _UNKNOWN):
+        return annotated
+    return (_CONTEXT,)
+
+
+def _is_context(hint: Any) -> bool:
+    if isinstance(hint, str):  # it exists for type checkers only, or is quoted
+        return hint.rpartition(".")[2].strip("'\" ").removesuffix(" | None") in ("CallContext", "AgentContext")
+    if isinstance(hint, type):
+        return issubclass(hint, CallContext)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType, typing.Annotated):
+        return any(_is_context(each) for each in typing.get_args(hint))
+    return False
+
+
+def hints_of(fn: Callable[..., Any], signature: inspect.Signature | None) -> dict[str, Any]:
+    """Return the annotations of a callable by parameter, those given as text resolved; else `_UNKNOWN`."""
+    hints: dict[str, Any] = {}
+    known: tuple[dict[str, Any], dict[str, Any]] | None = None
+    for name, parameter in (signature.parameters if signature is not None else {}).items():
+        if parameter.annotation is parameter.empty:
+            continue
+        known = known if known is not None else _names_known_to(fn)
+        holder = types.SimpleNamespace(__annotations__={name: parameter.annotation})
+        try:
+            hints[name] = typing.get_type_hints(holder, *known, include_extras=True)[name]
+        except Exception:  # evaluating what somebody wrote can raise anything
+            hints[name] = _UNKNOWN
+    return hints
+
+
+def _names_known_to(fn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the global names, and those of functions around it, that the code of a callable sees."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    fn = inspect.unwrap(fn)
+    if inspect.isclass(fn):
+        fn = fn.__init__
+    elif not inspect.isroutine(fn):
+        fn = type(fn).__call__
+    fn = getattr(fn, "__func__", fn)
+    code, cells = getattr(fn, "__code__", None), getattr(fn, "__closure__", None) or ()
+    around: dict[str, Any] = {}
+    for name, cell in zip(code.co_freevars if code is not None else (), cells, strict=False):
+        try:
+            around[name] = cell.cell_contents
+        except ValueError:  # not yet bound
+            continue
+    return getattr(fn, "__globals__", {}), around

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from greenroom.runtime import ArtifactId, GreenroomError, ValidationError
+from greenroom.runtime import ArtifactId, ValidationError
 
 from ..values import UNDEFINED
 
@@ -33,8 +32,7 @@ def artifact_reference(reference: Any) -> ArtifactId | str:
                 "an artifact id has content_hash, session_id and sequence", field="artifact_id"
             ) from None
     elif isinstance(reference, str):
-        with contextlib.suppress(GreenroomError):  # then it is a name
-            identity = ArtifactId.parse(reference)
+        identity = ArtifactId.named_by(reference)
     else:
         raise ValidationError("an artifact id or a name is needed", field="artifact_id")
     if identity is None:

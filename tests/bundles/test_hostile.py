@@ -254,6 +254,9 @@ ILLEGAL: dict[str, Change] = {
         lambda records: [each[3].update(text=not each[3]["text"]) for each in records if "text" in each[3]]
     ),
     "artifact of unknown content": changed_event("artifact.stored", lambda data: data.update(content_hash=bytes(32))),
+    "artifact named like an id": changed_event(
+        "artifact.stored", lambda data: data.update(name=f"{'0' * 64}:00000000-0000-4000-8000-000000000000:1")
+    ),
     "artifact of another size": changed_event("artifact.stored", lambda data: data.update(size=1)),
     "artifact number taken": changed_events(
         lambda records: [each[3].update(sequence=1) for each in records if each[1] == "artifact.stored"]

@@ -27,6 +27,7 @@ from greenroom.runtime import (
     Session,
     SessionNotFound,
     ValidationError,
+    hooks,
     messages,
 )
 
@@ -654,3 +655,26 @@ def test_a_hook_that_wants_to_end_the_process_is_one_that_fails(rt: Runtime, ses
     session.set("k", 1)
     assert session.get("k") == 1
     assert handle.info().last_error == "SystemExit"
+
+
+@pytest.mark.parametrize("fn", [lambda: None, lambda a, b: None, lambda *, context: None, 7, "text"])
+def test_what_cannot_be_called_with_a_context_is_refused_when_it_is_registered(rt: Runtime, fn: Any) -> None:
+    for register in (
+        lambda: rt.hooks.register("BeforeStateWrite", fn),
+        lambda: rt.hooks.register("BeforeStateWrite", lambda context: None, filter=fn),
+        lambda: hooks.voting([fn]),
+        lambda: rt.middleware.use("update", fn),
+        lambda: rt.events.subscribe("**", callback=fn),
+        lambda: rt.policies.add("mine", fn),
+    ):
+        with pytest.raises(ValidationError):
+            register()
+    assert not rt.hooks.list()
+
+
+def test_a_filter_that_is_async_would_always_be_true(rt: Runtime) -> None:
+    async def never(context: HookContext) -> bool:
+        return False
+
+    with pytest.raises(ValidationError, match="async"):
+        rt.hooks.register("BeforeStateWrite", lambda context: None, filter=never)

@@ -353,6 +353,28 @@ def test_a_policy_that_fails_lets_nothing_pass(opened: Opened) -> None:
     session.complete()
 
 
+class _EqualToAll:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+async def _coroutine(request: Any) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("answer", [1, 0, "yes", [], {}, object, _EqualToAll(), _coroutine])
+def test_a_policy_that_answers_with_anything_else_lets_nothing_pass(opened: Opened, answer: Any) -> None:
+    rt = opened()
+    session = rt.create_session()
+    rt.policies.add("junk", lambda request: answer(request) if answer is _coroutine else answer)
+    with pytest.raises(AccessDenied, match="answer"):
+        session.set("k", 1)
+    assert rt.policies.remove("junk")
+    session.set("k", 1)
+
+
 @pytest.mark.parametrize(
     ("composition", "added", "expected"),
     [

@@ -194,3 +194,34 @@ def test_a_reply_whose_data_is_no_object_is_none(rt: Runtime, session: Session) 
         session.call_agent("listing", "x")
     rt.agents.register("numbered", lambda input: AgentReply("x", model=5), replace=True)  # type: ignore[arg-type]
     assert session.call_agent("numbered", "x").model == "numbered"
+
+
+def _annotated(call: AgentContext, prompt: str) -> str:
+    return f"{call.model} {prompt}"
+
+
+def _by_position(prompt: str, call: AgentContext, /) -> str:
+    return f"{call.model} {prompt}"
+
+
+def _by_keyword(prompt: str, *, call: AgentContext) -> str:
+    return f"{call.model} {prompt}"
+
+
+class _Method:
+    def __call__(self, *inputs: str, context: AgentContext) -> str:
+        return f"{context.model} {inputs[0]}"
+
+
+@pytest.mark.parametrize(
+    "fn", [_annotated, _by_position, _by_keyword, _Method(), lambda context, prompt: f"{context.model} {prompt}"]
+)
+def test_the_context_is_found_by_its_annotation_its_name_or_its_place(rt: Runtime, fn: Any) -> None:
+    rt.agents.register("shape", fn, replace=True)
+    assert rt.agents.call("shape", "hi").text == "shape hi"
+
+
+@pytest.mark.parametrize("fn", [lambda: "", lambda a, b, c: "", lambda *, a: "", lambda context, *, a: "", 7])
+def test_a_callable_that_cannot_be_an_agent_is_refused_when_it_is_registered(rt: Runtime, fn: Any) -> None:
+    with pytest.raises(ValidationError, match="fn"):
+        rt.agents.register("never", fn)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import pytest
 from annotated_types import Ge
+from pydantic import BaseModel
 
 from greenroom.runtime import CallContext, InvalidOperation, Runtime, Session, ValidationError
 
@@ -130,9 +134,92 @@ def _whole_mapping(options: Mapping[str, Any]) -> Any:
     return options["n"]
 
 
+def _by_position(a: int, /, b: int = 2, *, c: int = 3) -> Any:
+    return [a, b, c]
+
+
+def _all_by_position(a: int, b: str = "b", /) -> Any:
+    return [a, b]
+
+
+def _starred(first: str, *numbers: int, **named: int) -> Any:
+    return [first, list(numbers), named]
+
+
+def _context_first(ctx: CallContext, a: int) -> Any:
+    return [ctx.name, a]
+
+
+def _context_last(a: int, call: CallContext | None = None, /) -> Any:
+    return [a, call is not None and call.name]
+
+
+def _context_is_a_word(context: str, ctx: Annotated[CallContext, "the call"]) -> Any:
+    return [context, ctx.name]
+
+
+def _optional(a: int | None = None, place: Place | None = None) -> Any:
+    return [a, place.lat if place is not None else None]
+
+
+def _keeps_its_default(a: int, log: threading.Event = threading.Event()) -> Any:  # noqa: B008
+    return [a, log.is_set()]
+
+
+class _Methods:
+    def bound(self, ctx: CallContext, n: int) -> Any:
+        return [ctx.name, n]
+
+    @classmethod
+    def of_class(cls, n: int, /) -> Any:
+        return [cls.__name__, n]
+
+    @staticmethod
+    def of_nobody(*, n: int) -> int:
+        return n
+
+
+def _decorated(fn: Any) -> Any:
+    @functools.wraps(fn)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    return wrapper
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
 @pytest.mark.parametrize(
     ("fn", "input", "expected"),
     [
+        (_by_position, {"a": 1}, [1, 2, 3]),
+        (_by_position, {"c": 7, "b": 5, "a": 1}, [1, 5, 7]),
+        (_all_by_position, {"a": 1}, [1, "b"]),
+        (lambda a=1, b=2, /: [a, b], {"b": 5}, [1, 5]),
+        (lambda a, /: a, {"a": 5}, {"a": 5}),
+        (lambda a, /, *, context: [a, context.name], {"a": 5}, [{"a": 5}, "shape"]),
+        (_starred, {"first": "f", "numbers": [1, 2], "more": 3}, ["f", [1, 2], {"more": 3}]),
+        (_starred, {"first": "f"}, ["f", [], {}]),
+        (lambda *values: list(values), {"values": [1, "a"]}, [1, "a"]),
+        (_context_first, {"a": 1}, ["shape", 1]),
+        (_context_last, {"a": 1}, [1, "shape"]),
+        (_context_is_a_word, {"context": "x"}, ["x", "shape"]),
+        (_optional, {}, [None, None]),
+        (_optional, {"a": None, "place": {"lat": 1, "lon": 2}}, [None, 1.0]),
+        (_keeps_its_default, {"a": 1}, [1, False]),
+        (functools.partial(_by_position, 9), {"b": 5}, [9, 5, 3]),
+        (functools.partial(_by_position, b=8), {"a": 1, "c": 4}, [1, 8, 4]),
+        (functools.partial(_context_first, a=4), {}, ["shape", 4]),
+        (_Methods().bound, {"n": 1}, ["shape", 1]),
+        (_Methods.of_class, {"n": 1}, ["_Methods", 1]),
+        (_Methods.of_nobody, {"n": 1}, 1),
+        (_decorated(_context_first), {"a": 1}, ["shape", 1]),
+        (_decorated(_by_position), {"a": 1}, [1, 2, 3]),
+        (Place, {"lat": 1, "lon": 2}, {"lat": 1.0, "lon": 2.0}),
+        (Point, {"x": 1, "y": 2}, [1, 2]),
         (lambda: "none", {}, "none"),
         (lambda input: input["n"], {"n": 1}, 1),
         (lambda params: params["n"], {"n": 1}, 1),
@@ -151,6 +238,45 @@ def _whole_mapping(options: Mapping[str, Any]) -> Any:
 def test_callables_of_all_shapes_get_their_input(rt: Runtime, fn: Any, input: Any, expected: Any) -> None:
     rt.tools.register("shape", fn, replace=True)
     assert rt.tools.call("shape", input) == expected
+
+
+def test_annotations_within_a_function_are_found_where_its_code_uses_them(rt: Runtime) -> None:
+    class Here(BaseModel):
+        n: int
+
+    def tool(here: Here, also: list[Here]) -> Any:
+        return [type(here) is Here, here.n, also[0].n]
+
+    rt.tools.register("local", tool, replace=True)
+    assert rt.tools.call("local", {"here": {"n": 1}, "also": [{"n": 2}]}) == [True, 1, 2]
+    assert set(rt.tools.get("local").schema["properties"]) == {"here", "also"}  # type: ignore[union-attr]
+
+
+def test_the_schema_asks_for_no_context_and_tells_of_all_else(rt: Runtime) -> None:
+    def tool(ctx: CallContext, first: str, /, *numbers: int, flag: bool = False, **more: float) -> None: ...
+
+    schema = rt.tools.register("told", tool, replace=True).schema
+    assert schema["properties"].keys() == {"first", "numbers", "flag"}
+    assert schema["required"] == ["first"]
+    assert schema["properties"]["numbers"]["items"] == {"type": "integer"}
+    assert schema["additionalProperties"] == {"type": "number"}
+    for input in ({}, {"first": 1}, {"first": "a", "numbers": ["x"]}, {"first": "a", "more": "x"}):
+        with pytest.raises(ValidationError):
+            rt.tools.call("told", input)
+
+
+def _impossible(connection: threading.Thread) -> None: ...
+def _function(callback: Callable[[int], int]) -> None: ...
+def _unknown(value: NoSuchName) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize("fn", [_impossible, _function, _unknown])
+def test_what_no_input_could_fit_is_refused_when_it_is_registered(rt: Runtime, fn: Any) -> None:
+    with pytest.raises(ValidationError, match=f"parameter '{next(iter(inspect.signature(fn).parameters))}'"):
+        rt.tools.register("never", fn)
+    assert not rt.tools.exists("never")
+    rt.tools.register("never", fn, schema={"type": "object"}, replace=True)
+    assert rt.tools.unregister("never")
 
 
 def test_with_a_schema_its_properties_tell_what_a_single_parameter_gets(rt: Runtime) -> None:

@@ -1,0 +1,35 @@
+"""Callables that hosts give: looked at when they are given, because one that cannot be called would fail each time."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from greenroom.storage.errors import ValidationError
+
+__all__ = ["require_callable", "signature_of"]
+
+
+def signature_of(fn: Callable[..., Any]) -> inspect.Signature | None:
+    """Return the signature of a callable; None for one that tells none, such as some written in C."""
+    try:
+        return inspect.signature(fn)
+    except (ValueError, TypeError):
+        return None
+
+
+def require_callable(field: str, fn: Any, argument: str) -> None:
+    """Raise ValidationError unless `fn` can be called with one argument by position."""
+    if not callable(fn):
+        raise ValidationError(f"{field}: a function that takes {argument} is needed", field=field)
+    signature = signature_of(fn)
+    if signature is None:
+        return
+    try:
+        signature.bind(None)
+    except TypeError:
+        shown = f"{getattr(fn, '__name__', type(fn).__name__)}{signature}"[:200]
+        raise ValidationError(
+            f"{field}: a function that takes {argument} is needed; {shown} cannot be called with it alone", field=field
+        ) from None

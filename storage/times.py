@@ -1,0 +1,59 @@
+"""Moments that callers give: only those that mean one moment are taken."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import pydantic
+
+from .errors import ValidationError
+
+__all__ = ["Moment", "moment", "nanoseconds"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = (1 << 64) - 1
+_NAIVE: Final = (
+    "a time without a zone may mean any moment: give datetime.now(timezone.utc), or when.astimezone() for local time;"
+    " as text, end it with Z or an offset such as +02:00"
+)
+
+
+def _is_aware(when: datetime) -> bool:
+    return when.tzinfo is not None and when.utcoffset() is not None
+
+
+def _aware(when: datetime) -> datetime:
+    if not _is_aware(when):
+        raise ValueError(_NAIVE)
+    return when
+
+
+Moment = Annotated[datetime, pydantic.AfterValidator(_aware)]
+"""A datetime with a zone, RFC 3339 text with an offset, or epoch seconds: the type of times in pydantic models."""
+
+
+def moment(value: datetime | str | float | None, field: str) -> int | None:
+    """Return a time (an aware datetime, RFC 3339 text with an offset, or epoch seconds) as nanoseconds since the
+    epoch. Raises ValidationError, also for a naive time."""
+    if value is None:
+        return None
+    when: object = value
+    try:
+        if isinstance(value, str):
+            when = datetime.fromisoformat(value)
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            when = datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        when = None
+    if not isinstance(when, datetime):
+        raise ValidationError(f"{field}: a datetime, RFC 3339 text or epoch seconds", field=field)
+    if not _is_aware(when):
+        raise ValidationError(f"{field}: {_NAIVE}", field=field)
+    return nanoseconds(when)
+
+
+def nanoseconds(when: datetime) -> int:
+    """Return an aware datetime as nanoseconds since the epoch, within what the store can hold."""
+    delta = when - _EPOCH
+    return min(max(0, ((delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds) * 1000), _LAST)
