@@ -93,7 +93,7 @@ class Runtime(Moving, Care):
         settings = RuntimeConfig.build(config)
         if path is None and read_only:
             raise InvalidOperation("a temporary store has nothing to read: give the path of a store")
-        where = Path(path) if path is not None else Path(tempfile.mkdtemp(prefix="greenroom-"))
+        where = file_path(path) if path is not None else Path(tempfile.mkdtemp(prefix="greenroom-"))
         try:
             runtime = cls(
                 where,
@@ -152,7 +152,7 @@ class Runtime(Moving, Care):
         def open_store(part: Path) -> Runtime:
             return cls.open(part, config={"handle_signals": False})
 
-        where = Path(path).resolve()
+        where = file_path(path).resolve()
         # The lock of the file system knows other processes only.
         if any(not each.closed and each.path.resolve() == where for each in list(open_runtimes)):
             raise StoreLocked(f"the store at {where} is open: close it to salvage it", path=str(where))

@@ -8,9 +8,7 @@ that nothing can change afterwards. What is wrong is a ValidationError that name
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from .errors import ValidationError
@@ -21,7 +19,6 @@ __all__ = [
     "as_items",
     "as_mapping",
     "as_number",
-    "as_path",
     "as_seconds",
     "as_text",
     "kind_of",
@@ -138,27 +135,3 @@ def as_mapping(field: str, value: Any, what: str = "an object with text keys") -
             key = str.__str__(key)
         found[key] = item
     return found
-
-
-def as_path(field: str, value: Any) -> Path:
-    """The path of a file or folder; "~" at its beginning is the user's home."""
-    kind = type(value)
-    text: Any = value
-    if issubclass(kind, os.PathLike):
-        try:
-            text = os.fspath(value)
-        except Exception as error:
-            raise ValidationError(f"{field}: it cannot be read: {kind_of(error)}", field=field) from error
-    if not issubclass(type(text), str):
-        raise ValidationError(f"{field}: a path is needed, not {kind_of(value)}", field=field)
-    text = str.__str__(text)
-    assert type(text) is str
-    if not text:
-        raise ValidationError(f"{field}: a path is needed, this is empty", field=field)
-    if "\0" in text:
-        raise ValidationError(f"{field}: a path has no NUL in it", field=field)
-    try:
-        os.fsencode(text)
-        return Path(text).expanduser()
-    except (UnicodeError, RuntimeError) as error:
-        raise ValidationError(f"{field}: no path of this system: {kind_of(error)}", field=field) from error

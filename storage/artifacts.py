@@ -13,7 +13,7 @@ from typing import Any, Final
 from .artifact_index import artifact_entries
 from .catalog import Page
 from .engine import CF, Engine, Op
-from .errors import ArtifactNotFound, IntegrityError, ValidationError
+from .errors import ArtifactNotFound, IntegrityError, ValidationError, shown
 from .journal import iso_time, utc_time
 from .keys import (
     after_prefix,
@@ -287,7 +287,7 @@ class Artifacts:
             if sequence is not None:
                 raise _misled(session_id, ref)
             wanted = f" in version {version}" if isinstance(version, int) else ""
-            raise ArtifactNotFound(f"session {session_id} has no artifact of that name{wanted}", artifact=ref)
+            raise ArtifactNotFound(f"session {session_id} has no artifact named {shown(ref)}{wanted}", artifact=ref)
         _check_found(info, ref)
         if isinstance(version, int) and info.version != version:
             raise _misled(session_id, ref)

@@ -36,14 +36,26 @@ __all__ = [
     "StorageFull",
     "StoreLocked",
     "ValidationError",
+    "shown",
 ]
+
+
+def shown(value: object, most: int = 64) -> str:
+    """Return a name from outside as it may stand in a message or a log: quoted, on one line, not too long. What is no
+    text is named by its type, so that no code of its own runs."""
+    kind = type(value)
+    if not issubclass(kind, str):
+        return f"<{kind.__name__[:most]}>"
+    text = str.__str__(value)
+    return repr(text if len(text) <= most else text[: most - 1] + "…").encode("utf-8", "backslashreplace").decode()
 
 
 class GreenroomError(Exception):
     """Base of every error that greenroom raises on purpose.
 
     `code` is the class name, `fields` the named facts of the case (also readable as attributes), `str()` the
-    message for people.
+    message for people. Some are also errors of Python, so that code which knows nothing of greenroom can catch them:
+    `SessionNotFound` is a LookupError, `ValidationError` a ValueError.
     """
 
     def __init__(self, message: str, **fields: Any) -> None:
@@ -70,8 +82,8 @@ def _rebuild(kind: type[GreenroomError], message: str, fields: dict[str, Any]) -
     return kind(message, **fields)
 
 
-class SessionNotFound(GreenroomError):
-    """There is no session with this id."""
+class SessionNotFound(GreenroomError, LookupError):
+    """There is no session with this id. Fields: `session_id`."""
 
 
 class SessionAlreadyExists(GreenroomError):
@@ -90,19 +102,19 @@ class InvalidOperation(GreenroomError):
     """The operation makes no sense here: unknown message, a write to a read-only runtime."""
 
 
-class ArtifactNotFound(GreenroomError):
-    """The session has no such artifact or version."""
+class ArtifactNotFound(GreenroomError, LookupError):
+    """The session has no such artifact or version. Fields: `artifact` (the id or the name that was asked for)."""
 
 
 class ArtifactTooLarge(GreenroomError):
     """The content is larger than one call may carry. Fields: `size`, `limit` (bytes)."""
 
 
-class ValidationError(GreenroomError):
+class ValidationError(GreenroomError, ValueError):
     """An argument is of the wrong type, too long, or not storable. Fields: `field`."""
 
 
-class AccessDenied(GreenroomError):
+class AccessDenied(GreenroomError, PermissionError):
     """The caller may not reach what it named."""
 
 
@@ -114,7 +126,7 @@ class ResourceLimitExceeded(GreenroomError):
     """A limit is reached. Fields: `resource`, `limit`, `value`."""
 
 
-class OperationTimeout(GreenroomError):
+class OperationTimeout(GreenroomError, TimeoutError):
     """No answer within the time given. Fields: `timeout` (seconds), `started` (whether it had begun)."""
 
 

@@ -35,15 +35,18 @@ _KINDS: Final = (
 
 
 def file_path(given: Any, field: str = "path") -> Path:
-    """Return the path that a caller has given. Raises ValidationError for what can be no path."""
+    """Return the path that a caller has given; "~/" at its beginning is the user's home. Raises ValidationError for
+    what can be no path."""
     try:
         text = os.fspath(given)
-        if isinstance(text, str) and text and "\0" not in text:
-            os.fsencode(text)
-            return Path(text)
-    except (TypeError, ValueError):  # no path at all, or text that no file name can have
+        if issubclass(type(text), str):
+            text = str.__str__(text)
+            if text and "\0" not in text:
+                os.fsencode(text)
+                return Path(text).expanduser() if text == "~" or text.startswith("~/") else Path(text)
+    except Exception:  # no path at all, text that no file name can have, an object whose methods raise
         pass
-    raise ValidationError(f"{field}: the path of a file is needed, as text or a Path", field=field)
+    raise ValidationError(f"{field}: a path is needed, as text or a Path", field=field)
 
 
 def open_regular(

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 import rocksdict
 
-from .errors import IntegrityError, RuntimeClosed, StorageError, StorageFull, StoreLocked
+from .errors import GreenroomError, IntegrityError, RuntimeClosed, StorageError, StorageFull, StoreLocked
 
 __all__ = [
     "CF",
@@ -122,7 +122,7 @@ def takes_files(path: Path) -> bool:
 
 def raise_storage_error(error: Exception, what: str) -> NoReturn:
     """Turn what rocksdict or the operating system reports into the typed error that says what to do."""
-    if isinstance(error, StorageError):
+    if isinstance(error, GreenroomError):
         raise error
     text = str(error)
     lowered = text.lower()
@@ -132,8 +132,10 @@ def raise_storage_error(error: Exception, what: str) -> NoReturn:
         raise StorageFull(
             f"{what}: the disk is full; once more is free than the write buffers take, writing resumes within seconds"
         ) from error
-    if "permission denied" in lowered or "read-only file system" in lowered:
-        raise StorageError(f"{what}: no permission to write there") from error
+    if "read-only file system" in lowered:
+        raise StorageError(f"{what}: its file system can only be read") from error
+    if "permission denied" in lowered:
+        raise StorageError(f"{what}: permission denied; see who owns it and what this user may do there") from error
     if "lock hold" in lowered or "lock file" in lowered or "no locks available" in lowered:
         raise StoreLocked(
             f"{what}: another runtime has it open for writing; close that one, or open this one with read_only=True"

@@ -33,16 +33,14 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise
-        except OSError as error:
-            if error.filename is None:
-                raise
-            _fail(f"{os.fspath(error.filename)}: {error.strerror}")
         except Exception as error:
             from greenroom.storage.errors import GreenroomError
 
-            if not isinstance(error, GreenroomError):
-                raise
-            _fail(str(error), error)
+            if isinstance(error, GreenroomError):  # before OSError, which some of them are too
+                _fail(str(error), error)
+            if isinstance(error, OSError) and error.filename is not None:
+                _fail(f"{os.fspath(error.filename)}: {error.strerror}")
+            raise
 
 
 def _fail(message: str, error: Any = None) -> NoReturn:

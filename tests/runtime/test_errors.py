@@ -8,6 +8,8 @@ import pickle
 import pytest
 
 import greenroom.runtime as api
+from greenroom.storage import errors
+from greenroom.storage.rocks import raise_storage_error
 
 NAMES = [
     "SessionNotFound",
@@ -64,6 +66,53 @@ def test_storage_errors_are_a_family() -> None:
         assert issubclass(getattr(api, name), api.StorageError)
     for name in ("ScriptTimeout", "ScriptMemoryExceeded"):
         assert issubclass(getattr(api, name), api.ScriptError)
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("SessionNotFound", LookupError),
+        ("ArtifactNotFound", LookupError),
+        ("OperationTimeout", TimeoutError),
+        ("ValidationError", ValueError),
+        ("AccessDenied", PermissionError),
+    ],
+)
+def test_some_errors_are_pythons_too(name: str, base: type[Exception]) -> None:
+    error = getattr(api, name)("what happened", field="k")
+    assert isinstance(error, base)
+    assert (str(error), error.fields, error.code) == ("what happened", {"field": "k"}, name)
+    assert repr(error) == f"{name}('what happened')"
+
+
+def test_an_unknown_artifact_is_named_in_the_error(rt: api.Runtime) -> None:
+    s = rt.create_session()
+    info = s.store_artifact("note", "a.txt", b"x")
+    s.delete_artifact(info.id)
+    for ref, shown in (
+        ("b.txt", "'b.txt'"),
+        ("n" * 200, "'nnnnnnnn"),
+        (info.id, str(info.id)),
+        (str(info.id), str(info.id)),
+    ):
+        with pytest.raises(api.ArtifactNotFound, match=shown) as caught:
+            s.get_artifact(ref)
+        assert caught.value.artifact == str(ref)
+
+
+def test_what_nobody_may_read_is_not_said_to_be_unwritable() -> None:
+    with pytest.raises(api.StorageError) as caught:
+        raise_storage_error(PermissionError(13, "Permission denied"), "cannot read the backup")
+    assert str(caught.value).startswith("cannot read the backup: permission denied")
+    assert "write" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["plain", "a\nb", "\x1b[31m", "\ud800", "\u2028", "x" * 100])
+def test_a_name_in_a_message_is_short_and_on_one_line(text: str) -> None:
+    shown = errors.shown(text)
+    assert shown.isprintable()
+    assert len(shown) <= 66
+    assert errors.shown(errors) == "<module>"
 
 
 def test_the_public_names_can_be_imported() -> None:
