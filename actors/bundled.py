@@ -21,6 +21,7 @@ from greenroom.storage.records import pack_value
 
 from . import grants
 from . import messages as m
+from .collected import COLLECTED
 from .events.facts import LINK_KINDS, MAX_EVENT_BYTES
 from .policies.resources import is_alert
 from .policies.timeout import is_warning
@@ -219,7 +220,7 @@ class JournalCheck:
         self._contents = contents
         self._check_config = check_config
         self.live: dict[int, list[Any]] = {}
-        self._stored: dict[int, tuple[bytes, str, int, int, str]] = {}
+        self._stored: dict[int, tuple[bytes, str, int, int, str, int | None]] = {}
         self._versions: dict[str, int] = {}
 
     def artifact(self, encoded: bytes) -> None:
@@ -333,7 +334,10 @@ class JournalCheck:
         if number <= self.state.last_artifact or data["version"] <= self._versions.get(name, 0):
             raise self._bad(f"an artifact at event {sequence} whose number or version is taken")
         self._versions[name] = data["version"]
-        self._stored[number] = (data["content_hash"], name, data["version"], data["size"], data["type"])
+        if data.get(COLLECTED, True) is not True:
+            raise self._bad(f"an artifact at event {sequence} that is neither collected nor the user's")
+        given_back = data["size"] if COLLECTED in data else None
+        self._stored[number] = (data["content_hash"], name, data["version"], data["size"], data["type"], given_back)
         record = self.live.get(number)
         if record is None:
             return  # deleted later on, or `finish` complains
@@ -349,6 +353,8 @@ class JournalCheck:
             raise self._bad(f"a deletion at event {sequence} of an artifact that is not there")
         if data.get("type", found[4]) != found[4]:  # stores of format 1 did not tell
             raise self._bad(f"a deletion at event {sequence} of an artifact of another type")
+        if data.get(COLLECTED) != found[5] or type(data.get(COLLECTED)) not in (int, type(None)):
+            raise self._bad(f"a deletion at event {sequence} that gives back other bytes than were taken")
         return found[3]
 
     def _message_added(self, sequence: int, data: dict[str, Any]) -> None:

@@ -16,13 +16,14 @@ from greenroom.storage.records import pack_value, unpack_value
 
 from . import messages as m
 from .calls import CALL_DECIDERS
+from .collected import COLLECTED, held, is_collected
 from .draft import Draft, Limits, Lookup, require_operations, require_writable
 from .events.facts import EVENT_DECIDERS
 from .hooks.record import RecordHooks, decide_records
 from .policies.timeout import KeepTime, keep_time
 from .sharing import DECIDERS as SHARING_DECIDERS
 from .sharing import ends
-from .state import ACTIVE, ARCHIVED, COMPLETED, FAILED, SUSPENDED, SessionState
+from .state import ACTIVE, ARCHIVED, COMPLETED, FAILED, SUSPENDED, VARIABLE_WEIGHT, SessionState
 from .workflows import WORKFLOW_DECIDERS
 
 __all__ = ["Draft", "Limits", "Lookup", "decide", "require_room"]
@@ -58,7 +59,30 @@ def _set_variable(state: SessionState, command: m.SetVariable, limits: Limits, l
     require_writable(state, limits)
     if command.expected is not m.ANY:
         _require_expected(state, command)
+    if state.variables_weight + _MOST_ADDED + len(command.packed) > limits.max_state_bytes:
+        _require_state_room(state, command, limits)
     return [("variable.set", {"key": command.key, "value": command.packed}, 0, 0)]
+
+
+_MOST_ADDED: Final = m.MAX_KEY + VARIABLE_WEIGHT
+"""What a new variable adds to the state besides its value, at most."""
+
+
+def _require_state_room(state: SessionState, command: m.SetVariable, limits: Limits) -> None:
+    """Raises ResourceLimitExceeded if the variables would grow beyond what they may have. They may always shrink."""
+    old = state.variables.get(command.key)
+    size = len(command.packed)
+    more = size - len(old) if old is not None else size + len(command.key) + VARIABLE_WEIGHT
+    weight = state.variables_weight + more
+    if more > 0 and weight > limits.max_state_bytes:
+        raise ResourceLimitExceeded(
+            f"the variables of session {state.id} may have {limits.max_state_bytes} bytes together and would have "
+            f"{weight} with {command.key!r}: delete some, store artifacts instead, or raise max_state_bytes"
+            " (session.update_config; for a scope, the runtime's policies)",
+            resource="state_bytes",
+            limit=limits.max_state_bytes,
+            value=weight,
+        )
 
 
 def _delete_variable(state: SessionState, command: m.DeleteVariable, limits: Limits, lookup: Lookup) -> list[Draft]:
@@ -146,7 +170,7 @@ def require_room(session_id: str, artifacts: int, size: int, limits: Limits, *, 
     if artifacts + more > limits.max_artifacts:
         raise ResourceLimitExceeded(
             f"session {session_id} may have {limits.max_artifacts} artifacts; it has {artifacts} and this would add "
-            f"{more}: delete some, or create it with a larger max_artifacts",
+            f"{more}: delete some, or raise max_artifacts with session.update_config",
             resource="artifacts",
             limit=limits.max_artifacts,
             value=artifacts + more if more > 1 else artifacts,
@@ -154,7 +178,7 @@ def require_room(session_id: str, artifacts: int, size: int, limits: Limits, *, 
     if size + bytes > limits.max_storage_bytes:
         raise ResourceLimitExceeded(
             f"session {session_id} may store {limits.max_storage_bytes} bytes; it has {size} and this would add "
-            f"{bytes}: delete some, or create it with a larger max_storage_bytes",
+            f"{bytes}: delete some, or raise max_storage_bytes with session.update_config",
             resource="storage_bytes",
             limit=limits.max_storage_bytes,
             value=size + bytes,
@@ -162,7 +186,24 @@ def require_room(session_id: str, artifacts: int, size: int, limits: Limits, *, 
 
 
 def _room_for(state: SessionState, limits: Limits, more: int, bytes: int) -> None:
-    require_room(state.id, state.artifact_count, state.artifact_bytes, limits, more=more, bytes=bytes)
+    has = held(state)
+    require_room(state.id, has.artifacts, has.bytes, limits, more=more, bytes=bytes)
+
+
+def _room_for_collected(state: SessionState, limits: Limits, bytes: int) -> None:
+    has = held(state)
+    for resource, value, limit in (
+        ("collected_artifacts", has.collected + 1, limits.max_collected_artifacts),
+        ("collected_bytes", has.collected_bytes + bytes, limits.max_collected_bytes),
+    ):
+        if value > limit:
+            raise ResourceLimitExceeded(
+                f"session {state.id} collects no more outputs: with this one it would have {value} {resource} and may "
+                f"have {limit}: delete some, or raise max_{resource} with session.update_config",
+                resource=resource,
+                limit=limit,
+                value=value,
+            )
 
 
 def _size(command: m.StoreArtifact) -> int:
@@ -172,7 +213,10 @@ def _size(command: m.StoreArtifact) -> int:
 
 def _store_artifact(state: SessionState, command: m.StoreArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
     require_writable(state, limits)
-    _room_for(state, limits, 1, _size(command))
+    if command.collected:
+        _room_for_collected(state, limits, _size(command))
+    else:
+        _room_for(state, limits, 1, _size(command))
     highest, previous = lookup.latest_version(command.name)
     return [_stored(command, state.last_artifact + 1, highest + 1, previous)]
 
@@ -209,6 +253,8 @@ def _stored(command: m.StoreArtifact, number: int, version: int, previous: bytes
         "tags": command.tags,
         "custom": command.custom,
     }
+    if command.collected:
+        data[COLLECTED] = True
     return "artifact.stored", data, 1, content.size
 
 
@@ -222,6 +268,8 @@ def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Lim
         "version": info.version,
         "type": info.artifact_type,
     }
+    if is_collected(state, info.id.sequence):
+        data[COLLECTED] = info.size
     return [*ends(state, info), ("artifact.deleted", data, -1, -info.size)]
 
 

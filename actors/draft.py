@@ -42,7 +42,7 @@ def require_operations(state: SessionState, limits: Limits) -> None:
     if state.operation_count >= limits.max_operations:
         raise ResourceLimitExceeded(
             f"session {state.id} has made its {limits.max_operations} operations: "
-            "complete it, or create it with a larger max_operations",
+            "complete it, or raise max_operations with session.update_config",
             resource="operations",
             limit=limits.max_operations,
             value=state.operation_count,

@@ -16,6 +16,7 @@ from greenroom.storage.errors import IntegrityError, InvalidOperation, SessionNo
 from greenroom.storage.journal import StoredEvent
 from greenroom.storage.keys import new_session, session_bytes, session_id_of
 
+from .collected import COLLECTED
 from .operation import CURRENT, event_context
 from .staged import StagedSessions, with_new_ids
 from .state import SessionState
@@ -177,5 +178,7 @@ def _following(
     for data in missing:
         artifacts, size = artifacts - 1, size - data["size"]
         facts = {name: data[name] for name in ("sequence", "content_hash", "name", "version", "type")}
+        if COLLECTED in data:
+            facts[COLLECTED] = data["size"]
         events.append(["artifact.deleted", now, facts, operations, artifacts, size, *more])
     return events

@@ -397,6 +397,7 @@ class StoreArtifact(Command):
 
     __slots__ = (
         "artifact_type",
+        "collected",
         "content",
         "created_by",
         "custom",
@@ -453,6 +454,8 @@ class StoreArtifact(Command):
         self.parent_artifact = str(_artifact_ref(parent_artifact)) if parent_artifact is not None else None
         self.encoded: Encoded | None = None
         self.record: list[Any] = []
+        self.collected = False
+        """Whether it is an output that the runtime collects, which has limits of its own."""
 
 
 UNSHARED: Final[Any] = object()

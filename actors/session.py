@@ -34,8 +34,8 @@ from .events.facts import PublishEvent, RecordEvent
 from .hooks.record import RecordHooks
 from .loading import load_state
 from .operation import CURRENT, event_context
-from .policies.limits import limits_of
-from .policies.resources import AT_ONCE, METERED, NEVER, first_alarms, policy_notes
+from .policies.limits import limits_of, limits_of_scope
+from .policies.resources import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
 from .policies.timeout import CARE
 from .services import SessionServices
 from .state import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState, evolve
@@ -83,9 +83,8 @@ class SessionActor(PooledActor):
         self.services = services
         self.state = state
         self.cataloged = cataloged
-        # A session follows the runtime's limits when they change, the state of a scope does not.
-        self._default = services.limits if cataloged else None
-        self._limits = limits if limits is not None else limits_of(state.config, services.limits)
+        self._default = services.limits
+        self._limits = limits if limits is not None else self._limits_by(self._default)
         self._alarms = AT_ONCE
         self._refusals: dict[str, list[Any]] | None = None
         self._told_of: dict[str, float] | None = None
@@ -107,11 +106,18 @@ class SessionActor(PooledActor):
     def limits(self) -> Limits:
         """Those that hold now."""
         default = self.services.limits
-        if self._default is not default and self._default is not None:
-            self._limits = limits_of(self.state.config, default)
-            self._default = default
-            self._alarms = AT_ONCE
+        if self._default is not default:
+            self._follow(default)
         return self._limits
+
+    def _follow(self, default: Limits) -> None:
+        """Take the limits anew, from the runtime's and what the session itself sets now."""
+        self._limits = self._limits_by(default)
+        self._default = default
+        self._alarms = AT_ONCE
+
+    def _limits_by(self, default: Limits) -> Limits:
+        return limits_of(self.state.config, default) if self.cataloged else limits_of_scope(default)
 
     @property
     def name_limit(self) -> int:
@@ -256,7 +262,7 @@ class SessionActor(PooledActor):
         if command.__class__ is RecordHooks:
             operations -= 1
         self.decided = sequence + len(drafts)
-        if sequence and (operations >= self._alarms[0] or len(drafts) > 1 or self._may_alert(drafts[0])):
+        if sequence and (operations >= self._alarms[0] or len(drafts) > 1 or may_alert(state, self._alarms, drafts[0])):
             drafts = self._with_notes(drafts, operations)
         ops: list[Op] = [*also]
         contents: list[tuple[Encoded, Reference]] = []
@@ -336,14 +342,6 @@ class SessionActor(PooledActor):
         alarms = first_alarms(self.state, limits)
         self._alarms = AT_ONCE if self._refusals or operations >= alarms[0] else alarms
         return drafts
-
-    def _may_alert(self, draft: Draft) -> bool:
-        """Whether an event may use up so much that policies have something to say."""
-        type_, _, artifacts, size = draft
-        if not artifacts:
-            return type_ in METERED
-        state, alarms = self.state, self._alarms
-        return state.artifact_count + artifacts >= alarms[1] or state.artifact_bytes + size >= alarms[2]
 
     def refused(self, policy: str, resource: str, limit: float) -> None:
         """A policy has refused an operation of this session. Nothing has changed by that, so nothing is journaled; the

@@ -12,7 +12,7 @@ from greenroom.storage.errors import IntegrityError
 from greenroom.storage.journal import StoredEvent, Totals
 from greenroom.storage.keys import session_bytes
 
-from . import grants
+from . import collected, grants
 from .messages import EMPTY_METADATA
 from .policies.resources import alerted
 from .policies.timeout import restarted, warned
@@ -26,6 +26,7 @@ __all__ = [
     "NEW_WEIGHT",
     "NOT_INHERITED",
     "SUSPENDED",
+    "VARIABLE_WEIGHT",
     "SessionState",
     "evolve",
 ]
@@ -34,6 +35,9 @@ ACTIVE, SUSPENDED, COMPLETED, FAILED, ARCHIVED = range(len(SessionStatus))
 
 NEW_WEIGHT: Final = 3000
 """Bytes of memory that an actor with an empty state takes, measured."""
+
+VARIABLE_WEIGHT: Final = 160
+"""Bytes of memory that a variable takes beside its key and its encoded value, measured."""
 
 _SINCE_POLICIES: Final = ("timeouts", "usage", "alerts")
 
@@ -105,6 +109,7 @@ class SessionState:
         self.message_count = 0
         self.variables: dict[str, bytes] = {}
         self.variable_bytes = 0
+        """Of the keys and the encoded values of all variables."""
         self.certain: set[str] | None = None
         """None: all variables are as they were set. A set: an event was lost that may have changed any variable
         but these, which were set after it."""
@@ -141,7 +146,12 @@ class SessionState:
     def weight(self) -> int:
         """Bytes of memory that this state takes, roughly."""
         shared = grants.WEIGHT * grants.count(self) if self.more else 0
-        return NEW_WEIGHT + self.variable_bytes + 160 * len(self.variables) + len(self.metadata) + shared
+        return NEW_WEIGHT + self.variables_weight + len(self.metadata) + shared
+
+    @property
+    def variables_weight(self) -> int:
+        """Bytes of memory that all variables take: what `max_state_bytes` limits."""
+        return self.variable_bytes + VARIABLE_WEIGHT * len(self.variables)
 
     def agrees(self, snapshot: bytes) -> bool:
         """Whether this is what an encoded state says, apart from what older versions did not know: the counts by type,
@@ -219,7 +229,7 @@ class SessionState:
                 self.more = more[2] if len(more) > 2 else {}
             elif self.last_artifact:
                 self.artifact_types = None
-            self.variable_bytes = sum(map(len, self.variables.values()))
+            self.variable_bytes = sum(map(len, self.variables)) + sum(map(len, self.variables.values()))
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise IntegrityError(f"a snapshot of session {session_id} cannot be decoded") from error
         return self
@@ -296,7 +306,7 @@ def _variable_set(state: SessionState, data: Data, time: int) -> None:
     key, value = data["key"], data["value"]
     old = state.variables.get(key)
     state.variables[key] = value
-    state.variable_bytes += len(value) - (len(old) if old is not None else 0)
+    state.variable_bytes += len(value) - len(old) if old is not None else len(key) + len(value)
     if state.certain is not None:
         state.certain.add(key)
 
@@ -304,7 +314,7 @@ def _variable_set(state: SessionState, data: Data, time: int) -> None:
 def _variable_deleted(state: SessionState, data: Data, time: int) -> None:
     old = state.variables.pop(data["key"], None)
     if old is not None:
-        state.variable_bytes -= len(old)
+        state.variable_bytes -= len(data["key"]) + len(old)
     if state.certain is not None:
         state.certain.add(data["key"])
 
@@ -323,6 +333,8 @@ def _message_added(state: SessionState, data: Data, time: int) -> None:
 
 def _artifact_stored(state: SessionState, data: Data, time: int) -> None:
     state.last_artifact = data["sequence"]
+    if collected.COLLECTED in data:
+        collected.stored(state, data)
     types = state.artifact_types
     if types is not None:
         type_ = data["type"]
@@ -331,6 +343,8 @@ def _artifact_stored(state: SessionState, data: Data, time: int) -> None:
 
 def _artifact_deleted(state: SessionState, data: Data, time: int) -> None:
     grants.artifact_gone(state, data["sequence"])
+    if collected.COLLECTED in data:
+        collected.deleted(state, data)
     types = state.artifact_types
     type_ = data.get("type")  # format 1 did not tell
     if types is None or type_ not in types:

@@ -31,7 +31,7 @@ from .behalf import OnBehalf
 from .calls import Call, CallAgent, CallTool
 from .conversation import INLINE_BYTES
 from .crossing import Crossing
-from .decide import Draft, Limits, creation, require_room
+from .decide import Draft, creation, require_room
 from .deletion import delete_damaged
 from .dispatcher import Letter
 from .loading import load_state
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
 __all__ = ["Supervisor"]
 
 logger = logging.getLogger("greenroom.supervisor")
-
-_SCOPE_LIMITS: Final = Limits(max_operations=1 << 62)
 
 
 class Trace(Protocol):
@@ -129,6 +127,11 @@ class Supervisor:
     def ask_untraced(self, session_id: str, message: Any, timeout: float) -> Any:
         """`ask`, for what traces it."""
         session_id = self.admit(session_id, message)
+        hooked = self.hooked.get(message.__class__)
+        return (hooked if hooked is not None else self.deliver)(session_id, message, timeout)
+
+    def ask_unrated(self, session_id: str, message: Any, timeout: float) -> Any:
+        """Ask for what belongs to an operation that was counted: past security and rates, and with its hooks."""
         hooked = self.hooked.get(message.__class__)
         return (hooked if hooked is not None else self.deliver)(session_id, message, timeout)
 
@@ -380,7 +383,6 @@ class Supervisor:
                     snapshots,
                     tail,
                     cataloged=not scope,
-                    limits=_SCOPE_LIMITS if scope else None,
                 )
                 self.activations += 1
                 self._admit(session_id, actor)
@@ -425,9 +427,7 @@ class Supervisor:
             if scope_id not in self._actors and self.services.store.journal.last(session_bytes(scope_id)) is None:
                 if self.services.store.engine.read_only:
                     return scope_id
-                actor = SessionActor(
-                    self.services, SessionState(scope_id), [], 0, cataloged=False, limits=_SCOPE_LIMITS
-                )
+                actor = SessionActor(self.services, SessionState(scope_id), [], 0, cataloged=False)
                 actor.begin(creation(name, None, None, [], m.EMPTY_METADATA, None, None, None))
                 self._admit(scope_id, actor)
         return scope_id
@@ -513,7 +513,7 @@ class Supervisor:
     # -- time and the end
 
     def sweep(self, passivate_after: float) -> None:
-        """Passivate what was not used for `passivate_after` seconds; snapshot what has gone unsaved for long.
+        """Passivate what was not used for `passivate_after` seconds.
 
         Called every `passivate_after / 2` seconds by the timer; uses are known to that precision.
         """
@@ -524,8 +524,13 @@ class Supervisor:
                 actor.swept = now
             elif now - actor.swept >= passivate_after:
                 self._passivate(actor)
-                continue
-            if actor.unsaved and now - actor.saved_at >= actor.limits.auto_save_interval:
+
+    def save_due(self) -> None:
+        """Have the sessions saved whose `auto_save_interval` is over. Called every second by the timer."""
+        now = self.services.clock.monotonic()
+        for actor in [each for each in self.residents() if each.unsaved]:
+            if now - actor.saved_at >= actor.limits.auto_save_interval:
+                actor.saved_at = now  # if it fails, the next try is not before the interval is over again
                 try:
                     self.tell_unasked(actor, m.SaveSession(sync=False))
                 except GreenroomError as error:

@@ -343,7 +343,9 @@ class Calls:
             collected = work.collector.artifact(output)
             if collected is None:
                 return False
-            info = self._runtime._supervisor.ask(session_id, collected.message, self._runtime.config.ask_timeout)
+            info = self._runtime._supervisor.ask_unrated(
+                session_id, collected.message, self._runtime.config.ask_timeout
+            )
         except Exception as failure:
             code = failure.code if isinstance(failure, GreenroomError) else type(failure).__name__
             returned["not_collected"] = code

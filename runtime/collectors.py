@@ -19,6 +19,8 @@ __all__ = ["AgentOutputCollector", "Collected", "Collector", "Output", "ToolResu
 
 _KINDS: Final = ("text", "json", "binary")
 _MAX_PARAMETERS: Final = 16 << 10
+_LEAST_BYTES: Final = 256
+"""Smaller results stand in the journal anyway."""
 _DEFAULT_BYTES: Final = 16 << 20
 
 
@@ -49,8 +51,8 @@ class Collector:
     """Decides which outputs are kept, and how. Artifacts are called NAME-SEQUENCE with a suffix by their content; in
     their metadata are the name, the parameters (up to 16 KiB), and of agents model, provider, token usage and cost.
 
-    min_bytes, max_bytes: smaller and larger outputs are left out. types: which of "text", "json" and "binary" are
-    kept. sampling: the share of calls from 0 to 1; a call's id decides, so that it is the same every time.
+    min_bytes (256), max_bytes (16 MiB): smaller and larger outputs are left out. types: which of "text", "json" and
+    "binary" are kept. sampling: the share of calls from 0 to 1; a call's id decides, so that it is the same every time.
     collect_errors: keep failures too. tags: beside the automatic ones. privacy: regular expressions whose matches
     are blacked out, or a function from text to text; it sees every text in output and parameters, not bytes. If it
     fails, nothing is kept.
@@ -61,7 +63,7 @@ class Collector:
     def __init__(
         self,
         *,
-        min_bytes: int = 0,
+        min_bytes: int = _LEAST_BYTES,
         max_bytes: int = _DEFAULT_BYTES,
         types: Iterable[str] = _KINDS,
         sampling: float = 1.0,
@@ -100,6 +102,7 @@ class Collector:
             metadata=self._metadata(output),
             created_by=f"{output.kind}:{output.name}"[: m.MAX_NAME],
         )
+        message.collected = True
         return Collected(message, whole and self._filter is None and output.error is None)
 
     def _shown(self, value: Value) -> Value:

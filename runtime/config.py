@@ -13,7 +13,7 @@ from greenroom.storage.engine import Durability
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.validation import Checked, validated
 
-from .policy_config import LONGEST, PolicyConfig
+from .policy_config import LONGEST, NONE, Limit, PolicyConfig
 
 __all__ = ["RuntimeConfig", "SessionConfig", "session_overrides"]
 
@@ -58,7 +58,7 @@ class RuntimeConfig(Checked):
     max_artifact_name: Annotated[int, Ge(1), Le(4096)] = 255
     compress_above: Bytes = 10 << 10
     """Content of more bytes than this is compressed, if that makes it smaller."""
-    max_store_bytes: Bytes | None = None
+    max_store_bytes: Annotated[Bytes | None, NONE] = None
     """What all contents together may have, each counted once and before compression."""
     block_cache_bytes: Bytes = 32 << 20
     write_buffer_bytes: Annotated[int, Ge(4 << 20)] = 64 << 20
@@ -72,7 +72,7 @@ class RuntimeConfig(Checked):
     """Metrics and traces name pseudonyms in place of session ids and creators."""
     analytics_key_file: Path | None = None
     """A file whose content is the key of the pseudonyms; without one they hold until the runtime is closed."""
-    analytics_retention_days: Annotated[float, Gt(0), Le(36_500)] | None = None
+    analytics_retention_days: Annotated[Annotated[float, Gt(0), Le(36_500)] | None, NONE] = None
     """How far back analytics look. Older events stay, and are not counted."""
 
     tool_timeout: Seconds = 30.0
@@ -100,19 +100,28 @@ class RuntimeConfig(Checked):
 
 
 class SessionConfig(Checked):
-    """The settings of one session."""
+    """The settings of one session. None: no limit. No default ends a session."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    max_duration: Annotated[Seconds, Le(LONGEST)] = 24 * 3600.0
-    idle_timeout: Annotated[Seconds, Le(LONGEST)] | None = None
-    auto_save_interval: Seconds = 300.0
-    max_artifacts: Annotated[int, Ge(0)] = 1000
-    max_storage_bytes: Bytes = 10 << 30
-    max_operations: Annotated[int, Ge(0)] = 100_000
+    max_duration: Annotated[Annotated[Seconds, Le(LONGEST)] | None, NONE] = None
+    """How long it may be active; over it, it fails ("timeout")."""
+    idle_timeout: Annotated[Annotated[Seconds, Le(LONGEST)] | None, NONE] = None
+    """How long it may be without an event; over it, it is suspended."""
+    auto_save_interval: Annotated[Seconds | None, NONE] = 300.0
+    """How long what it does may go without a snapshot while it is in memory; None: as long as it is there."""
+    max_artifacts: Limit = 10_000
+    max_storage_bytes: Limit = 10 << 30
+    max_collected_artifacts: Limit = 10_000
+    max_collected_bytes: Limit = 10 << 30
+    """Of the artifacts that collectors make of outputs, which do not count for the two limits above."""
+    max_state_bytes: Limit = 64 << 20
+    """Of all variables together."""
+    max_operations: Limit = None
     auto_collect_artifacts: bool = True
     enable_replay: bool = True
-    retention_days: Annotated[float, Ge(0)] = 30.0
+    retention_days: Annotated[Annotated[float, Ge(0)] | None, NONE] = None
+    """How long after its end `cleanup` leaves it; None: for ever."""
     policies: PolicyConfig = PolicyConfig()
     """What it sets wins over the runtime's policies for this session."""
 

@@ -49,6 +49,7 @@ _SYNC_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 1.0
 """How long closing waits for elastic threads that nobody else waits for."""
 _TIMEOUT_SECONDS: Final = 1.0
+_SAVING_SECONDS: Final = 1.0
 _AUDIT_SECONDS: Final = 10.0
 open_runtimes: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
 
@@ -149,6 +150,7 @@ class Lifecycle:
         if not read_only:
             self._timers.every(config.passivate_after / 2, self._sweep)
             self._timers.every(_TIMEOUT_SECONDS, self.policies.timekeeper.tick)
+            self._timers.every(_SAVING_SECONDS, self._supervisor.save_due)
             self._timers.every(_AUDIT_SECONDS, self._trail.tidy)
             if config.durability is Durability.FSYNC:
                 # For what nobody waits for: tells.

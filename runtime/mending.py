@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from greenroom.actors.collected import COLLECTED
 from greenroom.actors.conversation import ARTIFACT, MESSAGE
 from greenroom.actors.state import SessionState, evolve
 from greenroom.actors.store import ArtifactStore
@@ -170,11 +171,14 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
     filled: dict[int, StoredEvent] = {}
     stored: dict[int, int] = {}
     deleted: set[int] = set()
+    collected: set[int] = set()
     for n, event in seen.events.items():
         if event[0] == "artifact.stored":
             stored[event[2]["sequence"]] = n
         elif event[0] == "artifact.deleted":
             deleted.add(event[2]["sequence"])
+        elif event[0] in ("tool.returned", "agent.returned") and "artifact" in event[2]:
+            collected.add(event[2]["artifact"])
     for number, record in sorted(seen.records.items()):
         if number in stored:
             continue
@@ -185,6 +189,8 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
             continue  # verify reports the record as one that the journal does not know
         data: dict[str, Any] = dict(zip(RECORD_FIELDS, record, strict=True))
         time = data.pop("time")
+        if number in collected:
+            data[COLLECTED] = True
         # Several places may be free: the one whose neighbours are of the right time.
         place = next((n for n in free if _time_before(seen, filled, n) <= time <= _time_after(seen, n)), free[0])
         filled[place] = ["artifact.stored", time, {"sequence": number, **data}, 0, 0, 0]
@@ -198,6 +204,8 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
         free = [each for each in missing if each > n and each not in filled and each not in seen.messages]
         if free:
             facts = {name: data[name] for name in ("sequence", "content_hash", "name", "version", "type")}
+            if COLLECTED in data:
+                facts[COLLECTED] = data["size"]
             filled[free[0]] = ["artifact.deleted", 0, facts, 0, 0, 0]
             mended.restored.append(free[0])
     return filled

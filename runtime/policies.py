@@ -22,7 +22,7 @@ from greenroom.actors.policies.composition import (
     voting,
 )
 from greenroom.actors.policies.kinds import KINDS, kind_of, weight_of
-from greenroom.actors.policies.limits import MICRO, UNLIMITED, Limits, capped, limits_of, rate_overrides
+from greenroom.actors.policies.limits import Limits, capped, limits_of, rate_overrides, setting_of
 from greenroom.actors.policies.messages import GetConsumption
 from greenroom.actors.policies.rate import Rates
 from greenroom.actors.policies.resources import Consumption
@@ -303,10 +303,8 @@ def _id_of(session: Session | str) -> str:
 
 
 def _setting(limits: Limits, name: str) -> Any:
-    if name == "max_cost_usd":
-        return None if limits.max_cost is None else limits.max_cost / MICRO
-    value = getattr(limits, name)
-    return None if value == UNLIMITED else value
+    field = "max_cost" if name == "max_cost_usd" else name
+    return setting_of(field, getattr(limits, field))
 
 
 def _changed(

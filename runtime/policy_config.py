@@ -12,14 +12,24 @@ from greenroom.actors.policies.limits import UNLIMITED, Limits, micro_dollars
 from greenroom.actors.policies.rate import RateLimits
 from greenroom.storage.validation import Checked
 
-__all__ = ["LONGEST", "PolicyConfig", "RatePolicy", "ResourcePolicy", "TimeoutPolicy"]
+__all__ = ["LONGEST", "NONE", "Limit", "PolicyConfig", "RatePolicy", "ResourcePolicy", "TimeoutPolicy"]
 
 LONGEST: Final = 1e9
 """Seconds, some thirty years: more could not be kept as a time."""
 Seconds = Annotated[float, Gt(0), Le(LONGEST)]
 PerMinute = Annotated[float, Ge(1e-6), Le(1e12)]
-Amount = Annotated[int, Ge(0)]
 _MAX_STEPS: Final = 16
+
+
+def _no_limit(given: Any) -> Any:
+    return None if isinstance(given, str) and given.strip().lower() == "none" else given
+
+
+NONE: Final = pydantic.BeforeValidator(_no_limit)
+"""Takes the text "none" for None: TOML and environment variables have no other word for no limit."""
+
+
+Limit = Annotated[Annotated[int, Ge(0)] | None, NONE]
 
 
 class _Section(Checked):
@@ -27,11 +37,12 @@ class _Section(Checked):
 
 
 class TimeoutPolicy(_Section):
-    """How long a session may last. Seconds; None: for ever."""
+    """How long a session may last. Seconds; None: for ever, which is the default: only who sets `max_duration` has
+    sessions ended for their time."""
 
-    max_duration: Seconds | None = 24 * 3600.0
+    max_duration: Annotated[Seconds | None, NONE] = None
     """Of an active session, from its creation, or from when it was last resumed. Over it, it fails ("timeout")."""
-    idle_timeout: Seconds | None = None
+    idle_timeout: Annotated[Seconds | None, NONE] = None
     """Without an event. Over it, the session is suspended."""
     grace_period: Annotated[float, Ge(0), Le(LONGEST)] = 60.0
     """Between the end of `max_duration` and failing: from when the runtime first sees that it is over."""
@@ -42,11 +53,11 @@ class TimeoutPolicy(_Section):
 class RatePolicy(_Section):
     """Operations per minute; None: as many as they like."""
 
-    runtime: PerMinute | None = None
+    runtime: Annotated[PerMinute | None, NONE] = None
     """Of all sessions together."""
-    session: PerMinute | None = None
+    session: Annotated[PerMinute | None, NONE] = None
     """Of each session."""
-    kinds: Annotated[dict[Annotated[str, MaxLen(64)], PerMinute | None], MaxLen(64)] = pydantic.Field(
+    kinds: Annotated[dict[Annotated[str, MaxLen(64)], Annotated[PerMinute | None, NONE]], MaxLen(64)] = pydantic.Field(
         default_factory=dict
     )
     """Of each kind of operation, by all sessions together: llm_call, tool_execution, state_update, artifact_store,
@@ -58,14 +69,20 @@ class RatePolicy(_Section):
 class ResourcePolicy(_Section):
     """What a session may use up; None: no limit."""
 
-    max_operations: Amount | None = 100_000
-    max_artifacts: Amount | None = 1000
-    max_storage_bytes: Amount | None = 10 << 30
-    max_tokens: Amount | None = None
+    max_operations: Limit = None
+    max_artifacts: Limit = 10_000
+    max_storage_bytes: Limit = 10 << 30
+    """Without those artifacts that collectors have made of outputs."""
+    max_collected_artifacts: Limit = 10_000
+    max_collected_bytes: Limit = 10 << 30
+    """Of the artifacts that collectors have made of outputs. Over it, outputs are not collected any more."""
+    max_state_bytes: Limit = 64 << 20
+    """Of all variables together: their keys and encoded values, and 160 bytes for each. Of the state of a scope too."""
+    max_tokens: Limit = None
     """Of all calls of agents together. The next call is refused once they are used up."""
-    max_tokens_per_operation: Amount | None = None
-    max_cost_usd: Annotated[float, Ge(0), Le(1e12)] | None = None
-    max_script_memory_bytes: Annotated[int, Ge(1 << 20)] | None = None
+    max_tokens_per_operation: Limit = None
+    max_cost_usd: Annotated[Annotated[float, Ge(0), Le(1e12)] | None, NONE] = None
+    max_script_memory_bytes: Annotated[Annotated[int, Ge(1 << 20)] | None, NONE] = None
     """Of scripts that are bound to a session. Never more than the runtime's `script_memory_bytes`."""
     alert_thresholds: Annotated[tuple[Annotated[float, Gt(0), Lt(100)], ...], MaxLen(_MAX_STEPS)] = (50.0, 75.0, 90.0)
     """Percentages of a limit at which a warning is journaled, each once."""
@@ -112,6 +129,9 @@ class PolicyConfig(_Section):
         return Limits(
             max_artifacts=_count(resources.max_artifacts),
             max_storage_bytes=_count(resources.max_storage_bytes),
+            max_collected_artifacts=_count(resources.max_collected_artifacts),
+            max_collected_bytes=_count(resources.max_collected_bytes),
+            max_state_bytes=_count(resources.max_state_bytes),
             max_operations=_count(resources.max_operations),
             max_tokens=resources.max_tokens,
             max_tokens_per_operation=resources.max_tokens_per_operation,

@@ -255,7 +255,8 @@ class Sessions(Lifecycle):
         return sessions
 
     def cleanup(self, retention_days: float | None = None) -> int:
-        """Delete sessions that ended longer ago than `retention_days` (default: each one's own); how many."""
+        """Delete sessions that ended longer ago than `retention_days` (default: each one's own, where it has one); how
+        many."""
         self._check_open()
         self._require_host("cleanup", "delete")
         if retention_days is not None and (type(retention_days) not in (int, float) or not retention_days >= 0):
@@ -268,7 +269,7 @@ class Sessions(Lifecycle):
             days = retention_days
             if days is None:
                 days = unpack_value(row.config).get("retention_days", default) if row.config else default
-            if row.ended_at is not None and now - row.ended_at >= days * DAY:
+            if days is not None and row.ended_at is not None and now - row.ended_at >= days * DAY:
                 try:
                     self.delete_session(id_of_bytes(session))
                     deleted += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -12,20 +13,37 @@ from greenroom.storage.records import unpack_value
 if TYPE_CHECKING:
     from .rate import RateLimits
 
-__all__ = ["MICRO", "UNLIMITED", "Limits", "capped", "limits_of", "micro_dollars", "rate_overrides"]
+__all__ = [
+    "MICRO",
+    "UNLIMITED",
+    "Limits",
+    "capped",
+    "limits_of",
+    "limits_of_scope",
+    "micro_dollars",
+    "rate_overrides",
+    "setting_of",
+]
 
 UNLIMITED: Final = 1 << 62
+"""Stands for no limit where a number is compared with every operation."""
 MICRO: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one session may use, and how often it is saved. Sizes are bytes, times seconds, cost micro-dollars; None: no
-    limit."""
+    """What one session may use, and how often it is saved. Sizes are bytes, times seconds, cost micro-dollars; None,
+    UNLIMITED and infinity: no limit. No default ends a session."""
 
-    max_artifacts: int = 1000
+    max_artifacts: int = 10_000
+    """Without those that collectors have made of outputs."""
     max_storage_bytes: int = 10 << 30
-    max_operations: int = 100_000
+    max_collected_artifacts: int = 10_000
+    max_collected_bytes: int = 10 << 30
+    """Of the artifacts that collectors have made of outputs."""
+    max_state_bytes: int = 64 << 20
+    """Of all variables together."""
+    max_operations: int = UNLIMITED
     auto_save_interval: float = 300.0
     auto_collect_artifacts: bool = True
     max_tokens: int | None = None
@@ -34,7 +52,7 @@ class Limits:
     max_script_memory_bytes: int | None = None
     alert_thresholds: tuple[float, ...] = (50.0, 75.0, 90.0)
     """Percentages of a resource's limit at which a warning is journaled."""
-    max_duration: float | None = 24 * 3600.0
+    max_duration: float | None = None
     idle_timeout: float | None = None
     grace_period: float = 60.0
     warnings: tuple[float, ...] = (300.0, 60.0)
@@ -50,13 +68,25 @@ _POLICIES: Final = (
     ("resources", "max_operations", "max_operations"),
     ("resources", "max_artifacts", "max_artifacts"),
     ("resources", "max_storage_bytes", "max_storage_bytes"),
+    ("resources", "max_collected_artifacts", "max_collected_artifacts"),
+    ("resources", "max_collected_bytes", "max_collected_bytes"),
+    ("resources", "max_state_bytes", "max_state_bytes"),
     ("resources", "max_tokens", "max_tokens"),
     ("resources", "max_tokens_per_operation", "max_tokens_per_operation"),
     ("resources", "max_cost_usd", "max_cost"),
     ("resources", "max_script_memory_bytes", "max_script_memory_bytes"),
     ("resources", "alert_thresholds", "alert_thresholds"),
 )
-_COUNTED: Final = frozenset({"max_artifacts", "max_storage_bytes", "max_operations"})
+_COUNTED: Final = frozenset(
+    {
+        "max_artifacts",
+        "max_storage_bytes",
+        "max_collected_artifacts",
+        "max_collected_bytes",
+        "max_state_bytes",
+        "max_operations",
+    }
+)
 _NOT_LIMITING: Final = frozenset({"warnings", "alert_thresholds"})
 
 
@@ -73,8 +103,15 @@ def limits_of(config: bytes | None, default: Limits) -> Limits:
     return _limits(overrides, default)
 
 
+def limits_of_scope(default: Limits) -> Limits:
+    """The limits of the state of a scope, which is no session: it stores variables alone, and has no end."""
+    return Limits(max_state_bytes=default.max_state_bytes, auto_save_interval=default.auto_save_interval)
+
+
 def _limits(overrides: Mapping[str, Any], default: Limits) -> Limits:
-    found: dict[str, Any] = {name: value for name, value in overrides.items() if name in Limits.__dataclass_fields__}
+    found: dict[str, Any] = {
+        name: _as_limit(name, value) for name, value in overrides.items() if name in Limits.__dataclass_fields__
+    }
     policies = overrides.get("policies") or {}
     for section, name, field in _POLICIES:
         settings = policies.get(section) or {}
@@ -92,7 +129,16 @@ def _as_limit(field: str, setting: Any) -> Any:
         return tuple(setting)
     if setting is None and field in _COUNTED:
         return UNLIMITED
+    if setting is None and field == "auto_save_interval":
+        return math.inf
     return setting
+
+
+def setting_of(field: str, limit: Any) -> Any:
+    """A limit as it is set."""
+    if limit is None or limit in (UNLIMITED, math.inf):
+        return None
+    return limit / MICRO if field == "max_cost" else limit
 
 
 def micro_dollars(dollars: float | None) -> int | None:
@@ -126,7 +172,7 @@ def capped(
         kept.pop(name, None)
         policies.get(section, {}).pop(name, None)
         if value != getattr(default, field):
-            policies.setdefault(section, {})[name] = value / MICRO if field == "max_cost" else value
+            policies.setdefault(section, {})[name] = setting_of(field, value)
     own_rates = _capped_rates(policies.pop("rate", {}), rates, runtime_rates)
     if own_rates:
         policies["rate"] = own_rates

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.storage.errors import ResourceLimitExceeded
 
+from ..collected import COLLECTED, held
 from .limits import MICRO, UNLIMITED, Limits
 from .usage import cost_used, returned_use, tokens_used
 
@@ -29,6 +30,7 @@ __all__ = [
     "consumption",
     "first_alarms",
     "is_alert",
+    "may_alert",
     "over_operation",
     "policy_notes",
     "require_budget",
@@ -36,7 +38,15 @@ __all__ = [
 
 METERED: Final = frozenset({"agent.returned"})
 """Events that use up tokens and money."""
-_RESOURCES: Final = ("operations", "artifacts", "storage_bytes", "tokens", "cost_usd")
+_RESOURCES: Final = (
+    "operations",
+    "artifacts",
+    "storage_bytes",
+    "collected_artifacts",
+    "collected_bytes",
+    "tokens",
+    "cost_usd",
+)
 _ENDS: Final = frozenset({"session.completed", "session.failed", "session.archived"})
 _Draft = tuple[str, dict[str, Any], int, int]
 
@@ -84,12 +94,16 @@ def over_operation(session_id: str, limits: Limits, tokens: int) -> ResourceLimi
 
 def consumption(state: SessionState, limits: Limits) -> dict[str, Consumption]:
     """What a session has used of each resource."""
+    has = held(state)
     found = {
         resource: Consumption(value, None if limit >= UNLIMITED else limit)
         for resource, value, limit in (
             ("operations", state.operation_count, limits.max_operations),
-            ("artifacts", state.artifact_count, limits.max_artifacts),
-            ("storage_bytes", state.artifact_bytes, limits.max_storage_bytes),
+            ("artifacts", has.artifacts, limits.max_artifacts),
+            ("storage_bytes", has.bytes, limits.max_storage_bytes),
+            ("collected_artifacts", has.collected, limits.max_collected_artifacts),
+            ("collected_bytes", has.collected_bytes, limits.max_collected_bytes),
+            ("state_bytes", state.variables_weight, limits.max_state_bytes),
         )
     }
     for resource, used, most in _budgets(state, limits):
@@ -113,19 +127,40 @@ def _shown(resource: str, amount: int) -> str:
 # -- what the journal is told
 
 
-Alarms = tuple[float, float, float]
-"""Operations, artifacts and stored bytes from which on an alert may be due: below all of them nobody need look."""
-AT_ONCE: Final[Alarms] = (0.0, 0.0, 0.0)
-NEVER: Final[Alarms] = (math.inf, math.inf, math.inf)
+class Alarms(NamedTuple):
+    """From which amounts on an alert may be due: below all of them nobody need look."""
+
+    operations: float
+    artifacts: float
+    bytes: float
+    collected: float
+    collected_bytes: float
+
+
+AT_ONCE: Final = Alarms(0, 0, 0, 0, 0)
+NEVER: Final = Alarms(math.inf, math.inf, math.inf, math.inf, math.inf)
 
 
 def first_alarms(state: SessionState, limits: Limits) -> Alarms:
     """Where the next alerts are due."""
-    return (
+    return Alarms(
         _alarm(state, limits, "operations", limits.max_operations),
         _alarm(state, limits, "artifacts", limits.max_artifacts),
         _alarm(state, limits, "storage_bytes", limits.max_storage_bytes),
+        _alarm(state, limits, "collected_artifacts", limits.max_collected_artifacts),
+        _alarm(state, limits, "collected_bytes", limits.max_collected_bytes),
     )
+
+
+def may_alert(state: SessionState, alarms: Alarms, draft: _Draft) -> bool:
+    """Whether an event may use up so much that policies have something to say."""
+    type_, data, artifacts, size = draft
+    if not artifacts:
+        return type_ in METERED
+    has = held(state)
+    if COLLECTED in data:
+        return has.collected + artifacts >= alarms.collected or has.collected_bytes + size >= alarms.collected_bytes
+    return has.artifacts + artifacts >= alarms.artifacts or has.bytes + size >= alarms.bytes
 
 
 def _alarm(state: SessionState, limits: Limits, resource: str, limit: int) -> float:
@@ -143,15 +178,24 @@ def policy_notes(
     ends = any(each[0] in _ENDS for each in drafts)  # nobody need be warned of what is over
     tokens, cost = tokens_used(state), cost_used(state)
     more_tokens = more_cost = 0
-    for type_, data, _, _ in drafts:
+    artifacts, size, outputs, output_size = held(state)
+    for type_, data, more_artifacts, more_bytes in drafts:
+        if COLLECTED in data:
+            outputs += more_artifacts
+            output_size += more_bytes
+        else:
+            artifacts += more_artifacts
+            size += more_bytes
         if type_ in METERED:
             used = returned_use(data)
             more_tokens += used[0]
             more_cost += used[1]
     for resource, value, limit, more in (
         ("operations", operations, limits.max_operations, 0),
-        ("artifacts", state.artifact_count + sum(each[2] for each in drafts), limits.max_artifacts, 0),
-        ("storage_bytes", state.artifact_bytes + sum(each[3] for each in drafts), limits.max_storage_bytes, 0),
+        ("artifacts", artifacts, limits.max_artifacts, 0),
+        ("storage_bytes", size, limits.max_storage_bytes, 0),
+        ("collected_artifacts", outputs, limits.max_collected_artifacts, 0),
+        ("collected_bytes", output_size, limits.max_collected_bytes, 0),
         ("tokens", tokens + more_tokens, limits.max_tokens, more_tokens),
         ("cost_usd", cost + more_cost, limits.max_cost, more_cost),
     ):

@@ -93,7 +93,7 @@ class Timekeeper:
             quiet, recent = INDEX_UPDATED + _ACTIVE, _time((now - idle) // _SECOND, 4)
             sent += self._look(quiet, b"", recent, now, _SESSIONS - sent)
             # Being saved has moved these up, but is no activity.
-            saved = now - idle + min(idle, _SAVING * round(limits.auto_save_interval * _SECOND))
+            saved = now - idle + round(min(idle, _SAVING * limits.auto_save_interval * _SECOND))
             sent += self._look(quiet, recent, _time(saved // _SECOND, 4), now, _SESSIONS - sent, quiet_for=idle)
         return sent + self._look(INDEX_DEADLINE, b"", _time(now + lead, 8), now, _SESSIONS - sent)
 

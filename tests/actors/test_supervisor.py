@@ -155,6 +155,7 @@ def pass_time(rt: Runtime, seconds: float) -> None:
     step = rt.config.passivate_after / 2
     for _ in range(int(seconds / step)):
         rt._clock.advance(step)  # type: ignore[attr-defined]
+        rt._supervisor.save_due()
         rt._sweep()
 
 
@@ -203,6 +204,49 @@ def test_a_busy_session_is_saved_now_and_then(open_with: Callable[..., Runtime])
     assert session.get("k") == 9
 
 
+def test_automatic_saves_keep_their_interval_to_the_second(clock: Any) -> None:
+    with Runtime.open(config={"passivate_after": 1000}, clock=clock) as rt:
+        rt._timers.close(BOUND)
+        usual = rt.create_session()
+        often = rt.create_session(config={"auto_save_interval": 10})
+        never = rt.create_session(config={"auto_save_interval": None})
+
+        def saves(session: Session) -> int:
+            return [event.type for event in session.events()].count("session.saved")
+
+        for second in range(1, 302):
+            clock.advance(1)
+            for session in (usual, often, never) if second % 7 == 0 else ():
+                session.set("k", second)
+            rt._supervisor.save_due()
+            for session in (usual, often, never):
+                rt.ask(session.id, messages.Finish())
+            if second in (9, 10, 11, 299, 300, 301):
+                assert saves(often) == second // 10
+                assert saves(usual) == second // 300
+        assert saves(never) == 0
+
+
+def test_a_save_that_a_hook_refuses_is_not_tried_every_second(clock: Any) -> None:
+    with Runtime.open(clock=clock) as rt:
+        rt._timers.close(BOUND)
+        session = rt.create_session(config={"auto_save_interval": 10})
+        tried = threading.Semaphore(0)
+
+        def refuse(context: Any) -> str:
+            tried.release()
+            return "cancel"
+
+        rt.hooks.register("BeforeSessionSaved", refuse)
+        session.set("k", 1)
+        for _ in range(25):
+            clock.advance(1)
+            rt._supervisor.save_due()
+        for _ in range(2):
+            assert tried.acquire(timeout=BOUND)
+        assert not tried.acquire(blocking=False)
+
+
 def test_passivation_does_not_show_in_a_session(open_with: Callable[..., Runtime]) -> None:
     rt = open_with(passivate_after=100)
     session = rt.create_session(name="n", tags=["a"], metadata={"m": 1})
@@ -230,7 +274,7 @@ def test_a_session_at_work_is_not_passivated(
     others = [rt.create_session() for _ in range(5)]
     for other in others:
         other.set("k", 1)
-    pass_time(rt, 300)
+    pass_time(rt, 250)
     opened.set()
     assert busy.get("after") == 2
     assert busy.get("hold") == 1

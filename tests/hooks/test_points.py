@@ -309,7 +309,7 @@ def test_an_automatic_save_is_a_save_to_the_hooks(clock: Any) -> None:
         saved = threading.Event()
         rt.hooks.register("SessionSaved", lambda context: saved.set())
         clock.advance(11)
-        rt._supervisor.sweep(1000)
+        rt._supervisor.save_due()
         assert saved.wait(10)
         assert "session.saved" in [event.type for event in session.events()]
 

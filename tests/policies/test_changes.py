@@ -142,7 +142,7 @@ def test_what_a_session_sets_lasts(opened: Opened, store_path: Path) -> None:
     rt = opened(store_path, policies={"resources": {"max_tokens": 100, "max_artifacts": 50}})
     for each in (session, fork):
         resources = rt.policies.effective(each.id).resources
-        assert (resources.max_tokens, resources.max_artifacts, resources.max_operations) == (7, 1, 100_000)
+        assert (resources.max_tokens, resources.max_artifacts, resources.max_operations) == (7, 1, None)
     resources = rt.policies.effective(templated.id).resources
     assert (resources.max_operations, resources.max_tokens) == (2, 9)
     assert rt.verify().ok
@@ -251,7 +251,7 @@ def test_policies_come_from_settings(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ]:
         with pytest.raises(ConfigurationError, match=re.escape(message)):
             load_settings(file=file, environ={"GREENROOM_POLICIES": text})
-    assert RuntimeConfig().policies.timeout.max_duration == 24 * 3600
+    assert RuntimeConfig().policies.timeout.max_duration is None
 
 
 # -- the host's own

@@ -227,7 +227,9 @@ def test_what_a_session_has_used_can_be_asked(talking: Opened) -> None:
     ask(session, 250)
     usage = rt.policies.usage(session)
     found = {name: (each.value, each.limit, each.percent) for name, each in usage.items()}
-    assert found["artifacts"] == (2, 4, 50), "what the agent returned is collected"
+    assert found["artifacts"] == (1, 4, 25)
+    assert found["collected_artifacts"] == (0, 10_000, 0)
+    assert found["state_bytes"] == (0, 64 << 20, 0)
     assert found["tokens"] == (250, 1000, 25)
     assert found["cost_usd"] == (0.25, None, None)
 
@@ -242,3 +244,66 @@ def test_a_refusal_of_a_resource_is_told_by_the_next_change(opened: Opened) -> N
     assert told(session, "policy.violated") == [
         {"policy": "resources", "resource": "artifacts", "limit": 1, "refused": 3}
     ]
+
+
+# -- the variables together
+
+
+def test_variables_have_a_limit_in_sum_and_may_always_shrink(opened: Opened, store_path: Path) -> None:
+    with opened(store_path, policies=resources(max_state_bytes=100_000)) as rt:
+        session = rt.create_session()
+        session.set("large", "x" * 60_000)
+        resource, limit, value = exceeded(lambda: session.set("more", "x" * 60_000))
+        assert (resource, limit) == ("state_bytes", 100_000)
+        assert 120_000 < value < 121_000
+        assert list(session.variables()) == ["large"]
+        with pytest.raises(ResourceLimitExceeded, match="update_config"):
+            session.set("more", "x" * 60_000)
+        session.set("large", "y" * 60_000)
+        session.set("more", "x" * 30_000)
+    with opened(store_path, policies=resources(max_state_bytes=50_000)) as rt:
+        session = rt.session(session.id)
+        exceeded(lambda: session.set("k", 1))
+        session.set("more", "x" * 29_000)  # less than before, so it is no fault of this command
+        session.delete_variable("large")
+        session.set("k", 1)
+        used = rt.policies.usage(session)["state_bytes"]
+        assert 29_000 < used.value < 30_000
+        assert used.limit == 50_000
+
+
+def fill(state: Any, count: int) -> None:
+    for number in range(count):
+        state.set(f"key {number}", 1)
+
+
+def test_very_many_small_variables_count_with_what_they_take(opened: Opened) -> None:
+    rt = opened(policies=resources(max_state_bytes=20_000))
+    session, scope = rt.create_session(), rt.state_scope("user:ann")
+    for state in (session, scope):
+        fill(state, 110)  # of some 168 bytes each
+        with pytest.raises(ResourceLimitExceeded) as caught:
+            fill(state, 130)
+        assert caught.value.resource == "state_bytes"
+    rt.policies.update(resources={"max_state_bytes": None})
+    scope.set("more", 1)
+    session.set("more", 1)
+
+
+def test_the_sum_is_known_again_after_every_way_of_coming_back(opened: Opened, store_path: Path) -> None:
+    def used(rt: Runtime, session_id: str) -> float:
+        return rt.policies.usage(session_id)["state_bytes"].value
+
+    with opened(store_path) as rt:
+        session = rt.create_session()
+        for number in range(50):
+            session.set(f"ключ {number % 20}", "ж" * number)
+        for number in range(5):
+            session.delete_variable(f"ключ {number}")
+        before = used(rt, session.id)
+        assert before > 0
+        rt.export_session(session.id, store_path.parent / "s.bundle")
+        assert used(rt, session.fork().id) == before
+    rt = opened(store_path)
+    assert used(rt, session.id) == before
+    assert used(rt, rt.import_session(store_path.parent / "s.bundle", keep_ids=False).id) == before

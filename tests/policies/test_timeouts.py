@@ -17,6 +17,7 @@ from greenroom.storage.engine import CF
 Opened = Callable[..., Runtime]
 Tick = Callable[[Runtime], None]
 HOUR = 3600.0
+A_DAY = {"timeout": {"max_duration": 24 * HOUR}}
 
 
 def told(session: Session, type_: str) -> list[dict[str, Any]]:
@@ -27,8 +28,24 @@ def status(session: Session) -> str:
     return str(session.info().status)
 
 
+def test_no_default_ends_a_session(opened: Opened, clock: Any, tick: Tick, store_path: Path) -> None:
+    with opened(store_path) as rt:
+        usual, limited = rt.create_session(), rt.create_session(config={"max_artifacts": 5})
+        ended = rt.create_session()
+        ended.complete()
+    for _ in range(3):
+        clock.advance(1000 * 24 * HOUR)
+        rt = opened(store_path)
+        tick(rt)
+        assert [status(rt.session(each.id)) for each in (usual, limited, ended)] == ["active", "active", "completed"]
+        assert told(rt.session(usual.id), "policy.warning") == []
+        rt.session(usual.id).set("k", 1)
+        assert rt.cleanup() == 0
+        rt.close()
+
+
 def test_a_session_is_failed_when_its_time_and_the_grace_are_over(opened: Opened, clock: Any, tick: Tick) -> None:
-    rt = opened()
+    rt = opened(policies=A_DAY)
     session = rt.create_session()
     clock.advance(24 * HOUR - 0.001)
     tick(rt)
@@ -53,7 +70,7 @@ def test_a_session_is_failed_when_its_time_and_the_grace_are_over(opened: Opened
 def test_it_is_warned_five_minutes_and_one_minute_before_and_when_the_grace_begins(
     opened: Opened, clock: Any, tick: Tick
 ) -> None:
-    rt = opened()
+    rt = opened(policies=A_DAY)
     session = rt.create_session()
     for seconds, warnings in [
         (24 * HOUR - 301, 0),
@@ -73,7 +90,7 @@ def test_it_is_warned_five_minutes_and_one_minute_before_and_when_the_grace_begi
 
 
 def test_warnings_that_were_slept_through_are_one(opened: Opened, clock: Any, tick: Tick) -> None:
-    rt = opened()
+    rt = opened(policies=A_DAY)
     session = rt.create_session()
     clock.advance(24 * HOUR - 20)
     tick(rt)
@@ -92,7 +109,7 @@ def test_a_short_session_is_not_warned_at_its_beginning(opened: Opened, clock: A
 
 
 def test_resuming_starts_the_time_anew(opened: Opened, clock: Any, tick: Tick) -> None:
-    rt = opened()
+    rt = opened(policies=A_DAY)
     session = rt.create_session()
     clock.advance(24 * HOUR - 30)
     tick(rt)
@@ -148,7 +165,7 @@ def test_what_the_runtime_does_by_itself_keeps_no_session_busy(opened: Opened, c
     rt = opened(policies={"timeout": {"idle_timeout": 600}})
     session = rt.create_session()
     clock.advance(400)
-    rt._supervisor.sweep(10_000)  # saves what has gone unsaved for long
+    rt._supervisor.save_due()
     assert [event.type for event in session.events()][-1] == "session.saved"
     clock.advance(200)
     tick(rt)
@@ -191,7 +208,7 @@ def test_the_stricter_of_two_settings_of_one_session_holds(opened: Opened, clock
 
 
 def test_time_goes_on_while_the_runtime_is_closed(opened: Opened, clock: Any, tick: Tick, store_path: Path) -> None:
-    with opened(store_path) as rt:
+    with opened(store_path, policies=A_DAY) as rt:
         usual, own = rt.create_session(), rt.create_session(config={"max_duration": 3 * 24 * HOUR})
         resumed = rt.create_session()
         clock.advance(20 * HOUR)
@@ -199,7 +216,7 @@ def test_time_goes_on_while_the_runtime_is_closed(opened: Opened, clock: Any, ti
         resumed.resume()
         young = [rt.create_session() for _ in range(5)]
     clock.advance(5 * HOUR)
-    rt = opened(store_path)
+    rt = opened(store_path, policies=A_DAY)
     assert rt.policies.timekeeper.tick() == 3
     assert rt.stats()["resident"] == 3, "who has time left by its age is not brought into memory"
     assert all(status(rt.session(each.id)) == "active" for each in young)
@@ -222,12 +239,12 @@ def test_time_goes_on_while_the_runtime_is_closed(opened: Opened, clock: Any, ti
 def test_a_grace_period_that_has_begun_goes_on_after_a_restart(
     opened: Opened, clock: Any, tick: Tick, store_path: Path
 ) -> None:
-    with opened(store_path) as rt:
+    with opened(store_path, policies=A_DAY) as rt:
         session = rt.create_session()
         clock.advance(24 * HOUR)
         tick(rt)
     clock.advance(60)
-    rt = opened(store_path)
+    rt = opened(store_path, policies=A_DAY)
     tick(rt)
     again = rt.session(session.id)
     assert status(again) == "failed"

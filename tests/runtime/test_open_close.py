@@ -110,9 +110,9 @@ def test_a_config_may_be_a_mapping_and_bad_ones_are_refused(tmp_path: Path, monk
 
 def test_the_defaults_are_those_of_the_specification() -> None:
     session = SessionConfig()
-    assert (session.max_duration, session.idle_timeout, session.auto_save_interval) == (24 * 3600, None, 300)
-    assert (session.max_artifacts, session.max_storage_bytes, session.max_operations) == (1000, 10 << 30, 100_000)
-    assert (session.auto_collect_artifacts, session.enable_replay, session.retention_days) == (True, True, 30)
+    assert (session.max_duration, session.idle_timeout, session.auto_save_interval) == (None, None, 300)
+    assert (session.max_artifacts, session.max_storage_bytes, session.max_operations) == (10_000, 10 << 30, None)
+    assert (session.auto_collect_artifacts, session.enable_replay, session.retention_days) == (True, True, None)
     runtime = RuntimeConfig()
     assert runtime.durability is Durability.WAL
     assert (runtime.artifact_cache_bytes, runtime.max_artifact_bytes, runtime.max_artifact_name) == (

@@ -557,10 +557,11 @@ def test_cleanup_deletes_what_ended_long_ago(clock: Any) -> None:
             "completed": rt.create_session(),
             "archived": rt.create_session(),
             "brief": rt.create_session(config={"retention_days": 1}),
+            "month": rt.create_session(config={"retention_days": 30}),
             "long": rt.create_session(config={"retention_days": 365}),
         }
         sessions["suspended"].suspend()
-        for name in ("completed", "archived", "brief", "long"):
+        for name in ("completed", "archived", "brief", "month", "long"):
             sessions[name].complete()
         sessions["archived"].archive()
 
@@ -574,11 +575,13 @@ def test_cleanup_deletes_what_ended_long_ago(clock: Any) -> None:
         clock.advance(29 * day - 1)
         assert rt.cleanup() == 0
         clock.advance(1)
-        assert rt.cleanup() == 2
-        assert left() == {"open", "suspended", "long"}
+        assert rt.cleanup() == 1
+        assert left() == sessions.keys() - {"brief", "month"}
         clock.advance(1000 * day)
         assert rt.cleanup(retention_days=5000) == 0
-        assert rt.cleanup(retention_days=0) == 1
+        assert rt.cleanup() == 1
+        assert left() == {"open", "suspended", "completed", "archived"}, "without retention_days it stays"
+        assert rt.cleanup(retention_days=0) == 2
         assert left() == {"open", "suspended"}
         for bad in (-1, float("nan"), "x"):
             with pytest.raises(ValidationError) as caught:
