@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.engine import Durability
 from greenroom.storage.errors import GreenroomError
+from greenroom.storage.logs import logger_of
 
 from .operation import CURRENT
 from .store import Append, ArtifactStore
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempt", "AuditTrail"]
 
-logger = logging.getLogger("greenroom.audit")
+logger = logger_of("audit")
 
 _DAY: Final = 86_400 * 1_000_000_000
 BURST: Final = 1000

@@ -3,7 +3,6 @@ that they name, on behalf of the session that was asked."""
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.storage.artifacts import ArtifactId
@@ -19,6 +18,7 @@ from greenroom.storage.errors import (
     ValidationError,
 )
 from greenroom.storage.keys import INDEX_SHARED, after_prefix, is_session_id, session_bytes, session_id_of
+from greenroom.storage.logs import logger_of
 
 from . import messages as m
 from . import sharing as sh
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Crossing"]
 
-logger = logging.getLogger("greenroom.crossing")
+logger = logger_of("crossing")
 
 _CHANGES: Final = (m.StoreArtifact, m.DeleteArtifact, sh.ShareArtifact, sh.RevokeArtifact)
 _RECORDED: Final = (*_CHANGES, sh.GetPredecessor, sh.CheckAccess)

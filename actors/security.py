@@ -3,13 +3,13 @@ which were created as its children, and the artifacts that others share with it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.storage.catalog import Catalog
 from greenroom.storage.errors import AccessDenied, GreenroomError, IntegrityError, SchemaTooNew
 from greenroom.storage.keys import is_session_id, session_bytes
+from greenroom.storage.logs import logger_of
 
 from .auditing import Attempt
 from .events.facts import LinkEvents
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Security"]
 
-logger = logging.getLogger("greenroom.security")
+logger = logger_of("security")
 
 _MAX_DEPTH: Final = 256
 _REMEMBERED: Final = 10_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +22,7 @@ from greenroom.storage.errors import (
 )
 from greenroom.storage.event_index import id_keys
 from greenroom.storage.journal import Journal, StoredEvent
+from greenroom.storage.logs import logger_of
 
 from . import messages as m
 from .answers import ANSWERS, REPLIES
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionActor"]
 
-logger = logging.getLogger("greenroom.session")
+logger = logger_of("session")
 
 # Events after which the catalog's row differs.
 _ROW_EVENTS: Final = frozenset(

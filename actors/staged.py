@@ -7,7 +7,6 @@ into the catalog also turns the mark, so that a reader sees all of the sessions 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ from greenroom.storage.errors import GreenroomError, IntegrityError, SchemaTooNe
 from greenroom.storage.event_index import LINKED, event_keys
 from greenroom.storage.journal import Journal, StoredEvent
 from greenroom.storage.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key
+from greenroom.storage.logs import logger_of
 
 from .conversation import ARTIFACT, MESSAGE
 from .state import SessionState, evolve
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StagedSessions", "event_entries", "recover_staged", "with_new_ids"]
 
-logger = logging.getLogger("greenroom.staged")
+logger = logger_of("staged")
 
 _BATCH_OPS: Final = 1024
 _BATCH_BYTES: Final = 1 << 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -25,6 +24,7 @@ from greenroom.storage.errors import (
     ValidationError,
 )
 from greenroom.storage.keys import is_session_id, new_session, session_bytes, session_id_of
+from greenroom.storage.logs import logger_of
 
 from . import messages as m
 from .behalf import OnBehalf
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor"]
 
-logger = logging.getLogger("greenroom.supervisor")
+logger = logger_of("supervisor")
 
 
 class Trace(Protocol):

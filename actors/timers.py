@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import threading
 from collections.abc import Callable
+
+from greenroom.storage.logs import logger_of
 
 from .clock import Clock
 
 __all__ = ["Timers"]
 
-logger = logging.getLogger("greenroom.timers")
+logger = logger_of("timers")
 
 
 class Timers:

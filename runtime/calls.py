@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
-import logging
 import threading
 import time
 from collections import Counter
@@ -34,6 +33,7 @@ from greenroom.storage.errors import (
     ValidationError,
 )
 from greenroom.storage.journal import utc_time
+from greenroom.storage.logs import logger_of
 from greenroom.storage.records import Value, pack_value, unpack_value
 
 from .collectors import Collector, Output
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CallContext", "Calls", "Work"]
 
-logger = logging.getLogger("greenroom.calls")
+logger = logger_of("calls")
 
 MAX_RESULT_BYTES: Final = 16 << 20
 MAX_NESTING: Final = 32

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -31,6 +30,7 @@ from greenroom.actors.policies.timeout import REASON
 from greenroom.storage.catalog import SessionRow
 from greenroom.storage.errors import GreenroomError, RateLimited, SessionNotFound, ValidationError
 from greenroom.storage.keys import is_session_id, session_bytes
+from greenroom.storage.logs import logger_of
 from greenroom.storage.validation import validated
 
 from .policy_config import PolicyConfig
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Policies"]
 
-logger = logging.getLogger("greenroom.policies")
+logger = logger_of("policies")
 
 
 class Policies:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from .catalog import Page
 from .engine import CF, Engine
 from .errors import IntegrityError, SchemaTooNew
 from .keys import after_prefix, metadata_digest, session_id_of
+from .logs import logger_of
 from .ranges import Range, narrowest
 from .records import unseal
 from .similar import is_similar
@@ -35,7 +35,7 @@ from .staging import staged_sessions
 
 __all__ = ["ArtifactSearch"]
 
-logger = logging.getLogger("greenroom.artifacts")
+logger = logger_of("artifacts")
 
 _CONTENT_REFERENCE: Final = b"c"
 _ARTIFACT: Final = b"a"

@@ -7,7 +7,6 @@ journal carries it. So a write costs one record, and `SessionInfo` is one get an
 from __future__ import annotations
 
 import enum
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +32,7 @@ from .keys import (
     session_id_of,
     text_digest,
 )
+from .logs import logger_of
 from .ranges import narrowest
 from .records import Value, seal, unpack_value, unseal
 from .times import Moment, nanoseconds
@@ -46,7 +46,7 @@ __all__ = [
     "SessionStatus",
 ]
 
-logger = logging.getLogger("greenroom.catalog")
+logger = logger_of("catalog")
 
 T = TypeVar("T")
 

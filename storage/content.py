@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import threading
 from bisect import bisect_right
@@ -26,6 +25,7 @@ from pyfastcdc import FastCDC
 from .engine import CF, Engine, Op
 from .errors import ArtifactNotFound, IntegrityError, ValidationError
 from .keys import after_prefix
+from .logs import logger_of
 from .records import seal, unseal
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
     "read_up_to",
 ]
 
-logger = logging.getLogger("greenroom.content")
+logger = logger_of("content")
 
 CHUNK_ABOVE: Final = 128 << 10
 """Content of more bytes than this is cut into chunks."""

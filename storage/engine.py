@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import logging
 import os
 import shutil
 import tempfile
@@ -29,6 +28,7 @@ from .errors import (
     SchemaTooNew,
     StorageError,
 )
+from .logs import logger_of
 from .records import seal, unseal
 from .rocks import (
     CF,
@@ -48,7 +48,7 @@ FORMAT_VERSION: Final = 2
 _FORMAT_KEY: Final = b"format"
 _HEAL_SECONDS: Final = 1.0
 
-logger = logging.getLogger("greenroom.engine")
+logger = logger_of("engine")
 
 
 class Engine:

@@ -6,7 +6,6 @@ format, and the next opening starts over.
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 from .artifact_index import artifact_entries
@@ -15,11 +14,12 @@ from .engine import CF, FORMAT_VERSION, Engine, Op
 from .errors import IntegrityError, SchemaTooNew
 from .event_index import event_keys
 from .keys import INDEX_DEADLINE
+from .logs import logger_of
 from .records import unseal
 
 __all__ = ["migrate"]
 
-logger = logging.getLogger("greenroom.migration")
+logger = logger_of("migration")
 
 _BATCH: Final = 4096
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from greenroom.storage.errors import ResourceLimitExceeded, RuntimeClosed, Valid
 from greenroom.storage.event_pattern import EventPattern
 from greenroom.storage.journal import Event, StoredEvent, event_view
 from greenroom.storage.keys import is_session_id, new_session, session_id_of
+from greenroom.storage.logs import logger_of
 
 from ..operation import CURRENT, event_context
 from .subscription import Callback, Notice, Overflow, Subscription
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bus"]
 
-logger = logging.getLogger("greenroom.events")
+logger = logger_of("events")
 
 MAX_SUBSCRIPTIONS: Final = 1024
 _TYPES_REMEMBERED: Final = 4096

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import enum
-import logging
 import math
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any, Final, Self
 from greenroom.storage.errors import InvalidOperation, ValidationError
 from greenroom.storage.event_pattern import EventPattern
 from greenroom.storage.journal import Event, StoredEvent, event_view
+from greenroom.storage.logs import logger_of
 from greenroom.storage.records import seal, unseal
 
 from ..callables import require_callable
@@ -22,7 +22,7 @@ from ..operation import acting, following
 
 __all__ = ["Callback", "Notice", "Overflow", "Subscription"]
 
-logger = logging.getLogger("greenroom.events")
+logger = logger_of("events")
 
 Callback = Callable[[Event], object]
 

@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.keys import canonical_value
+from greenroom.storage.logs import one_line
 from greenroom.storage.records import MAX_DEPTH
 
 from .context import HookContext
@@ -49,10 +50,10 @@ class LoggingHook:
         self._logger.log(
             self._level,
             "%s %s %s correlation=%s after %.3f ms%s",
-            context.point,
-            context.operation,
-            context.component_id,
-            context.correlation_id,
+            one_line(context.point),
+            one_line(context.operation),
+            one_line(str(context.component_id)),
+            one_line(str(context.correlation_id)),
             context.elapsed * 1e3,
             f" {type(error).__name__}" if error is not None else "",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.operation import CURRENT, Operation
 from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation
+from greenroom.storage.logs import logger_of
 
 from .context import HookContext
 from .guard import GuardsTaken, HookTimeout
@@ -38,7 +38,7 @@ __all__ = [
     "ask",
 ]
 
-logger = logging.getLogger("greenroom.hooks")
+logger = logger_of("hooks")
 
 Phase = tuple[tuple[str, "Hook"], ...]
 """The hooks of a phase with the point that each is called for, in the order of calling."""
@@ -304,15 +304,14 @@ def _failed(
         opened = False
     else:
         opened = hook.breaker.bad(at_once=timed_out)
-    ours = isinstance(error, GreenroomError)
     logger.warning(
         "hook %s failed at %s%s: %s%s",
         hook.name,
         point,
         f" of {call.about}" if call.about is not None else "",
-        f"{error_name(error)}: {error}" if ours else error_name(error),
+        error,
         "; it is left out for a while" if opened else "",
-        exc_info=None if ours else error,
+        exc_info=None if isinstance(error, GreenroomError) else error,
     )
     data = subject.view() if hook.replayable else {}
     call.record(execution(hook, point, call.operation, attempt, data, None, seconds, error))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from greenroom.actors.callables import require_callable
 from greenroom.storage.errors import ValidationError
+from greenroom.storage.logs import logger_of
 
 from .context import HookContext
 from .result import CONTINUE, HookResult, result_of
 
 __all__ = ["Parallel", "Sequential", "Voting", "parallel", "sequential", "voting"]
 
-logger = logging.getLogger("greenroom.hooks")
+logger = logger_of("hooks")
 
 Member = Callable[[HookContext], Any]
 _WEAK = ("continue", "skipped")

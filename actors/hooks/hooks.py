@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +18,7 @@ from greenroom.storage.errors import (
     ValidationError,
 )
 from greenroom.storage.keys import is_session_id, session_bytes
+from greenroom.storage.logs import logger_of
 
 from .around import around
 from .call import Call
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Hooks"]
 
-logger = logging.getLogger("greenroom.hooks")
+logger = logger_of("hooks")
 
 _SCOPES_REMEMBERED: Final = 1000
 

@@ -6,16 +6,16 @@ and refuses it by raising a GreenroomError or returning False. It runs on the as
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from greenroom.storage.errors import AccessDenied, GreenroomError, InvalidOperation, ValidationError
+from greenroom.storage.logs import logger_of
 
 __all__ = ["Policy", "Request", "parallel", "refusal_of", "refusals_of", "sequential", "voting"]
 
-logger = logging.getLogger("greenroom.policies")
+logger = logger_of("policies")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ left costs nothing. One that is due is sent a message; what that tells is rememb
 from __future__ import annotations
 
 import collections
-import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from greenroom.storage.engine import CF
 from greenroom.storage.errors import GreenroomError, RuntimeClosed, SessionNotFound, StorageError
 from greenroom.storage.keys import INDEX_CREATED, INDEX_DEADLINE, INDEX_UPDATED, session_id_of
+from greenroom.storage.logs import logger_of
 
 from ..operation import acting
 from .timeout import CARE, KeepTime
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Timekeeper"]
 
-logger = logging.getLogger("greenroom.policies")
+logger = logger_of("policies")
 
 _SECOND: Final = 1_000_000_000
 _ACTIVE: Final = b"\x00"

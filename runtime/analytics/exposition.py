@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from greenroom.actors.events import Subscription
 from greenroom.actors.events.facts import RESERVED_FAMILIES
 from greenroom.actors.policies.usage import returned_use
 from greenroom.storage.errors import ConfigurationError, GreenroomError
+from greenroom.storage.logs import logger_of
 
 from .calls import OTHER
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EventCounts", "RuntimeCollector"]
 
-logger = logging.getLogger("greenroom.analytics")
+logger = logger_of("analytics")
 
 _BUCKETS: Final = (0.0001, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _MAX_LABELS: Final = 200

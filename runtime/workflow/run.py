@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
 import uuid
@@ -20,6 +19,7 @@ from greenroom.storage.errors import (
     ResourceLimitExceeded,
     ValidationError,
 )
+from greenroom.storage.logs import logger_of
 from greenroom.storage.records import Value, pack_value
 
 from .condition import holds
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_workflow"]
 
-logger = logging.getLogger("greenroom.workflow")
+logger = logger_of("workflow")
 
 _INLINE_BYTES: Final = 16 << 10
 _AT_ONCE: Final = 32
