@@ -131,6 +131,7 @@ class Events:
                 {"pattern": pattern, "event_id": event_id, "error": problem},
                 session_id=event_id.partition("/")[0] if "/" in event_id else None,
                 component="events",
+                operation="PublishEvent",
             )
 
     def imported(self, session_ids: Iterable[str]) -> None:
@@ -187,6 +188,7 @@ class Events:
             after="AfterEventEmit",
             session_id=self._principal(),
             component="events",
+            operation="PublishEvent",
         )
         return emitted
 

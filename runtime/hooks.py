@@ -24,13 +24,15 @@ from greenroom.actors.hooks.builtin import (
     Spending,
 )
 from greenroom.actors.hooks.composition import parallel, sequential, voting
-from greenroom.actors.hooks.context import HookContextBuilder
+from greenroom.actors.hooks.context import Component, HookContextBuilder
 from greenroom.actors.hooks.points import POINTS, resolve
 from greenroom.actors.hooks.record import plain
+from greenroom.actors.hooks.result import NoResult
 
 __all__ = [
     "POINTS",
     "CachingHook",
+    "Component",
     "CostHook",
     "DebuggingHook",
     "HookContext",
@@ -42,6 +44,7 @@ __all__ = [
     "LoggingHook",
     "MetricsHook",
     "Middleware",
+    "NoResult",
     "Outcome",
     "RateLimitHook",
     "RetryHook",

@@ -140,7 +140,7 @@ class Lifecycle:
             if not read_only:
                 if engine.format < FORMAT_VERSION:
                     formats = {"path": str(path), "from": engine.format, "to": FORMAT_VERSION}
-                    self.hooks.fire("StateMigration", formats)
+                    self.hooks.fire("StateMigration", formats, operation="OpenRuntime")
                 migrate(engine)
                 self._store.recover()
                 recover_staged(self._store)
@@ -183,7 +183,12 @@ class Lifecycle:
             deadline = self._clock.monotonic() + (timeout if timeout is not None else self.config.close_timeout)
             if self.hooks.at("SystemShutdown") is not None:
                 with contextlib.suppress(GreenroomError):  # too late to refuse
-                    self.hooks.fire("SystemShutdown", {"path": str(self.path)}, timeout=self._remaining(deadline) / 2)
+                    self.hooks.fire(
+                        "SystemShutdown",
+                        {"path": str(self.path)},
+                        timeout=self._remaining(deadline) / 2,
+                        operation="CloseRuntime",
+                    )
             self.hooks.close()
             self.events.hurry()
             self._timers.close(self._remaining(deadline))
@@ -233,7 +238,9 @@ class Lifecycle:
 
     def _tell_of_violation(self, attempt: Attempt) -> None:
         if self.hooks.at("SecurityViolation") is not None:
-            self.hooks.fire("SecurityViolation", asdict(attempt), session_id=attempt.session)
+            self.hooks.fire(
+                "SecurityViolation", asdict(attempt), session_id=attempt.session, operation=attempt.operation
+            )
 
     def _require_host(self, operation: str, access: str = "read") -> None:
         """Raises AccessDenied if the running code acts for a session: what it asks concerns all of them."""

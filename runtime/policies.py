@@ -144,7 +144,9 @@ class Policies:
             after = _changed(before, config, sections)
             if self._hooks.at("ConfigurationChange") is not None:
                 data = {"policies": after.model_dump(mode="json"), "before": before.model_dump(mode="json")}
-                outcome = self._hooks.fire("ConfigurationChange", data, component="policies")
+                outcome = self._hooks.fire(
+                    "ConfigurationChange", data, component="policies", operation="UpdatePolicies"
+                )
                 after = validated(PolicyConfig, dict(outcome.data["policies"]))
             with self._lock:
                 if self._config is not before:

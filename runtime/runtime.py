@@ -108,7 +108,7 @@ class Runtime(Moving, Care):
                 shutil.rmtree(where, ignore_errors=True)
             raise
         try:
-            runtime.hooks.fire("SystemStartup", {"path": str(where), "read_only": read_only})
+            runtime.hooks.fire("SystemStartup", {"path": str(where), "read_only": read_only}, operation="OpenRuntime")
         except BaseException:
             runtime.close()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from .subject import Subject
 
 if TYPE_CHECKING:
     from greenroom.actors.draft import Draft
+    from greenroom.storage.catalog import SessionInfo
 
     from .hook import Hook
     from .hooks import Hooks
@@ -96,14 +98,34 @@ class Call:
         return self._notes
 
     @property
-    def correlation_id(self) -> str | None:
+    def correlation_id(self) -> str:
         if self.correlation is None:
             current = CURRENT.get()
             if current is not None and current.correlation_id is not None:
                 self.correlation = current.correlation_id
-            elif self.hooks is not None and self.session_id is not None:
-                self.correlation = self.hooks.correlation_of(self.session_id)
+            else:
+                self.correlation = self._own_correlation()
         return self.correlation
+
+    def _own_correlation(self) -> str:
+        """What an operation belongs to of which nobody has said it: its session, its scope, or nothing but itself."""
+        own = self.hooks.correlation_of(self.session_id) if self.hooks is not None and self.session_id else None
+        return own or self.recipient or str(uuid.uuid4())
+
+    @property
+    def language(self) -> str | None:
+        current = CURRENT.get()
+        return current.language if current is not None else None
+
+    def session_info(self) -> SessionInfo | None:
+        """A snapshot of the session; None where there is none."""
+        if self.hooks is None or self.session_id is None:
+            return None
+        return self.hooks.info_of(self.session_id)
+
+    def session_config(self) -> dict[str, Any]:
+        """What the session's configuration sets."""
+        return self.hooks.config_of(self.session_id) if self.hooks is not None and self.session_id is not None else {}
 
     # -- time
 

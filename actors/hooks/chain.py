@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -12,11 +11,12 @@ from greenroom.actors.operation import CURRENT, Operation
 from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation
 from greenroom.storage.logs import logger_of
 
+from .awaiting import is_awaitable
 from .context import HookContext
 from .guard import GuardsTaken, HookTimeout
 from .hook import PASSED, SLOW_INLINE
 from .record import error_name, execution
-from .result import CONTINUE, HookResult, result_of
+from .result import CONTINUE, HookResult, NoResult, result_of
 from .subject import Subject
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = [
     "AFTER_PART_READ",
     "AFTER_READ",
     "ALONE",
+    "ALONE_AFTER",
     "BEFORE",
     "BEFORE_PART",
     "FAILED",
@@ -56,12 +57,14 @@ class Role:
     """A retry asks the hook again; else it performs the operation again."""
     performed: bool = False
     """The operation has been performed: what is refused is its reply."""
+    closes: bool = False
+    """An answer that is no result refuses the operation: nobody knows whether it was a veto."""
 
 
 _ANY: Final = frozenset({"continue", "modified", "skipped", "fork", "replace"})
 
-BEFORE: Final = Role(_ANY | {"cancel", "redirect", "retry", "cache"}, repeats_hook=True)
-BEFORE_PART: Final = Role(_ANY | {"cancel", "retry"}, repeats_hook=True)
+BEFORE: Final = Role(_ANY | {"cancel", "redirect", "retry", "cache"}, repeats_hook=True, closes=True)
+BEFORE_PART: Final = Role(_ANY | {"cancel", "retry"}, repeats_hook=True, closes=True)
 """For one of the parts of an operation that is performed as a whole."""
 AFTER_READ: Final = Role(_ANY | {"cancel", "retry"}, performed=True)
 AFTER_CHANGE: Final = Role(_ANY | {"retry"}, performed=True)
@@ -69,7 +72,10 @@ AFTER_CHANGE: Final = Role(_ANY | {"retry"}, performed=True)
 AFTER_PART_READ: Final = Role(_ANY | {"cancel"}, performed=True)
 AFTER_PART_CHANGE: Final = Role(_ANY, performed=True)
 FAILED: Final = Role(_ANY | {"cancel", "redirect", "retry"})
-ALONE: Final = Role(_ANY | {"cancel", "redirect", "retry"}, repeats_hook=True)
+ALONE: Final = Role(_ANY | {"cancel", "redirect", "retry"}, repeats_hook=True, closes=True)
+"""For a point that stands alone, before something that has not happened yet."""
+ALONE_AFTER: Final = Role(ALONE.kinds, repeats_hook=True)
+"""For one that tells of what has happened."""
 
 
 def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
@@ -179,13 +185,15 @@ def _ask_one(
         if answer is PASSED:
             hook.breaker.release()
             return subject, CONTINUE
+        if error is None and is_awaitable(answer):
+            # Of a plain function, on its caller's thread: from now on it is called where there is a loop.
+            hook.waits()
+            answer, seconds, error = _call_guarded(hook, context, call, current, answering=answer)
         if error is None:
-            if isinstance(answer, Coroutine):
-                answer.close()  # of a plain function that answers with one: it is garbage like any other
             try:
                 result = result_of(answer)
                 if result.kind not in role.kinds:
-                    raise InvalidOperation(f"the result {result.kind!r} has no meaning at {point}")
+                    raise NoResult(f"it answered {result.kind!r}, which has no meaning at {point}", field="type")
                 changed = _adopted(context, subject, result)
             except Exception as refused:
                 error = refused
@@ -199,13 +207,17 @@ def _ask_one(
             subject = changed
             call.pause(result.delay)
             continue
-        _failed(hook, point, call, subject, attempt, seconds, error)
+        # What refuses the operation each time is no reason to leave the hook out: then it would go on.
+        refuses = role.closes and isinstance(error, NoResult)
+        _failed(hook, point, call, subject, attempt, seconds, error, counts=not refuses)
         if isinstance(error, HookTimeout) and call.is_late():
             raise call.late() from error
         retries += 1
         if retries <= hook.retries and hook.breaker.admits():
             call.pause(hook.retry_delay)
             continue
+        if refuses:
+            raise _no_result(hook, point, call, error) from error
         if hook.required:
             raise _required(hook, point, call, role, f"failed ({error_name(error)})") from error
         return subject, CONTINUE
@@ -235,9 +247,11 @@ def _call_inline(
 
 
 def _call_guarded(
-    hook: Hook, context: HookContext, call: Call, current: Operation | None
+    hook: Hook, context: HookContext, call: Call, current: Operation | None, answering: Any = None
 ) -> tuple[Any, float, BaseException | None]:
-    """The same on a guard thread, for at most the hook's timeout and the time that the operation has left."""
+    """The same on a guard thread, for at most the hook's timeout and the time that the operation has left. With
+    `answering`, an awaitable that the function has answered with, await that."""
+    run = hook.run if answering is None else lambda _: answering
     assert call.hooks is not None
     left = call.remaining()
     timeout = hook.timeout if left is None else min(hook.timeout, max(0.0, left))
@@ -245,7 +259,7 @@ def _call_guarded(
     token = CURRENT.set(hook.operation(current))
     begun = monotonic()
     try:
-        answer, seconds = call.hooks.guard.call(hook.run, context, timeout)
+        answer, seconds = call.hooks.guard.call(run, context, timeout)
     except (Exception, SystemExit) as error:
         return None, monotonic() - begun, error
     except BaseException:
@@ -258,14 +272,18 @@ def _call_guarded(
 
 
 def _adopted(context: HookContext, subject: Subject, result: HookResult) -> Subject:
-    """The subject with what the hook has changed in the data. Raises what refuses the changed data."""
-    if result.kind == "modified":
-        assert result.data is not None
-        return subject.changed({**context.data, **result.data})
-    if context.untouched:
+    """The subject with what the hook has changed in the data. Raises NoResult when the operation refuses that."""
+    if result.kind != "modified" and context.untouched:
         return subject
-    data = context.data
-    return subject.changed(data) if data != subject.view() else subject
+    try:
+        if result.kind == "modified":
+            assert result.data is not None
+            return subject.changed({**context.data, **result.data})
+        data = context.data
+        return subject.changed(data) if data != subject.view() else subject
+    except Exception as error:
+        why = str(error) if isinstance(error, GreenroomError) else type(error).__name__
+        raise NoResult(f"what it has changed is refused: {why}", field="data") from error
 
 
 def _went_well(
@@ -290,8 +308,17 @@ def _went_well(
 
 
 def _failed(
-    hook: Hook, point: str, call: Call, subject: Subject, attempt: int, seconds: float, error: BaseException
+    hook: Hook,
+    point: str,
+    call: Call,
+    subject: Subject,
+    attempt: int,
+    seconds: float,
+    error: BaseException,
+    *,
+    counts: bool,
 ) -> None:
+    """Note that a hook has failed; with `counts`, its breaker does too."""
     timed_out = isinstance(error, HookTimeout)
     hook.calls += 1
     hook.failures += 1
@@ -299,7 +326,7 @@ def _failed(
     hook.last_error = error_name(error)
     if timed_out:
         hook.total_time += seconds
-    if isinstance(error, GuardsTaken):
+    if isinstance(error, GuardsTaken) or not counts:
         hook.breaker.release()
         opened = False
     else:
@@ -326,6 +353,15 @@ def _cancelled(hook: Hook, point: str, call: Call, role: Role, reason: str) -> H
         hook=hook.name,
         point=point,
         reason=reason,
+    )
+
+
+def _no_result(hook: Hook, point: str, call: Call, error: BaseException) -> HookCancelled:
+    return HookCancelled(
+        f"{call.operation or point} was refused: what hook {hook.name!r} at {point} answered is no result; {error}",
+        hook=hook.name,
+        point=point,
+        reason=str(error),
     )
 
 

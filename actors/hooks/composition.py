@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar
 
 from greenroom.actors.callables import require_callable
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.logs import logger_of
 
+from .awaiting import awaited, waits
 from .context import HookContext
-from .result import CONTINUE, HookResult, result_of
+from .result import CONTINUE, HookResult, NoResult, result_of
 
 __all__ = ["Parallel", "Sequential", "Voting", "parallel", "sequential", "voting"]
 
@@ -29,14 +30,16 @@ def sequential(members: Iterable[Member], name: str = "sequential") -> Sequentia
 def parallel(members: Iterable[Member], name: str = "parallel") -> Parallel:
     """A hook that asks its members at once, on threads of their own, each with a copy of the data.
 
-    One that cancels decides for all; else the first member, in the order given, that decides anything but
-    `modified`; the modifications of all are made in that order. Fails if a member does, once all have ended.
+    One that cancels decides for all, whatever becomes of the others. Else it fails if a member does, once all have
+    ended. Else the first member, in the order given, that decides anything but `modified`; the modifications of all
+    are made in that order.
     """
     return Parallel(members, name)
 
 
 def voting(members: Iterable[Member], threshold: float = 0.5, name: str = "voting") -> Voting:
-    """A hook whose members vote, at once: `cancel` is a vote against, `skipped` or a failure none, all else one for.
+    """A hook whose members vote, at once: `cancel`, and an answer that is no result, is a vote against, `skipped` or a
+    failure none, all else one for.
 
     `threshold` is the share of the votes cast that must be for it, 0 < share ≤ 1, or a whole number of votes from 1.
     Otherwise, or if nobody votes, the operation is cancelled. The modifications of those who voted for it are made.
@@ -53,6 +56,14 @@ class _Composition:
             require_callable("members", each, "a context")
         self.__name__ = name
 
+    _at_once: ClassVar[bool] = False
+    """Whether the members run on threads of their own."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has to wait for other threads, or for a loop, and so never runs on its caller's thread."""
+        return self._at_once or any(waits(each) for each in self.members)
+
 
 class Sequential(_Composition):
     """See `sequential`."""
@@ -60,7 +71,7 @@ class Sequential(_Composition):
     def __call__(self, context: HookContext) -> HookResult:
         changes: dict[str, Any] = {}
         for member in self.members:
-            result = result_of(member(context))
+            result = result_of(awaited(member(context)))
             if result.kind == "modified":
                 changes.update(result.data or {})
                 context.data = {**context.data, **changes}
@@ -72,21 +83,22 @@ class Sequential(_Composition):
 class Parallel(_Composition):
     """See `parallel`."""
 
-    waits: Final = True
-    """For other threads: it never runs on its caller's."""
+    _at_once = True
 
     def __call__(self, context: HookContext) -> HookResult:
         answers = context.ask_at_once(self.members)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return _together(context, [each for each in answers if isinstance(each, HookResult)])
+        results = [each for each in answers if isinstance(each, HookResult)]
+        errors = [each for each in answers if isinstance(each, BaseException)]
+        if errors and not any(each.kind == "cancel" for each in results):
+            # Of those who failed, one whose answer nobody understands may have meant to refuse.
+            raise next((each for each in errors if isinstance(each, NoResult)), errors[0])
+        return _together(context, results)
 
 
 class Voting(_Composition):
     """See `voting`."""
 
-    waits: Final = True
+    _at_once = True
 
     def __init__(self, members: Iterable[Member], threshold: float, name: str) -> None:
         super().__init__(members, name)
@@ -100,10 +112,15 @@ class Voting(_Composition):
 
     def __call__(self, context: HookContext) -> HookResult:
         answers = context.ask_at_once(self.members)
+        votes: list[HookResult] = []
         for answer in answers:
-            if isinstance(answer, BaseException):
+            if isinstance(answer, NoResult):
+                logger.warning("what a member of %s answered counts against it: %s", self.__name__, answer)
+                votes.append(HookResult("cancel"))
+            elif isinstance(answer, BaseException):
                 logger.warning("a member of %s did not vote: %s", self.__name__, type(answer).__name__)
-        votes = [each for each in answers if isinstance(each, HookResult) and each.kind != "skipped"]
+            elif answer.kind != "skipped":
+                votes.append(answer)
         approving = [each for each in votes if each.kind != "cancel"]
         if type(self.threshold) is int:
             needed: float = self.threshold

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greenroom.storage.errors import GreenroomError
 from greenroom.storage.journal import utc_time
 
+from .awaiting import awaited
 from .result import HookResult, result_of
 from .subject import Failure, Plain, Reply, Subject
 
 if TYPE_CHECKING:
+    from greenroom.storage.catalog import SessionInfo
+
     from .call import Call
 
-__all__ = ["HookContext", "HookContextBuilder"]
+__all__ = ["Component", "HookContext", "HookContextBuilder"]
+
+
+class Component(NamedTuple):
+    """What an operation is about, such as ("tool", "weather")."""
+
+    type: str
+    name: str
 
 
 class HookContext:
@@ -26,12 +36,13 @@ class HookContext:
     `data` is the hook's own copy: what it changes there counts if it answers, and is forgotten if it fails.
     """
 
-    __slots__ = ("_call", "_data", "_subject", "attempt", "point")
+    __slots__ = ("_call", "_data", "_info", "_subject", "attempt", "point")
 
     def __init__(self, call: Call, point: str, subject: Subject, attempt: int) -> None:
         self._call = call
         self._subject = subject
         self._data: dict[str, Any] | None = None
+        self._info: SessionInfo | None = None
         self.point = point
         """The name of the point."""
         self.attempt = attempt
@@ -57,8 +68,20 @@ class HookContext:
 
     @property
     def operation(self) -> str:
-        """The operation's name: the class of a message, else the point itself."""
+        """The operation's name: the class of the message; at a point of the host's own what it has said, or the
+        point."""
         return self._call.operation or self.point
+
+    @property
+    def component(self) -> Component:
+        """The type and the name of what the operation is about."""
+        type_, _, name = (self._call.about or "runtime:").partition(":")
+        return Component(type_, name)
+
+    @property
+    def language(self) -> str | None:
+        """The language of the script that acts; None where no script does."""
+        return self._call.language
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -66,9 +89,47 @@ class HookContext:
         return self._call.notes()
 
     @property
-    def correlation_id(self) -> str | None:
-        """What the operation belongs to; the session's own if nothing else was said."""
+    def correlation_id(self) -> str:
+        """What the operation belongs to; the session's own if nothing else was said. Never empty."""
         return self._call.correlation_id
+
+    # -- the session as it is now: read when a hook asks for it, once for each call of the hook
+
+    @property
+    def session_info(self) -> SessionInfo | None:
+        """A snapshot of the session; None where there is none (yet, or any more)."""
+        if self._info is None:
+            self._info = self._call.session_info()
+        return self._info
+
+    @property
+    def session_metadata(self) -> dict[str, Any]:
+        """The session's own metadata, a copy; empty where there is no session."""
+        info = self.session_info
+        return info.custom_metadata if info is not None else {}
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The session's tags."""
+        info = self.session_info
+        return info.tags if info is not None else ()
+
+    @property
+    def status(self) -> str | None:
+        """The session's status; None where there is no session."""
+        info = self.session_info
+        return str(info.status) if info is not None else None
+
+    @property
+    def operation_count(self) -> int:
+        """How many operations the session has made."""
+        info = self.session_info
+        return info.operation_count if info is not None else 0
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the session's own configuration sets; what it does not, follows the runtime's."""
+        return self._call.session_config()
 
     @property
     def data(self) -> dict[str, Any]:
@@ -131,25 +192,27 @@ class HookContext:
         futures: list[Future[Any] | None] = []
         for member, twin in zip(members, twins, strict=True):
             try:
-                futures.append(hooks.guard.elastic.submit(member, twin) if hooks is not None else None)
+                futures.append(hooks.guard.elastic.submit(_answer, member, twin) if hooks is not None else None)
             except GreenroomError:
                 futures.append(None)  # no thread is free: it is asked on this one
         answers: list[HookResult | BaseException] = []
         for member, twin, future in zip(members, twins, futures, strict=True):
             try:
-                answer = future.result(self._call.allowed) if future is not None else member(twin)
-                if isinstance(answer, Coroutine):
-                    answer = asyncio.run(answer)
+                answer = future.result(self._call.allowed) if future is not None else awaited(member(twin))
                 result = result_of(answer)
                 if result.kind == "continue" and twin.data != before:
                     result = HookResult.modified(twin.data)
                 answers.append(result)
-            except Exception as error:
+            except (Exception, SystemExit, asyncio.CancelledError) as error:
                 answers.append(error)
         return answers
 
     def _view(self) -> dict[str, Any]:
         return Plain(self._data).view() if self._data is not None else self._subject.view()
+
+
+def _answer(member: Callable[[HookContext], Any], context: HookContext) -> Any:
+    return awaited(member(context))
 
 
 class HookContextBuilder:

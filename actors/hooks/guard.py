@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
 from greenroom.actors.elastic import Elastic
 from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
+from .awaiting import awaited
 from .context import HookContext
 
 __all__ = ["MAX_GUARDED", "Guard", "GuardsTaken", "HookTimeout"]
@@ -74,9 +75,9 @@ class Guard:
         begun = time.monotonic()
         try:
             value = fn(context)
-            if isinstance(value, Coroutine):
-                value = asyncio.run(asyncio.wait_for(value, timeout))  # one that hangs gives its thread back
-            answer.value = value
+            answer.value = awaited(value, timeout)
+        except (asyncio.CancelledError, GeneratorExit) as error:
+            answer.error = RuntimeError(f"the hook ended with {type(error).__name__}")
         except BaseException as error:
             answer.error = error
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import inspect
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors.operation import Operation
 from greenroom.storage.errors import ValidationError
 
+from .awaiting import waits
 from .breaker import Breaker
 from .context import HookContext
 
@@ -116,10 +116,7 @@ class Hook:
     _asynchronous: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self._asynchronous = inspect.iscoroutinefunction(self.fn) or inspect.iscoroutinefunction(
-            getattr(self.fn, "__call__", None)  # noqa: B004
-        )
-        self._asynchronous = self._asynchronous or bool(getattr(self.fn, "waits", False))
+        self._asynchronous = waits(self.fn)
         self.run = self.fn if self.filter is None else self._filtered
         self.guarded = self.inline is not True
         self.everywhere = (
@@ -130,6 +127,10 @@ class Hook:
     def _filtered(self, context: HookContext) -> Any:
         assert self.filter is not None
         return self.fn(context) if self.filter(context) else PASSED
+
+    def waits(self) -> None:
+        """It has answered with an awaitable: never call it on its caller's thread again, which may run a loop."""
+        self._asynchronous = self.guarded = True
 
     @property
     def asynchronous(self) -> bool:

@@ -19,14 +19,15 @@ from greenroom.storage.errors import (
 )
 from greenroom.storage.keys import is_session_id, session_bytes
 from greenroom.storage.logs import logger_of
+from greenroom.storage.records import unpack_value
 
 from .around import around
 from .call import Call
-from .chain import AFTER_CHANGE, AFTER_READ, ALONE, Phase, ask
+from .chain import AFTER_CHANGE, AFTER_READ, ALONE, ALONE_AFTER, Phase, ask
 from .guard import Guard
 from .hook import Hook
 from .outcome import Outcome
-from .points import CUSTOM
+from .points import CUSTOM, POINTS, can_veto, resolve
 from .record import RecordHooks, execution
 from .registry import Registry
 from .registry import principal as current_principal
@@ -35,6 +36,7 @@ from .tables import AFTER, CREATE, CREATION, LIMIT, OPERATION
 
 if TYPE_CHECKING:
     from greenroom.actors.supervisor import Supervisor
+    from greenroom.storage.catalog import SessionInfo
 
 __all__ = ["Hooks"]
 
@@ -76,19 +78,22 @@ class Hooks(Registry):
         component: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         timeout: float | None = None,
+        operation: str | None = None,
     ) -> Outcome:
-        """Call the hooks of a point that stands alone, such as one of your own ("custom:deploy").
+        """Call the hooks of a point that stands alone, such as one of your own ("custom:deploy"). `operation` is what
+        the context calls the operation; by default the point.
 
         Raises HookCancelled when one of them cancels or a required one fails. Code of a session may fire custom
         points, for sessions that it reaches.
         """
+        point = _one(point)
         self._require(point, session_id)
         phase = self._chains.get(point)
         if phase is None:
             return Outcome(dict(data))
-        call, subject = self._call(point, data, session_id, component, metadata, timeout)
+        call, subject = self._call(operation or point, data, session_id, component, metadata, timeout)
         try:
-            left: Any = ask(phase, call, subject, ALONE)
+            left: Any = ask(phase, call, subject, ALONE if can_veto(point) else ALONE_AFTER)
         finally:
             self.journal(call)
         decision = call.decision
@@ -116,6 +121,7 @@ class Hooks(Registry):
         them redirected to, else None. Hooks after it see its reply as `result`, hooks at its failure `error`.
         Raises what it raises, and HookCancelled.
         """
+        before, after, error = (_one(each) if each is not None else None for each in (before, after, error))
         for point in (before, after, error):
             if point is not None:
                 self._require(point, session_id)
@@ -223,6 +229,21 @@ class Hooks(Registry):
         row = self.supervisor.services.store.catalog.row(session_bytes(session_id))
         return row.correlation_id if row is not None else None
 
+    def info_of(self, session_id: str) -> SessionInfo | None:
+        """A session as it is now; None where there is none, or it cannot be read."""
+        try:
+            info: SessionInfo = self.supervisor.deliver(session_id, m.GetInfo(), self.patience)
+        except GreenroomError:
+            return None
+        return info
+
+    def config_of(self, session_id: str) -> dict[str, Any]:
+        """What the configuration of a session sets."""
+        if not is_session_id(session_id):
+            return {}
+        row = self.supervisor.services.store.catalog.row(session_bytes(session_id))
+        return unpack_value(row.config) if row is not None and row.config is not None else {}
+
     def scope_name(self, scope_id: str) -> str | None:
         """The name of the scope whose state is kept under this id; None for what is no scope."""
         name = self._scopes.get(scope_id)
@@ -294,3 +315,13 @@ class Hooks(Registry):
     def close(self) -> None:
         """Have those give up who wait to try again. Hooks that run are let be: their threads are the elastic ones."""
         self.closing.set()
+
+
+def _one(point: str) -> str:
+    """The one point that a name means, in any spelling. Raises ValidationError."""
+    if point in POINTS or (isinstance(point, str) and point.startswith(CUSTOM)):
+        return point
+    found = resolve(point)
+    if len(found) > 1:
+        raise ValidationError(f"point: {point!r} means {' and '.join(found)}: name one of them", field="point")
+    return found[0]

@@ -52,6 +52,7 @@ _POINTS: Final[dict[type[m.Message], Points]] = {
     m.ListVariables: Points("BeforeStateRead", "AfterStateRead"),
     m.SetVariable: Points("BeforeStateWrite", "AfterStateWrite"),
     m.DeleteVariable: Points("BeforeStateWrite", "AfterStateWrite"),
+    m.AddMessage: Points("BeforeMessageAdd", "MessageAdded"),
     PublishEvent: Points("BeforeEventEmit", "AfterEventEmit"),
 }
 _NO_POINTS: Final = Points()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Final
 
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["CUSTOM", "POINTS", "resolve"]
+__all__ = ["CUSTOM", "POINTS", "can_veto", "resolve"]
 
 CUSTOM: Final = "custom:"
 """What the names of a host's own points begin with."""
@@ -26,6 +27,7 @@ POINTS: Final[frozenset[str]] = frozenset(
     + ["BeforeAgentShutdown", "AfterAgentShutdown"]
     + ["BeforeWorkflowStart", "WorkflowStageTransition", "BeforeWorkflowStage", "AfterWorkflowStage"]
     + ["WorkflowCheckpoint", "WorkflowRollback", "AfterWorkflowComplete", "WorkflowError"]
+    + ["BeforeMessageAdd", "MessageAdded"]
     + ["BeforeEventEmit", "AfterEventEmit", "EventHandlerError"]
     + ["SystemStartup", "SystemShutdown", "ConfigurationChange", "ResourceLimitExceeded", "SecurityViolation"]
 )
@@ -42,17 +44,42 @@ _ALIASES: Final[dict[str, tuple[str, ...]]] = {
     **{f"Before{name}": tuple(f"Before{each}" for each in points) for name, points in _OTHER_NAMES.items()},
 }
 
+_SEPARATORS: Final = re.compile(r"[\s:._-]+")
+
+
+def _folded(name: str) -> str:
+    """Return what all spellings of a name have in common: SessionCreated, session:created, session.created, …"""
+    return _SEPARATORS.sub("", name).casefold()
+
+
+_FOLDED: Final[dict[str, tuple[str, ...]]] = {
+    **{_folded(name): points for name, points in _ALIASES.items()},
+    **{_folded(point): (point,) for point in POINTS},
+}
+_CUSTOM: Final = re.compile(r"custom(?:[:.](?P<name>.+)|\((?P<inner>[^()]+)\))", re.IGNORECASE | re.DOTALL)
+_VETOES: Final = frozenset(
+    {"StateMigration", "SystemStartup", "ConfigurationChange", "ToolValidation", "WorkflowStageTransition"}
+)
+
+
+def can_veto(point: str) -> bool:
+    """Return whether what follows a point that stands alone has not happened yet, so that a hook can refuse it."""
+    return point.startswith(("Before", CUSTOM)) or point in _VETOES
+
 
 def resolve(point: str) -> tuple[str, ...]:
-    """The points that a name means: one, or two for "SessionEnd". Raises ValidationError."""
+    """Return the points that a name means, in any spelling: one, or two for "SessionEnd". Raises ValidationError."""
     if not isinstance(point, str):
         raise ValidationError("point: the name of a hook point is needed", field="point")
     if point in POINTS:
         return (point,)
-    if point in _ALIASES:
-        return _ALIASES[point]
-    if point.startswith(CUSTOM) and len(CUSTOM) < len(point) <= _MAX_NAME:
-        return (point,)
+    if len(point) <= _MAX_NAME:
+        found = _FOLDED.get(_folded(point))
+        if found is not None:
+            return found
+        custom = _CUSTOM.fullmatch(point)
+        if custom is not None:
+            return (CUSTOM + (custom["name"] or custom["inner"]),)
     near = difflib.get_close_matches(point[:_MAX_NAME], [*POINTS, *_ALIASES], 1)
     advice = f"did you mean {near[0]!r}? " if near else ""
     raise ValidationError(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from greenroom.actors.messages import Message
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["CONTINUE", "KINDS", "HookResult", "result_of"]
+__all__ = ["CONTINUE", "KINDS", "HookResult", "NoResult", "result_of"]
 
 KINDS: Final = ("continue", "modified", "cancel", "redirect", "replace", "retry", "fork", "cache", "skipped")
 
@@ -20,9 +22,20 @@ MAX_KEY: Final = 1024
 _MAX_REASON: Final = 500
 
 
+class NoResult(ValidationError):
+    """What a hook has answered with is no result, so nobody knows whether it was a veto."""
+
+    @property
+    def code(self) -> str:
+        return ValidationError.__name__
+
+
 @dataclass(frozen=True, slots=True)
 class HookResult:
     """The answer of a hook. Make one with the method named after its kind; None counts as `continue_()`.
+
+    However it is made, what is no result of its kind raises a ValidationError. If that comes out of a hook before an
+    operation, the operation is refused.
 
     Example:
         ```py
@@ -45,6 +58,12 @@ class HookResult:
     key: str = ""
     ttl: float = 0.0
 
+    def __post_init__(self) -> None:
+        check = _CHECKS.get(self.kind) if isinstance(self.kind, str) else None
+        if check is None:
+            raise NoResult(f"a hook's result has one of the types {', '.join(KINDS)}", field="type")
+        check(self)
+
     @classmethod
     def continue_(cls) -> HookResult:
         """Go on. What the hook has changed in `context.data` counts."""
@@ -54,21 +73,17 @@ class HookResult:
     def modified(cls, data: Mapping[str, Any]) -> HookResult:
         """Go on with these fields of the data changed. Before an operation it runs with them; after it,
         `{"result": …}` changes the reply."""
-        if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
-            raise ValidationError("modified: a mapping with text keys is needed", field="data")
-        return cls("modified", data=dict(data))
+        return cls("modified", data=dict(data) if isinstance(data, Mapping) else data)
 
     @classmethod
     def cancel(cls, reason: str = "") -> HookResult:
         """Refuse the operation: its caller gets HookCancelled, and nothing is changed. After a read or a tool call
         the reply is withheld; after a change it is too late, and the hook counts as failed."""
-        return cls("cancel", reason=_reason(reason))
+        return cls("cancel", reason=_cut(reason))
 
     @classmethod
     def redirect(cls, target: str) -> HookResult:
         """Perform the operation on another session, tool or agent; its caller must be allowed to reach that."""
-        if not isinstance(target, str) or not 0 < len(target) <= MAX_KEY:
-            raise ValidationError("redirect: the id or the name of the target is needed", field="target")
         return cls("redirect", target=target)
 
     @classmethod
@@ -80,43 +95,88 @@ class HookResult:
     def retry(cls, delay: float = 0.0, max_attempts: int = 3) -> HookResult:
         """Before an operation: ask this hook again after `delay` seconds, at most `max_attempts` times, then refuse.
         After it, or at its failure: perform it again, at most so often."""
-        if type(delay) not in (int, float) or not 0 <= delay <= MAX_DELAY:
-            raise ValidationError(f"retry: a delay from 0 to {MAX_DELAY:g} seconds is needed", field="delay")
-        if type(max_attempts) is not int or not 1 <= max_attempts <= MAX_ATTEMPTS:
-            raise ValidationError(f"retry: 1 to {MAX_ATTEMPTS} attempts", field="max_attempts")
-        return cls("retry", delay=float(delay), max_attempts=max_attempts)
+        return cls("retry", delay=delay, max_attempts=max_attempts)
 
     @classmethod
     def fork(cls, operations: Sequence[Any]) -> HookResult:
         """Go on, and run these besides, each on a thread of its own: a message for the same session, a pair
         (session id, message), or a callable without arguments. At most 16; failures are logged and journaled."""
-        if isinstance(operations, (str, bytes, Mapping)) or not isinstance(operations, Sequence):
-            raise ValidationError("fork: a list of operations is needed", field="operations")
-        if not 1 <= len(operations) <= MAX_FORKS:
-            raise ValidationError(f"fork: 1 to {MAX_FORKS} operations", field="operations")
-        return cls("fork", operations=tuple(operations))
+        listed = isinstance(operations, Sequence) and not isinstance(operations, (str, bytes))
+        return cls("fork", operations=tuple(operations) if listed else operations)  # type: ignore[arg-type]
 
     @classmethod
     def cache(cls, key: str, ttl: float) -> HookResult:
         """Before an operation: answer what this hook kept under this key for this session less than `ttl` seconds
         ago; else perform the operation and keep its reply."""
-        if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY:
-            raise ValidationError(f"cache: a key of 1 to {MAX_KEY} characters is needed", field="key")
-        if type(ttl) not in (int, float) or not (ttl > 0 and math.isfinite(ttl)):
-            raise ValidationError("cache: a number of seconds above 0 is needed", field="ttl")
-        return cls("cache", key=key, ttl=float(ttl))
+        return cls("cache", key=key, ttl=ttl)
 
     @classmethod
     def skipped(cls, reason: str = "") -> HookResult:
         """Abstain: no effect, and no vote."""
-        return cls("skipped", reason=_reason(reason))
+        return cls("skipped", reason=_cut(reason))
 
 
-def _reason(reason: object) -> str:
-    if not isinstance(reason, str):
-        raise ValidationError("reason: text is needed", field="reason")
-    return reason[:_MAX_REASON]
+def _cut(reason: str) -> str:
+    return reason[:_MAX_REASON] if isinstance(reason, str) else reason
 
+
+def _check_nothing(result: HookResult) -> None:
+    pass
+
+
+def _check_data(result: HookResult) -> None:
+    if not isinstance(result.data, Mapping) or not all(isinstance(key, str) for key in result.data):
+        raise NoResult("modified: a mapping with text keys is needed", field="data")
+
+
+def _check_reason(result: HookResult) -> None:
+    if not isinstance(result.reason, str):
+        raise NoResult("reason: text is needed", field="reason")
+
+
+def _check_target(result: HookResult) -> None:
+    if not isinstance(result.target, str) or not 0 < len(result.target) <= MAX_KEY:
+        raise NoResult("redirect: the id or the name of the target is needed", field="target")
+
+
+def _check_retry(result: HookResult) -> None:
+    if type(result.delay) not in (int, float) or not 0 <= result.delay <= MAX_DELAY:
+        raise NoResult(f"retry: a delay from 0 to {MAX_DELAY:g} seconds is needed", field="delay")
+    if type(result.max_attempts) is not int or not 1 <= result.max_attempts <= MAX_ATTEMPTS:
+        raise NoResult(f"retry: 1 to {MAX_ATTEMPTS} attempts", field="max_attempts")
+
+
+def _check_fork(result: HookResult) -> None:
+    operations = result.operations
+    if type(operations) is not tuple:
+        raise NoResult("fork: a list of operations is needed", field="operations")
+    if not 1 <= len(operations) <= MAX_FORKS:
+        raise NoResult(f"fork: 1 to {MAX_FORKS} operations", field="operations")
+    for each in operations:
+        message = each[1] if type(each) is tuple and len(each) == 2 and isinstance(each[0], str) else each
+        if not isinstance(message, Message) and not (message is each and callable(each)):
+            raise NoResult("fork: messages, pairs (session id, message) and callables are operations",
+                           field="operations")  # fmt: skip
+
+
+def _check_cache(result: HookResult) -> None:
+    if not isinstance(result.key, str) or not 0 < len(result.key) <= MAX_KEY:
+        raise NoResult(f"cache: a key of 1 to {MAX_KEY} characters is needed", field="key")
+    if type(result.ttl) not in (int, float) or not (result.ttl > 0 and math.isfinite(result.ttl)):
+        raise NoResult("cache: a number of seconds above 0 is needed", field="ttl")
+
+
+_CHECKS: Final[dict[str, Callable[[HookResult], None]]] = {
+    "continue": _check_nothing,
+    "modified": _check_data,
+    "cancel": _check_reason,
+    "redirect": _check_target,
+    "replace": _check_nothing,
+    "retry": _check_retry,
+    "fork": _check_fork,
+    "cache": _check_cache,
+    "skipped": _check_reason,
+}
 
 CONTINUE: Final = HookResult("continue")
 
@@ -134,30 +194,53 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def result_of(answer: Any) -> HookResult:
-    """The result that a hook's answer means: a HookResult, None, "continue", "cancel", "skipped", or a mapping with
-    `type` and the fields of that kind. Raises ValidationError for anything else."""
+    """Return the result that a hook's answer means: a HookResult, None, "continue", "cancel", "skipped", or a mapping
+    with `type` and the fields of that kind. Raises NoResult, which names the answer, for anything else."""
     if answer is None:
         return CONTINUE
-    if answer.__class__ is HookResult:
+    try:
+        return _read(answer)
+    except NoResult as error:
+        raise NoResult(f"it answered with {_named(answer)}: {error}", **error.fields) from None
+    except Exception as error:  # an object that fails to be looked at
+        name = type(error).__name__
+        raise NoResult(f"it answered with {_named(answer)}, which failed with {name}", field="type") from error
+
+
+def _read(answer: Any) -> HookResult:
+    if isinstance(answer, HookResult):
         return answer
     if isinstance(answer, str) and answer in ("continue", "cancel", "skipped"):
-        return CONTINUE if answer == "continue" else HookResult(answer)
-    if isinstance(answer, Mapping):
-        kind = answer.get("type")
-        if isinstance(kind, str) and kind in _FIELDS:
-            given = {key: value for key, value in answer.items() if key != "type"}
-            unknown = [key for key in given if key not in _FIELDS[kind]]
-            if unknown:
-                raise ValidationError(f"a hook's result {kind!r} has no field {str(unknown[0])[:64]!r}", field="type")
-            make = getattr(HookResult, "continue_" if kind == "continue" else kind)
-            try:
-                made: HookResult = make(**given)
-            except TypeError:
-                wanted = ", ".join(_FIELDS[kind])
-                raise ValidationError(f"a hook's result {kind!r} needs {wanted}", field="type") from None
-            return made
-        raise ValidationError(f"a hook's result has one of the types {', '.join(KINDS)}", field="type")
-    raise ValidationError(
-        f"a hook answers HookResult, None, 'continue', 'cancel' or a mapping with a type, not {type(answer).__name__}",
-        field="type",
-    )
+        return CONTINUE if answer == "continue" else HookResult(str(answer))
+    if not isinstance(answer, Mapping):
+        raise NoResult(
+            "a result is a HookResult, None, 'continue', 'cancel', 'skipped' or a mapping with a type", field="type"
+        )
+    kind = answer.get("type")
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise NoResult(f"a hook's result has one of the types {', '.join(KINDS)}", field="type")
+    given = {key: value for key, value in answer.items() if key != "type"}
+    unknown = [key for key in given if key not in _FIELDS[kind]]
+    if unknown:
+        raise NoResult(f"a hook's result {kind!r} has no field {str(unknown[0])[:64]!r}", field="type")
+    make: Callable[..., HookResult] = getattr(HookResult, "continue_" if kind == "continue" else kind)
+    try:
+        return make(**given)
+    except TypeError:
+        raise NoResult(f"a hook's result {kind!r} needs {', '.join(_FIELDS[kind])}", field="type") from None
+
+
+_WORD: Final = re.compile(r"[A-Za-z_-]{1,32}")
+
+
+def _named(answer: Any) -> str:
+    """Return what an answer is, in words that carry no content: a number, a truth or a plain word as it is, of all else
+    the class."""
+    kind = type(answer)
+    if kind is bool or (kind in (int, float) and abs(answer) < 1e15):
+        return repr(answer)
+    if kind is str:
+        return repr(answer) if _WORD.fullmatch(answer) else f"a text of {len(answer)} characters"
+    if kind is dict and type(answer.get("type")) is str and _WORD.fullmatch(answer["type"]):
+        return f"the type {answer['type']!r}"
+    return f"an object of class {type.__dict__['__name__'].__get__(kind)[:64]}"

@@ -181,10 +181,10 @@ class Agents:
         hooks = self._hooks
         component = f"agent:{agent.name}"
         if hooks.at("BeforeAgentInit") is not None:
-            outcome = hooks.fire("BeforeAgentInit", agent.to_dict(), component=component)
+            outcome = hooks.fire("BeforeAgentInit", agent.to_dict(), component=component, operation="CreateAgent")
             agent = _changed(agent, outcome.data)
         if hooks.at("AfterAgentInit") is not None:
-            hooks.fire("AfterAgentInit", agent.to_dict(), component=component)
+            hooks.fire("AfterAgentInit", agent.to_dict(), component=component, operation="CreateAgent")
         return agent
 
     def create(
@@ -242,11 +242,11 @@ class Agents:
     def _shut_down(self, agent: Agent, reason: str) -> None:
         data, component = {**agent.to_dict(), "reason": reason}, f"agent:{agent.name}"
         if self._hooks.at("BeforeAgentShutdown") is not None:
-            self._hooks.fire("BeforeAgentShutdown", data, component=component)
+            self._hooks.fire("BeforeAgentShutdown", data, component=component, operation="RemoveAgent")
         with self._lock:
             self._agents = {key: each for key, each in self._agents.items() if key != agent.name}
         if self._hooks.at("AfterAgentShutdown") is not None:
-            self._hooks.fire("AfterAgentShutdown", data, component=component)
+            self._hooks.fire("AfterAgentShutdown", data, component=component, operation="RemoveAgent")
 
     def close(self, timeout: float) -> None:
         """Let all agents go, as long as there is time."""
@@ -319,6 +319,7 @@ class Agents:
             error="AgentError",
             session_id=session_id,
             component=f"agent:{agent.name}",
+            operation="CallAgent",
         )
         return AgentReply.of(reply, agent.model, _provider_name(agent.model))
 

@@ -161,7 +161,9 @@ class Tools:
         wanted = {"text": text, "category": category, "tags": tag_list(tags), "name_pattern": name_pattern}
         hooks = self._hooks
         if hooks.at("BeforeToolDiscovery") is not None:
-            outcome = hooks.fire("BeforeToolDiscovery", {"filter": wanted}, component="tools")
+            outcome = hooks.fire(
+                "BeforeToolDiscovery", {"filter": wanted}, component="tools", operation="DiscoverTools"
+            )
             if outcome.kind == "replace":
                 return self._named(outcome.value)
             changed = outcome.data.get("filter")
@@ -173,7 +175,8 @@ class Tools:
         found = [each for _, each in sorted(self._all().items()) if each.matches(wanted)]
         if hooks.at("AfterToolDiscovery") is not None:
             names = [each.name for each in found]
-            outcome = hooks.fire("AfterToolDiscovery", {"filter": wanted, "tools": names}, component="tools")
+            data = {"filter": wanted, "tools": names}
+            outcome = hooks.fire("AfterToolDiscovery", data, component="tools", operation="DiscoverTools")
             return self._named(outcome.value if outcome.kind == "replace" else outcome.data.get("tools", names))
         return found
 
@@ -241,6 +244,7 @@ class Tools:
             error="ToolError",
             session_id=session_id,
             component=f"tool:{message.name}",
+            operation="CallTool",
         )
 
     def _make(self, session_id: str | None, message: CallTool, name: Any, input: Value, deadline: float) -> Any:
@@ -280,7 +284,9 @@ class Tools:
         except ValidationError as error:
             errors.append(str(error))
         data = {"name": tool.name, "input": input, "errors": errors}
-        outcome = self._hooks.fire("ToolValidation", data, session_id=session_id, component=f"tool:{tool.name}")
+        outcome = self._hooks.fire(
+            "ToolValidation", data, session_id=session_id, component=f"tool:{tool.name}", operation="CallTool"
+        )
         return tool.parameters.check(outcome.value if outcome.kind == "replace" else outcome.data.get("input"))
 
 

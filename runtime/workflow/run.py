@@ -246,11 +246,11 @@ class _Run:
                 data = {**about, "input": filled(step.input, partial(self._known, place))}
                 output = hooks.around(
                     data,
-                    lambda changed, target: self._call(step, changed["input"], target, deadline),
+                    lambda changed, target: self._call(step, changed.get("input"), target, deadline),
                     before="BeforeWorkflowStage",
                     after="AfterWorkflowStage",
                     error="WorkflowError",
-                    **self._where(),
+                    **self._where() | {"operation": "CallTool" if step.tool is not None else "CallAgent"},
                 )
                 self._count(len(pack_value(output, "output")))
         except (GreenroomError, _StepFailed) as error:
@@ -364,6 +364,7 @@ class _Run:
         return {
             "session_id": self._session.id if self._session is not None else None,
             "component": f"workflow:{self._flow.name}",
+            "operation": "RunWorkflow",
         }
 
     def _record(self, type: str, data: dict[str, Any]) -> tuple[str, str | None] | None:

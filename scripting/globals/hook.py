@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from greenroom.runtime import HookContext, InvalidOperation, ResourceLimitExceeded, ValidationError, hooks, messages
+from greenroom.runtime import HookContext, ResourceLimitExceeded, ValidationError, hooks, messages
 from greenroom.runtime.hooks import plain
 from greenroom.runtime.tools.registry import FILE_OPERATIONS
 
@@ -105,25 +105,39 @@ class _Function:
                 "metadata": plain(context.metadata),
                 "correlation_id": context.correlation_id,
                 "component_id": context.component_id,
+                "component": context.component._asdict(),
                 "session_id": context.session_id,
+                "language": context.language,
             }
         )
         if answer is UNDEFINED:
             return None
-        if isinstance(answer, Mapping) and answer.get("type") == "fork":
-            return {**answer, "operations": [_operation(each) for each in answer.get("operations") or ()]}
-        if isinstance(answer, Mapping) and answer.get("type") == "retry":
-            return self._retry(answer)
+        if isinstance(answer, bytes):
+            return hooks.HookResult.cancel("the hook gave a reason that is no text")
+        if isinstance(answer, str) and answer not in ("continue", "cancel"):
+            return hooks.HookResult.skipped() if answer in ("skip", "skipped") else hooks.HookResult.cancel(answer)
+        if isinstance(answer, Mapping):
+            return self._spelled(dict(answer))
         return answer
 
-    def _retry(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """The same, not to wait longer than the script may run."""
-        retry = dict(answer)
-        if "max_attempts" in retry:
-            retry["max_attempts"] = _whole(retry["max_attempts"])
-        if type(retry.get("delay")) in (int, float):
-            retry["delay"] = min(retry["delay"], max(0.0, self._principal.remaining()))
-        return retry
+    def _spelled(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """An answer as the host spells it; no retry waits longer than the script may run."""
+        kind = answer.get("type")
+        if kind == "skip":
+            answer["type"] = "skipped"
+        if kind == "replace" and "data" in answer and "value" not in answer:
+            answer["value"] = answer.pop("data")
+        if kind == "fork":
+            listed = answer.get("operations")
+            answer["operations"] = [_operation(each) for each in listed] if isinstance(listed, list) else listed
+        if kind == "retry":
+            if type(answer.get("delay_ms")) in (int, float) and "delay" not in answer:
+                answer["delay"] = answer.pop("delay_ms") / 1000
+            if "max_attempts" in answer:
+                answer["max_attempts"] = _whole(answer["max_attempts"])
+            if type(answer.get("delay")) in (int, float):
+                answer["delay"] = min(answer["delay"], max(0.0, self._principal.remaining()))
+        return answer
 
 
 def _whole(value: Any) -> Any:
@@ -133,12 +147,14 @@ def _whole(value: Any) -> Any:
 def _operation(given: Any) -> Any:
     """A message from its table: {message = "AddTag", tag = "x" [, session_id = …]}."""
     if not isinstance(given, Mapping) or given.get("message") not in messages.__all__:
-        raise ValidationError("fork: tables with the name of a `message` and its fields are needed", field="operations")
+        raise hooks.NoResult("fork: tables with the name of a `message` and its fields are needed", field="operations")
     if given.get("name") == FILE_OPERATIONS:
-        raise ValidationError(f"fork: scripts call {FILE_OPERATIONS} by Tool", field="operations")
+        raise hooks.NoResult(f"fork: scripts call {FILE_OPERATIONS} by Tool", field="operations")
     fields = {key: value for key, value in given.items() if key not in ("message", "session_id")}
     try:
         message = getattr(messages, given["message"])(**fields)
+    except ValidationError as error:
+        raise hooks.NoResult(f"fork: {error}", field="operations") from None
     except TypeError:
-        raise InvalidOperation(f"fork: these are not the fields of {given['message']}") from None
+        raise hooks.NoResult(f"fork: these are not the fields of {given['message']}", field="operations") from None
     return (given["session_id"], message) if "session_id" in given else message

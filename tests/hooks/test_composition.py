@@ -54,7 +54,8 @@ def test_parallel_asks_at_once_and_makes_all_modifications(rt: Runtime, session:
 
     assert write(rt, session, hooks.parallel([meet, in_place])) == ["mine"], "in the order given"
     assert write(rt, session, hooks.parallel([always(None), always("cancel")])) == "refused"
-    assert write(rt, session, hooks.parallel([boom, always("cancel")])) == []
+    assert write(rt, session, hooks.parallel([boom, always("cancel")])) == "refused", "whatever becomes of the others"
+    assert write(rt, session, hooks.parallel([boom, add("a")])) == [], "it has failed as a whole"
     assert write(rt, session, hooks.parallel([add("a"), always(HookResult.replace(None))])) == []
 
 

@@ -34,6 +34,7 @@ def _sessions(rt: Runtime) -> None:
     session.load()
     session.set("k", 1)
     session.get("k")
+    session.add_message("user", "hello")
     with contextlib.suppress(GreenroomError):
         session.set("k", 2, expected=3)
     other.store_artifact("x", "one", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import shutil
 import tarfile
 import threading
@@ -19,10 +20,12 @@ from greenroom.runtime import (
     ResourceLimitExceeded,
     Runtime,
     Session,
+    Step,
     ValidationError,
+    Workflow,
     messages,
 )
-from greenroom.runtime.hooks import HookResult
+from greenroom.runtime.hooks import POINTS, HookResult, resolve
 
 Do = Callable[[Runtime, Session], Any]
 
@@ -101,6 +104,13 @@ CASES: list[tuple[str, Do, Do, dict[str, Any]]] = [
         lambda rt, s: s.delete_artifact("notes.txt"),
         {"ref": "notes.txt"},
     ),
+    (
+        "BeforeMessageAdd",
+        lambda rt, s: None,
+        lambda rt, s: s.add_message("user", "hello", name="Ada"),
+        {"role": "user", "content": "hello", "name": "Ada"},
+    ),
+    ("MessageAdded", lambda rt, s: None, lambda rt, s: s.add_message("user", "hello"), {"content": "hello"}),
     ("BeforeStateRead", lambda rt, s: None, lambda rt, s: s.get("k", 5), {"key": "k", "default": 5}),
     ("AfterStateRead", lambda rt, s: s.set("k", [1]), lambda rt, s: s.get("k"), {"key": "k", "result": [1]}),
     ("BeforeStateRead", lambda rt, s: None, lambda rt, s: s.variables("p"), {"prefix": "p"}),
@@ -370,3 +380,108 @@ def test_a_veto_for_one_session_keeps_nobody_from_the_others() -> None:
         assert rt.cleanup(retention_days=0) == 1
         assert rt.exists(kept.id)
         assert not rt.exists(other.id)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["SessionCreated", "session:created", "session.created", "session_created", "session-created", "SESSION_CREATED"],
+)
+def test_a_point_is_accepted_in_every_spelling(rt: Runtime, spelling: str) -> None:
+    seen: list[str] = []
+    handle = rt.hooks.register(spelling, lambda context: seen.append(context.point))
+    rt.create_session()
+    assert seen == ["SessionCreated"]
+    assert [each.id for each in rt.hooks.list(spelling)] == [handle.id]
+
+
+@pytest.mark.parametrize("spelling", ["custom:deploy", "Custom(deploy)", "custom.deploy", "CUSTOM:deploy"])
+def test_points_of_the_hosts_own_have_their_spellings_too(rt: Runtime, spelling: str) -> None:
+    rt.hooks.register(spelling, lambda context: HookResult.modified({"n": 1}))
+    assert rt.hooks.fire("custom:deploy", {}).data == {"n": 1}
+    assert rt.hooks.fire(spelling, {}).data == {"n": 1}
+
+
+def test_every_point_has_its_spelling_in_words() -> None:
+    for point in POINTS:
+        words = re.sub(r"(?<!^)(?=[A-Z])", "_", point).lower()
+        for each in (words, words.replace("_", "."), words.replace("_", ":"), point.lower()):
+            assert resolve(each) == (point,)
+
+
+def test_the_operation_is_the_class_of_the_message_and_never_the_point(rt: Runtime, session: Session) -> None:
+    seen: dict[str, str] = {}
+
+    def note(context: HookContext) -> None:
+        seen[context.point] = context.operation
+        assert context.correlation_id
+
+    for point in POINTS:
+        rt.hooks.register(point, note)
+    rt.tools.register("t", lambda: 1)
+    rt.agents.register("a", lambda input: "x")
+    rt.agents.create("b", "a")
+    rt.tools.discover()
+    session.call_tool("t")
+    session.call_agent("a", "x")
+    session.run_workflow(Workflow.sequential(Step("one", tool="t"), Step("two", agent="a", input="x")))
+    session.add_message("user", "x")
+    rt.agents.remove("b")
+    assert seen["BeforeToolExecution"] == seen["AfterToolExecution"] == seen["ToolValidation"] == "CallTool"
+    assert seen["BeforeAgentExecution"] == seen["AfterAgentExecution"] == seen["BeforeWorkflowStage"] == "CallAgent"
+    assert seen["BeforeWorkflowStart"] == seen["AfterWorkflowComplete"] == "RunWorkflow"
+    assert seen["BeforeMessageAdd"] == seen["MessageAdded"] == "AddMessage"
+    assert not {point for point, operation in seen.items() if operation == point or not operation}
+
+
+def test_the_context_shows_the_session_as_it_is(rt: Runtime) -> None:
+    session = rt.create_session(tags=["a"], metadata={"team": "x"}, config={"max_artifacts": 5})
+    seen: list[Any] = []
+
+    def look(context: HookContext) -> None:
+        seen.append(
+            (
+                context.session_metadata,
+                context.config,
+                context.tags,
+                context.status,
+                context.operation_count,
+                context.component,
+                context.correlation_id,
+            )
+        )
+
+    rt.hooks.register("BeforeStateWrite", look)
+    session.set("k", 1)
+    about = ("session", session.id)
+    assert seen == [({"team": "x"}, {"max_artifacts": 5}, ("a",), "active", 1, about, session.info().correlation_id)]
+
+
+def test_the_session_is_not_read_unless_a_hook_asks(rt: Runtime, session: Session) -> None:
+    read: list[str] = []
+    original = rt.hooks.info_of
+    rt.hooks.info_of = lambda each: (read.append(each), original(each))[1]  # type: ignore[method-assign]
+    handle = rt.hooks.register("BeforeStateWrite", lambda context: None)
+    session.set("k", 1)
+    assert read == []
+    handle.unregister()
+
+    def look(context: HookContext) -> None:
+        assert context.status != context.tags
+
+    rt.hooks.register("BeforeStateWrite", look)
+    session.set("k", 1)
+    assert read == [session.id], "once for each call of a hook"
+
+
+def test_a_correlation_id_is_never_empty(rt: Runtime, session: Session) -> None:
+    seen: list[str] = []
+    for point in ("custom:x", "BeforeSessionCreated", "BeforeStateWrite", "BeforeToolExecution"):
+        rt.hooks.register(point, lambda context: seen.append(context.correlation_id))
+    rt.hooks.fire("custom:x", {})
+    rt.create_session()
+    rt.state_scope("global").set("k", 1)
+    session.set("k", 1)
+    rt.tools.call("uuid_generator", {})
+    assert len(seen) == 5
+    assert all(isinstance(each, str) and each for each in seen)
+    assert seen[3] == session.info().correlation_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import threading
 import tracemalloc
@@ -27,7 +28,10 @@ from greenroom.runtime import (
     Runtime,
     Session,
     SessionNotFound,
+    Step,
     ValidationError,
+    Workflow,
+    hooks,
     messages,
 )
 from greenroom.runtime.hooks import HookHandle
@@ -79,22 +83,25 @@ def test_modified_after_an_operation_changes_the_reply_and_nothing_else(rt: Runt
     assert session.get("k") == {"a": 1}
 
 
-def test_data_that_the_operation_refuses_is_a_failure_of_the_hook(rt: Runtime, session: Session) -> None:
-    handles = [
-        rt.hooks.register("BeforeStateWrite", always(HookResult.modified({"key": ""}))),
-        rt.hooks.register("BeforeStateWrite", always(HookResult.modified({"value": object()}))),
-        rt.hooks.register("BeforeStateWrite", always(HookResult.modified({"colour": "red"}))),
-    ]
-    session.set("k", 1)
-    assert session.variables() == {"k": 1}
-    assert all(failed(handle) for handle in handles)
+@pytest.mark.parametrize("changes", [{"key": ""}, {"value": object()}, {"colour": "red"}])
+def test_a_change_that_the_operation_refuses_refuses_the_operation(
+    rt: Runtime, session: Session, changes: dict[str, Any]
+) -> None:
+    # Or what the hook would have removed went on as it was.
+    handle = rt.hooks.register("BeforeStateWrite", always(HookResult.modified(changes)))
+    with pytest.raises(HookCancelled, match="what it has changed is refused"):
+        session.set("k", 1)
+    assert session.variables() == {}
+    assert failed(handle)
 
 
 @pytest.mark.parametrize("changes", [{"name": ""}, {"tags": "no list"}, {"config": {"no": "option"}}, {"result": 1}])
-def test_what_no_session_can_be_made_of_is_a_failure_of_the_hook(rt: Runtime, changes: dict[str, Any]) -> None:
+def test_what_no_session_can_be_made_of_makes_none(rt: Runtime, changes: dict[str, Any]) -> None:
     handle = rt.hooks.register("BeforeSessionCreated", lambda context: HookResult.modified(changes))
-    assert rt.create_session(name="as asked").info().name == "as asked"
-    assert handle.info().last_error == "ValidationError"
+    before = rt.list_sessions().total
+    with handle, pytest.raises(HookCancelled):
+        rt.create_session(name="as asked")
+    assert rt.list_sessions().total == before
 
 
 def test_hooks_see_and_change_what_is_shared(rt: Runtime, session: Session) -> None:
@@ -411,24 +418,176 @@ def test_skipped_abstains(rt: Runtime, session: Session) -> None:
     ],
     ids=lambda value: f"{type(value).__name__} {repr(value).partition(' at 0x')[0]}",
 )
-def test_garbage_is_a_failure_of_the_hook_and_the_operation_goes_on(
+def test_garbage_before_an_operation_refuses_it_and_after_it_is_a_failure_of_the_hook(
     rt: Runtime, session: Session, garbage: Any
 ) -> None:
-    handle = rt.hooks.register("BeforeStateWrite", always(garbage))
+    # Nobody knows whether it was meant as a veto.
+    handle = rt.hooks.register("BeforeStateWrite", always(garbage), name="guard")
+    for _ in range(7):  # no breaker lets the operation pass after some time
+        with pytest.raises(HookCancelled, match="what hook 'guard' at BeforeStateWrite answered is no result"):
+            session.set("k", 1)
+    assert (handle.info().last_error, handle.info().breaker) == ("ValidationError", "closed")
+    with pytest.raises(HookCancelled):
+        rt.tell(session.id, messages.SetVariable("k", 1))
+    assert session.variables() == {}
+    handle.unregister()
+    handle = rt.hooks.register("AfterStateWrite", always(garbage))
     session.set("k", 1)
     assert session.get("k") == 1
     assert handle.info().last_error == "ValidationError"
+
+
+class _Vicious(str):
+    """Fails however it is looked at."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+    __str__ = __repr__
+
+
+class _Mapping(dict[str, Any]):
+    def get(self, *_: Any) -> Any:
+        raise RuntimeError
+
+
+class _Unrepresentable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+    __repr__ = __str__
+
+
+class _Refusal(HookResult):
+    """A result all the same."""
+
+
+async def _late_garbage() -> int:
+    return 5
+
+
+def _generator() -> Any:
+    yield "cancel"
+
+
+def _raises_what_is_no_result(context: HookContext) -> HookResult:
+    return HookResult.cancel(403)  # type: ignore[arg-type]
+
+
+def _makes_one_by_hand(context: HookContext) -> HookResult:
+    return HookResult("no")
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda context: _Vicious("cancel"),
+        lambda context: _Mapping(type="cancel"),
+        lambda context: _Refusal("cancel"),
+        lambda context: _late_garbage(),
+        lambda context: _generator(),
+        lambda context: HookResult.cancel,
+        lambda context: _Unrepresentable(),
+        lambda context: b"cancel",
+        lambda context: 10**5000,
+        _raises_what_is_no_result,
+        _makes_one_by_hand,
+    ],
+)
+@pytest.mark.parametrize("inline", [None, True])
+def test_no_answer_lets_a_veto_fail_open(rt: Runtime, session: Session, fn: Any, inline: bool | None) -> None:
+    rt.hooks.register("BeforeStateWrite", fn, inline=inline)
+    with pytest.raises(HookCancelled):
+        session.set("k", 1)
+    assert session.variables() == {}
+
+
+def test_an_error_that_cannot_be_shown_is_a_failure_like_any_other(rt: Runtime, session: Session) -> None:
+    def fails(context: HookContext) -> None:
+        raise _Unrepresentable
+
+    handle = rt.hooks.register("BeforeStateWrite", fails)
+    session.set("k", 1)
+    assert handle.info().last_error == "_Unrepresentable"
+    rt.hooks.register("BeforeStateWrite", fails, required=True)
+    with pytest.raises(HookCancelled, match="is required and failed"):
+        session.set("k", 2)
+
+
+def test_the_answer_is_named_and_content_is_not(rt: Runtime, session: Session) -> None:
+    for answer, named in ((42, "42"), ("deny", "'deny'"), ({"type": "deny"}, "the type 'deny'"), (object(), "object")):
+        with rt.hooks.register("BeforeStateWrite", always(answer)), pytest.raises(HookCancelled, match=named):
+            session.set("k", 1)
+    with rt.hooks.register("BeforeStateWrite", always("hunter2 is it")), pytest.raises(HookCancelled) as refused:
+        session.set("k", 1)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_votes_that_nobody_can_read_count_against(rt: Runtime, session: Session) -> None:
+    yes, junk = always(None), always(42)
+    for hook, passes in (
+        (hooks.voting([yes, junk], 2), False),
+        (hooks.voting([yes, junk, junk]), False),
+        (hooks.voting([yes, yes, junk]), True),
+        (hooks.voting([junk], 1.0), False),
+        (hooks.sequential([yes, junk]), False),
+        (hooks.parallel([yes, junk]), False),
+        (hooks.parallel([always("cancel"), junk]), False),
+        (hooks.CachingHook(5, key=lambda context: 5), False),  # type: ignore[arg-type, return-value]
+    ):
+        with rt.hooks.register("BeforeStateWrite", hook):
+            if passes:
+                session.set("k", 1)
+            else:
+                with pytest.raises(HookCancelled):
+                    session.set("k", 1)
+
+
+def test_async_members_are_awaited_wherever_they_stand(rt: Runtime, session: Session) -> None:
+    async def refuse(context: HookContext) -> str:
+        return "cancel"
+
+    for hook in (hooks.sequential([refuse]), hooks.parallel([functools.partial(refuse)]), hooks.voting([refuse])):
+        with rt.hooks.register("BeforeStateWrite", hook), pytest.raises(HookCancelled):
+            session.set("k", 1)
+
+
+def test_garbage_at_the_points_of_calls_refuses_them_too(rt: Runtime, session: Session) -> None:
+    rt.tools.register("t", lambda: 1)
+    rt.agents.register("a", lambda input: "x")
+    flow = Workflow.sequential(Step("one", tool="t"))
+    for point, do in (
+        ("BeforeToolExecution", lambda: session.call_tool("t")),
+        ("ToolValidation", lambda: session.call_tool("t")),
+        ("BeforeToolDiscovery", rt.tools.discover),
+        ("BeforeAgentExecution", lambda: session.call_agent("a", "x")),
+        ("BeforeAgentInit", lambda: rt.agents.create("b", "a")),
+        ("BeforeWorkflowStart", lambda: session.run_workflow(flow)),
+        ("BeforeEventEmit", lambda: rt.events.publish("custom.x")),
+        ("BeforeMessageAdd", lambda: session.add_message("user", "x")),
+        ("BeforeSessionCreated", rt.create_session),
+        ("custom:mine", lambda: rt.hooks.fire("custom:mine", {})),
+    ):
+        with rt.hooks.register(point, always(42)), pytest.raises(HookCancelled, match="no result"):
+            do()
+    assert {each.type for each in session.events()} <= {"session.created", "hook.executed"}
 
 
 def test_a_result_that_has_no_meaning_at_a_point_is_a_failure_of_the_hook(rt: Runtime, session: Session) -> None:
     handles = [
         rt.hooks.register("AfterStateWrite", always(HookResult.redirect(session.id))),
         rt.hooks.register("AfterStateWrite", always(HookResult.cache("k", 1))),
-        rt.hooks.register("custom:x", always(HookResult.cache("k", 1))),
     ]
     session.set("k", 1)
-    rt.hooks.fire("custom:x", {})
-    assert [handle.info().last_error for handle in handles] == ["InvalidOperation"] * 3
+    assert [handle.info().last_error for handle in handles] == ["ValidationError"] * 2
+    rt.hooks.register("custom:x", always(HookResult.cache("k", 1)))
+    with pytest.raises(HookCancelled, match="'cache', which has no meaning"):
+        rt.hooks.fire("custom:x", {})
 
 
 _JSON = st.recursive(

@@ -278,7 +278,19 @@ OF_THE_RUNTIME: dict[str, set[str]] = {
     "agents": {"close", "collector", "message", "perform", "send"},
     "policies": {"for_child", "script_memory", "timekeeper"},
     "events": {"close", "handler_failed", "hurry", "imported"},
-    "hooks": {"besides", "close", "correlation_of", "creating", "creation", "fork", "journal", "reaches", "scope_name"},
+    "hooks": {
+        "besides",
+        "close",
+        "config_of",
+        "correlation_of",
+        "creating",
+        "creation",
+        "fork",
+        "info_of",
+        "journal",
+        "reaches",
+        "scope_name",
+    },
     "analytics": {"private"},
 }
 """What the runtime itself calls, after it has asked."""
