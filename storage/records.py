@@ -15,7 +15,7 @@ from zlib import crc32
 
 import msgpack
 
-from .errors import IntegrityError, SchemaTooNew, ValidationError
+from .errors import IntegrityError, SchemaTooNew, ValidationError, shown
 
 __all__ = ["SCHEMA_VERSION", "Value", "pack_value", "seal", "unpack_value", "unseal"]
 
@@ -26,6 +26,8 @@ SCHEMA_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([SCHEMA_VERSION])
 _BIG_INT: Final = 1
 MAX_DEPTH: Final = 100
+_MAX_PLACE: Final = 200
+MAX_ITEMS: Final = 1 << 23
 
 _packb: Callable[..., bytes] = msgpack.packb
 _unpackb: Callable[..., Any] = msgpack.unpackb
@@ -44,19 +46,25 @@ def _unpack_ext(code: int, data: bytes) -> int:
 
 
 def pack_value(value: Value, field: str = "value") -> bytes:
-    """Encode a JSON value (or bytes, also nested). Raises ValidationError naming `field`."""
+    """Encode a JSON value (or bytes, also nested). Raises ValidationError naming `field`, and where in it."""
     kind = type(value)
-    if kind is dict or kind is list or kind is tuple:
-        _check(value, field, MAX_DEPTH)
-    elif kind is float:
-        if not math.isfinite(value):
-            raise ValidationError(f"{field}: NaN and infinities are not JSON values", field=field)
-    elif value is not None and kind not in _SCALARS:
-        raise _not_storable(field, value)
     try:
+        if kind is dict or kind is list or kind is tuple:
+            left = [MAX_ITEMS]
+            if not _sound(value, MAX_DEPTH, left):
+                raise _complaint(value, field) if left[0] >= 0 else _too_many(field)
+        elif kind is float:
+            if not math.isfinite(value):
+                raise _complaint(value, field)
+        elif kind not in _SCALARS:
+            raise _complaint(value, field)
         return _packb(value, default=_pack_other, unicode_errors="surrogatepass")
+    except ValidationError:
+        raise
+    except RuntimeError as error:
+        raise ValidationError(f"{field}: it was changed while it was read", field=field) from error
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValidationError(f"{field}: cannot be stored ({error})", field=field) from error
+        raise ValidationError(f"{field}: it has a number of too many digits", field=field) from error
 
 
 def unpack_value(data: bytes) -> Value:
@@ -68,42 +76,66 @@ def unpack_value(data: bytes) -> Value:
 
 
 _SCALARS: Final = frozenset({str, int, bool, bytes, float, type(None)})
-
-
-def _check(value: Value, field: str, depth: int) -> None:
-    if depth == 0:
-        raise ValidationError(f"{field}: nested deeper than {MAX_DEPTH} levels", field=field)
-    if type(value) is dict:
-        for key, item in value.items():
-            if type(key) is not str:
-                raise ValidationError(f"{field}: keys must be text, one is {type(key).__name__}", field=field)
-            if type(item) not in _PLAIN:
-                _check_item(item, field, depth)
-        return
-    for item in value:
-        if type(item) not in _PLAIN:
-            _check_item(item, field, depth)
-
-
 _PLAIN: Final = frozenset({str, int, bool, bytes, type(None)})
 
 
-def _check_item(item: Value, field: str, depth: int) -> None:
+def _sound(value: Value, depth: int, left: list[int]) -> bool:
+    """Whether a dict, list or tuple has only what can be stored. `left` is how many items it may still have in all:
+    a few lists that hold each other many times are a huge value."""
+    left[0] -= len(value)
+    if depth == 0 or left[0] < 0:
+        return False
+    if type(value) is dict:
+        for key, item in value.items():
+            if type(key) is not str or (type(item) not in _PLAIN and not _sound_item(item, depth, left)):
+                return False
+        return True
+    for item in value:  # noqa: SIM110 (a generator would take twice as long)
+        if type(item) not in _PLAIN and not _sound_item(item, depth, left):
+            return False
+    return True
+
+
+def _sound_item(item: Value, depth: int, left: list[int]) -> bool:
     kind = type(item)
+    if kind is dict or kind is list or kind is tuple:
+        return _sound(item, depth - 1, left)
+    return kind is float and math.isfinite(item)
+
+
+def _complaint(value: Value, field: str) -> ValidationError:
+    """The error for a value that cannot be stored: where in it, and why."""
+    place, why = _fault(value, field, MAX_DEPTH) or (field, "it was changed while it was read")
+    if len(place) > _MAX_PLACE:
+        place = f"{place[: _MAX_PLACE // 2]}…{place[-_MAX_PLACE // 2 :]}"
+    return ValidationError(f"{place}: {why}", field=field)
+
+
+def _too_many(field: str) -> ValidationError:
+    return ValidationError(f"{field}: more than {MAX_ITEMS} items in all", field=field)
+
+
+def _fault(value: Value, place: str, depth: int) -> tuple[str, str] | None:
+    """The first place in a value that cannot be stored, and why; looks at it in the order of `_sound`."""
+    kind = type(value)
     if kind is float:
-        if not math.isfinite(item):
-            raise ValidationError(f"{field}: NaN and infinities are not JSON values", field=field)
-    elif kind is dict or kind is list or kind is tuple:
-        _check(item, field, depth - 1)
-    else:
-        raise _not_storable(field, item)
-
-
-def _not_storable(field: str, value: object) -> ValidationError:
-    return ValidationError(
-        f"{field}: {type(value).__name__} cannot be stored; use None, bool, int, float, str, bytes, list or dict",
-        field=field,
-    )
+        return None if math.isfinite(value) else (place, "NaN and infinities are not JSON values")
+    if kind is dict or kind is list or kind is tuple:
+        if depth == 0:
+            return place, f"nested deeper than {MAX_DEPTH} levels, or within itself"
+        if kind is dict:
+            for key in value:
+                if type(key) is not str:
+                    return place, f"keys must be text, one is {type(key).__name__}"
+        for key, item in value.items() if kind is dict else enumerate(value):
+            if type(item) not in _PLAIN:
+                found = _fault(item, f"{place}[{shown(key, 32) if kind is dict else key}]", depth - 1)
+                if found is not None:
+                    return found
+        return None
+    if kind in _SCALARS:
+        return None
+    return place, f"{type(value).__name__} cannot be stored; use None, bool, int, float, str, bytes, list or dict"
 
 
 # One packer serves all threads: it is used only on values that greenroom itself has built from plain types,

@@ -69,6 +69,43 @@ def test_depth_is_limited(wrap: Callable[[Any], Any]) -> None:
         pack_value(nested(100_000, wrap))
 
 
+class Name(str):
+    """A subclass, whose own code must not run within the store."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"a": [1, 2, 3, {"b": object()}]}, "k['a'][3]['b']: object cannot"),
+        ([1.0, (2, math.nan)], "k[1][1]: NaN"),
+        ({"a": {1: 2}}, "k['a']: keys must be text, one is int"),
+        ({"a": {Name("x"): 2}}, "k['a']: keys must be text, one is Name"),
+        ([Name("x")], "k[0]: Name cannot"),
+        (Name("x"), "k: Name cannot"),
+        ({"x\ny": {"z" * 50: math.inf}}, "k['x\\ny']['" + "z" * 31 + "…']: NaN"),
+        ({"a": 10**5000}, "k: it has a number of too many digits"),
+    ],
+)
+def test_an_error_says_where_in_the_value(value: Any, place: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        pack_value(value, "k")
+    assert str(caught.value).startswith(place)
+    assert caught.value.field == "k"
+    with pytest.raises(ValidationError) as deep:
+        pack_value({"key" * 10: [value] * 2}, "k")
+    assert len(str(deep.value)) < 400
+
+
+def test_lists_that_hold_each_other_many_times_are_a_huge_value() -> None:
+    laugh: Any = [0]
+    for _ in range(60):
+        laugh = [laugh] * 8
+    with pytest.raises(ValidationError, match="items in all"):
+        pack_value(laugh)
+
+
 def test_a_value_that_holds_itself_is_refused() -> None:
     knot: list[Any] = []
     knot.append(knot)
@@ -86,7 +123,7 @@ def test_what_is_no_json_value_is_refused_by_name(value: Any, wrap: Callable[[An
     with pytest.raises(ValidationError) as caught:
         pack_value(wrap(value), "custom")
     assert caught.value.fields["field"] == "custom"
-    assert str(caught.value).startswith("custom: ")
+    assert str(caught.value).startswith(("custom: ", "custom["))
 
 
 def test_the_error_does_not_show_the_value() -> None:
