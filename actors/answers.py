@@ -21,6 +21,7 @@ from greenroom.storage.records import unpack_value
 from . import behalf
 from . import messages as m
 from .calls import CALL_REPLIES
+from .configuring import CONFIG_REPLIES, GetConfig, get_config
 from .conversation import Turn, read_turns, turn_of
 from .dispatcher import Later
 from .events.facts import LinkEvents, PublishEvent, RecordEvent, retrieval
@@ -161,6 +162,7 @@ ANSWERS: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
     m.ForkSession: _fork,
     m.Finish: _finish,
     GetConsumption: _get_consumption,
+    GetConfig: get_config,
     m.GetMessages: _get_messages,
     m.GetEvents: _get_events,
     m.GetArtifactInfo: _get_artifact_info,
@@ -246,6 +248,7 @@ REPLIES: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
     m.StoreArtifact: _stored_artifact,
     m.StoreMany: _stored_many,
     **CALL_REPLIES,
+    **CONFIG_REPLIES,
     **WORKFLOW_REPLIES,
     **dict.fromkeys((PublishEvent, LinkEvents, RecordEvent), _journaled),
 }

@@ -22,6 +22,7 @@ from greenroom.storage.records import pack_value
 from . import grants
 from . import messages as m
 from .collected import COLLECTED
+from .configuring import CONFIGURED
 from .events.facts import LINK_KINDS, MAX_EVENT_BYTES
 from .policies.resources import is_alert
 from .policies.timeout import is_warning
@@ -127,6 +128,7 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
         "parent": _maybe(is_session_id),
         "missing": _whole(0, 1 << 62),
     },
+    CONFIGURED: {"config": _maybe(_object(m.MAX_METADATA_BYTES))},
     "session.suspended": {},
     "session.imported": {},
     "session.resumed": {},
@@ -309,7 +311,7 @@ class JournalCheck:
             raise
         except (GreenroomError, RecursionError):
             raise self._bad(f"event {sequence}, {kind[:64]!r}, with impossible data") from None
-        if kind == "session.created" and data["config"] is not None:
+        if kind in ("session.created", CONFIGURED) and data["config"] is not None:
             try:
                 self._check_config(stored_value(data["config"], "config"))
             except GreenroomError:

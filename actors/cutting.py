@@ -17,6 +17,7 @@ from greenroom.storage.event_index import event_keys
 from greenroom.storage.journal import Journal
 from greenroom.storage.keys import after_prefix, sequence_key, session_id_of
 
+from .configuring import CONFIGURED
 from .state import SessionState, evolve
 from .store import ArtifactStore, Repair
 
@@ -28,6 +29,7 @@ CUT: Final = frozenset(
         "variable.deleted",
         "metadata.updated",
         "tags.changed",
+        CONFIGURED,
         "session.suspended",
         "session.resumed",
         "session.saved",

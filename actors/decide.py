@@ -17,6 +17,7 @@ from greenroom.storage.records import pack_value, unpack_value
 from . import messages as m
 from .calls import CALL_DECIDERS
 from .collected import COLLECTED, held, is_collected
+from .configuring import CONFIG_DECIDERS
 from .draft import Draft, Limits, Lookup, require_operations, require_writable
 from .events.facts import EVENT_DECIDERS
 from .hooks.record import RecordHooks, decide_records
@@ -291,6 +292,7 @@ DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Looku
     RecordHooks: decide_records,
     KeepTime: keep_time,
     **CALL_DECIDERS,
+    **CONFIG_DECIDERS,
     **EVENT_DECIDERS,
     **SHARING_DECIDERS,
     **WORKFLOW_DECIDERS,

@@ -12,6 +12,7 @@ from greenroom.storage.keys import is_session_id, session_bytes
 from greenroom.storage.logs import logger_of
 
 from .auditing import Attempt
+from .configuring import UpdateConfig
 from .events.facts import LinkEvents
 from .operation import CURRENT
 from .reaching import access_of, artifact_of, named_owner
@@ -104,6 +105,8 @@ class Security:
         That one itself, if the principal reaches it. Else, where the message names an artifact of that session, the
         principal's own: from there it goes as far as grants let it. Else AccessDenied.
         """
+        if message.__class__ is UpdateConfig:
+            raise self._deny_configuring(principal, session_id)
         if message.__class__ is LinkEvents and self.reaches(principal, session_id):
             # Its other end may be an event of any session.
             self.require(message.to_id.partition("/")[0], "events.link", "write", principal=principal)
@@ -158,6 +161,15 @@ class Security:
             f"session {principal[:64]} may not reach session {named!r}:"
             " it is neither that session nor one of its children",
             session_id=named,
+        )
+
+    def _deny_configuring(self, principal: str, session_id: str) -> AccessDenied:
+        """The error for a session that would set limits, its own or others'. The attempt is recorded."""
+        owner = session_id if is_session_id(session_id) else None
+        self._violated(Attempt(principal, owner, None, "write", False, "for the host only", "UpdateConfig"))
+        return AccessDenied(
+            f"the configuration of a session is the host's to change, and this code acts for session {principal[:64]}",
+            operation="UpdateConfig",
         )
 
     def deny_artifact(self, attempt: Attempt, needed: str, has: str | None) -> AccessDenied:

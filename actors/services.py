@@ -38,6 +38,9 @@ class Owner(Protocol):
     def retire(self, actor: SessionActor) -> None:
         """Forget an actor that has stopped."""
 
+    def configured(self, session: bytes, config: bytes | None) -> None:
+        """The configuration of a session has changed. Called in its turn."""
+
     def failed(self, session_id: str, reason: str) -> None:
         """A session was failed because it had been restarted too often."""
 

@@ -26,6 +26,7 @@ from greenroom.storage.logs import logger_of
 
 from . import messages as m
 from .answers import ANSWERS, REPLIES
+from .configuring import CONFIGURED
 from .decide import Draft, Limits, decide
 from .deletion import delete_damaged, deletion
 from .dispatcher import Later, PooledActor
@@ -57,6 +58,7 @@ _ROW_EVENTS: Final = frozenset(
         "session.completed",
         "session.failed",
         "session.archived",
+        CONFIGURED,
         "metadata.updated",
         "tags.changed",
     }
@@ -115,6 +117,11 @@ class SessionActor(PooledActor):
         self._limits = self._limits_by(default)
         self._default = default
         self._alarms = AT_ONCE
+
+    def follow_config(self) -> None:
+        """The session's own configuration has changed: hold to it from now on."""
+        self._follow(self.services.limits)
+        self.services.owner.configured(self.state.session, self.state.config)
 
     def _limits_by(self, default: Limits) -> Limits:
         return limits_of(self.state.config, default) if self.cataloged else limits_of_scope(default)
@@ -438,6 +445,7 @@ class SessionActor(PooledActor):
             self.services.store.settle()
             self.state, self._snapshots, self._tail = load_state(self.services.store, self.state.id)
             self._tail_bytes = 0
+            self._follow(self.services.limits)
         except BaseException as error:
             # Cannot go on with a state that may be wrong: the next message tries to activate the session anew.
             if not isinstance(error, SessionNotFound):

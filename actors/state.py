@@ -13,6 +13,7 @@ from greenroom.storage.journal import StoredEvent, Totals
 from greenroom.storage.keys import session_bytes
 
 from . import collected, grants
+from .configuring import CONFIGURED, configured
 from .messages import EMPTY_METADATA
 from .policies.resources import alerted
 from .policies.timeout import restarted, warned
@@ -400,6 +401,7 @@ _EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
     "session.failed": _failed,
     "session.archived": _status(ARCHIVED),
     "session.forked": _forked,
+    CONFIGURED: configured,
     "variable.set": _variable_set,
     "variable.deleted": _variable_deleted,
     "metadata.updated": _metadata_updated,

@@ -89,6 +89,8 @@ class Supervisor:
         """Called with each message to a session while any rate is limited. Raises RateLimited."""
         self.own_rates: Callable[[], None] | None = None
         """Called when a session that sets rates of its own comes into memory, while `rates` is None."""
+        self.reconfigured: Callable[[bytes], None] | None = None
+        """Called with each session whose configuration has changed, in its turn."""
         self.calls: CallPath
         self.hooked: dict[type[Any], HookedMessage] = {}
         """For classes of messages with a hook at one of their points: what asks and tells in the place of `deliver`."""
@@ -498,6 +500,12 @@ class Supervisor:
             if self._actors.get(actor.actor_urn) is actor:
                 del self._actors[actor.actor_urn]
                 self._bytes -= actor.weight
+
+    def configured(self, session: bytes, config: bytes | None) -> None:
+        if config is not None:
+            self._watch_rates(config)
+        if self.reconfigured is not None:
+            self.reconfigured(session)
 
     def failed(self, session_id: str, reason: str) -> None:
         hooked = self.hooked.get(m.FailSession)

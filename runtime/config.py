@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import pydantic
 from annotated_types import Ge, Gt, Le
 
+from greenroom.actors.configuring import UpdateConfig
+from greenroom.actors.policies.limits import Limits, setting_of
 from greenroom.storage.engine import Durability
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.validation import Checked, validated
@@ -128,8 +130,27 @@ class SessionConfig(Checked):
 
 def session_overrides(config: SessionConfig | Mapping[str, Any]) -> dict[str, Any]:
     """What a session's config says other than the defaults. Raises ValidationError."""
-    if not isinstance(config, SessionConfig):
-        if not isinstance(config, Mapping):
-            raise ValidationError("config: a SessionConfig or a mapping is needed", field="config")
-        config = validated(SessionConfig, dict(config))
-    return config.model_dump(exclude_unset=True)
+    if isinstance(config, SessionConfig):
+        config = config.model_dump(exclude_unset=True)  # and checked again: a copy may have been changed unchecked
+    elif not isinstance(config, Mapping):
+        raise ValidationError("config: a SessionConfig or a mapping is needed", field="config")
+    return validated(SessionConfig, config).model_dump(exclude_unset=True)
+
+
+UpdateConfig.checked = session_overrides
+
+
+def config_in_force(overrides: Mapping[str, Any], limits: Limits, policies: PolicyConfig) -> SessionConfig:
+    """The configuration that holds for a session: what it sets itself counts as set, all else as default. So one that
+    is given to another session sets there what it sets here."""
+    values: dict[str, Any] = {
+        name: setting_of(name, getattr(limits, name)) if hasattr(limits, name) else overrides.get(name, field.default)
+        for name, field in SessionConfig.model_fields.items()
+    }
+    own = overrides.get("policies") or {}
+    parts: dict[str, Any] = dict(policies)
+    for name, part in policies:
+        if isinstance(part, pydantic.BaseModel):
+            parts[name] = type(part).model_construct(_fields_set=set(own.get(name) or ()), **dict(part))
+    values["policies"] = PolicyConfig.model_construct(_fields_set=set(own), **parts)
+    return SessionConfig.model_construct(_fields_set=set(overrides), **values)

@@ -11,6 +11,7 @@ Example:
 from __future__ import annotations
 
 from greenroom.actors.calls import CallAgent, CallTool
+from greenroom.actors.configuring import GetConfig, UpdateConfig
 from greenroom.actors.events.facts import LinkEvents, PublishEvent
 from greenroom.actors.messages import *  # noqa: F403
 from greenroom.actors.messages import __all__ as _basic
@@ -21,9 +22,11 @@ __all__ = [  # noqa: PLE0604
     "CallAgent",
     "CallTool",
     "CheckAccess",
+    "GetConfig",
     "LinkEvents",
     "ListPermissions",
     "PublishEvent",
     "RevokeArtifact",
     "ShareArtifact",
+    "UpdateConfig",
 ]

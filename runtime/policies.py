@@ -21,7 +21,7 @@ from greenroom.actors.policies.composition import (
     voting,
 )
 from greenroom.actors.policies.kinds import KINDS, kind_of, weight_of
-from greenroom.actors.policies.limits import Limits, capped, limits_of, rate_overrides, setting_of
+from greenroom.actors.policies.limits import Limits, capped, limits_of, limits_with, rate_overrides, setting_of
 from greenroom.actors.policies.messages import GetConsumption
 from greenroom.actors.policies.rate import Rates
 from greenroom.actors.policies.resources import Consumption
@@ -29,10 +29,12 @@ from greenroom.actors.policies.timekeeper import Timekeeper
 from greenroom.actors.policies.timeout import REASON
 from greenroom.storage.catalog import SessionRow
 from greenroom.storage.errors import GreenroomError, RateLimited, SessionNotFound, ValidationError
-from greenroom.storage.keys import is_session_id, session_bytes
+from greenroom.storage.keys import is_session_id, session_bytes, session_id_of
 from greenroom.storage.logs import logger_of
+from greenroom.storage.records import unpack_value
 from greenroom.storage.validation import validated
 
+from .config import SessionConfig, config_in_force
 from .policy_config import PolicyConfig
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Policies:
         self._rates = Rates(supervisor.services.clock, config.rates(), self._overrides)
         self.timekeeper = Timekeeper(supervisor, self._acted, at_work)
         supervisor.own_rates = self._follow_own_rates
+        supervisor.reconfigured = self._reconfigured
         self._arm()
 
     # -- reading
@@ -101,8 +104,15 @@ class Policies:
         """
         self._supervisor.security.require(_id_of(session), "policies.effective")
         row = self._row(session)
-        limits, rates = limits_of(row.config, self._config.limits()), rate_overrides(row.config)
+        return self._effective(unpack_value(row.config) if row.config is not None else {})
+
+    def config_with(self, overrides: Mapping[str, Any]) -> SessionConfig:
+        """The configuration in force of a session that sets these things itself."""
+        return config_in_force(overrides, limits_with(overrides, self._config.limits()), self._effective(overrides))
+
+    def _effective(self, overrides: Mapping[str, Any]) -> PolicyConfig:
         config = self._config
+        limits, rates = limits_with(overrides, config.limits()), (overrides.get("policies") or {}).get("rate") or {}
         rate = {
             **config.rate.model_dump(),
             **rates,
@@ -260,6 +270,10 @@ class Policies:
         with self._lock:
             self._own_rates = True
             self._arm()
+
+    def _reconfigured(self, session: bytes) -> None:
+        self._rates.forget(session_id_of(session))
+        self.timekeeper.forget(session)
 
     def _overrides(self, session_id: str) -> Mapping[str, Any] | None:
         if not is_session_id(session_id):

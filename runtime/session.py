@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.calls import CallTool
+from greenroom.actors.configuring import GetConfig, UpdateConfig
 from greenroom.actors.conversation import Turn
 from greenroom.storage.catalog import Page, SessionInfo
 from greenroom.storage.engine import Durability
@@ -19,6 +20,7 @@ from greenroom.storage.journal import Event
 from greenroom.storage.keys import session_bytes
 from greenroom.storage.records import Value
 
+from .config import SessionConfig, session_overrides
 from .session_artifacts import SessionArtifacts
 from .timeline import MAX_TIMELINE, TimelineRow
 from .workflow import Workflow, WorkflowResult, run_workflow
@@ -147,6 +149,24 @@ class Session(SessionArtifacts):
         for an event that this session does not have, IntegrityError where something is damaged.
         """
         return self._runtime._created(self._ask(self.id, m.ForkSession(at_sequence), self._timeout))
+
+    # -- configuration
+
+    @property
+    def config(self) -> SessionConfig:
+        """The configuration in force: what this session sets itself, and for all else what the runtime says now."""
+        return self._runtime.policies.config_with(self._ask(self.id, GetConfig(), self._timeout))
+
+    def update_config(self, changes: SessionConfig | Mapping[str, Any] | None = None, **settings: Any) -> SessionConfig:
+        """Change settings of this session's configuration, in any status; None means no limit. Returns what holds now.
+
+        Give settings of SessionConfig by keyword, or as a mapping. Of `policies`, name what is to change:
+        `update_config(policies={"timeout": {"warnings": [60]}})` leaves all else. A `max_duration` counts from the
+        session's creation or last resume, as ever. For the host only: raises AccessDenied for code that acts for a
+        session, ValidationError for what is no setting, HookCancelled.
+        """
+        message = UpdateConfig({**(session_overrides(changes) if changes is not None else {}), **settings})
+        return self._runtime.policies.config_with(self._ask(self.id, message, self._timeout))
 
     # -- tags, metadata, family
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.policies.limits import merged
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.records import Value
 
@@ -55,14 +56,7 @@ class Template:
 
     def configured(self, config: SessionConfig | Mapping[str, Any] | None) -> dict[str, Any]:
         given = session_overrides(config) if config is not None else {}
-        merged = {**self.config, **given}
-        if "policies" in self.config and "policies" in given:
-            policies = dict(self.config["policies"])
-            for section, own in given["policies"].items():
-                preset = policies.get(section)
-                policies[section] = {**preset, **own} if isinstance(preset, dict) else own
-            merged["policies"] = policies
-        return merged
+        return merged(self.config, given)
 
 
 _FIELDS: Final = ("name_prefix", "tags", "metadata", "config")

@@ -252,12 +252,20 @@ _SUSPENDED: Final = 1
 _ENDINGS: Final = frozenset({"session.completed", "session.failed", "session.archived"})
 
 
+_SUPERSEDED: Final[dict[str, tuple[str, Any]]] = {
+    "tags.changed": ("tags", []),
+    "metadata.updated": ("metadata", _EMPTY_OBJECT),
+    "session.configured": ("config", None),
+}
+"""Of which the last event tells all: what the creation says of it is left empty."""
+
+
 class _Effective:
     """What still holds of a journal: it gives the same session, conversation and artifacts without the way there.
 
-    Kept are the creation, the messages, the artifacts that are there, the last change of each variable, of the tags
-    and of the metadata, and the changes of status that lead to the present one. Of a deleted artifact a bare entry is
-    kept where its number or its version would be given out again.
+    Kept are the creation, the messages, the artifacts that are there, the last change of each variable, of the tags,
+    of the metadata and of the configuration, and the changes of status that lead to the present one. Of a deleted
+    artifact a bare entry is kept where its number or its version would be given out again.
     """
 
     def __init__(self, events: Iterator[tuple[int, StoredEvent]], live: set[int]) -> None:
@@ -275,7 +283,7 @@ class _Effective:
                 variables[data["key"]] = sequence
             elif kind == "variable.deleted":
                 variables.pop(data["key"], None)
-            elif kind in ("tags.changed", "metadata.updated"):
+            elif kind in _SUPERSEDED:
                 last[kind] = sequence
             elif kind == "session.forked":  # active again, whatever the original was
                 suspended = None
@@ -305,7 +313,7 @@ class _Effective:
         self._kept = kept
         self._bare = {stored_at[number][0] for number in bare}
         self._sizes = {number: stored_at[number][1] for number in bare}
-        self._superseded = [kind.split(".")[0] for kind in last]
+        self._superseded = dict(_SUPERSEDED[kind] for kind in last)
 
     def events(self, events: Iterator[tuple[int, StoredEvent]]) -> Iterator[tuple[int, StoredEvent]]:
         """The events that still hold, counted anew, with the totals of artifacts that go with them."""
@@ -314,7 +322,7 @@ class _Effective:
         for sequence, stored in events:
             kind, time, data, operations = stored[:4]
             if kind == "session.created":
-                data = {**data, **{name: [] if name == "tags" else _EMPTY_OBJECT for name in self._superseded}}
+                data = {**data, **self._superseded}
             elif sequence in self._bare:
                 data = {**data, "description": None, "tags": [], "custom": _EMPTY_OBJECT, "parent_artifact": None}
             elif kind != "message.added" and sequence not in self._kept:

@@ -29,6 +29,7 @@ StoredEvent = list[Any]
 ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "session.created": ("metadata", "config"),
     "metadata.updated": ("metadata",),
+    "session.configured": ("config",),
     "variable.set": ("value",),
     "message.added": ("content", "tool_calls", "metadata"),
     "artifact.stored": ("custom",),

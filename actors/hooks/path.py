@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.configuring import UpdateConfig
 from greenroom.actors.dispatcher import Later, PooledFuture
 from greenroom.actors.events.facts import PublishEvent
 from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
@@ -54,6 +55,7 @@ _POINTS: Final[dict[type[m.Message], Points]] = {
     m.DeleteVariable: Points("BeforeStateWrite", "AfterStateWrite"),
     m.AddMessage: Points("BeforeMessageAdd", "MessageAdded"),
     PublishEvent: Points("BeforeEventEmit", "AfterEventEmit"),
+    UpdateConfig: Points("ConfigurationChange", None),
 }
 _NO_POINTS: Final = Points()
 

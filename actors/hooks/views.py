@@ -122,7 +122,10 @@ class MessageSubject:
         if durability is not None:
             given["durability"] = durability
         try:
-            return MessageSubject(kind(**given))
+            made = kind(**given)
         except TypeError:
             missing = [name for name in readers if name not in data]
             raise ValidationError(f"{kind.__name__} needs {', '.join(missing)}", field="data") from None
+        if isinstance(made, m.StoreArtifact):
+            made.collected = message.collected
+        return MessageSubject(made)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from .. import messages as m
 from ..calls import CallAgent, CallTool, RecordCall, RecordReturn
+from ..configuring import UpdateConfig
 from ..events.facts import LinkEvents, PublishEvent, RecordEvent
 from ..hooks.record import RecordHooks
 from ..sharing import ForgetGrantee
@@ -51,6 +52,7 @@ KINDS: Final[dict[type[Any], str | None]] = {
             m.LoadSession,
             m.AcceptLosses,
             m.Finish,
+            UpdateConfig,
             GetConsumption,
         )
     ),

@@ -20,6 +20,8 @@ __all__ = [
     "capped",
     "limits_of",
     "limits_of_scope",
+    "limits_with",
+    "merged",
     "micro_dollars",
     "rate_overrides",
     "setting_of",
@@ -100,7 +102,26 @@ def limits_of(config: bytes | None, default: Limits) -> Limits:
     overrides = unpack_value(config)
     if not isinstance(overrides, dict):
         raise ValidationError("config: an object is needed", field="config")
-    return _limits(overrides, default)
+    return limits_with(overrides, default)
+
+
+def merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with changes: sections of `policies` are changed setting by setting. Where a limit may be set in
+    two places, the one that is set last holds alone."""
+    after = {**before, **changes}
+    policies = dict(before.get("policies") or {})
+    changed = changes.get("policies") or {}
+    for name, settings in changed.items():
+        policies[name] = {**(policies.get(name) or {}), **settings} if isinstance(settings, Mapping) else settings
+    for section, name, _ in _POLICIES:
+        if name in (changed.get(section) or {}):
+            if name not in changes:
+                after.pop(name, None)
+        elif name in changes and name in (policies.get(section) or {}):
+            policies[section] = {each: value for each, value in policies[section].items() if each != name}
+    policies = {name: settings for name, settings in policies.items() if settings != {}}
+    after.pop("policies", None)
+    return {**after, "policies": policies} if policies else after
 
 
 def limits_of_scope(default: Limits) -> Limits:
@@ -108,7 +129,8 @@ def limits_of_scope(default: Limits) -> Limits:
     return Limits(max_state_bytes=default.max_state_bytes, auto_save_interval=default.auto_save_interval)
 
 
-def _limits(overrides: Mapping[str, Any], default: Limits) -> Limits:
+def limits_with(overrides: Mapping[str, Any], default: Limits) -> Limits:
+    """The default limits, with those of a session's configuration in their place."""
     found: dict[str, Any] = {
         name: _as_limit(name, value) for name, value in overrides.items() if name in Limits.__dataclass_fields__
     }
@@ -160,7 +182,7 @@ def capped(
     The default stands for what the configuration does not set; `rates` are those that the session itself has set.
     What comes to the default is not set at all, so that it goes on following the runtime.
     """
-    wanted = _limits(overrides, default)
+    wanted = limits_with(overrides, default)
     kept = dict(overrides)
     policies: dict[str, dict[str, Any]] = {
         section: dict(settings or {}) for section, settings in (kept.pop("policies", None) or {}).items()

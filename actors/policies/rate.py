@@ -143,6 +143,13 @@ class Rates:
                 kind: _resized(self._kinds.get(kind), rate, limits.burst, now) for kind, rate in limits.kinds.items()
             }
 
+    def forget(self, session_id: str) -> None:
+        """Look again at what a session sets of its rates. What it has used counts."""
+        with self._lock:
+            buckets = self._sessions.get(session_id)
+            if buckets is not None:
+                buckets.limits = None
+
     def take(self, kind: str, session_id: str | None, count: float = 1) -> None:
         """Count so many operations of a kind. Raises RateLimited, and then counts none."""
         if count == 1:

@@ -38,6 +38,7 @@ _REMEMBERED: Final = 1 << 16
 _LONGEST: Final = 3600 * _SECOND
 """Nothing is believed for longer than this, so that a clock that was wrong for a while does no lasting harm."""
 _RETRY: Final = 60 * _SECOND
+_QUIET: Final = b"quiet"
 _SAVING: Final = 2
 """Intervals of saving by which a session may be saved after its last event."""
 
@@ -60,10 +61,14 @@ class Timekeeper:
         self._last = 0
         self._complaint = ""
 
-    def forget(self) -> None:
-        """Look at every session again: limits have changed."""
+    def forget(self, session: bytes | None = None) -> None:
+        """Look at every session again, or at this one: limits have changed."""
         with self._lock:
-            self._later.clear()
+            if session is None:
+                self._later.clear()
+            else:
+                self._later.pop(session, None)
+                self._later.pop(_QUIET + session, None)
 
     def tick(self) -> int:
         """Do what is due; to how many sessions a message was sent. Takes a bounded time, whatever the number of
@@ -123,7 +128,7 @@ class Timekeeper:
 
     def _not_quiet(self, session: bytes, now: int, quiet_for: int) -> bool:
         """Whether the session has been active since, by its journal: so it need not come into memory for that."""
-        own = b"quiet" + session  # what is known of its other limits is known apart
+        own = _QUIET + session  # what is known of its other limits is known apart
         if self._later.get(own, 0) > now:
             return True
         try:

@@ -38,6 +38,7 @@ SESSION: dict[str, Call] = {
     "check_access": lambda two: two.other.check_access("n"),
     "children": lambda two: two.other.children(),
     "complete": lambda two: two.other.complete(),
+    "config": lambda two: two.other.config,
     "delete": lambda two: two.other.delete(),
     "delete_artifact": lambda two: two.other.delete_artifact("n"),
     "delete_variable": lambda two: two.other.delete_variable("k"),
@@ -75,6 +76,7 @@ SESSION: dict[str, Call] = {
     "suspend": lambda two: two.other.suspend(),
     "timeline": lambda two: two.other.timeline(),
     "tree": lambda two: two.other.tree(),
+    "update_config": lambda two: two.other.update_config(max_artifacts=None),
     "update_metadata": lambda two: two.other.update_metadata({"k": 1}),
     "variables": lambda two: two.other.variables(),
 }
@@ -276,7 +278,7 @@ CONFINED_CALLS: dict[str, set[str]] = {
 OF_THE_RUNTIME: dict[str, set[str]] = {
     "tools": {"collector", "perform", "send"},
     "agents": {"close", "collector", "message", "perform", "send"},
-    "policies": {"for_child", "script_memory", "timekeeper"},
+    "policies": {"config_with", "for_child", "script_memory", "timekeeper"},
     "events": {"close", "handler_failed", "hurry", "imported"},
     "hooks": {
         "besides",

@@ -40,6 +40,7 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.GetArtifact: lambda two: m.GetArtifact("n"),
     m.GetArtifactInfo: lambda two: m.GetArtifactInfo("n"),
     m.GetArtifacts: lambda two: m.GetArtifacts(["n"]),
+    m.GetConfig: lambda two: m.GetConfig(),
     m.GetEvents: lambda two: m.GetEvents(),
     m.GetInfo: lambda two: m.GetInfo(),
     m.GetMessages: lambda two: m.GetMessages(),
@@ -62,6 +63,7 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.StoreArtifact: lambda two: m.StoreArtifact("log", "n", "y"),
     m.StoreMany: lambda two: m.StoreMany([{"type": "log", "name": "n", "content": "y"}]),
     m.SuspendSession: lambda two: m.SuspendSession(),
+    m.UpdateConfig: lambda two: m.UpdateConfig({"max_artifacts": None}),
     m.UpdateMetadata: lambda two: m.UpdateMetadata({"k": 1}),
     # what only the runtime sends
     ForgetGrantee: lambda two: ForgetGrantee(two.mine.id),
