@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn
 from greenroom.actors.elastic import Elastic
+from greenroom.actors.hooks import Performed
+from greenroom.actors.hooks.around import settled
 from greenroom.actors.operation import CURRENT, acting
 from greenroom.actors.policies.resources import over_operation
 from greenroom.actors.policies.usage import returned_use
@@ -205,42 +207,78 @@ class Calls:
         Raises CallFailed, OperationTimeout, ResourceLimitExceeded when no thread is free, RuntimeClosed; what the
         callable raises of our own errors; in a session also what journaling raises.
         """
-        if session_id is None:
-            source = f"{work.kind}:{work.name}"
-            with acting(source=source) as operation:
-                context = self._context(work, None, None, operation.correlation_id)
-                return self._run(work, context).reply
-        return self._make_in_session(work, session_id)
+        return settled(self.begin(work, session_id))
 
-    def _make_in_session(self, work: Work, session_id: str) -> Any:
+    def begin(self, work: Work, session_id: str | None) -> Performed:
+        """Make a call up to its end, which is journaled when that is settled: with the reply that hooks have left."""
+        if session_id is None:
+            return self._begin_outside(work)
         supervisor, wait = self._runtime._supervisor, self._runtime.config.ask_timeout
-        data = {"name": work.name, "input": work.packed, **work.about}
+        data = {"name": work.name, "input": self._shown(work.packed), **work.about}
         called: Called = supervisor.deliver(session_id, RecordCall(work.kind, data), wait)
         caller = CURRENT.get()
-        correlation_id = (caller.correlation_id if caller else None) or called.correlation_id or called.event_id
-        started = time.perf_counter()
-        with acting(
-            principal=session_id,
-            source=f"{work.kind}:{work.name}",
-            correlation_id=correlation_id,
-            causation_id=called.event_id,
-            root_id=(caller.root_id if caller else None) or called.event_id,
-        ):
-            context = self._context(work, session_id, called.event_id, correlation_id)
-            returned: dict[str, Any] = {"name": work.name, "call": called.sequence, **work.about}
+        acts: dict[str, Any] = {
+            "principal": session_id,
+            "source": f"{work.kind}:{work.name}",
+            "correlation_id": (caller.correlation_id if caller else None) or called.correlation_id or called.event_id,
+            "causation_id": called.event_id,
+            "root_id": (caller.root_id if caller else None) or called.event_id,
+        }
+        made = _Made(work, session_id, called, acts)
+        with acting(**acts):
+            context = self._context(work, session_id, called.event_id, acts["correlation_id"])
             try:
-                outcome = self._run(work, context)
-            except BaseException as error:
-                returned |= {"success": False, "result": None, "error": _described(error)}
-                returned["duration"] = time.perf_counter() - started
+                made.outcome = self._run(work, context)
+                error = None
+            except Exception as failure:
+                error = made.failure = failure
+            except BaseException as failure:
+                made.stop()
+                self._settle(made, None, failure)
+                raise
+        made.stop()
+        reply = made.outcome.reply if made.outcome is not None else None
+        return Performed(reply, error, partial(self._settle, made))
+
+    def _begin_outside(self, work: Work) -> Performed:
+        source = f"{work.kind}:{work.name}"
+        with acting(source=source) as operation:
+            context = self._context(work, None, None, operation.correlation_id)
+            try:
+                return Performed(self._run(work, context).reply, None, _reply_of)
+            except Exception as error:
+                return Performed(None, error, _reply_of)
+
+    def _settle(self, made: _Made, reply: Any, error: BaseException | None) -> Any:
+        """Journal the end of a call, with the reply or the error that its caller gets. Returns the reply."""
+        work, session_id, called = made.work, made.session_id, made.called
+        supervisor = self._runtime._supervisor
+        with acting(**made.acts):
+            returned: dict[str, Any] = {"name": work.name, "call": called.sequence, **work.about}
+            returned["duration"] = made.seconds
+            outcome = made.outcome
+            if error is None and (outcome is None or reply is not outcome.reply):
+                try:
+                    outcome = _usable(work, reply)
+                except CallFailed as unusable:  # what hooks have made of it
+                    self._settle(made, None, unusable)
+                    raise
+            if error is not None:
+                described = self._described(error)
+                returned |= {"success": False, "result": None, "error": described}
                 if called.collect:
                     self._collect(work, called, session_id, None, error, returned)
                 self._record_failure(work, session_id, returned)
-                raise
-            packed = outcome.packed
-            returned |= {"success": True, "result": packed, **work.facts(outcome.reply)}
-            returned["duration"] = time.perf_counter() - started
-            whole = self._collect(work, called, session_id, outcome.value, None, returned) if called.collect else False
+                return None
+            assert outcome is not None
+            # Tokens and cost are those that the callable has told, whatever hooks make of its reply.
+            facts = work.facts(made.outcome.reply) if made.outcome is not None else {}
+            packed = self._shown(outcome.packed)
+            returned |= {"success": True, "result": packed, **facts}
+            if made.failure is not None:  # a hook has answered in its place
+                returned["recovered_from"] = self._described(made.failure)
+            value = outcome.value if packed is outcome.packed else unpack_value(packed)
+            whole = self._collect(work, called, session_id, value, None, returned) if called.collect else False
             if len(packed) > (_INLINE_BYTES if whole else _MAX_INLINE_BYTES):
                 # The artifact has it; without one, that much is no event.
                 returned |= {"result": None, "bytes": len(packed)}
@@ -251,6 +289,17 @@ class Calls:
                 if excess is not None:
                     raise excess
         return outcome.reply
+
+    def _shown(self, packed: bytes) -> bytes:
+        """An encoded value as it may be written down."""
+        redaction = self._runtime._redaction
+        return packed if redaction is None else redaction.packed(packed)
+
+    def _described(self, error: BaseException) -> dict[str, str]:
+        described, redaction = _described(error), self._runtime._redaction
+        if redaction is not None:
+            described["message"] = redaction.text(described["message"])
+        return described
 
     def _context(
         self, work: Work, session_id: str | None, call_id: str | None, correlation_id: str | None
@@ -336,7 +385,7 @@ class Calls:
             call_id=called.event_id,
             value=value,
             error=returned.get("error") if error is not None else None,
-            input=unpack_value(work.packed),
+            input=unpack_value(self._shown(work.packed)),
             facts={key: returned[key] for key in ("model", "provider", "usage", "cost_microusd") if key in returned},
         )
         try:
@@ -390,6 +439,28 @@ class Calls:
             left = list(self._running)
         for future in left:
             _give_up(future)
+
+
+def _reply_of(reply: Any, error: BaseException | None) -> Any:
+    return reply
+
+
+@dataclass(slots=True)
+class _Made:
+    """A call in a session that has been made, or is about to be."""
+
+    work: Work
+    session_id: str
+    called: Called
+    acts: dict[str, Any]
+    """As what its end is journaled."""
+    outcome: _Outcome | None = None
+    failure: Exception | None = None
+    began: float = field(default_factory=time.perf_counter)
+    seconds: float = 0.0
+
+    def stop(self) -> None:
+        self.seconds = time.perf_counter() - self.began
 
 
 @dataclass(frozen=True, slots=True)

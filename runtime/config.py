@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Le
 
 from greenroom.actors.configuring import UpdateConfig
 from greenroom.actors.policies.limits import Limits, setting_of
+from greenroom.actors.redaction import Redaction
 from greenroom.storage.engine import Durability
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.validation import Checked, validated
@@ -90,10 +91,21 @@ class RuntimeConfig(Checked):
     policies: PolicyConfig = PolicyConfig()
     """What sessions may use of time, rate and resources, where their own configuration says nothing else."""
 
+    redact: tuple[str, ...] | Callable[[str], str] = ()
+    """Regular expressions, or a function from text to text, that take secrets out of content before it is journaled:
+    messages, variables, inputs and results of tools, replies of agents, metadata. Running code gets it as it is."""
+
     script_timeout: Seconds = 5.0
     script_memory_bytes: Annotated[int, Ge(1 << 20)] = 64 << 20
     script_instructions: Count = 200_000_000
     """What one script may use."""
+
+    @pydantic.field_validator("redact")
+    @classmethod
+    def _has_rules(cls, value: Any) -> Any:
+        if value:
+            Redaction(value)
+        return value
 
     @classmethod
     def build(cls, values: RuntimeConfig | Mapping[str, Any] | None) -> RuntimeConfig:

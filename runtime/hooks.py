@@ -27,6 +27,7 @@ from greenroom.actors.hooks.composition import parallel, sequential, voting
 from greenroom.actors.hooks.context import Component, HookContextBuilder
 from greenroom.actors.hooks.points import POINTS, resolve
 from greenroom.actors.hooks.record import plain
+from greenroom.actors.hooks.redact import RedactHook
 from greenroom.actors.hooks.result import NoResult
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "NoResult",
     "Outcome",
     "RateLimitHook",
+    "RedactHook",
     "RetryHook",
     "SecurityHook",
     "Spending",

@@ -20,6 +20,7 @@ from greenroom.actors.clock import Clock
 from greenroom.actors.dispatcher import Dispatcher
 from greenroom.actors.elastic import Elastic
 from greenroom.actors.hooks import Hooks, Middleware
+from greenroom.actors.redaction import RedactingSupervisor, Redaction
 from greenroom.actors.security import Security
 from greenroom.actors.services import SessionServices
 from greenroom.actors.staged import recover_staged
@@ -96,7 +97,13 @@ class Lifecycle:
             self._store, clock, config.ask_timeout, most=config.audit_max_records, days=config.audit_retention_days
         )
         self._security = Security(self._store.catalog, self._trail)
-        self._supervisor = Supervisor(config.max_resident_sessions, config.max_resident_bytes)
+        self._redaction = Redaction(config.redact) if config.redact else None
+        """Takes secrets out of what is journaled; None where nothing is to be taken out."""
+        self._supervisor = (
+            Supervisor(config.max_resident_sessions, config.max_resident_bytes)
+            if self._redaction is None
+            else RedactingSupervisor(config.max_resident_sessions, config.max_resident_bytes, self._redaction)
+        )
         self._supervisor.services = SessionServices(
             store=self._store,
             dispatcher=self._dispatcher,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .around import Performed
 from .context import HookContext
 from .hook import HookHandle, HookInfo
 from .hooks import Hooks
@@ -9,4 +10,4 @@ from .middleware import Middleware
 from .outcome import Outcome
 from .result import HookResult
 
-__all__ = ["HookContext", "HookHandle", "HookInfo", "HookResult", "Hooks", "Middleware", "Outcome"]
+__all__ = ["HookContext", "HookHandle", "HookInfo", "HookResult", "Hooks", "Middleware", "Outcome", "Performed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from greenroom.actors.messages import StoreArtifact, StoreMany
@@ -13,7 +14,7 @@ from .result import MAX_ATTEMPTS, HookResult
 from .subject import Failure, Reply, Subject
 from .views import MessageSubject
 
-__all__ = ["Answered", "around", "conclude", "go_on", "prepare"]
+__all__ = ["Answered", "Performed", "around", "conclude", "go_on", "prepare", "settled"]
 
 Perform = Callable[[Call, Any, str | None], Any]
 Failures = Callable[[BaseException], Phase]
@@ -57,6 +58,50 @@ def _cache_key(call: Call, decision: HookResult) -> tuple[Any, ...]:
     return call.decider.id, call.session_id, call.operation, call.component, decision.key
 
 
+Settle = Callable[[Any, BaseException | None], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """An operation that was performed and is not yet journaled: the hooks after it, or at its failure, come first.
+
+    `settle(reply, error)` journals what it has come to: the reply as the hooks leave it, or an error. It returns the
+    reply that the caller gets.
+    """
+
+    reply: Any
+    error: Exception | None
+    settle: Settle
+
+
+def settled(reply: Any) -> Any:
+    """Return the reply of an operation that no hook is interested in, journaled. Raises its error."""
+    if reply.__class__ is not Performed:
+        return reply
+    if reply.error is not None:
+        reply.settle(None, reply.error)
+        raise reply.error
+    return reply.settle(reply.reply, None)
+
+
+def _concluded(
+    call: Call, subject: Any, reply: Any, settle: Settle | None, after: Phase, role: Role
+) -> tuple[Any, bool]:
+    """Ask the hooks after an operation: the reply as they leave it, and whether it is to be performed again."""
+    if not after:
+        return reply, False
+    try:
+        reply = ask(after, call, Reply(subject, reply), role).reply  # type: ignore[attr-defined]
+    except BaseException as error:  # the reply is withheld: from the journal too
+        if settle is not None:
+            settle(None, error)
+        raise
+    decision = call.decision
+    if decision is not None and decision.kind == "replace":
+        return decision.value, False
+    return reply, decision is not None and decision.kind == "retry"
+
+
 def conclude(
     call: Call,
     subject: Any,
@@ -67,50 +112,62 @@ def conclude(
     failures: Failures,
     role: Role,
 ) -> Any:
-    """Perform an operation and ask the hooks after it, or at its failure; again when they say so."""
+    """Perform an operation and ask the hooks after it, or at its failure; again when they say so. What is journaled of
+    its end is journaled after that."""
     decider = call.decider
     tries = 0
     source = _source(subject)
     while True:
+        settle: Settle | None = None
+        failure: Exception | None = None
+        again = False
         try:
             reply = perform(call, subject, target)
+            if reply.__class__ is Performed:
+                settle, failure, reply = reply.settle, reply.error, reply.reply
         except Exception as error:
-            phase = failures(error)
-            if not phase:
-                raise
-            subject = ask(phase, call, Failure(subject, error), FAILED).source  # type: ignore[attr-defined]
-            decision = call.decision
-            if decision is None:
-                raise
-            if decision.kind == "replace":
-                return decision.value
+            failure = error
+        if failure is None:
+            reply, again = _concluded(call, subject, reply, settle, after, role)
+            if settle is not None:
+                try:
+                    reply = settle(reply, None)
+                except Exception as error:
+                    failure, settle = error, None
+        if failure is None:
+            decision = call.decision if after else None
+            if not again or decision is None or tries >= decision.max_attempts:
+                break
             source = _rewound(source, subject)
             if source is _SPENT:
-                raise
-            if decision.kind == "redirect":
-                if tries >= MAX_ATTEMPTS:
-                    raise
-                target = decision.target
-            elif tries >= decision.max_attempts:
-                raise
-            else:
-                call.pause(decision.delay)
+                break
             tries += 1
+            call.pause(decision.delay)
             continue
-        if after:
-            reply = ask(after, call, Reply(subject, reply), role).reply  # type: ignore[attr-defined]
-            decision = call.decision
-            if decision is not None:
-                if decision.kind == "replace":
-                    reply = decision.value
-                elif decision.kind == "retry" and tries < decision.max_attempts:
-                    source = _rewound(source, subject)
-                    if source is _SPENT:
-                        break
-                    tries += 1
-                    call.pause(decision.delay)
-                    continue
-        break
+        phase = failures(failure)
+        try:
+            if not phase:
+                raise failure
+            subject = ask(phase, call, Failure(subject, failure), FAILED).source  # type: ignore[attr-defined]
+        except BaseException as error:
+            if settle is not None:
+                settle(None, error)
+            raise
+        decision = call.decision
+        if decision is not None and decision.kind == "replace":
+            return settle(decision.value, None) if settle is not None else decision.value
+        if settle is not None:
+            settle(None, failure)
+        if decision is None:
+            raise failure
+        source = _rewound(source, subject)
+        if source is _SPENT or tries >= (MAX_ATTEMPTS if decision.kind == "redirect" else decision.max_attempts):
+            raise failure
+        if decision.kind == "redirect":
+            target = decision.target
+        else:
+            call.pause(decision.delay)
+        tries += 1
     if keep is not None:
         assert call.hooks is not None
         call.decider = decider

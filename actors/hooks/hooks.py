@@ -21,7 +21,7 @@ from greenroom.storage.keys import is_session_id, session_bytes
 from greenroom.storage.logs import logger_of
 from greenroom.storage.records import unpack_value
 
-from .around import around
+from .around import around, settled
 from .call import Call
 from .chain import AFTER_CHANGE, AFTER_READ, ALONE, ALONE_AFTER, Phase, ask
 from .guard import Guard
@@ -186,7 +186,7 @@ class Hooks(Registry):
     ) -> Any:
         limit = self._phase(LIMIT)
         if not (before or after or failed or limit):
-            return perform(dict(data), None)
+            return settled(perform(dict(data), None))
         call, subject = self._call(operation, data, session_id, component, metadata, timeout)
 
         def failures(error: BaseException) -> Phase:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.callables import signature_of
 from greenroom.actors.calls import CallAgent, packed_input
+from greenroom.actors.hooks import Performed
+from greenroom.actors.hooks.around import settled
 from greenroom.storage.errors import (
     GreenroomError,
     InvalidOperation,
@@ -305,11 +307,12 @@ class Agents:
         deadline = time.monotonic() + timeout
 
         if not self._hooks.any("BeforeAgentExecution", "AfterAgentExecution", "AgentError"):
-            return self._make(session_id, message, agent, data["input"], deadline)
+            answered: AgentReply = settled(self._begin(session_id, message, agent, data["input"], deadline))
+            return answered
 
-        def perform(data: dict[str, Any], target: str | None) -> dict[str, Value]:
+        def perform(data: dict[str, Any], target: str | None) -> Performed:
             wanted = agent if target is None else self._agent(target, None)
-            return self._make(session_id, message, wanted, data.get("input"), deadline).to_dict()
+            return _as_dict(self._begin(session_id, message, wanted, data.get("input"), deadline))
 
         reply = self._hooks.around(
             data,
@@ -332,9 +335,9 @@ class Agents:
             found = Agent(name, name)
         return found
 
-    def _make(
+    def _begin(
         self, session_id: str | None, message: CallAgent, agent: Agent, input: Value, deadline: float
-    ) -> AgentReply:
+    ) -> Performed:
         provider = self._provider(agent.model)
         left = min(message.timeout or provider.timeout or self._timeout, deadline - time.monotonic())
         if left <= 0:
@@ -357,8 +360,23 @@ class Agents:
             facts=_facts,
             collector=self.collector,
         )
-        reply: AgentReply = self._calls.make(work, session_id)
-        return reply
+        return self._calls.begin(work, session_id)
+
+
+def _as_dict(performed: Performed) -> Performed:
+    """The same for hooks, which see an agent's reply as a dict."""
+    if performed.error is not None:
+        shown: dict[str, Value] = {}
+    else:
+        shown = performed.reply.to_dict()
+
+    def settle(reply: Any, error: BaseException | None) -> Any:
+        if error is not None:
+            return performed.settle(None, error)
+        settled_reply = performed.settle(performed.reply if reply is shown else reply, None)
+        return settled_reply.to_dict() if isinstance(settled_reply, AgentReply) else settled_reply
+
+    return Performed(shown, performed.error, settle)
 
 
 def _facts(reply: AgentReply) -> dict[str, Any]:

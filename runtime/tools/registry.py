@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.calls import CallTool, packed_input
+from greenroom.actors.hooks import Performed
+from greenroom.actors.hooks.around import settled
 from greenroom.actors.messages import tag_list
 from greenroom.actors.operation import CURRENT
 from greenroom.storage.errors import InvalidOperation, OperationTimeout, ValidationError
@@ -231,11 +233,11 @@ class Tools:
         data = {"name": message.name, "input": message.input}
         deadline = time.monotonic() + timeout
 
-        def perform(data: dict[str, Any], target: str | None) -> Any:
-            return self._make(session_id, message, target or data.get("name"), data.get("input"), deadline)
+        def perform(data: dict[str, Any], target: str | None) -> Performed:
+            return self._begin(session_id, message, target or data.get("name"), data.get("input"), deadline)
 
         if not self._hooks.any("BeforeToolExecution", "AfterToolExecution", "ToolError"):
-            return perform(data, None)
+            return settled(perform(data, None))
         return self._hooks.around(
             data,
             perform,
@@ -247,7 +249,7 @@ class Tools:
             operation="CallTool",
         )
 
-    def _make(self, session_id: str | None, message: CallTool, name: Any, input: Value, deadline: float) -> Any:
+    def _begin(self, session_id: str | None, message: CallTool, name: Any, input: Value, deadline: float) -> Performed:
         tool = message.subject if message.subject is not None and name == message.name else self._require(name)
         if tool.name == FILE_OPERATIONS and tool is not message.subject and _of_a_script():
             raise InvalidOperation(f"scripts call {FILE_OPERATIONS} by Tool, on files of their own", tool=tool.name)
@@ -265,7 +267,7 @@ class Tools:
             durability=message.durability,
             collector=self.collector,
         )
-        return self._calls.make(work, session_id)
+        return self._calls.begin(work, session_id)
 
     def _require(self, name: Any) -> Tool:
         tool = self._find(name) if isinstance(name, str) else None

@@ -73,7 +73,7 @@ def test_modified_input_is_validated_again(session: Session, hook: Hook) -> None
 def test_a_modified_result_is_what_the_caller_gets(session: Session, hook: Hook) -> None:
     hook("AfterToolExecution", lambda context: HookResult.modified({"result": context.data["result"] + "!"}))
     assert session.call_tool("shout", {"text": "a"}) == "A!"
-    assert returned(session) == ["A"]
+    assert returned(session) == ["A!"]
 
 
 def test_cancel_refuses_the_call_and_nothing_is_journaled(session: Session, hook: Hook) -> None:
@@ -139,7 +139,9 @@ def test_an_error_hook_sees_the_error_and_may_recover(rt: Runtime, session: Sess
     hook("ToolError", recover)
     assert session.call_tool("broken") == "a way out"
     assert "CallFailed" in str(seen[0])
-    assert events_of(session, "tool.returned")[0].data["success"] is False
+    (event,) = events_of(session, "tool.returned")
+    assert (event.data["success"], event.data["result"]) == (True, "a way out")
+    assert event.data["recovered_from"]["code"] == "CallFailed"
 
 
 def test_an_error_hook_that_only_looks_changes_nothing(rt: Runtime, session: Session, hook: Hook) -> None:
@@ -157,7 +159,7 @@ def test_a_timeout_is_an_error_that_hooks_see(
     rt.tools.register("hang", lambda: release.wait(30), timeout=0.02, replace=True)
     hook("ToolError", lambda context: HookResult.replace("given up"))
     assert session.call_tool("hang") == "given up"
-    assert events_of(session, "tool.returned")[0].data["error"]["code"] == "OperationTimeout"
+    assert events_of(session, "tool.returned")[0].data["recovered_from"]["code"] == "OperationTimeout"
 
 
 # -- the other points of tools
@@ -197,7 +199,7 @@ def test_agents_have_the_same_hooks(rt: Runtime, session: Session, hook: Hook) -
     assert session.call_agent("echo", "a").text == "a?"
     hook("AfterAgentExecution", lambda context: HookResult.modified({"result": {"text": "changed"}}))
     assert session.call_agent("echo", "a").text == "changed"
-    assert [each.data["result"]["text"] for each in events_of(session, "agent.returned")] == ["a?", "a?"]
+    assert [each.data["result"]["text"] for each in events_of(session, "agent.returned")] == ["a?", "changed"]
 
 
 def test_an_agent_may_be_redirected_to_another(rt: Runtime, session: Session, hook: Hook) -> None:

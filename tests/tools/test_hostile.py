@@ -160,8 +160,8 @@ REACHING: dict[str, str] = {
           local input = { operation = "write", path = "seen", input = "x" }
           return { type = "fork", operations = { { message = "CallTool", name = "file_operations", input = input } } }
         end)
-        State.set("k", 1)
-        return { success = false }
+        local ok = pcall(State.set, "k", 1)
+        return { success = ok }
     """,
     "agent": """
         local ok = pcall(Agent.create, { name = "a", model = "echo", tools = { "file_operations" } })
