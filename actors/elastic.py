@@ -10,7 +10,8 @@ from concurrent.futures import Future, InvalidStateError
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
-from greenroom.storage.errors import ResourceLimitExceeded, RuntimeClosed
+from greenroom.storage.errors import ResourceLimitExceeded
+from greenroom.storage.forking import runtime_closed
 
 __all__ = ["Elastic"]
 
@@ -66,7 +67,7 @@ class Elastic:
             if self._threads - len(self._idle) >= most and wait > 0:
                 self._changed.wait_for(lambda: self._closed or self._threads - len(self._idle) < most, wait)
             if self._closed:
-                raise RuntimeClosed("the runtime is closed or closing: open it again to go on")
+                raise runtime_closed("closed or closing")
             if self._threads - len(self._idle) >= most:
                 raise self._full(f"all {most} elastic threads are at work", most)
             if self._idle:

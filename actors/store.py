@@ -36,9 +36,9 @@ from greenroom.storage.errors import (
     GreenroomError,
     OperationTimeout,
     ResourceLimitExceeded,
-    RuntimeClosed,
     StorageError,
 )
+from greenroom.storage.forking import runtime_closed
 from greenroom.storage.journal import Journal
 from greenroom.storage.keys import INDEX_CREATED
 from greenroom.storage.quota import ByteQuota, forget_count
@@ -239,7 +239,7 @@ class ArtifactStore(PooledActor):
         more: int = 0,
     ) -> int:
         if self._left:
-            raise RuntimeClosed("the runtime is closed: open it again to go on")
+            raise runtime_closed()
         try:
             ticket = self.engine.write(ops, ranges)
             for moved in moves:

@@ -17,12 +17,12 @@ from greenroom.storage.errors import (
     IntegrityError,
     OperationTimeout,
     ResourceLimitExceeded,
-    RuntimeClosed,
     SchemaTooNew,
     SessionAlreadyExists,
     SessionNotFound,
     ValidationError,
 )
+from greenroom.storage.forking import runtime_closed
 from greenroom.storage.keys import is_session_id, new_session, session_bytes, session_id_of
 from greenroom.storage.logs import logger_of
 
@@ -582,7 +582,7 @@ class Supervisor:
 
     def _check_open(self) -> None:
         if self._closing:
-            raise RuntimeClosed("the runtime is closed or closing: open it again to go on")
+            raise runtime_closed("closed or closing")
 
 
 _PATIENCE: Final = 1000

@@ -34,6 +34,7 @@ from greenroom.storage.errors import (
     SessionNotFound,
     ValidationError,
 )
+from greenroom.storage.forking import runtime_closed
 from greenroom.storage.journal import utc_time
 from greenroom.storage.logs import logger_of
 from greenroom.storage.records import Value, pack_value, unpack_value
@@ -54,7 +55,6 @@ MAX_NESTING: Final = 32
 _INLINE_BYTES: Final = 64 << 10
 _MAX_INLINE_BYTES: Final = 1 << 20
 _MAX_ERROR_TEXT: Final = 1000
-_CLOSED: Final = "the runtime is closed or closing: open it again to go on"
 
 
 class CallContext:
@@ -322,7 +322,7 @@ class Calls:
             )
         with self._changed:
             if self._closed:
-                raise RuntimeClosed(_CLOSED)
+                raise runtime_closed("closed or closing")
             session_id = context.session_id
             most = self._runtime.config.max_session_calls
             if session_id is not None and self._threads[session_id] >= most:
@@ -528,7 +528,7 @@ def _text_of(error: BaseException) -> str:
 
 def _give_up(future: Future[Any]) -> None:
     with contextlib.suppress(InvalidStateError):  # it has come back at the last moment
-        future.set_exception(RuntimeClosed(_CLOSED))
+        future.set_exception(runtime_closed("closed or closing"))
 
 
 def _described(error: BaseException) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
 import shutil
 import threading
 import weakref
@@ -28,7 +27,8 @@ from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor import Supervisor
 from greenroom.actors.timers import Timers
 from greenroom.storage.engine import FORMAT_VERSION, Durability, Engine, EngineOptions
-from greenroom.storage.errors import GreenroomError, InvalidOperation, RuntimeClosed, ValidationError
+from greenroom.storage.errors import GreenroomError, InvalidOperation, ValidationError
+from greenroom.storage.forking import abandon_in_children, runtime_closed
 from greenroom.storage.migration import migrate
 
 from . import signals
@@ -154,6 +154,7 @@ class Lifecycle:
         except BaseException:
             self.close()
             raise
+        abandon_in_children(self)
         if not read_only:
             self._timers.every(config.passivate_after / 2, self._sweep)
             self._timers.every(_TIMEOUT_SECONDS, self.policies.timekeeper.tick)
@@ -216,6 +217,14 @@ class Lifecycle:
             if self._temporary:
                 shutil.rmtree(self.path, ignore_errors=True)
 
+    def abandon(self) -> None:
+        """Refuse everything from now on: this is the copy that a fork has made, and only the parent may use and close
+        the runtime."""
+        self._closed = True
+        self._closing = threading.Lock()  # a thread that does not exist here may have held it
+        self._supervisor.abandon()
+        signals.unwatch(self._runtime)
+
     def _remaining(self, deadline: float) -> float:
         return max(0.05, deadline - self._clock.monotonic())
 
@@ -255,23 +264,11 @@ class Lifecycle:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise RuntimeClosed("the runtime is closed: open it again to go on")
+            raise runtime_closed()
 
     def _check_writable(self, purpose: str) -> None:
         if self.read_only:
             raise InvalidOperation(f"this runtime is open for reading only: open it without read_only {purpose}")
-
-
-def _abandon_all() -> None:
-    """In the child of a fork: RocksDB's threads are not here. Only the parent may use and close the runtime."""
-    for runtime in list(open_runtimes):
-        if not runtime._closed:
-            runtime._closed = True
-            runtime._supervisor.abandon()
-            runtime._store.engine.abandon()
-
-
-os.register_at_fork(after_in_child=_abandon_all)
 
 
 @atexit.register

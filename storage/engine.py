@@ -24,10 +24,10 @@ from .errors import (
     IntegrityError,
     InvalidOperation,
     OperationTimeout,
-    RuntimeClosed,
     SchemaTooNew,
     StorageError,
 )
+from .forking import abandon_in_children, check_may_open, runtime_closed
 from .logs import logger_of
 from .records import seal, unseal
 from .rocks import (
@@ -79,6 +79,7 @@ class Engine:
         """How many readings of one moment are under way (see `Moment`): they keep this database open."""
         self._reopening = threading.RLock()
         self._flush_lock = threading.Lock()
+        check_may_open()
         try:
             created = self._prepare_directory()
             # RocksDB knows by the spelling of its path that this process has a store open.
@@ -87,6 +88,7 @@ class Engine:
             self._open_database(self._options)
         except OSError as error:
             raise_storage_error(error, f"cannot open the store at {path}")
+        abandon_in_children(self)
         try:
             self._check_format(created)
         except BaseException:
@@ -198,7 +200,7 @@ class Engine:
         self._closed = True
         self._gets = []
         # Not dropped, only out of reach: the destructor would wait for threads that do not exist here.
-        for handle in (self._db, *self._families, *self._handles):
+        for handle in (getattr(self, "_db", None), *self._families, *self._handles):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
         self._families = []
         self._handles = []
@@ -567,5 +569,5 @@ class Engine:
 
     def _raise(self, error: Exception, action: str) -> NoReturn:
         if self._closed:
-            raise RuntimeClosed("the runtime is closed: open it again to go on") from error
+            raise runtime_closed() from error
         raise_storage_error(error, f"cannot {action} the store at {self.path}")

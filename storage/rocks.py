@@ -11,7 +11,8 @@ from typing import Final, NoReturn
 
 import rocksdict
 
-from .errors import GreenroomError, IntegrityError, RuntimeClosed, StorageError, StorageFull, StoreLocked
+from .errors import GreenroomError, IntegrityError, StorageError, StorageFull, StoreLocked
+from .forking import runtime_closed
 
 __all__ = [
     "CF",
@@ -127,7 +128,7 @@ def raise_storage_error(error: Exception, what: str) -> NoReturn:
     text = str(error)
     lowered = text.lower()
     if isinstance(error, rocksdict.DbClosedError):
-        raise RuntimeClosed("the runtime is closed: open it again to go on") from error
+        raise runtime_closed() from error
     if is_full(error):
         raise StorageFull(
             f"{what}: the disk is full; once more is free than the write buffers take, writing resumes within seconds"

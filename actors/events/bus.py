@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.storage.errors import ResourceLimitExceeded, RuntimeClosed, ValidationError
+from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.event_pattern import EventPattern
+from greenroom.storage.forking import runtime_closed
 from greenroom.storage.journal import Event, StoredEvent, event_view
 from greenroom.storage.keys import is_session_id, new_session, session_id_of
 from greenroom.storage.logs import logger_of
@@ -86,7 +87,7 @@ class Bus:
         accepts = self._filter(principal, session_id)
         with self._lock:
             if self._closed:
-                raise RuntimeClosed("the runtime is closed: open it again to go on")
+                raise runtime_closed()
             if len(self._listeners) >= MAX_SUBSCRIPTIONS:
                 raise ResourceLimitExceeded(
                     f"there are {MAX_SUBSCRIPTIONS} subscriptions already: close those that nobody needs",

@@ -135,6 +135,136 @@ with Runtime.open(sys.argv[1], read_only=True) as follower:
         assert writer.verify().ok
 
 
+_FORKS = """
+import gc, multiprocessing, os, sys, threading
+from greenroom.runtime import Runtime, RuntimeClosed
+path, read_only = sys.argv[1], sys.argv[2] == "read only"
+with Runtime.open(path) as before:
+    before.create_session(name="s").set("k", 1)
+    before.compact()
+runtime = Runtime.open(path, read_only=read_only)
+session = runtime.list_sessions()[0]
+session = runtime.session(session.id)
+session.get("k")
+going = True
+def busy():
+    while going:
+        session.get("k") if read_only else session.set("n", 1)
+threads = [threading.Thread(target=busy) for _ in range(2)]
+[thread.start() for thread in threads]
+
+def told(use):
+    try:
+        use()
+    except RuntimeClosed as error:
+        assert str(os.getppid()) in str(error) and "forked" in str(error) and "spawn" in str(error), error
+        return
+    raise SystemExit("not refused")
+
+def used():
+    for use in (
+        lambda: session.get("k"),
+        lambda: session.info(),
+        lambda: session.set("k", 2),
+        lambda: runtime.list_sessions(),
+        lambda: runtime.create_session(),
+        lambda: runtime.stats(),
+        lambda: runtime.events.subscribe("*"),
+        lambda: runtime.run_script("return 1"),
+    ):
+        told(use)
+
+def drop():
+    global runtime, session
+    del runtime, session
+    gc.collect()
+    sys.exit(3)
+
+def fail():
+    sys.stderr = open(os.devnull, "w")
+    raise KeyError
+
+def close():
+    runtime.close()
+    sys.exit(3)
+
+def thread():
+    threading.Thread(target=lambda: None).start()
+    sys.exit(3)
+
+def fork_again():
+    child = os.fork()
+    if child == 0:
+        sys.exit(4)
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) - 1)
+
+def killed():
+    os.kill(os.getpid(), 15)
+
+ends = {"exit": lambda: sys.exit(3), "_exit": lambda: os._exit(3), "raise": fail, "drop": drop, "close": close,
+        "thread": thread, "fork": fork_again, "return": lambda: None, "killed": killed}
+child = None
+for name, end in ends.items():
+    child = os.fork()
+    if child == 0:
+        break
+    print(name, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+if child == 0:
+    used()
+    end()
+else:
+    worker = multiprocessing.get_context("fork").Process(target=used)
+    worker.start()
+    worker.join()
+    print("multiprocessing", worker.exitcode)
+    going = False
+    [thread.join() for thread in threads]
+    print(session.get("k"))
+    runtime.close()
+"""
+
+
+@pytest.mark.parametrize("way", ["read only", "writing"])
+def test_a_forked_child_is_told_so_and_may_end_in_any_way(store_path: Path, way: str) -> None:
+    done = python(_FORKS, store_path, way)
+    assert done.stdout.split("\n")[:-1] == [
+        "exit 3",
+        "_exit 3",
+        "raise 1",
+        "drop 3",
+        "close 3",
+        "thread 3",
+        "fork 3",
+        "return 0",
+        "killed -15",
+        "multiprocessing 0",
+        "1",
+    ], done.stderr
+
+
+def test_a_forked_child_cannot_open_a_store_and_one_forked_before_the_first_store_can(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from greenroom.runtime import InvalidOperation, Runtime
+def child_opens():
+    child = os.fork()
+    if child == 0:
+        try:
+            with Runtime.open(f"{sys.argv[1]}/child-{os.getpid()}") as runtime:
+                runtime.create_session()
+                runtime.compact()
+        except InvalidOperation as error:
+            sys.exit(5 if "spawn" in str(error) else 6)
+        sys.exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(child_opens())
+Runtime.open(f"{sys.argv[1]}/own").close()
+print(child_opens())
+"""
+    done = python(code, tmp_path)
+    assert done.stdout == "0\n5\n", done.stderr
+
+
 def test_a_forked_child_is_refused_and_the_parent_goes_on(store_path: Path) -> None:
     code = """
 import os, sys
