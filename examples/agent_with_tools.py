@@ -7,7 +7,8 @@ def weather(city: str, days: int = 1) -> dict[str, object]:
     """The weather of a city."""
     if city == "Atlantis":
         raise LookupError("no such city")
-    return {"city": city, "days": ["sunny"] * days}
+    hours = [{"hour": hour, "sky": "sunny", "degrees": 15 + hour % 12} for hour in range(24)]
+    return {"city": city, "days": ["sunny"] * days, "hours": hours}
 
 
 def model(input: str, context: AgentContext) -> AgentReply:
@@ -33,9 +34,9 @@ with Runtime.open() as runtime:
     for event in session.events():
         if event.type.startswith(("tool.", "agent.")):
             outcome = event.data.get("error") or event.data.get("result") or event.data["input"]
-            print(event.sequence, event.type, event.data["name"], outcome)
+            print(event.sequence, event.type, event.data["name"], str(outcome)[:80])
 
-    # What was returned is kept as artifacts.
+    # What was returned and has 256 bytes or more is kept as an artifact too.
     for artifact in session.list_artifacts():
         print(artifact.artifact_type, artifact.name, artifact.custom["parameters"])
 

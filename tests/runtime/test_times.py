@@ -20,7 +20,7 @@ _WHERE: dict[str, _Given] = {
     "artifacts of all": lambda rt, s, when: rt.query_artifacts(created_after=when),
     "events": lambda rt, s, when: rt.events.query(session_id=s.id, after=when),
     "events before": lambda rt, s, when: rt.events.query(session_id=s.id, before=when),
-    "events exported": lambda rt, s, when: rt.events.export("/dev/null", after=when),
+    "events exported": lambda rt, s, when: rt.events.export(rt.path / "events.jsonl", after=when),
     "grants": lambda rt, s, when: s.share("a", rt.create_session().id, expires_at=when),
     "audit": lambda rt, s, when: rt.audit(after=when),
     "audit before": lambda rt, s, when: rt.audit(before=when),
