@@ -12,6 +12,7 @@ from greenroom.storage.journal import Event, iso_time, utc_time
 from greenroom.storage.keys import INDEX_MESSAGE, sequence_key
 from greenroom.storage.records import Value, unpack_value
 
+from .message_text import text_of_message
 from .messages import AddMessage
 from .store import ArtifactStore
 
@@ -40,6 +41,12 @@ class Turn:
     tool_calls: list[Value] | None = None
     tool_call_id: str | None = None
     metadata: dict[str, Value] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The text of the turn: its content, or the texts of its parts put together with nothing between. Where the
+        content has none, its refusal, its spoken words or its reasoning."""
+        return text_of_message(self.content, self.metadata)
 
     def to_dict(self) -> dict[str, Value]:
         """Every field by name; the time in RFC 3339."""

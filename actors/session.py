@@ -309,7 +309,7 @@ class SessionActor(PooledActor):
             if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
                 self._snapshot(ops)
             append = Append(ops, moved, tuple(contents), tuple(released))
-            self._ticket = services.store.commit(append, services.store_timeout)
+            self._ticket = self._write(append)
         except BaseException:
             self._reload()
             raise
@@ -317,6 +317,10 @@ class SessionActor(PooledActor):
             self._weigh()
         if services.publish is not None:
             services.publish(state.id, first, written)
+
+    def _write(self, append: Append) -> int:
+        """Have a batch written; its ticket."""
+        return self.services.store.commit(append, self.services.store_timeout)
 
     def _catalog_ops(
         self, ops: list[Op], moves: bool, before: Any, was_updated: int, now: int

@@ -353,6 +353,12 @@ class Supervisor:
             actor.give_turn()
         return session_id
 
+    def hold(self, actor: SessionActor) -> None:
+        """Put an actor into the table whose session is not in the store yet."""
+        self._check_open()
+        with self._lock:
+            self._admit(actor.actor_urn, actor)
+
     def resident_actor(self, session_id: str) -> SessionActor | None:
         """The session's actor if it is in memory."""
         return self._actors.get(session_id)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 from blake3 import blake3
 
 from greenroom.actors import messages as m
+from greenroom.actors.message_text import text_of
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.records import Value, pack_value
 
@@ -172,7 +173,9 @@ class AgentOutputCollector(Collector):
     artifact_type = "agent_output"
 
     def _shown(self, value: Value) -> Value:
-        return value["text"] if isinstance(value, dict) and value.get("text") is not None else value
+        if not isinstance(value, dict) or isinstance(value.get("text"), str):
+            return value["text"] if isinstance(value, dict) else value
+        return text_of(value) or value
 
 
 def _filter(privacy: Callable[[str], str] | Iterable[str] | None) -> Callable[[str], str] | None:

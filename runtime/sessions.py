@@ -10,9 +10,10 @@ import pydantic
 from annotated_types import MaxLen, MinLen
 
 from greenroom.actors import messages as m
-from greenroom.actors.decide import creation
+from greenroom.actors.decide import Draft, creation
 from greenroom.actors.operation import acting
 from greenroom.actors.policies.kinds import CREATION
+from greenroom.actors.recording import Recording
 from greenroom.storage.catalog import Page, SessionInfo, SessionQuery, SessionStatus
 from greenroom.storage.errors import HookCancelled, IntegrityError, InvalidOperation, SessionNotFound, ValidationError
 from greenroom.storage.keys import is_session_id, session_bytes
@@ -124,6 +125,53 @@ class Sessions(Lifecycle):
         correlation_id: str | None = None,
         template: str | None = None,
     ) -> Session:
+        draft = self._first_event(
+            name, description, created_by, tags, metadata, parent, config, correlation_id, template
+        )
+        self.policies.require(CREATION)
+        return Session(self._runtime, self._supervisor.create(draft))
+
+    def _recording(self, at: int, **options: Any) -> Recording:
+        """Begin a session that comes in whole, created at `at` (ns since the epoch), past the rates of live work.
+
+        `options` are those of `create_session`; the hooks around creation may change them, but not redirect it.
+        """
+        self._check_open()
+        self._require_host("ingest", "write")
+        recording = Recording(self._supervisor, at)
+
+        def begin(data: dict[str, Any], target: str | None) -> Recording:
+            if target is not None:
+                raise InvalidOperation("a hook has redirected the creation of a session that comes in whole")
+            first: Draft = self._first_event(**data)
+            recording.begin(first)
+            return recording
+
+        try:
+            if not self.hooks.creating:
+                return begin(options, None)
+            given = {name: each.default for name, each in _PARAMETERS.items()} | options
+            answer: object = self.hooks.creation(given, begin, _check_changed)
+            if answer is not recording:
+                raise InvalidOperation("a hook has answered the creation of a session that comes in whole")
+        except BaseException:
+            recording.abandon()
+            raise
+        return recording
+
+    def _first_event(
+        self,
+        name: str | None = None,
+        description: str | None = None,
+        created_by: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        parent: Session | str | None = None,
+        config: SessionConfig | Mapping[str, Any] | None = None,
+        correlation_id: str | None = None,
+        template: str | None = None,
+    ) -> Draft:
+        """Check what a session is to be made of; the draft of its first event."""
         if template is not None:
             with acting(principal=None):  # presets are the host's, for everybody to use
                 preset = self.templates.get(template)
@@ -151,8 +199,7 @@ class Sessions(Lifecycle):
         overrides = session_overrides(config) if config is not None else None
         if principal is not None:
             overrides = self.policies.for_child(overrides or {}, principal)
-        self.policies.require(CREATION)
-        draft = creation(
+        return creation(
             name,
             description,
             created_by,
@@ -162,7 +209,6 @@ class Sessions(Lifecycle):
             overrides,
             correlation_id,
         )
-        return Session(self._runtime, self._supervisor.create(draft))
 
     def session(self, session_id: str) -> Session:
         """A handle on an existing session. Raises SessionNotFound."""
@@ -284,7 +330,10 @@ class Sessions(Lifecycle):
         return Templates(lambda: self._runtime.state_scope(TEMPLATES))
 
 
-_OPTIONS: Final = frozenset(signature(Sessions.create_session).parameters) - {"self"}
+_PARAMETERS: Final = {
+    name: each for name, each in signature(Sessions.create_session).parameters.items() if name != "self"
+}
+_OPTIONS: Final = frozenset(_PARAMETERS)
 
 
 def _check_changed(data: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from greenroom.actors.message_text import text_of
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.records import Value
 
@@ -105,6 +106,8 @@ class AgentReply:
                 "result: an agent returns text, an AgentReply, or a dict with text, usage, cost_usd", field="result"
             )
         text = row.get("text", row.get("content"))
+        if isinstance(text, (list, dict)):
+            text = text_of(text)  # parts, as models give them
         inner = row.get("data")
         data = {**(inner if isinstance(inner, dict) else {}), **{k: v for k, v in row.items() if k not in _TAKEN}}
         return cls(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,25 +16,36 @@ from greenroom.runtime.cli.output import console, is_terminal, note, one_line, p
 from greenroom.runtime.cli.store import AsJson, the_store
 
 if TYPE_CHECKING:
-    from greenroom.runtime.ingest.report import IngestProgress, OnProgress
+    from greenroom.runtime.ingest.report import IngestProgress, IngestReport, OnProgress
+
+PARTIAL: Final = 3
+"""The exit code for partial success."""
 
 
 def take_in(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files with conversations.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE|FOLDER|-…", help="Files or folders with conversations; - is standard input."),
+    ],
     created_by: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who the sessions are created by.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make sessions of recorded conversations: their turns become messages and artifacts.
+    """Make completed sessions of recorded conversations: their turns become messages and artifacts.
 
-    Understands OpenAI chat JSON, JSON lines of it, ShareGPT and SWE-agent .traj files; the content tells
-    which. Broken and unknown records are reported by file and position and passed over, the rest goes in.
-    Exit code 1 when nothing went in from one of the files.
+    Understands OpenAI chat, batch and responses, Anthropic messages, ShareGPT and SWE-agent .traj, as documents, lines
+    or lists, also packed as .gz and .zip; the content tells which. A conversation goes in whole or not at all, and what
+    is in the store already is passed over. What is broken is reported by file and position, the rest goes in.
+
+    Exit code 0: everything is in. 3: something was skipped or replaced, the rest is in. 1: nothing is in. 2: wrong
+    usage.
     """
     from greenroom.runtime.ingest import ingest
+    from greenroom.runtime.ingest.sources import require_readable
 
+    require_readable(files)  # before a store is made
     with (
         _stopping_between_conversations() as stop_if_asked,
         the_store(context).writing(create=True) as runtime,
@@ -49,24 +60,35 @@ def take_in(
     if as_json:
         print_json(report.to_dict())
     else:
-        for item in report.skipped:
-            note(f"skipped  {item}")
-        if report.skipped_count > len(report.skipped):
-            note(f"skipped  {report.skipped_count - len(report.skipped)} more")
-        for item in report.repaired:
-            note(f"repaired {item}")
-        rate = report.bytes_read / report.duration if report.duration else 0
-        print_fields(
-            {
-                "sessions": str(report.sessions),
-                "messages": str(report.messages),
-                "artifacts": str(report.artifacts),
-                "skipped": str(report.skipped_count),
-                "read": f"{size(report.bytes_read)} in {report.duration:.2f} s ({size(int(rate))}/s)",
-            }
-        )
-    if report.failed_paths:
-        raise typer.Exit(1)
+        _print_report(report)
+    if report.whole:
+        return
+    raise typer.Exit(1 if report.nothing else PARTIAL)
+
+
+def _print_report(report: IngestReport) -> None:
+    listed = (
+        ("skipped", report.skipped, report.skipped_count),
+        ("repaired", report.repaired, report.repaired_count),
+        ("moved", report.moved, report.moved_count),
+    )
+    for word, items, count in listed:
+        for item in items:
+            note(f"{word:<8} {item}")
+        if count > len(items):
+            note(f"{word:<8} {count - len(items)} more")
+    rate = report.bytes_read / report.duration if report.duration else 0
+    fields = {
+        "sessions": str(report.sessions),
+        "messages": str(report.messages),
+        "artifacts": str(report.artifacts),
+        "there already": str(report.duplicate_count),
+        "skipped": str(report.skipped_count),
+        "read": f"{size(report.bytes_read)} in {report.duration:.2f} s ({size(int(rate))}/s)",
+    }
+    print_fields(fields)
+    if report.sessions and is_terminal():
+        note("see them: greenroom sessions list --status completed")
 
 
 @contextmanager

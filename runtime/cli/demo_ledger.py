@@ -74,13 +74,12 @@ class Ledger:
 
     def _messages(self, sessions: Mapping[str, Session]) -> Check:
         from greenroom.runtime.cli.demo_worker import digest
-        from greenroom.runtime.ingest import Turn
 
         expected = found = 0
         faults = []
         for session_id, digests in self.messages.items():
             session = sessions.get(session_id)
-            there = {m.sequence: Turn(m.role, m.content).text for m in session.messages()} if session else {}
+            there = {m.sequence: m.text for m in session.messages()} if session else {}
             for sequence, wanted in digests.items():
                 expected += 1
                 if sequence in there and digest(there[sequence]) == wanted:

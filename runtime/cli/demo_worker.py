@@ -23,16 +23,7 @@ from typing import Any
 from blake3 import blake3
 
 from greenroom.runtime import GreenroomError, Runtime, Session
-from greenroom.runtime.ingest import (
-    Conversation,
-    Record,
-    UnknownRecord,
-    conversation_of,
-    create_session_for,
-    open_source,
-    read_records,
-    store_turns,
-)
+from greenroom.runtime.ingest import Conversation, Record, Turn, UnknownRecord, conversation_of, read_records
 
 THREADS = 4
 SCRIPT = Path(__file__).with_name("demo.lua")
@@ -42,6 +33,7 @@ the agent reads a file and finds that this test fails because of an empty list s
 runs everything again waits looks at what came out and says so to whoever asked then stores the result
 """
 _WORDS = _TEXT.split()
+_KINDS = {"user": "user_input", "assistant": "agent_output", "tool": "tool_result"}
 
 
 def digest(text: str) -> str:
@@ -62,16 +54,16 @@ class _Worker:
         def take() -> None:
             while (item := work.get()) is not None:
                 path, position, conversation = item
-                session = create_session_for(self._runtime, conversation, path, position, "demo")
+                name = f"{path.stem} {position}"
+                tags = ["ingested", conversation.format]
+                session = self._runtime.create_session(name=name, created_by="demo", tags=tags)
                 self.say(kind="session", session=session.id)
-                for stored in store_turns(session, conversation.turns, "demo"):
-                    self._say_message(session, stored.message.sequence, stored.turn.text)
-                    if stored.artifact:
-                        self._say_artifact(session, stored.artifact, stored.turn.text)
+                for number, turn in enumerate(conversation.turns, start=1):
+                    self._play(session, number, turn)
 
         threads = self._start(lambda _: take())
         for path in self._files:
-            with open_source(path) as stream:
+            with path.open("rb") as stream:
                 for found in read_records(stream):
                     if not isinstance(found, Record):
                         continue
@@ -84,6 +76,15 @@ class _Worker:
         for thread in threads:
             thread.join()
         self.say(kind="ingested")
+
+    def _play(self, session: Session, number: int, turn: Turn) -> None:
+        """Write one turn as a live agent would, and report it."""
+        message = session.add_message(turn.role, turn.content, tool_calls=turn.tool_calls, metadata=turn.metadata)
+        self._say_message(session, message.sequence, turn.text)
+        kind = _KINDS.get(turn.role)
+        if kind is not None and turn.text:
+            name = f"turn-{number:04d}-{turn.role}.txt"
+            self._say_artifact(session, session.store_artifact(kind, name, turn.text, created_by="demo"), turn.text)
 
     def write_on(self) -> None:
         """Write to new sessions from all threads until the process ends."""

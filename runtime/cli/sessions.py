@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from greenroom.actors.message_text import text_of
 from greenroom.runtime.cli.output import (
     brief,
     console,
@@ -243,10 +244,10 @@ def _fields(info: SessionInfo) -> dict[str, str]:
 
 
 def _print_message(turn: Message) -> None:
-    content = turn.content
-    if isinstance(content, list):
+    content: str | None = turn.text
+    if isinstance(turn.content, list):
         texts = (
-            part.get("text") or f"[{part.get('type')}]" if isinstance(part, dict) else str(part) for part in content
+            text_of(part) or f"[{part.get('type')}]" if isinstance(part, dict) else str(part) for part in turn.content
         )
         content = "".join(texts)
     calls = [call.get("function", {}).get("name", "?") for call in turn.tool_calls or [] if isinstance(call, dict)]

@@ -1,4 +1,4 @@
-"""Brings recorded conversations into a runtime as sessions with messages and artifacts.
+"""Brings recorded conversations into a runtime as completed sessions with messages and artifacts.
 
 ```python
 from greenroom.runtime import Runtime
@@ -11,18 +11,20 @@ with Runtime.open("data") as runtime:
 """
 
 from greenroom.runtime.ingest.formats import conversation_of
-from greenroom.runtime.ingest.load import StoredTurn, create_session_for, ingest, store_turns
-from greenroom.runtime.ingest.read import open_source, read_records
+from greenroom.runtime.ingest.load import ingest
+from greenroom.runtime.ingest.read import read_records
 from greenroom.runtime.ingest.records import (
     MAX_RECORD_BYTES,
     Conversation,
     Fault,
+    Note,
     Record,
     Turn,
     UnknownRecord,
 )
 from greenroom.runtime.ingest.report import IngestProgress, IngestReport, Skipped
 from greenroom.runtime.ingest.sample import sample_paths
+from greenroom.runtime.ingest.sources import open_sources
 
 __all__ = [
     "MAX_RECORD_BYTES",
@@ -30,16 +32,14 @@ __all__ = [
     "Fault",
     "IngestProgress",
     "IngestReport",
+    "Note",
     "Record",
     "Skipped",
-    "StoredTurn",
     "Turn",
     "UnknownRecord",
     "conversation_of",
-    "create_session_for",
     "ingest",
-    "open_source",
+    "open_sources",
     "read_records",
     "sample_paths",
-    "store_turns",
 ]

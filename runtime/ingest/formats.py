@@ -1,109 +1,291 @@
 """Recognizes a conversation in a JSON record and brings its turns into one shape.
 
-OpenAI chat (``{"messages": [...]}`` or a bare list of messages), ShareGPT (``{"conversations": [{"from",
-"value"}]}``) and SWE-agent trajectories (``{"history": [...]}``).
+Each form is a small reader: whether a record is of its form, and the conversation in it. What a record has beside its
+turns stays with the conversation as `extra`; what a message has beside the usual fields stays with the turn as
+`metadata`. Nothing is dropped here.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-from greenroom.runtime.ingest.records import Conversation, Turn, UnknownRecord
+from greenroom.actors.message_text import text_of
+from greenroom.runtime.ingest.digest import digest_of
+from greenroom.runtime.ingest.records import Conversation, Note, Turn, UnknownRecord
+from greenroom.runtime.ingest.swe_agent import steps_into_turns, turns_of_steps
+from greenroom.runtime.ingest.times import time_of
+from greenroom.runtime.ingest.turns import turn_of_message, with_free_key
 
-_SHAREGPT_ROLES = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "chatgpt": "assistant",
-    "bing": "assistant",
-    "bard": "assistant",
-    "model": "assistant",
-    "function_call": "assistant",
-    "system": "system",
-    "tool": "tool",
-    "observation": "tool",
-    "function_response": "tool",
-}
-_LAYOUTS = (
-    ("messages", "openai-chat"),
-    ("history", "swe-agent"),
-    ("conversations", "sharegpt"),
-    ("conversation", "sharegpt"),
-)
-_COPIES_OF_HISTORY = frozenset({"trajectory"})  # the same texts step by step: not kept a second time
+__all__ = ["conversation_of", "is_conversation", "is_message"]
+
+_SYSTEM: Final = ("system", "system_prompt", "systemInstruction", "system_instruction")
+"""Keys under which what the model was told first stands beside the turns."""
+_TITLES: Final = ("title", "name")
+_STARTED: Final = ("created_at", "create_time", "created", "createdAt", "started_at", "start_time", "timestamp", "date")
+_ENDED: Final = ("updated_at", "update_time", "updatedAt", "ended_at", "end_time", "completed_at")
+
+
+def is_message(value: Any) -> bool:
+    """Whether a value is one message of a conversation, not a conversation."""
+    return isinstance(value, dict) and ("role" in value or "from" in value) and not is_conversation(value)
+
+
+def is_conversation(value: Any) -> bool:
+    """Whether a value looks like a whole conversation."""
+    if isinstance(value, list):
+        return bool(value) and is_message(value[0])
+    return isinstance(value, dict) and any(form.reads(value) for form in _FORMS)
 
 
 def conversation_of(value: Any) -> Conversation:
     """The conversation in a parsed JSON record.
 
-    Raises UnknownRecord, with what is missing and at which message, when there is none. Message numbers
+    Raises UnknownRecord, with what is missing and at which message, when no turns can be made out. Message numbers
     count from 0.
     """
     if isinstance(value, list):
-        return Conversation("openai-chat", _turns(value), {})
+        value = {"messages": value}
+        if is_message(value["messages"][0] if value["messages"] else None) and "role" not in value["messages"][0]:
+            value = {"conversations": value["messages"]}
     if not isinstance(value, dict):
         raise UnknownRecord("it is no conversation: neither an object nor a list")
-    for key, layout in _LAYOUTS:
-        if isinstance(value.get(key), list):
-            dropped = _COPIES_OF_HISTORY if layout == "swe-agent" else frozenset()
-            extra = {name: item for name, item in value.items() if name != key and name not in dropped}
-            return Conversation(layout, _turns(value[key]), extra)
+    for form in _FORMS:
+        if form.reads(value):
+            return _with_times(form.conversation(value))
     if "role" in value or "from" in value:
         raise UnknownRecord("it is a single message, not a conversation")
     raise UnknownRecord('it is no conversation: it has no list under "messages", "history" or "conversations"')
 
 
-def _turns(items: list[Any]) -> list[Turn]:
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """One form of records."""
+
+    reads: Callable[[dict[str, Any]], bool]
+    conversation: Callable[[dict[str, Any]], Conversation]
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+def _has(*keys: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda value: any(isinstance(value.get(key), list) for key in keys)
+
+
+def _chat(value: dict[str, Any]) -> Conversation:
+    """OpenAI's and Anthropic's: ``{"messages": [{"role", "content"}]}``."""
+    turns, extra, notes = _turns(value, "messages")
+    anthropic = "system" in value or any(map(_has_blocks, turns))
+    return _conversation("anthropic" if anthropic else "openai-chat", value, "messages", turns, extra, notes)
+
+
+def _sharegpt(value: dict[str, Any]) -> Conversation:
+    """``{"conversations": [{"from", "value"}]}``, with the roles' other names."""
+    key = "conversations" if isinstance(value.get("conversations"), list) else "conversation"
+    turns, extra, notes = _turns(value, key)
+    return _conversation("sharegpt", value, key, turns, extra, notes)
+
+
+def _swe_agent(value: dict[str, Any]) -> Conversation:
+    """A trajectory: its history, and what its steps have beside that."""
+    steps = value.get("trajectory")
+    if not isinstance(value.get("history"), list) or not value["history"]:
+        turns = turns_of_steps(steps or [])
+        if not turns:
+            raise UnknownRecord("the trajectory has no steps")
+        extra = {key: item for key, item in value.items() if key != "trajectory"}
+        return _conversation("swe-agent", value, "trajectory", turns, extra, [])
+    turns, extra, notes = _turns(value, "history")
+    if isinstance(steps, list):
+        turns, left = steps_into_turns(turns, value["history"], steps)
+        del extra["trajectory"]
+        if left:
+            extra["trajectory"] = left
+    return _conversation("swe-agent", value, "history", turns, extra, notes)
+
+
+def _is_batch(value: dict[str, Any]) -> bool:
+    return any(_batch_parts(value))
+
+
+def _batch_parts(value: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The request and the response that a line of a batch, or of a log, holds."""
+    request = value.get("body") if "custom_id" in value else value.get("request")
+    response = value.get("response")
+    if isinstance(request, dict) and isinstance(request.get("body"), dict):
+        request = request["body"]
+    if isinstance(response, dict) and isinstance(response.get("body"), dict):
+        response = response["body"]
+    return (
+        request if isinstance(request, dict) and _is_exchange(request) else None,
+        response if isinstance(response, dict) and _is_exchange(response) else None,
+    )
+
+
+def _batch(value: dict[str, Any]) -> Conversation:
+    """A line of OpenAI's batches, or of a log of requests and responses."""
+    parts = [part for part in _batch_parts(value) if part is not None]
+    conversations = [conversation_of(part) for part in parts]
+    extra = dict(value)
+    for key in ("body", "request", "response"):
+        for part, conversation in zip(parts, conversations, strict=True):
+            if value.get(key) is part:
+                extra[key] = conversation.extra
+            elif isinstance(value.get(key), dict) and value[key].get("body") is part:
+                extra[key] = {**value[key], "body": conversation.extra}
+    return replace(
+        conversations[0],
+        turns=[turn for conversation in conversations for turn in conversation.turns],
+        notes=[note for conversation in conversations for note in conversation.notes],
+        extra=extra,
+        digest=digest_of(value),
+    )
+
+
+def _is_exchange(value: dict[str, Any]) -> bool:
+    return any(form.reads(value) for form in _FORMS if form.reads is not _is_batch)
+
+
+def _has_choices(value: dict[str, Any]) -> bool:
+    choices = value.get("choices")
+    return isinstance(choices, list) and any(
+        isinstance(each, dict) and isinstance(each.get("message"), dict) for each in choices
+    )
+
+
+def _completion(value: dict[str, Any]) -> Conversation:
+    """A response of OpenAI's chat completions: ``{"choices": [{"message": …}]}``."""
+    choices = [each if isinstance(each, dict) else {"message": each} for each in value["choices"]]
+    messages = [each.get("message") for each in choices]
+    turns, notes = _read_turns(messages)
+    for number, (turn, choice) in enumerate(zip(turns, choices, strict=True)):
+        beside = {key: item for key, item in choice.items() if key != "message"}
+        if beside:
+            turns[number] = replace(turn, metadata=with_free_key(turn.metadata, "choice", beside))
+    extra = {key: item for key, item in value.items() if key != "choices"}
+    return _conversation("openai-chat", value, "choices", turns, extra, notes)
+
+
+def _is_responses(value: dict[str, Any]) -> bool:
+    items = value.get("output") if isinstance(value.get("output"), list) else value.get("input")
+    return (
+        isinstance(items, list)
+        and bool(items)
+        and all(isinstance(item, dict) for item in items)
+        and any("role" in item or item.get("type") in _ITEMS for item in items)
+    ) or (value.get("object") == "response" and isinstance(value.get("output"), list))
+
+
+_ITEMS: Final = ("message", "function_call", "function_call_output", "reasoning")
+
+
+def _responses(value: dict[str, Any]) -> Conversation:
+    """A request or a response of OpenAI's responses: items of `input` and `output`, and `instructions`."""
+    items: list[Any] = []
+    extra = dict(value)
+    if isinstance(value.get("instructions"), str) and value["instructions"]:
+        items.append({"role": "system", "content": extra.pop("instructions")})
+    for key in ("input", "output"):
+        if isinstance(value.get(key), str) and value[key]:
+            items.append({"role": "user" if key == "input" else "assistant", "content": extra.pop(key)})
+        elif isinstance(value.get(key), list):
+            items += [_item(item) for item in extra.pop(key)]
+    turns, notes = _read_turns(items)
+    return _conversation("openai-responses", value, "output", turns, extra, notes)
+
+
+def _item(item: Any) -> Any:
+    """An item of a response as a message."""
+    if not isinstance(item, dict) or "role" in item:
+        return item
+    kind = item.get("type")
+    if kind == "function_call":
+        function = {key: item[key] for key in ("name", "arguments") if key in item}
+        call = {"type": "function", "function": function}
+        if "call_id" in item:
+            call["id"] = item["call_id"]
+        rest = {key: each for key, each in item.items() if key not in ("name", "arguments", "call_id")}
+        return {"role": "assistant", "content": None, "tool_calls": [call], **rest}
+    if kind == "function_call_output":
+        rest = {key: each for key, each in item.items() if key not in ("output", "call_id")}
+        return {"role": "tool", "content": item.get("output"), "tool_call_id": item.get("call_id"), **rest}
+    return {"role": "assistant", "content": [item]}
+
+
+_FORMS: Final = (
+    _Form(_has("messages"), _chat),
+    _Form(_has("history", "trajectory"), _swe_agent),
+    _Form(_has("conversations", "conversation"), _sharegpt),
+    _Form(_has_choices, _completion),
+    _Form(_is_responses, _responses),
+    _Form(_is_batch, _batch),
+)
+
+
+# --- what all forms share -------------------------------------------------------------------------
+
+
+def _turns(value: dict[str, Any], key: str) -> tuple[list[Turn], dict[str, Any], list[Note]]:
+    """The turns under a key, a system text beside them first; and the record's other fields."""
+    turns, notes = _read_turns(value[key])
+    extra = {name: item for name, item in value.items() if name != key}
+    for name in _SYSTEM:
+        said = extra.get(name)
+        text = said if isinstance(said, str) else text_of(said)
+        if not text:
+            continue
+        if turns[0].role == "system" and turns[0].content == said:
+            del extra[name]  # it is there already
+        elif isinstance(said, (str, list)):
+            del extra[name]
+            turns.insert(0, Turn("system", said, metadata={"field": name}))
+        else:
+            turns.insert(0, Turn("system", text, metadata={"field": name}))
+        break
+    return turns, extra, notes
+
+
+def _read_turns(items: list[Any]) -> tuple[list[Turn], list[Note]]:
     if not items:
         raise UnknownRecord("the conversation has no messages")
-    return [_turn(number, item) for number, item in enumerate(items)]
+    notes: list[Note] = []
+    problem: str | None = None
+    turns: list[Turn] = []
+    told = False
+    for number, item in enumerate(items):
+        turn, missing = turn_of_message(number, item, notes)
+        turns.append(turn)
+        told = told or missing is None
+        problem = problem or missing
+    if not told:
+        raise UnknownRecord(problem or "no message has a role")
+    return turns, notes
 
 
-def _turn(number: int, item: Any) -> Turn:
-    if not isinstance(item, dict):
-        raise UnknownRecord(f"message {number} is not an object")
-    if "role" not in item and "from" in item:
-        return _sharegpt_turn(number, item)
-    rest = dict(item)
-    role = rest.pop("role", None)
-    if not isinstance(role, str) or not role.strip():
-        raise UnknownRecord(f"message {number} has no role")
-    tool_calls = rest.pop("tool_calls", None)
-    if tool_calls is not None and not isinstance(tool_calls, list):
-        raise UnknownRecord(f"message {number}: tool_calls is not a list")
-    if "content" not in rest and tool_calls is None and not {"function_call", "refusal", "audio"} & rest.keys():
-        raise UnknownRecord(f"message {number} has no content")
-    content = rest.pop("content", None)
-    if content is not None and not isinstance(content, (str, list)):
-        raise UnknownRecord(f"message {number}: content is neither text nor a list of parts")
-    name = _text_or_keep(rest, "name")
-    tool_call_id = _text_or_keep(rest, "tool_call_id")
-    ids = rest.get("tool_call_ids")
-    if tool_call_id is None and isinstance(ids, list) and ids and isinstance(ids[0], str):
-        tool_call_id = ids[0]
-        if len(ids) == 1:
-            del rest["tool_call_ids"]
-    return Turn(role, content, name, tool_calls, tool_call_id, rest)
+def _conversation(
+    form: str, value: dict[str, Any], key: str, turns: list[Turn], extra: dict[str, Any], notes: list[Note]
+) -> Conversation:
+    beside = {name: item for name, item in value.items() if name != key}
+    return Conversation(form, turns, extra, notes=notes, digest=digest_of([value.get(key), beside]))
 
 
-def _sharegpt_turn(number: int, item: dict[str, Any]) -> Turn:
-    rest = dict(item)
-    speaker, text = rest.get("from"), rest.pop("value", None)
-    if not isinstance(speaker, str) or not speaker.strip():
-        raise UnknownRecord(f"message {number} does not say who it is from")
-    if not isinstance(text, str):
-        raise UnknownRecord(f'message {number} has no text under "value"')
-    role = _SHAREGPT_ROLES.get(speaker.strip().lower().replace("-", "_"), speaker)
-    if role == speaker:
-        del rest["from"]
-    return Turn(role, text, metadata=rest)
+def _with_times(conversation: Conversation) -> Conversation:
+    extra = conversation.extra
+    title = next(
+        (extra[key].strip() for key in _TITLES if isinstance(extra.get(key), str) and extra[key].strip()), None
+    )
+    return replace(
+        conversation,
+        title=title,
+        started=next((time for key in _STARTED if (time := time_of(extra.get(key))) is not None), None),
+        ended=next((time for key in _ENDED if (time := time_of(extra.get(key))) is not None), None),
+    )
 
 
-def _text_or_keep(rest: dict[str, Any], key: str) -> str | None:
-    """Take a text field out of `rest`; anything else stays there, to be kept as metadata. Null is nothing."""
-    value = rest.get(key)
-    if value is None or isinstance(value, str):
-        rest.pop(key, None)
-        return value
-    return None
+def _has_blocks(turn: Turn) -> bool:
+    return isinstance(turn.content, list) and any(
+        isinstance(part, dict) and (part.get("type") in ("tool_use", "tool_result", "thinking"))
+        for part in turn.content
+    )

@@ -1,42 +1,40 @@
-"""Brings conversations into a runtime: a session each, its turns as messages and artifacts."""
+"""Brings conversations into a runtime: a session each, all of it in one write, and none twice."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.actors import messages as m
 from greenroom.runtime.ingest.formats import conversation_of
-from greenroom.runtime.ingest.read import open_source, read_records
+from greenroom.runtime.ingest.placing import Moved, fit, place_turn, plain_text
+from greenroom.runtime.ingest.read import read_records
 from greenroom.runtime.ingest.records import (
     MAX_RECORD_BYTES,
     Conversation,
     Fault,
+    Note,
     Record,
     Turn,
     UnknownRecord,
 )
 from greenroom.runtime.ingest.report import MAX_LISTED, IngestProgress, IngestReport, OnProgress, Skipped
+from greenroom.runtime.ingest.sources import STDIN, Source, UnreadableSource, open_sources, shown
+from greenroom.storage.catalog import SessionStatus
 from greenroom.storage.errors import GreenroomError, RuntimeClosed, StorageError
 
 if TYPE_CHECKING:
-    from greenroom.runtime import ArtifactInfo, Message, Runtime, Session
+    from greenroom.actors.recording import Recording
+    from greenroom.runtime import Runtime
 
-_ARTIFACT_TYPES = {
-    "user": "user_input",
-    "assistant": "agent_output",
-    "tool": "tool_result",
-    "function": "tool_result",
-}
-_SESSION_EXTRA_BYTES = 16 * 1024
-_MESSAGE_EXTRA_BYTES = 56 * 1024
-_PROGRESS_SECONDS = 0.05
+SESSION_ROOM: Final = 16 << 10
+"""Bytes of a record's other fields that stay in the session's metadata."""
+_MOST_NOTES: Final = 20
+_PROGRESS_SECONDS: Final = 0.05
+_ALL: Final = tuple(SessionStatus)
 
 
 def ingest(
@@ -47,85 +45,50 @@ def ingest(
     created_by: str | None = None,
     max_record_bytes: int = MAX_RECORD_BYTES,
 ) -> IngestReport:
-    """Read conversation files and make a session of every conversation in them.
+    """Read conversations and make a completed session of every one of them.
 
-    Understood are OpenAI chat JSON, JSON lines of it, ShareGPT and SWE-agent trajectories; the content
-    tells which. Each turn becomes a message. User turns, agent outputs and tool results with a text also
-    become artifacts of type ``user_input``, ``agent_output`` and ``tool_result``, whose content is exactly
-    that text in UTF-8. The file and the place in it are in the session's metadata (``source_file``,
-    ``source_position``, ``source_format``).
+    Paths are files, folders, or "-" for standard input; .gz and .zip are unpacked. Understood are OpenAI chat,
+    completions, responses and batches, Anthropic messages, ShareGPT and SWE-agent trajectories, as documents, lines
+    or lists in any mixture; the content tells which. Each turn becomes a message. User turns, agent outputs and tool
+    results with a text also become artifacts of type ``user_input``, ``agent_output`` and ``tool_result``, whose
+    content is exactly that text in UTF-8. Fields that nothing else has a place for stay in the metadata; what is too
+    large there becomes an artifact that the metadata names. Sessions keep the titles and the times that the recording
+    tells; where it came from is in their metadata (``source_file``, ``source_position``, ``source_format``,
+    ``source_digest``).
 
-    A file or record that cannot be read, or that the runtime refuses, is listed in the report's `skipped`
-    and leaves no session behind; the rest goes in. Raises StorageError and RuntimeClosed, because nothing
-    more can go in then.
+    A conversation is written in one piece or not at all. One that is in the store already, by what it says, is passed
+    over. Hooks, redaction and the limits on bytes hold as for live sessions; rates do not, because this is one
+    operation of the host.
+
+    A file or record that cannot be read, or that the runtime refuses, is listed in the report's `skipped` and leaves
+    no session behind; the rest goes in. Raises StorageError and RuntimeClosed, because nothing more can go in then.
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
-    work = _Ingest(runtime, [Path(path) for path in paths], on_progress, created_by, max_record_bytes)
+    work = _Ingest(runtime, [os.fspath(path) for path in paths], on_progress, created_by, max_record_bytes)
     return work.run()
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTurn:
-    """A turn and what the runtime acknowledged for it; `artifact` is None for a turn without text."""
-
-    turn: Turn
-    message: Message
-    artifact: ArtifactInfo | None
+class _AlreadyThere(Exception):
+    """The conversation is in the store."""
 
 
-def store_turns(session: Session, turns: Iterable[Turn], created_by: str | None = None) -> Iterator[StoredTurn]:
-    """Add turns to a session one by one, yielding each as soon as it is acknowledged."""
-    for number, turn in enumerate(turns, start=1):
-        message = session.add_message(
-            turn.role,
-            turn.content,
-            name=turn.name,
-            tool_calls=turn.tool_calls,
-            tool_call_id=turn.tool_call_id,
-            metadata=_fitting(turn.metadata, _MESSAGE_EXTRA_BYTES, "", "omitted_keys"),
-        )
-        artifact = None
-        kind = _ARTIFACT_TYPES.get(turn.role)
-        if kind is not None and turn.text:
-            artifact = session.store_artifact(
-                kind,
-                f"turn-{number:04d}-{turn.role}.txt",
-                turn.text,
-                mime_type="text/plain",
-                metadata=_about(turn, message.sequence),
-                created_by=created_by,
-            )
-        yield StoredTurn(turn, message, artifact)
+class _Seen:
+    """A conversation of a source: how often it was in the store before, the first there, and how often it was met."""
 
+    __slots__ = ("before", "first", "met")
 
-def create_session_for(
-    runtime: Runtime, conversation: Conversation, path: Path, position: str, created_by: str | None = None
-) -> Session:
-    """Create the session of a conversation, named after its file, with its source in the metadata."""
-    turns = len(conversation.turns)
-    # The defaults suit live sessions; a long recording must fit whole, with room to go on working on it.
-    config = {"max_artifacts": 2 * turns, "max_operations": 100_000 + 4 * turns} if turns > 500 else None
-    name = path.stem if position == "document" else f"{path.stem} {position}"
-    return runtime.create_session(
-        name=re.sub(r"[\x00-\x1f\x7f]", " ", name)[-255:],
-        created_by=created_by,
-        tags=["ingested", conversation.format],
-        metadata={
-            "source_file": path.name,
-            "source_position": position,
-            "source_format": conversation.format,
-            **_fitting(conversation.extra, _SESSION_EXTRA_BYTES, "source_record", "source_record_omitted"),
-        },
-        config=config,
-    )
+    def __init__(self, there: list[str]) -> None:
+        self.before = len(there)
+        self.first = there[0] if there else None
+        self.met = 0
 
 
 class _Ingest:
     def __init__(
         self,
         runtime: Runtime,
-        paths: list[Path],
+        paths: list[str],
         on_progress: OnProgress | None,
         created_by: str | None,
         max_record_bytes: int,
@@ -135,75 +98,171 @@ class _Ingest:
         self._on_progress = on_progress
         self._created_by = created_by
         self._limit = max_record_bytes
+        self._timeout = runtime.config.ask_timeout
         self._report = IngestReport()
-        self._bytes_total = sum(_size(path) for path in paths)
+        self._bytes_total = sum(map(_size, paths))
         self._bytes_before = 0
         self._next_progress = 0.0
+        self._seen: dict[str, _Seen] = {}
+        """What was met in the source at hand, by its digest."""
 
     def run(self) -> IngestReport:
         started = time.perf_counter()
+        report = self._report
         for path in self._paths:
-            sessions = self._report.sessions
+            before = report.sessions + report.duplicate_count
+            label = "standard input" if path == STDIN else shown(path)
             try:
-                with open_source(path) as stream:
-                    self._file(path, stream)
-                    self._bytes_before += stream.tell()
+                for source in open_sources(path):
+                    label = source.label
+                    self._source(source)
+                    self._bytes_before += source.position()
+            except UnreadableSource as error:
+                self._skip(label, "document", str(error))
             except OSError as error:
-                self._skip(path, "document", f"it cannot be read: {error.strerror or type(error).__name__}")
-            self._report.bytes_read = self._bytes_before
-            if self._report.sessions == sessions:
-                self._report.failed_paths.append(str(path))
-        self._report.duration = time.perf_counter() - started
+                self._skip(label, "document", f"it cannot be read: {error.strerror or type(error).__name__}")
+            report.bytes_read = self._bytes_before
+            if report.sessions + report.duplicate_count == before:
+                report.failed_paths.append(label if path == STDIN else shown(path))
+        report.duration = time.perf_counter() - started
         if self._paths:
-            self._progress(self._paths[-1], 0)
-        return self._report
+            self._progress(shown(self._paths[-1]), 0)
+        return report
 
-    def _file(self, path: Path, stream: BinaryIO) -> None:
-        for found in read_records(stream, self._limit):
+    def _source(self, source: Source) -> None:
+        self._seen = {}
+        for found in read_records(source.stream, self._limit):
             if isinstance(found, Fault):
-                self._skip(path, found.position, found.reason)
+                self._skip(source.label, found.position, found.reason)
             else:
-                self._record(path, found)
+                self._record(source, found)
             if self._on_progress and time.monotonic() >= self._next_progress:
-                self._progress(path, stream.tell())
+                self._progress(source.label, source.position())
 
-    def _record(self, path: Path, record: Record) -> None:
+    def _record(self, source: Source, record: Record) -> None:
+        report = self._report
         try:
             conversation = conversation_of(record.value)
-            self._conversation(path, record.position, conversation)
+            notes = self._conversation(source, record, conversation)
         except UnknownRecord as error:
-            self._skip(path, record.position, str(error))
+            if not record.salvaged:  # its place has been reported as broken
+                self._skip(source.label, record.position, str(error))
+        except _AlreadyThere as found:
+            report.duplicate_count += 1
+            if len(report.duplicates) < MAX_LISTED:
+                report.duplicates.append(Skipped(source.label, record.position, f"it is session {found} already"))
+        except RecursionError:
+            self._skip(source.label, record.position, "it is nested too deeply")
         except (StorageError, RuntimeClosed):
             raise
         except GreenroomError as error:
-            self._skip(path, record.position, f"{error.code}: {error}")
+            self._skip(source.label, record.position, f"{error.code}: {error}")
         else:
-            if record.repaired and len(self._report.repaired) < MAX_LISTED:
-                what = f"{record.repaired} half surrogate pair(s) replaced by U+FFFD"
-                self._report.repaired.append(Skipped(str(path), record.position, what))
+            self._note(source.label, record.position, notes)
 
-    def _conversation(self, path: Path, position: str, conversation: Conversation) -> None:
-        session = create_session_for(self._runtime, conversation, path, position, self._created_by)
-        messages = artifacts = 0
+    # -- one conversation
+
+    def _conversation(self, source: Source, record: Record, conversation: Conversation) -> list[Note]:
+        """Write a conversation; what was changed or moved on the way. Raises _AlreadyThere."""
+        alone = self._look(conversation.digest)
+        notes = [*record.notes, *conversation.notes]
+        started, times, ended = _times(conversation, self._runtime._clock.time_ns())
+        placed = [place_turn(number, turn) for number, turn in enumerate(conversation.turns, start=1)]
+        for each in placed:
+            notes += each.notes
+        metadata, moved = _described(source, record.position, conversation, notes)
+        recording = self._runtime._recording(
+            started,
+            name=_name(source, record.position, conversation),
+            created_by=self._created_by,
+            tags=["ingested", conversation.format],
+            metadata=metadata,
+        )
+        artifacts = 0
         try:
-            for stored in store_turns(session, conversation.turns, self._created_by):
-                messages += 1
-                artifacts += stored.artifact is not None
+            artifacts += self._moved(recording, moved, started, {})
+            for turn, place, at in zip(conversation.turns, placed, times, strict=True):
+                message = recording.ask(place.message, at, self._timeout)
+                about = _about(turn, getattr(message, "sequence", None))
+                for kind, name, text in place.texts:
+                    self._store(recording, kind, name, text, "text/plain", about, at)
+                artifacts += len(place.texts) + self._moved(recording, place.moved, at, about)
+            recording.ask(m.CompleteSession(), ended, self._timeout)
+            recording.finish((lambda: self._look_again(conversation.digest)) if alone else None)
         except BaseException:
-            with suppress(GreenroomError):  # the first error is the one to tell
-                session.delete()
+            recording.abandon()
             raise
-        self._report.sessions += 1
-        self._report.messages += messages
-        self._report.artifacts += artifacts
-        self._report.session_ids.append(session.id)
+        report = self._report
+        report.sessions += 1
+        report.messages += len(placed)
+        report.artifacts += artifacts
+        report.session_ids.append(recording.id)
+        return notes
 
-    def _skip(self, path: Path, position: str, reason: str) -> None:
+    def _look(self, digest: str) -> bool:
+        """Whether the store has no conversation with this digest, from before or from this source.
+
+        One that a source has several times is several conversations: the store has as many of it, however often the
+        source is ingested. Raises _AlreadyThere if this one is among those that were there before.
+        """
+        seen = self._seen.get(digest)
+        if seen is None:
+            seen = self._seen[digest] = _Seen(self._there(digest))
+        seen.met += 1
+        if seen.met <= seen.before:
+            raise _AlreadyThere(seen.first)
+        return seen.met == 1
+
+    def _look_again(self, digest: str) -> None:
+        """Raises _AlreadyThere if somebody else has written the conversation since."""
+        there = self._there(digest)
+        if there:
+            seen = self._seen[digest] = _Seen(there)
+            seen.met = 1
+            raise _AlreadyThere(seen.first)
+
+    def _there(self, digest: str) -> list[str]:
+        """The sessions that were made of this conversation. A fork of one is another's, not the same."""
+        page = self._runtime.list_sessions(status=_ALL, metadata={"source_digest": digest})
+        return [info.id for info in page if info.parent_session_id is None]
+
+    def _moved(self, recording: Recording, moved: list[Moved], at: int, about: dict[str, Any]) -> int:
+        for each in moved:
+            self._store(
+                recording,
+                "system_generated",
+                each.name,
+                each.content,
+                each.mime_type,
+                about | {"field": each.field},
+                at,
+            )
+        return len(moved)
+
+    def _store(
+        self, recording: Recording, kind: str, name: str, text: str, mime_type: str, about: dict[str, Any], at: int
+    ) -> None:
+        message = m.StoreArtifact(kind, name, text, mime_type=mime_type, metadata=about, created_by=self._created_by)
+        recording.ask(message, at, self._timeout)
+
+    # -- the report
+
+    def _note(self, label: str, position: str, notes: list[Note]) -> None:
+        report = self._report
+        for note in notes:
+            listed = report.moved if note.moved else report.repaired
+            report.moved_count += note.moved
+            report.repaired_count += not note.moved
+            report.replaced_count += note.lost
+            if len(listed) < MAX_LISTED:
+                listed.append(Skipped(label, position, note.what, note.field))
+
+    def _skip(self, label: str, position: str, reason: str) -> None:
         self._report.skipped_count += 1
         if len(self._report.skipped) < MAX_LISTED:
-            self._report.skipped.append(Skipped(str(path), position, reason))
+            self._report.skipped.append(Skipped(label, position, reason))
 
-    def _progress(self, path: Path, offset: int) -> None:
+    def _progress(self, label: str, offset: int) -> None:
         if self._on_progress is None:
             return
         self._next_progress = time.monotonic() + _PROGRESS_SECONDS
@@ -211,7 +270,7 @@ class _Ingest:
         done = self._bytes_before + offset
         self._on_progress(
             IngestProgress(
-                str(path),
+                label,
                 done,
                 max(self._bytes_total, done),
                 report.sessions,
@@ -221,37 +280,65 @@ class _Ingest:
         )
 
 
-def _about(turn: Turn, sequence: int) -> dict[str, Any]:
-    about: dict[str, Any] = {"role": turn.role, "message_sequence": sequence}
+def _name(source: Source, position: str, conversation: Conversation) -> str:
+    """The session's name: the recording's title, else its file and its place there."""
+    if conversation.title is not None and plain_text(conversation.title).strip():
+        return plain_text(conversation.title).strip()[: m.MAX_NAME]
+    stem = Path(source.name).stem or source.name
+    return plain_text(stem if position == "document" else f"{stem} {position}")[-m.MAX_NAME :]
+
+
+def _described(
+    source: Source, position: str, conversation: Conversation, notes: list[Note]
+) -> tuple[dict[str, Any], list[Moved]]:
+    """The session's metadata: where it came from, and what the record has beside its turns."""
+    metadata: dict[str, Any] = {
+        "source_file": source.name,
+        "source_position": position,
+        "source_format": conversation.format,
+        "source_digest": conversation.digest,
+    }
+    moved: list[Moved] = []
+    if conversation.extra:
+        fitted = fit(conversation.extra, SESSION_ROOM, "source", notes, "")
+        metadata["source_record"] = fitted.kept
+        if fitted.named:
+            metadata["source_artifacts"] = fitted.named
+        moved = fitted.moved
+    changed = [note for note in notes if not note.moved]
+    if changed:
+        metadata["source_repaired"] = [f"{note.field}: {note.what}"[:400] for note in changed[:_MOST_NOTES]]
+        if len(changed) > _MOST_NOTES:
+            metadata["source_repaired"].append(f"{len(changed) - _MOST_NOTES} more")
+    return metadata, moved
+
+
+def _times(conversation: Conversation, now: int) -> tuple[int, list[int], int]:
+    """When the session began, when each turn was said, and when it ended: as the recording tells, in an order that
+    never goes back. Where it tells of no time at all, all of it is now."""
+    told = [turn.time for turn in conversation.turns if turn.time is not None]
+    known = [time for time in (conversation.started, told[0] if told else None, conversation.ended) if time is not None]
+    started = min(known[0], told[0] if told else known[0], now) if known else now
+    at, times = started, []
+    for turn in conversation.turns:
+        if turn.time is not None:
+            at = max(at, min(turn.time, now))
+        times.append(at)
+    return started, times, max(at, min(conversation.ended or at, now))
+
+
+def _about(turn: Turn, sequence: int | None) -> dict[str, Any]:
+    """What an artifact says of the turn that it belongs to."""
+    about: dict[str, Any] = {"role": turn.role[: m.MAX_ROLE], "message_sequence": sequence}
     named = {"name": turn.name, "tool_call_id": turn.tool_call_id}
-    about |= {key: value for key, value in named.items() if value is not None}
+    about |= {key: value for key, value in named.items() if value is not None and len(value) <= m.MAX_NAME}
     if isinstance(turn.metadata.get("message_type"), str):
-        about["message_type"] = turn.metadata["message_type"]
+        about["message_type"] = turn.metadata["message_type"][: m.MAX_NAME]
     return about
 
 
-def _fitting(extra: dict[str, Any], room: int, under: str, omitted_under: str) -> dict[str, Any]:
-    """Those of a record's other keys that fit into metadata, and the names of the ones that do not.
-
-    They go under the key `under`, or as they are when it is empty; the names go under `omitted_under`.
-    """
-    kept: dict[str, Any] = {}
-    omitted: list[str] = []
-    for key, value in extra.items():
-        size = len(json.dumps(value)) + len(key)
-        if size <= room:
-            kept[key] = value
-            room -= size
-        elif len(omitted) < 32:
-            omitted.append(key[:64])
-    result: dict[str, Any] = {under: kept} if under and kept else kept
-    if omitted:
-        result[omitted_under] = omitted
-    return result
-
-
-def _size(path: Path) -> int:
+def _size(path: str) -> int:
     try:
-        return path.stat().st_size if path.is_file() else 0
+        return os.path.getsize(path) if path != STDIN and os.path.isfile(path) else 0
     except OSError:
         return 0

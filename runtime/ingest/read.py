@@ -1,250 +1,340 @@
-"""Finds the JSON records of a file: one document, a list of records, or one record a line.
+"""Finds the JSON records of a stream: documents, lines, items of lists, in any mixture.
 
-The layout is told from the content, never from the file's name. Memory is bounded by the longest record.
+The layout is told from the content, never from the file's name: values follow each other, with or without line ends,
+commas or record separators between them, on one line each or on many. A list of messages is one record; of any other
+list each item is one. Where something is broken, reading goes on at the next place at which a value can begin: the next
+line, for a value that is broken within its line; the next line that is not indented, for one of many lines; the next
+item that is a conversation, in a list.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, cast
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
 
-from greenroom.runtime.ingest.records import MAX_RECORD_BYTES, Fault, Record
-from greenroom.runtime.ingest.split import End, array_items
+from greenroom.runtime.ingest.formats import is_conversation, is_message
+from greenroom.runtime.ingest.records import MAX_RECORD_BYTES, Fault, Note, Readable, Record
+from greenroom.runtime.ingest.window import Failed, Found, TooLong, Window
 
-_BOM = b"\xef\xbb\xbf"
-_SPACE = b" \t\r\n"
-_WINDOW = 1024 * 1024
-_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89abcdefABCDEF]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_FOREIGN = {
-    b"\x1f\x8b": "it is compressed (gzip): unpack it first",
-    b"PK\x03\x04": "it is an archive (zip): unpack it first",
-    b"(\xb5/\xfd": "it is compressed (zstd): unpack it first",
-    b"\xff\xfe": "it is UTF-16 text: convert it to UTF-8 first",
-    b"\xfe\xff": "it is UTF-16 text: convert it to UTF-8 first",
-}
+__all__ = ["read_records"]
 
-
-def open_source(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file for `read_records`; a pipe is copied to a temporary file, because the layout needs seeking.
-
-    Raises OSError when it cannot be read, IsADirectoryError for a folder.
-    """
-    stream = Path(path).open("rb")  # noqa: SIM115 - the caller closes it
-    if stream.seekable():
-        return stream
-    with stream:
-        copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
-        shutil.copyfileobj(stream, copy)
-    copy.seek(0)
-    return copy
+_NEXT_ON_LINE: Final = re.compile("[\r\n]|\x1e[ \t]*(?=[{\\[])|(?<=[}\\]])[ \t]*(?=[{\\[])")
+_NEXT_LINE: Final = re.compile("(?<=[\r\n])[\ufeff\x1e]*(?=[{\\[])")
+_NEXT_ITEM: Final = re.compile("[,\\]]\\s*(?=[{\\[])|(?<=[\r\n])[\ufeff\x1e]*(?=[{\\[])")
+_SCALAR: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*+"|-?\d[\d.eE+-]*+|true|false|null|NaN|-?Infinity', re.DOTALL)
+_FOREIGN: Final = (
+    ("\x1f\udc8b", "it is compressed (gzip) under a name that does not say so: call it .gz"),
+    ("PK\x03\x04", "it is an archive (zip) under a name that does not say so: call it .zip"),
+    ("(\udcb5/\udcfd", "it is compressed (zstd): unpack it first"),
+    ("\udcff\udcfe", "it is UTF-16 text: convert it to UTF-8 first"),
+    ("\udcfe\udcff", "it is UTF-16 text: convert it to UTF-8 first"),
+)
+_RESCANS: Final = 4
+"""How many times as much as has been read may be looked at again for the sake of broken places."""
+_MOST_NESTED: Final = 3
+_MESSAGE_BEGINS: Final = re.compile(r'\{\s*"(?:role|from)"')
 
 
-def read_records(stream: BinaryIO, max_record_bytes: int = MAX_RECORD_BYTES) -> Iterator[Record | Fault]:
-    """Yield every record of a seekable binary stream, and a `Fault` for each place that holds none.
+def read_records(stream: Readable, max_record_bytes: int = MAX_RECORD_BYTES) -> Iterator[Record | Fault]:
+    """Yield every record of a binary stream, and a `Fault` for each place that holds none.
 
-    A list of messages at the top of a file is one record; a list of anything else gives one record an item.
     A record longer than `max_record_bytes` is a fault, passed over without being held in memory.
     """
-    first_line = _seek_to_content(stream)
-    if first_line == 0:
-        yield Fault("document", "the file is empty")
-        return
-    window = _peek(stream)
-    match window[:1]:
-        case b"[" if not _is_lines_of_lists(window):
-            yield from _from_array(stream, max_record_bytes)
-        case b"{":
-            yield from _from_object(stream, window, first_line, max_record_bytes)
-        case b"[":
-            yield from _from_lines(stream, first_line, max_record_bytes)
-        case _ if _has_record_lines(window):
-            yield from _from_lines(stream, first_line, max_record_bytes)
-        case _:
-            yield Fault("document", _what_it_is(window))
+    return _Reader(stream, max_record_bytes).records()
 
 
-# --- layouts --------------------------------------------------------------------------------------
+class _Reader:
+    def __init__(self, stream: Readable, limit: int) -> None:
+        self._window = Window(stream, limit)
+        self._limit = limit
+        self._first = True  # nothing was found so far
+        self._salvaging = False  # a value was broken, and what follows may be a part of it
+        self._after_list = False
+        self._rescanned = 0
 
-
-def _from_object(stream: BinaryIO, window: bytes, first_line: int, limit: int) -> Iterator[Record | Fault]:
-    """A brace opens JSON lines, when the first line is a whole value by itself, or one document."""
-    start = stream.tell()
-    line = stream.readline(limit + 1)
-    whole_line = len(line) <= limit and isinstance(_parse("", line), Record)
-    over_long_line = len(line) > limit and b"\n" not in line
-    stream.seek(start)
-    if whole_line or over_long_line:
-        yield from _from_lines(stream, first_line, limit)
-        return
-    document = stream.read(limit + 1)
-    found = _parse("document", document) if len(document) <= limit else _too_long("document", limit)
-    if isinstance(found, Fault) and _has_record_lines(window):
-        stream.seek(start)
-        yield from _from_lines(stream, first_line, limit)
-    else:
-        yield found
-
-
-def _from_lines(stream: BinaryIO, first_line: int, limit: int) -> Iterator[Record | Fault]:
-    for number in itertools.count(first_line):
-        line = stream.readline(limit + 1)
-        if not line:
+    def records(self) -> Iterator[Record | Fault]:
+        window = self._window
+        char = window.skip_gap()
+        if not char:
+            yield Fault("document", "the file is empty")
             return
-        position = f"line {number}"
-        if len(line) > limit and not line.endswith(b"\n"):
-            yield _too_long(position, limit)
-            while line and not line.endswith(b"\n"):
-                line = stream.readline(_WINDOW)
-        elif line.strip(_SPACE):
-            yield _parse(position, line)
+        foreign = _what_it_is(window.text)
+        if char not in "{[" and foreign is not None:
+            yield Fault("document", foreign)
+            return
+        while char:
+            if char == "{":
+                yield from self._object()
+            elif char == "[":
+                yield from self._list()
+            else:
+                yield from self._no_json()
+            char = window.skip_gap()
 
+    def _may_rescan(self, count: int) -> bool:
+        """Whether to look once more at what a broken value has swallowed. Bounded, so that time stays linear."""
+        self._rescanned += count
+        return self._rescanned <= _RESCANS * (self._window.passed + self._limit)
 
-def _from_array(stream: BinaryIO, limit: int) -> Iterator[Record | Fault]:
-    """A list of records, or a list of messages, which is one record: the first readable item tells which."""
-    items = _items(stream, limit)
-    faults = list[Record | Fault]()
-    for found in items:
-        if isinstance(found, Record):
-            break
-        faults.append(found)
-    else:
-        yield from faults or [Fault("document", "the list is empty")]
-        return
-    if _is_message(found.value):
-        yield _gather(itertools.chain(faults, [found], items), limit)
-    else:
-        yield from itertools.chain(faults, [found], items)
+    # -- values that stand by themselves
 
-
-def _items(stream: BinaryIO, limit: int) -> Iterator[Record | Fault]:
-    for item in array_items(stream, limit):
-        if isinstance(item, End):
-            if item.error:
-                yield Fault("document", item.error)
-        elif item.data is None:
-            yield _too_long(f"index {item.index}", limit)
+    def _object(self) -> Iterator[Record | Fault]:
+        window = self._window
+        line, first, salvaged = window.line, self._first, self._salvaging
+        self._first = self._after_list = False
+        found = window.value()
+        if isinstance(found, Found):
+            window.advance(found.size)
+            if salvaged and is_conversation(found.value):
+                self._salvaging = False
+            position = "document" if first and window.line > line else f"line {line}"
+            yield Record(position, found.value, found.notes, salvaged)
+            return
+        within_line = isinstance(found, Failed) and not window.line_ends_within(found.offset)
+        if not salvaged:
+            whole = first and not within_line and not window.begins_next_line()
+            reason = invalid(window, found) if isinstance(found, Failed) else too_long(self._limit)
+            yield Fault("document" if whole else f"line {line}", reason)
+        if isinstance(found, Failed) and within_line:
+            self._go_on_in_line(found.offset)
         else:
-            yield _parse(f"index {item.index}", item.data)
+            self._go_on_after_lines(found)
+
+    def _go_on_in_line(self, offset: int) -> None:
+        """After a value that is broken within its line: go on where the line has another, or with the next line."""
+        window = self._window
+        window.advance(offset)
+        if not offset or window.text[window.at : window.at + 1] not in ("{", "["):
+            window.advance(0 if offset else 1)
+            window.find(_NEXT_ON_LINE)
+        self._salvaging = window.text[window.at - 1 : window.at] not in ("\r", "\n")
+
+    def _go_on_after_lines(self, found: Failed | TooLong) -> None:
+        """After a value of many lines: go on at a line that is not indented, so that no part of it is a record."""
+        window = self._window
+        self._salvaging = True
+        if isinstance(found, Failed) and not self._may_rescan(found.offset):
+            window.advance(found.offset)
+        window.skip_line()
+        window.retreat()
+        window.find(_NEXT_LINE)
+
+    def _no_json(self) -> Iterator[Fault]:
+        """Lines that begin like no object and no list: one fault for all that follow each other."""
+        window = self._window
+        line, lines = window.line, 0
+        first, after_list, salvaging = self._first, self._after_list, self._salvaging
+        scalar = _SCALAR.match(window.text, window.at) is not None
+        char = window.text[window.at]
+        while char and char not in "{[":
+            lines += 1
+            window.skip_line()
+            char = window.skip_gap()
+            if scalar and not salvaging:
+                break  # each has its own fault
+        self._first = self._after_list = False
+        if after_list and not salvaging:
+            yield Fault("document", "there is more after the end of the list")
+        elif not salvaging:
+            whole = first and not char
+            reason = (
+                "it is a single value, not a conversation"
+                if scalar
+                else "it is not JSON: a conversation begins with { or ["
+            )
+            more = f" ({lines} lines)" if lines > 1 and not whole else ""
+            yield Fault("document" if whole else f"line {line}", reason + more)
+
+    # -- lists
+
+    def _list(self) -> Iterator[Record | Fault]:
+        """A list of records, or of messages, which is one record: the first readable item tells which."""
+        window = self._window
+        line, first, salvaged = window.line, self._first, self._salvaging
+        prefix = "" if first else f"line {line} "
+        items = _Items(window, prefix, self._limit, self._may_rescan)
+        messages: list[Record] = []
+        faults: list[Fault] = []
+        begin = window.passed
+        for found in items.each():
+            if isinstance(found, Fault):
+                faults.append(found)
+            elif items.of_messages or (not items.records and is_message(found.value)):
+                items.of_messages = True
+                messages.append(found)
+            else:
+                items.records += 1
+            if items.of_messages:
+                if window.passed - begin > self._limit:
+                    faults.append(Fault(prefix.strip() or "document", too_long(self._limit)))
+                if faults:
+                    messages.clear()
+            elif items.records:
+                yield from faults
+                faults.clear()
+                if isinstance(found, Record):
+                    yield from _each(found, salvaged)
+        self._first, self._salvaging, self._after_list = False, False, not items.cut
+        if not items.of_messages:
+            yield from faults or ([] if items.records else [Fault(prefix.strip() or "document", "the list is empty")])
+        elif faults:
+            # A conversation of which a message is missing would look whole.
+            if not salvaged:
+                yield Fault(f"line {line}", faults[0].reason) if items.cut else faults[0]
+        else:
+            position = "document" if first and not window.skip_gap() else f"line {line}"
+            yield Record(position, [each.value for each in messages], _numbered(messages), salvaged)
 
 
-def _gather(messages: Iterator[Record | Fault], limit: int) -> Record | Fault:
-    """The messages of a bare list as one record; one that cannot be read spoils the conversation."""
-    values = []
-    size = repaired = 0
-    for found in messages:
-        if isinstance(found, Fault):
-            return found
-        values.append(found.value)
-        repaired += found.repaired
-        size += found.size
-        if size > limit:
-            return _too_long("document", limit)
-    return Record("document", values, repaired, size)
+class _Items:
+    """The items of a list, and a `Fault` for each that is broken."""
+
+    def __init__(self, window: Window, prefix: str, limit: int, may_rescan: Callable[[int], bool]) -> None:
+        self._window = window
+        self._prefix = prefix
+        self._limit = limit
+        self._may_rescan = may_rescan
+        self._index = 0
+        self.records = 0
+        self.of_messages = False
+        """Whether the list is one conversation. Told by who reads it, once the first item is known."""
+        self.cut = False
+        """Whether the list was broken off, and something else begins on a line of its own."""
+
+    def each(self) -> Iterator[Record | Fault]:
+        window = self._window
+        window.advance(1)
+        while True:
+            char = window.skip_space()
+            if not char:
+                yield self._ended()
+                return
+            if char == "]":
+                window.advance(1)
+                return
+            if char == ",":
+                yield self._fault("there is nothing between two commas")
+                window.advance(1)
+                continue
+            found = window.value() if char in "{[" else self._scalar()
+            if isinstance(found, Found):
+                window.advance(found.size)
+                yield Record(f"{self._prefix}index {self._index}", found.value, found.notes)
+                self._index += 1
+                problem = self._separator()
+                if problem is None:
+                    continue
+                if problem.position == "document":
+                    yield problem
+                    return
+            else:
+                reason = invalid(window, found) if isinstance(found, Failed) else too_long(self._limit)
+                problem = Fault(f"{self._prefix}index {self._index}", reason)
+                if char == "{" and _MESSAGE_BEGINS.match(window.text, window.at) and not self.records:
+                    self.of_messages = True
+            at_end = isinstance(found, Failed) and found.at_end
+            there_are_more = self._next_item(here=isinstance(found, Found))
+            yield self._ended() if at_end and not there_are_more and not self.cut else problem
+            self._index += 1
+            if not there_are_more:
+                return
+
+    def _separator(self) -> Fault | None:
+        """Pass what stands after an item. A fault if that is neither a comma nor the end of the list."""
+        window = self._window
+        char = window.skip_space()
+        if char == ",":
+            window.advance(1)
+        elif not char:
+            return self._ended()
+        elif char != "]":
+            return Fault(f"{self._prefix}index {self._index}", "there is no comma before it")
+        return None
+
+    def _next_item(self, *, here: bool) -> bool:
+        """Go to the next item that is a conversation: from a broken item, or from what follows a whole one (`here`).
+        False, where the list is over, if there is none."""
+        window = self._window
+        if not here:
+            window.advance(1)
+        if not (here and window.text[window.at] in "{[") and not window.find(_NEXT_ITEM):
+            return False
+        while True:
+            on_new_line = window.text[window.at - 1 : window.at] in ("\r", "\n", "\x1e", "\ufeff")
+            found = window.value()
+            if isinstance(found, Found):
+                alone = on_new_line and isinstance(found.value, list)
+                if is_conversation(found.value) and (not isinstance(found.value, list) or alone):
+                    if alone or (self.of_messages and on_new_line):
+                        self.cut = True
+                        return False
+                    return True
+                window.advance(found.size)
+            elif isinstance(found, Failed) and found.offset and not self._may_rescan(found.offset):
+                window.advance(found.offset)
+            else:
+                window.advance(1)
+            if not window.find(_NEXT_ITEM):
+                return False
+
+    def _scalar(self) -> Found | Failed:
+        match = _SCALAR.match(self._window.text, self._window.at)
+        if match is None:
+            return Failed("Expecting value", 0, False)
+        return Found(None, match.end() - match.start(), ())
+
+    def _fault(self, reason: str) -> Fault:
+        fault = Fault(f"{self._prefix}index {self._index}", reason)
+        self._index += 1
+        return fault
+
+    def _ended(self) -> Fault:
+        return Fault("document", f"the file ends inside item {self._index} (counted from 0) of the list")
 
 
-# --- telling the layouts apart --------------------------------------------------------------------
+def _each(record: Record, salvaged: bool, depth: int = _MOST_NESTED) -> Iterator[Record]:
+    """The records of an item: itself, or the items of a list of conversations."""
+    value = record.value
+    if isinstance(value, list) and value and not is_message(value[0]) and depth:
+        for number, item in enumerate(value):
+            notes = tuple(
+                replace(note, field=note.field.partition("]")[2].lstrip("."))
+                for note in record.notes
+                if note.field.startswith(f"[{number}]")
+            )
+            yield from _each(Record(f"{record.position} index {number}", item, notes), salvaged, depth - 1)
+    else:
+        yield replace(record, salvaged=salvaged)
 
 
-def _seek_to_content(stream: BinaryIO) -> int:
-    """Move past a byte order mark and blank space; the number of the line reached, 0 at the end."""
-    number = 1
-    if stream.read(len(_BOM)) != _BOM:
-        stream.seek(0)
-    while chunk := stream.read(_WINDOW):
-        content = chunk.lstrip(_SPACE)
-        number += chunk[: len(chunk) - len(content)].count(b"\n")
-        if content:
-            stream.seek(-len(content), os.SEEK_CUR)
-            return number
-    return 0
+def _numbered(messages: list[Record]) -> tuple[Note, ...]:
+    return tuple(
+        replace(note, field=f"[{number}].{note.field}" if note.field else f"[{number}]")
+        for number, message in enumerate(messages)
+        for note in message.notes
+    )
 
 
-def _peek(stream: BinaryIO) -> bytes:
-    window = stream.read(_WINDOW)
-    stream.seek(-len(window), os.SEEK_CUR)
-    return window
+def invalid(window: Window, found: Failed) -> str:
+    """Why what begins here is no JSON, with the place within it."""
+    if found.reason.startswith("it "):
+        return found.reason
+    before = window.text[window.at : window.at + found.offset]
+    lines = before.count("\n")
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    place = f"line {lines + 1} column {column}" if lines else f"column {column}"
+    return f"it is not valid JSON: {found.reason} ({place})"
 
 
-def _is_lines_of_lists(window: bytes) -> bool:
-    """Whether a file that opens with a bracket holds one list of messages a line, not one list."""
-    first, newline, rest = window.partition(b"\n")
-    if not newline:
-        return False
-    if isinstance(_parse("", first), Record):
-        return bool(rest.strip(_SPACE)) or len(window) == _WINDOW
-    return first.strip(_SPACE) != b"[" and _has_record_lines(window)
+def too_long(limit: int) -> str:
+    return f"it is longer than {limit} bytes, the limit for one record"
 
 
-def _has_record_lines(window: bytes) -> bool:
-    """Whether some line after the first is a JSON object or list by itself, and not indented."""
-    lines = window.split(b"\n")[1:]
-    if len(window) == _WINDOW:
-        lines = lines[:-1]  # cut off by the window
-    return any(line[:1] in (b"{", b"[") and isinstance(_parse("", line), Record) for line in lines)
-
-
-def _is_message(value: Any) -> bool:
-    return isinstance(value, dict) and "role" in value and not {"messages", "conversations", "history"} & value.keys()
-
-
-def _what_it_is(window: bytes) -> str:
-    for magic, what in _FOREIGN.items():
-        if window.startswith(magic):
+def _what_it_is(text: str) -> str | None:
+    """What a file that is no JSON begins with."""
+    for magic, what in _FOREIGN:
+        if text.startswith(magic):
             return what
-    if b"\0" in window:
-        return "it is binary, not JSON"
-    return "it is not JSON: a conversation file begins with { or ["
-
-
-# --- one record -----------------------------------------------------------------------------------
-
-
-def _parse(position: str, data: bytes) -> Record | Fault:
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return Fault(position, f"it is not UTF-8 text (byte {error.start} of the record)")
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}" if position == "document" else f"column {error.colno}"
-        return Fault(position, f"it is not valid JSON: {error.msg} ({where})")
-    except RecursionError:
-        return Fault(position, "it is nested too deeply")
-    except ValueError as error:
-        return Fault(position, f"it is not valid JSON: {error}")
-    if not isinstance(value, (dict, list)):
-        return Fault(position, "it is a single value, not a conversation")
-    if _SURROGATE_ESCAPE.search(data):
-        value, repaired = _without_surrogates(value)
-        return Record(position, value, repaired, len(data))
-    return Record(position, value, 0, len(data))
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _too_long(position: str, limit: int) -> Fault:
-    return Fault(position, f"it is longer than {limit} bytes, the limit for one record")
-
-
-def _without_surrogates(value: Any) -> tuple[Any, int]:
-    """The value with half surrogate pairs, which UTF-8 cannot hold, as U+FFFD, and how many there were."""
-    if isinstance(value, str):
-        return _SURROGATE.subn("\ufffd", value)
-    if isinstance(value, list):
-        items = [_without_surrogates(item) for item in value]
-        return [item for item, _ in items], sum(count for _, count in items)
-    if isinstance(value, dict):
-        pairs = [(_without_surrogates(key), _without_surrogates(item)) for key, item in value.items()]
-        return {key: item for (key, _), (item, _) in pairs}, sum(k[1] + v[1] for k, v in pairs)
-    return value, 0
+    return "it is binary, not JSON" if "\x00" in text[:4096] else None

@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+from greenroom.actors.message_text import text_of_message
 
 #: Longest record (one line, one item of a list, one document) that is read, in bytes of the file.
 MAX_RECORD_BYTES = 64 * 1024 * 1024
+
+
+class Readable(Protocol):
+    """A stream of bytes that is read from its beginning to its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; none at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What became of one field that could not go in as it stood: the field's place in its record, and what was done.
+
+    `lost` is true where what stood there is in the store no more, `moved` where it is whole, as an artifact.
+    """
+
+    field: str
+    what: str
+    lost: bool = False
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +37,8 @@ class Record:
 
     position: str
     value: Any
-    repaired: int = 0  # lone surrogates replaced by U+FFFD
-    size: int = 0  # bytes of the file it was read from
+    notes: tuple[Note, ...] = ()
+    salvaged: bool = False  # it stood in or after a broken place: it is a record only if it is a conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +51,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a conversation, in the shape of `Session.add_message`."""
+    """One message of a conversation, in the shape of `Session.add_message`, with the time at which it was said.
+
+    `time` is in ns since the epoch; None where the recording does not tell.
+    """
 
     role: str
     content: str | list[Any] | None
@@ -37,32 +62,31 @@ class Turn:
     tool_calls: list[Any] | None = None
     tool_call_id: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    time: int | None = None
 
     @property
     def text(self) -> str:
         """The text of the turn: its content, or the texts of its parts put together with nothing between."""
-        if self.content is None:
-            return ""
-        if isinstance(self.content, str):
-            return self.content
-        return "".join(_text_of_part(part) for part in self.content)
+        return text_of_message(self.content, self.metadata)
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The turns of one record; `extra` holds the record's other keys, `format` names its layout."""
+    """The turns of one record; `extra` holds the record's other fields, `format` names its layout.
+
+    `started` and `ended` are in ns since the epoch, None where the record does not tell.
+    """
 
     format: str
     turns: list[Turn]
     extra: dict[str, Any] = field(default_factory=dict)
+    title: str | None = None
+    started: int | None = None
+    ended: int | None = None
+    notes: list[Note] = field(default_factory=list)
+    digest: str = ""
+    """BLAKE3 of what the record says, whatever file it stands in and however it is spaced and ordered."""
 
 
 class UnknownRecord(ValueError):
     """The record is JSON but no conversation; the text says what is missing and where."""
-
-
-def _text_of_part(part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    text = part.get("text") if isinstance(part, dict) else None
-    return text if isinstance(text, str) else ""

@@ -263,20 +263,36 @@ def test_following_events_sees_what_another_process_writes(store: Path, environm
             assert follower.wait(10) == 0
 
 
-def test_ingest_reports_what_it_skips_and_fails_only_for_files_of_which_nothing_went_in(
-    greenroom: Any, tmp_path: Path
-) -> None:
+def test_ingest_reports_what_it_skips_and_its_exit_code_says_how_much_went_in(greenroom: Any, tmp_path: Path) -> None:
     (tmp_path / "mixed.jsonl").write_text('{"messages": [{"role": "user", "content": "x"}]}\n{oops\n')
-    done = greenroom.process("ingest", "mixed.jsonl", *sample_paths())
+    done = greenroom.process("ingest", "mixed.jsonl", *sample_paths(), code=3)
     assert "skipped  mixed.jsonl: line 2: " in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
-    report = greenroom.json("ingest", "mixed.jsonl", "--created-by", "me")
-    assert (report["sessions"], report["skipped"][0]["position"]) == (1, "line 2")
-    assert len(greenroom.json("sessions", "list", "--created-by", "me")) == 1
+    greenroom("ingest", *sample_paths())  # all of it is in already
+    report = json.loads(greenroom("ingest", "mixed.jsonl", "--json", code=3).stdout)
+    assert (report["sessions"], report["duplicate_count"], report["skipped"][0]["position"]) == (0, 1, "line 2")
+    assert len(greenroom.json("sessions", "list", "--status", "completed")) == 10
     (tmp_path / "broken.json").write_text("{oops")
-    assert "broken.json" in greenroom("ingest", "broken.json", "mixed.jsonl", code=1).stderr
-    assert "none.json" in greenroom.process("ingest", "none.json", code=1).stderr
-    assert len(ids(greenroom)) > 0
+    assert "broken.json" in greenroom("ingest", "broken.json", "mixed.jsonl", code=3).stderr
+    assert "broken.json" in greenroom("ingest", "broken.json", code=1).stderr
+    (tmp_path / "replaced.json").write_text('[{"role": "user", "content": "y", "logprob": NaN}]')
+    report = json.loads(greenroom("ingest", "replaced.json", "--json", code=3).stdout)
+    assert (report["sessions"], report["repaired"][0]["field"]) == (1, "[0].logprob")
+
+
+def test_ingest_of_what_is_not_there_makes_no_store(greenroom: Any, tmp_path: Path) -> None:
+    done = greenroom.process("ingest", "none.json", code=1)
+    assert "none.json: No such file" in done.stderr
+    assert not (tmp_path / "greenroom-data").exists()
+
+
+def test_ingest_reads_standard_input(greenroom: Any) -> None:
+    text = '{"title": "From a pipe", "messages": [{"role": "human", "content": "x"}]}'
+    assert "sessions" in greenroom("ingest", "-", stdin=text).stdout
+    (row,) = greenroom.json("sessions", "list", "--status", "completed")
+    assert (row["name"], row["custom_metadata"]["source_file"]) == ("From a pipe", "stdin")
+    shown = greenroom("sessions", "show", row["id"], "--messages", 5).stdout
+    assert "user" in shown
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -297,14 +313,15 @@ def test_an_interrupted_ingest_leaves_whole_conversations_only(
         assert "stopped" in ingesting.stderr.read()
         assert ingesting.wait(20) == 128 + number
     with Runtime.open(tmp_path / "greenroom-data") as runtime:
-        counts = {len(runtime.session(info.id).messages()) for info in runtime.list_sessions(limit=30_000)}
+        found = runtime.list_sessions(status="completed", limit=30_000)
+        counts = {len(runtime.session(info.id).messages()) for info in found}
     assert counts == {50}
 
 
 def _sessions(store: Path) -> int:
     try:
         with Runtime.open(store, read_only=True) as runtime:
-            return runtime.count_sessions()
+            return runtime.count_sessions(status="completed")
     except StorageError:
         return 0  # it is not there yet
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime.ingest import sample_paths
+from greenroom.runtime import Runtime
+from greenroom.runtime.ingest import ingest, sample_paths
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -41,8 +42,17 @@ def test_python_example(script: str, words: list[str], environment: dict[str, st
         assert word in done.stdout
 
 
-def test_lua_examples(greenroom: Any) -> None:
-    greenroom("ingest", *sample_paths())
+def _live_sessions(store: Path) -> None:
+    """The conversations of the samples, each going on."""
+    with Runtime.open(store) as runtime:
+        ingest(runtime, sample_paths())
+        for info in runtime.list_sessions(status="completed"):
+            runtime.session(info.id).fork()
+            runtime.session(info.id).archive()
+
+
+def test_lua_examples(greenroom: Any, tmp_path: Path) -> None:
+    _live_sessions(tmp_path / "greenroom-data")
     counts = dict(line.split("\t") for line in greenroom("run", EXAMPLES / "tag_sessions.lua", 8).stdout.splitlines())
     assert counts == {"used-tools": "6", "long": "4"}
     assert len(greenroom.json("sessions", "list", "--tag", "used-tools")) == 6

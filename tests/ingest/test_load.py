@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import Runtime, RuntimeClosed
+from greenroom.runtime import HookResult, Runtime, RuntimeClosed
+from greenroom.runtime.hooks import HookContext
 from greenroom.runtime.ingest import IngestProgress, Turn, ingest, sample_paths
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "trajectories"
@@ -41,7 +42,11 @@ def recorded_runs() -> list[Any]:
 
 @pytest.mark.parametrize("path", recorded_runs())
 def test_a_recorded_run_comes_out_as_it_went_in(runtime: Runtime, path: Path) -> None:
-    history = json.loads(path.read_text(encoding="utf-8"))["history"]
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    history, steps = recorded["history"], recorded.get("trajectory")
+    if steps and history[-1]["role"] == "assistant":
+        answer = next(m["role"] for b, m in zip(history[-4:], history[-3:], strict=False) if b["role"] == "assistant")
+        history = [*history, {"role": answer, "content": steps[-1]["observation"]}]
     report = ingest(runtime, path)
     assert (report.sessions, report.messages, report.skipped) == (1, len(history), [])
 
@@ -56,26 +61,24 @@ def test_a_recorded_run_comes_out_as_it_went_in(runtime: Runtime, path: Path) ->
         text = Turn(turn["role"], turn["content"]).text
         if turn["role"] in TYPES and text:
             expected.append((f"turn-{number:04d}-{turn['role']}.txt", TYPES[turn["role"]], text.encode()))
-    infos = session.list_artifacts()
+    infos = [info for info in session.list_artifacts() if info.artifact_type != "system_generated"]
     stored = [(info.name, info.artifact_type, session.get_artifact(info.id).content) for info in infos]
     assert stored == expected
-    assert report.artifacts == len(expected)
+    assert report.artifacts == session.info().artifact_count
     assert session.info().custom_metadata["source_file"] == path.name
     assert session.info().custom_metadata["source_format"] == "swe-agent"
     assert runtime.verify().ok
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded runs (../shared/data/trajectories) are not here")
-def test_recorded_runs_a_second_time_add_sessions_and_no_content(runtime: Runtime) -> None:
+def test_recorded_runs_a_second_time_add_nothing(runtime: Runtime) -> None:
     paths = sorted(RECORDED.glob("*.traj"))
     first = ingest(runtime, paths)
     before = runtime.stats()["artifacts"]
     second = ingest(runtime, paths)
-    after = runtime.stats()["artifacts"]
-    assert (second.sessions, second.messages) == (first.sessions, first.messages) == (len(paths), 121)
-    assert after["count"] == 2 * before["count"]
-    assert after["logical_bytes"] == 2 * before["logical_bytes"]
-    assert (after["unique_bytes"], after["stored_bytes"]) == (before["unique_bytes"], before["stored_bytes"])
+    assert (first.sessions, first.duplicate_count) == (len(paths), 0)
+    assert (second.sessions, second.duplicate_count) == (0, len(paths))
+    assert runtime.stats()["artifacts"] == before
 
 
 def test_the_samples_go_in_whole_and_a_second_time_add_no_content(runtime: Runtime) -> None:
@@ -83,24 +86,26 @@ def test_the_samples_go_in_whole_and_a_second_time_add_no_content(runtime: Runti
     assert (report.sessions, report.messages, report.skipped_count, report.failed_paths) == (9, 72, 0, [])
     before = runtime.stats()["artifacts"]
     assert before["unique_bytes"] < before["logical_bytes"]
-    ingest(runtime, sample_paths())
-    after = runtime.stats()["artifacts"]
-    assert (after["unique_bytes"], after["stored_bytes"]) == (before["unique_bytes"], before["stored_bytes"])
-    assert runtime.count_sessions(created_by="me") == 9
+    again = ingest(runtime, sample_paths())
+    assert (again.sessions, again.duplicate_count, again.whole, again.failed_paths) == (0, 9, True, [])
+    assert runtime.stats()["artifacts"] == before
+    assert runtime.count_sessions(created_by="me", status="completed") == 9
 
 
 def test_a_session_says_where_it_came_from(runtime: Runtime, tmp_path: Path) -> None:
     path = write(tmp_path / "talks.jsonl", chat("a"), "\n", chat("b") | {"id": "x7"})
     ingest(runtime, path)
-    second = next(info for info in runtime.list_sessions() if info.name == "talks line 3")
-    assert second.custom_metadata == {
+    second = next(info for info in runtime.list_sessions(status="completed") if info.name == "talks line 3")
+    metadata = second.custom_metadata
+    assert len(metadata.pop("source_digest")) == 64
+    assert metadata == {
         "source_file": "talks.jsonl",
         "source_position": "line 3",
         "source_format": "openai-chat",
         "source_record": {"id": "x7"},
     }
     assert list(second.tags) == ["ingested", "openai-chat"]
-    assert runtime.list_sessions(tags=["openai-chat"]).total == 2
+    assert runtime.list_sessions(tags=["openai-chat"], status="completed").total == 2
 
 
 def test_messages_keep_every_field(runtime: Runtime, tmp_path: Path) -> None:
@@ -140,28 +145,33 @@ def test_what_is_broken_is_named_by_file_and_place_and_the_rest_goes_in(runtime:
     good = write(tmp_path / "good.jsonl", chat("a"), "{broken\n", {"other": 1}, chat("b"))
     empty = write(tmp_path / "empty.json")
     missing = tmp_path / "missing.json"
-    report = ingest(runtime, [good, empty, missing, tmp_path, write(tmp_path / "last.json", chat("c"))])
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    report = ingest(runtime, [good, empty, missing, folder, write(tmp_path / "last.json", chat("c"))])
     assert report.sessions == 3
     assert [(Path(item.path).name, item.position) for item in report.skipped] == [
         ("good.jsonl", "line 2"),
         ("good.jsonl", "line 3"),
         ("empty.json", "document"),
         ("missing.json", "document"),
-        (tmp_path.name, "document"),
+        ("folder", "document"),
     ]
     assert "No such file" in report.skipped[3].reason
-    assert report.failed_paths == [str(empty), str(missing), str(tmp_path)]
+    assert report.failed_paths == [str(empty), str(missing), str(folder)]
     assert str(report.skipped[0]).startswith(f"{good}: line 2: it is not valid JSON")
 
 
-def test_a_conversation_that_the_runtime_refuses_leaves_no_session(runtime: Runtime, tmp_path: Path) -> None:
-    refused = {"messages": [{"role": "user", "content": "fine"}, {"role": "r" * 5000, "content": "too long a role"}]}
-    report = ingest(runtime, write(tmp_path / "a.jsonl", chat("a"), refused, chat("b")))
+def test_a_conversation_that_the_runtime_refuses_leaves_nothing(runtime: Runtime, tmp_path: Path) -> None:
+    def veto(context: HookContext) -> HookResult | None:
+        return HookResult.cancel("not this one") if context.data["name"] == "turn-0003-user.txt" else None
+
+    runtime.hooks.register("BeforeArtifactStore", veto)
+    report = ingest(runtime, write(tmp_path / "a.jsonl", chat("a"), chat("b", "x" * 500_000, "c"), chat("d")))
     assert report.sessions == 2
     ((position, reason),) = [(item.position, item.reason) for item in report.skipped]
     assert position == "line 2"
-    assert "role" in reason
-    assert runtime.count_sessions() == 2
+    assert "not this one" in reason
+    assert runtime.count_sessions(status="completed") == 2
     assert runtime.stats()["artifacts"]["count"] == 2
     assert runtime.verify().ok
 
@@ -190,13 +200,27 @@ def test_a_conversation_longer_than_the_usual_limits_goes_in_whole(runtime: Runt
     assert len(runtime.session(report.session_ids[0]).messages()) == 1500
 
 
-def test_large_extra_keys_are_left_out_by_name_not_a_reason_to_refuse(runtime: Runtime, tmp_path: Path) -> None:
-    message = {"role": "user", "content": "x", "thought": "t" * 100_000, "agent": "main"}
-    report = ingest(runtime, write(tmp_path / "a.json", {"messages": [message], "dump": "d" * 100_000, "id": 7}))
+def test_large_fields_become_artifacts_that_the_metadata_names(runtime: Runtime, tmp_path: Path) -> None:
+    message = {"role": "user", "content": "x", "thought": "t" * 100_000, "agent": "main", "artifacts": ["mine"]}
+    extra = {"dump": {"small": 1, "large": ["d" * 100_000]}, "id": 7}
+    report = ingest(runtime, write(tmp_path / "a.json", {"messages": [message], **extra}))
     session = runtime.session(report.session_ids[0])
-    assert session.messages()[0].metadata == {"agent": "main", "omitted_keys": ["thought"]}
+    assert session.messages()[0].metadata == {
+        "agent": "main",
+        "artifacts": ["mine"],
+        "artifacts_": {"thought": "turn-0001-thought.txt"},
+    }
     metadata = session.info().custom_metadata
-    assert (metadata["source_record"], metadata["source_record_omitted"]) == ({"id": 7}, ["dump"])
+    assert metadata["source_record"] == {"dump": {"small": 1}, "id": 7}
+    assert metadata["source_artifacts"] == {"dump.large": "source-dump.large.json"}
+    assert session.get_artifact("turn-0001-thought.txt").content.decode() == "t" * 100_000
+    moved = session.get_artifact(metadata["source_artifacts"]["dump.large"])
+    assert json.loads(moved.content) == ["d" * 100_000]
+    assert report.whole
+    assert [(item.field, item.position) for item in report.moved] == [
+        ("message 0.thought", "line 1"),
+        ("dump.large", "line 1"),
+    ]
 
 
 def test_progress_ends_with_everything_read(runtime: Runtime) -> None:

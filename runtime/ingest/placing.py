@@ -1,0 +1,208 @@
+"""Finds a place for every field: in the message, in the metadata, or, for what does not fit there, in an artifact.
+
+Sizes are those of the encoding that is stored. What is moved to an artifact is named where it would have stood.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from blake3 import blake3
+
+from greenroom.actors import messages as m
+from greenroom.actors.message_text import is_tool_result, text_of, text_of_message
+from greenroom.runtime.ingest.records import Note, Turn
+from greenroom.runtime.ingest.turns import as_json, with_free_key
+from greenroom.storage.errors import ValidationError
+from greenroom.storage.records import pack_value
+
+__all__ = ["Fitted", "Moved", "PlacedTurn", "fit", "place_turn", "plain_text"]
+
+MESSAGE_ROOM: Final = 48 << 10
+"""Bytes of a message's other fields that stay with it. With what names the moved ones, it is within 64 KiB."""
+_MOST_MOVED: Final = 32
+_MOST_NESTED: Final = 3
+_ARTIFACT_TYPES: Final = {"user": "user_input", "assistant": "agent_output", "tool": "tool_result"}
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SHORT: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A field that is kept as an artifact: what it is called, and its content."""
+
+    field: str
+    name: str
+    content: str
+    mime_type: str
+
+
+@dataclass(slots=True)
+class Fitted:
+    """Fields within their room, and those that were moved out of it."""
+
+    kept: dict[str, Any]
+    moved: list[Moved]
+    named: dict[str, str]
+    """By their paths, the artifacts that the moved fields are in."""
+
+
+@dataclass(slots=True)
+class PlacedTurn:
+    """A turn as the session takes it."""
+
+    message: m.AddMessage
+    texts: list[tuple[str, str, str]]
+    """Artifact type, name and content of the texts of the turn."""
+    moved: list[Moved]
+    notes: list[Note] = field(default_factory=list)
+
+
+def place_turn(number: int, turn: Turn) -> PlacedTurn:
+    """Find a place for every field of a turn, which is the `number`-th of its session from 1."""
+    stem = f"turn-{number:04d}"
+    place = f"message {number - 1}"
+    notes: list[Note] = []
+    moved: list[Moved] = []
+    fields = turn.metadata
+
+    def shortened(key: str, value: str | None, most: int) -> str | None:
+        nonlocal fields
+        if value is None or len(value) <= most:
+            return value
+        fields = with_free_key(fields, key, value)
+        notes.append(Note(f"{place}.{key}", f"{len(value)} characters: short in its field, whole in the metadata"))
+        return f"{value[: min(_SHORT, most - 17)]}…{blake3(value.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+    role = shortened("role", turn.role, m.MAX_ROLE) or turn.role
+    name = shortened("name", turn.name, m.MAX_NAME)
+    tool_call_id = shortened("tool_call_id", turn.tool_call_id, m.MAX_NAME)
+    content, tool_calls = turn.content, turn.tool_calls
+    room = m.MAX_MESSAGE_BYTES
+    size = _size(tool_calls)
+    if tool_calls is not None and (size is None or size > room // 2):
+        moved.append(_moved("tool_calls", tool_calls, stem, notes, place))
+        tool_calls, size = None, 0
+    room -= size or 0
+    size = _size(content)
+    if size is None or size > room:
+        moved.append(_moved("content", content, stem, notes, place))
+        content = None
+    fitted = fit(fields, MESSAGE_ROOM, stem, notes, place, moved)
+    metadata = with_free_key(fitted.kept, "artifacts", fitted.named) if fitted.named else fitted.kept
+    message = m.AddMessage(
+        role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata
+    )
+    return PlacedTurn(message, _texts(turn, role, stem), fitted.moved, notes)
+
+
+def fit(
+    fields: dict[str, Any],
+    room: int,
+    stem: str,
+    notes: list[Note],
+    place: str,
+    before: Iterable[Moved] = (),
+) -> Fitted:
+    """Keep of an object what fits into so many bytes, and move the rest, the largest first.
+
+    Of objects within it, the fields that fit are kept. `before` are fields that have been moved already.
+    """
+    moved = list(before)
+    if not fields and not moved:
+        return Fitted(fields, moved, {})
+    kept = fields
+    size = _size(fields)
+    if size is None or size > room:
+        kept, out = _divide(fields, room, _MOST_NESTED)
+        if len(out) > _MOST_MOVED:
+            out.sort(key=lambda pair: _weight(pair[1]), reverse=True)
+            out, rest = out[: _MOST_MOVED - 1], out[_MOST_MOVED - 1 :]
+            out.append((("other fields",), {".".join(path): value for path, value in rest}))
+        moved += [_moved(".".join(path), value, stem, notes, place) for path, value in out]
+    taken: set[str] = set()
+    named: dict[str, str] = {}
+    for number, each in enumerate(moved):
+        name = each.name
+        if name in taken:
+            base, dot, ending = name.rpartition(".")
+            name = f"{base}-{number}{dot}{ending}"
+            moved[number] = each = Moved(each.field, name, each.content, each.mime_type)
+        taken.add(name)
+        key = _cut(each.field)
+        named[key if key not in named else f"{key} ({number})"] = name
+    return Fitted(kept, moved, named)
+
+
+def plain_text(text: str) -> str:
+    """The text without control characters, as names of sessions and files must be."""
+    return _CONTROL.sub(" ", text)
+
+
+def _divide(
+    fields: Mapping[str, Any], room: int, depth: int
+) -> tuple[dict[str, Any], list[tuple[tuple[str, ...], Any]]]:
+    """The fields that fit, the small ones first, and the others with their paths."""
+    sizes = {key: _weight(value) + len(key) * 4 + 8 for key, value in fields.items()}
+    kept: dict[str, Any] = {}
+    out: list[tuple[tuple[str, ...], Any]] = []
+    for key in sorted(fields, key=sizes.__getitem__):
+        size, value = sizes[key], fields[key]
+        if size <= room:
+            kept[key] = value
+            room -= size
+        elif isinstance(value, dict) and len(value) > 1 and depth and room > 1024:
+            inner, more = _divide(value, room - len(key) * 4 - 64, depth - 1)
+            kept[key] = inner
+            room -= _weight(inner) + len(key) * 4 + 8
+            out += [((key, *path), each) for path, each in more]
+        else:
+            out.append(((key,), value))
+    return {key: kept[key] for key in fields if key in kept}, out
+
+
+def _moved(path: str, value: Any, stem: str, notes: list[Note], place: str) -> Moved:
+    text = isinstance(value, str)
+    slug = _NOT_IN_NAMES.sub("_", path)[:80].strip("._") or "field"
+    name = f"{stem}-{slug}.{'txt' if text else 'json'}"
+    where = f"{place}.{path}" if place else path
+    notes.append(Note(_cut(where), f"too large for its place: kept as the artifact {name}", moved=True))
+    return Moved(path, name, value if text else as_json(value), "text/plain" if text else "application/json")
+
+
+def _texts(turn: Turn, role: str, stem: str) -> list[tuple[str, str, str]]:
+    """The texts of a turn by who speaks: what tools have answered is a tool's, whatever the message's role."""
+    content = turn.content
+    results: list[Any] = []
+    if isinstance(content, list) and role != "tool":
+        results = [part for part in content if is_tool_result(part)]
+        if results:
+            content = [part for part in content if not is_tool_result(part)]
+    texts = [("tool", text_of(results)), (role, text_of_message(content, turn.metadata))]
+    return [(_ARTIFACT_TYPES[who], f"{stem}-{who}.txt", text) for who, text in texts if text and who in _ARTIFACT_TYPES]
+
+
+def _size(value: Any) -> int | None:
+    """The bytes of a value as it is stored; None for one that cannot be, because it is nested too deeply."""
+    if value is None:
+        return 1
+    if isinstance(value, str) and len(value) < 1 << 20:
+        return 4 * len(value) + 5 if len(value) < 64 else len(value.encode("utf-8", "surrogatepass")) + 5
+    try:
+        return len(pack_value(value))
+    except ValidationError:
+        return None
+
+
+def _weight(value: Any) -> int:
+    """The bytes of a value that stands within others, a few levels deep; more than any room for one that cannot."""
+    size = _size([[[[[value]]]]])
+    return size if size is not None else 1 << 62
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 40 else text.encode("utf-8", "replace")[:120].decode("utf-8", "ignore")

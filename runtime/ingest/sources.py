@@ -1,0 +1,163 @@
+"""Opens what conversations are read from: files, folders, standard input, and what is packed in .gz and .zip."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from greenroom.runtime.ingest.records import Readable
+from greenroom.storage.errors import GreenroomError
+
+__all__ = ["MAX_UNPACKED_BYTES", "STDIN", "Source", "UnreadableSource", "open_sources", "require_readable", "shown"]
+
+STDIN: Final = "-"
+"""The name that stands for standard input."""
+MAX_UNPACKED_BYTES: Final = 16 << 30
+"""The most that one packed file may unpack to."""
+
+_PLAIN: Final = (".json", ".jsonl", ".ndjson", ".traj")
+_PACKED: Final = (".gz", ".zip")
+
+
+class UnreadableSource(GreenroomError):
+    """A source cannot be read, or no further; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One stream with records: `label` names it in reports, `name` in the metadata of its sessions.
+
+    `position` tells how many bytes of the file on disk have been read.
+    """
+
+    label: str
+    name: str
+    stream: Readable
+    position: Callable[[], int]
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """The path as text; bytes of it that are no UTF-8 as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def open_sources(path: str | os.PathLike[str]) -> Iterator[Source]:
+    """Yield every source that a path names; each is open until the next is asked for.
+
+    A folder names the conversation files in it and below, by their endings (.json, .jsonl, .ndjson, .traj, each also
+    with .gz, and .zip); a .zip those in it. Raises OSError or UnreadableSource.
+    """
+    if os.fspath(path) == STDIN:
+        stdin = _Counted(sys.stdin.buffer)
+        yield Source("standard input", "stdin", stdin, lambda: stdin.count)
+    elif Path(path).is_dir():
+        found = False
+        for each in _files_below(Path(path)):
+            found = True
+            yield from _open_file(each)
+        if not found:
+            raise UnreadableSource(f"there is no conversation file in this folder ({', '.join(_PLAIN + _PACKED)})")
+    else:
+        yield from _open_file(Path(path))
+
+
+def require_readable(paths: Iterable[str]) -> None:
+    """Raises UnreadableSource if there is nothing at all to read from any of these paths."""
+    problems = []
+    for path in paths:
+        if path == STDIN:
+            return
+        try:
+            os.stat(path)
+        except OSError as error:
+            problems.append(f"{shown(path)}: {error.strerror or type(error).__name__}")
+        except ValueError:
+            problems.append(f"{shown(path)}: no path has a NUL")
+        else:
+            return
+    raise UnreadableSource("there is nothing to ingest: " + "; ".join(problems))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            if name.lower().endswith(_PLAIN + _PACKED):
+                yield Path(parent, name)
+
+
+def _open_file(path: Path) -> Iterator[Source]:
+    label, name = shown(path), shown(path.name)
+    mode = path.stat().st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise UnreadableSource("it is a device, which may have no end: use - for standard input")
+    with path.open("rb") as file:
+        counted = _Counted(file)
+        if path.suffix.lower() == ".zip" and zipfile.is_zipfile(file):
+            yield from _members(label, file)
+        elif path.suffix.lower() == ".gz":
+            with gzip.GzipFile(fileobj=counted, mode="rb") as unpacked:  # type: ignore[call-overload]
+                yield Source(label, name, _Guarded(unpacked, MAX_UNPACKED_BYTES), lambda: counted.count)
+        else:
+            yield Source(label, name, counted, lambda: counted.count)
+
+
+def _members(label: str, file: IO[bytes]) -> Iterator[Source]:
+    """The conversation files in an archive, in its order. What else is in it is passed over."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            chosen = [each for each in archive.infolist() if each.filename.lower().endswith(_PLAIN)]
+            left = MAX_UNPACKED_BYTES
+            done = 0
+            for member in chosen:
+                with archive.open(member) as unpacked:
+                    guarded = _Guarded(unpacked, left)
+                    before = done
+                    name = shown(member.filename)
+                    yield Source(f"{label}: {name}", name.rpartition("/")[2], guarded, lambda before=before: before)  # type: ignore[misc]
+                left -= guarded.count
+                done += member.compress_size
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise UnreadableSource(f"the archive cannot be read: {error}") from error
+    if not chosen:
+        raise UnreadableSource(f"there is no conversation file in this archive ({', '.join(_PLAIN)})")
+
+
+class _Counted:
+    """Counts what is read. Of the file object that it stands for, it has what gzip asks for."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._stream.read(size)
+        self.count += len(data)
+        return data
+
+
+class _Guarded:
+    """Unpacks no more than so many bytes, and tells of damage in one way."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self.count = 0
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            data = self._stream.read(size)
+        except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+            raise UnreadableSource(f"what it packs is damaged: {error}") from error
+        self.count += len(data)
+        if self.count > self._limit:
+            raise UnreadableSource(f"it unpacks to more than {self._limit} bytes")
+        return data

@@ -1,0 +1,103 @@
+"""What an SWE-agent trajectory has in its steps and not in its history: kept by the turn that the step belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+from greenroom.runtime.ingest.digest import digest_of
+from greenroom.runtime.ingest.records import Turn
+from greenroom.runtime.ingest.turns import with_free_key
+
+__all__ = ["steps_into_turns", "turns_of_steps"]
+
+_SAID: Final = ("response", "thought", "action")
+"""The fields of a step by which its turn is known."""
+
+
+def turns_of_steps(steps: list[Any]) -> list[Turn]:
+    """The conversation that steps alone tell: what the agent said, and what came back."""
+    turns: list[Turn] = []
+    for step in steps:
+        if not isinstance(step, dict):
+            turns.append(Turn("unknown", step if isinstance(step, str) else None, metadata={"step": step}))
+            continue
+        rest = dict(step)
+        said = next((key for key in _SAID if isinstance(rest.get(key), str)), None)
+        content = rest.pop(said) if said is not None else None
+        observation = rest.pop("observation") if isinstance(rest.get("observation"), str) else None
+        turns.append(Turn("assistant", content, metadata=rest))
+        if observation is not None:
+            turns.append(Turn("tool", observation))
+    return turns
+
+
+def steps_into_turns(turns: list[Turn], history: list[Any], steps: list[Any]) -> tuple[list[Turn], list[Any]]:
+    """The turns with what the steps have beside them, the last observation as a turn of its own; and the steps that
+    belong to no turn."""
+    turns = list(turns)
+    said = {digest_of(message) for message in history}
+    left: list[Any] = []
+    place = 0
+    extra: Turn | None = None
+    for number, step in enumerate(steps):
+        at = _turn_of_step(turns, step, place)
+        if at is None:
+            left.append(step)
+            continue
+        place = at + 1
+        observation = step.get("observation")
+        answered = place < len(turns) and turns[place].role != "assistant"
+        rest = {
+            key: value
+            for key, value in step.items()
+            if not _is_there(turns[at], key, value) and not _is_copied(value, said)
+        }
+        if isinstance(observation, str):
+            if answered and observation.strip() in turns[place].text:
+                del rest["observation"]
+            elif number == len(steps) - 1 and place == len(turns) and observation:
+                extra = Turn(_role_of_answers(turns), observation)
+                del rest["observation"]
+        if rest:
+            turns[at] = replace(turns[at], metadata=with_free_key(turns[at].metadata, "step", rest))
+    return ([*turns, extra] if extra is not None else turns), left
+
+
+def _turn_of_step(turns: list[Turn], step: Any, begin: int) -> int | None:
+    """The next turn of the agent that says what a step says."""
+    if not isinstance(step, dict):
+        return None
+    for at in _agents(turns, begin):
+        turn = turns[at]
+        if turn.text == step.get("response") or any(
+            isinstance(step.get(key), str) and step[key] and turn.metadata.get(key) == step[key]
+            for key in ("thought", "action")
+        ):
+            return at
+    return None
+
+
+def _agents(turns: list[Turn], begin: int) -> Iterator[int]:
+    return (at for at in range(begin, len(turns)) if turns[at].role == "assistant")
+
+
+def _is_there(turn: Turn, key: str, value: Any) -> bool:
+    """Whether the turn has this field of its step already."""
+    return (key in turn.metadata and turn.metadata[key] == value) or (
+        key in ("response", "thought") and isinstance(value, str) and value == turn.content
+    )
+
+
+def _is_copied(value: Any, said: set[str]) -> bool:
+    """Whether a field of a step is nothing but messages of the history once more."""
+    return isinstance(value, list) and bool(value) and all(digest_of(each) in said for each in value)
+
+
+def _role_of_answers(turns: list[Turn]) -> str:
+    """The role in which observations come in this history."""
+    for before, turn in zip(reversed(turns[:-1]), reversed(turns[1:]), strict=True):
+        if before.role == "assistant" and turn.role in ("tool", "user"):
+            return turn.role
+    return "tool"

@@ -1,0 +1,141 @@
+"""Brings one message, of whatever form, into the shape of a turn. No field of it is dropped."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from greenroom.actors.message_text import role_of
+from greenroom.runtime.ingest.records import Note, Turn
+from greenroom.runtime.ingest.times import time_of
+
+__all__ = ["UNKNOWN", "turn_of_message", "with_free_key"]
+
+UNKNOWN: Final = "unknown"
+"""The role of a message that does not say who wrote it, among others that do."""
+
+_AUTHORS: Final = ("role", "from", "author", "speaker", "sender")
+_CONTENTS: Final = ("content", "value", "text", "parts", "message")
+_TIMES: Final = ("timestamp", "created_at", "create_time", "createdAt", "created", "time", "date", "ts")
+
+
+def turn_of_message(number: int, item: Any, notes: list[Note]) -> tuple[Turn, str | None]:
+    """The turn that a message is, and, where it does not tell whose it is, why not. What was changed is noted."""
+    if not isinstance(item, dict):
+        notes.append(Note(f"message {number}", f"it is not an object: kept as a turn of the role {UNKNOWN}"))
+        return Turn(UNKNOWN, item if isinstance(item, str) else as_json(item)), f"message {number} is not an object"
+    rest = dict(item)
+    place = f"message {number}"
+    role, missing = _role(rest, place)
+    if missing is not None:
+        notes.append(Note(place, f"it has no role: kept as a turn of the role {UNKNOWN}"))
+    content = _content(rest, place, notes)
+    tool_calls = _tool_calls(rest, place, notes)
+    name = _text(rest, "name")
+    tool_call_id = _text(rest, "tool_call_id")
+    ids = rest.get("tool_call_ids")
+    if tool_call_id is None and isinstance(ids, list) and ids and isinstance(ids[0], str) and ids[0]:
+        tool_call_id = ids[0]
+        if len(ids) == 1:
+            del rest["tool_call_ids"]
+    time = next((found for key in _TIMES if (found := time_of(rest.get(key))) is not None), None)
+    return Turn(role, content, name, tool_calls, tool_call_id, rest, time), missing
+
+
+def as_json(value: Any) -> str:
+    """The value as JSON text."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def with_free_key(fields: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """The fields with one more, under the key or, where the recording has that itself, one like it."""
+    while key in fields:
+        key += "_"
+    return {**fields, key: value}
+
+
+def _role(rest: dict[str, Any], place: str) -> tuple[str, str | None]:
+    """Who wrote the message, by the usual name, and why that is not known. Another name that it had stays in `rest`."""
+    for key in _AUTHORS:
+        said = rest.get(key)
+        if isinstance(said, dict):  # ChatGPT's author
+            said = said.get("role")
+        if isinstance(said, str) and said.strip():
+            role = role_of(said) or said
+            if rest[key] == role:
+                del rest[key]
+            return role, None
+    said = rest.get("type")  # LangChain's
+    if isinstance(said, str) and (kind := role_of(said)) is not None:
+        return kind, None
+    if "from" in rest and "role" not in rest:
+        return UNKNOWN, f"{place} does not say who it is from"
+    return UNKNOWN, f"{place} has no role"
+
+
+def _content(rest: dict[str, Any], place: str, notes: list[Note]) -> str | list[Any] | None:
+    keys = ("value", *_CONTENTS) if "from" in rest and "role" not in rest else _CONTENTS
+    key = next((each for each in keys if rest.get(each) is not None), None)
+    if key is None:
+        inner = rest.get("data")  # LangChain's messages have their content there
+        if isinstance(inner, dict) and isinstance(inner.get("content"), (str, list)):
+            rest["data"] = {each: value for each, value in inner.items() if each != "content"}
+            content: str | list[Any] = inner["content"]
+            return content
+        for each in ("content", "value"):
+            if rest.get(each, "") is None:
+                del rest[each]
+        return None
+    value = rest.pop(key)
+    if isinstance(value, (str, list)):
+        return value
+    if isinstance(value, dict) and _is_part(value):
+        notes.append(Note(f"{place}.{key}", "an object: kept as the one part of the content"))
+        return [value]
+    notes.append(Note(f"{place}.{key}", "neither text nor a list of parts: kept as its JSON text"))
+    return as_json(value)
+
+
+def _is_part(value: dict[str, Any]) -> bool:
+    return isinstance(value.get("type"), str) or isinstance(value.get("text"), str)
+
+
+def _tool_calls(rest: dict[str, Any], place: str, notes: list[Note]) -> list[Any] | None:
+    """The calls of tools. A text is read as JSON; what cannot be read stays where it is."""
+    calls = rest.get("tool_calls")
+    if isinstance(calls, list):
+        return list(rest.pop("tool_calls"))
+    if isinstance(calls, str) and calls.strip():
+        try:
+            parsed = json.loads(calls)
+        except (ValueError, RecursionError):
+            parsed = None
+        if isinstance(parsed, (list, dict)):
+            calls = parsed
+            notes.append(Note(f"{place}.tool_calls", "a text: read as the JSON in it"))
+        else:
+            notes.append(Note(f"{place}.tool_calls", "a text that is no JSON: kept in the metadata"))
+    if isinstance(calls, (list, dict)):
+        if isinstance(calls, dict):
+            notes.append(Note(f"{place}.tool_calls", "one object: kept as a list of one"))
+        del rest["tool_calls"]
+        return calls if isinstance(calls, list) else [calls]
+    if not calls:
+        rest.pop("tool_calls", None)
+    function = rest.get("function_call")
+    if isinstance(function, dict) and function and not calls:
+        del rest["function_call"]
+        return [{"type": "function", "function": function}]
+    return None
+
+
+def _text(rest: dict[str, Any], key: str) -> str | None:
+    """Take a text field out of `rest`; anything else stays there, to be kept as metadata. Null and "" are nothing."""
+    value = rest.get(key)
+    if value is None or value == "":
+        rest.pop(key, None)
+        return None
+    if isinstance(value, str):
+        del rest[key]
+        return value
+    return None

@@ -1,0 +1,190 @@
+"""The text of a stream as far as it is needed at once: a window that only moves forward.
+
+A value is parsed where it begins, and more is read until it is whole. So memory is bounded by the longest value, and no
+byte is read twice from the stream.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from greenroom.runtime.ingest.parse import Parser
+from greenroom.runtime.ingest.records import Note, Readable
+
+__all__ = ["Failed", "Found", "TooLong", "Window"]
+
+_CHUNK: Final = 1 << 20
+_GAP: Final = re.compile("[\\s,\ufeff\x1e\x00]*")
+_SPACE: Final = re.compile("[\\s\ufeff]*")
+_VALUE_LINE: Final = re.compile("[^\r\n]*[\r\n]+[\ufeff\x1e]*[{\\[]")
+_LINE_END: Final = re.compile("[\r\n]")
+_TAIL: Final = 16
+"""Where the window ends inside a literal, the parser points at most this far before its end."""
+_STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL)
+_DEPTH: Final = 200
+"""Levels at which something that was too deep for the parser is taken to be so: less than any parser can do."""
+_OVERLAP: Final = 4096
+"""The longest match that is found across the ends of two windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value, and how many characters it takes."""
+
+    value: Any
+    size: int
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No value: why, and how many characters after its beginning. `at_end` where the stream ends inside it."""
+
+    reason: str
+    offset: int
+    at_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """A value, or what looks like the beginning of one, that is longer than the limit."""
+
+
+class Window:
+    """Where a reader is in a stream. `text[at:]` is what has been read and not yet passed."""
+
+    def __init__(self, stream: Readable, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._parser = Parser()
+        self._broken_text = False
+        self.text = ""
+        self.at = 0
+        self.line = 1
+        self.ended = False
+        self.passed = 0
+        """Characters that have been passed since the beginning."""
+
+    def more(self) -> bool:
+        """Read on. Doubles what is there, so that a long value is parsed few times. False at the end."""
+        if self.ended:
+            return False
+        before = min(self.at, 1)  # the character before stays: it tells whether a line begins here
+        kept = self.text[self.at - before :]
+        data = self._stream.read(max(_CHUNK, len(kept)))
+        if not data:
+            self.ended = True
+        text = self._decoder.decode(data, final=self.ended)
+        if not text.isascii() and not self._broken_text:
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                self._broken_text = True
+        self.text = kept + text
+        self.at = before
+        return bool(data)
+
+    def advance(self, count: int) -> None:
+        """Pass so many characters, and count their lines."""
+        text, at, end = self.text, self.at, self.at + count
+        self.line += text.count("\n", at, end)
+        if "\r" in text:
+            self.line += text.count("\r", at, end) - text.count("\r\n", at, end)
+        self.at = end
+        self.passed += count
+
+    def skip(self, pattern: re.Pattern[str]) -> str:
+        """Pass what the pattern matches; the character that follows, or nothing at the end."""
+        while True:
+            match = pattern.match(self.text, self.at)
+            self.advance(match.end() - self.at if match is not None else 0)
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.more():
+                return ""
+
+    def skip_gap(self) -> str:
+        """Pass what may stand between values: space, commas, record separators (RFC 7464), byte order marks."""
+        return self.skip(_GAP)
+
+    def skip_space(self) -> str:
+        """Pass space."""
+        return self.skip(_SPACE)
+
+    def find(self, pattern: re.Pattern[str]) -> bool:
+        """Pass everything up to the end of the pattern's next match. False, at the end, where there is none."""
+        while True:
+            match = pattern.search(self.text, self.at)
+            if match is not None and (match.end() < len(self.text) or self.ended):
+                self.advance(match.end() - self.at)
+                return True
+            if self.ended:
+                self.advance(len(self.text) - self.at)
+                return False
+            kept = match.start() if match is not None else max(self.at, len(self.text) - _OVERLAP)
+            self.advance(kept - self.at)
+            self.more()
+
+    def skip_line(self) -> None:
+        """Pass the rest of the line with its end."""
+        self.find(_LINE_END)
+        if self.text[self.at - 1 : self.at + 1] == "\r\n":
+            self.advance(1)
+
+    def retreat(self) -> None:
+        """Go back by one character, to the end of the line that was passed last."""
+        if self.at:
+            self.line -= self.text[self.at - 1] in "\r\n"
+            self.at -= 1
+            self.passed -= 1
+
+    def begins_next_line(self) -> bool:
+        """Whether the next line begins like a value of its own; false where there is no other line in sight."""
+        return _VALUE_LINE.match(self.text, self.at) is not None
+
+    def line_ends_within(self, count: int) -> bool:
+        """Whether a line ends within the next `count` characters."""
+        return _LINE_END.search(self.text, self.at, self.at + count) is not None
+
+    def value(self) -> Found | Failed | TooLong:
+        """The object or list that begins here. Nothing is passed."""
+        while True:
+            try:
+                value, end, notes = self._parser.value(self.text, self.at, broken_text=self._broken_text)
+            except json.JSONDecodeError as error:
+                cut = error.pos >= len(self.text) - _TAIL or error.msg.startswith("Unterminated string")
+                if cut and not self.ended:
+                    if len(self.text) - self.at > self._limit:
+                        return TooLong()
+                    self.more()
+                    continue
+                return Failed(error.msg, error.pos - self.at, cut)
+            except RecursionError:
+                return Failed("it is nested too deeply", self._too_deep(), False)
+            size = end - self.at
+            if self.bytes(size) > self._limit:
+                return TooLong()
+            return Found(value, size, notes)
+
+    def _too_deep(self) -> int:
+        """How far it is to where what begins here is nested too deeply."""
+        depth = 0
+        for match in _STRUCTURE.finditer(self.text, self.at):
+            if match.group() in "{[":
+                depth += 1
+            elif match.group() in "}]":
+                depth -= 1
+            if depth > _DEPTH:
+                return match.start() - self.at
+        return 1
+
+    def bytes(self, count: int) -> int:
+        """How many bytes of the file the next `count` characters are, or a bound that is within the limit."""
+        if count * 4 <= self._limit:
+            return count
+        return len(self.text[self.at : self.at + count].encode("utf-8", "surrogateescape"))
