@@ -11,7 +11,7 @@ from greenroom.storage.engine import Durability
 from greenroom.storage.errors import GreenroomError
 from greenroom.storage.logs import logger_of
 
-from .operation import CURRENT
+from .operation import operation_in
 from .store import Append, ArtifactStore
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ class AuditTrail:
         self.family_of: Callable[[str], str] = str
         """By whose allowance the attempts of a session are recorded: those below it share one with it, or whoever makes
         sessions would make allowances."""
+        self.realm: object = None
+        """The runtime whose log it is, see `Operation`. Set by its `Security`."""
         self._count: int | None = None
         self._tidying = threading.Lock()
 
@@ -97,7 +99,7 @@ class AuditTrail:
     def beside(self, attempt: Attempt) -> list[Op]:
         """The operations that record a granted attempt, for the batch of what it changes. None for code of a session
         that has used up its allowance: `record` it after the change, whose event tells of it too."""
-        operation = CURRENT.get()
+        operation = operation_in(self.realm)
         if operation is not None and operation.principal is not None:
             family = self.family_of(operation.principal)
             with self._lock:
@@ -110,7 +112,7 @@ class AuditTrail:
         """Record an attempt by itself. That this fails is logged: it must not keep anybody from an answer."""
         if self._store.engine.read_only:
             return
-        operation = CURRENT.get()
+        operation = operation_in(self.realm)
         # Of who acts, not of whom it asks: it may have made that one, and cut it off its family since.
         who = operation.principal if operation is not None and operation.principal is not None else attempt.session
         family = self.family_of(who) if who is not None else ""
@@ -175,7 +177,7 @@ class AuditTrail:
     def query(self, **criteria: Any) -> Page[AuditRecord]:
         """See `AuditLog.query`; what was counted is written first when the host asks. A session could make a flood of
         its questions."""
-        operation = CURRENT.get()
+        operation = operation_in(self.realm)
         if operation is None or operation.principal is None:
             self.flush()
         return self._store.audit.query(**criteria)

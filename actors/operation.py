@@ -2,20 +2,39 @@
 
 The runtime sets it around scripts, tools, agents and hooks; it goes with every message, also through mailboxes. Where
 none is set, the host itself acts, and what it does is the root of whatever follows.
+
+An operation belongs to one runtime, its *realm*: in another one of the same process it means nothing. Code of one that
+calls another is the host there, and when it comes back from there it is again who it was: operations of other realms
+stand below the current one (`outer`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from functools import wraps
 from operator import attrgetter
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from greenroom.storage.journal import Event
 
-__all__ = ["CURRENT", "Operation", "acting", "event_context", "following"]
+__all__ = [
+    "CURRENT",
+    "Operation",
+    "acting",
+    "entered",
+    "event_context",
+    "following",
+    "in_own_realm",
+    "operation_in",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R", bound="Realm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +55,10 @@ class Operation:
     """The language of the script that acts."""
     within: tuple[str, ...] = ()
     """The hooks above this operation: none of them is called for what it does itself."""
+    realm: object | None = field(default=None, repr=False)
+    """The runtime that it belongs to, by its `Security`; None: any."""
+    outer: Operation | None = field(default=None, repr=False)
+    """The operation of another realm that this one was begun in."""
 
 
 CURRENT: contextvars.ContextVar[Operation | None] = contextvars.ContextVar("greenroom_operation", default=None)
@@ -70,6 +93,54 @@ class _Acting(contextlib.AbstractContextManager[Operation]):
 def acting(**changes: Any) -> contextlib.AbstractContextManager[Operation]:
     """Run the code inside as the current operation with these changes."""
     return _Acting(changes)
+
+
+class Realm(Protocol):
+    """What belongs to a runtime."""
+
+    @property
+    def _realm(self) -> object:
+        """The runtime, by its `Security`."""
+
+
+def operation_in(realm: object) -> Operation | None:
+    """The operation of this realm that the running code is in; None: it is the host's own there."""
+    operation = CURRENT.get()
+    while operation is not None and operation.realm is not None and operation.realm is not realm:
+        operation = operation.outer
+    return operation
+
+
+@contextlib.contextmanager
+def entered(realm: object) -> Iterator[None]:
+    """Run the code inside as what the running code is in this realm."""
+    own = operation_in(realm)
+    current = CURRENT.get()
+    if own is current:
+        yield
+        return
+    token = CURRENT.set(Operation(realm=realm, outer=current) if own is None else replace(own, outer=current))
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)
+
+
+def in_own_realm(
+    method: Callable[Concatenate[R, P], T],
+) -> Callable[Concatenate[R, P], T]:
+    """Have a method run as what its caller is in the realm of its object. For what reads the current operation and
+    is reached from outside in another way than by a message."""
+
+    @wraps(method)
+    def run(self: R, /, *args: P.args, **options: P.kwargs) -> T:
+        current = CURRENT.get()
+        if current is None or current.realm is None or current.realm is self._realm:
+            return method(self, *args, **options)
+        with entered(self._realm):
+            return method(self, *args, **options)
+
+    return run
 
 
 def event_context(operation: Operation | None, correlation_id: str | None) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from greenroom.storage.logs import logger_of
 from .auditing import Attempt
 from .configuring import UpdateConfig
 from .events.facts import LinkEvents
-from .operation import CURRENT
+from .operation import operation_in
 from .reaching import access_of, artifact_of, named_owner
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Security:
         self._catalog = catalog
         self.trail = trail
         trail.family_of = self._family_of
+        trail.realm = self
         self.on_violation: Callable[[Attempt], None] | None = None
         """Called with each attempt that was denied, on the thread that made it."""
         self._below: dict[tuple[str, str], None] = {}
@@ -51,10 +52,9 @@ class Security:
 
     # -- who is who
 
-    @staticmethod
-    def principal() -> str | None:
-        """The session for which the running code acts; None: the host."""
-        operation = CURRENT.get()
+    def principal(self) -> str | None:
+        """The session of this runtime for which the running code acts; None: the host."""
+        operation = operation_in(self)
         return operation.principal if operation is not None else None
 
     def above(self, session_id: str) -> list[str]:

@@ -35,7 +35,7 @@ from .decide import Draft, creation, require_room
 from .deletion import delete_damaged
 from .dispatcher import Letter
 from .loading import load_state
-from .operation import CURRENT
+from .operation import CURRENT, entered
 from .policies.limits import limits_of, rate_overrides
 from .reaching import CONCERNING
 from .security import Security
@@ -114,9 +114,12 @@ class Supervisor:
 
         Raises what refuses or fails it, SessionNotFound, OperationTimeout, RuntimeClosed.
         """
+        operation = CURRENT.get()
+        if operation is not None and operation.realm is not None and operation.realm is not self.security:
+            with entered(self.security):
+                return self.ask(session_id, message, timeout)
         if self.trace is not None:
             return self.trace.ask(session_id, message, timeout)
-        operation = CURRENT.get()
         if operation is not None and operation.principal is not None:
             session_id = self.security.enter(operation.principal, session_id, message)
         if self.rates is not None:
@@ -166,10 +169,11 @@ class Supervisor:
 
     def tell(self, session_id: str, message: Any) -> None:
         """Deliver a message without waiting; if it fails, that is logged."""
-        if self.trace is not None:
-            self.trace.tell(session_id, message)
-        else:
-            self.tell_untraced(session_id, message)
+        with entered(self.security):
+            if self.trace is not None:
+                self.trace.tell(session_id, message)
+            else:
+                self.tell_untraced(session_id, message)
 
     def tell_untraced(self, session_id: str, message: Any) -> None:
         """`tell`, for what traces it."""

@@ -20,7 +20,7 @@ from greenroom.actors.calls import Call, CallAgent, Called, CallTool, RecordCall
 from greenroom.actors.elastic import Elastic
 from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.around import settled
-from greenroom.actors.operation import CURRENT, acting
+from greenroom.actors.operation import CURRENT, acting, in_own_realm
 from greenroom.actors.policies.resources import over_operation
 from greenroom.actors.policies.usage import returned_use
 from greenroom.storage.engine import Durability
@@ -201,6 +201,10 @@ class Calls:
 
     # -- making calls
 
+    @property
+    def _realm(self) -> object:
+        return self._runtime._security
+
     def make(self, work: Work, session_id: str | None) -> Any:
         """Make a call in a session, or, with None, outside of any; its reply.
 
@@ -209,6 +213,7 @@ class Calls:
         """
         return settled(self.begin(work, session_id))
 
+    @in_own_realm
     def begin(self, work: Work, session_id: str | None) -> Performed:
         """Make a call up to its end, which is journaled when that is settled: with the reply that hooks have left."""
         if session_id is None:
@@ -219,6 +224,7 @@ class Calls:
         caller = CURRENT.get()
         acts: dict[str, Any] = {
             "principal": session_id,
+            "realm": self._realm,
             "source": f"{work.kind}:{work.name}",
             "correlation_id": (caller.correlation_id if caller else None) or called.correlation_id or called.event_id,
             "causation_id": called.event_id,
@@ -242,7 +248,7 @@ class Calls:
 
     def _begin_outside(self, work: Work) -> Performed:
         source = f"{work.kind}:{work.name}"
-        with acting(source=source) as operation:
+        with acting(source=source, realm=self._realm) as operation:
             context = self._context(work, None, None, operation.correlation_id)
             try:
                 return Performed(self._run(work, context).reply, None, _reply_of)

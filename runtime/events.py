@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from greenroom.actors.events import LINK_KINDS, Bus, LinkEvents, Overflow, PublishEvent, Subscription
 from greenroom.actors.events.subscription import Callback
-from greenroom.actors.operation import CURRENT, event_context
+from greenroom.actors.operation import CURRENT, event_context, in_own_realm
 from greenroom.storage.catalog import Page
 from greenroom.storage.errors import (
     GreenroomError,
@@ -144,6 +144,7 @@ class Events:
 
     # -- publishing
 
+    @in_own_realm
     def publish(
         self,
         type: str,
@@ -314,8 +315,11 @@ class Events:
     # -- who may see what
 
     def _principal(self) -> str | None:
-        operation = CURRENT.get()
-        return operation.principal if operation is not None else None
+        return self._security.principal()
+
+    @property
+    def _realm(self) -> object:
+        return self._security
 
     def _most_bytes(self) -> int | None:
         return _QUERY_BYTES if self._principal() is not None else None

@@ -164,6 +164,11 @@ class Lifecycle:
                 # For what nobody waits for: tells.
                 self._timers.every(_SYNC_SECONDS, self._store.engine.sync)
 
+    @property
+    def _realm(self) -> object:
+        """What operations of this runtime belong to."""
+        return self._security
+
     def __enter__(self) -> Self:
         return self
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pydantic
 
 from greenroom.actors.callables import require_callable
-from greenroom.actors.operation import CURRENT
 from greenroom.actors.policies.composition import (
     Policy,
     Request,
@@ -229,7 +228,7 @@ class Policies:
     def _admit(self, kind: str, session_id: str | None, name: str, count: int) -> None:
         try:
             if self._added:
-                self._ask_all(Request(kind, session_id, name, _principal()), count)
+                self._ask_all(Request(kind, session_id, name, self._supervisor.security.principal()), count)
             else:
                 self._rates.take(kind, session_id, count)
         except RateLimited as error:
@@ -307,11 +306,6 @@ _FOLLOWING: Final = {
     "session.failed": ("SessionFailed", REASON),
     "session.suspended": ("SessionSuspended", "idle"),
 }
-
-
-def _principal() -> str | None:
-    operation = CURRENT.get()
-    return operation.principal if operation is not None else None
 
 
 def _id_of(session: Session | str) -> str:

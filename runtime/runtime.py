@@ -16,7 +16,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.calls import Call
 from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.hooks import Hooks
-from greenroom.actors.operation import CURRENT, Operation, acting, following
+from greenroom.actors.operation import Operation, acting, entered, following, in_own_realm, operation_in
 from greenroom.storage.artifact_query import ArtifactQuery, artifact_query
 from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.audit import AuditRecord
@@ -242,7 +242,7 @@ class Runtime(Moving, Care):
         for field, value in (("correlation_id", correlation_id), ("root_id", root_id), ("source", source)):
             if value is not None and not (isinstance(value, str) and 0 < len(value) <= m.MAX_NAME):
                 raise ValidationError(f"{field}: text of 1 to {m.MAX_NAME} characters is needed", field=field)
-        around = CURRENT.get()
+        around = operation_in(self._security)
         if around is not None and around.principal is not None:
             if source is not None:
                 raise ValidationError("source: code that acts for a session has the source that it has", field="source")
@@ -255,11 +255,12 @@ class Runtime(Moving, Care):
             changes = {"correlation_id": id_of_bytes(new_session())}
         given = {"correlation_id": correlation_id, "root_id": root_id, "source": source}
         changes |= {name: value for name, value in given.items() if value is not None}
-        with acting(**changes) as operation:
+        with entered(self._security), acting(**changes, realm=self._security) as operation:
             yield operation
 
     # -- scripts
 
+    @in_own_realm
     def run_script(
         self,
         source: str | os.PathLike[str],
@@ -315,6 +316,7 @@ class Runtime(Moving, Care):
 
     # -- who has reached what
 
+    @in_own_realm
     def audit(
         self,
         *,

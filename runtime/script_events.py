@@ -30,7 +30,8 @@ def run_recorded(request: ScriptRequest, language: str, run: Callable[[ScriptReq
     the session is active; of others only listeners are told. Raises what running it raises."""
     runtime, bound = request.runtime, request.session.id if request.session is not None else None
     facts: dict[str, Any] = {"script": request.name, "language": language, "profile": request.profile}
-    changes: dict[str, Any] = {"source": f"script:{request.name}", "language": language}
+    source = f"script:{request.name}"
+    changes: dict[str, Any] = {"source": source, "language": language, "realm": runtime._security}
     if bound is not None:
         changes["principal"] = bound
     with acting(**changes):

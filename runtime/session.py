@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 
     from .agents import Agent, AgentReply
     from .bundles import ExportReport
+    from .runtime import Runtime
 
 __all__ = ["Session", "SessionTree"]
 
-_current: contextvars.ContextVar[Session | None] = contextvars.ContextVar("greenroom_session", default=None)
+_current: contextvars.ContextVar[tuple[Session, ...]] = contextvars.ContextVar("greenroom_session", default=())
+"""The current sessions, of each runtime one, the innermost first."""
 _EVENT_PAGE: Final = 256
 
 
@@ -309,13 +311,14 @@ class Session(SessionArtifacts):
     @contextlib.contextmanager
     def as_current(self) -> Iterator[Session]:
         """Make this the current session of the code inside: a default for arguments, never an authority."""
-        token = _current.set(self)
+        others = (each for each in _current.get() if each._runtime is not self._runtime)
+        token = _current.set((self, *others))
         try:
             yield self
         finally:
             _current.reset(token)
 
     @classmethod
-    def current(cls) -> Session | None:
-        """The session of the innermost `as_current`, or None."""
-        return _current.get()
+    def current(cls, runtime: Runtime | None = None) -> Session | None:
+        """The session of the innermost `as_current`, or None; with a runtime, of those that name a session of it."""
+        return next((each for each in _current.get() if runtime in (None, each._runtime)), None)

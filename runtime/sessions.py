@@ -11,7 +11,7 @@ from annotated_types import MaxLen, MinLen
 
 from greenroom.actors import messages as m
 from greenroom.actors.decide import Draft, creation
-from greenroom.actors.operation import acting
+from greenroom.actors.operation import acting, in_own_realm
 from greenroom.actors.policies.kinds import CREATION
 from greenroom.actors.recording import Recording
 from greenroom.storage.catalog import Page, SessionInfo, SessionQuery, SessionStatus
@@ -55,6 +55,7 @@ def _is_plain_name(name: object) -> bool:
 class Sessions(Lifecycle):
     """What a runtime does with its sessions; with one of them, a handle does it."""
 
+    @in_own_realm
     def create_session(
         self,
         name: str | None = None,

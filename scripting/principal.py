@@ -30,7 +30,7 @@ class Principal:
     def __init__(self, runtime: Runtime, bound: Session | None, deadline: float) -> None:
         self.runtime = runtime
         self.deadline = deadline
-        current = bound if bound is not None else Session.current()
+        current = bound if bound is not None else Session.current(runtime)
         self.current_id = current.id if current is not None else None
         self._entered = contextlib.ExitStack()
         self._ending = contextlib.ExitStack()

@@ -82,8 +82,7 @@ class Bus:
         if type(block_timeout) not in (int, float) or not 0 < block_timeout <= 60:
             raise ValidationError("block_timeout: a number of seconds above 0, 60 at most, is needed",
                                   field="block_timeout")  # fmt: skip
-        operation = CURRENT.get()
-        principal = operation.principal if operation is not None else None
+        principal = self._security.principal()
         accepts = self._filter(principal, session_id)
         with self._lock:
             if self._closed:
@@ -96,7 +95,16 @@ class Bus:
                     value=len(self._listeners),
                 )
             made = Subscription(
-                fits, capacity, policy, float(block_timeout), callback, accepts, principal, self._remove, self._on_error
+                fits,
+                capacity,
+                policy,
+                float(block_timeout),
+                callback,
+                accepts,
+                principal,
+                self._security,
+                self._remove,
+                self._on_error,
             )
             self._set((*self._listeners, made))
         return made

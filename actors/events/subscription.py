@@ -110,6 +110,7 @@ class Subscription:
         callback: Callback | None,
         accepts: Callable[[Notice], bool] | None,
         principal: str | None,
+        realm: object,
         on_close: Callable[[Subscription], None],
         on_error: Callable[[Subscription, Event, BaseException], None],
     ) -> None:
@@ -126,6 +127,7 @@ class Subscription:
         self._callback = callback
         self._accepts = accepts
         self._principal = principal
+        self._realm = realm
         self._on_close = on_close
         self._on_error = on_error
         self.on_arrival: Callable[[], None] | None = None
@@ -231,7 +233,8 @@ class Subscription:
             event = notice.event()
             del notice  # its values may be large, and the next one may be long in coming
             try:
-                with acting(principal=self._principal, source=f"subscriber:{self.pattern}", **following(event)):
+                source = f"subscriber:{self.pattern}"
+                with acting(principal=self._principal, realm=self._realm, source=source, **following(event)):
                     self._callback(event)
             except BaseException as error:  # also of an exit: only closing ends a subscription
                 self._failed += 1

@@ -95,6 +95,8 @@ class Hook:
     inline: bool | None
     breaker: Breaker
     principal: str | None
+    realm: object
+    """The runtime whose hook it is, see `Operation`."""
     """The session that registered it: it acts for that session and sees only what that session reaches."""
     thread: int | None
     """The only thread that it may run on: that of its script."""
@@ -122,7 +124,9 @@ class Hook:
         self.everywhere = (
             self.session_id is None and self.component is None and self.principal is None and self.thread is None
         )
-        self.alone = Operation(principal=self.principal, source=f"hook:{self.name}", within=(self.id,))
+        self.alone = Operation(
+            principal=self.principal, source=f"hook:{self.name}", within=(self.id,), realm=self.realm
+        )
 
     def _filtered(self, context: HookContext) -> Any:
         assert self.filter is not None
@@ -148,6 +152,8 @@ class Hook:
             self.alone.source,
             None,
             (*current.within, self.id),
+            self.realm,
+            current.outer,
         )
 
     def concerns(self, call: Call, reaches: Callable[[str, str], bool], current: Operation | None) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.clock import Clock
 from greenroom.actors.elastic import Elastic
-from greenroom.actors.operation import CURRENT, Operation
+from greenroom.actors.operation import CURRENT, Operation, in_own_realm
 from greenroom.storage.errors import (
     GreenroomError,
     ResourceLimitExceeded,
@@ -30,7 +30,6 @@ from .outcome import Outcome
 from .points import CUSTOM, POINTS, can_veto, resolve
 from .record import RecordHooks, execution
 from .registry import Registry
-from .registry import principal as current_principal
 from .subject import Checked, Plain
 from .tables import AFTER, CREATE, CREATION, LIMIT, OPERATION
 
@@ -69,6 +68,11 @@ class Hooks(Registry):
         self._elastic = elastic
         self._scopes: dict[str, str] = {}
 
+    @property
+    def _realm(self) -> object:
+        return self.supervisor.security
+
+    @in_own_realm
     def fire(
         self,
         point: str,
@@ -101,6 +105,7 @@ class Hooks(Registry):
             return Outcome(left.data)
         return Outcome(left.data, decision.kind, decision.value, decision.target)
 
+    @in_own_realm
     def around(
         self,
         data: Mapping[str, Any],
@@ -210,7 +215,7 @@ class Hooks(Registry):
         return Call(self, subject, operation, session_id, timeout).with_facts(component, notes), subject
 
     def _require(self, point: str, session_id: str | None) -> None:
-        principal = current_principal()
+        principal = self.supervisor.security.principal()
         if principal is None or session_id is None:
             return
         if point.startswith(CUSTOM):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from greenroom.actors import messages as m
 from greenroom.actors.callables import require_callable
 from greenroom.actors.clock import Clock
-from greenroom.actors.operation import CURRENT
+from greenroom.actors.operation import operation_in
 from greenroom.storage.errors import (
     InvalidOperation,
     ResourceLimitExceeded,
@@ -164,7 +164,7 @@ class Registry:
                 raise ValidationError(
                     "filter: an async function answers with a coroutine, which is always true", field="filter"
                 )
-        current = CURRENT.get()
+        current = operation_in(self.supervisor.security)
         number, rank = next(self._numbers), priority_of(priority)
         hook = Hook(
             id=f"hook-{number}",
@@ -186,6 +186,7 @@ class Registry:
             inline=inline,
             breaker=Breaker(failure_threshold, float(cooldown), self.clock.monotonic),
             principal=current.principal if current is not None else None,
+            realm=self.supervisor.security,
             thread=thread,
         )
         if hook.asynchronous and inline:
@@ -250,7 +251,7 @@ class Registry:
     ) -> list[HookInfo]:
         """The hooks that match all that is given, in the order of calling. Code of a session sees its own."""
         points = resolve(point) if point is not None else None
-        own = principal()
+        own = self.supervisor.security.principal()
         with self._lock:
             hooks = sorted(self._hooks.values(), key=_order)
         return [
@@ -267,7 +268,7 @@ class Registry:
     def _own(self, hook: HookHandle | str) -> Hook | None:
         """A hook that the running code may touch. Code of a session is not told of others. Holds the lock."""
         found = self._hooks.get(hook.id if isinstance(hook, HookHandle) else hook)
-        own = principal()
+        own = self.supervisor.security.principal()
         return found if found is not None and own in (None, found.principal) else None
 
     def _present(self, hook: HookHandle | str) -> Hook:
@@ -323,12 +324,6 @@ class Registry:
 
 def _number(value: object) -> bool:
     return type(value) in (int, float)
-
-
-def principal() -> str | None:
-    """The session that the running code acts for; None: the host."""
-    current = CURRENT.get()
-    return current.principal if current is not None else None
 
 
 _order: Final = operator.attrgetter("order")

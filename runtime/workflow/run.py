@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.operation import CURRENT, acting
+from greenroom.actors.operation import CURRENT, acting, entered
 from greenroom.actors.workflows import RecordWorkflow
 from greenroom.storage.errors import (
     GreenroomError,
@@ -60,7 +60,10 @@ def run_workflow(
         raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
     flow.check()
     pack_value(input, "input")
-    with runtime._span("run_workflow", flow.name, session.id if session is not None else None) as noted:
+    with (
+        entered(runtime._security),
+        runtime._span("run_workflow", flow.name, session.id if session is not None else None) as noted,
+    ):
         result = _Run(runtime, flow, session, input, timeout).run()
         if noted is not None and result.error is not None:
             noted.failure(result.error["code"])
