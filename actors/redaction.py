@@ -13,6 +13,7 @@ from greenroom.storage.records import pack_value, unpack_value
 
 from . import messages as m
 from .calls import Call, RecordCall, RecordReturn
+from .configuring import UpdateConfig
 from .draft import Draft
 from .events.facts import RecordEvent
 from .hooks.record import RecordHooks
@@ -134,7 +135,7 @@ class Redaction:
         """Return a message without secrets in what it journals. Raises ValidationError for one of which nothing valid
         is left."""
         kind = message.__class__
-        if isinstance(message, Call) or kind in (RecordCall, RecordReturn):
+        if isinstance(message, Call) or kind in (RecordCall, RecordReturn, UpdateConfig):
             return message  # a tool gets its input as it is; who calls it journals what may be written down
         if kind is RecordHooks:
             return RecordHooks(self.drafts(message.drafts))

@@ -226,7 +226,7 @@ class Calls:
             "principal": session_id,
             "realm": self._realm,
             "source": f"{work.kind}:{work.name}",
-            "correlation_id": (caller.correlation_id if caller else None) or called.correlation_id or called.event_id,
+            "correlation_id": (caller.correlation_id if caller else None) or called.correlation_id or session_id,
             "causation_id": called.event_id,
             "root_id": (caller.root_id if caller else None) or called.event_id,
         }

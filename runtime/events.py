@@ -281,8 +281,8 @@ class Events:
     def timeline(self, correlation_id: str, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:
         """The events that carry a correlation id, of all sessions, a cause before what it caused, else by time.
 
-        At most `limit` events, the oldest, of the `total` there are. The correlation of an event that begins
-        something is its own id.
+        At most `limit` events, the oldest, of the `total` there are. What no operation caused belongs to its session:
+        `session.info().correlation_id` finds it. The id of an event stands for what that event began.
         """
         if correlation_id is None:
             raise ValidationError("correlation_id: text is needed", field="correlation_id")

@@ -60,9 +60,12 @@ def event_keys(session: bytes, sequence: int, stored: list[Any]) -> list[bytes]:
 
 
 def id_keys(session: bytes, sequence: int, stored: list[Any]) -> list[bytes]:
-    """The keys of an event that has a context, one for each id that it names."""
+    """The keys of an event that has a context, one for each id that it names. Its own session is none of them: the
+    journal lists what belongs to that."""
     context = stored[6]
     named = {context.get("correlation_id"), context.get("causation_id"), context.get("root_id")}
+    if session_id_of(session) in named:
+        named.discard(session_id_of(session))
     place = stored[1].to_bytes(8, "big") + sequence_key(session, sequence)
     return [id_prefix(each) + place for each in named if each is not None]
 

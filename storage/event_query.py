@@ -95,8 +95,15 @@ class EventFilter:
             return False
         if not self._any_ids:
             return True
-        found = event_ids(f"{session_id}/{sequence}", context)
-        return all(wanted is None or wanted == has for wanted, has in zip(self._ids, found, strict=True))
+        correlation, causation, root = event_ids(f"{session_id}/{sequence}", context)
+        together, caused, below = self._ids
+        # Where nobody has given a correlation, the id of an event stands for what it began.
+        began = together == root and correlation == root.partition("/")[0]
+        return (
+            (together is None or together == correlation or began)
+            and (caused is None or caused == causation)
+            and (below is None or below == root)
+        )
 
     def _fits(self, type_: str) -> bool:
         assert self._matches is not None

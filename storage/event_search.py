@@ -11,7 +11,7 @@ from .errors import IntegrityError, ResourceLimitExceeded, SchemaTooNew
 from .event_index import event_place, id_prefix, link_prefix
 from .event_query import EventFilter, EventQuery
 from .journal import Event, Journal, StoredEvent, event_view
-from .keys import after_prefix, session_bytes, session_id_of
+from .keys import after_prefix, is_session_id, session_bytes, session_id_of
 from .staging import staged_sessions
 
 __all__ = ["EventSearch", "Visible"]
@@ -93,6 +93,8 @@ class EventSearch:
         tested = EventFilter(query)
         if query.session_id is not None:
             candidates = self._of_session(session_bytes(query.session_id), tested)
+        elif query.named is not None and is_session_id(query.named):
+            candidates = self._belonging(query.named, visible, tested)
         elif query.named is not None:
             candidates = self._named(query.named, visible, tested)
         else:
@@ -100,6 +102,16 @@ class EventSearch:
         for session, sequence, stored in candidates:
             if tested.accepts(session_id_of(session), sequence, stored):
                 yield (stored[1], session, sequence), stored
+
+    def _belonging(
+        self, session_id: str, visible: Visible, tested: EventFilter
+    ) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        """The events that may belong to a session, by time: those of its journal, and those elsewhere that name it."""
+        session = session_bytes(session_id)
+        named = (each for each in self._named(session_id, visible, tested) if each[0] != session)
+        if not visible(session_id) or session in staged_sessions(self._engine):
+            return named
+        return heapq.merge(self._of_session(session, tested), named, key=_by_time)
 
     def _named(self, named: str, visible: Visible, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
         """The events that name an id, by time. The event with that id comes first: it may name none, and be its own
@@ -144,6 +156,10 @@ class EventSearch:
             return self._journal.stored(session, sequence)
         except (IntegrityError, SchemaTooNew):
             return None
+
+
+def _by_time(found: tuple[bytes, int, StoredEvent]) -> _Place:
+    return found[2][1], found[0], found[1]
 
 
 def _place(found: tuple[_Place, StoredEvent]) -> _Place:

@@ -88,7 +88,8 @@ class Event:
 def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str | None = None) -> Event:
     """A stored event as users see it; `told_id` is the id of one that was told and not journaled.
 
-    An event that names no root has that of its cause, or is its own; one that names no correlation has its root's.
+    An event that names no root has that of its cause, or is its own; one that names no correlation has that of its
+    cause, or its session's, which is the session's id where its creator has given none.
     """
     type_, time, data = stored[0], stored[1], dict(stored[2])
     for name in ENCODED_FIELDS.get(type_, ()):
@@ -122,10 +123,11 @@ def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str
 
 
 def event_ids(own: str, context: dict[str, Any]) -> tuple[str, str | None, str]:
-    """The correlation, causation and root id of the event with the id `own`."""
+    """Return the correlation, causation and root id of the event with the id `own`."""
     causation = context.get("causation_id")
-    root = context.get("root_id") or causation or own
-    return context.get("correlation_id") or root, causation, root
+    cause = context.get("root_id") or causation
+    # What nothing has caused belongs to its session; one that was only told and concerns none, to itself.
+    return context.get("correlation_id") or cause or own.partition("/")[0], causation, cause or own
 
 
 def _event_name(key: bytes) -> str:

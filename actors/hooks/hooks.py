@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.clock import Clock
+from greenroom.actors.configuring import GetConfig
 from greenroom.actors.elastic import Elastic
 from greenroom.actors.operation import CURRENT, Operation, in_own_realm
 from greenroom.storage.errors import (
@@ -19,7 +20,6 @@ from greenroom.storage.errors import (
 )
 from greenroom.storage.keys import is_session_id, session_bytes
 from greenroom.storage.logs import logger_of
-from greenroom.storage.records import unpack_value
 
 from .around import around, settled
 from .call import Call
@@ -244,10 +244,11 @@ class Hooks(Registry):
 
     def config_of(self, session_id: str) -> dict[str, Any]:
         """What the configuration of a session sets."""
-        if not is_session_id(session_id):
+        try:
+            config: dict[str, Any] = self.supervisor.deliver(session_id, GetConfig(), self.patience)
+        except GreenroomError:
             return {}
-        row = self.supervisor.services.store.catalog.row(session_bytes(session_id))
-        return unpack_value(row.config) if row is not None and row.config is not None else {}
+        return config
 
     def scope_name(self, scope_id: str) -> str | None:
         """The name of the scope whose state is kept under this id; None for what is no scope."""

@@ -100,7 +100,9 @@ class _Run:
         if began is not None:
             event_id, correlation_id = began
             ids = {"causation_id": event_id, "root_id": (caller.root_id if caller else None) or event_id}
-            ids["correlation_id"] = (caller.correlation_id if caller else None) or correlation_id or event_id
+            ids["correlation_id"] = (
+                (caller.correlation_id if caller else None) or correlation_id or event_id.partition("/")[0]
+            )
         with acting(source=f"workflow:{flow.name}", **ids):
             try:
                 output = self._perform(flow, {"deadline": self._deadline})

@@ -235,7 +235,7 @@ def test_without_a_provider_that_records_operations_work_and_journal_nothing_mor
     s = rt.create_session()
     s.set("k", 1)
     event = list(s.events())[1]
-    assert (s.get("k"), event.correlation_id) == (1, event.id)
+    assert (s.get("k"), event.correlation_id) == (1, s.id)
 
 
 def test_a_stopped_trace_does_not_stop_the_one_after_it(rt: Runtime, traced: Traced) -> None:

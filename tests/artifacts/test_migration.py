@@ -33,8 +33,12 @@ def plain(value: Any) -> Any:
 
 
 def rooted(event: dict[str, Any]) -> dict[str, Any]:
-    """The event with its own id where it names none: it is the root of what it causes, and of its correlation."""
-    return event | {name: event[name] or event["id"] for name in ("correlation_id", "root_id")}
+    """The event with what it does not name: it is the root of what it causes, and belongs to its session."""
+    named = event["correlation_id"]
+    return event | {
+        "correlation_id": event["session_id"] if named in (None, event["id"]) else named,
+        "root_id": event["root_id"] or event["id"],
+    }
 
 
 def check_session(session: Session, expected: dict[str, Any]) -> None:

@@ -382,7 +382,7 @@ def test_a_callback_may_write_to_the_session_that_it_hears_of(shared_runtime: Ru
     assert session.get("seen") == 7
     answer = next(each for each in session.events() if each.data.get("key") == "seen")
     cause = next(each for each in session.events() if each.data.get("key") == "k")
-    assert (answer.causation_id, answer.root_id, answer.correlation_id) == (cause.id, cause.id, cause.id)
+    assert (answer.causation_id, answer.root_id, answer.correlation_id) == (cause.id, cause.id, session.id)
     assert answer.source == "subscriber:variable.set"
 
 

@@ -22,7 +22,10 @@ from greenroom.runtime import (
     ValidationError,
     messages,
 )
+from greenroom.storage.engine import CF
+from greenroom.storage.event_index import BY_ID
 from greenroom.storage.event_pattern import EventPattern
+from greenroom.storage.keys import after_prefix
 
 
 def last(session: Session) -> Event:
@@ -40,7 +43,7 @@ def test_an_event_that_nothing_caused_is_its_own_root(shared_runtime: Runtime) -
     session = shared_runtime.create_session()
     session.set("k", 1)
     event = last(session)
-    assert ids(event) == (event.id, None, event.id)
+    assert ids(event) == (session.id, None, event.id)
     assert event.id == f"{session.id}/2"
 
 
@@ -53,7 +56,7 @@ def test_an_operation_marks_what_happens_in_it(shared_runtime: Runtime) -> None:
     assert operation.correlation_id == "request 7"
     inside, after = list(session.events())[1:]
     assert (inside.correlation_id, inside.source) == ("request 7", "api")
-    assert (after.correlation_id, after.source) == (after.id, None)
+    assert (after.correlation_id, after.source) == (session.id, None)
     assert next(child.events()).correlation_id == "request 7"
     assert child.info().correlation_id == child.id  # that is the creator's to give
 
@@ -154,11 +157,11 @@ def test_a_bound_script_is_journaled_and_causes_what_it_does(shared_runtime: Run
         "variable.set",
         "script.finished",
     ]
-    assert ids(started) == (started.id, None, started.id)
+    assert ids(started) == (session.id, None, started.id)
     assert started.data == {"script": "work.lua", "language": "lua", "profile": "sandboxed"}
     child = shared_runtime.session(child_id)
     for event in (setting, finished, *child.events()):
-        assert ids(event) == (started.id, started.id, started.id)
+        assert ids(event) == (session.id, started.id, started.id)
         assert (event.source, event.language) == ("script:work.lua", "lua")
     assert finished.data["success"] is True
     assert finished.data["error"] is None
@@ -403,3 +406,56 @@ def test_a_query_for_no_rows_still_counts(shared_runtime: Runtime, history: tupl
     everything = shared_runtime.events.query(session_id=first.id)
     none = shared_runtime.events.query(session_id=first.id, limit=0)
     assert (len(none), none.total) == (0, len(everything))
+
+
+def test_the_events_of_a_session_are_found_by_its_correlation_id_without_an_index_entry(store_path: Path) -> None:
+    with Runtime.open(store_path) as rt:
+        session, other = rt.create_session(), rt.create_session()
+        for n in range(5):
+            session.set("k", n)
+            session.add_message("user", "hello")
+        other.set("k", 1)
+        index = rt._store.engine.count(CF.INDEX, BY_ID, after_prefix(BY_ID))
+        assert index == 0
+        correlation = session.info().correlation_id
+        found = rt.events.query(correlation_id=correlation)
+        assert [each.id for each in found] == [each.id for each in session.events()]
+        assert found.total == 11
+        assert {each.correlation_id for each in found} == {correlation}
+        page = rt.events.query(correlation_id=correlation, type="variable.*", limit=2, offset=1)
+        assert ([each.data["value"] for each in page], page.total) == ([1, 2], 5)
+        assert [row.event.id for row in rt.events.timeline(correlation)] == [each.id for each in session.events()]
+        with rt.operation(correlation):  # elsewhere too, when it is said
+            other.set("k", 2)
+        rows = [row.event for row in rt.events.timeline(correlation)]
+        assert [(each.session_id, each.data.get("value")) for each in rows][-1] == (other.id, 2)
+        assert len(rows) == 12
+        assert rt.verify().ok
+    with Runtime.open(store_path, read_only=True) as rt:
+        assert rt.events.query(correlation_id=correlation).total == 12
+
+
+def test_what_a_tool_does_is_found_by_the_correlation_of_its_session(shared_runtime: Runtime) -> None:
+    session, other = shared_runtime.create_session(), shared_runtime.create_session()
+    shared_runtime.tools.register("t", lambda context: context.session.set("k", 1), replace=True)
+    session.call_tool("t")
+    other.call_tool("t")
+    found = shared_runtime.events.query(correlation_id=session.id)
+    assert [each.type for each in found] == ["session.created", "tool.called", "variable.set", "tool.returned"]
+    assert {each.session_id for each in found} == {session.id}
+
+
+def test_a_correlation_id_that_was_given_is_found_as_before(shared_runtime: Runtime) -> None:
+    session = shared_runtime.create_session(correlation_id="order 9")
+    session.set("k", 1)
+    assert [each.id for each in shared_runtime.events.query(correlation_id="order 9")] == [
+        each.id for each in session.events()
+    ]
+    assert not shared_runtime.events.query(correlation_id=session.id)
+
+
+def test_code_of_another_session_finds_nothing_by_it(shared_runtime: Runtime) -> None:
+    session, other = shared_runtime.create_session(), shared_runtime.create_session()
+    session.set("k", 1)
+    with acting(principal=other.id):
+        assert not shared_runtime.events.query(correlation_id=session.id)

@@ -175,7 +175,7 @@ def test_a_timeline_across_sessions_shows_causes_and_depth(shared_runtime: Runti
     assert [row.depth for row in session.timeline()] == [0, 0, 1]
 
 
-def test_the_correlation_of_what_begins_something_is_its_own_id(shared_runtime: Runtime) -> None:
+def test_the_id_of_an_event_stands_for_what_it_began(shared_runtime: Runtime) -> None:
     session = shared_runtime.create_session()
     shared_runtime.run_script('State.set("k", 1)', session=session)
     started = list(session.events())[1]

@@ -113,7 +113,7 @@ def test_what_a_tool_does_follows_from_its_call(rt: Runtime, session: Session) -
     assert changed.causation_id == inner.causation_id == returned["work"].causation_id == called.id
     assert returned["uuid_generator"].causation_id == inner.id
     everything = {each.correlation_id for each in (called, inner, changed, *returned.values())}
-    assert everything == {called.id}, "a call that belongs to nothing is where it all begins"
+    assert everything == {session.id}, "a call that belongs to nothing else belongs to its session"
     assert {each.root_id for each in (inner, changed, *returned.values())} == {called.id}
 
 

@@ -185,7 +185,7 @@ def test_events_of_one_run_belong_together(s: Session) -> None:
     events = list(s.events())
     started = next(event for event in events if event.type == "workflow.started")
     later = [event for event in events if event.sequence > started.sequence]
-    assert {event.correlation_id for event in later} == {started.id}
+    assert {event.correlation_id for event in later} == {s.id}
     assert {event.root_id for event in later} == {started.id}
 
 
