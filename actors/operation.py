@@ -23,6 +23,7 @@ from greenroom.storage.journal import Event
 
 __all__ = [
     "CURRENT",
+    "Lease",
     "Operation",
     "acting",
     "entered",
@@ -35,6 +36,15 @@ __all__ = [
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R", bound="Realm")
+
+
+class Lease:
+    """How long a call lasts."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,10 @@ class Operation:
     """The runtime that it belongs to, by its `Security`; None: any."""
     outer: Operation | None = field(default=None, repr=False)
     """The operation of another realm that this one was begun in."""
+    lease: Lease | None = field(default=None, repr=False)
+    """The call of a tool or an agent that the code belongs to."""
+    lent: bool = False
+    """Whether a thread has it that the code has started: that one acts for its session as long as the call lasts."""
 
 
 CURRENT: contextvars.ContextVar[Operation | None] = contextvars.ContextVar("greenroom_operation", default=None)

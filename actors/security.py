@@ -14,7 +14,7 @@ from greenroom.storage.logs import logger_of
 from .auditing import Attempt
 from .configuring import UpdateConfig
 from .events.facts import LinkEvents
-from .operation import operation_in
+from .operation import Operation, operation_in
 from .reaching import access_of, artifact_of, named_owner
 
 if TYPE_CHECKING:
@@ -55,7 +55,23 @@ class Security:
     def principal(self) -> str | None:
         """The session of this runtime for which the running code acts; None: the host."""
         operation = operation_in(self)
-        return operation.principal if operation is not None else None
+        if operation is None:
+            return None
+        if operation.lent:
+            self.require_call(operation)
+        return operation.principal
+
+    def require_call(self, operation: Operation) -> None:
+        """Raises AccessDenied for a thread that code of a session has started in a call which is over: it acts for
+        nobody any more, whoever has given it the work."""
+        if operation.lease is None or not operation.lease.over or operation.principal is None:
+            return
+        self._violated(Attempt(operation.principal, None, None, "read", False, "its call is over", "thread"))
+        raise AccessDenied(
+            f"this thread was started in a call of session {operation.principal[:64]} which is over, so it acts for "
+            "nobody: start a pool that is to outlive a call before the call, or one in each call",
+            operation="thread",
+        )
 
     def above(self, session_id: str) -> list[str]:
         """The sessions above a session, its parent first."""

@@ -121,6 +121,8 @@ class Supervisor:
         if self.trace is not None:
             return self.trace.ask(session_id, message, timeout)
         if operation is not None and operation.principal is not None:
+            if operation.lent:
+                self.security.require_call(operation)
             session_id = self.security.enter(operation.principal, session_id, message)
         if self.rates is not None:
             self.rates(session_id, message)
@@ -197,6 +199,8 @@ class Supervisor:
         redirects. Raises AccessDenied, RateLimited."""
         operation = CURRENT.get()
         if operation is not None and operation.principal is not None:
+            if operation.lent:
+                self.security.require_call(operation)
             session_id = self.security.enter(operation.principal, session_id, message)
         if self.rates is not None:
             self.rates(session_id, message)

@@ -20,9 +20,10 @@ from greenroom.actors.calls import Call, CallAgent, Called, CallTool, RecordCall
 from greenroom.actors.elastic import Elastic
 from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.around import settled
-from greenroom.actors.operation import CURRENT, acting, in_own_realm
+from greenroom.actors.operation import CURRENT, Lease, acting, in_own_realm
 from greenroom.actors.policies.resources import over_operation
 from greenroom.actors.policies.usage import returned_use
+from greenroom.actors.threads import watch_threads
 from greenroom.storage.engine import Durability
 from greenroom.storage.errors import (
     CallFailed,
@@ -77,6 +78,7 @@ class CallContext:
         self._runtime = runtime
         self._deadline = deadline
         self._stop: Callable[[], Any] | None = None
+        self._lease = Lease()
         self.name = name
         self.session = session
         self.call_id = call_id
@@ -230,9 +232,10 @@ class Calls:
             "causation_id": called.event_id,
             "root_id": (caller.root_id if caller else None) or called.event_id,
         }
+        watch_threads()
         made = _Made(work, session_id, called, acts)
-        with acting(**acts):
-            context = self._context(work, session_id, called.event_id, acts["correlation_id"])
+        context = self._context(work, session_id, called.event_id, acts["correlation_id"])
+        with acting(**acts, lease=context._lease, lent=False):
             try:
                 made.outcome = self._run(work, context)
                 error = None
@@ -503,6 +506,8 @@ def _attempt(work: Work, context: CallContext) -> _Outcome | GreenroomError:
         )
         failed.__cause__ = error
         return failed
+    finally:
+        context._lease.over = True
 
 
 def _usable(work: Work, returned: Any) -> _Outcome:
