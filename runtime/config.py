@@ -91,6 +91,9 @@ class RuntimeConfig(Checked):
     policies: PolicyConfig = PolicyConfig()
     """What sessions may use of time, rate and resources, where their own configuration says nothing else."""
 
+    refresh_interval: Seconds = 0.25
+    """How often a runtime that is open for reading only looks whether the writing one has written."""
+
     redact: tuple[str, ...] | Callable[[str], str] = ()
     """Regular expressions, or a function from text to text, that take secrets out of content before it is journaled:
     messages, variables, inputs and results of tools, replies of agents, metadata. Running code gets it as it is."""

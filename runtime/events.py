@@ -6,12 +6,14 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from greenroom.actors.events import LINK_KINDS, Bus, LinkEvents, Overflow, PublishEvent, Subscription
 from greenroom.actors.events.subscription import Callback
 from greenroom.actors.operation import CURRENT, event_context, in_own_realm
 from greenroom.storage.catalog import Page
+from greenroom.storage.changes import Changes
 from greenroom.storage.errors import (
     GreenroomError,
     IntegrityError,
@@ -19,13 +21,14 @@ from greenroom.storage.errors import (
     ValidationError,
 )
 from greenroom.storage.event_index import LINKED, event_place
-from greenroom.storage.event_query import EventQuery, event_query
+from greenroom.storage.event_query import EventFilter, EventQuery, event_query
 from greenroom.storage.event_search import EventSearch, Visible
-from greenroom.storage.journal import PUBLISHED, Event
+from greenroom.storage.journal import PUBLISHED, Event, event_view
 from greenroom.storage.keys import session_bytes, session_id_of
 from greenroom.storage.records import Value
 from greenroom.storage.regular_file import file_path, written_file
 
+from .follow import Follow
 from .handle import session_id_of as id_named
 from .json_lines import json_line
 from .session import Session
@@ -74,6 +77,7 @@ class Events:
         self._security = supervisor.security
         self._search = EventSearch(store.engine, store.journal, store.catalog)
         self._journal = store.journal
+        self._changes = Changes(store.engine, store.journal) if runtime.read_only else None
         self._bus = Bus(supervisor.services, supervisor.security, supervisor.services.clock, self._callback_failed)
 
     # -- listening
@@ -141,6 +145,50 @@ class Events:
             last = self._journal.last(session_bytes(each)) if services.publish is not None else None
             if services.publish is not None and last is not None and last[1][0] == "session.imported":
                 services.publish(each, last[0], [last[1]])
+
+    def tell_changes(self) -> None:
+        """Read-only runtimes: tell what was journaled since the last time to who listens."""
+        services = self._runtime._supervisor.services
+        if services.publish is None or self._changes is None:
+            self._changes = Changes(self._search.engine, self._journal)
+            return
+        for session, sequence, stored in self._changes.poll():
+            publish = services.publish
+            if publish is not None:
+                publish(session_id_of(session), sequence, [stored])
+
+    def follow(
+        self,
+        pattern: str = "**",
+        after: datetime | str | float | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Follow:
+        """Follow the events of all sessions whose type fits the pattern: those journaled from `after` on, session by
+        session, then, by time, those that come, without a gap. Without `after` only those that come.
+
+        Raises what `subscribe` raises.
+        """
+        query = self._checked({"type": pattern, "after": after})
+        subscription = self.subscribe(pattern, 1)
+        changes = Changes(self._search.engine, self._journal)
+        return Follow(subscription, self._reader(query, changes, whole=after is not None), timeout)
+
+    def _reader(self, query: EventQuery, changes: Changes, *, whole: bool) -> Callable[[], Iterator[Event]]:
+        visible, tested = self._visible(), EventFilter(query)
+        history = [whole]
+
+        def read() -> Iterator[Event]:
+            if history.pop() if history else False:
+                for session, sequence, stored in self._search.stored(query, visible):
+                    if changes.is_known(session, sequence, stored):
+                        yield event_view(session_id_of(session), sequence, stored)
+            for session, sequence, stored in changes.poll():
+                about = session_id_of(session)
+                if visible(about) and tested.accepts(about, sequence, stored):
+                    yield event_view(about, sequence, stored)
+
+        return read
 
     # -- publishing
 

@@ -29,6 +29,7 @@ from greenroom.actors.timers import Timers
 from greenroom.storage.engine import FORMAT_VERSION, Durability, Engine, EngineOptions
 from greenroom.storage.errors import GreenroomError, InvalidOperation, ValidationError
 from greenroom.storage.forking import abandon_in_children, runtime_closed
+from greenroom.storage.logs import logger_of
 from greenroom.storage.migration import migrate
 
 from . import signals
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 __all__ = ["Lifecycle", "open_runtimes"]
+
+logger = logger_of("runtime")
 
 _SYNC_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 1.0
@@ -76,6 +79,8 @@ class Lifecycle:
         self._temporary = temporary
         self._clock = clock
         self._closing = threading.Lock()
+        self._refreshing = threading.Lock()
+        self._lagging = False
         self._closed = False
         engine = Engine(
             path,
@@ -93,6 +98,7 @@ class Lifecycle:
             max_bytes=config.max_artifact_bytes,
             quota=config.max_store_bytes,
         )
+        self._marks: tuple[tuple[str, int, int], ...] = ()  # unknown: the first look refreshes
         self._trail = AuditTrail(
             self._store, clock, config.ask_timeout, most=config.audit_max_records, days=config.audit_retention_days
         )
@@ -155,7 +161,9 @@ class Lifecycle:
             self.close()
             raise
         abandon_in_children(self)
-        if not read_only:
+        if read_only:
+            self._timers.every(config.refresh_interval, self._follow)
+        else:
             self._timers.every(config.passivate_after / 2, self._sweep)
             self._timers.every(_TIMEOUT_SECONDS, self.policies.timekeeper.tick)
             self._timers.every(_SAVING_SECONDS, self._supervisor.save_due)
@@ -239,10 +247,29 @@ class Lifecycle:
             self._store.engine.flush()
 
     def refresh(self) -> None:
-        """Read-only runtimes: see what the writing runtime has written since."""
-        if self.read_only:
+        """Read-only runtimes: see what the writing runtime has written since, and tell it to who listens. They do so
+        by themselves every `refresh_interval`."""
+        if not self.read_only:
+            return
+        with self._refreshing:
+            if self._closed:
+                return
+            self._marks = self._store.engine.marks()
             self._store.engine.catch_up()
             self._supervisor.forget()
+            self.events.tell_changes()
+
+    def _follow(self) -> None:
+        """Refresh, if there is anything new."""
+        try:
+            if self._store.engine.marks() != self._marks:
+                self.refresh()
+        except GreenroomError as error:
+            if not self._lagging:
+                logger.warning("what was written to %s is not seen until it can be read: %s", self.path, error)
+            self._lagging = True
+        else:
+            self._lagging = False
 
     def _span(
         self,

@@ -44,6 +44,7 @@ from .bundles import BackupReport, restore_store
 from .care import Care
 from .config import RuntimeConfig
 from .findings import Progress as CareProgress
+from .follow import Follow
 from .handle import session_id_of
 from .lifecycle import open_runtimes
 from .moving import Moving
@@ -352,6 +353,12 @@ class Runtime(Moving, Care):
             limit=m.whole_number("limit", limit),
             offset=m.whole_number("offset", offset) or 0,
         )
+
+    def follow(
+        self, pattern: str = "**", after: datetime | str | float | None = None, *, timeout: float | None = None
+    ) -> Follow:
+        """Follow the events of all sessions: see `Events.follow`."""
+        return self.events.follow(pattern, after, timeout=timeout)
 
     # -- analytics
 

@@ -21,6 +21,7 @@ from greenroom.storage.keys import session_bytes
 from greenroom.storage.records import Value
 
 from .config import SessionConfig, session_overrides
+from .follow import Follow
 from .session_artifacts import SessionArtifacts
 from .timeline import MAX_TIMELINE, TimelineRow
 from .workflow import Workflow, WorkflowResult, run_workflow
@@ -237,6 +238,22 @@ class Session(SessionArtifacts):
     def events(self, after: int = 0, limit: int | None = None) -> Iterator[Event]:
         """The journal's events with a sequence greater than `after`, in order, read as they are consumed."""
         return self._events(m.whole_number("after", after) or 0, m.whole_number("limit", limit))
+
+    def follow(self, after: int = 0, *, timeout: float | None = None) -> Follow:
+        """Follow the journal: the events with a sequence greater than `after`, then those that come, without a gap.
+
+        With `timeout` it ends when nothing has come for so many seconds. Read-only runtimes follow what another one
+        writes. Raises SessionNotFound, ResourceLimitExceeded for more than 1024 subscriptions.
+        """
+        place = [m.whole_number("after", after) or 0]
+        subscription = self._runtime.events.subscribe("**", 1, session=self)
+
+        def read() -> Iterator[Event]:
+            for event in self._events(place[0], None):
+                place[0] = event.sequence
+                yield event
+
+        return Follow(subscription, read, timeout)
 
     def timeline(self, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:
         """The journal's events, at most `limit`, with what caused each of them and how deep it stands below its first

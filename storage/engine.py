@@ -517,6 +517,17 @@ class Engine:
 
     # -- care
 
+    def marks(self) -> tuple[tuple[str, int, int], ...]:
+        """Return what tells whether the writing process has written: names, sizes, times of logs and manifests."""
+        found = []
+        with contextlib.suppress(OSError), os.scandir(self.path) as entries:
+            for entry in entries:
+                if entry.name.endswith(".log") or entry.name.startswith(("MANIFEST", "CURRENT")):
+                    with contextlib.suppress(OSError):  # removed meanwhile
+                        status = entry.stat()
+                        found.append((entry.name, status.st_size, status.st_mtime_ns))
+        return tuple(sorted(found))
+
     def catch_up(self) -> None:
         """Read-only engines: see what the writing process has written since.
 

@@ -27,7 +27,7 @@ class EventSearch:
     """Reads journals past the actors: what is committed is found. Damaged events are left out; `verify` names them."""
 
     def __init__(self, engine: Engine, journal: Journal, catalog: Catalog) -> None:
-        self._engine = engine
+        self._engine = self.engine = engine
         self._journal = journal
         self._catalog = catalog
 
@@ -72,6 +72,11 @@ class EventSearch:
                     return
                 left -= 1
             yield _view(found)
+
+    def stored(self, query: EventQuery, visible: Visible) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        """Yield (session, sequence, event) of the events that match, as `each` orders them, without its paging."""
+        for (_, session, sequence), stored in self._matching(query, visible):
+            yield session, sequence, stored
 
     def links(self, session: bytes, sequence: int, limit: int) -> list[Event]:
         """The `event.linked` events from and to an event, oldest link of each session first."""

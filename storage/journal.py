@@ -171,7 +171,7 @@ class Journal:
                     session_id=session_id_of(session),
                     sequence=expected,
                 )
-            yield sequence, self._unseal(key, record)
+            yield sequence, self.unsealed(key, record)
             expected = sequence + 1
 
     def readable(self, session: bytes, after: int = 0) -> Iterator[tuple[int, StoredEvent]]:
@@ -179,7 +179,7 @@ class Journal:
         begin, end = sequence_key(session, after + 1), after_prefix(session)
         for key, record in self._engine.pages(CF.JOURNAL, begin, end, page=self.PAGE):
             try:
-                stored = self._unseal(key, record)
+                stored = self.unsealed(key, record)
             except (IntegrityError, SchemaTooNew):
                 continue
             yield int.from_bytes(key[16:], "big"), stored
@@ -204,7 +204,7 @@ class Journal:
             base = self.base(session)
             gone = "was removed by retention" if base is not None and sequence <= base[0] else "is missing; run verify"
             raise IntegrityError(f"event {sequence} of session {session_id_of(session)} {gone}", sequence=sequence)
-        return self._unseal(key, record)
+        return self.unsealed(key, record)
 
     def holds(self, session: bytes, sequence: int) -> bool:
         """Whether there is an event, damaged or not."""
@@ -215,7 +215,7 @@ class Journal:
         found = self._engine.last(CF.JOURNAL, session)
         if found is None:
             return None
-        return int.from_bytes(found[0][16:], "big"), self._unseal(*found)
+        return int.from_bytes(found[0][16:], "big"), self.unsealed(*found)
 
     def last_but(self, session: bytes, types: frozenset[str]) -> int | None:
         """The time of the newest event that is of none of these types, among the last 64; else of the oldest of
@@ -224,7 +224,7 @@ class Journal:
         for key, record in self._engine.scan(
             CF.JOURNAL, session, after_prefix(session), reverse=True, limit=_LOOK_BACK
         ):
-            stored = self._unseal(key, record)
+            stored = self.unsealed(key, record)
             time = stored[1]
             if stored[0] not in types:
                 break
@@ -235,7 +235,8 @@ class Journal:
         return self._engine.last(CF.JOURNAL, session) is None
 
     @staticmethod
-    def _unseal(key: bytes, record: bytes) -> StoredEvent:
+    def unsealed(key: bytes, record: bytes) -> StoredEvent:
+        """Return the event of a record. Raises IntegrityError, SchemaTooNew."""
         stored: StoredEvent = unseal(key, record, _event_name)
         return stored
 

@@ -57,6 +57,7 @@ SESSION: dict[str, Call] = {
     "messages": lambda two: two.other.messages(),
     "open_artifact": lambda two: two.other.open_artifact("n"),
     "parent": lambda two: two.other.parent(),
+    "follow": lambda two: two.other.follow(),
     "permissions": lambda two: two.other.permissions("n"),
     "query_artifacts": lambda two: two.other.query_artifacts(),
     "remove_tag": lambda two: two.other.remove_tag(SECRET),
@@ -147,12 +148,12 @@ CONFINED: dict[str, Call] = {
     "list_sessions": lambda two: list(two.rt.list_sessions(tags=[SECRET])),
 }
 """Answers as if there were no other session."""
-OF_THE_PROCESS = {"close", "closed", "open", "operation", "refresh", "restore", "salvage"}
+OF_THE_PROCESS = {"abandon", "close", "closed", "open", "operation", "refresh", "restore", "salvage"}
 """What starts and ends a runtime, makes a new store of files, or says what operation this is."""
 
 
 def test_every_method_of_a_runtime_is_in_the_matrix() -> None:
-    assert public(Runtime) == DENIED.keys() | CONFINED.keys() | OF_THE_PROCESS | {"analytics", "trace"}
+    assert public(Runtime) == DENIED.keys() | CONFINED.keys() | OF_THE_PROCESS | {"analytics", "follow", "trace"}
 
 
 def denied(two: Two, call: Call) -> str:
@@ -269,7 +270,7 @@ CONFINED_CALLS: dict[str, set[str]] = {
     "tools": {"categories", "discover", "exists", "get", "invoke", "list"},
     "agents": {"available", "build", "create", "get", "list", "models", "remove"},
     "policies": {"get", "names", "parallel", "sequential", "voting"},
-    "events": {"export", "timeline"},
+    "events": {"export", "follow", "timeline"},
     "hooks": {"any", "at", "disable", "enable", "info", "list", "register", "register_at", "unregister"},
     "middleware": {"use"},
     "analytics": {"aggregate"},
@@ -279,7 +280,7 @@ OF_THE_RUNTIME: dict[str, set[str]] = {
     "tools": {"collector", "perform", "send"},
     "agents": {"close", "collector", "message", "perform", "send"},
     "policies": {"config_with", "for_child", "script_memory", "timekeeper"},
-    "events": {"close", "handler_failed", "hurry", "imported"},
+    "events": {"close", "handler_failed", "hurry", "imported", "tell_changes"},
     "hooks": {
         "besides",
         "close",
