@@ -146,7 +146,9 @@ class SessionConfig(Checked):
 def session_overrides(config: SessionConfig | Mapping[str, Any]) -> dict[str, Any]:
     """What a session's config says other than the defaults. Raises ValidationError."""
     if isinstance(config, SessionConfig):
-        config = config.model_dump(exclude_unset=True)  # and checked again: a copy may have been changed unchecked
+        config = config.model_dump(
+            exclude_unset=True, warnings=False
+        )  # and checked again: a copy may have been changed unchecked
     elif not isinstance(config, Mapping):
         raise ValidationError("config: a SessionConfig or a mapping is needed", field="config")
     return validated(SessionConfig, config).model_dump(exclude_unset=True)

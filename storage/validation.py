@@ -86,6 +86,8 @@ _WRONG: Final[Mapping[str, str]] = {
     "greater_than": "it must be more than {gt}",
     "greater_than_equal": "it must be at least {ge}",
     "invalid_key": "keys must be text",
+    "json_invalid": "it is not valid JSON",
+    "json_type": "it is not JSON",
     "less_than": "it must be less than {lt}",
     "less_than_equal": "it must be at most {le}",
     "missing": "it is needed and not there",
@@ -118,6 +120,19 @@ class Checked(pydantic.BaseModel):
         # To pydantic this is the plain way to make a model, which it may leave out for a model within a model.
         __init__.__pydantic_base_init__ = True
 
+        def __setattr__(self, name: str, value: Any) -> None:
+            raise self._fixed(name)
+
+        def __delattr__(self, name: str) -> None:
+            raise self._fixed(name)
+
+    def _fixed(self, name: str) -> ValidationError:
+        kind = _told(type(self))
+        return ValidationError(
+            f"{kind}.{_shown(name)}: a {kind} does not change: make another one with model_copy(update={{…}})",
+            field=name,
+        )
+
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
         """Make a model from a mapping. Raises ValidationError."""
@@ -125,6 +140,29 @@ class Checked(pydantic.BaseModel):
             return super().model_validate(obj, **options)
         except pydantic.ValidationError as error:
             raise refusal(error, cls) from None
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Make a model from the text of a JSON object. Raises ValidationError."""
+        try:
+            return super().model_validate_json(json_data, **options)
+        except pydantic.ValidationError as error:
+            raise refusal(error, cls) from None
+
+    @classmethod
+    def model_validate_strings(cls, obj: Any, **options: Any) -> Self:
+        """Make a model from a mapping of texts. Raises ValidationError."""
+        try:
+            return super().model_validate_strings(obj, **options)
+        except pydantic.ValidationError as error:
+            raise refusal(error, cls) from None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Make another model with changes, which are checked. Raises ValidationError."""
+        if not update:
+            return super().model_copy(deep=deep)
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).model_validate({**given, **update})
 
 
 def validated(model: type[M], values: Any) -> M:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,13 @@ from greenroom.runtime import (
     InvalidSessionState,
     PolicyConfig,
     RateLimited,
+    RatePolicy,
     ResourceLimitExceeded,
+    ResourcePolicy,
     Runtime,
+    RuntimeConfig,
     SessionConfig,
+    TimeoutPolicy,
     ValidationError,
     messages,
 )
@@ -320,3 +326,42 @@ def test_none_is_no_limit_in_every_source(tmp_path: Path) -> None:
         session.store_artifact("user_input", "a", b"x")
         session.set("k", 1)
         assert {each.limit for each in rt.policies.usage(session).values()} == {None}
+
+
+# -- how configurations are made wrongly
+
+
+@pytest.mark.parametrize(
+    "kind", [SessionConfig, RuntimeConfig, PolicyConfig, TimeoutPolicy, RatePolicy, ResourcePolicy]
+)
+def test_every_way_of_making_one_wrongly_is_told_in_our_words(kind: Any) -> None:
+    name = next(iter(kind.model_fields))
+    nothing = object()
+    ways: list[Callable[[], Any]] = [
+        lambda: kind(**{name: nothing}),
+        lambda: kind(**{name + "x": 1}),
+        lambda: kind.model_validate({name: nothing}),
+        lambda: kind.model_validate(7),
+        lambda: kind.model_validate_json(json.dumps({name + "x": 1})),
+        lambda: kind.model_validate_json("{"),
+        lambda: kind.model_validate_strings({name + "x": "1"}),
+        lambda: kind().model_copy(update={name: nothing}),
+        lambda: setattr(kind(), name, None),
+        lambda: delattr(kind(), name),
+    ]
+    for number, way in enumerate(ways):
+        with pytest.raises(ValidationError) as caught:
+            way()
+        text = str(caught.value)
+        assert "pydantic" not in text, number
+        assert "input" not in text.lower(), number
+        if name + "x" in text:
+            assert name in text.replace(name + "x", ""), "the nearest known name"
+
+
+def test_a_copy_keeps_what_was_set_and_what_was_not() -> None:
+    one = SessionConfig(max_artifacts=5, policies=PolicyConfig.strict())
+    two = one.model_copy(update={"max_operations": None})
+    assert two.model_fields_set == {"max_artifacts", "policies", "max_operations"}
+    assert (two.max_artifacts, two.policies) == (5, PolicyConfig.strict())
+    assert pickle.loads(pickle.dumps(two)) == copy.deepcopy(two) == two
