@@ -7,14 +7,14 @@ session and the number. docs/format.md is the specification.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
 from .keys import metadata_digest, text_digest
-from .records import unpack_value
+from .records import seal, unpack_value
+from .words import split_words
 
 __all__ = [
     "ACROSS",
@@ -29,10 +29,12 @@ __all__ = [
     "PLACE",
     "SESSION_TAG",
     "SESSION_TYPE",
+    "WORDS_KEY",
+    "WORDS_MARK",
     "artifact_entries",
     "digest_of",
     "place_of",
-    "split_words",
+    "texts_of",
     "word_bytes",
     "words_of",
 ]
@@ -60,8 +62,10 @@ MOST_READ: Final = 256
 MOST_CUSTOM: Final = 64
 WORD_BYTES: Final = 32
 
-_WORD: Final = re.compile(r"[^\W_]+")
-_SHORT: Final = 1024
+WORDS_KEY: Final = b"words"
+"""In the `meta` family: which rules the words in the index were made by."""
+WORDS_MARK: Final = seal(WORDS_KEY, [2])
+"""What stands there where they are today's. Anything else, a damaged record too, has them made anew."""
 
 digest_of = lru_cache(maxsize=4096)(text_digest)
 
@@ -101,7 +105,7 @@ def artifact_entries(session: bytes, number: int, record: list[Any]) -> list[byt
 
 def _first_words(record: list[Any]) -> set[str] | None:
     """The words of an artifact, cut where a key cuts them; None if they are too many."""
-    found = _WORD.findall(record[1].casefold())
+    found = list(split_words(record[1]))
     if record[8] or record[11] or len(record[12]) > 1:
         found = list(islice(words_of(record), MOST_READ + 1))
     words = set(found)
@@ -116,18 +120,8 @@ def words_of(record: list[Any]) -> Iterator[str]:
     for tag in record[11]:
         yield from split_words(tag)
     if len(record[12]) > 1:
-        for text in _texts(unpack_value(record[12])):
+        for text in texts_of(unpack_value(record[12])):
             yield from split_words(text)
-
-
-def split_words(text: str) -> Iterator[str]:
-    """Runs of letters and digits, without regard to case."""
-    folded = text.casefold()
-    if len(folded) <= _SHORT:
-        yield from _WORD.findall(folded)
-    else:
-        for match in _WORD.finditer(folded):
-            yield match[0]
 
 
 def word_bytes(word: str) -> bytes:
@@ -135,7 +129,7 @@ def word_bytes(word: str) -> bytes:
     return word.encode("utf-8", "surrogatepass")[:WORD_BYTES]
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_of(value: Any) -> Iterator[str]:
     """The texts and numbers in a JSON value; keys of objects are not among them."""
     kind = type(value)
     if kind is str:
@@ -144,7 +138,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield str(value)
     elif kind is dict:
         for each in value.values():
-            yield from _texts(each)
+            yield from texts_of(each)
     elif kind is list:
         for each in value:
-            yield from _texts(each)
+            yield from texts_of(each)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 import pydantic
 from annotated_types import Ge, MaxLen, MinLen
 
-from .artifact_index import split_words, words_of
+from .artifact_index import words_of
 from .artifacts import artifact_type
 from .errors import GreenroomError, ValidationError
 from .keys import canonical_value, is_session_id
@@ -18,6 +18,7 @@ from .records import unpack_value
 from .similar import is_similar
 from .times import Moment, nanoseconds
 from .validation import validated
+from .words import wanted_words
 
 __all__ = ["ArtifactCriteria", "ArtifactFilter", "ArtifactQuery", "SortField", "artifact_query"]
 
@@ -32,7 +33,8 @@ class ArtifactCriteria(pydantic.BaseModel):
 
     `name_pattern` is part of the name, or a glob for all of it where it has `*` or `?`; `tags` are all of them;
     `custom` is equality per key; every word of `text` must begin a word of the name, the description, the tags or the
-    custom values, without regard to case; with `fuzzy` it need only be a part of one, or be one almost: with one edit
+    custom values, without regard to case and to how Unicode spells a character, runs of Chinese and Japanese by pairs
+    of characters; with `fuzzy` it need only be a part of one, or be one almost: with one edit
     from 3 characters on, with two from 6 on. Times: datetime, RFC 3339 text or epoch seconds; from `created_after` on,
     and before `created_before`. Sizes are bytes, both bounds included.
     """
@@ -85,7 +87,7 @@ class ArtifactCriteria(pydantic.BaseModel):
     @pydantic.field_validator("text")
     @classmethod
     def _has_words(cls, value: str | None) -> str | None:
-        if value is not None and next(split_words(value), None) is None:
+        if value is not None and next(wanted_words(value), None) is None:
             raise ValueError("letters or digits are needed")
         return value
 
@@ -116,7 +118,7 @@ class ArtifactCriteria(pydantic.BaseModel):
     @property
     def words(self) -> frozenset[str]:
         """What words must begin with."""
-        return frozenset(split_words(self.text)) if self.text is not None else frozenset()
+        return frozenset(wanted_words(self.text)) if self.text is not None else frozenset()
 
     @property
     def asked(self) -> frozenset[str]:

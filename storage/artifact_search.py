@@ -18,6 +18,8 @@ from .artifact_index import (
     SESSION_TAG,
     SESSION_TYPE,
     WORD_BYTES,
+    WORDS_KEY,
+    WORDS_MARK,
     digest_of,
     word_bytes,
 )
@@ -232,15 +234,20 @@ class ArtifactSearch:
             [between(BY_CUSTOM + metadata_digest(key, value)), between(MANY_CUSTOM)]
             for key, value in criteria.custom.items()
         ]
-        if not criteria.fuzzy:
+        if not criteria.fuzzy and self._words_are_current():
             drivers += [[_whole(BY_WORD + word_bytes(word)), between(MANY_WORDS)] for word in criteria.words]
         if criteria.artifact_type is not None:
             drivers.append([between(BY_TYPE + digest_of(criteria.artifact_type))])
-        if criteria.fuzzy and criteria.words and not drivers:
+        if criteria.fuzzy and criteria.words and not drivers and self._words_are_current():
             # All the words there are must be looked at: only where nothing else narrows the search, and for one.
             similar = self._similar(max(criteria.words, key=len))
             drivers.append([*(between(BY_WORD + word + b"\x00") for word in similar), between(MANY_WORDS)])
         return drivers
+
+    def _words_are_current(self) -> bool:
+        """Return whether the words in the index are those that queries ask for. They are not where an older greenroom
+        has written the store and it is open for reading only: then the records tell."""
+        return self._engine.get(CF.META, WORDS_KEY) == WORDS_MARK
 
     def _similar(self, wanted: str) -> Iterator[bytes]:
         """The words in the index that may be similar to a word, as keys have them."""

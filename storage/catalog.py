@@ -36,6 +36,7 @@ from .logs import logger_of
 from .ranges import narrowest
 from .records import Value, seal, unpack_value, unseal
 from .times import Moment, nanoseconds
+from .words import folded
 
 __all__ = [
     "Catalog",
@@ -620,8 +621,8 @@ def _matches(query: SessionQuery, row: SessionRow) -> bool:
         ):
             return False
     if query.search:
-        needle = query.search.casefold()
-        return needle in (row.name or "").casefold() or needle in (row.description or "").casefold()
+        needle = folded(query.search)
+        return needle in folded(row.name or "") or needle in folded(row.description or "")
     return True
 
 

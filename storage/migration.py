@@ -6,34 +6,76 @@ format, and the next opening starts over.
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Any, Final
 
-from .artifact_index import artifact_entries
+from .artifact_index import (
+    BY_WORD,
+    MANY_WORDS,
+    WORDS_KEY,
+    WORDS_MARK,
+    artifact_entries,
+    place_of,
+    texts_of,
+    word_bytes,
+)
 from .catalog import Catalog, SessionRow
 from .engine import CF, FORMAT_VERSION, Engine, Op
 from .errors import IntegrityError, SchemaTooNew
 from .event_index import event_keys
 from .keys import INDEX_DEADLINE
 from .logs import logger_of
-from .records import unseal
+from .records import unpack_value, unseal
 
 __all__ = ["migrate"]
 
 logger = logger_of("migration")
 
 _BATCH: Final = 4096
+_WORD: Final = re.compile(r"[^\W_]+")
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the store up to FORMAT_VERSION, with bounded memory. Does nothing for one that is."""
+    """Bring the store up to FORMAT_VERSION, and its index of words to today's rules, with bounded memory. Does nothing
+    for one that is."""
     if engine.format >= FORMAT_VERSION:
+        _renew_words(engine)
         return
     logger.info("bringing the store at %s from format %d to %d", engine.path, engine.format, FORMAT_VERSION)
     count = _list_artifacts(engine)
     _list_deadlines(engine)
     _list_events(engine)
     engine.set_format()
+    _renew_words(engine)
     logger.info("the store has format %d now; %d artifacts were indexed", FORMAT_VERSION, count)
+
+
+def _renew_words(engine: Engine) -> None:
+    """List artifacts by the words of today's rules, where another greenroom has listed them by older ones."""
+    if engine.get(CF.META, WORDS_KEY) == WORDS_MARK:
+        return
+    ops: list[Op] = []
+    for key, stored in engine.pages(CF.ARTIFACTS, b"", b"\xff" * 25, page=256):
+        try:
+            record = unseal(key, stored, "an artifact record")
+        except (IntegrityError, SchemaTooNew):
+            continue
+        number = int.from_bytes(key[16:], "big")
+        new, place = set(artifact_entries(key[:16], number, record)), place_of(key[:16], number, record[13])
+        old = {BY_WORD + word_bytes(word) + b"\x00" + place for word in _words_once(record)}
+        ops += [(CF.INDEX, entry, None) for entry in {*old, MANY_WORDS + place} - new]
+        ops += [(CF.INDEX, entry, b"") for entry in new if entry.startswith((BY_WORD, MANY_WORDS))]
+        if len(ops) >= _BATCH:
+            engine.write(ops)
+            ops = []
+    engine.write([*ops, (CF.META, WORDS_KEY, WORDS_MARK)])
+
+
+def _words_once(record: list[Any]) -> set[str]:
+    """The words of an artifact by the rules of the first version: runs of letters and digits, case-folded."""
+    custom = unpack_value(record[12])
+    texts = [record[1], record[8] or "", *record[11], *texts_of(custom)]
+    return {word for text in texts for word in _WORD.findall(text.casefold())}
 
 
 def _list_artifacts(engine: Engine) -> int:

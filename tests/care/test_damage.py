@@ -91,8 +91,9 @@ def test_flipped_bits_in_records_never_give_a_wrong_reading_and_are_repaired(clo
         engine = closed.bytes_of(path)
         there = [each for each in closed.entries(engine) if each[0] == cf and each[2]]
         if name == "meta":
-            # Opening reads both: it refuses a damaged format, and counts the sessions where the counts are damaged.
-            there = [each for each in there if each[1] not in (b"format", b"counts")]
+            # Opening reads these: it refuses a damaged format, counts the sessions where the counts are damaged, and
+            # lists the artifacts by their words anew where it cannot tell by which rules they are listed.
+            there = [each for each in there if each[1] not in (b"format", b"counts", b"words")]
         if not there:
             engine.close()
             continue
