@@ -126,8 +126,7 @@ class Recording:
 
     def begin(self, draft: Draft) -> None:
         """Take the first event. From here on the session answers who knows its id."""
-        self._supervisor.hold(self._actor)
-        self._actor.begin(draft)
+        self._supervisor.hold(self._actor, draft)
 
     def ask(self, message: m.Message, at: int, timeout: float) -> Any:
         """Send a message about something that happened at `at`, past rates: a recording is one operation.

@@ -18,6 +18,7 @@ from .draft import Draft
 from .events.facts import RecordEvent
 from .hooks.record import RecordHooks
 from .hooks.views import MessageSubject
+from .session import SessionActor
 from .supervisor import Supervisor
 from .workflows import RecordWorkflow
 
@@ -188,6 +189,10 @@ class RedactingSupervisor(Supervisor):
     def send(self, session_id: str, message: Any, told: Any = None) -> None:
         """What `Supervisor.send` does, with a clean message."""
         super().send(session_id, self._redaction.message(message), told)
+
+    def hold(self, actor: SessionActor, draft: Draft) -> None:
+        """What `Supervisor.hold` does, with a clean first event."""
+        super().hold(actor, self._redaction.creation(draft))
 
     def create(self, draft: Draft) -> str:
         """What `Supervisor.create` does, with a clean first event."""

@@ -361,11 +361,12 @@ class Supervisor:
             actor.give_turn()
         return session_id
 
-    def hold(self, actor: SessionActor) -> None:
-        """Put an actor into the table whose session is not in the store yet."""
+    def hold(self, actor: SessionActor, draft: Draft) -> None:
+        """Put an actor into the table whose session is not in the store yet, and give it its first event."""
         self._check_open()
         with self._lock:
             self._admit(actor.actor_urn, actor)
+        actor.begin(draft)
 
     def resident_actor(self, session_id: str) -> SessionActor | None:
         """The session's actor if it is in memory."""

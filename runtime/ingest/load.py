@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.conversation import Turn as Message
 from greenroom.runtime.ingest.formats import conversation_of
-from greenroom.runtime.ingest.placing import Moved, fit, place_turn, plain_text
+from greenroom.runtime.ingest.placing import Moved, fit, place_turn, plain_text, texts_of
 from greenroom.runtime.ingest.read import read_records
 from greenroom.runtime.ingest.records import (
     MAX_RECORD_BYTES,
@@ -181,12 +183,15 @@ class _Ingest:
         artifacts = 0
         try:
             artifacts += self._moved(recording, moved, started, {})
-            for turn, place, at in zip(conversation.turns, placed, times, strict=True):
+            for number, (turn, place, at) in enumerate(zip(conversation.turns, placed, times, strict=True), start=1):
                 message = recording.ask(place.message, at, self._timeout)
                 about = _about(turn, getattr(message, "sequence", None))
-                for kind, name, text in place.texts:
+                # Hooks may have changed the message: its artifact has the text that the message has.
+                changed = isinstance(message, Message) and message.content != turn.content and not place.moved
+                texts = texts_of(number, replace(turn, content=message.content)) if changed else place.texts
+                for kind, name, text in texts:
                     self._store(recording, kind, name, text, "text/plain", about, at)
-                artifacts += len(place.texts) + self._moved(recording, place.moved, at, about)
+                artifacts += len(texts) + self._moved(recording, place.moved, at, about)
             recording.ask(m.CompleteSession(), ended, self._timeout)
             recording.finish((lambda: self._look_again(conversation.digest)) if alone else None)
         except BaseException:

@@ -19,7 +19,7 @@ from greenroom.runtime.ingest.turns import as_json, with_free_key
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.records import pack_value
 
-__all__ = ["Fitted", "Moved", "PlacedTurn", "fit", "place_turn", "plain_text"]
+__all__ = ["Fitted", "Moved", "PlacedTurn", "fit", "place_turn", "plain_text", "texts_of"]
 
 MESSAGE_ROOM: Final = 48 << 10
 """Bytes of a message's other fields that stay with it. With what names the moved ones, it is within 64 KiB."""
@@ -97,7 +97,7 @@ def place_turn(number: int, turn: Turn) -> PlacedTurn:
     message = m.AddMessage(
         role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata
     )
-    return PlacedTurn(message, _texts(turn, role, stem), fitted.moved, notes)
+    return PlacedTurn(message, texts_of(number, turn), fitted.moved, notes)
 
 
 def fit(
@@ -174,9 +174,11 @@ def _moved(path: str, value: Any, stem: str, notes: list[Note], place: str) -> M
     return Moved(path, name, value if text else as_json(value), "text/plain" if text else "application/json")
 
 
-def _texts(turn: Turn, role: str, stem: str) -> list[tuple[str, str, str]]:
-    """The texts of a turn by who speaks: what tools have answered is a tool's, whatever the message's role."""
-    content = turn.content
+def texts_of(number: int, turn: Turn) -> list[tuple[str, str, str]]:
+    """The texts of a turn, as artifact type, name and content, by who speaks: what tools have answered is a tool's,
+    whatever the message's role."""
+    stem = f"turn-{number:04d}"
+    content, role = turn.content, turn.role
     results: list[Any] = []
     if isinstance(content, list) and role != "tool":
         results = [part for part in content if is_tool_result(part)]

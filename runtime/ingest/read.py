@@ -34,6 +34,8 @@ _FOREIGN: Final = (
 _RESCANS: Final = 4
 """How many times as much as has been read may be looked at again for the sake of broken places."""
 _MOST_NESTED: Final = 3
+_MISSES: Final = 100
+"""After so many places of a broken line at which nothing begins, the rest of the line is passed over."""
 _MESSAGE_BEGINS: Final = re.compile(r'\{\s*"(?:role|from)"')
 
 
@@ -52,6 +54,7 @@ class _Reader:
         self._first = True  # nothing was found so far
         self._salvaging = False  # a value was broken, and what follows may be a part of it
         self._after_list = False
+        self._misses = 0  # places of the line at hand that might have begun a value and did not
         self._rescanned = 0
 
     def records(self) -> Iterator[Record | Fault]:
@@ -76,7 +79,7 @@ class _Reader:
     def _may_rescan(self, count: int) -> bool:
         """Whether to look once more at what a broken value has swallowed. Bounded, so that time stays linear."""
         self._rescanned += count
-        return self._rescanned <= _RESCANS * (self._window.passed + self._limit)
+        return self._rescanned <= _RESCANS * self._window.passed + self._limit
 
     # -- values that stand by themselves
 
@@ -105,6 +108,11 @@ class _Reader:
     def _go_on_in_line(self, offset: int) -> None:
         """After a value that is broken within its line: go on where the line has another, or with the next line."""
         window = self._window
+        self._misses = self._misses + 1 if self._salvaging else 1
+        if self._misses > _MISSES:
+            window.skip_line()
+            self._salvaging = False
+            return
         window.advance(offset)
         if not offset or window.text[window.at : window.at + 1] not in ("{", "["):
             window.advance(0 if offset else 1)

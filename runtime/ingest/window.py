@@ -17,7 +17,8 @@ from greenroom.runtime.ingest.records import Note, Readable
 
 __all__ = ["Failed", "Found", "TooLong", "Window"]
 
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 17
+"""What is read at once. The parser counts the lines before each error, so more would make many errors slow."""
 _GAP: Final = re.compile("[\\s,\ufeff\x1e\x00]*")
 _SPACE: Final = re.compile("[\\s\ufeff]*")
 _VALUE_LINE: Final = re.compile("[^\r\n]*[\r\n]+[\ufeff\x1e]*[{\\[]")

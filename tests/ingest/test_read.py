@@ -298,7 +298,7 @@ def test_the_work_for_broken_places_grows_with_their_number_and_not_faster(line:
             read((line + end) * times, max_record_bytes=10_000)
         return handed
 
-    assert work(4000) <= 8 * work(1000) + 100_000
+    assert work(2000) <= 8 * work(500) + 100_000
 
 
 @given(
