@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from greenroom.storage.arguments import as_seconds, as_text
 from greenroom.storage.catalog import STATUSES
 from greenroom.storage.engine import Durability
-from greenroom.storage.errors import InvalidSessionState, ResourceLimitExceeded, ValidationError
-from greenroom.storage.records import Value, pack_value, unpack_value
+from greenroom.storage.errors import InvalidSessionState, ResourceLimitExceeded
+from greenroom.storage.records import Value, checked_data, pack_value, unpack_value
 
 from . import messages as m
 from .draft import Draft, Limits, Lookup, require_writable
@@ -51,13 +52,9 @@ class Call(m.Command):
         durability: Durability | str | None = None,
     ) -> None:
         super().__init__(durability=durability)
-        if not isinstance(name, str) or not 0 < len(name) <= MAX_CALL_NAME:
-            raise ValidationError(f"name: 1 to {MAX_CALL_NAME} characters are needed", field="name")
-        if timeout is not None and (type(timeout) not in (int, float) or not timeout > 0):
-            raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
-        self.name = name
+        self.name = as_text("name", name, MAX_CALL_NAME)
         self.packed = packed_input(input)
-        self.timeout = timeout
+        self.timeout = as_seconds("timeout", timeout, endless=True) if timeout is not None else None
         self.subject: Any = None
         """What is called, where that is not found by its name. Only the runtime itself sets it."""
 
@@ -127,7 +124,7 @@ class RecordCall(m.Command):
     def __init__(self, kind: str, data: dict[str, Any]) -> None:
         super().__init__()
         self.kind = kind
-        self.data = data
+        self.data = checked_data(data)
 
 
 class RecordReturn(m.Command):
@@ -139,7 +136,7 @@ class RecordReturn(m.Command):
     def __init__(self, kind: str, data: dict[str, Any], durability: Durability | None = None) -> None:
         super().__init__(durability=durability)
         self.kind = kind
-        self.data = data
+        self.data = checked_data(data)
 
 
 def _called(state: SessionState, command: RecordCall, limits: Limits, lookup: Lookup) -> list[Draft]:

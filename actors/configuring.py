@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from greenroom.storage.arguments import as_mapping
 from greenroom.storage.engine import Durability
 from greenroom.storage.records import Value, pack_value, unpack_value
 
@@ -49,7 +50,7 @@ class UpdateConfig(m.Command):
 
     def __init__(self, changes: Mapping[str, Value], *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
-        self.changes = type(self).checked(changes)
+        self.changes = type(self).checked(as_mapping("changes", changes))
 
 
 def _update(state: SessionState, command: UpdateConfig, limits: Limits, lookup: Lookup) -> list[Draft]:

@@ -79,7 +79,7 @@ class Held:
 
 def level_of(permission: object) -> int:
     """Raises ValidationError."""
-    level = PERMISSIONS.get(permission) if isinstance(permission, str) else None
+    level = PERMISSIONS.get(str.__str__(permission)) if issubclass(type(permission), str) else None
     if level is None:
         raise ValidationError(f"permission: one of {', '.join(PERMISSIONS)}", field="permission")
     return level

@@ -9,14 +9,17 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from inspect import signature
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self, cast
 
+from greenroom.storage.arguments import as_flag, as_items, as_mapping, as_number, as_text, kind_of
 from greenroom.storage.artifact_query import ArtifactQuery, artifact_query
-from greenroom.storage.artifacts import ArtifactId, artifact_type, is_artifact_name
+from greenroom.storage.artifacts import ArtifactId, is_artifact_name, new_artifact_type
 from greenroom.storage.engine import Durability
-from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
+from greenroom.storage.errors import ResourceLimitExceeded, ValidationError, shown
 from greenroom.storage.records import Value, pack_value, unpack_value
+from greenroom.storage.validation import nearest
 
 if TYPE_CHECKING:
     from greenroom.storage.content import Encoded, Readable
@@ -146,7 +149,7 @@ class SetVariable(Command):
         expected: Value | Expectation = ANY,
         durability: Durability | str | None = None,
     ) -> None:
-        self.expected = expected if expected.__class__ is Expectation else pack_value(expected, "expected")
+        self.expected = expected if type(expected) is Expectation else pack_value(expected, "expected")
         self.durability = _durability(durability) if durability is not None else None
         self.records = None
         self.key = _variable_key(key)
@@ -174,7 +177,7 @@ class DeleteVariable(Command):
     ) -> None:
         super().__init__(durability=durability)
         self.key = _variable_key(key)
-        self.expected = expected if expected.__class__ is Expectation else pack_value(expected, "expected")
+        self.expected = expected if type(expected) is Expectation else pack_value(expected, "expected")
 
 
 class GetVariable(Query):
@@ -193,7 +196,7 @@ class ListVariables(Query):
     __slots__ = ("prefix",)
 
     def __init__(self, prefix: str = "") -> None:
-        self.prefix = _text("prefix", prefix, MAX_KEY, empty=True)
+        self.prefix = as_text("prefix", prefix, MAX_KEY, empty=True)
 
 
 class AcceptLosses(Command):
@@ -231,7 +234,7 @@ class FailSession(Command):
 
     def __init__(self, reason: str, *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
-        self.reason = _text("reason", reason, MAX_TEXT)
+        self.reason = as_text("reason", reason, MAX_TEXT)
 
 
 class ArchiveSession(Command):
@@ -247,7 +250,7 @@ class SaveSession(Command):
 
     def __init__(self, *, sync: bool = True) -> None:
         super().__init__()
-        self.sync = sync
+        self.sync = as_flag("sync", sync)
 
 
 class LoadSession(Command):
@@ -293,7 +296,7 @@ class AddTag(Command):
 
     def __init__(self, tag: str, *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
-        self.tag = _text("tag", tag, MAX_TAG)
+        self.tag = as_text("tag", tag, MAX_TAG)
 
 
 class RemoveTag(Command):
@@ -301,7 +304,7 @@ class RemoveTag(Command):
 
     def __init__(self, tag: str, *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
-        self.tag = _text("tag", tag, MAX_TAG)
+        self.tag = as_text("tag", tag, MAX_TAG)
 
 
 class SetTags(Command):
@@ -342,13 +345,15 @@ class AddMessage(Command):
         durability: Durability | str | None = None,
     ) -> None:
         super().__init__(durability=durability)
-        self.role = _text("role", role, MAX_ROLE)
-        if content is not None and not isinstance(content, (str, list)):
-            raise ValidationError("content: a message is text, a list of parts, or None", field="content")
-        self.text = content if isinstance(content, str) else None
+        self.role = as_text("role", role, MAX_ROLE)
+        if content is not None and type(content) is not list:
+            if not issubclass(type(content), str):
+                raise ValidationError("content: a message is text, a list of parts, or None", field="content")
+            content = str.__str__(content)
+        self.text = content if type(content) is str else None
         self.content = pack_value(content, "content")
-        self.name = _text("name", name, MAX_NAME) if name is not None else None
-        if tool_calls is not None and not isinstance(tool_calls, list):
+        self.name = _maybe_text("name", name, MAX_NAME)
+        if tool_calls is not None and type(tool_calls) is not list:
             raise ValidationError("tool_calls: a list of objects", field="tool_calls")
         self.tool_calls = pack_value(tool_calls, "tool_calls") if tool_calls is not None else None
         size = len(self.content) + len(self.tool_calls or b"")
@@ -359,7 +364,7 @@ class AddMessage(Command):
                 limit=MAX_MESSAGE_BYTES,
                 value=size,
             )
-        self.tool_call_id = _text("tool_call_id", tool_call_id, MAX_NAME) if tool_call_id is not None else None
+        self.tool_call_id = _maybe_text("tool_call_id", tool_call_id, MAX_NAME)
         self.metadata = metadata_bytes(metadata) if metadata else None
         self.encoded: Encoded | None = None
 
@@ -427,9 +432,9 @@ class StoreArtifact(Command):
         durability: Durability | str | None = None,
     ) -> None:
         super().__init__(durability=durability)
-        self.version_of = ArtifactId.parse(str(version_of)) if version_of is not None else None
-        self.artifact_type = artifact_type(type)
-        self.name = _text("name", name, 4096)
+        self.version_of = ArtifactId.of(version_of) if version_of is not None else None
+        self.artifact_type = new_artifact_type(type)
+        self.name = as_text("name", name, 4096)
         if not is_artifact_name(self.name):
             wrong = (
                 "this text is an artifact's id: an artifact of that name could not be told from the one with the id"
@@ -437,21 +442,13 @@ class StoreArtifact(Command):
                 else "an artifact name has no control characters"
             )
             raise ValidationError(f"name: {wrong}", field="name")
-        if isinstance(content, str):
-            content = content.encode("utf-8", "surrogatepass")
-        elif isinstance(content, bytearray):
-            content = bytes(content)
-        elif isinstance(content, memoryview):
-            content = content.cast("B") if content.contiguous else content.tobytes()
-        elif not isinstance(content, bytes) and not hasattr(content, "read"):
-            raise ValidationError("content: text, bytes, a memoryview or a binary file object", field="content")
-        self.content: bytes | memoryview | Readable = content
-        self.description = _text("description", description, MAX_TEXT) if description is not None else None
-        self.mime_type = _text("mime_type", mime_type, MAX_NAME) if mime_type is not None else None
+        self.content: bytes | memoryview | Readable = _stored(content)
+        self.description = _maybe_text("description", description, MAX_TEXT)
+        self.mime_type = _maybe_text("mime_type", mime_type, MAX_NAME)
         self.tags = tag_list(tags)
         self.custom = metadata_bytes(metadata)
-        self.created_by = _text("created_by", created_by, MAX_NAME) if created_by is not None else None
-        self.parent_artifact = str(_artifact_ref(parent_artifact)) if parent_artifact is not None else None
+        self.created_by = _maybe_text("created_by", created_by, MAX_NAME)
+        self.parent_artifact = str(artifact_ref(parent_artifact)) if parent_artifact is not None else None
         self.encoded: Encoded | None = None
         self.record: list[Any] = []
         self.collected = False
@@ -460,6 +457,30 @@ class StoreArtifact(Command):
 
 UNSHARED: Final[Any] = object()
 """In place of the encoded content of a message that nobody but the path holds, so that it need not be copied."""
+
+
+def _stored(content: Any) -> bytes | memoryview | Readable:
+    """Content as bytes, or a file object to read them from."""
+    kind = type(content)
+    if kind is bytes:
+        return cast(bytes, content)
+    if issubclass(kind, str):
+        return str.__str__(content).encode("utf-8", "surrogatepass")
+    if issubclass(kind, bytes):
+        return bytes.__getitem__(content, slice(None))
+    if issubclass(kind, bytearray):
+        return bytes(memoryview(content))
+    try:
+        if kind is memoryview:
+            view: bytes | memoryview = content.cast("B") if content.contiguous else content.tobytes()
+            return view
+        if callable(getattr(content, "read", None)):
+            return cast("Readable", content)
+    except Exception as error:
+        raise ValidationError(f"content: it cannot be read: {kind_of(error)}", field="content") from error
+    raise ValidationError(
+        f"content: text, bytes, a memoryview or a binary file object is needed, not {kind_of(content)}", field="content"
+    )
 
 
 class StoreMany(Command):
@@ -474,27 +495,30 @@ class StoreMany(Command):
         self, items: Iterable[StoreArtifact | Mapping[str, Any]], *, durability: Durability | str | None = None
     ) -> None:
         super().__init__(durability=durability)
-        if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
-            raise ValidationError("items: a list of artifacts is needed", field="items")
-        self.items: list[StoreArtifact] = [_batched(index, item) for index, item in enumerate(items)]
-        if len(self.items) > MAX_BATCH:
-            raise ValidationError(f"items: at most {MAX_BATCH} in one batch, not {len(self.items)}", field="items")
+        given = as_items("items", items, MAX_BATCH, "a list of artifacts")
+        self.items: list[StoreArtifact] = [_batched(index, item) for index, item in enumerate(given)]
 
 
 def _batched(index: int, item: StoreArtifact | Mapping[str, Any]) -> StoreArtifact:
-    if isinstance(item, StoreArtifact):
+    if type(item) is StoreArtifact:
         if item.version_of is not None:
             raise ValidationError(f"items[{index}]: a version of another's artifact is stored alone", field="items")
         return item
-    if not isinstance(item, Mapping):
-        raise ValidationError(f"items[{index}]: a mapping with type, name and content is needed", field="items")
+    given = as_mapping(f"items[{index}]", item, "a mapping with type, name and content")
+    unknown = next((name for name in given if name not in _ARTIFACT_ARGUMENTS), None)
+    if unknown is not None:
+        advice = f"did you mean {nearest(unknown, _ARTIFACT_ARGUMENTS)}?"
+        raise ValidationError(f"items[{index}]: unknown {shown(unknown)}; {advice}", field="items")
     try:
-        return _batched(index, StoreArtifact(**item))
+        return _batched(index, StoreArtifact(**given))
     except ValidationError as error:
         raise ValidationError(f"items[{index}]: {error}", field=error.fields.get("field", "items")) from None
     except TypeError as error:
         text = str(error).partition(") ")[2] or str(error)
         raise ValidationError(f"items[{index}]: {text}", field="items") from None
+
+
+_ARTIFACT_ARGUMENTS: Final = frozenset(signature(StoreArtifact).parameters)
 
 
 class DeleteArtifact(Command):
@@ -510,8 +534,8 @@ class DeleteArtifact(Command):
         durability: Durability | str | None = None,
     ) -> None:
         super().__init__(durability=durability)
-        self.ref = _artifact_ref(ref)
-        self.version = version
+        self.ref = artifact_ref(ref)
+        self.version = version_of_name(version)
 
 
 class GetArtifactInfo(Query):
@@ -520,8 +544,8 @@ class GetArtifactInfo(Query):
     __slots__ = ("ref", "version")
 
     def __init__(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
-        self.ref = _artifact_ref(ref)
-        self.version = version
+        self.ref = artifact_ref(ref)
+        self.version = version_of_name(version)
 
 
 class GetArtifact(GetArtifactInfo):
@@ -536,11 +560,8 @@ class GetArtifacts(Query):
     __slots__ = ("refs",)
 
     def __init__(self, refs: Iterable[ArtifactId | str]) -> None:
-        if isinstance(refs, (str, ArtifactId)) or not isinstance(refs, Iterable):
-            raise ValidationError("refs: a list of ids and names is needed", field="refs")
-        self.refs: list[ArtifactId | str] = list(refs)
-        if not all(isinstance(ref, (str, ArtifactId)) for ref in self.refs):
-            raise ValidationError("refs: an artifact is named by its id or its name", field="refs")
+        given = as_items("refs", refs, MAX_BATCH, "a list of ids and names")
+        self.refs = [named_ref(ref, "refs") for ref in given]
 
 
 class QueryArtifacts(Query):
@@ -572,74 +593,84 @@ class ListArtifactVersions(Query):
     __slots__ = ("name",)
 
     def __init__(self, name: ArtifactId | str) -> None:
-        self.name = _text("name", str(name) if isinstance(name, ArtifactId) else name, 4096)
+        self.name = str(artifact_ref(name, "name"))
 
 
 # -- checks
 
 
-def _text(field: str, value: object, most: int, *, empty: bool = False) -> str:
-    if not isinstance(value, str):
-        raise ValidationError(f"{field}: text is needed, this is {value.__class__.__name__}", field=field)
-    if len(value) > most or (not value and not empty):
-        raise ValidationError(f"{field}: {0 if empty else 1} to {most} characters, this has {len(value)}", field=field)
-    return value
+def _maybe_text(field: str, value: object, most: int = MAX_NAME) -> str | None:
+    return as_text(field, value, most) if value is not None else None
 
 
-def _artifact_ref(ref: object) -> ArtifactId | str:
+def artifact_ref(ref: object, field: str = "artifact") -> ArtifactId | str:
     """An artifact id, from any spelling of one, or a name."""
-    if isinstance(ref, ArtifactId):
-        return ArtifactId.parse(str(ref))
-    return _text("artifact", ref, 4096)
+    if issubclass(type(ref), ArtifactId):
+        return ArtifactId.of(ref)
+    return as_text(field, ref, 4096)
+
+
+def named_ref(ref: object, field: str) -> ArtifactId | str:
+    """What somebody takes for an artifact's id or name, as plain values: whether it is one shows when it is read."""
+    if issubclass(type(ref), ArtifactId):
+        parts = ArtifactId.parts(ref)
+        if parts is not None:
+            return ArtifactId(*parts)
+    return as_text(field, ref, MAX_TEXT, empty=True)
+
+
+def version_of_name(version: object) -> int | str | None:
+    """What may stand where a version is asked for: its number or its text."""
+    if version is None or type(version) is int:
+        return version
+    if issubclass(type(version), str):
+        return as_text("version", version, MAX_NAME)
+    raise ValidationError('version: a whole number from 1 is needed, or "latest"', field="version")
 
 
 def _variable_key(key: object) -> str:
     if type(key) is str and 0 < len(key) <= MAX_KEY:
         return key
-    return _text("key", key, MAX_KEY)
+    return as_text("key", key, MAX_KEY)
 
 
 def _durability(value: Durability | str) -> Durability:
-    try:
-        return Durability(value)
-    except ValueError:
-        raise ValidationError("durability: memory, wal or fsync", field="durability") from None
+    if type(value) is Durability:
+        return value
+    found = _DURABILITIES.get(str.__str__(value)) if issubclass(type(value), str) else None
+    if found is None:
+        raise ValidationError("durability: memory, wal or fsync", field="durability")
+    return found
+
+
+_DURABILITIES: Final = {each.value: each for each in Durability}
 
 
 def whole_number(field: str, value: object) -> int | None:
-    if value is None:
-        return None
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValidationError(f"{field}: a whole number from 0 is needed", field=field)
-    return value
+    return as_number(field, value) if value is not None else None
 
 
 def tag_list(tags: Iterable[str]) -> list[str]:
     """Tags in their order, without repetitions."""
-    if tags == ():
+    if type(tags) is tuple and not tags:
         return []
-    if isinstance(tags, str):
-        raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
-    if not isinstance(tags, Iterable):
-        raise ValidationError("tags: a list of texts is needed", field="tags")
-    unique = list(dict.fromkeys(_text("tags", tag, MAX_TAG) for tag in tags))
+    items = as_items("tags", tags, _MAX_GIVEN_TAGS, "a list of texts")
+    unique = list(dict.fromkeys(as_text("tags", tag, MAX_TAG) for tag in items))
     if len(unique) > MAX_TAGS:
         raise ValidationError(f"tags: at most {MAX_TAGS}, these are {len(unique)}", field="tags")
     return unique
 
+
+_MAX_GIVEN_TAGS: Final = 10_000
 
 EMPTY_METADATA: Final = pack_value({})
 
 
 def metadata_bytes(metadata: Mapping[str, Value] | None) -> bytes:
     """A JSON object of at most 64 KiB, encoded."""
-    if not metadata:
-        if metadata is not None and not isinstance(metadata, Mapping):
-            raise ValidationError("metadata: an object with text keys is needed", field="metadata")
+    if metadata is None:
         return EMPTY_METADATA
-    if not isinstance(metadata, Mapping):
-        raise ValidationError("metadata: an object with text keys is needed", field="metadata")
-    packed = pack_value(metadata if type(metadata) is dict else dict(metadata), "metadata")
+    packed = pack_value(metadata if type(metadata) is dict else as_mapping("metadata", metadata), "metadata")
     if len(packed) > MAX_METADATA_BYTES:
         raise ValidationError(
             f"metadata: at most {MAX_METADATA_BYTES} bytes, this has {len(packed)}: store an artifact",

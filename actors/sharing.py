@@ -9,13 +9,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.storage.arguments import as_flag
 from greenroom.storage.artifacts import ArtifactId, ArtifactInfo
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.keys import is_session_id
 from greenroom.storage.times import moment
 
 from . import grants
-from .messages import Command, GetArtifactInfo, Query, _artifact_ref
+from .messages import Command, GetArtifactInfo, Query, artifact_ref, version_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,14 +59,12 @@ class ShareArtifact(Command):
         durability: Durability | str | None = None,
     ) -> None:
         super().__init__(durability=durability)
-        self.ref = _artifact_ref(ref)
-        self.version = version
+        self.ref = artifact_ref(ref)
+        self.version = version_of_name(version)
         self.with_session = grantee_id(with_session)
         self.level = grants.level_of(permission)
         self.expires_at = moment(expires_at, "expires_at")
-        if not isinstance(inherit, bool):
-            raise ValidationError("inherit: true or false", field="inherit")
-        self.inherit = inherit
+        self.inherit = as_flag("inherit", inherit)
         self.by: str | None = None
 
 
@@ -85,8 +84,8 @@ class RevokeArtifact(Command):
         durability: Durability | str | None = None,
     ) -> None:
         super().__init__(durability=durability)
-        self.ref = _artifact_ref(ref)
-        self.version = version
+        self.ref = artifact_ref(ref)
+        self.version = version_of_name(version)
         self.with_session = grantee_id(with_session)
         self.level = grants.level_of(permission)
         self.by: str | None = None
@@ -98,8 +97,8 @@ class ListPermissions(Query):
     __slots__ = ("ref", "version")
 
     def __init__(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
-        self.ref = _artifact_ref(ref)
-        self.version = version
+        self.ref = artifact_ref(ref)
+        self.version = version_of_name(version)
 
 
 class CheckAccess(Query):
@@ -115,8 +114,8 @@ class CheckAccess(Query):
         session: str | None = None,
         version: int | str | None = None,
     ) -> None:
-        self.ref = _artifact_ref(ref)
-        self.version = version
+        self.ref = artifact_ref(ref)
+        self.version = version_of_name(version)
         self.level = grants.level_of(permission)
         self.who = grantee_id(session) if session is not None else None
 

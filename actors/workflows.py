@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from greenroom.storage.errors import ValidationError
+from greenroom.storage.records import checked_data
 
 from . import messages as m
 from .draft import Draft, Limits, Lookup, require_writable
@@ -27,7 +28,7 @@ class RecordWorkflow(m.Command):
         if type not in WORKFLOW_EVENTS:
             raise ValidationError(f"type: one of {', '.join(sorted(WORKFLOW_EVENTS))}", field="type")
         self.type = type
-        self.data = data
+        self.data = checked_data(data)
 
 
 def _record(state: SessionState, command: RecordWorkflow, limits: Limits, lookup: Lookup) -> list[Draft]:

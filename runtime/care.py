@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from greenroom.actors.conversation import ARTIFACT
-from greenroom.storage.arguments import as_mapping
+from greenroom.storage.arguments import as_flag, as_mapping
 from greenroom.storage.validation import validated
 
 from .findings import Progress as CareProgress
@@ -63,7 +63,7 @@ class Care(Lifecycle):
         if policy is None or type(policy) is dict or limits:
             policy = {**as_mapping("policy", {} if policy is None else policy), **limits}
         wanted = validated(RetentionPolicy, policy)
-        if not dry_run:
+        if not as_flag("dry_run", dry_run):
             self._check_writable("to delete")
         return apply_retention(self._runtime, wanted, self._clock.time_ns(), dry_run=dry_run)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from greenroom.storage.errors import ValidationError
 
 if TYPE_CHECKING:
     from .runtime import Runtime
 
-__all__ = ["Handle", "session_id_of"]
+__all__ = ["Handle", "required_session_id", "session_id_of"]
 
 
 class Handle:
@@ -34,9 +34,20 @@ class Handle:
 
 
 def session_id_of(session: Handle | str | None, field: str) -> str | None:
-    """The id that a handle or a text names."""
-    if session is None or isinstance(session, str):
+    """The id that a handle or a text names. Raises ValidationError."""
+    if session is None or type(session) is str:
         return session
-    if isinstance(session, Handle):
-        return session.id
+    kind, given = type(session), cast(Any, session)
+    if issubclass(kind, Handle):
+        return cast(str, object.__getattribute__(given, "id"))
+    if issubclass(kind, str):
+        return str.__str__(given)
     raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
+
+
+def required_session_id(session: Handle | str, field: str = "session_id") -> str:
+    """`session_id_of`, where there must be one."""
+    found = session_id_of(session, field)
+    if found is None:
+        raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
+    return found

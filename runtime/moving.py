@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from greenroom.storage.arguments import as_flag, as_function
 from greenroom.storage.bundle_export import Progress
 from greenroom.storage.regular_file import file_path
 
@@ -41,9 +42,9 @@ class Moving(Sessions):
             self._store,
             found.id,
             file_path(path),
-            tree=tree,
-            history=history,
-            on_progress=on_progress,
+            tree=as_flag("tree", tree),
+            history=as_flag("history", history),
+            on_progress=as_function("on_progress", on_progress) if on_progress is not None else None,
         )
 
     def import_bundle(

@@ -34,6 +34,7 @@ from greenroom.storage.records import unpack_value
 from greenroom.storage.validation import validated
 
 from .config import SessionConfig, config_in_force
+from .handle import required_session_id
 from .policy_config import PolicyConfig
 
 if TYPE_CHECKING:
@@ -309,7 +310,7 @@ _FOLLOWING: Final = {
 
 
 def _id_of(session: Session | str) -> str:
-    return session if isinstance(session, str) else session.id
+    return required_session_id(session, "session")
 
 
 def _setting(limits: Limits, name: str) -> Any:

@@ -17,6 +17,7 @@ from greenroom.actors.calls import Call
 from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.hooks import Hooks
 from greenroom.actors.operation import Operation, acting, entered, following, in_own_realm, operation_in
+from greenroom.storage.arguments import as_flag, as_function, as_items, as_seconds, as_text
 from greenroom.storage.artifact_query import ArtifactQuery, artifact_query
 from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.audit import AuditRecord
@@ -45,13 +46,13 @@ from .care import Care
 from .config import RuntimeConfig
 from .findings import Progress as CareProgress
 from .follow import Follow
-from .handle import session_id_of
+from .handle import required_session_id, session_id_of
 from .lifecycle import open_runtimes
 from .moving import Moving
 from .salvage import SalvageReport, salvage_store
 from .scope import Scope
 from .script_events import run_recorded
-from .scripts import ScriptRequest, ScriptResult, engine_for, read_source
+from .scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, ScriptResult, engine_for, read_source
 from .session import Session
 from .session_artifacts import ManyArtifacts
 
@@ -92,6 +93,7 @@ class Runtime(Moving, Care):
         Raises StoreLocked, SchemaTooNew, IntegrityError, StorageError or ValidationError.
         """
         settings = RuntimeConfig.build(config)
+        as_flag("read_only", read_only)
         if path is None and read_only:
             raise InvalidOperation("a temporary store has nothing to read: give the path of a store")
         where = file_path(path) if path is not None else Path(tempfile.mkdtemp(prefix="greenroom-"))
@@ -179,9 +181,10 @@ class Runtime(Moving, Care):
         results: dict[ArtifactId | str, Artifact] = {}
         errors: dict[ArtifactId | str, GreenroomError] = {}
         by_session: dict[str, list[ArtifactId | str]] = {}
-        for each in ids:
+        for ref in as_items("ids", ids, m.MAX_BATCH, "a list of artifact ids"):
+            each = m.named_ref(ref, "ids")
             try:
-                artifact = each if isinstance(each, ArtifactId) else ArtifactId.parse(each)
+                artifact = ArtifactId.of(each)
             except ValidationError as error:
                 errors[each] = error
                 continue
@@ -208,19 +211,21 @@ class Runtime(Moving, Care):
         Raises OperationTimeout after `timeout` seconds (default: `ask_timeout`; for calls of tools and agents, the time
         that these may take).
         """
-        if not isinstance(message, m.Message):
+        if not issubclass(type(message), m.Message):
             raise InvalidOperation("messages are objects of the classes in greenroom.runtime.messages")
         if timeout is None:
             timeout = math.inf if isinstance(message, Call) else self.config.ask_timeout
-        elif type(timeout) not in (int, float) or not timeout > 0:
-            raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
+        else:
+            timeout = as_seconds("timeout", timeout, endless=True)
+        if type(session_id) is not str:
+            session_id = required_session_id(session_id)
         return self._supervisor.ask(session_id, message, timeout)
 
     def tell(self, session_id: str, message: m.Message) -> None:
         """Send a message and go on. What goes wrong after it has been sent is logged."""
-        if not isinstance(message, m.Message):
+        if not issubclass(type(message), m.Message):
             raise InvalidOperation("messages are objects of the classes in greenroom.runtime.messages")
-        self._supervisor.tell(session_id, message)
+        self._supervisor.tell(session_id if type(session_id) is str else required_session_id(session_id), message)
 
     # -- operations
 
@@ -240,22 +245,20 @@ class Runtime(Moving, Care):
         Code that acts for a session cannot choose the `source`, nor a root that it does not reach.
         Raises ValidationError, AccessDenied.
         """
-        for field, value in (("correlation_id", correlation_id), ("root_id", root_id), ("source", source)):
-            if value is not None and not (isinstance(value, str) and 0 < len(value) <= m.MAX_NAME):
-                raise ValidationError(f"{field}: text of 1 to {m.MAX_NAME} characters is needed", field=field)
+        named = {"correlation_id": correlation_id, "root_id": root_id, "source": source}
+        given = {name: as_text(name, value, m.MAX_NAME) for name, value in named.items() if value is not None}
         around = operation_in(self._security)
         if around is not None and around.principal is not None:
             if source is not None:
                 raise ValidationError("source: code that acts for a session has the source that it has", field="source")
-            if event_place(root_id) is not None:
-                self.events.get(str(root_id))
+            if event_place(given.get("root_id")) is not None:
+                self.events.get(given["root_id"])
         changes: dict[str, Any] = {}
         if causation_id is not None:
             changes = following(self.events.get(causation_id))
         elif around is None or around.correlation_id is None:
             changes = {"correlation_id": id_of_bytes(new_session())}
-        given = {"correlation_id": correlation_id, "root_id": root_id, "source": source}
-        changes |= {name: value for name, value in given.items() if value is not None}
+        changes |= given
         with entered(self._security), acting(**changes, realm=self._security) as operation:
             yield operation
 
@@ -283,24 +286,30 @@ class Runtime(Moving, Care):
         self._check_open()
         if session is None:
             self._require_host("run_script", "write")
-        path = None if isinstance(source, str) else Path(source)
-        engine = engine_for(language, path)
+        path = None if issubclass(type(source), str) else file_path(source, "source")
+        engine = engine_for(as_text("language", language, 64) if language is not None else None, path)
         bound = None
         if session is not None:
-            bound = session if isinstance(session, Session) else self.session(session)
+            bound = self.session(required_session_id(session))
             self._security.require(bound.id, "run_script", "write")
+        if name is None:
+            name = path.name if path is not None else "script"
+        limit = self.config.script_timeout if timeout is None else as_seconds("timeout", timeout)
+        profile = as_text("profile", profile, 64)
+        arguments = tuple(as_items("args", args, MAX_SCRIPT_ARGUMENTS, "a list of values"))
+        granted = as_items("directories", directories, MAX_SCRIPT_ARGUMENTS, "a list of paths")
         request = ScriptRequest(
             runtime=self,
-            source=source if isinstance(source, str) else read_source(Path(source)),
-            name=name or (path.name if path is not None else "script"),
+            source=read_source(path) if path is not None else str.__str__(source),
+            name=as_text("name", name, m.MAX_NAME),
             profile=profile,
             session=bound,
-            args=tuple(args),
-            timeout=timeout if timeout is not None else self.config.script_timeout,
+            args=arguments,
+            timeout=limit,
             max_instructions=self.config.script_instructions,
             max_memory=self.policies.script_memory(bound.id if bound is not None else None, self.config),
-            directories=tuple(Path(each) for each in directories),
-            echo=echo,
+            directories=tuple(file_path(each, "directories") for each in granted),
+            echo=as_function("echo", echo) if echo is not None else None,
         )
         with self._span("run_script", request.name, bound.id if bound is not None else None):
             return run_recorded(request, engine.language, engine.run)
@@ -311,9 +320,8 @@ class Runtime(Moving, Care):
         Its calls wait at most `timeout` seconds (default: `ask_timeout`).
         """
         self._require_host("state_scope")
-        if timeout is None:
-            timeout = self.config.ask_timeout
-        return Scope(self._supervisor, self._supervisor.scope(name), timeout)
+        wait = self.config.ask_timeout if timeout is None else as_seconds("timeout", timeout, endless=True)
+        return Scope(self._supervisor, self._supervisor.scope(as_text("name", name, m.MAX_KEY)), wait)
 
     # -- who has reached what
 
@@ -345,8 +353,8 @@ class Runtime(Moving, Care):
             self._security.require(who, "audit", "list")
         return self._trail.query(
             session=who,
-            artifact=ArtifactId.parse(str(artifact)) if artifact is not None else None,
-            access=access,
+            artifact=ArtifactId.of(artifact) if artifact is not None else None,
+            access=as_text("access", access, 64) if access is not None else None,
             granted=granted,
             after=moment(after, "after"),
             before=moment(before, "before"),

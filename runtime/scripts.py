@@ -9,15 +9,24 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from greenroom.storage.errors import ConfigurationError, GreenroomError, ScriptError, StorageError
+from greenroom.storage.errors import ConfigurationError, GreenroomError, ScriptError, StorageError, shown
 from greenroom.storage.regular_file import open_regular
 
 if TYPE_CHECKING:
     from .runtime import Runtime
     from .session import Session
 
-__all__ = ["MAX_SOURCE_BYTES", "ScriptEngine", "ScriptRequest", "ScriptResult", "engine_for", "read_source"]
+__all__ = [
+    "MAX_SCRIPT_ARGUMENTS",
+    "MAX_SOURCE_BYTES",
+    "ScriptEngine",
+    "ScriptRequest",
+    "ScriptResult",
+    "engine_for",
+    "read_source",
+]
 
+MAX_SCRIPT_ARGUMENTS: Final = 10_000
 MAX_SOURCE_BYTES: Final = 1 << 20
 _GROUP: Final = "greenroom.script_engines"
 
@@ -79,7 +88,7 @@ def engine_for(language: str | None, path: Path | None) -> ScriptEngine:
     engine = engines.get(language)
     if engine is None:
         known = ", ".join(sorted(engines)) or "none installed"
-        raise ConfigurationError(f"there is no script engine for {language!r}; there are: {known}")
+        raise ConfigurationError(f"there is no script engine for {shown(language)}; there are: {known}")
     return engine
 
 

@@ -14,15 +14,23 @@ from greenroom.actors.decide import Draft, creation
 from greenroom.actors.operation import acting, in_own_realm
 from greenroom.actors.policies.kinds import CREATION
 from greenroom.actors.recording import Recording
+from greenroom.storage.arguments import as_number, as_text
 from greenroom.storage.catalog import Page, SessionInfo, SessionQuery, SessionStatus
-from greenroom.storage.errors import HookCancelled, IntegrityError, InvalidOperation, SessionNotFound, ValidationError
+from greenroom.storage.errors import (
+    HookCancelled,
+    IntegrityError,
+    InvalidOperation,
+    SessionNotFound,
+    ValidationError,
+    shown,
+)
 from greenroom.storage.keys import is_session_id, session_bytes
 from greenroom.storage.keys import session_id_of as id_of_bytes
 from greenroom.storage.records import unpack_value
 from greenroom.storage.validation import refusal, validated
 
 from .config import SessionConfig, session_overrides
-from .handle import session_id_of
+from .handle import required_session_id, session_id_of
 from .lifecycle import Lifecycle
 from .session import Session
 from .templates import SCOPE as TEMPLATES
@@ -204,7 +212,7 @@ class Sessions(Lifecycle):
             name,
             description,
             created_by,
-            m.tag_list(tags) if tags else [],
+            m.tag_list(tags),
             m.metadata_bytes(metadata) if metadata is not None else m.EMPTY_METADATA,
             parent_id,
             overrides,
@@ -213,14 +221,17 @@ class Sessions(Lifecycle):
 
     def session(self, session_id: str) -> Session:
         """A handle on an existing session. Raises SessionNotFound."""
+        session_id = required_session_id(session_id)
         self._security.require(session_id, "session")
         if not self.exists(session_id):
-            raise SessionNotFound(f"there is no session {str(session_id)[:64]!r}", session_id=str(session_id)[:64])
+            raise SessionNotFound(f"there is no session {shown(session_id)}", session_id=session_id[:64])
         return Session(self._runtime, session_id)
 
     def exists(self, session_id: str) -> bool:
         """Whether there is a session with exactly this id, as far as the running code may know."""
         self._check_open()
+        if type(session_id) is not str:
+            session_id = required_session_id(session_id)
         principal = self._security.principal()
         if principal is not None and not self._security.reaches(principal, session_id):
             return False
@@ -256,7 +267,8 @@ class Sessions(Lifecycle):
 
     def find_sessions(self, id_prefix: str, limit: int = 10) -> list[str]:
         """Ids that begin with these hex digits, at most `limit`. Raises ValidationError."""
-        digits = id_prefix.replace("-", "").lower()
+        digits = as_text("id_prefix", id_prefix, m.MAX_NAME).replace("-", "").lower()
+        limit = as_number("limit", limit)
         if not 1 <= len(digits) <= 32 or any(each not in "0123456789abcdef" for each in digits):
             raise ValidationError("a session id consists of hex digits and hyphens", field="session_id")
         self._check_open()
@@ -268,8 +280,9 @@ class Sessions(Lifecycle):
 
     def delete_session(self, session_id: str) -> None:
         """Remove a session with everything that belongs to it, also a damaged one. Raises SessionNotFound."""
+        session_id = required_session_id(session_id)
         if not is_session_id(session_id):
-            raise SessionNotFound(f"there is no session {str(session_id)[:64]!r}", session_id=str(session_id)[:64])
+            raise SessionNotFound(f"there is no session {shown(session_id)}", session_id=session_id[:64])
         Session(self._runtime, session_id).delete()
 
     def save_all(self) -> int:
@@ -306,7 +319,7 @@ class Sessions(Lifecycle):
         many."""
         self._check_open()
         self._require_host("cleanup", "delete")
-        if retention_days is not None and (type(retention_days) not in (int, float) or not retention_days >= 0):
+        if retention_days is not None and (type(retention_days) not in (int, float) or not 0 <= retention_days < 1e9):
             raise ValidationError("retention_days: a number from 0 is needed", field="retention_days")
         now = self._clock.time_ns()
         ended = (SessionStatus.COMPLETED, SessionStatus.FAILED, SessionStatus.ARCHIVED)

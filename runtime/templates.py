@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.policies.limits import merged
+from greenroom.storage.arguments import as_mapping
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.records import Value
 
@@ -80,9 +81,8 @@ class Templates:
 
         Keys: name_prefix, tags, metadata, config (settings of SessionConfig). Raises ValidationError.
         """
-        m.GetVariable(name)  # a name is what a key is
-        if not isinstance(preset, Mapping):
-            raise ValidationError("a template is a mapping", field="template")
+        name = m.GetVariable(name).key  # a name is what a key is
+        preset = as_mapping("template", preset)
         unknown = [str(key) for key in preset if key not in _FIELDS]
         if unknown:
             raise ValidationError(
@@ -104,6 +104,7 @@ class Templates:
 
     def get(self, name: str) -> Template:
         """Raises ValidationError where there is none."""
+        name = m.GetVariable(name).key
         found = self._scope().get(name)
         if found is None:
             known = ", ".join(each.name for each in self.list()[:8]) or "none yet"

@@ -230,7 +230,7 @@ def artifact_query(query: ArtifactQuery | None, criteria: Mapping[str, Any]) -> 
     """A query that is given, with more criteria by keyword. Raises ValidationError."""
     if query is None:
         return ArtifactQuery(**criteria)
-    if not isinstance(query, ArtifactQuery):
+    if not issubclass(type(query), ArtifactQuery):
         raise ValidationError("query: an ArtifactQuery or criteria by keyword are needed", field="query")
     return query.having(**criteria) if criteria else query
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
+from .arguments import as_text
 from .artifact_index import artifact_entries
 from .catalog import Page
 from .engine import CF, Engine, Op
@@ -33,6 +34,7 @@ __all__ = [
     "artifact_type",
     "guess_mime_type",
     "is_artifact_name",
+    "new_artifact_type",
 ]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -55,7 +57,7 @@ class ArtifactId:
     @classmethod
     def parse(cls, text: str) -> ArtifactId:
         """The id that `str` wrote. Raises ValidationError."""
-        parts = text.split(":") if isinstance(text, str) else []
+        parts = text.split(":") if type(text) is str else []
         if (
             len(parts) == 3
             and _HASH.fullmatch(parts[0])
@@ -67,6 +69,22 @@ class ArtifactId:
         ):
             return cls(parts[0], parts[1], int(parts[2]))
         raise ValidationError("an artifact id reads HASH:SESSION:NUMBER", field="artifact_id")
+
+    @classmethod
+    def of(cls, given: object) -> ArtifactId:
+        """The id that an id or its text is. Raises ValidationError for anything else, an id with false parts too."""
+        kind = type(given)
+        if issubclass(kind, cls):
+            parts = cls.parts(given)
+            return cls.parse(f"{parts[0]}:{parts[1]}:{parts[2]}" if parts is not None else "")
+        return cls.parse(str.__str__(given) if issubclass(kind, str) else "")
+
+    @staticmethod
+    def parts(given: object) -> tuple[str, str, int] | None:
+        """The fields of an id, if they are plain values: nothing keeps anybody from making one of others."""
+        content_hash, session_id, sequence = (object.__getattribute__(given, name) for name in ArtifactId.__slots__)
+        plain = type(content_hash) is type(session_id) is str and type(sequence) is int
+        return (content_hash, session_id, sequence) if plain else None
 
     @classmethod
     def named_by(cls, ref: object) -> ArtifactId | None:
@@ -126,10 +144,48 @@ def is_artifact_name(text: str) -> bool:
 
 def artifact_type(text: str) -> str:
     """The type under its one name. Raises ValidationError."""
-    if not isinstance(text, str) or not text or len(text) > MAX_TYPE or not text.isprintable():
-        raise ValidationError(f"an artifact type is 1 to {MAX_TYPE} printable characters", field="artifact_type")
+    text = as_text("artifact_type", text, MAX_TYPE)
+    if not text.isprintable():
+        raise ValidationError("artifact_type: it has printable characters only", field="artifact_type")
     return _ALIASES.get(text, text)
 
+
+def new_artifact_type(text: str) -> str:
+    """`artifact_type`, for what is being stored: what looks like the name of a file is none, but the wrong argument."""
+    found = artifact_type(text)
+    _, dot, suffix = found.rpartition(".")
+    if dot and suffix.lower() in _SUFFIXES:
+        raise ValidationError(
+            f"artifact_type: {shown(found)} looks like the name of a file; the order is type, name, content"
+            ' (as in "tool_result", "results.json", ...)',
+            field="artifact_type",
+        )
+    return found
+
+
+_SUFFIXES: Final = frozenset(
+    {
+        "bin",
+        "csv",
+        "docx",
+        "gif",
+        "gz",
+        "htm",
+        "html",
+        "ipynb",
+        "jpeg",
+        "jpg",
+        "js",
+        "json",
+        "jsonl",
+        "log",
+        "lua",
+        "md",
+    }
+    | {"md", "mp3", "mp4", "parquet", "pdf", "png", "pptx", "py", "svg", "tar", "toml", "traj", "ts", "tsv", "txt"}
+    | {"wav", "webp", "xlsx", "xml", "yaml", "yml", "zip"}
+)
+"""Of the files that sessions have. Not what the system knows: to some, "custom.step" is a drawing."""
 
 _SIGNATURES: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),

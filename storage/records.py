@@ -17,7 +17,7 @@ import msgpack
 
 from .errors import IntegrityError, SchemaTooNew, ValidationError, shown
 
-__all__ = ["SCHEMA_VERSION", "Value", "pack_value", "seal", "unpack_value", "unseal"]
+__all__ = ["SCHEMA_VERSION", "Value", "checked_data", "pack_value", "seal", "unpack_value", "unseal"]
 
 Value = Any
 """None, bool, int, float, str, bytes, or a list or a str-keyed dict of these."""
@@ -65,6 +65,15 @@ def pack_value(value: Value, field: str = "value") -> bytes:
         raise ValidationError(f"{field}: it was changed while it was read", field=field) from error
     except (TypeError, ValueError, OverflowError) as error:
         raise ValidationError(f"{field}: it has a number of too many digits", field=field) from error
+
+
+def checked_data(data: dict[str, Any]) -> dict[str, Any]:
+    """The data of an event as they are, if they can be stored. Raises ValidationError: where they are made, and not
+    where they are journaled, whose failure would be the session's."""
+    left = [MAX_ITEMS]
+    if not _sound(data, MAX_DEPTH, left):
+        raise _complaint(data, "data") if left[0] >= 0 else _too_many("data")
+    return data
 
 
 def unpack_value(data: bytes) -> Value:

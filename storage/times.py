@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import pydantic
 
@@ -38,15 +38,16 @@ def moment(value: datetime | str | float | None, field: str) -> int | None:
     epoch. Raises ValidationError, also for a naive time."""
     if value is None:
         return None
-    when: object = value
+    kind = type(value)
+    when: Any = value
     try:
-        if isinstance(value, str):
-            when = datetime.fromisoformat(value)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            when = datetime.fromtimestamp(value, UTC)
+        if issubclass(kind, str):
+            when = datetime.fromisoformat(str.__str__(value))
+        elif kind is int or kind is float:
+            when = datetime.fromtimestamp(when, UTC)
     except (ValueError, OverflowError, OSError):
         when = None
-    if not isinstance(when, datetime):
+    if not issubclass(type(when), datetime):
         raise ValidationError(f"{field}: a datetime, RFC 3339 text or epoch seconds", field=field)
     if not _is_aware(when):
         raise ValidationError(f"{field}: {_NAIVE}", field=field)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar, Union
 
 import pydantic
 import pydantic.fields
 
+from .arguments import as_items
 from .errors import GreenroomError, ValidationError
 
 __all__ = ["Checked", "complaints", "nearest", "refusal", "validated"]
@@ -22,6 +23,7 @@ __all__ = ["Checked", "complaints", "nearest", "refusal", "validated"]
 M = TypeVar("M", bound=pydantic.BaseModel)
 
 _MAX_NAME: Final = 64
+_MAX_ITEMS: Final = 10_000
 _MAX_COMPLAINTS: Final = 8
 
 _NEEDED: Final[Mapping[str, str]] = {
@@ -116,6 +118,10 @@ class Checked(pydantic.BaseModel):
                 super().__init__(**values)
             except pydantic.ValidationError as error:
                 raise refusal(error, type(self)) from None
+            except GreenroomError:
+                raise
+            except Exception as error:  # a value whose methods raise
+                raise ValidationError(f"{_told(type(self))}: a value in it cannot be read", field="") from error
 
         # To pydantic this is the plain way to make a model, which it may leave out for a model within a model.
         __init__.__pydantic_base_init__ = True
@@ -172,7 +178,11 @@ def validated(model: type[M], values: Any) -> M:
         model_itself: M = values
         return model_itself
     try:
-        return model.model_validate(values if type(values) is dict else dict(values))
+        given = values if type(values) is dict else dict(values)
+        for name, value in given.items():
+            if issubclass(type(value), Iterator):  # which may have no end
+                given = {**given, name: as_items(str(name), value, _MAX_ITEMS)}
+        return model.model_validate(given)
     except pydantic.ValidationError as error:
         raise refusal(error, model) from None
     except GreenroomError:

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from greenroom.storage.arguments import as_mapping, as_text
 from greenroom.storage.artifacts import ArtifactInfo
 from greenroom.storage.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.event_index import LINKED, event_place
 from greenroom.storage.journal import PUBLISHED
-from greenroom.storage.records import Value, pack_value, unpack_value
+from greenroom.storage.records import Value, checked_data, pack_value, unpack_value
 
 from .. import messages as m
 from ..draft import Draft, Limits, Lookup, require_writable
@@ -82,9 +83,7 @@ class PublishEvent(m.Command):
     ) -> None:
         super().__init__(durability=durability)
         self.type = _published_type(type)
-        if data is not None and not isinstance(data, Mapping):
-            raise ValidationError("data: an object with text keys is needed", field="data")
-        self.packed = pack_value(dict(data or {}), "data")
+        self.packed = pack_value(as_mapping("data", data) if data is not None else {}, "data")
         if len(self.packed) > MAX_EVENT_BYTES:
             raise ResourceLimitExceeded(
                 f"the data of an event may have {MAX_EVENT_BYTES} bytes, these have {len(self.packed)}: "
@@ -96,7 +95,7 @@ class PublishEvent(m.Command):
         self.correlation_id = _maybe_name("correlation_id", correlation_id)
         self.source = _maybe_name("source", source)
         self.target = _maybe_name("target", target)
-        self.tags = m.tag_list(tags) if tags else []
+        self.tags = m.tag_list(tags)
 
     @property
     def data(self) -> dict[str, Value]:
@@ -131,7 +130,7 @@ class LinkEvents(m.Command):
                     f"{field}: the id of a journaled event is needed, a session's id, a slash and a sequence",
                     field=field,
                 )
-        if kind not in LINK_KINDS:
+        if type(kind) is not str or kind not in LINK_KINDS:
             raise ValidationError(f"kind: one of {', '.join(LINK_KINDS)} is needed", field="kind")
         if from_id == to_id:
             raise ValidationError("an event cannot be linked with itself", field="to_id")
@@ -152,11 +151,12 @@ class RecordEvent(m.Command):
         # Nobody waits for the disk because of a note.
         super().__init__(durability=Durability.WAL)
         self.type = type
-        self.data = data
+        self.data = checked_data(data)
 
 
 def _published_type(value: object) -> str:
-    if not isinstance(value, str) or len(value) > m.MAX_NAME or _TYPE.fullmatch(value) is None:
+    value = as_text("type", value, m.MAX_NAME)
+    if _TYPE.fullmatch(value) is None:
         raise ValidationError(
             f"type: 1 to {m.MAX_NAME} letters, digits, '_', '-' and ':' in segments between dots are needed, "
             "as in custom.step_done",
@@ -172,11 +172,7 @@ def _published_type(value: object) -> str:
 
 
 def _maybe_name(field: str, value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or not 0 < len(value) <= m.MAX_NAME:
-        raise ValidationError(f"{field}: text of 1 to {m.MAX_NAME} characters is needed", field=field)
-    return value
+    return as_text(field, value, m.MAX_NAME) if value is not None else None
 
 
 def retrieval(info: ArtifactInfo) -> dict[str, Any]:
