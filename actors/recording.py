@@ -6,7 +6,6 @@ Only the actor differs: it gathers what each commit would write, and `finish` wr
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from greenroom.storage.engine import Durability, Op
 from greenroom.storage.errors import GreenroomError, OperationTimeout
 from greenroom.storage.journal import StoredEvent
 from greenroom.storage.keys import new_session, session_id_of
+from greenroom.storage.logs import logger_of
 
 from . import messages as m
 from .policies.limits import UNLIMITED
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording"]
 
-logger = logging.getLogger("greenroom.recording")
+logger = logger_of("recording")
 
 _ATTEMPTS: Final = 3
 
