@@ -1,13 +1,14 @@
-"""The command tree, and what holds for every command: options, errors, exit codes, pipes."""
+"""The command tree, and the process around it: streams, pipes, exit codes."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from greenroom.runtime.cli import (
     artifacts,
@@ -22,41 +23,11 @@ from greenroom.runtime.cli import (
     stats,
     upkeep,
 )
+from greenroom.runtime.cli.commands import Commands, Data, Json, Quiet, Root
 from greenroom.runtime.cli.store import Store
 
-
-class _Group(TyperGroup):
-    """Turns what a user got wrong into one line on stderr and exit code 1."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            from greenroom.storage.errors import GreenroomError
-
-            if isinstance(error, GreenroomError):  # before OSError, which some of them are too
-                _fail(str(error), error)
-            if isinstance(error, OSError) and error.filename is not None:
-                _fail(f"{os.fspath(error.filename)}: {error.strerror}")
-            raise
-
-
-def _fail(message: str, error: Any = None) -> NoReturn:
-    from greenroom.runtime.cli.output import one_line, printable
-
-    typer.echo(f"greenroom: {one_line(message)}", err=True)
-    # A script's own traceback is what its author needs; it begins with the message once more.
-    _, _, traceback = str(getattr(error, "fields", {}).get("traceback") or "").partition("stack traceback:\n")
-    if traceback:
-        typer.echo(printable(traceback.rstrip()), err=True)
-    raise typer.Exit(1)
-
-
-app = typer.Typer(
-    cls=_Group,
-    no_args_is_help=True,
+app = Commands(
+    cls=Root,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="A session is named by its id or by the first six or more digits of it. "
@@ -97,15 +68,9 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     context: typer.Context,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            metavar="DIR",
-            help="Directory of the store. Otherwise GREENROOM_DATA, greenroom.toml, or ./greenroom-data.",
-            show_default=False,
-        ),
-    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
@@ -115,11 +80,12 @@ def _root(
 
     New here? Try: greenroom demo
     """
-    context.obj = Store(data)
+    context.obj = Store(data, as_json=as_json, quiet=quiet)
 
 
 def run() -> NoReturn:
     """Run the command that `sys.argv` asks for and leave the process."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     code = 0
@@ -127,12 +93,31 @@ def run() -> NoReturn:
         app(prog_name="greenroom")
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except BrokenPipeError:
-        code = 1
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        code = 1
-        # The reader is gone; the interpreter's own flush at exit must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        code = code or 1
+        if not isinstance(error, BrokenPipeError):  # a reader that has gone has seen enough
+            with contextlib.suppress(OSError):
+                print(f"greenroom: the output cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # the interpreter's own flush at exit must not complain about it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Give a process that was started without one of its standard streams the null device in its place.
+
+    Otherwise the store's first file would be what the process prints to.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    sys.stdin = sys.stdin or io.TextIOWrapper(io.FileIO(0, "rb", closefd=False))
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(1, "wb", closefd=False))
+    sys.stderr = sys.stderr or io.TextIOWrapper(io.FileIO(2, "wb", closefd=False))

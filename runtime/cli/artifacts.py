@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from greenroom.runtime.cli.commands import Commands
 from greenroom.runtime.cli.output import (
     brief,
+    counted,
+    done,
     is_terminal,
     moment,
+    note,
     one_line,
     print_fields,
     print_json,
@@ -24,11 +28,12 @@ from greenroom.runtime.cli.output import (
     size,
 )
 from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+from greenroom.runtime.cli.times import TIMES, moment_of
 
 if TYPE_CHECKING:
     from greenroom.runtime import ArtifactInfo
 
-app = typer.Typer(no_args_is_help=True, help="List, read and store the artifacts of a session.")
+app = Commands(help="List, read and store the artifacts of a session.")
 
 Reference = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Name or id of the artifact.")]
 Version = Annotated[
@@ -83,11 +88,9 @@ def list_artifacts(
     content_hash: Annotated[str | None, typer.Option(help="With this content.", show_default=False)] = None,
     by: Annotated[str | None, typer.Option(help="Created by.", show_default=False)] = None,
     after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Created then or later (RFC 3339).", show_default=False)
+        str | None, typer.Option(metavar="TIME", help=f"Created then or later: {TIMES}.", show_default=False)
     ] = None,
-    before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Created before then (RFC 3339).", show_default=False)
-    ] = None,
+    before: Annotated[str | None, typer.Option(metavar="TIME", help="Created before then.", show_default=False)] = None,
     min_size: Annotated[int | None, typer.Option(min=0, help="Bytes at least.", show_default=False)] = None,
     max_size: Annotated[int | None, typer.Option(min=0, help="Bytes at most.", show_default=False)] = None,
     sort: Annotated[SortBy, typer.Option(help="What to sort by.")] = SortBy.DATE,
@@ -107,8 +110,8 @@ def list_artifacts(
         "custom": _entries(custom or []),
         "content_hash": content_hash,
         "created_by": by,
-        "created_after": after,
-        "created_before": before,
+        "created_after": moment_of(after, "--after"),
+        "created_before": moment_of(before, "--before"),
         "min_size": min_size,
         "max_size": max_size,
     }
@@ -118,8 +121,8 @@ def list_artifacts(
         place = runtime if session is None else the_session(runtime, session)
         page = place.query_artifacts(**criteria)
     _print(list(page), as_json, with_session=session is None)
-    if page.has_more and not as_json and is_terminal():
-        print(f"{len(page)} of {page.total}; for more: --offset {offset + len(page)}")
+    if page.has_more and not as_json:
+        note(f"{len(page)} of {counted(page.total, 'artifact')}; more with --offset {offset + len(page)}")
 
 
 def _entries(texts: list[str]) -> dict[str, Any]:
@@ -161,7 +164,9 @@ def get(
         ),
     ] = None,
     info: Annotated[bool, typer.Option("--info", help="Print what is known about it instead of its content.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --info: print JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --info or --output: print JSON. Errors are JSON in any case.")
+    ] = False,
 ) -> None:
     """Write out the content of an artifact, byte for byte."""
     with the_store(context).reading() as runtime:
@@ -172,7 +177,10 @@ def get(
         elif output is not None:
             with progress_bar("write", not as_json) as show:
                 count = found.save_artifact(artifact, output, version, on_progress=show)
-            print(f"{count} bytes written to {output}")
+            if as_json:
+                print_json({"path": str(output), "bytes": count})
+            else:
+                done(f"{counted(count, 'byte')} written to {output}")
         else:
             with found.open_artifact(artifact, version) as stream:
                 if is_terminal():
@@ -229,7 +237,7 @@ def put(
     if as_json:
         print_json(stored.to_dict())
     else:
-        print(f"{stored.id}  {one_line(stored.name)}  version {stored.version}  {size(stored.size)}")
+        done(f"{stored.id}  {one_line(stored.name)}  version {stored.version}  {size(stored.size)}")
 
 
 @app.command()
@@ -258,17 +266,37 @@ def delete(
     context: typer.Context,
     session: SessionId,
     artifact: Reference,
-    version: Version = None,
+    version: Annotated[
+        int | None,
+        typer.Option("--version", min=1, metavar="N", help="This version; otherwise the newest.", show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All versions.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask (it asks in a terminal only).")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Delete an artifact, or one version of it. This cannot be undone."""
+    """Delete the newest version of an artifact, another one with --version, or with --all every version.
+
+    An id names one version, and that is the one that goes. This cannot be undone.
+    """
+    if every and version is not None:
+        raise typer.BadParameter("it does not go with --version", param_hint="--all")
     with the_store(context).writing() as runtime:
         found = the_session(runtime, session)
-        label = one_line(artifact) + (f" version {version}" if version else "")
+        one = found.get_artifact_info(artifact, version)
+        versions = found.artifact_versions(one.name)
+        going = versions if every else [one]
+        label = one_line(one.name)
+        what = f"{label} with {counted(len(versions), 'version')}" if every else f"{label} version {one.version}"
         if not yes and sys.stdin.isatty():
-            typer.confirm(f"Delete {label}?", abort=True)
-        found.delete_artifact(artifact, version)
-    print(f"deleted  {label}")
+            typer.confirm(f"Delete {what}?", abort=True)
+        for each in reversed(going):
+            found.delete_artifact(each.id)
+    left = len(versions) - len(going)
+    if as_json:
+        print_json({"deleted": [each.to_dict() for each in going], "versions_left": left})
+    else:
+        stays = f"; {counted(left, 'version')} left, --all deletes all" if left else ""
+        done(f"deleted  {what}{stays}")
 
 
 def _print(infos: list[ArtifactInfo], as_json: bool, *, with_session: bool = False) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from greenroom.runtime.cli.output import note, print_fields, print_json, print_rows, progress_bar, size
+from greenroom.runtime.cli.output import counted, done, note, print_fields, print_json, print_rows, progress_bar, size
 from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
 
 
@@ -72,15 +72,15 @@ def backup(
 ) -> None:
     """Make a backup of the whole store, which is a store itself.
 
-    A process that has the store open makes its own backups: Runtime.backup. On the same file system a backup shares
-    files with the store: copy it elsewhere to be safe from the loss of the disk.
+    A process that has the store open for writing has to make its backups itself. On the same file system a backup
+    shares files with the store: copy it elsewhere to be safe from the loss of the disk.
     """
     with the_store(context).writing() as runtime:
         report = runtime.backup(directory)
     if as_json:
         print_json({"path": str(report.path), "files": report.files, "bytes": report.bytes})
     else:
-        print(f"{report.files} files, {size(report.bytes)} in {report.path}")
+        done(f"{counted(report.files, 'file')}, {size(report.bytes)} in {report.path}")
 
 
 def restore(
@@ -99,15 +99,13 @@ def restore(
         report = Runtime.restore(directory, the_store(context).settings().data, verify=verify, on_progress=show)
     problems = report.verified.problems if report.verified is not None else []
     if as_json:
-        found = [{"kind": each.kind, "where": each.where, "detail": each.detail} for each in problems]
-        print_json({"path": str(report.path), "files": report.files, "bytes": report.bytes, "problems": found})
+        told = [{"kind": each.kind, "where": each.where, "detail": each.detail} for each in problems]
+        print_json({"path": str(report.path), "files": report.files, "bytes": report.bytes, "problems": told})
     else:
         for each in problems:
             note(f"{each.kind}  {each.where}: {each.detail}")
         checked = "everything is as it was written" if report.verified is not None else "not checked"
-        print(
-            f"{report.files} files, {size(report.bytes)} in {report.path}: "
-            f"{f'{len(problems)} problem(s) found' if problems else checked}"
-        )
+        found = f"{counted(len(problems), 'problem')} found" if problems else checked
+        done(f"{counted(report.files, 'file')}, {size(report.bytes)} in {report.path}: {found}")
     if problems:
         raise typer.Exit(1)

@@ -12,28 +12,41 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.runtime.cli.output import is_terminal, note, print_fields, print_json, print_rows, short_id, size
+from greenroom.runtime.cli.commands import Commands
+from greenroom.runtime.cli.output import (
+    console,
+    counted,
+    done,
+    note,
+    one_line,
+    print_fields,
+    print_json,
+    print_rows,
+    short_id,
+    shows_progress,
+    size,
+)
 from greenroom.runtime.cli.store import AsJson, Store, the_store
 
 if TYPE_CHECKING:
     from greenroom.runtime import SalvageReport, VerifyReport
 
-templates = typer.Typer(no_args_is_help=True, help="Keep presets for new sessions.")
+templates = Commands(help="Keep presets for new sessions.")
 
+TemplateName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the template.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it. Otherwise only say what would be done.")]
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str, int], None]]:
     """Show on stderr, in a terminal, what is being looked at and how many of these have been."""
-    if not is_terminal(sys.stderr):
+    if not shows_progress():
         yield lambda _phase, _count: None
         return
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console(sys.stderr), transient=True) as bar:
         task = bar.add_task(what)
         yield lambda phase, count: bar.update(task, description=f"{what}: {count} {phase}")
 
@@ -115,9 +128,8 @@ def _tell(report: VerifyReport, salvaged: SalvageReport | None, as_json: bool) -
             fields["contents in quarantine"] = str(len(report.quarantined))
         print_fields(fields)
         if salvaged is not None:
-            print(
-                f"salvaged {salvaged.entries} entries ({size(salvaged.bytes)}); the damaged store: {salvaged.original}"
-            )
+            entries = counted(salvaged.entries, "entry", "entries")
+            print(f"salvaged {entries} ({size(salvaged.bytes)}); the damaged store: {salvaged.original}")
             if salvaged.log_damaged:
                 note("its log was damaged: the newest changes before it was last closed may be missing")
         print(_verdict(report))
@@ -135,7 +147,7 @@ def _verdict(report: VerifyReport) -> str:
     if not report.problems:
         return "everything is as it was written"
     left = sum(problem.repaired is None for problem in report.problems)
-    found = f"{len(report.problems)} problem(s) found"
+    found = f"{counted(len(report.problems), 'problem')} found"
     return f"{found}, all repaired" if not left else f"{found}, {left} not repaired"
 
 
@@ -228,13 +240,13 @@ def retention(
         right=("size",),
     )
     if report.skipped:
-        note(f"{len(report.skipped)} more are of sessions that are not active and stay")
-    done = "deleted" if yes else "would go; --yes deletes them"
+        note(f"{counted(len(report.skipped), 'more is', 'more are')} of sessions that are not active and stay")
+    outcome = "deleted" if yes else "would go; --yes deletes them"
     if report.journals:
-        events = sum(each.events for each in report.journals)
+        events = counted(sum(each.events for each in report.journals), "event")
         taken = size(sum(each.bytes for each in report.journals))
-        print(f"{events} events of {len(report.journals)} journals with {taken} {done}")
-    print(f"{len(report.removed)} with {size(report.bytes)} {done}")
+        print(f"{events} of {counted(len(report.journals), 'journal')} with {taken} {outcome}")
+    print(f"{len(report.removed)} with {size(report.bytes)} {outcome}")
 
 
 @templates.command("list")
@@ -261,8 +273,8 @@ def list_templates(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @templates.command("get")
-def get_template(context: typer.Context, name: str) -> None:
-    """Print a template as JSON."""
+def get_template(context: typer.Context, name: TemplateName, as_json: AsJson = False) -> None:
+    """Print a template. It is JSON in any case."""
     with the_store(context).reading() as runtime:
         print_json(runtime.templates.get(name).to_dict())
 
@@ -270,13 +282,14 @@ def get_template(context: typer.Context, name: str) -> None:
 @templates.command("save")
 def save_template(
     context: typer.Context,
-    name: str,
+    name: TemplateName,
     prefix: Annotated[str, typer.Option(help="Put before the names of its sessions.", show_default=False)] = "",
     tag: Annotated[list[str] | None, typer.Option(help="A tag (may be repeated).", show_default=False)] = None,
     metadata: Annotated[str, typer.Option(metavar="JSON", help="Metadata, an object.", show_default=False)] = "{}",
     config: Annotated[
         str, typer.Option(metavar="JSON", help='Settings, such as {"max_artifacts": 50}.', show_default=False)
     ] = "{}",
+    as_json: AsJson = False,
 ) -> None:
     """Store a template, in the place of one that has its name."""
     preset = {
@@ -286,8 +299,11 @@ def save_template(
         "config": _object("--config", config),
     }
     with the_store(context).writing(create=True) as runtime:
-        runtime.templates.save(name, preset)
-    print(f"saved  {name}")
+        template = runtime.templates.save(name, preset)
+    if as_json:
+        print_json(template.to_dict())
+    else:
+        done(f"saved  {one_line(name)}")
 
 
 def _object(option: str, text: str) -> dict[str, Any]:
@@ -301,9 +317,12 @@ def _object(option: str, text: str) -> dict[str, Any]:
 
 
 @templates.command("delete")
-def delete_template(context: typer.Context, name: str) -> None:
+def delete_template(context: typer.Context, name: TemplateName, as_json: AsJson = False) -> None:
     """Delete a template."""
     with the_store(context).writing() as runtime:
         runtime.templates.get(name)
         runtime.templates.delete(name)
-    print(f"deleted  {name}")
+    if as_json:
+        print_json({"name": name})
+    else:
+        done(f"deleted  {one_line(name)}")

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from greenroom.runtime.cli.output import console, is_terminal, note, one_line, print_fields, print_json, size
+from greenroom.runtime.cli.output import (
+    console,
+    is_terminal,
+    note,
+    one_line,
+    print_fields,
+    print_json,
+    shows_progress,
+    size,
+)
 from greenroom.runtime.cli.store import AsJson, the_store
 
 if TYPE_CHECKING:
@@ -120,7 +129,7 @@ def _stopping_between_conversations() -> Iterator[Callable[[], None]]:
 @contextmanager
 def _progress(wanted: bool) -> Iterator[OnProgress]:
     """A progress bar on stderr, where a person sees it."""
-    if not wanted or not is_terminal(sys.stderr):
+    if not wanted or not shows_progress():
         yield lambda state: None
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn

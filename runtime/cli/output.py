@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_quiet = False
 _STATUS_STYLES = {
     "active": "green",
     "suspended": "yellow",
@@ -94,9 +95,32 @@ def print_fields(fields: Mapping[str, str]) -> None:
     console().print(table)
 
 
+def set_quiet(wanted: bool) -> None:
+    """Leave out, or not, whatever was not asked for: notes, progress, reports of what was done."""
+    global _quiet
+    _quiet = wanted
+
+
 def note(message: str) -> None:
-    """Say something beside the output: on stderr."""
-    print(one_line(message), file=sys.stderr)
+    """Say something beside the output: on stderr, unless --quiet."""
+    if not _quiet:
+        print(one_line(message), file=sys.stderr)
+
+
+def done(message: str) -> None:
+    """Report what was done, on stdout, unless --quiet."""
+    if not _quiet:
+        print(one_line(message))
+
+
+def shows_progress() -> bool:
+    """Whether somebody sees and wants progress on stderr."""
+    return not _quiet and is_terminal(sys.stderr)
+
+
+def counted(count: int, thing: str, things: str | None = None) -> str:
+    """Return a number with the word for that many: ``1 artifact``, ``2 artifacts``."""
+    return f"{count:,} {thing if count == 1 else things or thing + 's'}"
 
 
 def printable(text: str) -> str:
@@ -116,7 +140,7 @@ def brief(value: Any, longest: int = 200) -> str:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         text = ", ".join(value)
     else:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        text = value if isinstance(value, str) else json.dumps(json_able(value), ensure_ascii=False, default=str)
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -161,7 +185,7 @@ def _style(column: str, cell: str) -> str:
 @contextmanager
 def progress_bar(what: str, wanted: bool) -> Iterator[Callable[[int, int | None], None] | None]:
     """A bar of bytes on stderr, where a person sees it: what it gives is called with those done and those to do."""
-    if not wanted or not is_terminal(sys.stderr):
+    if not wanted or not shows_progress():
         yield None
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +15,7 @@ from greenroom.runtime.cli.store import AsJson, the_session, the_store
 
 def run(
     context: typer.Context,
-    script: Annotated[
-        Path, typer.Argument(metavar="SCRIPT", help="The file of the script.", exists=True, dir_okay=False)
-    ],
+    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="The file of the script, or - for stdin.")],
     arguments: Annotated[
         list[str] | None,
         typer.Argument(metavar="ARGS", help="Handed to the script; those that begin with a dash go after --."),
@@ -47,9 +46,14 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a script over the sessions of the store; what it prints and returns comes out here."""
+    from_stdin = script == "-"
+    if not from_stdin and not os.path.exists(script):
+        raise typer.BadParameter(f"there is no file {script!r}", param_hint="SCRIPT")
+    source = _from_stdin() if from_stdin else Path(script)
     with the_store(context).writing(create=True) as runtime:
         result = runtime.run_script(
-            script,
+            source,
+            name="stdin" if from_stdin else None,
             profile=profile,
             session=the_session(runtime, session) if session else None,
             args=arguments or [],
@@ -78,6 +82,20 @@ def run(
             print(text)
         case value:
             print_json(value)
+
+
+def _from_stdin() -> str:
+    """Return the script that comes through stdin. Raises ScriptError for what is no script."""
+    from greenroom.runtime import ScriptError
+    from greenroom.runtime.scripts import MAX_SOURCE_BYTES
+
+    source = sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)
+    if len(source) > MAX_SOURCE_BYTES:
+        raise ScriptError(f"the script from stdin is larger than {MAX_SOURCE_BYTES} bytes", script="stdin")
+    try:
+        return source.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScriptError("the script from stdin is not UTF-8 text", script="stdin") from error
 
 
 def _echo(text: str) -> None:

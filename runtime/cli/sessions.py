@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from greenroom.actors.message_text import text_of
+from greenroom.runtime.cli.commands import Commands
 from greenroom.runtime.cli.output import (
     brief,
     console,
+    counted,
+    done,
     is_terminal,
     moment,
     note,
@@ -22,14 +25,15 @@ from greenroom.runtime.cli.output import (
     short_id,
     size,
 )
-from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_sessions, the_store
+from greenroom.runtime.cli.times import TIMES, moment_of
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
     from greenroom.runtime import Message, Runtime, SessionInfo, SessionTree
 
-app = typer.Typer(no_args_is_help=True, help="List, show and change sessions.")
+app = Commands(help="List, show and change sessions.")
 
 SessionIds = Annotated[
     list[str],
@@ -51,6 +55,10 @@ def list_sessions(
         str, typer.Option(help="created_at, updated_at, name, artifact_count or operation_count.")
     ] = "created_at",
     descending: Annotated[bool, typer.Option("--descending", help="Largest or newest first.")] = False,
+    after: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Created then or later: {TIMES}.", show_default=False)
+    ] = None,
+    before: Annotated[str | None, typer.Option(metavar="TIME", help="Created before then.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
     as_json: AsJson = False,
@@ -60,6 +68,8 @@ def list_sessions(
     query |= {"search": search} if search else {}
     query |= {"created_by": created_by} if created_by else {}
     query |= {"tags": tag} if tag else {}
+    query |= {"created_after": moment_of(after, "--after")} if after else {}
+    query |= {"created_before": moment_of(before, "--before")} if before else {}
     if status:
         query["status"] = _all_statuses() if "all" in status else status
     with the_store(context).reading() as runtime:
@@ -83,7 +93,7 @@ def list_sessions(
         right=("artifacts",),
     )
     if len(page) < page.total:
-        note(f"{len(page)} of {page.total} sessions; more with --offset {offset + len(page)}")
+        note(f"{len(page)} of {counted(page.total, 'session')}; more with --offset {offset + len(page)}")
 
 
 @app.command()
@@ -131,21 +141,21 @@ def tree(
 
 
 @app.command()
-def suspend(context: typer.Context, sessions: SessionIds) -> None:
+def suspend(context: typer.Context, sessions: SessionIds, as_json: AsJson = False) -> None:
     """Suspend active sessions: they take no writes until resumed."""
-    _change(context, sessions, lambda session: session.suspend())
+    _change(context, sessions, lambda session: session.suspend(), as_json)
 
 
 @app.command()
-def resume(context: typer.Context, sessions: SessionIds) -> None:
+def resume(context: typer.Context, sessions: SessionIds, as_json: AsJson = False) -> None:
     """Make suspended sessions active again."""
-    _change(context, sessions, lambda session: session.resume())
+    _change(context, sessions, lambda session: session.resume(), as_json)
 
 
 @app.command()
-def complete(context: typer.Context, sessions: SessionIds) -> None:
+def complete(context: typer.Context, sessions: SessionIds, as_json: AsJson = False) -> None:
     """Complete sessions. This is final."""
-    _change(context, sessions, lambda session: session.complete())
+    _change(context, sessions, lambda session: session.complete(), as_json)
 
 
 @app.command()
@@ -153,15 +163,16 @@ def fail(
     context: typer.Context,
     session: SessionId,
     reason: Annotated[str, typer.Option(help="Why it failed; kept with the session.")] = "failed by hand",
+    as_json: AsJson = False,
 ) -> None:
     """Fail a session. This is final."""
-    _change(context, [session], lambda found: found.fail(reason))
+    _change(context, [session], lambda found: found.fail(reason), as_json)
 
 
 @app.command()
-def archive(context: typer.Context, sessions: SessionIds) -> None:
+def archive(context: typer.Context, sessions: SessionIds, as_json: AsJson = False) -> None:
     """Archive completed or failed sessions: they leave the usual listings and keep everything."""
-    _change(context, sessions, lambda session: session.archive())
+    _change(context, sessions, lambda session: session.archive(), as_json)
 
 
 @app.command()
@@ -180,7 +191,7 @@ def fork(
     if as_json:
         print_json(info.to_dict())
         return
-    print(f"forked  {info.id}  {one_line(info.name or '')}".rstrip())
+    done(f"forked  {info.id}  {one_line(info.name or '')}".rstrip())
 
 
 @app.command()
@@ -188,23 +199,34 @@ def delete(
     context: typer.Context,
     sessions: SessionIds,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask (it asks in a terminal only).")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete sessions with their journal, variables and artifacts. This cannot be undone."""
+    deleted: list[SessionInfo] = []
     with the_store(context).writing() as runtime:
-        for found in [the_session(runtime, session) for session in sessions]:
+        for found in the_sessions(runtime, sessions):
             info = found.info()
             label = f"{short_id(info.id)} {one_line(info.name or '')}".rstrip()
             if not yes and sys.stdin.isatty():
-                typer.confirm(f"Delete {label} with {info.artifact_count} artifacts?", abort=True)
+                typer.confirm(f"Delete {label} with {counted(info.artifact_count, 'artifact')}?", abort=True)
             found.delete()
-            print(f"deleted  {label}")
+            deleted.append(info)
+            if not as_json:
+                done(f"deleted  {label}")
+    if as_json:
+        print_json([{"id": info.id, "name": info.name} for info in deleted])
 
 
-def _change(context: typer.Context, names: list[str], change: Any) -> None:
+def _change(context: typer.Context, names: list[str], change: Any, as_json: bool) -> None:
+    changed: list[SessionInfo] = []
     with the_store(context).writing() as runtime:
-        for session in [the_session(runtime, name) for name in names]:
+        for session in the_sessions(runtime, names):
             info: SessionInfo = change(session)
-            print(f"{info.status}  {short_id(info.id)}  {one_line(info.name or '')}".rstrip())
+            changed.append(info)
+            if not as_json:
+                done(f"{info.status}  {short_id(info.id)}  {one_line(info.name or '')}".rstrip())
+    if as_json:
+        print_json([info.to_dict() for info in changed])
 
 
 def _all_statuses() -> list[str]:
@@ -273,7 +295,7 @@ def _rich_tree(item: SessionTree) -> Tree:
         return Text.assemble(
             (short_id(info.id), "cyan"),
             f"  {info.status}  {name}",
-            (f"  {info.artifact_count} artifacts", "dim"),
+            (f"  {counted(info.artifact_count, 'artifact')}", "dim"),
         )
 
     root = Tree(label(item.info))

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from greenroom.runtime.cli.output import is_terminal, moment, one_line, print_json, print_rows, short_id
+from greenroom.runtime.cli.output import counted, done, moment, note, one_line, print_json, print_rows, short_id
 from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+from greenroom.runtime.cli.times import TIMES, moment_of
 
 Reference = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Name or id of the artifact.")]
 Version = Annotated[
@@ -45,7 +46,8 @@ def share(
         typer.Option(help="read; write: also store its next version; admin: all that the owner may."),
     ] = Permission.READ,
     expires: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Until then (RFC 3339).", show_default=False)
+        str | None,
+        typer.Option(metavar="TIME", help="Until then: RFC 3339, 24h or 7d from now, tomorrow.", show_default=False),
     ] = None,
     inherit: Annotated[bool, typer.Option("--inherit", help="Also with the sessions below the other one.")] = False,
     version: Version = None,
@@ -54,13 +56,18 @@ def share(
     """Let another session use an artifact. It is one version that is shared, not what comes after it."""
     with the_store(context).writing() as runtime:
         grant = the_session(runtime, session).share(
-            artifact, the_session(runtime, other), str(permission), expires, inherit, version=version
+            artifact,
+            the_session(runtime, other),
+            str(permission),
+            moment_of(expires, "--expires", ahead=True),
+            inherit,
+            version=version,
         )
     if as_json:
         print_json(grant.to_dict())
     else:
         until = f"  until {moment(grant.expires_at)}" if grant.expires_at is not None else ""
-        print(f"shared  {one_line(artifact)}  with {grant.session_id}  {grant.permission}{until}")
+        done(f"shared  {one_line(artifact)}  with {grant.session_id}  {grant.permission}{until}")
 
 
 def unshare(
@@ -72,12 +79,16 @@ def unshare(
         Permission, typer.Option(help="Take this and what is above it; read takes all.")
     ] = Permission.READ,
     version: Version = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take back what another session may do with an artifact."""
     with the_store(context).writing() as runtime:
         found = the_session(runtime, session)
         had = found.revoke(artifact, the_session(runtime, other), str(permission), version=version)
-    print(f"{'revoked' if had else 'nothing to revoke'}  {one_line(artifact)}")
+    if as_json:
+        print_json({"artifact": artifact, "revoked": had})
+    else:
+        done(f"{'revoked' if had else 'nothing to revoke'}  {one_line(artifact)}")
 
 
 def permissions(
@@ -137,11 +148,9 @@ def audit(
         bool | None, typer.Option("--granted/--denied", help="Only what was let through, or was not.")
     ] = None,
     after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Then or later (RFC 3339).", show_default=False)
+        str | None, typer.Option(metavar="TIME", help=f"Then or later: {TIMES}.", show_default=False)
     ] = None,
-    before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Before then (RFC 3339).", show_default=False)
-    ] = None,
+    before: Annotated[str | None, typer.Option(metavar="TIME", help="Before then.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
     as_json: AsJson = False,
@@ -156,8 +165,8 @@ def audit(
             artifact=artifact,
             access=str(access) if access is not None else None,
             granted=granted,
-            after=after,
-            before=before,
+            after=moment_of(after, "--after"),
+            before=moment_of(before, "--before"),
             limit=limit,
             offset=offset,
         )
@@ -181,5 +190,5 @@ def audit(
         ],
         right=("times",),
     )
-    if page.has_more and is_terminal():
-        print(f"{len(page)} of {page.total}; for more: --offset {offset + len(page)}")
+    if page.has_more:
+        note(f"{len(page)} of {counted(page.total, 'record')}; more with --offset {offset + len(page)}")

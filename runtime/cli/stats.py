@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from greenroom.runtime.cli.care import progress
-from greenroom.runtime.cli.output import note, print_fields, print_json, print_rows, short_id, size
+from greenroom.runtime.cli.output import counted, note, print_fields, print_json, print_rows, short_id, size
 from greenroom.runtime.cli.store import AsJson, Store, the_session, the_store
+from greenroom.runtime.cli.times import TIMES, moment_of
 
 if TYPE_CHECKING:
     from greenroom.runtime import AggregateMetrics, CallTable, Distribution, Figures, SessionMetrics
 
-_AGO = re.compile(r"(\d{1,6})([mhdw])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MOST_TYPES = 10
 
 
@@ -40,9 +38,7 @@ def stats(
     ] = False,
     since: Annotated[
         str | None,
-        typer.Option(
-            metavar="TIME", help="Count events from then on (RFC 3339, or 30m, 24h, 7d ago).", show_default=False
-        ),
+        typer.Option(metavar="TIME", help=f"Count events from then on: {TIMES}.", show_default=False),
     ] = None,
     until: Annotated[
         str | None, typer.Option(metavar="TIME", help="Count events before then.", show_default=False)
@@ -71,7 +67,7 @@ def stats(
         return
     if details:
         raise typer.BadParameter("it does not go with --sessions, --session and --tools", param_hint="--details")
-    found = _read(store, session, _moment(since, "--since"), _moment(until, "--until"), top, privacy or None)
+    found = _read(store, session, moment_of(since, "--since"), moment_of(until, "--until"), top, privacy or None)
     if as_json:
         print_json(found.to_dict())
         return
@@ -94,20 +90,6 @@ def _read(
             return analytics.session(the_session(runtime, session), since=since, until=until, privacy=privacy)
         with progress("reading") as tell:
             return analytics.aggregate(since=since, until=until, top=top, privacy=privacy, on_progress=tell)
-
-
-def _moment(text: str | None, option: str) -> datetime | None:
-    """A time as RFC 3339, or as how long ago it is."""
-    if text is None:
-        return None
-    ago = _AGO.fullmatch(text.strip())
-    try:
-        if ago is not None:
-            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        when = datetime.fromisoformat(text.strip())
-    except (ValueError, OverflowError):
-        raise typer.BadParameter("a time is needed, such as 2026-01-31T12:00:00Z or 24h", param_hint=option) from None
-    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
 
 
 # -- the store
@@ -198,7 +180,7 @@ def _tell_sessions(found: AggregateMetrics) -> None:
         print()
         print_rows(("most", "id", "value"), rows, right=("value",))
     if found.damaged:
-        note(f"{found.damaged} damaged session(s) are not counted: see greenroom verify")
+        note(f"{counted(found.damaged, 'damaged session')} not counted: see greenroom verify")
 
 
 def _shown(session_id: str) -> str:
@@ -219,7 +201,7 @@ def _figures(found: Figures) -> dict[str, str]:
         "messages": ", ".join(f"{count} {role}" for role, count in found.messages_by_role.items()),
         "tokens": f"{use.tokens} ({use.input_tokens} in, {use.output_tokens} out)",
         "cost": f"${use.cost_usd:.6f}".rstrip("0").rstrip("."),
-        "stored": f"{use.artifacts_stored} artifact(s), {size(use.bytes_stored)}",
+        "stored": f"{counted(use.artifacts_stored, 'artifact')}, {size(use.bytes_stored)}",
         "saves": f"{saves.count}{between}",
     }
 

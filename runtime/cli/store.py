@@ -21,15 +21,27 @@ _SOME = 4  # how many ids a message lists
 SessionId = Annotated[
     str, typer.Argument(metavar="SESSION", help="Id of the session, or the first six or more digits of it.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, errors too, for programs.")]
 
 
 class Store:
     """The store that the command line names; opened by the commands, each in the way it needs."""
 
-    def __init__(self, data: str | None) -> None:
-        self.named = data is not None
+    def __init__(self, data: str | None, *, as_json: bool = False, quiet: bool = False) -> None:
         self._data = data
+        self.as_json = as_json
+        self.quiet = quiet
+
+    def take(self, *, data: str | None, quiet: bool, as_json: bool | None) -> None:
+        """Take what was said after the command to what was said before it."""
+        self._data = data if data is not None else self._data
+        self.quiet = self.quiet or quiet
+        self.as_json = self.as_json or bool(as_json)
+
+    @property
+    def named(self) -> bool:
+        """Whether the command line names a directory."""
+        return self._data is not None
 
     def settings(self) -> Settings:
         """The settings in force; raises ConfigurationError."""
@@ -68,6 +80,11 @@ def the_store(context: typer.Context) -> Store:
     store = context.obj
     assert isinstance(store, Store)
     return store
+
+
+def the_sessions(runtime: Runtime, names: list[str]) -> list[Session]:
+    """Return the sessions that ids, or the beginnings of some, name, each once. Raises as `the_session`."""
+    return list({session.id: session for session in (the_session(runtime, name) for name in names)}.values())
 
 
 def the_session(runtime: Runtime, name: str) -> Session:

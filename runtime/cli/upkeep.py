@@ -7,10 +7,11 @@ from typing import Any
 
 import typer
 
+from greenroom.runtime.cli.commands import Commands
 from greenroom.runtime.cli.output import print_json, print_rows
 from greenroom.runtime.cli.store import AsJson, the_store
 
-config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
+config = Commands(help="Look at the settings.")
 
 
 @config.command("show")

@@ -61,5 +61,6 @@ def test_without_a_session_all_are_asked(store: tuple[Path, list[str]]) -> None:
 
 def test_mistakes_are_told(store: tuple[Path, list[str]]) -> None:
     path, (one, _) = store
-    assert "created_after" in listed(path, one, "--after", "yesterday", code=1)
+    assert "--after" in listed(path, one, "--after", "last week", code=2)
+    assert "zone" in listed(path, one, "--after", "2026-01-01T00:00:00", code=2)
     assert "KEY=VALUE" in listed(path, one, "--custom", "n", code=2)
