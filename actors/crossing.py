@@ -215,7 +215,7 @@ class Crossing:
             except GreenroomError as error:
                 errors[ref] = error
         if own:
-            found, missing = self._supervisor.deliver_here(session_id, m.GetArtifacts(own), timeout)
+            found, missing = self._supervisor.deliver(session_id, m.GetArtifacts(own), timeout, here=True)
             results.update(found)
             errors.update(missing)
         return {ref: results[ref] for ref in message.refs if ref in results}, errors
@@ -225,10 +225,10 @@ class Crossing:
     def _delete(self, session_id: str, message: m.DeleteSession, timeout: float) -> Any:
         """Delete a session, then take back what was shared with it."""
         owners = self._index(session_id)
-        reply = self._supervisor.deliver_here(session_id, message, timeout)
+        reply = self._supervisor.deliver(session_id, message, timeout, here=True)
         for owner in owners:
             try:
-                self._supervisor.deliver_here(owner, sh.ForgetGrantee(session_id), timeout)
+                self._supervisor.deliver(owner, sh.ForgetGrantee(session_id), timeout, here=True)
             except GreenroomError as error:
                 self._still_shared(owner, session_id, error)
         return reply

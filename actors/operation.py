@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import wraps
 from operator import attrgetter
 from types import TracebackType
@@ -26,6 +26,7 @@ __all__ = [
     "Lease",
     "Operation",
     "acting",
+    "changed",
     "entered",
     "event_context",
     "following",
@@ -84,28 +85,50 @@ _FIELDS: Final = tuple(each.name for each in fields(Operation))
 _values = attrgetter(*_FIELDS)
 
 
-class _Acting(contextlib.AbstractContextManager[Operation]):
-    """What `acting` gives. Not a generator, and not by `dataclasses.replace`: hooks and tools are called in it."""
+def changed(around: Operation | None, changes: dict[str, Any]) -> Operation:
+    """Return an operation (None: the host's) with these changes.
 
-    __slots__ = ("_changes", "_token")
+    Code that acts for somebody else than its caller enters and leaves such an operation like this, because an exception
+    may be thrown in at any moment: the first call of a `finally` is made whatever comes, the end of a `with` is not::
+
+        around = CURRENT.get()
+        try:
+            CURRENT.set(changed(around, {"principal": session_id}))
+            ...
+        finally:
+            CURRENT.set(around)
+    """
+    # Not by `dataclasses.replace`: tools are called in it.
+    return Operation(**(dict(zip(_FIELDS, _values(around or _HOST), strict=True)) | changes))
+
+
+class _Acting(contextlib.AbstractContextManager[Operation]):
+    """What `acting` gives."""
+
+    __slots__ = ("_around", "_changes")
 
     def __init__(self, changes: dict[str, Any]) -> None:
         self._changes = changes
 
     def __enter__(self) -> Operation:
-        around = dict(zip(_FIELDS, _values(CURRENT.get() or _HOST), strict=True))
-        operation = Operation(**(around | self._changes))
-        self._token = CURRENT.set(operation)
+        around = self._around = CURRENT.get()
+        operation = changed(around, self._changes)
+        try:
+            CURRENT.set(operation)
+        except BaseException:
+            CURRENT.set(around)
+            raise
         return operation
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        CURRENT.reset(self._token)
+        CURRENT.set(self._around)
 
 
 def acting(**changes: Any) -> contextlib.AbstractContextManager[Operation]:
-    """Run the code inside as the current operation with these changes."""
+    """Run the code inside as the current operation with these changes. For threads of our own, and for ids: on a
+    thread of the host a change of the principal is made as `changed` shows."""
     return _Acting(changes)
 
 
@@ -133,11 +156,15 @@ def entered(realm: object) -> Iterator[None]:
     if own is current:
         yield
         return
-    token = CURRENT.set(Operation(realm=realm, outer=current) if own is None else replace(own, outer=current))
     try:
+        CURRENT.set(_in_realm(own, realm, current))
         yield
     finally:
-        CURRENT.reset(token)
+        CURRENT.set(current)
+
+
+def _in_realm(own: Operation | None, realm: object, current: Operation | None) -> Operation:
+    return Operation(realm=realm, outer=current) if own is None else changed(own, {"outer": current})
 
 
 def in_own_realm(
@@ -151,8 +178,12 @@ def in_own_realm(
         current = CURRENT.get()
         if current is None or current.realm is None or current.realm is self._realm:
             return method(self, *args, **options)
-        with entered(self._realm):
+        own = operation_in(self._realm)
+        try:  # not by `with`: see `changed`
+            CURRENT.set(_in_realm(own, self._realm, current) if own is not current else current)
             return method(self, *args, **options)
+        finally:
+            CURRENT.set(current)
 
     return run
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.storage.content import Encoded
 from greenroom.storage.engine import Durability, Op
-from greenroom.storage.errors import GreenroomError, OperationTimeout
+from greenroom.storage.errors import GreenroomError, InvalidOperation, OperationTimeout
 from greenroom.storage.journal import StoredEvent
 from greenroom.storage.keys import new_session, session_id_of
 from greenroom.storage.logs import logger_of
@@ -82,8 +82,10 @@ class _RecordedSession(SessionActor):
         if self._tail > self.services.snapshot_every:
             super()._snapshot(ops)
 
-    def _reload(self) -> None:
+    def _reload(self, *, raising: bool = False) -> None:
         self._retire()  # there is no journal yet; whoever records gives up
+        if raising:
+            raise InvalidOperation("the recording of this session was interrupted: begin it anew")
 
     def passivate(self, *, save: bool = False) -> bool:
         return False  # memory is all it has

@@ -182,9 +182,9 @@ class RedactingSupervisor(Supervisor):
         super().__init__(max_resident, max_resident_bytes)
         self._redaction = redaction
 
-    def deliver(self, session_id: str, message: Any, timeout: float) -> Any:
+    def deliver(self, session_id: str, message: Any, timeout: float, *, here: bool = False) -> Any:
         """What `Supervisor.deliver` does, with a clean message."""
-        return super().deliver(session_id, self._redaction.message(message), timeout)
+        return super().deliver(session_id, self._redaction.message(message), timeout, here=here)
 
     def send(self, session_id: str, message: Any, told: Any = None) -> None:
         """What `Supervisor.send` does, with a clean message."""

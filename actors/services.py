@@ -44,8 +44,8 @@ class Owner(Protocol):
     def failed(self, session_id: str, reason: str) -> None:
         """A session was failed because it had been restarted too often."""
 
-    def weigh(self, change: int) -> None:
-        """The memory that resident sessions take has changed."""
+    def weigh(self, actor: SessionActor, weight: int) -> None:
+        """The memory that a resident session takes has changed to so many bytes."""
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from greenroom.storage.errors import (
     SessionNotFound,
 )
 from greenroom.storage.event_index import id_keys
+from greenroom.storage.interrupts import thrown_in
 from greenroom.storage.journal import Journal, StoredEvent
 from greenroom.storage.logs import logger_of
 
@@ -97,6 +98,9 @@ class SessionActor(PooledActor):
         # What the last actor of this session wrote may not be on disk yet: readers of it wait like its writers do.
         self._ticket = services.store.engine.ticket
         self._failures: collections.deque[float] | None = None
+        self._torn: tuple[int, list[StoredEvent]] | None = None
+        """While the state may say something else than the journal: the sequence of the first event that is being
+        written, and the events. Whatever is thrown meanwhile, the next message finds this and reads the state back."""
         self.used = False
         self.swept = services.clock.monotonic()
         self.restored = bool(state.sequence)
@@ -135,7 +139,7 @@ class SessionActor(PooledActor):
         try:
             self.commit([draft])
         except BaseException:
-            if not self.actor_stopped.is_set():
+            if not self.stopped:
                 self._retire()
             raise
 
@@ -186,6 +190,8 @@ class SessionActor(PooledActor):
 
     def _handle_receive(self, message: Any) -> Any:
         self.used = True
+        if self._torn is not None:
+            self._reload(raising=True)
         try:
             answer = ANSWERS.get(message.__class__)
             if answer is not None:
@@ -284,6 +290,7 @@ class SessionActor(PooledActor):
             context = event_context(operation, correlation)
             if command.__class__ is PublishEvent:
                 context = command.in_context(context)
+        self._torn = first, written
         try:
             for type_, data, more_artifacts, more_bytes in drafts:
                 sequence += 1
@@ -313,10 +320,11 @@ class SessionActor(PooledActor):
         except BaseException:
             self._reload()
             raise
-        if abs(state.variable_bytes - self._weighed) > _WEIGH_BYTES:
-            self._weigh()
         if services.publish is not None:
             services.publish(state.id, first, written)
+        self._torn = None
+        if abs(state.variable_bytes - self._weighed) > _WEIGH_BYTES:
+            self._weigh()
 
     def _write(self, append: Append) -> int:
         """Have a batch written; its ticket."""
@@ -376,13 +384,12 @@ class SessionActor(PooledActor):
         self.saved_at = self.services.clock.monotonic()
 
     def _weigh(self) -> None:
-        weight = self.state.weight
         self._weighed = self.state.variable_bytes
-        change, self.weight = weight - self.weight, weight
-        self.services.owner.weigh(change)
+        self.services.owner.weigh(self, self.state.weight)
 
     def _delete(self) -> None:
         services = self.services
+        self._torn = self.state.sequence + 1, []
         try:
             try:
                 removal = deletion(services.store, self.state, cataloged=self.cataloged)
@@ -404,8 +411,10 @@ class SessionActor(PooledActor):
         """Write a snapshot, if there are events after the newest."""
         if self._tail:
             ops: list[Op] = []
+            self._torn = self.state.sequence + 1, []
             self._snapshot(ops)
             self._ticket = self.services.store.commit(Append(ops), self.services.store_timeout)
+            self._torn = None
 
     def passivate(self, *, save: bool = False) -> bool:
         """Write the state down if folding it again would take long (or with `save`), and stop.
@@ -413,19 +422,19 @@ class SessionActor(PooledActor):
         False if a message has come in meanwhile.
         """
         following = self.services.store.engine.read_only
-        if not following and (self._tail > self.services.snapshot_every or (save and self._tail)):
-            ops: list[Op] = []
-            self._snapshot(ops)
-            self.services.store.commit(Append(ops), self.services.store_timeout)
-        self.actor_stopped.set()
+        # A state that may be wrong is not written down: the next activation reads the journal.
+        trusted = not following and self._torn is None
+        if trusted and (self._tail > self.services.snapshot_every or (save and self._tail)):
+            self.save()
+        self.stopped = True
         if self.waiting:  # see `put`
-            self.actor_stopped.clear()
+            self.stopped = False
             return False
         self.services.owner.retire(self)
         return True
 
     def _retire(self) -> None:
-        self.actor_stopped.set()
+        self.stopped = True
         self.services.owner.retire(self)
 
     def on_stop(self) -> None:
@@ -443,22 +452,35 @@ class SessionActor(PooledActor):
     def forward(self, envelope: Envelope[Any]) -> None:
         self.services.owner.forward(self.state.id, envelope)
 
-    def _reload(self) -> None:
-        """Go back to what the journal says."""
+    def _reload(self, *, raising: bool = False) -> None:
+        """Go back to what the journal says. What has landed there although it did not seem so is told to subscribers.
+
+        If that cannot be read, the actor stops: the next message tries to activate the session anew. With `raising`,
+        raises why.
+        """
+        services = self.services
         try:
-            self.services.store.settle()
-            self.state, self._snapshots, self._tail = load_state(self.services.store, self.state.id)
-            self._tail_bytes = 0
-            self._follow(self.services.limits)
-        except BaseException as error:
-            # Cannot go on with a state that may be wrong: the next message tries to activate the session anew.
+            ticket = services.store.settle()
+            loaded = load_state(services.store, self.state.id)
+        except Exception as error:
             if not isinstance(error, SessionNotFound):
                 logger.error("session %s stops: its state cannot be read back: %s", self.state.id, error)
             self._retire()
+            if raising:
+                raise
+            return
+        self.state, self._snapshots, self._tail = loaded
+        self._tail_bytes = 0
+        self._follow(services.limits)
+        self._ticket = max(self._ticket, ticket)
+        torn = self._torn
+        if torn is not None and torn[1] and self.state.sequence >= torn[0] and services.publish is not None:
+            services.publish(self.state.id, *torn)
+        self._torn = None
 
     def _crashed(self, error: BaseException) -> None:
         """An unexpected error: restart from the journal; too many of them within the window fail the session."""
-        if not isinstance(error, Exception):
+        if thrown_in(error):
             self._reload()  # an interrupt of the thread that happened to handle us, not a fault of the session
             return
         services = self.services
@@ -476,7 +498,7 @@ class SessionActor(PooledActor):
         failures.append(now)
         while failures and failures[0] < now - services.restart_window:
             failures.popleft()
-        if len(failures) > services.max_restarts and not self.actor_stopped.is_set():
+        if len(failures) > services.max_restarts and not self.stopped:
             reason = (
                 f"restarted more than {services.max_restarts} times in {services.restart_window:g} s: "
                 f"{type(error).__name__}"

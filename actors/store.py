@@ -140,7 +140,10 @@ class ArtifactStore(PooledActor):
         self._compress_above = compress_above
         self._max_bytes = max_bytes
         self.commits = 0
-        self.unsettled = False
+        self._doubts = 0
+        """Commits of which it is not known whether they have landed."""
+        self._settled = 0
+        """How many of them have come to their end."""
         self._left = False
         self.writing: set[bytes] = set()
         """Blobs that are on their way into the store. Another pending mark is of nobody."""
@@ -173,17 +176,24 @@ class ArtifactStore(PooledActor):
         """Send an `Append`; the ticket. After an OperationTimeout the batch may still land: `settle` waits for that."""
         try:
             ticket: int = self.ask(append, timeout)
-        except OperationTimeout as error:
-            self.unsettled = self.unsettled or bool(error.fields["started"])
+        except BaseException as error:
+            # Of our own errors, only this one leaves it open what has become of the batch; of others, each does.
+            if not isinstance(error, GreenroomError) or (
+                isinstance(error, OperationTimeout) and error.fields["started"]
+            ):
+                self._doubts += 1
             raise
         return ticket
 
-    def settle(self) -> None:
-        """After a commit that timed out: wait until it has landed or failed, so that what is read from now on stays
-        true. Raises OperationTimeout."""
-        if self.unsettled:
-            self.ask(Append([]), self.WRITE_TIMEOUT)
-            self.unsettled = False
+    def settle(self) -> int:
+        """After commits that timed out or were interrupted: wait until they have landed or failed, so that what is read
+        from now on stays true. Replies a ticket that covers them. Raises OperationTimeout."""
+        doubts = self._doubts
+        if doubts != self._settled:
+            with contextlib.suppress(StorageError):  # a store that cannot be written to has come to the same end
+                self.ask(Append([]), self.WRITE_TIMEOUT)
+            self._settled = doubts
+        return self.engine.ticket
 
     def _append(self, append: Append) -> int:
         ops = append.ops
@@ -226,9 +236,9 @@ class ArtifactStore(PooledActor):
     def _repair(self, repair: Repair) -> int:
         ops = repair.look()
         if ops:
-            self._write(ops, more=self.quota.growth(ops) if self.quota is not None else 0)
             if any(cf == CF.INDEX and key.startswith(INDEX_CREATED) for cf, key, _ in ops):
                 self.catalog.forget_counts()
+            self._write(ops, more=self.quota.growth(ops) if self.quota is not None else 0)
         return len(ops)
 
     def _write(
@@ -240,50 +250,60 @@ class ArtifactStore(PooledActor):
     ) -> int:
         if self._left:
             raise runtime_closed()
+        changes = [moved for moved in moves if moved is not None]
+        # An interrupt may come at any moment: what is counted is not known until it has been counted.
+        counts = self.catalog.take_counts() if changes else None
+        if self.quota is not None:
+            self.quota.begin()
         try:
             ticket = self.engine.write(ops, ranges)
-            for moved in moves:
-                if moved is not None:
-                    self.catalog.moved(*moved)
-            if self.quota is not None:
-                self.quota.grown(more)
         except GreenroomError:
-            raise
-        except BaseException:
-            self.catalog.forget_counts()  # an interrupt may have come between the two
+            if changes:
+                self.catalog.give_counts(counts)
             if self.quota is not None:
-                self.quota.count()
+                self.quota.grown(0)
             raise
+        if changes:
+            self.catalog.give_counts(counts, changes)
+        if self.quota is not None:
+            self.quota.grown(more)
         return ticket
 
     def leave(self, timeout: float) -> None:
         """Before the engine is closed: keep what the next opening would have to count, unless somebody writes still.
         Nothing is appended after that."""
-        if self.engine.read_only or not self.take_turn(timeout):
-            return
-        try:
+
+        def leave_counts() -> None:
             if self.quota is not None:
                 self.quota.leave_count()
             self.catalog.leave_counts()
             self._left = True
-        finally:
-            self.give_turn()
+
+        if not self.engine.read_only:
+            self.do_in_turn(leave_counts, timeout)
 
     def _drain(self, most: int) -> None:
         """Group commit: what has gathered in the mailbox shares write batches, as far as order allows."""
+        waiting = self.waiting
         group: list[Envelope[Any]] = []
-        for _ in range(most):
-            try:
-                envelope = self.waiting.popleft()
-            except IndexError:
-                break
-            if envelope.message.__class__ is Append and envelope.message.plain:
-                group.append(envelope)
-            else:
-                self._commit_group(group)
-                group = []
-                self._handle(envelope)
-        self._commit_group(group)
+        taken: list[Envelope[Any]] = []
+        try:
+            while most > 0 and waiting:
+                for envelope in iter(waiting.popleft, None):
+                    taken.append(envelope)
+                    break
+                most -= 1
+                if envelope.message.__class__ is Append and envelope.message.plain:
+                    group.append(envelope)
+                else:
+                    self._commit_group(group)
+                    group = []
+                    self._handle(envelope)
+            self._commit_group(group)
+        except BaseException as error:
+            for envelope in taken:
+                self.answer_interrupted(envelope, error)
+            raise
 
     def _commit_group(self, group: list[Envelope[Any]]) -> None:
         waiting = [

@@ -6,6 +6,7 @@ import collections
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import UUID
 
@@ -142,15 +143,13 @@ class Supervisor:
         hooked = self.hooked.get(message.__class__)
         return (hooked if hooked is not None else self.deliver)(session_id, message, timeout)
 
-    def deliver(self, session_id: str, message: Any, timeout: float) -> Any:
-        """Have a message that nothing stands in the way of handled: by the session's actor, or where else it leads."""
-        concerns = CONCERNING.get(message.__class__)
-        if concerns is not None and concerns(session_id, message):
-            return self.crossing.ask(session_id, message, timeout)
-        return self.deliver_here(session_id, message, timeout)
-
-    def deliver_here(self, session_id: str, message: Any, timeout: float) -> Any:
-        """Have the session's own actor handle a message."""
+    def deliver(self, session_id: str, message: Any, timeout: float, *, here: bool = False) -> Any:
+        """Have a message that nothing stands in the way of handled: by the session's actor, or where else it leads;
+        with `here`, by the session's own actor in any case."""
+        if not here:
+            concerns = CONCERNING.get(message.__class__)
+            if concerns is not None and concerns(session_id, message):
+                return self.crossing.ask(session_id, message, timeout)
         actor = self._actors.get(session_id)
         if actor is None or self._closing:
             try:
@@ -349,16 +348,16 @@ class Supervisor:
         )
         if data["config"] is not None:
             self._watch_rates(data["config"])
-        # Whoever finds the id as soon as it is in the store must find this actor, busy, in the table.
-        actor.take_turn()
-        try:
+
+        def begin() -> None:
             with self._lock:
                 self._admit(session_id, actor)
             actor.begin(draft)
             if self.services.tell is not None:
                 self.services.tell(session_id, "session.started", {})
-        finally:
-            actor.give_turn()
+
+        # Whoever finds the id as soon as it is in the store must find this actor, busy, in the table.
+        actor.do_in_turn(begin)
         return session_id
 
     def hold(self, actor: SessionActor, draft: Draft) -> None:
@@ -389,7 +388,7 @@ class Supervisor:
             if session_id in self._importing:
                 raise SessionNotFound(f"there is no session {session_id} yet: it is still being written")
             actor = self._actors.get(session_id)
-            if actor is None or actor.actor_stopped.is_set():
+            if actor is None or actor.stopped:
                 state, snapshots, tail = load_state(self.services.store, session_id)
                 if state.config is not None:
                     self._watch_rates(state.config)
@@ -452,9 +451,10 @@ class Supervisor:
     def _admit(self, session_id: str, actor: SessionActor) -> None:
         """Put an actor into the table and make room for it. The caller holds the lock."""
         present = self._actors.get(session_id)
-        assert present is None or present.actor_stopped.is_set(), "a session has one actor"
+        assert present is None or present.stopped, "a session has one actor"
+        # No call stands between the two: an interrupt finds both done, or neither.
         self._actors[session_id] = actor
-        self._bytes += actor.weight
+        self._bytes += actor.weight - (present.weight if present is not None else 0)
         self._make_room(actor)
 
     def _make_room(self, but: SessionActor | None) -> None:
@@ -473,18 +473,18 @@ class Supervisor:
 
     def _passivate(self, actor: SessionActor, *, save: bool = False, wait: float = 0.0) -> bool:
         """Write an actor down and drop it; False if it is at work, and still is after `wait` seconds."""
-        if not actor.take_turn(wait):
-            return False
-        try:
-            if actor.waiting or actor.actor_stopped.is_set():
-                return False
+        done = False
+
+        def write_down() -> None:
+            nonlocal done
+            if actor.waiting or actor.stopped:
+                return
             try:
-                return actor.passivate(save=save)
+                done = actor.passivate(save=save)
             except GreenroomError as error:
                 logger.warning("session %s stays in memory: %s", actor.actor_urn, error)
-                return False
-        finally:
-            actor.give_turn()
+
+        return actor.do_in_turn(write_down, wait) and done
 
     def while_absent(self, session_id: str, work: Callable[[], None]) -> None:
         """Do something while the session is not in memory, and cannot come in. Its state is saved first.
@@ -494,7 +494,7 @@ class Supervisor:
         for _ in range(_PATIENCE):
             with self._lock:
                 actor = self._actors.get(session_id)
-                if actor is None or actor.actor_stopped.is_set() or self._passivate(actor, save=True):
+                if actor is None or actor.stopped or self._passivate(actor, save=True):
                     work()
                     return
             # It gives its turn when it has handled what waits.
@@ -527,8 +527,12 @@ class Supervisor:
         if hooked is not None:
             hooked.happened(session_id, m.FailSession(reason))
 
-    def weigh(self, change: int) -> None:
+    def weigh(self, actor: SessionActor, weight: int) -> None:
         with self._lock:
+            change = weight - actor.weight
+            actor.weight = weight
+            if self._actors.get(actor.actor_urn) is not actor:
+                return
             self._bytes += change
             if change > 0 and self._bytes > self._max_resident_bytes:
                 self._make_room(None)
@@ -542,7 +546,9 @@ class Supervisor:
         """
         now = self.services.clock.monotonic()
         for actor in list(self._actors.values()):
-            if actor.used:
+            if actor.stopped:
+                actor.do_in_turn(partial(self._drop_stopped, actor))
+            elif actor.used:
                 actor.used = False
                 actor.swept = now
             elif now - actor.swept >= passivate_after:
@@ -567,6 +573,11 @@ class Supervisor:
         else:
             hooked.tell_unasked(actor.actor_urn, message)
 
+    def _drop_stopped(self, actor: SessionActor) -> None:
+        """Forget an actor that was interrupted between stopping and being forgotten. The caller holds its turn."""
+        if actor.stopped:
+            self.retire(actor)
+
     def residents(self) -> list[SessionActor]:
         return list(self._actors.values())
 
@@ -585,6 +596,8 @@ class Supervisor:
         self._closing = True
         clock = self.services.clock
         for actor in self.residents():
+            if actor.stopped:
+                continue
             remaining = deadline - clock.monotonic()
             if remaining <= 0:
                 logger.warning("closing: the deadline has passed; some snapshots were not written")

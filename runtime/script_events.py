@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.events import RecordEvent
-from greenroom.actors.operation import CURRENT, acting, following
+from greenroom.actors.operation import CURRENT, changed, following
 from greenroom.storage.errors import GreenroomError
 from greenroom.storage.keys import new_session, session_id_of
 
@@ -34,23 +34,28 @@ def run_recorded(request: ScriptRequest, language: str, run: Callable[[ScriptReq
     changes: dict[str, Any] = {"source": source, "language": language, "realm": runtime._security}
     if bound is not None:
         changes["principal"] = bound
-    with acting(**changes):
+    around = CURRENT.get()
+    try:
+        script = changed(around, changes)
+        CURRENT.set(script)
         started = _note(runtime, bound, "script.started", facts)
-        with acting(**_what_follows(started)):
-            began = time.monotonic()
-            outcome: dict[str, Any] = {"success": False, "error": None}
-            try:
-                result = run(request)
-                outcome = {"success": True, "error": None, "instructions": result.instructions}
-                return result
-            except GreenroomError as error:
-                outcome["error"] = error.code
-                raise
-            except BaseException as error:
-                outcome["error"] = type(error).__name__
-                raise
-            finally:
-                _note(runtime, bound, "script.finished", facts | outcome | {"duration": time.monotonic() - began})
+        CURRENT.set(changed(script, _what_follows(started)))
+        began = time.monotonic()
+        outcome: dict[str, Any] = {"success": False, "error": None}
+        try:
+            result = run(request)
+            outcome = {"success": True, "error": None, "instructions": result.instructions}
+            return result
+        except GreenroomError as error:
+            outcome["error"] = error.code
+            raise
+        except BaseException as error:
+            outcome["error"] = type(error).__name__
+            raise
+        finally:
+            _note(runtime, bound, "script.finished", facts | outcome | {"duration": time.monotonic() - began})
+    finally:
+        CURRENT.set(around)
 
 
 def _what_follows(started: Event | None) -> dict[str, Any]:

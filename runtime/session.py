@@ -328,12 +328,13 @@ class Session(SessionArtifacts):
     @contextlib.contextmanager
     def as_current(self) -> Iterator[Session]:
         """Make this the current session of the code inside: a default for arguments, never an authority."""
-        others = (each for each in _current.get() if each._runtime is not self._runtime)
-        token = _current.set((self, *others))
+        around = _current.get()
+        others = (each for each in around if each._runtime is not self._runtime)
         try:
+            _current.set((self, *others))
             yield self
         finally:
-            _current.reset(token)
+            _current.set(around)
 
     @classmethod
     def current(cls, runtime: Runtime | None = None) -> Session | None:

@@ -11,7 +11,7 @@ from annotated_types import MaxLen, MinLen
 
 from greenroom.actors import messages as m
 from greenroom.actors.decide import Draft, creation
-from greenroom.actors.operation import acting, in_own_realm
+from greenroom.actors.operation import CURRENT, changed, in_own_realm
 from greenroom.actors.policies.kinds import CREATION
 from greenroom.actors.recording import Recording
 from greenroom.storage.arguments import as_number, as_text
@@ -182,8 +182,12 @@ class Sessions(Lifecycle):
     ) -> Draft:
         """Check what a session is to be made of; the draft of its first event."""
         if template is not None:
-            with acting(principal=None):  # presets are the host's, for everybody to use
+            around = CURRENT.get()
+            try:
+                CURRENT.set(changed(around, {"principal": None}))  # presets are the host's, for everybody to use
                 preset = self.templates.get(template)
+            finally:
+                CURRENT.set(around)
             name = preset.named(name)
             tags, metadata, config = preset.tagged(tags), preset.described(metadata), preset.configured(config)
         if not (_is_plain_name(name) and description is created_by is correlation_id is None):

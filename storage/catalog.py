@@ -330,14 +330,21 @@ class Catalog:
             (CF.INDEX, _updated_key(status, updated, session), b""),
         ]
 
-    def moved(self, before: int | None, after: int | None) -> None:
-        """Count a session that the writer has moved from one status to another; None for not there."""
-        if self._counts is None:
-            return
-        if before is not None:
-            self._counts[before] -= 1
-        if after is not None:
-            self._counts[after] += 1
+    def take_counts(self) -> list[int] | None:
+        """Take the counts out while sessions are moved from one status to another; None if they are not known. Until
+        they are given back they are not: whoever asks has to wait for the writer, or counts."""
+        counts, self._counts = self._counts, None
+        return counts
+
+    def give_counts(self, counts: list[int] | None, changes: Iterable[tuple[int | None, int | None]] = ()) -> None:
+        """Put the counts back, with these moves (before, after) of sessions; None for not there."""
+        if counts is not None:
+            for before, after in changes:
+                if before is not None:
+                    counts[before] -= 1
+                if after is not None:
+                    counts[after] += 1
+        self._counts = counts
 
     def forget_counts(self) -> None:
         """The writer no longer knows the counts: whoever asks next has the sessions counted."""

@@ -28,6 +28,7 @@ from .errors import (
     StorageError,
 )
 from .forking import abandon_in_children, check_may_open, runtime_closed
+from .interrupts import thrown_in
 from .logs import logger_of
 from .records import seal, unseal
 from .rocks import (
@@ -47,6 +48,7 @@ __all__ = ["CF", "FORMAT_VERSION", "Durability", "Engine", "EngineOptions", "Op"
 FORMAT_VERSION: Final = 2
 _FORMAT_KEY: Final = b"format"
 _HEAL_SECONDS: Final = 1.0
+_SYNC_LOOK: Final = 0.2
 
 logger = logger_of("engine")
 
@@ -70,7 +72,8 @@ class Engine:
         self._written = 0
         self._synced = 0
         self._sync_lock = threading.Lock()
-        self._sync_leader = False
+        self._leading = threading.RLock()
+        """Held by who syncs the log for all: a lock that knows its owner, see `wait_synced`."""
         self._sync_waiters: list[tuple[int, threading.Lock]] = []
         self.fsyncs = 0
         self._broken = False
@@ -397,7 +400,9 @@ class Engine:
             self._db.write(batch, self._write_options)
         except Exception as error:
             # RocksDB leaves a full disk by itself; after any other failure it refuses to write until it is reopened.
-            self._broken = not (self._closed or is_full(error) or self.durability is Durability.MEMORY)
+            self._broken = not (
+                thrown_in(error) or self._closed or is_full(error) or self.durability is Durability.MEMORY
+            )
             self._raise(error, "write")
         self._written += 1
         return self._written
@@ -435,57 +440,68 @@ class Engine:
         that covers them is done, or until one of them must lead the next.
         Raises StorageError, or OperationTimeout after `timeout` seconds.
         """
-        if self._synced >= ticket:
-            return
         deadline = time.monotonic() + timeout
-        while True:
-            with self._sync_lock:
-                if self._synced >= ticket:
-                    return
-                lead = not self._sync_leader
-                if lead:
-                    self._sync_leader = True
-                else:
-                    gate = threading.Lock()
-                    gate.acquire()
-                    self._sync_waiters.append((ticket, gate))
-            if lead:
-                self._lead_sync()
+        while self._synced < ticket:
+            if self._lead_sync():
                 continue
-            if not gate.acquire(timeout=min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)):
+            gate = threading.Lock()
+            gate.acquire()
+            with self._sync_lock:
+                self._sync_waiters.append((ticket, gate))
+            try:
+                # Who leads may have ended before it could see us, or may have been interrupted before it could wake us.
+                left = deadline - time.monotonic()
+                if self._lead_sync() or (left > 0 and gate.acquire(timeout=min(left, _SYNC_LOOK))):
+                    continue
+            finally:
                 with self._sync_lock:
-                    if (ticket, gate) not in self._sync_waiters:
-                        continue  # just chosen to lead, or done
-                    self._sync_waiters.remove((ticket, gate))
+                    if (ticket, gate) in self._sync_waiters:
+                        self._sync_waiters.remove((ticket, gate))
+            if time.monotonic() >= deadline and self._synced < ticket:
                 raise OperationTimeout(
                     f"the disk did not confirm the write within {timeout:g} s; it may still become durable",
                     timeout=timeout,
                     started=True,
                 )
 
-    def _lead_sync(self) -> None:
-        target = self._written
+    def _lead_sync(self) -> bool:
+        """Sync the log for all writes made so far, unless somebody else does. Whether we did."""
+        leading = self._leading
+        led = None  # not known; for this and the order of what follows, see `greenroom.actors.dispatcher`
         try:
+            led = leading.acquire(False)
+            if not led:
+                return False
+            target = self._written
             self._db.flush_wal(True)
             self.fsyncs += 1
             self._synced = max(self._synced, target)
+            return True
         except Exception as error:
             self._raise(error, "sync")
         finally:
-            with self._sync_lock:
-                self._sync_leader = False
-                synced, waiters = self._synced, self._sync_waiters
-                # Wake those who are done, and the first of the rest to lead the next sync (all, after a failure).
-                self._sync_waiters = []
-                woken_leader = False
-                for waiter in waiters:
-                    if waiter[0] <= synced:
-                        waiter[1].release()
-                    elif not woken_leader:
-                        woken_leader = True
-                        waiter[1].release()
-                    else:
-                        self._sync_waiters.append(waiter)
+            if led:
+                try:
+                    leading.release()
+                finally:
+                    self._wake_synced()
+            elif led is None:
+                try:  # noqa: SIM105 -- entering a `with` could be interrupted
+                    leading.release()
+                except RuntimeError:
+                    pass  # it was not ours
+
+    def _wake_synced(self) -> None:
+        """Wake those whose writes are on disk, and one of the rest to lead the next sync."""
+        with self._sync_lock:
+            waiters, self._sync_waiters = self._sync_waiters, []
+            lead = False
+            for waiter in waiters:
+                if waiter[0] <= self._synced or not lead:
+                    lead = lead or waiter[0] > self._synced
+                    waiter[1].release()
+                else:
+                    self._sync_waiters.append(waiter)
 
     def sync(self) -> None:
         """Put everything written so far on disk."""
@@ -579,6 +595,8 @@ class Engine:
             return bool(self._gets)
 
     def _raise(self, error: Exception, action: str) -> NoReturn:
+        if thrown_in(error):
+            raise error
         if self._closed:
             raise runtime_closed() from error
         raise_storage_error(error, f"cannot {action} the store at {self.path}")

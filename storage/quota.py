@@ -24,6 +24,7 @@ class ByteQuota:
         self.limit = limit
         self.used = 0
         self._doubtful = False
+        self._torn = False
         left = engine.get(CF.META, _KEY)
         forget_count(engine)
         try:
@@ -40,6 +41,8 @@ class ByteQuota:
 
     def growth(self, ops: Iterable[Op]) -> int:
         """By how many bytes these operations change what is used."""
+        if self._torn:
+            self.count()
         before: dict[bytes, int] = {}
         after: dict[bytes, int] = {}
         for cf, key, value in ops:
@@ -61,9 +64,14 @@ class ByteQuota:
                 value=self.used + more,
             )
 
+    def begin(self) -> None:
+        """Operations are about to be written. If nobody says that they are, all is counted again."""
+        self._torn = True
+
     def grown(self, more: int) -> None:
         """The operations are written."""
         self.used += more
+        self._torn = False
         if self._doubtful:
             self.count()
 
@@ -72,6 +80,7 @@ class ByteQuota:
         self._doubtful = False
         self.used = sum(self._size(key, value) for key, value in self._engine.pages(CF.CONTENTS, b"", b"\xff" * 33))
         self._doubtful = False  # what cannot be read now was not counted either
+        self._torn = False
 
     def leave_count(self) -> None:
         """Leave the count for the next opening, as one of the last writes."""

@@ -43,13 +43,15 @@ class Breaker:
         return HALF_OPEN if self._trying or self._clock() - self._opened >= self._cooldown else OPEN
 
     def admits(self) -> bool:
-        """Whether a call may be made now. Of those that come when the cooldown is over, one may."""
+        """Whether a call may be made now. Of those that come when the cooldown is over, one may; if nothing is heard of
+        that one (it hangs, or was interrupted), another when the time is over once more."""
         if not self.opened:
             return True
         with self._lock:
-            if self._trying or self._clock() - self._opened < self._cooldown:
+            now = self._clock()
+            if now - self._opened < self._cooldown:
                 return False
-            self._trying = True
+            self._trying, self._opened = True, now
             return True
 
     def good(self) -> None:
@@ -64,7 +66,8 @@ class Breaker:
         """The call that might have tried again was not made after all."""
         if self.opened:
             with self._lock:
-                self._trying = False
+                if self._trying:
+                    self._trying, self._opened = False, self._clock() - self._cooldown
 
     def reset(self) -> None:
         """Close it, whatever was."""

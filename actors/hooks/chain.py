@@ -104,18 +104,19 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
         if not hook.guarded:
             # The short way of a quick hook that has nothing to say: `_call_inline`, without the call.
             context = HookContext(call, point, subject, 1)
-            token = CURRENT.set(hook.alone if current is None else hook.operation(current))
+            inner = hook.alone if current is None else hook.operation(current)
             answer, error, begun = None, None, monotonic()
             try:
+                CURRENT.set(inner)
                 answer = hook.run(context)
             except (Exception, SystemExit) as failure:
                 error = failure
             except BaseException:
-                breaker.bad()
+                breaker.release()
                 raise
             finally:
-                seconds = monotonic() - begun
-                CURRENT.reset(token)
+                CURRENT.set(current)  # first of all: see `greenroom.actors.operation.changed`
+            seconds = monotonic() - begun
             hook.total_time += seconds
             if seconds > SLOW_INLINE:
                 hook.took_long()
@@ -227,19 +228,20 @@ def _call_inline(
     hook: Hook, context: HookContext, current: Operation | None
 ) -> tuple[Any, float, BaseException | None]:
     """Call the function on this thread: its answer, the seconds it took, and what it raised."""
-    token = CURRENT.set(hook.alone if current is None else hook.operation(current))
+    inner = hook.alone if current is None else hook.operation(current)
     answer, error = None, None
     begun = monotonic()
     try:
+        CURRENT.set(inner)
         answer = hook.run(context)
     except (Exception, SystemExit) as failure:
         error = failure
     except BaseException:
-        hook.breaker.bad()
+        hook.breaker.release()
         raise
     finally:
-        seconds = monotonic() - begun
-        CURRENT.reset(token)
+        CURRENT.set(current)
+    seconds = monotonic() - begun
     hook.total_time += seconds
     if seconds > SLOW_INLINE:
         hook.took_long()
@@ -256,17 +258,18 @@ def _call_guarded(
     left = call.remaining()
     timeout = hook.timeout if left is None else min(hook.timeout, max(0.0, left))
     call.allowed = timeout
-    token = CURRENT.set(hook.operation(current))
+    inner = hook.operation(current)
     begun = monotonic()
     try:
+        CURRENT.set(inner)
         answer, seconds = call.hooks.guard.call(run, context, timeout)
     except (Exception, SystemExit) as error:
         return None, monotonic() - begun, error
     except BaseException:
-        hook.breaker.bad()
+        hook.breaker.release()
         raise
     finally:
-        CURRENT.reset(token)
+        CURRENT.set(current)
     hook.took(seconds)
     return answer, seconds, None
 

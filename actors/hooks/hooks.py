@@ -311,12 +311,13 @@ class Hooks(Registry):
                 call_of_fork.record(execution(hook, f"{point}:fork", call.operation, 1, {}, None, 0.0, error))
                 self.journal(call_of_fork)
 
-        token = CURRENT.set(hook.operation(current))
+        inner = hook.operation(current)
         try:
+            CURRENT.set(inner)
             for operation in operations:
                 self.besides(lambda each=operation: attempt(each), f"an operation forked by hook {hook.name}")  # type: ignore[misc]
         finally:
-            CURRENT.reset(token)
+            CURRENT.set(current)
 
     def close(self) -> None:
         """Have those give up who wait to try again. Hooks that run are let be: their threads are the elastic ones."""

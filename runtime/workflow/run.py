@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.operation import CURRENT, acting, entered
+from greenroom.actors.operation import CURRENT, changed, entered
 from greenroom.actors.workflows import RecordWorkflow
 from greenroom.storage.errors import (
     GreenroomError,
@@ -103,7 +103,8 @@ class _Run:
             ids["correlation_id"] = (
                 (caller.correlation_id if caller else None) or correlation_id or event_id.partition("/")[0]
             )
-        with acting(source=f"workflow:{flow.name}", **ids):
+        try:
+            CURRENT.set(changed(caller, {"source": f"workflow:{flow.name}", **ids}))
             try:
                 output = self._perform(flow, {"deadline": self._deadline})
                 ended = hooks.fire("AfterWorkflowComplete", {**about, "output": output}, **self._where())
@@ -114,6 +115,8 @@ class _Run:
             except GreenroomError as error:
                 return self._failed(about, error, None)
             return self._result(True, output, None)
+        finally:
+            CURRENT.set(caller)
 
     def _failed(self, about: dict[str, Any], cause: BaseException | None, step: str | None) -> WorkflowResult:
         error = _described(cause)

@@ -119,9 +119,8 @@ def test_it_goes_with_a_message_through_a_mailbox_and_a_passivation(tmp_path: Pa
         session = runtime.create_session()
         with runtime.operation("queued", source="api"):
             actor = runtime._supervisor._actors[session.id]
-            assert actor.take_turn()  # so that the message has to wait in the mailbox
-            runtime.tell(session.id, messages.SetVariable("k", 1))
-        actor.give_turn()
+            # So that the message has to wait in the mailbox.
+            assert actor.do_in_turn(lambda: runtime.tell(session.id, messages.SetVariable("k", 1)))
         runtime.ask(session.id, messages.Finish())
         for _ in range(3):  # each takes the place of the one before
             runtime.create_session()

@@ -1,0 +1,66 @@
+"""Exceptions that something outside has thrown into the running code, told apart from those that the code raised.
+
+A signal handler of the host and `PyThreadState_SetAsyncExc` throw whatever class they like, wherever the thread is.
+Such an exception is nobody's fault: it must reach whoever waits for it under its own name, and it says nothing of a
+session, a hook or a disk.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import CodeType
+from typing import Any, Final
+
+__all__ = ["thrown_in"]
+
+_OURS: Final = "greenroom"
+_KNOWN: Final = sys.stdlib_module_names | {
+    _OURS,
+    *("blake3", "jsonschema", "lupa", "lz4", "msgpack", "pydantic", "pydantic_core", "pyfastcdc", "pykka", "rocksdict"),
+}
+"""The modules whose exceptions our own code may raise."""
+
+
+def thrown_in(error: BaseException) -> bool:
+    """Return whether an error was thrown into the code that it came out of.
+
+    That is so for every exit (KeyboardInterrupt, SystemExit), for what a signal handler has raised, and for classes
+    that neither we nor what we build on know, where no function of somebody else's stands between.
+    """
+    if not isinstance(error, Exception):
+        return True
+    handlers: set[CodeType] | None = None
+    innermost: Any = None
+    trace = error.__traceback__
+    while trace is not None:
+        innermost = trace.tb_frame
+        if handlers is None:
+            handlers = _handlers()
+        if innermost.f_code in handlers:
+            return True
+        trace = trace.tb_next
+    if innermost is None or _root(innermost.f_globals.get("__name__")) != _OURS:
+        return False
+    return _root(type(error).__module__) not in _KNOWN
+
+
+def _root(module: Any) -> str:
+    return str(module).partition(".")[0]
+
+
+def _handlers() -> set[CodeType]:
+    """The code of the functions that handle signals."""
+    found = set()
+    for number in signal.valid_signals():
+        handler: Any = signal.getsignal(number)
+        while hasattr(handler, "func"):  # a partial
+            handler = handler.func
+        if handler is None or isinstance(handler, int):
+            continue
+        code = getattr(handler, "__code__", None)  # a method has that of its function
+        if code is None:
+            code = getattr(vars(type(handler)).get("__call__"), "__code__", None)
+        if isinstance(code, CodeType):
+            found.add(code)
+    return found
