@@ -100,7 +100,7 @@ def test_events_survive_being_stored(commands: list[m.Command]) -> None:
     for number, stored in enumerate(events, 1):
         _, key, record = Journal.append(session, number, stored)
         assert record is not None
-        restored.append(Journal._unseal(key, record))
+        restored.append(Journal.unsealed(key, record))
     assert fold(restored).encode() == fold(events).encode()
 
 
