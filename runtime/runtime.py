@@ -321,7 +321,7 @@ class Runtime(Moving, Care):
         """
         self._require_host("state_scope")
         wait = self.config.ask_timeout if timeout is None else as_seconds("timeout", timeout, endless=True)
-        return Scope(self._supervisor, self._supervisor.scope(as_text("name", name, m.MAX_KEY)), wait)
+        return Scope(self._supervisor, self._supervisor.scope(as_text("scope", name, m.MAX_KEY)), wait)
 
     # -- who has reached what
 
