@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom.storage.errors import StorageError
 from greenroom.storage.salvage import rebuild
+from greenroom.storage.swapping import swap
 
 from .findings import Progress, VerifyReport
 
@@ -28,6 +28,8 @@ class SalvageReport:
     bytes: int
     lost: tuple[str, ...]
     """The ranges of keys that could not be read."""
+    unreadable: tuple[str, ...]
+    """The table files of which nothing could be read, or which are missing."""
     log_damaged: bool
     """The newest changes before the store was last closed may be missing."""
     original: Path
@@ -36,8 +38,8 @@ class SalvageReport:
 
     @property
     def ok(self) -> bool:
-        """Whether everything in the new store is whole."""
-        return self.repair.ok
+        """Whether everything could be read, and all in the new store is whole."""
+        return self.repair.ok and not (self.lost or self.unreadable or self.log_damaged)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -46,6 +48,7 @@ class SalvageReport:
             "entries": self.entries,
             "bytes": self.bytes,
             "lost": list(self.lost),
+            "unreadable": list(self.unreadable),
             "log_damaged": self.log_damaged,
             "original": str(self.original),
             "repair": self.repair.to_dict(),
@@ -63,14 +66,18 @@ def salvage_store(
     try:
         with open_store(part) as runtime:
             report = runtime.verify(repair=True, on_progress=on_progress)
+        for name in salvage.unreadable:
+            report.add("file", name, "nothing of it can be read; it stays with the damaged store")
+        if salvage.log_damaged:
+            report.add("file", "the log", "it was damaged or is missing: the newest changes may be lost")
+        # The copy takes the name that the damaged store will have, then they change places: whatever interrupts this,
+        # there is a store at `path`, and no later salvage takes away what it has not made.
         original = _free_name(path)
         try:
-            path.rename(original)
-            part.rename(path)
+            part.rename(original)
+            swap(path, original)
         except OSError as error:
-            if not path.exists():
-                with contextlib.suppress(OSError):
-                    original.rename(path)
+            shutil.rmtree(original, ignore_errors=True)
             raise StorageError(f"cannot put the salvaged store at {path}: {error.strerror}") from error
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
@@ -79,6 +86,7 @@ def salvage_store(
         entries=salvage.entries,
         bytes=salvage.bytes,
         lost=tuple(map(str, salvage.lost)),
+        unreadable=tuple(salvage.unreadable),
         log_damaged=salvage.log_damaged,
         original=original,
         repair=report,

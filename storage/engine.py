@@ -28,6 +28,7 @@ from .errors import (
     StorageError,
 )
 from .forking import abandon_in_children, check_may_open, runtime_closed
+from .inspection import FORMAT_KEY, check_new, check_whole, is_written_elsewhere, refuse_second
 from .interrupts import thrown_in
 from .logs import logger_of
 from .records import seal, unseal
@@ -36,7 +37,6 @@ from .rocks import (
     Durability,
     EngineOptions,
     Op,
-    is_foreign,
     is_full,
     raise_storage_error,
     rocksdb_options,
@@ -46,10 +46,13 @@ from .rocks import (
 __all__ = ["CF", "FORMAT_VERSION", "Durability", "Engine", "EngineOptions", "Op"]
 
 FORMAT_VERSION: Final = 2
-_FORMAT_KEY: Final = b"format"
+_FORMAT_KEY: Final = FORMAT_KEY
 _HEAL_SECONDS: Final = 1.0
 _SYNC_LOOK: Final = 0.2
 
+_registering = threading.Lock()
+_writing: set[Path] = set()
+"""The stores that this process has open for writing."""
 logger = logger_of("engine")
 
 
@@ -66,6 +69,7 @@ class Engine:
         self.read_only = read_only
         self._options = options
         self._closed = False
+        self._reserved = False
         self._secondary: str | None = None
         self.format = FORMAT_VERSION
         """The format that the store has; an older one until `migrate` has brought it up to date."""
@@ -84,13 +88,17 @@ class Engine:
         self._flush_lock = threading.Lock()
         check_may_open()
         try:
-            created = self._prepare_directory()
             # RocksDB knows by the spelling of its path that this process has a store open.
             self.path = self.path.resolve()
             self._flush_path = self.path / "flush.tmp"
+            self._reserve()
+            created = self._prepare_directory()
             self._open_database(self._options)
-        except OSError as error:
-            raise_storage_error(error, f"cannot open the store at {path}")
+        except BaseException as error:
+            self._release()
+            if isinstance(error, OSError):
+                raise_storage_error(error, f"cannot open the store at {path}")
+            raise
         abandon_in_children(self)
         try:
             self._check_format(created)
@@ -103,28 +111,37 @@ class Engine:
     def _prepare_directory(self) -> bool:
         """Make sure that the directory is a store or may become one; tell whether it is new."""
         if (self.path / "CURRENT").exists():
-            if is_foreign(self.path):
-                raise StorageError(
-                    f"{self.path} holds a RocksDB database that is not a greenroom store: choose another directory",
-                    path=str(self.path),
-                )
-            return False
+            if self.read_only and self.path in _writing:
+                return False
+            if is_written_elsewhere(self.path):
+                if not self.read_only:
+                    refuse_second(self.path)
+                return False
+            look = check_whole(self.path, self._options, self.durability)
+            if not look.begun:
+                self._judge_format(look.format, look.has_events)
+            return look.begun
+        check_new(self.path)
         if self.read_only:
             raise StorageError(f"there is no store at {self.path}", path=str(self.path))
         self.path.mkdir(parents=True, exist_ok=True)
-        # What RocksDB leaves behind when it is killed before it has created its first manifest.
-        leftovers = {"LOCK", "LOG", "IDENTITY", "rocksdict-config.json", "flush.tmp"}
-        strangers = [
-            entry.name
-            for entry in os.scandir(self.path)
-            if entry.name not in leftovers and not entry.name.startswith(("LOG.old", "MANIFEST-", "OPTIONS-", "0000"))
-        ]
-        if strangers:
-            raise StorageError(
-                f"{self.path} is not a greenroom store and is not empty: choose an empty or a new directory",
-                path=str(self.path),
-            )
         return True
+
+    def _reserve(self) -> None:
+        """Keep the store for this engine: one of this process at a time may write."""
+        if self.read_only:
+            return
+        with _registering:
+            if self.path in _writing:
+                refuse_second(self.path)
+            _writing.add(self.path)
+            self._reserved = True
+
+    def _release(self) -> None:
+        if self._reserved:
+            self._reserved = False
+            with _registering:
+                _writing.discard(self.path)
 
     def _open_database(self, options: EngineOptions) -> None:
         database, families = self._database_options(options)
@@ -168,13 +185,21 @@ class Engine:
 
     def _check_format(self, created: bool) -> None:
         record = self.get(CF.META, _FORMAT_KEY)
+        has_events = record is None and not created and bool(self.scan(CF.JOURNAL, b"", b"\xff" * 40, limit=1))
+        self._judge_format(record, has_events)
+        if record is None and not self.read_only:
+            self.write([(CF.META, _FORMAT_KEY, seal(_FORMAT_KEY, [FORMAT_VERSION]))])
+            if self.durability is Durability.MEMORY:
+                self.flush()
+
+    def _judge_format(self, record: bytes | None, has_events: bool) -> None:
+        """Raise unless a store with this format record is one that this greenroom can use."""
         if record is None:
-            if not created and any(self.scan(CF.JOURNAL, b"", b"\xff" * 40, limit=1)):
-                raise IntegrityError(f"the store at {self.path} has lost its format record; run verify")
-            if not self.read_only:
-                self.write([(CF.META, _FORMAT_KEY, seal(_FORMAT_KEY, [FORMAT_VERSION]))])
-                if self.durability is Durability.MEMORY:
-                    self.flush()
+            if has_events:
+                raise IntegrityError(
+                    f"the store at {self.path} has lost its format record: greenroom verify --repair",
+                    path=str(self.path),
+                )
             return
         found = self.format = unseal(_FORMAT_KEY, record, "the store's format record")[0]
         if found < FORMAT_VERSION and self.read_only:
@@ -227,6 +252,7 @@ class Engine:
                 self._db.close()
             del self._db
             gc.collect(0)
+            self._release()
             self._remove_secondary()
 
     def _drop_handles(self) -> None:

@@ -142,7 +142,7 @@ def raise_storage_error(error: Exception, what: str) -> NoReturn:
             f"{what}: another runtime has it open for writing; close that one, or open this one with read_only=True"
         ) from error
     if "corruption" in lowered or "checksum mismatch" in lowered:
-        raise IntegrityError(f"{what}: RocksDB found damaged data ({text})") from error
+        raise IntegrityError(f"{what}: RocksDB found damaged data ({text}): greenroom verify --repair") from error
     raise StorageError(f"{what}: {text}") from error
 
 

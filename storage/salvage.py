@@ -18,9 +18,22 @@ from typing import Final
 import rocksdict
 
 from .engine import CF, FORMAT_VERSION, Durability, Engine, EngineOptions, Op
-from .errors import IntegrityError, StorageError, StoreLocked
+from .errors import GreenroomError, IntegrityError, StorageError, StoreLocked
+from .inspection import check_whole
 from .keys import after_prefix
 from .records import seal, unseal
+from .rocks_files import (
+    Manifest,
+    Table,
+    family_names,
+    first_gap,
+    logs_of,
+    read_manifest,
+    read_table,
+    span,
+    tables_of,
+    write_manifest,
+)
 
 __all__ = ["Lost", "Salvage", "losses", "readable", "rebuild", "settle_loss"]
 
@@ -32,6 +45,7 @@ _BATCH_BYTES: Final = 1 << 20
 _SAMPLES: Final = 64
 _LOST: Final = b"lost/"
 _FORMAT_KEY: Final = b"format"
+_Told = Callable[[int, int], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,8 @@ class Salvage:
     entries: int = 0
     bytes: int = 0
     lost: list[Lost] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    """Table files of which nothing could be read."""
     log_damaged: bool = False
     """The store could not be opened with its log as it is: the newest changes before it was last closed may be
     missing, and nothing tells which."""
@@ -201,15 +217,17 @@ def rebuild(path: Path, target: Path, on_progress: Callable[[int, int], None] | 
         shutil.rmtree(target, ignore_errors=True)
         try:
             salvage = Salvage()
-            source = _open_damaged(path, work, salvage)
+            sink = Engine(target, Durability.WAL, EngineOptions())
             try:
-                sink = Engine(target, Durability.WAL, EngineOptions())
-                try:
-                    _copy(source, sink, salvage, on_progress)
-                finally:
-                    sink.close()
+                if not _read_whole(path, work, sink, salvage, on_progress):
+                    _read_files(path, work, sink, salvage, on_progress)
+                if not salvage.entries:
+                    raise StorageError(
+                        f"nothing of the store at {path} can be read: it is left as it is", path=str(path)
+                    )
+                _finish(sink, salvage)
             finally:
-                source.close()
+                sink.close()
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
             raise
@@ -240,34 +258,131 @@ def _copy_files(path: Path, work: Path) -> None:
     for entry in os.scandir(path):
         if not entry.is_file() or entry.name == "LOCK" or entry.name.startswith("LOG"):
             continue
-        copy = work / entry.name
         if entry.name.endswith(".sst"):
-            try:
-                os.link(entry.path, copy)
-                continue
-            except OSError:
-                pass  # a file system without links
-        shutil.copyfile(entry.path, copy)
+            _link(Path(entry.path), work)
+        else:
+            shutil.copyfile(entry.path, work / entry.name)
 
 
-def _open_damaged(path: Path, work: Path, salvage: Salvage) -> Engine:
-    """Open a copy of the store, in the way that loses least."""
-    _copy_files(path, work)
-    log = any(entry.name.endswith(".log") and entry.stat().st_size for entry in os.scandir(work))
-    with contextlib.suppress(StorageError):
-        return _StrictStore(work, Durability.WAL, EngineOptions())
-    # Opened without checks, RocksDB does not say whether it was the log that it has read only in part.
-    salvage.log_damaged = log
-    _copy_files(path, work)
-    with contextlib.suppress(StorageError):
-        return _LossyStore(work, Durability.WAL, EngineOptions())
-    # The list of table files is damaged. RocksDB can make it anew from the tables themselves.
-    _copy_files(path, work)
+def _link(file: Path, work: Path) -> None:
     try:
-        rocksdict.Rdict.repair(str(work), rocksdict.Options(raw_mode=True))
-    except Exception as error:
-        raise StorageError(f"nothing of the store at {path} can be read: {error}", path=str(path)) from error
-    return _LossyStore(work, Durability.WAL, EngineOptions())
+        os.link(file, work / file.name)
+    except OSError:  # a file system without links
+        shutil.copyfile(file, work / file.name)
+
+
+def _read_whole(path: Path, work: Path, sink: Engine, salvage: Salvage, on_progress: _Told) -> bool:
+    """Copy a store whose list of files is whole: only blocks within its tables may be damaged."""
+    try:
+        check_whole(path, EngineOptions(), Durability.WAL)
+        _copy_files(path, work)
+        source = _StrictStore(work, Durability.WAL, EngineOptions())
+    except (GreenroomError, OSError):
+        return False
+    try:
+        _copy(source, sink, salvage, on_progress)
+    finally:
+        source.close()
+    return True
+
+
+def _read_files(path: Path, work: Path, sink: Engine, salvage: Salvage, on_progress: _Told) -> None:
+    """Copy what the tables and logs of a store hold, whatever became of the list of them.
+
+    Each table is tried by itself. What is left of the damaged ones comes first, so that what the whole ones and the
+    logs say, which is newer or the same, comes over it.
+    """
+    families = family_names(path, CF.NAMES)
+    missing = [name for name in CF.NAMES if name not in families.values()]
+    if missing and any(span(log) for log in logs_of(path)):
+        salvage.log_damaged = True  # nothing tells which family its changes are of
+    for name in missing:
+        families[max(families) + 1] = name
+    known = _known(path)
+    for number in sorted(known.live - {int(file.stem) for file in tables_of(path)}):
+        salvage.unreadable.append(f"{number:06d}.sst, which is missing")
+        _lose(salvage, families.get(known.tables[number]))
+    whole: list[Table] = []
+    for file in tables_of(path):
+        table = read_table(file)
+        state = None if table is None or table.family not in CF.NAMES else _state(path, work, families, table)
+        if table is None or state is None:
+            salvage.unreadable.append(file.name)
+            _lose(salvage, table.family if table is not None else families.get(known.tables.get(int(file.stem), -1)))
+        elif state:
+            whole.append(table)
+        else:
+            with _made_anew(path, work, families, [table], []) as source:
+                _copy(source, sink, salvage, on_progress)
+    logs = logs_of(path)
+    try:
+        with _made_anew(path, work, families, whole, logs, kind=_StrictStore) as source:
+            _copy(source, sink, salvage, on_progress)
+    except StorageError:
+        # Opened without checks, RocksDB does not say how much of the log it has passed over.
+        salvage.log_damaged = True
+        with _made_anew(path, work, families, whole, logs) as source:
+            _copy(source, sink, salvage, on_progress)
+    reached = max([known.last_sequence, *(table.largest_sequence for table in whole)])
+    if not known.tables and not known.whole:  # compaction forgets numbers: without a manifest nothing tells the first
+        reached = max(reached, min((found[0] - 1 for log in logs if (found := span(log))), default=0))
+    if first_gap(logs, reached) is not None:
+        salvage.log_damaged = True
+
+
+def _known(path: Path) -> Manifest:
+    """What the newest manifest that can be read says, be it only its beginning."""
+    for each in sorted(path.glob("MANIFEST-[0-9]*"), reverse=True):
+        found = read_manifest(each)
+        if len(found.families) > 1:
+            return found
+    return Manifest(whole=False)
+
+
+def _lose(salvage: Salvage, family: str | None) -> None:
+    """Note that anything may be missing of a column family, or of all if nothing tells of which."""
+    marks = [Lost(cf, b"", _END) for cf, name in enumerate(CF.NAMES) if family in (None, name)]
+    salvage.lost += [each for each in marks if each not in salvage.lost]
+
+
+def _state(path: Path, work: Path, families: dict[int, str], table: Table) -> bool | None:
+    """Whether a table can be read: True for all of it, False for some, None for nothing."""
+    lost: list[Lost] = []
+    found = 0
+    try:
+        with _made_anew(path, work, families, [table], []) as source:
+            for _ in readable(source, CF.NAMES.index(table.family), b"", _END, lost):
+                found += 1
+    except StorageError:
+        return None
+    if not lost:
+        return True
+    return False if found else None
+
+
+@contextlib.contextmanager
+def _made_anew(
+    path: Path,
+    work: Path,
+    families: dict[int, str],
+    tables: list[Table],
+    logs: list[Path],
+    *,
+    kind: type[_StrictStore] | None = None,
+) -> Iterator[Engine]:
+    """A store of links to these tables and of copies of these logs, with a manifest of its own."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    for table in tables:
+        _link(path / f"{table.number:06d}.sst", work)
+    for log in logs:
+        shutil.copyfile(log, work / log.name)
+    write_manifest(work, families, tables, _END)
+    source = (kind or _LossyStore)(work, Durability.WAL, EngineOptions())
+    try:
+        yield source
+    finally:
+        source.close()
 
 
 def _copy(source: Engine, sink: Engine, salvage: Salvage, on_progress: Callable[[int, int], None] | None) -> None:
@@ -281,6 +396,10 @@ def _copy(source: Engine, sink: Engine, salvage: Salvage, on_progress: Callable[
                 _write(sink, ops, gathered, salvage, on_progress)
                 ops, gathered = [], 0
     _write(sink, ops, gathered, salvage, on_progress)
+
+
+def _finish(sink: Engine, salvage: Salvage) -> None:
+    """Note in the new store what is lost, and that it is one."""
     marks: list[Op] = [(CF.META, lost.key, seal(lost.key, [lost.cf, lost.begin, lost.end])) for lost in salvage.lost]
     # Every opening brings a store up to its own format, so the newest is what this one had.
     format_record = sink.get(CF.META, _FORMAT_KEY)

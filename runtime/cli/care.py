@@ -132,8 +132,12 @@ def _tell(report: VerifyReport, salvaged: SalvageReport | None, as_json: bool) -
             print(f"salvaged {entries} ({size(salvaged.bytes)}); the damaged store: {salvaged.original}")
             if salvaged.log_damaged:
                 note("its log was damaged: the newest changes before it was last closed may be missing")
+            if salvaged.unreadable:
+                note(f"nothing could be read of {', '.join(salvaged.unreadable)}")
+            if salvaged.lost:
+                note(f"{len(salvaged.lost)} range(s) of keys could not be read; verify tells what is missing for that")
         print(_verdict(report))
-    if not report.ok:
+    if not (report.ok if salvaged is None else salvaged.ok):
         raise typer.Exit(1)
 
 

@@ -41,7 +41,9 @@ def repaired(store: Store, path: Path) -> None:
                 return
     except StorageError:
         pass
-    assert Runtime.salvage(path).ok
+    salvaged = Runtime.salvage(path)
+    assert salvaged.repair.ok or salvaged.unreadable
+    assert salvaged.ok or salvaged.lost or salvaged.unreadable
 
 
 def lost_after_repair(store: Store, path: Path) -> set[str]:
