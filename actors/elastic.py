@@ -16,6 +16,7 @@ from greenroom.storage.forking import runtime_closed
 __all__ = ["Elastic"]
 
 T = TypeVar("T")
+_stack_setting: Final = threading.Lock()
 
 
 class Elastic:
@@ -34,9 +35,11 @@ class Elastic:
 
     IDLE: Final = 30.0
 
-    def __init__(self, max_threads: int, name: str = "greenroom-elastic") -> None:
+    def __init__(self, max_threads: int, name: str = "greenroom-elastic", stack_size: int | None = None) -> None:
+        """`stack_size` is in bytes; without it threads get what the host has set for its own."""
         self._max_threads = max_threads
         self._name = name
+        self._stack_size = stack_size
         self._changed = threading.Condition()
         self._idle: list[SimpleQueue[_Job | None]] = []
         self._threads = 0
@@ -75,7 +78,7 @@ class Elastic:
                 return future
             self._threads += 1
         try:
-            threading.Thread(target=self._serve, args=(job,), name=self._name, daemon=True).start()
+            self._start(threading.Thread(target=self._serve, args=(job,), name=self._name, daemon=True))
         except BaseException as error:
             with self._changed:
                 self._threads -= 1
@@ -84,6 +87,19 @@ class Elastic:
                 raise self._full("the system has no more threads", self._max_threads) from error
             raise
         return future
+
+    def _start(self, thread: threading.Thread) -> None:
+        if self._stack_size is None:
+            thread.start()
+            return
+        # Python has one setting for all threads: those that the host starts at this moment get no less than they asked.
+        with _stack_setting:
+            host = threading.stack_size()
+            threading.stack_size(self._stack_size)
+            try:
+                thread.start()
+            finally:
+                threading.stack_size(host)
 
     def _full(self, what: str, limit: int) -> ResourceLimitExceeded:
         return ResourceLimitExceeded(

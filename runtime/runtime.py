@@ -29,6 +29,7 @@ from greenroom.storage.errors import (
     HookCancelled,
     IntegrityError,
     InvalidOperation,
+    ScriptError,
     SessionNotFound,
     StoreLocked,
     ValidationError,
@@ -52,7 +53,7 @@ from .moving import Moving
 from .salvage import SalvageReport, salvage_store
 from .scope import Scope
 from .script_events import run_recorded
-from .scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, ScriptResult, engine_for, read_source
+from .scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, ScriptResult, engine_for, read_source, with_hint
 from .session import Session
 from .session_artifacts import ManyArtifacts
 
@@ -311,8 +312,12 @@ class Runtime(Moving, Care):
             directories=tuple(file_path(each, "directories") for each in granted),
             echo=as_function("echo", echo) if echo is not None else None,
         )
+        run = engine.prepare(request)
         with self._span("run_script", request.name, bound.id if bound is not None else None):
-            return run_recorded(request, engine.language, engine.run)
+            try:
+                return run_recorded(request, engine.language, run)
+            except ScriptError as error:
+                raise with_hint(error, source) from error.__cause__
 
     def state_scope(self, name: str, timeout: float | None = None) -> Scope:
         """The state of a scope that is not a session: "global", "user:<id>", "agent:<id>", …

@@ -25,7 +25,7 @@ _PATIENCE: Final = 5.0
 """Seconds that a note may take; a session that is busy for longer goes without."""
 
 
-def run_recorded(request: ScriptRequest, language: str, run: Callable[[ScriptRequest], ScriptResult]) -> ScriptResult:
+def run_recorded(request: ScriptRequest, language: str, run: Callable[[], ScriptResult]) -> ScriptResult:
     """Run a script as the operation that it is. One that is bound to a session acts for it, and is journaled there if
     the session is active; of others only listeners are told. Raises what running it raises."""
     runtime, bound = request.runtime, request.session.id if request.session is not None else None
@@ -43,7 +43,7 @@ def run_recorded(request: ScriptRequest, language: str, run: Callable[[ScriptReq
         began = time.monotonic()
         outcome: dict[str, Any] = {"success": False, "error": None}
         try:
-            result = run(request)
+            result = run()
             outcome = {"success": True, "error": None, "instructions": result.instructions}
             return result
         except GreenroomError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,7 @@ __all__ = [
     "ScriptResult",
     "engine_for",
     "read_source",
+    "with_hint",
 ]
 
 MAX_SCRIPT_ARGUMENTS: Final = 10_000
@@ -67,8 +69,13 @@ class ScriptEngine(Protocol):
     language: str
     suffixes: tuple[str, ...]
 
-    def run(self, request: ScriptRequest) -> ScriptResult:
-        """Raises ScriptError, ScriptTimeout or ScriptMemoryExceeded."""
+    def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
+        """Return what runs the script, after looking at all of the request.
+
+        Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot cross, and
+        ScriptError for a source that is too large. What it returns raises ScriptError, ScriptTimeout or
+        ScriptMemoryExceeded.
+        """
 
 
 @cache
@@ -102,6 +109,24 @@ def read_source(path: Path) -> str:
     if len(source) > MAX_SOURCE_BYTES:
         raise ScriptError(f"{path.name} is larger than {MAX_SOURCE_BYTES} bytes", script=path.name)
     try:
-        return source.decode()
+        return source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ScriptError(f"{path.name} is not UTF-8 text", script=path.name) from error
+
+
+def with_hint(error: ScriptError, source: Any) -> ScriptError:
+    """Return the same error; where source text that does not compile reads like the name of a file, with a hint."""
+    if error.fields.get("cause") != "SyntaxError" or not isinstance(source, str) or not _reads_like_a_file(source):
+        return error
+    hint = f"{error}. The source reads like the name of a file: to run the file, give it as a Path({source!r})"
+    return ScriptError(hint, **error.fields)
+
+
+def _reads_like_a_file(source: str) -> bool:
+    if len(source) > 255 or not source.isprintable():
+        return False
+    suffixes = tuple(suffix for engine in _engines().values() for suffix in engine.suffixes)
+    try:
+        return source.endswith(suffixes) or os.path.exists(source)
+    except (OSError, ValueError):
+        return False

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from greenroom.runtime import InvalidOperation
+from greenroom.runtime import InvalidOperation, ResourceLimitExceeded
 
-__all__ = ["Callback", "Callbacks", "Stopped"]
+__all__ = ["MAX_NESTED", "Callback", "Callbacks", "Stopped"]
+
+MAX_NESTED: Final = 8
+"""Functions of one script that may wait for each other: each keeps frames of the engine and the host on the stack."""
 
 
 class Stopped(BaseException):
@@ -32,6 +35,7 @@ class Callbacks:
         """Calls function number n with plain data; plain data back. Raises ScriptError, or Stopped."""
         self.release: Callable[[int], None] | None = None
         """Forgets function number n."""
+        self.depth = 0
 
     def close(self) -> None:
         self.invoke = self.release = None
@@ -52,12 +56,27 @@ class Callback:
         return self._callbacks.thread
 
     def __call__(self, argument: Any) -> Any:
-        """What the function returns, as plain data; UNDEFINED for nil. Raises ScriptError, or InvalidOperation when
-        the script has ended or this is not its thread."""
+        """Return what the function returns, as plain data; UNDEFINED for nil.
+
+        Raises ScriptError, ResourceLimitExceeded when functions are nested too deep, and InvalidOperation when the
+        script has ended or this is not its thread.
+        """
         invoke = self._callbacks.invoke
         if invoke is None or threading.get_ident() != self._callbacks.thread:
             raise InvalidOperation("a function of a script can be called only on its thread, while the script runs")
-        return invoke(self.number, argument)
+        callbacks = self._callbacks
+        if callbacks.depth >= MAX_NESTED:
+            raise ResourceLimitExceeded(
+                f"functions of this script are nested deeper than {MAX_NESTED}: they call for each other without end",
+                resource="callbacks",
+                limit=MAX_NESTED,
+                value=callbacks.depth,
+            )
+        callbacks.depth += 1
+        try:
+            return invoke(self.number, argument)
+        finally:
+            callbacks.depth -= 1
 
     def release(self) -> None:
         """Let the script forget the function."""

@@ -35,15 +35,20 @@ class Principal:
         self._entered = contextlib.ExitStack()
         self._ending = contextlib.ExitStack()
         self._handles: dict[str, Session] = {}
-        self._at_end: list[Callable[[], None]] = []
+        self.ended = False
 
     def at_end(self, call: Callable[[], object]) -> None:
-        """Call this when the script has ended, however it ends."""
+        """Call this when the script has ended, however it ends: on its thread or, if it is abandoned, on another."""
         self._ending.callback(call)
 
     def close(self) -> None:
-        """Give back the current session that the script has set, and what else ends with it."""
+        """Give back the current session that the script has set, and what else ends with it. On the script's thread."""
         self._entered.close()
+        self.release()
+
+    def release(self) -> None:
+        """Give back what the script holds of the runtime, though it may still be at work. On any thread."""
+        self.ended = True
         self._ending.close()
 
     def remaining(self) -> float:

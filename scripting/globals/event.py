@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping
@@ -49,9 +50,9 @@ class EventGlobal:
         principal.at_end(self._close)
 
     def _close(self) -> None:
-        for each in self._subscriptions.values():
-            each.close()
-        self._subscriptions.clear()
+        with contextlib.suppress(KeyError):
+            while True:
+                self._subscriptions.popitem()[1].close()
 
     # -- publishing
 
@@ -87,6 +88,8 @@ class EventGlobal:
         subscription.queue_bytes = QUEUE_BYTES
         self._made += 1
         self._subscriptions[self._made] = subscription
+        if self._principal.ended:  # abandoned meanwhile
+            self._close()
         return {"id": self._made, "pattern": subscription.pattern}
 
     @export("receive")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -59,6 +60,8 @@ class HookGlobal:
             fn.release()
             raise
         self._handles[handle.id] = handle
+        if self._principal.ended:  # abandoned meanwhile
+            self._unregister_all()
         return {"id": handle.id, "hook_point": point, "number": fn.number}
 
     @export("unregister")
@@ -82,9 +85,9 @@ class HookGlobal:
         return rows
 
     def _unregister_all(self) -> None:
-        for handle in self._handles.values():
-            handle.unregister()
-        self._handles.clear()
+        with contextlib.suppress(KeyError):
+            while True:
+                self._handles.popitem()[1].unregister()
 
 
 class _Function:

@@ -6,6 +6,7 @@ No exception and no Python object gets into Lua. A reply is a tuple (status, val
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -17,13 +18,14 @@ from ..callback import Callback, Callbacks, Stopped
 from ..export import Export
 from ..principal import Principal
 from ..values import UNDEFINED
+from .memory import Memory
 
 __all__ = ["Bridge", "pack", "unpack"]
 
 PLAIN, PACKED, FAILED, STOP = 0, 1, 2, 3
 _CLOCK, _PRINT, _FIELD, _FIRST = 0, 1, 2, 3
 _INTEGER: Final = 1 << 63
-_SMALL_REPLY: Final = 64 << 10
+_now: Final = time.monotonic
 _NULL: Final = b"\xc0"
 _FUNCTION: Final = b"\xd6\x01"
 _SIMPLE: Final = (str, int, float, dict)
@@ -80,13 +82,14 @@ class Bridge:
         self,
         principal: Principal,
         write: Callable[[bytes], bool],
-        make_room: Callable[[int], bool],
+        memory: Memory,
         callbacks: Callbacks,
     ) -> None:
         self._callbacks = callbacks
         self._principal = principal
+        self._deadline = principal.deadline
         self._write = write
-        self._make_room = make_room
+        self._memory = memory
         self._operations: list[Export] = []
         self.interrupt: BaseException | None = None
 
@@ -96,19 +99,23 @@ class Bridge:
         return _FIRST + len(self._operations) - 1
 
     def __call__(self, operation: int, mask: int = 0, *arguments: Any) -> Any:
+        if operation == _CLOCK:
+            return self._deadline - _now() if self.interrupt is None else -1.0
+        reply = self._answer(operation, mask, arguments)
+        value = reply[1]
+        if reply[0] != STOP:
+            if self._memory.room(len(value) if value.__class__ is bytes else 0):
+                return reply
+            reply = STOP, b"memory"
+        self._memory.lift()
+        return reply
+
+    def _answer(self, operation: int, mask: int, arguments: tuple[Any, ...]) -> Reply:
         try:
-            remaining = self._principal.remaining()
-            if operation == _CLOCK:
-                return remaining if self.interrupt is None else -1.0
-            if remaining <= 0 or self.interrupt is not None:
+            if self._deadline <= _now() or self.interrupt is not None:
                 return STOP, b"time"
             reply = self._perform(operation, mask, arguments)
-            if self._principal.remaining() <= 0:
-                return STOP, b"time"
-            # lupa must not meet the memory limit while it builds the reply: the error would jump over it
-            if reply[1].__class__ is bytes and len(reply[1]) > _SMALL_REPLY and not self._make_room(len(reply[1])):
-                return STOP, b"memory"
-            return reply
+            return reply if _now() < self._deadline else (STOP, b"time")
         except GreenroomError as error:
             return FAILED, error.code.encode(), str(error)[:4096].encode("utf-8", "replace")
         except MemoryError:

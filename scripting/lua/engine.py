@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from lupa import lua54
@@ -28,6 +30,7 @@ from ..globals import make_globals
 from ..principal import Principal
 from ..values import UNDEFINED
 from .bridge import FIELDS, Bridge, pack, unpack
+from .memory import Memory
 from .prelude import load_kernel, new_runtime
 
 __all__ = ["LuaEngine"]
@@ -35,7 +38,6 @@ __all__ = ["LuaEngine"]
 PROFILES: Final = ("sandboxed", "files", "trusted")
 MAX_SOURCE: Final = 1 << 20
 MAX_OUTPUT: Final = 1 << 20
-_RESERVE: Final = 1 << 20
 _GRACE: Final = 1.0
 _MAX_SCRIPTS: Final = 1024
 """Scripts that may run at once; what they have no thread for is refused with ResourceLimitExceeded."""
@@ -47,27 +49,36 @@ class LuaEngine:
     language = "lua"
     suffixes: tuple[str, ...] = (".lua",)
 
-    def run(self, request: ScriptRequest) -> ScriptResult:
-        """Run a script to its end or to its limit.
+    def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
+        """Return what runs a script to its end or to its limit.
 
-        Raises ScriptError with `script`, `line`, `traceback` and `cause` (the code of the error that it did not
-        catch), ScriptTimeout, ScriptMemoryExceeded, and ConfigurationError for an unknown profile.
+        Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot cross, and
+        ScriptError for a source that is too large. What it returns raises ScriptError with `script`, `line`,
+        `traceback` and `cause` (the code of the error that it did not catch), ScriptTimeout and ScriptMemoryExceeded.
         """
         if request.profile not in PROFILES:
             raise ConfigurationError(
-                f"there is no script profile {request.profile!r}; there are: {', '.join(PROFILES)}"
+                f"there is no script profile {request.profile[:100]!r}; there are: {', '.join(PROFILES)}"
             )
-        run = _Run(request)
+        source = request.source.encode("utf-8", "surrogatepass").removeprefix(codecs.BOM_UTF8)
+        if len(source) > MAX_SOURCE:
+            raise ScriptError(f"{request.name} is larger than {MAX_SOURCE} bytes", script=request.name)
+        if source.startswith(b"#"):
+            source = b"--" + source
+        return partial(self._run, request, source, pack([*request.args]))
+
+    def _run(self, request: ScriptRequest, source: bytes, arguments: bytes) -> ScriptResult:
+        run = _Run(request, source, arguments)
         future = _threads.submit(run.execute)
         try:
-            future.result(max(0.0, request.timeout) + _GRACE)
+            future.result(request.timeout + _GRACE)
         except TimeoutError:
             # A single native operation can outlast the limit in rare constructed cases. The caller is freed; the
-            # thread ends with the operation, and till then reaches nothing.
-            run.interrupt(ScriptTimeout("abandoned"))
+            # thread ends with the operation, and till then reaches and holds nothing.
+            run.abandon(ScriptTimeout("abandoned"))
             raise run.timeout() from None
         except BaseException as error:
-            run.interrupt(error)
+            run.abandon(error)
             raise
         return run.result()
 
@@ -75,13 +86,14 @@ class LuaEngine:
 class _Run:
     """One run: everything in it lives and dies with its Lua state."""
 
-    def __init__(self, request: ScriptRequest) -> None:
+    def __init__(self, request: ScriptRequest, source: bytes, arguments: bytes) -> None:
         self._request = request
+        self._source = source
+        self._arguments = arguments
         self._started = time.monotonic()
         self._output: list[bytes] = []
         self._written = 0
-        self._lua: Any = None
-        self._memory_limit = 0
+        self._memory = Memory()
         self._duration = 0.0
         self._instructions = 0
         self._peak = 0
@@ -89,10 +101,12 @@ class _Run:
         self._error: BaseException | None = None
         self._principal = Principal(request.runtime, request.session, self._started + request.timeout)
         self._callbacks = Callbacks()
-        self._bridge = Bridge(self._principal, self._write, self._make_room, self._callbacks)
+        self._bridge = Bridge(self._principal, self._write, self._memory, self._callbacks)
 
-    def interrupt(self, error: BaseException) -> None:
+    def abandon(self, error: BaseException) -> None:
+        """End the script as soon as it can be, and give back at once what it holds of the runtime."""
         self._bridge.interrupt = self._bridge.interrupt or error
+        self._principal.release()
 
     def timeout(self, where: str | None = None, facts: dict[str, Any] | None = None) -> ScriptTimeout:
         request = self._request
@@ -100,6 +114,13 @@ class _Run:
             facts = {"script": request.name, "line": None, "traceback": None, "output": self._text()}
         message = f"{where or request.name}: the script ran longer than {request.timeout:g} s"
         return ScriptTimeout(message, timeout=request.timeout, **facts)
+
+    def _out_of_memory(self, where: str, facts: dict[str, Any]) -> ScriptMemoryExceeded:
+        limit = self._request.max_memory
+        message = f"{where}: the script needs more than {limit} bytes of memory"
+        return ScriptMemoryExceeded(
+            message, limit=limit, **{"script": self._request.name, "output": self._text()} | facts
+        )
 
     def result(self) -> ScriptResult:
         if self._error is not None:
@@ -126,14 +147,6 @@ class _Run:
     def _text(self) -> str:
         return b"".join(self._output).decode("utf-8", "replace")
 
-    def _make_room(self, size: int) -> bool:
-        """Whether a reply of this many bytes fits into what the script has left."""
-        needed = size + (size >> 3) + _RESERVE // 2
-        if self._lua.get_memory_used() + needed <= self._memory_limit:
-            return True
-        self._lua.gccollect()
-        return bool(self._lua.get_memory_used() + needed <= self._memory_limit)
-
     # -- the run itself, on the script's thread
 
     def execute(self) -> None:
@@ -151,7 +164,7 @@ class _Run:
         finally:
             # The Lua state holds the bridge: without this cut it would be a cycle that is never collected.
             self._callbacks.close()
-            self._lua = None
+            self._memory.close()
             self._principal.close()
             try:
                 opened.close_all()
@@ -161,13 +174,12 @@ class _Run:
 
     def _run(self, files: Files, opened: OpenFiles) -> None:
         request = self._request
-        source = request.source.encode("utf-8", "surrogatepass")
-        if len(source) > MAX_SOURCE:
-            raise ScriptError(f"{request.name} is larger than {MAX_SOURCE} bytes", script=request.name)
-        if source.startswith(b"#"):
-            source = b"--" + source
-        arguments = pack([*request.args])
-        self._lua = lua = new_runtime()
+        source, arguments = self._source, self._arguments
+        self._source = self._arguments = b""
+        if len(arguments) > request.max_memory:
+            raise self._out_of_memory(request.name, {"line": None, "traceback": None})
+        lua = new_runtime()
+        self._memory.attach(lua)
         protected, set_hook = lua.globals()[b"pcall"], lua.globals()[b"debug"][b"sethook"]
         kernel = load_kernel(lua, self._bridge)
         self._callbacks.thread = threading.get_ident()
@@ -176,20 +188,22 @@ class _Run:
         kernel[b"max_bytes"] = request.max_memory
         kernel[b"prepare"](request.profile.encode(), self._layout(files, opened))
         name = request.name.encode("utf-8", "replace").replace(b"\n", b" ")[:50]
+        kernel[b"take"](source, name, arguments)
         main, report = kernel[b"main"], kernel[b"report"]
-        self._memory_limit = lua.get_memory_used() + request.max_memory + len(source) + 2 * _RESERVE
-        lua.set_max_memory(self._memory_limit)
-        kernel[b"start"](request.max_instructions, request.max_memory // 1024)
+        left = request.max_memory - len(arguments)
+        kernel[b"start"](request.max_instructions, left // 1024)
+        self._memory.limit(left)
         outcome: Any
         try:
             # pcall is called from here, not by Lua code: once a limit is hit, no Lua instruction runs any more.
-            outcome = protected(main, source, name, arguments)
-            set_hook()
+            outcome = protected(main)
         except (lua54.LuaError, MemoryError) as error:
             outcome = (False, str(error).encode())
+        self._memory.lift()
         killed = line = trace = None
         for _ in range(3):
             try:
+                set_hook()
                 killed, self._instructions, self._peak, line, trace = report()
                 break
             except (lua54.LuaError, MemoryError):
@@ -218,7 +232,7 @@ class _Run:
             if self._principal.remaining() <= 0:
                 raise Stopped("time")
             data = pack(argument)
-            if not self._make_room(len(data)):
+            if not self._memory.room(len(data)):
                 raise Stopped("memory")
             try:
                 outcome = call(number, data)
@@ -243,11 +257,7 @@ class _Run:
         if killed == "exit":
             return
         if killed == "memory" or (killed is None and b"not enough memory" in _bytes(outcome, 1)):
-            raise ScriptMemoryExceeded(
-                f"{where}: the script needs more than {request.max_memory} bytes of memory",
-                limit=request.max_memory,
-                **facts,
-            )
+            raise self._out_of_memory(where, facts)
         if killed == "instructions":
             raise ScriptTimeout(
                 f"{where}: the script executed more than {request.max_instructions} instructions",
@@ -308,4 +318,8 @@ def _traceback(message: str, trace: bytes | None) -> str:
     return "\n".join([message, *kept])
 
 
-_threads: Final = Elastic(_MAX_SCRIPTS, "greenroom-script")
+_STACK: Final = 8 << 20
+"""Bytes of stack of a script's thread, whatever the host has set: Lua nests 200 calls of C in each of MAX_NESTED
+functions that wait for each other."""
+
+_threads: Final = Elastic(_MAX_SCRIPTS, "greenroom-script", _STACK)

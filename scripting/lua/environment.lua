@@ -64,20 +64,32 @@ function K.release(number)
   end
 end
 
+-- What a function answered, for the host. Runs code of the script: its error objects describe themselves.
+local function answer(ok, value)
+  if ok then
+    if value == nil then return "ok", nil end
+    local encoded
+    ok, encoded = K.pcall(encode, value)
+    if ok then return "ok", encoded end
+    value = encoded
+  end
+  K.fail_if_killed(value)
+  return "error", K.describe(value)
+end
+
+-- After this no code of the script runs before the host has answered it.
+local function last_check(...)
+  check()
+  return ...
+end
+
+local function call_with(f, argument) return f(decode(argument)) end
+
 -- Called by the host in the middle of a call into it. The limits hold in the function as everywhere.
 function K.call_back(number, argument)
   local f = functions[number]
   if not f then return "error", "InvalidOperation", "the function was given up" end
-  local results = pack(native_pcall(f, decode(argument)))
-  K.fail_if_killed(not results[1] and results[2] or nil)
-  check()
-  if results[1] then
-    if results[2] == nil then return "ok", nil end
-    local ok, encoded = K.pcall(encode, results[2])
-    if ok then return "ok", encoded end
-    results[2] = encoded
-  end
-  return "error", K.describe(results[2])
+  return last_check(answer(native_pcall(call_with, f, argument)))
 end
 
 -- Tables travel packed; bit i of the mask says that argument i is. So do functions, where they are welcome.
@@ -242,7 +254,7 @@ local function trust(env)
     if not file then return nil, message end
     local source = file:read((1 << 20) + 1)
     file:close()
-    return (source or ""):gsub("^#[^\n]*", "")
+    return (source or ""):gsub("^\xef\xbb\xbf", ""):gsub("^#[^\n]*", "")
   end
   env.loadfile = function(path, _, chunk_env)
     local source, message = read(path)
@@ -390,11 +402,17 @@ end
 
 K.describe = describe
 
+-- Takes what the script is to run, while there is no limit yet that pushing it could meet.
+local source, source_name, packed_arguments
+function K.take(text, name, arguments)
+  source, source_name, packed_arguments = text, "=" .. name, arguments
+end
+
 -- Runs a script to its end. Returns "ok" and its packed value, or "error", class, message, line and traceback.
-function K.main(source, name, arguments)
-  local source_name = "=" .. name
+function K.main()
   K.place.source = source_name
-  arguments = decode(arguments)
+  local arguments = decode(packed_arguments)
+  packed_arguments = nil
   env.arg = arguments
   local chunk, message = K.compile(source, source_name, env)
   if not chunk then
