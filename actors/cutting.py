@@ -110,6 +110,8 @@ def cut_journal(store: ArtifactStore, session: bytes, upto: int, *, dry_run: boo
 
         if not dry_run and not store.ask(Repair(look), ArtifactStore.WRITE_TIMEOUT):
             return cut
+        if not dry_run:
+            store.await_synced(ArtifactStore.WRITE_TIMEOUT)
         cut.events += step.events
         cut.bytes += step.bytes
         cut.base = step.upto

@@ -64,8 +64,8 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
     return Append(ops, (state.status, None), released=tuple(released), ranges=tuple(ranges))
 
 
-def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> None:
-    """Remove a session that cannot be activated because its records are damaged.
+def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> int:
+    """Remove a session that cannot be activated because its records are damaged; the ticket of that write.
 
     What can be read tells what to release; index entries are found by looking at all of them. References that only
     a damaged record could tell of stay behind, and `verify` names them.
@@ -100,7 +100,7 @@ def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> Non
         raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
     moved = (status, None) if status is not None else None
     ranges = _ranges(session, artifacts=True, messages=True)
-    store.commit(Append(ops, moved, released=tuple(released), ranges=ranges), timeout)
+    return store.commit(Append(ops, moved, released=tuple(released), ranges=ranges), timeout)
 
 
 def _ranges(session: bytes, *, artifacts: bool, messages: bool) -> tuple[tuple[int, bytes, bytes], ...]:

@@ -394,9 +394,9 @@ class SessionActor(PooledActor):
             try:
                 removal = deletion(services.store, self.state, cataloged=self.cataloged)
             except (IntegrityError, SchemaTooNew):
-                delete_damaged(services.store, self.state.id, services.store_timeout)
+                self._ticket = delete_damaged(services.store, self.state.id, services.store_timeout)
             else:
-                services.store.commit(removal, services.store_timeout)
+                self._ticket = services.store.commit(removal, services.store_timeout)
         except BaseException:
             self._reload()
             raise

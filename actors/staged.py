@@ -15,7 +15,7 @@ from greenroom.storage import staging
 from greenroom.storage.artifacts import RECORD_FIELDS, ArtifactId, Artifacts
 from greenroom.storage.catalog import Catalog, SessionRow
 from greenroom.storage.content import Encoded, Reference
-from greenroom.storage.engine import CF, Durability, Op
+from greenroom.storage.engine import CF, Op
 from greenroom.storage.errors import GreenroomError, IntegrityError, SchemaTooNew, ValidationError
 from greenroom.storage.event_index import LINKED, event_keys
 from greenroom.storage.journal import Journal, StoredEvent
@@ -141,14 +141,13 @@ class StagedSessions:
             self._store.commit(Append(ops, (None, entries[0][1].status)), self._services.store_timeout)
         else:
             self._store.ask(Repair(lambda: ops), ArtifactStore.WRITE_TIMEOUT)
-        if self._services.durability is Durability.FSYNC:
-            self._store.engine.sync()
         # From here on it has happened. What is left to do, the next opening would do as well.
         if self._marked:
             try:
                 _tidy(self._store, self._id, self._services.store_timeout)
             except GreenroomError as error:
                 logger.warning("the marks of new sessions stay until the next opening: %s", error)
+        self._store.await_synced(self._services.store_timeout)
 
     def undo(self) -> None:
         """Remove what was written ahead. If even this fails (a full disk), the next opening does it."""

@@ -30,7 +30,7 @@ from greenroom.storage.content import (
     read_chunks,
     read_up_to,
 )
-from greenroom.storage.engine import CF, Engine, Op
+from greenroom.storage.engine import CF, Durability, Engine, Op
 from greenroom.storage.errors import (
     ArtifactTooLarge,
     GreenroomError,
@@ -268,6 +268,14 @@ class ArtifactStore(PooledActor):
         if self.quota is not None:
             self.quota.grown(more)
         return ticket
+
+    def await_synced(self, timeout: float) -> None:
+        """Return once, at `fsync` durability, all that was written so far is on disk; at others at once.
+
+        Raises StorageError, or OperationTimeout after `timeout` seconds.
+        """
+        if self.engine.durability is Durability.FSYNC:
+            self.engine.wait_synced(self.engine.ticket, timeout)
 
     def leave(self, timeout: float) -> None:
         """Before the engine is closed: keep what the next opening would have to count, unless somebody writes still.

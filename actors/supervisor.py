@@ -159,6 +159,7 @@ class Supervisor:
                     raise
                 with self._lock:
                     delete_damaged(self.services.store, session_id, timeout)
+                self.services.store.await_synced(timeout)
                 if self.services.tell is not None:
                     self.services.tell(session_id, "session.deleted", {"name": None, "parent": None})
                 return None
@@ -358,6 +359,7 @@ class Supervisor:
 
         # Whoever finds the id as soon as it is in the store must find this actor, busy, in the table.
         actor.do_in_turn(begin)
+        self.services.store.await_synced(self.services.store_timeout)
         return session_id
 
     def hold(self, actor: SessionActor, draft: Draft) -> None:
