@@ -28,7 +28,7 @@ from .errors import (
     StorageError,
 )
 from .forking import abandon_in_children, check_may_open, runtime_closed
-from .inspection import FORMAT_KEY, check_new, check_whole, is_written_elsewhere, refuse_second
+from .inspection import FORMAT_KEY, check_new, check_whole, is_written_elsewhere, readable_links, refuse_second
 from .interrupts import thrown_in
 from .logs import logger_of
 from .records import seal, unseal
@@ -158,14 +158,18 @@ class Engine:
             self._remove_secondary()
             self._secondary = old
             raise_storage_error(error, f"cannot open the store at {self.path}")
-        self._families = [self._db.get_column_family(name) for name in CF.NAMES]
-        self._handles = [self._db.get_column_family_handle(name) for name in CF.NAMES]
-        self._gets = [family.get for family in self._families]
+        self._use(self._db)
         self._write_options = rocksdict.WriteOptions()
         if self.durability is Durability.MEMORY:
             self._write_options.disable_wal = True  # type: ignore[assignment, method-assign]
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)
+
+    def _use(self, database: rocksdict.Rdict) -> None:
+        self._db = database
+        self._handles = [database.get_column_family_handle(name) for name in CF.NAMES]
+        self._families = [database.get_column_family(name) for name in CF.NAMES]
+        self._gets = [family.get for family in self._families]
 
     def _readable_view(self) -> Path:
         """Where a follower opens the store: rocksdict leaves a small file there, so a directory that may not be
@@ -411,7 +415,10 @@ class Engine:
         if self.read_only:
             raise InvalidOperation("this runtime is open for reading only: open it without read_only to write")
         if self._broken:
-            self._heal()
+            try:
+                self._heal()
+            except OSError as error:
+                self._raise(error, "reopen")
         batch = rocksdict.WriteBatch(raw_mode=True)
         put, delete = batch.put, batch.delete
         try:
@@ -442,7 +449,8 @@ class Engine:
         """Reopen the database after a failed write, once its directory takes files again. Called by the one writer.
 
         Until then the old one goes on serving reads. Everything acknowledged is in the log. (Without a log there is
-        nothing to come back from: a `memory` store stays read-only until its host opens it again.)
+        nothing to come back from: a `memory` store stays read-only until its host opens it again.) The lock has to be
+        let go in between; a database that only reads is opened before that, and serves until writing works again.
         """
         now = time.monotonic()
         if now < self._heal_after or self.moments:
@@ -450,14 +458,32 @@ class Engine:
         self._heal_after = now + _HEAL_SECONDS
         if not takes_files(self.path):
             return
-        with self._reopening:
-            self._drop_handles()
-            with contextlib.suppress(Exception):
-                self._db.close()
-            gc.collect(0)
-            self._open_database(self._options)
+        check_whole(self.path, self._options, self.durability)
+        with self._reopening, readable_links(self.path) as links:
+            database, families = rocksdb_options(self._options, self.durability, read_only=True)
+            access = rocksdict.AccessType.read_only(error_if_log_file_exist=False)
+            try:
+                reader = rocksdict.Rdict(str(links), database, column_families=families, access_type=access)
+            except Exception as error:
+                raise_storage_error(error, f"cannot reopen the store at {self.path} after a failed write")
+            self._replace(lambda: self._use(reader))
+            self._replace(lambda: self._open_database(self._options))
             self._broken = False
         logger.warning("the store at %s was reopened after a failed write", self.path)
+
+    def _replace(self, open_anew: Callable[[], None]) -> None:
+        """Put another database in the place of this one, of which everything is let go afterwards.
+
+        Opening for writing needs what this one has locked only while this one writes: see `_heal`.
+        """
+        old, lists = self._db, (self._gets, self._families, self._handles)
+        open_anew()
+        for each in lists:
+            each.clear()
+        with contextlib.suppress(Exception):
+            old.close()
+        del old
+        gc.collect(0)
 
     def wait_synced(self, ticket: int, timeout: float) -> None:
         """Return once the write with this ticket is on disk, sharing one fsync with whoever else waits.

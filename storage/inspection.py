@@ -6,10 +6,12 @@ So the store is first opened for reading, through a directory of links, and what
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -29,6 +31,7 @@ __all__ = [
     "check_whole",
     "damaged",
     "is_written_elsewhere",
+    "readable_links",
     "refuse_second",
 ]
 
@@ -117,12 +120,19 @@ class Look:
 def check_whole(path: Path, sizes: EngineOptions, durability: Durability) -> Look:
     """Raise IntegrityError unless the store is whole as far as its files tell; reply what it says of itself. Nobody may
     have it open for writing. Changes nothing."""
+    with readable_links(path) as view:
+        return _look(path, view, sizes, durability)
+
+
+@contextlib.contextmanager
+def readable_links(path: Path) -> Iterator[Path]:
+    """A directory of links to the files of a store, for RocksDB to read: it writes a log of its own beside them."""
     view = Path(tempfile.mkdtemp(prefix="greenroom-look-"))
     try:
         for entry in os.scandir(path):
             if entry.name not in ("LOCK", "rocksdict-config.json") and not entry.name.startswith("LOG"):
                 (view / entry.name).symlink_to(os.path.abspath(entry.path))
-        return _look(path, view, sizes, durability)
+        yield view
     finally:
         shutil.rmtree(view, ignore_errors=True)
 

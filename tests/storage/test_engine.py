@@ -333,6 +333,46 @@ def test_concurrent_writers_are_all_answered_and_never_need_more_fsyncs_than_wri
     engine.close()
 
 
+# -- failing disks
+
+
+def test_reads_go_on_whatever_fails_while_the_store_is_reopened_and_writes_come_back(store_path: Path) -> None:
+    engine = open_engine(store_path)
+    for number in range(100):
+        engine.write([(CF.META, b"%d" % number, b"x")])
+    engine.flush()
+    engine.write([(CF.META, b"in the log", b"y")])
+
+    def reads() -> bool:
+        found = engine.get(CF.META, b"7"), engine.get(CF.META, b"in the log")
+        return found == (b"x", b"y") and len(engine.scan(CF.META, b"0", b"a")) == 100
+
+    def fail_to_write() -> None:
+        engine._heal_after = 0.0
+        with pytest.raises(StorageError):
+            engine.write([(CF.META, b"never", b"z")])
+        assert reads()
+
+    engine._broken = True  # as after a write that the disk refused
+    (store_path / "CURRENT").rename(store_path / "hidden")  # nothing can be opened
+    fail_to_write()
+    (store_path / "hidden").rename(store_path / "CURRENT")
+    (store_path / "LOCK").unlink()
+    (store_path / "LOCK").mkdir()  # reading works, writing does not
+    fail_to_write()
+    fail_to_write()
+    (store_path / "LOCK").rmdir()
+    engine._heal_after = 0.0
+    engine.write([(CF.META, b"more", b"z")])
+    assert reads()
+    engine.close()
+    again = open_engine(store_path)
+    assert again.get(CF.META, b"in the log") == b"y"
+    assert again.get(CF.META, b"more") == b"z"
+    assert again.get(CF.META, b"never") is None
+    again.close()
+
+
 # -- damage that RocksDB itself finds
 
 
