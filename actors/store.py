@@ -17,7 +17,7 @@ from pykka._envelope import Envelope
 from greenroom.storage.artifact_search import ArtifactSearch
 from greenroom.storage.artifacts import Artifacts
 from greenroom.storage.audit import AuditLog
-from greenroom.storage.catalog import Catalog
+from greenroom.storage.catalog import COUNTS_KEY, Catalog
 from greenroom.storage.content import (
     CHUNK_ABOVE,
     BlobPart,
@@ -41,7 +41,7 @@ from greenroom.storage.errors import (
 from greenroom.storage.forking import runtime_closed
 from greenroom.storage.journal import Journal
 from greenroom.storage.keys import INDEX_CREATED
-from greenroom.storage.quota import ByteQuota, forget_count
+from greenroom.storage.quota import QUOTA_KEY, ByteQuota, forget_count
 
 from .dispatcher import Dispatcher, PooledActor, PooledFuture
 
@@ -239,6 +239,10 @@ class ArtifactStore(PooledActor):
             if any(cf == CF.INDEX and key.startswith(INDEX_CREATED) for cf, key, _ in ops):
                 self.catalog.forget_counts()
             self._write(ops, more=self.quota.growth(ops) if self.quota is not None else 0)
+            if (CF.META, COUNTS_KEY, None) in ops:
+                self.catalog.forget_counts()
+            if self.quota is not None and (CF.META, QUOTA_KEY, None) in ops:
+                self.quota.count()
         return len(ops)
 
     def _write(

@@ -83,6 +83,7 @@ class _Round(JournalChecks, EntryChecks):
                 self._unit(partial(self._event_entry, key))
             elif key[:1] == INDEX_SHARED:
                 self._unit(partial(self._shared_entry, key))
+        self._unit(self._totals)
         for key in self._counting("audit records", self._keys(CF.META, AUDIT)):
             self._unit(partial(self._audit_record, key))
         for key in self._counting("audit entries", self._keys(CF.META, AUDIT_INDEX)):

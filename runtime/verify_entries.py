@@ -9,7 +9,7 @@ from greenroom.actors.grants import shared_keys
 from greenroom.actors.loading import load_state
 from greenroom.storage.artifact_index import artifact_entries
 from greenroom.storage.audit import AUDIT, audit_entries
-from greenroom.storage.catalog import Catalog
+from greenroom.storage.catalog import COUNTS_KEY, Catalog
 from greenroom.storage.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SessionNotFound
 from greenroom.storage.event_index import event_keys
@@ -25,6 +25,7 @@ from greenroom.storage.keys import (
     sequence_key,
     session_id_of,
 )
+from greenroom.storage.quota import QUOTA_KEY
 from greenroom.storage.records import unseal
 from greenroom.storage.staging import IMPORT, staged_imports, staged_sessions
 
@@ -53,6 +54,15 @@ class EntryChecks(Survey):
         if ops:
             detail = "has artifact records" if cf == CF.ARTIFACTS else f"has index entries of kind {kind_of(key)}"
             found.add(PROBLEM_KINDS[cf], session_id_of(session), f"{detail} and no journal", ops, "removed")
+
+    def _totals(self, found: Findings) -> None:
+        """The counts that are kept so that nobody has to count."""
+        if self._store.catalog.miscounted():
+            forget: list[Op] = [(CF.META, COUNTS_KEY, None)]
+            found.add("count", "sessions", "the numbers of sessions by status are wrong", forget, "counted anew")
+        if self._store.quota is not None and self._store.quota.miscounted():
+            forget = [(CF.META, QUOTA_KEY, None)]
+            found.add("count", "content bytes", "the bytes of all contents are wrong", forget, "counted anew")
 
     def _index_entry(self, key: bytes, found: Findings) -> None:
         session = key[-16:]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from greenroom.storage.artifacts import RECORD_FIELDS
 from greenroom.storage.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
+from greenroom.storage.journal import Journal
 from greenroom.storage.keys import after_prefix, sequence_key, session_id_of
 from greenroom.storage.records import unseal
 from greenroom.storage.staging import staged_sessions
@@ -14,6 +18,8 @@ from .mending import mend, message_contents
 from .verify_contents import ContentChecks
 
 __all__ = ["JournalChecks"]
+
+_SIZE: Final = RECORD_FIELDS.index("size")
 
 
 class JournalChecks(ContentChecks):
@@ -105,10 +111,24 @@ class JournalChecks(ContentChecks):
                 "removed",
             )
         self._snapshots(session, derived, found)
-        if artifacts != state.artifact_count and not derived.unknown:
-            found.add("session", session_id, f"counts {state.artifact_count} artifacts and has {artifacts}")
+        self._counted(session, derived, found)
         for digest, sizes in derived.contents.items():
             self._held_content(digest, sizes, found)
+
+    def _counted(self, session: bytes, derived: Derived, found: Findings) -> None:
+        """The totals that the newest event carries are the session's."""
+        state = derived.state
+        has = len(derived.records), sum(record[_SIZE] for record in derived.records.values())
+        last = self._store.journal.last(session)
+        if (state.artifact_count, state.artifact_bytes) == has or derived.unknown or last is None:
+            return
+        sequence, stored = last
+        detail = (
+            f"counts {state.artifact_count} artifacts of {state.artifact_bytes} bytes, and has {has[0]} of {has[1]}"
+        )
+        event = [*stored[:4], *has, *stored[6:]]
+        mend = [Journal.append(session, sequence, event)] if self._mending else None
+        found.add("session", state.id, detail, mend, "counted anew")
 
     def _differs(
         self, session_id: str, cf: int, key: bytes, value: bytes, actual: bytes | None, found: Findings

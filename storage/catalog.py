@@ -64,7 +64,7 @@ STATUSES: Final = tuple(SessionStatus)
 _STATUS_CODE: Final = {status: code for code, status in enumerate(STATUSES)}
 _ACTIVE: Final = STATUSES.index(SessionStatus.ACTIVE)
 _LISTED: Final = (SessionStatus.ACTIVE, SessionStatus.SUSPENDED)
-_COUNTS_KEY: Final = b"counts"
+COUNTS_KEY: Final = b"counts"
 SECOND: Final = 1_000_000_000
 
 
@@ -350,15 +350,20 @@ class Catalog:
         """The writer no longer knows the counts: whoever asks next has the sessions counted."""
         self._counts = None
 
+    def miscounted(self) -> bool:
+        """Whether the counts are not what counting gives. Certain in the turn of the writer only."""
+        known = self._left_counts() if self._engine.read_only else self._counts
+        return known is not None and list(known) != self._count()
+
     def _count(self) -> list[int]:
         prefixes = [INDEX_CREATED + bytes([status]) for status in range(len(STATUSES))]
         return [self._engine.count(CF.INDEX, prefix, after_prefix(prefix)) for prefix in prefixes]
 
     def _left_counts(self) -> list[int] | None:
         """The counts that closing has left, if it has."""
-        record = self._engine.get(CF.META, _COUNTS_KEY)
+        record = self._engine.get(CF.META, COUNTS_KEY)
         try:
-            return unseal(_COUNTS_KEY, record, "the session counts") if record is not None else None
+            return unseal(COUNTS_KEY, record, "the session counts") if record is not None else None
         except IntegrityError as error:
             logger.error("the sessions are counted again: %s", error)
             return None
@@ -370,13 +375,13 @@ class Catalog:
             CF.INDEX, INDEX_CREATED, after_prefix(INDEX_CREATED), limit=1
         ):
             self._counts = [0] * len(STATUSES)
-        if not self._engine.read_only and self._engine.get(CF.META, _COUNTS_KEY) is not None:
-            self._engine.write([(CF.META, _COUNTS_KEY, None)])
+        if not self._engine.read_only and self._engine.get(CF.META, COUNTS_KEY) is not None:
+            self._engine.write([(CF.META, COUNTS_KEY, None)])
 
     def leave_counts(self) -> None:
         """Leave the counts for the next opening, as the last write of all."""
         if self._counts is not None:
-            self._engine.write([(CF.META, _COUNTS_KEY, seal(_COUNTS_KEY, self._counts))])
+            self._engine.write([(CF.META, COUNTS_KEY, seal(COUNTS_KEY, self._counts))])
 
     # -- reading
 

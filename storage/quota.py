@@ -9,9 +9,9 @@ from .engine import CF, Engine, Op
 from .errors import IntegrityError, ResourceLimitExceeded, SchemaTooNew
 from .records import seal, unseal
 
-__all__ = ["ByteQuota", "forget_count"]
+__all__ = ["QUOTA_KEY", "ByteQuota", "forget_count"]
 
-_KEY: Final = b"content bytes"
+QUOTA_KEY: Final = b"content bytes"
 
 
 class ByteQuota:
@@ -25,12 +25,12 @@ class ByteQuota:
         self.used = 0
         self._doubtful = False
         self._torn = False
-        left = engine.get(CF.META, _KEY)
+        left = engine.get(CF.META, QUOTA_KEY)
         forget_count(engine)
         try:
             if left is None:
                 raise IntegrityError("the store was not closed")
-            self.used = unseal(_KEY, left)[0]
+            self.used = unseal(QUOTA_KEY, left)[0]
         except (IntegrityError, SchemaTooNew):
             self.count()
 
@@ -78,13 +78,20 @@ class ByteQuota:
     def count(self) -> None:
         """Count all contents anew."""
         self._doubtful = False
-        self.used = sum(self._size(key, value) for key, value in self._engine.pages(CF.CONTENTS, b"", b"\xff" * 33))
+        self.used = self._counted()
         self._doubtful = False  # what cannot be read now was not counted either
         self._torn = False
 
+    def miscounted(self) -> bool:
+        """Whether what is used is not what counting gives. Certain in the turn of the writer only."""
+        return self.used != self._counted()
+
+    def _counted(self) -> int:
+        return sum(self._size(key, value) for key, value in self._engine.pages(CF.CONTENTS, b"", b"\xff" * 33))
+
     def leave_count(self) -> None:
         """Leave the count for the next opening, as one of the last writes."""
-        self._engine.write([(CF.META, _KEY, seal(_KEY, [self.used]))])
+        self._engine.write([(CF.META, QUOTA_KEY, seal(QUOTA_KEY, [self.used]))])
 
     def _size(self, key: bytes, record: bytes | None) -> int:
         if record is None:
@@ -99,5 +106,5 @@ class ByteQuota:
 
 def forget_count(engine: Engine) -> None:
     """Take out the count that closing has left: once anything is written, a crash would make it wrong."""
-    if not engine.read_only and engine.get(CF.META, _KEY) is not None:
-        engine.write([(CF.META, _KEY, None)])
+    if not engine.read_only and engine.get(CF.META, QUOTA_KEY) is not None:
+        engine.write([(CF.META, QUOTA_KEY, None)])

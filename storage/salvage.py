@@ -17,10 +17,12 @@ from typing import Final
 
 import rocksdict
 
+from .catalog import COUNTS_KEY
 from .engine import CF, FORMAT_VERSION, Durability, Engine, EngineOptions, Op
 from .errors import GreenroomError, IntegrityError, StorageError, StoreLocked
 from .inspection import check_whole
 from .keys import after_prefix
+from .quota import QUOTA_KEY
 from .records import seal, unseal
 from .rocks_files import (
     Manifest,
@@ -44,6 +46,7 @@ _CHUNK_PAGE: Final = 16  # chunks are large
 _BATCH_BYTES: Final = 1 << 20
 _SAMPLES: Final = 64
 _LOST: Final = b"lost/"
+_COUNTED: Final = frozenset({(CF.META, COUNTS_KEY), (CF.META, QUOTA_KEY)})
 _FORMAT_KEY: Final = b"format"
 _Told = Callable[[int, int], None] | None
 
@@ -390,6 +393,8 @@ def _copy(source: Engine, sink: Engine, salvage: Salvage, on_progress: Callable[
     gathered = 0
     for cf in range(len(CF.NAMES)):
         for key, value in readable(source, cf, b"", _END, salvage.lost):
+            if (cf, key) in _COUNTED:
+                continue  # what is left is counted anew
             ops.append((cf, key, value))
             gathered += len(key) + len(value)
             if gathered >= _BATCH_BYTES:

@@ -134,8 +134,8 @@ class Store:
     CONFIG = CONFIG
     fill = staticmethod(fill)
 
-    def open(self, path: Path) -> Runtime:
-        return Runtime.open(path, config=CONFIG)
+    def open(self, path: Path, **settings: Any) -> Runtime:
+        return Runtime.open(path, config={**CONFIG, **settings})
 
     def read(self, runtime: Runtime) -> Readings:
         """Read everything."""

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import IntegrityError, Runtime, Session, StorageError
+from greenroom.runtime import IntegrityError, Runtime, Session, SessionStatus, StorageError
+from greenroom.storage import Durability, Engine, EngineOptions
 from greenroom.storage.engine import CF
+from greenroom.storage.journal import Journal
+from greenroom.storage.keys import after_prefix, session_bytes
+from greenroom.storage.records import seal
 
 Store = Any
 """What the fixture `closed` gives: conftest.py."""
@@ -273,3 +277,32 @@ def test_a_flipped_bit_in_the_log_of_a_killed_store_is_refused_and_salvage_says_
         shutil.rmtree(path)
     with closed.open(image) as runtime:
         assert runtime.verify().ok
+
+
+def test_counts_that_are_wrong_are_found_and_mended(closed: Store) -> None:
+    path = closed.copy()
+    limited = {"max_store_bytes": 1 << 30}
+    with closed.open(path, **limited) as runtime:
+        right = runtime.list_sessions(limit=100, status=list(SessionStatus))
+        by_status = runtime.stats()["sessions"]
+        used = runtime._store.quota.used
+    engine = Engine(path, Durability.WAL, EngineOptions())
+    victim = next(info for info in right if info.artifact_count > 1)
+    sequence, event = Journal(engine).last(session_bytes(victim.id)) or (0, [])
+    engine.write(
+        [
+            Journal.append(session_bytes(victim.id), sequence, [*event[:4], 77, 7777, *event[6:]]),
+            (CF.META, b"counts", seal(b"counts", [9, 9, 9, 9, 9])),
+            (CF.META, b"content bytes", seal(b"content bytes", [12345])),
+        ]
+    )
+    for key, _ in engine.scan(CF.SNAPSHOTS, session_bytes(victim.id), after_prefix(session_bytes(victim.id))):
+        engine.write([(CF.SNAPSHOTS, key, None)])
+    engine.close()
+    with closed.open(path, **limited) as runtime:
+        assert {problem.kind for problem in runtime.verify().problems} >= {"count", "session"}
+        assert runtime.verify(repair=True).ok
+        assert runtime.verify().problems == []
+        assert runtime.list_sessions(limit=100, status=list(SessionStatus)) == right
+        assert runtime.stats()["sessions"] == by_status
+        assert runtime._store.quota.used == used

@@ -177,3 +177,15 @@ def test_no_damaged_file_loses_anything_in_silence(store: Path, tmp_path: Path) 
     assert kinds >= {"CURRENT", "MANIFEST", "OPTIONS", "IDENTITY", "LOCK", "LOG", "rocksdict", "sst", "log"}
     for row, times in sorted(table.items()):
         print(*row, times, sep="\t")
+
+
+def test_a_copy_that_was_interrupted_anywhere_is_refused_or_whole(store: Path, tmp_path: Path) -> None:
+    names = sorted(contents(store))
+    for number in range(1, len(names)):
+        path = tmp_path / str(number)
+        path.mkdir()
+        for name in names[:number]:
+            if not name.startswith("LO"):  # what a backup has not
+                shutil.copyfile(store / name, path / name)
+        assert outcome(path, read_only=True)[0] in ("opening refused", "whole"), names[:number]
+        assert outcome(path, read_only=False)[0] in ("opening refused", "whole"), names[:number]
