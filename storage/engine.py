@@ -42,6 +42,7 @@ from .rocks import (
     rocksdb_options,
     takes_files,
 )
+from .witness import Witness
 
 __all__ = ["CF", "FORMAT_VERSION", "Durability", "Engine", "EngineOptions", "Op"]
 
@@ -70,6 +71,7 @@ class Engine:
         self._options = options
         self._closed = False
         self._reserved = False
+        self._witness: Witness | None = None
         self._secondary: str | None = None
         self.format = FORMAT_VERSION
         """The format that the store has; an older one until `migrate` has brought it up to date."""
@@ -100,6 +102,13 @@ class Engine:
                 raise_storage_error(error, f"cannot open the store at {path}")
             raise
         abandon_in_children(self)
+        if not read_only:
+            witness = Witness(self.path)
+            if durability is Durability.MEMORY:
+                witness.remove()  # what is acknowledged then, no log has
+            else:
+                witness.begin(self._db.latest_sequence_number())
+                self._witness = witness
         try:
             self._check_format(created)
         except BaseException:
@@ -242,12 +251,14 @@ class Engine:
         if self._closed:
             return
         self._closed = True
+        flushed = False
         try:
             if not self.read_only:
                 # A clean close leaves an empty log, so that the next open has nothing to replay. On a full
                 # disk the log, where there is one, still holds everything that was acknowledged.
                 with contextlib.suppress(Exception):
                     self._flush_all()
+                    flushed = True
         finally:
             # rocksdict keeps the database open, and locked, while any handle to it is alive.
             self._drop_handles()
@@ -256,6 +267,8 @@ class Engine:
                 self._db.close()
             del self._db
             gc.collect(0)
+            if flushed and self._witness is not None:
+                self._witness.remove()
             self._release()
             self._remove_secondary()
 
@@ -437,6 +450,8 @@ class Engine:
                 thrown_in(error) or self._closed or is_full(error) or self.durability is Durability.MEMORY
             )
             self._raise(error, "write")
+        if self._witness is not None:
+            self._witness.note(self._db.latest_sequence_number())
         self._written += 1
         return self._written
 

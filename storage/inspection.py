@@ -22,6 +22,7 @@ from .errors import IntegrityError, StorageError, StoreLocked
 from .keys import INDEX_CREATED
 from .rocks import CF, Durability, EngineOptions, is_foreign, raise_storage_error, rocksdb_options
 from .rocks_files import Table, family_names, first_gap, had_no_log, logs_of, read_manifest, read_table, span, tables_of
+from .witness import WITNESS, acknowledged
 
 __all__ = [
     "FORMAT_KEY",
@@ -75,6 +76,7 @@ def check_new(path: Path) -> None:
     signs = sorted(
         name for name in names if name.endswith((".sst", ".log")) or name.startswith(("MANIFEST-", "OPTIONS-"))
     )
+    signs += [WITNESS] * (WITNESS in names)
     if names.get("MANIFEST-000001", _FIRST_MANIFEST_BYTES) < _FIRST_MANIFEST_BYTES:
         signs.remove("MANIFEST-000001")
     if signs:
@@ -175,6 +177,8 @@ def _look(path: Path, view: Path, sizes: EngineOptions, durability: Durability) 
     finally:
         found.close()
     manifest = read_manifest(view / (view / "CURRENT").read_text().strip())
+    if (last := acknowledged(view)) > reached:
+        damaged(path, f"its log ends with change {reached}, and {last} were acknowledged")
     if (gap := first_gap(logs, manifest.last_sequence)) is not None:
         damaged(path, gap)
     if not had_no_log(view):

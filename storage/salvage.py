@@ -36,6 +36,7 @@ from .rocks_files import (
     tables_of,
     write_manifest,
 )
+from .witness import acknowledged
 
 __all__ = ["Lost", "Salvage", "losses", "readable", "rebuild", "settle_loss"]
 
@@ -329,7 +330,8 @@ def _read_files(path: Path, work: Path, sink: Engine, salvage: Salvage, on_progr
     reached = max([known.last_sequence, *(table.largest_sequence for table in whole)])
     if not known.tables and not known.whole:  # compaction forgets numbers: without a manifest nothing tells the first
         reached = max(reached, min((found[0] - 1 for log in logs if (found := span(log))), default=0))
-    if first_gap(logs, reached) is not None:
+    ends = max((found[1] for log in logs if (found := span(log))), default=0)
+    if first_gap(logs, reached) is not None or acknowledged(path) > max(reached, ends):
         salvage.log_damaged = True
 
 

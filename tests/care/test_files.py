@@ -154,7 +154,6 @@ def repaired(path: Path, name: str, damage: str) -> None:
 
 def test_no_damaged_file_loses_anything_in_silence(store: Path, tmp_path: Path) -> None:
     table: Counter[tuple[str, str, str]] = Counter()
-    is_killed = store.parent.name.startswith("killed")
     for number, (name, damage, left) in enumerate(chosen(store)):
         path = tmp_path / str(number)
         shutil.copytree(store, path)
@@ -162,19 +161,17 @@ def test_no_damaged_file_loses_anything_in_silence(store: Path, tmp_path: Path) 
             (path / name).unlink()
         else:
             (path / name).write_bytes(left)
-        shown, missing = outcome(path, read_only=True)
-        assert (shown, missing) == outcome(path, read_only=False), (name, damage)
+        told_reader, missing = outcome(path, read_only=True)
+        assert told_reader != "silent", (name, damage, missing)
+        shown, missing = outcome(path, read_only=False)
         table[kind_of(name), damage, shown] += 1
-        if shown == "silent":
-            # The end of a killed store's log: nothing tells it from changes that were never made (docs/repair.md).
-            assert is_killed, (name, damage)
-            assert name.endswith(".log"), (name, damage)
-            assert not any(line.endswith(f" {each}") for line in missing for each in range(HALF)), missing
-        elif shown != "whole":
+        assert shown != "silent", (name, damage, missing)
+        if shown != "whole":
             repaired(path, name, damage)
         shutil.rmtree(path)
     kinds = {kind for kind, _, _ in table}
     assert kinds >= {"CURRENT", "MANIFEST", "OPTIONS", "IDENTITY", "LOCK", "LOG", "rocksdict", "sst", "log"}
+    assert ("WITNESS" in kinds) == store.parent.name.startswith("killed")
     for row, times in sorted(table.items()):
         print(*row, times, sep="\t")
 
