@@ -59,8 +59,8 @@ _NO_DAMAGE: Final = (
 def damaged(path: Path, why: str) -> NoReturn:
     """Raise the IntegrityError of a store whose own files are damaged."""
     raise IntegrityError(
-        f"the store at {path} is damaged: {why}; nothing in it was changed: greenroom verify --repair, or "
-        "Runtime.salvage, reads what can be read into a new store",
+        f"the store at {path} is damaged: {why}; nothing in it was changed: salvaging it "
+        "(greenroom verify --repair) reads what can be read into a new store",
         path=str(path),
     )
 

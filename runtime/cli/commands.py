@@ -60,8 +60,10 @@ class Root(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run a command line and leave the process with its exit code."""
+        """Run a command line and leave the process with its exit code; not `standalone`, return or raise instead."""
         given = list(sys.argv[1:] if args is None else args)
+        if not standalone_mode:
+            return super().main(given, "greenroom", complete_var, standalone_mode=False, **extra)
         try:
             code = super().main(given, "greenroom", complete_var, standalone_mode=False, **extra)
         except Exception as error:

@@ -204,7 +204,7 @@ def test_a_hook_at_configuration_change_may_refuse_or_mend_it(rt: Runtime) -> No
         ({"max_artifacts": "many"}, "max_artifacts"),
         ({"policies": {"timeouts": {}}}, "timeout"),
         ({"max_duration": -1}, "max_duration"),
-        (7, "config"),
+        (7, "is needed"),
     ],
 )
 def test_what_is_no_setting_is_refused_and_changes_nothing(rt: Runtime, changes: Any, told: str) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -104,12 +106,15 @@ def test_the_count_is_right_after_closing_and_after_a_crash(store_path: Path) ->
             assert caught.value.fields["value"] == 1001
             again.store_artifact("t", "c", "c" * 100)
             again.delete_artifact("c")
-    child = os.fork()
-    if child == 0:
-        rt = Runtime.open(store_path, config=small(1000))
-        rt.session(session.id).store_artifact("t", "d", "d" * 50)
-        os.kill(os.getpid(), 9)
-    os.waitpid(child, 0)
+    crashing = (
+        "import os, sys\n"
+        "from greenroom.runtime import Runtime\n"
+        "rt = Runtime.open(sys.argv[1], config={'max_store_bytes': 1000})\n"
+        "rt.session(sys.argv[2]).store_artifact('t', 'd', 'd' * 50)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", crashing, str(store_path), session.id], check=False)
+    assert ended.returncode == -9
     with Runtime.open(store_path, config=small(1000)) as rt:
         with pytest.raises(ResourceLimitExceeded) as caught:
             rt.session(session.id).store_artifact("t", "e", "e" * 51)
