@@ -7,7 +7,7 @@ No exception and no Python object gets into Lua. A reply is a tuple (status, val
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgpack
@@ -28,6 +28,7 @@ _INTEGER: Final = 1 << 63
 _now: Final = time.monotonic
 _NULL: Final = b"\xc0"
 _FUNCTION: Final = b"\xd6\x01"
+_TOO_LARGE: Final = "an integer beyond 64 bits: scripts cannot hold it; give it as a text"
 _SIMPLE: Final = (str, int, float, dict)
 
 Reply = tuple[Any, ...]
@@ -38,7 +39,7 @@ def pack(value: Any) -> bytes:
     try:
         return _pack(value)
     except OverflowError:
-        return _pack(_narrow(value))
+        raise ValidationError(_TOO_LARGE, field="value") from None
 
 
 def _pack(value: Any) -> bytes:
@@ -49,17 +50,6 @@ def _pack(value: Any) -> bytes:
             raise
         raise ValidationError(f"a value that scripts cannot hold: {error}") from None
     return data
-
-
-def _narrow(value: Any) -> Any:
-    """The same with integers that Lua cannot hold as floats."""
-    if isinstance(value, int) and not isinstance(value, bool) and not -_INTEGER <= value < _INTEGER:
-        return float(value) if abs(value) < 1 << 1023 else float("inf") * (1 if value > 0 else -1)
-    if isinstance(value, Mapping):
-        return {key: _narrow(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_narrow(each) for each in value]
-    return value
 
 
 def unpack(data: bytes) -> Any:
@@ -183,7 +173,7 @@ def _reply(value: Any) -> Reply:
     if value is UNDEFINED:
         return PLAIN, None
     if kind is int:
-        return PLAIN, (value if -_INTEGER <= value < _INTEGER else float(value))
+        return (PLAIN, value) if -_INTEGER <= value < _INTEGER else (PACKED, pack(value))
     if value is None:
         return PACKED, _NULL
     return PACKED, pack(value)

@@ -391,8 +391,13 @@ local function describe(err)
   local cause, message
   if type(err) == "table" and type(rawget(err, "message")) == "string" and type(rawget(err, "code")) == "string" then
     cause, message = rawget(err, "code"), rawget(err, "message")
+  elseif type(err) == "table" and type(rawget(err, "message")) == "string" then
+    message = rawget(err, "message")
   elseif type(err) == "string" then
     message = err
+  elseif type(err) == "table" and not (type(rawmetatable(err)) == "table" and rawget(rawmetatable(err), "__tostring")) then
+    local ok, text = K.pcall(K.JSON.stringify, err)
+    message = ok and text or "an error object without a text"
   else
     local ok, text = K.pcall(native_tostring, err)
     message = ok and type(text) == "string" and text or "an error object of type " .. type(err) .. " without a text"

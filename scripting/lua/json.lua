@@ -2,6 +2,7 @@
 local K = ...
 local null, array = K.null, K.array_metatable
 local type, error, next, tostring, setmetatable, tonumber = type, error, next, tostring, setmetatable, tonumber
+local rawequal = rawequal
 local find, byte, sub, char, format, rep = string.find, string.byte, string.sub, string.char, string.format, string.rep
 local gsub, concat, math_type, utf8char, utf8len = string.gsub, table.concat, math.type, utf8.char, utf8.len
 local sort = K.table.sort
@@ -110,6 +111,10 @@ function J.parse(s)
     local text = sub(s, at, stop)
     if #text > 1000 then broken(at, "a number of more than 1000 digits") end
     local value = tonumber(text)
+    if integer and math_type(value) == "float" then
+      value = K.unsigned_of(text)
+      if value == nil then broken(at, "an integer beyond 64 bits; give it as a string") end
+    end
     if not integer then value = value * 1.0 end -- not + 0.0, which would lose the sign of -0.0
     return value, stop + 1
   end
@@ -220,8 +225,10 @@ function J.stringify(root, indent)
       put(number_text(value))
     elseif t == "boolean" then
       put(value and "true" or "false")
-    elseif t == "nil" or value == null then
+    elseif t == "nil" or rawequal(value, null) then
       put("null")
+    elseif K.unsigned_digits(value) then
+      put(K.unsigned_digits(value))
     elseif t ~= "table" then
       fail("ValidationError", "JSON cannot hold a " .. t)
     elseif depth >= MAX_DEPTH then
@@ -240,7 +247,7 @@ function J.stringify(root, indent)
       else
         local keys, by_text, count = {}, {}, 0
         for key in next, value do
-          local text = K.key_text(key)
+          local text = K.distinct_key(value, key)
           count = count + 1
           keys[count], by_text[text] = text, key
         end

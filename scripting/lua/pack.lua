@@ -2,7 +2,8 @@
 -- host is ever in the script. Both sides of the conversion are paid from the script's own limits.
 local K = ...
 local charge = K.charge
-local type, error, next, tostring, rawlen, setmetatable = type, error, next, tostring, rawlen, setmetatable
+local type, error, next, tostring, tonumber = type, error, next, tostring, tonumber
+local rawlen, rawget, rawequal, setmetatable = rawlen, rawget, rawequal, setmetatable
 local spack, sunpack, byte, sub, format = string.pack, string.unpack, string.byte, string.sub, string.format
 local math_type, concat, utf8len, rawmetatable = math.type, table.concat, utf8.len, debug.getmetatable
 
@@ -16,6 +17,41 @@ local null = setmetatable({}, {
 })
 local array = { __metatable = "array" }
 K.null, K.array_metatable = null, array
+
+-- Integers from 2^63 to 2^64-1, which Lua has none of: values that say their digits and go back unchanged. Their bits
+-- stand in a table of our own, so no script can make one, or change one.
+local unsigned = setmetatable({}, { __mode = "k" })
+local function digits(value)
+  local bits = unsigned[value]
+  local tens = (bits >> 1) // 5
+  return format("%d%d", tens, bits - tens * 10)
+end
+local unsigned_metatable = {
+  __name = "integer",
+  __tostring = digits,
+  __concat = function(a, b) return tostring(a) .. tostring(b) end,
+  __eq = function(a, b) return unsigned[a] == unsigned[b] end,
+  __newindex = function() error("an integer cannot be changed", 2) end,
+  __metatable = "integer",
+}
+local function new_unsigned(bits)
+  local value = setmetatable({}, unsigned_metatable)
+  unsigned[value] = bits
+  return value
+end
+-- Such an integer from its digits; nil for digits that stand for any other number.
+function K.unsigned_of(text)
+  if byte(text) == 45 or #text < 19 or #text > 20 then return nil end
+  if #text == 20 and text > "18446744073709551615" or #text == 19 and text < "9223372036854775808" then return nil end
+  local bits = 0
+  for at = 1, #text do bits = bits * 10 + byte(text, at) - 48 end
+  return new_unsigned(bits)
+end
+
+-- The digits of such an integer; nil for anything else.
+function K.unsigned_digits(value)
+  return unsigned[value] and digits(value)
+end
 
 local function refuse(message)
   error(K.new_error("ValidationError", message), 0)
@@ -41,10 +77,23 @@ local function key_text(key)
   local t = type(key)
   if t == "string" then return key end
   if math_type(key) == "integer" then return format("%d", key) end
-  if t == "number" then return format("%.14g", key) end
+  if t == "number" then
+    local text = format("%.14g", key)
+    return tonumber(text) == key and text or format("%.17g", key)
+  end
   refuse("a table key must be a string or a number, not a " .. t)
 end
 K.key_text = key_text
+
+-- The text of a key of a table; refuses one that would fall together with another key.
+local function distinct_key(t, key)
+  local text = key_text(key)
+  if text ~= key and rawget(t, text) ~= nil then
+    refuse("the keys " .. text .. " and \"" .. text .. "\" of a table would become one")
+  end
+  return text
+end
+K.distinct_key = distinct_key
 
 local function encode_string(s)
   local n = #s
@@ -79,8 +128,10 @@ local function encode(root)
       end
     elseif t == "boolean" then
       put(value and "\xc3" or "\xc2")
-    elseif t == "nil" or value == null then
+    elseif t == "nil" or rawequal(value, null) then
       put("\xc0")
+    elseif unsigned[value] then
+      put(spack(">Bi8", 0xcf, unsigned[value]))
     elseif t == "table" then
       if depth >= MAX_DEPTH then
         refuse("the value is nested deeper than " .. MAX_DEPTH .. " levels, or holds itself")
@@ -94,7 +145,7 @@ local function encode(root)
         for _ in next, value do count = count + 1 end
         put(spack(">BI4", 0xdf, count))
         for key, item in next, value do
-          local text = key_text(key)
+          local text = distinct_key(value, key)
           if not utf8len(text) then refuse("a table key is not valid UTF-8") end
           put(encode_string(text))
           walk(item, depth + 1)
@@ -140,6 +191,12 @@ for tag, form in next, {
   [0xd9] = ">s1", [0xda] = ">s2", [0xdb] = ">s4",
 } do
   readers[tag] = function(s, at) return sunpack(form, s, at) end
+end
+
+readers[0xcf] = function(s, at)
+  local bits, stop = sunpack(">i8", s, at)
+  if bits >= 0 then return bits, stop end
+  return new_unsigned(bits), stop
 end
 
 function decode_at(s, at)

@@ -260,10 +260,6 @@ def test_arguments_arrive_as_varargs_and_arg(lua: Any) -> None:
     assert lua("local a, b = ... return { a, b.x, #arg, arg[3] }", args=["p", {"x": [1]}, 2]) == ["p", [1], 3, 2]
 
 
-def test_integers_beyond_lua_arrive_as_floats(lua: Any) -> None:
-    assert lua("return math.type((...).n)", args=[{"n": 2**70}]) == "float"
-
-
 def test_host_calls_check_their_arguments(lua: Any) -> None:
     for call in ("Session.addTag()", "Session.suspend(1, 2, 3)", "State.set()", "Artifact.get('x')", "State.get({})"):
         error = lua(f"local ok, e = pcall(function() {call} end) return e.code")
