@@ -223,15 +223,14 @@ class Crossing:
     # -- the end of a session
 
     def _delete(self, session_id: str, message: m.DeleteSession, timeout: float) -> Any:
-        """Delete a session, then take back what was shared with it."""
-        owners = self._index(session_id)
-        reply = self._supervisor.deliver(session_id, message, timeout, here=True)
-        for owner in owners:
+        """Take back what was shared with a session, then delete it: a process that ends in between leaves no grant that
+        outlives its grantee."""
+        for owner in self._index(session_id):
             try:
                 self._supervisor.deliver(owner, sh.ForgetGrantee(session_id), timeout, here=True)
             except GreenroomError as error:
                 self._still_shared(owner, session_id, error)
-        return reply
+        return self._supervisor.deliver(session_id, message, timeout, here=True)
 
     @staticmethod
     def _still_shared(owner: str, session_id: str, error: GreenroomError) -> None:

@@ -71,7 +71,7 @@ class _RecordedSession(SessionActor):
         self.appends.append(append)
         return self._ticket
 
-    def _durable(self, reply: Any, durability: Durability) -> Any:
+    def _durable(self, reply: Any, durability: Durability, *, reading: bool = False) -> Any:
         return reply  # `finish` waits, once for all
 
     def _snapshot(self, ops: list[Op]) -> None:

@@ -19,6 +19,7 @@ from greenroom.storage.errors import (
     ResourceLimitExceeded,
     SchemaTooNew,
     SessionNotFound,
+    StorageError,
 )
 from greenroom.storage.event_index import id_keys
 from greenroom.storage.interrupts import thrown_in
@@ -211,14 +212,17 @@ class SessionActor(PooledActor):
             raise
         services = self.services
         if durability is not None or services.durability is Durability.FSYNC:
-            return self._durable(reply, durability or services.durability)
+            return self._durable(reply, durability or services.durability, reading=isinstance(message, m.Query))
         return reply
 
     def on_receive(self, message: Any) -> Any:
         raise InvalidOperation(f"a session does not know the message {type(message).__name__}")
 
-    def _durable(self, reply: Any, durability: Durability) -> Any:
-        """Hold the reply back, outside the turn, until what it tells of is as durable as asked."""
+    def _durable(self, reply: Any, durability: Durability, *, reading: bool = False) -> Any:
+        """Hold the reply back, outside the turn, until what it tells of is as durable as asked.
+
+        A disk that takes nothing more fails what was written, whose writer is told so; `reading` goes on.
+        """
         engine = self.services.store.engine
         if durability is Durability.FSYNC or engine.durability is Durability.MEMORY:
             if durability is Durability.MEMORY:
@@ -229,7 +233,11 @@ class SessionActor(PooledActor):
                 if engine.durability is Durability.MEMORY:
                     engine.flush()  # there is no log: only the tables themselves are durable
                 else:
-                    engine.wait_synced(ticket, timeout)
+                    try:
+                        engine.wait_synced(ticket, timeout)
+                    except StorageError:
+                        if not reading:
+                            raise
                 return reply.finish() if reply.__class__ is Later else reply
 
             return Later(wait, always=reply.__class__ is Later and reply.always)

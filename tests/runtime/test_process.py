@@ -406,6 +406,8 @@ def test_a_full_disk_refuses_writes_serves_reads_and_recovers(small_disk: Path, 
 
         with pytest.raises(StorageFull, match="full"):
             fill()
+        assert session.get("k0") == acknowledged["k0"]
+        assert other.get("before") == 1
         with pytest.raises(StorageFull):
             other.store_artifact("user_input", "too large", os.urandom(60 << 20))
         assert session.variables() == acknowledged

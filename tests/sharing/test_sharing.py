@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -440,3 +442,30 @@ def test_from_lua(shared_rt: Runtime) -> None:
         args=[other.id, str(info.id)],
     ).value
     assert revoked in ([True, False], True)
+
+
+def test_no_grant_outlives_a_grantee_that_is_deleted_by_a_process_which_dies(store_path: Path) -> None:
+    with Runtime.open(store_path) as rt:
+        owner, other = rt.create_session(), rt.create_session()
+        owner.store_artifact("log", "n", "x")
+        owner.share("n", other)
+    dying = (
+        "import os, sys\n"
+        "from greenroom.actors import session\n"
+        "from greenroom.runtime import Runtime\n"
+        "rt = Runtime.open(sys.argv[1])\n"
+        "delete = session.SessionActor._delete\n"
+        "def dies(self):\n"
+        "    if sys.argv[3] == 'after':\n"
+        "        delete(self)\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "session.SessionActor._delete = dies\n"
+        "rt.delete_session(sys.argv[2])\n"
+    )
+    for when in ("before", "after"):
+        ended = subprocess.run([sys.executable, "-c", dying, str(store_path), other.id, when], check=False)
+        assert ended.returncode == -9
+        with Runtime.open(store_path) as rt:
+            assert rt.session(owner.id).permissions("n") == []
+            assert rt.verify().problems == []
+            assert rt.exists(other.id) is (when == "before")
