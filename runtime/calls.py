@@ -20,7 +20,7 @@ from greenroom.actors.calls import Call, CallAgent, Called, CallTool, RecordCall
 from greenroom.actors.elastic import Elastic
 from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.around import settled
-from greenroom.actors.operation import CURRENT, Lease, acting, in_own_realm
+from greenroom.actors.operation import CURRENT, Lease, changed, in_own_realm
 from greenroom.actors.policies.resources import over_operation
 from greenroom.actors.policies.usage import returned_use
 from greenroom.actors.threads import watch_threads
@@ -235,7 +235,8 @@ class Calls:
         watch_threads()
         made = _Made(work, session_id, called, acts)
         context = self._context(work, session_id, called.event_id, acts["correlation_id"])
-        with acting(**acts, lease=context._lease, lent=False):
+        try:  # not by `with`: see `changed`
+            CURRENT.set(changed(caller, {**acts, "lease": context._lease, "lent": False}))
             try:
                 made.outcome = self._run(work, context)
                 error = None
@@ -245,24 +246,33 @@ class Calls:
                 made.stop()
                 self._settle(made, None, failure)
                 raise
+        finally:
+            CURRENT.set(caller)
         made.stop()
         reply = made.outcome.reply if made.outcome is not None else None
         return Performed(reply, error, partial(self._settle, made))
 
     def _begin_outside(self, work: Work) -> Performed:
         source = f"{work.kind}:{work.name}"
-        with acting(source=source, realm=self._realm) as operation:
+        caller = CURRENT.get()
+        try:  # not by `with`: see `changed`
+            operation = changed(caller, {"source": source, "realm": self._realm})
+            CURRENT.set(operation)
             context = self._context(work, None, None, operation.correlation_id)
             try:
                 return Performed(self._run(work, context).reply, None, _reply_of)
             except Exception as error:
                 return Performed(None, error, _reply_of)
+        finally:
+            CURRENT.set(caller)
 
     def _settle(self, made: _Made, reply: Any, error: BaseException | None) -> Any:
         """Journal the end of a call, with the reply or the error that its caller gets. Returns the reply."""
         work, session_id, called = made.work, made.session_id, made.called
         supervisor = self._runtime._supervisor
-        with acting(**made.acts):
+        caller = CURRENT.get()
+        try:  # not by `with`: see `changed`
+            CURRENT.set(changed(caller, made.acts))
             returned: dict[str, Any] = {"name": work.name, "call": called.sequence, **work.about}
             returned["duration"] = made.seconds
             outcome = made.outcome
@@ -297,6 +307,8 @@ class Calls:
                 excess = over_operation(session_id, supervisor.actor(session_id).limits, tokens)
                 if excess is not None:
                     raise excess
+        finally:
+            CURRENT.set(caller)
         return outcome.reply
 
     def _shown(self, packed: bytes) -> bytes:
