@@ -2,25 +2,33 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+WHEEL  := $(VENV)/.wheel
 STAMP  := $(VENV)/.installed
 PYTEST_ARGS ?= -n 2
 SOURCES := $(shell find storage actors runtime scripting -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test check bench format clean
 
-# The environment holds the built wheel, as users get it, and the tools.
-$(STAMP): pyproject.toml README.md $(SOURCES)
+# The environment holds the built wheel, as users get it. What the tests need besides comes only when they are to run.
+$(WHEEL): pyproject.toml README.md $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@echo "making the environment in $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@rm -rf build dist *.egg-info
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip build 'setuptools>=77'
+	@echo "building and installing greenroom and what it needs"
 	@$(BIN)/python -m build --wheel --outdir dist . >$(VENV)/build.log 2>&1 || { cat $(VENV)/build.log; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "$$(ls dist/*.whl)[dev]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade dist/*.whl
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/*.whl
 	@rm -rf build *.egg-info
 	@touch $@
 
-demo: $(STAMP)
+$(STAMP): $(WHEEL)
+	@echo "installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "$$(ls dist/*.whl)[dev]"
+	@touch $@
+
+demo: $(WHEEL)
 	@$(BIN)/greenroom demo
 
 test: $(STAMP)

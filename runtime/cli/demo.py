@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,8 @@ def demo(
     store = the_store(context)
     directory = store.settings().data if store.named else Path(tempfile.mkdtemp(prefix="greenroom-demo-"))
     stage = Stage()
+    # Ended from outside, the demo still clears away its folder and its worker.
+    ended = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         passed = _play(stage, directory, files or [], seconds)
         stage.farewell(directory if store.named else None, passed)
@@ -57,6 +60,7 @@ def demo(
     finally:
         if not store.named:
             shutil.rmtree(directory, ignore_errors=True)
+        signal.signal(signal.SIGTERM, ended)
     if not passed:
         raise typer.Exit(1)
 
@@ -67,7 +71,7 @@ def _play(stage: Stage, directory: Path, files: list[Path], seconds: float) -> b
     inputs = [*sample_paths(), *files]
     stage.title(directory)
     with _Worker(directory, inputs) as worker:
-        stage.chapter(1, "A worker process takes in recorded conversations")
+        stage.chapter(1, "A worker process takes in the sample conversations that come with greenroom")
         worker.wait("ingested")
         ledger = worker.ledger
         stage.ingested(

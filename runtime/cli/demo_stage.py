@@ -165,6 +165,7 @@ class Stage:
             table.add_row(name, size(count), Text("█" * max(1, round(_BAR * count / max(logical, 1))), style))
         spared = 1 - stored / logical if logical else 0.0
         note = Text(
+            "The worker stores reports that repeat each other on purpose, so this is more than most data would spare: "
             f"{artifacts['count']:,} artifacts take {spared:.1%} less than they hold; "
             f"the whole store is {size(stats['disk_bytes'])} on disk, journals included",
             "dim",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +66,18 @@ def test_the_demo_would_notice_a_loss(tmp_path: Path, lost: str) -> None:
         failed = [check.what for check in ledger.check(runtime) if not check.ok]
         assert len(failed) == 1
         assert failed[0].startswith(lost)
+
+
+def test_a_demo_that_is_ended_from_outside_leaves_no_folder_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "greenroom.runtime.cli", "demo", "--seconds", "30"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if line.startswith(" 2 "):
+                break
+        assert list(tmp_path.glob("greenroom-demo-*"))
+        demo.terminate()
+        demo.stdout.read()
+        assert demo.wait(30) == 143
+    assert not list(tmp_path.glob("greenroom-demo-*"))
