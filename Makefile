@@ -40,6 +40,7 @@ check: $(STAMP)
 	@$(BIN)/ruff check .
 	@mkdir -p $(VENV)/elsewhere && cd $(VENV)/elsewhere && ../bin/mypy --config-file ../../pyproject.toml \
 	  -p greenroom.storage -p greenroom.actors -p greenroom.runtime -p greenroom.scripting
+	@cd $(VENV)/elsewhere && ../bin/mypy --config-file ../../pyproject.toml ../../examples/*.py
 	@cd $(VENV)/elsewhere && ../bin/lint-imports --config ../../pyproject.toml
 	@$(MAKE) --no-print-directory test
 

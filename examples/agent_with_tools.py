@@ -1,5 +1,7 @@
 """An agent that calls a tool, and what the journal keeps of it. Run: python examples/agent_with_tools.py"""
 
+from decimal import Decimal
+
 from greenroom.runtime import AgentContext, AgentReply, CallFailed, Runtime, TokenUsage
 
 
@@ -15,7 +17,7 @@ def model(input: str, context: AgentContext) -> AgentReply:
     """In the place of a language model: it asks its tool about the last word of the question."""
     report = context.call_tool("weather", {"city": input.rstrip("?").split()[-1]})
     text = f"{context.system_prompt} {report['city']}: {report['days'][0]}."
-    return AgentReply(text, TokenUsage(len(input.split()), len(text.split())), cost_usd="0.000021")
+    return AgentReply(text, TokenUsage(len(input.split()), len(text.split())), cost_usd=Decimal("0.000021"))
 
 
 with Runtime.open() as runtime:

@@ -21,7 +21,7 @@ try:
     from prometheus_client.registry import Collector
 except ImportError as error:  # pragma: no cover
     raise ConfigurationError(
-        "metrics for Prometheus need its client, which is not installed: pip install 'greenroom[metrics]'"
+        "metrics for Prometheus need its client, which is not installed: pip install prometheus-client"
     ) from error
 
 if TYPE_CHECKING:

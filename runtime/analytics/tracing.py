@@ -18,7 +18,7 @@ try:
     from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 except ImportError as error:  # pragma: no cover
     raise ConfigurationError(
-        "traces need OpenTelemetry, which is not installed: pip install 'greenroom[otel]'"
+        "traces need OpenTelemetry, which is not installed: pip install opentelemetry-api"
     ) from error
 
 if TYPE_CHECKING:
