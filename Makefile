@@ -42,6 +42,7 @@ check: $(STAMP)
 	  -p greenroom.storage -p greenroom.actors -p greenroom.runtime -p greenroom.scripting
 	@cd $(VENV)/elsewhere && ../bin/mypy --config-file ../../pyproject.toml ../../examples/*.py
 	@cd $(VENV)/elsewhere && ../bin/lint-imports --config ../../pyproject.toml
+	@.ci/newer-pythons
 	@$(MAKE) --no-print-directory test
 
 bench: $(STAMP)
