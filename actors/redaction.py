@@ -78,7 +78,7 @@ class Redaction:
         try:
             cleaned = self._clean(text)
         except Exception as error:
-            logger.error("the redaction failed, so all of a text is taken out: %s", error)
+            logger.error("the redaction failed with %s, so all of a text is taken out", type(error).__name__)
             return REDACTED
         if type(cleaned) is str:
             return cleaned

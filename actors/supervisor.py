@@ -171,11 +171,14 @@ class Supervisor:
 
     def tell(self, session_id: str, message: Any) -> None:
         """Deliver a message without waiting; if it fails, that is logged."""
-        with entered(self.security):
-            if self.trace is not None:
-                self.trace.tell(session_id, message)
-            else:
-                self.tell_untraced(session_id, message)
+        operation = CURRENT.get()
+        if operation is not None and operation.realm is not None and operation.realm is not self.security:
+            with entered(self.security):
+                self.tell(session_id, message)
+        elif self.trace is not None:
+            self.trace.tell(session_id, message)
+        else:
+            self.tell_untraced(session_id, message)
 
     def tell_untraced(self, session_id: str, message: Any) -> None:
         """`tell`, for what traces it."""

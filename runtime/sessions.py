@@ -99,20 +99,20 @@ class Sessions(Lifecycle):
                 made = (
                     self._created(self.hooks.creation(given, self._create_hooked, _check_changed))
                     if hooked
-                    else self._create_session(**given)
+                    else self._begun(self._first_event(**given))
                 )
                 if noted is not None:
                     noted.session(made.id)
                 return made
-        return self._create_session(
-            name, description, created_by, tags, metadata, parent, config, correlation_id, template
+        return self._begun(
+            self._first_event(name, description, created_by, tags, metadata, parent, config, correlation_id, template)
         )
 
     def _create_hooked(self, data: dict[str, Any], target: str | None) -> Session:
         """Create a session with what the hooks before it have left, or take the one they redirect to."""
         if target is not None:
             return self.session(target)
-        return self._create_session(**data)
+        return self._begun(self._first_event(**data))
 
     def _created(self, answer: Any) -> Session:
         """The session that hooks have answered with, themselves or by its id."""
@@ -122,21 +122,8 @@ class Sessions(Lifecycle):
             return self.session(answer)
         raise InvalidOperation("a hook has answered the creation of a session with what is no session")
 
-    def _create_session(
-        self,
-        name: str | None = None,
-        description: str | None = None,
-        created_by: str | None = None,
-        tags: Iterable[str] = (),
-        metadata: Mapping[str, Any] | None = None,
-        parent: Session | str | None = None,
-        config: SessionConfig | Mapping[str, Any] | None = None,
-        correlation_id: str | None = None,
-        template: str | None = None,
-    ) -> Session:
-        draft = self._first_event(
-            name, description, created_by, tags, metadata, parent, config, correlation_id, template
-        )
+    def _begun(self, draft: Draft) -> Session:
+        """Make the session of a first event, if the rates let one more be created."""
         self.policies.require(CREATION)
         return Session(self._runtime, self._supervisor.create(draft))
 

@@ -7,6 +7,7 @@ format, and the next opening starts over.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from .artifact_index import (
@@ -50,18 +51,23 @@ def migrate(engine: Engine) -> None:
     logger.info("the store has format %d now; %d artifacts were indexed", FORMAT_VERSION, count)
 
 
+def _records(engine: Engine, family: int, name: str) -> Iterator[tuple[bytes, int, list[Any]]]:
+    """Yield (session, number, record) of a family. Damaged ones are passed over: verify reports them, and repair writes
+    them and their entries anew from the journal."""
+    for key, stored in engine.pages(family, b"", b"\xff" * 25, page=256):
+        try:
+            yield key[:16], int.from_bytes(key[16:], "big"), unseal(key, stored, name)
+        except (IntegrityError, SchemaTooNew):
+            continue
+
+
 def _renew_words(engine: Engine) -> None:
     """List artifacts by the words of today's rules, where another greenroom has listed them by older ones."""
     if engine.get(CF.META, WORDS_KEY) == WORDS_MARK:
         return
     ops: list[Op] = []
-    for key, stored in engine.pages(CF.ARTIFACTS, b"", b"\xff" * 25, page=256):
-        try:
-            record = unseal(key, stored, "an artifact record")
-        except (IntegrityError, SchemaTooNew):
-            continue
-        number = int.from_bytes(key[16:], "big")
-        new, place = set(artifact_entries(key[:16], number, record)), place_of(key[:16], number, record[13])
+    for session, number, record in _records(engine, CF.ARTIFACTS, "an artifact record"):
+        new, place = set(artifact_entries(session, number, record)), place_of(session, number, record[13])
         old = {BY_WORD + word_bytes(word) + b"\x00" + place for word in _words_once(record)}
         ops += [(CF.INDEX, entry, None) for entry in {*old, MANY_WORDS + place} - new]
         ops += [(CF.INDEX, entry, b"") for entry in new if entry.startswith((BY_WORD, MANY_WORDS))]
@@ -82,12 +88,8 @@ def _list_artifacts(engine: Engine) -> int:
     """Format 2: artifacts are listed by type, tag, creator, custom entries and words."""
     ops: list[Op] = []
     count = 0
-    for key, stored in engine.pages(CF.ARTIFACTS, b"", b"\xff" * 25, page=256):
-        try:
-            record = unseal(key, stored, "an artifact record")
-        except (IntegrityError, SchemaTooNew):
-            continue  # verify reports it; repair rebuilds record and entries from the journal
-        ops += [(CF.INDEX, entry, b"") for entry in artifact_entries(key[:16], int.from_bytes(key[16:], "big"), record)]
+    for session, number, record in _records(engine, CF.ARTIFACTS, "an artifact record"):
+        ops += [(CF.INDEX, entry, b"") for entry in artifact_entries(session, number, record)]
         count += 1
         if len(ops) >= _BATCH:
             engine.write(ops)
@@ -100,13 +102,9 @@ def _list_artifacts(engine: Engine) -> int:
 def _list_events(engine: Engine) -> None:
     """Format 2: events are found by the ids that their contexts name."""
     ops: list[Op] = []
-    for key, stored in engine.pages(CF.JOURNAL, b"", b"\xff" * 25, page=256):
-        try:
-            event = unseal(key, stored, "an event")
-        except (IntegrityError, SchemaTooNew):
-            continue
+    for session, sequence, event in _records(engine, CF.JOURNAL, "an event"):
         if len(event) > 6:
-            ops += [(CF.INDEX, entry, b"") for entry in event_keys(key[:16], int.from_bytes(key[16:], "big"), event)]
+            ops += [(CF.INDEX, entry, b"") for entry in event_keys(session, sequence, event)]
         if len(ops) >= _BATCH:
             engine.write(ops)
             ops = []

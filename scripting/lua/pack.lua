@@ -29,7 +29,7 @@ end
 local unsigned_metatable = {
   __name = "integer",
   __tostring = digits,
-  __concat = function(a, b) return tostring(a) .. tostring(b) end,
+  __concat = function(a, b) return (unsigned[a] and digits(a) or a) .. (unsigned[b] and digits(b) or b) end,
   __eq = function(a, b) return unsigned[a] == unsigned[b] end,
   __newindex = function() error("an integer cannot be changed", 2) end,
   __metatable = "integer",

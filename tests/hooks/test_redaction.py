@@ -275,3 +275,15 @@ def test_ids_and_choices_are_left_as_they_are(store_path: Path) -> None:
         assert [each.version for each in s.artifact_versions("a")] == [1, 2]
         s.delete_artifact(str(info.id))
         assert (s.messages()[0].role, s.messages()[0].content) == ("user", "[redacted]")
+
+
+def test_what_a_failing_redaction_says_is_not_logged(store_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(text: str) -> str:
+        raise ValueError(f"cannot read {text}")
+
+    with Runtime.open(store_path, config={"redact": fails}) as rt:
+        session = rt.create_session()
+        session.add_message("user", "sk-very-secret")
+        assert session.messages()[0].content == "[redacted]"
+    assert "ValueError" in caplog.text
+    assert "sk-very-secret" not in caplog.text
