@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,8 +74,9 @@ def tables_of(path: Path) -> list[Path]:
     return sorted(path.glob("[0-9]*.sst"), key=lambda table: int(table.stem))
 
 
-def _records(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield the records of a log or manifest and the offset of the end of each, up to what cannot be read."""
+def _records(data: bytes, *, checked: bool = False) -> Iterator[tuple[bytes, int]]:
+    """Yield the records of a log or manifest and the offset of the end of each, up to what cannot be read. With
+    `checked`, those whose checksum is wrong are passed over."""
     parts: list[bytes] = []
     at = 0
     while at + _HEADER.size <= len(data):
@@ -82,7 +84,7 @@ def _records(data: bytes) -> Iterator[tuple[bytes, int]]:
         if left < _HEADER.size:
             at += left
             continue
-        _, size, kind = _HEADER.unpack_from(data, at)
+        checksum, size, kind = _HEADER.unpack_from(data, at)
         if kind == 0 and size == 0:
             at += left  # RocksDB passes over what is zero to the end of the block, and says nothing
             parts = []
@@ -91,7 +93,11 @@ def _records(data: bytes) -> Iterator[tuple[bytes, int]]:
         end = begin + size
         if end > len(data) or end - at > left:
             return
+        damaged = checked and checksum != _masked_crc32c(data[at + 6 : end])
         at = end
+        if damaged:
+            parts = []
+            continue
         step = kind - 4 if kind in _RECYCLABLE else kind
         if step == 1:
             parts = []
@@ -154,12 +160,12 @@ _NUMBERS: Final = {2: 1, 3: 1, 4: 1, 6: 2, 9: 1, 10: 1, 200: 1, 202: 0, 203: 1, 
 """Version edits: how many numbers follow a tag."""
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read what can be read of a manifest."""
+def read_manifest(path: Path, *, checked: bool = False) -> Manifest:
+    """Read what can be read of a manifest; with `checked`, only what its checksums confirm."""
     found = Manifest()
     data = path.read_bytes()
     end = 0
-    for record, end in _records(data):  # noqa: B007 - the end of the last is looked at below
+    for record, end in _records(data, checked=checked):  # noqa: B007 - the end of the last is looked at below
         try:
             _read_edit(record, found)
         except (IndexError, ValueError):
@@ -266,19 +272,24 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 def family_names(path: Path, known: Iterable[str]) -> dict[int, str]:
     """Return the column families of a store by number, those of the known names, from whichever of its files tell them.
 
-    The manifest says so; the options list them in the order of their numbers; each table names its own.
+    The manifest says so; the options list them in the order of their numbers; each table names its own. One of these
+    may be damaged: what most of them say holds, and no name stands twice.
     """
     names_known = {"default", *known}
-    found: dict[int, str] = {0: "default"}
+    told = Counter({(0, "default"): len(names_known)})
+    for manifest in path.glob("MANIFEST-[0-9]*"):
+        told.update(read_manifest(manifest, checked=True).families.items())
+    for options in path.glob("OPTIONS-[0-9]*"):
+        names = re.findall(r'^\[CFOptions "([^"\n]*)"\]', options.read_text("utf-8", "replace"), re.MULTILINE)
+        told.update(enumerate(names))
     for table in tables_of(path):
         if (read := read_table(table)) is not None:
-            found[read.family_id] = read.family
-    for options in sorted(path.glob("OPTIONS-[0-9]*")):
-        names = re.findall(r'^\[CFOptions "([^"\n]*)"\]', options.read_text("utf-8", "replace"), re.MULTILINE)
-        found = dict(enumerate(names)) | found
-    for manifest in sorted(path.glob("MANIFEST-[0-9]*")):
-        found |= {number: name for number, name in read_manifest(manifest).families.items() if name in names_known}
-    return {number: name for number, name in found.items() if name in names_known}
+            told[read.family_id, read.family] += 1
+    found: dict[int, str] = {}
+    for (number, name), _ in told.most_common():
+        if name in names_known and number not in found and name not in found.values():
+            found[number] = name
+    return found
 
 
 def had_no_log(path: Path) -> bool:

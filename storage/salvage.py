@@ -338,7 +338,7 @@ def _read_files(path: Path, work: Path, sink: Engine, salvage: Salvage, on_progr
 def _known(path: Path) -> Manifest:
     """What the newest manifest that can be read says, be it only its beginning."""
     for each in sorted(path.glob("MANIFEST-[0-9]*"), reverse=True):
-        found = read_manifest(each)
+        found = read_manifest(each, checked=True)
         if len(found.families) > 1:
             return found
     return Manifest(whole=False)

@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from greenroom.runtime import ArtifactNotFound, GreenroomError, IntegrityError, Runtime, StorageError
+from greenroom.storage.engine import CF
+from greenroom.storage.rocks_files import family_names
 
 EVERYTHING = bool(os.environ.get("GREENROOM_EVERY_DAMAGE"))
 COUNT = 12
@@ -186,3 +188,18 @@ def test_a_copy_that_was_interrupted_anywhere_is_refused_or_whole(store: Path, t
                 shutil.copyfile(store / name, path / name)
         assert outcome(path, read_only=True)[0] in ("opening refused", "whole"), names[:number]
         assert outcome(path, read_only=False)[0] in ("opening refused", "whole"), names[:number]
+
+
+def test_one_changed_bit_of_a_manifest_mistakes_no_column_family_for_another(store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    shutil.copytree(store, path)
+    families = family_names(path, CF.NAMES)
+    assert sorted(families.values()) == sorted(["default", *CF.NAMES])
+    for manifest in path.glob("MANIFEST-*"):
+        data = manifest.read_bytes()
+        for bit in range(0, min(len(data), 4096) * 8, 31):
+            changed = bytearray(data)
+            changed[bit // 8] ^= 1 << bit % 8
+            manifest.write_bytes(changed)
+            assert family_names(path, CF.NAMES) == families
+        manifest.write_bytes(data)
