@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from .conversation import Turn
-from .dispatcher import Dispatcher, PooledActor
-from .session import SessionActor
-from .state import SessionState, evolve
+from greenroom.actors.messages.conversation import Turn
+from greenroom.actors.scheduling.dispatcher import Dispatcher, PooledActor
+from greenroom.actors.session.actor import SessionActor
+from greenroom.actors.session.evolve import evolve
+from greenroom.actors.session.state import SessionState
+from greenroom.actors.supervisor.supervisor import Supervisor
+
 from .store import ArtifactStore
-from .supervisor import Supervisor
 
 __all__ = [
     "ArtifactStore",

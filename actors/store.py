@@ -14,14 +14,15 @@ from typing import Any, Final
 from blake3 import blake3
 from pykka._envelope import Envelope
 
-from greenroom.storage.artifact_search import ArtifactSearch
-from greenroom.storage.artifacts import Artifacts
+from greenroom.actors.scheduling.dispatcher import Dispatcher, PooledActor, PooledFuture
+from greenroom.storage.artifacts.records import Artifacts
+from greenroom.storage.artifacts.search import ArtifactSearch
 from greenroom.storage.audit import AuditLog
-from greenroom.storage.catalog import COUNTS_KEY, Catalog
-from greenroom.storage.content import (
+from greenroom.storage.catalog.catalog import COUNTS_KEY, Catalog
+from greenroom.storage.codec.keys import INDEX_CREATED
+from greenroom.storage.content.chunks import (
     CHUNK_ABOVE,
     BlobPart,
-    Contents,
     Encoded,
     Readable,
     Reference,
@@ -30,7 +31,10 @@ from greenroom.storage.content import (
     read_chunks,
     read_up_to,
 )
-from greenroom.storage.engine import CF, Durability, Engine, Op
+from greenroom.storage.content.contents import Contents
+from greenroom.storage.content.quota import QUOTA_KEY, ByteQuota, forget_count
+from greenroom.storage.engine.engine import CF, Durability, Engine, Op
+from greenroom.storage.engine.forking import runtime_closed
 from greenroom.storage.errors import (
     ArtifactTooLarge,
     GreenroomError,
@@ -38,12 +42,7 @@ from greenroom.storage.errors import (
     ResourceLimitExceeded,
     StorageError,
 )
-from greenroom.storage.forking import runtime_closed
-from greenroom.storage.journal import Journal
-from greenroom.storage.keys import INDEX_CREATED
-from greenroom.storage.quota import QUOTA_KEY, ByteQuota, forget_count
-
-from .dispatcher import Dispatcher, PooledActor, PooledFuture
+from greenroom.storage.events.journal import Journal
 
 __all__ = ["Append", "ArtifactStore", "ContentGone", "Repair"]
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from texts import large_text
 
 from greenroom.runtime import Runtime
-from greenroom.storage import content as content_module
+from greenroom.storage.content import contents as content_module
 
 KIB, MIB = 1 << 10, 1 << 20
 COPIES = 10

@@ -15,7 +15,7 @@ import time
 from memory import status
 
 from greenroom.runtime import Runtime, RuntimeConfig, messages
-from greenroom.storage.keys import session_bytes, session_id_of
+from greenroom.storage.codec.keys import session_bytes, session_id_of
 
 RESIDENT = 10_000
 MESSAGES = 20_000

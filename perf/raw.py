@@ -23,7 +23,7 @@ import rocksdict
 from blake3 import blake3
 
 from greenroom.runtime import Runtime
-from greenroom.storage.rocks import CF, Durability, EngineOptions, Op, rocksdb_options
+from greenroom.storage.engine.options import CF, Durability, EngineOptions, Op, rocksdb_options
 
 __all__ = ["RawStore", "bytes_written", "same_bytes"]
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from greenroom.actors.conversation import Turn as Message
 from greenroom.actors.events import Overflow, Subscription
-from greenroom.actors.grants import Grant
 from greenroom.actors.hooks import HookContext, HookHandle, HookInfo, HookResult
+from greenroom.actors.maintenance.findings import Problem, VerifyReport
+from greenroom.actors.maintenance.gc import GcReport
+from greenroom.actors.maintenance.usage import Share, Usage
+from greenroom.actors.messages.conversation import Turn as Message
+from greenroom.actors.messages.limits import Consumption
+from greenroom.actors.messages.permissions import Grant
 from greenroom.actors.policies.composition import Request as PolicyRequest
-from greenroom.actors.policies.resources import Consumption
-from greenroom.storage.artifact_query import ArtifactQuery
-from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
+from greenroom.runtime.calls.calls import CallContext
+from greenroom.runtime.calls.collectors import AgentOutputCollector, ToolResultCollector
+from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
+from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
+from greenroom.runtime.events.events import Events, Link
+from greenroom.runtime.handles.scope import Scope
+from greenroom.runtime.handles.session import Session, SessionTree
+from greenroom.runtime.handles.session_artifacts import ManyArtifacts
+from greenroom.runtime.handles.templates import Template
+from greenroom.runtime.handles.timeline import TimelineRow
+from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest, ScriptResult
+from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
+from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.audit import AuditRecord
-from greenroom.storage.catalog import Page, SessionInfo, SessionStatus
-from greenroom.storage.engine import Durability
+from greenroom.storage.catalog.model import SessionInfo, SessionStatus
+from greenroom.storage.common.page import Page
+from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import (
     AccessDenied,
     ArtifactNotFound,
@@ -42,7 +57,7 @@ from greenroom.storage.errors import (
     StoreLocked,
     ValidationError,
 )
-from greenroom.storage.journal import Event
+from greenroom.storage.events.model import Event
 
 from . import hooks, messages
 from .agents import Agent, AgentContext, AgentReply, TokenUsage
@@ -60,24 +75,10 @@ from .analytics import (
     SessionMetrics,
 )
 from .bundles import BackupReport, ExportReport
-from .calls import CallContext
-from .collectors import AgentOutputCollector, ToolResultCollector
-from .config import RuntimeConfig, SessionConfig
-from .events import Events, Link
-from .findings import Problem, VerifyReport
-from .gc import GcReport
-from .policy_config import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
 from .retention import JournalCut, Removal, RetentionPolicy, RetentionReport
 from .runtime import Runtime
 from .salvage import SalvageReport
-from .scope import Scope
-from .scripts import ScriptEngine, ScriptRequest, ScriptResult
-from .session import Session, SessionTree
-from .session_artifacts import ManyArtifacts
-from .templates import Template
-from .timeline import TimelineRow
 from .tools import Tool, ToolResult
-from .usage import Share, Usage
 from .workflow import Step, StepResult, Workflow, WorkflowResult
 
 __version__ = "0.1.0"

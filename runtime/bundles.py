@@ -7,19 +7,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from greenroom.actors.importing import import_bundle
+from greenroom.actors.maintenance.findings import VerifyReport
 from greenroom.actors.store import ArtifactStore, Repair
-from greenroom.storage.backup import create_backup, restore_backup
-from greenroom.storage.bundle_export import Progress, write_bundle
+from greenroom.actors.transfer.bundle_import import import_bundle
+from greenroom.runtime.config.config import SessionConfig
+from greenroom.storage.bundle.export import Progress, write_bundle
+from greenroom.storage.codec.keys import session_bytes
+from greenroom.storage.common.validation import validated
+from greenroom.storage.engine.backup import create_backup, restore_backup
+from greenroom.storage.engine.options import Op
+from greenroom.storage.engine.read_view import Moment
 from greenroom.storage.errors import InvalidOperation
-from greenroom.storage.keys import session_bytes
-from greenroom.storage.moment import Moment
-from greenroom.storage.regular_file import written_file
-from greenroom.storage.rocks import Op
-from greenroom.storage.validation import validated
-
-from .config import SessionConfig
-from .findings import VerifyReport
+from greenroom.storage.files.regular_file import written_file
 
 if TYPE_CHECKING:
     from .runtime import Runtime

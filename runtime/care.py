@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from greenroom.actors.conversation import ARTIFACT
-from greenroom.storage.arguments import as_flag, as_mapping
-from greenroom.storage.validation import validated
+from greenroom.actors.maintenance.findings import Progress as CareProgress
+from greenroom.actors.maintenance.findings import VerifyReport
+from greenroom.actors.maintenance.gc import GcReport, collect
+from greenroom.actors.maintenance.usage import Usage, usage_of
+from greenroom.actors.maintenance.verify import verify_store
+from greenroom.actors.session.conversation import ARTIFACT
+from greenroom.storage.common.arguments import as_flag, as_mapping
+from greenroom.storage.common.validation import validated
 
-from .findings import Progress as CareProgress
-from .findings import VerifyReport
-from .gc import GcReport, collect
 from .lifecycle import Lifecycle
 from .retention import RetentionPolicy, RetentionReport, apply_retention
-from .usage import Usage, usage_of
-from .verify import verify_store
 
 __all__ = ["Care"]
 

@@ -14,35 +14,37 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, cast
 
-from greenroom.actors.auditing import Attempt, AuditTrail
-from greenroom.actors.clock import Clock
-from greenroom.actors.dispatcher import Dispatcher
-from greenroom.actors.elastic import Elastic
+from greenroom.actors.access.audit_trail import AuditTrail
+from greenroom.actors.access.security import Security
 from greenroom.actors.hooks import Hooks, Middleware
-from greenroom.actors.redaction import RedactingSupervisor, Redaction
-from greenroom.actors.security import Security
-from greenroom.actors.services import SessionServices
-from greenroom.actors.staged import recover_staged
+from greenroom.actors.messages.permissions import Attempt
+from greenroom.actors.scheduling.clock import Clock
+from greenroom.actors.scheduling.dispatcher import Dispatcher
+from greenroom.actors.scheduling.threads import Elastic
+from greenroom.actors.scheduling.timers import Timers
+from greenroom.actors.session.redaction import RedactingSupervisor, Redaction
+from greenroom.actors.session.services import SessionServices
 from greenroom.actors.store import ArtifactStore
-from greenroom.actors.supervisor import Supervisor
-from greenroom.actors.timers import Timers
-from greenroom.storage.engine import FORMAT_VERSION, Durability, Engine, EngineOptions
+from greenroom.actors.supervisor.supervisor import Supervisor
+from greenroom.actors.transfer.staged import recover_staged
+from greenroom.runtime.calls.calls import Calls
+from greenroom.runtime.config.config import RuntimeConfig
+from greenroom.runtime.events.events import Events
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.engine.engine import FORMAT_VERSION, Durability, Engine, EngineOptions
+from greenroom.storage.engine.forking import abandon_in_children, runtime_closed
 from greenroom.storage.errors import GreenroomError, InvalidOperation, ValidationError
-from greenroom.storage.forking import abandon_in_children, runtime_closed
-from greenroom.storage.logs import logger_of
 from greenroom.storage.migration import migrate
 
 from . import signals
 from .agents import Agents
 from .analytics import Analytics
-from .calls import Calls
-from .config import RuntimeConfig
-from .events import Events
 from .policies import Policies
 from .tools import Tools
 
 if TYPE_CHECKING:
-    from .analytics.tracing import Noted
+    from greenroom.runtime.analytics.tracing import Noted
+
     from .runtime import Runtime
 
 __all__ = ["Lifecycle", "open_runtimes"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from greenroom.storage.arguments import as_flag, as_function
-from greenroom.storage.bundle_export import Progress
-from greenroom.storage.regular_file import file_path
+from greenroom.runtime.handles.handle import session_id_of
+from greenroom.runtime.handles.session import Session
+from greenroom.storage.bundle.export import Progress
+from greenroom.storage.common.arguments import as_flag, as_function
+from greenroom.storage.files.regular_file import file_path
 
 from .bundles import BackupReport, ExportReport, backup_store, export_bundle, import_sessions
-from .handle import session_id_of
-from .session import Session
 from .sessions import Sessions
 
 __all__ = ["Moving"]

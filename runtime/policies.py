@@ -9,41 +9,30 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pydantic
 
-from greenroom.actors.callables import require_callable
-from greenroom.actors.policies.composition import (
-    Policy,
-    Request,
-    parallel,
-    refusals_of,
-    sequential,
-    strictest,
-    voting,
-)
+from greenroom.actors.messages.limits import Consumption, GetConsumption
+from greenroom.actors.policies.composition import Policy, Request, parallel, refusals_of, sequential, strictest, voting
 from greenroom.actors.policies.kinds import KINDS, kind_of, weight_of
-from greenroom.actors.policies.limits import Limits, capped, limits_of, limits_with, rate_overrides, setting_of
-from greenroom.actors.policies.messages import GetConsumption
 from greenroom.actors.policies.rate import Rates
-from greenroom.actors.policies.resources import Consumption
 from greenroom.actors.policies.timekeeper import Timekeeper
-from greenroom.actors.policies.timeout import REASON
-from greenroom.storage.catalog import SessionRow
+from greenroom.actors.scheduling.callables import require_callable
+from greenroom.actors.session.limits import Limits, capped, limits_of, limits_with, rate_overrides, setting_of
+from greenroom.actors.session.timeout import REASON
+from greenroom.runtime.config.config import SessionConfig, config_in_force
+from greenroom.runtime.config.policies import PolicyConfig
+from greenroom.runtime.handles.handle import required_session_id
+from greenroom.storage.catalog.model import SessionRow
+from greenroom.storage.codec.keys import is_session_id, session_bytes, session_id_of
+from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import GreenroomError, RateLimited, SessionNotFound, ValidationError
-from greenroom.storage.keys import is_session_id, session_bytes, session_id_of
-from greenroom.storage.logs import logger_of
-from greenroom.storage.records import unpack_value
-from greenroom.storage.validation import validated
-
-from .config import SessionConfig, config_in_force
-from .handle import required_session_id
-from .policy_config import PolicyConfig
 
 if TYPE_CHECKING:
-    from greenroom.actors.elastic import Elastic
     from greenroom.actors.hooks import Hooks
-    from greenroom.actors.supervisor import Supervisor
-
-    from .config import RuntimeConfig
-    from .session import Session
+    from greenroom.actors.scheduling.threads import Elastic
+    from greenroom.actors.supervisor.supervisor import Supervisor
+    from greenroom.runtime.config.config import RuntimeConfig
+    from greenroom.runtime.handles.session import Session
 
 __all__ = ["Policies"]
 

@@ -10,10 +10,13 @@ import pydantic
 from annotated_types import Ge
 
 from greenroom.actors import messages as m
-from greenroom.actors.cutting import cut_journal, cuttable
-from greenroom.storage.artifacts import ArtifactId
-from greenroom.storage.catalog import STATUSES, SessionRow, SessionStatus
-from greenroom.storage.engine import CF
+from greenroom.actors.transfer.truncation import cut_journal, cuttable
+from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.catalog.model import STATUSES, SessionRow, SessionStatus
+from greenroom.storage.codec.keys import session_id_of
+from greenroom.storage.common.validation import Checked
+from greenroom.storage.content.staging import staged_sessions
+from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import (
     ArtifactNotFound,
     HookCancelled,
@@ -23,9 +26,6 @@ from greenroom.storage.errors import (
     SchemaTooNew,
     SessionNotFound,
 )
-from greenroom.storage.keys import session_id_of
-from greenroom.storage.staging import staged_sessions
-from greenroom.storage.validation import Checked
 
 if TYPE_CHECKING:
     from .runtime import Runtime

@@ -13,16 +13,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from greenroom.actors import messages as m
-from greenroom.actors.calls import Call
-from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.hooks import Hooks
-from greenroom.actors.operation import Operation, acting, entered, following, in_own_realm, operation_in
-from greenroom.storage.arguments import as_flag, as_function, as_items, as_seconds, as_text
-from greenroom.storage.artifact_query import ArtifactQuery, artifact_query
-from greenroom.storage.artifacts import Artifact, ArtifactId, ArtifactInfo
+from greenroom.actors.maintenance.findings import Progress as CareProgress
+from greenroom.actors.messages.calls import Call
+from greenroom.actors.scheduling.clock import Clock, SystemClock
+from greenroom.actors.scheduling.operation import Operation, acting, entered, following, in_own_realm, operation_in
+from greenroom.runtime.config.config import RuntimeConfig
+from greenroom.runtime.events.follow import Follow
+from greenroom.runtime.handles.handle import required_session_id, session_id_of
+from greenroom.runtime.handles.scope import Scope
+from greenroom.runtime.handles.session import Session
+from greenroom.runtime.handles.session_artifacts import ManyArtifacts
+from greenroom.runtime.scripts.events import run_recorded
+from greenroom.runtime.scripts.scripts import (
+    MAX_SCRIPT_ARGUMENTS,
+    ScriptRequest,
+    ScriptResult,
+    engine_for,
+    read_source,
+    with_hint,
+)
+from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
+from greenroom.storage.artifacts.query import ArtifactQuery, artifact_query
 from greenroom.storage.audit import AuditRecord
-from greenroom.storage.bundle_export import Progress
-from greenroom.storage.catalog import Page
+from greenroom.storage.bundle.export import Progress
+from greenroom.storage.codec.keys import new_session
+from greenroom.storage.codec.keys import session_id_of as id_of_bytes
+from greenroom.storage.common.arguments import as_flag, as_function, as_items, as_seconds, as_text
+from greenroom.storage.common.page import Page
+from greenroom.storage.common.times import moment
 from greenroom.storage.errors import (
     AccessDenied,
     GreenroomError,
@@ -34,33 +53,21 @@ from greenroom.storage.errors import (
     StoreLocked,
     ValidationError,
 )
-from greenroom.storage.event_index import event_place
-from greenroom.storage.keys import new_session
-from greenroom.storage.keys import session_id_of as id_of_bytes
-from greenroom.storage.regular_file import file_path
-from greenroom.storage.times import moment
+from greenroom.storage.events.index import event_place
+from greenroom.storage.files.regular_file import file_path
 
 from . import signals
 from .analytics import Analytics
 from .bundles import BackupReport, restore_store
 from .care import Care
-from .config import RuntimeConfig
-from .findings import Progress as CareProgress
-from .follow import Follow
-from .handle import required_session_id, session_id_of
 from .lifecycle import open_runtimes
 from .moving import Moving
 from .salvage import SalvageReport, salvage_store
-from .scope import Scope
-from .script_events import run_recorded
-from .scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, ScriptResult, engine_for, read_source, with_hint
-from .session import Session
-from .session_artifacts import ManyArtifacts
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
-    from .analytics.tracing import Tracing
+    from greenroom.runtime.analytics.tracing import Tracing
 
 __all__ = ["Runtime"]
 
@@ -388,7 +395,7 @@ class Runtime(Moving, Care):
         """
         self._check_open()
         self._require_host("trace")
-        from .analytics.tracing import Tracing
+        from greenroom.runtime.analytics.tracing import Tracing
 
         tracing = Tracing(self, tracer_provider, self._analytics.private(privacy))
         self._supervisor.trace = tracing

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from greenroom.actors.maintenance.findings import Progress, VerifyReport
+from greenroom.storage.engine.salvage import rebuild
 from greenroom.storage.errors import StorageError
-from greenroom.storage.salvage import rebuild
-from greenroom.storage.swapping import swap
-
-from .findings import Progress, VerifyReport
+from greenroom.storage.files.swapping import swap
 
 if TYPE_CHECKING:
     from .runtime import Runtime

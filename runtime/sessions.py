@@ -10,12 +10,22 @@ import pydantic
 from annotated_types import MaxLen, MinLen
 
 from greenroom.actors import messages as m
-from greenroom.actors.decide import Draft, creation
-from greenroom.actors.operation import CURRENT, changed, in_own_realm
 from greenroom.actors.policies.kinds import CREATION
-from greenroom.actors.recording import Recording
-from greenroom.storage.arguments import as_number, as_text
-from greenroom.storage.catalog import Page, SessionInfo, SessionQuery, SessionStatus
+from greenroom.actors.scheduling.operation import CURRENT, changed, in_own_realm
+from greenroom.actors.session.decide import Draft, creation
+from greenroom.actors.transfer.recording import Recording
+from greenroom.runtime.config.config import SessionConfig, session_overrides
+from greenroom.runtime.handles.handle import required_session_id, session_id_of
+from greenroom.runtime.handles.session import Session
+from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
+from greenroom.runtime.handles.templates import Templates
+from greenroom.storage.catalog.model import SessionInfo, SessionQuery, SessionStatus
+from greenroom.storage.codec.keys import is_session_id, session_bytes
+from greenroom.storage.codec.keys import session_id_of as id_of_bytes
+from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.arguments import as_number, as_text
+from greenroom.storage.common.page import Page
+from greenroom.storage.common.validation import refusal, validated
 from greenroom.storage.errors import (
     HookCancelled,
     IntegrityError,
@@ -24,17 +34,8 @@ from greenroom.storage.errors import (
     ValidationError,
     shown,
 )
-from greenroom.storage.keys import is_session_id, session_bytes
-from greenroom.storage.keys import session_id_of as id_of_bytes
-from greenroom.storage.records import unpack_value
-from greenroom.storage.validation import refusal, validated
 
-from .config import SessionConfig, session_overrides
-from .handle import required_session_id, session_id_of
 from .lifecycle import Lifecycle
-from .session import Session
-from .templates import SCOPE as TEMPLATES
-from .templates import Templates
 
 __all__ = ["Sessions"]
 

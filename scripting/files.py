@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from greenroom.runtime import AccessDenied, StorageError, ValidationError, files
+from greenroom.runtime import AccessDenied, StorageError, ValidationError
+from greenroom.runtime.scripts import files
 
 from .export import export
 from .values import UNDEFINED

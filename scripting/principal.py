@@ -12,12 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from greenroom.runtime import (
-    Runtime,
-    Scope,
-    Session,
-    ValidationError,
-)
+from greenroom.runtime import Runtime, Scope, Session, ValidationError
 
 from .values import UNDEFINED
 

@@ -5,11 +5,15 @@ The lowest floor: it knows nothing of actors, hosts or scripts. docs/format.md i
 
 from __future__ import annotations
 
-from .artifacts import Artifact, ArtifactId, ArtifactInfo, Artifacts
-from .catalog import Catalog, Page, SessionInfo, SessionQuery, SessionRow, SessionStatus
-from .content import Contents
-from .engine import CF, Durability, Engine, EngineOptions
-from .journal import Event, Journal
+from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
+from greenroom.storage.artifacts.records import Artifacts
+from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.catalog.model import SessionInfo, SessionQuery, SessionRow, SessionStatus
+from greenroom.storage.common.page import Page
+from greenroom.storage.content.contents import Contents
+from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
+from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.model import Event
 
 __all__ = [
     "CF",

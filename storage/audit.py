@@ -15,13 +15,14 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from .artifacts import ArtifactId
-from .catalog import Page
-from .engine import CF, Engine, Op
+from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.codec.keys import after_prefix, is_session_id, session_bytes
+from greenroom.storage.codec.records import Value, seal, unseal
+from greenroom.storage.common.page import Page
+from greenroom.storage.common.times import iso_time, utc_time
+from greenroom.storage.engine.engine import CF, Engine, Op
+
 from .errors import IntegrityError, SchemaTooNew, ValidationError
-from .journal import iso_time, utc_time
-from .keys import after_prefix, is_session_id, session_bytes
-from .records import Value, seal, unseal
 
 __all__ = ["ACCESSES", "AUDIT", "AUDIT_INDEX", "AuditLog", "AuditRecord", "audit_entries"]
 

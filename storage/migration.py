@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .artifact_index import (
+from greenroom.storage.artifacts.index import (
     BY_WORD,
     MANY_WORDS,
     WORDS_KEY,
@@ -20,13 +20,15 @@ from .artifact_index import (
     texts_of,
     word_bytes,
 )
-from .catalog import Catalog, SessionRow
-from .engine import CF, FORMAT_VERSION, Engine, Op
+from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.catalog.model import SessionRow
+from greenroom.storage.codec.keys import INDEX_DEADLINE
+from greenroom.storage.codec.records import unpack_value, unseal
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.engine.engine import CF, FORMAT_VERSION, Engine, Op
+from greenroom.storage.events.index import event_keys
+
 from .errors import IntegrityError, SchemaTooNew
-from .event_index import event_keys
-from .keys import INDEX_DEADLINE
-from .logs import logger_of
-from .records import unpack_value, unseal
 
 __all__ = ["migrate"]
 

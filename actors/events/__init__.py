@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from greenroom.actors.messages.events import LINK_KINDS, LinkEvents, PublishEvent, RecordEvent
+
 from .bus import Bus
-from .facts import LINK_KINDS, LinkEvents, PublishEvent, RecordEvent
 from .subscription import Overflow, Subscription
 
 __all__ = ["LINK_KINDS", "Bus", "LinkEvents", "Overflow", "PublishEvent", "RecordEvent", "Subscription"]

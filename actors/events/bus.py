@@ -7,20 +7,20 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.actors.scheduling.operation import CURRENT, event_context
+from greenroom.storage.codec.keys import is_session_id, new_session, session_id_of
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.engine.forking import runtime_closed
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
-from greenroom.storage.event_pattern import EventPattern
-from greenroom.storage.forking import runtime_closed
-from greenroom.storage.journal import Event, StoredEvent, event_view
-from greenroom.storage.keys import is_session_id, new_session, session_id_of
-from greenroom.storage.logs import logger_of
+from greenroom.storage.events.model import Event, StoredEvent, event_view
+from greenroom.storage.events.pattern import EventPattern
 
-from ..operation import CURRENT, event_context
 from .subscription import Callback, Notice, Overflow, Subscription
 
 if TYPE_CHECKING:
-    from ..clock import Clock
-    from ..security import Security
-    from ..services import SessionServices
+    from greenroom.actors.access.security import Security
+    from greenroom.actors.scheduling.clock import Clock
+    from greenroom.actors.session.services import SessionServices
 
 __all__ = ["Bus"]
 

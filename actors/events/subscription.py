@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final, Self
 
+from greenroom.actors.scheduling.callables import require_callable
+from greenroom.actors.scheduling.operation import acting, following
+from greenroom.storage.codec.records import seal, unseal
+from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import InvalidOperation, ValidationError
-from greenroom.storage.event_pattern import EventPattern
-from greenroom.storage.journal import Event, StoredEvent, event_view
-from greenroom.storage.logs import logger_of
-from greenroom.storage.records import seal, unseal
-
-from ..callables import require_callable
-from ..operation import acting, following
+from greenroom.storage.events.model import Event, StoredEvent, event_view
+from greenroom.storage.events.pattern import EventPattern
 
 __all__ = ["Callback", "Notice", "Overflow", "Subscription"]
 

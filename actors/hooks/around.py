@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from greenroom.actors.messages import StoreArtifact, StoreMany
+from greenroom.actors.messages.artifacts import StoreArtifact, StoreMany
 
 from .call import Call
 from .chain import BEFORE, FAILED, Phase, Role, ask

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from blake3 import blake3
 
+from greenroom.storage.codec.keys import canonical_value
+from greenroom.storage.codec.records import MAX_DEPTH
+from greenroom.storage.common.logs import one_line
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.keys import canonical_value
-from greenroom.storage.logs import one_line
-from greenroom.storage.records import MAX_DEPTH
 
 from .context import HookContext
 from .record import plain, shortened

@@ -6,15 +6,15 @@ import uuid
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.operation import CURRENT
+from greenroom.actors.scheduling.operation import CURRENT
 from greenroom.storage.errors import OperationTimeout, RuntimeClosed
 
 from .result import HookResult
 from .subject import Subject
 
 if TYPE_CHECKING:
-    from greenroom.actors.draft import Draft
-    from greenroom.storage.catalog import SessionInfo
+    from greenroom.actors.messages.core import Draft
+    from greenroom.storage.catalog.model import SessionInfo
 
     from .hook import Hook
     from .hooks import Hooks

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.operation import CURRENT, Operation
+from greenroom.actors.scheduling.operation import CURRENT, Operation
+from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation
-from greenroom.storage.logs import logger_of
 
 from .awaiting import is_awaitable
 from .context import HookContext

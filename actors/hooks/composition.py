@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
-from greenroom.actors.callables import require_callable
+from greenroom.actors.scheduling.callables import require_callable
+from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.logs import logger_of
 
 from .awaiting import awaited, waits
 from .context import HookContext

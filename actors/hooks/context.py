@@ -8,15 +8,15 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from greenroom.storage.common.times import utc_time
 from greenroom.storage.errors import GreenroomError
-from greenroom.storage.journal import utc_time
 
 from .awaiting import awaited
 from .result import HookResult, result_of
 from .subject import Failure, Plain, Reply, Subject
 
 if TYPE_CHECKING:
-    from greenroom.storage.catalog import SessionInfo
+    from greenroom.storage.catalog.model import SessionInfo
 
     from .call import Call
 

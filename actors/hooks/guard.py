@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
-from greenroom.actors.elastic import Elastic
+from greenroom.actors.scheduling.threads import Elastic
 from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
 from .awaiting import awaited

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.operation import Operation
+from greenroom.actors.scheduling.operation import Operation
 from greenroom.storage.errors import ValidationError
 
 from .awaiting import waits

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.clock import Clock
-from greenroom.actors.configuring import GetConfig
-from greenroom.actors.elastic import Elastic
-from greenroom.actors.operation import CURRENT, Operation, in_own_realm
+from greenroom.actors.messages.configuration import GetConfig
+from greenroom.actors.messages.internal import RecordHooks
+from greenroom.actors.scheduling.clock import Clock
+from greenroom.actors.scheduling.operation import CURRENT, Operation, in_own_realm
+from greenroom.actors.scheduling.threads import Elastic
+from greenroom.storage.codec.keys import is_session_id, session_bytes
+from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import (
     GreenroomError,
     ResourceLimitExceeded,
@@ -18,8 +21,6 @@ from greenroom.storage.errors import (
     SessionNotFound,
     ValidationError,
 )
-from greenroom.storage.keys import is_session_id, session_bytes
-from greenroom.storage.logs import logger_of
 
 from .around import around, settled
 from .call import Call
@@ -28,14 +29,14 @@ from .guard import Guard
 from .hook import Hook
 from .outcome import Outcome
 from .points import CUSTOM, POINTS, can_veto, resolve
-from .record import RecordHooks, execution
+from .record import execution
 from .registry import Registry
 from .subject import Checked, Plain
 from .tables import AFTER, CREATE, CREATION, LIMIT, OPERATION
 
 if TYPE_CHECKING:
-    from greenroom.actors.supervisor import Supervisor
-    from greenroom.storage.catalog import SessionInfo
+    from greenroom.actors.supervisor.supervisor import Supervisor
+    from greenroom.storage.catalog.model import SessionInfo
 
 __all__ = ["Hooks"]
 

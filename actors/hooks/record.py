@@ -6,40 +6,23 @@ import itertools
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.draft import Draft, Limits, Lookup
-from greenroom.actors.messages import Command
-from greenroom.actors.state import ACTIVE, SUSPENDED, SessionState
-from greenroom.storage.artifacts import Artifact
+from greenroom.actors.messages.core import Draft
+from greenroom.storage.artifacts.model import Artifact
+from greenroom.storage.codec.records import pack_value
 from greenroom.storage.errors import GreenroomError
-from greenroom.storage.records import pack_value
 
 from .result import HookResult
 
 if TYPE_CHECKING:
     from .hook import Hook
 
-__all__ = ["RecordHooks", "decide_records", "error_name", "execution", "plain", "shortened"]
+__all__ = ["error_name", "execution", "plain", "shortened"]
 
 MAX_BYTES: Final = 16 << 10
 """Of the data, and of the result, of one execution. Larger texts and bytes in them are cut, and it is said so."""
 _CUT: Final = 256
 _DEPTH: Final = 32
 _MOST: Final = 1_000_000
-
-
-class RecordHooks(Command):
-    """Journal executions of hooks. Only the runtime sends it."""
-
-    __slots__ = ("drafts",)
-
-    def __init__(self, drafts: list[Draft]) -> None:
-        super().__init__()
-        self.drafts = drafts
-
-
-def decide_records(state: SessionState, command: RecordHooks, limits: Limits, lookup: Lookup) -> list[Draft]:
-    # The journal of an ended session is closed.
-    return command.drafts if state.status in (ACTIVE, SUSPENDED) else []
 
 
 def error_name(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from .context import HookContext
 from .result import CONTINUE, HookResult
 
 if TYPE_CHECKING:
-    from greenroom.actors.redaction import Rules
+    from greenroom.actors.session.redaction import Rules
 
 __all__ = ["RedactHook"]
 
@@ -29,7 +29,7 @@ class RedactHook:
 
     def __init__(self, rules: Rules) -> None:
         """Raises ValidationError."""
-        from greenroom.actors.redaction import Redaction
+        from greenroom.actors.session.redaction import Redaction
 
         self._redaction = Redaction(rules)
 

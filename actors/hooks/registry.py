@@ -10,27 +10,23 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, cast
 
 from greenroom.actors import messages as m
-from greenroom.actors.callables import require_callable
-from greenroom.actors.clock import Clock
-from greenroom.actors.operation import operation_in
-from greenroom.storage.errors import (
-    InvalidOperation,
-    ResourceLimitExceeded,
-    ValidationError,
-)
-from greenroom.storage.keys import is_session_id
+from greenroom.actors.scheduling.callables import require_callable
+from greenroom.actors.scheduling.clock import Clock
+from greenroom.actors.scheduling.operation import operation_in
+from greenroom.storage.codec.keys import is_session_id
+from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded, ValidationError
 
 from .breaker import Breaker
 from .cache import ReplyCache
 from .chain import Phase
 from .context import HookContext
 from .hook import Hook, HookFunction, HookHandle, HookInfo, priority_of
-from .path import HookedMessage, points_of
+from .interceptor import HookedMessage, points_of
 from .points import resolve
 from .tables import AFTER, CONFLICT, LIMIT, OPERATION, chain_of, kinds_of, way_of
 
 if TYPE_CHECKING:
-    from greenroom.actors.supervisor import Supervisor
+    from greenroom.actors.supervisor.supervisor import Supervisor
 
     from .hooks import Hooks
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from greenroom.actors.messages import Message
+from greenroom.actors.messages.core import Message
 from greenroom.storage.errors import ValidationError
 
 __all__ = ["CONTINUE", "KINDS", "HookResult", "NoResult", "result_of"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.internal import RecordHooks
 
-from .path import points_of
-from .record import RecordHooks
+from .interceptor import points_of
 
 __all__ = [
     "AFTER",

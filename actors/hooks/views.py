@@ -8,13 +8,12 @@ from functools import cache
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors import sharing as sh
-from greenroom.actors.grants import NAMES
-from greenroom.actors.reaching import CONCERNING
-from greenroom.storage.artifacts import ArtifactId
+from greenroom.actors.messages.permissions import NAMES
+from greenroom.actors.session.reaching import CONCERNING
+from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.journal import iso_time, utc_time
-from greenroom.storage.records import unpack_value
 
 from .subject import fresh
 
@@ -63,11 +62,11 @@ _READERS: Final[dict[tuple[type[m.Message], str], Reader]] = {
     (m.GetArtifacts, "refs"): lambda message: [str(ref) for ref in message.refs],
     (m.SetVariable, "expected"): _expectation,
     (m.DeleteVariable, "expected"): _expectation,
-    (sh.ShareArtifact, "permission"): _permission,
-    (sh.ShareArtifact, "expires_at"): _expiry,
-    (sh.RevokeArtifact, "permission"): _permission,
-    (sh.CheckAccess, "permission"): _permission,
-    (sh.CheckAccess, "session"): lambda message: message.who,
+    (m.ShareArtifact, "permission"): _permission,
+    (m.ShareArtifact, "expires_at"): _expiry,
+    (m.RevokeArtifact, "permission"): _permission,
+    (m.CheckAccess, "permission"): _permission,
+    (m.CheckAccess, "session"): lambda message: message.who,
 }
 _HIDDEN: Final = frozenset({"self", "durability"})
 

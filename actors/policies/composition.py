@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import AccessDenied, GreenroomError, InvalidOperation, ValidationError
-from greenroom.storage.logs import logger_of
 
 __all__ = ["Policy", "Request", "parallel", "refusal_of", "refusals_of", "sequential", "voting"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .. import messages as m
-from ..calls import CallAgent, CallTool, RecordCall, RecordReturn
-from ..configuring import UpdateConfig
-from ..events.facts import LinkEvents, PublishEvent, RecordEvent
-from ..hooks.record import RecordHooks
-from ..sharing import ForgetGrantee
-from ..workflows import RecordWorkflow
-from .messages import GetConsumption
+from greenroom.actors import messages as m
+from greenroom.actors.messages.calls import CallAgent, CallTool, RecordCall, RecordReturn
+from greenroom.actors.messages.configuration import UpdateConfig
+from greenroom.actors.messages.events import LinkEvents, PublishEvent, RecordEvent
+from greenroom.actors.messages.internal import RecordHooks
+from greenroom.actors.messages.limits import GetConsumption
+from greenroom.actors.messages.sharing import ForgetGrantee
+from greenroom.actors.messages.workflows import RecordWorkflow
 
 __all__ = ["CREATION", "KINDS", "READ", "kind_of", "weight_of"]
 

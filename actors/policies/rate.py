@@ -9,38 +9,21 @@ from __future__ import annotations
 import collections
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.actors.session.limits import RateLimits
 from greenroom.storage.errors import RateLimited
 
 from .kinds import CREATION, READ
 
 if TYPE_CHECKING:
-    from ..clock import Clock
+    from greenroom.actors.scheduling.clock import Clock
 
-__all__ = ["RateLimits", "Rates", "TokenBucket"]
+__all__ = ["Rates", "TokenBucket"]
 
 _MAX_SESSIONS: Final = 100_000
 _SLACK: Final = 1e-9
 """Sums of floating-point refills may fall short of a whole operation by this."""
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimits:
-    """Operations per minute; None: no limit."""
-
-    runtime: float | None = None
-    session: float | None = None
-    """Of each session."""
-    kinds: Mapping[str, float | None] = field(default_factory=dict)
-    """Of each kind, by all sessions together."""
-    burst: float = 1.5
-    """How many times its rate a bucket holds: what may come at once after a quiet time."""
-
-    @property
-    def any(self) -> bool:
-        return self.runtime is not None or self.session is not None or any(v is not None for v in self.kinds.values())
 
 
 class TokenBucket:

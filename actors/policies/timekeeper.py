@@ -12,17 +12,17 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from greenroom.storage.engine import CF
+from greenroom.actors.messages.internal import KeepTime
+from greenroom.actors.scheduling.operation import acting
+from greenroom.actors.session.timeout import CARE
+from greenroom.storage.codec.keys import INDEX_CREATED, INDEX_DEADLINE, INDEX_UPDATED, session_id_of
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import GreenroomError, RuntimeClosed, SessionNotFound, StorageError
-from greenroom.storage.keys import INDEX_CREATED, INDEX_DEADLINE, INDEX_UPDATED, session_id_of
-from greenroom.storage.logs import logger_of
-
-from ..operation import acting
-from .timeout import CARE, KeepTime
 
 if TYPE_CHECKING:
-    from ..supervisor import Supervisor
-    from .limits import Limits
+    from greenroom.actors.session.limits import Limits
+    from greenroom.actors.supervisor.supervisor import Supervisor
 
 __all__ = ["Timekeeper"]
 

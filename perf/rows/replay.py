@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from harness import Bench, Measured, at_least, row, summarize, timed_batch
 
-from greenroom.actors.state import SessionState, evolve
+from greenroom.actors.session.evolve import evolve
+from greenroom.actors.session.state import SessionState
 from greenroom.runtime import Runtime, Session
-from greenroom.storage.keys import session_bytes
+from greenroom.storage.codec.keys import session_bytes
 
 EVENTS = 20_000
 

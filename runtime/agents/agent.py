@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenroom.runtime.calls.calls import CallContext
+from greenroom.runtime.tools import Tool
+from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import AccessDenied
-from greenroom.storage.records import Value
-
-from ..calls import CallContext
-from ..tools import Tool
 
 __all__ = ["Agent", "AgentContext"]
 

@@ -12,30 +12,24 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.callables import signature_of
-from greenroom.actors.calls import CallAgent, packed_input
 from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.around import settled
-from greenroom.storage.errors import (
-    GreenroomError,
-    InvalidOperation,
-    OperationTimeout,
-    ValidationError,
-)
-from greenroom.storage.records import Value, pack_value
+from greenroom.actors.messages.calls import CallAgent, packed_input
+from greenroom.actors.scheduling.callables import signature_of
+from greenroom.runtime.calls.calls import CallContext, Calls, Work
+from greenroom.runtime.calls.collectors import AgentOutputCollector
+from greenroom.runtime.handles.handle import session_id_of
+from greenroom.runtime.tools.parameters import arguments_of, context_parameters, hints_of
+from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.errors import GreenroomError, InvalidOperation, OperationTimeout, ValidationError
 
-from ..calls import CallContext, Calls, Work
-from ..collectors import AgentOutputCollector
-from ..handle import session_id_of
-from ..tools.parameters import arguments_of, context_parameters, hints_of
 from .agent import Agent, AgentContext
 from .reply import AgentReply
 
 if TYPE_CHECKING:
     from greenroom.actors.hooks import Hooks
-
-    from ..runtime import Runtime
-    from ..session import Session
+    from greenroom.runtime.handles.session import Session
+    from greenroom.runtime.runtime import Runtime
 
 __all__ = ["Agents"]
 

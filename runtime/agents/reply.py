@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from greenroom.actors.message_text import text_of
+from greenroom.actors.messages.text import text_of
+from greenroom.runtime.calls.values import plain
+from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.records import Value
-
-from ..plain import plain
 
 __all__ = ["AgentReply", "TokenUsage"]
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from greenroom.actors.store import ArtifactStore
-from greenroom.storage.catalog import STATUSES, SessionRow
+from greenroom.storage.catalog.model import STATUSES, SessionRow
+from greenroom.storage.codec.keys import session_id_of
+from greenroom.storage.common.times import utc_time
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
-from greenroom.storage.journal import utc_time
-from greenroom.storage.keys import session_id_of
 
 from .calls import counted
 from .durations import Distribution, Values

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import pydantic
 from annotated_types import Ge, Gt
 
-from greenroom.storage.catalog import SessionQuery, SessionStatus
+from greenroom.runtime.handles.handle import session_id_of
+from greenroom.storage.catalog.model import SessionQuery, SessionStatus
+from greenroom.storage.codec.keys import is_session_id, session_bytes
+from greenroom.storage.common.times import Moment, nanoseconds
+from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
-from greenroom.storage.keys import is_session_id, session_bytes
-from greenroom.storage.times import Moment, nanoseconds
-from greenroom.storage.validation import validated
 
-from ..handle import session_id_of
 from .aggregate import AggregateMetrics, Aggregation
 from .pseudonyms import Pseudonyms
 from .reading import Window
@@ -24,8 +24,9 @@ from .session_metrics import SessionMetrics, session_metrics
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..runtime import Runtime
-    from ..session import Session
+    from greenroom.runtime.handles.session import Session
+    from greenroom.runtime.runtime import Runtime
+
     from .exposition import EventCounts, RuntimeCollector
 
 __all__ = ["Analytics"]

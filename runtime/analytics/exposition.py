@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.events import Subscription
-from greenroom.actors.events.facts import RESERVED_FAMILIES
-from greenroom.actors.policies.usage import returned_use
+from greenroom.actors.messages.events import RESERVED_FAMILIES
+from greenroom.actors.session.usage import returned_use
+from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ConfigurationError, GreenroomError
-from greenroom.storage.logs import logger_of
 
 from .calls import OTHER
 
@@ -25,7 +25,7 @@ except ImportError as error:  # pragma: no cover
     ) from error
 
 if TYPE_CHECKING:
-    from ..runtime import Runtime
+    from greenroom.runtime.runtime import Runtime
 
 __all__ = ["EventCounts", "RuntimeCollector"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from greenroom.storage.journal import iso_time, utc_time
+from greenroom.storage.common.times import iso_time, utc_time
 
 from .activity import Activity
 from .calls import CallMetrics, CallTable

@@ -9,9 +9,9 @@ from typing import Final
 
 from blake3 import blake3
 
-from greenroom.actors.events.facts import RESERVED_FAMILIES
+from greenroom.actors.messages.events import RESERVED_FAMILIES
 from greenroom.storage.errors import ConfigurationError, StorageError
-from greenroom.storage.regular_file import open_regular
+from greenroom.storage.files.regular_file import open_regular
 
 __all__ = ["Pseudonyms"]
 

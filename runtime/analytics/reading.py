@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from greenroom.storage.journal import Journal
+from greenroom.storage.events.journal import Journal
 
 from .tally import Tally
 

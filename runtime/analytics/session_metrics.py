@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from greenroom.actors.loading import load_state
+from greenroom.actors.session.loading import load_state
 from greenroom.actors.store import ArtifactStore
-from greenroom.storage.catalog import STATUSES, SessionRow
-from greenroom.storage.journal import utc_time
-from greenroom.storage.keys import session_id_of
-from greenroom.storage.times import nanoseconds
+from greenroom.storage.catalog.model import STATUSES, SessionRow
+from greenroom.storage.codec.keys import session_id_of
+from greenroom.storage.common.times import nanoseconds, utc_time
 
 from .metrics import Figures, figures_of
 from .pseudonyms import Pseudonyms

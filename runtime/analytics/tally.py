@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from greenroom.actors.policies.usage import returned_use
-from greenroom.storage.journal import StoredEvent
+from greenroom.actors.session.usage import returned_use
+from greenroom.storage.events.model import StoredEvent
 
 from .activity import ActivityTally
 from .calls import TableTally, counted

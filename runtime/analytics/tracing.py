@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.calls import Call
-from greenroom.actors.operation import CURRENT, acting
+from greenroom.actors.messages.calls import Call
+from greenroom.actors.scheduling.operation import CURRENT, acting
+from greenroom.runtime import messages
 from greenroom.storage.errors import ConfigurationError, GreenroomError
 
-from .. import messages
 from .pseudonyms import Pseudonyms
 
 try:
@@ -22,7 +22,7 @@ except ImportError as error:  # pragma: no cover
     ) from error
 
 if TYPE_CHECKING:
-    from ..runtime import Runtime
+    from greenroom.runtime.runtime import Runtime
 
 __all__ = ["Noted", "Tracing"]
 

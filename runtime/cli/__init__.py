@@ -8,6 +8,6 @@ from __future__ import annotations
 
 def main() -> None:
     """The entry point of the ``greenroom`` command; leaves with exit code 0, 1 (failed) or 2 (usage)."""
-    from greenroom.runtime.cli.app import run
+    from .app import run
 
     run()

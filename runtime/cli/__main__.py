@@ -1,3 +1,3 @@
-from greenroom.runtime.cli import main
+from . import main
 
 main()

@@ -10,21 +10,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from greenroom.runtime.cli import (
-    artifacts,
-    bundles,
-    care,
-    conversations,
-    demo,
-    events,
-    scripts,
-    sessions,
-    sharing,
-    stats,
-    upkeep,
-)
-from greenroom.runtime.cli.commands import Commands, Data, Json, Quiet, Root
-from greenroom.runtime.cli.store import Store
+from . import artifacts, bundles, care, conversations, demo, events, scripts, sessions, sharing, stats, upkeep
+from .commands import Commands, Data, Json, Quiet, Root
+from .store import Store
 
 app = Commands(
     cls=Root,

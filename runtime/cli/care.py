@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.runtime.cli.commands import Commands
-from greenroom.runtime.cli.output import (
+from .commands import Commands
+from .output import (
     console,
     counted,
     done,
@@ -26,7 +26,7 @@ from greenroom.runtime.cli.output import (
     shows_progress,
     size,
 )
-from greenroom.runtime.cli.store import AsJson, Store, the_store
+from .store import AsJson, Store, the_store
 
 if TYPE_CHECKING:
     from greenroom.runtime import SalvageReport, VerifyReport

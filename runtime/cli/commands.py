@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from greenroom.runtime.cli import failures
-from greenroom.runtime.cli.output import set_quiet
-from greenroom.runtime.cli.store import Store
+from . import failures
+from .output import set_quiet
+from .store import Store
 
 __all__ = ["Commands", "Data", "Json", "Quiet", "Root"]
 

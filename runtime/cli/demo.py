@@ -16,11 +16,11 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.runtime.cli.store import the_store
+from .store import the_store
 
 if TYPE_CHECKING:
-    from greenroom.runtime.cli.demo_ledger import Check, Ledger
-    from greenroom.runtime.cli.demo_stage import Stage
+    from .demo_ledger import Check, Ledger
+    from .demo_stage import Stage
 
 _PATIENCE = 60.0  # seconds that any one step may take
 
@@ -44,7 +44,7 @@ def demo(
 
     It works in a temporary directory, or in the store that --data names, which is kept.
     """
-    from greenroom.runtime.cli.demo_stage import Stage
+    from .demo_stage import Stage
 
     store = the_store(context)
     directory = store.settings().data if store.named else Path(tempfile.mkdtemp(prefix="greenroom-demo-"))
@@ -119,7 +119,8 @@ def _look(
 ) -> bool:
     """Open the store after the crash, compare, and show what it holds; whether all of it is there."""
     from greenroom.runtime import Runtime
-    from greenroom.runtime.cli.demo_ledger import Check
+
+    from .demo_ledger import Check
 
     started = time.perf_counter()
     with Runtime.open(directory) as runtime:
@@ -140,7 +141,8 @@ def _script_check(runtime: Any, value: dict[str, Any]) -> Check:
     from blake3 import blake3
 
     from greenroom.runtime import GreenroomError
-    from greenroom.runtime.cli.demo_ledger import Check
+
+    from .demo_ledger import Check
 
     faults = []
     try:
@@ -164,7 +166,7 @@ class _Worker:
     """The child process: started, listened to, asked and killed."""
 
     def __init__(self, directory: Path, files: list[Path]) -> None:
-        from greenroom.runtime.cli.demo_ledger import Ledger
+        from .demo_ledger import Ledger
 
         self.ledger = Ledger()
         self.took = 0.0

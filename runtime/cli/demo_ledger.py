@@ -73,7 +73,7 @@ class Ledger:
         yield self._sequences(sessions)
 
     def _messages(self, sessions: Mapping[str, Session]) -> Check:
-        from greenroom.runtime.cli.demo_worker import digest
+        from .demo_worker import digest
 
         expected = found = 0
         faults = []

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.runtime.cli.output import console, is_terminal, note, print_json, print_json_line, printable
-from greenroom.runtime.cli.store import the_session, the_store
-from greenroom.runtime.json_lines import json_able
+from greenroom.storage.codec.json_lines import json_able
+
+from .output import console, is_terminal, note, print_json, print_json_line, printable
+from .store import the_session, the_store
 
 if TYPE_CHECKING:
     from greenroom.runtime import Event, Page, Runtime, TimelineRow
@@ -72,7 +73,7 @@ def show(
         _show_correlated(context, correlation, type, limit, as_json)
         return
     from greenroom.runtime import SessionNotFound
-    from greenroom.storage.event_pattern import EventPattern
+    from greenroom.storage.events.pattern import EventPattern
 
     pattern = EventPattern(type) if type is not None else None
 

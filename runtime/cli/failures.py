@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import typer
 
-from greenroom.runtime.json_lines import json_able
+from greenroom.storage.codec.json_lines import json_able
 
 __all__ = ["in_our_words", "is_for_outside", "tell"]
 
@@ -115,7 +115,7 @@ def _without_pydantic(error: Any) -> str:
     """Return what is wrong with an argument; where typer has left that to pydantic, in our words."""
     import pydantic
 
-    from greenroom.storage.validation import complaints
+    from greenroom.storage.common.validation import complaints
 
     if isinstance(error.__cause__, pydantic.ValidationError):
         return complaints(error.__cause__, pydantic.BaseModel)[0].text
@@ -123,7 +123,7 @@ def _without_pydantic(error: Any) -> str:
 
 
 def _text(message: str, more: str) -> str:
-    from greenroom.runtime.cli.output import one_line, printable
+    from .output import one_line, printable
 
     return one_line(message) + (f"\n{printable(more.rstrip())}" if more else "")
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from greenroom.runtime.json_lines import json_able, json_line
+from greenroom.storage.codec.json_lines import json_able, json_line
 
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod

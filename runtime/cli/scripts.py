@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from greenroom.runtime.cli.output import print_json
-from greenroom.runtime.cli.store import AsJson, the_session, the_store
+from .output import print_json
+from .store import AsJson, the_session, the_store
 
 
 def run(
@@ -87,7 +87,7 @@ def run(
 def _from_stdin() -> str:
     """Return the script that comes through stdin. Raises ScriptError for what is no script."""
     from greenroom.runtime import ScriptError
-    from greenroom.runtime.scripts import MAX_SOURCE_BYTES
+    from greenroom.runtime.scripts.scripts import MAX_SOURCE_BYTES
 
     source = sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)
     if len(source) > MAX_SOURCE_BYTES:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.actors.message_text import text_of
-from greenroom.runtime.cli.commands import Commands
-from greenroom.runtime.cli.output import (
+from greenroom.actors.messages.text import text_of
+
+from .commands import Commands
+from .output import (
     brief,
     console,
     counted,
@@ -25,8 +26,8 @@ from greenroom.runtime.cli.output import (
     short_id,
     size,
 )
-from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_sessions, the_store
-from greenroom.runtime.cli.times import TIMES, moment_of
+from .store import AsJson, SessionId, the_session, the_sessions, the_store
+from .times import TIMES, moment_of
 
 if TYPE_CHECKING:
     from rich.tree import Tree

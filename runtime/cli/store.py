@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from greenroom.runtime import Runtime, Session
-    from greenroom.runtime.settings import Settings
+    from greenroom.runtime.config.settings import Settings
 
 _LEAST_DIGITS = 6
 _WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -45,7 +45,7 @@ class Store:
 
     def settings(self) -> Settings:
         """The settings in force; raises ConfigurationError."""
-        from greenroom.runtime.settings import load_settings
+        from greenroom.runtime.config.settings import load_settings
 
         return load_settings({"data": self._data})
 

@@ -10,21 +10,13 @@ with Runtime.open("data") as runtime:
 ```
 """
 
-from greenroom.runtime.ingest.formats import conversation_of
-from greenroom.runtime.ingest.load import ingest
-from greenroom.runtime.ingest.read import read_records
-from greenroom.runtime.ingest.records import (
-    MAX_RECORD_BYTES,
-    Conversation,
-    Fault,
-    Note,
-    Record,
-    Turn,
-    UnknownRecord,
-)
-from greenroom.runtime.ingest.report import IngestProgress, IngestReport, Skipped
-from greenroom.runtime.ingest.sample import sample_paths
-from greenroom.runtime.ingest.sources import open_sources
+from .formats import conversation_of
+from .load import ingest
+from .read import read_records
+from .records import MAX_RECORD_BYTES, Conversation, Fault, Note, Record, Turn, UnknownRecord
+from .report import IngestProgress, IngestReport, Skipped
+from .sample import sample_paths
+from .sources import open_sources
 
 __all__ = [
     "MAX_RECORD_BYTES",

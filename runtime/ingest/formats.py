@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from greenroom.actors.message_text import text_of
-from greenroom.runtime.ingest.digest import digest_of
-from greenroom.runtime.ingest.records import Conversation, Note, Turn, UnknownRecord
-from greenroom.runtime.ingest.swe_agent import steps_into_turns, turns_of_steps
-from greenroom.runtime.ingest.times import time_of
-from greenroom.runtime.ingest.turns import turn_of_message, with_free_key
+from greenroom.actors.messages.text import text_of
+
+from .digest import digest_of
+from .records import Conversation, Note, Turn, UnknownRecord
+from .swe_agent import steps_into_turns, turns_of_steps
+from .times import time_of
+from .turns import turn_of_message, with_free_key
 
 __all__ = ["conversation_of", "is_conversation", "is_message"]
 

@@ -10,26 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.conversation import Turn as Message
-from greenroom.runtime.ingest.formats import conversation_of
-from greenroom.runtime.ingest.placing import Moved, fit, place_turn, plain_text, texts_of
-from greenroom.runtime.ingest.read import read_records
-from greenroom.runtime.ingest.records import (
-    MAX_RECORD_BYTES,
-    Conversation,
-    Fault,
-    Note,
-    Record,
-    Turn,
-    UnknownRecord,
-)
-from greenroom.runtime.ingest.report import MAX_LISTED, IngestProgress, IngestReport, OnProgress, Skipped
-from greenroom.runtime.ingest.sources import STDIN, Source, UnreadableSource, open_sources, shown
-from greenroom.storage.catalog import SessionStatus
+from greenroom.actors.messages.conversation import Turn as Message
+from greenroom.storage.catalog.model import SessionStatus
 from greenroom.storage.errors import GreenroomError, RuntimeClosed, StorageError
 
+from .formats import conversation_of
+from .placing import Moved, fit, place_turn, plain_text, texts_of
+from .read import read_records
+from .records import MAX_RECORD_BYTES, Conversation, Fault, Note, Record, Turn, UnknownRecord
+from .report import MAX_LISTED, IngestProgress, IngestReport, OnProgress, Skipped
+from .sources import STDIN, Source, UnreadableSource, open_sources, shown
+
 if TYPE_CHECKING:
-    from greenroom.actors.recording import Recording
+    from greenroom.actors.transfer.recording import Recording
     from greenroom.runtime import Runtime
 
 SESSION_ROOM: Final = 16 << 10

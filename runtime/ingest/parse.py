@@ -11,7 +11,7 @@ import math
 import re
 from typing import Any, Final
 
-from greenroom.runtime.ingest.records import Note
+from .records import Note
 
 __all__ = ["MAX_NOTES", "Parser"]
 

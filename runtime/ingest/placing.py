@@ -13,11 +13,12 @@ from typing import Any, Final
 from blake3 import blake3
 
 from greenroom.actors import messages as m
-from greenroom.actors.message_text import is_tool_result, text_of, text_of_message
-from greenroom.runtime.ingest.records import Note, Turn
-from greenroom.runtime.ingest.turns import as_json, with_free_key
+from greenroom.actors.messages.text import is_tool_result, text_of, text_of_message
+from greenroom.storage.codec.records import pack_value
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.records import pack_value
+
+from .records import Note, Turn
+from .turns import as_json, with_free_key
 
 __all__ = ["Fitted", "Moved", "PlacedTurn", "fit", "place_turn", "plain_text", "texts_of"]
 

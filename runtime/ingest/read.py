@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from greenroom.runtime.ingest.formats import is_conversation, is_message
-from greenroom.runtime.ingest.records import MAX_RECORD_BYTES, Fault, Note, Readable, Record
-from greenroom.runtime.ingest.window import Failed, Found, TooLong, Window
+from .formats import is_conversation, is_message
+from .records import MAX_RECORD_BYTES, Fault, Note, Readable, Record
+from .window import Failed, Found, TooLong, Window
 
 __all__ = ["read_records"]
 

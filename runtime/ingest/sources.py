@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from greenroom.runtime.ingest.records import Readable
 from greenroom.storage.errors import GreenroomError
+
+from .records import Readable
 
 __all__ = ["MAX_UNPACKED_BYTES", "STDIN", "Source", "UnreadableSource", "open_sources", "require_readable", "shown"]
 

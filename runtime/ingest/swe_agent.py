@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from greenroom.runtime.ingest.digest import digest_of
-from greenroom.runtime.ingest.records import Turn
-from greenroom.runtime.ingest.turns import with_free_key
+from .digest import digest_of
+from .records import Turn
+from .turns import with_free_key
 
 __all__ = ["steps_into_turns", "turns_of_steps"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from greenroom.actors.message_text import role_of
-from greenroom.runtime.ingest.records import Note, Turn
-from greenroom.runtime.ingest.times import time_of
+from greenroom.actors.messages.text import role_of
+
+from .records import Note, Turn
+from .times import time_of
 
 __all__ = ["UNKNOWN", "turn_of_message", "with_free_key"]
 

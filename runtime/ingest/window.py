@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from greenroom.runtime.ingest.parse import Parser
-from greenroom.runtime.ingest.records import Note, Readable
+from .parse import Parser
+from .records import Note, Readable
 
 __all__ = ["Failed", "Found", "TooLong", "Window"]
 

@@ -12,12 +12,12 @@ from typing import Any, Final
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema
 
-from greenroom.actors.callables import signature_of
+from greenroom.actors.scheduling.callables import signature_of
+from greenroom.runtime.calls.calls import CallContext
+from greenroom.storage.codec.records import Value
+from greenroom.storage.common.validation import complaints, refusal
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.records import Value
-from greenroom.storage.validation import complaints, refusal
 
-from ..calls import CallContext
 from .schema import compiled, schema_of
 
 __all__ = ["Parameters", "arguments_of", "context_parameters", "hints_of"]

@@ -10,24 +10,23 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.calls import CallTool, packed_input
 from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.around import settled
-from greenroom.actors.messages import tag_list
-from greenroom.actors.operation import CURRENT
+from greenroom.actors.messages.calls import CallTool, packed_input
+from greenroom.actors.messages.checks import tag_list
+from greenroom.actors.scheduling.operation import CURRENT
+from greenroom.runtime.calls.calls import Calls, Work
+from greenroom.runtime.calls.collectors import ToolResultCollector
+from greenroom.runtime.handles.handle import session_id_of
+from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import InvalidOperation, OperationTimeout, ValidationError
-from greenroom.storage.records import Value
 
-from ..calls import Calls, Work
-from ..collectors import ToolResultCollector
-from ..handle import session_id_of
 from .tool import Tool, ToolResult, attempt
 
 if TYPE_CHECKING:
     from greenroom.actors.hooks import Hooks
-
-    from ..runtime import Runtime
-    from ..session import Session
+    from greenroom.runtime.handles.session import Session
+    from greenroom.runtime.runtime import Runtime
 
 __all__ = ["Tools"]
 
@@ -112,7 +111,7 @@ class Tools:
 
         Links are followed first, so they lead nowhere else. Raises ValidationError for a directory that is none.
         """
-        from .standard.file_operations import file_operations
+        from greenroom.runtime.tools.standard.file_operations import file_operations
 
         return self.register(
             FILE_OPERATIONS, file_operations([Path(each) for each in directories]), category="files", replace=replace

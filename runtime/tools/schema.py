@@ -12,8 +12,8 @@ from typing import Any, Final
 from pydantic_core import SchemaError as PatternError
 from pydantic_core import SchemaValidator, core_schema
 
+from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.records import Value, pack_value, unpack_value
 
 __all__ = ["compiled", "schema_of"]
 

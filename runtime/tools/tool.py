@@ -11,9 +11,9 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import Any, Final
 
-from greenroom.actors.messages import tag_list
+from greenroom.actors.messages.checks import tag_list
+from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import GreenroomError, ValidationError
-from greenroom.storage.records import Value
 
 from .parameters import Parameters
 

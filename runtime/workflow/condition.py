@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import GreenroomError, InvalidOperation, ValidationError
-from greenroom.storage.records import Value
 
 from .model import Condition
 from .template import filled

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.records import Value
 
 from .template import names_in
 

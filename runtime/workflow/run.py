@@ -10,8 +10,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.operation import CURRENT, changed, entered
-from greenroom.actors.workflows import RecordWorkflow
+from greenroom.actors.messages.workflows import RecordWorkflow
+from greenroom.actors.scheduling.operation import CURRENT, changed, entered
+from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import (
     GreenroomError,
     HookCancelled,
@@ -19,16 +21,14 @@ from greenroom.storage.errors import (
     ResourceLimitExceeded,
     ValidationError,
 )
-from greenroom.storage.logs import logger_of
-from greenroom.storage.records import Value, pack_value
 
 from .condition import holds
 from .model import MAX_ROUNDS, Condition, Step, StepResult, Workflow, WorkflowResult
 from .template import filled, names_in
 
 if TYPE_CHECKING:
+    from greenroom.runtime.handles.session import Session
     from greenroom.runtime.runtime import Runtime
-    from greenroom.runtime.session import Session
 
 __all__ = ["run_workflow"]
 

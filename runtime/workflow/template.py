@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from greenroom.storage.codec.records import MAX_DEPTH, Value
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.records import MAX_DEPTH, Value
 
 __all__ = ["filled", "names_in"]
 

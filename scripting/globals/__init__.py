@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..export import Export, exports_of
-from ..files import Files
-from ..principal import Principal
+from greenroom.scripting.export import Export, exports_of
+from greenroom.scripting.files import Files
+from greenroom.scripting.principal import Principal
+
 from .agent import AgentGlobal
 from .artifact import ArtifactGlobal
 from .event import EventGlobal

@@ -7,10 +7,9 @@ from typing import Any, Final
 
 from greenroom.runtime import Agent, ResourceLimitExceeded, ValidationError
 from greenroom.runtime.tools.registry import FILE_OPERATIONS
-
-from ..export import export
-from ..principal import Principal
-from ..values import UNDEFINED
+from greenroom.scripting.export import export
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import UNDEFINED
 
 __all__ = ["AgentGlobal"]
 

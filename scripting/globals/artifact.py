@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..export import export
-from ..files import Files
-from ..principal import Principal
-from ..values import UNDEFINED, artifact_row, identity_row, options
+from greenroom.scripting.export import export
+from greenroom.scripting.files import Files
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import UNDEFINED, artifact_row, identity_row, options
+
 from .references import artifact_reference, store_options
 from .sharing import ArtifactSharing
 

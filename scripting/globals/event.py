@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import Event, ResourceLimitExceeded, ScriptError, Subscription, ValidationError
-
-from ..export import export
-from ..principal import Principal
-from ..values import UNDEFINED, event_row, options, timeline_row
+from greenroom.scripting.export import export
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import UNDEFINED, event_row, options, timeline_row
 
 __all__ = ["EventGlobal"]
 

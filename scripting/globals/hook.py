@@ -9,11 +9,10 @@ from typing import Any, Final
 from greenroom.runtime import HookContext, ResourceLimitExceeded, ValidationError, hooks, messages
 from greenroom.runtime.hooks import plain
 from greenroom.runtime.tools.registry import FILE_OPERATIONS
-
-from ..callback import Callback
-from ..export import export
-from ..principal import Principal
-from ..values import UNDEFINED, options
+from greenroom.scripting.callback import Callback
+from greenroom.scripting.export import export
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import UNDEFINED, options
 
 __all__ = ["HookGlobal"]
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import ArtifactId, ValidationError
-
-from ..values import UNDEFINED
+from greenroom.scripting.values import UNDEFINED
 
 __all__ = ["artifact_reference", "store_options"]
 

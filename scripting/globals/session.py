@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from greenroom.runtime import ArtifactId, OperationTimeout, ValidationError
-
-from ..export import export
-from ..files import Files
-from ..principal import Principal
-from ..values import (
+from greenroom.scripting.export import export
+from greenroom.scripting.files import Files
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import (
     UNDEFINED,
     artifact_row,
     identity_row,
@@ -18,6 +17,7 @@ from ..values import (
     session_row,
     timeline_row,
 )
+
 from .references import artifact_reference, store_options
 
 __all__ = ["SessionGlobal"]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import IntegrityError, ValidationError
+from greenroom.scripting.export import export
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import UNDEFINED, artifact_row, identity_row, options
 
-from ..export import export
-from ..principal import Principal
-from ..values import UNDEFINED, artifact_row, identity_row, options
 from .references import artifact_reference, store_options
 
 __all__ = ["ArtifactSharing"]

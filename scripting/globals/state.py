@@ -6,10 +6,9 @@ import re
 from typing import Any, Final, Protocol
 
 from greenroom.runtime import Scope, Session, ValidationError
-
-from ..export import export
-from ..principal import Principal
-from ..values import UNDEFINED
+from greenroom.scripting.export import export
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import UNDEFINED
 
 __all__ = ["StateGlobal"]
 

@@ -8,11 +8,10 @@ from greenroom.runtime import Tool, ValidationError, messages
 from greenroom.runtime.tools import attempt
 from greenroom.runtime.tools.registry import FILE_OPERATIONS as _FILES
 from greenroom.runtime.tools.standard.file_operations import file_operations_on
-
-from ..export import export
-from ..files import Files
-from ..principal import Principal
-from ..values import UNDEFINED, options
+from greenroom.scripting.export import export
+from greenroom.scripting.files import Files
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import UNDEFINED, options
 
 __all__ = ["ToolGlobal"]
 

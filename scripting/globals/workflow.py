@@ -6,10 +6,9 @@ from typing import Any
 
 from greenroom.runtime import GreenroomError, Workflow
 from greenroom.runtime.workflow import run_workflow
-
-from ..export import export
-from ..principal import Principal
-from ..values import UNDEFINED
+from greenroom.scripting.export import export
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import UNDEFINED
 
 __all__ = ["WorkflowGlobal"]
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgpack
 
 from greenroom.runtime import GreenroomError, ScriptError, SessionInfo, ValidationError
+from greenroom.scripting.callback import Callback, Callbacks, Stopped
+from greenroom.scripting.export import Export
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import UNDEFINED
 
-from ..callback import Callback, Callbacks, Stopped
-from ..export import Export
-from ..principal import Principal
-from ..values import UNDEFINED
 from .memory import Memory
 
 __all__ = ["Bridge", "pack", "unpack"]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from lupa import lua54
 
-from greenroom.actors.elastic import Elastic
+from greenroom.actors.scheduling.threads import Elastic
 from greenroom.runtime import (
     ConfigurationError,
     GreenroomError,
@@ -22,13 +22,13 @@ from greenroom.runtime import (
     ScriptResult,
     ScriptTimeout,
 )
+from greenroom.scripting.callback import Callbacks, Stopped
+from greenroom.scripting.export import exports_of
+from greenroom.scripting.files import Files, OpenFiles
+from greenroom.scripting.globals import make_globals
+from greenroom.scripting.principal import Principal
+from greenroom.scripting.values import UNDEFINED
 
-from ..callback import Callbacks, Stopped
-from ..export import exports_of
-from ..files import Files, OpenFiles
-from ..globals import make_globals
-from ..principal import Principal
-from ..values import UNDEFINED
 from .bridge import FIELDS, Bridge, pack, unpack
 from .memory import Memory
 from .prelude import load_kernel, new_runtime

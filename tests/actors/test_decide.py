@@ -8,10 +8,12 @@ import pytest
 from blake3 import blake3
 
 from greenroom.actors import messages as m
-from greenroom.actors.decide import Draft, Limits, creation, decide
-from greenroom.actors.state import SUSPENDED, SessionState, evolve
+from greenroom.actors.session.decide import Draft, Limits, creation, decide
+from greenroom.actors.session.evolve import evolve
+from greenroom.actors.session.state import SUSPENDED, SessionState
 from greenroom.storage import ArtifactId, ArtifactInfo, SessionStatus
-from greenroom.storage.content import Encoded
+from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.content.chunks import Encoded
 from greenroom.storage.errors import (
     ArtifactNotFound,
     GreenroomError,
@@ -21,7 +23,6 @@ from greenroom.storage.errors import (
     ResourceLimitExceeded,
     ValidationError,
 )
-from greenroom.storage.records import unpack_value
 
 SESSION = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
 STATUSES = list(SessionStatus)

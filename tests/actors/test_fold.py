@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.actors import messages as m
-from greenroom.actors.decide import Limits, creation, decide
-from greenroom.actors.state import SessionState, evolve
+from greenroom.actors.session.decide import Limits, creation, decide
+from greenroom.actors.session.evolve import evolve
+from greenroom.actors.session.state import SessionState
 from greenroom.runtime import GreenroomError, Runtime
 from greenroom.storage import ArtifactId, ArtifactInfo, Journal
+from greenroom.storage.codec.keys import session_bytes
+from greenroom.storage.codec.records import pack_value
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError
-from greenroom.storage.keys import session_bytes
-from greenroom.storage.records import pack_value
 
 SESSION = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
 Stored = list[Any]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import Runtime, Session, ValidationError
-from greenroom.storage.engine import CF
-from greenroom.storage.keys import session_bytes
+from greenroom.storage.codec.keys import session_bytes
+from greenroom.storage.engine.engine import CF
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from greenroom.runtime import (
     SessionNotFound,
     ValidationError,
 )
-from greenroom.storage.engine import CF
-from greenroom.storage.keys import sequence_key, session_bytes
+from greenroom.storage.codec.keys import sequence_key, session_bytes
+from greenroom.storage.engine.engine import CF
 
 HOUR = 3600.0
 

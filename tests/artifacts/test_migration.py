@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import Runtime, Session, SessionNotFound, StorageError
-from greenroom.storage.engine import CF, FORMAT_VERSION, Durability, Engine, EngineOptions
-from greenroom.storage.records import unseal
+from greenroom.storage.codec.records import unseal
+from greenroom.storage.engine.engine import CF, FORMAT_VERSION, Durability, Engine, EngineOptions
 
 Golden = tuple[Path, dict[str, Any]]
 
@@ -128,7 +128,7 @@ def test_reading_beside_nobody_asks_for_the_migration(golden_1: Golden) -> None:
 KILLED = """
 import os, signal, sys
 from greenroom.storage import migration
-from greenroom.storage.engine import Durability, Engine, EngineOptions
+from greenroom.storage.engine.engine import Durability, Engine, EngineOptions
 from pathlib import Path
 migration._BATCH = 8
 engine = Engine(Path(sys.argv[1]), Durability.WAL, EngineOptions())

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from greenroom.runtime import ArtifactNotFound, Runtime, Session
 from greenroom.storage import CF
-from greenroom.storage.keys import after_prefix, artifact_name_prefix, session_bytes
+from greenroom.storage.codec.keys import after_prefix, artifact_name_prefix, session_bytes
 
 
 def entries(rt: Runtime, session: Session, name: str) -> int:

@@ -10,9 +10,9 @@ import pytest
 
 from greenroom.runtime import Runtime
 from greenroom.storage import Durability, Engine, EngineOptions
-from greenroom.storage.artifact_index import BY_WORD, WORDS_KEY
-from greenroom.storage.engine import CF
-from greenroom.storage.keys import after_prefix
+from greenroom.storage.artifacts.index import BY_WORD, WORDS_KEY
+from greenroom.storage.codec.keys import after_prefix
+from greenroom.storage.engine.engine import CF
 
 NFD = unicodedata.normalize("NFD", "Résumé für Zoë")
 CASES = [

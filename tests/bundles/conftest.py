@@ -10,8 +10,8 @@ import msgpack
 import pytest
 
 from greenroom.runtime import Runtime, Session
-from greenroom.storage.bundle import BundleWriter, framed
-from greenroom.storage.engine import CF
+from greenroom.storage.bundle.format import BundleWriter, framed
+from greenroom.storage.engine.engine import CF
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from greenroom.runtime import Runtime
-from greenroom.storage.engine import Engine
+from greenroom.storage.engine.engine import Engine
 
 store, bundle, kill_at = sys.argv[1], sys.argv[2], int(sys.argv[3])
 writes = 0

@@ -14,7 +14,7 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.actors.state import SessionState
+from greenroom.actors.session.state import SessionState
 from greenroom.runtime import (
     ArtifactId,
     ArtifactNotFound,
@@ -26,11 +26,12 @@ from greenroom.runtime import (
     ValidationError,
 )
 from greenroom.storage import CF, Durability, Engine, EngineOptions
-from greenroom.storage.bundle import Manifest
-from greenroom.storage.bundle_values import plain_record, stored_value
-from greenroom.storage.content import Contents, Encoded, Reference, encode
-from greenroom.storage.journal import Journal
-from greenroom.storage.records import seal, unpack_value, unseal
+from greenroom.storage.bundle.decoding import plain_record, stored_value
+from greenroom.storage.bundle.format import Manifest
+from greenroom.storage.codec.records import seal, unpack_value, unseal
+from greenroom.storage.content.chunks import Encoded, Reference, encode
+from greenroom.storage.content.contents import Contents
+from greenroom.storage.events.journal import Journal
 
 SESSION = bytes.fromhex("0123456789ab4def8123456789abcdef")
 SESSION_ID = "01234567-89ab-4def-8123-456789abcdef"

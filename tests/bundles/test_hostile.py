@@ -12,7 +12,7 @@ import pytest
 from blake3 import blake3
 
 from greenroom.runtime import BundleError, GreenroomError, Runtime, Session
-from greenroom.storage.bundle import framed
+from greenroom.storage.bundle.format import framed
 
 Everything = Callable[[Runtime], list[tuple[bytes, bytes]]]
 Change = Callable[[Any], None]

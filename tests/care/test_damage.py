@@ -11,10 +11,10 @@ import pytest
 
 from greenroom.runtime import IntegrityError, Runtime, Session, SessionStatus, StorageError
 from greenroom.storage import Durability, Engine, EngineOptions
-from greenroom.storage.engine import CF
-from greenroom.storage.journal import Journal
-from greenroom.storage.keys import after_prefix, session_bytes
-from greenroom.storage.records import seal
+from greenroom.storage.codec.keys import after_prefix, session_bytes
+from greenroom.storage.codec.records import seal
+from greenroom.storage.engine.engine import CF
+from greenroom.storage.events.journal import Journal
 
 Store = Any
 """What the fixture `closed` gives: conftest.py."""

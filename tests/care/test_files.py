@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from greenroom.runtime import ArtifactNotFound, GreenroomError, IntegrityError, Runtime, StorageError
-from greenroom.storage.engine import CF
-from greenroom.storage.rocks_files import family_names
+from greenroom.storage.engine.engine import CF
+from greenroom.storage.engine.rocks_files import family_names
 
 EVERYTHING = bool(os.environ.get("GREENROOM_EVERY_DAMAGE"))
 COUNT = 12

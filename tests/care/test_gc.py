@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from greenroom.runtime import InvalidOperation, Runtime, Session
-from greenroom.storage.content import Contents
-from greenroom.storage.engine import CF, Op
-from greenroom.storage.keys import INDEX_CREATED, INDEX_TAG, session_bytes
+from greenroom.storage.codec.keys import INDEX_CREATED, INDEX_TAG, session_bytes
+from greenroom.storage.content.contents import Contents
+from greenroom.storage.engine.engine import CF, Op
 
 SHORT = b"short content"
 LONG = os.urandom(300_000)

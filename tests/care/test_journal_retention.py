@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.actors.deletion import deletion
-from greenroom.actors.loading import load_state
+from greenroom.actors.session.deletion import deletion
+from greenroom.actors.session.loading import load_state
 from greenroom.runtime import IntegrityError, InvalidOperation, Runtime, Session
 from greenroom.storage import CF, Engine
-from greenroom.storage.keys import sequence_key, session_bytes
+from greenroom.storage.codec.keys import sequence_key, session_bytes
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.runtime import ConfigurationError, RuntimeConfig
-from greenroom.runtime.settings import load_settings
+from greenroom.runtime.config.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

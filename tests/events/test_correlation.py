@@ -12,20 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.actors.operation import acting
-from greenroom.runtime import (
-    AccessDenied,
-    Event,
-    Runtime,
-    Session,
-    SessionNotFound,
-    ValidationError,
-    messages,
-)
-from greenroom.storage.engine import CF
-from greenroom.storage.event_index import BY_ID
-from greenroom.storage.event_pattern import EventPattern
-from greenroom.storage.keys import after_prefix
+from greenroom.actors.scheduling.operation import acting
+from greenroom.runtime import AccessDenied, Event, Runtime, Session, SessionNotFound, ValidationError, messages
+from greenroom.storage.codec.keys import after_prefix
+from greenroom.storage.engine.engine import CF
+from greenroom.storage.events.index import BY_ID
+from greenroom.storage.events.pattern import EventPattern
 
 
 def last(session: Session) -> Event:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.runtime import Runtime, ValidationError
-from greenroom.storage.event_pattern import EventPattern
+from greenroom.storage.events.pattern import EventPattern
 
 
 @pytest.mark.parametrize(

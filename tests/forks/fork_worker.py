@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from greenroom.runtime import Runtime
-from greenroom.storage.engine import Engine
+from greenroom.storage.engine.engine import Engine
 
 store, session_id, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 

@@ -22,7 +22,7 @@ from greenroom.runtime import (
     messages,
 )
 from greenroom.storage import CF, Engine
-from greenroom.storage.keys import sequence_key, session_bytes
+from greenroom.storage.codec.keys import sequence_key, session_bytes
 
 
 @pytest.fixture(scope="module")

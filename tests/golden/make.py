@@ -165,7 +165,7 @@ def pack(store: Path, target: Path) -> None:
 
 
 def main() -> None:
-    from greenroom.storage.engine import FORMAT_VERSION
+    from greenroom.storage.engine.engine import FORMAT_VERSION
 
     target = HERE / f"format-{FORMAT_VERSION}.tar.xz"
     if target.exists():

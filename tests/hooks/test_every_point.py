@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.actors.operation import acting
+from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import GreenroomError, HookContext, Runtime, Step, Workflow
 from greenroom.runtime.hooks import POINTS, Hooks
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from greenroom.actors.hooks.guard import Guard
-from greenroom.actors.operation import CURRENT, acting
+from greenroom.actors.scheduling.operation import CURRENT, acting
 from greenroom.runtime import (
     AccessDenied,
     GreenroomError,

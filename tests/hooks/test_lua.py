@@ -6,14 +6,7 @@ import threading
 
 import pytest
 
-from greenroom.runtime import (
-    HookCancelled,
-    Runtime,
-    ScriptError,
-    ScriptMemoryExceeded,
-    ScriptTimeout,
-    Session,
-)
+from greenroom.runtime import HookCancelled, Runtime, ScriptError, ScriptMemoryExceeded, ScriptTimeout, Session
 
 
 def test_a_function_of_a_script_sees_what_the_script_does(rt: Runtime, session: Session) -> None:

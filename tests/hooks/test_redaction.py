@@ -24,7 +24,7 @@ from greenroom.runtime import (
     messages,
 )
 from greenroom.runtime.agents import AgentReply
-from greenroom.storage.engine import CF
+from greenroom.storage.engine.engine import CF
 
 RULES = [r"sk-[0-9a-f]+"]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from greenroom.actors.hooks.record import result_row
 from greenroom.actors.hooks.result import KINDS, result_of
-from greenroom.actors.operation import acting
+from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import (
     AccessDenied,
     ArtifactNotFound,

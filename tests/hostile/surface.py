@@ -8,18 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from greenroom.runtime import (
-    ArtifactQuery,
-    Runtime,
-    RuntimeConfig,
-    SessionConfig,
-    Step,
-    Workflow,
-    messages,
-)
-from greenroom.storage.artifact_query import ArtifactCriteria
-from greenroom.storage.catalog import SessionQuery
-from greenroom.storage.event_query import EventQuery
+from greenroom.runtime import ArtifactQuery, Runtime, RuntimeConfig, SessionConfig, Step, Workflow, messages
+from greenroom.storage.artifacts.query import ArtifactCriteria
+from greenroom.storage.catalog.model import SessionQuery
+from greenroom.storage.events.query import EventQuery
 
 __all__ = ["JOURNALS_ATTEMPTS", "Call", "World", "calls", "makings"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors.operation import acting
+from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import (
     AccessDenied,
     HookResult,

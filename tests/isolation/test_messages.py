@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors.calls import Call, RecordCall, RecordReturn
-from greenroom.actors.events.facts import RecordEvent
-from greenroom.actors.hooks.record import RecordHooks
-from greenroom.actors.operation import acting
-from greenroom.actors.policies.messages import GetConsumption
-from greenroom.actors.policies.timeout import KeepTime
-from greenroom.actors.sharing import ForgetGrantee, GetPredecessor
-from greenroom.actors.workflows import RecordWorkflow
+from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
+from greenroom.actors.messages.events import RecordEvent
+from greenroom.actors.messages.internal import KeepTime, RecordHooks
+from greenroom.actors.messages.limits import GetConsumption
+from greenroom.actors.messages.sharing import ForgetGrantee, GetPredecessor
+from greenroom.actors.messages.workflows import RecordWorkflow
+from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import AccessDenied, messages
 from greenroom.runtime import messages as m
 
@@ -100,7 +99,7 @@ def kinds(base: type[Any]) -> Iterator[type[Any]]:
 
 def test_every_message_is_in_the_matrix() -> None:
     assert {*kinds(m.Message)} - ABSTRACT == MESSAGES.keys()
-    public = {getattr(messages, name) for name in messages.__all__}
+    public = [getattr(messages, name) for name in messages.__all__]
     assert {each for each in public if isinstance(each, type) and issubclass(each, m.Message)} <= {*MESSAGES} | ABSTRACT
 
 
@@ -141,7 +140,7 @@ def test_the_id_of_an_artifact_opens_nothing(two: Two, kind: type[Any], at: str,
 
 
 def test_what_acts_for_a_session_cannot_claim_to_act_for_another(two: Two) -> None:
-    from greenroom.actors.behalf import OnBehalf
+    from greenroom.actors.session.delegated import OnBehalf
     from greenroom.runtime import InvalidOperation
 
     forged: Any = OnBehalf(two.other.id, m.GetArtifact(two.artifact.id), family=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors.bundled import JournalCheck
+from greenroom.actors.transfer.bundle_check import JournalCheck
 from greenroom.runtime import Runtime
 from greenroom.storage.errors import BundleError
 

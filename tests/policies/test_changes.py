@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.actors.operation import acting
 from greenroom.actors.policies.composition import Request, parallel, sequential, voting
 from greenroom.actors.policies.rate import TokenBucket
+from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import (
     AccessDenied,
     ConfigurationError,
@@ -30,7 +30,7 @@ from greenroom.runtime import (
     SessionConfig,
     ValidationError,
 )
-from greenroom.runtime.settings import load_settings
+from greenroom.runtime.config.settings import load_settings
 
 Opened = Callable[..., Runtime]
 

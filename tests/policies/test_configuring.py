@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.actors.policies.limits import merged
+from greenroom.actors.session.limits import merged
 from greenroom.runtime import (
     AccessDenied,
     BundleError,
@@ -31,9 +31,9 @@ from greenroom.runtime import (
     ValidationError,
     messages,
 )
-from greenroom.runtime.settings import load_settings
-from greenroom.storage.engine import CF
-from greenroom.storage.keys import INDEX_DEADLINE
+from greenroom.runtime.config.settings import load_settings
+from greenroom.storage.codec.keys import INDEX_DEADLINE
+from greenroom.storage.engine.engine import CF
 
 Opened = Callable[..., Runtime]
 Tick = Callable[[Runtime], None]

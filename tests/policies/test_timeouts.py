@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import InvalidStateTransition, Runtime, Session
-from greenroom.storage.engine import CF
+from greenroom.storage.engine.engine import CF
 
 Opened = Callable[..., Runtime]
 Tick = Callable[[Runtime], None]

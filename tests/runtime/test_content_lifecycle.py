@@ -24,7 +24,7 @@ from greenroom.runtime import (
     ValidationError,
 )
 from greenroom.storage import CF
-from greenroom.storage.content import read_chunks
+from greenroom.storage.content.chunks import read_chunks
 
 MIB = 1 << 20
 CONTENT_FAMILIES = (CF.CONTENTS, CF.CHUNKS, CF.MANIFESTS, CF.REFERENCES)

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import ArtifactId, Runtime, SessionNotFound
-from greenroom.runtime.config import RuntimeConfig
+from greenroom.runtime.config.config import RuntimeConfig
 
 WORKER = Path(__file__).with_name("crash_worker.py")
 _specification = importlib.util.spec_from_file_location("crash_worker", WORKER)

@@ -21,8 +21,8 @@ from greenroom.runtime import (
     SessionStatus,
 )
 from greenroom.storage import CF, Engine
-from greenroom.storage.keys import sequence_key, session_bytes
-from greenroom.storage.records import seal
+from greenroom.storage.codec.keys import sequence_key, session_bytes
+from greenroom.storage.codec.records import seal
 
 ALL = tuple(SessionStatus)
 CONFIG = RuntimeConfig(artifact_cache_bytes=0, snapshot_every=1000)

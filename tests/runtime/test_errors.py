@@ -9,7 +9,7 @@ import pytest
 
 import greenroom.runtime as api
 from greenroom.storage import errors
-from greenroom.storage.rocks import raise_storage_error
+from greenroom.storage.engine.options import raise_storage_error
 
 NAMES = [
     "SessionNotFound",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors import decide as deciding
+from greenroom.actors.session import decide as deciding
 from greenroom.runtime import (
     ArtifactNotFound,
     ConfigurationError,
@@ -32,7 +32,7 @@ from greenroom.runtime import (
     messages,
 )
 from greenroom.storage import CF, Engine
-from greenroom.storage.records import seal
+from greenroom.storage.codec.records import seal
 
 BOUND = 20.0
 

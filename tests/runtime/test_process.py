@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors import decide
+from greenroom.actors.session import decide
 from greenroom.runtime import (
     GreenroomError,
     IntegrityError,
@@ -30,8 +30,8 @@ from greenroom.runtime import (
     StoreLocked,
     messages,
 )
-from greenroom.storage.engine import CF, Durability, Engine, EngineOptions
-from greenroom.storage.keys import sequence_key, session_bytes
+from greenroom.storage.codec.keys import sequence_key, session_bytes
+from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 
 BOUND = 60.0
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0

@@ -24,7 +24,7 @@ from greenroom.runtime import (
     SessionNotFound,
     messages,
 )
-from greenroom.storage.engine import CF, Durability, Engine, EngineOptions
+from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 
 BOUND = 60.0
 MANY = {"max_operations": 10**9, "max_artifacts": 10**6}

@@ -8,12 +8,7 @@ import time
 
 import pytest
 
-from greenroom.runtime import (
-    Runtime,
-    ScriptError,
-    ScriptMemoryExceeded,
-    ScriptTimeout,
-)
+from greenroom.runtime import Runtime, ScriptError, ScriptMemoryExceeded, ScriptTimeout
 
 from .attacks import ATTACKS, FINE, MEMORY, TIME
 

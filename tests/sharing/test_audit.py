@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors.auditing import BURST
-from greenroom.actors.operation import acting
+from greenroom.actors.access.audit_trail import BURST
+from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import AccessDenied, ResourceLimitExceeded, Runtime, Session, ValidationError
 from greenroom.storage.audit import AUDIT, AUDIT_INDEX
-from greenroom.storage.engine import CF, Engine
+from greenroom.storage.engine.engine import CF, Engine
 
 
 def knock(rt: Runtime, who: Session, at: Session, times: int = 1) -> None:

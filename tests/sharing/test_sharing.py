@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors.grants import MAX_GRANTS
-from greenroom.actors.operation import acting
+from greenroom.actors.scheduling.operation import acting
+from greenroom.actors.session.grants import MAX_GRANTS
 from greenroom.runtime import (
     AccessDenied,
     ArtifactNotFound,
@@ -24,8 +24,8 @@ from greenroom.runtime import (
     ValidationError,
     messages,
 )
-from greenroom.storage.engine import CF, Engine
-from greenroom.storage.keys import INDEX_SHARED
+from greenroom.storage.codec.keys import INDEX_SHARED
+from greenroom.storage.engine.engine import CF, Engine
 
 
 def now(time: Any) -> datetime:
@@ -451,7 +451,7 @@ def test_no_grant_outlives_a_grantee_that_is_deleted_by_a_process_which_dies(sto
         owner.share("n", other)
     dying = (
         "import os, sys\n"
-        "from greenroom.actors import session\n"
+        "from greenroom.actors.session import actor as session\n"
         "from greenroom.runtime import Runtime\n"
         "rt = Runtime.open(sys.argv[1])\n"
         "delete = session.SessionActor._delete\n"

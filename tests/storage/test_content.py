@@ -14,16 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.storage import CF, Contents, Engine
-from greenroom.storage.content import (
-    CHUNK_ABOVE,
-    BlobPart,
-    ContentCache,
-    Encoded,
-    Reference,
-    encode,
-    read_chunks,
-    read_up_to,
-)
+from greenroom.storage.content.cache import ContentCache
+from greenroom.storage.content.chunks import CHUNK_ABOVE, BlobPart, Encoded, Reference, encode, read_chunks, read_up_to
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, ValidationError
 
 MIB = 1 << 20

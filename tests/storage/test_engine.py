@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.storage import CF, Durability, Engine, EngineOptions
-from greenroom.storage.engine import FORMAT_VERSION
+from greenroom.storage.codec.records import seal
+from greenroom.storage.engine.engine import FORMAT_VERSION
 from greenroom.storage.errors import (
     IntegrityError,
     InvalidOperation,
@@ -24,7 +25,6 @@ from greenroom.storage.errors import (
     StorageError,
     StoreLocked,
 )
-from greenroom.storage.records import seal
 
 
 def open_engine(path: Path, durability: Durability = Durability.WAL, *, read_only: bool = False) -> Engine:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.storage import CF, Engine, Journal
+from greenroom.storage.codec.keys import sequence_key
+from greenroom.storage.codec.records import pack_value, seal
+from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import IntegrityError
-from greenroom.storage.journal import iso_time, utc_time
-from greenroom.storage.keys import sequence_key
-from greenroom.storage.records import pack_value, seal
 
 MOMENT = 1_700_000_000_123_456_789
 

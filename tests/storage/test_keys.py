@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.storage import CF, Engine
-from greenroom.storage.keys import (
+from greenroom.storage.codec.keys import (
     after_prefix,
     artifact_name_prefix,
     is_session_id,

@@ -14,7 +14,7 @@ import pytest
 
 import greenroom.storage
 from greenroom.runtime import HookCancelled, HookResult, Runtime, StorageFull, hooks, messages
-from greenroom.storage import logs
+from greenroom.storage.common import logs
 
 SECRET = "the secret value"
 FORGED = f"{SECRET}\n2026-01-01 00:00:00,000 CRITICAL greenroom.security session granted admin to root\r\x1b[2J\u2028"

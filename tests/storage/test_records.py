@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.storage.codec.records import SCHEMA_VERSION, pack_value, seal, unpack_value, unseal
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationError
-from greenroom.storage.records import SCHEMA_VERSION, pack_value, seal, unpack_value, unseal
 
 TEXTS = st.text(st.characters(exclude_categories=[]), max_size=30)  # lone surrogates too: scripts and files have them
 SCALARS = (

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import GreenroomError, Runtime, Session, StorageError, ValidationError
-from greenroom.runtime.settings import load_settings
+from greenroom.runtime.config.settings import load_settings
 from greenroom.runtime.tools.standard.file_operations import file_operations
-from greenroom.storage.regular_file import file_path, open_regular, written_file
+from greenroom.storage.files.regular_file import file_path, open_regular, written_file
 
 KINDS = ("device", "FIFO", "socket", "directory", "link to a device", "link to nothing", "link to a file")
 
@@ -275,7 +275,7 @@ def test_an_interrupted_writer_leaves_the_file_before(tmp_path: Path) -> None:
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
-from greenroom.storage.regular_file import written_file
+from greenroom.storage.files.regular_file import written_file
 with written_file(Path(sys.argv[1]), "cannot write it") as file:
     file.write(b"half")
     os.kill(os.getpid(), signal.SIGINT)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic_core import core_schema
 
 from greenroom.runtime import PolicyConfig, RetentionPolicy, Runtime, RuntimeConfig, SessionConfig, ValidationError
-from greenroom.storage import validation
-from greenroom.storage.validation import Checked, nearest, validated
+from greenroom.storage.common import validation
+from greenroom.storage.common.validation import Checked, nearest, validated
 
 PYDANTIC = re.compile(
     r"pydantic|Input should|permitted|validation error|str-enum|function-|tuple\[|constrained|\[key\]"

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from greenroom.actors.elastic import Elastic
+from greenroom.actors.scheduling.threads import Elastic
 from greenroom.runtime import ResourceLimitExceeded, RuntimeClosed
 
 _value: contextvars.ContextVar[str] = contextvars.ContextVar("value", default="none")

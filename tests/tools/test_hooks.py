@@ -6,14 +6,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import (
-    CallFailed,
-    HookCancelled,
-    HookResult,
-    Runtime,
-    Session,
-    ValidationError,
-)
+from greenroom.runtime import CallFailed, HookCancelled, HookResult, Runtime, Session, ValidationError
 from greenroom.runtime.agents import echo
 
 from .conftest import events_of

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from greenroom.runtime import ResourceLimitExceeded, Runtime, Session
 from greenroom.storage import CF
-from greenroom.storage.keys import session_bytes
+from greenroom.storage.codec.keys import session_bytes
 
 LARGE = random.Random(1).randbytes(200_000)
 CONTENTS = [b"", b"one", b"two " * 1000, LARGE, LARGE[:100_000] + b"inserted" + LARGE[100_000:], b"z" * 150_000]

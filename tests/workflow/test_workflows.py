@@ -8,15 +8,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import (
-    HookResult,
-    OperationTimeout,
-    Runtime,
-    Session,
-    Step,
-    ValidationError,
-    Workflow,
-)
+from greenroom.runtime import HookResult, OperationTimeout, Runtime, Session, Step, ValidationError, Workflow
 
 BOUND = 20.0
 

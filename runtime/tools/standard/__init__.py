@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from ..tool import Tool
+from greenroom.runtime.tools.tool import Tool
+
 from .base64_tool import base64_tool
 from .calculator import calculator
 from .datetime_tool import datetime_tool

@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+from greenroom.runtime.calls.calls import CallContext
 from greenroom.storage.errors import ValidationError
-
-from ...calls import CallContext
 
 __all__ = ["datetime_tool"]
 

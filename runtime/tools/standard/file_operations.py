@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from greenroom.runtime.scripts.files import Files
 from greenroom.storage.errors import StorageError, ValidationError
-from greenroom.storage.regular_file import written_file
-
-from ...files import Files
+from greenroom.storage.files.regular_file import written_file
 
 __all__ = ["file_operations", "file_operations_on"]
 

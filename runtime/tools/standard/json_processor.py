@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any, Final, Literal
 
+from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import ValidationError
-from greenroom.storage.records import Value
 
 __all__ = ["json_processor"]
 

@@ -1,0 +1,233 @@
+"""Messages that have business at other sessions than the one they are sent to: they go on to the owner of the artifact
+that they name, on behalf of the session that was asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.permissions import NAMES, Attempt
+from greenroom.actors.scheduling.dispatcher import Letter
+from greenroom.actors.session.delegated import MayWrite, OnBehalf, Refused, Shared
+from greenroom.actors.session.reaching import NEEDED, access_of, artifact_of, named_owner
+from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.codec.keys import INDEX_SHARED, after_prefix, is_session_id, session_bytes, session_id_of
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.engine.engine import CF
+from greenroom.storage.errors import (
+    AccessDenied,
+    GreenroomError,
+    IntegrityError,
+    OperationTimeout,
+    RuntimeClosed,
+    SchemaTooNew,
+    SessionNotFound,
+    ValidationError,
+)
+
+if TYPE_CHECKING:
+    from greenroom.actors.scheduling.dispatcher import Told
+    from greenroom.actors.session.actor import SessionActor
+    from greenroom.actors.supervisor.supervisor import Supervisor
+    from greenroom.storage.artifacts.model import ArtifactInfo
+
+__all__ = ["Crossing"]
+
+logger = logger_of("crossing")
+
+_CHANGES: Final = (m.StoreArtifact, m.DeleteArtifact, m.ShareArtifact, m.RevokeArtifact)
+_RECORDED: Final = (*_CHANGES, m.GetPredecessor, m.CheckAccess)
+"""Recorded by the owner with what they do, or part of such, or a question that reaches nothing."""
+
+
+class _Behalf:
+    """An owner's actor, as one sees it who asks on behalf of another session."""
+
+    def __init__(self, actor: SessionActor, principal: str, *, family: bool) -> None:
+        self.actor_urn = actor.actor_urn
+        self.limits = actor.limits
+        self.name_limit = actor.name_limit
+        self._actor = actor
+        self._principal = principal
+        self._family = family
+
+    def ask(self, message: Any, timeout: float) -> Any:
+        return self._actor.ask(OnBehalf(self._principal, message, family=self._family), timeout)
+
+    def tell(self, message: Any, told: Told | None) -> None:
+        asked = OnBehalf(self._principal, message, family=self._family, told=True)
+        if told is None:
+            self._actor.tell(asked)
+        else:
+            told.message = asked
+            self._actor.put(Letter(asked, told))
+
+
+class Crossing:
+    """Takes messages across the border of a session, to where a grant or the family lets them, or denies them."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def ask(self, session_id: str, message: Any, timeout: float) -> Any:
+        """Ask, as the session with this id, what concerns others. Raises AccessDenied."""
+        if message.__class__ is m.DeleteSession:
+            return self._delete(session_id, message, timeout)
+        self._require(session_id)
+        if message.__class__ is m.GetArtifacts:
+            return self._many(session_id, message, timeout)
+        owner = named_owner(message)
+        assert owner is not None, "only what names an artifact of another session crosses"
+        return self._ask(session_id, owner, message, timeout)
+
+    def tell(self, session_id: str, message: Any, timeout: float, told: Told | None = None) -> None:
+        """Send what concerns others, on behalf of the session with this id; `told` is told when it has been handled.
+        Raises AccessDenied: that is looked at before."""
+        if message.__class__ is m.DeleteSession:
+            for sharer in self._index(session_id):
+                try:
+                    self._supervisor.actor(sharer).tell(m.ForgetGrantee(session_id))
+                except GreenroomError as error:
+                    self._still_shared(sharer, session_id, error)
+            self._supervisor.tell_here(session_id, message, told)
+            return
+        self._require(session_id)
+        owner = named_owner(message)
+        if owner is None or message.__class__ not in _CHANGES:
+            if told is not None:
+                told.set(None)
+            return  # a question that nobody hears the answer to
+        behalf = self._behalf(session_id, owner, message)
+        level = NAMES[NEEDED[message.__class__]]
+        allowed = behalf.ask(m.CheckAccess(artifact_of(message) or "", level), timeout)
+        if not allowed:
+            raise self._refusal(session_id, owner, message, Refused("", reason="no grant", needed=level, has=None))
+        if message.__class__ is m.StoreArtifact:
+            message = self._supervisor.prepare(behalf, message, known=False)
+        behalf.tell(message, told)
+
+    def shared_with(self, session_id: str, timeout: float) -> list[ArtifactInfo]:
+        """What other sessions let a session read now, oldest first."""
+        wanted: dict[str, set[int]] = {}
+        for grantee in (session_id, *self._supervisor.security.above(session_id)):
+            for owner, numbers in self._index(grantee).items():
+                wanted.setdefault(owner, set()).update(numbers)
+        found: list[ArtifactInfo] = []
+        for owner, numbers in wanted.items():
+            # The index says where to look; whether a grant still holds is asked where it was given.
+            try:
+                asked = OnBehalf(session_id, Shared(sorted(numbers)), family=False)
+                infos = self._supervisor.actor(owner).ask(asked, timeout)
+            except (SessionNotFound, IntegrityError, SchemaTooNew) as error:
+                logger.warning("left out of what is shared with session %s: %s", session_id, error)
+                continue
+            if infos:
+                told = Attempt(session_id, owner, None, "list", True, "allowed", "shared_with_me")
+                self._supervisor.security.trail.record(told)
+                found += infos
+        return sorted(found, key=lambda info: (info.created_at, str(info.id)))
+
+    def _index(self, grantee: str) -> dict[str, set[int]]:
+        """Who shares with a session: numbers of artifacts by owner."""
+        found: dict[str, set[int]] = {}
+        if is_session_id(grantee):
+            prefix = INDEX_SHARED + session_bytes(grantee)
+            for key, _ in self._supervisor.services.store.engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+                found.setdefault(session_id_of(key[17:33]), set()).add(int.from_bytes(key[33:], "big"))
+        return found
+
+    # -- one artifact
+
+    def _ask(self, principal: str, owner: str, message: Any, timeout: float) -> Any:
+        if message.__class__ is m.CheckAccess and message.who in (None, principal) and not self._is_there(owner):
+            return False  # as of an artifact that is there
+        try:
+            behalf = self._behalf(principal, owner, message)
+            if message.__class__ is m.StoreArtifact:
+                # Before content is written ahead for somebody who may not store it.
+                assert message.version_of is not None, "one without stays where it was sent"
+                behalf.ask(MayWrite(message.version_of), timeout)
+                return self._supervisor.ask_prepared(behalf, message, timeout)
+            reply = behalf.ask(message, timeout)
+        except Refused as refused:
+            raise self._refusal(principal, owner, message, refused) from None
+        except (OperationTimeout, RuntimeClosed):
+            raise
+        except GreenroomError as error:
+            if not isinstance(error, (AccessDenied, ValidationError)):
+                self._note(principal, owner, message, f"allowed; it failed with {error.code}")
+            raise
+        if message.__class__ not in _RECORDED:
+            self._note(principal, owner, message, "allowed")
+        return reply
+
+    def _behalf(self, principal: str, owner: str, message: Any) -> _Behalf:
+        """The owner's actor. That there is none, or a damaged one, is refused like a missing grant."""
+        try:
+            actor = self._supervisor.actor(owner)
+        except (SessionNotFound, IntegrityError, SchemaTooNew) as error:
+            raise self._refusal(
+                principal, owner, message, Refused("", reason=f"the owner: {error.code}", needed="", has=None)
+            ) from None
+        return _Behalf(actor, principal, family=self._supervisor.security.reaches(principal, owner))
+
+    def _is_there(self, session_id: str) -> bool:
+        catalog = self._supervisor.services.store.catalog
+        return is_session_id(session_id) and catalog.row(session_bytes(session_id)) is not None
+
+    def _require(self, session_id: str) -> None:
+        """Raises SessionNotFound: who asks must be there."""
+        if not self._is_there(session_id):
+            raise SessionNotFound(f"there is no session {str(session_id)[:64]!r}", session_id=str(session_id)[:64])
+
+    def _refusal(self, principal: str, owner: str, message: Any, refused: Refused) -> GreenroomError:
+        attempt = self._attempt(principal, owner, message, refused.fields["reason"], granted=False)
+        return self._supervisor.security.deny_artifact(attempt, refused.fields["needed"], refused.fields["has"])
+
+    def _note(self, principal: str, owner: str, message: Any, reason: str) -> None:
+        self._supervisor.security.trail.record(self._attempt(principal, owner, message, reason, granted=True))
+
+    @staticmethod
+    def _attempt(principal: str, owner: str, message: Any, reason: str, *, granted: bool) -> Attempt:
+        access = access_of(message, default=True) or "read"
+        return Attempt(principal, owner, str(artifact_of(message)), access, granted, reason, type(message).__name__)
+
+    # -- several artifacts
+
+    def _many(self, session_id: str, message: m.GetArtifacts, timeout: float) -> Any:
+        """Each of its owner; what is refused is an error under its reference."""
+        results: dict[Any, Any] = {}
+        errors: dict[Any, GreenroomError] = {}
+        own: list[ArtifactId | str] = []
+        for ref in message.refs:
+            identity = ArtifactId.named_by(ref)
+            if identity is None or identity.session_id == session_id:
+                own.append(ref)
+                continue
+            try:
+                results[ref] = self._ask(session_id, identity.session_id, m.GetArtifact(identity), timeout)
+            except (OperationTimeout, RuntimeClosed):
+                raise
+            except GreenroomError as error:
+                errors[ref] = error
+        if own:
+            found, missing = self._supervisor.deliver(session_id, m.GetArtifacts(own), timeout, here=True)
+            results.update(found)
+            errors.update(missing)
+        return {ref: results[ref] for ref in message.refs if ref in results}, errors
+
+    # -- the end of a session
+
+    def _delete(self, session_id: str, message: m.DeleteSession, timeout: float) -> Any:
+        """Take back what was shared with a session, then delete it: a process that ends in between leaves no grant that
+        outlives its grantee."""
+        for owner in self._index(session_id):
+            try:
+                self._supervisor.deliver(owner, m.ForgetGrantee(session_id), timeout, here=True)
+            except GreenroomError as error:
+                self._still_shared(owner, session_id, error)
+        return self._supervisor.deliver(session_id, message, timeout, here=True)
+
+    @staticmethod
+    def _still_shared(owner: str, session_id: str, error: GreenroomError) -> None:
+        logger.warning("session %s still shares with the deleted %s: %s", owner, session_id, error)

@@ -1,0 +1,210 @@
+"""Who may reach what. The host reaches every session; code that acts for a session reaches that one and those below it,
+which were created as its children, and the artifacts that others share with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors.messages.configuration import UpdateConfig
+from greenroom.actors.messages.events import LinkEvents
+from greenroom.actors.messages.permissions import Attempt
+from greenroom.actors.scheduling.operation import Operation, operation_in
+from greenroom.actors.session.reaching import access_of, artifact_of, named_owner
+from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.codec.keys import is_session_id, session_bytes
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.errors import AccessDenied, GreenroomError, IntegrityError, SchemaTooNew
+
+if TYPE_CHECKING:
+    from .audit_trail import AuditTrail
+
+__all__ = ["Security"]
+
+logger = logger_of("security")
+
+_MAX_DEPTH: Final = 256
+_REMEMBERED: Final = 10_000
+_ABOVE: Final = "above the owner"
+_VERBS: Final = {
+    "read": "read",
+    "write": "store a version of",
+    "delete": "delete",
+    "list": "list what is known of",
+    "share": "share",
+    "change_permissions": "change the permissions on",
+}
+
+
+class Security:
+    """The one check that every path asks, and the one place that denies."""
+
+    def __init__(self, catalog: Catalog, trail: AuditTrail) -> None:
+        self._catalog = catalog
+        self.trail = trail
+        trail.family_of = self._family_of
+        trail.realm = self
+        self.on_violation: Callable[[Attempt], None] | None = None
+        """Called with each attempt that was denied, on the thread that made it."""
+        self._below: dict[tuple[str, str], None] = {}
+        """Pairs of a session and one below it. A parent never changes, so what was found stays true."""
+
+    # -- who is who
+
+    def principal(self) -> str | None:
+        """The session of this runtime for which the running code acts; None: the host."""
+        operation = operation_in(self)
+        if operation is None:
+            return None
+        if operation.lent:
+            self.require_call(operation)
+        return operation.principal
+
+    def require_call(self, operation: Operation) -> None:
+        """Raises AccessDenied for a thread that code of a session has started in a call which is over: it acts for
+        nobody any more, whoever has given it the work."""
+        if operation.lease is None or not operation.lease.over or operation.principal is None:
+            return
+        self._violated(Attempt(operation.principal, None, None, "read", False, "its call is over", "thread"))
+        raise AccessDenied(
+            f"this thread was started in a call of session {operation.principal[:64]} which is over, so it acts for "
+            "nobody: start a pool that is to outlive a call before the call, or one in each call",
+            operation="thread",
+        )
+
+    def above(self, session_id: str) -> list[str]:
+        """The sessions above a session, its parent first."""
+        found: list[str] = []
+        each: str | None = session_id
+        for _ in range(_MAX_DEPTH):
+            row = self._catalog.row(session_bytes(each)) if is_session_id(each) and each is not None else None
+            each = row.parent if row is not None else None
+            if each is None:
+                break
+            found.append(each)
+        return found
+
+    def _family_of(self, session_id: str) -> str:
+        """The topmost session above one, or itself."""
+        try:
+            return (self.above(session_id) or [session_id])[-1]
+        except (IntegrityError, SchemaTooNew):
+            return session_id
+
+    def reaches(self, principal: str, session_id: str) -> bool:
+        """Whether a session is the principal's own or below it."""
+        if session_id == principal or (principal, session_id) in self._below:
+            return True
+        if not is_session_id(session_id):
+            return False
+        try:
+            reached = principal in self.above(session_id)
+        except (IntegrityError, SchemaTooNew):
+            return False  # a damaged family proves nothing
+        if reached:
+            if len(self._below) >= _REMEMBERED:
+                self._below.clear()
+            self._below[principal, session_id] = None
+        return reached
+
+    def forget_families(self) -> None:
+        """Sessions were deleted, and who is above reaches those below them no more, or have come in from outside: one
+        that was deleted may have another parent now."""
+        self._below.clear()
+
+    # -- what they may
+
+    def enter(self, principal: str, session_id: str, message: Any) -> str:
+        """The session at which code that acts for `principal` asks what it asks of another one.
+
+        That one itself, if the principal reaches it. Else, where the message names an artifact of that session, the
+        principal's own: from there it goes as far as grants let it. Else AccessDenied.
+        """
+        if message.__class__ is UpdateConfig:
+            raise self._deny_configuring(principal, session_id)
+        if message.__class__ is LinkEvents and self.reaches(principal, session_id):
+            # Its other end may be an event of any session.
+            self.require(message.to_id.partition("/")[0], "events.link", "write", principal=principal)
+        if session_id == principal:
+            return session_id
+        operation = type(message).__name__
+        if self.reaches(principal, session_id):
+            access = access_of(message)
+            if access is not None:
+                artifact = artifact_of(message)
+                named = str(artifact) if artifact is not None else None
+                self.trail.record(Attempt(principal, session_id, named, access, True, _ABOVE, operation))
+            return session_id
+        if named_owner(message) == session_id:
+            return principal
+        raise self.deny(principal, session_id, operation, access_of(message, default=True) or "read")
+
+    def require(self, session_id: str, operation: str, access: str = "read", *, principal: str | None = None) -> None:
+        """Raises AccessDenied unless the running code (or the principal given) may reach a session."""
+        principal = principal if principal is not None else self.principal()
+        if principal is not None and not self.reaches(principal, session_id):
+            raise self.deny(principal, session_id, operation, access)
+
+    def require_artifacts(self, session_id: str, operation: str) -> None:
+        """`require`, for what reads all artifacts of a session: that it may is recorded too."""
+        self.require(session_id, operation)
+        principal = self.principal()
+        if principal is not None and principal != session_id:
+            self.trail.record(Attempt(principal, session_id, None, "read", True, _ABOVE, operation))
+
+    def require_host(self, operation: str, access: str = "read") -> None:
+        """Raises AccessDenied if the running code acts for a session: what it asks concerns all of them."""
+        principal = self.principal()
+        if principal is None:
+            return
+        self._violated(Attempt(principal, None, None, access, False, "for the host only", operation))
+        raise AccessDenied(
+            f"{operation} is for the host, and this code acts for session {principal[:64]}: what it asks for"
+            " concerns all sessions",
+            operation=operation,
+        )
+
+    # -- denying
+
+    def deny(self, principal: str, session_id: str, operation: str, access: str) -> AccessDenied:
+        """The error for a session out of reach, in the same words whether it exists: nobody learns which sessions
+        there are. The attempt is recorded."""
+        named = str(session_id)[:64]
+        owner = named if is_session_id(session_id) else None
+        self._violated(Attempt(principal, owner, None, access, False, "out of reach", operation))
+        return AccessDenied(
+            f"session {principal[:64]} may not reach session {named!r}:"
+            " it is neither that session nor one of its children",
+            session_id=named,
+        )
+
+    def _deny_configuring(self, principal: str, session_id: str) -> AccessDenied:
+        """The error for a session that would set limits, its own or others'. The attempt is recorded."""
+        owner = session_id if is_session_id(session_id) else None
+        self._violated(Attempt(principal, owner, None, "write", False, "for the host only", "UpdateConfig"))
+        return AccessDenied(
+            f"the configuration of a session is the host's to change, and this code acts for session {principal[:64]}",
+            operation="UpdateConfig",
+        )
+
+    def deny_artifact(self, attempt: Attempt, needed: str, has: str | None) -> AccessDenied:
+        """The error for an artifact of another session, in the same words whether it exists. The attempt is
+        recorded."""
+        self._violated(attempt)
+        why = (
+            f"its permission is {has}, {needed} is needed"
+            if has is not None
+            else "it does not exist, or nobody shares it with that session now"
+        )
+        return AccessDenied(
+            f"session {str(attempt.session)[:64]} may not {_VERBS[attempt.access]} artifact {attempt.artifact}: {why}",
+            artifact=attempt.artifact,
+        )
+
+    def _violated(self, attempt: Attempt) -> None:
+        self.trail.record(attempt)
+        if self.on_violation is not None:
+            try:
+                self.on_violation(attempt)
+            except GreenroomError as error:
+                logger.warning("what was told of a violation has failed: %s", error)

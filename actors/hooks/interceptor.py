@@ -1,0 +1,318 @@
+"""The way of a message past the hooks at its points: around its delivery, on its sender's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.configuration import UpdateConfig
+from greenroom.actors.messages.events import PublishEvent
+from greenroom.actors.scheduling.dispatcher import Told
+from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
+
+from .around import Answered, around, conclude, go_on, prepare
+from .call import Call
+from .chain import AFTER_CHANGE, AFTER_PART_CHANGE, AFTER_PART_READ, AFTER_READ, BEFORE, BEFORE_PART, Phase, Role, ask
+from .subject import Reply, Subject
+from .views import MessageSubject
+
+if TYPE_CHECKING:
+    from .hooks import Hooks
+
+__all__ = ["HookedMessage", "Points", "points_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The points on the way of a class of messages."""
+
+    before: str | None = None
+    after: str | None = None
+
+
+_POINTS: Final[dict[type[m.Message], Points]] = {
+    m.SuspendSession: Points("BeforeSessionSuspended", "SessionSuspended"),
+    m.ResumeSession: Points("BeforeSessionResumed", "SessionResumed"),
+    m.CompleteSession: Points("BeforeSessionCompleted", "SessionCompleted"),
+    m.FailSession: Points("BeforeSessionFailed", "SessionFailed"),
+    m.SaveSession: Points("BeforeSessionSaved", "SessionSaved"),
+    m.LoadSession: Points("BeforeSessionRestored", "SessionRestored"),
+    m.DeleteSession: Points("BeforeSessionDeleted", "SessionDeleted"),
+    m.ForkSession: Points("BeforeSessionCreated", "SessionCreated"),
+    m.StoreArtifact: Points("BeforeArtifactStore", "ArtifactStored"),
+    m.StoreMany: Points("BeforeArtifactStore", "ArtifactStored"),
+    m.GetArtifact: Points(None, "ArtifactRetrieved"),
+    m.GetArtifacts: Points(None, "ArtifactRetrieved"),
+    m.DeleteArtifact: Points("BeforeArtifactDelete", "ArtifactDeleted"),
+    m.GetVariable: Points("BeforeStateRead", "AfterStateRead"),
+    m.ListVariables: Points("BeforeStateRead", "AfterStateRead"),
+    m.SetVariable: Points("BeforeStateWrite", "AfterStateWrite"),
+    m.DeleteVariable: Points("BeforeStateWrite", "AfterStateWrite"),
+    m.AddMessage: Points("BeforeMessageAdd", "MessageAdded"),
+    PublishEvent: Points("BeforeEventEmit", "AfterEventEmit"),
+    UpdateConfig: Points("ConfigurationChange", None),
+}
+_NO_POINTS: Final = Points()
+
+
+def points_of(kind: type[m.Message]) -> Points:
+    """The points on the way of a class of messages."""
+    return _POINTS.get(kind, _NO_POINTS)
+
+
+class HookedMessage:
+    """Asks for messages of one class that has hooks: what the supervisor calls in the place of `deliver`."""
+
+    __slots__ = ("_after", "_before", "_conflict", "_hooks", "_kind", "_limit", "_name", "_plain", "_role", "_short")
+
+    def __init__(
+        self, hooks: Hooks, kind: type[m.Message], before: Phase, after: Phase, conflict: Phase, limit: Phase
+    ) -> None:
+        self._hooks = hooks
+        self._kind = kind
+        self._name = kind.__name__
+        self._before = before
+        self._after = after
+        self._conflict = conflict if kind in (m.SetVariable, m.DeleteVariable) else ()
+        self._limit = limit
+        self._plain = kind not in (m.LoadSession, m.StoreMany, m.GetArtifacts)
+        self._short = not (after or self._conflict or limit)
+        self._role = AFTER_READ if issubclass(kind, m.Query) else AFTER_CHANGE
+
+    def __call__(self, session_id: str, message: Any, timeout: float) -> Any:
+        if session_id.__class__ is not str:
+            return self._hooks.supervisor.deliver(session_id, message, timeout)  # which refuses it
+        if self._plain and session_id[14:15] != "8":
+            hooks = self._hooks
+            subject: Any = MessageSubject(message)
+            call = Call(hooks, subject, self._name, session_id, timeout)
+            if not self._short:
+                return around(call, subject, self._before, self._after, self._failed, self._deliver, self._role)
+            # Only hooks before it, which mostly have nothing to say: this way costs least.
+            try:
+                subject = ask(self._before, call, subject, BEFORE)
+                if call.decision is not None or call.records is not None:
+                    return go_on(call, subject, self._deliver, self._role)
+            finally:
+                if call.records is not None:
+                    hooks.journal(call)
+            left = timeout - (monotonic() - call.begun)
+            if left <= 0:
+                raise call.late()
+            return hooks.supervisor.deliver(session_id, subject.message, left)
+        kind = self._kind
+        if kind is m.LoadSession and not self._hooks.supervisor.is_restoring(session_id):
+            return self._hooks.supervisor.deliver(session_id, message, timeout)  # it is in memory already
+        subject = MessageSubject(message)
+        call = self._call(session_id, subject, timeout)
+        if kind is m.StoreMany:
+            return self._store_many(call, message)
+        if kind is m.GetArtifacts:
+            return self._get_many(call, subject)
+        return around(call, subject, self._before, self._after, self._failed, self._deliver, self._role)
+
+    def tell(self, session_id: str, message: Any) -> None:
+        """Ask the hooks before the message on this thread, and send it. The hooks after it are asked on a thread of
+        their own, once it has been handled."""
+        hooks = self._hooks
+        if session_id.__class__ is not str:
+            hooks.supervisor.tell_here(session_id, message)
+            return
+        subject: Any = MessageSubject(message)
+        call = self._call(session_id, subject, hooks.patience)
+        target = keep = batch = None
+        try:
+            if self._kind is m.StoreMany:
+                batch = _Batch(self, call, message)
+                if batch.message is None:
+                    hooks.journal(call)
+                    return
+                subject = MessageSubject(batch.message)
+            elif self._before:
+                subject, target, keep = prepare(call, subject, self._before)
+        except Answered:
+            hooks.journal(call)
+            return
+        except BaseException:
+            hooks.journal(call)
+            raise
+        outgoing = self._carrying(call, subject, target)
+        hooks.journal(call)
+        supervisor = hooks.supervisor
+        if target is not None:
+            target = supervisor.admit(target, outgoing)
+        told = Told(partial(self._told, call, subject, target, keep, batch), supervisor.discard)
+        supervisor.send(target or session_id, outgoing, told)
+
+    def tell_unasked(self, session_id: str, message: Any) -> None:
+        """Send what nobody has asked for, with all of its hooks on a thread of their own."""
+        hooks = self._hooks
+        hooks.besides(partial(self, session_id, message, hooks.patience), f"session:{session_id}: {self._name}")
+
+    def happened(self, session_id: str, message: Any) -> None:
+        """What this message asks for has happened without it: ask the hooks after it, on a thread of their own."""
+        if not self._after:
+            return
+        call = self._call(session_id, MessageSubject(message), self._hooks.patience)
+
+        def job() -> None:
+            try:
+                reply = self._hooks.supervisor.deliver(session_id, m.GetInfo(), self._hooks.patience)
+                ask(self._after, call, Reply(call.original, reply), AFTER_PART_CHANGE)
+            finally:
+                self._hooks.journal(call)
+
+        self._hooks.besides(job, f"{call.about}: {self._name}")
+
+    def _told(
+        self, call: Call, subject: Any, target: str | None, keep: Any, batch: _Batch | None, handled: Callable[[], Any]
+    ) -> None:
+        """A message that was told has been handled: ask the hooks after it, or at its failure, on another thread."""
+        outcome = [handled]
+        call.timeout = None
+
+        def perform(call: Call, subject: Any, target: str | None) -> Any:
+            return outcome.pop()() if outcome else self._deliver(call, subject, target)
+
+        def job() -> None:
+            try:
+                after = self._after if batch is None else ()
+                reply = conclude(call, subject, target, keep, perform, after, self._failed, self._role)
+                if batch is not None:
+                    batch.finish(reply)
+            finally:
+                self._hooks.journal(call)
+
+        self._hooks.besides(job, f"{call.about}: {self._name}")
+
+    # -- messages about many artifacts, each of which is an operation to the hooks
+
+    def _store_many(self, call: Call, message: m.StoreMany) -> Any:
+        try:
+            batch = _Batch(self, call, message)
+            if batch.message is None:
+                return batch.finish([])
+            subject = MessageSubject(batch.message)
+            infos = conclude(call, subject, None, None, self._deliver, (), self._failed, self._role)
+            return batch.finish(infos)
+        finally:
+            self._hooks.journal(call)
+
+    def _get_many(self, call: Call, subject: MessageSubject) -> Any:
+        reply = around(call, subject, self._before, (), self._failed, self._deliver, self._role)
+        results, errors = dict(reply[0]), dict(reply[1])
+        for ref, artifact in list(results.items()):
+            part = self._part(call, MessageSubject(m.GetArtifact(ref)))
+            try:
+                results[ref] = self._after_part(part, part.original, artifact, AFTER_PART_READ)
+            except HookCancelled as error:
+                del results[ref]
+                errors[ref] = error
+            finally:
+                self._hooks.journal(part)
+        return results, errors
+
+    def _part(self, call: Call, subject: MessageSubject) -> Call:
+        part = Call(
+            self._hooks,
+            subject,
+            subject.message.__class__.__name__,
+            call.session_id,
+            call.timeout,
+        ).with_facts(call.about, call.notes(), call.address)
+        part.begun = call.begun
+        return part
+
+    def _after_part(self, part: Call, subject: Subject, reply: Any, role: Role) -> Any:
+        if not self._after:
+            return reply
+        done: Any = ask(self._after, part, Reply(subject, reply), role)
+        return part.decision.value if part.decision is not None else done.reply
+
+    # --
+
+    def _call(self, session_id: str, subject: Subject, timeout: float) -> Call:
+        hooks = self._hooks
+        if session_id[14:15] == "8":
+            scope = hooks.scope_name(session_id)
+            if scope is not None:
+                return Call(hooks, subject, self._name, None, timeout).with_facts(f"scope:{scope}", None, session_id)
+        return Call(hooks, subject, self._name, session_id, timeout)
+
+    def _failed(self, error: BaseException) -> Phase:
+        if isinstance(error, ResourceLimitExceeded):
+            return self._limit
+        if isinstance(error, InvalidOperation) and error.fields.get("conflict"):
+            return self._conflict
+        return ()
+
+    def _deliver(self, call: Call, subject: Any, target: str | None) -> Any:
+        hooks = self._hooks
+        message = subject.message if call.records is None else self._carrying(call, subject, target)
+        if target is not None:
+            target = hooks.supervisor.admit(target, message)
+        if call.timeout is None:
+            left = hooks.patience
+        else:
+            left = call.timeout - (monotonic() - call.begun)
+            if left <= 0:
+                raise call.late()
+        return hooks.supervisor.deliver(target or call.recipient or "", message, left)
+
+    @staticmethod
+    def _carrying(call: Call, subject: Any, target: str | None) -> Any:
+        """The message, with what its hooks have to journal: that lands in one commit with what the message does."""
+        message = subject.message
+        if (
+            call.records
+            and target is None
+            and isinstance(message, m.Command)
+            and not subject.crosses(call.recipient or "")
+        ):
+            message = message.copy()
+            message.records = call.take_records()
+        return message
+
+
+class _Batch:
+    """A `StoreMany` past its hooks: each of its artifacts is one operation to them."""
+
+    def __init__(self, hooked: HookedMessage, call: Call, message: m.StoreMany) -> None:
+        """Ask the hooks before each artifact. Raises HookCancelled when one of them is refused: then all are."""
+        self._hooked = hooked
+        self._parts: list[tuple[Call, Any, bool]] = []
+        items: list[m.StoreArtifact] = []
+        for item in message.items:
+            part = hooked._part(call, MessageSubject(item))
+            subject: Any = part.original
+            try:
+                if hooked._before:
+                    subject, _, _ = prepare(part, subject, hooked._before, BEFORE_PART)
+            except Answered as answered:
+                self._parts.append((part, answered.value, False))
+            else:
+                items.append(subject.message)
+                self._parts.append((part, subject, True))
+            finally:
+                for record in part.take_records() or ():
+                    call.record(record)
+        self.message = m.StoreMany(items, durability=message.durability) if items or not message.items else None
+        """What is left to store; None if hooks have answered for all of it."""
+
+    def finish(self, infos: list[Any]) -> list[Any]:
+        """The replies for all artifacts in their order, as the hooks after them leave them."""
+        stored = iter(infos)
+        replies = []
+        for part, subject, kept in self._parts:
+            if not kept:
+                replies.append(subject)
+                continue
+            try:
+                replies.append(self._hooked._after_part(part, subject, next(stored), AFTER_PART_CHANGE))
+            finally:
+                self._hooked._hooks.journal(part)
+        return replies

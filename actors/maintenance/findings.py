@@ -1,0 +1,117 @@
+"""What a look at a store finds: problems, what would set them right, and the report of them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from greenroom.storage.engine.engine import CF, Op
+from greenroom.storage.errors import IntegrityError, SchemaTooNew
+
+__all__ = [
+    "DAMAGE",
+    "MARKED",
+    "PROBLEM_KINDS",
+    "Findings",
+    "Look",
+    "Problem",
+    "Progress",
+    "VerifyReport",
+    "kind_of",
+    "quarantine",
+]
+
+Progress = Callable[[str, int], None]
+"""Called with what is being looked at and how many of these have been."""
+DAMAGE: Final = (IntegrityError, SchemaTooNew)
+PROBLEM_KINDS: Final = {
+    CF.SESSIONS: "session",
+    CF.ARTIFACTS: "artifact",
+    CF.INDEX: "index",
+    CF.REFERENCES: "reference",
+}
+MARKED: Final = (
+    "marked as damaged: who refers to it stays listed, reading it raises IntegrityError, storing it again heals all"
+)
+_QUARANTINE: Final = b"quarantine/"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One damaged or inconsistent thing: its kind, where it is, what is wrong. Never carries content.
+
+    `repaired` says what was done about it; None: nothing.
+    """
+
+    kind: str
+    where: str
+    detail: str
+    repaired: str | None = None
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What `verify` found: how many things of each kind were checked, and every problem.
+
+    `quarantined` lists the content that an earlier repair, or this one, has marked as damaged and nobody has stored
+    again since. `needs_salvage`: table files are damaged, so that the store can only be repaired while it is closed.
+    `freed_bytes`: stored content that repair has removed because nobody uses it.
+    """
+
+    checked: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("sessions", "events", "snapshots", "artifacts", "contents"), 0)
+    )
+    problems: list[Problem] = field(default_factory=list)
+    quarantined: list[str] = field(default_factory=list)
+    needs_salvage: bool = False
+    freed_bytes: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong, or nothing is any more."""
+        return all(problem.repaired is not None for problem in self.problems)
+
+    def add(self, kind: str, where: str, detail: str) -> None:
+        self.problems.append(Problem(kind, where, detail))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "ok": self.ok,
+            "checked": dict(self.checked),
+            "problems": [
+                {"kind": p.kind, "where": p.where, "detail": p.detail, "repaired": p.repaired} for p in self.problems
+            ],
+            "quarantined": list(self.quarantined),
+            "needs_salvage": self.needs_salvage,
+        }
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one look at one thing has found, and the operations that would set it right."""
+
+    problems: list[Problem] = field(default_factory=list)
+    ops: list[Op] = field(default_factory=list)
+    checked: dict[str, int] = field(default_factory=dict)
+    quarantined: list[str] = field(default_factory=list)
+
+    def count(self, kind: str, number: int = 1) -> None:
+        self.checked[kind] = self.checked.get(kind, 0) + number
+
+    def add(self, kind: str, where: str, detail: str, ops: list[Op] | None = None, done: str | None = None) -> None:
+        self.problems.append(Problem(kind, where, detail, done if ops else None))
+        self.ops += ops or ()
+
+
+Look = Callable[[Findings], None]
+
+
+def kind_of(key: bytes) -> str:
+    return repr(key[:1].decode("latin-1"))
+
+
+def quarantine(cf: int, key: bytes, record: bytes) -> Op:
+    """The operation that keeps a damaged record where nothing reads it: docs/format.md."""
+    return CF.META, _QUARANTINE + bytes([cf]) + key, record

@@ -1,0 +1,278 @@
+"""Mending a journal: where an event is damaged or missing, its witnesses tell what they know of it.
+
+An artifact's record and index entry tell the whole event; the index of messages tells that it was a message; the
+catalog's row tells what the session is now. A snapshot taken after it makes it needless for the state. What nobody
+tells is taken to have set any variable: reading those raises IntegrityError, until they are set anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from greenroom.actors.session.collected import COLLECTED
+from greenroom.actors.session.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.evolve import evolve
+from greenroom.actors.session.state import SessionState
+from greenroom.actors.store import ArtifactStore
+from greenroom.storage.artifacts.records import RECORD_FIELDS
+from greenroom.storage.catalog.model import SessionRow
+from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key, session_id_of
+from greenroom.storage.codec.records import unseal
+from greenroom.storage.content.chunks import Reference
+from greenroom.storage.engine.engine import CF, Op
+from greenroom.storage.errors import IntegrityError, SchemaTooNew
+from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.model import StoredEvent
+
+from .expected import LOST, is_session
+
+__all__ = ["Mended", "mend", "message_contents"]
+
+_MOST: Final = 1_000_000
+_CONTENT_REFERENCE: Final = b"c"
+
+
+@dataclass(slots=True)
+class Mended:
+    """The operations that make a journal whole, and what they mean."""
+
+    ops: list[Op] = field(default_factory=list)
+    quarantined: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    """(column family, key, damaged record)"""
+    restored: list[int] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+    doubtful: list[int] = field(default_factory=list)
+    """Sequences among the lost of which nothing is known."""
+
+
+@dataclass(slots=True)
+class _Evidence:
+    events: dict[int, StoredEvent] = field(default_factory=dict)
+    damaged: dict[int, bytes] = field(default_factory=dict)
+    snapshots: dict[int, bytes] = field(default_factory=dict)
+    base: int = 0
+    """Where the fold begins: events up to it that retention has cut are not missing."""
+    base_state: bytes | None = None
+    base_damaged: bytes | None = None
+    row: SessionRow | None = None
+    records: dict[int, list[Any]] = field(default_factory=dict)
+    listed: set[tuple[str, int]] = field(default_factory=set)
+    """(name, version) of artifacts that their index entry, or their reference to the content, says are there."""
+    messages: set[int] = field(default_factory=set)
+
+
+def mend(store: ArtifactStore, session: bytes, *, tail_lost: bool, contents: dict[tuple[bytes, int], bytes]) -> Mended:
+    """What makes the journal of a session whole again. Raises IntegrityError where too little is left.
+
+    `tail_lost`: events may be missing at the end. `contents`: what messages refer to, by (session, sequence).
+    """
+    seen = _gather(store, session)
+    mended = Mended()
+    if seen.base_damaged is not None:
+        _set_new_base(seen, session, mended)
+    known = [*seen.events, *seen.damaged, *seen.snapshots, *seen.messages, *([seen.base] if seen.base else [])]
+    if not known and seen.row is None and is_session(session):
+        raise IntegrityError(f"nothing is left of session {session_id_of(session)}")
+    last = max(known, default=0)
+    if tail_lost or not known:
+        last += 1
+    missing = sorted(n for n in {*seen.damaged, *seen.messages} if n <= seen.base and n not in seen.events)
+    missing += [n for n in range(seen.base + 1, last + 1) if n not in seen.events]
+    if len(missing) > _MOST:
+        raise IntegrityError(f"the journal of session {session_id_of(session)} has too many gaps")
+    filled = _restore_artifacts(seen, missing, mended)
+    for n in missing:
+        if n in filled:
+            continue
+        data: dict[str, Any] = {}
+        if n == 1:
+            if seen.row is None and is_session(session):
+                raise IntegrityError(f"the first event and the row of session {session_id_of(session)} are lost")
+            data["was"] = "session.created"
+            data["row"] = list(seen.row) if seen.row is not None else None
+        elif n in seen.messages:
+            data["was"] = "message.added"
+            if (session, n) in contents:
+                data["content_hash"] = contents[session, n]
+        filled[n] = [LOST, 0, data, 0, 0, 0]
+        mended.lost.append(n)
+    _carry_totals(seen, filled, last)
+    _tell_row(seen, filled, session, last)
+    newest = max(seen.snapshots, default=seen.base)
+    mended.doubtful = [n for n in mended.lost if not filled[n][2].get("was") and n > newest]
+    mended.ops += [Journal.append(session, n, stored) for n, stored in sorted(filled.items())]
+    mended.quarantined += [
+        (CF.JOURNAL, sequence_key(session, n), record) for n, record in sorted(seen.damaged.items()) if record
+    ]
+    return mended
+
+
+def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
+    seen = _Evidence()
+    engine, end = store.engine, after_prefix(session)
+    for key, record in engine.pages(CF.JOURNAL, session, end):
+        sequence = int.from_bytes(key[16:], "big")
+        try:
+            seen.events[sequence] = unseal(key, record)
+        except (IntegrityError, SchemaTooNew):
+            seen.damaged[sequence] = record
+    seen.snapshots = {sequence: data for sequence, data, _ in store.journal.snapshots(session)}
+    try:
+        base = store.journal.base(session)
+        seen.base, seen.base_state = base if base is not None else (0, None)
+    except (IntegrityError, SchemaTooNew):
+        seen.base_damaged = engine.get(CF.SNAPSHOTS, sequence_key(session, 0))
+    try:
+        seen.row = store.catalog.row(session)
+    except (IntegrityError, SchemaTooNew):
+        seen.row = None
+    if seen.row is None and seen.snapshots and is_session(session):
+        newest = max(seen.snapshots)
+        seen.row = SessionState.decode(session_id_of(session), seen.snapshots[newest]).row()
+    for key, record in engine.pages(CF.ARTIFACTS, session, end):
+        try:
+            seen.records[int.from_bytes(key[16:], "big")] = unseal(key, record)
+        except (IntegrityError, SchemaTooNew):
+            continue
+    prefix = INDEX_ARTIFACT_NAME + session
+    for key, value in engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+        if value:
+            name = key[17:-5].decode("utf-8", "surrogatepass")
+            seen.listed.add((name, int.from_bytes(key[-4:], "big")))
+    for event in seen.events.values():
+        if event[0] == "artifact.stored":
+            data = event[2]
+            reference = Reference(session, ARTIFACT, data["sequence"]).key(data["content_hash"])
+            if engine.get(CF.REFERENCES, reference) is not None:
+                seen.listed.add((data["name"], data["version"]))
+    prefix = INDEX_MESSAGE + session
+    seen.messages = {int.from_bytes(key[-8:], "big") for key, _ in engine.pages(CF.INDEX, prefix, after_prefix(prefix))}
+    return seen
+
+
+def _set_new_base(seen: _Evidence, session: bytes, mended: Mended) -> None:
+    """The newest snapshot takes the place of a damaged base; without one, what was cut counts as lost."""
+    key = sequence_key(session, 0)
+    mended.quarantined.append((CF.SNAPSHOTS, key, seen.base_damaged or b""))
+    mended.ops.append((CF.SNAPSHOTS, key, None))
+    if seen.snapshots:
+        seen.base = max(seen.snapshots)
+        seen.base_state = seen.snapshots[seen.base]
+        mended.ops.append(Journal.rebase(session, seen.base, seen.base_state))
+
+
+def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> dict[int, StoredEvent]:
+    """The events that stored and deleted artifacts, as their records and index entries tell them."""
+    filled: dict[int, StoredEvent] = {}
+    stored: dict[int, int] = {}
+    deleted: set[int] = set()
+    collected: set[int] = set()
+    for n, event in seen.events.items():
+        if event[0] == "artifact.stored":
+            stored[event[2]["sequence"]] = n
+        elif event[0] == "artifact.deleted":
+            deleted.add(event[2]["sequence"])
+        elif event[0] in ("tool.returned", "agent.returned") and "artifact" in event[2]:
+            collected.add(event[2]["artifact"])
+    for number, record in sorted(seen.records.items()):
+        if number in stored:
+            continue
+        after = max((n for each, n in stored.items() if each < number), default=1)
+        before = min((n for each, n in stored.items() if each > number), default=1 << 63)
+        free = [n for n in missing if after < n < before and n not in filled and n not in seen.messages]
+        if not free:
+            continue  # verify reports the record as one that the journal does not know
+        data: dict[str, Any] = dict(zip(RECORD_FIELDS, record, strict=True))
+        time = data.pop("time")
+        if number in collected:
+            data[COLLECTED] = True
+        # Several places may be free: the one whose neighbours are of the right time.
+        place = next((n for n in free if _time_before(seen, filled, n) <= time <= _time_after(seen, n)), free[0])
+        filled[place] = ["artifact.stored", time, {"sequence": number, **data}, 0, 0, 0]
+        stored[number] = place
+        mended.restored.append(place)
+    for number, n in sorted(stored.items()):
+        event = seen.events.get(n) or filled[n]
+        data = event[2]
+        if number in deleted or number in seen.records or (data["name"], data["version"]) in seen.listed:
+            continue
+        free = [each for each in missing if each > n and each not in filled and each not in seen.messages]
+        if free:
+            facts = {name: data[name] for name in ("sequence", "content_hash", "name", "version", "type")}
+            if COLLECTED in data:
+                facts[COLLECTED] = data["size"]
+            filled[free[0]] = ["artifact.deleted", 0, facts, 0, 0, 0]
+            mended.restored.append(free[0])
+    return filled
+
+
+def _time_before(seen: _Evidence, filled: dict[int, StoredEvent], n: int) -> int:
+    return next((e[1] for at in range(n - 1, 0, -1) if (e := seen.events.get(at) or filled.get(at))), 0)
+
+
+def _time_after(seen: _Evidence, n: int) -> int:
+    return min((event[1] for at, event in seen.events.items() if at > n), default=1 << 63)
+
+
+def _carry_totals(seen: _Evidence, filled: dict[int, StoredEvent], last: int) -> None:
+    """Give the events in the gaps the time and the totals that their neighbours imply."""
+    time, operations, artifacts, size = 0, 0, 0, 0
+    if seen.row is not None:
+        time = seen.row.created_at
+    for n in range(1, last + 1):
+        event = seen.events.get(n)
+        if event is not None:
+            _, time, _, operations, artifacts, size = event[:6]
+            continue
+        if n not in filled:  # it was cut, and the base tells what came of it
+            continue
+        event = filled[n]
+        operations += 1
+        if event[0] == "artifact.stored":
+            artifacts, size = artifacts + 1, size + event[2]["size"]
+        elif event[0] == "artifact.deleted":
+            gone = _size_of(seen, filled, event[2]["sequence"])
+            artifacts, size = artifacts - 1, size - gone
+        elif event[0] == LOST:
+            data = event[2].get("row")
+            time = max(time, data[7] if data else 0)
+        event[1] = time = max(time, event[1])
+        event[3:6] = operations, artifacts, size
+
+
+def _size_of(seen: _Evidence, filled: dict[int, StoredEvent], number: int) -> int:
+    for event in (*seen.events.values(), *filled.values()):
+        if event[0] == "artifact.stored" and event[2]["sequence"] == number:
+            size: int = event[2]["size"]
+            return size
+    return 0
+
+
+def _tell_row(seen: _Evidence, filled: dict[int, StoredEvent], session: bytes, last: int) -> None:
+    """If the fold does not come to what the row says, one of the lost events did: the last that may have."""
+    if seen.row is None:
+        return
+    session_id = session_id_of(session)
+    state = SessionState.decode(session_id, seen.base_state) if seen.base_state else SessionState(session_id)
+    unknown = 0
+    for n in range(seen.base + 1, last + 1):
+        event = seen.events.get(n) or filled[n]
+        evolve(state, n, event)
+        if event[0] == LOST and "was" not in event[2]:
+            unknown = n
+    if unknown and list(state.row()) != list(seen.row):
+        # What later events change of it, they change again.
+        filled[unknown][2]["row"] = list(seen.row)
+        if sum(event[0] == LOST and "was" not in event[2] for event in filled.values()) == 1:
+            filled[unknown][2]["was"] = "session"
+
+
+def message_contents(store: ArtifactStore) -> dict[tuple[bytes, int], bytes]:
+    """The contents that messages refer to, by (session, sequence), from the references themselves."""
+    end = after_prefix(_CONTENT_REFERENCE)
+    found: dict[tuple[bytes, int], bytes] = {}
+    for key, _ in store.engine.pages(CF.REFERENCES, _CONTENT_REFERENCE, end):
+        if key[49:50] == MESSAGE:
+            found[key[33:49], int.from_bytes(key[50:58], "big")] = key[1:33]
+    return found

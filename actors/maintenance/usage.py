@@ -1,0 +1,105 @@
+"""Who takes the space: content by session, type and name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from greenroom.actors.session.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.store import ArtifactStore
+from greenroom.storage.codec.keys import session_id_of
+from greenroom.storage.content.staging import IMPORT
+from greenroom.storage.engine.engine import CF
+from greenroom.storage.errors import IntegrityError, SchemaTooNew
+
+from .findings import Progress
+
+__all__ = ["Share", "Usage", "usage_of"]
+
+MESSAGES = "(messages)"
+"""What long messages are counted under among types and names."""
+
+
+@dataclass(slots=True)
+class Share:
+    """What one session, type or name takes. Sizes are bytes.
+
+    `logical_bytes` is the sum of the sizes; `unique_bytes` is the stored size of the content that nobody else uses:
+    what deleting it would give back (chunks that several contents share are counted with each of them);
+    `journal_bytes` the records of a session's journal.
+    """
+
+    items: int = 0
+    logical_bytes: int = 0
+    unique_bytes: int = 0
+    journal_bytes: int = 0
+
+    def to_dict(self) -> dict[str, int]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Shares by session id, artifact type and artifact name; the largest first."""
+
+    sessions: dict[str, Share]
+    types: dict[str, Share]
+    names: dict[str, Share]
+
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """As JSON values; at most `limit` of each."""
+        return {
+            each.name: {key: share.to_dict() for key, share in list(getattr(self, each.name).items())[:limit]}
+            for each in fields(self)
+        }
+
+
+def usage_of(store: ArtifactStore, on_progress: Progress | None = None) -> Usage:
+    """Count the content of every session. What is damaged is left out: `verify` tells of it."""
+    sessions: dict[str, Share] = {}
+    types: dict[str, Share] = {}
+    names: dict[str, Share] = {}
+    for count, (digest, size, stored, _) in enumerate(store.contents.known(), 1):
+        users: dict[str, set[str]] = {"session": set(), "type": set(), "name": set()}
+        for reference in store.contents.references(digest):
+            if reference.kind == IMPORT:
+                continue
+            kind, name = _described(store, reference.session, reference.kind, reference.sequence)
+            session = session_id_of(reference.session)
+            for label, table, key in (("session", sessions, session), ("type", types, kind), ("name", names, name)):
+                share = table.setdefault(key, Share())
+                share.items += 1
+                share.logical_bytes += size
+                users[label].add(key)
+        for label, table in (("session", sessions), ("type", types), ("name", names)):
+            if len(users[label]) == 1:
+                table[users[label].pop()].unique_bytes += stored
+        if on_progress is not None and count % 256 == 0:
+            on_progress("contents", count)
+    for count, (place, record) in enumerate(store.engine.pages(CF.JOURNAL, b"", b"\xff" * 25), 1):
+        share = sessions.setdefault(session_id_of(place[:16]), Share())
+        share.journal_bytes += len(place) + len(record)
+        if on_progress is not None and count % 4096 == 0:
+            on_progress("events", count)
+    return Usage(_largest(sessions), _largest(types), _largest(names))
+
+
+def _described(store: ArtifactStore, session: bytes, kind: bytes, sequence: int) -> tuple[str, str]:
+    """(type, name) of who refers to a content."""
+    if kind == MESSAGE:
+        return MESSAGES, MESSAGES
+    try:
+        record = store.artifacts.record(session, sequence) if kind == ARTIFACT else None
+    except (IntegrityError, SchemaTooNew):
+        record = None
+    return (record[4], record[1]) if record is not None else ("(damaged)", "(damaged)")
+
+
+def _largest(shares: Mapping[str, Share]) -> dict[str, Share]:
+    return dict(
+        sorted(
+            shares.items(),
+            key=lambda each: (-each[1].unique_bytes - each[1].journal_bytes, -each[1].logical_bytes, each[0]),
+        )
+    )

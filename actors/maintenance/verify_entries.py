@@ -1,0 +1,168 @@
+"""Checks records and index entries from their own side: each must be of something that says so."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from greenroom.actors.session.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.grants import shared_keys
+from greenroom.actors.session.loading import load_state
+from greenroom.storage.artifacts.index import artifact_entries
+from greenroom.storage.audit import AUDIT, audit_entries
+from greenroom.storage.catalog.catalog import COUNTS_KEY, Catalog
+from greenroom.storage.codec.keys import (
+    INDEX_CREATED,
+    INDEX_CREATOR,
+    INDEX_DEADLINE,
+    INDEX_METADATA,
+    INDEX_PARENT,
+    INDEX_TAG,
+    INDEX_UPDATED,
+    after_prefix,
+    sequence_key,
+    session_id_of,
+)
+from greenroom.storage.codec.records import unseal
+from greenroom.storage.content.quota import QUOTA_KEY
+from greenroom.storage.content.staging import IMPORT, staged_imports, staged_sessions
+from greenroom.storage.engine.engine import CF, Op
+from greenroom.storage.errors import IntegrityError, SessionNotFound
+from greenroom.storage.events.index import event_keys
+
+from .findings import DAMAGE, PROBLEM_KINDS, Findings, kind_of, quarantine
+from .scan import Survey
+
+__all__ = ["BY_TAIL", "EntryChecks"]
+
+BY_TAIL: Final = (INDEX_CREATED, INDEX_UPDATED, INDEX_TAG, INDEX_CREATOR, INDEX_PARENT, INDEX_METADATA, INDEX_DEADLINE)
+
+
+class EntryChecks(Survey):
+    """The looks at one record or entry."""
+
+    def _stray(self, place: bytes, found: Findings) -> None:
+        cf, skip, key = place[0], place[1], place[2:]
+        session = key[skip : skip + 16]
+        if self._exists(session) or session in staged_sessions(self._engine):
+            return
+        prefix = key[: skip + 16]
+        ops: list[Op] = []
+        for each, value in self._engine.pages(cf, prefix, after_prefix(prefix)):
+            if cf == CF.ARTIFACTS:
+                ops.append(quarantine(cf, each, value))
+            ops.append((cf, each, None))
+        if ops:
+            detail = "has artifact records" if cf == CF.ARTIFACTS else f"has index entries of kind {kind_of(key)}"
+            found.add(PROBLEM_KINDS[cf], session_id_of(session), f"{detail} and no journal", ops, "removed")
+
+    def _totals(self, found: Findings) -> None:
+        """The counts that are kept so that nobody has to count."""
+        if self._store.catalog.miscounted():
+            forget: list[Op] = [(CF.META, COUNTS_KEY, None)]
+            found.add("count", "sessions", "the numbers of sessions by status are wrong", forget, "counted anew")
+        if self._store.quota is not None and self._store.quota.miscounted():
+            forget = [(CF.META, QUOTA_KEY, None)]
+            found.add("count", "content bytes", "the bytes of all contents are wrong", forget, "counted anew")
+
+    def _index_entry(self, key: bytes, found: Findings) -> None:
+        session = key[-16:]
+        try:
+            row = self._store.catalog.row(session)
+            last = self._store.journal.last(session)
+        except DAMAGE:
+            return  # reported with the session
+        if row is not None and last is not None and key in Catalog.index_keys(session, row, last[1][1]):
+            return
+        if row is None and session in staged_sessions(self._engine):
+            return
+        self._unfit(key, session, "that does not fit its row", found)
+
+    def _artifact_entry(self, key: bytes, found: Findings) -> None:
+        """An entry that finds an artifact across sessions: it ends in session and number."""
+        session, number = key[-24:-8], int.from_bytes(key[-8:], "big")
+        try:
+            record = self._store.artifacts.record(session, number)
+        except DAMAGE:
+            return  # reported with the session
+        if record is not None and key in artifact_entries(session, number, record):
+            return
+        self._unfit(key, session, f"for artifact {number} that does not fit it", found)
+
+    def _shared_entry(self, key: bytes, found: Findings) -> None:
+        """An entry from a grantee to what is shared with it: its owner must say so."""
+        owner = key[17:33]
+        try:
+            state = load_state(self._store, session_id_of(owner))[0]
+        except SessionNotFound:
+            state = None
+        except DAMAGE:
+            return  # reported with the session
+        if state is not None and key in shared_keys(state):
+            return
+        self._unfit(key, owner, "for what it does not share", found)
+
+    def _audit_record(self, key: bytes, found: Findings) -> None:
+        stored = self._engine.get(CF.META, key)
+        if stored is None:
+            return  # too old since
+        place = key[-8:]
+        try:
+            entries = audit_entries(unseal(key, stored, "an audit record"), place)
+        except IntegrityError as error:
+            ops = [quarantine(CF.META, key, stored), (CF.META, key, None)]
+            found.add("audit", str(int.from_bytes(place, "big")), str(error), ops, "moved to quarantine")
+            return
+        missing: list[Op] = [(CF.META, each, b"") for each in entries if self._engine.get(CF.META, each) is None]
+        if missing:
+            found.add("audit", str(int.from_bytes(place, "big")), "is not in its index", missing, "written anew")
+
+    def _audit_entry(self, key: bytes, found: Findings) -> None:
+        record_key = AUDIT + key[-8:]
+        stored = self._engine.get(CF.META, record_key)
+        try:
+            if stored is not None and key in audit_entries(unseal(record_key, stored, "an audit record"), key[-8:]):
+                return
+        except DAMAGE:
+            return  # reported with the record
+        if self._engine.get(CF.META, key) is not None:
+            place = str(int.from_bytes(key[-8:], "big"))
+            found.add("audit", place, "its index has an entry that does not fit it", [(CF.META, key, None)], "removed")
+
+    def _event_entry(self, key: bytes, found: Findings) -> None:
+        """An entry that finds an event: it ends in session and sequence."""
+        session, sequence = key[-24:-8], int.from_bytes(key[-8:], "big")
+        record = self._engine.get(CF.JOURNAL, key[-24:])
+        try:
+            if record is not None and key in event_keys(session, sequence, unseal(key[-24:], record)):
+                return
+        except DAMAGE:
+            return  # reported with the session
+        self._unfit(key, session, f"for event {sequence} that does not fit it", found)
+
+    def _reference(self, key: bytes, found: Findings) -> None:
+        digest, session, kind = key[1:33], key[33:49], key[49:50]
+        sequence = int.from_bytes(key[50:58], "big")
+        try:
+            if kind == IMPORT:
+                held = session in staged_imports(self._engine)
+            elif kind == ARTIFACT:
+                record = self._store.artifacts.record(session, sequence)
+                held = record is not None and record[0] == digest
+            elif kind == MESSAGE:
+                stored = self._engine.get(CF.JOURNAL, sequence_key(session, sequence))
+                held = (
+                    stored is not None
+                    and unseal(sequence_key(session, sequence), stored)[2].get("content_hash") == digest
+                )
+            else:
+                return
+        except DAMAGE:
+            return  # reported as such
+        if not held and self._engine.get(CF.REFERENCES, key) is not None:
+            detail = f"is held by {session_id_of(session)}, which does not refer to it"
+            found.add("reference", digest.hex(), detail, [(CF.REFERENCES, key, None)], "released")
+
+    def _unfit(self, key: bytes, session: bytes, why: str, found: Findings) -> None:
+        if self._engine.get(CF.INDEX, key) is not None:
+            detail = f"has an index entry of kind {kind_of(key)} {why}"
+            found.add("index", session_id_of(session), detail, [(CF.INDEX, key, None)], "removed")

@@ -1,0 +1,251 @@
+"""Messages about the artifacts of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from inspect import signature
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+
+from greenroom.storage.artifacts.model import ArtifactId, is_artifact_name
+from greenroom.storage.artifacts.query import ArtifactQuery, artifact_query
+from greenroom.storage.artifacts.records import new_artifact_type
+from greenroom.storage.codec.records import Value
+from greenroom.storage.common.arguments import as_items, as_mapping, as_text, kind_of
+from greenroom.storage.common.validation import nearest
+from greenroom.storage.engine.engine import Durability
+from greenroom.storage.errors import ValidationError, shown
+
+from .checks import (
+    MAX_BATCH,
+    MAX_NAME,
+    MAX_TEXT,
+    artifact_ref,
+    metadata_bytes,
+    named_ref,
+    optional_text,
+    tag_list,
+    version_of_name,
+    whole_number,
+)
+from .core import Command, Query
+
+if TYPE_CHECKING:
+    from greenroom.storage.content.chunks import Encoded, Readable
+
+__all__ = [
+    "UNSHARED",
+    "DeleteArtifact",
+    "GetArtifact",
+    "GetArtifactInfo",
+    "GetArtifacts",
+    "ListArtifactVersions",
+    "ListArtifacts",
+    "QueryArtifacts",
+    "StoreArtifact",
+    "StoreMany",
+]
+
+
+class StoreArtifact(Command):
+    """Store content under a name; the same name again makes the next version. Replies ArtifactInfo.
+
+    Content is text (stored as UTF-8), bytes, a memoryview, or a binary file object, which is read to its end.
+    It is hashed and compressed on the sender's thread. With `version_of`, the id of an artifact of that name, it is
+    stored where that one is: also in another session, which shares it with write permission.
+    """
+
+    __slots__ = (
+        "artifact_type",
+        "collected",
+        "content",
+        "created_by",
+        "custom",
+        "description",
+        "encoded",
+        "mime_type",
+        "name",
+        "parent_artifact",
+        "record",
+        "tags",
+        "version_of",
+    )
+
+    def __init__(
+        self,
+        type: str,
+        name: str,
+        content: str | bytes | bytearray | memoryview | BinaryIO,
+        *,
+        description: str | None = None,
+        mime_type: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Value] | None = None,
+        created_by: str | None = None,
+        parent_artifact: ArtifactId | str | None = None,
+        version_of: ArtifactId | str | None = None,
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        self.version_of = ArtifactId.of(version_of) if version_of is not None else None
+        self.artifact_type = new_artifact_type(type)
+        self.name = as_text("name", name, 4096)
+        if not is_artifact_name(self.name):
+            wrong = (
+                "this text is an artifact's id: an artifact of that name could not be told from the one with the id"
+                if ArtifactId.named_by(self.name) is not None
+                else "an artifact name has no control characters"
+            )
+            raise ValidationError(f"name: {wrong}", field="name")
+        self.content: bytes | memoryview | Readable = _stored(content)
+        self.description = optional_text("description", description, MAX_TEXT)
+        self.mime_type = optional_text("mime_type", mime_type, MAX_NAME)
+        self.tags = tag_list(tags)
+        self.custom = metadata_bytes(metadata)
+        self.created_by = optional_text("created_by", created_by, MAX_NAME)
+        self.parent_artifact = str(artifact_ref(parent_artifact)) if parent_artifact is not None else None
+        self.encoded: Encoded | None = None
+        self.record: list[Any] = []
+        self.collected = False
+        """Whether it is an output that the runtime collects, which has limits of its own."""
+
+
+UNSHARED: Final[Any] = object()
+
+"""In place of the encoded content of a message that nobody but the path holds, so that it need not be copied."""
+
+
+def _stored(content: Any) -> bytes | memoryview | Readable:
+    """Content as bytes, or a file object to read them from."""
+    kind = type(content)
+    if kind is bytes:
+        return cast(bytes, content)
+    if issubclass(kind, str):
+        return str.__str__(content).encode("utf-8", "surrogatepass")
+    if issubclass(kind, bytes):
+        return bytes.__getitem__(content, slice(None))
+    if issubclass(kind, bytearray):
+        return bytes(memoryview(content))
+    try:
+        if kind is memoryview:
+            view: bytes | memoryview = content.cast("B") if content.contiguous else content.tobytes()
+            return view
+        if callable(getattr(content, "read", None)):
+            return cast("Readable", content)
+    except Exception as error:
+        raise ValidationError(f"content: it cannot be read: {kind_of(error)}", field="content") from error
+    raise ValidationError(
+        f"content: text, bytes, a memoryview or a binary file object is needed, not {kind_of(content)}", field="content"
+    )
+
+
+class StoreMany(Command):
+    """Store a batch of artifacts in one atomic write: all of them or none. Replies a list of ArtifactInfo.
+
+    Each is a `StoreArtifact` or a mapping of its arguments. The same name twice makes two versions.
+    """
+
+    __slots__ = ("items",)
+
+    def __init__(
+        self, items: Iterable[StoreArtifact | Mapping[str, Any]], *, durability: Durability | str | None = None
+    ) -> None:
+        super().__init__(durability=durability)
+        given = as_items("items", items, MAX_BATCH, "a list of artifacts")
+        self.items: list[StoreArtifact] = [_batched(index, item) for index, item in enumerate(given)]
+
+
+def _batched(index: int, item: StoreArtifact | Mapping[str, Any]) -> StoreArtifact:
+    if type(item) is StoreArtifact:
+        if item.version_of is not None:
+            raise ValidationError(f"items[{index}]: a version of another's artifact is stored alone", field="items")
+        return item
+    given = as_mapping(f"items[{index}]", item, "a mapping with type, name and content")
+    unknown = next((name for name in given if name not in _ARTIFACT_ARGUMENTS), None)
+    if unknown is not None:
+        advice = f"did you mean {nearest(unknown, _ARTIFACT_ARGUMENTS)}?"
+        raise ValidationError(f"items[{index}]: unknown {shown(unknown)}; {advice}", field="items")
+    try:
+        return _batched(index, StoreArtifact(**given))
+    except ValidationError as error:
+        raise ValidationError(f"items[{index}]: {error}", field=error.fields.get("field", "items")) from None
+    except TypeError as error:
+        text = str(error).partition(") ")[2] or str(error)
+        raise ValidationError(f"items[{index}]: {text}", field="items") from None
+
+
+_ARTIFACT_ARGUMENTS: Final = frozenset(signature(StoreArtifact).parameters)
+
+
+class DeleteArtifact(Command):
+    """Delete the artifact with this id, or one version (default: the latest) of a name. Replies None."""
+
+    __slots__ = ("ref", "version")
+
+    def __init__(
+        self,
+        ref: ArtifactId | str,
+        version: int | str | None = None,
+        *,
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        self.ref = artifact_ref(ref)
+        self.version = version_of_name(version)
+
+
+class GetArtifactInfo(Query):
+    """Replies ArtifactInfo of an id, or of one version (default: the latest) of a name."""
+
+    __slots__ = ("ref", "version")
+
+    def __init__(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
+        self.ref = artifact_ref(ref)
+        self.version = version_of_name(version)
+
+
+class GetArtifact(GetArtifactInfo):
+    """Replies Artifact: the info and the verified content."""
+
+    __slots__ = ()
+
+
+class GetArtifacts(Query):
+    """Replies (results, errors) of many ids and names: what each named, and why the others could not be read."""
+
+    __slots__ = ("refs",)
+
+    def __init__(self, refs: Iterable[ArtifactId | str]) -> None:
+        given = as_items("refs", refs, MAX_BATCH, "a list of ids and names")
+        self.refs = [named_ref(ref, "refs") for ref in given]
+
+
+class QueryArtifacts(Query):
+    """Replies a page of ArtifactInfo that match an `ArtifactQuery`, or its criteria by keyword."""
+
+    __slots__ = ("query",)
+
+    def __init__(self, query: ArtifactQuery | None = None, **criteria: Any) -> None:
+        self.query = artifact_query(query, criteria)
+
+
+class ListArtifacts(Query):
+    """Replies a page of ArtifactInfo in the order of storing."""
+
+    __slots__ = ("limit", "offset")
+
+    def __init__(self, limit: int | None = None, offset: int = 0) -> None:
+        self.limit = whole_number("limit", limit)
+        self.offset = whole_number("offset", offset) or 0
+
+
+class ListArtifactVersions(Query):
+    """Replies a list of ArtifactInfo of every version of a name, oldest first.
+
+    Instead of the name the id of one of them will do; of an artifact that another session shares it finds the
+    versions that are shared.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: ArtifactId | str) -> None:
+        self.name = str(artifact_ref(name, "name"))

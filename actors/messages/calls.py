@@ -1,0 +1,121 @@
+"""Messages that call tools and agents, and that journal what became of a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from greenroom.storage.codec.records import Value, checked_data, pack_value, unpack_value
+from greenroom.storage.common.arguments import as_seconds, as_text
+from greenroom.storage.engine.engine import Durability
+from greenroom.storage.errors import ResourceLimitExceeded
+
+from .core import Command
+
+__all__ = [
+    "MAX_CALL_NAME",
+    "MAX_INPUT_BYTES",
+    "Call",
+    "CallAgent",
+    "CallTool",
+    "Called",
+    "RecordCall",
+    "RecordReturn",
+    "packed_input",
+]
+
+MAX_CALL_NAME: Final = 255
+
+MAX_INPUT_BYTES: Final = 1 << 20
+
+
+class Call(Command):
+    """Base of `CallTool` and `CallAgent`. `timeout` is in seconds; None stands for the callable's own, else the
+    runtime's. Whoever asks with a shorter timeout waits only that long, and the call ends with it."""
+
+    __slots__ = ("name", "packed", "subject", "timeout")
+
+    def __init__(
+        self,
+        name: str,
+        input: Value = None,
+        *,
+        timeout: float | None = None,
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        self.name = as_text("name", name, MAX_CALL_NAME)
+        self.packed = packed_input(input)
+        self.timeout = as_seconds("timeout", timeout, endless=True) if timeout is not None else None
+        self.subject: Any = None
+        """What is called, where that is not found by its name. Only the runtime itself sets it."""
+
+    @property
+    def input(self) -> Value:
+        return unpack_value(self.packed)
+
+
+class CallTool(Call):
+    """Call a tool with an object of arguments, at most 1 MiB encoded. Replies its result, a JSON value or bytes.
+
+    Raises ValidationError for an input that does not fit the tool's schema, OperationTimeout, CallFailed with what the
+    tool raised as its cause, HookCancelled; InvalidOperation for an unknown tool.
+    """
+
+    __slots__ = ()
+
+
+class CallAgent(Call):
+    """Call an agent, by its name or a model's, with any JSON value of at most 1 MiB. Replies AgentReply.
+
+    Raises what `CallTool` raises.
+    """
+
+    __slots__ = ()
+
+
+def packed_input(value: Value) -> bytes:
+    """An input, encoded. Raises ValidationError, or ResourceLimitExceeded for more than 1 MiB."""
+    packed = pack_value(value, "input")
+    if len(packed) > MAX_INPUT_BYTES:
+        raise ResourceLimitExceeded(
+            f"an input may have {MAX_INPUT_BYTES} bytes, this one has {len(packed)}: store an artifact and pass its id",
+            resource="input_bytes",
+            limit=MAX_INPUT_BYTES,
+            value=len(packed),
+        )
+    return packed
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What a session says of a call that it has journaled: the event's sequence and id, the session's own
+    correlation id, and whether outputs are collected as artifacts."""
+
+    sequence: int
+    event_id: str
+    correlation_id: str | None
+    collect: bool
+
+
+class RecordCall(Command):
+    """Journal that a tool or an agent (`kind`) is called. Replies Called."""
+
+    __slots__ = ("data", "kind")
+
+    def __init__(self, kind: str, data: dict[str, Any]) -> None:
+        super().__init__()
+        self.kind = kind
+        self.data = checked_data(data)
+
+
+class RecordReturn(Command):
+    """Journal what a call has come to. Works as long as the session has not ended; its limits do not matter any more.
+    Replies None."""
+
+    __slots__ = ("data", "kind")
+
+    def __init__(self, kind: str, data: dict[str, Any], durability: Durability | None = None) -> None:
+        super().__init__(durability=durability)
+        self.kind = kind
+        self.data = checked_data(data)

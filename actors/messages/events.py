@@ -1,0 +1,187 @@
+"""Messages about events: published, linked, recorded and read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from greenroom.actors.scheduling.operation import CURRENT
+from greenroom.storage.codec.records import Value, checked_data, pack_value, unpack_value
+from greenroom.storage.common.arguments import as_mapping, as_text
+from greenroom.storage.engine.engine import Durability
+from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
+from greenroom.storage.events.index import event_place
+
+from .checks import (
+    MAX_NAME,
+    tag_list,
+    whole_number,
+)
+from .core import Command, Query
+
+__all__ = [
+    "LINK_KINDS",
+    "MAX_EVENT_BYTES",
+    "RESERVED_FAMILIES",
+    "GetEvents",
+    "LinkEvents",
+    "PublishEvent",
+    "RecordEvent",
+]
+
+MAX_EVENT_BYTES: Final = 64 << 10
+
+LINK_KINDS: Final = ("caused_by", "part_of", "related_to", "response_to", "follows_from", "concurrent_with")
+
+RESERVED_FAMILIES: Final = frozenset(
+    {
+        "agent",
+        "artifact",
+        "event",
+        "hook",
+        "journal",
+        "losses",
+        "message",
+        "metadata",
+        "policy",
+        "replay",
+        "script",
+        "session",
+        "state",
+        "system",
+        "tags",
+        "tool",
+        "variable",
+        "workflow",
+    }
+)
+
+"""First segments of the types that only the runtime itself produces, so that nobody can forge a fact."""
+
+_TYPE: Final = re.compile(r"[\w:-]+(\.[\w:-]+)*")
+
+
+class PublishEvent(Command):
+    """Journal an event of the sender's own. Replies the Event.
+
+    `type` is dotted (`custom.step_done`) and of no family of the runtime's own; `data` a JSON object of at most
+    64 KiB. `correlation_id` and, if the host sends it, `source` stand in place of those of the operation that the
+    sender acts in.
+    """
+
+    __slots__ = ("correlation_id", "packed", "source", "tags", "target", "type")
+
+    def __init__(
+        self,
+        type: str,
+        data: Mapping[str, Value] | None = None,
+        *,
+        correlation_id: str | None = None,
+        source: str | None = None,
+        target: str | None = None,
+        tags: Iterable[str] = (),
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        self.type = _published_type(type)
+        self.packed = pack_value(as_mapping("data", data) if data is not None else {}, "data")
+        if len(self.packed) > MAX_EVENT_BYTES:
+            raise ResourceLimitExceeded(
+                f"the data of an event may have {MAX_EVENT_BYTES} bytes, these have {len(self.packed)}: "
+                "store an artifact and name it",
+                resource="event_bytes",
+                limit=MAX_EVENT_BYTES,
+                value=len(self.packed),
+            )
+        self.correlation_id = _maybe_name("correlation_id", correlation_id)
+        self.source = _maybe_name("source", source)
+        self.target = _maybe_name("target", target)
+        self.tags = tag_list(tags)
+
+    @property
+    def data(self) -> dict[str, Value]:
+        data: dict[str, Value] = unpack_value(self.packed)
+        return data
+
+    def in_context(self, context: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The context of the event, made from that of the operation. Code that acts for a session is not asked for
+        its source: nobody passes for somebody else."""
+        operation = CURRENT.get()
+        chosen = self.source if operation is None or operation.principal is None else None
+        own = {
+            "correlation_id": self.correlation_id,
+            "source": chosen,
+            "target": self.target,
+            "tags": self.tags or None,
+        }
+        mine = {name: value for name, value in own.items() if value is not None}
+        return {**(context or {}), **mine} or None
+
+
+class LinkEvents(Command):
+    """Journal a link from an event of this session to any event: "this one was `kind` that one". Replies the Event."""
+
+    __slots__ = ("from_id", "kind", "to_id")
+
+    def __init__(self, from_id: str, to_id: str, kind: str, *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        for field, value in (("from_id", from_id), ("to_id", to_id)):
+            if event_place(value) is None:
+                raise ValidationError(
+                    f"{field}: the id of a journaled event is needed, a session's id, a slash and a sequence",
+                    field=field,
+                )
+        if type(kind) is not str or kind not in LINK_KINDS:
+            raise ValidationError(f"kind: one of {', '.join(LINK_KINDS)} is needed", field="kind")
+        if from_id == to_id:
+            raise ValidationError("an event cannot be linked with itself", field="to_id")
+        self.from_id = from_id
+        self.to_id = to_id
+        self.kind = kind
+
+
+class RecordEvent(Command):
+    """Journal a fact of the runtime's own, if the session can take one. Replies the Event, or None if it cannot.
+
+    `data` are plain values of the runtime's making.
+    """
+
+    __slots__ = ("data", "type")
+
+    def __init__(self, type: str, data: dict[str, Any]) -> None:
+        # Nobody waits for the disk because of a note.
+        super().__init__(durability=Durability.WAL)
+        self.type = type
+        self.data = checked_data(data)
+
+
+def _published_type(value: object) -> str:
+    value = as_text("type", value, MAX_NAME)
+    if _TYPE.fullmatch(value) is None:
+        raise ValidationError(
+            f"type: 1 to {MAX_NAME} letters, digits, '_', '-' and ':' in segments between dots are needed, "
+            "as in custom.step_done",
+            field="type",
+        )
+    family = value.partition(".")[0]
+    if family in RESERVED_FAMILIES:
+        raise ValidationError(
+            f"type: only the runtime itself produces events of the family {family!r}; use custom.{value}",
+            field="type",
+        )
+    return value
+
+
+def _maybe_name(field: str, value: object) -> str | None:
+    return as_text(field, value, MAX_NAME) if value is not None else None
+
+
+class GetEvents(Query):
+    """Replies a list of the events with a sequence greater than `after`, at most `limit`."""
+
+    __slots__ = ("after", "limit")
+
+    def __init__(self, after: int = 0, limit: int | None = None) -> None:
+        self.after = whole_number("after", after) or 0
+        self.limit = whole_number("limit", limit)

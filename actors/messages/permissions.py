@@ -1,0 +1,79 @@
+"""Permissions on artifacts: their names and levels, and the grant that gives one to a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.common.times import iso_time
+from greenroom.storage.errors import ValidationError
+
+if TYPE_CHECKING:
+    from greenroom.storage.codec.records import Value
+
+__all__ = ["ADMIN", "NAMES", "PERMISSIONS", "READ", "WRITE", "Attempt", "Grant", "level_of"]
+
+READ: Final = 1
+
+WRITE: Final = 2
+
+ADMIN: Final = 3
+
+PERMISSIONS: Final = {"read": READ, "write": WRITE, "admin": ADMIN}
+
+NAMES: Final = {level: name for name, level in PERMISSIONS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one session may do with one artifact of another. Times are aware UTC."""
+
+    artifact: ArtifactId
+    session_id: str
+    """The grantee."""
+    permission: str
+    """read, write (and read) or admin (and both)."""
+    expires_at: datetime | None
+    """From then on it is as if it had not been given."""
+    inherit: bool
+    """Whether the sessions below the grantee have it too."""
+    granted_at: datetime
+    granted_by: str
+    """The session that gave it: the owner, or one with admin."""
+    expired: bool = False
+
+    def to_dict(self) -> dict[str, Value]:
+        """Every field by name as JSON values."""
+        return {
+            "artifact": str(self.artifact),
+            "session_id": self.session_id,
+            "permission": self.permission,
+            "expires_at": iso_time(self.expires_at),
+            "inherit": self.inherit,
+            "granted_at": iso_time(self.granted_at),
+            "granted_by": self.granted_by,
+            "expired": self.expired,
+        }
+
+
+def level_of(permission: object) -> int:
+    """Raises ValidationError."""
+    level = PERMISSIONS.get(str.__str__(permission)) if issubclass(type(permission), str) else None
+    if level is None:
+        raise ValidationError(f"permission: one of {', '.join(PERMISSIONS)}", field="permission")
+    return level
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is known of an attempt to reach something across the border of a session; see `AuditRecord`."""
+
+    session: str | None
+    owner: str | None
+    artifact: str | None
+    access: str
+    granted: bool
+    reason: str
+    operation: str

@@ -1,0 +1,118 @@
+"""Messages about the variables of a session."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from greenroom.storage.codec.records import Value, pack_value, unpack_value
+from greenroom.storage.common.arguments import as_text
+from greenroom.storage.engine.engine import Durability
+from greenroom.storage.errors import ResourceLimitExceeded
+
+from .checks import (
+    MAX_KEY,
+    MAX_VARIABLE_BYTES,
+    checked_durability,
+    variable_key,
+)
+from .core import Command, Query
+
+__all__ = [
+    "ABSENT",
+    "ANY",
+    "AcceptLosses",
+    "DeleteVariable",
+    "Expectation",
+    "GetVariable",
+    "ListVariables",
+    "SetVariable",
+]
+
+
+class Expectation(enum.Enum):
+    """What a change of a variable may expect besides a value."""
+
+    ANY = "any"
+    """Whatever is there."""
+    ABSENT = "absent"
+    """That the variable is not there."""
+
+
+ANY: Final = Expectation.ANY
+
+ABSENT: Final = Expectation.ABSENT
+
+
+class SetVariable(Command):
+    """Set a variable to a JSON value or bytes of at most 1 MiB. Replies None.
+
+    With `expected` only if that is its value now (`ABSENT`: if it is not there); else InvalidOperation, whose field
+    `conflict` is true, and nothing is changed.
+    """
+
+    __slots__ = ("expected", "key", "packed")
+
+    def __init__(
+        self,
+        key: str,
+        value: Value,
+        *,
+        expected: Value | Expectation = ANY,
+        durability: Durability | str | None = None,
+    ) -> None:
+        self.expected = expected if type(expected) is Expectation else pack_value(expected, "expected")
+        self.durability = checked_durability(durability) if durability is not None else None
+        self.records = None
+        self.key = variable_key(key)
+        self.packed = pack_value(value)
+        if len(self.packed) > MAX_VARIABLE_BYTES:
+            raise ResourceLimitExceeded(
+                f"a variable may have {MAX_VARIABLE_BYTES} bytes, this one has {len(self.packed)}: store an artifact",
+                resource="variable_bytes",
+                limit=MAX_VARIABLE_BYTES,
+                value=len(self.packed),
+            )
+
+    @property
+    def value(self) -> Value:
+        return unpack_value(self.packed)
+
+
+class DeleteVariable(Command):
+    """Remove a variable, with `expected` only if that is its value now. Replies whether it was there."""
+
+    __slots__ = ("expected", "key")
+
+    def __init__(
+        self, key: str, *, expected: Value | Expectation = ANY, durability: Durability | str | None = None
+    ) -> None:
+        super().__init__(durability=durability)
+        self.key = variable_key(key)
+        self.expected = expected if type(expected) is Expectation else pack_value(expected, "expected")
+
+
+class GetVariable(Query):
+    """Replies the value of a variable, or `default`."""
+
+    __slots__ = ("default", "key")
+
+    def __init__(self, key: str, default: Value = None) -> None:
+        self.key = variable_key(key)
+        self.default = default
+
+
+class ListVariables(Query):
+    """Replies a dict of the variables whose key begins with `prefix`."""
+
+    __slots__ = ("prefix",)
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = as_text("prefix", prefix, MAX_KEY, empty=True)
+
+
+class AcceptLosses(Command):
+    """After a repair that lost an event which may have set any variable: take the variables as they are now.
+    Replies None."""
+
+    __slots__ = ()

@@ -1,0 +1,594 @@
+"""Carries pykka actors on a bounded pool of threads, or on the caller's own thread when the actor is idle.
+
+A `PooledActor` owns no thread. Whoever holds its *turn* handles its messages, one at a time and in the order
+of their arrival:
+
+- `ask` on an idle actor takes the turn and handles the message right there: no queue, no thread switch.
+- Otherwise the message waits in the mailbox and a pool thread takes the turn.
+
+An exception may be thrown into the running thread at any moment: by a signal handler of the host, or by
+`PyThreadState_SetAsyncExc`. CPython throws it only at the start of a Python function, at a jump backward, or after a
+call has returned. What this module relies on follows from that:
+
+- A turn is a lock whose owner is set in the same step as the lock itself (a C call). The `try` begins before that call,
+  and the `finally` gives back whatever this thread owns, even where the call's result never reached a variable.
+- A `finally` must do its work in its first call, and that call must be one of C: a Python function can be interrupted
+  before its first line. Further calls each stand in a `finally` of their own.
+- Taking a message out of a queue is a `for` over `iter(queue.get, None)`: the loop variable is set in the same step.
+
+Example:
+    ```py
+    class Counter(PooledActor):
+        n = 0
+
+        def on_receive(self, message):
+            self.n += message
+            return self.n
+
+    dispatcher = Dispatcher(workers=2)
+    counter = Counter(dispatcher, "counter", mailbox_capacity=100)
+    counter.ask(3, timeout=1.0)  # 3, on this thread
+    counter.tell(4)              # on a pool thread
+    ```
+"""
+
+from __future__ import annotations
+
+import _thread
+import collections
+import logging
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import pykka
+from pykka._envelope import Envelope
+
+from greenroom.storage.errors import InvalidOperation, OperationTimeout, ResourceLimitExceeded
+
+from .operation import CURRENT
+
+__all__ = [
+    "Dispatcher",
+    "Later",
+    "Letter",
+    "Mailbox",
+    "PooledActor",
+    "PooledFuture",
+    "PooledRef",
+    "Told",
+    "Turn",
+    "interrupted",
+]
+
+
+logger = logging.getLogger("greenroom.actors")
+
+
+class Letter(Envelope[Any]):
+    """A message in a mailbox, with the operation that it belongs to."""
+
+    __slots__ = ("operation",)
+
+    def __init__(self, message: Any, reply_to: Any = None) -> None:
+        super().__init__(message, reply_to)
+        self.operation = CURRENT.get()
+
+
+class Later:
+    """A reply that still has to be worked out, on the asker's thread, after the actor's turn has ended.
+
+    So an actor waits neither for a disk nor for a large content to be read. `always`: it is more than a reply, and
+    done also where nobody waits for it.
+    """
+
+    __slots__ = ("always", "finish")
+
+    def __init__(self, finish: Callable[[], Any], *, always: bool = False) -> None:
+        self.finish = finish
+        self.always = always
+
+
+def interrupted(by: str = "an exception from outside") -> OperationTimeout:
+    """Return the error for a caller whose message was being handled when something was thrown into that thread."""
+    return OperationTimeout(
+        f"the thread that handled this message was interrupted by {by}; the operation had begun and "
+        "may have taken effect: look before you send it again",
+        started=True,
+    )
+
+
+class Turn(_thread.RLock):  # type: ignore[misc]  # final to the checker only
+    """The right to handle an actor's messages.
+
+    It is never taken twice by one thread (see `PooledActor._held`). It is a reentrant lock because such a lock knows
+    its owner, from the very step in which it is taken.
+    """
+
+    __slots__ = ()
+
+    def is_ours(self) -> bool:
+        """Return whether this thread holds the turn."""
+        ours: bool = self._is_owned()  # type: ignore[attr-defined]
+        return ours
+
+    def locked(self) -> bool:
+        """Return whether some thread, or this one, holds the turn."""
+        if self.is_ours():
+            return True
+        if self.acquire(False):
+            self.release()
+            return False
+        return True
+
+
+class PooledFuture(pykka.Future[Any]):
+    """The reply to a queued message. Waiting costs one lock; `get` can give up, and then the message is not begun."""
+
+    _QUEUED: Final = 0
+    _BEGUN: Final = 1
+    _GIVEN_UP: Final = 2
+    _FIRST_LOOK: Final = 0.05
+    _LAST_LOOK: Final = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._state_lock = threading.Lock()
+        self._state = self._QUEUED
+        self._done = False
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.actor: PooledActor | None = None
+        """In whose mailbox the message is."""
+
+    def begin(self) -> bool:
+        """Called by the actor before it handles the message: False if the asker has given up, or it has been begun."""
+        with self._state_lock:
+            if self._state != self._QUEUED:
+                return False
+            self._state = self._BEGUN
+            return True
+
+    def give_up(self) -> bool:
+        """Keep the message from being begun; whether it had been begun already."""
+        with self._state_lock:
+            if self._state == self._QUEUED:
+                self._state = self._GIVEN_UP
+            return self._state == self._BEGUN
+
+    def has_answer(self) -> bool:
+        """Return whether there is an answer."""
+        return self._done
+
+    def get(self, *, timeout: float | None = None) -> Any:
+        """The reply, or the error it ended with. Raises OperationTimeout after `timeout` seconds."""
+        if self._get_hook is not None:
+            return super().get(timeout=timeout)
+        if not self._done:
+            try:
+                self._wait(timeout)
+            except BaseException:
+                self.give_up()
+                raise
+        if self._error is not None:
+            raise self._error
+        if self._value.__class__ is Later:
+            self._value = self._value.finish()
+        return self._value
+
+    def _wait(self, timeout: float | None) -> None:
+        """Return when there is an answer. Looks after the actor now and then: an interrupt may have struck the thread
+        that was to handle the message, or to say that it waits."""
+        deadline = None if timeout is None else time.monotonic() + max(0.0, timeout)
+        look = self._FIRST_LOOK
+        while not self.has_answer():
+            left = look if deadline is None else min(look, deadline - time.monotonic())
+            if left > 0 and self._gate.acquire(timeout=left):
+                self._gate.release()
+                return
+            if self.has_answer():
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                begun = self.give_up()
+                if self.has_answer():
+                    return
+                raise OperationTimeout(
+                    f"no answer within {timeout:g} s; "
+                    + ("the operation had begun and may still take effect" if begun else "nothing was done"),
+                    timeout=timeout,
+                    started=begun,
+                )
+            look = min(2 * look, self._LAST_LOOK)
+            begun = self._state == self._BEGUN  # looked at first: while it is handled, the actor is not idle
+            actor = self.actor
+            if actor is not None and actor.is_idle():
+                if begun and not self.has_answer():
+                    raise interrupted()
+                actor.wake()
+
+    def set(self, value: Any = None) -> None:
+        self._value = value
+        self._done = True
+        self._gate.release()
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        self._error = (exc_info or sys.exc_info())[1]
+        self._done = True
+        self._gate.release()
+
+
+class Mailbox:
+    """The bounded inbox of an actor as pykka knows it (`ActorInbox`). Putting a message in makes the actor run."""
+
+    __slots__ = ("_actor",)
+
+    def __init__(self, actor: PooledActor) -> None:
+        self._actor = actor
+
+    def put(self, envelope: Envelope[Any]) -> None:
+        """Raises ResourceLimitExceeded when the mailbox is full."""
+        self._actor.put(envelope)
+
+    def get(self) -> Envelope[Any]:
+        """The oldest message. Raises IndexError when there is none: nobody may block on a mailbox."""
+        return self._actor.waiting.popleft()
+
+    def empty(self) -> bool:
+        return not self._actor.waiting
+
+
+class _Stopped:
+    """An actor's `stopped` as pykka wants it: the part of a `threading.Event` that it uses."""
+
+    __slots__ = ("_actor",)
+
+    def __init__(self, actor: PooledActor) -> None:
+        self._actor = actor
+
+    def is_set(self) -> bool:
+        return self._actor.stopped
+
+    def set(self) -> None:
+        self._actor.stopped = True
+
+
+class PooledRef(pykka.ActorRef["PooledActor"]):
+    """A pykka reference whose `ask` may be handled on the caller's thread."""
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        if block:
+            actor = self._actor_weakref()
+            if actor is not None:
+                return actor.ask(message, timeout if timeout is not None else actor.DEFAULT_TIMEOUT)
+        return super().ask(message, block=block, timeout=timeout)
+
+
+class PooledActor(pykka.Actor):
+    """A pykka actor on a dispatcher. Subclasses implement `on_receive`, which must not block for long."""
+
+    DEFAULT_TIMEOUT: Final = 30.0
+    BATCH: Final = 64
+    _BRIEF: Final = 0.01
+
+    def __init__(self, dispatcher: Dispatcher, urn: str, mailbox_capacity: int) -> None:
+        # Not pykka's own __init__: its UUID and Event cost more than all the rest of a new session. Nor its global
+        # registry, which is a list that is searched on every stop: the supervisor has a table.
+        self.actor_urn = urn
+        self.stopped = False
+        """Whether it handles no more messages: what is in its mailbox is forwarded."""
+        self.waiting: collections.deque[Envelope[Any]] = collections.deque()
+        self._capacity = mailbox_capacity
+        self._dispatcher = dispatcher
+        self._turn = Turn()
+        self._held = False
+        """Whether somebody handles messages. Set after the turn was taken and before it is given back; who sets it to
+        False looks into the mailbox afterwards, so who finds it True need not see to what he has put there."""
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make the actor and return its reference. There is no loop to start."""
+        return cls(*args, **kwargs).actor_ref
+
+    # Made when asked for, not kept: an actor in a cycle of references would outlive its passivation until the
+    # garbage collector comes by.
+
+    @property
+    def actor_ref(self) -> Any:
+        return PooledRef(self)
+
+    @property
+    def actor_stopped(self) -> Any:  # type: ignore[override]
+        return _Stopped(self)
+
+    @property
+    def actor_inbox(self) -> Any:  # type: ignore[override]
+        return Mailbox(self)
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        raise NotImplementedError("a PooledActor makes its own mailbox")
+
+    @staticmethod
+    def _create_future() -> PooledFuture:
+        return PooledFuture()
+
+    def _start_actor_loop(self) -> None:
+        """Nothing: the dispatcher lends a thread when there is a message."""
+
+    def _stop(self) -> None:
+        self.stopped = True
+        self.on_stop()
+
+    # -- sending
+
+    def ask(self, message: Any, timeout: float) -> Any:
+        """Send a message and return the reply, or raise what handling it raised.
+
+        Raises OperationTimeout after `timeout` seconds, ResourceLimitExceeded when the mailbox is full.
+        """
+        if not self._held:
+            turn = self._turn
+            reply = None
+            taken = None  # as long as it is not known: something may be thrown in before it can be set
+            try:
+                taken = turn.acquire(False)
+                if taken:
+                    self._held = True
+                    # Where others came before us, or the actor has stopped, the pool goes through the mailbox first.
+                    if not self.stopped and not self.waiting:
+                        reply = self._handle_receive(message)
+                        if reply.__class__ is not Later:
+                            return reply
+            finally:
+                if taken:
+                    self._held = False
+                    try:
+                        if self.waiting:
+                            self._dispatcher.submit(self)
+                    finally:
+                        turn.release()
+                elif taken is None:
+                    try:  # noqa: SIM105 -- entering a `with` could be interrupted
+                        turn.release()
+                    except RuntimeError:
+                        pass  # it was not ours
+            if reply.__class__ is Later:
+                return reply.finish()
+        elif self._turn.is_ours():
+            raise InvalidOperation(
+                f"{self.actor_urn} is just handling a message on this very thread, which cannot wait for itself: a "
+                "signal handler or a callback within may `tell`"
+            )
+        future = PooledFuture()
+        self.put(Letter(message, future))
+        return future.get(timeout=timeout)
+
+    def tell(self, message: Any) -> None:
+        """Send a message and go on. Raises ResourceLimitExceeded when the mailbox is full."""
+        self.put(Letter(message))
+
+    def put(self, envelope: Envelope[Any]) -> None:
+        """Put a message into the mailbox and have it handled. Raises ResourceLimitExceeded when it is full."""
+        if isinstance(envelope.reply_to, PooledFuture):
+            envelope.reply_to.actor = self
+        try:
+            self._append_waiting(envelope)
+        finally:
+            if not self._held and self.waiting:
+                self._dispatcher.submit(self)
+        if self.stopped:
+            # It has stopped while we were on our way. Whoever stops an actor looks into the mailbox afterwards, so a
+            # message is either found there or forwarded here, before its sender can send the next.
+            self.do_in_turn(self._drain_all, self.DEFAULT_TIMEOUT)
+
+    def _append_waiting(self, envelope: Envelope[Any]) -> None:
+        waiting = self.waiting
+        if len(waiting) >= self._capacity:
+            raise ResourceLimitExceeded(
+                f"the mailbox of {self.actor_urn} is full ({self._capacity} messages): slow down",
+                resource="mailbox",
+                limit=self._capacity,
+                value=len(waiting),
+            )
+        waiting.append(envelope)
+
+    def is_idle(self) -> bool:
+        """Return whether nobody handles messages at this moment."""
+        return not self._held
+
+    def wake(self) -> None:
+        """Have the pool handle the mailbox, unless somebody holds the turn: they look again when they release it."""
+        if not self._held and self.waiting:
+            self._dispatcher.submit(self)
+
+    def do_in_turn(self, work: Callable[[], Any], wait: float = 0.0) -> bool:
+        """Do something in the place of a message. Return False without doing it if somebody else handles messages, and
+        still does after `wait` seconds, or if this thread itself does."""
+        turn = self._turn
+        if self._held and (wait <= 0 or turn.is_ours()):
+            return False
+        taken = None
+        try:
+            taken = turn.acquire(True, min(wait, threading.TIMEOUT_MAX)) if wait > 0 else turn.acquire(False)
+            if not taken:
+                return False
+            self._held = True
+            work()
+            return True
+        finally:
+            if taken:
+                self._held = False
+                try:
+                    if self.waiting:
+                        self._dispatcher.submit(self)
+                finally:
+                    turn.release()
+            elif taken is None:
+                try:  # noqa: SIM105 -- entering a `with` could be interrupted
+                    turn.release()
+                except RuntimeError:
+                    pass  # it was not ours
+
+    # -- handling; the caller holds the turn
+
+    def run(self) -> None:
+        """Handle a batch of waiting messages. Called on a pool thread."""
+        # Whoever has the turn but has not said so is about to give it back, or has just taken it.
+        if self.waiting and not self.do_in_turn(self._drain_batch, 0 if self._held else self._BRIEF):
+            self.wake()
+
+    def _drain_batch(self) -> None:
+        self._drain(self.BATCH)
+
+    def _drain_all(self) -> None:
+        self._drain(len(self.waiting))
+
+    def _drain(self, most: int) -> None:
+        waiting = self.waiting
+        while most > 0 and waiting:
+            for envelope in iter(waiting.popleft, None):
+                try:
+                    self._handle(envelope)
+                except BaseException as error:
+                    self.answer_interrupted(envelope, error)
+                    raise
+                break
+            most -= 1
+
+    def answer_interrupted(self, envelope: Envelope[Any], error: BaseException) -> None:
+        """Answer a message whose handling was interrupted, if it has no answer yet."""
+        future = envelope.reply_to
+        if future is None:
+            logger.error("%s: %s was interrupted by %s", self.actor_urn, type(envelope.message).__name__,
+                         type(error).__name__)  # fmt: skip
+        elif isinstance(future, PooledFuture) and not future.has_answer():
+            problem = interrupted(type(error).__name__)
+            future.set_exception((type(problem), problem, None))
+
+    def _handle(self, envelope: Envelope[Any]) -> None:
+        """Handle a message from the mailbox, as the operation that it was sent in."""
+        if self.stopped:
+            self.forward(envelope)
+            return
+        operation = envelope.operation if envelope.__class__ is Letter else None
+        before = CURRENT.get()
+        if operation is before:
+            self._handle_queued(envelope)
+            return
+        try:
+            CURRENT.set(operation)
+            self._handle_queued(envelope)
+        finally:
+            CURRENT.set(before)
+
+    def _handle_queued(self, envelope: Envelope[Any]) -> None:
+        future = envelope.reply_to
+        if future is None:
+            try:
+                reply = self._handle_receive(envelope.message)
+                if reply.__class__ is Later and reply.always:  # what others would still do is done for an asker only
+                    reply.finish()
+            except Exception as error:
+                self.on_tell_failure(envelope.message, error)
+            return
+        if isinstance(future, PooledFuture) and not future.begin():
+            return
+        try:
+            reply = self._handle_receive(envelope.message)
+        except Exception:
+            future.set_exception()
+        else:
+            future.set(reply)
+
+    def forward(self, envelope: Envelope[Any]) -> None:
+        """What to do with a message that arrives after the actor has stopped."""
+        if envelope.reply_to is not None:
+            try:
+                raise pykka.ActorDeadError(f"{self.actor_urn} has stopped")
+            except pykka.ActorDeadError:
+                envelope.reply_to.set_exception()
+
+    def on_tell_failure(self, message: Any, error: Exception) -> None:
+        """A message that nobody waits for has failed. The message's content is not logged."""
+        logger.error("%s: %s failed: %s", self.actor_urn, type(message).__name__, error)
+
+
+class Dispatcher:
+    """A bounded pool of threads that run actors which have messages waiting."""
+
+    def __init__(self, workers: int, name: str = "greenroom") -> None:
+        self._ready: queue.SimpleQueue[PooledActor | None] = queue.SimpleQueue()
+        self.submit: Final[Callable[[PooledActor], None]] = self._ready.put
+        """Have a pool thread run an actor. A function of C: who calls it in a `finally` is sure that it is called."""
+        self._name = name
+        self._threads: dict[int, threading.Thread] = {}
+        for index in range(workers):
+            self._start(index)
+
+    def _start(self, index: int) -> None:
+        thread = threading.Thread(target=self._serve, args=(index,), name=f"{self._name}-worker-{index}", daemon=True)
+        self._threads[index] = thread
+        thread.start()
+
+    def _serve(self, index: int) -> None:
+        """Work until told to end. A thread that ends by anything else leaves its place to another."""
+        done = False
+        try:
+            while not done:
+                done = self._work()
+        finally:
+            if not done:
+                self._start(index)
+
+    def _work(self) -> bool:
+        """Run actors; True when told to end, False when something was thrown in."""
+        actor: PooledActor | None = None
+        try:
+            for actor in iter(self._ready.get, None):
+                actor.run()
+                # Or the last actor of the day stays in memory, with all it refers to, until the next one comes.
+                actor = None
+            return True
+        except BaseException:
+            if actor is not None:
+                self.submit(actor)  # for what still waits in its mailbox
+            logger.exception("a worker thread met an error that no actor handled")
+            return False
+
+    def close(self, timeout: float) -> None:
+        """Let the threads finish what they have been given and end. Waits at most `timeout` seconds."""
+        threads = list(self._threads.values())
+        for _ in threads:
+            self._ready.put(None)
+        deadline = time.monotonic() + timeout
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+class Told(PooledFuture):
+    """In the place of an asker, for a message that was told: passes on, at once, that it has been handled."""
+
+    def __init__(self, handled: Callable[[Callable[[], Any]], None], discard: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._handled = handled
+        self._discard = discard
+        self.message: Any = None
+        """What was sent."""
+
+    def set(self, value: Any = None) -> None:
+        self._handled(lambda: value.finish() if value.__class__ is Later else value)
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        error = (exc_info or sys.exc_info())[1]
+        assert error is not None
+        self._discard(self.message)
+
+        def fail() -> Any:
+            raise error
+
+        self._handled(fail)

@@ -1,0 +1,82 @@
+"""Threads that code of a session starts: they act for its session too, until the call that started them is over.
+
+A new thread knows nothing of who started it: what it does would be the host's. Python has nothing that tells of a
+thread that is about to start (3.11 has no audit event for it, and contexts do not go along), so `Thread.start` is
+wrapped, with the first call of a tool or an agent in the process. It starts every thread as before; one that confined
+code starts runs as that code's operation. Pools, timers and executors of event loops start theirs by it as well.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial, wraps
+from typing import Any, Final
+
+from .operation import CURRENT, Operation
+
+__all__ = ["watch_threads"]
+
+_OWN: Final = frozenset(
+    {
+        ("greenroom.actors.scheduling.dispatcher", "_work"),
+        ("greenroom.actors.scheduling.threads", "_serve"),
+        ("greenroom.actors.events.subscription", "_deliver"),
+        ("greenroom.actors.scheduling.timers", "_run"),
+    }
+)
+"""What the runtime's own threads run: each job of theirs brings along whom it acts for."""
+_lock = threading.Lock()
+_watching = False
+
+
+def watch_threads() -> None:
+    """Have threads of confined code confined from now on, for as long as the process lives."""
+    global _watching
+    if _watching:
+        return
+    with _lock:
+        if not _watching:
+            _wrap_start()
+            _watching = True
+
+
+def _wrap_start() -> None:
+    start = threading.Thread.start
+
+    @wraps(start)
+    def start_confined(self: threading.Thread) -> None:
+        operation = CURRENT.get()
+        if operation is not None and not self.ident and _confines(operation):
+            _confine(self, operation)
+        start(self)
+
+    threading.Thread.start = start_confined  # type: ignore[method-assign]
+
+
+def _confines(operation: Operation) -> bool:
+    each: Operation | None = operation
+    while each is not None:
+        if each.principal is not None:
+            return True
+        each = each.outer
+    return False
+
+
+def _confine(thread: threading.Thread, operation: Operation) -> None:
+    target: Any = getattr(thread, "_target", None)
+    if (getattr(target, "__module__", None), getattr(target, "__name__", None)) not in _OWN:
+        thread.run = partial(_run_for, _lent(operation), thread, thread.run)  # type: ignore[method-assign]
+
+
+def _lent(operation: Operation) -> Operation:
+    """The operation as a thread has it that it has started."""
+    outer = _lent(operation.outer) if operation.outer is not None else None
+    return replace(operation, lent=operation.principal is not None, outer=outer)
+
+
+def _run_for(operation: Operation, thread: threading.Thread, run: Callable[[], object]) -> None:
+    thread.__dict__.pop("run", None)
+    CURRENT.set(operation)  # in the context of this thread alone
+    run()

@@ -1,0 +1,522 @@
+"""The session actor: decides commands, journals their events through the one writer, and evolves its state."""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.events import PublishEvent, RecordEvent
+from greenroom.actors.messages.internal import RecordHooks
+from greenroom.actors.scheduling.dispatcher import Later, PooledActor
+from greenroom.actors.scheduling.operation import CURRENT, event_context
+from greenroom.actors.store import Append
+from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
+from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.common.interrupts import thrown_in
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.times import SECOND
+from greenroom.storage.content.chunks import Encoded, Reference
+from greenroom.storage.engine.engine import CF, Durability, Op
+from greenroom.storage.errors import (
+    ArtifactNotFound,
+    GreenroomError,
+    IntegrityError,
+    InvalidOperation,
+    ResourceLimitExceeded,
+    SchemaTooNew,
+    SessionNotFound,
+    StorageError,
+)
+from greenroom.storage.events.index import id_keys
+from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.model import StoredEvent
+
+from .budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
+from .configuring import CONFIGURED
+from .decide import Draft, Limits, decide
+from .deletion import delete_damaged, deletion
+from .evolve import evolve
+from .limits import limits_of, limits_of_scope
+from .loading import load_state
+from .projection import EFFECTS
+from .replies import ANSWERS, REPLIES
+from .services import SessionServices
+from .state import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState
+from .timeout import CARE
+
+if TYPE_CHECKING:
+    from pykka._envelope import Envelope
+
+__all__ = ["SessionActor"]
+
+logger = logger_of("session")
+
+# Events after which the catalog's row differs.
+_ROW_EVENTS: Final = frozenset(
+    {
+        "session.created",
+        "session.suspended",
+        "session.resumed",
+        "session.completed",
+        "session.failed",
+        "session.archived",
+        CONFIGURED,
+        "metadata.updated",
+        "tags.changed",
+    }
+)
+_SNAPSHOT_BYTES: Final = 256 << 10
+_WEIGH_BYTES: Final = 4 << 10
+_TELL_EVERY: Final = 60.0
+
+
+class SessionActor(PooledActor):
+    """One session in memory: its state, its mailbox, and the way from a command to its events."""
+
+    def __init__(
+        self,
+        services: SessionServices,
+        state: SessionState,
+        snapshots: list[int],
+        tail: int,
+        *,
+        cataloged: bool = True,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(services.dispatcher, state.id, services.mailbox_capacity)
+        self.services = services
+        self.state = state
+        self.cataloged = cataloged
+        self._default = services.limits
+        self._limits = limits if limits is not None else self._limits_by(self._default)
+        self._alarms = AT_ONCE
+        self._refusals: dict[str, list[Any]] | None = None
+        self._told_of: dict[str, float] | None = None
+        self.decided = state.sequence
+        self._snapshots = snapshots
+        self._tail = tail
+        self._tail_bytes = 0
+        # What the last actor of this session wrote may not be on disk yet: readers of it wait like its writers do.
+        self._ticket = services.store.engine.ticket
+        self._failures: collections.deque[float] | None = None
+        self._torn: tuple[int, list[StoredEvent]] | None = None
+        """While the state may say something else than the journal: the sequence of the first event that is being
+        written, and the events. Whatever is thrown meanwhile, the next message finds this and reads the state back."""
+        self.used = False
+        self.swept = services.clock.monotonic()
+        self.restored = bool(state.sequence)
+        self.weight = state.weight if state.sequence else NEW_WEIGHT
+        self._weighed = state.variable_bytes
+        self.saved_at = self.swept
+
+    @property
+    def limits(self) -> Limits:
+        """Those that hold now."""
+        default = self.services.limits
+        if self._default is not default:
+            self._follow(default)
+        return self._limits
+
+    def _follow(self, default: Limits) -> None:
+        """Take the limits anew, from the runtime's and what the session itself sets now."""
+        self._limits = self._limits_by(default)
+        self._default = default
+        self._alarms = AT_ONCE
+
+    def follow_config(self) -> None:
+        """The session's own configuration has changed: hold to it from now on."""
+        self._follow(self.services.limits)
+        self.services.owner.configured(self.state.session, self.state.config)
+
+    def _limits_by(self, default: Limits) -> Limits:
+        return limits_of(self.state.config, default) if self.cataloged else limits_of_scope(default)
+
+    @property
+    def name_limit(self) -> int:
+        return self.services.artifact_name_limit
+
+    def begin(self, draft: Draft) -> None:
+        """Journal the first event of a new session. Called by its maker, before anybody else knows it."""
+        try:
+            self.commit([draft])
+        except BaseException:
+            if not self.stopped:
+                self._retire()
+            raise
+
+    # -- Lookup, for deciding
+
+    def latest_version(self, name: str) -> tuple[int, bytes | None]:
+        artifacts = self.services.store.artifacts
+        highest, sequence = artifacts.latest(self.state.session, name)
+        record = artifacts.record(self.state.session, sequence) if sequence is not None else None
+        return highest, record[0] if record is not None else None
+
+    def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
+        try:
+            return self.services.store.artifacts.resolve(self.state.id, ref, version)
+        except ArtifactNotFound:
+            if self.state.certain is not None:
+                raise self.doubtful("an artifact that is not there") from None
+            raise
+
+    def doubtful(self, what: str) -> IntegrityError:
+        """The error for what a loss to damage may have changed."""
+        return IntegrityError(
+            f"{what} of session {self.state.id} may have been changed by an event that was lost to damage: "
+            "set it anew, or take all as they are with accept_losses()",
+            session_id=self.state.id,
+        )
+
+    # -- for what concerns other sessions too; the caller holds the turn
+
+    def answer(self, query: m.Query) -> Any:
+        """The reply to a query, or what is left to do for it."""
+        return ANSWERS[query.__class__](self, query)
+
+    def perform(
+        self, command: m.Command, *, more: Callable[[list[Draft]], list[Draft]] | None = None, also: Sequence[Op] = ()
+    ) -> Any:
+        """Do a command, with more events than it decides and with what else belongs into its batch; the reply, held
+        back until it is durable."""
+        reply = self._perform(command, more, also)
+        self._weigh()
+        return self.hold_back(reply, command.durability)
+
+    def hold_back(self, reply: Any, durability: Durability | None) -> Any:
+        """Hold a reply back until what it tells of is as durable as was asked; None: as the runtime does anyway."""
+        return reply if durability is None else self._durable(reply, durability)
+
+    # -- receiving; the caller holds the turn
+
+    def _handle_receive(self, message: Any) -> Any:
+        self.used = True
+        if self._torn is not None:
+            self._reload(raising=True)
+        try:
+            answer = ANSWERS.get(message.__class__)
+            if answer is not None:
+                reply = answer(self, message)
+                durability = None
+            elif isinstance(message, m.Command):
+                reply = self._perform(message)
+                durability = message.durability
+            elif isinstance(message, m.Message):
+                raise InvalidOperation(f"a session does not know the message {type(message).__name__}")
+            else:
+                return super()._handle_receive(message)
+        except GreenroomError:
+            raise
+        except BaseException as error:
+            self._crashed(error)
+            raise
+        services = self.services
+        if durability is not None or services.durability is Durability.FSYNC:
+            return self._durable(reply, durability or services.durability, reading=isinstance(message, m.Query))
+        return reply
+
+    def on_receive(self, message: Any) -> Any:
+        raise InvalidOperation(f"a session does not know the message {type(message).__name__}")
+
+    def _durable(self, reply: Any, durability: Durability, *, reading: bool = False) -> Any:
+        """Hold the reply back, outside the turn, until what it tells of is as durable as asked.
+
+        A disk that takes nothing more fails what was written, whose writer is told so; `reading` goes on.
+        """
+        engine = self.services.store.engine
+        if durability is Durability.FSYNC or engine.durability is Durability.MEMORY:
+            if durability is Durability.MEMORY:
+                return reply
+            ticket, timeout = self._ticket, self.services.store_timeout
+
+            def wait() -> Any:
+                if engine.durability is Durability.MEMORY:
+                    engine.flush()  # there is no log: only the tables themselves are durable
+                else:
+                    try:
+                        engine.wait_synced(ticket, timeout)
+                    except StorageError:
+                        if not reading:
+                            raise
+                return reply.finish() if reply.__class__ is Later else reply
+
+            return Later(wait, always=reply.__class__ is Later and reply.always)
+        return reply
+
+    # -- commands
+
+    def _perform(
+        self, command: m.Command, more: Callable[[list[Draft]], list[Draft]] | None = None, also: Sequence[Op] = ()
+    ) -> Any:
+        """Decide and commit; the reply. `more` adds events to those decided, `also` is written with them."""
+        if command.__class__ is m.DeleteSession:
+            return self._delete()
+        try:
+            drafts = decide(self.state, command, self.limits, self)
+        except ResourceLimitExceeded as error:
+            self.refused("resources", error.fields["resource"], error.fields["limit"])
+            raise
+        records = command.records
+        if records is not None and self.state.status in (ACTIVE, SUSPENDED):
+            self.commit([*records, *drafts, *(more(drafts) if drafts and more is not None else ())], command, also)
+        elif drafts:
+            self.commit(drafts if more is None else drafts + more(drafts), command, also)
+        elif command.__class__ is RecordEvent:
+            return None
+        reply = REPLIES.get(command.__class__)
+        if command.__class__ is m.DeleteVariable:
+            return bool(drafts)
+        return reply(self, command) if reply is not None else None
+
+    def commit(self, drafts: list[Draft], command: m.Command | None = None, also: Sequence[Op] = ()) -> None:
+        """Journal the events and evolve. On any failure the state is read back from the journal."""
+        services = self.services
+        state = self.state
+        session = state.session
+        was_updated = state.updated_at
+        now = max(services.clock.time_ns(), was_updated)  # a clock set back must not turn the journal's order around
+        moves = drafts[0][0] in _ROW_EVENTS or (len(drafts) > 1 and any(draft[0] in _ROW_EVENTS for draft in drafts))
+        before = state.row() if moves and state.sequence else None
+        sequence = state.sequence
+        first = sequence + 1
+        operations, artifacts, size = state.operation_count + 1, state.artifact_count, state.artifact_bytes
+        if command.__class__ is RecordHooks:
+            operations -= 1
+        self.decided = sequence + len(drafts)
+        if sequence and (operations >= self._alarms[0] or len(drafts) > 1 or may_alert(state, self._alarms, drafts[0])):
+            drafts = self._with_notes(drafts, operations)
+        ops: list[Op] = [*also]
+        contents: list[tuple[Encoded, Reference]] = []
+        released: list[tuple[bytes, Reference]] = []
+        parts = iter(command.items) if command.__class__ is m.StoreMany else None
+        written: list[StoredEvent] = []
+        operation, correlation = CURRENT.get(), state.correlation_id
+        context = None
+        if not sequence:
+            correlation = drafts[0][1]["correlation_id"]
+        if operation is not None or correlation is not None or command.__class__ is PublishEvent:
+            context = event_context(operation, correlation)
+            if command.__class__ is PublishEvent:
+                context = command.in_context(context)
+        self._torn = first, written
+        try:
+            for type_, data, more_artifacts, more_bytes in drafts:
+                sequence += 1
+                artifacts += more_artifacts
+                size += more_bytes
+                stored: StoredEvent = [type_, now, data, operations, artifacts, size]
+                written.append(stored)
+                if context is not None:
+                    stored.append(context)
+                    ops += [(CF.INDEX, key, b"") for key in id_keys(session, sequence, stored)]
+                op = Journal.append(session, sequence, stored)
+                ops.append(op)
+                self._tail_bytes += len(op[2] or b"")
+                evolve(state, sequence, stored)
+                extra = EFFECTS.get(type_)
+                if extra is not None:
+                    part = command if parts is None else next(parts)
+                    added, dropped = extra(services.store.artifacts, ops, session, sequence, data, now, part)
+                    contents += added
+                    released += dropped
+            self._tail += len(drafts)
+            moved = self._catalog_ops(ops, moves, before, was_updated, now) if self.cataloged else None
+            if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
+                self._snapshot(ops)
+            append = Append(ops, moved, tuple(contents), tuple(released))
+            self._ticket = self._write(append)
+        except BaseException:
+            self._reload()
+            raise
+        if services.publish is not None:
+            services.publish(state.id, first, written)
+        self._torn = None
+        if abs(state.variable_bytes - self._weighed) > _WEIGH_BYTES:
+            self._weigh()
+
+    def _write(self, append: Append) -> int:
+        """Have a batch written; its ticket."""
+        return self.services.store.commit(append, self.services.store_timeout)
+
+    def _catalog_ops(
+        self, ops: list[Op], moves: bool, before: Any, was_updated: int, now: int
+    ) -> tuple[int | None, int | None] | None:
+        state = self.state
+        if moves:
+            after = state.row()
+            if before is None:
+                ops += Catalog.create(state.session, after)
+                return None, after.status
+            ops += Catalog.change(state.session, before, after, was_updated, now)
+            return (before.status, after.status) if before.status != after.status else None
+        if now // SECOND != was_updated // SECOND:
+            ops += Catalog.touch(state.session, state.status, was_updated, now)
+        return None
+
+    def _with_notes(self, drafts: list[Draft], operations: int) -> list[Draft]:
+        """The drafts, and what policies have to say about them."""
+        if not self.cataloged:
+            self._alarms = NEVER
+            return drafts
+        limits, told, refusals = self.limits, self._told_of or {}, None
+        if self._refusals:
+            now = self.services.clock.monotonic()
+            due = [name for name in self._refusals if now - told.get(name, -math.inf) >= _TELL_EVERY]
+            refusals = {name: self._refusals[name] for name in due}
+            self._told_of = {**told, **dict.fromkeys(refusals, now)}
+            self._refusals = {name: each for name, each in self._refusals.items() if name not in refusals} or None
+        drafts = [*drafts, *policy_notes(self.state, limits, drafts, operations, refusals)]
+        alarms = first_alarms(self.state, limits)
+        self._alarms = AT_ONCE if self._refusals or operations >= alarms[0] else alarms
+        return drafts
+
+    def refused(self, policy: str, resource: str, limit: float) -> None:
+        """A policy has refused an operation of this session. Nothing has changed by that, so nothing is journaled; the
+        next change tells of it, once a minute at most."""
+        if self._refusals is None:
+            self._refusals = {}
+        self._refusals.setdefault(resource, [policy, limit, 0])[2] += 1
+        self._alarms = AT_ONCE
+
+    def last_activity(self) -> int:
+        """The time (ns since the epoch) of the newest event that is more than the runtime's care of the session."""
+        state, journal = self.state, self.services.store.journal
+        return journal.last_but(state.session, CARE) or state.updated_at
+
+    def _snapshot(self, ops: list[Op]) -> None:
+        state = self.state
+        ops += Journal.snapshot(state.session, state.sequence, state.encode(), self._snapshots)
+        self._snapshots = [*self._snapshots, state.sequence][-Journal.SNAPSHOTS_KEPT :]
+        self._tail = 0
+        self._tail_bytes = 0
+        self.saved_at = self.services.clock.monotonic()
+
+    def _weigh(self) -> None:
+        self._weighed = self.state.variable_bytes
+        self.services.owner.weigh(self, self.state.weight)
+
+    def _delete(self) -> None:
+        services = self.services
+        self._torn = self.state.sequence + 1, []
+        try:
+            try:
+                removal = deletion(services.store, self.state, cataloged=self.cataloged)
+            except (IntegrityError, SchemaTooNew):
+                self._ticket = delete_damaged(services.store, self.state.id, services.store_timeout)
+            else:
+                self._ticket = services.store.commit(removal, services.store_timeout)
+        except BaseException:
+            self._reload()
+            raise
+        services.security.forget_families()  # who is above it reaches those below it no more
+        self._retire()
+        if services.tell is not None:
+            services.tell(self.state.id, "session.deleted", {"name": self.state.name, "parent": self.state.parent})
+
+    # -- the end of an actor, and what follows
+
+    def save(self) -> None:
+        """Write a snapshot, if there are events after the newest."""
+        if self._tail:
+            ops: list[Op] = []
+            self._torn = self.state.sequence + 1, []
+            self._snapshot(ops)
+            self._ticket = self.services.store.commit(Append(ops), self.services.store_timeout)
+            self._torn = None
+
+    def passivate(self, *, save: bool = False) -> bool:
+        """Write the state down if folding it again would take long (or with `save`), and stop.
+
+        False if a message has come in meanwhile.
+        """
+        following = self.services.store.engine.read_only
+        # A state that may be wrong is not written down: the next activation reads the journal.
+        trusted = not following and self._torn is None
+        if trusted and (self._tail > self.services.snapshot_every or (save and self._tail)):
+            self.save()
+        self.stopped = True
+        if self.waiting:  # see `put`
+            self.stopped = False
+            return False
+        self.services.owner.retire(self)
+        return True
+
+    def _retire(self) -> None:
+        self.stopped = True
+        self.services.owner.retire(self)
+
+    def on_stop(self) -> None:
+        self.services.owner.retire(self)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there are events after the newest snapshot."""
+        return self._tail > 0
+
+    def on_tell_failure(self, message: Any, error: Exception) -> None:
+        super().on_tell_failure(message, error)
+        self.services.owner.discard(message)
+
+    def forward(self, envelope: Envelope[Any]) -> None:
+        self.services.owner.forward(self.state.id, envelope)
+
+    def _reload(self, *, raising: bool = False) -> None:
+        """Go back to what the journal says. What has landed there although it did not seem so is told to subscribers.
+
+        If that cannot be read, the actor stops: the next message tries to activate the session anew. With `raising`,
+        raises why.
+        """
+        services = self.services
+        try:
+            ticket = services.store.settle()
+            loaded = load_state(services.store, self.state.id)
+        except Exception as error:
+            if not isinstance(error, SessionNotFound):
+                logger.error("session %s stops: its state cannot be read back: %s", self.state.id, error)
+            self._retire()
+            if raising:
+                raise
+            return
+        self.state, self._snapshots, self._tail = loaded
+        self._tail_bytes = 0
+        self._follow(services.limits)
+        self._ticket = max(self._ticket, ticket)
+        torn = self._torn
+        if torn is not None and torn[1] and self.state.sequence >= torn[0] and services.publish is not None:
+            services.publish(self.state.id, *torn)
+        self._torn = None
+
+    def _crashed(self, error: BaseException) -> None:
+        """An unexpected error: restart from the journal; too many of them within the window fail the session."""
+        if thrown_in(error):
+            self._reload()  # an interrupt of the thread that happened to handle us, not a fault of the session
+            return
+        services = self.services
+        logger.error(
+            "session %s restarts from its journal after %s",
+            self.state.id,
+            type(error).__name__,
+            exc_info=error,
+        )
+        self._reload()
+        now = services.clock.monotonic()
+        if self._failures is None:
+            self._failures = collections.deque()
+        failures = self._failures
+        failures.append(now)
+        while failures and failures[0] < now - services.restart_window:
+            failures.popleft()
+        if len(failures) > services.max_restarts and not self.stopped:
+            reason = (
+                f"restarted more than {services.max_restarts} times in {services.restart_window:g} s: "
+                f"{type(error).__name__}"
+            )
+            try:
+                drafts = decide(self.state, m.FailSession(reason), self._limits, self)
+                self.commit(drafts)
+                services.owner.failed(self.state.id, reason)
+            except GreenroomError as refused:
+                logger.error("session %s cannot be failed: %s", self.state.id, refused)

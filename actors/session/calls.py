@@ -1,0 +1,69 @@
+"""Calls of tools and agents, as a session sees them: that one was called, and what it returned.
+
+The callable itself runs outside the session's turn, on an elastic thread: between the two events the session answers
+everybody else. A call whose process dies has no return in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.calls import Call, Called, RecordCall, RecordReturn
+from greenroom.actors.messages.core import Draft
+from greenroom.storage.catalog.model import STATUSES
+from greenroom.storage.errors import InvalidSessionState
+
+from .budgets import require_budget
+from .draft import Limits, Lookup, require_writable
+from .state import ACTIVE, SUSPENDED, SessionState
+
+__all__ = ["CALL_DECIDERS", "CALL_REPLIES", "CallPath"]
+
+
+class CallPath(Protocol):
+    """What makes the calls that sessions are asked for."""
+
+    def ask(self, session_id: str, message: Call, timeout: float) -> Any:
+        """Make a call on the asker's thread; its reply."""
+
+    def tell(self, session_id: str, message: Call, told: Any) -> None:
+        """Make a call that nobody waits for; `told`, if not None, is given its outcome."""
+
+
+def _called(state: SessionState, command: RecordCall, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    if command.kind == "agent":
+        require_budget(state, limits)
+    return [(f"{command.kind}.called", command.data, 0, 0)]
+
+
+def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup: Lookup) -> list[Draft]:
+    if state.status not in (ACTIVE, SUSPENDED):
+        status = STATUSES[state.status]
+        raise InvalidSessionState(
+            f"session {state.id} has become {status} while {command.kind} {command.data['name']!r} was at work: "
+            "what it returned is not recorded",
+            status=str(status),
+        )
+    return [(f"{command.kind}.returned", command.data, 0, 0)]
+
+
+CALL_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+    RecordCall: _called,
+    RecordReturn: _returned,
+}
+
+
+def _reply(actor: Any, command: RecordCall) -> Called:
+    state: SessionState = actor.state
+    return Called(
+        actor.decided,
+        f"{state.id}/{actor.decided}",
+        state.correlation_id,
+        actor.limits.auto_collect_artifacts,
+    )
+
+
+CALL_REPLIES: Final[dict[type[Any], Callable[[Any, Any], Any]]] = {RecordCall: _reply}

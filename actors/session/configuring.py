@@ -1,0 +1,58 @@
+"""Changing the configuration of a session that is there: the messages, the decision, and the fold.
+
+What a session sets itself is kept; what it does not set follows the runtime. The configuration is the host's: a session
+has no say in its own limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.configuration import GetConfig, UpdateConfig
+from greenroom.storage.codec.records import pack_value, unpack_value
+
+from .limits import Limits, merged
+
+if TYPE_CHECKING:
+    from greenroom.actors.messages.core import Draft
+
+    from .actor import SessionActor
+    from .draft import Lookup
+    from .state import SessionState
+
+__all__ = ["CONFIGURED", "CONFIG_DECIDERS", "CONFIG_REPLIES", "configured", "get_config"]
+
+CONFIGURED: Final = "session.configured"
+
+
+def _update(state: SessionState, command: UpdateConfig, limits: Limits, lookup: Lookup) -> list[Draft]:
+    after = merged(_own(state), command.changes)
+    packed = pack_value(after, "config") if after else None
+    return [(CONFIGURED, {"config": packed}, 0, 0)] if packed != state.config else []
+
+
+def _own(state: SessionState) -> dict[str, Any]:
+    return unpack_value(state.config) if state.config is not None else {}
+
+
+def configured(state: SessionState, data: dict[str, Any], time: int) -> None:
+    """Fold a change of the configuration."""
+    state.config = data["config"]
+
+
+def get_config(actor: SessionActor, query: GetConfig) -> dict[str, Any]:
+    """Reply to `GetConfig`."""
+    return _own(actor.state)
+
+
+def _updated(actor: SessionActor, command: UpdateConfig) -> dict[str, Any]:
+    actor.follow_config()
+    return _own(actor.state)
+
+
+CONFIG_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+    UpdateConfig: _update
+}
+CONFIG_REPLIES: Final[dict[type[Any], Callable[[Any, Any], Any]]] = {UpdateConfig: _updated}

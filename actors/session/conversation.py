@@ -1,0 +1,58 @@
+"""The conversation of a session: its turns, read from the journal's message events."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from greenroom.actors.messages.conversation import Turn
+from greenroom.actors.store import ArtifactStore
+from greenroom.storage.codec.keys import INDEX_MESSAGE, sequence_key
+from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.engine.engine import CF
+from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SessionNotFound
+from greenroom.storage.events.model import Event
+
+__all__ = ["ARTIFACT", "INLINE_BYTES", "MESSAGE", "read_turns"]
+
+ARTIFACT: Final = b"a"
+MESSAGE: Final = b"m"
+"""Kinds of references to content."""
+
+INLINE_BYTES: Final = 4096
+"""A message's content of more encoded bytes than this is stored as deduplicated content."""
+
+
+def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None) -> list[Turn]:
+    """The newest `limit` turns with a sequence smaller than `before`, oldest first."""
+    prefix = INDEX_MESSAGE + session
+    try:
+        return _read_turns(store, session, prefix, before, limit)
+    except (IntegrityError, ArtifactNotFound):
+        if store.journal.is_empty(session):
+            raise SessionNotFound("the session has been deleted meanwhile") from None
+        raise
+
+
+def _read_turns(store: ArtifactStore, session: bytes, prefix: bytes, before: int, limit: int | None) -> list[Turn]:
+    found = store.engine.scan(
+        CF.INDEX, prefix, sequence_key(prefix, min(before, (1 << 64) - 1)), reverse=True, limit=limit
+    )
+    return [_turn(store, store.journal.event(session, int.from_bytes(key[-8:], "big"))) for key, _ in reversed(found)]
+
+
+def _turn(store: ArtifactStore, event: Event) -> Turn:
+    data = event.data
+    content = data.get("content")
+    if "content_hash" in data:
+        stored = store.contents.read(bytes.fromhex(data["content_hash"]))
+        content = stored.decode("utf-8", "surrogatepass") if data["text"] else unpack_value(stored)
+    return Turn(
+        event.sequence,
+        data["role"],
+        content,
+        event.timestamp,
+        data.get("name"),
+        data.get("tool_calls"),
+        data.get("tool_call_id"),
+        data.get("metadata") or {},
+    )

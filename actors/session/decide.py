@@ -1,0 +1,320 @@
+"""Deciding: state + command → events, or the error that says why not. Nothing here reads a clock or writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.internal import KeepTime, RecordHooks
+from greenroom.storage.catalog.model import STATUSES
+from greenroom.storage.codec.keys import canonical_value
+from greenroom.storage.codec.records import pack_value, unpack_value
+from greenroom.storage.errors import InvalidOperation, InvalidStateTransition, ResourceLimitExceeded
+
+from .calls import CALL_DECIDERS
+from .collected import COLLECTED, held, is_collected
+from .configuring import CONFIG_DECIDERS
+from .draft import Limits, Lookup, decide_records, require_operations, require_writable
+from .facts import EVENT_DECIDERS
+from .sharing import DECIDERS as SHARING_DECIDERS
+from .sharing import ends
+from .state import ACTIVE, ARCHIVED, COMPLETED, FAILED, SUSPENDED, VARIABLE_WEIGHT, SessionState
+from .timeout import keep_time
+from .workflows import WORKFLOW_DECIDERS
+
+__all__ = ["Draft", "Limits", "Lookup", "decide", "require_room"]
+
+
+def decide(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+    """The events that a command causes; none if it changes nothing. Raises the typed error that refuses it."""
+    decider = DECIDERS.get(type(command))
+    if decider is None:
+        raise InvalidOperation(f"a session does not know the message {type(command).__name__}")
+    return decider(state, command, limits, lookup)
+
+
+def _require_expected(state: SessionState, command: m.SetVariable | m.DeleteVariable) -> None:
+    """Raises InvalidOperation unless the variable is what the command expects it to be."""
+    packed, expected = state.variables.get(command.key), command.expected
+    if isinstance(expected, m.Expectation):
+        holds = packed is None
+    else:
+        holds = packed is not None and (
+            packed == expected or canonical_value(unpack_value(packed)) == canonical_value(unpack_value(expected))
+        )
+    if not holds:
+        raise InvalidOperation(
+            f"variable {command.key!r} of session {state.id} is not what was expected, somebody has changed it:"
+            " read it again and decide anew",
+            conflict=True,
+            key=command.key,
+        )
+
+
+def _set_variable(state: SessionState, command: m.SetVariable, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    if command.expected is not m.ANY:
+        _require_expected(state, command)
+    if state.variables_weight + _MOST_ADDED + len(command.packed) > limits.max_state_bytes:
+        _require_state_room(state, command, limits)
+    return [("variable.set", {"key": command.key, "value": command.packed}, 0, 0)]
+
+
+_MOST_ADDED: Final = m.MAX_KEY + VARIABLE_WEIGHT
+"""What a new variable adds to the state besides its value, at most."""
+
+
+def _require_state_room(state: SessionState, command: m.SetVariable, limits: Limits) -> None:
+    """Raises ResourceLimitExceeded if the variables would grow beyond what they may have. They may always shrink."""
+    old = state.variables.get(command.key)
+    size = len(command.packed)
+    more = size - len(old) if old is not None else size + len(command.key) + VARIABLE_WEIGHT
+    weight = state.variables_weight + more
+    if more > 0 and weight > limits.max_state_bytes:
+        raise ResourceLimitExceeded(
+            f"the variables of session {state.id} may have {limits.max_state_bytes} bytes together and would have "
+            f"{weight} with {command.key!r}: delete some, store artifacts instead, or raise max_state_bytes"
+            " (session.update_config; for a scope, the runtime's policies)",
+            resource="state_bytes",
+            limit=limits.max_state_bytes,
+            value=weight,
+        )
+
+
+def _delete_variable(state: SessionState, command: m.DeleteVariable, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    if command.expected is not m.ANY:
+        _require_expected(state, command)
+    return [("variable.deleted", {"key": command.key}, 0, 0)] if command.key in state.variables else []
+
+
+_TRANSITIONS: Final = {
+    m.SuspendSession: ("session.suspended", SUSPENDED, (ACTIVE,)),
+    m.ResumeSession: ("session.resumed", ACTIVE, (SUSPENDED,)),
+    m.CompleteSession: ("session.completed", COMPLETED, (ACTIVE, SUSPENDED)),
+    m.FailSession: ("session.failed", FAILED, (ACTIVE, SUSPENDED)),
+    m.ArchiveSession: ("session.archived", ARCHIVED, (COMPLETED, FAILED)),
+}
+
+
+def _transition(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+    event, target, allowed = _TRANSITIONS[type(command)]
+    if state.status not in allowed:
+        now, wanted = STATUSES[state.status], STATUSES[target]
+        raise InvalidStateTransition(
+            f"session {state.id} is {now} and cannot become {wanted}; "
+            f"that is possible from {' or '.join(STATUSES[each] for each in allowed)}",
+            from_status=str(now),
+            to_status=str(wanted),
+        )
+    if target == ACTIVE:
+        require_operations(state, limits)  # or suspending and resuming in turns would be operations without end
+    return [(event, {"reason": command.reason} if isinstance(command, m.FailSession) else {}, 0, 0)]
+
+
+def _saved(state: SessionState, command: m.SaveSession, limits: Limits, lookup: Lookup) -> list[Draft]:
+    # The journal of a session that has ended, or made all its operations, is closed; its snapshot is still written.
+    open_ = state.status in (ACTIVE, SUSPENDED) and state.operation_count < limits.max_operations
+    return [("session.saved", {}, 0, 0)] if open_ else []
+
+
+def _accept_losses(state: SessionState, command: m.AcceptLosses, limits: Limits, lookup: Lookup) -> list[Draft]:
+    # In any status: what has ended must stay readable too.
+    return [("losses.accepted", {}, 0, 0)] if state.certain is not None else []
+
+
+def _nothing(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+    return []
+
+
+def _tags(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    tags = list(state.tags)
+    if isinstance(command, m.SetTags):
+        tags = command.tags
+    elif isinstance(command, m.AddTag) and command.tag not in tags:
+        tags.append(command.tag)
+    elif isinstance(command, m.RemoveTag) and command.tag in tags:
+        tags.remove(command.tag)
+    return [("tags.changed", {"tags": m.tag_list(tags)}, 0, 0)] if tags != state.tags else []
+
+
+def _update_metadata(state: SessionState, command: m.UpdateMetadata, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    merged = {**unpack_value(state.metadata), **command.changes}
+    packed = m.metadata_bytes({key: value for key, value in merged.items() if value is not None})
+    return [("metadata.updated", {"metadata": packed}, 0, 0)] if packed != state.metadata else []
+
+
+def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    data: dict[str, Any] = {"role": command.role}
+    if command.encoded is not None:
+        data["content_hash"] = command.encoded.hash
+        data["text"] = command.text is not None
+    else:
+        data["content"] = command.content
+    for name in ("name", "tool_calls", "tool_call_id", "metadata"):
+        value = getattr(command, name)
+        if value is not None:
+            data[name] = value
+    return [("message.added", data, 0, 0)]
+
+
+def require_room(session_id: str, artifacts: int, size: int, limits: Limits, *, more: int, bytes: int) -> None:
+    """Raises ResourceLimitExceeded unless a session of `artifacts` and `size` bytes can take so many more."""
+    if artifacts + more > limits.max_artifacts:
+        raise ResourceLimitExceeded(
+            f"session {session_id} may have {limits.max_artifacts} artifacts; it has {artifacts} and this would add "
+            f"{more}: delete some, or raise max_artifacts with session.update_config",
+            resource="artifacts",
+            limit=limits.max_artifacts,
+            value=artifacts + more if more > 1 else artifacts,
+        )
+    if size + bytes > limits.max_storage_bytes:
+        raise ResourceLimitExceeded(
+            f"session {session_id} may store {limits.max_storage_bytes} bytes; it has {size} and this would add "
+            f"{bytes}: delete some, or raise max_storage_bytes with session.update_config",
+            resource="storage_bytes",
+            limit=limits.max_storage_bytes,
+            value=size + bytes,
+        )
+
+
+def _room_for(state: SessionState, limits: Limits, more: int, bytes: int) -> None:
+    has = held(state)
+    require_room(state.id, has.artifacts, has.bytes, limits, more=more, bytes=bytes)
+
+
+def _room_for_collected(state: SessionState, limits: Limits, bytes: int) -> None:
+    has = held(state)
+    for resource, value, limit in (
+        ("collected_artifacts", has.collected + 1, limits.max_collected_artifacts),
+        ("collected_bytes", has.collected_bytes + bytes, limits.max_collected_bytes),
+    ):
+        if value > limit:
+            raise ResourceLimitExceeded(
+                f"session {state.id} collects no more outputs: with this one it would have {value} {resource} and may "
+                f"have {limit}: delete some, or raise max_{resource} with session.update_config",
+                resource=resource,
+                limit=limit,
+                value=value,
+            )
+
+
+def _size(command: m.StoreArtifact) -> int:
+    assert command.encoded is not None, "content is prepared before the message is sent"
+    return command.encoded.size
+
+
+def _store_artifact(state: SessionState, command: m.StoreArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    if command.collected:
+        _room_for_collected(state, limits, _size(command))
+    else:
+        _room_for(state, limits, 1, _size(command))
+    highest, previous = lookup.latest_version(command.name)
+    return [_stored(command, state.last_artifact + 1, highest + 1, previous)]
+
+
+def _store_many(state: SessionState, command: m.StoreMany, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    _room_for(state, limits, len(command.items), sum(map(_size, command.items)))
+    latest: dict[str, tuple[int, bytes | None]] = {}
+    drafts: list[Draft] = []
+    for number, item in enumerate(command.items, state.last_artifact + 1):
+        highest, previous = latest.get(item.name) or lookup.latest_version(item.name)
+        draft = _stored(item, number, highest + 1, previous)
+        latest[item.name] = highest + 1, draft[1]["content_hash"]
+        drafts.append(draft)
+    return drafts
+
+
+def _stored(command: m.StoreArtifact, number: int, version: int, previous: bytes | None) -> Draft:
+    content = command.encoded
+    assert content is not None
+    data = {
+        "sequence": number,
+        "content_hash": content.hash,
+        "name": command.name,
+        "version": version,
+        "previous_hash": previous,
+        "type": command.artifact_type,
+        "mime_type": command.mime_type,
+        "size": content.size,
+        "stored_size": content.stored_size,
+        "description": command.description,
+        "created_by": command.created_by,
+        "parent_artifact": command.parent_artifact,
+        "tags": command.tags,
+        "custom": command.custom,
+    }
+    if command.collected:
+        data[COLLECTED] = True
+    return "artifact.stored", data, 1, content.size
+
+
+def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    info = lookup.artifact(command.ref, command.version)
+    data = {
+        "sequence": info.id.sequence,
+        "content_hash": bytes.fromhex(info.id.content_hash),
+        "name": info.name,
+        "version": info.version,
+        "type": info.artifact_type,
+    }
+    if is_collected(state, info.id.sequence):
+        data[COLLECTED] = info.size
+    return [*ends(state, info), ("artifact.deleted", data, -1, -info.size)]
+
+
+DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+    m.SetVariable: _set_variable,
+    m.DeleteVariable: _delete_variable,
+    m.AcceptLosses: _accept_losses,
+    **dict.fromkeys(_TRANSITIONS, _transition),
+    m.SaveSession: _saved,
+    m.LoadSession: _nothing,
+    m.AddTag: _tags,
+    m.RemoveTag: _tags,
+    m.SetTags: _tags,
+    m.UpdateMetadata: _update_metadata,
+    m.AddMessage: _add_message,
+    m.StoreArtifact: _store_artifact,
+    m.StoreMany: _store_many,
+    m.DeleteArtifact: _delete_artifact,
+    RecordHooks: decide_records,
+    KeepTime: keep_time,
+    **CALL_DECIDERS,
+    **CONFIG_DECIDERS,
+    **EVENT_DECIDERS,
+    **SHARING_DECIDERS,
+    **WORKFLOW_DECIDERS,
+}
+
+
+def creation(
+    name: str | None,
+    description: str | None,
+    created_by: str | None,
+    tags: list[str],
+    metadata: bytes,
+    parent: str | None,
+    config: Mapping[str, Any] | None,
+    correlation_id: str | None,
+) -> Draft:
+    """The first event of a session."""
+    data = {
+        "name": name,
+        "description": description,
+        "created_by": created_by,
+        "tags": tags,
+        "metadata": metadata,
+        "parent": parent,
+        "config": pack_value(dict(config), "config") if config else None,
+        "correlation_id": correlation_id,
+    }
+    return "session.created", data, 0, 0

@@ -1,0 +1,312 @@
+"""What an owner's actor does on behalf of another session, and what it records of its own sharing. In its turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.permissions import ADMIN, NAMES, WRITE, Attempt, Grant
+from greenroom.actors.scheduling.operation import CURRENT
+from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
+from greenroom.storage.codec.keys import session_bytes
+from greenroom.storage.errors import ArtifactNotFound, GreenroomError, SessionNotFound, ValidationError
+
+from . import grants
+from . import sharing as sh
+from .draft import require_operations
+from .grants import Held
+from .reaching import NEEDED, access_of, artifact_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .actor import SessionActor
+
+__all__ = ["ANSWERS", "MayWrite", "OnBehalf", "Refused", "Shared"]
+
+
+class OnBehalf:
+    """A message about an artifact, to its owner, on behalf of another session. Made by the runtime alone: it is no
+    `Message`, so nobody outside can send one and claim to be somebody else."""
+
+    __slots__ = ("family", "message", "principal", "told")
+
+    def __init__(self, principal: str, message: Any, *, family: bool, told: bool = False) -> None:
+        self.principal = principal
+        self.message = message
+        self.family = family
+        """Whether the principal is above the owner, and so may do all with it."""
+        self.told = told
+        """Whether nobody waits for the reply, who would record that it was refused."""
+
+
+class MayWrite:
+    """Asks whether a version of an artifact may be stored, before its content is prepared. Replies None."""
+
+    __slots__ = ("ref",)
+
+    def __init__(self, ref: ArtifactId) -> None:
+        self.ref = ref
+
+
+class Shared:
+    """Asks for the infos of those of these artifacts, by number, that the principal may read now."""
+
+    __slots__ = ("numbers",)
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.numbers = numbers
+
+
+class Refused(GreenroomError):
+    """The principal lacks the permission. `reason` is for the audit log; `needed` and `has` name permissions."""
+
+
+def on_behalf(actor: SessionActor, asked: OnBehalf) -> Any:
+    """Do what was asked if a grant allows it now. Raises Refused."""
+    message = asked.message
+    if message.__class__ is m.CheckAccess:
+        return _check(actor, asked)
+    if message.__class__ is Shared:
+        return _readable(actor, asked)
+    artifact = message.ref if message.__class__ is MayWrite else artifact_of(message)
+    try:
+        has = _permitted(actor, asked, artifact, WRITE if message.__class__ is MayWrite else NEEDED[message.__class__])
+    except Refused as refused:
+        if asked.told:  # it was allowed when it was sent
+            attempt = _attempt(asked, actor.state.id, refused.fields["reason"], granted=False)
+            actor.services.security.trail.record(attempt)
+        raise
+    return _ON_BEHALF[message.__class__](actor, asked, has)
+
+
+def _held(actor: SessionActor, asked: OnBehalf, artifact: ArtifactId) -> Held | None:
+    if asked.family:
+        return Held(ADMIN, None)
+    return _granted(actor, asked.principal, artifact)
+
+
+def _granted(actor: SessionActor, session_id: str, artifact: ArtifactId) -> Held | None:
+    now = actor.services.clock.time_ns()
+    if not grants.grants_of(actor.state, artifact.sequence):
+        return None
+    above = actor.services.security.above(session_id)
+    return grants.held(actor.state, artifact.sequence, session_id, above, now)
+
+
+def _permitted(actor: SessionActor, asked: OnBehalf, artifact: ArtifactId | None, needed: int) -> Held:
+    """What the principal has of the artifact. Raises Refused if that is too little, or there is no such artifact."""
+    assert artifact is not None, "a message that crosses names an artifact"
+    assert artifact.session_id == actor.state.id, "it goes to the owner it names"
+    has = _held(actor, asked, artifact)
+    if has is None:
+        expired = grants.grants_of(actor.state, artifact.sequence).get(asked.principal)
+        reason = "the grant has expired" if expired is not None else "no grant"
+        raise Refused(reason, reason=reason, needed=NAMES[needed], has=None)
+    if has.level < needed:
+        reason = f"{NAMES[has.level]} is not enough"
+        raise Refused(reason, reason=reason, needed=NAMES[needed], has=NAMES[has.level])
+    try:
+        actor.artifact(artifact, None)
+    except ArtifactNotFound:
+        raise Refused("", reason="no such artifact", needed=NAMES[needed], has=None) from None
+    return has
+
+
+def _readable(actor: SessionActor, asked: OnBehalf) -> list[ArtifactInfo]:
+    artifacts = actor.services.store.artifacts
+    infos = [artifacts.info(actor.state.session, number) for number in asked.message.numbers]
+    return [info for info in infos if info is not None and _held(actor, asked, info.id) is not None]
+
+
+def _check(actor: SessionActor, asked: OnBehalf) -> bool:
+    message: m.CheckAccess = asked.message
+    artifact = artifact_of(message)
+    assert artifact is not None
+    who = message.who or asked.principal
+    if who != asked.principal:
+        _permitted(actor, asked, artifact, ADMIN)  # only who may change permissions sees those of others
+        return _may(actor, who, artifact, message.level)
+    has = _held(actor, asked, artifact)
+    return has is not None and has.level >= message.level and _there(actor, artifact)
+
+
+def _may(actor: SessionActor, who: str, artifact: ArtifactId, level: int) -> bool:
+    if not _there(actor, artifact):
+        return False
+    if actor.services.security.reaches(who, actor.state.id):
+        return True
+    has = _granted(actor, who, artifact)
+    return has is not None and has.level >= level
+
+
+def _there(actor: SessionActor, artifact: ArtifactId) -> bool:
+    try:
+        actor.artifact(artifact, None)
+    except ArtifactNotFound:
+        return False
+    return True
+
+
+def _attempt(asked: OnBehalf, owner: str, reason: str, *, granted: bool) -> Attempt:
+    message = asked.message
+    access = access_of(message) or "write"
+    return Attempt(asked.principal, owner, str(artifact_of(message)), access, granted, reason, type(message).__name__)
+
+
+def _answered(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
+    return actor.answer(asked.message)
+
+
+def _versions(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
+    found = actor.answer(asked.message)
+    return [info for info in found if asked.family or _granted(actor, asked.principal, info.id) is not None]
+
+
+def _performed(actor: SessionActor, asked: OnBehalf, has: Held, more: Any = None) -> Any:
+    """Do it, and record it in the same batch."""
+    reason = "above the owner" if asked.family else f"{NAMES[has.level]} permission"
+    return _recorded(actor, asked.message, _attempt(asked, actor.state.id, reason, granted=True), more)
+
+
+def _recorded(actor: SessionActor, command: m.Command, attempt: Attempt, more: Any = None) -> Any:
+    trail, before = actor.services.security.trail, actor.state.sequence
+    beside = trail.beside(attempt)
+    reply = actor.perform(command, more=more, also=beside)
+    if not beside or actor.state.sequence == before:  # what changes nothing writes nothing
+        trail.record(attempt)
+    return reply
+
+
+def _stored(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
+    """The next version, shared with its author as the one before is."""
+    message: m.StoreArtifact = asked.message
+    before = actor.artifact(message.version_of or "", None)
+    if message.name != before.name:
+        raise ValidationError("name: a version has the name of the artifact it is a version of", field="name")
+    if asked.family:
+        return _performed(actor, asked, has)
+
+    def share(drafts: list[Any]) -> list[Any]:
+        data = drafts[0][1]
+        artifact = ArtifactId(data["content_hash"].hex(), actor.state.id, data["sequence"])
+        given = grants.grants_of(actor.state, before.id.sequence).get(asked.principal)
+        # Who has it through a session above does not hand it to that one anew, but has this version for itself.
+        inherit = given is not None and given[2] and (given[1] is None or given[1] > actor.services.clock.time_ns())
+        sh.require_room(actor.state)
+        return [
+            sh.shared_draft(
+                artifact, before.name, asked.principal, has.level, has.expires_at, inherit, by=asked.principal
+            )
+        ]
+
+    return _performed(actor, asked, has, share)
+
+
+def _shared(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
+    message: m.ShareArtifact = asked.message.copy()
+    if has.expires_at is not None and (message.expires_at is None or message.expires_at > has.expires_at):
+        raise Refused("", reason="a grant beyond its own", needed="an admin permission that lasts as long", has="admin")
+    if message.with_session == actor.state.id:
+        raise ValidationError("with_session: the owner has admin already", field="with_session")
+    _require_sharing(actor, message)
+    message.by = asked.principal
+    _performed(actor, OnBehalf(asked.principal, message, family=asked.family), has)
+    return actor.hold_back(_grant(actor, message), message.durability)
+
+
+def _revoked(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
+    message: m.RevokeArtifact = asked.message.copy()
+    message.by = asked.principal
+    before = actor.state.sequence
+    _performed(actor, OnBehalf(asked.principal, message, family=asked.family), has)
+    return actor.hold_back(actor.state.sequence > before, message.durability)
+
+
+def _nothing(actor: SessionActor, asked: OnBehalf, has: Held) -> None:
+    """What was asked is only whether it may be done."""
+
+
+_ON_BEHALF: Final[dict[type[Any], Callable[[SessionActor, OnBehalf, Held], Any]]] = {
+    MayWrite: _nothing,
+    m.GetArtifactInfo: _answered,
+    m.GetArtifact: _answered,
+    m.GetPredecessor: _answered,
+    m.ListArtifactVersions: _versions,
+    m.StoreArtifact: _stored,
+    m.DeleteArtifact: _performed,
+    m.ShareArtifact: _shared,
+    m.RevokeArtifact: _revoked,
+    m.ListPermissions: _answered,
+}
+
+
+# -- the owner itself
+
+
+def _require_sharing(actor: SessionActor, message: m.ShareArtifact) -> None:
+    """The host is told of a mistyped id. Who acts for a session is not: it would learn which sessions there are. It
+    may not go on for ever either, since no status ends sharing."""
+    if actor.services.security.principal() is not None:
+        require_operations(actor.state, actor.limits)
+        return
+    row = actor.services.store.catalog.row(session_bytes(message.with_session))
+    if row is None:
+        raise SessionNotFound(
+            f"there is no session {message.with_session} to share with", session_id=message.with_session
+        )
+
+
+def _grant(actor: SessionActor, message: m.ShareArtifact) -> Grant:
+    info = actor.artifact(message.ref, message.version)
+    now = actor.services.clock.time_ns()
+    return grants.grant_of(actor.state, info.id, message.with_session, now)
+
+
+def _change(actor: SessionActor, message: Any, access: str) -> bool:
+    """Change permissions as the owner, and record it in the same batch; whether anything changed."""
+    info = actor.artifact(message.ref, message.version)
+    operation = CURRENT.get()
+    who = operation.principal if operation is not None and operation.principal is not None else actor.state.id
+    reason = "the owner" if who == actor.state.id else "above the owner"
+    attempt = Attempt(who, actor.state.id, str(info.id), access, True, reason, type(message).__name__)
+    before = actor.state.sequence
+    _recorded(actor, message, attempt)
+    return actor.state.sequence > before
+
+
+def _owner_shares(actor: SessionActor, message: m.ShareArtifact) -> Any:
+    _require_sharing(actor, message)
+    _change(actor, message, "share")
+    return actor.hold_back(_grant(actor, message), message.durability)
+
+
+def _owner_revokes(actor: SessionActor, message: m.RevokeArtifact) -> Any:
+    return actor.hold_back(_change(actor, message, "change_permissions"), message.durability)
+
+
+def _owner_lists(actor: SessionActor, message: m.ListPermissions) -> list[Grant]:
+    info = actor.artifact(message.ref, message.version)
+    return grants.listed(actor.state, info.id, actor.services.clock.time_ns())
+
+
+def _owner_checks(actor: SessionActor, message: m.CheckAccess) -> bool:
+    try:
+        artifact = actor.artifact(message.ref, message.version).id
+    except ArtifactNotFound:
+        return False
+    return message.who is None or _may(actor, message.who, artifact, message.level)
+
+
+def _owner_names(actor: SessionActor, message: m.GetPredecessor) -> ArtifactInfo:
+    return actor.artifact(message.ref, message.version)
+
+
+ANSWERS: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
+    m.GetPredecessor: _owner_names,
+    OnBehalf: on_behalf,
+    m.ShareArtifact: _owner_shares,
+    m.RevokeArtifact: _owner_revokes,
+    m.ListPermissions: _owner_lists,
+    m.CheckAccess: _owner_checks,
+}

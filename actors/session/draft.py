@@ -1,0 +1,53 @@
+"""What decisions are made of: drafts of events, the limits of a session, and what may be asked about its artifacts."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.internal import RecordHooks
+from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
+from greenroom.storage.catalog.model import STATUSES
+from greenroom.storage.errors import InvalidSessionState, ResourceLimitExceeded
+
+from .limits import Limits
+from .state import ACTIVE, SUSPENDED, SessionState
+
+__all__ = ["Limits", "Lookup", "decide_records", "require_operations", "require_writable"]
+
+
+class Lookup(Protocol):
+    """What a decision may ask about the session's artifacts; the same answer for the same sequence."""
+
+    def latest_version(self, name: str) -> tuple[int, bytes | None]:
+        """(highest version number ever given, content hash of the newest version that is there) of a name."""
+
+    def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
+        """Raises ArtifactNotFound."""
+
+
+def require_writable(state: SessionState, limits: Limits) -> None:
+    """Raises InvalidSessionState unless the session is active, ResourceLimitExceeded when it has made all its
+    operations."""
+    if state.status != ACTIVE:
+        status = STATUSES[state.status]
+        advice = "resume it first" if state.status == SUSPENDED else "it is final; start a new session"
+        raise InvalidSessionState(f"session {state.id} is {status}, writing needs active: {advice}", status=str(status))
+    require_operations(state, limits)
+
+
+def require_operations(state: SessionState, limits: Limits) -> None:
+    """Raises ResourceLimitExceeded for a session that has made all its operations."""
+    if state.operation_count >= limits.max_operations:
+        raise ResourceLimitExceeded(
+            f"session {state.id} has made its {limits.max_operations} operations: "
+            "complete it, or raise max_operations with session.update_config",
+            resource="operations",
+            limit=limits.max_operations,
+            value=state.operation_count,
+        )
+
+
+def decide_records(state: SessionState, command: RecordHooks, limits: Limits, lookup: Lookup) -> list[Draft]:
+    # The journal of an ended session is closed.
+    return command.drafts if state.status in (ACTIVE, SUSPENDED) else []

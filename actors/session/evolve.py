@@ -1,0 +1,201 @@
+"""How events make a state: one function for each type of event that changes more than the totals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from greenroom.storage.events.model import StoredEvent
+
+from . import collected, grants
+from .budgets import alerted
+from .configuring import CONFIGURED, configured
+from .state import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SUSPENDED, SessionState
+from .timeout import restarted, warned
+from .usage import account
+
+__all__ = ["NOT_INHERITED", "Data", "evolve"]
+
+Data = dict[str, Any]
+
+
+def _created(state: SessionState, data: Data, time: int) -> None:
+    state.name = data["name"]
+    state.description = data["description"]
+    state.created_by = data["created_by"]
+    state.tags = data["tags"]
+    state.metadata = data["metadata"]
+    state.parent = data["parent"]
+    state.config = data["config"]
+    state.correlation_id = data["correlation_id"]
+    state.created_at = time
+    state.started_at = time
+
+
+def _status(code: int, *, ends: bool = False) -> Callable[[SessionState, Data, int], None]:
+    def change(state: SessionState, data: Data, time: int) -> None:
+        state.status = code
+        if ends:
+            state.ended_at = time
+
+    return change
+
+
+def _resumed(state: SessionState, data: Data, time: int) -> None:
+    state.status = ACTIVE
+    restarted(state, data, time)
+
+
+def _warned(state: SessionState, data: Data, time: int) -> None:
+    (alerted if data["policy"] == "resources" else warned)(state, data, time)
+
+
+def _failed(state: SessionState, data: Data, time: int) -> None:
+    state.status = FAILED
+    state.ended_at = time
+    state.failure_reason = data["reason"]
+
+
+NOT_INHERITED: Final[set[str]] = {"timeouts", GRANTS}
+
+"""Names in `SessionState.more` of what belongs to one session alone: a fork begins without it."""
+
+
+def _forked(state: SessionState, data: Data, time: int) -> None:
+    """The end of what a fork has of its original. It is a young session, whatever that one had come to."""
+    state.status = ACTIVE
+    state.parent = data["parent"]
+    state.created_at = time
+    state.started_at = time
+    state.ended_at = None
+    state.failure_reason = None
+    for name in NOT_INHERITED:
+        state.more.pop(name, None)
+
+
+def _variable_set(state: SessionState, data: Data, time: int) -> None:
+    key, value = data["key"], data["value"]
+    old = state.variables.get(key)
+    state.variables[key] = value
+    state.variable_bytes += len(value) - len(old) if old is not None else len(key) + len(value)
+    if state.certain is not None:
+        state.certain.add(key)
+
+
+def _variable_deleted(state: SessionState, data: Data, time: int) -> None:
+    old = state.variables.pop(data["key"], None)
+    if old is not None:
+        state.variable_bytes -= len(data["key"]) + len(old)
+    if state.certain is not None:
+        state.certain.add(data["key"])
+
+
+def _metadata_updated(state: SessionState, data: Data, time: int) -> None:
+    state.metadata = data["metadata"]
+
+
+def _tags_changed(state: SessionState, data: Data, time: int) -> None:
+    state.tags = data["tags"]
+
+
+def _message_added(state: SessionState, data: Data, time: int) -> None:
+    state.message_count += 1
+
+
+def _artifact_stored(state: SessionState, data: Data, time: int) -> None:
+    state.last_artifact = data["sequence"]
+    if collected.COLLECTED in data:
+        collected.stored(state, data)
+    types = state.artifact_types
+    if types is not None:
+        type_ = data["type"]
+        types[type_] = types.get(type_, 0) + 1
+
+
+def _artifact_deleted(state: SessionState, data: Data, time: int) -> None:
+    grants.artifact_gone(state, data["sequence"])
+    if collected.COLLECTED in data:
+        collected.deleted(state, data)
+    types = state.artifact_types
+    type_ = data.get("type")  # format 1 did not tell
+    if types is None or type_ not in types:
+        state.artifact_types = None
+    elif types[type_] == 1:
+        del types[type_]
+    else:
+        types[type_] -= 1
+
+
+def _lost(state: SessionState, data: Data, time: int) -> None:
+    """In the place of an event that damage has destroyed, with what its witnesses tell of it."""
+    row = data.get("row")
+    if row is not None:
+        (
+            state.status,
+            state.name,
+            state.description,
+            state.created_by,
+            state.tags,
+            state.parent,
+            state.metadata,
+            state.created_at,
+            state.started_at,
+            state.ended_at,
+            state.correlation_id,
+            state.failure_reason,
+            state.config,
+        ) = row
+    if data.get("was") == "message.added":
+        state.message_count += 1
+    elif data.get("was") is None:
+        grants.forget(state)  # it may have taken one back
+        state.certain = set()
+        state.artifact_types = None
+
+
+def _imported(state: SessionState, data: Data, time: int) -> None:
+    restarted(state, data, time)
+    grants.forget(state)  # the sessions of another store, or of another time, mean nothing here
+
+
+def _accepted(state: SessionState, data: Data, time: int) -> None:
+    state.certain = None
+
+
+EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
+    "session.created": _created,
+    "session.suspended": _status(SUSPENDED),
+    "session.resumed": _resumed,
+    "session.imported": _imported,
+    "session.completed": _status(COMPLETED, ends=True),
+    "session.failed": _failed,
+    "session.archived": _status(ARCHIVED),
+    "session.forked": _forked,
+    CONFIGURED: configured,
+    "variable.set": _variable_set,
+    "variable.deleted": _variable_deleted,
+    "metadata.updated": _metadata_updated,
+    "tags.changed": _tags_changed,
+    "message.added": _message_added,
+    "artifact.stored": _artifact_stored,
+    "artifact.deleted": _artifact_deleted,
+    "artifact.shared": grants.shared,
+    "artifact.revoked": grants.revoked,
+    "event.lost": _lost,
+    "losses.accepted": _accepted,
+    "agent.returned": account,
+    "policy.warning": _warned,
+}
+
+
+def evolve(state: SessionState, sequence: int, stored: StoredEvent) -> None:
+    """Bring the state from `sequence - 1` to `sequence`. No input but state and event; events of types that it
+    does not know only move the totals, so that a newer journal still folds."""
+    change = EVOLVE.get(stored[0])
+    if change is not None:
+        change(state, stored[2], stored[1])
+    state.sequence = sequence
+    state.updated_at = stored[1]
+    state.operation_count = stored[3]
+    state.artifact_count = stored[4]
+    state.artifact_bytes = stored[5]

@@ -1,0 +1,61 @@
+"""Events that are not the trace of another command: published ones, links between events, and notes of the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.events import LinkEvents, PublishEvent, RecordEvent
+from greenroom.storage.artifacts.model import ArtifactInfo
+from greenroom.storage.errors import ValidationError
+from greenroom.storage.events.index import LINKED, event_place
+from greenroom.storage.events.model import PUBLISHED
+
+from .draft import Limits, Lookup, require_writable
+from .state import ACTIVE, SessionState
+
+__all__ = ["EVENT_DECIDERS", "retrieval"]
+
+
+def retrieval(info: ArtifactInfo) -> dict[str, Any]:
+    """The data of `artifact.retrieved`, which is told when content has been read."""
+    return {
+        "sequence": info.id.sequence,
+        "content_hash": info.id.content_hash,
+        "name": info.name,
+        "version": info.version,
+        "type": info.artifact_type,
+        "size": info.size,
+    }
+
+
+# -- deciding
+
+
+def _publish(state: SessionState, command: PublishEvent, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    return [(command.type, {PUBLISHED: command.packed}, 0, 0)]
+
+
+def _link(state: SessionState, command: LinkEvents, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    place = event_place(command.from_id)
+    if place is None or place[0] != state.session or place[1] > state.sequence:
+        raise ValidationError(f"from_id: session {state.id} has no such event", field="from_id")
+    return [(LINKED, {"from": command.from_id, "to": command.to_id, "kind": command.kind}, 0, 0)]
+
+
+def _record(state: SessionState, command: RecordEvent, limits: Limits, lookup: Lookup) -> list[Draft]:
+    # What ran is worth a note, never a failure: reading works in every status.
+    if state.status != ACTIVE or state.operation_count >= limits.max_operations:
+        return []
+    return [(command.type, command.data, 0, 0)]
+
+
+EVENT_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+    PublishEvent: _publish,
+    LinkEvents: _link,
+    RecordEvent: _record,
+}

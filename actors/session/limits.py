@@ -1,0 +1,245 @@
+"""What one session may use: the runtime's limits, with those that its configuration sets in their place."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.errors import ValidationError
+
+__all__ = [
+    "MICRO",
+    "UNLIMITED",
+    "Limits",
+    "RateLimits",
+    "capped",
+    "limits_of",
+    "limits_of_scope",
+    "limits_with",
+    "merged",
+    "micro_dollars",
+    "rate_overrides",
+    "setting_of",
+]
+
+
+UNLIMITED: Final = 1 << 62
+"""Stands for no limit where a number is compared with every operation."""
+MICRO: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one session may use, and how often it is saved. Sizes are bytes, times seconds, cost micro-dollars; None,
+    UNLIMITED and infinity: no limit. No default ends a session."""
+
+    max_artifacts: int = 10_000
+    """Without those that collectors have made of outputs."""
+    max_storage_bytes: int = 10 << 30
+    max_collected_artifacts: int = 10_000
+    max_collected_bytes: int = 10 << 30
+    """Of the artifacts that collectors have made of outputs."""
+    max_state_bytes: int = 64 << 20
+    """Of all variables together."""
+    max_operations: int = UNLIMITED
+    auto_save_interval: float = 300.0
+    auto_collect_artifacts: bool = True
+    max_tokens: int | None = None
+    max_tokens_per_operation: int | None = None
+    max_cost: int | None = None
+    max_script_memory_bytes: int | None = None
+    alert_thresholds: tuple[float, ...] = (50.0, 75.0, 90.0)
+    """Percentages of a resource's limit at which a warning is journaled."""
+    max_duration: float | None = None
+    idle_timeout: float | None = None
+    grace_period: float = 60.0
+    warnings: tuple[float, ...] = (300.0, 60.0)
+    """Seconds before the end of `max_duration` at which a warning is journaled."""
+
+
+# Of a session's policies: section, setting there, field of Limits.
+_POLICIES: Final = (
+    ("timeout", "max_duration", "max_duration"),
+    ("timeout", "idle_timeout", "idle_timeout"),
+    ("timeout", "grace_period", "grace_period"),
+    ("timeout", "warnings", "warnings"),
+    ("resources", "max_operations", "max_operations"),
+    ("resources", "max_artifacts", "max_artifacts"),
+    ("resources", "max_storage_bytes", "max_storage_bytes"),
+    ("resources", "max_collected_artifacts", "max_collected_artifacts"),
+    ("resources", "max_collected_bytes", "max_collected_bytes"),
+    ("resources", "max_state_bytes", "max_state_bytes"),
+    ("resources", "max_tokens", "max_tokens"),
+    ("resources", "max_tokens_per_operation", "max_tokens_per_operation"),
+    ("resources", "max_cost_usd", "max_cost"),
+    ("resources", "max_script_memory_bytes", "max_script_memory_bytes"),
+    ("resources", "alert_thresholds", "alert_thresholds"),
+)
+_COUNTED: Final = frozenset(
+    {
+        "max_artifacts",
+        "max_storage_bytes",
+        "max_collected_artifacts",
+        "max_collected_bytes",
+        "max_state_bytes",
+        "max_operations",
+    }
+)
+_NOT_LIMITING: Final = frozenset({"warnings", "alert_thresholds"})
+
+
+def limits_of(config: bytes | None, default: Limits) -> Limits:
+    """The limits of a session that was created with this (encoded) configuration.
+
+    What it sets wins over the default, in both directions; set in two places, the stricter value holds.
+    """
+    if config is None:
+        return default
+    overrides = unpack_value(config)
+    if not isinstance(overrides, dict):
+        raise ValidationError("config: an object is needed", field="config")
+    return limits_with(overrides, default)
+
+
+def merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with changes: sections of `policies` are changed setting by setting. Where a limit may be set in
+    two places, the one that is set last holds alone."""
+    after = {**before, **changes}
+    policies = dict(before.get("policies") or {})
+    changed = changes.get("policies") or {}
+    for name, settings in changed.items():
+        policies[name] = {**(policies.get(name) or {}), **settings} if isinstance(settings, Mapping) else settings
+    for section, name, _ in _POLICIES:
+        if name in (changed.get(section) or {}):
+            if name not in changes:
+                after.pop(name, None)
+        elif name in changes and name in (policies.get(section) or {}):
+            policies[section] = {each: value for each, value in policies[section].items() if each != name}
+    policies = {name: settings for name, settings in policies.items() if settings != {}}
+    after.pop("policies", None)
+    return {**after, "policies": policies} if policies else after
+
+
+def limits_of_scope(default: Limits) -> Limits:
+    """The limits of the state of a scope, which is no session: it stores variables alone, and has no end."""
+    return Limits(max_state_bytes=default.max_state_bytes, auto_save_interval=default.auto_save_interval)
+
+
+def limits_with(overrides: Mapping[str, Any], default: Limits) -> Limits:
+    """The default limits, with those of a session's configuration in their place."""
+    found: dict[str, Any] = {
+        name: _as_limit(name, value) for name, value in overrides.items() if name in Limits.__dataclass_fields__
+    }
+    policies = overrides.get("policies") or {}
+    for section, name, field in _POLICIES:
+        settings = policies.get(section) or {}
+        if name not in settings:
+            continue
+        value = _as_limit(field, settings[name])
+        found[field] = _stricter(found[field], value) if field in found and field not in _NOT_LIMITING else value
+    return replace(default, **found) if found else default
+
+
+def _as_limit(field: str, setting: Any) -> Any:
+    if field == "max_cost":
+        return micro_dollars(setting)
+    if field in _NOT_LIMITING:
+        return tuple(setting)
+    if setting is None and field in _COUNTED:
+        return UNLIMITED
+    if setting is None and field == "auto_save_interval":
+        return math.inf
+    return setting
+
+
+def setting_of(field: str, limit: Any) -> Any:
+    """A limit as it is set."""
+    if limit is None or limit in (UNLIMITED, math.inf):
+        return None
+    return limit / MICRO if field == "max_cost" else limit
+
+
+def micro_dollars(dollars: float | None) -> int | None:
+    """Whole micro-dollars."""
+    return None if dollars is None else round(dollars * MICRO)
+
+
+def _stricter(one: Any, other: Any) -> Any:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+def capped(
+    overrides: Mapping[str, Any], default: Limits, cap: Limits, rates: Mapping[str, Any], runtime_rates: RateLimits
+) -> dict[str, Any]:
+    """The configuration with nothing looser in it than `cap`: what code that acts for a session may give to a child.
+
+    The default stands for what the configuration does not set; `rates` are those that the session itself has set.
+    What comes to the default is not set at all, so that it goes on following the runtime.
+    """
+    wanted = limits_with(overrides, default)
+    kept = dict(overrides)
+    policies: dict[str, dict[str, Any]] = {
+        section: dict(settings or {}) for section, settings in (kept.pop("policies", None) or {}).items()
+    }
+    for section, name, field in _POLICIES:
+        if field in _NOT_LIMITING:
+            continue
+        value = _stricter(getattr(wanted, field), getattr(cap, field))
+        kept.pop(name, None)
+        policies.get(section, {}).pop(name, None)
+        if value != getattr(default, field):
+            policies.setdefault(section, {})[name] = setting_of(field, value)
+    own_rates = _capped_rates(policies.pop("rate", {}), rates, runtime_rates)
+    if own_rates:
+        policies["rate"] = own_rates
+    return {**kept, "policies": policies} if any(policies.values()) else kept
+
+
+def _capped_rates(wanted: dict[str, Any], rates: Mapping[str, Any], runtime: RateLimits) -> dict[str, Any]:
+    capped_rates: dict[str, Any] = {}
+    for name in ("session", "burst"):
+        if name in wanted or name in rates:
+            value = _stricter(wanted.get(name), rates.get(name, getattr(runtime, name)))
+            if name in rates or value != getattr(runtime, name):  # else it goes on following the runtime
+                capped_rates[name] = value
+    own, asked = rates.get("kinds") or {}, wanted.get("kinds") or {}
+    kinds = {kind: _stricter(asked.get(kind), rate) for kind, rate in own.items()}
+    # A bucket of its own would be instead of the one that all share.
+    kinds |= {
+        kind: rate
+        for kind, rate in asked.items()
+        if kind not in own and rate is not None and runtime.kinds.get(kind) is None
+    }
+    return {**capped_rates, "kinds": kinds} if kinds else capped_rates
+
+
+def rate_overrides(config: bytes | None) -> dict[str, Any]:
+    """What a session's configuration says of its rates; empty for most sessions."""
+    if config is None:
+        return {}
+    overrides = unpack_value(config)
+    rates = (overrides.get("policies") or {}).get("rate") if isinstance(overrides, dict) else None
+    return dict(rates or {})
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """Operations per minute; None: no limit."""
+
+    runtime: float | None = None
+    session: float | None = None
+    """Of each session."""
+    kinds: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
+    """Of each kind, by all sessions together."""
+    burst: float = 1.5
+    """How many times its rate a bucket holds: what may come at once after a quiet time."""
+
+    @property
+    def any(self) -> bool:
+        return self.runtime is not None or self.session is not None or any(v is not None for v in self.kinds.values())

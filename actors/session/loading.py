@@ -1,0 +1,52 @@
+"""A session's state, read from its newest snapshot and what follows it in its journal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+
+from greenroom.actors.store import ArtifactStore
+from greenroom.storage.codec.keys import session_bytes
+from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
+
+from .evolve import evolve
+from .state import SessionState
+
+__all__ = ["load_state"]
+
+
+def load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, list[int], int]:
+    """A session's state from its newest valid snapshot and what follows it in the journal.
+
+    Also the sequences of its snapshots, oldest first, and the bytes of the tail that was folded.
+    Raises SessionNotFound, or IntegrityError where the journal is damaged.
+    """
+    try:
+        return _load_state(store, session_id)
+    except IntegrityError:
+        if store.journal.base(session_bytes(session_id)) is None:
+            raise
+    return _load_state(store, session_id)  # it may have been cut between the look at its snapshots and at its events
+
+
+def _load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, list[int], int]:
+    session = session_bytes(session_id)
+    state: SessionState | None = None
+    snapshots: list[int] = []
+    for sequence, data, _ in store.journal.snapshots(session):
+        snapshots.insert(0, sequence)
+        if state is None:
+            state = SessionState.decode(session_id, data)
+    if state is None:
+        base = store.journal.base(session)
+        state = SessionState.decode(session_id, base[1]) if base is not None else SessionState(session_id)
+    tail = 0
+    for sequence, stored in store.journal.read(session, state.sequence, whole=True):
+        evolve(state, sequence, stored)
+        tail += 1
+    if state.sequence == 0:
+        raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
+    if state.artifact_types is None:
+        with contextlib.suppress(IntegrityError, SchemaTooNew):  # then queries count for themselves
+            state.artifact_types = dict(Counter(record[4] for _, record in store.artifacts.records(session)))
+    return state, snapshots, tail

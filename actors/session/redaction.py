@@ -1,0 +1,199 @@
+"""Redaction: what is to be nowhere on disk is taken out of messages before they are journaled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.hooks.views import MessageSubject
+from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
+from greenroom.actors.messages.configuration import UpdateConfig
+from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.events import RecordEvent
+from greenroom.actors.messages.internal import RecordHooks
+from greenroom.actors.messages.workflows import RecordWorkflow
+from greenroom.actors.supervisor.supervisor import Supervisor
+from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.codec.records import pack_value, unpack_value
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.errors import ValidationError
+
+from .actor import SessionActor
+
+__all__ = ["IDENTITIES", "REDACTED", "RedactingSupervisor", "Redaction", "Rules"]
+
+logger = logger_of("redaction")
+
+REDACTED: Final = "[redacted]"
+Rules = Callable[[str], str] | Iterable[str]
+
+IDENTITIES: Final = frozenset(
+    {
+        "version",
+        "version_of",
+        "parent",
+        "parent_artifact",
+        "session",
+        "session_id",
+        "with_session",
+        "type",
+        "role",
+        "kind",
+        "from_id",
+        "to_id",
+        "correlation_id",
+        "permission",
+        "expires_at",
+        "durability",
+        "config",
+    }
+)
+"""Parameters that name something or choose among what there is: no content, and left as they are."""
+_PACKED: Final = ("data", "result")
+"""Fields of `hook.executed` that hold encoded values."""
+
+
+class Redaction:
+    """Takes secrets out of values: regular expressions whose matches become "[redacted]", or a function from text to
+    text. Where the function fails, or returns no text, all of the text is taken out."""
+
+    def __init__(self, rules: Rules) -> None:
+        """Raises ValidationError."""
+        if callable(rules):
+            self._clean: Callable[[str], str] = rules
+            return
+        try:
+            patterns = [rules] if isinstance(rules, str) else list(rules)
+            joined = re.compile("|".join("(?:" + each + ")" for each in patterns))
+        except (re.error, TypeError):
+            raise ValidationError("redact: a function or regular expressions are needed", field="redact") from None
+        if joined.search("") is not None:
+            raise ValidationError("redact: an expression that matches nothing at all is none", field="redact")
+        self._clean = lambda text: joined.sub(REDACTED, text)
+
+    def text(self, text: str) -> str:
+        """Return a text without its secrets. Never raises."""
+        try:
+            cleaned = self._clean(text)
+        except Exception as error:
+            logger.error("the redaction failed with %s, so all of a text is taken out", type(error).__name__)
+            return REDACTED
+        if type(cleaned) is str:
+            return cleaned
+        logger.error("the redaction answered with %s, so all of a text is taken out", type(cleaned).__name__)
+        return REDACTED
+
+    def value(self, value: Any, *, numbers: bool = True) -> Any:
+        """Return a value with its texts, bytes and, with `numbers`, numbers cleaned; what is no JSON as it is."""
+        kind = value.__class__
+        if kind is str:
+            return self.text(value)
+        if kind is dict:
+            cleaned: dict[Any, Any] = {}
+            for key, each in value.items():
+                name = self.text(key) if key.__class__ is str else key
+                while name in cleaned:  # nothing is lost because two names look alike now
+                    name += "_"
+                cleaned[name] = self.value(each, numbers=numbers)
+            return cleaned
+        if kind is list or kind is tuple:
+            return kind(self.value(each, numbers=numbers) for each in value)
+        if kind is bytes:
+            shown = value.decode("utf-8", "surrogateescape")
+            return self.text(shown).encode("utf-8", "surrogateescape")
+        if numbers and (kind is int or kind is float):
+            shown = repr(value)
+            text = self.text(shown)
+            return value if text == shown else text
+        return value
+
+    def packed(self, packed: bytes) -> bytes:
+        """Return an encoded value with its content cleaned: the same object where there was nothing to take out."""
+        value = unpack_value(packed)
+        cleaned = self.value(value)
+        return packed if cleaned == value else pack_value(cleaned)
+
+    def parameters(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the parameters of an operation by name, with all of them cleaned that are content."""
+        return {name: value if name in IDENTITIES else self._parameter(name, value) for name, value in data.items()}
+
+    def _parameter(self, name: str, value: Any) -> Any:
+        if name in ("ref", "refs") and not isinstance(value, str):
+            return [each if ArtifactId.named_by(each) is not None else self.value(each) for each in value]
+        if name == "ref" and ArtifactId.named_by(value) is not None:
+            return value
+        if name == "items" and isinstance(value, list):
+            return [self.parameters(each) if isinstance(each, dict) else each for each in value]
+        if name == "content" and isinstance(value, bytes):
+            return value  # of an artifact: its metadata are looked at, its content is what was stored
+        return self.value(value, numbers=name in ("value", "expected") or isinstance(value, (dict, list)))
+
+    # -- messages
+
+    def message(self, message: Any) -> Any:
+        """Return a message without secrets in what it journals. Raises ValidationError for one of which nothing valid
+        is left."""
+        kind = message.__class__
+        if isinstance(message, Call) or kind in (RecordCall, RecordReturn, UpdateConfig):
+            return message  # a tool gets its input as it is; who calls it journals what may be written down
+        if kind is RecordHooks:
+            return RecordHooks(self.drafts(message.drafts))
+        if kind in (RecordEvent, RecordWorkflow):
+            return kind(message.type, self.value(message.data, numbers=False))
+        records = message.records if isinstance(message, m.Command) else None
+        subject = MessageSubject(message)
+        data = subject.view()
+        cleaned = self.parameters(data)
+        if cleaned != data:
+            message = subject.changed(cleaned).message
+        elif records:
+            message = message.copy()
+        if records:
+            message.records = self.drafts(records)
+        return message
+
+    def drafts(self, drafts: list[Draft]) -> list[Draft]:
+        """Return the drafts of events about hooks without secrets."""
+        return [(draft[0], self._draft_data(draft[1]), *draft[2:]) for draft in drafts]
+
+    def _draft_data(self, data: dict[str, Any]) -> dict[str, Any]:
+        cleaned = dict(data)
+        for name in _PACKED:
+            if isinstance(cleaned.get(name), bytes):
+                cleaned[name] = self.packed(cleaned[name])
+        return cleaned
+
+    def creation(self, draft: Draft) -> Draft:
+        """Return the first event of a session without secrets."""
+        data = dict(draft[1])
+        for name in ("name", "description", "created_by", "tags"):
+            data[name] = self.value(data[name])
+        data["metadata"] = self.packed(data["metadata"])
+        return (draft[0], data, *draft[2:])
+
+
+class RedactingSupervisor(Supervisor):
+    """A supervisor that hands no message on before its secrets are taken out. Of a class of its own, so that runtimes
+    without redaction pay nothing for it."""
+
+    def __init__(self, max_resident: int, max_resident_bytes: int, redaction: Redaction) -> None:
+        super().__init__(max_resident, max_resident_bytes)
+        self._redaction = redaction
+
+    def deliver(self, session_id: str, message: Any, timeout: float, *, here: bool = False) -> Any:
+        """What `Supervisor.deliver` does, with a clean message."""
+        return super().deliver(session_id, self._redaction.message(message), timeout, here=here)
+
+    def send(self, session_id: str, message: Any, told: Any = None) -> None:
+        """What `Supervisor.send` does, with a clean message."""
+        super().send(session_id, self._redaction.message(message), told)
+
+    def hold(self, actor: SessionActor, draft: Draft) -> None:
+        """What `Supervisor.hold` does, with a clean first event."""
+        super().hold(actor, self._redaction.creation(draft))
+
+    def create(self, draft: Draft) -> str:
+        """What `Supervisor.create` does, with a clean first event."""
+        return super().create(self._redaction.creation(draft))

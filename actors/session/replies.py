@@ -1,0 +1,259 @@
+"""What a session actor replies: to queries, and to commands once their events are journaled. In its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.configuration import GetConfig
+from greenroom.actors.messages.conversation import Turn, turn_of
+from greenroom.actors.messages.events import LinkEvents, PublishEvent, RecordEvent
+from greenroom.actors.messages.internal import KeepTime
+from greenroom.actors.messages.limits import Consumption, GetConsumption
+from greenroom.actors.scheduling.dispatcher import Later
+from greenroom.actors.transfer.fork import fork_session
+from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
+from greenroom.storage.artifacts.records import artifact_info
+from greenroom.storage.catalog.model import SessionInfo
+from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.errors import (
+    ArtifactNotFound,
+    GreenroomError,
+    IntegrityError,
+    InvalidOperation,
+    SchemaTooNew,
+    ValidationError,
+)
+
+from . import delegated as behalf
+from .budgets import consumption
+from .calls import CALL_REPLIES
+from .configuring import CONFIG_REPLIES, get_config
+from .conversation import read_turns
+from .facts import retrieval
+from .state import ACTIVE, SUSPENDED
+from .timeout import due_next
+from .workflows import WORKFLOW_REPLIES
+
+if TYPE_CHECKING:
+    from .actor import SessionActor
+
+__all__ = ["ANSWERS", "REPLIES"]
+
+
+def _get_variable(actor: SessionActor, query: m.GetVariable) -> Any:
+    certain = actor.state.certain
+    if certain is not None and query.key not in certain:
+        raise actor.doubtful(f"variable {query.key!r}")
+    packed = actor.state.variables.get(query.key)
+    return query.default if packed is None else unpack_value(packed)
+
+
+def _list_variables(actor: SessionActor, query: m.ListVariables) -> dict[str, Any]:
+    prefix = query.prefix
+    if actor.state.certain is not None:
+        raise actor.doubtful("some variable")
+    return {
+        key: unpack_value(packed) for key, packed in sorted(actor.state.variables.items()) if key.startswith(prefix)
+    }
+
+
+def _finish(actor: SessionActor, query: object) -> None:
+    """Nothing to do: the answer tells that all earlier messages have been handled."""
+
+
+def _get_consumption(actor: SessionActor, query: object) -> dict[str, Consumption]:
+    return consumption(actor.state, actor.limits)
+
+
+def _get_info(actor: SessionActor, query: object) -> SessionInfo:
+    return actor.state.info()
+
+
+def _fork(actor: SessionActor, command: m.ForkSession) -> Later:
+    state, services = actor.state, actor.services
+    if not actor.cataloged:
+        raise InvalidOperation("only sessions can be forked: this is the state of a scope")
+    at = state.sequence if command.at_sequence is None else command.at_sequence
+    if not 1 <= at <= state.sequence:
+        raise ValidationError(
+            f"at_sequence: session {state.id} has the events 1 to {state.sequence}, not {at}", field="at_sequence"
+        )
+    durability = command.durability or services.durability
+    return Later(partial(fork_session, services, state.id, at, durability), always=True)
+
+
+def _get_messages(actor: SessionActor, query: m.GetMessages) -> Later:
+    before = actor.state.sequence + 1
+    if query.before is not None:
+        before = min(before, query.before)
+    return Later(partial(read_turns, actor.services.store, actor.state.session, before, query.limit))
+
+
+def _get_events(actor: SessionActor, query: m.GetEvents) -> Later:
+    journal, session = actor.services.store.journal, actor.state.session
+    most = max(0, actor.state.sequence - query.after)
+    limit = most if query.limit is None else min(most, query.limit)
+    return Later(lambda: list(journal.events(session, query.after, limit)))
+
+
+def _get_artifact_info(actor: SessionActor, query: m.GetArtifactInfo) -> ArtifactInfo:
+    return actor.artifact(query.ref, query.version)
+
+
+def _get_artifact(actor: SessionActor, query: m.GetArtifact) -> Later:
+    info = actor.artifact(query.ref, query.version)
+    services = actor.services
+
+    def read() -> Artifact:
+        artifact = Artifact(info, services.store.contents.read(bytes.fromhex(info.id.content_hash)))
+        if services.tell is not None:
+            services.tell(info.id.session_id, "artifact.retrieved", retrieval(info))
+        return artifact
+
+    return Later(read)
+
+
+def _get_artifacts(actor: SessionActor, query: m.GetArtifacts) -> Later:
+    found: dict[ArtifactId | str, ArtifactInfo] = {}
+    errors: dict[ArtifactId | str, GreenroomError] = {}
+    for ref in query.refs:
+        try:
+            found[ref] = _get_artifact_info(actor, m.GetArtifactInfo(ref))
+        except (ArtifactNotFound, ValidationError, IntegrityError, SchemaTooNew) as error:
+            errors[ref] = error
+    services = actor.services
+
+    def read() -> tuple[dict[ArtifactId | str, Artifact], dict[ArtifactId | str, GreenroomError]]:
+        results: dict[ArtifactId | str, Artifact] = {}
+        for ref, info in found.items():
+            try:
+                results[ref] = Artifact(info, services.store.contents.read(bytes.fromhex(info.id.content_hash)))
+            except (ArtifactNotFound, IntegrityError, SchemaTooNew) as error:
+                errors[ref] = error
+                continue
+            if services.tell is not None:
+                services.tell(info.id.session_id, "artifact.retrieved", retrieval(info))
+        return results, errors
+
+    return Later(read)
+
+
+def _query_artifacts(actor: SessionActor, query: m.QueryArtifacts) -> Any:
+    state, search = actor.state, actor.services.store.search
+    page = search.plain_page(state.session, query.query, state.artifact_count, state.artifact_types)
+    if page is not None:
+        return page
+    return Later(partial(search.in_session, state.session, query.query, state.artifact_count))
+
+
+def _list_artifacts(actor: SessionActor, query: m.ListArtifacts) -> Any:
+    state = actor.state
+    return actor.services.store.artifacts.page(state.session, state.artifact_count, query.limit, query.offset)
+
+
+def _list_versions(actor: SessionActor, query: m.ListArtifactVersions) -> list[ArtifactInfo]:
+    artifact = ArtifactId.named_by(query.name)
+    name = query.name if artifact is None else actor.artifact(artifact, None).name
+    return actor.services.store.artifacts.versions(actor.state.session, name)
+
+
+ANSWERS: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
+    m.GetVariable: _get_variable,
+    m.ListVariables: _list_variables,
+    m.GetInfo: _get_info,
+    m.ForkSession: _fork,
+    m.Finish: _finish,
+    GetConsumption: _get_consumption,
+    GetConfig: get_config,
+    m.GetMessages: _get_messages,
+    m.GetEvents: _get_events,
+    m.GetArtifactInfo: _get_artifact_info,
+    m.GetArtifact: _get_artifact,
+    m.GetArtifacts: _get_artifacts,
+    m.QueryArtifacts: _query_artifacts,
+    m.ListArtifacts: _list_artifacts,
+    m.ListArtifactVersions: _list_versions,
+    **behalf.ANSWERS,
+}
+
+
+# -- to commands, after their events
+
+
+def _added_message(actor: SessionActor, command: m.AddMessage) -> Turn:
+    content = unpack_value(command.content)
+    return turn_of(actor.decided, actor.state.updated_at, command, content)
+
+
+def _journaled(actor: SessionActor, command: m.Command) -> Later:
+    """The event that a command has just made, read from the journal."""
+    state, journal = actor.state, actor.services.store.journal
+    return Later(partial(journal.event, state.session, actor.decided))
+
+
+def _kept_time(actor: SessionActor, command: KeepTime) -> None:
+    state = actor.state
+    active = (lambda: command.now) if command.busy else actor.last_activity
+    command.told(state.session, due_next(state, actor.limits, active), command.outcome)
+
+
+def _stored_artifact(actor: SessionActor, command: m.StoreArtifact) -> ArtifactInfo:
+    return artifact_info(actor.state.id, actor.state.last_artifact, command.record)
+
+
+def _stored_many(actor: SessionActor, command: m.StoreMany) -> list[ArtifactInfo]:
+    first = actor.state.last_artifact - len(command.items) + 1
+    return [artifact_info(actor.state.id, number, item.record) for number, item in enumerate(command.items, first)]
+
+
+def _saved(actor: SessionActor, command: m.SaveSession) -> Any:
+    actor.save()  # an ended session journals nothing more; its snapshot is still written
+    info = actor.state.info()
+    if not command.sync:
+        return info
+    engine = actor.services.store.engine
+
+    def finish() -> SessionInfo:
+        engine.sync()
+        return info
+
+    return Later(finish)
+
+
+def _loaded(actor: SessionActor, command: m.LoadSession) -> SessionInfo:
+    if actor.restored:
+        actor.restored = False
+        if actor.state.status in (ACTIVE, SUSPENDED) and not actor.services.store.engine.read_only:
+            actor.commit([("session.restored", {}, 0, 0)])
+    return actor.state.info()
+
+
+REPLIES: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
+    **dict.fromkeys(
+        (
+            m.SuspendSession,
+            m.ResumeSession,
+            m.CompleteSession,
+            m.FailSession,
+            m.ArchiveSession,
+            m.AddTag,
+            m.RemoveTag,
+            m.SetTags,
+            m.UpdateMetadata,
+        ),
+        _get_info,
+    ),
+    KeepTime: _kept_time,
+    m.SaveSession: _saved,
+    m.LoadSession: _loaded,
+    m.AddMessage: _added_message,
+    m.StoreArtifact: _stored_artifact,
+    m.StoreMany: _stored_many,
+    **CALL_REPLIES,
+    **CONFIG_REPLIES,
+    **WORKFLOW_REPLIES,
+    **dict.fromkeys((PublishEvent, LinkEvents, RecordEvent), _journaled),
+}

@@ -1,0 +1,129 @@
+"""Sharing an artifact with another session: the messages, and what is decided of them.
+
+A grant is on one artifact, which is one version: what the owner stores under the same name later is not shared by it.
+A version that a grantee stores by its write permission is shared with that grantee as the one before was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.core import Command
+from greenroom.actors.messages.sharing import ForgetGrantee, RevokeArtifact, ShareArtifact
+from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
+from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
+
+from . import grants
+from .state import GRANTS, grant_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from greenroom.actors.messages.core import Draft
+
+    from .draft import Limits, Lookup
+    from .state import SessionState
+
+__all__ = []
+
+
+# -- messages
+
+
+# -- deciding
+
+
+def _share(state: SessionState, command: ShareArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+    info = lookup.artifact(command.ref, command.version)
+    if command.with_session == state.id:
+        raise ValidationError("with_session: the owner has admin already", field="with_session")
+    if command.with_session not in grants.grants_of(state, info.id.sequence):
+        require_room(state)
+    by = command.by or state.id
+    return [
+        shared_draft(
+            info.id, info.name, command.with_session, command.level, command.expires_at, command.inherit, by=by
+        )
+    ]
+
+
+def require_room(state: SessionState) -> None:
+    """Raises ResourceLimitExceeded unless a session can give one more grant."""
+    if grant_count(state) >= grants.MAX_GRANTS:
+        raise ResourceLimitExceeded(
+            f"session {state.id} has given its {grants.MAX_GRANTS} grants: revoke some, or delete what was shared",
+            resource="grants",
+            limit=grants.MAX_GRANTS,
+            value=grants.MAX_GRANTS,
+        )
+
+
+def shared_draft(
+    artifact: ArtifactId, name: str, grantee: str, level: int, expires_at: int | None, inherit: bool, *, by: str
+) -> Draft:
+    """The event of a grant."""
+    data = {
+        "sequence": artifact.sequence,
+        "content_hash": bytes.fromhex(artifact.content_hash),
+        "name": name,
+        "session": grantee,
+        "permission": m.NAMES[level],
+        "expires_at": expires_at,
+        "inherit": inherit,
+        "by": by,
+    }
+    return "artifact.shared", data, 0, 0
+
+
+def _revoke(state: SessionState, command: RevokeArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+    info = lookup.artifact(command.ref, command.version)
+    grant = grants.grants_of(state, info.id.sequence).get(command.with_session)
+    if grant is None or grant[0] < command.level:
+        return []
+    by = command.by or state.id
+    if command.level > m.READ:  # what is below stays
+        _, expires_at, inherit, _, _ = grant
+        return [shared_draft(info.id, info.name, command.with_session, command.level - 1, expires_at, inherit, by=by)]
+    content_hash = bytes.fromhex(info.id.content_hash)
+    data = _revoked(info.id.sequence, command.with_session, by)
+    return [("artifact.revoked", {**data, "content_hash": content_hash, "name": info.name}, 0, 0)]
+
+
+def _revoked(number: int, grantee: str, by: str) -> dict[str, Any]:
+    return {"sequence": number, "session": grantee, "by": by}
+
+
+def ends(state: SessionState, info: ArtifactInfo) -> list[Draft]:
+    """The events that end all grants on an artifact that is being deleted."""
+    content_hash = bytes.fromhex(info.id.content_hash)
+    return [
+        (
+            "artifact.revoked",
+            {
+                **_revoked(info.id.sequence, grantee, state.id),
+                "content_hash": content_hash,
+                "name": info.name,
+                "reason": "the artifact was deleted",
+            },
+            0,
+            0,
+        )
+        for grantee in sorted(grants.grants_of(state, info.id.sequence))
+    ]
+
+
+def _forget(state: SessionState, command: ForgetGrantee, limits: Limits, lookup: Lookup) -> list[Draft]:
+    gone = command.session_id
+    numbers = [number for number, given in state.more.get(GRANTS, {}).items() if gone in given]
+    return [
+        ("artifact.revoked", {**_revoked(number, gone, state.id), "reason": "the session was deleted"}, 0, 0)
+        for number in sorted(numbers)
+    ]
+
+
+DECIDERS: Final[dict[type[Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+    ShareArtifact: _share,
+    RevokeArtifact: _revoke,
+    ForgetGrantee: _forget,
+}

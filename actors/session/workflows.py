@@ -1,0 +1,32 @@
+"""What a session journals of a workflow that runs in it: its start, each stage, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.workflows import RecordWorkflow
+
+from .draft import Limits, Lookup, require_writable
+from .state import SessionState
+
+__all__ = ["WORKFLOW_DECIDERS", "WORKFLOW_REPLIES"]
+
+
+def _record(state: SessionState, command: RecordWorkflow, limits: Limits, lookup: Lookup) -> list[Draft]:
+    require_writable(state, limits)
+    return [(command.type, command.data, 0, 0)]
+
+
+WORKFLOW_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+    RecordWorkflow: _record
+}
+
+
+def _recorded(actor: Any, command: RecordWorkflow) -> tuple[str, str | None]:
+    return f"{actor.actor_urn}/{actor.decided}", actor.state.correlation_id
+
+
+WORKFLOW_REPLIES: Final = {RecordWorkflow: _recorded}

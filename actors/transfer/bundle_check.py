@@ -1,0 +1,390 @@
+"""What must hold of a journal that comes from outside, before any of it is believed.
+
+A bundle's checksum says that nothing broke on the way, not that whoever made it meant well. So every event is
+checked for its form, and against the state and the artifacts that the events before it have made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.events import LINK_KINDS, MAX_EVENT_BYTES
+from greenroom.actors.session import grants
+from greenroom.actors.session.budgets import is_alert
+from greenroom.actors.session.collected import COLLECTED
+from greenroom.actors.session.configuring import CONFIGURED
+from greenroom.actors.session.evolve import EVOLVE, evolve
+from greenroom.actors.session.state import ACTIVE, ARCHIVED, COMPLETED, FAILED, SUSPENDED, SessionState, grant_count
+from greenroom.actors.session.timeout import is_warning
+from greenroom.storage.artifacts.model import artifact_type, is_artifact_name
+from greenroom.storage.artifacts.records import RECORD_FIELDS
+from greenroom.storage.bundle.decoding import plain_record, stored_value
+from greenroom.storage.bundle.format import BundledSession
+from greenroom.storage.codec.keys import is_session_id
+from greenroom.storage.codec.records import pack_value
+from greenroom.storage.common.times import SECOND
+from greenroom.storage.errors import BundleError, GreenroomError
+from greenroom.storage.events.index import LINKED, event_place
+from greenroom.storage.events.model import PUBLISHED, StoredEvent
+
+__all__ = ["Contents", "JournalCheck", "message_value"]
+
+MAX_STATE_BYTES: Final = 1 << 30
+"""Memory that the state of one session may take."""
+_MAX_TIME: Final = (1 << 32) * SECOND
+_MAX_TOTAL: Final = 1 << 62
+_MOST_GRANTS: Final = 2 * grants.MAX_GRANTS
+_CONTEXT: Final = frozenset(("correlation_id", "causation_id", "root_id", "source", "target", "tags", "language"))
+
+
+class Contents(Protocol):
+    """The contents of a bundle, as far as its journals use them."""
+
+    def use(self, digest: bytes) -> int | None:
+        """The size of a content; None if the bundle does not have it."""
+
+    def is_message(self, digest: bytes, *, text: bool) -> bool:
+        """Whether the bundle has this content and it is what a message can be: UTF-8 text or an encoded value."""
+
+
+# -- the form of event data: one check per field, that raises or is false for what cannot be
+
+
+def _text(most: int, *, empty: bool = False) -> Callable[[Any], bool]:
+    return lambda value: type(value) is str and len(value) <= most and (empty or value != "")
+
+
+def _maybe(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: value is None or check(value)
+
+
+def _whole(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value < high
+
+
+def _hash(value: Any) -> bool:
+    return type(value) is bytes and len(value) == 32
+
+
+def _tags(value: Any) -> bool:
+    return type(value) is list and m.tag_list(value) == value
+
+
+def _object(most: int) -> Callable[[Any], bool]:
+    def check(value: Any) -> bool:
+        return type(value) is bytes and len(value) <= most and type(stored_value(value, "metadata")) is dict
+
+    return check
+
+
+def _value(kinds: tuple[type[Any], ...], most: int) -> Callable[[Any], bool]:
+    def check(value: Any) -> bool:
+        return type(value) is bytes and len(value) <= most and type(stored_value(value, "value")) in kinds
+
+    return check
+
+
+def _any_value(value: Any) -> bool:
+    stored_value(value, "value")
+    return len(value) <= m.MAX_VARIABLE_BYTES
+
+
+_METADATA: Final = _object(m.MAX_METADATA_BYTES)
+_MESSAGE_CONTENT: Final = _value((str, list, type(None)), m.MAX_MESSAGE_BYTES)
+_ARTIFACT_NAME: Final = 4096
+_ARTIFACT: Final[dict[str, Callable[[Any], Any]]] = {
+    "content_hash": _hash,
+    "name": lambda value: _text(_ARTIFACT_NAME)(value) and is_artifact_name(value),
+    "version": _whole(1, 1 << 32),
+    "previous_hash": _maybe(_hash),
+    "type": lambda value: artifact_type(value) == value,
+    "mime_type": _text(m.MAX_NAME),
+    "size": _whole(0, _MAX_TOTAL),
+    "stored_size": _whole(0, _MAX_TOTAL),
+    "description": _maybe(_text(m.MAX_TEXT, empty=True)),
+    "created_by": _maybe(_text(m.MAX_NAME)),
+    "parent_artifact": _maybe(_text(_ARTIFACT_NAME)),
+    "tags": _tags,
+    "custom": _METADATA,
+}
+_CALLED: Final = {"name": _text(m.MAX_NAME), "input": _any_value}
+_RETURNED: Final = {"name": _text(m.MAX_NAME), "call": _whole(1, 1 << 62), "result": _maybe(_any_value)}
+
+_FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
+    "session.created": {
+        "name": _maybe(_text(m.MAX_NAME)),
+        "description": _maybe(_text(m.MAX_TEXT, empty=True)),
+        "created_by": _maybe(_text(m.MAX_NAME)),
+        "tags": _tags,
+        "metadata": _METADATA,
+        "parent": _maybe(is_session_id),
+        "config": _maybe(_object(m.MAX_METADATA_BYTES)),
+        "correlation_id": _maybe(_text(m.MAX_NAME)),
+    },
+    "session.forked": {
+        "from_session": is_session_id,
+        "sequence": _whole(1, 1 << 62),
+        "parent": _maybe(is_session_id),
+        "missing": _whole(0, 1 << 62),
+    },
+    CONFIGURED: {"config": _maybe(_object(m.MAX_METADATA_BYTES))},
+    "session.suspended": {},
+    "session.imported": {},
+    "session.resumed": {},
+    "session.completed": {},
+    "session.failed": {"reason": _text(m.MAX_TEXT)},
+    "session.archived": {},
+    "variable.set": {"key": _text(m.MAX_KEY), "value": _any_value},
+    "variable.deleted": {"key": _text(m.MAX_KEY)},
+    "metadata.updated": {"metadata": _METADATA},
+    "tags.changed": {"tags": _tags},
+    "message.added": {"role": _text(m.MAX_ROLE)},
+    "artifact.stored": {"sequence": _whole(1, 1 << 62), **_ARTIFACT},
+    "artifact.deleted": {
+        "sequence": _whole(1, 1 << 62),
+        **{name: _ARTIFACT[name] for name in ("content_hash", "name", "version")},
+    },
+    "artifact.shared": {
+        "sequence": _whole(1, 1 << 62),
+        "session": is_session_id,
+        "permission": lambda value: type(value) is str and value in m.PERMISSIONS,
+        "expires_at": _maybe(_whole(0, 1 << 64)),
+        "inherit": lambda value: type(value) is bool,
+        "by": is_session_id,
+    },
+    "policy.warning": {"policy": ("timeout", "resources").__contains__},
+    "artifact.revoked": {"sequence": _whole(1, 1 << 62), "session": is_session_id, "by": is_session_id},
+    "tool.called": _CALLED,
+    "agent.called": _CALLED,
+    "tool.returned": _RETURNED,
+    "agent.returned": _RETURNED,
+    "hook.executed": {
+        "hook": _text(m.MAX_NAME),
+        "point": _text(m.MAX_NAME),
+        "data": _maybe(_any_value),
+        "result": _maybe(_any_value),
+    },
+    LINKED: {"from": event_place, "to": event_place, "kind": LINK_KINDS.__contains__},
+}
+_PUBLISHED: Final = _object(MAX_EVENT_BYTES)
+_MESSAGE_EXTRAS: Final[dict[str, Callable[[Any], Any]]] = {
+    "content": _MESSAGE_CONTENT,
+    "content_hash": _hash,
+    "text": lambda value: type(value) is bool,
+    "name": _text(m.MAX_NAME),
+    "tool_calls": _value((list,), m.MAX_MESSAGE_BYTES),
+    "tool_call_id": _text(m.MAX_NAME),
+    "metadata": _METADATA,
+}
+
+# What status an event needs: writes need an active session, changes of status the ones that lead there.
+_OPEN: Final = (ACTIVE, SUSPENDED)
+_NEEDS: Final[dict[str, tuple[int, ...]]] = {
+    **dict.fromkeys(
+        (
+            "variable.set",
+            "variable.deleted",
+            "metadata.updated",
+            "tags.changed",
+            "message.added",
+            "artifact.stored",
+            "artifact.deleted",
+        ),
+        (ACTIVE,),
+    ),
+    "session.suspended": (ACTIVE,),
+    "session.resumed": (SUSPENDED,),
+    "session.completed": _OPEN,
+    "session.failed": _OPEN,
+    "session.archived": (COMPLETED, FAILED),
+    "session.saved": _OPEN,
+    "session.restored": _OPEN,
+}
+assert ARCHIVED not in {status for allowed in _NEEDS.values() for status in allowed}
+
+
+class JournalCheck:
+    """Follows the journal of one bundled session, event by event. Every method raises BundleError.
+
+    `live` are the artifact records that the bundle has of this session, by number; at the end they must be exactly
+    what the journal has left.
+    """
+
+    def __init__(
+        self,
+        session: BundledSession,
+        contents: Contents,
+        check_config: Callable[[dict[str, Any]], object],
+    ) -> None:
+        self.state = SessionState(session.id)
+        self._session = session
+        self._contents = contents
+        self._check_config = check_config
+        self.live: dict[int, list[Any]] = {}
+        self._stored: dict[int, tuple[bytes, str, int, int, str, int | None]] = {}
+        self._versions: dict[str, int] = {}
+
+    def artifact(self, encoded: bytes) -> None:
+        """Take in one artifact record. They come before the journal, in the order of their numbers."""
+        record = plain_record(encoded)
+        if (
+            type(record) is not list
+            or len(record) != 15
+            or not _whole(1, 1 << 62)(record[0])
+            or (self.live and record[0] <= next(reversed(self.live)))
+            or len(self.live) >= self._session.artifacts
+        ):
+            raise self._bad("an artifact record that cannot be")
+        self.live[record[0]] = record[1:]
+
+    def event(self, encoded: bytes) -> StoredEvent:
+        """Take in the next event; as it is stored."""
+        record = plain_record(encoded)
+        state = self.state
+        sequence = state.sequence + 1
+        if type(record) is not list or len(record) not in (7, 8) or record[0] != sequence or type(record[0]) is not int:
+            raise self._bad(f"something else where event {sequence} belongs")
+        stored: StoredEvent = record[1:]
+        kind, time, data = stored[:3]
+        if type(kind) is not str or not 0 < len(kind) <= 255 or type(data) is not dict:
+            raise self._bad(f"an event {sequence} of a form that no event has")
+        if not _whole(max(1, state.updated_at), _MAX_TIME)(time):
+            raise self._bad(f"a time at event {sequence} that cannot be")
+        if (kind == "session.created") != (sequence == 1):
+            raise self._bad("no creation at its beginning, or a second one")
+        self._form(sequence, kind, data)
+        if len(stored) == 7:
+            self._context(sequence, stored[6])
+        if kind in _NEEDS and state.status not in _NEEDS[kind]:
+            raise self._bad(f"event {sequence}, {kind}, which the session's status did not allow")
+        artifacts, size = state.artifact_count, state.artifact_bytes
+        if kind == "artifact.stored":
+            self._artifact_stored(sequence, data, time)
+            artifacts, size = artifacts + 1, size + data["size"]
+        elif kind == "artifact.deleted":
+            artifacts, size = artifacts - 1, size - self._artifact_deleted(sequence, data)
+        elif kind == "message.added":
+            self._message_added(sequence, data)
+        elif kind == "artifact.shared":
+            if data["sequence"] not in self._stored or grant_count(state) >= _MOST_GRANTS:
+                raise self._bad(f"a grant at event {sequence} on an artifact that is not there, or too many")
+        elif kind == "variable.set" and state.weight + len(data["value"]) > MAX_STATE_BYTES:
+            raise self._bad("variables that take more memory than a session may")
+        if (
+            not _whole(state.operation_count, _MAX_TOTAL)(stored[3])
+            or [type(total) for total in stored[4:6]] != [int, int]
+            or stored[4:6] != [artifacts, size]
+            or size >= _MAX_TOTAL
+        ):
+            raise self._bad(f"totals at event {sequence} that its events do not make")
+        evolve(state, sequence, stored)
+        return stored
+
+    def finish(self) -> SessionState:
+        """The journal has ended."""
+        state, session = self.state, self._session
+        if state.sequence != session.events or state.artifact_count != session.artifacts:
+            raise self._bad("fewer or more events or artifacts than the manifest says")
+        if state.parent != session.parent:
+            raise self._bad("another parent than the manifest says")
+        if self.live.keys() != self._stored.keys():
+            raise self._bad("artifact records that are not those of its journal")
+        return state
+
+    def _form(self, sequence: int, kind: str, data: dict[str, Any]) -> None:
+        form = _FORMS.get(kind)
+        if form is None and kind in EVOLVE:
+            raise self._bad(f"event {sequence}, {kind}, which bundles cannot carry")
+        try:
+            for name, check in (form or {}).items():
+                if name not in data or not check(data[name]):
+                    raise self._bad(f"event {sequence}, {kind}, with an impossible {name}")
+            if kind == LINKED and not self._is_earlier(data["from"]):
+                raise self._bad(f"event {sequence}, a link from an event that is not before it")
+            if kind == "policy.warning" and not (is_alert if data["policy"] == "resources" else is_warning)(data):
+                raise self._bad(f"event {sequence}, {kind}, of something that no policy warns of")
+            if PUBLISHED in data and not (_PUBLISHED(data[PUBLISHED]) and len(data) == 1):
+                raise self._bad(f"event {sequence}, {kind[:64]!r}, with an impossible {PUBLISHED}")
+            pack_value(data)  # whatever else there is must at least be storable
+        except BundleError:
+            raise
+        except (GreenroomError, RecursionError):
+            raise self._bad(f"event {sequence}, {kind[:64]!r}, with impossible data") from None
+        if kind in ("session.created", CONFIGURED) and data["config"] is not None:
+            try:
+                self._check_config(stored_value(data["config"], "config"))
+            except GreenroomError:
+                raise self._bad("a configuration that no session can have") from None
+
+    def _is_earlier(self, event_id: str) -> bool:
+        """Whether this is an event of the same session that has been before."""
+        place = event_place(event_id)
+        return place is not None and place[0] == self.state.session and 0 < place[1] <= self.state.sequence
+
+    def _context(self, sequence: int, context: Any) -> None:
+        good = type(context) is dict and context.keys() <= _CONTEXT
+        if good:
+            tags = context.get("tags", [])
+            texts = [value for name, value in context.items() if name != "tags"]
+            good = type(tags) is list and all(type(each) is str and len(each) <= m.MAX_TEXT for each in [*texts, *tags])
+        if not good:
+            raise self._bad(f"a context of event {sequence} that cannot be")
+
+    def _artifact_stored(self, sequence: int, data: dict[str, Any], time: int) -> None:
+        number, name = data["sequence"], data["name"]
+        if number <= self.state.last_artifact or data["version"] <= self._versions.get(name, 0):
+            raise self._bad(f"an artifact at event {sequence} whose number or version is taken")
+        self._versions[name] = data["version"]
+        if data.get(COLLECTED, True) is not True:
+            raise self._bad(f"an artifact at event {sequence} that is neither collected nor the user's")
+        given_back = data["size"] if COLLECTED in data else None
+        self._stored[number] = (data["content_hash"], name, data["version"], data["size"], data["type"], given_back)
+        record = self.live.get(number)
+        if record is None:
+            return  # deleted later on, or `finish` complains
+        expected = [*(data[field] for field in RECORD_FIELDS[:-1]), time]
+        if record != expected or [type(each) for each in record] != [type(each) for each in expected]:
+            raise self._bad(f"an artifact record {number} that differs from its event")
+        if self._contents.use(data["content_hash"]) != data["size"]:
+            raise self._bad(f"an artifact {number} whose content is not in the bundle in that size")
+
+    def _artifact_deleted(self, sequence: int, data: dict[str, Any]) -> int:
+        found = self._stored.pop(data["sequence"], None)
+        if found is None or found[:3] != (data["content_hash"], data["name"], data["version"]):
+            raise self._bad(f"a deletion at event {sequence} of an artifact that is not there")
+        if data.get("type", found[4]) != found[4]:  # stores of format 1 did not tell
+            raise self._bad(f"a deletion at event {sequence} of an artifact of another type")
+        if data.get(COLLECTED) != found[5] or type(data.get(COLLECTED)) not in (int, type(None)):
+            raise self._bad(f"a deletion at event {sequence} that gives back other bytes than were taken")
+        return found[3]
+
+    def _message_added(self, sequence: int, data: dict[str, Any]) -> None:
+        for name, check in _MESSAGE_EXTRAS.items():
+            try:
+                good = name not in data or check(data[name])
+            except GreenroomError:
+                good = False
+            if not good:
+                raise self._bad(f"a message at event {sequence} with an impossible {name}")
+        if ("content" in data) == ("content_hash" in data) or ("content_hash" in data) != ("text" in data):
+            raise self._bad(f"a message at event {sequence} without content, or with two")
+        if "content_hash" in data and not self._contents.is_message(data["content_hash"], text=data["text"]):
+            raise self._bad(f"a message at event {sequence} whose content is not in the bundle, or is no message")
+
+    def _bad(self, what: str) -> BundleError:
+        return BundleError(f"session {self._session.id} in the bundle has {what}", session_id=self._session.id)
+
+
+def message_value(content: bytes, *, text: bool) -> bool:
+    """Whether content can be that of a message."""
+    if len(content) > m.MAX_MESSAGE_BYTES:
+        return False
+    try:
+        if text:
+            content.decode("utf-8", "surrogatepass")
+            return True
+        return _MESSAGE_CONTENT(content)
+    except (GreenroomError, UnicodeDecodeError):
+        return False

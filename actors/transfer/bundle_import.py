@@ -1,0 +1,350 @@
+"""Importing a bundle: check all of it, write it ahead where nobody sees it, and show it in one batch.
+
+The bundle is read twice. The first reading writes nothing and refuses whatever cannot be. The second writes the
+sessions ahead (`StagedSessions`).
+"""
+
+from __future__ import annotations
+
+import bisect
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from blake3 import blake3
+
+from greenroom.actors.session.state import SessionState
+from greenroom.actors.store import ContentGone
+from greenroom.storage.bundle.decoding import plain_record
+from greenroom.storage.bundle.format import BundledSession, BundleReader, Manifest, Member, content_name, open_bundle
+from greenroom.storage.catalog.model import SessionRow
+from greenroom.storage.codec.keys import new_session, session_bytes, session_id_of
+from greenroom.storage.content.chunks import Encoded
+from greenroom.storage.errors import BundleError, SessionAlreadyExists, StorageError
+from greenroom.storage.events.model import StoredEvent
+
+from .bundle_check import JournalCheck, message_value
+from .staged import StagedSessions, with_new_ids
+
+if TYPE_CHECKING:
+    from greenroom.actors.session.services import SessionServices
+
+__all__ = ["BundleCheck", "import_bundle"]
+
+_USED, _TEXT, _VALUE, _NOT_TEXT, _NOT_VALUE = 1, 2, 4, 8, 16
+
+Progress = Callable[[int, int], None]
+
+
+class _Contents:
+    """Which contents a bundle has, in the order of their hashes: 49 bytes of memory each."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hashes = bytearray()
+        self._offsets = array("Q")
+        self._sizes = array("Q")
+        self._flags = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def add(self, digest: bytes, size: int, offset: int) -> None:
+        """Raises BundleError unless the hash is greater than the one before it."""
+        if self._hashes and digest <= self._hashes[-32:]:
+            raise BundleError("the bundle has a content twice, or out of order")
+        self._hashes += digest
+        self._sizes.append(size)
+        self._offsets.append(offset)
+        self._flags.append(0)
+
+    def digest(self, at: int) -> bytes:
+        return bytes(self._hashes[32 * at : 32 * at + 32])
+
+    def _find(self, digest: bytes) -> int | None:
+        at = bisect.bisect_left(range(len(self)), digest, key=self.digest)
+        return at if at < len(self) and self.digest(at) == digest else None
+
+    def use(self, digest: bytes) -> int | None:
+        at = self._find(digest)
+        if at is None:
+            return None
+        self._flags[at] |= _USED
+        return self._sizes[at]
+
+    def is_message(self, digest: bytes, *, text: bool) -> bool:
+        at = self._find(digest)
+        if at is None:
+            return False
+        yes, no = (_TEXT, _NOT_TEXT) if text else (_VALUE, _NOT_VALUE)
+        if not self._flags[at] & (yes | no):
+            here = self._file.tell()
+            with self.section(at) as section:
+                content = section.read(self._sizes[at]) if self._sizes[at] <= 1 << 25 else b""
+            self._file.seek(here)
+            good = len(content) == self._sizes[at] and message_value(content, text=text)
+            self._flags[at] |= _USED | (yes if good else no)
+        return bool(self._flags[at] & yes)
+
+    def section(self, at: int) -> _Section:
+        return _Section(self._file, self._offsets[at], self._sizes[at])
+
+    def size(self, at: int) -> int:
+        return self._sizes[at]
+
+    def unused(self) -> int:
+        """How many no journal uses."""
+        return sum(1 for flags in self._flags if not flags & _USED)
+
+
+class _Section:
+    """A part of a file, to be read once."""
+
+    def __init__(self, file: BinaryIO, offset: int, size: int) -> None:
+        self._file = file
+        self._left = size
+        file.seek(offset)
+
+    def __enter__(self) -> _Section:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """The file stays open."""
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the members of one session are, and the digests of what was checked there."""
+
+    artifacts: tuple[int, int, bytes]
+    journal: tuple[int, int, bytes]
+
+
+class BundleCheck:
+    """An open bundle that has been read once, from its first byte to its last, and found good."""
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        size: int,
+        check_config: Callable[[dict[str, Any]], object],
+        on_manifest: Callable[[Manifest], None],
+        on_progress: Progress,
+    ) -> None:
+        """Raises BundleError, or what `on_manifest` raises once it knows which sessions there are."""
+        self.file = file
+        self.size = size
+        reader = BundleReader(file, size)
+        self.manifest = manifest = reader.manifest()
+        on_manifest(manifest)
+        self.contents = _Contents(file)
+        for _ in range(manifest.contents):
+            member = reader.next("contents/")
+            self._content(member)
+            on_progress(reader.position, 2 * size)
+        if sum(map(self.contents.size, range(len(self.contents)))) != manifest.content_bytes:
+            raise BundleError("the bundle's contents are not of the size that its manifest says")
+        self.places: list[_Place] = []
+        for session in manifest.sessions:
+            check = JournalCheck(session, self.contents, check_config)
+            name = f"sessions/{session.id}"
+            artifacts = _each_record(reader.next(f"{name}/artifacts"), check.artifact)
+            journal = _each_record(reader.next(f"{name}/journal"), check.event)
+            check.finish()
+            self.places.append(_Place(artifacts, journal))
+            on_progress(reader.position, 2 * size)
+        if self.contents.unused():
+            raise BundleError("the bundle has contents that none of its sessions uses")
+        self.checksum = reader.finish()
+
+    def _content(self, member: Member) -> None:
+        digest = blake3()
+        for block in member.blocks():
+            digest.update(block)
+        if content_name(digest.digest()) != member.name:
+            raise BundleError("the bundle has a content that is not what its hash says", member=member.name)
+        self.contents.add(digest.digest(), member.size, member.offset)
+
+    def records(self, place: tuple[int, int, bytes]) -> Iterator[bytes]:
+        """The records of a member once more. Raises BundleError if they are not those of the first reading."""
+        offset, size, expected = place
+        self.file.seek(offset)
+        digest = blake3()
+        left = size
+        while left:
+            head = self.file.read(4)
+            record = self.file.read(int.from_bytes(head, "big"))
+            digest.update(head)
+            digest.update(record)
+            left -= 4 + len(record)
+            if left < 0 or not record:
+                break
+            yield record
+        if digest.digest() != expected:
+            raise BundleError("the bundle has changed while it was imported")
+
+
+def _each_record(member: Member, take: Callable[[bytes], object]) -> tuple[int, int, bytes]:
+    digest = blake3()
+    for record in member.records():
+        digest.update(len(record).to_bytes(4, "big"))
+        digest.update(record)
+        take(record)
+    return member.offset, member.size, digest.digest()
+
+
+def import_bundle(
+    services: SessionServices,
+    path: Path,
+    reserve: Callable[[list[str]], Callable[[], None]],
+    check_config: Callable[[dict[str, Any]], object],
+    *,
+    keep_ids: bool,
+    on_progress: Progress | None = None,
+) -> list[str]:
+    """Import all sessions of a bundle; their ids, parents first.
+
+    `reserve` keeps ids from everybody else until what it returns is called. Raises BundleError with nothing written,
+    SessionAlreadyExists for an id that is to be kept and taken, StorageError.
+    """
+    store = services.store
+    report = on_progress if on_progress is not None else _silent
+    file, size = open_bundle(path)
+    with file:
+
+        def on_manifest(manifest: Manifest) -> None:
+            if keep_ids:
+                for each in manifest.sessions:
+                    if not store.journal.is_empty(session_bytes(each.id)):
+                        raise SessionAlreadyExists(
+                            f"there is a session {each.id} already: import the bundle with new ids, or delete it first",
+                            session_id=each.id,
+                        )
+
+        try:
+            check = BundleCheck(file, size, check_config, on_manifest, report)
+        except OSError as error:
+            raise StorageError(f"cannot read the bundle {path}: {error.strerror}", path=str(path)) from error
+        ids = {each.id: each.id if keep_ids else session_id_of(new_session()) for each in check.manifest.sessions}
+        release = reserve(list(ids.values()))
+        importing = _Import(services, check, ids, report)
+        try:
+            importing.run()
+        except BaseException as error:
+            importing.undo()
+            release()
+            if isinstance(error, OSError):
+                raise StorageError(f"cannot read the bundle {path}: {error.strerror}", path=str(path)) from error
+            raise
+        release()
+    report(2 * size, 2 * size)
+    return list(ids.values())
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+class _Import:
+    """The second reading."""
+
+    def __init__(
+        self, services: SessionServices, check: BundleCheck, ids: dict[str, str], on_progress: Progress
+    ) -> None:
+        self._services = services
+        self._store = services.store
+        self._check = check
+        self._ids = ids
+        self._progress = on_progress
+        self._staged = StagedSessions(services, [session_bytes(each) for each in ids.values()])
+        self._done = check.size
+
+    def run(self) -> None:
+        for at in range(len(self._check.contents)):
+            self._content(at)
+        entries: list[tuple[bytes, SessionRow, int]] = []
+        for session, place in zip(self._check.manifest.sessions, self._check.places, strict=True):
+            entries.append(self._session(session, place))
+            self._advance(place.artifacts[1] + place.journal[1])
+        self._staged.publish(entries)
+
+    def undo(self) -> None:
+        self._staged.undo()
+
+    def _advance(self, size: int) -> None:
+        self._done += size
+        self._progress(min(self._done, 2 * self._check.size), 2 * self._check.size)
+
+    def _content(self, at: int) -> None:
+        contents, store = self._check.contents, self._store
+        digest, size = contents.digest(at), contents.size(at)
+        for known in (True, False):
+            record = store.contents.intact(digest) if known else None
+            if record is not None:
+                encoded = Encoded(digest, record[0], record[1])
+            else:
+                encoded = store.prepare(contents.section(at), size, known=False)[0]
+            if encoded.hash != digest:
+                store.discard(encoded)
+                raise BundleError("the bundle has changed while it was imported")
+            try:
+                self._staged.add(encoded)
+            except ContentGone:
+                continue
+            except BaseException:
+                store.discard(encoded)
+                raise
+            break
+        self._advance(size)
+
+    def _session(self, bundled: BundledSession, place: _Place) -> tuple[bytes, SessionRow, int]:
+        session_id = self._ids[bundled.id]
+        session = session_bytes(session_id)
+        state = SessionState(session_id)
+        live: set[int] = set()
+        for encoded in self._check.records(place.artifacts):
+            live.add(plain_record(encoded)[0])
+        for encoded in self._check.records(place.journal):
+            _, *stored = plain_record(encoded)
+            self._staged.event(session, state, self._with_new_ids(stored), live)
+        now = max(self._services.clock.time_ns(), state.updated_at)
+        data = {
+            "from_session": bundled.id,
+            "events": bundled.events,
+            "history": self._check.manifest.history,
+            "bundle": self._check.checksum,
+        }
+        self._staged.event(session, state, ["session.imported", now, data, *state.totals], live)
+        self._staged.finish(session, state)
+        return session, state.row(), state.updated_at
+
+    def _with_new_ids(self, stored: StoredEvent) -> StoredEvent:
+        """The event with the ids that its session and its relatives have here."""
+        data = stored[2]
+        if stored[0] in ("session.created", "session.forked") and data["parent"] is not None:
+            data["parent"] = self._parent(data["parent"])
+        return with_new_ids(stored, self._ids)
+
+    def _parent(self, parent: str) -> str | None:
+        """The parent's id here; None for one that is not here, or that would be its own descendant."""
+        if parent in self._ids:
+            return self._ids[parent]
+        own = set(self._ids.values())
+        above: str | None = parent
+        passed: set[str] = set()
+        while above is not None and above not in passed:
+            if above in own:
+                return None
+            passed.add(above)
+            row = self._store.catalog.row(session_bytes(above))
+            if row is None:
+                break
+            above = row.parent
+        return parent if self._store.catalog.row(session_bytes(parent)) is not None else None

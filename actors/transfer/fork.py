@@ -1,0 +1,184 @@
+"""Forking: a new session whose history is the beginning of another's.
+
+The events are copied as they are, under the new session's id; content is shared by references. The original's journal
+is not touched: its events up to the fork never change, so they are read while it goes on. Content is held before it can
+go, and what comes of all this is shown in one batch (`StagedSessions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from greenroom.actors.scheduling.operation import CURRENT, event_context
+from greenroom.actors.session.collected import COLLECTED
+from greenroom.actors.session.state import SessionState
+from greenroom.actors.store import ArtifactStore
+from greenroom.storage.codec.keys import new_session, session_bytes, session_id_of
+from greenroom.storage.engine.engine import Durability
+from greenroom.storage.errors import IntegrityError, InvalidOperation, SessionNotFound
+from greenroom.storage.events.model import StoredEvent
+
+from .staged import StagedSessions, with_new_ids
+
+if TYPE_CHECKING:
+    from greenroom.actors.session.services import SessionServices
+
+__all__ = ["fork_session"]
+
+
+@dataclass(slots=True)
+class _Prefix:
+    """What the beginning of a journal leaves."""
+
+    artifacts: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """By their numbers, the data of the events that stored what is there at its end."""
+    messages: set[bytes] = field(default_factory=set)
+    """The contents of long messages."""
+
+    @property
+    def contents(self) -> set[bytes]:
+        return self.messages.union(data["content_hash"] for data in self.artifacts.values())
+
+
+def fork_session(services: SessionServices, origin_id: str, at: int, durability: Durability) -> str:
+    """Make a session of the events 1 to `at` of another, which has these; its id.
+
+    An artifact that was deleted since, and whose content is gone, is deleted in the fork as well, by an event after
+    the copied ones. Raises InvalidOperation for a moment that retention has cut away, IntegrityError where the journal
+    or what it refers to is damaged, SessionNotFound when the original is deleted meanwhile.
+    """
+    store = services.store
+    if store.engine.read_only:
+        raise InvalidOperation("this runtime is open for reading only: open it without read_only to fork")
+    session = new_session()
+    session_id = session_id_of(session)
+    release = services.owner.reserve([session_id])
+    try:
+        while (following := _copy(services, origin_id, at, session)) is None:
+            pass  # the original's journal was cut meanwhile, which cannot happen for long
+        if services.publish is not None:
+            services.publish(session_id, at + 1, following)
+    finally:
+        release()
+    if durability is Durability.FSYNC is not services.durability:
+        store.engine.sync()
+    return session_id
+
+
+def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) -> list[StoredEvent] | None:
+    """Bring the fork into the store; the events after the copied ones. None if what it was to be copied from has been
+    cut meanwhile."""
+    store, origin, session_id = services.store, session_bytes(origin_id), session_id_of(session)
+    base = store.journal.base(origin)
+    begin = base[0] if base is not None else 0
+    if at < begin:
+        raise InvalidOperation(
+            f"what session {origin_id} was at event {at} has been removed by retention: "
+            f"fork it at event {begin} or later"
+        )
+    prefix = _prefix(store, origin, at)
+    staged = StagedSessions(services, [session])
+    try:
+        missing = _missing(store, origin, prefix, staged.hold(prefix.contents))
+        live = prefix.artifacts.keys() - set(missing)
+        state = SessionState(session_id, session)
+        if base is not None:
+            state = SessionState.decode(session_id, base[1])
+            staged.base(session, *base)
+        for sequence, stored in _events(store, origin, at):
+            mine = with_new_ids(stored, {origin_id: session_id})
+            if sequence <= begin:
+                staged.kept(session, sequence, mine, live)
+            else:
+                staged.event(session, state, mine, live)
+        following = _following(services, state, origin_id, [prefix.artifacts[number] for number in missing])
+        for stored in following:
+            staged.event(session, state, stored, live)
+        if store.journal.base(origin) != base:
+            staged.undo()
+            return None
+        staged.finish(session, state)
+        staged.publish([(session, state.row(), state.updated_at)])
+    except BaseException:
+        staged.undo()
+        raise
+    return following
+
+
+def _events(store: ArtifactStore, origin: bytes, at: int) -> Iterator[tuple[int, StoredEvent]]:
+    """The events up to `at`. Raises IntegrityError, or SessionNotFound where they have gone since."""
+    try:
+        for sequence, stored in store.journal.read(origin):
+            if sequence > at:
+                return
+            if stored[0] == "event.lost":
+                raise IntegrityError(
+                    f"event {sequence} of session {session_id_of(origin)} was lost to damage, so what came after it "
+                    "cannot be told from its journal: fork it at an event before",
+                    session_id=session_id_of(origin),
+                    sequence=sequence,
+                )
+            yield sequence, stored
+            if sequence == at:
+                return
+    except IntegrityError:
+        if not store.journal.is_empty(origin):
+            raise
+    raise SessionNotFound(f"session {session_id_of(origin)} has been deleted meanwhile")
+
+
+def _prefix(store: ArtifactStore, origin: bytes, at: int) -> _Prefix:
+    prefix = _Prefix()
+    for _, stored in _events(store, origin, at):
+        kind, data = stored[0], stored[2]
+        if kind == "artifact.stored":
+            prefix.artifacts[data["sequence"]] = data
+        elif kind == "artifact.deleted":
+            prefix.artifacts.pop(data["sequence"], None)
+        elif kind == "message.added" and "content_hash" in data:
+            prefix.messages.add(data["content_hash"])
+    return prefix
+
+
+def _missing(store: ArtifactStore, origin: bytes, prefix: _Prefix, gone: set[bytes]) -> list[int]:
+    """The numbers of the artifacts that were deleted after the prefix, and their content with them."""
+    if not gone:
+        return []
+    missing = [number for number, data in prefix.artifacts.items() if data["content_hash"] in gone]
+    # What the original still refers to must be there.
+    lost = gone & prefix.messages
+    lost.update(
+        prefix.artifacts[number]["content_hash"]
+        for number in missing
+        if store.artifacts.record(origin, number) is not None
+    )
+    if not lost:
+        return missing
+    if store.journal.is_empty(origin):
+        raise SessionNotFound(f"session {session_id_of(origin)} has been deleted meanwhile")
+    digest = min(lost).hex()
+    raise IntegrityError(
+        f"content {digest} of session {session_id_of(origin)} is missing from the store; run verify",
+        content_hash=digest,
+    )
+
+
+def _following(
+    services: SessionServices, state: SessionState, origin_id: str, missing: list[dict[str, Any]]
+) -> list[StoredEvent]:
+    """The events after the copied ones: the fork itself, and the artifacts that could not be brought along."""
+    now = max(services.clock.time_ns(), state.updated_at)
+    context = event_context(CURRENT.get(), state.correlation_id)
+    more = [context] if context is not None else []
+    operations, artifacts, size = state.operation_count + 1, state.artifact_count, state.artifact_bytes
+    forked = {"from_session": origin_id, "sequence": state.sequence, "parent": origin_id, "missing": len(missing)}
+    events: list[StoredEvent] = [["session.forked", now, forked, operations, artifacts, size, *more]]
+    for data in missing:
+        artifacts, size = artifacts - 1, size - data["size"]
+        facts = {name: data[name] for name in ("sequence", "content_hash", "name", "version", "type")}
+        if COLLECTED in data:
+            facts[COLLECTED] = data["size"]
+        events.append(["artifact.deleted", now, facts, operations, artifacts, size, *more])
+    return events

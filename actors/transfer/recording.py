@@ -1,0 +1,223 @@
+"""Sessions that come in whole: a conversation that is over, written in one batch or not at all.
+
+A `Recording` sends its messages the usual way, so that hooks, redaction, limits and the fold see what they always see.
+Only the actor differs: it gathers what each commit would write, and `finish` writes all of it at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.session.actor import SessionActor
+from greenroom.actors.session.limits import UNLIMITED
+from greenroom.actors.session.state import SessionState
+from greenroom.actors.store import Append, ContentGone
+from greenroom.storage.codec.keys import new_session, session_id_of
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.content.chunks import Encoded
+from greenroom.storage.engine.engine import Durability, Op
+from greenroom.storage.errors import GreenroomError, InvalidOperation, OperationTimeout
+from greenroom.storage.events.model import StoredEvent
+
+if TYPE_CHECKING:
+    from greenroom.actors.scheduling.clock import Clock
+    from greenroom.actors.session.decide import Draft
+    from greenroom.actors.supervisor.supervisor import Supervisor
+
+__all__ = ["Recording"]
+
+logger = logger_of("recording")
+
+_ATTEMPTS: Final = 3
+
+_one_at_a_time = threading.Lock()
+"""Held from the last look at what is in the store to the write, so that two threads cannot both find it absent."""
+
+
+class _RecordedTime:
+    """Gives the time at which something happened, in place of the time at which it is written."""
+
+    def __init__(self, clock: Clock, at: int) -> None:
+        self._clock = clock
+        self.at = at
+
+    def time_ns(self) -> int:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+
+class _RecordedSession(SessionActor):
+    """The actor of a session that is not in the store yet. It gathers what its commits would write."""
+
+    appends: list[Append]
+    known: list[m.AddMessage | m.StoreArtifact]
+    """Commands with content that the store had when they were prepared."""
+
+    def commit(self, drafts: list[Draft], command: m.Command | None = None, also: Sequence[Op] = ()) -> None:
+        super().commit(drafts, command, also)
+        if isinstance(command, (m.AddMessage, m.StoreArtifact)):
+            encoded = command.encoded
+            if encoded is not None and encoded.payload is None and encoded.blob is None:
+                self.known.append(command)
+
+    def _write(self, append: Append) -> int:
+        self.appends.append(append)
+        return self._ticket
+
+    def _durable(self, reply: Any, durability: Durability, *, reading: bool = False) -> Any:
+        return reply  # `finish` waits, once for all
+
+    def _snapshot(self, ops: list[Op]) -> None:
+        """Write no snapshot on the way: nobody can load the session before it is whole."""
+
+    def last_snapshot(self, ops: list[Op]) -> None:
+        """Write a snapshot where folding the journal would take long."""
+        if self._tail > self.services.snapshot_every:
+            super()._snapshot(ops)
+
+    def _reload(self, *, raising: bool = False) -> None:
+        self._retire()  # there is no journal yet; whoever records gives up
+        if raising:
+            raise InvalidOperation("the recording of this session was interrupted: begin it anew")
+
+    def passivate(self, *, save: bool = False) -> bool:
+        return False  # memory is all it has
+
+    @property
+    def unsaved(self) -> bool:
+        return False
+
+
+class Recording:
+    """One session on its way into the store. Nothing of it can be seen before `finish`, and all of it after.
+
+    Example:
+        ```py
+        recording = Recording(supervisor, at=time_of_the_first_turn)
+        recording.begin(draft)
+        recording.ask(messages.AddMessage("user", "hello"), at=..., timeout=30)
+        recording.ask(messages.CompleteSession(), at=..., timeout=30)
+        recording.finish()
+        ```
+    """
+
+    def __init__(self, supervisor: Supervisor, at: int) -> None:
+        """Choose an id. `at` is when the session was created, in ns since the epoch."""
+        self._supervisor = supervisor
+        self._services = supervisor.services
+        session = new_session()
+        self.id = session_id_of(session)
+        self._time = _RecordedTime(self._services.clock, at)
+        self._events: list[StoredEvent] = []
+        services = replace(self._services, clock=self._time, publish=self._gather)
+        # What is over is not held to limits on how long a session may go on; those on its bytes hold.
+        limits = replace(services.limits, max_artifacts=UNLIMITED, max_operations=UNLIMITED)
+        self._actor = _RecordedSession(services, SessionState(self.id, session), [], 0, limits=limits)
+        self._actor.appends = []
+        self._actor.known = []
+
+    def _gather(self, session_id: str, first: int, events: list[StoredEvent]) -> None:
+        self._events += events
+
+    def begin(self, draft: Draft) -> None:
+        """Take the first event. From here on the session answers who knows its id."""
+        self._supervisor.hold(self._actor, draft)
+
+    def ask(self, message: m.Message, at: int, timeout: float) -> Any:
+        """Send a message about something that happened at `at`, past rates: a recording is one operation.
+
+        Returns the reply. Raises what hooks and the session raise.
+        """
+        self._time.at = at
+        supervisor = self._supervisor
+        hooked = supervisor.hooked.get(message.__class__)
+        return (hooked if hooked is not None else supervisor.deliver)(self.id, message, timeout)
+
+    def finish(self, check: Callable[[], object] | None = None) -> None:
+        """Write the session in one batch and let it be seen.
+
+        `check` is called last, when no other recording of this process can be written; what it raises ends the
+        recording. Raises ResourceLimitExceeded where the store's quota is used up, StorageError.
+        """
+        services = self._services
+        append = self._whole()
+        timeout = services.store_timeout
+        with _one_at_a_time:
+            if check is not None:
+                check()
+            for attempt in range(_ATTEMPTS):
+                try:
+                    ticket = services.store.commit(append, timeout)
+                    break
+                except OperationTimeout:
+                    services.store.settle()  # it may land all the same
+                    if not services.store.catalog.is_there(self._actor.state.session):
+                        raise
+                    ticket = services.store.engine.ticket
+                    break
+                except ContentGone:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                    append.contents = self._prepared_again(append)
+        self._actor.appends = []  # what is written is not to be discarded
+        self._leave()
+        if services.durability is Durability.FSYNC:
+            services.store.engine.wait_synced(ticket, timeout)
+        if services.tell is not None:
+            services.tell(self.id, "session.started", {})
+        if services.publish is not None:
+            services.publish(self.id, 1, self._events)
+
+    def abandon(self) -> None:
+        """Give up: nothing of the session is left. Does nothing after `finish`."""
+        self._leave()
+        appends, self._actor.appends = self._actor.appends, []
+        for append in appends:
+            for content, _ in append.contents:
+                try:
+                    self._services.store.discard(content)
+                except GreenroomError as error:
+                    logger.warning("what was written ahead stays until the next opening: %s", error)
+
+    def _leave(self) -> None:
+        """Take the actor out of the table: from now on the store has the session, or nobody."""
+        if not self._actor.actor_stopped.is_set():
+            self._actor.actor_stopped.set()
+            self._services.owner.retire(self._actor)
+
+    def _whole(self) -> Append:
+        """All that was gathered, as one batch. Of a key that was written several times only the last value counts, and
+        nothing need be removed: nothing was there before."""
+        appends = self._actor.appends
+        ops: dict[tuple[int, bytes], bytes | None] = {}
+        snapshot: list[Op] = []
+        self._actor.last_snapshot(snapshot)
+        for gathered in [*(append.ops for append in appends), snapshot]:
+            for cf, key, value in gathered:
+                ops[cf, key] = value
+        moves = [append.moved for append in appends if append.moved is not None]
+        return Append(
+            [(cf, key, value) for (cf, key), value in ops.items() if value is not None],
+            (None, moves[-1][1]),
+            tuple(pair for append in appends for pair in append.contents),
+        )
+
+    def _prepared_again(self, append: Append) -> tuple[Any, ...]:
+        """The contents, with those encoded that the store had when they were prepared and that are gone since."""
+        again: dict[bytes, Encoded] = {}
+        for command in self._actor.known:
+            assert command.encoded is not None
+            if command.encoded.hash not in again:
+                content = command.content
+                if isinstance(command, m.AddMessage) and command.text is not None:
+                    content = command.text.encode("utf-8", "surrogatepass")
+                assert isinstance(content, (bytes, memoryview))
+                prepared = self._services.store.prepare(content, len(content), known=False)[0]
+                again[prepared.hash] = prepared
+        return tuple((again.get(content.hash, content), reference) for content, reference in append.contents)

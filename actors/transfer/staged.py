@@ -1,0 +1,275 @@
+"""Sessions that are written ahead where nobody sees them, and shown in one batch: how imports and forks come in.
+
+Content, journals and artifact records are written under a mark (`storage.staging`). The batch that enters the sessions
+into the catalog also turns the mark, so that a reader sees all of the sessions or none, and a crash leaves either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors.session.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.evolve import evolve
+from greenroom.actors.session.state import SessionState
+from greenroom.actors.store import Append, ArtifactStore, Repair
+from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.artifacts.records import RECORD_FIELDS, Artifacts
+from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.catalog.model import SessionRow
+from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.content import staging
+from greenroom.storage.content.chunks import Encoded, Reference
+from greenroom.storage.engine.engine import CF, Op
+from greenroom.storage.errors import GreenroomError, IntegrityError, SchemaTooNew, ValidationError
+from greenroom.storage.events.index import LINKED, event_keys
+from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.model import StoredEvent
+
+if TYPE_CHECKING:
+    from greenroom.actors.session.services import SessionServices
+
+__all__ = ["StagedSessions", "event_entries", "recover_staged", "with_new_ids"]
+
+logger = logger_of("staged")
+
+_BATCH_OPS: Final = 1024
+_BATCH_BYTES: Final = 1 << 20
+_PAGE: Final = 256
+
+
+class StagedSessions:
+    """Whole sessions on their way into the store, by ids that nobody else can use meanwhile."""
+
+    def __init__(self, services: SessionServices, sessions: list[bytes]) -> None:
+        self._services = services
+        self._store = services.store
+        self._sessions = sessions
+        self._id = os.urandom(16)
+        self._marked = False
+        self._held = 0
+        self._ops: list[Op] = []
+        self._bytes = 0
+
+    # -- content: held under the mark until the sessions hold it
+
+    def add(self, content: Encoded) -> None:
+        """Hold a prepared content, which is added to the store unless it is there.
+
+        Raises ContentGone like any storing of content that was known; ResourceLimitExceeded.
+        """
+        note, reference = staging.hold(self._id, self._held, content.hash)
+        self._commit([note], contents=((content, reference),))
+        self._held += 1
+
+    def hold(self, digests: Iterable[bytes]) -> set[bytes]:
+        """Hold content that is in the store, so that it stays there; the digests of what is not there (any more)."""
+        missing: set[bytes] = set()
+        engine = self._store.engine
+        wanted = list(digests)
+        for at in range(0, len(wanted), _PAGE):
+            page = wanted[at : at + _PAGE]
+
+            def look(page: list[bytes] = page) -> list[Op]:
+                ops = self._mark_ops()
+                for digest in page:
+                    if engine.get(CF.CONTENTS, digest) is None:
+                        missing.add(digest)
+                        continue
+                    note, reference = staging.hold(self._id, self._held, digest)
+                    ops += [note, (CF.REFERENCES, reference.key(digest), b"")]
+                    self._held += 1
+                return ops
+
+            self._store.ask(Repair(look), ArtifactStore.WRITE_TIMEOUT)
+            self._marked = True
+        return missing
+
+    # -- journals
+
+    def event(self, session: bytes, state: SessionState, stored: StoredEvent, live: Container[int]) -> None:
+        """Write the next event of a session, with what follows from it, and evolve the state.
+
+        `live` are the numbers of the artifacts that are there in the end.
+        """
+        sequence = state.sequence + 1
+        self.kept(session, sequence, stored, live)
+        evolve(state, sequence, stored)
+
+    def base(self, session: bytes, sequence: int, state: bytes) -> None:
+        """Begin a session with the base of a journal that was cut."""
+        self._write(Journal.rebase(session, sequence, state))
+
+    def kept(self, session: bytes, sequence: int, stored: StoredEvent, live: Container[int]) -> None:
+        """Write an event that a cut has kept: what it did to the state is in the base."""
+        self._write(Journal.append(session, sequence, stored))
+        for op in event_entries(session, sequence, stored, live):
+            self._write(op)
+
+    def finish(self, session: bytes, state: SessionState) -> None:
+        """The journal is complete: write a snapshot where folding it would take long."""
+        if state.sequence > self._services.snapshot_every:
+            for op in Journal.snapshot(session, state.sequence, state.encode(), []):
+                self._write(op)
+
+    def _write(self, op: Op) -> None:
+        self._ops.append(op)
+        self._bytes += len(op[2] or b"")
+        if len(self._ops) >= _BATCH_OPS or self._bytes >= _BATCH_BYTES:
+            ops, self._ops, self._bytes = self._ops, [], 0
+            self._commit(ops)
+
+    def _commit(self, ops: list[Op], contents: tuple[tuple[Encoded, Reference], ...] = ()) -> None:
+        self._store.commit(Append(self._mark_ops() + ops, contents=contents), self._services.store_timeout)
+        self._marked = True
+
+    def _mark_ops(self) -> list[Op]:
+        return [] if self._marked else [staging.mark(self._id, staging.STAGING, self._sessions)]
+
+    # -- the end, one or the other
+
+    def publish(self, entries: list[tuple[bytes, SessionRow, int]]) -> None:
+        """Show the sessions (each with its row and the time of its last event): what is left to write, rows, index
+        entries and the turned mark in one batch."""
+        ops, self._ops = self._ops, []
+        if self._marked:
+            ops.append(staging.mark(self._id, staging.PUBLISHED, self._sessions))
+        for session, row, updated in entries:
+            ops.append(Catalog.put(session, row))
+            ops += [(CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, updated)]
+        if len(entries) == 1:
+            self._store.commit(Append(ops, (None, entries[0][1].status)), self._services.store_timeout)
+        else:
+            self._store.ask(Repair(lambda: ops), ArtifactStore.WRITE_TIMEOUT)
+        # From here on it has happened. What is left to do, the next opening would do as well.
+        if self._marked:
+            try:
+                _tidy(self._store, self._id, self._services.store_timeout)
+            except GreenroomError as error:
+                logger.warning("the marks of new sessions stay until the next opening: %s", error)
+        self._store.await_synced(self._services.store_timeout)
+
+    def undo(self) -> None:
+        """Remove what was written ahead. If even this fails (a full disk), the next opening does it."""
+        try:
+            # Whatever has timed out has landed by then, or never will.
+            self._store.commit(Append([]), self._services.store_timeout)
+            for mark_id, phase, sessions in list(staging.marks(self._store.engine)):
+                if mark_id == self._id and phase == staging.STAGING:
+                    _drop(self._store, mark_id, sessions, self._services.store_timeout)
+        except GreenroomError as error:
+            logger.warning("what was written ahead stays until the next opening: %s", error)
+
+
+def event_entries(session: bytes, sequence: int, stored: StoredEvent, live: Container[int]) -> list[Op]:
+    """What an event has in the store besides itself, where no event after the last copied one changes it."""
+    kind, time, data = stored[:3]
+    ops: list[Op] = [(CF.INDEX, key, b"") for key in event_keys(session, sequence, stored)]
+    if kind == "message.added":
+        ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
+        if "content_hash" in data:
+            ops.append((CF.REFERENCES, Reference(session, MESSAGE, sequence).key(data["content_hash"]), b""))
+    elif kind == "artifact.stored":
+        number = data["sequence"]
+        if number not in live:
+            ops += Artifacts.remove(session, number, data["name"], data["version"])
+        else:
+            record = [time if name == "time" else data[name] for name in RECORD_FIELDS]
+            reference = Reference(session, ARTIFACT, number).key(data["content_hash"])
+            ops += [*Artifacts.add(session, number, record), (CF.REFERENCES, reference, b"")]
+    return ops
+
+
+def with_new_ids(stored: StoredEvent, ids: Mapping[str, str]) -> StoredEvent:
+    """The event, changed in place: where it names events and artifacts of these sessions, by their new ids."""
+    data = stored[2]
+    if stored[0] == "artifact.stored" and data["parent_artifact"] is not None:
+        with contextlib.suppress(ValidationError):  # it may be a name
+            artifact = ArtifactId.parse(data["parent_artifact"])
+            owner = ids.get(artifact.session_id, artifact.session_id)
+            data["parent_artifact"] = str(ArtifactId(artifact.content_hash, owner, artifact.sequence))
+    elif stored[0] == LINKED:
+        for name in ("from", "to"):
+            data[name] = ids.get(data[name][:36], data[name][:36]) + data[name][36:]
+    if len(stored) > 6:
+        for name in ("correlation_id", "causation_id", "root_id"):
+            value = stored[6].get(name)
+            if value is not None and value[:36] in ids and value[36:37] in ("", "/"):
+                stored[6][name] = ids[value[:36]] + value[36:]
+    return stored
+
+
+def recover_staged(store: ArtifactStore) -> int:
+    """Finish what interrupted imports and forks have left: remove what was never shown, tidy up after what was.
+    How many they were."""
+    found = list(staging.marks(store.engine))
+    for mark_id, phase, sessions in found:
+        if phase == staging.STAGING:
+            _drop(store, mark_id, sessions, ArtifactStore.WRITE_TIMEOUT)
+        else:
+            _tidy(store, mark_id, ArtifactStore.WRITE_TIMEOUT)
+    return len(found)
+
+
+def _tidy(store: ArtifactStore, mark_id: bytes, timeout: float) -> None:
+    """Let go of the content that is held under a mark, then remove the mark."""
+    while True:
+        held = list(_first(staging.held_contents(store.engine, mark_id), _PAGE))
+        ops = [staging.unhold(mark_id, number) for number, _ in held]
+        if len(held) < _PAGE:
+            ops.append(staging.unmark(mark_id))
+        released = tuple((digest, Reference(mark_id, staging.IMPORT, number)) for number, digest in held)
+        store.commit(Append(ops, released=released), timeout)
+        if len(held) < _PAGE:
+            return
+
+
+def _drop(store: ArtifactStore, mark_id: bytes, sessions: list[bytes], timeout: float) -> None:
+    """Remove what was written ahead. Can be interrupted and begun again at any point."""
+    engine = store.engine
+    for session in sessions:
+        for family in (CF.ARTIFACTS, CF.JOURNAL):
+            while found := engine.scan(family, session, after_prefix(session), limit=_PAGE):
+                ops: list[Op] = []
+                for key, _ in found:
+                    # The contents themselves are still held under the mark.
+                    ops += _traces(store, family, session, int.from_bytes(key[16:], "big"))
+                    ops.append((family, key, None))
+                store.commit(Append(ops), timeout)
+        for family, prefix in (
+            (CF.SNAPSHOTS, session),
+            (CF.INDEX, INDEX_ARTIFACT_NAME + session),
+            (CF.INDEX, INDEX_MESSAGE + session),
+        ):
+            while keys := engine.keys(family, prefix, after_prefix(prefix), limit=_BATCH_OPS):
+                store.commit(Append([(family, key, None) for key in keys]), timeout)
+    _tidy(store, mark_id, timeout)
+
+
+def _traces(store: ArtifactStore, family: int, session: bytes, sequence: int) -> list[Op]:
+    """The operations that remove what an artifact or a message has left elsewhere."""
+    try:
+        if family == CF.ARTIFACTS:
+            record = store.artifacts.record(session, sequence)
+            if record is not None:
+                reference = Reference(session, ARTIFACT, sequence).key(record[0])
+                listed = Artifacts.remove(session, sequence, record[1], record[2], record)
+                return [*listed, (CF.REFERENCES, reference, None)]
+        else:
+            stored = store.journal.stored(session, sequence)
+            ops: list[Op] = [(CF.INDEX, key, None) for key in event_keys(session, sequence, stored)]
+            if stored[0] == "message.added" and "content_hash" in stored[2]:
+                reference = Reference(session, MESSAGE, sequence).key(stored[2]["content_hash"])
+                ops.append((CF.REFERENCES, reference, None))
+            return ops
+    except (IntegrityError, SchemaTooNew) as error:
+        logger.warning("something that was given up has left a trace: %s", error)
+    return []
+
+
+def _first(items: Iterator[Any], count: int) -> Iterator[Any]:
+    for _, item in zip(range(count), items, strict=False):
+        yield item

@@ -1,0 +1,183 @@
+"""Cutting a journal: what it says of the way to an old state is removed, and that state becomes its base.
+
+What users would miss stays as it is, under its own sequence: the creation, the conversation, the artifacts that are
+there, calls of tools and agents, ends and forks. Nothing of what the session is now changes, and no turn of its actor
+is needed: events never change, so all is worked out beforehand and written by the one writer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from greenroom.actors.session.configuring import CONFIGURED
+from greenroom.actors.session.evolve import evolve
+from greenroom.actors.session.state import SessionState
+from greenroom.actors.store import ArtifactStore, Repair
+from greenroom.storage.artifacts.records import Artifacts
+from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of
+from greenroom.storage.engine.engine import CF, Op
+from greenroom.storage.errors import IntegrityError
+from greenroom.storage.events.index import event_keys
+from greenroom.storage.events.journal import Journal
+
+__all__ = ["CUT", "Cut", "cut_journal", "cuttable"]
+
+CUT: Final = frozenset(
+    {
+        "variable.set",
+        "variable.deleted",
+        "metadata.updated",
+        "tags.changed",
+        CONFIGURED,
+        "session.suspended",
+        "session.resumed",
+        "session.saved",
+        "session.restored",
+        "hook.executed",
+        "policy.warning",
+        "policy.violated",
+        "script.started",
+        "script.finished",
+        "artifact.retrieved",
+    }
+)
+"""Types of the events that go; with them the events of artifacts that are deleted, as far as no version number could be
+given out again."""
+_SLICE: Final = 5000
+"""Events that are looked at for one batch."""
+
+
+@dataclass(slots=True)
+class Cut:
+    """What a cut takes from a journal: how many events, the bytes of their records, and how far it goes."""
+
+    events: int = 0
+    bytes: int = 0
+    base: int = 0
+
+
+@dataclass(slots=True)
+class _Slice:
+    """One step of a cut: the operations that make the state at `upto` the base."""
+
+    upto: int
+    ops: list[Op] = field(default_factory=list)
+    events: int = 0
+    bytes: int = 0
+
+
+def cuttable(store: ArtifactStore, session: bytes, *, before: int | None, most: int | None) -> int:
+    """The last event that a cut may reach: older than `before` (ns since the epoch), not among the newest `most`, and
+    not the newest of all. 0 for none."""
+    last = store.journal.last(session)
+    if last is None:
+        return 0
+    upto = 0
+    if most is not None:
+        upto = last[0] - most
+    if before is not None:
+        low, high = 0, last[0] - 1  # the times of events only grow
+        while low < high:
+            middle = (low + high + 1) // 2
+            found = store.engine.scan(CF.JOURNAL, sequence_key(session, middle), after_prefix(session), limit=1)
+            if found and store.journal.stored(session, int.from_bytes(found[0][0][16:], "big"))[1] < before:
+                low = middle
+            else:
+                high = middle - 1
+        upto = max(upto, low)
+    return max(0, min(upto, last[0] - 1))
+
+
+def cut_journal(store: ArtifactStore, session: bytes, upto: int, *, dry_run: bool) -> Cut:
+    """Cut the journal of a session up to an event, which is not its newest.
+
+    Replies what goes. Nothing goes of a journal that has lost events. Raises IntegrityError where it is damaged.
+    """
+    cut = Cut()
+    while True:
+        base = store.journal.base(session)
+        begin = base[0] if base is not None else 0
+        if begin >= upto:
+            return cut
+        step = _slice(store, session, begin, upto if dry_run else min(upto, begin + _SLICE))
+        if step is None:
+            return cut
+
+        def look(base: Any = base, step: _Slice = step) -> list[Op]:
+            there = store.journal.holds(session, step.upto + 1) and store.journal.base(session) == base
+            return step.ops if there else []  # it was deleted, or cut by somebody else
+
+        if not dry_run and not store.ask(Repair(look), ArtifactStore.WRITE_TIMEOUT):
+            return cut
+        if not dry_run:
+            store.await_synced(ArtifactStore.WRITE_TIMEOUT)
+        cut.events += step.events
+        cut.bytes += step.bytes
+        cut.base = step.upto
+        if dry_run:
+            return cut
+
+
+def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slice | None:
+    """What makes the state at `upto` the base. None where events are lost."""
+    step = _Slice(upto)
+    stored_at: dict[int, tuple[int, dict[str, Any]]] = {}
+    deleted_at: dict[int, int] = {}
+    newest: dict[str, int] = {}
+    going: list[int] = []
+    state = _state_before(store, session, begin, upto)
+    for sequence, stored in store.journal.read(session):
+        if sequence > upto:
+            break
+        kind, data = stored[0], stored[2]
+        if kind == "event.lost":
+            return None
+        if kind in CUT:
+            going.append(sequence)
+        elif kind == "artifact.stored":
+            stored_at[data["sequence"]] = sequence, data
+            newest[data["name"]] = data["sequence"]
+        elif kind == "artifact.deleted":
+            deleted_at[data["sequence"]] = sequence
+        if sequence > state.sequence:
+            evolve(state, sequence, stored)
+    if state.sequence != upto:
+        raise IntegrityError(f"event {upto} of session {session_id_of(session)} is missing; run verify")
+    kept = {*newest.values(), *list(stored_at)[-1:]}
+    for number, at in deleted_at.items():
+        if number in kept or number not in stored_at:
+            continue
+        sequence, data = stored_at[number]
+        going += [sequence, at]
+        removed = Artifacts.remove(session, number, data["name"], data["version"])
+        # The entry of the name says only that this version was given out: a later one does so as well.
+        step.ops += [(cf, key, None) for cf, key, _ in removed if cf == CF.INDEX]
+    for sequence in going:
+        key = sequence_key(session, sequence)
+        record = store.engine.get(CF.JOURNAL, key)
+        if record is None:
+            continue
+        step.events += 1
+        step.bytes += len(key) + len(record)
+        step.ops.append((CF.JOURNAL, key, None))
+        step.ops += [
+            (CF.INDEX, each, None) for each in event_keys(session, sequence, store.journal.stored(session, sequence))
+        ]
+    for sequence, _, _ in store.journal.snapshots(session):
+        if sequence < upto:
+            step.ops.append((CF.SNAPSHOTS, sequence_key(session, sequence), None))
+    step.ops.append(Journal.rebase(session, upto, state.encode()))
+    return step
+
+
+def _state_before(store: ArtifactStore, session: bytes, begin: int, upto: int) -> SessionState:
+    """The newest state that is known up to an event: of a snapshot, else of the base, else of the beginning."""
+    session_id = session_id_of(session)
+    for sequence, data, _ in store.journal.snapshots(session):
+        if begin <= sequence <= upto:
+            return SessionState.decode(session_id, data)
+    base = store.journal.base(session)
+    if base is not None:
+        return SessionState.decode(session_id, base[1])
+    return SessionState(session_id)

@@ -1,0 +1,189 @@
+"""Collectors: what tools and agents return becomes an artifact of the session that they ran in."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+from blake3 import blake3
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.text import text_of
+from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.errors import ValidationError
+
+__all__ = ["AgentOutputCollector", "Collected", "Collector", "Output", "ToolResultCollector"]
+
+_KINDS: Final = ("text", "json", "binary")
+_MAX_PARAMETERS: Final = 16 << 10
+_LEAST_BYTES: Final = 256
+"""Smaller results stand in the journal anyway."""
+_DEFAULT_BYTES: Final = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a call has come to. `error` is None for one that succeeded, else {code, message}; `sequence` and `call_id`
+    are those of the event that journaled the call; `facts`: model, provider, usage and cost_microusd, where known."""
+
+    kind: str
+    name: str
+    sequence: int
+    call_id: str
+    value: Value
+    error: dict[str, str] | None
+    input: Value
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The artifact to store, and whether it holds the value as it was."""
+
+    message: m.StoreArtifact
+    whole: bool
+
+
+class Collector:
+    """Decides which outputs are kept, and how. Artifacts are called NAME-SEQUENCE with a suffix by their content; in
+    their metadata are the name, the parameters (up to 16 KiB), and of agents model, provider, token usage and cost.
+
+    min_bytes (256), max_bytes (16 MiB): smaller and larger outputs are left out. types: which of "text", "json" and
+    "binary" are kept. sampling: the share of calls from 0 to 1; a call's id decides, so that it is the same every time.
+    collect_errors: keep failures too. tags: beside the automatic ones. privacy: regular expressions whose matches
+    are blacked out, or a function from text to text; it sees every text in output and parameters, not bytes. If it
+    fails, nothing is kept.
+    """
+
+    artifact_type: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        min_bytes: int = _LEAST_BYTES,
+        max_bytes: int = _DEFAULT_BYTES,
+        types: Iterable[str] = _KINDS,
+        sampling: float = 1.0,
+        collect_errors: bool = False,
+        tags: Iterable[str] = (),
+        privacy: Callable[[str], str] | Iterable[str] | None = None,
+    ) -> None:
+        self._min_bytes = m.whole_number("min_bytes", min_bytes) or 0
+        self._max_bytes = m.whole_number("max_bytes", max_bytes) or 0
+        self._types = frozenset((types,) if isinstance(types, str) else types)
+        if not self._types <= set(_KINDS):
+            raise ValidationError(f"types: some of {', '.join(_KINDS)} are needed", field="types")
+        if type(sampling) not in (int, float) or not 0 <= sampling <= 1:
+            raise ValidationError("sampling: a number from 0 to 1 is needed", field="sampling")
+        self._sampling = sampling
+        self._errors = collect_errors
+        self._tags = m.tag_list(tags)
+        self._filter = _filter(privacy)
+
+    def artifact(self, output: Output) -> Collected | None:
+        """What to store of a call; None for nothing."""
+        if (output.error is not None and not self._errors) or not self._sampled(output.call_id):
+            return None
+        value = self._shown(output.value if output.error is None else {"error": output.error})
+        content, kind, whole = self._content(value)
+        if kind not in self._types or not self._min_bytes <= len(content) <= self._max_bytes:
+            return None
+        suffix = {"text": ".txt", "json": ".json", "binary": ""}[kind]
+        tags = [output.kind, output.name[: m.MAX_TAG], *(["error"] if output.error is not None else []), *self._tags]
+        message = m.StoreArtifact(
+            self.artifact_type,
+            f"{output.name}-{output.sequence}{suffix}",
+            content,
+            mime_type={"text": "text/plain", "json": "application/json"}.get(kind),
+            tags=list(dict.fromkeys(tags))[: m.MAX_TAGS],
+            metadata=self._metadata(output),
+            created_by=f"{output.kind}:{output.name}"[: m.MAX_NAME],
+        )
+        message.collected = True
+        return Collected(message, whole and self._filter is None and output.error is None)
+
+    def _shown(self, value: Value) -> Value:
+        """What of the output becomes the artifact."""
+        return value
+
+    def _sampled(self, call_id: str) -> bool:
+        draw = int.from_bytes(blake3(call_id.encode()).digest(8), "big") / (1 << 64)
+        return draw < self._sampling
+
+    def _content(self, value: Value) -> tuple[bytes, str, bool]:
+        """The bytes, which kind they are, and whether they tell all of the value."""
+        if isinstance(value, bytes):
+            return value, "binary", True
+        if isinstance(value, str):
+            return self._clean(value).encode("utf-8", "surrogatepass"), "text", True
+        seen: list[bytes] = []
+
+        def readable(each: bytes) -> str:
+            seen.append(each)
+            return base64.b64encode(each).decode()
+
+        text = json.dumps(self._cleaned(value), ensure_ascii=False, default=readable)
+        return text.encode("utf-8", "surrogatepass"), "json", not seen
+
+    def _metadata(self, output: Output) -> dict[str, Value]:
+        metadata: dict[str, Value] = {output.kind: output.name, "call_id": output.call_id, **output.facts}
+        if "cost_microusd" in metadata:
+            metadata["cost_usd"] = metadata.pop("cost_microusd") / 1_000_000
+        parameters = self._cleaned(output.input)
+        size = len(pack_value(parameters))
+        if size <= _MAX_PARAMETERS:
+            metadata["parameters"] = parameters
+        else:
+            metadata["parameters_bytes"] = size
+        return metadata
+
+    def _clean(self, text: str) -> str:
+        if self._filter is None:
+            return text
+        cleaned = self._filter(text)
+        if not isinstance(cleaned, str):
+            raise ValidationError("privacy: a filter must return text", field="privacy")
+        return cleaned
+
+    def _cleaned(self, value: Value) -> Value:
+        if self._filter is None:
+            return value
+        if isinstance(value, str):
+            return self._clean(value)
+        if isinstance(value, list):
+            return [self._cleaned(each) for each in value]
+        if isinstance(value, dict):
+            return {self._clean(key): self._cleaned(each) for key, each in value.items()}
+        return value
+
+
+class ToolResultCollector(Collector):
+    """Keeps results of tools as artifacts of type tool_result. Set one as `rt.tools.collector`; None keeps nothing."""
+
+    artifact_type = "tool_result"
+
+
+class AgentOutputCollector(Collector):
+    """Keeps texts of agents as artifacts of type agent_output. Set one as `rt.agents.collector`; None keeps nothing."""
+
+    artifact_type = "agent_output"
+
+    def _shown(self, value: Value) -> Value:
+        if not isinstance(value, dict) or isinstance(value.get("text"), str):
+            return value["text"] if isinstance(value, dict) else value
+        return text_of(value) or value
+
+
+def _filter(privacy: Callable[[str], str] | Iterable[str] | None) -> Callable[[str], str] | None:
+    if privacy is None or callable(privacy):
+        return privacy
+    try:
+        patterns = [privacy] if isinstance(privacy, str) else list(privacy)
+        joined = re.compile("|".join(f"(?:{each})" for each in patterns))
+    except (re.error, TypeError):
+        raise ValidationError("privacy: a function or regular expressions are needed", field="privacy") from None
+    return lambda text: joined.sub("[redacted]", text) if patterns else text

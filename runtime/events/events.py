@@ -1,0 +1,438 @@
+"""`rt.events`: listening to events, publishing, linking and finding them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from greenroom.actors.events import LINK_KINDS, Bus, LinkEvents, Overflow, PublishEvent, Subscription
+from greenroom.actors.events.subscription import Callback
+from greenroom.actors.scheduling.operation import CURRENT, event_context, in_own_realm
+from greenroom.runtime.handles.handle import session_id_of as id_named
+from greenroom.runtime.handles.session import Session
+from greenroom.runtime.handles.timeline import MAX_TIMELINE, TimelineRow, causal_order
+from greenroom.storage.catalog.changes import Changes
+from greenroom.storage.codec.json_lines import json_line
+from greenroom.storage.codec.keys import session_bytes, session_id_of
+from greenroom.storage.codec.records import Value
+from greenroom.storage.common.page import Page
+from greenroom.storage.errors import GreenroomError, IntegrityError, SessionNotFound, ValidationError
+from greenroom.storage.events.index import LINKED, event_place
+from greenroom.storage.events.model import PUBLISHED, Event, event_view
+from greenroom.storage.events.query import EventFilter, EventQuery, event_query
+from greenroom.storage.events.search import EventSearch, Visible
+from greenroom.storage.files.regular_file import file_path, written_file
+
+from .follow import Follow
+
+if TYPE_CHECKING:
+    from greenroom.runtime.runtime import Runtime
+
+__all__ = ["Events", "Link"]
+
+MAX_LINKS: Final = 1000
+_QUERY_BYTES: Final = 32 << 20
+"""What one answer may hold for code that acts for a session, which has no memory of its own to fill but the host's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """`from_id` was `kind` `to_id`, as in "2 caused_by 1". `event_id` is the `event.linked` that says so; None for
+    what the events themselves tell."""
+
+    from_id: str
+    to_id: str
+    kind: str
+    event_id: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+class Events:
+    """The events of all sessions of a runtime. Code that acts for a session sees those of the sessions it reaches.
+
+    Example:
+        ```py
+        with rt.events.subscribe("custom.*") as steps:
+            rt.events.publish("custom.step", {"n": 1}, session=s)
+            steps.receive(timeout=1).data  # {"n": 1}
+        rt.events.query(session_id=s.id, type="variable.*", limit=20).items
+        ```
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        supervisor, store = runtime._supervisor, runtime._store
+        self._security = supervisor.security
+        self._search = EventSearch(store.engine, store.journal, store.catalog)
+        self._journal = store.journal
+        self._changes = Changes(store.engine, store.journal) if runtime.read_only else None
+        self._bus = Bus(supervisor.services, supervisor.security, supervisor.services.clock, self._callback_failed)
+
+    # -- listening
+
+    def subscribe(
+        self,
+        pattern: str = "**",
+        capacity: int = 1000,
+        overflow: Overflow | str = Overflow.DROP_OLDEST,
+        callback: Callback | None = None,
+        session: Session | str | None = None,
+        *,
+        block_timeout: float = 1.0,
+    ) -> Subscription:
+        """Listen to the events whose type fits the pattern, of one session or of all, from now on.
+
+        `*` stands for one segment, `**` for any number. The queue holds `capacity` events (and 64 MiB of values); what
+        happens when it is full is `overflow`: drop_oldest, drop_newest, block (who caused the event waits for
+        `block_timeout` seconds at most, then it is dropped) or disconnect. A callback is called on a thread of the
+        subscription's own, one event after the other; what it raises is logged.
+        Raises ValidationError, SessionNotFound, ResourceLimitExceeded for more than 1024 subscriptions.
+        """
+        self._runtime._check_open()
+        session_id = id_named(session, "session")
+        if session_id is not None and not self._runtime.exists(session_id):
+            self._security.require(session_id, "events.subscribe")
+            raise SessionNotFound(f"there is no session {str(session_id)[:64]!r}", session_id=str(session_id)[:64])
+        return self._bus.subscribe(
+            pattern,
+            capacity=capacity,
+            overflow=overflow,
+            block_timeout=block_timeout,
+            callback=callback,
+            session_id=session_id,
+        )
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Those that are open, the oldest first. For the host."""
+        self._security.require_host("events.subscriptions")
+        return self._bus.subscriptions
+
+    def _callback_failed(self, subscription: Subscription, event: Event, error: BaseException) -> None:
+        self.handler_failed(subscription.pattern, event.id, error)
+
+    def handler_failed(self, pattern: str, event_id: str, error: BaseException) -> None:
+        """Let hooks know that a callback, or a script's function, has failed at an event."""
+        hooks = self._runtime.hooks
+        if hooks.at("EventHandlerError") is None:
+            return
+        problem = {"code": getattr(error, "code", type(error).__name__), "message": str(error)[:1000]}
+        with contextlib.suppress(GreenroomError):  # there is nothing left that could be cancelled
+            hooks.fire(
+                "EventHandlerError",
+                {"pattern": pattern, "event_id": event_id, "error": problem},
+                session_id=event_id.partition("/")[0] if "/" in event_id else None,
+                component="events",
+                operation="PublishEvent",
+            )
+
+    def imported(self, session_ids: Iterable[str]) -> None:
+        """Tell of `session.imported`, the last event of sessions that an import has just written past their actors."""
+        services = self._runtime._supervisor.services
+        for each in session_ids:
+            last = self._journal.last(session_bytes(each)) if services.publish is not None else None
+            if services.publish is not None and last is not None and last[1][0] == "session.imported":
+                services.publish(each, last[0], [last[1]])
+
+    def tell_changes(self) -> None:
+        """Read-only runtimes: tell what was journaled since the last time to who listens."""
+        services = self._runtime._supervisor.services
+        if services.publish is None or self._changes is None:
+            self._changes = Changes(self._search.engine, self._journal)
+            return
+        for session, sequence, stored in self._changes.poll():
+            publish = services.publish
+            if publish is not None:
+                publish(session_id_of(session), sequence, [stored])
+
+    def follow(
+        self,
+        pattern: str = "**",
+        after: datetime | str | float | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Follow:
+        """Follow the events of all sessions whose type fits the pattern: those journaled from `after` on, session by
+        session, then, by time, those that come, without a gap. Without `after` only those that come.
+
+        Raises what `subscribe` raises.
+        """
+        query = self._checked({"type": pattern, "after": after})
+        subscription = self.subscribe(pattern, 1)
+        changes = Changes(self._search.engine, self._journal)
+        return Follow(subscription, self._reader(query, changes, whole=after is not None), timeout)
+
+    def _reader(self, query: EventQuery, changes: Changes, *, whole: bool) -> Callable[[], Iterator[Event]]:
+        visible, tested = self._visible(), EventFilter(query)
+        history = [whole]
+
+        def read() -> Iterator[Event]:
+            if history.pop() if history else False:
+                for session, sequence, stored in self._search.stored(query, visible):
+                    if changes.is_known(session, sequence, stored):
+                        yield event_view(session_id_of(session), sequence, stored)
+            for session, sequence, stored in changes.poll():
+                about = session_id_of(session)
+                if visible(about) and tested.accepts(about, sequence, stored):
+                    yield event_view(about, sequence, stored)
+
+        return read
+
+    # -- publishing
+
+    @in_own_realm
+    def publish(
+        self,
+        type: str,
+        data: Mapping[str, Value] | None = None,
+        session: Session | str | None = None,
+        *,
+        correlation_id: str | None = None,
+        source: str | None = None,
+        target: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> Event:
+        """Publish an event of your own: with a session it is journaled there as a fact, which needs it active;
+        without, it is only told to who listens. Returns the Event.
+
+        `type` is dotted, `data` a JSON object of at most 64 KiB. The types of the runtime's own families
+        (`session.*`, `artifact.*`, …) are refused, so that nobody forges a fact; `custom.*` and any other are yours.
+        Code that acts for a session cannot choose the `source`.
+        Raises ValidationError, ResourceLimitExceeded, HookCancelled, what the session raises.
+        """
+        self._runtime._check_open()
+        if source is not None and self._principal() is not None:
+            raise ValidationError("source: code that acts for a session has the source that it has", field="source")
+        message = PublishEvent(type, data, correlation_id=correlation_id, source=source, target=target, tags=tags)
+        session_id = id_named(session, "session")
+        if session_id is not None:
+            event: Event = self._runtime.ask(session_id, message)
+            return event
+        hooks = self._runtime.hooks
+        if hooks.at("BeforeEventEmit") is None and hooks.at("AfterEventEmit") is None:
+            return self._announce(message)
+        emitted: Event = hooks.around(
+            {
+                "type": message.type,
+                "data": message.data,
+                "correlation_id": correlation_id,
+                "source": source,
+                "target": target,
+                "tags": list(message.tags),
+            },
+            self._emit,
+            before="BeforeEventEmit",
+            after="AfterEventEmit",
+            session_id=self._principal(),
+            component="events",
+            operation="PublishEvent",
+        )
+        return emitted
+
+    def _emit(self, changed: dict[str, Any], redirected: str | None) -> Event:
+        """Publish what hooks have left of an event, into a session if that is where they have sent it."""
+        if redirected is None:
+            return self._announce(PublishEvent(**changed))
+        event: Event = self._runtime.ask(redirected, PublishEvent(**changed))
+        return event
+
+    def _announce(self, message: PublishEvent) -> Event:
+        context = message.in_context(event_context(CURRENT.get(), None))
+        # What code that acts for a session says is for those who reach that session.
+        return self._bus.announce(self._principal() or "", message.type, {PUBLISHED: message.packed}, context)
+
+    # -- links
+
+    def link(self, from_event: Event | str, to_event: Event | str, kind: str) -> Link:
+        """Journal that an event was caused_by, part_of, related_to, response_to, follows_from or concurrent_with
+        another one, in the session of the first, which must be active. Linking the same twice changes nothing.
+
+        Raises ValidationError for an event that is not there, or was only told.
+        """
+        from_id, to_id = _id_of(from_event, "from_event"), _id_of(to_event, "to_event")
+        message = LinkEvents(from_id, to_id, kind)
+        self._event(from_id, "from_event")
+        self._event(to_id, "to_event")
+        for each in self._journaled_links(from_id):
+            if (each.from_id, each.to_id, each.kind) == (from_id, to_id, kind):
+                return each
+        made: Event = self._runtime.ask(from_id.partition("/")[0], message)
+        return Link(from_id, to_id, kind, made.id)
+
+    def links(self, event: Event | str) -> list[Link]:
+        """The links from and to an event: those that were made, and what the events tell themselves (caused_by their
+        causation id, part_of their root). At most 1000 of each."""
+        event_id = _id_of(event, "event")
+        itself = self._event(event_id, "event")
+        found = self._journaled_links(event_id)
+        for each in (itself, *self._naming(event_id)):
+            if each.causation_id is not None and event_id in (each.id, each.causation_id):
+                found.append(Link(each.id, each.causation_id, "caused_by"))
+            if each.root_id is not None and each.root_id != each.id and event_id in (each.id, each.root_id):
+                found.append(Link(each.id, each.root_id, "part_of"))
+        seen: dict[tuple[str, str, str], Link] = {}
+        for link in found:
+            seen.setdefault((link.from_id, link.to_id, link.kind), link)
+        visible = self._visible()
+        return [
+            link
+            for link in seen.values()
+            if all(visible(each.partition("/")[0]) for each in (link.from_id, link.to_id))
+        ]
+
+    def _naming(self, event_id: str) -> Iterator[Event]:
+        """Other events that say this one caused them, or is their root."""
+        for name in ("causation_id", "root_id"):
+            for each in self._search.each(event_query({name: event_id, "limit": MAX_LINKS}), self._visible()):
+                if each.id != event_id:
+                    yield each
+
+    def _journaled_links(self, event_id: str) -> list[Link]:
+        place = event_place(event_id)
+        assert place is not None
+        found: dict[tuple[str, str, str], Link] = {}
+        for each in self._search.links(*place, limit=MAX_LINKS):
+            link = Link(each.data["from"], each.data["to"], each.data["kind"], each.id)
+            found.setdefault((link.from_id, link.to_id, link.kind), link)
+        return list(found.values())
+
+    # -- finding
+
+    def get(self, event_id: str) -> Event:
+        """The journaled event with this id. Raises ValidationError if there is none."""
+        return self._event(event_id, "event_id")
+
+    def query(self, **criteria: Any) -> Page[Event]:
+        """The journaled events that match, by time, as a page with the `total` before pagination.
+
+        Criteria: session_id, type (a pattern), correlation_id, causation_id, root_id, source, tags (all of them),
+        after, before (times), limit, offset. By session or by one of the three ids, cost follows what is found there;
+        without any of them every journal is read.
+        Raises ValidationError, SessionNotFound; for code that acts for a session also ResourceLimitExceeded, for events
+        whose values take more than 32 MiB together.
+        """
+        query = self._checked(criteria)
+        return self._search.page(query, self._visible(), self._most_bytes())
+
+    def timeline(self, correlation_id: str, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:
+        """The events that carry a correlation id, of all sessions, a cause before what it caused, else by time.
+
+        At most `limit` events, the oldest, of the `total` there are. What no operation caused belongs to its session:
+        `session.info().correlation_id` finds it. The id of an event stands for what that event began.
+        """
+        if correlation_id is None:
+            raise ValidationError("correlation_id: text is needed", field="correlation_id")
+        return self._in_order(self._checked({"correlation_id": correlation_id, "limit": limit}))
+
+    def of_session(self, session_id: str, limit: int) -> Page[TimelineRow]:
+        """The timeline of one session; see `Session.timeline`."""
+        return self._in_order(self._checked({"session_id": session_id, "limit": limit}))
+
+    def _in_order(self, query: EventQuery) -> Page[TimelineRow]:
+        found = self._search.page(query, self._visible(), self._most_bytes())
+        links = [each.data for each in found if each.type == LINKED]
+        causes = [(each["from"], each["to"]) for each in links if each["kind"] in _CAUSAL]
+        return Page(tuple(causal_order(found, causes)), found.total, 0, query.limit)
+
+    def export(self, target: str | os.PathLike[str] | TextIO, **criteria: Any) -> int:
+        """Write the events that match, with every field, as JSON lines to a path or a text file; how many.
+
+        A regular file at the path is replaced once all is written; anything else there is refused. Bytes are
+        `{"base64": …}`. With a session or an id asked for they come by time, else session by session. Raises what
+        `query` raises, and StorageError.
+        """
+        events = self._search.each(self._checked(criteria), self._visible())
+        if not isinstance(target, (str, os.PathLike)):
+            return _write_lines(target.write, events)
+        path = file_path(target)
+        with written_file(path, f"cannot write {path}") as file:
+            return _write_lines(lambda line: file.write(line.encode("ascii")), events)
+
+    # -- who may see what
+
+    def _principal(self) -> str | None:
+        return self._security.principal()
+
+    @property
+    def _realm(self) -> object:
+        return self._security
+
+    def _most_bytes(self) -> int | None:
+        return _QUERY_BYTES if self._principal() is not None else None
+
+    def _visible(self) -> Visible:
+        principal = self._principal()
+        if principal is None:
+            return _everything
+        known: dict[str, bool] = {}
+
+        def visible(session_id: str) -> bool:
+            if session_id not in known:
+                known[session_id] = self._security.reaches(principal, session_id)
+            return known[session_id]
+
+        return visible
+
+    def _checked(self, criteria: dict[str, Any]) -> EventQuery:
+        self._runtime._check_open()
+        query = event_query(criteria)
+        if query.session_id is not None:
+            self._security.require(query.session_id, "events.query")
+            if not self._runtime.exists(query.session_id):
+                raise SessionNotFound(f"there is no session {query.session_id}", session_id=query.session_id)
+        return query
+
+    def _event(self, event_id: str, field: str) -> Event:
+        """The event with this id. Raises AccessDenied before it says whether there is one."""
+        self._runtime._check_open()
+        place = event_place(event_id)
+        if place is None:
+            raise ValidationError(
+                f"{field}: the id of a journaled event is needed: a session's id, a slash and a sequence", field=field
+            )
+        self._security.require(session_id_of(place[0]), "events.get")
+        try:
+            return self._journal.event(*place)
+        except IntegrityError:
+            if self._journal.holds(*place):
+                raise
+            raise ValidationError(f"{field}: there is no event {event_id}", field=field) from None
+
+    def hurry(self) -> None:
+        """Let no session wait for a listener any more. Called when `Runtime.close` begins."""
+        self._bus.hurry()
+
+    def close(self, timeout: float) -> None:
+        """End all subscriptions. Called by `Runtime.close`."""
+        self._bus.close(timeout)
+
+
+_CAUSAL: Final = frozenset({"caused_by", "response_to", "follows_from"})
+assert frozenset(LINK_KINDS) >= _CAUSAL
+
+
+def _everything(session_id: str) -> bool:
+    return True
+
+
+def _id_of(event: Event | str, field: str) -> str:
+    if isinstance(event, Event):
+        event = event.id
+    if not isinstance(event, str):
+        raise ValidationError(f"{field}: an Event or the id of one is needed", field=field)
+    return event
+
+
+def _write_lines(write: Callable[[str], object], events: Iterable[Event]) -> int:
+    count = 0
+    for event in events:
+        write(json_line(event.to_dict()) + "\n")
+        count += 1
+    return count

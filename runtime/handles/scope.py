@@ -1,0 +1,49 @@
+"""State that belongs to no session: "global", "user:<id>", "agent:<id>" and the like."""
+
+from __future__ import annotations
+
+from greenroom.actors import messages as m
+from greenroom.actors.supervisor.supervisor import Supervisor
+from greenroom.storage.codec.records import Value
+from greenroom.storage.errors import InvalidOperation, SessionNotFound
+
+__all__ = ["Scope"]
+
+
+class Scope:
+    """The variables of one scope. Durable, journaled and serialized like a session's."""
+
+    def __init__(self, supervisor: Supervisor, scope_id: str, timeout: float) -> None:
+        self._supervisor = supervisor
+        self._id = scope_id
+        self._timeout = timeout
+
+    def _ask(self, message: m.Message, missing: Value = None) -> Value:
+        try:
+            return self._supervisor.ask(self._id, message, self._timeout)
+        except SessionNotFound:
+            # Only where reading alone is possible: a scope that nobody has written to has no journal yet.
+            if isinstance(message, m.Query):
+                return missing
+            raise InvalidOperation(
+                "this runtime is open for reading only: open it without read_only to write"
+            ) from None
+
+    def set(self, key: str, value: Value) -> None:
+        self._ask(m.SetVariable(key, value))
+
+    def get(self, key: str, default: Value = None) -> Value:
+        return self._ask(m.GetVariable(key, default), default)
+
+    def delete(self, key: str) -> bool:
+        """Whether it was there."""
+        return bool(self._ask(m.DeleteVariable(key)))
+
+    def list(self, prefix: str = "") -> dict[str, Value]:
+        """The variables whose key begins with `prefix`, by key."""
+        found: dict[str, Value] = self._ask(m.ListVariables(prefix), {})
+        return found
+
+    def clear(self) -> int:
+        """Remove all variables; how many there were."""
+        return sum(self.delete(key) for key in self.list())

@@ -1,0 +1,124 @@
+"""Templates: named, stored presets for new sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.session.limits import merged
+from greenroom.runtime.config.config import SessionConfig, session_overrides
+from greenroom.storage.codec.records import Value
+from greenroom.storage.common.arguments import as_mapping
+from greenroom.storage.errors import ValidationError
+
+from .scope import Scope
+
+__all__ = ["SCOPE", "Template", "Templates"]
+
+SCOPE: Final = "templates"
+"""The scope whose variables are the templates: durable, journaled, with a history, like everything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A preset. What a caller of `create_session` gives itself wins over it."""
+
+    name: str
+    name_prefix: str = ""
+    """Put before the name of a session, or its whole name if it has none of its own."""
+    tags: tuple[str, ...] = ()
+    """Given to a session besides its own."""
+    metadata: dict[str, Value] = field(default_factory=dict)
+    config: dict[str, Value] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Value]:
+        """The preset as JSON values."""
+        return {
+            "name": self.name,
+            "name_prefix": self.name_prefix,
+            "tags": list(self.tags),
+            "metadata": dict(self.metadata),
+            "config": dict(self.config),
+        }
+
+    def named(self, name: str | None) -> str | None:
+        """The name of a session that is to be called `name`."""
+        return (self.name_prefix + name) if name is not None else (self.name_prefix or None)
+
+    def tagged(self, tags: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys([*self.tags, *m.tag_list(tags)]))
+
+    def described(self, metadata: Mapping[str, Value] | None) -> dict[str, Value]:
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise ValidationError("metadata: an object with text keys is needed", field="metadata")
+        return {**self.metadata, **(metadata or {})}
+
+    def configured(self, config: SessionConfig | Mapping[str, Any] | None) -> dict[str, Any]:
+        given = session_overrides(config) if config is not None else {}
+        return merged(self.config, given)
+
+
+_FIELDS: Final = ("name_prefix", "tags", "metadata", "config")
+
+
+class Templates:
+    """The templates of a store.
+
+    Example:
+        ```py
+        rt.templates.save("research", {"tags": ["research"], "config": {"max_artifacts": 50}})
+        s = rt.create_session("whales", template="research")
+        ```
+    """
+
+    def __init__(self, scope: Callable[[], Scope]) -> None:
+        self._scope = scope
+
+    def save(self, name: str, preset: Mapping[str, Any]) -> Template:
+        """Store a preset under a name, in the place of one that has it.
+
+        Keys: name_prefix, tags, metadata, config (settings of SessionConfig). Raises ValidationError.
+        """
+        name = m.GetVariable(name).key  # a name is what a key is
+        preset = as_mapping("template", preset)
+        unknown = [str(key) for key in preset if key not in _FIELDS]
+        if unknown:
+            raise ValidationError(
+                f"a template has {', '.join(_FIELDS)}, and no {unknown[0][:64]!r}", field=unknown[0][:64]
+            )
+        prefix = preset.get("name_prefix") or ""
+        if not isinstance(prefix, str) or len(prefix) > m.MAX_NAME:
+            raise ValidationError(f"name_prefix: text of at most {m.MAX_NAME} characters", field="name_prefix")
+        m.metadata_bytes(preset.get("metadata"))
+        template = Template(
+            name,
+            prefix,
+            tuple(m.tag_list(preset.get("tags") or ())),
+            dict(preset.get("metadata") or {}),
+            session_overrides(preset.get("config") or {}),
+        )
+        self._scope().set(name, template.to_dict())
+        return template
+
+    def get(self, name: str) -> Template:
+        """Raises ValidationError where there is none."""
+        name = m.GetVariable(name).key
+        found = self._scope().get(name)
+        if found is None:
+            known = ", ".join(each.name for each in self.list()[:8]) or "none yet"
+            raise ValidationError(f"there is no template {name!r}; there are: {known}", field="template")
+        return _template(found)
+
+    def list(self) -> list[Template]:
+        """All templates, by name."""
+        return [_template(each) for each in self._scope().list().values()]
+
+    def delete(self, name: str) -> bool:
+        """Whether it was there."""
+        return self._scope().delete(name)
+
+
+def _template(stored: dict[str, Any]) -> Template:
+    return Template(stored["name"], stored["name_prefix"], tuple(stored["tags"]), stored["metadata"], stored["config"])

@@ -1,0 +1,56 @@
+"""Which files code may touch that does not act for the host alone: none, those in granted directories, or all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from greenroom.storage.errors import AccessDenied, ValidationError
+from greenroom.storage.files.regular_file import open_regular
+
+__all__ = ["FILE_MODES", "Files"]
+
+FILE_MODES: Final = {
+    "r": os.O_RDONLY,
+    "w": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
+    "a": os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+    "r+": os.O_RDWR,
+    "w+": os.O_RDWR | os.O_CREAT | os.O_TRUNC,
+    "a+": os.O_RDWR | os.O_CREAT | os.O_APPEND,
+}
+
+
+class Files:
+    """Decides which paths may be used: those below `directories`; with None, all.
+
+    Links are followed first, so they lead nowhere else. `whose` says in errors to whom they were granted.
+    """
+
+    def __init__(self, directories: Iterable[Path] | None, whose: str) -> None:
+        self._all = directories is None
+        self._roots = [Path(os.path.realpath(each)) for each in directories or ()]
+        self._whose = whose
+
+    @property
+    def granted(self) -> bool:
+        """Whether there is any path that may be used."""
+        return self._all or bool(self._roots)
+
+    def path(self, given: Any) -> Path:
+        """The real path behind a name. Raises AccessDenied or ValidationError."""
+        if not isinstance(given, str) or not given or "\0" in given:
+            raise ValidationError("path: the path of a file is needed", field="path")
+        real = Path(os.path.realpath(given))
+        if not self._all and not any(real.is_relative_to(root) for root in self._roots):
+            raise AccessDenied(f"{given[:200]!r} is outside the directories granted to {self._whose}")
+        return real
+
+    def open_for_reading(self, path: Path) -> BinaryIO:
+        """Raises StorageError."""
+        return self.open(path, "r")
+
+    def open(self, path: Path, mode: str) -> BinaryIO:
+        """Open a regular file: nothing that could block, like a pipe. Raises StorageError."""
+        return open_regular(path, f"cannot open {path.name}", FILE_MODES[mode], follow=False)

@@ -1,0 +1,132 @@
+"""The seam to the script engines. They live a floor above and are found by their entry points."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from greenroom.storage.errors import ConfigurationError, GreenroomError, ScriptError, StorageError, shown
+from greenroom.storage.files.regular_file import open_regular
+
+if TYPE_CHECKING:
+    from greenroom.runtime.handles.session import Session
+    from greenroom.runtime.runtime import Runtime
+
+__all__ = [
+    "MAX_SCRIPT_ARGUMENTS",
+    "MAX_SOURCE_BYTES",
+    "ScriptEngine",
+    "ScriptRequest",
+    "ScriptResult",
+    "engine_for",
+    "read_source",
+    "with_hint",
+]
+
+MAX_SCRIPT_ARGUMENTS: Final = 10_000
+MAX_SOURCE_BYTES: Final = 1 << 20
+_GROUP: Final = "greenroom.script_engines"
+
+
+@dataclass(frozen=True)
+class ScriptRequest:
+    """One run of a script. `timeout` is in seconds, `max_memory` in bytes; `session` is the session that the script
+    is bound to, None for a script of the host; `echo` gets printed lines as they appear."""
+
+    runtime: Runtime
+    source: str
+    name: str
+    profile: str
+    session: Session | None
+    args: Sequence[Any]
+    timeout: float
+    max_instructions: int
+    max_memory: int
+    directories: tuple[Path, ...] = ()
+    echo: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True)
+class ScriptResult:
+    """What a script returned and printed, and what it used: seconds, instructions, bytes."""
+
+    value: Any
+    output: str
+    duration: float
+    instructions: int
+    memory_peak: int
+    error: GreenroomError | None = None
+
+
+class ScriptEngine(Protocol):
+    """Runs scripts of one language."""
+
+    language: str
+    suffixes: tuple[str, ...]
+
+    def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
+        """Return what runs the script, after looking at all of the request.
+
+        Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot cross, and
+        ScriptError for a source that is too large. What it returns raises ScriptError, ScriptTimeout or
+        ScriptMemoryExceeded.
+        """
+
+
+@cache
+def _engines() -> dict[str, ScriptEngine]:
+    engines: dict[str, ScriptEngine] = {}
+    for point in importlib.metadata.entry_points(group=_GROUP):
+        engines.setdefault(point.name, point.load()())
+    return engines
+
+
+def engine_for(language: str | None, path: Path | None) -> ScriptEngine:
+    """By language, else by the file's suffix, else Lua. Raises ConfigurationError."""
+    engines = _engines()
+    if language is None:
+        suffix = path.suffix if path is not None else ""
+        language = next((each.language for each in engines.values() if suffix in each.suffixes), "lua")
+    engine = engines.get(language)
+    if engine is None:
+        known = ", ".join(sorted(engines)) or "none installed"
+        raise ConfigurationError(f"there is no script engine for {shown(language)}; there are: {known}")
+    return engine
+
+
+def read_source(path: Path) -> str:
+    """The text of a script file. Raises ScriptError."""
+    try:
+        with open_regular(path, f"cannot read {path.name}") as file:
+            source = file.read(MAX_SOURCE_BYTES + 1)
+    except StorageError as error:
+        raise ScriptError(str(error), script=path.name) from error
+    if len(source) > MAX_SOURCE_BYTES:
+        raise ScriptError(f"{path.name} is larger than {MAX_SOURCE_BYTES} bytes", script=path.name)
+    try:
+        return source.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScriptError(f"{path.name} is not UTF-8 text", script=path.name) from error
+
+
+def with_hint(error: ScriptError, source: Any) -> ScriptError:
+    """Return the same error; where source text that does not compile reads like the name of a file, with a hint."""
+    if error.fields.get("cause") != "SyntaxError" or not isinstance(source, str) or not _reads_like_a_file(source):
+        return error
+    hint = f"{error}. The source reads like the name of a file: to run the file, give it as a Path({source!r})"
+    return ScriptError(hint, **error.fields)
+
+
+def _reads_like_a_file(source: str) -> bool:
+    if len(source) > 255 or not source.isprintable():
+        return False
+    suffixes = tuple(suffix for engine in _engines().values() for suffix in engine.suffixes)
+    try:
+        return source.endswith(suffixes) or os.path.exists(source)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,144 @@
+"""The index entries of an artifact: under which keys queries find it.
+
+Within a session an artifact is listed by type and by tag, in the order of its number, which is that of time. Across
+sessions it is listed by type, tag, creator, custom entries and words; these keys end in its *place*: the time, the
+session and the number. docs/format.md is the specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Final
+
+from greenroom.storage.codec.keys import metadata_digest, text_digest
+from greenroom.storage.codec.records import seal, unpack_value
+from greenroom.storage.common.words import split_words
+
+__all__ = [
+    "ACROSS",
+    "BY_CREATOR",
+    "BY_CUSTOM",
+    "BY_TAG",
+    "BY_TYPE",
+    "BY_WORD",
+    "IN_SESSION",
+    "MANY_CUSTOM",
+    "MANY_WORDS",
+    "PLACE",
+    "SESSION_TAG",
+    "SESSION_TYPE",
+    "WORDS_KEY",
+    "WORDS_MARK",
+    "artifact_entries",
+    "digest_of",
+    "place_of",
+    "texts_of",
+    "word_bytes",
+    "words_of",
+]
+
+# First bytes of keys in the `index` family.
+SESSION_TYPE: Final = b"A"  # session, digest of the type, number
+SESSION_TAG: Final = b"G"  # session, digest of the tag, number
+BY_TYPE: Final = b"a"  # digest of the type, place
+BY_TAG: Final = b"g"  # digest of the tag, place
+BY_CREATOR: Final = b"y"  # digest of created_by, place
+BY_CUSTOM: Final = b"x"  # digest of one key and its value, place
+BY_WORD: Final = b"w"  # a word, NUL, place
+MANY_CUSTOM: Final = b"zx"  # place, of an artifact with too many custom entries to list each
+MANY_WORDS: Final = b"zw"  # place, of an artifact with too many words to list each
+
+IN_SESSION: Final = (SESSION_TYPE, SESSION_TAG)
+"""First bytes of the keys that go on with the session."""
+ACROSS: Final = (BY_TYPE, BY_TAG, BY_CREATOR, BY_CUSTOM, BY_WORD, b"z")
+"""First bytes of the keys that end in a place."""
+
+PLACE: Final = 32
+"""Bytes of a place."""
+MOST_WORDS: Final = 64
+MOST_READ: Final = 256
+MOST_CUSTOM: Final = 64
+WORD_BYTES: Final = 32
+
+WORDS_KEY: Final = b"words"
+"""In the `meta` family: which rules the words in the index were made by."""
+WORDS_MARK: Final = seal(WORDS_KEY, [2])
+"""What stands there where they are today's. Anything else, a damaged record too, has them made anew."""
+
+digest_of = lru_cache(maxsize=4096)(text_digest)
+
+
+def place_of(session: bytes, number: int, time: int) -> bytes:
+    """Where an artifact is, across sessions: time, session, number."""
+    return time.to_bytes(8, "big") + session + number.to_bytes(8, "big")
+
+
+def artifact_entries(session: bytes, number: int, record: list[Any]) -> list[bytes]:
+    """The keys that list an artifact, from its record; besides the one of its name and version."""
+    type_digest = digest_of(record[4])
+    last = number.to_bytes(8, "big")
+    place = record[13].to_bytes(8, "big") + session + last
+    keys = [SESSION_TYPE + session + type_digest + last, BY_TYPE + type_digest + place]
+    for tag in record[11]:
+        tag_digest = digest_of(tag)
+        keys += (SESSION_TAG + session + tag_digest + last, BY_TAG + tag_digest + place)
+    if record[9] is not None:
+        keys.append(BY_CREATOR + digest_of(record[9]) + place)
+    if len(record[12]) > 1:  # an empty object is one byte
+        custom = unpack_value(record[12])
+        if len(custom) > MOST_CUSTOM:
+            keys.append(MANY_CUSTOM + place)
+        else:
+            # Two keys of an object may have one digest.
+            keys += dict.fromkeys(BY_CUSTOM + metadata_digest(key, value) + place for key, value in custom.items())
+    words = _first_words(record)
+    if words is None:
+        keys.append(MANY_WORDS + place)
+    else:
+        tail = b"\x00" + place
+        for word in words:
+            keys.append(BY_WORD + word.encode("utf-8", "surrogatepass")[:WORD_BYTES] + tail)
+    return keys
+
+
+def _first_words(record: list[Any]) -> set[str] | None:
+    """The words of an artifact, cut where a key cuts them; None if they are too many."""
+    found = list(split_words(record[1]))
+    if record[8] or record[11] or len(record[12]) > 1:
+        found = list(islice(words_of(record), MOST_READ + 1))
+    words = set(found)
+    return words if len(words) <= MOST_WORDS and len(found) <= MOST_READ else None
+
+
+def words_of(record: list[Any]) -> Iterator[str]:
+    """The words of an artifact's name, description, tags and custom values, as `split_words` makes them."""
+    yield from split_words(record[1])
+    if record[8]:
+        yield from split_words(record[8])
+    for tag in record[11]:
+        yield from split_words(tag)
+    if len(record[12]) > 1:
+        for text in texts_of(unpack_value(record[12])):
+            yield from split_words(text)
+
+
+def word_bytes(word: str) -> bytes:
+    """A word as a key has it: its first bytes."""
+    return word.encode("utf-8", "surrogatepass")[:WORD_BYTES]
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """The texts and numbers in a JSON value; keys of objects are not among them."""
+    kind = type(value)
+    if kind is str:
+        yield value
+    elif kind is int or kind is float:
+        yield str(value)
+    elif kind is dict:
+        for each in value.values():
+            yield from texts_of(each)
+    elif kind is list:
+        for each in value:
+            yield from texts_of(each)

@@ -1,0 +1,41 @@
+"""Guess MIME types from names and first bytes."""
+
+from __future__ import annotations
+
+import mimetypes
+from functools import lru_cache
+from typing import Final
+
+__all__ = ["guess_mime_type"]
+
+_SIGNATURES: Final = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"PK\x03\x04", "application/zip"),
+    (b"\x1f\x8b", "application/gzip"),
+)
+
+
+@lru_cache(maxsize=256)
+def _mime_type_of(suffix: str) -> str | None:
+    return mimetypes.guess_type("name" + suffix)[0]
+
+
+def guess_mime_type(name: str, head: bytes) -> str:
+    """From the name, else from the first bytes, else text or not."""
+    guessed = _mime_type_of(name[name.rindex(".") :].lower()) if "." in name else None
+    if guessed is not None:
+        return guessed
+    for signature, mime_type in _SIGNATURES:
+        if head.startswith(signature):
+            return mime_type
+    try:
+        # A character cut in two at the end of the sample does not make it binary.
+        text = head[:512].decode("utf-8", "strict") if len(head) <= 512 else head[:512].decode("utf-8", "ignore")
+    except UnicodeDecodeError:
+        return "application/octet-stream"
+    if "\x00" in text or (len(head) > 512 and len(text.encode()) < 508):
+        return "application/octet-stream"
+    return "application/json" if text[:1] in ("{", "[") and text[:1] else "text/plain"

@@ -1,0 +1,133 @@
+"""Artifacts as users see them: their ids, what is known of them, and their content."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Final
+
+from greenroom.storage.codec.keys import (
+    is_session_id,
+)
+from greenroom.storage.codec.records import Value
+from greenroom.storage.common.arguments import as_text
+from greenroom.storage.common.times import iso_time
+from greenroom.storage.errors import ValidationError
+
+__all__ = ["MAX_TYPE", "Artifact", "ArtifactId", "ArtifactInfo", "artifact_type", "is_artifact_name"]
+
+CONTENT_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+_ALIASES: Final = {"tool_output": "tool_result", "prompt": "user_input"}
+
+MAX_TYPE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactId:
+    """Names one stored artifact: the BLAKE3 of its content (64 hex digits), its session, its number there (from 1)."""
+
+    content_hash: str
+    session_id: str
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.content_hash}:{self.session_id}:{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> ArtifactId:
+        """The id that `str` wrote. Raises ValidationError."""
+        parts = text.split(":") if type(text) is str else []
+        if (
+            len(parts) == 3
+            and CONTENT_HASH.fullmatch(parts[0])
+            and is_session_id(parts[1])
+            and parts[2].isascii()
+            and parts[2].isdigit()
+            and parts[2][0] != "0"
+            and len(parts[2]) < 19
+        ):
+            return cls(parts[0], parts[1], int(parts[2]))
+        raise ValidationError("an artifact id reads HASH:SESSION:NUMBER", field="artifact_id")
+
+    @classmethod
+    def of(cls, given: object) -> ArtifactId:
+        """The id that an id or its text is. Raises ValidationError for anything else, an id with false parts too."""
+        kind = type(given)
+        if issubclass(kind, cls):
+            parts = cls.parts(given)
+            return cls.parse(f"{parts[0]}:{parts[1]}:{parts[2]}" if parts is not None else "")
+        return cls.parse(str.__str__(given) if issubclass(kind, str) else "")
+
+    @staticmethod
+    def parts(given: object) -> tuple[str, str, int] | None:
+        """The fields of an id, if they are plain values: nothing keeps anybody from making one of others."""
+        content_hash, session_id, sequence = (object.__getattribute__(given, name) for name in ArtifactId.__slots__)
+        plain = type(content_hash) is type(session_id) is str and type(sequence) is int
+        return (content_hash, session_id, sequence) if plain else None
+
+    @classmethod
+    def named_by(cls, ref: object) -> ArtifactId | None:
+        """Return the id that a reference is, or is the text of; None for a name. Ids and names have no text in common,
+        because `is_artifact_name` refuses what this takes for an id."""
+        if isinstance(ref, ArtifactId):
+            return ref
+        if isinstance(ref, str) and ref[64:65] == ":" and ref[101:102] == ":":
+            try:
+                return cls.parse(ref)
+            except ValidationError:
+                return None
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactInfo:
+    """What is known of an artifact without reading its content. Sizes are bytes; `version` counts from 1."""
+
+    id: ArtifactId
+    name: str
+    description: str | None
+    artifact_type: str
+    mime_type: str
+    size: int
+    stored_size: int
+    tags: tuple[str, ...]
+    custom: dict[str, Value]
+    version: int
+    previous_hash: str | None
+    created_at: datetime
+    created_by: str | None
+    parent_artifact: str | None
+    is_compressed: bool
+
+    def to_dict(self) -> dict[str, Value]:
+        """Every field by name as JSON values; `id` as its text, the time in RFC 3339."""
+        row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
+        row["id"] = str(self.id)
+        row["created_at"] = iso_time(self.created_at)
+        row["tags"] = list(self.tags)
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An artifact with its content."""
+
+    info: ArtifactInfo
+    content: bytes
+
+
+def is_artifact_name(text: str) -> bool:
+    """Return whether this text can be a name: it has no control characters, and is not the text of an id."""
+    return bool(text) and _CONTROL.search(text) is None and ArtifactId.named_by(text) is None
+
+
+def artifact_type(text: str) -> str:
+    """The type under its one name. Raises ValidationError."""
+    text = as_text("artifact_type", text, MAX_TYPE)
+    if not text.isprintable():
+        raise ValidationError("artifact_type: it has printable characters only", field="artifact_type")
+    return _ALIASES.get(text, text)

@@ -1,0 +1,295 @@
+"""What to ask for when looking for artifacts: the criteria, a builder for them, and the test of one record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from fnmatch import translate
+from typing import Annotated, Any, Final, Literal, Self
+
+import pydantic
+from annotated_types import Ge, MaxLen, MinLen
+
+from greenroom.storage.codec.keys import canonical_value, is_session_id
+from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.times import Moment, nanoseconds
+from greenroom.storage.common.validation import validated
+from greenroom.storage.common.words import wanted_words
+from greenroom.storage.errors import GreenroomError, ValidationError
+
+from .index import words_of
+from .model import artifact_type
+from .similar import is_similar
+
+__all__ = ["ArtifactCriteria", "ArtifactFilter", "ArtifactQuery", "SortField", "artifact_query"]
+
+SortField = Literal["date", "name", "size", "type"]
+_MOST: Final = (1 << 63) - 1
+_Count = Annotated[int, Ge(0), pydantic.Field(le=_MOST)]
+_Text = Annotated[str, MinLen(1), MaxLen(4096)]
+
+
+class ArtifactCriteria(pydantic.BaseModel):
+    """Which artifacts to find; all that is given must hold.
+
+    `name_pattern` is part of the name, or a glob for all of it where it has `*` or `?`; `tags` are all of them;
+    `custom` is equality per key; every word of `text` must begin a word of the name, the description, the tags or the
+    custom values, without regard to case and to how Unicode spells a character, runs of Chinese and Japanese by pairs
+    of characters; with `fuzzy` it need only be a part of one, or be one almost: with one edit
+    from 3 characters on, with two from 6 on. Times: datetime, RFC 3339 text or epoch seconds; from `created_after` on,
+    and before `created_before`. Sizes are bytes, both bounds included.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    session_id: str | None = None
+    artifact_type: str | None = None
+    name_pattern: _Text | None = None
+    tags: tuple[_Text, ...] = ()
+    without_tags: tuple[_Text, ...] = ()
+    content_hash: str | None = None
+    custom: dict[str, Any] = pydantic.Field(default_factory=dict)
+    text: _Text | None = None
+    fuzzy: bool = False
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    min_size: _Count | None = None
+    max_size: _Count | None = None
+    created_by: _Text | None = None
+    sort: SortField = pydantic.Field(
+        default="date", validation_alias=pydantic.AliasChoices("sort", "sort_by", "order_by")
+    )
+    descending: bool = False
+    limit: _Count | None = None
+    offset: _Count = 0
+
+    @pydantic.field_validator("session_id")
+    @classmethod
+    def _is_session_id(cls, value: str | None) -> str | None:
+        if value is not None and not is_session_id(value):
+            raise ValueError("a session id is needed")
+        return value
+
+    @pydantic.field_validator("artifact_type")
+    @classmethod
+    def _is_type(cls, value: str | None) -> str | None:
+        try:
+            return artifact_type(value) if value is not None else None
+        except ValidationError as error:
+            raise ValueError(str(error)) from None
+
+    @pydantic.field_validator("content_hash")
+    @classmethod
+    def _is_hash(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch("[0-9a-f]{64}", value):
+            raise ValueError("64 lower-case hex digits are needed")
+        return value
+
+    @pydantic.field_validator("text")
+    @classmethod
+    def _has_words(cls, value: str | None) -> str | None:
+        if value is not None and next(wanted_words(value), None) is None:
+            raise ValueError("letters or digits are needed")
+        return value
+
+    @pydantic.field_validator("custom")
+    @classmethod
+    def _is_storable(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            canonical_value(value)
+        except GreenroomError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @pydantic.field_validator("sort", mode="before")
+    @classmethod
+    def _field_name(cls, value: Any) -> Any:
+        return {"created_at": "date", "artifact_type": "type"}.get(value, value) if isinstance(value, str) else value
+
+    @property
+    def low(self) -> int:
+        """The first nanosecond that is wanted."""
+        return nanoseconds(self.created_after) if self.created_after is not None else 0
+
+    @property
+    def high(self) -> int:
+        """The first nanosecond that is not wanted any more."""
+        return nanoseconds(self.created_before) if self.created_before is not None else (1 << 64) - 1
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What words must begin with."""
+        return frozenset(wanted_words(self.text)) if self.text is not None else frozenset()
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The names of the criteria, sorting and paging apart, that are given."""
+        values = self.__dict__
+        return frozenset(name for name in _FILTERS if values[name] not in (None, (), {}))
+
+
+_PAGING: Final = frozenset(("fuzzy", "sort", "descending", "limit", "offset"))
+_FILTERS: Final = tuple(name for name in ArtifactCriteria.model_fields if name not in _PAGING)
+
+
+class ArtifactQuery:
+    """Says step by step which artifacts to find. Immutable: each step makes a new query.
+
+    Example:
+        ```py
+        reports = ArtifactQuery().of_type("tool_result").tagged("report").named("*.json")
+        page = session.query_artifacts(reports.sorted_by("size", descending=True).limit(20))
+        ```
+    """
+
+    __slots__ = ("criteria",)
+
+    criteria: ArtifactCriteria
+
+    def __init__(self, **criteria: Any) -> None:
+        """Criteria by keyword: the fields of `ArtifactCriteria`. Raises ValidationError."""
+        for name in ("tags", "without_tags"):
+            if type(criteria.get(name)) is str:
+                raise ValidationError(f"{name}: a list of texts is needed, not one text", field=name)
+        object.__setattr__(self, "criteria", validated(ArtifactCriteria, criteria))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a query is immutable: its methods make new ones")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The criteria that were given, by name."""
+        return {name: getattr(self.criteria, name) for name in sorted(self.criteria.model_fields_set)}
+
+    def having(self, **criteria: Any) -> Self:
+        """The same query with these criteria in place of its own."""
+        if "sort_by" in criteria or "order_by" in criteria:
+            criteria["sort"] = criteria.pop("sort_by", None) or criteria.pop("order_by", None)
+        kept = {name: getattr(self.criteria, name) for name in self.criteria.model_fields_set}
+        return type(self)(**{**kept, **criteria})
+
+    def in_session(self, session_id: str) -> Self:
+        return self.having(session_id=session_id)
+
+    def of_type(self, artifact_type: str) -> Self:
+        return self.having(artifact_type=artifact_type)
+
+    def named(self, pattern: str) -> Self:
+        """Part of the name, or a glob for all of it."""
+        return self.having(name_pattern=pattern)
+
+    def tagged(self, *tags: str) -> Self:
+        """With all of these tags, and those asked for before."""
+        return self.having(tags=(*self.criteria.tags, *tags))
+
+    def without(self, *tags: str) -> Self:
+        """With none of these tags, nor of those named before."""
+        return self.having(without_tags=(*self.criteria.without_tags, *tags))
+
+    def with_content(self, content_hash: str) -> Self:
+        return self.having(content_hash=content_hash)
+
+    def where(self, custom: Mapping[str, Any] | None = None, **more: Any) -> Self:
+        """With these custom entries, and those asked for before."""
+        return self.having(custom={**self.criteria.custom, **(custom or {}), **more})
+
+    def containing(self, text: str, *, fuzzy: bool = False) -> Self:
+        """Every word of the text must begin a word of the name, description, tags or custom values; with `fuzzy`, be
+        a part of one or almost the same."""
+        return self.having(text=text, fuzzy=fuzzy)
+
+    def created(self, after: Any = None, before: Any = None) -> Self:
+        """From `after` on, and before `before`."""
+        return self.having(created_after=after, created_before=before)
+
+    def sized(self, at_least: int | None = None, at_most: int | None = None) -> Self:
+        """Of so many bytes."""
+        return self.having(min_size=at_least, max_size=at_most)
+
+    def by(self, created_by: str) -> Self:
+        return self.having(created_by=created_by)
+
+    def sorted_by(self, sort: SortField, *, descending: bool = False) -> Self:
+        return self.having(sort=sort, descending=descending)
+
+    def offset(self, offset: int) -> Self:
+        return self.having(offset=offset)
+
+    def limit(self, limit: int | None) -> Self:
+        return self.having(limit=limit)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ArtifactQuery) and self.criteria == other.criteria
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        names = sorted(self.criteria.model_fields_set)
+        return f"ArtifactQuery({', '.join(f'{name}={getattr(self.criteria, name)!r}' for name in names)})"
+
+
+def artifact_query(query: ArtifactQuery | None, criteria: Mapping[str, Any]) -> ArtifactQuery:
+    """A query that is given, with more criteria by keyword. Raises ValidationError."""
+    if query is None:
+        return ArtifactQuery(**criteria)
+    if not issubclass(type(query), ArtifactQuery):
+        raise ValidationError("query: an ArtifactQuery or criteria by keyword are needed", field="query")
+    return query.having(**criteria) if criteria else query
+
+
+def _begins(wanted: str, word: str) -> bool:
+    return word.startswith(wanted)
+
+
+class ArtifactFilter:
+    """Tells whether a record has what is asked for, session and content apart from what the caller has settled."""
+
+    def __init__(self, criteria: ArtifactCriteria) -> None:
+        self._criteria = criteria
+        self._tags = frozenset(criteria.tags)
+        self._without = frozenset(criteria.without_tags)
+        self._hash = bytes.fromhex(criteria.content_hash) if criteria.content_hash is not None else None
+        self._custom = {key: canonical_value(value) for key, value in criteria.custom.items()}
+        self._words = criteria.words
+        self._low, self._high = criteria.low, criteria.high
+        pattern = criteria.name_pattern
+        glob = pattern is not None and ("*" in pattern or "?" in pattern)
+        self._glob = re.compile(translate(pattern)) if pattern is not None and glob else None
+        self._part = pattern if not glob else None
+
+    def matches(self, record: list[Any]) -> bool:
+        """Whether an artifact record (docs/format.md) is wanted."""
+        wanted = self._criteria
+        if wanted.artifact_type is not None and record[4] != wanted.artifact_type:
+            return False
+        if not self._low <= record[13] < self._high:
+            return False
+        if self._tags and not self._tags.issubset(record[11]):
+            return False
+        if self._without and not self._without.isdisjoint(record[11]):
+            return False
+        if wanted.created_by is not None and record[9] != wanted.created_by:
+            return False
+        if wanted.min_size is not None and record[6] < wanted.min_size:
+            return False
+        if wanted.max_size is not None and record[6] > wanted.max_size:
+            return False
+        if self._hash is not None and record[0] != self._hash:
+            return False
+        if self._part is not None and self._part not in record[1]:
+            return False
+        if self._glob is not None and self._glob.match(record[1]) is None:
+            return False
+        return (not self._custom or self._has_custom(record)) and (not self._words or self._has_words(record))
+
+    def _has_custom(self, record: list[Any]) -> bool:
+        custom = unpack_value(record[12])
+        return all(key in custom and canonical_value(custom[key]) == value for key, value in self._custom.items())
+
+    def _has_words(self, record: list[Any]) -> bool:
+        missing = set(self._words)
+        matches: Callable[[str, str], bool] = is_similar if self._criteria.fuzzy else _begins
+        for word in words_of(record):
+            missing.difference_update([wanted for wanted in missing if matches(wanted, word)])
+            if not missing:
+                return True
+        return False

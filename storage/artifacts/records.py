@@ -1,0 +1,293 @@
+"""Artifact records: who they are, what is known of them, and how they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from greenroom.storage.codec.keys import (
+    after_prefix,
+    artifact_name_prefix,
+    sequence_key,
+    session_bytes,
+    session_id_of,
+)
+from greenroom.storage.codec.records import seal, unpack_value, unseal
+from greenroom.storage.common.page import Page
+from greenroom.storage.common.times import utc_time
+from greenroom.storage.engine.engine import CF, Engine, Op
+from greenroom.storage.errors import ArtifactNotFound, IntegrityError, ValidationError, shown
+
+from .index import artifact_entries
+from .model import ArtifactId, ArtifactInfo, artifact_type, is_artifact_name
+
+__all__ = ["Artifacts", "new_artifact_type"]
+
+
+def new_artifact_type(text: str) -> str:
+    """`artifact_type`, for what is being stored: what looks like the name of a file is none, but the wrong argument."""
+    found = artifact_type(text)
+    _, dot, suffix = found.rpartition(".")
+    if dot and suffix.lower() in _SUFFIXES:
+        raise ValidationError(
+            f"artifact_type: {shown(found)} looks like the name of a file; the order is type, name, content"
+            ' (as in "tool_result", "results.json", ...)',
+            field="artifact_type",
+        )
+    return found
+
+
+_SUFFIXES: Final = frozenset(
+    {
+        "bin",
+        "csv",
+        "docx",
+        "gif",
+        "gz",
+        "htm",
+        "html",
+        "ipynb",
+        "jpeg",
+        "jpg",
+        "js",
+        "json",
+        "jsonl",
+        "log",
+        "lua",
+        "md",
+    }
+    | {"md", "mp3", "mp4", "parquet", "pdf", "png", "pptx", "py", "svg", "tar", "toml", "traj", "ts", "tsv", "txt"}
+    | {"wav", "webp", "xlsx", "xml", "yaml", "yml", "zip"}
+)
+"""Of the files that sessions have. Not what the system knows: to some, "custom.step" is a drawing."""
+
+
+# The order of an artifact record. The journal event carries the same facts under these names.
+RECORD_FIELDS: Final = (
+    "content_hash",
+    "name",
+    "version",
+    "previous_hash",
+    "type",
+    "mime_type",
+    "size",
+    "stored_size",
+    "description",
+    "created_by",
+    "parent_artifact",
+    "tags",
+    "custom",
+    "time",
+)
+
+
+class Artifacts:
+    """Reads artifact records, and makes the operations that change them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # -- changes
+
+    @staticmethod
+    def add(session: bytes, sequence: int, record: list[Any]) -> list[Op]:
+        """The operations that store a record (values in the order of RECORD_FIELDS) and make it findable."""
+        key = sequence_key(session, sequence)
+        ops: list[Op] = [
+            (CF.ARTIFACTS, key, seal(key, record)),
+            (CF.INDEX, _name_key(session, record[1], record[2]), key[16:]),
+        ]
+        ops += [(CF.INDEX, entry, b"") for entry in artifact_entries(session, sequence, record)]
+        return ops
+
+    @staticmethod
+    def remove(
+        session: bytes,
+        sequence: int,
+        name: str,
+        version: int,
+        record: list[Any] | None = None,
+        *,
+        newest: bool = True,
+    ) -> list[Op]:
+        """The operations that delete a record, and (from the record) what lists it.
+
+        Its version number stays taken: a version never means two things. Of the `newest` one an entry stays to tell
+        so; of an earlier one the later versions tell.
+        """
+        entries = artifact_entries(session, sequence, record) if record is not None else []
+        return [
+            *((CF.INDEX, entry, None) for entry in entries),
+            (CF.ARTIFACTS, sequence_key(session, sequence), None),
+            (CF.INDEX, _name_key(session, name, version), b"" if newest else None),
+        ]
+
+    def superseded(self, session: bytes, name: str, version: int) -> list[Op]:
+        """The operation that removes the entry of a deleted version, now that a later one tells that it was taken."""
+        key = _name_key(session, name, version)
+        return [(CF.INDEX, key, None)] if self._engine.get(CF.INDEX, key) == b"" else []
+
+    def is_newest(self, session: bytes, name: str, version: int) -> bool:
+        """Whether no later version of a name was ever stored."""
+        found = self._engine.last(CF.INDEX, artifact_name_prefix(session, name))
+        return found is None or int.from_bytes(found[0][-4:], "big") <= version
+
+    # -- reading
+
+    def record(self, session: bytes, sequence: int) -> list[Any] | None:
+        key = sequence_key(session, sequence)
+        stored = self._engine.get(CF.ARTIFACTS, key)
+        if stored is None:
+            return None
+        record: list[Any] = unseal(key, stored, _record_name)
+        return record
+
+    def latest(self, session: bytes, name: str) -> tuple[int, int | None]:
+        """(highest version number ever given, sequence of the newest version that is there) of a name."""
+        prefix = artifact_name_prefix(session, name)
+        newest = self._engine.last(CF.INDEX, prefix)
+        if newest is None:
+            return 0, None
+        highest = int.from_bytes(newest[0][-4:], "big")
+        if newest[1]:
+            return highest, _artifact_number(newest[1])
+        for _, value in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix), reverse=True, page=256):
+            if value:
+                return highest, _artifact_number(value)
+        return highest, None
+
+    def resolve(self, session_id: str, ref: ArtifactId | str, version: int | str | None = None) -> ArtifactInfo:
+        """The artifact that an id, its text, or a name (with a version, else the latest) means.
+
+        Raises ArtifactNotFound or ValidationError.
+        """
+        session = session_bytes(session_id)
+        identity = ArtifactId.named_by(ref)
+        if identity is not None:
+            if identity.session_id == session_id:
+                info = self.info(session, identity.sequence)
+                if info is not None and info.id.content_hash == identity.content_hash:
+                    return info
+            raise ArtifactNotFound(f"session {session_id} has no artifact {ref}", artifact=str(ref))
+        if not isinstance(ref, str):
+            raise ValidationError("an artifact is named by its id or its name", field="artifact")
+        if not is_artifact_name(ref):
+            sequence = None
+        elif version is None or version == "latest":
+            sequence = self.latest(session, ref)[1]
+        elif type(version) is int and 0 < version < 1 << 32:
+            stored = self._engine.get(CF.INDEX, _name_key(session, ref, version))
+            sequence = _artifact_number(stored) if stored else None
+        else:
+            raise ValidationError('a version is a whole number from 1, or "latest"', field="version")
+        info = self.info(session, sequence) if sequence is not None else None
+        if info is None:
+            if sequence is not None:
+                raise _misled(session_id, ref)
+            wanted = f" in version {version}" if isinstance(version, int) else ""
+            raise ArtifactNotFound(f"session {session_id} has no artifact named {shown(ref)}{wanted}", artifact=ref)
+        _check_found(info, ref)
+        if isinstance(version, int) and info.version != version:
+            raise _misled(session_id, ref)
+        return info
+
+    def info(self, session: bytes, sequence: int) -> ArtifactInfo | None:
+        record = self.record(session, sequence)
+        return artifact_info(session_id_of(session), sequence, record) if record is not None else None
+
+    def versions(self, session: bytes, name: str) -> list[ArtifactInfo]:
+        """All versions of a name, oldest first."""
+        if not is_artifact_name(name):
+            return []
+        prefix = artifact_name_prefix(session, name)
+        found = self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))
+        versions: list[ArtifactInfo] = []
+        for key, value in found:
+            if value:
+                info = self.info(session, _artifact_number(value))
+                if info is None or info.version != int.from_bytes(key[-4:], "big"):
+                    raise _misled(session_id_of(session), name)
+                _check_found(info, name)
+                versions.append(info)
+        return versions
+
+    def records(self, session: bytes) -> Iterator[tuple[int, list[Any]]]:
+        """(sequence, record) of every artifact of a session, in order."""
+        for key, stored in self._engine.pages(CF.ARTIFACTS, session, after_prefix(session), page=256):
+            sequence = int.from_bytes(key[16:], "big")
+            yield sequence, unseal(key, stored, _record_name)
+
+    def page(self, session: bytes, total: int, limit: int | None, offset: int) -> Page[ArtifactInfo]:
+        """A page of a session's artifacts in the order of their numbers. `total` is known from the journal."""
+        wanted = None if limit is None else offset + limit
+        found = self._engine.scan(CF.ARTIFACTS, session, after_prefix(session), limit=wanted)[offset:]
+        session_id = session_id_of(session)
+        items = tuple(
+            artifact_info(session_id, int.from_bytes(key[16:], "big"), unseal(key, stored, _record_name))
+            for key, stored in found
+        )
+        return Page(items, total, offset, limit)
+
+
+def artifact_info(session_id: str, sequence: int, record: list[Any]) -> ArtifactInfo:
+    (
+        digest,
+        name,
+        version,
+        previous,
+        type_,
+        mime,
+        size,
+        stored,
+        description,
+        by,
+        parent,
+        tags,
+        custom,
+        time,
+    ) = record
+    # By position: a page of these is what a query costs most.
+    return ArtifactInfo(
+        ArtifactId(digest.hex(), session_id, sequence),
+        name,
+        description,
+        type_,
+        mime,
+        size,
+        stored,
+        tuple(tags),
+        unpack_value(custom),
+        version,
+        previous.hex() if previous is not None else None,
+        utc_time(time),
+        by,
+        parent,
+        stored < size,
+    )
+
+
+def _misled(session_id: str, name: str) -> IntegrityError:
+    """The error for an index entry that does not lead where it says."""
+    return IntegrityError(
+        f"the index of session {session_id} leads to another artifact; run verify", session_id=session_id, artifact=name
+    )
+
+
+def _artifact_number(value: bytes) -> int:
+    if len(value) != 8:
+        raise IntegrityError("an entry of the index of artifact names is damaged; run verify")
+    return int.from_bytes(value, "big")
+
+
+def _check_found(info: ArtifactInfo, name: str) -> None:
+    """An index entry has no checksum: what it leads to must say that it is what was asked for."""
+    if info.name != name:
+        raise IntegrityError(f"the index of artifact names of session {info.id.session_id} is damaged; run verify")
+
+
+def _record_name(key: bytes) -> str:
+    return f"artifact {int.from_bytes(key[16:], 'big')} of session {session_id_of(key[:16])}"
+
+
+def _name_key(session: bytes, name: str, version: int) -> bytes:
+    return artifact_name_prefix(session, name) + version.to_bytes(4, "big")

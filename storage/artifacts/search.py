@@ -1,0 +1,345 @@
+"""Finds artifacts: chooses the narrowest index range, tests what it lists on the records, sorts, and cuts the page."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from greenroom.storage.codec.keys import after_prefix, metadata_digest, session_id_of
+from greenroom.storage.codec.records import unseal
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.page import Page
+from greenroom.storage.content.staging import staged_sessions
+from greenroom.storage.engine.engine import CF, Engine
+from greenroom.storage.engine.ranges import Range, narrowest
+from greenroom.storage.errors import IntegrityError, SchemaTooNew
+
+from .index import (
+    BY_CREATOR,
+    BY_CUSTOM,
+    BY_TAG,
+    BY_TYPE,
+    BY_WORD,
+    MANY_CUSTOM,
+    MANY_WORDS,
+    PLACE,
+    SESSION_TAG,
+    SESSION_TYPE,
+    WORD_BYTES,
+    WORDS_KEY,
+    WORDS_MARK,
+    digest_of,
+    word_bytes,
+)
+from .model import ArtifactInfo
+from .query import ArtifactCriteria, ArtifactFilter, ArtifactQuery
+from .records import Artifacts, artifact_info
+from .similar import is_similar
+
+__all__ = ["ArtifactSearch"]
+
+logger = logger_of("artifacts")
+
+_CONTENT_REFERENCE: Final = b"c"
+_ARTIFACT: Final = b"a"
+_PLAIN: Final = frozenset({"artifact_type", "session_id"})
+_LEAPS: Final = 1000
+_SPARSE: Final = 3
+"""Reading a session's records one by one costs so many times what reading all in a row costs."""
+
+Found = tuple[Any, bytes, list[Any]]
+"""(what to sort by, place, record)"""
+
+
+class ArtifactSearch:
+    """Answers queries from the index. Thread-safe."""
+
+    def __init__(self, engine: Engine, artifacts: Artifacts) -> None:
+        self._engine = engine
+        self._artifacts = artifacts
+
+    # -- one session
+
+    def plain_page(
+        self, session: bytes, query: ArtifactQuery, count: int, types: Mapping[str, int] | None
+    ) -> Page[ArtifactInfo] | None:
+        """A page by time of all artifacts of a session or of those of one type, for which nothing but the page is
+        read: `count` and `types` tell the total. None for any other query."""
+        criteria = query.criteria
+        limit, offset = criteria.limit, criteria.offset
+        if limit is None or criteria.sort != "date" or types is None or not criteria.asked <= _PLAIN:
+            return None
+        if criteria.session_id is not None and criteria.session_id != session_id_of(session):
+            return Page((), 0, offset, limit)
+        kind = criteria.artifact_type
+        total = count if kind is None else types.get(kind, 0)
+        if offset >= total or limit == 0:
+            return Page((), total, offset, limit)
+        end = offset + limit
+        if total == count:
+            # All there are: the records themselves are the list.
+            found = self._engine.scan(
+                CF.ARTIFACTS, session, after_prefix(session), reverse=criteria.descending, limit=end
+            )[offset:]
+            records = [(key, self._unsealed(key, stored)) for key, stored in found]
+        else:
+            assert kind is not None
+            prefix = SESSION_TYPE + session + digest_of(kind)
+            listed = self._engine.scan(CF.INDEX, prefix, after_prefix(prefix), reverse=criteria.descending, limit=end)[
+                offset:
+            ]
+            records = self._listed_records(session, [key[-8:] for key, _ in listed])
+        session_id = session_id_of(session)
+        infos = (
+            artifact_info(session_id, int.from_bytes(key[16:], "big"), record)
+            for key, record in records
+            if record is not None and (kind is None or record[4] == kind)
+        )
+        return Page(tuple(infos), total, offset, limit)
+
+    def _listed_records(self, session: bytes, numbers: list[bytes]) -> list[tuple[bytes, list[Any] | None]]:
+        """(key, record) of these numbers, which are in order, up or down."""
+        first, last = min(numbers), max(numbers)
+        if int.from_bytes(last, "big") - int.from_bytes(first, "big") > _SPARSE * len(numbers):
+            return [(session + number, self._record(session + number)) for number in numbers]
+        # So near to each other that reading all between them is cheaper.
+        stored = dict(self._engine.scan(CF.ARTIFACTS, session + first, session + last + b"\x00"))
+        keys = (session + number for number in numbers)
+        return [(key, self._unsealed(key, stored[key])) for key in keys if key in stored]
+
+    def in_session(self, session: bytes, query: ArtifactQuery, count: int) -> Page[ArtifactInfo]:
+        """The artifacts of one session, of which it has about `count`, that match."""
+        criteria = query.criteria
+        if criteria.session_id is not None and criteria.session_id != session_id_of(session):
+            return Page((), 0, criteria.offset, criteria.limit)
+        return self._page(criteria, self._records_in(session, criteria, count))
+
+    def _records_in(self, session: bytes, criteria: ArtifactCriteria, count: int) -> Iterator[tuple[bytes, list[Any]]]:
+        """(place, record) of the artifacts of a session that may match."""
+        for key, record in self._session_records(session, criteria, count):
+            if record is not None:
+                yield record[13].to_bytes(8, "big") + key, record
+
+    def _session_records(
+        self, session: bytes, criteria: ArtifactCriteria, count: int
+    ) -> Iterator[tuple[bytes, list[Any] | None]]:
+        drivers = [[_whole(SESSION_TAG + session + digest_of(tag))] for tag in criteria.tags]
+        if criteria.artifact_type is not None:
+            drivers.append([_whole(SESSION_TYPE + session + digest_of(criteria.artifact_type))])
+        listed: list[bytes] | None = None
+        if criteria.content_hash is not None:
+            listed = [key[-8:] for key in self._uses(criteria.content_hash, session)]
+        elif drivers:
+            listed = [key[-8:] for key in narrowest(self._engine, drivers)]
+        if listed is None or len(listed) * _SPARSE > count:
+            wanted = None if listed is None else set(listed)
+            for key, stored in self._engine.pages(CF.ARTIFACTS, session, after_prefix(session), page=256):
+                if wanted is None or key[16:] in wanted:
+                    yield key, self._unsealed(key, stored)
+            return
+        for number in listed:
+            yield session + number, self._record(session + number)
+
+    # -- all sessions
+
+    def everywhere(self, query: ArtifactQuery) -> Page[ArtifactInfo]:
+        """The artifacts of all sessions that match."""
+        criteria = query.criteria
+        if criteria.low >= criteria.high:
+            return Page((), 0, criteria.offset, criteria.limit)
+        page = self._listed_page(criteria)
+        if page is not None:
+            return page
+        hidden = staged_sessions(self._engine)
+        seen: set[bytes] | None = set() if criteria.text is not None else None
+
+        def records() -> Iterator[tuple[bytes, list[Any]]]:
+            for place in self._places(criteria):
+                if seen is not None:  # several words of an artifact may begin alike
+                    if place in seen:
+                        continue
+                    seen.add(place)
+                if place[8:24] in hidden:
+                    continue
+                record = self._record(place[8:])
+                if record is not None:
+                    yield place, record
+
+        return self._page(criteria, records())
+
+    def _listed_page(self, criteria: ArtifactCriteria) -> Page[ArtifactInfo] | None:
+        """A page by time where one range lists exactly what is asked for, and its keys alone tell the total."""
+        asked = criteria.asked - {"created_after", "created_before"}
+        limit = criteria.limit
+        if limit is None or criteria.sort != "date" or len(asked) > 1 or len(criteria.tags) > 1:
+            return None
+        if not asked <= {"artifact_type", "tags", "created_by"}:
+            return None
+        ranges = self._ranges_of_all(criteria) if not asked else self._drivers(criteria)[0]
+        hidden = staged_sessions(self._engine)
+        wanted = criteria.offset + limit
+        total = 0
+        places: list[bytes] = []
+        for begin, end in ranges:
+            if hidden:
+                listed = [
+                    key[-PLACE:]
+                    for key, _ in self._engine.pages(CF.INDEX, begin, end, reverse=criteria.descending)
+                    if key[-24:-8] not in hidden
+                ]
+                total += len(listed)
+                places += listed[:wanted]
+            else:
+                total += self._engine.count(CF.INDEX, begin, end)
+                found = self._engine.scan(CF.INDEX, begin, end, reverse=criteria.descending, limit=wanted)
+                places += [key[-PLACE:] for key, _ in found]
+        places.sort(reverse=criteria.descending)
+        accept = ArtifactFilter(criteria)
+        items: list[ArtifactInfo] = []
+        for place in places[criteria.offset : wanted]:
+            record = self._record(place[8:])
+            if record is not None and not accept.matches(record):
+                return None  # two texts with one digest: the records must tell
+            if record is not None:
+                items.append(_info(place, record))
+        return Page(tuple(items), total, criteria.offset, limit)
+
+    def _places(self, criteria: ArtifactCriteria) -> Iterator[bytes]:
+        """Where the artifacts are that may match; never fewer than the answer."""
+        if criteria.content_hash is not None:
+            for key in self._uses(criteria.content_hash):
+                record = self._record(key)
+                if record is not None:
+                    yield record[13].to_bytes(8, "big") + key
+            return
+        drivers = self._drivers(criteria)
+        if len(drivers) > 1:
+            for key in narrowest(self._engine, drivers):
+                yield key[-PLACE:]
+            return
+        for begin, end in drivers[0] if drivers else self._ranges_of_all(criteria):
+            for key, _ in self._engine.pages(CF.INDEX, begin, end):
+                yield key[-PLACE:]
+
+    def _drivers(self, criteria: ArtifactCriteria) -> list[list[Range]]:
+        """For each criterion that an index knows, the ranges that together list all that meet it."""
+        low, high = criteria.low.to_bytes(8, "big"), criteria.high.to_bytes(8, "big")
+
+        def between(prefix: bytes) -> Range:
+            return prefix + low, prefix + high
+
+        drivers = [[between(BY_TAG + digest_of(tag))] for tag in criteria.tags]
+        if criteria.created_by is not None:
+            drivers.append([between(BY_CREATOR + digest_of(criteria.created_by))])
+        drivers += [
+            [between(BY_CUSTOM + metadata_digest(key, value)), between(MANY_CUSTOM)]
+            for key, value in criteria.custom.items()
+        ]
+        if not criteria.fuzzy and self._words_are_current():
+            drivers += [[_whole(BY_WORD + word_bytes(word)), between(MANY_WORDS)] for word in criteria.words]
+        if criteria.artifact_type is not None:
+            drivers.append([between(BY_TYPE + digest_of(criteria.artifact_type))])
+        if criteria.fuzzy and criteria.words and not drivers and self._words_are_current():
+            # All the words there are must be looked at: only where nothing else narrows the search, and for one.
+            similar = self._similar(max(criteria.words, key=len))
+            drivers.append([*(between(BY_WORD + word + b"\x00") for word in similar), between(MANY_WORDS)])
+        return drivers
+
+    def _words_are_current(self) -> bool:
+        """Return whether the words in the index are those that queries ask for. They are not where an older greenroom
+        has written the store and it is open for reading only: then the records tell."""
+        return self._engine.get(CF.META, WORDS_KEY) == WORDS_MARK
+
+    def _similar(self, wanted: str) -> Iterator[bytes]:
+        """The words in the index that may be similar to a word, as keys have them."""
+        position, end = BY_WORD, after_prefix(BY_WORD)
+        while keys := self._engine.leaps(CF.INDEX, position, end, _after_word, limit=_LEAPS):
+            for key in keys:
+                word = key[1 : key.index(b"\x00", 1)]
+                # Of a word that was cut not all is known.
+                if len(word) == WORD_BYTES or is_similar(wanted, word.decode("utf-8", "surrogatepass")):
+                    yield word
+            position = _after_word(keys[-1])
+
+    def _ranges_of_all(self, criteria: ArtifactCriteria) -> Iterator[Range]:
+        """The ranges that together list every artifact: one per type, found by a seek each."""
+        low, high = criteria.low.to_bytes(8, "big"), criteria.high.to_bytes(8, "big")
+        position, end = BY_TYPE, after_prefix(BY_TYPE)
+        while found := self._engine.keys(CF.INDEX, position, end, limit=1):
+            prefix = found[0][:9]
+            yield prefix + low, prefix + high
+            position = after_prefix(prefix)
+
+    # -- reading and choosing
+
+    def _page(self, criteria: ArtifactCriteria, records: Iterable[tuple[bytes, list[Any]]]) -> Page[ArtifactInfo]:
+        """Sort what matches and cut the page out, holding no more than that where there is a limit."""
+        accept, sort_key = ArtifactFilter(criteria), _SORT_KEYS[criteria.sort]
+        total = 0
+
+        def matching() -> Iterator[Found]:
+            nonlocal total
+            for place, record in records:
+                if accept.matches(record):
+                    total += 1
+                    yield sort_key(record), place, record
+
+        end = None if criteria.limit is None else criteria.offset + criteria.limit
+        if end is None:
+            found = sorted(matching(), key=_order, reverse=criteria.descending)
+        else:
+            choose: Callable[..., list[Found]] = heapq.nlargest if criteria.descending else heapq.nsmallest
+            found = choose(end, matching(), key=_order)
+            if not end:
+                total = sum(1 for _ in matching())
+        chosen = found[criteria.offset : end]
+        items = tuple(_info(place, record) for _, place, record in chosen)
+        return Page(items, total, criteria.offset, criteria.limit)
+
+    def _uses(self, content_hash: str, session: bytes = b"") -> Iterator[bytes]:
+        """session and number of the artifacts with this content."""
+        prefix = _CONTENT_REFERENCE + bytes.fromhex(content_hash) + session
+        for key, _ in self._engine.pages(CF.REFERENCES, prefix, after_prefix(prefix)):
+            if key[49:50] == _ARTIFACT:
+                yield key[33:49] + key[50:58]
+
+    def _record(self, key: bytes) -> list[Any] | None:
+        """The record under session and number; None where it is gone or damaged."""
+        stored = self._engine.get(CF.ARTIFACTS, key)
+        return self._unsealed(key, stored) if stored is not None else None
+
+    def _unsealed(self, key: bytes, stored: bytes) -> list[Any] | None:
+        """One damaged record must not take the answer from everybody: it is left out, and verify reports it."""
+        try:
+            record: list[Any] = unseal(key, stored, "an artifact record")
+            return record
+        except (IntegrityError, SchemaTooNew) as error:
+            number = int.from_bytes(key[16:], "big")
+            logger.error("artifact %d of session %s is left out: %s", number, session_id_of(key[:16]), error)
+            return None
+
+
+_SORT_KEYS: Final[dict[str, Callable[[list[Any]], Any]]] = {
+    "date": lambda record: 0,
+    "name": lambda record: record[1],
+    "size": lambda record: record[6],
+    "type": lambda record: record[4],
+}
+
+
+def _order(found: Found) -> tuple[Any, bytes]:
+    return found[:2]
+
+
+def _after_word(key: bytes) -> bytes:
+    """Behind all keys of the same word."""
+    return key[: key.index(b"\x00", 1)] + b"\x01"
+
+
+def _whole(prefix: bytes) -> Range:
+    return prefix, after_prefix(prefix)
+
+
+def _info(place: bytes, record: list[Any]) -> ArtifactInfo:
+    return artifact_info(session_id_of(place[8:24]), int.from_bytes(place[24:], "big"), record)

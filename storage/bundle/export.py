@@ -1,0 +1,335 @@
+"""Writing bundles: sessions as of one moment, with their journals or with what still holds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Final
+
+import msgpack
+
+from greenroom.storage.artifacts.records import Artifacts
+from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.codec.keys import session_bytes, session_id_of
+from greenroom.storage.common.times import iso_time
+from greenroom.storage.content.contents import Contents
+from greenroom.storage.engine.read_view import Moment
+from greenroom.storage.errors import BundleError, IntegrityError, SessionNotFound
+from greenroom.storage.events.index import event_place
+from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.model import StoredEvent
+
+from .format import MAX_RECORD_BYTES, MAX_SESSIONS, BundledSession, BundleWriter, Manifest, content_name, framed
+
+__all__ = ["Exported", "Progress", "write_bundle"]
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes to do."""
+
+_pack: Callable[[Any], bytes] = msgpack.Packer(unicode_errors="surrogatepass").pack
+_BLOCK_BYTES: Final = 1 << 20
+_EMPTY_OBJECT: Final = b"\x80"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What a bundle holds. `bytes` is the size of the file, `content_bytes` that of the contents in it."""
+
+    sessions: int
+    events: int
+    artifacts: int
+    contents: int
+    content_bytes: int
+    bytes: int
+    checksum: str
+
+
+def write_bundle(
+    moment: Moment,
+    root: bytes,
+    file: BinaryIO,
+    *,
+    tree: bool,
+    history: bool,
+    written_by: str,
+    on_progress: Progress | None = None,
+) -> Exported:
+    """Write one session, or with `tree` also all below it, to a file.
+
+    Reads everything twice, so that sizes are known before anything is written and nothing is held in memory but the
+    hashes of the contents. Raises SessionNotFound, IntegrityError, or BundleError for more than a bundle can hold.
+    """
+    source = _Source(moment)
+    sessions = source.family(root) if tree else [root]
+    digests: set[bytes] = set()
+    rows: list[BundledSession] = []
+    sizes: list[tuple[int, int]] = []
+    plans: list[_Effective | None] = []
+    cut = {session for session in sessions if source.is_cut(session)}
+    for session in sessions:
+        plan = None if history and session not in cut else source.effective(session)
+        row, artifact_bytes, journal_bytes = source.measure(session, plan, digests)
+        rows.append(row)
+        sizes.append((artifact_bytes, journal_bytes))
+        plans.append(plan)
+    ordered = sorted(digests)
+    del digests
+    content_bytes = sum(source.content_size(digest) for digest in ordered)
+    manifest = Manifest(
+        created_at=iso_time(datetime.now(UTC)) or "",
+        written_by=written_by,
+        history=history and not cut,
+        sessions=tuple(rows),
+        contents=len(ordered),
+        content_bytes=content_bytes,
+    )
+    total = content_bytes + sum(map(sum, sizes))
+    writer = BundleWriter(file)
+    encoded = manifest.encode()
+    writer.member("manifest.json", len(encoded), [encoded])
+    for digest in ordered:
+        writer.member(content_name(digest), source.content_size(digest), source.content(digest))
+        if on_progress is not None:
+            on_progress(min(writer.size, total), total)
+    for session, plan, (artifact_bytes, journal_bytes) in zip(sessions, plans, sizes, strict=True):
+        name = f"sessions/{session_id_of(session)}"
+        writer.member(f"{name}/artifacts", artifact_bytes, source.artifact_records(session))
+        writer.member(f"{name}/journal", journal_bytes, source.journal_records(session, plan))
+        if on_progress is not None:
+            on_progress(min(writer.size, total), total)
+    checksum = writer.finish()
+    if on_progress is not None:
+        on_progress(total, total)
+    return Exported(
+        sessions=len(rows),
+        events=sum(row.events for row in rows),
+        artifacts=sum(row.artifacts for row in rows),
+        contents=len(ordered),
+        content_bytes=content_bytes,
+        bytes=writer.size,
+        checksum=checksum,
+    )
+
+
+class _Source:
+    """Reads sessions at one moment and puts them as a bundle has them."""
+
+    def __init__(self, moment: Moment) -> None:
+        self._journal = Journal(moment)
+        self._catalog = Catalog(moment, self._journal)
+        self._contents = Contents(moment, 0)
+        self._artifacts = Artifacts(moment)
+
+    def family(self, root: bytes) -> list[bytes]:
+        """A session and all below it, parents first."""
+        order = [root]
+        seen = {root}
+        for session in order:
+            for child in self._catalog.children(session):
+                below = session_bytes(child.id)
+                if below not in seen:
+                    seen.add(below)
+                    order.append(below)
+            if len(order) > MAX_SESSIONS:
+                raise BundleError(f"the tree has more than the {MAX_SESSIONS} sessions that a bundle can carry")
+        return order
+
+    def is_cut(self, session: bytes) -> bool:
+        return self._journal.base(session) is not None
+
+    def effective(self, session: bytes) -> _Effective:
+        live = {number for number, _ in self._artifacts.records(session)}
+        return _Effective(self._read(session), live)
+
+    def measure(self, session: bytes, plan: _Effective | None, digests: set[bytes]) -> tuple[BundledSession, int, int]:
+        """What the manifest says of a session, and the bytes of its artifact records and of its journal."""
+        row = self._catalog.row(session)
+        if row is None:
+            session_id = session_id_of(session)
+            raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
+        artifacts = artifact_bytes = events = journal_bytes = 0
+        for _, record in self._artifacts.records(session):
+            digests.add(record[0])
+        for framed_record in self.artifact_records(session):
+            artifacts += 1
+            artifact_bytes += len(framed_record)
+        for _, stored in self._events(session, plan):
+            events += 1
+            journal_bytes += len(_framed_event(events, stored))
+            if stored[0] == "message.added" and "content_hash" in stored[2]:
+                digests.add(stored[2]["content_hash"])
+        return BundledSession(session_id_of(session), row.parent, events, artifacts), artifact_bytes, journal_bytes
+
+    def artifact_records(self, session: bytes) -> Iterator[bytes]:
+        for number, record in self._artifacts.records(session):
+            yield _framed([number, *record])
+
+    def journal_records(self, session: bytes, plan: _Effective | None) -> Iterator[bytes]:
+        for sequence, stored in self._events(session, plan):
+            yield _framed_event(sequence, stored)
+
+    def _events(self, session: bytes, plan: _Effective | None) -> Iterator[tuple[int, StoredEvent]]:
+        events = self._read(session)
+        return events if plan is None else plan.events(events)
+
+    def _read(self, session: bytes) -> Iterator[tuple[int, StoredEvent]]:
+        base = self._journal.base(session)
+        events = self._journal.read(session)
+        for sequence, stored in events if base is None else _with_base(events, *base):
+            if stored[0] == "event.lost":
+                raise BundleError(
+                    f"session {session_id_of(session)} has lost events to damage, and nobody could check what a bundle "
+                    "says in their place: make a backup instead",
+                    session_id=session_id_of(session),
+                )
+            yield sequence, stored
+
+    def content_size(self, digest: bytes) -> int:
+        record = self._contents.record(digest)
+        if record is None:
+            raise IntegrityError(f"content {digest.hex()} is missing from the store; run verify")
+        return record[0]
+
+    def content(self, digest: bytes) -> Iterator[bytes]:
+        # Chunks are verified one by one as they are read; that they are the right ones, whoever imports them checks.
+        with self._contents.open(digest, cached=False) as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                yield block
+
+
+def _framed(record: list[Any]) -> bytes:
+    packed = _pack(record)
+    if len(packed) > MAX_RECORD_BYTES:
+        raise BundleError(f"a record has {len(packed)} bytes; a bundle can hold records of {MAX_RECORD_BYTES}")
+    return framed(packed)
+
+
+def _framed_event(sequence: int, stored: StoredEvent) -> bytes:
+    return _framed([sequence, *stored])
+
+
+def _lasting_context(stored: StoredEvent) -> list[dict[str, Any]]:
+    """The context of an event without the ids of events: where events are counted anew these would name others."""
+    if len(stored) == 6:
+        return []
+    context = {name: value for name, value in stored[6].items() if event_place(value) is None}
+    return [context] if context else []
+
+
+def _with_base(events: Iterator[tuple[int, StoredEvent]], at: int, state: bytes) -> Iterator[tuple[int, StoredEvent]]:
+    """A journal that was cut, counted anew, with events in the place of its base: what it says of the session as if it
+    had been so from the beginning."""
+    row, _, updated_at, *_, variables, _ = msgpack.unpackb(state, unicode_errors="surrogatepass", strict_map_key=False)[
+        :10
+    ]
+    number = 0
+    below = True
+    last: list[Any] = []
+    for sequence, stored in events:
+        if below and sequence > at:
+            below = False
+            if row[0] == _SUSPENDED:
+                number += 1
+                yield number, ["session.suspended", updated_at, {}, *last]
+        last = stored[3:6]
+        number += 1
+        if stored[0] != "session.created" or not below:
+            yield number, stored
+            continue
+        yield number, [*stored[:2], {**stored[2], "tags": row[4], "metadata": row[6]}, *stored[3:]]
+        for key, value in variables:
+            number += 1
+            yield number, ["variable.set", stored[1], {"key": key, "value": value}, *last]
+
+
+_SUSPENDED: Final = 1
+_ENDINGS: Final = frozenset({"session.completed", "session.failed", "session.archived"})
+
+
+_SUPERSEDED: Final[dict[str, tuple[str, Any]]] = {
+    "tags.changed": ("tags", []),
+    "metadata.updated": ("metadata", _EMPTY_OBJECT),
+    "session.configured": ("config", None),
+}
+"""Of which the last event tells all: what the creation says of it is left empty."""
+
+
+class _Effective:
+    """What still holds of a journal: it gives the same session, conversation and artifacts without the way there.
+
+    Kept are the creation, the messages, the artifacts that are there, the last change of each variable, of the tags,
+    of the metadata and of the configuration, and the changes of status that lead to the present one. Of a deleted
+    artifact a bare entry is kept where its number or its version would be given out again.
+    """
+
+    def __init__(self, events: Iterator[tuple[int, StoredEvent]], live: set[int]) -> None:
+        variables: dict[str, int] = {}
+        last: dict[str, int] = {}
+        suspended: int | None = None
+        kept: set[int] = set()
+        endings: set[int] = set()
+        stored_at: dict[int, tuple[int, int]] = {}
+        gone: dict[int, int] = {}
+        newest: dict[str, int] = {}
+        for sequence, stored in events:
+            kind, data = stored[0], stored[2]
+            if kind == "variable.set":
+                variables[data["key"]] = sequence
+            elif kind == "variable.deleted":
+                variables.pop(data["key"], None)
+            elif kind in _SUPERSEDED:
+                last[kind] = sequence
+            elif kind == "session.forked":  # active again, whatever the original was
+                suspended = None
+                kept -= endings
+                kept.add(sequence)
+            elif kind == "session.suspended":
+                suspended = sequence
+            elif kind == "session.resumed":
+                suspended = None
+            elif kind in _ENDINGS:
+                suspended = None
+                endings.add(sequence)
+                kept.add(sequence)
+            elif kind == "artifact.stored":
+                stored_at[data["sequence"]] = sequence, data["size"]
+                newest[data["name"]] = data["sequence"]
+            elif kind == "artifact.deleted":
+                gone[data["sequence"]] = sequence
+        # Versions and numbers only grow, so the newest of each name and the newest of all say what is taken.
+        needed = {*newest.values(), *list(stored_at)[-1:]}
+        bare = [number for number in needed if number in gone]
+        kept.update(variables.values(), last.values())
+        kept.update(sequence for number, (sequence, _) in stored_at.items() if number in live or number in needed)
+        kept.update(gone[number] for number in bare)
+        if suspended is not None:
+            kept.add(suspended)
+        self._kept = kept
+        self._bare = {stored_at[number][0] for number in bare}
+        self._sizes = {number: stored_at[number][1] for number in bare}
+        self._superseded = dict(_SUPERSEDED[kind] for kind in last)
+
+    def events(self, events: Iterator[tuple[int, StoredEvent]]) -> Iterator[tuple[int, StoredEvent]]:
+        """The events that still hold, counted anew, with the totals of artifacts that go with them."""
+        number = artifacts = size = operations = 0
+        previous: StoredEvent | None = None
+        for sequence, stored in events:
+            kind, time, data, operations = stored[:4]
+            if kind == "session.created":
+                data = {**data, **self._superseded}
+            elif sequence in self._bare:
+                data = {**data, "description": None, "tags": [], "custom": _EMPTY_OBJECT, "parent_artifact": None}
+            elif kind != "message.added" and sequence not in self._kept:
+                continue
+            if kind == "artifact.stored":
+                artifacts, size = artifacts + 1, size + data["size"]
+            elif kind == "artifact.deleted":
+                artifacts, size = artifacts - 1, size - self._sizes[data["sequence"]]
+            if previous is not None:
+                number += 1
+                yield number, previous
+            previous = [kind, time, data, operations, artifacts, size, *_lasting_context(stored)]
+        if previous is not None:
+            previous[3] = operations  # of the last operation, whatever it was
+            yield number + 1, previous

@@ -1,0 +1,437 @@
+"""The catalog: one row per session with what seldom changes, the indexes over it, and the queries they answer.
+
+What changes with every write (updated_at, the counts, the sequence) is not in the row: the newest event of the
+journal carries it. So a write costs one record, and `SessionInfo` is one get and one seek.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from greenroom.storage.codec.keys import (
+    INDEX_CREATED,
+    INDEX_CREATOR,
+    INDEX_METADATA,
+    INDEX_PARENT,
+    INDEX_TAG,
+    INDEX_UPDATED,
+    after_prefix,
+    canonical_value,
+    metadata_digest,
+    session_bytes,
+    session_id_of,
+    text_digest,
+)
+from greenroom.storage.codec.records import seal, unpack_value, unseal
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.page import Page
+from greenroom.storage.common.times import SECOND, nanoseconds
+from greenroom.storage.common.words import folded
+from greenroom.storage.engine.engine import CF, Engine, Op
+from greenroom.storage.engine.ranges import narrowest
+from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
+from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.model import StoredEvent
+
+from .deadlines import deadline_keys
+from .model import STATUS_CODE, STATUSES, SessionInfo, SessionQuery, SessionRow, SessionStatus
+
+__all__ = ["Catalog"]
+
+logger = logger_of("catalog")
+
+
+_ACTIVE: Final = STATUSES.index(SessionStatus.ACTIVE)
+COUNTS_KEY: Final = b"counts"
+
+
+class Catalog:
+    """Rows, indexes and counts of sessions. Reading is thread-safe; changes are made inside the writer's batch."""
+
+    def __init__(self, engine: Engine, journal: Journal) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._counts: list[int] | None = None
+        self.in_turn: Callable[[Callable[[], None]], object] = lambda work: work()
+        """Does something while nobody writes. Set by the writer."""
+        self._take_counts()
+
+    # -- changes
+
+    @staticmethod
+    def put(session: bytes, row: SessionRow) -> Op:
+        return CF.SESSIONS, session, seal(session, list(row))
+
+    @staticmethod
+    def create(session: bytes, row: SessionRow) -> list[Op]:
+        """The operations that enter a new session."""
+        return [
+            Catalog.put(session, row),
+            *((CF.INDEX, key, b"") for key in _index_keys(session, row, row.created_at)),
+        ]
+
+    @staticmethod
+    def change(
+        session: bytes, before: SessionRow, after: SessionRow | None, was_updated: int, updated: int
+    ) -> list[Op]:
+        """The operations that move a session's row and its index entries from `before` to `after` (None: away)."""
+        old = _index_keys(session, before, was_updated)
+        if after is None:
+            return [(CF.SESSIONS, session, None), *((CF.INDEX, key, None) for key in old)]
+        new = _index_keys(session, after, updated)
+        return [
+            Catalog.put(session, after),
+            *((CF.INDEX, key, b"") for key in new if key not in old),
+            *((CF.INDEX, key, None) for key in old if key not in new),
+        ]
+
+    @staticmethod
+    def index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
+        """The index entries that a session must have."""
+        return _index_keys(session, row, updated)
+
+    @staticmethod
+    def touch(session: bytes, status: int, was_updated: int, updated: int) -> list[Op]:
+        """Move the recency entry. It counts seconds, so a busy session moves it at most once a second."""
+        return [
+            (CF.INDEX, _updated_key(status, was_updated, session), None),
+            (CF.INDEX, _updated_key(status, updated, session), b""),
+        ]
+
+    def take_counts(self) -> list[int] | None:
+        """Take the counts out while sessions are moved from one status to another; None if they are not known. Until
+        they are given back they are not: whoever asks has to wait for the writer, or counts."""
+        counts, self._counts = self._counts, None
+        return counts
+
+    def give_counts(self, counts: list[int] | None, changes: Iterable[tuple[int | None, int | None]] = ()) -> None:
+        """Put the counts back, with these moves (before, after) of sessions; None for not there."""
+        if counts is not None:
+            for before, after in changes:
+                if before is not None:
+                    counts[before] -= 1
+                if after is not None:
+                    counts[after] += 1
+        self._counts = counts
+
+    def forget_counts(self) -> None:
+        """The writer no longer knows the counts: whoever asks next has the sessions counted."""
+        self._counts = None
+
+    def miscounted(self) -> bool:
+        """Whether the counts are not what counting gives. Certain in the turn of the writer only."""
+        known = self._left_counts() if self._engine.read_only else self._counts
+        return known is not None and list(known) != self._count()
+
+    def _count(self) -> list[int]:
+        prefixes = [INDEX_CREATED + bytes([status]) for status in range(len(STATUSES))]
+        return [self._engine.count(CF.INDEX, prefix, after_prefix(prefix)) for prefix in prefixes]
+
+    def _left_counts(self) -> list[int] | None:
+        """The counts that closing has left, if it has."""
+        record = self._engine.get(CF.META, COUNTS_KEY)
+        try:
+            return unseal(COUNTS_KEY, record, "the session counts") if record is not None else None
+        except IntegrityError as error:
+            logger.error("the sessions are counted again: %s", error)
+            return None
+
+    def _take_counts(self) -> None:
+        """Take out the counts that closing has left: while the store is open, a crash would make them wrong."""
+        self._counts = self._left_counts()
+        if self._counts is None and not self._engine.keys(
+            CF.INDEX, INDEX_CREATED, after_prefix(INDEX_CREATED), limit=1
+        ):
+            self._counts = [0] * len(STATUSES)
+        if not self._engine.read_only and self._engine.get(CF.META, COUNTS_KEY) is not None:
+            self._engine.write([(CF.META, COUNTS_KEY, None)])
+
+    def leave_counts(self) -> None:
+        """Leave the counts for the next opening, as the last write of all."""
+        if self._counts is not None:
+            self._engine.write([(CF.META, COUNTS_KEY, seal(COUNTS_KEY, self._counts))])
+
+    # -- reading
+
+    def counts(self) -> dict[str, int]:
+        """Sessions per status. After a crash the first to ask has them counted, in a turn of the writer."""
+        found = self._left_counts() if self._engine.read_only else self._counts
+        if found is None and self._engine.read_only:
+            found = self._count()
+        while found is None:
+            self.in_turn(self._learn_counts)
+            found = self._counts
+        return {str(status): found[code] for code, status in enumerate(STATUSES)}
+
+    def _learn_counts(self) -> None:
+        if self._counts is None:
+            self._counts = self._count()
+
+    def row(self, session: bytes) -> SessionRow | None:
+        record = self._engine.get(CF.SESSIONS, session)
+        if record is None:
+            return None
+        return SessionRow(*unseal(session, record, _row_name))
+
+    def is_there(self, session: bytes) -> bool:
+        """Whether there is a row, damaged or not."""
+        return self._engine.get(CF.SESSIONS, session) is not None
+
+    def info(self, session_id: str) -> SessionInfo:
+        """Raises SessionNotFound."""
+        session = session_bytes(session_id)
+        row = self.row(session)
+        if row is None:
+            raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
+        return self.info_of(session, row)
+
+    def info_of(self, session: bytes, row: SessionRow) -> SessionInfo:
+        """The info of a session whose row is at hand."""
+        last = self._journal.last(session)
+        if last is None:
+            raise IntegrityError(f"session {session_id_of(session)} has no journal; run verify")
+        sequence, stored = last
+        return SessionInfo(session_id_of(session), row, sequence, stored[1], _totals(stored))
+
+    def children(self, session: bytes) -> list[SessionInfo]:
+        """The sessions with this parent, oldest first."""
+        prefix = INDEX_PARENT + session
+        found = self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))
+        return self._readable_infos(key[-16:] for key, _ in found)
+
+    def with_prefix(self, prefix: str, limit: int) -> list[str]:
+        """Ids of sessions that begin with these hex digits (hyphens ignored)."""
+        digits = prefix.replace("-", "")
+        low, high = bytes.fromhex(digits.ljust(32, "0")), bytes.fromhex(digits.ljust(32, "f"))
+        return [session_id_of(key) for key, _ in self._engine.scan(CF.SESSIONS, low, high + b"\0", limit=limit)]
+
+    def sessions(self) -> Iterator[bytes]:
+        """All sessions, whatever their status."""
+        for key, _ in self._engine.pages(CF.SESSIONS, b"", b"\xff" * 17):
+            yield key
+
+    def rows(self, statuses: Sequence[SessionStatus]) -> Iterator[tuple[bytes, SessionRow]]:
+        """(session, row) of all sessions in these statuses, oldest first in each."""
+        for status in statuses:
+            prefix = INDEX_CREATED + bytes([STATUS_CODE[status]])
+            for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+                row = self._readable_row(key[-16:])
+                if row is not None:
+                    yield key[-16:], row
+
+    # -- queries
+
+    def below(self, session: bytes) -> Iterator[bytes]:
+        """A session, its children, and theirs."""
+        found, seen = [session], {session}
+        for each in found:
+            yield each
+            prefix = INDEX_PARENT + each
+            for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+                if key[-16:] not in seen:
+                    seen.add(key[-16:])
+                    found.append(key[-16:])
+
+    def query(self, query: SessionQuery, among: Iterable[bytes] | None = None) -> Page[SessionInfo]:
+        """Answer from the narrowest index, or from these sessions alone. A listing by time with no other filter reads
+        only its own page."""
+        plain = not (query.created_by is not None or query.tags or query.parent or query.metadata or query.search)
+        any_time = query.created_after is None and query.created_before is None
+        by_time = any_time and query.sort_by in ("created_at", "updated_at")
+        if among is None and plain and by_time and query.limit is not None:
+            return self._page_by_time(query, query.limit)
+        matches = [
+            (session, row, created)
+            for session, created in (self._candidates(query) if among is None else self._among(query, among))
+            if (row := self._readable_row(session)) is not None and _matches(query, row)
+        ]
+        end = None if query.limit is None else query.offset + query.limit
+        if query.sort_by == "created_at":
+            matches.sort(key=lambda match: (match[2], match[0]), reverse=query.descending)
+            chosen = self._readable_infos(session for session, _, _ in matches[query.offset : end])
+        elif query.sort_by == "name":
+            matches.sort(key=lambda match: (match[1].name or "", match[2], match[0]), reverse=query.descending)
+            chosen = self._readable_infos(session for session, _, _ in matches[query.offset : end])
+        else:
+            infos = self._readable_infos(session for session, _, _ in matches)
+            infos.sort(key=lambda info: (getattr(info, query.sort_by), info.id), reverse=query.descending)
+            chosen = infos[query.offset : end]
+        return Page(tuple(chosen), len(matches), query.offset, query.limit)
+
+    def matching(
+        self,
+        query: SessionQuery,
+        among: Iterable[bytes] | None = None,
+        on_damaged: Callable[[bytes], None] | None = None,
+    ) -> Iterator[tuple[bytes, SessionRow]]:
+        """(session, row) of those that match, each once whatever happens to it meanwhile, in no particular order.
+
+        Of these sessions, if any are given. Order and pages of the query do not count. Rows that cannot be read are
+        left out and told of.
+        """
+        narrowed = query.created_by is not None or query.tags or query.parent is not None or query.metadata
+        low, high = _created_within(query)
+        if among is None:
+            # The index by status and time would show a session twice that changes its status meanwhile.
+            among = (session for session, _ in self._candidates(query)) if narrowed else self.sessions()
+        for session in among:
+            try:
+                row = self.row(session)
+            except (IntegrityError, SchemaTooNew):
+                if on_damaged is not None:
+                    on_damaged(session)
+                continue
+            if row is not None and low <= row.created_at < high and _matches(query, row):
+                yield session, row
+
+    def _page_by_time(self, query: SessionQuery, limit: int) -> Page[SessionInfo]:
+        counts = self.counts()
+        total = sum(counts[status] for status in query.statuses)
+        wanted = query.offset + limit
+        infos: list[SessionInfo] = []
+        if query.sort_by == "created_at":
+            keys: list[bytes] = []
+            for status in query.statuses:
+                prefix = INDEX_CREATED + bytes([STATUS_CODE[status]])
+                found = self._engine.scan(
+                    CF.INDEX, prefix, after_prefix(prefix), reverse=query.descending, limit=wanted
+                )
+                keys += [key[2:] for key, _ in found]
+            keys.sort(reverse=query.descending)
+            sessions = [key[8:] for key in keys[query.offset : wanted]]
+            infos = self._readable_infos(sessions)
+        else:
+            recent: list[tuple[int, bytes]] = []
+            for status in query.statuses:
+                for session in self._recent(STATUS_CODE[status], wanted, query.descending):
+                    try:
+                        last = self._journal.last(session)
+                    except (IntegrityError, SchemaTooNew) as error:
+                        logger.error("left out of a listing: %s", error)
+                        continue
+                    if last is not None:
+                        recent.append((last[1][1], session))
+            recent.sort(reverse=query.descending)
+            sessions = [session for _, session in recent[query.offset : wanted]]
+            infos = self._readable_infos(sessions)
+        return Page(tuple(infos), total, query.offset, limit)
+
+    def _readable_row(self, session: bytes) -> SessionRow | None:
+        """The row, or None where it is gone or damaged: one bad record must not take a listing from everybody."""
+        try:
+            return self.row(session)
+        except (IntegrityError, SchemaTooNew) as error:
+            logger.error("left out of a listing: %s", error)
+            return None
+
+    def _readable_infos(self, sessions: Iterable[bytes]) -> list[SessionInfo]:
+        infos = []
+        for session in sessions:
+            row = self._readable_row(session)
+            if row is None:
+                continue
+            try:
+                infos.append(self.info_of(session, row))
+            except (IntegrityError, SchemaTooNew) as error:
+                logger.error("left out of a listing: %s", error)
+        return infos
+
+    def _among(self, query: SessionQuery, sessions: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+        """(session, created_at) of those that were created in the time asked for."""
+        low, high = _created_within(query)
+        for session in sessions:
+            row = self._readable_row(session)
+            if row is not None and low <= row.created_at < high:
+                yield session, row.created_at
+
+    def _recent(self, status: int, wanted: int, descending: bool) -> list[bytes]:
+        """The first `wanted` sessions by the second of their last event, and the others of the last such second."""
+        prefix = INDEX_UPDATED + bytes([status])
+        found: list[bytes] = []
+        second = b""
+        for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix), reverse=descending, page=256):
+            if len(found) >= wanted and key[2:6] != second:
+                break
+            second = key[2:6]
+            found.append(key[6:])
+        return found
+
+    def _candidates(self, query: SessionQuery) -> Iterator[tuple[bytes, int]]:
+        """(session, created_at) of the sessions in the narrowest index range; never fewer than the answer."""
+        prefixes = [INDEX_TAG + text_digest(tag) for tag in query.tags]
+        if query.created_by is not None:
+            prefixes.append(INDEX_CREATOR + text_digest(query.created_by))
+        if query.parent is not None:
+            prefixes.append(INDEX_PARENT + session_bytes(query.parent))
+        prefixes += [INDEX_METADATA + metadata_digest(key, value) for key, value in query.metadata.items()]
+        low, high = _created_within(query)
+        if low >= high:
+            return
+        begin, end = low.to_bytes(8, "big"), high.to_bytes(8, "big")
+        if not prefixes:
+            for status in query.statuses:
+                prefix = INDEX_CREATED + bytes([STATUS_CODE[status]])
+                for key, _ in self._engine.pages(CF.INDEX, prefix + begin, prefix + end):
+                    yield key[-16:], int.from_bytes(key[-24:-16], "big")
+            return
+        for key in narrowest(self._engine, [[(prefix + begin, prefix + end)] for prefix in prefixes]):
+            yield key[-16:], int.from_bytes(key[-24:-16], "big")
+
+
+def _created_within(query: SessionQuery) -> tuple[int, int]:
+    low = nanoseconds(query.created_after) if query.created_after is not None else 0
+    high = nanoseconds(query.created_before) if query.created_before is not None else (1 << 64) - 1
+    return low, high
+
+
+def _matches(query: SessionQuery, row: SessionRow) -> bool:
+    if STATUSES[row.status] not in query.statuses:
+        return False
+    if query.created_by is not None and row.created_by != query.created_by:
+        return False
+    if query.tags and not set(query.tags).issubset(row.tags):
+        return False
+    if query.parent is not None and row.parent != query.parent:
+        return False
+    if query.metadata:
+        metadata = unpack_value(row.metadata)
+        if any(
+            key not in metadata or canonical_value(metadata[key]) != canonical_value(value)
+            for key, value in query.metadata.items()
+        ):
+            return False
+    if query.search:
+        needle = folded(query.search)
+        return needle in folded(row.name or "") or needle in folded(row.description or "")
+    return True
+
+
+def _index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
+    tail = row.created_at.to_bytes(8, "big") + session
+    keys = [INDEX_CREATED + bytes([row.status]) + tail, _updated_key(row.status, updated, session)]
+    if row.tags:
+        keys += [INDEX_TAG + text_digest(tag) + tail for tag in row.tags]
+    if row.created_by is not None:
+        keys.append(INDEX_CREATOR + text_digest(row.created_by) + tail)
+    if row.parent is not None:
+        keys.append(INDEX_PARENT + session_bytes(row.parent) + tail)
+    if len(row.metadata) > 1:  # an empty object is one byte
+        keys += [
+            INDEX_METADATA + metadata_digest(key, value) + tail for key, value in unpack_value(row.metadata).items()
+        ]
+    if row.config is not None and row.status == _ACTIVE:
+        keys += deadline_keys(session, row.created_at, row.config)
+    return keys
+
+
+def _updated_key(status: int, updated: int, session: bytes) -> bytes:
+    return INDEX_UPDATED + bytes([status]) + (updated // SECOND).to_bytes(4, "big") + session
+
+
+def _row_name(key: bytes) -> str:
+    return f"the row of session {session_id_of(key)}"
+
+
+def _totals(stored: StoredEvent) -> tuple[int, int, int]:
+    return stored[3], stored[4], stored[5]

@@ -1,0 +1,114 @@
+"""What has been journaled since the last look, in any session: for those who follow a store that others write.
+
+The catalog lists sessions by the second of their last event, so a look costs what has changed and not what there is.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import Final
+
+from greenroom.storage.codec.keys import INDEX_UPDATED, after_prefix
+from greenroom.storage.common.times import SECOND
+from greenroom.storage.content.staging import staged_sessions
+from greenroom.storage.engine.engine import CF, Engine
+from greenroom.storage.errors import IntegrityError, SchemaTooNew
+from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.model import StoredEvent
+
+from .model import STATUSES
+
+__all__ = ["Changes"]
+
+_SLACK: Final = 10
+"""Seconds by which an event may be older than others that were journaled before it."""
+
+Change = tuple[bytes, int, StoredEvent]
+"""(session, sequence, event)"""
+
+
+class Changes:
+    """Finds the events that were journaled since it was made, or last asked. Not for several threads at once.
+
+    It remembers how far it has come in the sessions whose last event is of the last seconds; in any other one all
+    events of these seconds are new. A writer whose clock is set back by more than that is not followed until its clock
+    is there again. States of scopes are not followed.
+    """
+
+    def __init__(self, engine: Engine, journal: Journal) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._since = 0
+        self._known: dict[bytes, int] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew: what there is now is known."""
+        newest = 0
+        for status in range(len(STATUSES)):
+            last = self._engine.last(CF.INDEX, INDEX_UPDATED + bytes([status]))
+            if last is not None:
+                newest = max(newest, _second(last[0]))
+        self._since = max(0, newest - _SLACK)
+        self._known = {session: self._last(session) for session, _ in self._recent()}
+
+    def is_known(self, session: bytes, sequence: int, stored: StoredEvent) -> bool:
+        """Return whether an event was there before: `poll` does not yield it."""
+        known = self._known.get(session)
+        return sequence <= known if known is not None else stored[1] // SECOND < self._since
+
+    def poll(self) -> Iterator[Change]:
+        """Yield the events that are new, those of a session in their order, all together by time. An event counts as
+        known once the next one is asked for."""
+        recent = dict(self._recent())
+        hidden = staged_sessions(self._engine)
+        journals = [self._new(session) for session in recent if session not in hidden]
+        for session, sequence, stored in heapq.merge(*journals, key=_time):
+            yield session, sequence, stored
+            self._known[session] = sequence
+        self._since = max(self._since, max(recent.values(), default=0) - _SLACK)
+        self._known = {
+            session: self._known.get(session) or self._last(session)
+            for session, second in recent.items()
+            if second >= self._since and session not in hidden
+        }
+
+    def _recent(self) -> Iterator[tuple[bytes, int]]:
+        """(session, second of its last event) of the sessions that may have something new."""
+        for status in range(len(STATUSES)):
+            prefix = INDEX_UPDATED + bytes([status])
+            begin = prefix + self._since.to_bytes(4, "big")
+            for key, _ in self._engine.pages(CF.INDEX, begin, after_prefix(prefix)):
+                yield key[6:], _second(key)
+
+    def _new(self, session: bytes) -> Iterator[Change]:
+        known = self._known.get(session)
+        if known is None:
+            known = self._before(session)
+        for sequence, stored in self._journal.readable(session, known):
+            yield session, sequence, stored
+
+    def _before(self, session: bytes) -> int:
+        """The sequence of the last event of a session from before the seconds that are looked at; 0 for none."""
+        for key, record in self._engine.pages(CF.JOURNAL, session, after_prefix(session), reverse=True, page=64):
+            try:
+                stored = Journal.unsealed(key, record)
+            except (IntegrityError, SchemaTooNew):
+                continue
+            if stored[1] // SECOND < self._since:
+                return int.from_bytes(key[16:], "big")
+        return 0
+
+    def _last(self, session: bytes) -> int:
+        found = self._engine.last(CF.JOURNAL, session)
+        return int.from_bytes(found[0][16:], "big") if found is not None else 0
+
+
+def _second(key: bytes) -> int:
+    return int.from_bytes(key[2:6], "big")
+
+
+def _time(change: Change) -> int:
+    time: int = change[2][1]
+    return time

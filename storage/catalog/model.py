@@ -1,0 +1,212 @@
+"""What is known of a session: its row, its public snapshot, and the query that lists sessions."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple
+
+import pydantic
+
+from greenroom.storage.codec.records import Value, unpack_value
+from greenroom.storage.common.times import SECOND, Moment, iso_time, utc_time
+from greenroom.storage.events.model import Totals
+
+__all__ = ["STATUSES", "SessionInfo", "SessionQuery", "SessionRow", "SessionStatus"]
+
+
+class SessionStatus(enum.StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    ARCHIVED = "archived"
+
+
+STATUSES: Final = tuple(SessionStatus)
+
+STATUS_CODE: Final = {status: code for code, status in enumerate(STATUSES)}
+
+_LISTED: Final = (SessionStatus.ACTIVE, SessionStatus.SUSPENDED)
+
+
+class SessionRow(NamedTuple):
+    """What the catalog stores of a session. Times are ns since the epoch; metadata and config are encoded values."""
+
+    status: int
+    name: str | None
+    description: str | None
+    created_by: str | None
+    tags: list[str]
+    parent: str | None
+    metadata: bytes
+    created_at: int
+    started_at: int | None
+    ended_at: int | None
+    correlation_id: str | None
+    failure_reason: str | None
+    config: bytes | None
+
+
+class SessionInfo:
+    """An immutable snapshot of a session's metadata.
+
+    Times are aware UTC datetimes, sizes bytes; `duration` is seconds from start to end, or to the last event while
+    the session is open. Fields are worked out when they are read: most readers look at two or three of them.
+    """
+
+    __slots__ = ("_id", "_row", "_sequence", "_totals", "_updated")
+
+    FIELDS: Final = (
+        "id",
+        "status",
+        "name",
+        "description",
+        "created_by",
+        "tags",
+        "parent_session_id",
+        "custom_metadata",
+        "created_at",
+        "updated_at",
+        "started_at",
+        "ended_at",
+        "artifact_count",
+        "total_artifact_size",
+        "operation_count",
+        "sequence",
+        "correlation_id",
+        "failure_reason",
+        "duration",
+    )
+
+    def __init__(self, session_id: str, row: SessionRow, sequence: int, updated: int, totals: Totals) -> None:
+        self._id = session_id
+        self._sequence = sequence
+        self._row = row
+        self._updated = updated
+        self._totals = totals
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def sequence(self) -> int:
+        return self._sequence
+
+    @property
+    def status(self) -> SessionStatus:
+        return STATUSES[self._row.status]
+
+    @property
+    def name(self) -> str | None:
+        return self._row.name
+
+    @property
+    def description(self) -> str | None:
+        return self._row.description
+
+    @property
+    def created_by(self) -> str | None:
+        return self._row.created_by
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tuple(self._row.tags)
+
+    @property
+    def parent_session_id(self) -> str | None:
+        return self._row.parent
+
+    @property
+    def custom_metadata(self) -> dict[str, Value]:
+        metadata: dict[str, Value] = unpack_value(self._row.metadata)
+        return metadata
+
+    @property
+    def created_at(self) -> datetime:
+        return utc_time(self._row.created_at)
+
+    @property
+    def updated_at(self) -> datetime:
+        return utc_time(self._updated)
+
+    @property
+    def started_at(self) -> datetime | None:
+        return utc_time(self._row.started_at) if self._row.started_at is not None else None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return utc_time(self._row.ended_at) if self._row.ended_at is not None else None
+
+    @property
+    def operation_count(self) -> int:
+        return self._totals[0]
+
+    @property
+    def artifact_count(self) -> int:
+        return self._totals[1]
+
+    @property
+    def total_artifact_size(self) -> int:
+        return self._totals[2]
+
+    @property
+    def correlation_id(self) -> str:
+        return self._row.correlation_id or self.id
+
+    @property
+    def failure_reason(self) -> str | None:
+        return self._row.failure_reason
+
+    @property
+    def duration(self) -> float:
+        start = self._row.started_at if self._row.started_at is not None else self._row.created_at
+        until = self._row.ended_at if self._row.ended_at is not None else self._updated
+        return max(0, until - start) / SECOND
+
+    def to_dict(self) -> dict[str, Value]:
+        """Every field by name as JSON values; times in RFC 3339."""
+        row: dict[str, Value] = {name: getattr(self, name) for name in self.FIELDS}
+        for name in ("created_at", "updated_at", "started_at", "ended_at"):
+            row[name] = iso_time(row[name])
+        row["status"] = str(self.status)
+        row["tags"] = list(self.tags)
+        return row
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SessionInfo) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.sequence))
+
+    def _facts(self) -> tuple[object, ...]:
+        return self._id, self._sequence, self._updated, self._totals, self._row
+
+    def __repr__(self) -> str:
+        return f"<SessionInfo {self.id} {self.status} at {self.sequence}>"
+
+
+class SessionQuery(pydantic.BaseModel):
+    """Which sessions to list. `tags`: all of them; times: datetime, RFC 3339 text or epoch seconds."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    status: SessionStatus | tuple[SessionStatus, ...] | None = None
+    created_by: str | None = None
+    tags: tuple[str, ...] = ()
+    parent: str | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    search: str | None = None
+    metadata: dict[str, Any] = pydantic.Field(default_factory=dict)
+    sort_by: Literal["created_at", "updated_at", "name", "artifact_count", "operation_count"] = "created_at"
+    descending: bool = False
+    limit: int | None = pydantic.Field(default=None, ge=0)
+    offset: int = pydantic.Field(default=0, ge=0)
+
+    @property
+    def statuses(self) -> tuple[SessionStatus, ...]:
+        if self.status is None:
+            return _LISTED
+        return (self.status,) if isinstance(self.status, SessionStatus) else tuple(dict.fromkeys(self.status))

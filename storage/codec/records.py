@@ -1,0 +1,185 @@
+"""How values become bytes: msgpack in a sealed record with a schema version and a checksum.
+
+A record is `version (1 byte) | msgpack payload | CRC-32 of key + version + payload (4 bytes, little endian)`.
+The checksum takes in the key, so that a record under a wrong key is as damaged as one with a flipped bit.
+
+Values are JSON values plus bytes. Integers beyond 64 bits travel as msgpack extension 1 (decimal text).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+from zlib import crc32
+
+import msgpack
+
+from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationError, shown
+
+__all__ = ["SCHEMA_VERSION", "Value", "checked_data", "pack_value", "seal", "unpack_value", "unseal"]
+
+Value = Any
+"""None, bool, int, float, str, bytes, or a list or a str-keyed dict of these."""
+
+SCHEMA_VERSION: Final = 1
+_VERSION_BYTE: Final = bytes([SCHEMA_VERSION])
+_BIG_INT: Final = 1
+MAX_DEPTH: Final = 100
+_MAX_PLACE: Final = 200
+MAX_ITEMS: Final = 1 << 23
+
+_packb: Callable[..., bytes] = msgpack.packb
+_unpackb: Callable[..., Any] = msgpack.unpackb
+
+
+def _pack_other(value: object) -> msgpack.ExtType:
+    if type(value) is int:
+        return msgpack.ExtType(_BIG_INT, str(value).encode())
+    raise TypeError(type(value).__name__)
+
+
+def _unpack_ext(code: int, data: bytes) -> int:
+    if code != _BIG_INT:
+        raise ValueError(f"unknown extension {code}")
+    return int(data)
+
+
+def pack_value(value: Value, field: str = "value") -> bytes:
+    """Encode a JSON value (or bytes, also nested). Raises ValidationError naming `field`, and where in it."""
+    kind = type(value)
+    try:
+        if kind is dict or kind is list or kind is tuple:
+            left = [MAX_ITEMS]
+            if not _sound(value, MAX_DEPTH, left):
+                raise _complaint(value, field) if left[0] >= 0 else _too_many(field)
+        elif kind is float:
+            if not math.isfinite(value):
+                raise _complaint(value, field)
+        elif kind not in _SCALARS:
+            raise _complaint(value, field)
+        return _packb(value, default=_pack_other, unicode_errors="surrogatepass")
+    except ValidationError:
+        raise
+    except RuntimeError as error:
+        raise ValidationError(f"{field}: it was changed while it was read", field=field) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValidationError(f"{field}: it has a number of too many digits", field=field) from error
+
+
+def checked_data(data: dict[str, Any]) -> dict[str, Any]:
+    """The data of an event as they are, if they can be stored. Raises ValidationError: where they are made, and not
+    where they are journaled, whose failure would be the session's."""
+    left = [MAX_ITEMS]
+    if not _sound(data, MAX_DEPTH, left):
+        raise _complaint(data, "data") if left[0] >= 0 else _too_many("data")
+    return data
+
+
+def unpack_value(data: bytes) -> Value:
+    """Decode what `pack_value` encoded. Raises IntegrityError."""
+    try:
+        return _unpackb(data, ext_hook=_unpack_ext, unicode_errors="surrogatepass", max_ext_len=len(data))
+    except Exception as error:
+        raise IntegrityError("a stored value cannot be decoded; run verify") from error
+
+
+_SCALARS: Final = frozenset({str, int, bool, bytes, float, type(None)})
+_PLAIN: Final = frozenset({str, int, bool, bytes, type(None)})
+
+
+def _sound(value: Value, depth: int, left: list[int]) -> bool:
+    """Whether a dict, list or tuple has only what can be stored. `left` is how many items it may still have in all:
+    a few lists that hold each other many times are a huge value."""
+    left[0] -= len(value)
+    if depth == 0 or left[0] < 0:
+        return False
+    if type(value) is dict:
+        for key, item in value.items():
+            if type(key) is not str or (type(item) not in _PLAIN and not _sound_item(item, depth, left)):
+                return False
+        return True
+    for item in value:  # noqa: SIM110 (a generator would take twice as long)
+        if type(item) not in _PLAIN and not _sound_item(item, depth, left):
+            return False
+    return True
+
+
+def _sound_item(item: Value, depth: int, left: list[int]) -> bool:
+    kind = type(item)
+    if kind is dict or kind is list or kind is tuple:
+        return _sound(item, depth - 1, left)
+    return kind is float and math.isfinite(item)
+
+
+def _complaint(value: Value, field: str) -> ValidationError:
+    """The error for a value that cannot be stored: where in it, and why."""
+    place, why = _fault(value, field, MAX_DEPTH) or (field, "it was changed while it was read")
+    if len(place) > _MAX_PLACE:
+        place = f"{place[: _MAX_PLACE // 2]}…{place[-_MAX_PLACE // 2 :]}"
+    return ValidationError(f"{place}: {why}", field=field)
+
+
+def _too_many(field: str) -> ValidationError:
+    return ValidationError(f"{field}: more than {MAX_ITEMS} items in all", field=field)
+
+
+def _fault(value: Value, place: str, depth: int) -> tuple[str, str] | None:
+    """The first place in a value that cannot be stored, and why; looks at it in the order of `_sound`."""
+    kind = type(value)
+    if kind is float:
+        return None if math.isfinite(value) else (place, "NaN and infinities are not JSON values")
+    if kind is dict or kind is list or kind is tuple:
+        if depth == 0:
+            return place, f"nested deeper than {MAX_DEPTH} levels, or within itself"
+        if kind is dict:
+            for key in value:
+                if type(key) is not str:
+                    return place, f"keys must be text, one is {type(key).__name__}"
+        for key, item in value.items() if kind is dict else enumerate(value):
+            if type(item) not in _PLAIN:
+                found = _fault(item, f"{place}[{shown(key, 32) if kind is dict else key}]", depth - 1)
+                if found is not None:
+                    return found
+        return None
+    if kind in _SCALARS:
+        return None
+    return place, f"{type(value).__name__} cannot be stored; use None, bool, int, float, str, bytes, list or dict"
+
+
+# One packer serves all threads: it is used only on values that greenroom itself has built from plain types,
+# so packing runs no Python code and holds the GIL from start to end.
+_envelope_packer = msgpack.Packer(unicode_errors="surrogatepass")
+
+
+def seal(key: bytes, payload: Any) -> bytes:
+    """Encode a payload of plain built-in values as the record to store under `key`."""
+    body: bytes = _VERSION_BYTE + _envelope_packer.pack(payload)
+    return body + crc32(body, crc32(key)).to_bytes(4, "little")
+
+
+def unseal(key: bytes, record: bytes, name: str | Callable[[bytes], str] = "a record") -> Any:
+    """Decode the record stored under `key`. Raises IntegrityError or SchemaTooNew.
+
+    `name` says what the record is, in the error; a function of the key, where naming it costs something.
+    """
+    if len(record) < 6 or crc32(record[:-4], crc32(key)) != int.from_bytes(record[-4:], "little"):
+        raise _damaged(key, name)
+    if record[0] != SCHEMA_VERSION:
+        if record[0] < SCHEMA_VERSION:
+            raise _damaged(key, name)
+        what = name if isinstance(name, str) else name(key)
+        raise SchemaTooNew(
+            f"{what} has schema version {record[0]}; this greenroom reads up to {SCHEMA_VERSION}: upgrade greenroom",
+            found=record[0],
+            supported=SCHEMA_VERSION,
+        )
+    try:
+        return _unpackb(record[1:-4], ext_hook=_unpack_ext, unicode_errors="surrogatepass")
+    except Exception as error:
+        raise _damaged(key, name) from error
+
+
+def _damaged(key: bytes, name: str | Callable[[bytes], str]) -> IntegrityError:
+    what = name if isinstance(name, str) else name(key)
+    return IntegrityError(f"{what} is damaged on disk; run verify", what=what)

@@ -1,0 +1,173 @@
+"""Cut, hash and compress content on its way to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import lz4.block
+from blake3 import blake3
+from pyfastcdc import FastCDC
+
+from greenroom.storage.errors import IntegrityError, ValidationError
+
+__all__ = [
+    "CHUNK_ABOVE",
+    "BlobPart",
+    "Encoded",
+    "Readable",
+    "Reference",
+    "content_digest",
+    "encode",
+    "read_chunks",
+    "read_up_to",
+]
+
+CHUNK_ABOVE: Final = 128 << 10
+
+"""Content of more bytes than this is cut into chunks."""
+
+# Chunk sizes by measurement (docs/performance.md): small ones for the text that agents rewrite, larger ones where
+# the number of chunks would cost more than sharing them saves.
+_SMALL_CHUNKS: Final = FastCDC(avg_size=16 << 10, min_size=4 << 10, max_size=64 << 10)
+
+_LARGE_CHUNKS: Final = FastCDC(avg_size=256 << 10, min_size=64 << 10, max_size=1 << 20)
+
+_LARGE_ABOVE: Final = 4 << 20
+
+READ_SIZE: Final = 1 << 20
+
+_THREADED_ABOVE: Final = 1 << 20
+
+_RAW: Final = 0
+
+_LZ4: Final = 1
+
+CONTENT_REFERENCE: Final = b"c"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Who uses a content: a session, as what (`a`rtifact or `m`essage), and the artifact or event sequence."""
+
+    session: bytes
+    kind: bytes
+    sequence: int
+
+    def key(self, content: bytes) -> bytes:
+        return CONTENT_REFERENCE + content + self.session + self.kind + self.sequence.to_bytes(8, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Content ready for the writer: hash, size and stored size, and its stored form or the blob with its chunks.
+
+    Payload and blob are both None when the store already knew the content when it was prepared.
+    """
+
+    hash: bytes
+    size: int
+    stored_size: int
+    payload: bytes | None = None
+    blob: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPart:
+    """One chunk of a blob on its way to the writer. `payload` is None when the chunk seemed to be known."""
+
+    offset: int
+    size: int
+    hash: bytes
+    payload: bytes | None
+
+
+def encode(data: bytes | memoryview, compress_above: int) -> bytes:
+    """The stored form: one codec byte and the payload; LZ4 only above the threshold and only if it shrinks."""
+    if len(data) > compress_above:
+        packed: bytes = lz4.block.compress(data, store_size=False)
+        if len(packed) < len(data):
+            return b"".join((b"\x01", packed))
+    return b"".join((b"\x00", data))
+
+
+def content_digest(data: bytes | memoryview) -> bytes:
+    """The BLAKE3 of a content; of a large one on all cores."""
+    return blake3(data, max_threads=blake3.AUTO if len(data) > _THREADED_ABOVE else 1).digest()
+
+
+def decode(stored: bytes, size: int, digest: bytes | None, what: str) -> bytes:
+    """The content of a stored form; verified, unless the caller does that and gives no digest."""
+    codec = stored[0] if stored else -1
+    try:
+        if codec == _LZ4:
+            data: bytes = lz4.block.decompress(memoryview(stored)[1:], uncompressed_size=size)
+        elif codec == _RAW:
+            data = stored[1:]
+        else:
+            raise ValueError
+    except (lz4.block.LZ4BlockError, ValueError) as error:
+        raise IntegrityError(f"{what} is damaged on disk; run verify") from error
+    if len(data) != size or (digest is not None and blake3(data).digest() != digest):
+        raise IntegrityError(f"{what} is damaged on disk; run verify")
+    return data
+
+
+def decode_any_size(stored: bytes, size: int | None) -> bytes | None:
+    """The content of a stored form whose size may be unknown."""
+    try:
+        if stored[:1] == b"\x01":
+            limit = size if size is not None else CHUNK_ABOVE
+            data: bytes = lz4.block.decompress(memoryview(stored)[1:], uncompressed_size=limit)
+            return data
+    except (lz4.block.LZ4BlockError, ValueError):
+        return None
+    return stored[1:] if stored[:1] == b"\x00" else None
+
+
+def read_chunks(source: bytes | memoryview | Readable) -> Iterator[memoryview]:
+    """Cut content into chunks whose borders depend on the content near them, with bounded memory."""
+    if isinstance(source, (bytes, memoryview)):
+        cutter = _LARGE_CHUNKS if len(source) > _LARGE_ABOVE else _SMALL_CHUNKS
+        for chunk in cutter.cut_buf(source):
+            yield chunk.data
+        return
+    # A stream's length is unknown until it ends; what fits into the first window is cut as memory would be.
+    window = read_up_to(source, _LARGE_ABOVE + 1)
+    cutter = _LARGE_CHUNKS if len(window) > _LARGE_ABOVE else _SMALL_CHUNKS
+    while window:
+        # A window smaller than asked for was the whole stream.
+        following = read_up_to(source, READ_SIZE) if cutter is _LARGE_CHUNKS else b""
+        if not following:
+            for chunk in cutter.cut_buf(window):
+                yield chunk.data
+            return
+        kept = 0
+        for chunk in cutter.cut_buf(window):
+            # The last chunks end where the window does, not where the content says: cut them again with more.
+            if len(window) - chunk.offset <= cutter.max_size:
+                break
+            yield chunk.data
+            kept = chunk.offset + chunk.length
+        window = window[kept:] + following
+
+
+class Readable(Protocol):
+    """What a stream must be able to do: give up to `size` bytes, none at its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def read_up_to(source: Readable, size: int) -> bytes:
+    """Exactly `size` bytes, or fewer where the stream ends. Raises ValidationError for a text stream."""
+    parts: list[bytes] = []
+    while size > 0:
+        part = source.read(size)
+        if not part:
+            break
+        if not isinstance(part, bytes):
+            raise ValidationError("content: the file must be opened in binary mode", field="content")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,655 @@
+"""The RocksDB engine: column families, atomic batches, three levels of durability, and honest errors.
+
+rocksdict writes hold the GIL, with `sync=True` through the whole fsync. So a durable commit here is a batch
+without sync followed by `flush_wal(sync=True)`, which releases the GIL and is shared by all who wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import rocksdict
+
+from greenroom.storage.codec.records import seal, unseal
+from greenroom.storage.common.interrupts import thrown_in
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.errors import IntegrityError, InvalidOperation, OperationTimeout, SchemaTooNew, StorageError
+
+from .forking import abandon_in_children, check_may_open, runtime_closed
+from .inspection import FORMAT_KEY, check_new, check_whole, is_written_elsewhere, readable_links, refuse_second
+from .options import CF, Durability, EngineOptions, Op, is_full, raise_storage_error, rocksdb_options, takes_files
+from .witness import Witness
+
+__all__ = ["CF", "FORMAT_VERSION", "Durability", "Engine", "EngineOptions", "Op"]
+
+FORMAT_VERSION: Final = 2
+_FORMAT_KEY: Final = FORMAT_KEY
+_HEAL_SECONDS: Final = 1.0
+_SYNC_LOOK: Final = 0.2
+
+_registering = threading.Lock()
+_writing: set[Path] = set()
+"""The stores that this process has open for writing."""
+logger = logger_of("engine")
+
+
+class Engine:
+    """An open store. Thread-safe; one process at a time may have it open for writing."""
+
+    def __init__(self, path: Path, durability: Durability, options: EngineOptions, *, read_only: bool = False) -> None:
+        """Open the store at `path`, creating it unless `read_only`.
+
+        Raises StoreLocked, SchemaTooNew, IntegrityError, StorageFull or StorageError.
+        """
+        self.path = path
+        self.durability = durability
+        self.read_only = read_only
+        self._options = options
+        self._closed = False
+        self._reserved = False
+        self._witness: Witness | None = None
+        self._secondary: str | None = None
+        self.format = FORMAT_VERSION
+        """The format that the store has; an older one until `migrate` has brought it up to date."""
+        self._written = 0
+        self._synced = 0
+        self._sync_lock = threading.Lock()
+        self._leading = threading.RLock()
+        """Held by who syncs the log for all: a lock that knows its owner, see `wait_synced`."""
+        self._sync_waiters: list[tuple[int, threading.Lock]] = []
+        self.fsyncs = 0
+        self._broken = False
+        self._heal_after = 0.0
+        self.moments = 0
+        """How many readings of one moment are under way (see `Moment`): they keep this database open."""
+        self._reopening = threading.RLock()
+        self._flush_lock = threading.Lock()
+        check_may_open()
+        try:
+            # RocksDB knows by the spelling of its path that this process has a store open.
+            self.path = self.path.resolve()
+            self._flush_path = self.path / "flush.tmp"
+            self._reserve()
+            created = self._prepare_directory()
+            self._open_database(self._options)
+        except BaseException as error:
+            self._release()
+            if isinstance(error, OSError):
+                raise_storage_error(error, f"cannot open the store at {path}")
+            raise
+        abandon_in_children(self)
+        if not read_only:
+            witness = Witness(self.path)
+            if durability is Durability.MEMORY:
+                witness.remove()  # what is acknowledged then, no log has
+            else:
+                witness.begin(self._db.latest_sequence_number())
+                self._witness = witness
+        try:
+            self._check_format(created)
+        except BaseException:
+            self.close()
+            raise
+
+    # -- opening and closing
+
+    def _prepare_directory(self) -> bool:
+        """Make sure that the directory is a store or may become one; tell whether it is new."""
+        if (self.path / "CURRENT").exists():
+            if self.read_only and self.path in _writing:
+                return False
+            if is_written_elsewhere(self.path):
+                if not self.read_only:
+                    refuse_second(self.path)
+                return False
+            look = check_whole(self.path, self._options, self.durability)
+            if not look.begun:
+                self._judge_format(look.format, look.has_events)
+            return look.begun
+        check_new(self.path)
+        if self.read_only:
+            raise StorageError(f"there is no store at {self.path}", path=str(self.path))
+        self.path.mkdir(parents=True, exist_ok=True)
+        return True
+
+    def _reserve(self) -> None:
+        """Keep the store for this engine: one of this process at a time may write."""
+        if self.read_only:
+            return
+        with _registering:
+            if self.path in _writing:
+                refuse_second(self.path)
+            _writing.add(self.path)
+            self._reserved = True
+
+    def _release(self) -> None:
+        if self._reserved:
+            self._reserved = False
+            with _registering:
+                _writing.discard(self.path)
+
+    def _open_database(self, options: EngineOptions) -> None:
+        database, families = self._database_options(options)
+        old = self._secondary
+        if self.read_only:
+            self._secondary = tempfile.mkdtemp(prefix="greenroom-follower-")
+            access = rocksdict.AccessType.secondary(self._secondary)
+        else:
+            access = rocksdict.AccessType.read_write()
+        try:
+            where = self._readable_view() if self.read_only else self.path
+            self._db = rocksdict.Rdict(str(where), database, column_families=families, access_type=access)
+        except Exception as error:
+            self._remove_secondary()
+            self._secondary = old
+            raise_storage_error(error, f"cannot open the store at {self.path}")
+        self._use(self._db)
+        self._write_options = rocksdict.WriteOptions()
+        if self.durability is Durability.MEMORY:
+            self._write_options.disable_wal = True  # type: ignore[assignment, method-assign]
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _use(self, database: rocksdict.Rdict) -> None:
+        self._db = database
+        self._handles = [database.get_column_family_handle(name) for name in CF.NAMES]
+        self._families = [database.get_column_family(name) for name in CF.NAMES]
+        self._gets = [family.get for family in self._families]
+
+    def _readable_view(self) -> Path:
+        """Where a follower opens the store: rocksdict leaves a small file there, so a directory that may not be
+        written to is seen through a temporary one of links."""
+        if os.access(self.path, os.W_OK):
+            return self.path
+        assert self._secondary is not None
+        view = Path(self._secondary) / "view"
+        view.mkdir()
+        for entry in os.scandir(self.path):
+            if entry.name not in ("LOCK", "rocksdict-config.json"):
+                (view / entry.name).symlink_to(entry.path)
+        return view
+
+    def _database_options(self, options: EngineOptions) -> tuple[rocksdict.Options, dict[str, rocksdict.Options]]:
+        return rocksdb_options(options, self.durability, read_only=self.read_only)
+
+    def _check_format(self, created: bool) -> None:
+        record = self.get(CF.META, _FORMAT_KEY)
+        has_events = record is None and not created and bool(self.scan(CF.JOURNAL, b"", b"\xff" * 40, limit=1))
+        self._judge_format(record, has_events)
+        if record is None and not self.read_only:
+            self.write([(CF.META, _FORMAT_KEY, seal(_FORMAT_KEY, [FORMAT_VERSION]))])
+            if self.durability is Durability.MEMORY:
+                self.flush()
+
+    def _judge_format(self, record: bytes | None, has_events: bool) -> None:
+        """Raise unless a store with this format record is one that this greenroom can use."""
+        if record is None:
+            if has_events:
+                raise IntegrityError(
+                    f"the store at {self.path} has lost its format record: greenroom verify --repair",
+                    path=str(self.path),
+                )
+            return
+        found = self.format = unseal(_FORMAT_KEY, record, "the store's format record")[0]
+        if found < FORMAT_VERSION and self.read_only:
+            raise StorageError(
+                f"the store at {self.path} has format {found} and this greenroom reads format {FORMAT_VERSION}: "
+                "open it once for writing, which brings it up to date",
+                path=str(self.path),
+            )
+        if found > FORMAT_VERSION:
+            raise SchemaTooNew(
+                f"the store at {self.path} has format {found}; this greenroom reads up to {FORMAT_VERSION}: "
+                "upgrade greenroom",
+                found=found,
+                supported=FORMAT_VERSION,
+            )
+
+    def set_format(self) -> None:
+        """Mark the store as one of the newest format, once everything in it is."""
+        self.sync()
+        self.write([(CF.META, _FORMAT_KEY, seal(_FORMAT_KEY, [FORMAT_VERSION]))])
+        self.sync()
+        self.format = FORMAT_VERSION
+
+    def abandon(self) -> None:
+        """Refuse everything from now on and leave the database alone: it belongs to the process that forked us."""
+        self._closed = True
+        self._gets = []
+        # Not dropped, only out of reach: the destructor would wait for threads that do not exist here.
+        for handle in (getattr(self, "_db", None), *self._families, *self._handles):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
+        self._families = []
+        self._handles = []
+
+    def close(self) -> None:
+        """Flush what only memory holds and release the lock. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        flushed = False
+        try:
+            if not self.read_only:
+                # A clean close leaves an empty log, so that the next open has nothing to replay. On a full
+                # disk the log, where there is one, still holds everything that was acknowledged.
+                with contextlib.suppress(Exception):
+                    self._flush_all()
+                    flushed = True
+        finally:
+            # rocksdict keeps the database open, and locked, while any handle to it is alive.
+            self._drop_handles()
+            # On a full disk RocksDB complains once more about what it could not flush: it is in the log.
+            with contextlib.suppress(Exception):
+                self._db.close()
+            del self._db
+            gc.collect(0)
+            if flushed and self._witness is not None:
+                self._witness.remove()
+            self._release()
+            self._remove_secondary()
+
+    def _drop_handles(self) -> None:
+        # In place: the frames of an error that somebody keeps may refer to these lists.
+        self._gets.clear()
+        self._families.clear()
+        self._handles.clear()
+
+    def _remove_secondary(self) -> None:
+        if self._secondary is not None:
+            shutil.rmtree(self._secondary, ignore_errors=True)
+            self._secondary = None
+
+    # -- reading
+
+    def get(self, cf: int, key: bytes) -> bytes | None:
+        """The value under a key, or None. Raises IntegrityError when RocksDB finds the block damaged."""
+        try:
+            return self._gets[cf](key)
+        except Exception as error:
+            if self._was_reopened(error):
+                return self.get(cf, key)
+            self._raise(error, "read")
+
+    def may_exist(self, cf: int, key: bytes) -> bool:
+        """False only if the key is certainly not there; costs no search."""
+        try:
+            return bool(self._families[cf].key_may_exist(key))
+        except Exception as error:
+            self._raise(error, "read")
+
+    def scan(
+        self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """The entries with begin ≤ key < end in key order (or from the end), at most `limit`.
+
+        A list, not an iterator: an iterator that a caller keeps would keep the database open.
+        """
+        found: list[tuple[bytes, bytes]] = []
+        if limit == 0:
+            return found
+        iterator: Any = None
+        step: Any = None
+        try:
+            iterator = self._families[cf].iter()
+            if reverse:
+                iterator.seek_for_prev(end)
+                if iterator.valid() and iterator.key() == end:
+                    iterator.prev()
+                step = iterator.prev
+            else:
+                iterator.seek(begin)
+                step = iterator.next
+            while iterator.valid():
+                key = iterator.key()
+                if key < begin if reverse else key >= end:
+                    break
+                found.append((key, iterator.value()))
+                if limit is not None and len(found) >= limit:
+                    break
+                step()
+            # An iterator that meets a damaged block just stops being valid; its status tells.
+            iterator.status()
+        except Exception as error:
+            iterator = step = None  # a kept error keeps this frame, and an iterator keeps the store locked
+            if self._was_reopened(error):
+                return self.scan(cf, begin, end, reverse=reverse, limit=limit)
+            self._raise(error, "read")
+        return found
+
+    def keys(self, cf: int, begin: bytes, end: bytes, *, limit: int) -> list[bytes]:
+        """The first `limit` keys with begin ≤ key < end."""
+        found: list[bytes] = []
+        iterator: Any = None
+        try:
+            iterator = self._families[cf].iter()
+            iterator.seek(begin)
+            while len(found) < limit and iterator.valid() and (key := iterator.key()) < end:
+                found.append(key)
+                iterator.next()
+            iterator.status()
+        except Exception as error:
+            iterator = None
+            self._raise(error, "read")
+        return found
+
+    def leaps(self, cf: int, begin: bytes, end: bytes, beyond: Callable[[bytes], bytes], *, limit: int) -> list[bytes]:
+        """The first key with begin ≤ key < end, the first from `beyond` it on, and so forth: at most `limit`."""
+        found: list[bytes] = []
+        iterator: Any = None
+        try:
+            iterator = self._families[cf].iter()
+            iterator.seek(begin)
+            while len(found) < limit and iterator.valid() and (key := iterator.key()) < end:
+                found.append(key)
+                iterator.seek(beyond(key))
+            iterator.status()
+        except Exception as error:
+            iterator = None
+            self._raise(error, "read")
+        return found
+
+    def count(self, cf: int, begin: bytes, end: bytes) -> int:
+        """How many keys there are with begin ≤ key < end."""
+        found = 0
+        iterator: Any = None
+        try:
+            iterator = self._families[cf].iter()
+            iterator.seek(begin)
+            while iterator.valid() and iterator.key() < end:
+                found += 1
+                iterator.next()
+            iterator.status()
+        except Exception as error:
+            iterator = None
+            self._raise(error, "read")
+        return found
+
+    def pages(
+        self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, page: int = 1024
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Like `scan`, but lazily and with bounded memory; sees writes made while it runs."""
+        while True:
+            entries = self.scan(cf, begin, end, reverse=reverse, limit=page)
+            yield from entries
+            if len(entries) < page:
+                return
+            if reverse:
+                end = entries[-1][0]
+            else:
+                begin = entries[-1][0] + b"\x00"
+
+    def last(self, cf: int, prefix: bytes) -> tuple[bytes, bytes] | None:
+        """The entry with the greatest key that has this prefix. `prefix` must not end in 0xff bytes only."""
+        iterator: Any = None
+        try:
+            iterator = self._families[cf].iter()
+            iterator.seek_for_prev(prefix + b"\xff" * 9)
+            if iterator.valid():
+                key = iterator.key()
+                if key.startswith(prefix):
+                    return key, iterator.value()
+            iterator.status()
+        except Exception as error:
+            iterator = None
+            self._raise(error, "read")
+        return None
+
+    # -- writing
+
+    def write(self, ops: Iterable[Op], ranges: Iterable[tuple[int, bytes, bytes]] = ()) -> int:
+        """Apply all operations (and range deletions [begin, end)) atomically; the ticket for `wait_synced`.
+
+        Raises StorageFull or StorageError with nothing applied.
+        """
+        if self.read_only:
+            raise InvalidOperation("this runtime is open for reading only: open it without read_only to write")
+        if self._broken:
+            try:
+                self._heal()
+            except OSError as error:
+                self._raise(error, "reopen")
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        try:
+            handles = self._handles
+            for cf, begin, end in ranges:
+                batch.delete_range(begin, end, handles[cf])
+            for cf, key, value in ops:
+                if value is None:
+                    delete(key, handles[cf])
+                else:
+                    put(key, value, handles[cf])
+            self._db.write(batch, self._write_options)
+        except Exception as error:
+            # RocksDB leaves a full disk by itself; after any other failure it refuses to write until it is reopened.
+            self._broken = not (
+                thrown_in(error) or self._closed or is_full(error) or self.durability is Durability.MEMORY
+            )
+            self._raise(error, "write")
+        if self._witness is not None:
+            self._witness.note(self._db.latest_sequence_number())
+        self._written += 1
+        return self._written
+
+    @property
+    def ticket(self) -> int:
+        """The ticket of the newest write."""
+        return self._written
+
+    def _heal(self) -> None:
+        """Reopen the database after a failed write, once its directory takes files again. Called by the one writer.
+
+        Until then the old one goes on serving reads. Everything acknowledged is in the log. (Without a log there is
+        nothing to come back from: a `memory` store stays read-only until its host opens it again.) The lock has to be
+        let go in between; a database that only reads is opened before that, and serves until writing works again.
+        """
+        now = time.monotonic()
+        if now < self._heal_after or self.moments:
+            return
+        self._heal_after = now + _HEAL_SECONDS
+        if not takes_files(self.path):
+            return
+        check_whole(self.path, self._options, self.durability)
+        with self._reopening, readable_links(self.path) as links:
+            database, families = rocksdb_options(self._options, self.durability, read_only=True)
+            access = rocksdict.AccessType.read_only(error_if_log_file_exist=False)
+            try:
+                reader = rocksdict.Rdict(str(links), database, column_families=families, access_type=access)
+            except Exception as error:
+                raise_storage_error(error, f"cannot reopen the store at {self.path} after a failed write")
+            self._replace(lambda: self._use(reader))
+            self._replace(lambda: self._open_database(self._options))
+            self._broken = False
+        logger.warning("the store at %s was reopened after a failed write", self.path)
+
+    def _replace(self, open_anew: Callable[[], None]) -> None:
+        """Put another database in the place of this one, of which everything is let go afterwards.
+
+        Opening for writing needs what this one has locked only while this one writes: see `_heal`.
+        """
+        old, lists = self._db, (self._gets, self._families, self._handles)
+        open_anew()
+        for each in lists:
+            each.clear()
+        with contextlib.suppress(Exception):
+            old.close()
+        del old
+        gc.collect(0)
+
+    def wait_synced(self, ticket: int, timeout: float) -> None:
+        """Return once the write with this ticket is on disk, sharing one fsync with whoever else waits.
+
+        The first to come leads: it syncs the log for all writes made so far; the others sleep until a sync
+        that covers them is done, or until one of them must lead the next.
+        Raises StorageError, or OperationTimeout after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while self._synced < ticket:
+            if self._lead_sync():
+                continue
+            gate = threading.Lock()
+            gate.acquire()
+            with self._sync_lock:
+                self._sync_waiters.append((ticket, gate))
+            try:
+                # Who leads may have ended before it could see us, or may have been interrupted before it could wake us.
+                left = deadline - time.monotonic()
+                if self._lead_sync() or (left > 0 and gate.acquire(timeout=min(left, _SYNC_LOOK))):
+                    continue
+            finally:
+                with self._sync_lock:
+                    if (ticket, gate) in self._sync_waiters:
+                        self._sync_waiters.remove((ticket, gate))
+            if time.monotonic() >= deadline and self._synced < ticket:
+                raise OperationTimeout(
+                    f"the disk did not confirm the write within {timeout:g} s; it may still become durable",
+                    timeout=timeout,
+                    started=True,
+                )
+
+    def _lead_sync(self) -> bool:
+        """Sync the log for all writes made so far, unless somebody else does. Whether we did."""
+        leading = self._leading
+        led = None  # not known; for this and the order of what follows, see `greenroom.actors.dispatcher`
+        try:
+            led = leading.acquire(False)
+            if not led:
+                return False
+            target = self._written
+            self._db.flush_wal(True)
+            self.fsyncs += 1
+            self._synced = max(self._synced, target)
+            return True
+        except Exception as error:
+            self._raise(error, "sync")
+        finally:
+            if led:
+                try:
+                    leading.release()
+                finally:
+                    self._wake_synced()
+            elif led is None:
+                try:  # noqa: SIM105 -- entering a `with` could be interrupted
+                    leading.release()
+                except RuntimeError:
+                    pass  # it was not ours
+
+    def _wake_synced(self) -> None:
+        """Wake those whose writes are on disk, and one of the rest to lead the next sync."""
+        with self._sync_lock:
+            waiters, self._sync_waiters = self._sync_waiters, []
+            lead = False
+            for waiter in waiters:
+                if waiter[0] <= self._synced or not lead:
+                    lead = lead or waiter[0] > self._synced
+                    waiter[1].release()
+                else:
+                    self._sync_waiters.append(waiter)
+
+    def sync(self) -> None:
+        """Put everything written so far on disk."""
+        if self.durability is Durability.MEMORY:
+            self.flush()
+        else:
+            self.wait_synced(self._written, 60.0)
+
+    def flush(self) -> None:
+        """Write the memtables to table files."""
+        try:
+            self._flush_all()
+        except Exception as error:
+            self._raise(error, "flush")
+
+    def _flush_all(self) -> None:
+        if self.durability is not Durability.MEMORY:
+            for cf in range(len(self._families)):
+                self._families[cf].flush(True)
+            return
+        # Without a log the families must reach the disk together. rocksdict flushes them one by one, but making a
+        # checkpoint (of hard links, thrown away) flushes all of them at one moment.
+        with self._flush_lock:
+            shutil.rmtree(self._flush_path, ignore_errors=True)
+            try:
+                rocksdict.Checkpoint(self._db).create_checkpoint(str(self._flush_path))
+            finally:
+                shutil.rmtree(self._flush_path, ignore_errors=True)
+
+    # -- care
+
+    def marks(self) -> tuple[tuple[str, int, int], ...]:
+        """Return what tells whether the writing process has written: names, sizes, times of logs and manifests."""
+        found = []
+        with contextlib.suppress(OSError), os.scandir(self.path) as entries:
+            for entry in entries:
+                if entry.name.endswith(".log") or entry.name.startswith(("MANIFEST", "CURRENT")):
+                    with contextlib.suppress(OSError):  # removed meanwhile
+                        status = entry.stat()
+                        found.append((entry.name, status.st_size, status.st_mtime_ns))
+        return tuple(sorted(found))
+
+    def catch_up(self) -> None:
+        """Read-only engines: see what the writing process has written since.
+
+        By opening anew: RocksDB's own way of catching up goes on reading what it has replayed of a log even when the
+        writer has put newer values into tables. Threads that are reading finish on what they began with.
+        """
+        if self.read_only and not self._closed:
+            self._open_database(self._options)
+
+    def compact(self) -> None:
+        """Rewrite the table files without what was deleted or overwritten. Blocks; gives space back."""
+        try:
+            self._flush_all()
+            options = rocksdict.CompactOptions()
+            options.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force_optimized())
+            for cf in range(len(self._families)):
+                self._families[cf].compact_range(None, None, options)
+        except Exception as error:
+            self._raise(error, "compact")
+
+    def disk_bytes(self) -> int:
+        """Bytes of all files in the store's directory."""
+        total = 0
+        for entry in os.scandir(self.path):
+            with contextlib.suppress(FileNotFoundError):  # compaction removes files at any time
+                total += entry.stat().st_size
+        return total
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """Estimated keys and bytes of each column family."""
+        properties = {
+            "keys": "rocksdb.estimate-num-keys",
+            "table_bytes": "rocksdb.live-sst-files-size",
+            "memtable_bytes": "rocksdb.cur-size-all-mem-tables",
+        }
+        try:
+            return {
+                family: {label: self._families[cf].property_int_value(name) or 0 for label, name in properties.items()}
+                for cf, family in enumerate(CF.NAMES)
+            }
+        except Exception as error:
+            self._raise(error, "read")
+
+    def _was_reopened(self, error: Exception) -> bool:
+        """Whether a read failed only because `_heal` was at work; waits for its end."""
+        if self._closed or not isinstance(error, (IndexError, rocksdict.DbClosedError)):
+            return False
+        with self._reopening:
+            return bool(self._gets)
+
+    def _raise(self, error: Exception, action: str) -> NoReturn:
+        if thrown_in(error):
+            raise error
+        if self._closed:
+            raise runtime_closed() from error
+        raise_storage_error(error, f"cannot {action} the store at {self.path}")

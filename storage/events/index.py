@@ -1,0 +1,86 @@
+"""The index entries of events: by the ids that tell what belongs together, and by the links between events.
+
+The keys end in the session and the sequence of the event that they stand for, so that a match is one read away.
+docs/format.md is the specification.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+from greenroom.storage.codec.keys import sequence_key, session_bytes, session_id_of, text_digest
+
+__all__ = [
+    "BY_ID",
+    "BY_LINK",
+    "LINKED",
+    "OF_EVENTS",
+    "event_id",
+    "event_keys",
+    "event_place",
+    "id_keys",
+    "id_prefix",
+    "link_keys",
+    "link_prefix",
+]
+
+# First bytes of keys in the `index` family.
+BY_ID: Final = b"e"  # digest of a correlation, causation or root id, time, session, sequence
+BY_LINK: Final = b"l"  # session and sequence of an event that is linked, session, sequence of the link
+
+OF_EVENTS: Final = (BY_ID, BY_LINK)
+"""First bytes of the keys that end in the session and the sequence of an event."""
+LINKED: Final = "event.linked"
+
+_SESSION: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[48][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_EVENT_ID: Final = re.compile(f"({_SESSION})/([1-9][0-9]{{0,17}})")
+
+_digest = lru_cache(maxsize=4096)(text_digest)
+
+
+def event_id(session: bytes, sequence: int) -> str:
+    """The id of a journaled event."""
+    return f"{session_id_of(session)}/{sequence}"
+
+
+def event_place(text: object) -> tuple[bytes, int] | None:
+    """The session and the sequence that the id of a journaled event names; None for any other text."""
+    match = _EVENT_ID.fullmatch(text) if type(text) is str else None
+    return (session_bytes(match[1]), int(match[2])) if match is not None else None
+
+
+def event_keys(session: bytes, sequence: int, stored: list[Any]) -> list[bytes]:
+    """All the keys that list an event."""
+    keys = id_keys(session, sequence, stored) if len(stored) > 6 else []
+    if stored[0] == LINKED:
+        keys += link_keys(session, sequence, stored[2])
+    return keys
+
+
+def id_keys(session: bytes, sequence: int, stored: list[Any]) -> list[bytes]:
+    """The keys of an event that has a context, one for each id that it names. Its own session is none of them: the
+    journal lists what belongs to that."""
+    context = stored[6]
+    named = {context.get("correlation_id"), context.get("causation_id"), context.get("root_id")}
+    if session_id_of(session) in named:
+        named.discard(session_id_of(session))
+    place = stored[1].to_bytes(8, "big") + sequence_key(session, sequence)
+    return [id_prefix(each) + place for each in named if each is not None]
+
+
+def link_keys(session: bytes, sequence: int, data: dict[str, Any]) -> list[bytes]:
+    """The keys of a link, one for each of the two events."""
+    ends = (event_place(data.get("from")), event_place(data.get("to")))
+    return [link_prefix(*end) + sequence_key(session, sequence) for end in ends if end is not None]
+
+
+def id_prefix(named: str) -> bytes:
+    """The beginning of the keys of events whose context names this id. A match is confirmed on the event."""
+    return BY_ID + _digest(named)
+
+
+def link_prefix(session: bytes, sequence: int) -> bytes:
+    """The beginning of the keys of links from or to this event."""
+    return BY_LINK + sequence_key(session, sequence)

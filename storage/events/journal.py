@@ -1,0 +1,176 @@
+"""The journal: the append-only, gap-free sequence of events of each session, and the snapshots of its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from blake3 import blake3
+
+from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of
+from greenroom.storage.codec.records import seal, unseal
+from greenroom.storage.engine.engine import CF, Engine, Op
+from greenroom.storage.errors import IntegrityError, SchemaTooNew
+
+from .model import Event, StoredEvent, event_view
+
+__all__ = ["Journal"]
+
+
+_LOOK_BACK: Final = 64
+
+
+def _event_name(key: bytes) -> str:
+    return f"event {int.from_bytes(key[16:], 'big')} of session {session_id_of(key[:16])}"
+
+
+class Journal:
+    """Reads journals and snapshots, and makes the operations that append to them."""
+
+    PAGE: Final = 256
+    SNAPSHOTS_KEPT: Final = 2
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # -- events
+
+    @staticmethod
+    def append(session: bytes, sequence: int, stored: StoredEvent) -> Op:
+        """The operation that writes one event."""
+        key = sequence_key(session, sequence)
+        return CF.JOURNAL, key, seal(key, stored)
+
+    def read(self, session: bytes, after: int = 0, *, whole: bool = False) -> Iterator[tuple[int, StoredEvent]]:
+        """The stored events with a sequence greater than `after`, in order. Of those up to the base of a journal that
+        was cut some are gone; with `whole`, for folding, that is a gap like any other.
+
+        Raises IntegrityError at a damaged event or a gap.
+        """
+        expected = after + 1
+        cut = 0
+        end = after_prefix(session)
+        for key, record in self._engine.pages(CF.JOURNAL, sequence_key(session, expected), end, page=self.PAGE):
+            sequence = int.from_bytes(key[16:], "big")
+            if sequence != expected and not whole and sequence > cut:
+                base = self.base(session)
+                cut = base[0] if base is not None else 0
+            if sequence != expected and (whole or sequence > cut + 1):
+                raise IntegrityError(
+                    f"event {expected} of session {session_id_of(session)} is missing; run verify",
+                    session_id=session_id_of(session),
+                    sequence=expected,
+                )
+            yield sequence, self.unsealed(key, record)
+            expected = sequence + 1
+
+    def readable(self, session: bytes, after: int = 0) -> Iterator[tuple[int, StoredEvent]]:
+        """Like `read`, but what is damaged or missing is left out."""
+        begin, end = sequence_key(session, after + 1), after_prefix(session)
+        for key, record in self._engine.pages(CF.JOURNAL, begin, end, page=self.PAGE):
+            try:
+                stored = self.unsealed(key, record)
+            except (IntegrityError, SchemaTooNew):
+                continue
+            yield int.from_bytes(key[16:], "big"), stored
+
+    def events(self, session: bytes, after: int = 0, limit: int | None = None) -> Iterator[Event]:
+        """The events with a sequence greater than `after`, at most `limit`, as users see them."""
+        session_id = session_id_of(session)
+        for count, (sequence, stored) in enumerate(self.read(session, after)):
+            if limit is not None and count >= limit:
+                return
+            yield event_view(session_id, sequence, stored)
+
+    def event(self, session: bytes, sequence: int) -> Event:
+        """One event. Raises IntegrityError when it is missing or damaged."""
+        return event_view(session_id_of(session), sequence, self.stored(session, sequence))
+
+    def stored(self, session: bytes, sequence: int) -> StoredEvent:
+        """One event as it is stored. Raises IntegrityError when it is missing or damaged."""
+        key = sequence_key(session, sequence)
+        record = self._engine.get(CF.JOURNAL, key)
+        if record is None:
+            base = self.base(session)
+            gone = "was removed by retention" if base is not None and sequence <= base[0] else "is missing; run verify"
+            raise IntegrityError(f"event {sequence} of session {session_id_of(session)} {gone}", sequence=sequence)
+        return self.unsealed(key, record)
+
+    def holds(self, session: bytes, sequence: int) -> bool:
+        """Whether there is an event, damaged or not."""
+        return self._engine.get(CF.JOURNAL, sequence_key(session, sequence)) is not None
+
+    def last(self, session: bytes) -> tuple[int, StoredEvent] | None:
+        """The newest event, or None for a session without a journal. One seek."""
+        found = self._engine.last(CF.JOURNAL, session)
+        if found is None:
+            return None
+        return int.from_bytes(found[0][16:], "big"), self.unsealed(*found)
+
+    def last_but(self, session: bytes, types: frozenset[str]) -> int | None:
+        """The time of the newest event that is of none of these types, among the last 64; else of the oldest of
+        these. None without a journal."""
+        time = None
+        for key, record in self._engine.scan(
+            CF.JOURNAL, session, after_prefix(session), reverse=True, limit=_LOOK_BACK
+        ):
+            stored = self.unsealed(key, record)
+            time = stored[1]
+            if stored[0] not in types:
+                break
+        return time
+
+    def is_empty(self, session: bytes) -> bool:
+        """Whether a session has no event at all, damaged or not."""
+        return self._engine.last(CF.JOURNAL, session) is None
+
+    @staticmethod
+    def unsealed(key: bytes, record: bytes) -> StoredEvent:
+        """Return the event of a record. Raises IntegrityError, SchemaTooNew."""
+        stored: StoredEvent = unseal(key, record, _event_name)
+        return stored
+
+    # -- snapshots
+
+    @classmethod
+    def snapshot(cls, session: bytes, sequence: int, state: bytes, previous: list[int]) -> list[Op]:
+        """The operations that write a snapshot and drop all but the newest of the `previous` ones.
+
+        `state` is the canonical encoding of the state at `sequence`; its BLAKE3 digest is stored with it.
+        """
+        key = sequence_key(session, sequence)
+        ops: list[Op] = [(CF.SNAPSHOTS, key, seal(key, [blake3(state).digest(), state]))]
+        surplus = previous[: max(0, len(previous) - cls.SNAPSHOTS_KEPT + 1)]
+        ops += [(CF.SNAPSHOTS, sequence_key(session, old), None) for old in surplus if old != sequence]
+        return ops
+
+    # -- the base of a journal that was cut: the state from which the fold begins
+
+    @staticmethod
+    def rebase(session: bytes, sequence: int, state: bytes) -> Op:
+        """The operation that makes the state at `sequence` the base of the journal."""
+        key = sequence_key(session, 0)
+        return CF.SNAPSHOTS, key, seal(key, [sequence, blake3(state).digest(), state])
+
+    def base(self, session: bytes) -> tuple[int, bytes] | None:
+        """(sequence, state) of the base; None for a journal that is whole. Raises IntegrityError."""
+        key = sequence_key(session, 0)
+        record = self._engine.get(CF.SNAPSHOTS, key)
+        if record is None:
+            return None
+        name = f"the base of the journal of session {session_id_of(session)}"
+        sequence, digest, state = unseal(key, record, name)
+        if blake3(state).digest() != digest:
+            raise IntegrityError(f"{name} is damaged on disk; run verify", session_id=session_id_of(session))
+        return sequence, state
+
+    def snapshots(self, session: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+        """Valid snapshots, newest first, as (sequence, state, digest). Damaged ones are skipped, never trusted."""
+        begin, end = sequence_key(session, 1), after_prefix(session)
+        for key, record in self._engine.scan(CF.SNAPSHOTS, begin, end, reverse=True):
+            try:
+                digest, state = unseal(key, record, "a snapshot")
+            except (IntegrityError, SchemaTooNew):
+                continue
+            if blake3(state).digest() == digest:
+                yield int.from_bytes(key[16:], "big"), state, digest

@@ -1,0 +1,115 @@
+"""Events as the journal stores them and as users see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Final
+
+from greenroom.storage.codec.records import SCHEMA_VERSION, Value, unpack_value
+from greenroom.storage.common.times import iso_time, utc_time
+
+__all__ = ["ENCODED_FIELDS", "PUBLISHED", "Event", "StoredEvent", "Totals", "event_ids", "event_view"]
+
+Totals = tuple[int, int, int]
+
+"""(operation_count, artifact_count, total_artifact_size) after an event: every event carries them, so that the
+facts that change with each write are read with one seek and need no second record."""
+
+StoredEvent = list[Any]
+
+"""[type, time in ns since the epoch, data, operation_count, artifact_count, total_artifact_size, context?]"""
+
+# User values inside event data are stored encoded, so that folding need not decode them.
+ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "session.created": ("metadata", "config"),
+    "metadata.updated": ("metadata",),
+    "session.configured": ("config",),
+    "variable.set": ("value",),
+    "message.added": ("content", "tool_calls", "metadata"),
+    "artifact.stored": ("custom",),
+    "tool.called": ("input",),
+    "tool.returned": ("result",),
+    "agent.called": ("input",),
+    "agent.returned": ("result",),
+    "hook.executed": ("data", "result"),
+}
+
+PUBLISHED: Final = "published"
+
+"""In the data of events that hosts and scripts have published: all of their data, encoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact that was journaled, or one that was only told to who listened: those have `sequence` 0 and a UUID as id.
+
+    `data` holds JSON values and bytes; `timestamp` is aware UTC. `session_id` is empty where no session is concerned.
+    """
+
+    id: str
+    type: str
+    session_id: str
+    sequence: int
+    timestamp: datetime
+    data: dict[str, Value] = field(default_factory=dict)
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    root_id: str | None = None
+    source: str | None = None
+    target: str | None = None
+    tags: tuple[str, ...] = ()
+    language: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Value]:
+        """Every field by name; the time in RFC 3339; bytes in `data` stay bytes."""
+        row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
+        row["timestamp"] = iso_time(self.timestamp)
+        row["tags"] = list(self.tags)
+        return row
+
+
+def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str | None = None) -> Event:
+    """A stored event as users see it; `told_id` is the id of one that was told and not journaled.
+
+    An event that names no root has that of its cause, or is its own; one that names no correlation has that of its
+    cause, or its session's, which is the session's id where its creator has given none.
+    """
+    type_, time, data = stored[0], stored[1], dict(stored[2])
+    for name in ENCODED_FIELDS.get(type_, ()):
+        encoded = data.get(name)
+        if encoded is not None:
+            data[name] = unpack_value(encoded)
+    if PUBLISHED in data:
+        data = unpack_value(data[PUBLISHED])
+    else:
+        for name in ("content_hash", "previous_hash"):
+            if isinstance(data.get(name), bytes):
+                data[name] = data[name].hex()
+    context = stored[6] if len(stored) > 6 else {}
+    own = told_id or f"{session_id}/{sequence}"
+    correlation, causation, root = event_ids(own, context)
+    return Event(
+        id=own,
+        type=type_,
+        session_id=session_id,
+        sequence=sequence,
+        timestamp=utc_time(time),
+        data=data,
+        correlation_id=correlation,
+        causation_id=causation,
+        root_id=root,
+        source=context.get("source"),
+        target=context.get("target"),
+        tags=tuple(context.get("tags", ())),
+        language=context.get("language"),
+    )
+
+
+def event_ids(own: str, context: dict[str, Any]) -> tuple[str, str | None, str]:
+    """Return the correlation, causation and root id of the event with the id `own`."""
+    causation = context.get("causation_id")
+    cause = context.get("root_id") or causation
+    # What nothing has caused belongs to its session; one that was only told and concerns none, to itself.
+    return context.get("correlation_id") or cause or own.partition("/")[0], causation, cause or own

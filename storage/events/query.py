@@ -1,0 +1,116 @@
+"""What to ask for when looking for events, and the test of one stored event."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import pydantic
+from annotated_types import Ge, MaxLen, MinLen
+
+from greenroom.storage.codec.keys import is_session_id
+from greenroom.storage.common.times import Moment, nanoseconds
+from greenroom.storage.common.validation import validated
+from greenroom.storage.errors import ValidationError
+
+from .model import StoredEvent, event_ids
+from .pattern import EventPattern
+
+__all__ = ["EventFilter", "EventQuery", "event_query"]
+
+_MOST: Final = (1 << 63) - 1
+_Count = Annotated[int, Ge(0), pydantic.Field(le=_MOST)]
+_Text = Annotated[str, MinLen(1), MaxLen(4096)]
+
+
+class EventQuery(pydantic.BaseModel):
+    """Which events to find; all that is given must hold.
+
+    `type` is a pattern; `tags` are all of them. Times: datetime, RFC 3339 text or epoch seconds; from `after` on, and
+    before `before`.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    session_id: str | None = None
+    type: _Text | None = None
+    correlation_id: _Text | None = None
+    causation_id: _Text | None = None
+    root_id: _Text | None = None
+    source: _Text | None = None
+    tags: tuple[_Text, ...] = ()
+    after: Moment | None = None
+    before: Moment | None = None
+    limit: _Count | None = None
+    offset: _Count = 0
+
+    @pydantic.field_validator("session_id")
+    @classmethod
+    def _is_session_id(cls, value: str | None) -> str | None:
+        if value is not None and not is_session_id(value):
+            raise ValueError("a session id is needed")
+        return value
+
+    @property
+    def low(self) -> int:
+        """The first nanosecond that is wanted."""
+        return nanoseconds(self.after) if self.after is not None else 0
+
+    @property
+    def high(self) -> int:
+        """The first nanosecond that is not wanted any more."""
+        return nanoseconds(self.before) if self.before is not None else (1 << 64) - 1
+
+    @property
+    def named(self) -> str | None:
+        """An id that every event wanted is listed under, or that of the event itself."""
+        return self.causation_id or self.root_id or self.correlation_id
+
+
+def event_query(criteria: dict[str, Any]) -> EventQuery:
+    """A query from its criteria. Raises ValidationError."""
+    if type(criteria.get("tags")) is str:
+        raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
+    return validated(EventQuery, criteria)
+
+
+class EventFilter:
+    """Tests stored events, so that only those that match are decoded any further."""
+
+    def __init__(self, query: EventQuery) -> None:
+        self.low, self.high = query.low, query.high
+        pattern = EventPattern(query.type) if query.type is not None else None
+        self._matches = pattern.matches if pattern is not None and query.type != "**" else None
+        self._types: dict[str, bool] = {}
+        self._source = query.source
+        self._tags = frozenset(query.tags)
+        self._ids = (query.correlation_id, query.causation_id, query.root_id)
+        self._any_ids = any(each is not None for each in self._ids)
+
+    def accepts(self, session_id: str, sequence: int, stored: StoredEvent) -> bool:
+        if not self.low <= stored[1] < self.high or not (self._matches is None or self._fits(stored[0])):
+            return False
+        context = stored[6] if len(stored) > 6 else {}
+        if self._source is not None and context.get("source") != self._source:
+            return False
+        if self._tags and not self._tags <= set(context.get("tags", ())):
+            return False
+        if not self._any_ids:
+            return True
+        correlation, causation, root = event_ids(f"{session_id}/{sequence}", context)
+        together, caused, below = self._ids
+        # Where nobody has given a correlation, the id of an event stands for what it began.
+        began = together == root and correlation == root.partition("/")[0]
+        return (
+            (together is None or together == correlation or began)
+            and (caused is None or caused == causation)
+            and (below is None or below == root)
+        )
+
+    def _fits(self, type_: str) -> bool:
+        assert self._matches is not None
+        known = self._types.get(type_)
+        if known is None:
+            if len(self._types) >= 4096:
+                self._types.clear()
+            known = self._types[type_] = self._matches(type_)
+        return known

@@ -1,0 +1,179 @@
+"""Finds events across sessions: by an id through the index, in one session by its journal, else in all journals."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+
+from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.codec.keys import after_prefix, is_session_id, session_bytes, session_id_of
+from greenroom.storage.common.page import Page
+from greenroom.storage.content.staging import staged_sessions
+from greenroom.storage.engine.engine import CF, Engine
+from greenroom.storage.errors import IntegrityError, ResourceLimitExceeded, SchemaTooNew
+
+from .index import event_place, id_prefix, link_prefix
+from .journal import Journal
+from .model import Event, StoredEvent, event_view
+from .query import EventFilter, EventQuery
+
+__all__ = ["EventSearch", "Visible"]
+
+Visible = Callable[[str], bool]
+"""Whether whoever asks may see the events of a session."""
+
+_Place = tuple[int, bytes, int]
+"""(time, session, sequence): the order of events that nothing else orders."""
+
+
+class EventSearch:
+    """Reads journals past the actors: what is committed is found. Damaged events are left out; `verify` names them."""
+
+    def __init__(self, engine: Engine, journal: Journal, catalog: Catalog) -> None:
+        self._engine = self.engine = engine
+        self._journal = journal
+        self._catalog = catalog
+
+    def page(self, query: EventQuery, visible: Visible, most_bytes: int | None = None) -> Page[Event]:
+        """The events that match, by time, then session and sequence, with the total before pagination.
+
+        Raises ResourceLimitExceeded when the values of the events that are kept take more than `most_bytes`.
+        """
+        total = size = 0
+        kept = query.offset + query.limit if query.limit is not None else None
+
+        def counted() -> Iterator[tuple[_Place, StoredEvent]]:
+            nonlocal total, size
+            for found in self._matching(query, visible):
+                total += 1
+                if most_bytes is not None and (kept is None or total <= kept):
+                    size += sum(len(value) for value in found[1][2].values() if value.__class__ is bytes)
+                    if size > most_bytes:
+                        raise ResourceLimitExceeded(
+                            f"the values of these events take more than {most_bytes} bytes: ask for fewer at a time, "
+                            "with limit and after",
+                            resource="query_bytes",
+                            limit=most_bytes,
+                            value=size,
+                        )
+                yield found
+
+        # Of nothing, `nsmallest` would not even look at what there is, and the total counts that.
+        found = counted()
+        chosen = sorted(found, key=_place) if kept is None else heapq.nsmallest(max(1, kept), found, key=_place)
+        return Page(tuple(map(_view, chosen[query.offset : kept])), total, query.offset, query.limit)
+
+    def each(self, query: EventQuery, visible: Visible) -> Iterator[Event]:
+        """The events that match, one by one, with bounded memory: by time where an id or a session is asked for, else
+        session by session. Offset and limit count in that order."""
+        left = query.limit
+        for number, found in enumerate(self._matching(query, visible)):
+            if number < query.offset:
+                continue
+            if left is not None:
+                if left == 0:
+                    return
+                left -= 1
+            yield _view(found)
+
+    def stored(self, query: EventQuery, visible: Visible) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        """Yield (session, sequence, event) of the events that match, as `each` orders them, without its paging."""
+        for (_, session, sequence), stored in self._matching(query, visible):
+            yield session, sequence, stored
+
+    def links(self, session: bytes, sequence: int, limit: int) -> list[Event]:
+        """The `event.linked` events from and to an event, oldest link of each session first."""
+        prefix = link_prefix(session, sequence)
+        found: list[Event] = []
+        for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+            if len(found) >= limit:
+                break
+            linking, at = key[-24:-8], int.from_bytes(key[-8:], "big")
+            stored = self._read(linking, at)
+            if stored is not None:
+                found.append(event_view(session_id_of(linking), at, stored))
+        return found
+
+    # -- where to look
+
+    def _matching(self, query: EventQuery, visible: Visible) -> Iterator[tuple[_Place, StoredEvent]]:
+        """The events that match, with their places."""
+        tested = EventFilter(query)
+        if query.session_id is not None:
+            candidates = self._of_session(session_bytes(query.session_id), tested)
+        elif query.named is not None and is_session_id(query.named):
+            candidates = self._belonging(query.named, visible, tested)
+        elif query.named is not None:
+            candidates = self._named(query.named, visible, tested)
+        else:
+            candidates = self._everywhere(visible, tested)
+        for session, sequence, stored in candidates:
+            if tested.accepts(session_id_of(session), sequence, stored):
+                yield (stored[1], session, sequence), stored
+
+    def _belonging(
+        self, session_id: str, visible: Visible, tested: EventFilter
+    ) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        """The events that may belong to a session, by time: those of its journal, and those elsewhere that name it."""
+        session = session_bytes(session_id)
+        named = (each for each in self._named(session_id, visible, tested) if each[0] != session)
+        if not visible(session_id) or session in staged_sessions(self._engine):
+            return named
+        return heapq.merge(self._of_session(session, tested), named, key=_by_time)
+
+    def _named(self, named: str, visible: Visible, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        """The events that name an id, by time. The event with that id comes first: it may name none, and be its own
+        root."""
+        own = event_place(named)
+        if own is not None and visible(session_id_of(own[0])):
+            stored = self._read(*own)
+            if stored is not None:
+                yield *own, stored
+        prefix = id_prefix(named)
+        begin, end = prefix + tested.low.to_bytes(8, "big"), prefix + tested.high.to_bytes(8, "big")
+        seen: dict[bytes, bool] = {}
+        hidden = staged_sessions(self._engine)
+        for key, _ in self._engine.pages(CF.INDEX, begin, end):
+            session, sequence = key[-24:-8], int.from_bytes(key[-8:], "big")
+            if session not in seen:
+                seen[session] = session not in hidden and visible(session_id_of(session))
+            stored = self._read(session, sequence) if seen[session] and (session, sequence) != own else None
+            if stored is not None:
+                yield session, sequence, stored
+
+    def _everywhere(self, visible: Visible, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        for session, _ in self._engine.pages(CF.SESSIONS, b"", b"\xff" * 17):
+            if not visible(session_id_of(session)):
+                continue
+            try:
+                last = self._journal.last(session)
+                if last is None or last[1][1] < tested.low:
+                    continue
+            except (IntegrityError, SchemaTooNew):
+                pass
+            yield from self._of_session(session, tested)
+
+    def _of_session(self, session: bytes, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        for sequence, stored in self._journal.readable(session):
+            if stored[1] >= tested.high:
+                return
+            yield session, sequence, stored
+
+    def _read(self, session: bytes, sequence: int) -> StoredEvent | None:
+        try:
+            return self._journal.stored(session, sequence)
+        except (IntegrityError, SchemaTooNew):
+            return None
+
+
+def _by_time(found: tuple[bytes, int, StoredEvent]) -> _Place:
+    return found[2][1], found[0], found[1]
+
+
+def _place(found: tuple[_Place, StoredEvent]) -> _Place:
+    return found[0]
+
+
+def _view(found: tuple[_Place, StoredEvent]) -> Event:
+    (_, session, sequence), stored = found
+    return event_view(session_id_of(session), sequence, stored)

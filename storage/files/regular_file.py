@@ -1,0 +1,201 @@
+"""Reading and writing the files of users: regular files only, and a written file appears whole or not at all.
+
+Everything that greenroom exports goes through `written_file`, everything that it takes in through `open_regular`.
+A path that leads to a FIFO, a device, a socket or a directory is refused: opening a FIFO would wait for its other end,
+and renaming a new file over a device would take the device from the whole machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NoReturn, cast
+
+from greenroom.storage.errors import StorageError, StorageFull, ValidationError
+
+__all__ = ["file_path", "open_regular", "part_beside", "sync_directory", "written_file"]
+
+_BUFFER: Final = 1 << 18
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_NOT_SYNCED: Final = (errno.EINVAL, errno.ENOTSUP)  # what a file system answers that cannot sync a directory
+_KINDS: Final = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISLNK, "a symbolic link (name the file that it leads to)"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def file_path(given: Any, field: str = "path") -> Path:
+    """Return the path that a caller has given; "~/" at its beginning is the user's home. Raises ValidationError for
+    what can be no path."""
+    try:
+        text = os.fspath(given)
+        if issubclass(type(text), str):
+            text = str.__str__(text)
+            if text and "\0" not in text:
+                os.fsencode(text)
+                return Path(text).expanduser() if text == "~" or text.startswith("~/") else Path(text)
+    except Exception:  # no path at all, text that no file name can have, an object whose methods raise
+        pass
+    raise ValidationError(f"{field}: a path is needed, as text or a Path", field=field)
+
+
+def open_regular(
+    path: Path, what: str, flags: int = os.O_RDONLY, *, follow: bool = True
+) -> io.BufferedReader | io.BufferedWriter | io.BufferedRandom:
+    """Open a regular file without ever waiting; `what` begins the message when that fails, and names it.
+
+    The file is opened for what `flags` say: reading, writing or both. A symbolic link at the end of the path is
+    followed unless `follow` is false. What fails later, in reading or writing, is a StorageError as well.
+    Raises StorageError, StorageFull or ValidationError.
+    """
+    try:
+        with contextlib.suppress(FileNotFoundError):  # opening makes it, or says so
+            facts = os.stat(path, follow_symlinks=follow)
+            _require_regular(facts.st_mode, path, what)  # opening is an act for some devices, such as a tape
+        flags |= os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        _raise(error, path, what)
+    except ValueError:
+        raise ValidationError(f"{what}: the path of a file is needed", field="path") from None
+    try:
+        _require_regular(os.fstat(descriptor).st_mode, path, what)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    access = flags & os.O_ACCMODE
+    appending = flags & os.O_APPEND
+    if access == os.O_RDONLY:
+        return io.BufferedReader(_File(descriptor, "rb", path, what), _BUFFER)
+    if access == os.O_WRONLY:
+        return io.BufferedWriter(_File(descriptor, "ab" if appending else "wb", path, what), _BUFFER)
+    return io.BufferedRandom(_File(descriptor, "ab+" if appending else "rb+", path, what), _BUFFER)
+
+
+@contextlib.contextmanager
+def written_file(path: Path, what: str) -> Iterator[BinaryIO]:
+    """Yield a file to write to; when the block ends, its content is synced to disk and is the file at `path`.
+
+    Until then it has a random name in the same directory, so nobody sees it half written, and writers to one path
+    do not meet: the last to end wins. Where the block raises, nothing stays and what was at `path` is untouched. A
+    regular file at `path` is replaced, and its permissions are kept. Anything else is refused, a symbolic link too:
+    a caller should not change a file that it did not name. `what` begins the messages of errors, and names it.
+    Raises StorageError, StorageFull or ValidationError.
+    """
+    mode = _mode_of_replaced(path, what)
+    part = part_beside(path)
+    with _reported(path, what):
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        with io.BufferedWriter(_File(descriptor, "wb", path, what), _BUFFER) as file:
+            yield file
+            file.flush()
+            with _reported(path, what):
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
+                os.fsync(descriptor)
+        _mode_of_replaced(path, what)  # something may have been put there meanwhile
+        with _reported(path, what):
+            os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+    with _reported(path, what):
+        sync_directory(path.parent)
+
+
+def part_beside(path: Path) -> Path:
+    """Return a new name in the directory of `path`, so that giving the right name is one step.
+
+    The name does not contain that of `path`: one of 250 characters leaves no room for more.
+    """
+    return path.with_name(f".{secrets.token_hex(8)}.part")
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+class _File(io.FileIO):
+    """A file whose failures are StorageErrors, whoever reads or writes it."""
+
+    def __init__(self, descriptor: int, mode: str, path: Path, what: str) -> None:
+        super().__init__(descriptor, mode)
+        self._path = path
+        self._what = what
+
+    def readinto(self, buffer: Any) -> int:
+        with _reported(self._path, self._what):
+            count = cast(int | None, super().readinto(buffer))
+        if count is None:  # files of the kernel, such as /proc/kmsg, have nothing to read until something happens
+            raise StorageError(f"{self._what}: it is a file that gives nothing now", path=str(self._path))
+        return count
+
+    def readall(self) -> bytes:
+        pieces = []
+        buffer = bytearray(_BUFFER)
+        while count := self.readinto(buffer):
+            pieces.append(bytes(buffer[:count]))
+        return b"".join(pieces)
+
+    def write(self, data: Any) -> int:
+        with _reported(self._path, self._what):
+            return super().write(data)
+
+
+@contextlib.contextmanager
+def _reported(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _raise(error, path, what)
+
+
+def _raise(error: OSError, path: Path, what: str) -> NoReturn:
+    if error.errno in _FULL:
+        raise StorageFull(f"{what}: the disk is full", path=str(path)) from error
+    if error.errno == errno.ENXIO:  # from opening a socket, or a FIFO that nobody reads
+        raise StorageError(f"{what}: it is not a regular file", path=str(path)) from error
+    raise StorageError(f"{what}: {error.strerror or error}", path=str(path)) from error
+
+
+def _require_regular(mode: int, path: Path, what: str) -> None:
+    if stat.S_ISREG(mode):
+        return
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+    raise StorageError(f"{what}: it is {kind}, not a regular file", path=str(path))
+
+
+def _mode_of_replaced(path: Path, what: str) -> int | None:
+    """Return the permissions of the regular file at `path`, None if there is nothing."""
+    try:
+        facts = os.lstat(path)
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise StorageError(f"{what}: there is no directory {path.parent}", path=str(path)) from None
+        return None
+    except ValueError:
+        raise ValidationError(f"{what}: the path of a file is needed", field="path") from None
+    except OSError as error:
+        _raise(error, path, what)
+    _require_regular(facts.st_mode, path, what)
+    return stat.S_IMODE(facts.st_mode)
