@@ -26,6 +26,7 @@ from greenroom.actors.session.redaction import RedactingSupervisor, Redaction
 from greenroom.actors.session.services import SessionServices
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor.supervisor import Supervisor
+from greenroom.actors.transfer.fork import fork_session
 from greenroom.actors.transfer.staged import recover_staged
 from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.config.config import RuntimeConfig
@@ -126,6 +127,7 @@ class Lifecycle:
             artifact_name_limit=config.max_artifact_name,
             owner=self._supervisor,
             security=self._security,
+            fork=fork_session,
         )
         self._supervisor.security = self._security
         self.elastic = Elastic(config.max_elastic_threads)

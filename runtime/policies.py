@@ -11,7 +11,6 @@ import pydantic
 
 from greenroom.actors.messages.limits import Consumption, GetConsumption
 from greenroom.actors.policies.composition import Policy, Request, parallel, refusals_of, sequential, strictest, voting
-from greenroom.actors.policies.kinds import KINDS, kind_of, weight_of
 from greenroom.actors.policies.rate import Rates
 from greenroom.actors.policies.timekeeper import Timekeeper
 from greenroom.actors.scheduling.callables import require_callable
@@ -211,9 +210,9 @@ class Policies:
 
     def _gate(self, session_id: str, message: Any) -> None:
         """Every message to a session comes by here while there are rates or policies of the host's own."""
-        kind = KINDS.get(message.__class__) or kind_of(message.__class__)
+        kind = message.rate
         if kind is not None:
-            self._admit(kind, session_id, message.__class__.__name__, weight_of(message))
+            self._admit(kind, session_id, message.__class__.__name__, message.operations)
 
     def _admit(self, kind: str, session_id: str | None, name: str, count: int) -> None:
         try:

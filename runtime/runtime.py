@@ -16,6 +16,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.hooks import Hooks
 from greenroom.actors.maintenance.findings import Progress as CareProgress
 from greenroom.actors.messages.calls import Call
+from greenroom.actors.messages.core import Reply
 from greenroom.actors.scheduling.clock import Clock, SystemClock
 from greenroom.actors.scheduling.operation import Operation, acting, entered, following, in_own_realm, operation_in
 from greenroom.runtime.config.config import RuntimeConfig
@@ -213,7 +214,7 @@ class Runtime(Moving, Care):
 
     # -- messages
 
-    def ask(self, session_id: str, message: m.Message, timeout: float | None = None) -> Any:
+    def ask(self, session_id: str, message: m.Message[Reply], timeout: float | None = None) -> Reply:
         """Send a message and return the reply, or raise what the session raised.
 
         Raises OperationTimeout after `timeout` seconds (default: `ask_timeout`; for calls of tools and agents, the time
@@ -229,7 +230,7 @@ class Runtime(Moving, Care):
             session_id = required_session_id(session_id)
         return self._supervisor.ask(session_id, message, timeout)
 
-    def tell(self, session_id: str, message: m.Message) -> None:
+    def tell(self, session_id: str, message: m.Message[Any]) -> None:
         """Send a message and go on. What goes wrong after it has been sent is logged."""
         if not issubclass(type(message), m.Message):
             raise InvalidOperation("messages are objects of the classes in greenroom.runtime.messages")

@@ -10,7 +10,7 @@ import pydantic
 from annotated_types import MaxLen, MinLen
 
 from greenroom.actors import messages as m
-from greenroom.actors.policies.kinds import CREATION
+from greenroom.actors.messages.core import CREATION
 from greenroom.actors.scheduling.operation import CURRENT, changed, in_own_realm
 from greenroom.actors.session.decide import Draft, creation
 from greenroom.actors.transfer.recording import Recording

@@ -9,7 +9,6 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.permissions import NAMES, Attempt
 from greenroom.actors.scheduling.dispatcher import Letter
 from greenroom.actors.session.delegated import MayWrite, OnBehalf, Refused, Shared
-from greenroom.actors.session.reaching import NEEDED, access_of, artifact_of, named_owner
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.keys import INDEX_SHARED, after_prefix, is_session_id, session_bytes, session_id_of
 from greenroom.storage.common.logs import logger_of
@@ -76,7 +75,7 @@ class Crossing:
         self._require(session_id)
         if message.__class__ is m.GetArtifacts:
             return self._many(session_id, message, timeout)
-        owner = named_owner(message)
+        owner = message.owner()
         assert owner is not None, "only what names an artifact of another session crosses"
         return self._ask(session_id, owner, message, timeout)
 
@@ -92,14 +91,14 @@ class Crossing:
             self._supervisor.tell_here(session_id, message, told)
             return
         self._require(session_id)
-        owner = named_owner(message)
+        owner = message.owner()
         if owner is None or message.__class__ not in _CHANGES:
             if told is not None:
                 told.set(None)
             return  # a question that nobody hears the answer to
         behalf = self._behalf(session_id, owner, message)
-        level = NAMES[NEEDED[message.__class__]]
-        allowed = behalf.ask(m.CheckAccess(artifact_of(message) or "", level), timeout)
+        level = NAMES[message.permission]
+        allowed = behalf.ask(m.CheckAccess(message.artifact() or "", level), timeout)
         if not allowed:
             raise self._refusal(session_id, owner, message, Refused("", reason="no grant", needed=level, has=None))
         if message.__class__ is m.StoreArtifact:
@@ -189,8 +188,8 @@ class Crossing:
 
     @staticmethod
     def _attempt(principal: str, owner: str, message: Any, reason: str, *, granted: bool) -> Attempt:
-        access = access_of(message, default=True) or "read"
-        return Attempt(principal, owner, str(artifact_of(message)), access, granted, reason, type(message).__name__)
+        artifact = str(message.artifact())
+        return Attempt(principal, owner, artifact, message.access, granted, reason, type(message).__name__)
 
     # -- several artifacts
 

@@ -10,7 +10,6 @@ from greenroom.actors.messages.configuration import UpdateConfig
 from greenroom.actors.messages.events import LinkEvents
 from greenroom.actors.messages.permissions import Attempt
 from greenroom.actors.scheduling.operation import Operation, operation_in
-from greenroom.actors.session.reaching import access_of, artifact_of, named_owner
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import is_session_id, session_bytes
 from greenroom.storage.common.logs import logger_of
@@ -129,15 +128,14 @@ class Security:
             return session_id
         operation = type(message).__name__
         if self.reaches(principal, session_id):
-            access = access_of(message)
-            if access is not None:
-                artifact = artifact_of(message)
+            if message.about_artifacts:
+                access, artifact = message.access, message.artifact()
                 named = str(artifact) if artifact is not None else None
                 self.trail.record(Attempt(principal, session_id, named, access, True, _ABOVE, operation))
             return session_id
-        if named_owner(message) == session_id:
+        if message.owner() == session_id:
             return principal
-        raise self.deny(principal, session_id, operation, access_of(message, default=True) or "read")
+        raise self.deny(principal, session_id, operation, message.access)
 
     def require(self, session_id: str, operation: str, access: str = "read", *, principal: str | None = None) -> None:
         """Raises AccessDenied unless the running code (or the principal given) may reach a session."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.configuration import UpdateConfig
-from greenroom.actors.messages.events import PublishEvent
 from greenroom.actors.scheduling.dispatcher import Told
 from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
 
@@ -23,45 +20,7 @@ from .views import MessageSubject
 if TYPE_CHECKING:
     from .hooks import Hooks
 
-__all__ = ["HookedMessage", "Points", "points_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class Points:
-    """The points on the way of a class of messages."""
-
-    before: str | None = None
-    after: str | None = None
-
-
-_POINTS: Final[dict[type[m.Message], Points]] = {
-    m.SuspendSession: Points("BeforeSessionSuspended", "SessionSuspended"),
-    m.ResumeSession: Points("BeforeSessionResumed", "SessionResumed"),
-    m.CompleteSession: Points("BeforeSessionCompleted", "SessionCompleted"),
-    m.FailSession: Points("BeforeSessionFailed", "SessionFailed"),
-    m.SaveSession: Points("BeforeSessionSaved", "SessionSaved"),
-    m.LoadSession: Points("BeforeSessionRestored", "SessionRestored"),
-    m.DeleteSession: Points("BeforeSessionDeleted", "SessionDeleted"),
-    m.ForkSession: Points("BeforeSessionCreated", "SessionCreated"),
-    m.StoreArtifact: Points("BeforeArtifactStore", "ArtifactStored"),
-    m.StoreMany: Points("BeforeArtifactStore", "ArtifactStored"),
-    m.GetArtifact: Points(None, "ArtifactRetrieved"),
-    m.GetArtifacts: Points(None, "ArtifactRetrieved"),
-    m.DeleteArtifact: Points("BeforeArtifactDelete", "ArtifactDeleted"),
-    m.GetVariable: Points("BeforeStateRead", "AfterStateRead"),
-    m.ListVariables: Points("BeforeStateRead", "AfterStateRead"),
-    m.SetVariable: Points("BeforeStateWrite", "AfterStateWrite"),
-    m.DeleteVariable: Points("BeforeStateWrite", "AfterStateWrite"),
-    m.AddMessage: Points("BeforeMessageAdd", "MessageAdded"),
-    PublishEvent: Points("BeforeEventEmit", "AfterEventEmit"),
-    UpdateConfig: Points("ConfigurationChange", None),
-}
-_NO_POINTS: Final = Points()
-
-
-def points_of(kind: type[m.Message]) -> Points:
-    """The points on the way of a class of messages."""
-    return _POINTS.get(kind, _NO_POINTS)
+__all__ = ["HookedMessage"]
 
 
 class HookedMessage:
@@ -70,14 +29,14 @@ class HookedMessage:
     __slots__ = ("_after", "_before", "_conflict", "_hooks", "_kind", "_limit", "_name", "_plain", "_role", "_short")
 
     def __init__(
-        self, hooks: Hooks, kind: type[m.Message], before: Phase, after: Phase, conflict: Phase, limit: Phase
+        self, hooks: Hooks, kind: type[m.Message[Any]], before: Phase, after: Phase, conflict: Phase, limit: Phase
     ) -> None:
         self._hooks = hooks
         self._kind = kind
         self._name = kind.__name__
         self._before = before
         self._after = after
-        self._conflict = conflict if kind in (m.SetVariable, m.DeleteVariable) else ()
+        self._conflict = conflict if kind.points.conflict else ()
         self._limit = limit
         self._plain = kind not in (m.LoadSession, m.StoreMany, m.GetArtifacts)
         self._short = not (after or self._conflict or limit)

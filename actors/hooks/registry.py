@@ -21,7 +21,7 @@ from .cache import ReplyCache
 from .chain import Phase
 from .context import HookContext
 from .hook import Hook, HookFunction, HookHandle, HookInfo, priority_of
-from .interceptor import HookedMessage, points_of
+from .interceptor import HookedMessage
 from .points import resolve
 from .tables import AFTER, CONFLICT, LIMIT, OPERATION, chain_of, kinds_of, way_of
 
@@ -288,7 +288,7 @@ class Registry:
             way = way_of(kind)
             if way.isdisjoint(changed.points):
                 continue
-            points = points_of(kind)
+            points = kind.points
             outer = chain_of(kind)
             before = self._phase(OPERATION, outer, points.before)
             after = self._phase(points.after, outer + AFTER, OPERATION + AFTER)

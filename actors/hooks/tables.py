@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.internal import RecordHooks
-
-from .interceptor import points_of
 
 __all__ = [
     "AFTER",
@@ -46,7 +43,7 @@ CREATION: Final = (
 )
 
 
-def chain_of(kind: type[m.Message]) -> str:
+def chain_of(kind: type[m.Message[Any]]) -> str:
     """The chain of the middleware that a class of messages belongs to."""
     if issubclass(kind, m.DeleteSession):
         return DELETE
@@ -55,16 +52,16 @@ def chain_of(kind: type[m.Message]) -> str:
 
 def way_of(kind: type[Any]) -> frozenset[str]:
     """All points on the way of a class of messages. The runtime's own have none."""
-    if kind in (RecordHooks, m.Finish):
+    if not kind.hookable:
         return frozenset()
-    points, outer = points_of(kind), chain_of(kind)
+    points, outer = kind.points, chain_of(kind)
     way = {OPERATION, OPERATION + AFTER, outer, outer + AFTER, LIMIT, points.before or "", points.after or ""}
-    if kind in (m.SetVariable, m.DeleteVariable):
+    if points.conflict:
         way.add(CONFLICT)
     return frozenset(way)
 
 
-def kinds_of(base: type[m.Message]) -> list[type[Any]]:
+def kinds_of(base: type[m.Message[Any]]) -> list[type[Any]]:
     """A class of messages and all below it."""
     found = [base]
     for kind in found:

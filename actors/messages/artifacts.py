@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
-from greenroom.storage.artifacts.model import ArtifactId, is_artifact_name
+from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo, is_artifact_name
 from greenroom.storage.artifacts.query import ArtifactQuery, artifact_query
 from greenroom.storage.artifacts.records import new_artifact_type
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_items, as_mapping, as_text, kind_of
+from greenroom.storage.common.page import Page
 from greenroom.storage.common.validation import nearest
 from greenroom.storage.engine.engine import Durability
-from greenroom.storage.errors import ValidationError, shown
+from greenroom.storage.errors import GreenroomError, ValidationError, shown
 
 from .checks import (
     MAX_BATCH,
@@ -27,13 +28,15 @@ from .checks import (
     version_of_name,
     whole_number,
 )
-from .core import Command, Query
+from .core import Command, Points, Query, Reply, attribute, unpacked
+from .permissions import ADMIN, READ, WRITE
 
 if TYPE_CHECKING:
     from greenroom.storage.content.chunks import Encoded, Readable
 
 __all__ = [
     "UNSHARED",
+    "AboutArtifact",
     "DeleteArtifact",
     "GetArtifact",
     "GetArtifactInfo",
@@ -46,7 +49,7 @@ __all__ = [
 ]
 
 
-class StoreArtifact(Command):
+class StoreArtifact(Command[ArtifactInfo]):
     """Store content under a name; the same name again makes the next version. Replies ArtifactInfo.
 
     Content is text (stored as UTF-8), bytes, a memoryview, or a binary file object, which is read to its end.
@@ -69,6 +72,15 @@ class StoreArtifact(Command):
         "tags",
         "version_of",
     )
+    rate = "artifact_store"
+    access = "write"
+    about_artifacts = True
+    permission = WRITE
+    names = "version_of"
+    may_cross = True
+    preparation = "content"
+    points = Points("BeforeArtifactStore", "ArtifactStored")
+    shown = {"type": attribute("artifact_type"), "metadata": unpacked("custom")}
 
     def __init__(
         self,
@@ -138,13 +150,18 @@ def _stored(content: Any) -> bytes | memoryview | Readable:
     )
 
 
-class StoreMany(Command):
+class StoreMany(Command[list[ArtifactInfo]]):
     """Store a batch of artifacts in one atomic write: all of them or none. Replies a list of ArtifactInfo.
 
     Each is a `StoreArtifact` or a mapping of its arguments. The same name twice makes two versions.
     """
 
     __slots__ = ("items",)
+    rate = "artifact_store"
+    access = "write"
+    about_artifacts = True
+    preparation = "content"
+    points = Points("BeforeArtifactStore", "ArtifactStored")
 
     def __init__(
         self, items: Iterable[StoreArtifact | Mapping[str, Any]], *, durability: Durability | str | None = None
@@ -152,6 +169,10 @@ class StoreMany(Command):
         super().__init__(durability=durability)
         given = as_items("items", items, MAX_BATCH, "a list of artifacts")
         self.items: list[StoreArtifact] = [_batched(index, item) for index, item in enumerate(given)]
+
+    @property
+    def operations(self) -> int:
+        return len(self.items)
 
 
 def _batched(index: int, item: StoreArtifact | Mapping[str, Any]) -> StoreArtifact:
@@ -176,10 +197,17 @@ def _batched(index: int, item: StoreArtifact | Mapping[str, Any]) -> StoreArtifa
 _ARTIFACT_ARGUMENTS: Final = frozenset(signature(StoreArtifact).parameters)
 
 
-class DeleteArtifact(Command):
+class DeleteArtifact(Command[None]):
     """Delete the artifact with this id, or one version (default: the latest) of a name. Replies None."""
 
     __slots__ = ("ref", "version")
+    rate = "artifact_delete"
+    access = "delete"
+    about_artifacts = True
+    permission = ADMIN
+    names = "ref"
+    may_cross = True
+    points = Points("BeforeArtifactDelete", "ArtifactDeleted")
 
     def __init__(
         self,
@@ -193,52 +221,81 @@ class DeleteArtifact(Command):
         self.version = version_of_name(version)
 
 
-class GetArtifactInfo(Query):
-    """Replies ArtifactInfo of an id, or of one version (default: the latest) of a name."""
+class AboutArtifact(Query[Reply]):
+    """Base of the queries about one artifact: of an id, or of one version (default: the latest) of a name."""
 
     __slots__ = ("ref", "version")
+    about_artifacts = True
+    permission = READ
+    names = "ref"
+    may_cross = True
 
     def __init__(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
         self.ref = artifact_ref(ref)
         self.version = version_of_name(version)
 
 
-class GetArtifact(GetArtifactInfo):
-    """Replies Artifact: the info and the verified content."""
+class GetArtifactInfo(AboutArtifact[ArtifactInfo]):
+    """Replies ArtifactInfo of an id, or of one version (default: the latest) of a name."""
 
     __slots__ = ()
 
 
-class GetArtifacts(Query):
+class GetArtifact(AboutArtifact[Artifact]):
+    """Replies Artifact: the info and the verified content."""
+
+    __slots__ = ()
+    points = Points(None, "ArtifactRetrieved")
+
+
+class GetArtifacts(Query[tuple[dict[ArtifactId | str, Artifact], dict[ArtifactId | str, GreenroomError]]]):
     """Replies (results, errors) of many ids and names: what each named, and why the others could not be read."""
 
     __slots__ = ("refs",)
+    about_artifacts = True
+    permission = READ
+    may_cross = True
+    points = Points(None, "ArtifactRetrieved")
+    shown = {"refs": lambda message: [str(ref) for ref in message.refs]}
 
     def __init__(self, refs: Iterable[ArtifactId | str]) -> None:
         given = as_items("refs", refs, MAX_BATCH, "a list of ids and names")
         self.refs = [named_ref(ref, "refs") for ref in given]
 
+    def owner(self) -> str | None:
+        owners = {found.session_id if (found := ArtifactId.named_by(ref)) is not None else None for ref in self.refs}
+        return owners.pop() if len(owners) == 1 else None
 
-class QueryArtifacts(Query):
+    def crosses(self, session_id: str) -> bool:
+        return any(
+            (found := ArtifactId.named_by(ref)) is not None and found.session_id != session_id for ref in self.refs
+        )
+
+
+class QueryArtifacts(Query[Page[ArtifactInfo]]):
     """Replies a page of ArtifactInfo that match an `ArtifactQuery`, or its criteria by keyword."""
 
     __slots__ = ("query",)
+    access = "list"
+    about_artifacts = True
 
     def __init__(self, query: ArtifactQuery | None = None, **criteria: Any) -> None:
         self.query = artifact_query(query, criteria)
 
 
-class ListArtifacts(Query):
+class ListArtifacts(Query[Page[ArtifactInfo]]):
     """Replies a page of ArtifactInfo in the order of storing."""
 
     __slots__ = ("limit", "offset")
+    access = "list"
+    about_artifacts = True
 
     def __init__(self, limit: int | None = None, offset: int = 0) -> None:
         self.limit = whole_number("limit", limit)
         self.offset = whole_number("offset", offset) or 0
 
 
-class ListArtifactVersions(Query):
+class ListArtifactVersions(Query[list[ArtifactInfo]]):
     """Replies a list of ArtifactInfo of every version of a name, oldest first.
 
     Instead of the name the id of one of them will do; of an artifact that another session shares it finds the
@@ -246,6 +303,11 @@ class ListArtifactVersions(Query):
     """
 
     __slots__ = ("name",)
+    access = "list"
+    about_artifacts = True
+    permission = READ
+    names = "name"
+    may_cross = True
 
     def __init__(self, name: ArtifactId | str) -> None:
         self.name = str(artifact_ref(name, "name"))

@@ -29,11 +29,12 @@ MAX_CALL_NAME: Final = 255
 MAX_INPUT_BYTES: Final = 1 << 20
 
 
-class Call(Command):
+class Call(Command[Any]):
     """Base of `CallTool` and `CallAgent`. `timeout` is in seconds; None stands for the callable's own, else the
     runtime's. Whoever asks with a shorter timeout waits only that long, and the call ends with it."""
 
     __slots__ = ("name", "packed", "subject", "timeout")
+    preparation = "call"
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class CallTool(Call):
     """
 
     __slots__ = ()
+    rate = "tool_execution"
 
 
 class CallAgent(Call):
@@ -72,6 +74,7 @@ class CallAgent(Call):
     """
 
     __slots__ = ()
+    rate = "llm_call"
 
 
 def packed_input(value: Value) -> bytes:
@@ -98,10 +101,11 @@ class Called:
     collect: bool
 
 
-class RecordCall(Command):
+class RecordCall(Command[Called]):
     """Journal that a tool or an agent (`kind`) is called. Replies Called."""
 
     __slots__ = ("data", "kind")
+    rate = None
 
     def __init__(self, kind: str, data: dict[str, Any]) -> None:
         super().__init__()
@@ -109,11 +113,12 @@ class RecordCall(Command):
         self.data = checked_data(data)
 
 
-class RecordReturn(Command):
+class RecordReturn(Command[None]):
     """Journal what a call has come to. Works as long as the session has not ended; its limits do not matter any more.
     Replies None."""
 
     __slots__ = ("data", "kind")
+    rate = None
 
     def __init__(self, kind: str, data: dict[str, Any], durability: Durability | None = None) -> None:
         super().__init__(durability=durability)

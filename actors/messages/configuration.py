@@ -9,12 +9,12 @@ from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.engine.engine import Durability
 
-from .core import Command, Query
+from .core import Command, Points, Query
 
 __all__ = ["GetConfig", "UpdateConfig"]
 
 
-class GetConfig(Query):
+class GetConfig(Query[Mapping[str, Any]]):
     """Replies what the session itself sets of its configuration, as a dict. All else follows the runtime."""
 
     __slots__ = ()
@@ -24,7 +24,7 @@ def _as_given(changes: Mapping[str, Any]) -> dict[str, Any]:
     return dict(changes)
 
 
-class UpdateConfig(Command):
+class UpdateConfig(Command[Mapping[str, Any]]):
     """Change settings of the session's configuration, in any status; None means no limit. For the host only.
 
     `changes` are settings of SessionConfig by name; of `policies`, what is to change in its sections. Replies what the
@@ -32,6 +32,8 @@ class UpdateConfig(Command):
     """
 
     __slots__ = ("changes",)
+    rate = None
+    points = Points("ConfigurationChange", None)
 
     checked: ClassVar[Callable[[Mapping[str, Any]], dict[str, Any]]] = _as_given
     """Checks settings, and replies them as they are stored. Given by the floor above, which knows them."""

@@ -24,7 +24,7 @@ from .checks import (
     optional_text,
     whole_number,
 )
-from .core import Command, Query
+from .core import Command, Points, Query, unpacked
 from .text import text_of_message
 
 if TYPE_CHECKING:
@@ -76,10 +76,14 @@ def turn_of(sequence: int, time: int, command: AddMessage, content: Any) -> Turn
     )
 
 
-class AddMessage(Command):
+class AddMessage(Command[Turn]):
     """Add a turn of the conversation: content is text, a list of parts, or None. Replies Message."""
 
     __slots__ = ("content", "encoded", "metadata", "name", "role", "text", "tool_call_id", "tool_calls")
+    rate = "message"
+    preparation = "content"
+    points = Points("BeforeMessageAdd", "MessageAdded")
+    shown = {name: unpacked(name) for name in ("content", "tool_calls", "metadata")}
 
     def __init__(
         self,
@@ -117,7 +121,7 @@ class AddMessage(Command):
         self.encoded: Encoded | None = None
 
 
-class GetMessages(Query):
+class GetMessages(Query[list[Turn]]):
     """Replies the newest `limit` messages before event sequence `before`, oldest first."""
 
     __slots__ = ("before", "limit")

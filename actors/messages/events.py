@@ -12,13 +12,14 @@ from greenroom.storage.common.arguments import as_mapping, as_text
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.events.index import event_place
+from greenroom.storage.events.model import Event
 
 from .checks import (
     MAX_NAME,
     tag_list,
     whole_number,
 )
-from .core import Command, Query
+from .core import Command, Points, Query
 
 __all__ = [
     "LINK_KINDS",
@@ -62,7 +63,7 @@ RESERVED_FAMILIES: Final = frozenset(
 _TYPE: Final = re.compile(r"[\w:-]+(\.[\w:-]+)*")
 
 
-class PublishEvent(Command):
+class PublishEvent(Command[Event]):
     """Journal an event of the sender's own. Replies the Event.
 
     `type` is dotted (`custom.step_done`) and of no family of the runtime's own; `data` a JSON object of at most
@@ -71,6 +72,8 @@ class PublishEvent(Command):
     """
 
     __slots__ = ("correlation_id", "packed", "source", "tags", "target", "type")
+    rate = "event"
+    points = Points("BeforeEventEmit", "AfterEventEmit")
 
     def __init__(
         self,
@@ -119,10 +122,11 @@ class PublishEvent(Command):
         return {**(context or {}), **mine} or None
 
 
-class LinkEvents(Command):
+class LinkEvents(Command[Event]):
     """Journal a link from an event of this session to any event: "this one was `kind` that one". Replies the Event."""
 
     __slots__ = ("from_id", "kind", "to_id")
+    rate = "event"
 
     def __init__(self, from_id: str, to_id: str, kind: str, *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
@@ -141,13 +145,14 @@ class LinkEvents(Command):
         self.kind = kind
 
 
-class RecordEvent(Command):
+class RecordEvent(Command[Event | None]):
     """Journal a fact of the runtime's own, if the session can take one. Replies the Event, or None if it cannot.
 
     `data` are plain values of the runtime's making.
     """
 
     __slots__ = ("data", "type")
+    rate = None
 
     def __init__(self, type: str, data: dict[str, Any]) -> None:
         # Nobody waits for the disk because of a note.
@@ -177,7 +182,7 @@ def _maybe_name(field: str, value: object) -> str | None:
     return as_text(field, value, MAX_NAME) if value is not None else None
 
 
-class GetEvents(Query):
+class GetEvents(Query[list[Event]]):
     """Replies a list of the events with a sequence greater than `after`, at most `limit`."""
 
     __slots__ = ("after", "limit")

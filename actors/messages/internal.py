@@ -9,17 +9,19 @@ from .core import Command, Draft
 __all__ = ["KeepTime", "RecordHooks"]
 
 
-class RecordHooks(Command):
+class RecordHooks(Command[None]):
     """Journal executions of hooks. Only the runtime sends it."""
 
     __slots__ = ("drafts",)
+    rate = None
+    hookable = False
 
     def __init__(self, drafts: list[Draft]) -> None:
         super().__init__()
         self.drafts = drafts
 
 
-class KeepTime(Command):
+class KeepTime(Command[None]):
     """Do what it is time for. Sent by the timekeeper; `told` gets the session, and when to look again (ns since the
     epoch; None: not before it is active again) with the event that changed its status, if one did."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.arguments import as_flag, as_text
 from greenroom.storage.engine.engine import Durability
@@ -15,7 +16,7 @@ from .checks import (
     tag_list,
     whole_number,
 )
-from .core import Command, Query
+from .core import CREATION, Command, Points, Query
 
 __all__ = [
     "AddTag",
@@ -36,113 +37,149 @@ __all__ = [
 ]
 
 
-class SuspendSession(Command):
+class SuspendSession(Command[SessionInfo]):
     """active → suspended."""
 
     __slots__ = ()
+    rate = None
+    points = Points("BeforeSessionSuspended", "SessionSuspended")
 
 
-class ResumeSession(Command):
+class ResumeSession(Command[SessionInfo]):
     """suspended → active."""
 
     __slots__ = ()
+    rate = None
+    points = Points("BeforeSessionResumed", "SessionResumed")
 
 
-class CompleteSession(Command):
+class CompleteSession(Command[SessionInfo]):
     """active or suspended → completed, for good."""
 
     __slots__ = ()
+    rate = None
+    points = Points("BeforeSessionCompleted", "SessionCompleted")
 
 
-class FailSession(Command):
+class FailSession(Command[SessionInfo]):
     """active or suspended → failed, for good, with a reason."""
 
     __slots__ = ("reason",)
+    rate = None
+    points = Points("BeforeSessionFailed", "SessionFailed")
 
     def __init__(self, reason: str, *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
         self.reason = as_text("reason", reason, MAX_TEXT)
 
 
-class ArchiveSession(Command):
+class ArchiveSession(Command[SessionInfo]):
     """completed or failed → archived: leaves the default listings, keeps journal and artifacts."""
 
     __slots__ = ()
+    rate = None
 
 
-class SaveSession(Command):
+class SaveSession(Command[SessionInfo]):
     """Write a snapshot; with `sync`, also put everything on disk. Replies SessionInfo."""
 
     __slots__ = ("sync",)
+    rate = None
+    points = Points("BeforeSessionSaved", "SessionSaved")
 
     def __init__(self, *, sync: bool = True) -> None:
         super().__init__()
         self.sync = as_flag("sync", sync)
 
 
-class LoadSession(Command):
+class LoadSession(Command[SessionInfo]):
     """Bring the session into memory. Replies SessionInfo."""
 
     __slots__ = ()
+    rate = None
+    points = Points("BeforeSessionRestored", "SessionRestored")
 
 
-class DeleteSession(Command):
+class DeleteSession(Command[None]):
     """Remove the session and everything that belongs to it. Replies None."""
 
     __slots__ = ()
+    rate = None
+    access = "delete"
+    points = Points("BeforeSessionDeleted", "SessionDeleted")
+    may_cross = True
+
+    def crosses(self, session_id: str) -> bool:
+        return True  # what others shared with the session is taken back
 
 
-class ForkSession(Command):
+class ForkSession(Command[str]):
     """Make a session whose history is this one's up to event `at_sequence` (default: all of it), in any status.
     Replies the new session's id."""
 
     __slots__ = ("at_sequence",)
+    rate = CREATION
+    access = "read"  # a fork has all artifacts of the original
+    about_artifacts = True
+    points = Points("BeforeSessionCreated", "SessionCreated")
 
     def __init__(self, at_sequence: int | None = None, *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
         self.at_sequence = whole_number("at_sequence", at_sequence)
 
 
-class GetInfo(Query):
+class GetInfo(Query[SessionInfo]):
     """Replies SessionInfo."""
 
     __slots__ = ()
 
 
-class Finish(Query):
+class Finish(Query[None]):
     """Replies None once every message that was sent before it has been handled."""
 
     __slots__ = ()
+    rate = None
+    hookable = False
 
 
-class AddTag(Command):
+class AddTag(Command[SessionInfo]):
+    """Add a tag; one that is there already changes nothing. Replies SessionInfo."""
+
     __slots__ = ("tag",)
+    rate = "state_update"
 
     def __init__(self, tag: str, *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
         self.tag = as_text("tag", tag, MAX_TAG)
 
 
-class RemoveTag(Command):
+class RemoveTag(Command[SessionInfo]):
+    """Remove a tag; one that is not there changes nothing. Replies SessionInfo."""
+
     __slots__ = ("tag",)
+    rate = "state_update"
 
     def __init__(self, tag: str, *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
         self.tag = as_text("tag", tag, MAX_TAG)
 
 
-class SetTags(Command):
+class SetTags(Command[SessionInfo]):
+    """Put these tags in the place of all others. Replies SessionInfo."""
+
     __slots__ = ("tags",)
+    rate = "state_update"
 
     def __init__(self, tags: Iterable[str], *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
         self.tags = tag_list(tags)
 
 
-class UpdateMetadata(Command):
+class UpdateMetadata(Command[SessionInfo]):
     """Merge into the metadata; a value of None removes its key."""
 
     __slots__ = ("changes",)
+    rate = "state_update"
 
     def __init__(self, changes: Mapping[str, Value], *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)

@@ -24,7 +24,8 @@ class Consumption:
         return 100 * self.value / self.limit if self.limit else 100.0
 
 
-class GetConsumption(Query):
+class GetConsumption(Query[dict[str, Consumption]]):
     """Replies, by the name of a resource, how much of it the session has used and may use: a dict of Consumption."""
 
     __slots__ = ()
+    rate = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Any, Final
 
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_text
@@ -16,7 +16,7 @@ from .checks import (
     checked_durability,
     variable_key,
 )
-from .core import Command, Query
+from .core import Command, Points, Query
 
 __all__ = [
     "ABSENT",
@@ -44,7 +44,12 @@ ANY: Final = Expectation.ANY
 ABSENT: Final = Expectation.ABSENT
 
 
-class SetVariable(Command):
+def _expectation(message: Any) -> Any:
+    expected = message.expected
+    return unpack_value(expected) if isinstance(expected, bytes) else expected
+
+
+class SetVariable(Command[None]):
     """Set a variable to a JSON value or bytes of at most 1 MiB. Replies None.
 
     With `expected` only if that is its value now (`ABSENT`: if it is not there); else InvalidOperation, whose field
@@ -52,6 +57,9 @@ class SetVariable(Command):
     """
 
     __slots__ = ("expected", "key", "packed")
+    rate = "state_update"
+    points = Points("BeforeStateWrite", "AfterStateWrite", conflict=True)
+    shown = {"expected": _expectation}
 
     def __init__(
         self,
@@ -79,10 +87,13 @@ class SetVariable(Command):
         return unpack_value(self.packed)
 
 
-class DeleteVariable(Command):
+class DeleteVariable(Command[bool]):
     """Remove a variable, with `expected` only if that is its value now. Replies whether it was there."""
 
     __slots__ = ("expected", "key")
+    rate = "state_update"
+    points = Points("BeforeStateWrite", "AfterStateWrite", conflict=True)
+    shown = {"expected": _expectation}
 
     def __init__(
         self, key: str, *, expected: Value | Expectation = ANY, durability: Durability | str | None = None
@@ -92,27 +103,31 @@ class DeleteVariable(Command):
         self.expected = expected if type(expected) is Expectation else pack_value(expected, "expected")
 
 
-class GetVariable(Query):
+class GetVariable(Query[Value]):
     """Replies the value of a variable, or `default`."""
 
     __slots__ = ("default", "key")
+    points = Points("BeforeStateRead", "AfterStateRead")
 
     def __init__(self, key: str, default: Value = None) -> None:
         self.key = variable_key(key)
         self.default = default
 
 
-class ListVariables(Query):
+class ListVariables(Query[dict[str, Value]]):
     """Replies a dict of the variables whose key begins with `prefix`."""
 
     __slots__ = ("prefix",)
+    access = "list"
+    points = Points("BeforeStateRead", "AfterStateRead")
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = as_text("prefix", prefix, MAX_KEY, empty=True)
 
 
-class AcceptLosses(Command):
+class AcceptLosses(Command[None]):
     """After a repair that lost an event which may have set any variable: take the variables as they are now.
     Replies None."""
 
     __slots__ = ()
+    rate = None

@@ -14,11 +14,12 @@ __all__ = ["WORKFLOW_EVENTS", "RecordWorkflow"]
 WORKFLOW_EVENTS: Final = frozenset(("workflow.started", "workflow.stage", "workflow.rolled_back", "workflow.finished"))
 
 
-class RecordWorkflow(Command):
+class RecordWorkflow(Command[tuple[str, str | None]]):
     """Journal a fact of a running workflow. Sent by its runner. Replies the event's id and the correlation id that
     the session was created with, if any."""
 
     __slots__ = ("data", "type")
+    rate = None
 
     def __init__(self, type: str, data: dict[str, Any]) -> None:
         super().__init__()

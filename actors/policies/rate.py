@@ -11,10 +11,9 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.actors.messages.core import CREATION, READ_RATE
 from greenroom.actors.session.limits import RateLimits
 from greenroom.storage.errors import RateLimited
-
-from .kinds import CREATION, READ
 
 if TYPE_CHECKING:
     from greenroom.actors.scheduling.clock import Clock
@@ -177,7 +176,7 @@ class Rates:
 
     def _buckets(self, kind: str, session_id: str | None, now: float) -> list[tuple[str, TokenBucket]]:
         """What holds for an operation. The caller holds the lock."""
-        counted = kind != READ
+        counted = kind != READ_RATE
         held: list[tuple[str, TokenBucket]] = []
         if self._runtime is not None and counted:
             held.append(("runtime", self._runtime))

@@ -173,12 +173,16 @@ class SessionActor(PooledActor):
 
     # -- for what concerns other sessions too; the caller holds the turn
 
-    def answer(self, query: m.Query) -> Any:
+    def answer(self, query: m.Query[Any]) -> Any:
         """The reply to a query, or what is left to do for it."""
         return ANSWERS[query.__class__](self, query)
 
     def perform(
-        self, command: m.Command, *, more: Callable[[list[Draft]], list[Draft]] | None = None, also: Sequence[Op] = ()
+        self,
+        command: m.Command[Any],
+        *,
+        more: Callable[[list[Draft]], list[Draft]] | None = None,
+        also: Sequence[Op] = (),
     ) -> Any:
         """Do a command, with more events than it decides and with what else belongs into its batch; the reply, held
         back until it is durable."""
@@ -249,7 +253,7 @@ class SessionActor(PooledActor):
     # -- commands
 
     def _perform(
-        self, command: m.Command, more: Callable[[list[Draft]], list[Draft]] | None = None, also: Sequence[Op] = ()
+        self, command: m.Command[Any], more: Callable[[list[Draft]], list[Draft]] | None = None, also: Sequence[Op] = ()
     ) -> Any:
         """Decide and commit; the reply. `more` adds events to those decided, `also` is written with them."""
         if command.__class__ is m.DeleteSession:
@@ -271,7 +275,7 @@ class SessionActor(PooledActor):
             return bool(drafts)
         return reply(self, command) if reply is not None else None
 
-    def commit(self, drafts: list[Draft], command: m.Command | None = None, also: Sequence[Op] = ()) -> None:
+    def commit(self, drafts: list[Draft], command: m.Command[Any] | None = None, also: Sequence[Op] = ()) -> None:
         """Journal the events and evolve. On any failure the state is read back from the journal."""
         services = self.services
         state = self.state

@@ -50,7 +50,7 @@ def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup
     return [(f"{command.kind}.returned", command.data, 0, 0)]
 
 
-CALL_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+CALL_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
     RecordCall: _called,
     RecordReturn: _returned,
 }

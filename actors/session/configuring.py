@@ -18,8 +18,8 @@ from .limits import Limits, merged
 if TYPE_CHECKING:
     from greenroom.actors.messages.core import Draft
 
-    from .actor import SessionActor
     from .draft import Lookup
+    from .live import LiveSession
     from .state import SessionState
 
 __all__ = ["CONFIGURED", "CONFIG_DECIDERS", "CONFIG_REPLIES", "configured", "get_config"]
@@ -42,17 +42,17 @@ def configured(state: SessionState, data: dict[str, Any], time: int) -> None:
     state.config = data["config"]
 
 
-def get_config(actor: SessionActor, query: GetConfig) -> dict[str, Any]:
+def get_config(actor: LiveSession, query: GetConfig) -> dict[str, Any]:
     """Reply to `GetConfig`."""
     return _own(actor.state)
 
 
-def _updated(actor: SessionActor, command: UpdateConfig) -> dict[str, Any]:
+def _updated(actor: LiveSession, command: UpdateConfig) -> dict[str, Any]:
     actor.follow_config()
     return _own(actor.state)
 
 
-CONFIG_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+CONFIG_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
     UpdateConfig: _update
 }
 CONFIG_REPLIES: Final[dict[type[Any], Callable[[Any, Any], Any]]] = {UpdateConfig: _updated}

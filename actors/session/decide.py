@@ -27,7 +27,7 @@ from .workflows import WORKFLOW_DECIDERS
 __all__ = ["Draft", "Limits", "Lookup", "decide", "require_room"]
 
 
-def decide(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+def decide(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[Draft]:
     """The events that a command causes; none if it changes nothing. Raises the typed error that refuses it."""
     decider = DECIDERS.get(type(command))
     if decider is None:
@@ -99,7 +99,7 @@ _TRANSITIONS: Final = {
 }
 
 
-def _transition(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _transition(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[Draft]:
     event, target, allowed = _TRANSITIONS[type(command)]
     if state.status not in allowed:
         now, wanted = STATUSES[state.status], STATUSES[target]
@@ -125,11 +125,11 @@ def _accept_losses(state: SessionState, command: m.AcceptLosses, limits: Limits,
     return [("losses.accepted", {}, 0, 0)] if state.certain is not None else []
 
 
-def _nothing(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _nothing(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[Draft]:
     return []
 
 
-def _tags(state: SessionState, command: m.Command, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _tags(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[Draft]:
     require_writable(state, limits)
     tags = list(state.tags)
     if isinstance(command, m.SetTags):
@@ -271,7 +271,7 @@ def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Lim
     return [*ends(state, info), ("artifact.deleted", data, -1, -info.size)]
 
 
-DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
     m.SetVariable: _set_variable,
     m.DeleteVariable: _delete_variable,
     m.AcceptLosses: _accept_losses,

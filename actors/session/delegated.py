@@ -15,12 +15,11 @@ from . import grants
 from . import sharing as sh
 from .draft import require_operations
 from .grants import Held
-from .reaching import NEEDED, access_of, artifact_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .actor import SessionActor
+    from .live import LiveSession
 
 __all__ = ["ANSWERS", "MayWrite", "OnBehalf", "Refused", "Shared"]
 
@@ -62,16 +61,16 @@ class Refused(GreenroomError):
     """The principal lacks the permission. `reason` is for the audit log; `needed` and `has` name permissions."""
 
 
-def on_behalf(actor: SessionActor, asked: OnBehalf) -> Any:
+def on_behalf(actor: LiveSession, asked: OnBehalf) -> Any:
     """Do what was asked if a grant allows it now. Raises Refused."""
     message = asked.message
     if message.__class__ is m.CheckAccess:
         return _check(actor, asked)
     if message.__class__ is Shared:
         return _readable(actor, asked)
-    artifact = message.ref if message.__class__ is MayWrite else artifact_of(message)
+    artifact = message.ref if message.__class__ is MayWrite else message.artifact()
     try:
-        has = _permitted(actor, asked, artifact, WRITE if message.__class__ is MayWrite else NEEDED[message.__class__])
+        has = _permitted(actor, asked, artifact, WRITE if message.__class__ is MayWrite else message.permission)
     except Refused as refused:
         if asked.told:  # it was allowed when it was sent
             attempt = _attempt(asked, actor.state.id, refused.fields["reason"], granted=False)
@@ -80,13 +79,13 @@ def on_behalf(actor: SessionActor, asked: OnBehalf) -> Any:
     return _ON_BEHALF[message.__class__](actor, asked, has)
 
 
-def _held(actor: SessionActor, asked: OnBehalf, artifact: ArtifactId) -> Held | None:
+def _held(actor: LiveSession, asked: OnBehalf, artifact: ArtifactId) -> Held | None:
     if asked.family:
         return Held(ADMIN, None)
     return _granted(actor, asked.principal, artifact)
 
 
-def _granted(actor: SessionActor, session_id: str, artifact: ArtifactId) -> Held | None:
+def _granted(actor: LiveSession, session_id: str, artifact: ArtifactId) -> Held | None:
     now = actor.services.clock.time_ns()
     if not grants.grants_of(actor.state, artifact.sequence):
         return None
@@ -94,7 +93,7 @@ def _granted(actor: SessionActor, session_id: str, artifact: ArtifactId) -> Held
     return grants.held(actor.state, artifact.sequence, session_id, above, now)
 
 
-def _permitted(actor: SessionActor, asked: OnBehalf, artifact: ArtifactId | None, needed: int) -> Held:
+def _permitted(actor: LiveSession, asked: OnBehalf, artifact: ArtifactId | None, needed: int) -> Held:
     """What the principal has of the artifact. Raises Refused if that is too little, or there is no such artifact."""
     assert artifact is not None, "a message that crosses names an artifact"
     assert artifact.session_id == actor.state.id, "it goes to the owner it names"
@@ -113,15 +112,15 @@ def _permitted(actor: SessionActor, asked: OnBehalf, artifact: ArtifactId | None
     return has
 
 
-def _readable(actor: SessionActor, asked: OnBehalf) -> list[ArtifactInfo]:
+def _readable(actor: LiveSession, asked: OnBehalf) -> list[ArtifactInfo]:
     artifacts = actor.services.store.artifacts
     infos = [artifacts.info(actor.state.session, number) for number in asked.message.numbers]
     return [info for info in infos if info is not None and _held(actor, asked, info.id) is not None]
 
 
-def _check(actor: SessionActor, asked: OnBehalf) -> bool:
+def _check(actor: LiveSession, asked: OnBehalf) -> bool:
     message: m.CheckAccess = asked.message
-    artifact = artifact_of(message)
+    artifact = message.artifact()
     assert artifact is not None
     who = message.who or asked.principal
     if who != asked.principal:
@@ -131,7 +130,7 @@ def _check(actor: SessionActor, asked: OnBehalf) -> bool:
     return has is not None and has.level >= message.level and _there(actor, artifact)
 
 
-def _may(actor: SessionActor, who: str, artifact: ArtifactId, level: int) -> bool:
+def _may(actor: LiveSession, who: str, artifact: ArtifactId, level: int) -> bool:
     if not _there(actor, artifact):
         return False
     if actor.services.security.reaches(who, actor.state.id):
@@ -140,7 +139,7 @@ def _may(actor: SessionActor, who: str, artifact: ArtifactId, level: int) -> boo
     return has is not None and has.level >= level
 
 
-def _there(actor: SessionActor, artifact: ArtifactId) -> bool:
+def _there(actor: LiveSession, artifact: ArtifactId) -> bool:
     try:
         actor.artifact(artifact, None)
     except ArtifactNotFound:
@@ -150,26 +149,27 @@ def _there(actor: SessionActor, artifact: ArtifactId) -> bool:
 
 def _attempt(asked: OnBehalf, owner: str, reason: str, *, granted: bool) -> Attempt:
     message = asked.message
-    access = access_of(message) or "write"
-    return Attempt(asked.principal, owner, str(artifact_of(message)), access, granted, reason, type(message).__name__)
+    artifact = message.ref if message.__class__ is MayWrite else message.artifact()
+    access = "write" if message.__class__ is MayWrite else message.access
+    return Attempt(asked.principal, owner, str(artifact), access, granted, reason, type(message).__name__)
 
 
-def _answered(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
+def _answered(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
     return actor.answer(asked.message)
 
 
-def _versions(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
+def _versions(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
     found = actor.answer(asked.message)
     return [info for info in found if asked.family or _granted(actor, asked.principal, info.id) is not None]
 
 
-def _performed(actor: SessionActor, asked: OnBehalf, has: Held, more: Any = None) -> Any:
+def _performed(actor: LiveSession, asked: OnBehalf, has: Held, more: Any = None) -> Any:
     """Do it, and record it in the same batch."""
     reason = "above the owner" if asked.family else f"{NAMES[has.level]} permission"
     return _recorded(actor, asked.message, _attempt(asked, actor.state.id, reason, granted=True), more)
 
 
-def _recorded(actor: SessionActor, command: m.Command, attempt: Attempt, more: Any = None) -> Any:
+def _recorded(actor: LiveSession, command: m.Command[Any], attempt: Attempt, more: Any = None) -> Any:
     trail, before = actor.services.security.trail, actor.state.sequence
     beside = trail.beside(attempt)
     reply = actor.perform(command, more=more, also=beside)
@@ -178,7 +178,7 @@ def _recorded(actor: SessionActor, command: m.Command, attempt: Attempt, more: A
     return reply
 
 
-def _stored(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
+def _stored(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
     """The next version, shared with its author as the one before is."""
     message: m.StoreArtifact = asked.message
     before = actor.artifact(message.version_of or "", None)
@@ -203,7 +203,7 @@ def _stored(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
     return _performed(actor, asked, has, share)
 
 
-def _shared(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
+def _shared(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
     message: m.ShareArtifact = asked.message.copy()
     if has.expires_at is not None and (message.expires_at is None or message.expires_at > has.expires_at):
         raise Refused("", reason="a grant beyond its own", needed="an admin permission that lasts as long", has="admin")
@@ -215,7 +215,7 @@ def _shared(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
     return actor.hold_back(_grant(actor, message), message.durability)
 
 
-def _revoked(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
+def _revoked(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
     message: m.RevokeArtifact = asked.message.copy()
     message.by = asked.principal
     before = actor.state.sequence
@@ -223,11 +223,11 @@ def _revoked(actor: SessionActor, asked: OnBehalf, has: Held) -> Any:
     return actor.hold_back(actor.state.sequence > before, message.durability)
 
 
-def _nothing(actor: SessionActor, asked: OnBehalf, has: Held) -> None:
+def _nothing(actor: LiveSession, asked: OnBehalf, has: Held) -> None:
     """What was asked is only whether it may be done."""
 
 
-_ON_BEHALF: Final[dict[type[Any], Callable[[SessionActor, OnBehalf, Held], Any]]] = {
+_ON_BEHALF: Final[dict[type[Any], Callable[[LiveSession, OnBehalf, Held], Any]]] = {
     MayWrite: _nothing,
     m.GetArtifactInfo: _answered,
     m.GetArtifact: _answered,
@@ -244,7 +244,7 @@ _ON_BEHALF: Final[dict[type[Any], Callable[[SessionActor, OnBehalf, Held], Any]]
 # -- the owner itself
 
 
-def _require_sharing(actor: SessionActor, message: m.ShareArtifact) -> None:
+def _require_sharing(actor: LiveSession, message: m.ShareArtifact) -> None:
     """The host is told of a mistyped id. Who acts for a session is not: it would learn which sessions there are. It
     may not go on for ever either, since no status ends sharing."""
     if actor.services.security.principal() is not None:
@@ -257,13 +257,13 @@ def _require_sharing(actor: SessionActor, message: m.ShareArtifact) -> None:
         )
 
 
-def _grant(actor: SessionActor, message: m.ShareArtifact) -> Grant:
+def _grant(actor: LiveSession, message: m.ShareArtifact) -> Grant:
     info = actor.artifact(message.ref, message.version)
     now = actor.services.clock.time_ns()
     return grants.grant_of(actor.state, info.id, message.with_session, now)
 
 
-def _change(actor: SessionActor, message: Any, access: str) -> bool:
+def _change(actor: LiveSession, message: Any, access: str) -> bool:
     """Change permissions as the owner, and record it in the same batch; whether anything changed."""
     info = actor.artifact(message.ref, message.version)
     operation = CURRENT.get()
@@ -275,22 +275,22 @@ def _change(actor: SessionActor, message: Any, access: str) -> bool:
     return actor.state.sequence > before
 
 
-def _owner_shares(actor: SessionActor, message: m.ShareArtifact) -> Any:
+def _owner_shares(actor: LiveSession, message: m.ShareArtifact) -> Any:
     _require_sharing(actor, message)
     _change(actor, message, "share")
     return actor.hold_back(_grant(actor, message), message.durability)
 
 
-def _owner_revokes(actor: SessionActor, message: m.RevokeArtifact) -> Any:
+def _owner_revokes(actor: LiveSession, message: m.RevokeArtifact) -> Any:
     return actor.hold_back(_change(actor, message, "change_permissions"), message.durability)
 
 
-def _owner_lists(actor: SessionActor, message: m.ListPermissions) -> list[Grant]:
+def _owner_lists(actor: LiveSession, message: m.ListPermissions) -> list[Grant]:
     info = actor.artifact(message.ref, message.version)
     return grants.listed(actor.state, info.id, actor.services.clock.time_ns())
 
 
-def _owner_checks(actor: SessionActor, message: m.CheckAccess) -> bool:
+def _owner_checks(actor: LiveSession, message: m.CheckAccess) -> bool:
     try:
         artifact = actor.artifact(message.ref, message.version).id
     except ArtifactNotFound:
@@ -298,11 +298,11 @@ def _owner_checks(actor: SessionActor, message: m.CheckAccess) -> bool:
     return message.who is None or _may(actor, message.who, artifact, message.level)
 
 
-def _owner_names(actor: SessionActor, message: m.GetPredecessor) -> ArtifactInfo:
+def _owner_names(actor: LiveSession, message: m.GetPredecessor) -> ArtifactInfo:
     return actor.artifact(message.ref, message.version)
 
 
-ANSWERS: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
+ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.GetPredecessor: _owner_names,
     OnBehalf: on_behalf,
     m.ShareArtifact: _owner_shares,

@@ -54,7 +54,7 @@ def _record(state: SessionState, command: RecordEvent, limits: Limits, lookup: L
     return [(command.type, command.data, 0, 0)]
 
 
-EVENT_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+EVENT_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
     PublishEvent: _publish,
     LinkEvents: _link,
     RecordEvent: _record,

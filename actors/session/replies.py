@@ -13,7 +13,6 @@ from greenroom.actors.messages.events import LinkEvents, PublishEvent, RecordEve
 from greenroom.actors.messages.internal import KeepTime
 from greenroom.actors.messages.limits import Consumption, GetConsumption
 from greenroom.actors.scheduling.dispatcher import Later
-from greenroom.actors.transfer.fork import fork_session
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.records import artifact_info
 from greenroom.storage.catalog.model import SessionInfo
@@ -38,12 +37,12 @@ from .timeout import due_next
 from .workflows import WORKFLOW_REPLIES
 
 if TYPE_CHECKING:
-    from .actor import SessionActor
+    from .live import LiveSession
 
 __all__ = ["ANSWERS", "REPLIES"]
 
 
-def _get_variable(actor: SessionActor, query: m.GetVariable) -> Any:
+def _get_variable(actor: LiveSession, query: m.GetVariable) -> Any:
     certain = actor.state.certain
     if certain is not None and query.key not in certain:
         raise actor.doubtful(f"variable {query.key!r}")
@@ -51,7 +50,7 @@ def _get_variable(actor: SessionActor, query: m.GetVariable) -> Any:
     return query.default if packed is None else unpack_value(packed)
 
 
-def _list_variables(actor: SessionActor, query: m.ListVariables) -> dict[str, Any]:
+def _list_variables(actor: LiveSession, query: m.ListVariables) -> dict[str, Any]:
     prefix = query.prefix
     if actor.state.certain is not None:
         raise actor.doubtful("some variable")
@@ -60,19 +59,19 @@ def _list_variables(actor: SessionActor, query: m.ListVariables) -> dict[str, An
     }
 
 
-def _finish(actor: SessionActor, query: object) -> None:
+def _finish(actor: LiveSession, query: object) -> None:
     """Nothing to do: the answer tells that all earlier messages have been handled."""
 
 
-def _get_consumption(actor: SessionActor, query: object) -> dict[str, Consumption]:
+def _get_consumption(actor: LiveSession, query: object) -> dict[str, Consumption]:
     return consumption(actor.state, actor.limits)
 
 
-def _get_info(actor: SessionActor, query: object) -> SessionInfo:
+def _get_info(actor: LiveSession, query: object) -> SessionInfo:
     return actor.state.info()
 
 
-def _fork(actor: SessionActor, command: m.ForkSession) -> Later:
+def _fork(actor: LiveSession, command: m.ForkSession) -> Later:
     state, services = actor.state, actor.services
     if not actor.cataloged:
         raise InvalidOperation("only sessions can be forked: this is the state of a scope")
@@ -82,28 +81,28 @@ def _fork(actor: SessionActor, command: m.ForkSession) -> Later:
             f"at_sequence: session {state.id} has the events 1 to {state.sequence}, not {at}", field="at_sequence"
         )
     durability = command.durability or services.durability
-    return Later(partial(fork_session, services, state.id, at, durability), always=True)
+    return Later(partial(services.fork, services, state.id, at, durability), always=True)
 
 
-def _get_messages(actor: SessionActor, query: m.GetMessages) -> Later:
+def _get_messages(actor: LiveSession, query: m.GetMessages) -> Later:
     before = actor.state.sequence + 1
     if query.before is not None:
         before = min(before, query.before)
     return Later(partial(read_turns, actor.services.store, actor.state.session, before, query.limit))
 
 
-def _get_events(actor: SessionActor, query: m.GetEvents) -> Later:
+def _get_events(actor: LiveSession, query: m.GetEvents) -> Later:
     journal, session = actor.services.store.journal, actor.state.session
     most = max(0, actor.state.sequence - query.after)
     limit = most if query.limit is None else min(most, query.limit)
     return Later(lambda: list(journal.events(session, query.after, limit)))
 
 
-def _get_artifact_info(actor: SessionActor, query: m.GetArtifactInfo) -> ArtifactInfo:
+def _get_artifact_info(actor: LiveSession, query: m.GetArtifactInfo) -> ArtifactInfo:
     return actor.artifact(query.ref, query.version)
 
 
-def _get_artifact(actor: SessionActor, query: m.GetArtifact) -> Later:
+def _get_artifact(actor: LiveSession, query: m.GetArtifact) -> Later:
     info = actor.artifact(query.ref, query.version)
     services = actor.services
 
@@ -116,7 +115,7 @@ def _get_artifact(actor: SessionActor, query: m.GetArtifact) -> Later:
     return Later(read)
 
 
-def _get_artifacts(actor: SessionActor, query: m.GetArtifacts) -> Later:
+def _get_artifacts(actor: LiveSession, query: m.GetArtifacts) -> Later:
     found: dict[ArtifactId | str, ArtifactInfo] = {}
     errors: dict[ArtifactId | str, GreenroomError] = {}
     for ref in query.refs:
@@ -141,7 +140,7 @@ def _get_artifacts(actor: SessionActor, query: m.GetArtifacts) -> Later:
     return Later(read)
 
 
-def _query_artifacts(actor: SessionActor, query: m.QueryArtifacts) -> Any:
+def _query_artifacts(actor: LiveSession, query: m.QueryArtifacts) -> Any:
     state, search = actor.state, actor.services.store.search
     page = search.plain_page(state.session, query.query, state.artifact_count, state.artifact_types)
     if page is not None:
@@ -149,18 +148,18 @@ def _query_artifacts(actor: SessionActor, query: m.QueryArtifacts) -> Any:
     return Later(partial(search.in_session, state.session, query.query, state.artifact_count))
 
 
-def _list_artifacts(actor: SessionActor, query: m.ListArtifacts) -> Any:
+def _list_artifacts(actor: LiveSession, query: m.ListArtifacts) -> Any:
     state = actor.state
     return actor.services.store.artifacts.page(state.session, state.artifact_count, query.limit, query.offset)
 
 
-def _list_versions(actor: SessionActor, query: m.ListArtifactVersions) -> list[ArtifactInfo]:
+def _list_versions(actor: LiveSession, query: m.ListArtifactVersions) -> list[ArtifactInfo]:
     artifact = ArtifactId.named_by(query.name)
     name = query.name if artifact is None else actor.artifact(artifact, None).name
     return actor.services.store.artifacts.versions(actor.state.session, name)
 
 
-ANSWERS: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
+ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.GetVariable: _get_variable,
     m.ListVariables: _list_variables,
     m.GetInfo: _get_info,
@@ -183,33 +182,33 @@ ANSWERS: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
 # -- to commands, after their events
 
 
-def _added_message(actor: SessionActor, command: m.AddMessage) -> Turn:
+def _added_message(actor: LiveSession, command: m.AddMessage) -> Turn:
     content = unpack_value(command.content)
     return turn_of(actor.decided, actor.state.updated_at, command, content)
 
 
-def _journaled(actor: SessionActor, command: m.Command) -> Later:
+def _journaled(actor: LiveSession, command: m.Command[Any]) -> Later:
     """The event that a command has just made, read from the journal."""
     state, journal = actor.state, actor.services.store.journal
     return Later(partial(journal.event, state.session, actor.decided))
 
 
-def _kept_time(actor: SessionActor, command: KeepTime) -> None:
+def _kept_time(actor: LiveSession, command: KeepTime) -> None:
     state = actor.state
     active = (lambda: command.now) if command.busy else actor.last_activity
     command.told(state.session, due_next(state, actor.limits, active), command.outcome)
 
 
-def _stored_artifact(actor: SessionActor, command: m.StoreArtifact) -> ArtifactInfo:
+def _stored_artifact(actor: LiveSession, command: m.StoreArtifact) -> ArtifactInfo:
     return artifact_info(actor.state.id, actor.state.last_artifact, command.record)
 
 
-def _stored_many(actor: SessionActor, command: m.StoreMany) -> list[ArtifactInfo]:
+def _stored_many(actor: LiveSession, command: m.StoreMany) -> list[ArtifactInfo]:
     first = actor.state.last_artifact - len(command.items) + 1
     return [artifact_info(actor.state.id, number, item.record) for number, item in enumerate(command.items, first)]
 
 
-def _saved(actor: SessionActor, command: m.SaveSession) -> Any:
+def _saved(actor: LiveSession, command: m.SaveSession) -> Any:
     actor.save()  # an ended session journals nothing more; its snapshot is still written
     info = actor.state.info()
     if not command.sync:
@@ -223,7 +222,7 @@ def _saved(actor: SessionActor, command: m.SaveSession) -> Any:
     return Later(finish)
 
 
-def _loaded(actor: SessionActor, command: m.LoadSession) -> SessionInfo:
+def _loaded(actor: LiveSession, command: m.LoadSession) -> SessionInfo:
     if actor.restored:
         actor.restored = False
         if actor.state.status in (ACTIVE, SUSPENDED) and not actor.services.store.engine.read_only:
@@ -231,7 +230,7 @@ def _loaded(actor: SessionActor, command: m.LoadSession) -> SessionInfo:
     return actor.state.info()
 
 
-REPLIES: Final[dict[type[Any], Callable[[SessionActor, Any], Any]]] = {
+REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     **dict.fromkeys(
         (
             m.SuspendSession,

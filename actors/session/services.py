@@ -14,14 +14,50 @@ from .draft import Limits
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
 
-    from greenroom.actors.access.security import Security
+    from greenroom.actors.messages.permissions import Attempt
     from greenroom.actors.scheduling.clock import Clock
     from greenroom.actors.scheduling.dispatcher import Dispatcher
     from greenroom.actors.store import ArtifactStore
+    from greenroom.storage.engine.engine import Op
 
-    from .actor import SessionActor
+__all__ = ["AccessControl", "AuditLog", "Owner", "Resident", "SessionServices"]
 
-__all__ = ["Owner", "SessionServices"]
+
+class Resident(Protocol):
+    """A session in memory, as its supervisor counts it."""
+
+    actor_urn: str
+    weight: int
+
+
+class AuditLog(Protocol):
+    """What a session actor needs of the audit log."""
+
+    def beside(self, attempt: Attempt) -> list[Op]:
+        """Return the operations that record a granted attempt, for the batch of what it changes."""
+
+    def record(self, attempt: Attempt) -> None:
+        """Record an attempt by itself."""
+
+
+class AccessControl(Protocol):
+    """What a session actor needs to know of who may reach what."""
+
+    @property
+    def trail(self) -> AuditLog:
+        """The audit log."""
+
+    def principal(self) -> str | None:
+        """Return the session for which the running code acts; None for the host."""
+
+    def above(self, session_id: str) -> list[str]:
+        """Return the ancestors of a session, its parent first."""
+
+    def reaches(self, principal: str, session_id: str) -> bool:
+        """Return whether a session is the principal's own or a descendant of it."""
+
+    def forget_families(self) -> None:
+        """Forget who descends from whom: a session was deleted, or has come in from outside."""
 
 
 class Owner(Protocol):
@@ -36,7 +72,7 @@ class Owner(Protocol):
     def reserve(self, session_ids: list[str]) -> Callable[[], None]:
         """Keep ids from everybody else until what this returns is called. Raises SessionAlreadyExists."""
 
-    def retire(self, actor: SessionActor) -> None:
+    def retire(self, actor: Resident) -> None:
         """Forget an actor that has stopped."""
 
     def configured(self, session: bytes, config: bytes | None) -> None:
@@ -45,7 +81,7 @@ class Owner(Protocol):
     def failed(self, session_id: str, reason: str) -> None:
         """A session was failed because it had been restarted too often."""
 
-    def weigh(self, actor: SessionActor, weight: int) -> None:
+    def weigh(self, actor: Resident, weight: int) -> None:
         """The memory that a resident session takes has changed to so many bytes."""
 
 
@@ -65,7 +101,9 @@ class SessionServices:
     restart_window: float
     artifact_name_limit: int
     owner: Owner
-    security: Security
+    security: AccessControl
+    fork: Callable[[SessionServices, str, int, Durability], str]
+    """Makes a session whose history is that of another one up to a sequence, and returns its id."""
     publish: Callable[[str, int, list[StoredEvent]], None] | None = None
     """Told of events once they are journaled: session id, sequence of the first, the events. Called in the session's
     turn, so it must not block. None while nobody listens."""

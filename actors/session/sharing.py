@@ -122,7 +122,7 @@ def _forget(state: SessionState, command: ForgetGrantee, limits: Limits, lookup:
     ]
 
 
-DECIDERS: Final[dict[type[Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+DECIDERS: Final[dict[type[Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
     ShareArtifact: _share,
     RevokeArtifact: _revoke,
     ForgetGrantee: _forget,

@@ -20,7 +20,7 @@ def _record(state: SessionState, command: RecordWorkflow, limits: Limits, lookup
     return [(command.type, command.data, 0, 0)]
 
 
-WORKFLOW_DECIDERS: Final[dict[type[m.Command], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+WORKFLOW_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
     RecordWorkflow: _record
 }
 

@@ -15,7 +15,7 @@ from blake3 import blake3
 from greenroom.actors import messages as m
 from greenroom.actors.access.cross_session import Crossing
 from greenroom.actors.access.security import Security
-from greenroom.actors.messages.calls import Call, CallAgent, CallTool
+from greenroom.actors.messages.core import Reply
 from greenroom.actors.scheduling.dispatcher import Letter
 from greenroom.actors.scheduling.operation import CURRENT, entered
 from greenroom.actors.session.actor import SessionActor
@@ -25,8 +25,7 @@ from greenroom.actors.session.delegated import OnBehalf
 from greenroom.actors.session.deletion import delete_damaged
 from greenroom.actors.session.limits import limits_of, rate_overrides
 from greenroom.actors.session.loading import load_state
-from greenroom.actors.session.reaching import CONCERNING
-from greenroom.actors.session.services import SessionServices
+from greenroom.actors.session.services import Resident, SessionServices
 from greenroom.actors.session.state import SessionState
 from greenroom.actors.store import ContentGone
 from greenroom.storage.artifacts.mime import guess_mime_type
@@ -110,7 +109,7 @@ class Supervisor:
 
     # -- messages
 
-    def ask(self, session_id: str, message: Any, timeout: float) -> Any:
+    def ask(self, session_id: str, message: m.Message[Reply], timeout: float) -> Reply:
         """Take a message on its whole way: security, rates, hooks, the session's actor, and the reply back.
 
         Raises what refuses or fails it, SessionNotFound, OperationTimeout, RuntimeClosed.
@@ -120,7 +119,8 @@ class Supervisor:
             with entered(self.security):
                 return self.ask(session_id, message, timeout)
         if self.trace is not None:
-            return self.trace.ask(session_id, message, timeout)
+            traced: Reply = self.trace.ask(session_id, message, timeout)
+            return traced
         if operation is not None and operation.principal is not None:
             if operation.lent:
                 self.security.require_call(operation)
@@ -129,8 +129,10 @@ class Supervisor:
             self.rates(session_id, message)
         hooked = self.hooked.get(message.__class__)
         if hooked is not None:
-            return hooked(session_id, message, timeout)
-        return self.deliver(session_id, message, timeout)
+            hooked_reply: Reply = hooked(session_id, message, timeout)
+            return hooked_reply
+        reply: Reply = self.deliver(session_id, message, timeout)
+        return reply
 
     def ask_untraced(self, session_id: str, message: Any, timeout: float) -> Any:
         """`ask`, for what traces it."""
@@ -146,10 +148,8 @@ class Supervisor:
     def deliver(self, session_id: str, message: Any, timeout: float, *, here: bool = False) -> Any:
         """Have a message that nothing stands in the way of handled: by the session's actor, or where else it leads;
         with `here`, by the session's own actor in any case."""
-        if not here:
-            concerns = CONCERNING.get(message.__class__)
-            if concerns is not None and concerns(session_id, message):
-                return self.crossing.ask(session_id, message, timeout)
+        if message.may_cross and not here and message.crosses(session_id):
+            return self.crossing.ask(session_id, message, timeout)
         actor = self._actors.get(session_id)
         if actor is None or self._closing:
             try:
@@ -163,8 +163,8 @@ class Supervisor:
                 if self.services.tell is not None:
                     self.services.tell(session_id, "session.deleted", {"name": None, "parent": None})
                 return None
-        if message.__class__ in _PREPARED:
-            if isinstance(message, Call):
+        if message.preparation is not None:
+            if message.preparation == "call":
                 return self.calls.ask(session_id, message, timeout)
             return self.ask_prepared(actor, message, timeout)
         return actor.ask(message, timeout)
@@ -191,8 +191,7 @@ class Supervisor:
 
     def send(self, session_id: str, message: Any, told: Told | None = None) -> None:
         """`deliver`, without waiting; `told` is told when it has been handled."""
-        concerns = CONCERNING.get(message.__class__)
-        if concerns is not None and concerns(session_id, message):
+        if message.may_cross and message.crosses(session_id):
             self.crossing.tell(session_id, message, self.services.store_timeout, told)
         else:
             self.tell_here(session_id, message, told)
@@ -217,8 +216,8 @@ class Supervisor:
     def tell_here(self, session_id: str, message: Any, told: Told | None = None) -> None:
         """Deliver a message to the session's own actor without waiting; `told` is told when it has been handled."""
         actor = self.actor(session_id)
-        if message.__class__ in _PREPARED:
-            if isinstance(message, Call):
+        if message.preparation is not None:
+            if message.preparation == "call":
                 self.calls.tell(session_id, message, told)
                 return
             # Nobody waits who could prepare it again: bring the content along even if it is known.
@@ -515,7 +514,7 @@ class Supervisor:
             if envelope.reply_to is not None:
                 envelope.reply_to.set_exception((type(error), error, error.__traceback__))
 
-    def retire(self, actor: SessionActor) -> None:
+    def retire(self, actor: Resident) -> None:
         with self._lock:
             if self._actors.get(actor.actor_urn) is actor:
                 del self._actors[actor.actor_urn]
@@ -532,7 +531,7 @@ class Supervisor:
         if hooked is not None:
             hooked.happened(session_id, m.FailSession(reason))
 
-    def weigh(self, actor: SessionActor, weight: int) -> None:
+    def weigh(self, actor: Resident, weight: int) -> None:
         with self._lock:
             change = weight - actor.weight
             actor.weight = weight
@@ -619,7 +618,6 @@ class Supervisor:
 
 
 _PATIENCE: Final = 1000
-_PREPARED: Final = frozenset({m.StoreArtifact, m.StoreMany, m.AddMessage, CallTool, CallAgent})
 _BATCH_BYTES: Final = 8 << 20
 
 

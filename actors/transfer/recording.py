@@ -59,7 +59,7 @@ class _RecordedSession(SessionActor):
     known: list[m.AddMessage | m.StoreArtifact]
     """Commands with content that the store had when they were prepared."""
 
-    def commit(self, drafts: list[Draft], command: m.Command | None = None, also: Sequence[Op] = ()) -> None:
+    def commit(self, drafts: list[Draft], command: m.Command[Any] | None = None, also: Sequence[Op] = ()) -> None:
         super().commit(drafts, command, also)
         if isinstance(command, (m.AddMessage, m.StoreArtifact)):
             encoded = command.encoded
@@ -129,7 +129,7 @@ class Recording:
         """Take the first event. From here on the session answers who knows its id."""
         self._supervisor.hold(self._actor, draft)
 
-    def ask(self, message: m.Message, at: int, timeout: float) -> Any:
+    def ask(self, message: m.Message[Any], at: int, timeout: float) -> Any:
         """Send a message about something that happened at `at`, past rates: a recording is one operation.
 
         Returns the reply. Raises what hooks and the session raise.

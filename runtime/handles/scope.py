@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from greenroom.actors import messages as m
 from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.codec.records import Value
@@ -18,7 +20,7 @@ class Scope:
         self._id = scope_id
         self._timeout = timeout
 
-    def _ask(self, message: m.Message, missing: Value = None) -> Value:
+    def _ask(self, message: m.Message[Any], missing: Value = None) -> Value:
         try:
             return self._supervisor.ask(self._id, message, self._timeout)
         except SessionNotFound:

@@ -107,7 +107,7 @@ class Session(SessionArtifacts):
         """A snapshot of the session's metadata."""
         return self._info(m.GetInfo())
 
-    def _info(self, message: m.Message) -> SessionInfo:
+    def _info(self, message: m.Message[Any]) -> SessionInfo:
         info: SessionInfo = self._ask(self.id, message, self._timeout)
         return info
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from greenroom.actors.messages.artifacts import AboutArtifact
 from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.internal import KeepTime, RecordHooks
@@ -19,7 +20,7 @@ from greenroom.runtime import messages as m
 
 from .conftest import NOBODY, SECRET, Two
 
-ABSTRACT = {m.Message, m.Query, m.Command, Call}
+ABSTRACT = {m.Message, m.Query, m.Command, AboutArtifact, Call}
 
 MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.AcceptLosses: lambda two: m.AcceptLosses(),

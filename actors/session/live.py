@@ -1,0 +1,68 @@
+"""What the replies of a session may use of it: the interface of a session in memory, whose turn the caller holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from greenroom.actors.messages.core import Command, Draft, Query
+    from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
+    from greenroom.storage.engine.engine import Durability, Op
+    from greenroom.storage.errors import IntegrityError
+
+    from .limits import Limits
+    from .services import SessionServices
+    from .state import SessionState
+
+__all__ = ["LiveSession"]
+
+
+class LiveSession(Protocol):
+    """A session in memory."""
+
+    services: SessionServices
+    state: SessionState
+    cataloged: bool
+    """False for the state of a scope, which is in no listing."""
+    decided: int
+    """The sequence of the last event of the command that was just handled."""
+    restored: bool
+    """Whether the session came into memory from its journal, and nobody has loaded it since."""
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that hold now."""
+
+    def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
+        """Return what is known of an artifact. Raises ArtifactNotFound."""
+
+    def doubtful(self, what: str) -> IntegrityError:
+        """Return the error for what a loss to damage may have changed."""
+
+    def answer(self, query: Query[Any]) -> Any:
+        """Return the reply to a query."""
+
+    def perform(
+        self,
+        command: Command[Any],
+        *,
+        more: Callable[[list[Draft]], list[Draft]] | None = None,
+        also: Sequence[Op] = (),
+    ) -> Any:
+        """Do a command, with more events than it decides and with what else belongs into its batch."""
+
+    def hold_back(self, reply: Any, durability: Durability | None) -> Any:
+        """Hold a reply back until what it tells of is as durable as was asked."""
+
+    def commit(self, drafts: list[Draft], command: Command[Any] | None = None, also: Sequence[Op] = ()) -> None:
+        """Journal events and evolve the state."""
+
+    def follow_config(self) -> None:
+        """Hold to the session's own configuration from now on, which has changed."""
+
+    def save(self) -> None:
+        """Write a snapshot, if there are events after the newest."""
+
+    def last_activity(self) -> int:
+        """Return the time (ns since the epoch) of the newest event that somebody caused."""
