@@ -78,7 +78,8 @@ local function answer(ok, value)
 end
 
 -- After this no code of the script runs before the host has answered it.
-local function last_check(...)
+local function last_check(outer, ...)
+  K.leave(outer)
   check()
   return ...
 end
@@ -89,7 +90,7 @@ local function call_with(f, argument) return f(decode(argument)) end
 function K.call_back(number, argument)
   local f = functions[number]
   if not f then return "error", "InvalidOperation", "the function was given up" end
-  return last_check(answer(native_pcall(call_with, f, argument)))
+  return last_check(K.enter_main(), answer(native_pcall(call_with, f, argument)))
 end
 
 -- Tables travel packed; bit i of the mask says that argument i is. So do functions, where they are welcome.
@@ -203,7 +204,10 @@ local function copy(t)
 end
 
 local function metered_date(format, ...)
-  if type(format) == "string" then charge(#format) end
+  if type(format) == "string" then
+    if #format > 65536 then error("bad argument #1 to 'date' (the format is longer than 65536 bytes)", 2) end
+    charge(#format)
+  end
   return os.date(format, ...)
 end
 
@@ -215,7 +219,7 @@ local function base_environment()
     select = select, tostring = native_tostring, type = type,
     tonumber = K.tonumber, setmetatable = safe_setmetatable, pcall = K.pcall, xpcall = K.xpcall,
     collectgarbage = K.safe_collectgarbage,
-    string = copy(K.string), table = copy(K.table), utf8 = copy(K.utf8), math = copy(math),
+    string = copy(K.string), table = copy(K.table), utf8 = copy(K.utf8), math = copy(K.math),
     coroutine = copy(K.coroutine), JSON = copy(K.JSON),
     os = { time = os.time, date = metered_date, clock = os.clock, difftime = os.difftime },
   }

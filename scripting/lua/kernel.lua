@@ -8,9 +8,9 @@ local K = { host = host }
 local error, type, select, tostring = error, type, select, tostring
 local native_pcall, native_load, native_setmetatable = pcall, load, setmetatable
 local sethook, getinfo, traceback = debug.sethook, debug.getinfo, debug.traceback
-local clock, collectgarbage = os.clock, collectgarbage
+local clock, time, collectgarbage = os.clock, os.time, collectgarbage
 local co_create, co_resume, co_status, co_close = coroutine.create, coroutine.resume, coroutine.status, coroutine.close
-local find = string.find
+local find, sub = string.find, string.sub
 
 local STOP = "script stopped"
 local OUT_OF_MEMORY = "not enough memory"
@@ -25,14 +25,18 @@ local peak = 0
 local next_clock = 0
 local credit = 10000
 
--- Instructions between two beats. One instruction on a 30 MiB string may take 10 ms, so the more memory
--- there is in use, the closer the beats.
+-- Instructions between two beats. One instruction on strings of 30 MiB may take 0.15 s (comparing NULs), so the more
+-- memory there is in use, the closer the beats. Each thread has a hook of its own: `steps` knows which.
 local hooks = {}
+local steps = native_setmetatable({}, { __mode = "k" })
+local main = coroutine.running()
+local current = main -- the thread that runs
 local function step_for(kib)
   if kib < 512 then return 10000 end
   if kib < 2048 then return 2000 end
   if kib < 8192 then return 500 end
-  return 100
+  if kib < 32768 then return 100 end
+  return 25
 end
 local level = 10000
 
@@ -96,6 +100,12 @@ local function charge(units)
   end
 end
 
+-- Arms the running thread with the present level.
+local function arm()
+  sethook(current, hooks[level], "", level)
+  steps[current] = level
+end
+
 local function beat_every(step)
   local beats = 0
   return function()
@@ -105,16 +115,16 @@ local function beat_every(step)
     local kib = collectgarbage("count")
     if kib > peak then peak = kib end
     level = step_for(kib)
-    if level ~= step then sethook(hooks[level], "", level) end
+    if level ~= step then arm() end
     beats = beats + 1
-    -- reading the clock costs as much as the rest: with small data every fourth beat will do
-    if beats >= 4 or step < 10000 or kib > soft_limit or used >= max_instructions then
+    -- reading the clock costs as much as the rest: with small data every second beat will do
+    if beats >= 2 or step < 10000 or kib > soft_limit or used >= max_instructions then
       beats = 0
       check()
     end
   end
 end
-for _, step in ipairs({ 10000, 2000, 500, 100 }) do hooks[step] = beat_every(step) end
+for _, step in ipairs({ 10000, 2000, 500, 100, 25 }) do hooks[step] = beat_every(step) end
 
 -- A collection cycle means memory moved: look at once. Arming the count with 1 (not the step) matters, for
 -- setting a hook restarts its count, and a script that forces cycles would push the next beat away forever.
@@ -123,7 +133,7 @@ local function beat_now()
   if killed then return die() end
   used = used + 500
   level = step_for(collectgarbage("count"))
-  sethook(hooks[level], "", level)
+  arm()
   if getinfo(MAX_CALLS, "l") then
     local here = getinfo(2, "Sl")
     local where = here and here.currentline > 0 and here.short_src .. ":" .. here.currentline .. ": " or ""
@@ -184,13 +194,31 @@ end
 local function safe_create(f)
   if type(f) ~= "function" then error("bad argument #1 to 'create' (function expected)", 2) end
   charge(250)
-  local co = co_create(co_body(f))
-  sethook(co, hooks[level], "", level)
-  return co
+  return co_create(co_body(f))
 end
 
-local function resumed(co, alive, ...)
+-- Work in another thread is counted there, and may have filled the memory: a clock (of seconds, for it is the cheapest)
+-- is looked at whenever a thread comes back to another one, and none goes on with the step of a time when there was less.
+local second = 0
+local function enter(thread)
+  local outer = current
+  current = thread
+  if steps[thread] ~= level then arm() end
+  return outer
+end
+local function leave(outer)
+  current = outer
   if killed then die() end
+  if steps[outer] ~= level then arm() end
+  local now = time()
+  if now ~= second then
+    second = now
+    check()
+  end
+end
+
+local function resumed(co, outer, alive, ...)
+  leave(outer)
   if not alive then return false, caught(...) end
   if co_status(co) == "dead" then return settle(...) end
   return true, ...
@@ -198,7 +226,7 @@ end
 
 local function safe_resume(co, ...)
   if type(co) ~= "thread" then error("bad argument #1 to 'resume' (coroutine expected)", 2) end
-  return resumed(co, co_resume(co, ...))
+  return resumed(co, enter(co), co_resume(co, ...))
 end
 
 local function unwrap(ok, ...)
@@ -209,12 +237,18 @@ end
 local function safe_wrap(f)
   if type(f) ~= "function" then error("bad argument #1 to 'wrap' (function expected)", 2) end
   local co = safe_create(f)
-  return function(...) return unwrap(resumed(co, co_resume(co, ...))) end
+  return function(...) return unwrap(resumed(co, enter(co), co_resume(co, ...))) end
+end
+
+local function closed(outer, ...)
+  leave(outer)
+  return settle(...)
 end
 
 local function safe_close(co)
+  if type(co) ~= "thread" then error("bad argument #1 to 'close' (coroutine expected)", 2) end
   if killed then die() end
-  return settle(co_close(co))
+  return closed(enter(co), co_close(co))
 end
 
 K.coroutine = {
@@ -224,12 +258,19 @@ K.coroutine = {
 K.pcall, K.xpcall = safe_pcall, safe_xpcall
 K.check, K.charge, K.kill = check, charge, kill
 
--- Some constructs are compiled in quadratic time; this many of them still take milliseconds.
+-- For the function that the host calls, always on the main thread, while another one may wait.
+function K.enter_main() return enter(main) end
+K.leave = leave
+
+-- Compiling takes quadratic time for some sources (chains of `and`, names seen through many functions), so a long one is
+-- given to the compiler in pieces, with a check before each. What is left to the end of a block is counted: it is one step.
 local MAX_SOURCE = 1 << 20
+local PIECE = 256
+local SHORT_SOURCE = 4096
 local MAX_BRANCHES = 4000
 local function admit(source)
   if #source > MAX_SOURCE then return "source is larger than 1 MiB" end
-  for _, word in ipairs({ "elseif", "goto", "::", "break" }) do
+  for _, word in ipairs({ "goto", "::", "break" }) do
     local n, at = 0, 1
     while true do
       local from, to = find(source, word, at, true)
@@ -244,7 +285,15 @@ local function compile(source, name, env)
   local refused = admit(source)
   if refused then return nil, refused end
   charge(#source >> 3)
-  return native_load(source, name, "t", env)
+  if #source <= SHORT_SOURCE then return native_load(source, name, "t", env) end
+  local at = 1
+  local f, message = native_load(function()
+    check()
+    at = at + PIECE
+    return sub(source, at - PIECE, at - 1)
+  end, name, "t", env)
+  if f == nil then check() end
+  return f, message
 end
 K.compile = compile
 
@@ -299,7 +348,7 @@ function K.start(limit, memory_kib)
   peak = collectgarbage("count")
   armed = true
   native_setmetatable({}, sentinel)
-  sethook(hooks[level], "", level)
+  arm()
   K.base = peak
 end
 

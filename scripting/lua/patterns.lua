@@ -94,13 +94,13 @@ end
 
 -- How much the items may have to be taken back, as far as that can be told without looking at their sets.
 local function measure(shape)
-  local choices, scans, doubles, widest, run, longest_run = 0, 0, 0, 1, 0, 1
+  local choices, decided, doubles, widest, run, longest_run = 0, 0, 0, 1, 0, 1
   for _, item in ipairs(shape.items or {}) do
     if item.src and #item.src > widest then widest = #item.src end
     if item.certain then
       run = 0
     elseif item.decided then
-      scans, run = 1, 0
+      decided, run = decided + 1, 0 -- each is passed by, taking nothing, wherever one before it is taken back
     elseif item.rep == 63 then
       doubles = doubles + 1
     elseif item.rep or item.kind == BALANCE or item.kind == BACKREF then
@@ -110,8 +110,8 @@ local function measure(shape)
       if run > longest_run then longest_run = run end
     end
   end
-  local factor = widest * longest_run * 2.0 ^ doubles
-  local spread = choices + scans + (shape.anchored and 0 or 1)
+  local factor = widest * (longest_run + decided) * 2.0 ^ doubles
+  local spread = choices + (decided > 0 and 1 or 0) + (shape.anchored and 0 or 1)
   shape.free, shape.max = longest(spread, factor, FREE), longest(spread, factor, WORK)
 end
 

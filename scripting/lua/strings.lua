@@ -3,7 +3,7 @@ local K = ...
 local charge, check, kill = K.charge, K.check, K.kill
 local shape_for, refine, first_match = K.patterns.shape_for, K.patterns.refine, K.patterns.first_match
 local slow_gmatch, slow_gsub = K.patterns.gmatch, K.patterns.gsub
-local type, error, tostring, pairs, ipairs = type, error, tostring, pairs, ipairs
+local type, error, tostring, pairs, ipairs, select = type, error, tostring, pairs, ipairs, select
 local native = {}
 for name, f in pairs(string) do native[name] = f end
 local find, match, gmatch, gsub = native.find, native.match, native.gmatch, native.gsub
@@ -136,30 +136,71 @@ local function metered(f)
   end
 end
 
-local function metered_result(f)
+for _, name in ipairs({ "upper", "lower", "reverse", "sub", "byte" }) do S[name] = metered(native[name]) end
+-- Functions that look at each of many arguments, all of which may be one long string: to read a number out of it, or to
+-- measure it. With a few it is no more than the work on one.
+local function weigh(name, ...)
+  local given, weight = { ... }, 0
+  for i = 1, select("#", ...) do
+    local value = given[i]
+    if type(value) == "string" then weight = weight + #value end
+  end
+  if weight > K.max_bytes then
+    error("bad arguments to '" .. name .. "' (longer than " .. K.max_bytes .. " bytes in sum)", 3)
+  end
+  charge(weight >> 5)
+end
+
+local function weighed(f, name)
   return function(...)
+    if select("#", ...) > 4 then weigh(name, ...) end
+    return f(...)
+  end
+end
+
+local function weighed_result(f, name)
+  return function(...)
+    if select("#", ...) > 4 then weigh(name, ...) end
     local result = f(...)
     if #result > 256 then charge(#result >> 5) end
     return result
   end
 end
 
-for _, name in ipairs({ "upper", "lower", "reverse", "sub", "byte" }) do S[name] = metered(native[name]) end
-for _, name in ipairs({ "format", "pack", "char" }) do S[name] = metered_result(native[name]) end
-S.len = native.len
-S.packsize = metered(native.packsize)
-S.unpack = function(format, s, ...)
-  charge((type(format) == "string" and #format or 0) + ((type(s) == "string" and #s or 0) >> 5))
-  return native.unpack(format, s, ...)
+-- Formats in which much can be asked for without an argument or a byte of result.
+local MAX_FORMAT = 65536
+local function formatted(f, name)
+  return function(format, ...)
+    if type(format) == "string" and #format > 64 then
+      if #format > MAX_FORMAT then
+        error("bad argument #1 to '" .. name .. "' (the format is longer than " .. MAX_FORMAT .. " bytes)", 2)
+      end
+      charge(#format)
+    end
+    return f(format, ...)
+  end
 end
+
+S.format = weighed_result(native.format, "format")
+S.char = weighed_result(native.char, "char")
+S.pack = formatted(weighed_result(native.pack, "pack"), "pack")
+S.packsize = formatted(native.packsize, "packsize")
+S.unpack = formatted(function(format, s, ...)
+  if type(s) == "string" then charge(#s >> 5) end
+  return native.unpack(format, s, ...)
+end, "unpack")
+S.len = native.len
 
 K.string = S
 K.utf8 = {
-  char = metered_result(utf8.char), charpattern = utf8.charpattern, codes = metered(utf8.codes),
+  char = weighed_result(utf8.char, "char"), charpattern = utf8.charpattern, codes = metered(utf8.codes),
   codepoint = metered(utf8.codepoint), len = metered(utf8.len), offset = metered(utf8.offset),
 }
 local native_tonumber = tonumber
 K.tonumber = metered(native_tonumber)
+K.math = {}
+for name, value in pairs(math) do K.math[name] = value end
+K.math.max, K.math.min = weighed(math.max, "max"), weighed(math.min, "min")
 
 -- The matcher in Lua alone, for the tests that compare it with the native one.
 K.pure = {

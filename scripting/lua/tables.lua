@@ -169,7 +169,8 @@ end
 
 local function less_than(a, b) return a < b end
 
--- The length of the longest string among the elements: comparing strings takes as long as they are.
+-- The length of the longest string among the elements: comparing strings takes as long as they are, and longer where
+-- they hold NULs.
 local function longest(t, size)
   local most = 16
   for i = 1, size do
@@ -187,7 +188,7 @@ function T.sort(t, less)
   local size = #t
   if size < 2 then return end
   if size >= 0x7fffffff then error("bad argument #1 to 'sort' (array too big)", 2) end
-  if plain(t) and size <= LONG_SORT and size * longest(t, size) <= 1e8 then
+  if plain(t) and size <= LONG_SORT and size * longest(t, size) <= 4e6 then
     charge(size * 8)
     return native.sort(t, less)
   end
