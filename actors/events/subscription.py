@@ -15,6 +15,7 @@ from greenroom.actors.scheduling.callables import require_callable
 from greenroom.actors.scheduling.operation import acting, following
 from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.waiting import Bell
 from greenroom.storage.errors import InvalidOperation, ValidationError
 from greenroom.storage.events.model import Event, StoredEvent, event_view
 from greenroom.storage.events.pattern import EventPattern
@@ -140,10 +141,9 @@ class Subscription:
         self._closed = False
         self._ending = False
         self._stalled = False
-        self._waiting = 0
         self._lock = threading.Lock()
-        self._arrived = threading.Condition(self._lock)
-        self._room = threading.Condition(self._lock)
+        self._arrived = Bell()
+        self._room = Bell()
         self._thread: threading.Thread | None = None
         if callback is not None:
             self._thread = threading.Thread(target=self._deliver, name=f"greenroom-events-{pattern.text}", daemon=True)
@@ -208,22 +208,24 @@ class Subscription:
         if timeout is not None and not (type(timeout) in (int, float) and timeout <= math.inf):
             raise ValidationError("timeout: a number of seconds is needed, or None", field="timeout")
         deadline = None if timeout is None else time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
-        with self._lock:
-            while not self._queue:
-                wait = None if deadline is None else deadline - time.monotonic()
-                if self._closed or (wait is not None and wait <= 0):
+        while True:
+            with self._lock:
+                queue = self._queue
+                if queue:
+                    notice = queue[0]
+                    # Nothing can be thrown in between these two: neither is a call.
+                    del queue[0]
+                    self._bytes -= notice.size
+                    self._stalled = False
+                    break
+                if self._closed:
                     return None
-                self._waiting += 1
-                try:
-                    self._arrived.wait(wait)
-                finally:
-                    self._waiting -= 1
-            notice = self._queue.popleft()
-            self._bytes -= notice.size
-            if self._overflow is Overflow.BLOCK:
-                self._stalled = False
-                self._room.notify()
-            return notice
+            wait = None if deadline is None else deadline - time.monotonic()
+            if not self._arrived.wait_for(lambda: bool(self._queue) or self._closed, wait):
+                return None
+        if self._overflow is Overflow.BLOCK:
+            self._room.ring()
+        return notice
 
     def _deliver(self) -> None:
         """The callback's own thread: a callback that hangs or fails holds up nobody else."""
@@ -250,15 +252,24 @@ class Subscription:
         """Take an event in, if it is for this listener and there is room. Called in a session's turn; never raises."""
         if self._accepts is not None and not self._accepts(notice):
             return
-        with self._lock:  # not through a condition, which is a layer of Python over it
-            queue = self._queue
-            full = len(queue) >= self._capacity or self._bytes + notice.size > self.queue_bytes
-            if self._closed or (full and not self._make_room(notice)):
-                return
-            queue.append(notice)
-            self._bytes += notice.size
-            if self._waiting:
-                self._arrived.notify()
+        until: float | None = None
+        while True:
+            with self._lock:
+                queue = self._queue
+                full = len(queue) >= self._capacity or self._bytes + notice.size > self.queue_bytes
+                if self._closed:
+                    return
+                if not full or not self._waits(until):
+                    if full and not self._make_room(notice):
+                        return
+                    self._bytes += notice.size  # first: once the call is made, something may be thrown in
+                    queue.append(notice)
+                    break
+            if until is None:
+                until = time.monotonic() + self._block_timeout
+            self._room.wait_for(lambda: self._ending or not self._is_full(notice), until - time.monotonic())
+        if self._arrived.awaited:
+            self._arrived.ring()
         if self.on_arrival is not None:
             self.on_arrival()
 
@@ -266,22 +277,28 @@ class Subscription:
         """Whether the queue would hold too many events, or too many bytes."""
         return len(self._queue) >= self._capacity or self._bytes + notice.size > self.queue_bytes
 
+    def _waits(self, until: float | None) -> bool:
+        """Whether an event that finds no room waits for some (None: it has not waited yet)."""
+        return (
+            self._overflow is Overflow.BLOCK
+            and not self._stalled
+            and not self._ending
+            and (until is None or time.monotonic() < until)
+        )
+
     def _make_room(self, notice: Notice) -> bool:
         """Do what the policy says; whether there is room now. The caller holds the lock."""
         if self._overflow is Overflow.DROP_OLDEST:
             queue = self._queue
             while queue:
-                self._bytes -= queue.popleft().size
+                size = queue[0].size
+                del queue[0]
+                self._bytes -= size
                 self._dropped += 1
                 if not self._is_full(notice):
                     break
             return True
-        if self._overflow is Overflow.BLOCK and not self._stalled and not self._ending:
-            deadline = time.monotonic() + self._block_timeout
-            while self._is_full(notice) and not self._ending and (wait := deadline - time.monotonic()) > 0:
-                self._room.wait(wait)
-            if not self._is_full(notice) and not self._closed:
-                return True
+        if self._overflow is Overflow.BLOCK:
             # Nobody waits again for a listener who has not taken anything meanwhile.
             self._stalled = True
         self._dropped += 1
@@ -303,9 +320,8 @@ class Subscription:
 
     def hurry(self) -> None:
         """From now on nobody waits for room, and who does goes on: the runtime is about to close."""
-        with self._lock:
-            self._ending = True
-            self._room.notify_all()
+        self._ending = True
+        self._room.ring()
 
     def finish(self) -> None:
         """No further event will come in; those that wait can still be received."""
@@ -314,8 +330,8 @@ class Subscription:
 
     def _end(self) -> None:
         self._closed = self._ending = True
-        self._arrived.notify_all()
-        self._room.notify_all()
+        self._arrived.ring()
+        self._room.ring()
 
     def join(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until the callback has had what waits, unless that is who asks."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from greenroom.storage.common.times import utc_time
+from greenroom.storage.common.waiting import Promise
 from greenroom.storage.errors import GreenroomError
 
 from .awaiting import awaited
@@ -189,16 +189,16 @@ class HookContext:
         for twin in twins:
             twin._data = Plain(before).view()
         hooks = self._call.hooks
-        futures: list[Future[Any] | None] = []
+        promises: list[Promise[Any] | None] = []
         for member, twin in zip(members, twins, strict=True):
             try:
-                futures.append(hooks.guard.elastic.submit(_answer, member, twin) if hooks is not None else None)
+                promises.append(hooks.guard.elastic.submit(_answer, member, twin) if hooks is not None else None)
             except GreenroomError:
-                futures.append(None)  # no thread is free: it is asked on this one
+                promises.append(None)  # no thread is free: it is asked on this one
         answers: list[HookResult | BaseException] = []
-        for member, twin, future in zip(members, twins, futures, strict=True):
+        for member, twin, promise in zip(members, twins, promises, strict=True):
             try:
-                answer = future.result(self._call.allowed) if future is not None else awaited(member(twin))
+                answer = promise.result(self._call.allowed) if promise is not None else awaited(member(twin))
                 result = result_of(answer)
                 if result.kind == "continue" and twin.data != before:
                     result = HookResult.modified(twin.data)

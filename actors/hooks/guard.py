@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Final
 
-from greenroom.actors.scheduling.threads import Elastic
+from greenroom.actors.scheduling.threads import Elastic, Share
 from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
 from .awaiting import awaited
@@ -42,48 +40,48 @@ class Guard:
 
     def __init__(self, elastic: Elastic, most: int = MAX_GUARDED) -> None:
         self.elastic = elastic
-        self._most = most
-        self._free = threading.Semaphore(most)
+        self._share = Share(self, most, self._taken)
 
     def call(self, fn: Callable[[HookContext], Any], context: HookContext, timeout: float) -> tuple[Any, float]:
         """Call a hook; its answer and the seconds it took. Raises what it raises, HookTimeout after `timeout`
         seconds, and GuardsTaken if no thread is free."""
-        if not self._free.acquire(blocking=False):
-            raise GuardsTaken(
-                f"all {self._most} guard threads are taken by hooks that are at work or hang: end those that hang",
-                resource="hook_threads",
-                limit=self._most,
-                value=self._most,
-            )
         try:
-            future: Future[_Answer] = self.elastic.submit(self._run, fn, context, timeout)
-        except BaseException as error:
-            self._free.release()
-            if isinstance(error, ResourceLimitExceeded):
-                raise GuardsTaken(str(error), **error.fields) from error
+            promise = self.elastic.submit(_run, fn, context, timeout, share=self._share)
+        except GuardsTaken:
             raise
+        except ResourceLimitExceeded as error:
+            raise GuardsTaken(str(error), **error.fields) from error
         try:
-            answer = future.result(timeout)
+            answer = promise.result(timeout)
         except TimeoutError:
             raise HookTimeout(f"the hook did not answer within {timeout:g} s", timeout=timeout, started=True) from None
         if answer.error is not None:
             raise answer.error
         return answer.value, answer.seconds
 
-    def _run(self, fn: Callable[[HookContext], Any], context: HookContext, timeout: float) -> _Answer:
-        answer = _Answer()
-        begun = time.monotonic()
-        try:
-            value = fn(context)
-            answer.value = awaited(value, timeout)
-        except (asyncio.CancelledError, GeneratorExit) as error:
-            answer.error = RuntimeError(f"the hook ended with {type(error).__name__}")
-        except BaseException as error:
-            answer.error = error
-        finally:
-            answer.seconds = time.monotonic() - begun
-            self._free.release()
-        return answer
+    def _taken(self) -> GuardsTaken:
+        most = self._share.most
+        return GuardsTaken(
+            f"all {most} guard threads are taken by hooks that are at work or hang: end those that hang",
+            resource="hook_threads",
+            limit=most,
+            value=most,
+        )
+
+
+def _run(fn: Callable[[HookContext], Any], context: HookContext, timeout: float) -> _Answer:
+    answer = _Answer()
+    begun = time.monotonic()
+    try:
+        value = fn(context)
+        answer.value = awaited(value, timeout)
+    except (asyncio.CancelledError, GeneratorExit) as error:
+        answer.error = RuntimeError(f"the hook ended with {type(error).__name__}")
+    except BaseException as error:
+        answer.error = error
+    finally:
+        answer.seconds = time.monotonic() - begun
+    return answer
 
 
 class _Answer:

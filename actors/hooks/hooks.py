@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ from greenroom.actors.scheduling.operation import CURRENT, Operation, in_own_rea
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.storage.codec.keys import is_session_id, session_bytes
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.waiting import Flag
 from greenroom.storage.errors import (
     GreenroomError,
     ResourceLimitExceeded,
@@ -64,7 +64,7 @@ class Hooks(Registry):
         self.patience = patience
         """Seconds that what nobody waits for may take."""
         self.guard = Guard(elastic)
-        self.closing = threading.Event()
+        self.closing = Flag()
         """Set when the runtime closes: whoever waits to try again gives up."""
         self._elastic = elastic
         self._scopes: dict[str, str] = {}

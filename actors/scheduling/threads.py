@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
+from greenroom.storage.common.waiting import Bell, Promise
 from greenroom.storage.engine.forking import runtime_closed
 from greenroom.storage.errors import ResourceLimitExceeded
 
-__all__ = ["Elastic"]
+from .dispatcher import interrupted
+
+__all__ = ["Elastic", "Share"]
 
 T = TypeVar("T")
 _stack_setting: Final = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many jobs one of those who share the threads may have at once, those that hang among them."""
+
+    owner: object
+    most: int
+    refusal: Callable[[], Exception]
+    """Makes the error for one job more."""
 
 
 class Elastic:
@@ -25,12 +38,15 @@ class Elastic:
     A callable that hangs keeps its thread; whoever waits for it is freed by the timeout of `result`::
 
         elastic = Elastic(64)
-        future = elastic.submit(fetch, "https://…")
+        promise = elastic.submit(fetch, "https://…")
         try:
-            page = future.result(timeout=5)
+            page = promise.result(timeout=5)
         except TimeoutError:
             ...                               # the callable runs on, nobody waits for it
         elastic.close(timeout=1)              # never longer than a second, whatever hangs
+
+    There are never fewer threads than jobs. Both are counted by who they are: an interrupted thread can leave out, or
+    do twice, what adds or takes away one of them, and nothing is counted wrong for ever.
     """
 
     IDLE: Final = 30.0
@@ -40,53 +56,77 @@ class Elastic:
         self._max_threads = max_threads
         self._name = name
         self._stack_size = stack_size
-        self._changed = threading.Condition()
-        self._idle: list[SimpleQueue[_Job | None]] = []
-        self._threads = 0
+        self._lock = threading.Lock()
+        self._bell = Bell()
+        self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: dict[_Job, object] = {}
+        """The jobs that have been taken and are not over, and whose share each is of."""
+        self._threads: set[object] = set()
+        """Something for each thread that is there, or about to be."""
         self._closed = False
 
     @property
     def busy(self) -> int:
         """Threads that are at work."""
-        with self._changed:
-            return self._threads - len(self._idle)
+        return len(self._jobs)
 
     @property
     def spare(self) -> int:
         """The threads that are left for hooks and upkeep by those whose callables may hang for ever: a quarter."""
         return self._max_threads // 4
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, wait: float = 0.0, spare: int = 0) -> Future[T]:
-        """Run `fn(*args)` on a thread, in a copy of the caller's context; its future.
+    def at_work_for(self, owner: object) -> int:
+        """How many jobs of somebody's share are not over."""
+        return list(self._jobs.values()).count(owner)
 
-        What is done by `add_done_callback` of the future runs on the thread and must be short.
-        Raises ResourceLimitExceeded if all threads but `spare` are at work and none gets free within `wait` seconds,
-        and RuntimeClosed after `close`.
+    def submit(
+        self,
+        fn: Callable[..., T],
+        /,
+        *args: Any,
+        spare: int = 0,
+        share: Share | None = None,
+        promise: Promise[T] | None = None,
+    ) -> Promise[T]:
+        """Run `fn(*args)` on a thread, in a copy of the caller's context; the promise of what it returns.
+
+        Raises ResourceLimitExceeded if all threads but `spare` are at work, the refusal of a `share` that is used up,
+        and RuntimeClosed after `close`. Whatever is raised: it is not run any more if it was not begun.
         """
-        future: Future[T] = Future()
-        job: _Job = (contextvars.copy_context(), fn, args, future)
-        with self._changed:
-            most = self._max_threads - spare
-            if self._threads - len(self._idle) >= most and wait > 0:
-                self._changed.wait_for(lambda: self._closed or self._threads - len(self._idle) < most, wait)
-            if self._closed:
-                raise runtime_closed("closed or closing")
-            if self._threads - len(self._idle) >= most:
-                raise self._full(f"all {most} elastic threads are at work", most)
-            if self._idle:
-                self._idle.pop().put(job)
-                return future
-            self._threads += 1
+        job = _Job(contextvars.copy_context(), fn, args, promise if promise is not None else Promise())
         try:
-            self._start(threading.Thread(target=self._serve, args=(job,), name=self._name, daemon=True))
+            with self._lock:
+                self._take(job, self._max_threads - spare, share)
+                needed = len(self._threads) < len(self._jobs)
+                self._inbox.put(job)
+            if needed:
+                self._start_one()
+        except BaseException:
+            if job.promise.withdraw():
+                self._jobs.pop(job, None)
+            raise
+        return job.promise
+
+    def _take(self, job: _Job, most: int, share: Share | None) -> None:
+        if self._closed:
+            raise runtime_closed("closed or closing")
+        if share is not None and self.at_work_for(share.owner) >= share.most:
+            raise share.refusal()
+        if len(self._jobs) >= most:
+            raise self._full(f"all {most} elastic threads are at work", most)
+        self._jobs[job] = share.owner if share is not None else None
+
+    def _start_one(self) -> None:
+        mark = object()
+        try:
+            self._threads.add(mark)
+            self._start(threading.Thread(target=self._serve, args=(mark,), name=self._name, daemon=True))
         except BaseException as error:
-            with self._changed:
-                self._threads -= 1
-                self._changed.notify_all()
+            # It may have started all the same: then it puts itself back.
+            self._threads.discard(mark)
             if isinstance(error, RuntimeError):
                 raise self._full("the system has no more threads", self._max_threads) from error
             raise
-        return future
 
     def _start(self, thread: threading.Thread) -> None:
         if self._stack_size is None:
@@ -95,8 +135,8 @@ class Elastic:
         # Python has one setting for all threads: those that the host starts at this moment get no less than they asked.
         with _stack_setting:
             host = threading.stack_size()
-            threading.stack_size(self._stack_size)
             try:
+                threading.stack_size(self._stack_size)
                 thread.start()
             finally:
                 threading.stack_size(host)
@@ -106,70 +146,77 @@ class Elastic:
             f"{what}: call fewer tools, agents and hooks at once, end those that hang, or raise max_elastic_threads",
             resource="elastic_threads",
             limit=limit,
-            value=self._threads,
+            value=len(self._jobs),
         )
 
     def close(self, timeout: float) -> bool:
         """Take nothing more and wait at most `timeout` seconds for what runs; whether all of it has ended."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            for inbox in self._idle:
-                inbox.put(None)
-            self._idle.clear()
-            self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._threads == 0, max(0.0, timeout))
+            self._inbox.put(None)  # each thread that takes it puts it back for the next one
+        return self._bell.wait_for(lambda: not self._threads, max(0.0, timeout))
 
-    def _serve(self, job: _Job | None) -> None:
-        inbox: SimpleQueue[_Job | None] = SimpleQueue()
+    # -- on the threads
+
+    def _serve(self, mark: object) -> None:
         try:
-            while job is not None:
-                report = _run(job)
-                del job
-                # Free before its caller knows: who comes back at once finds this thread, not a full house.
-                with self._changed:
-                    staying = not self._closed
-                    if staying:
-                        self._idle.append(inbox)
-                        self._changed.notify_all()
-                report()
-                del report
-                if not staying:
-                    return
-                job = self._next(inbox)
+            while self._work(mark):
+                pass
         finally:
-            with self._changed:
-                self._threads -= 1
-                self._changed.notify_all()
+            self._threads.discard(mark)
+            if self._closed:
+                self._inbox.put(None)
+            self._bell.ring()
+            # What was thrown into this thread must not cost the next job its own.
+            if len(self._threads) < len(self._jobs):
+                self._start_one()
 
-    def _next(self, inbox: SimpleQueue[_Job | None]) -> _Job | None:
-        """The next job, or None when there was none for a while."""
+    def _work(self, mark: object) -> bool:
+        """Run jobs until there is none for a while, or no more; whether to go on."""
+        job: _Job | None = None
         try:
-            return inbox.get(timeout=self.IDLE)
+            # By `iter`, which sets the variable in the same step: a job that was taken out is known whatever comes.
+            for job in iter(partial(self._inbox.get, True, self.IDLE), None):
+                self._threads.add(mark)
+                self._run(job)
+                job = None  # or it stays in memory, with all it refers to, until the next one comes
         except Empty:
-            with self._changed:
-                if inbox in self._idle:
-                    self._idle.remove(inbox)
-                    return None
-        return inbox.get()
+            with self._lock:
+                self._threads.add(mark)
+                if not self._closed and len(self._threads) <= len(self._jobs):
+                    return True
+                self._threads.discard(mark)
+        finally:
+            if job is not None:
+                try:
+                    self._jobs.pop(job, None)
+                finally:
+                    self._end(job, None, interrupted())
+        return False
+
+    def _run(self, job: _Job) -> None:
+        if not job.promise.begin():
+            return
+        try:
+            result = job.context.run(job.fn, *job.args)
+        except BaseException as error:
+            self._end(job, None, error)
+        else:
+            self._end(job, result, None)
+
+    def _end(self, job: _Job, result: Any, error: BaseException | None) -> None:
+        # Free before its caller knows: who comes back at once finds this thread, not a full house.
+        try:
+            self._jobs.pop(job, None)
+        finally:
+            job.promise.settle(result, error)
 
 
-_Job = tuple[contextvars.Context, Callable[..., Any], tuple[Any, ...], "Future[Any]"]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """Something to be done on a thread."""
 
-
-def _run(job: _Job) -> Callable[[], None]:
-    """Run a job; what tells its outcome to who waits for it."""
-    context, fn, args, future = job
-    if not future.set_running_or_notify_cancel():
-        return lambda: None
-    try:
-        result = context.run(fn, *args)
-    except BaseException as error:
-        failure = error  # the name `error` ends with this block
-        return lambda: _tell(future.set_exception, failure)
-    return lambda: _tell(future.set_result, result)
-
-
-def _tell(tell: Callable[[Any], None], outcome: Any) -> None:
-    # Whoever waited may have been given another outcome meanwhile.
-    with contextlib.suppress(InvalidStateError):
-        tell(outcome)
+    context: contextvars.Context
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    promise: Promise[Any]

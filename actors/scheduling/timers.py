@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.waiting import Bell
 
 from .clock import Clock
 
@@ -23,27 +24,27 @@ class Timers:
         self._clock = clock
         self._heap: list[tuple[float, int, float, Callable[[], object]]] = []
         self._order = itertools.count()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._bell = Bell()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="greenroom-timers", daemon=True)
         self._thread.start()
 
     def every(self, seconds: float, call: Callable[[], object]) -> None:
         """Call again and again, `seconds` after the end of the last call."""
-        with self._changed:
-            heapq.heappush(self._heap, (self._clock.monotonic() + seconds, next(self._order), seconds, call))
-            self._changed.notify()
+        entry = (self._clock.monotonic() + seconds, next(self._order), seconds, call)
+        with self._lock:
+            heapq.heappush(self._heap, entry)
+        self._bell.ring()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._closed:
-                    wait = self._heap[0][0] - self._clock.monotonic() if self._heap else None
-                    if wait is not None and wait <= 0:
-                        break
-                    self._changed.wait(wait)
-                if self._closed:
-                    return
+        while not self._closed:
+            first = self._first()
+            wait = first[0] - self._clock.monotonic() if first is not None else None
+            if wait is None or wait > 0:
+                self._bell.wait_for(lambda first=first: self._closed or self._first() is not first, wait)  # type: ignore[misc]
+                continue
+            with self._lock:
                 _, _, seconds, call = heapq.heappop(self._heap)
             try:
                 call()
@@ -51,9 +52,12 @@ class Timers:
                 logger.exception("a timed call failed")
             self.every(seconds, call)
 
+    def _first(self) -> tuple[float, int, float, Callable[[], object]] | None:
+        with self._lock:
+            return self._heap[0] if self._heap else None
+
     def close(self, timeout: float) -> None:
         """End the thread; at most `timeout` seconds."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._closed = True
+        self._bell.ring()
         self._thread.join(timeout)

@@ -8,9 +8,7 @@ import contextvars
 import inspect
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -21,12 +19,13 @@ from greenroom.actors.hooks.around import settled
 from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn
 from greenroom.actors.scheduling.operation import CURRENT, Lease, changed, in_own_realm
 from greenroom.actors.scheduling.thread_identity import watch_threads
-from greenroom.actors.scheduling.threads import Elastic
+from greenroom.actors.scheduling.threads import Elastic, Share
 from greenroom.actors.session.budgets import over_operation
 from greenroom.actors.session.usage import returned_use
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.times import utc_time
+from greenroom.storage.common.waiting import Bell, Flag, Promise
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.engine.forking import runtime_closed
 from greenroom.storage.errors import (
@@ -83,7 +82,7 @@ class CallContext:
         self.session = session
         self.call_id = call_id
         self.correlation_id = correlation_id
-        self.cancelled = threading.Event()
+        self.cancelled = Flag()
 
     @property
     def session_id(self) -> str | None:
@@ -159,10 +158,10 @@ class Calls:
     def __init__(self, runtime: Runtime, elastic: Elastic) -> None:
         self._runtime = runtime
         self._elastic = elastic
-        self._changed = threading.Condition()
-        self._running: dict[Future[Any], CallContext] = {}
-        self._threads: Counter[str] = Counter()
-        """How many threads callables hold, by session: also those that nobody waits for any more."""
+        self._lock = threading.Lock()
+        self._bell = Bell()
+        self._running: dict[Promise[Any], CallContext] = {}
+        """The calls that somebody waits for. Others have a thread too, until their callables return."""
         self._closed = False
 
     @property
@@ -172,8 +171,7 @@ class Calls:
 
     def at_work(self, session_id: str) -> bool:
         """Whether a tool or an agent is at work for a session."""
-        with self._changed:
-            return session_id in self._threads
+        return self._elastic.at_work_for(session_id) > 0
 
     # -- the way of messages
 
@@ -341,26 +339,16 @@ class Calls:
                 limit=MAX_NESTING,
                 value=MAX_NESTING,
             )
-        with self._changed:
-            if self._closed:
-                raise runtime_closed("closed or closing")
-            session_id = context.session_id
-            most = self._runtime.config.max_session_calls
-            if session_id is not None and self._threads[session_id] >= most:
-                raise ResourceLimitExceeded(
-                    f"session {session_id} has {most} tools and agents at work: wait until some have returned",
-                    resource="calls",
-                    limit=most,
-                    value=most,
-                )
-            future = self._elastic.submit(_attempt, work, context, spare=self._elastic.spare)
-            self._running[future] = context
-            if session_id is not None:
-                self._threads[session_id] += 1
-        if session_id is not None:
-            future.add_done_callback(partial(self._returned, session_id))
+        promise: Promise[_Outcome | GreenroomError] = Promise()
         try:
-            outcome = future.result(min(work.timeout, threading.TIMEOUT_MAX))
+            with self._lock:
+                if self._closed:
+                    raise runtime_closed("closed or closing")
+                self._running[promise] = context
+            self._elastic.submit(
+                _attempt, work, context, spare=self._elastic.spare, share=self._share(context), promise=promise
+            )
+            outcome = promise.result(min(work.timeout, threading.TIMEOUT_MAX))
         except TimeoutError:
             context.cancel()
             raise OperationTimeout(
@@ -372,19 +360,27 @@ class Calls:
             context.cancel()
             raise
         finally:
-            with self._changed:
-                self._running.pop(future, None)
-                self._changed.notify_all()
+            self._running.pop(promise, None)
+            self._bell.ring()
         if isinstance(outcome, _Outcome):
             return outcome
         raise outcome
 
-    def _returned(self, session_id: str, future: Future[Any]) -> None:
-        """A callable has given its thread back."""
-        with self._changed:
-            self._threads[session_id] -= 1
-            if not self._threads[session_id]:
-                del self._threads[session_id]
+    def _share(self, context: CallContext) -> Share | None:
+        """The threads that the callables of a session may have."""
+        session_id, most = context.session_id, self._runtime.config.max_session_calls
+        if session_id is None:
+            return None
+
+        def refusal() -> ResourceLimitExceeded:
+            return ResourceLimitExceeded(
+                f"session {session_id} has {most} tools and agents at work: wait until some have returned",
+                resource="calls",
+                limit=most,
+                value=most,
+            )
+
+        return Share(session_id, most, refusal)
 
     def _collect(
         self,
@@ -450,16 +446,14 @@ class Calls:
     def close(self, timeout: float) -> None:
         """Take no more calls, cancel those that run, wait for them for at most `timeout` seconds, then free who waits
         for the rest. Those end with RuntimeClosed."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             contexts = list(self._running.values())
         for context in contexts:
             context.cancel()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._running, max(0.0, timeout))
-            left = list(self._running)
-        for future in left:
-            _give_up(future)
+        self._bell.wait_for(lambda: not self._running, max(0.0, timeout))
+        for promise in list(self._running):
+            promise.settle(error=runtime_closed("closed or closing"))
 
 
 def _reply_of(reply: Any, error: BaseException | None) -> Any:
@@ -547,11 +541,6 @@ def _text_of(error: BaseException) -> str:
         return str(error)[:_MAX_ERROR_TEXT]
     except BaseException:  # an error that fails to say what is wrong
         return ""
-
-
-def _give_up(future: Future[Any]) -> None:
-    with contextlib.suppress(InvalidStateError):  # it has come back at the last moment
-        future.set_exception(runtime_closed("closed or closing"))
 
 
 def _described(error: BaseException) -> dict[str, str]:

@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 import uuid
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ from greenroom.actors.messages.workflows import RecordWorkflow
 from greenroom.actors.scheduling.operation import CURRENT, changed, entered
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.waiting import Bell, Promise
 from greenroom.storage.errors import (
     GreenroomError,
     HookCancelled,
@@ -173,14 +173,16 @@ class _Run:
         deadline = self._deadline_of(place)
         most = max(1, min(_AT_ONCE, self._runtime.config.max_elastic_threads // 4))
         waiting = list(reversed(flow.steps))
-        running: dict[Future[Value], Step] = {}
+        running: dict[Promise[Value], Step] = {}
+        bell = Bell()
         outputs: dict[str, Value] = {}
         first: Exception | None = None
         while running or (waiting and first is None):
             while waiting and first is None and len(running) < most:
                 step = waiting.pop()
                 try:
-                    running[self._runtime.elastic.submit(self._stage, step, place)] = step
+                    promise: Promise[Value] = Promise(bell)
+                    running[self._runtime.elastic.submit(self._stage, step, place, promise=promise)] = step
                 except GreenroomError as error:
                     if running and isinstance(error, ResourceLimitExceeded):
                         waiting.append(step)  # one of ours will be free
@@ -189,13 +191,12 @@ class _Run:
                     first.__cause__ = error
             # The stages themselves keep to the time; this is for what their hooks take.
             patience = min(max(0.0, deadline - time.monotonic()) + _GRACE, threading.TIMEOUT_MAX)
-            done, _ = wait(running, patience, FIRST_COMPLETED)
-            if running and not done:
+            if running and not bell.wait_for(lambda: any(each.settled() for each in running), patience):
                 raise first or self._late(next(iter(running.values())))
-            for future in done:
-                step = running.pop(future)
+            for promise in [each for each in running if each.settled()]:
+                step = running.pop(promise)
                 try:
-                    outputs[step.name] = future.result()
+                    outputs[step.name] = promise.result()
                 except Exception as failed:  # raised once the others have come to their end
                     first = first or failed
         if first is not None:

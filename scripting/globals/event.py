@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,6 +11,7 @@ from greenroom.runtime import Event, ResourceLimitExceeded, ScriptError, Subscri
 from greenroom.scripting.export import export
 from greenroom.scripting.principal import Principal
 from greenroom.scripting.values import UNDEFINED, event_row, options, timeline_row
+from greenroom.storage.common.waiting import Flag
 
 __all__ = ["EventGlobal"]
 
@@ -45,7 +45,7 @@ class EventGlobal:
         self._principal = principal
         self._subscriptions: dict[int, Subscription] = {}
         self._made = 0
-        self._arrived = threading.Event()
+        self._arrived = Flag()
         principal.at_end(self._close)
 
     def _close(self) -> None:
