@@ -30,7 +30,7 @@ def main(count: str, store: str) -> None:
         for index in range(int(count)):
             ids += session_bytes(rt.create_session(name=f"session {index}").id)
         dice = random.Random(3)
-        actors = rt._supervisor._actors
+        actors = rt._supervisor.table.actors
         message = messages.GetVariable("k")
         times: list[float] = []
         while len(times) < MESSAGES:

@@ -102,7 +102,7 @@ def import_sessions(runtime: Runtime, path: Path, *, keep_ids: bool, on_progress
     return import_bundle(
         supervisor.services,
         path,
-        supervisor.reserve,
+        supervisor.table.reserve,
         lambda config: validated(SessionConfig, config),
         keep_ids=keep_ids,
         on_progress=on_progress,

@@ -115,9 +115,9 @@ class Care(Lifecycle):
         store = self._store
         return {
             "sessions": store.catalog.counts(),
-            "resident": self._supervisor.resident,
-            "resident_bytes": self._supervisor.resident_bytes,
-            "activations": self._supervisor.activations,
+            "resident": len(self._supervisor.table.actors),
+            "resident_bytes": self._supervisor.table.bytes,
+            "activations": self._supervisor.table.activations,
             "commits": store.commits,
             "fsyncs": store.engine.fsyncs,
             "cache": {

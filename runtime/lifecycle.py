@@ -22,10 +22,12 @@ from greenroom.actors.scheduling.clock import Clock
 from greenroom.actors.scheduling.dispatcher import Dispatcher
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.actors.scheduling.timers import Timers
-from greenroom.actors.session.redaction import RedactingSupervisor, Redaction
+from greenroom.actors.session.preparation import Preparation
+from greenroom.actors.session.redaction import Redaction
 from greenroom.actors.session.services import SessionServices
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor.supervisor import Supervisor
+from greenroom.actors.supervisor.table import SessionTable
 from greenroom.actors.transfer.fork import fork_session
 from greenroom.actors.transfer.staged import recover_staged
 from greenroom.runtime.calls.calls import Calls
@@ -108,12 +110,13 @@ class Lifecycle:
         self._security = Security(self._store.catalog, self._trail)
         self._redaction = Redaction(config.redact) if config.redact else None
         """Takes secrets out of what is journaled; None where nothing is to be taken out."""
-        self._supervisor = (
-            Supervisor(config.max_resident_sessions, config.max_resident_bytes)
-            if self._redaction is None
-            else RedactingSupervisor(config.max_resident_sessions, config.max_resident_bytes, self._redaction)
+        table = SessionTable(
+            config.max_resident_sessions,
+            config.max_resident_bytes,
+            self._redaction.creation if self._redaction is not None else None,
         )
-        self._supervisor.services = SessionServices(
+        preparation = Preparation(self._store)
+        services = SessionServices(
             store=self._store,
             dispatcher=self._dispatcher,
             clock=clock,
@@ -125,18 +128,19 @@ class Lifecycle:
             max_restarts=config.max_restarts,
             restart_window=config.restart_window,
             artifact_name_limit=config.max_artifact_name,
-            owner=self._supervisor,
+            owner=table,
+            discard=preparation.discard,
             security=self._security,
             fork=fork_session,
         )
-        self._supervisor.security = self._security
+        self._supervisor = Supervisor(table, services, self._security, preparation, self._redaction)
         self.elastic = Elastic(config.max_elastic_threads)
         """Threads for callables of the host that may block or hang: hooks, tools, agents."""
-        self.hooks = Hooks(self._supervisor, self.elastic, clock, config.ask_timeout)
+        self.hooks = Hooks(self._supervisor.delivery, services, self.elastic, config.ask_timeout)
         self.middleware = Middleware(self.hooks)
         self._security.on_violation = self._tell_of_violation
         self._calls = Calls(self._runtime, self.elastic)
-        self._supervisor.calls = self._calls
+        self._supervisor.delivery.home.calls = self._calls
         self.policies = Policies(
             config.policies, self._supervisor, self.hooks, self.elastic, self._require_host, self._calls.at_work
         )
@@ -283,7 +287,7 @@ class Lifecycle:
         correlation_id: str | None = None,
     ) -> AbstractContextManager[Noted | None]:
         """The span of an operation that is no message to a session; nothing while there are no traces."""
-        trace = self._supervisor.trace
+        trace = self._supervisor.delivery.trace
         if trace is None:
             return contextlib.nullcontext()
         return trace.span(operation, name, session_id, correlation_id)

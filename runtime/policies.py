@@ -74,9 +74,9 @@ class Policies:
         self._added: dict[str, Policy] = {}
         self._own_rates = False
         self._rates = Rates(supervisor.services.clock, config.rates(), self._overrides)
-        self.timekeeper = Timekeeper(supervisor, self._acted, at_work)
-        supervisor.own_rates = self._follow_own_rates
-        supervisor.reconfigured = self._reconfigured
+        self.timekeeper = Timekeeper(supervisor.table, self._acted, at_work)
+        supervisor.table.own_rates = self._follow_own_rates
+        supervisor.table.reconfigured = self._reconfigured
         self._arm()
 
     # -- reading
@@ -190,7 +190,7 @@ class Policies:
         """Count an operation that is no message. Raises RateLimited, or what a policy of the host's raises."""
         if session is not None:
             self._supervisor.security.require(_id_of(session), "policies.require", "write")
-        if self._supervisor.rates is not None:
+        if self._supervisor.delivery.rates is not None:
             self._admit(kind, _id_of(session) if session is not None else None, kind, 1)
 
     def for_child(self, overrides: Mapping[str, Any], principal: str) -> dict[str, Any]:
@@ -221,7 +221,7 @@ class Policies:
             else:
                 self._rates.take(kind, session_id, count)
         except RateLimited as error:
-            actor = self._supervisor.resident_actor(session_id) if session_id is not None else None
+            actor = self._supervisor.table.resident_actor(session_id) if session_id is not None else None
             if actor is not None:
                 actor.refused("rate", error.fields.get("kind", kind), error.fields.get("limit", 0))
             raise
@@ -252,7 +252,7 @@ class Policies:
     def _arm(self) -> None:
         """Have messages checked if there is anything to check them for. The caller holds the lock."""
         needed = self._added or self._own_rates or self._config.rates().any
-        self._supervisor.rates = self._gate if needed else None
+        self._supervisor.delivery.rates = self._gate if needed else None
 
     def _follow_own_rates(self) -> None:
         with self._lock:

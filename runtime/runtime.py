@@ -210,7 +210,7 @@ class Runtime(Moving, Care):
 
     def _shared_with(self, session_id: str) -> list[ArtifactInfo]:
         """What a session that the running code reaches may read of others, oldest first."""
-        return self._supervisor.crossing.shared_with(session_id, self.config.ask_timeout)
+        return self._supervisor.delivery.crossing.shared_with(session_id, self.config.ask_timeout)
 
     # -- messages
 
@@ -334,7 +334,7 @@ class Runtime(Moving, Care):
         """
         self._require_host("state_scope")
         wait = self.config.ask_timeout if timeout is None else as_seconds("timeout", timeout, endless=True)
-        return Scope(self._supervisor, self._supervisor.scope(as_text("scope", name, m.MAX_KEY)), wait)
+        return Scope(self._supervisor, self._supervisor.table.scope(as_text("scope", name, m.MAX_KEY)), wait)
 
     # -- who has reached what
 
@@ -399,5 +399,5 @@ class Runtime(Moving, Care):
         from greenroom.runtime.analytics.tracing import Tracing
 
         tracing = Tracing(self, tracer_provider, self._analytics.private(privacy))
-        self._supervisor.trace = tracing
+        self._supervisor.delivery.trace = tracing
         return tracing

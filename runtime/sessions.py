@@ -83,7 +83,7 @@ class Sessions(Lifecycle):
         prefix, its tags, metadata and settings; where both say something, the caller does.
         Raises ValidationError, or SessionNotFound if the parent does not exist.
         """
-        if self.hooks.creating or self._supervisor.trace is not None:
+        if self.hooks.creating or self._supervisor.delivery.trace is not None:
             given: dict[str, Any] = {
                 "name": name,
                 "description": description,
@@ -126,7 +126,7 @@ class Sessions(Lifecycle):
     def _begun(self, draft: Draft) -> Session:
         """Make the session of a first event, if the rates let one more be created."""
         self.policies.require(CREATION)
-        return Session(self._runtime, self._supervisor.create(draft))
+        return Session(self._runtime, self._supervisor.table.create(draft))
 
     def _recording(self, at: int, **options: Any) -> Recording:
         """Begin a session that comes in whole, created at `at` (ns since the epoch), past the rates of live work.
@@ -135,7 +135,7 @@ class Sessions(Lifecycle):
         """
         self._check_open()
         self._require_host("ingest", "write")
-        recording = Recording(self._supervisor, at)
+        recording = Recording(self._supervisor.table, self._supervisor.delivery.hooks, at)
 
         def begin(data: dict[str, Any], target: str | None) -> Recording:
             if target is not None:
@@ -282,7 +282,7 @@ class Sessions(Lifecycle):
         self._check_open()
         self._require_host("save_all")
         saved = 0
-        for actor in self._supervisor.residents():
+        for actor in self._supervisor.table.residents():
             if actor.unsaved:
                 try:
                     self._supervisor.ask(actor.actor_urn, m.SaveSession(sync=False), self.config.ask_timeout)

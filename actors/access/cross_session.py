@@ -9,6 +9,8 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.permissions import NAMES, Attempt
 from greenroom.actors.scheduling.dispatcher import Letter
 from greenroom.actors.session.delegated import MayWrite, OnBehalf, Refused, Shared
+from greenroom.actors.session.directory import Directory, Way
+from greenroom.actors.session.preparation import Preparation
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.keys import INDEX_SHARED, after_prefix, is_session_id, session_bytes, session_id_of
 from greenroom.storage.common.logs import logger_of
@@ -27,8 +29,9 @@ from greenroom.storage.errors import (
 if TYPE_CHECKING:
     from greenroom.actors.scheduling.dispatcher import Told
     from greenroom.actors.session.actor import SessionActor
-    from greenroom.actors.supervisor.supervisor import Supervisor
     from greenroom.storage.artifacts.model import ArtifactInfo
+
+    from .security import Security
 
 __all__ = ["Crossing"]
 
@@ -65,8 +68,11 @@ class _Behalf:
 class Crossing:
     """Takes messages across the border of a session, to where a grant or the family lets them, or denies them."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+    def __init__(self, directory: Directory, home: Way, preparation: Preparation, security: Security) -> None:
+        self._directory = directory
+        self._home = home
+        self._preparation = preparation
+        self._security = security
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
         """Ask, as the session with this id, what concerns others. Raises AccessDenied."""
@@ -85,10 +91,10 @@ class Crossing:
         if message.__class__ is m.DeleteSession:
             for sharer in self._index(session_id):
                 try:
-                    self._supervisor.actor(sharer).tell(m.ForgetGrantee(session_id))
+                    self._directory.actor(sharer).tell(m.ForgetGrantee(session_id))
                 except GreenroomError as error:
                     self._still_shared(sharer, session_id, error)
-            self._supervisor.tell_here(session_id, message, told)
+            self._home.tell(session_id, message, told)
             return
         self._require(session_id)
         owner = message.owner()
@@ -102,13 +108,13 @@ class Crossing:
         if not allowed:
             raise self._refusal(session_id, owner, message, Refused("", reason="no grant", needed=level, has=None))
         if message.__class__ is m.StoreArtifact:
-            message = self._supervisor.prepare(behalf, message, known=False)
+            message = self._preparation.prepare(behalf, message, known=False)
         behalf.tell(message, told)
 
     def shared_with(self, session_id: str, timeout: float) -> list[ArtifactInfo]:
         """What other sessions let a session read now, oldest first."""
         wanted: dict[str, set[int]] = {}
-        for grantee in (session_id, *self._supervisor.security.above(session_id)):
+        for grantee in (session_id, *self._security.above(session_id)):
             for owner, numbers in self._index(grantee).items():
                 wanted.setdefault(owner, set()).update(numbers)
         found: list[ArtifactInfo] = []
@@ -116,13 +122,13 @@ class Crossing:
             # The index says where to look; whether a grant still holds is asked where it was given.
             try:
                 asked = OnBehalf(session_id, Shared(sorted(numbers)), family=False)
-                infos = self._supervisor.actor(owner).ask(asked, timeout)
+                infos = self._directory.actor(owner).ask(asked, timeout)
             except (SessionNotFound, IntegrityError, SchemaTooNew) as error:
                 logger.warning("left out of what is shared with session %s: %s", session_id, error)
                 continue
             if infos:
                 told = Attempt(session_id, owner, None, "list", True, "allowed", "shared_with_me")
-                self._supervisor.security.trail.record(told)
+                self._security.trail.record(told)
                 found += infos
         return sorted(found, key=lambda info: (info.created_at, str(info.id)))
 
@@ -131,7 +137,7 @@ class Crossing:
         found: dict[str, set[int]] = {}
         if is_session_id(grantee):
             prefix = INDEX_SHARED + session_bytes(grantee)
-            for key, _ in self._supervisor.services.store.engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+            for key, _ in self._directory.services.store.engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
                 found.setdefault(session_id_of(key[17:33]), set()).add(int.from_bytes(key[33:], "big"))
         return found
 
@@ -146,7 +152,7 @@ class Crossing:
                 # Before content is written ahead for somebody who may not store it.
                 assert message.version_of is not None, "one without stays where it was sent"
                 behalf.ask(MayWrite(message.version_of), timeout)
-                return self._supervisor.ask_prepared(behalf, message, timeout)
+                return self._preparation.ask(behalf, message, timeout)
             reply = behalf.ask(message, timeout)
         except Refused as refused:
             raise self._refusal(principal, owner, message, refused) from None
@@ -163,15 +169,15 @@ class Crossing:
     def _behalf(self, principal: str, owner: str, message: Any) -> _Behalf:
         """The owner's actor. That there is none, or a damaged one, is refused like a missing grant."""
         try:
-            actor = self._supervisor.actor(owner)
+            actor = self._directory.actor(owner)
         except (SessionNotFound, IntegrityError, SchemaTooNew) as error:
             raise self._refusal(
                 principal, owner, message, Refused("", reason=f"the owner: {error.code}", needed="", has=None)
             ) from None
-        return _Behalf(actor, principal, family=self._supervisor.security.reaches(principal, owner))
+        return _Behalf(actor, principal, family=self._security.reaches(principal, owner))
 
     def _is_there(self, session_id: str) -> bool:
-        catalog = self._supervisor.services.store.catalog
+        catalog = self._directory.services.store.catalog
         return is_session_id(session_id) and catalog.row(session_bytes(session_id)) is not None
 
     def _require(self, session_id: str) -> None:
@@ -181,10 +187,10 @@ class Crossing:
 
     def _refusal(self, principal: str, owner: str, message: Any, refused: Refused) -> GreenroomError:
         attempt = self._attempt(principal, owner, message, refused.fields["reason"], granted=False)
-        return self._supervisor.security.deny_artifact(attempt, refused.fields["needed"], refused.fields["has"])
+        return self._security.deny_artifact(attempt, refused.fields["needed"], refused.fields["has"])
 
     def _note(self, principal: str, owner: str, message: Any, reason: str) -> None:
-        self._supervisor.security.trail.record(self._attempt(principal, owner, message, reason, granted=True))
+        self._security.trail.record(self._attempt(principal, owner, message, reason, granted=True))
 
     @staticmethod
     def _attempt(principal: str, owner: str, message: Any, reason: str, *, granted: bool) -> Attempt:
@@ -210,7 +216,7 @@ class Crossing:
             except GreenroomError as error:
                 errors[ref] = error
         if own:
-            found, missing = self._supervisor.deliver(session_id, m.GetArtifacts(own), timeout, here=True)
+            found, missing = self._home.ask(session_id, m.GetArtifacts(own), timeout)
             results.update(found)
             errors.update(missing)
         return {ref: results[ref] for ref in message.refs if ref in results}, errors
@@ -222,10 +228,10 @@ class Crossing:
         outlives its grantee."""
         for owner in self._index(session_id):
             try:
-                self._supervisor.deliver(owner, m.ForgetGrantee(session_id), timeout, here=True)
+                self._home.ask(owner, m.ForgetGrantee(session_id), timeout)
             except GreenroomError as error:
                 self._still_shared(owner, session_id, error)
-        return self._supervisor.deliver(session_id, message, timeout, here=True)
+        return self._home.ask(session_id, message, timeout)
 
     @staticmethod
     def _still_shared(owner: str, session_id: str, error: GreenroomError) -> None:

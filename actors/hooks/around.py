@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from greenroom.actors.messages.artifacts import StoreArtifact, StoreMany
+from greenroom.actors.messages.parameters import MessageSubject
 
 from .call import Call
 from .chain import BEFORE, FAILED, Phase, Role, ask
 from .result import MAX_ATTEMPTS, HookResult
 from .subject import Failure, Reply, Subject
-from .views import MessageSubject
 
 __all__ = ["Answered", "Performed", "around", "conclude", "go_on", "prepare", "settled"]
 

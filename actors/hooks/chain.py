@@ -144,7 +144,7 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
         elif kind in ("redirect", "cache"):
             if kind == "redirect" and hook.principal is not None and _SESSION.fullmatch(str(result.target)):
                 # Whoever's operation this is, a hook of a session leads it nowhere that the session does not reach.
-                security = hooks.supervisor.security
+                security = hooks.delivery.security
                 security.require(str(result.target), f"hook:{hook.name}", "write", principal=hook.principal)
             # The hooks after it still have their say, for instance to refuse.
             call.decision, call.decider = result, hook

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.configuration import GetConfig
 from greenroom.actors.messages.internal import RecordHooks
-from greenroom.actors.scheduling.clock import Clock
 from greenroom.actors.scheduling.operation import CURRENT, Operation, in_own_realm
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.storage.codec.keys import is_session_id, session_bytes
@@ -29,13 +28,14 @@ from .guard import Guard
 from .hook import Hook
 from .outcome import Outcome
 from .points import CUSTOM, POINTS, can_veto, resolve
+from .ports import HookedDelivery
 from .record import execution
 from .registry import Registry
 from .subject import Checked, Plain
 from .tables import AFTER, CREATE, CREATION, LIMIT, OPERATION
 
 if TYPE_CHECKING:
-    from greenroom.actors.supervisor.supervisor import Supervisor
+    from greenroom.actors.session.services import SessionServices
     from greenroom.storage.catalog.model import SessionInfo
 
 __all__ = ["Hooks"]
@@ -59,8 +59,9 @@ class Hooks(Registry):
         ```
     """
 
-    def __init__(self, supervisor: Supervisor, elastic: Elastic, clock: Clock, patience: float) -> None:
-        super().__init__(supervisor, clock)
+    def __init__(self, delivery: HookedDelivery, services: SessionServices, elastic: Elastic, patience: float) -> None:
+        super().__init__(delivery, services.clock)
+        self._services = services
         self.patience = patience
         """Seconds that what nobody waits for may take."""
         self.guard = Guard(elastic)
@@ -71,7 +72,7 @@ class Hooks(Registry):
 
     @property
     def _realm(self) -> object:
-        return self.supervisor.security
+        return self.delivery.security
 
     @in_own_realm
     def fire(
@@ -216,29 +217,29 @@ class Hooks(Registry):
         return Call(self, subject, operation, session_id, timeout).with_facts(component, notes), subject
 
     def _require(self, point: str, session_id: str | None) -> None:
-        principal = self.supervisor.security.principal()
+        principal = self.delivery.security.principal()
         if principal is None or session_id is None:
             return
         if point.startswith(CUSTOM):
-            self.supervisor.security.require(session_id, "hooks.fire", "write")
+            self.delivery.security.require(session_id, "hooks.fire", "write")
 
     # -- what calls need of the runtime
 
     def reaches(self, principal: str, session_id: str) -> bool:
         """Whether what acts for a session reaches another one."""
-        return self.supervisor.security.reaches(principal, session_id)
+        return self.delivery.security.reaches(principal, session_id)
 
     def correlation_of(self, session_id: str) -> str | None:
         """What a session belongs to, as its creator said."""
         if not is_session_id(session_id):
             return None
-        row = self.supervisor.services.store.catalog.row(session_bytes(session_id))
+        row = self._services.store.catalog.row(session_bytes(session_id))
         return row.correlation_id if row is not None else None
 
     def info_of(self, session_id: str) -> SessionInfo | None:
         """A session as it is now; None where there is none, or it cannot be read."""
         try:
-            info: SessionInfo = self.supervisor.deliver(session_id, m.GetInfo(), self.patience)
+            info: SessionInfo = self.delivery.routing.ask(session_id, m.GetInfo(), self.patience)
         except GreenroomError:
             return None
         return info
@@ -246,7 +247,7 @@ class Hooks(Registry):
     def config_of(self, session_id: str) -> dict[str, Any]:
         """What the configuration of a session sets."""
         try:
-            config: dict[str, Any] = self.supervisor.deliver(session_id, GetConfig(), self.patience)
+            config: dict[str, Any] = self.delivery.routing.ask(session_id, GetConfig(), self.patience)
         except GreenroomError:
             return {}
         return config
@@ -256,7 +257,7 @@ class Hooks(Registry):
         name = self._scopes.get(scope_id)
         if name is None:
             try:
-                name = self.supervisor.deliver(scope_id, m.GetInfo(), self.patience).name
+                name = self.delivery.routing.ask(scope_id, m.GetInfo(), self.patience).name
             except GreenroomError:
                 return None
             if len(self._scopes) >= _SCOPES_REMEMBERED:
@@ -268,10 +269,10 @@ class Hooks(Registry):
         """Journal what the hooks of an operation did, where it was not journaled with the operation itself."""
         records = call.take_records()
         recipient = call.recipient
-        if not records or recipient is None or self.supervisor.services.store.engine.read_only:
+        if not records or recipient is None or self._services.store.engine.read_only:
             return
         try:
-            self.supervisor.deliver(recipient, RecordHooks(records), self.patience)
+            self.delivery.routing.ask(recipient, RecordHooks(records), self.patience)
         except (SessionNotFound, RuntimeClosed):
             pass  # the operation has ended the session, or there never was one
         except GreenroomError as error:
@@ -304,7 +305,7 @@ class Hooks(Registry):
                 session_id, message = operation if isinstance(operation, tuple) else (call.recipient, operation)
                 if not isinstance(message, m.Message) or session_id is None:
                     raise ValidationError("fork: messages, pairs (session id, message) and callables are operations")
-                self.supervisor.ask(session_id, message, self.patience)
+                self.delivery.ask(session_id, message, self.patience)
             except Exception as error:
                 logger.error("an operation forked by hook %s at %s failed: %s", hook.name, point, type(error).__name__)
                 call_of_fork = Call(self, call.original, call.operation, call.session_id)

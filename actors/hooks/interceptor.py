@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.parameters import MessageSubject
 from greenroom.actors.scheduling.dispatcher import Told
 from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
 
@@ -15,7 +16,6 @@ from .around import Answered, around, conclude, go_on, prepare
 from .call import Call
 from .chain import AFTER_CHANGE, AFTER_PART_CHANGE, AFTER_PART_READ, AFTER_READ, BEFORE, BEFORE_PART, Phase, Role, ask
 from .subject import Reply, Subject
-from .views import MessageSubject
 
 if TYPE_CHECKING:
     from .hooks import Hooks
@@ -24,7 +24,7 @@ __all__ = ["HookedMessage"]
 
 
 class HookedMessage:
-    """Asks for messages of one class that has hooks: what the supervisor calls in the place of `deliver`."""
+    """Asks for messages of one class that has hooks: what the stage of hooks calls in the place of the next stage."""
 
     __slots__ = ("_after", "_before", "_conflict", "_hooks", "_kind", "_limit", "_name", "_plain", "_role", "_short")
 
@@ -44,7 +44,7 @@ class HookedMessage:
 
     def __call__(self, session_id: str, message: Any, timeout: float) -> Any:
         if session_id.__class__ is not str:
-            return self._hooks.supervisor.deliver(session_id, message, timeout)  # which refuses it
+            return self._hooks.delivery.routing.ask(session_id, message, timeout)  # which refuses it
         if self._plain and session_id[14:15] != "8":
             hooks = self._hooks
             subject: Any = MessageSubject(message)
@@ -62,10 +62,10 @@ class HookedMessage:
             left = timeout - (monotonic() - call.begun)
             if left <= 0:
                 raise call.late()
-            return hooks.supervisor.deliver(session_id, subject.message, left)
+            return hooks.delivery.routing.ask(session_id, subject.message, left)
         kind = self._kind
-        if kind is m.LoadSession and not self._hooks.supervisor.is_restoring(session_id):
-            return self._hooks.supervisor.deliver(session_id, message, timeout)  # it is in memory already
+        if kind is m.LoadSession and not self._hooks.delivery.is_restoring(session_id):
+            return self._hooks.delivery.routing.ask(session_id, message, timeout)  # it is in memory already
         subject = MessageSubject(message)
         call = self._call(session_id, subject, timeout)
         if kind is m.StoreMany:
@@ -79,7 +79,7 @@ class HookedMessage:
         their own, once it has been handled."""
         hooks = self._hooks
         if session_id.__class__ is not str:
-            hooks.supervisor.tell_here(session_id, message)
+            hooks.delivery.routing.tell(session_id, message)
             return
         subject: Any = MessageSubject(message)
         call = self._call(session_id, subject, hooks.patience)
@@ -101,11 +101,11 @@ class HookedMessage:
             raise
         outgoing = self._carrying(call, subject, target)
         hooks.journal(call)
-        supervisor = hooks.supervisor
+        delivery = hooks.delivery
         if target is not None:
-            target = supervisor.admit(target, outgoing)
-        told = Told(partial(self._told, call, subject, target, keep, batch), supervisor.discard)
-        supervisor.send(target or session_id, outgoing, told)
+            target = delivery.admission.admit(target, outgoing)
+        told = Told(partial(self._told, call, subject, target, keep, batch), delivery.discard)
+        delivery.routing.tell(target or session_id, outgoing, told)
 
     def tell_unasked(self, session_id: str, message: Any) -> None:
         """Send what nobody has asked for, with all of its hooks on a thread of their own."""
@@ -120,7 +120,7 @@ class HookedMessage:
 
         def job() -> None:
             try:
-                reply = self._hooks.supervisor.deliver(session_id, m.GetInfo(), self._hooks.patience)
+                reply = self._hooks.delivery.routing.ask(session_id, m.GetInfo(), self._hooks.patience)
                 ask(self._after, call, Reply(call.original, reply), AFTER_PART_CHANGE)
             finally:
                 self._hooks.journal(call)
@@ -213,14 +213,14 @@ class HookedMessage:
         hooks = self._hooks
         message = subject.message if call.records is None else self._carrying(call, subject, target)
         if target is not None:
-            target = hooks.supervisor.admit(target, message)
+            target = hooks.delivery.admission.admit(target, message)
         if call.timeout is None:
             left = hooks.patience
         else:
             left = call.timeout - (monotonic() - call.begun)
             if left <= 0:
                 raise call.late()
-        return hooks.supervisor.deliver(target or call.recipient or "", message, left)
+        return hooks.delivery.routing.ask(target or call.recipient or "", message, left)
 
     @staticmethod
     def _carrying(call: Call, subject: Any, target: str | None) -> Any:

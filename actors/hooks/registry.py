@@ -26,9 +26,8 @@ from .points import resolve
 from .tables import AFTER, CONFLICT, LIMIT, OPERATION, chain_of, kinds_of, way_of
 
 if TYPE_CHECKING:
-    from greenroom.actors.supervisor.supervisor import Supervisor
-
     from .hooks import Hooks
+    from .ports import HookedDelivery
 
 __all__ = ["Registry"]
 
@@ -42,8 +41,8 @@ _SCOPES_REMEMBERED: Final = 1000
 class Registry:
     """The hooks of a runtime by id, and by the points and messages that they are called for."""
 
-    def __init__(self, supervisor: Supervisor, clock: Clock) -> None:
-        self.supervisor = supervisor
+    def __init__(self, delivery: HookedDelivery, clock: Clock) -> None:
+        self.delivery = delivery
         self.clock = clock
         self.cache = ReplyCache(clock.monotonic)
         self._lock = threading.Lock()
@@ -160,7 +159,7 @@ class Registry:
                 raise ValidationError(
                     "filter: an async function answers with a coroutine, which is always true", field="filter"
                 )
-        current = operation_in(self.supervisor.security)
+        current = operation_in(self.delivery.security)
         number, rank = next(self._numbers), priority_of(priority)
         hook = Hook(
             id=f"hook-{number}",
@@ -182,7 +181,7 @@ class Registry:
             inline=inline,
             breaker=Breaker(failure_threshold, float(cooldown), self.clock.monotonic),
             principal=current.principal if current is not None else None,
-            realm=self.supervisor.security,
+            realm=self.delivery.security,
             thread=thread,
         )
         if hook.asynchronous and inline:
@@ -247,7 +246,7 @@ class Registry:
     ) -> list[HookInfo]:
         """The hooks that match all that is given, in the order of calling. Code of a session sees its own."""
         points = resolve(point) if point is not None else None
-        own = self.supervisor.security.principal()
+        own = self.delivery.security.principal()
         with self._lock:
             hooks = sorted(self._hooks.values(), key=_order)
         return [
@@ -264,7 +263,7 @@ class Registry:
     def _own(self, hook: HookHandle | str) -> Hook | None:
         """A hook that the running code may touch. Code of a session is not told of others. Holds the lock."""
         found = self._hooks.get(hook.id if isinstance(hook, HookHandle) else hook)
-        own = self.supervisor.security.principal()
+        own = self.delivery.security.principal()
         return found if found is not None and own in (None, found.principal) else None
 
     def _present(self, hook: HookHandle | str) -> Hook:
@@ -283,7 +282,7 @@ class Registry:
             else:
                 chains.pop(point, None)
         self._chains = chains
-        hooked = dict(self.supervisor.hooked)
+        hooked = dict(self.delivery.hooked)
         for kind in kinds_of(m.Message):
             way = way_of(kind)
             if way.isdisjoint(changed.points):
@@ -298,7 +297,7 @@ class Registry:
                 hooked[kind] = HookedMessage(cast("Hooks", self), kind, before, after, conflict, limit)
             else:
                 hooked.pop(kind, None)
-        self.supervisor.hooked = hooked
+        self.delivery.hooked = hooked
 
     def _phase(self, *points: str | None) -> Phase:
         """The hooks of these points, one after the other."""

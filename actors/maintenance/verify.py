@@ -147,7 +147,7 @@ class _Round(JournalChecks, EntryChecks):
 
         if self._repair and session is not None and self._supervisor is not None:
             # What is in memory is written down first: it may be the only whole copy.
-            self._supervisor.while_absent(session_id_of(session), ask)
+            self._supervisor.table.while_absent(session_id_of(session), ask)
         else:
             ask()
         return findings[-1]

@@ -21,8 +21,8 @@ from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import GreenroomError, RuntimeClosed, SessionNotFound, StorageError
 
 if TYPE_CHECKING:
+    from greenroom.actors.session.directory import Directory
     from greenroom.actors.session.limits import Limits
-    from greenroom.actors.supervisor.supervisor import Supervisor
 
 __all__ = ["Timekeeper"]
 
@@ -46,15 +46,13 @@ _SAVING: Final = 2
 class Timekeeper:
     """Has sessions warned, suspended and failed when their time comes."""
 
-    def __init__(
-        self, supervisor: Supervisor, acted: Callable[[str, str], None], at_work: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, directory: Directory, acted: Callable[[str, str], None], at_work: Callable[[str], bool]) -> None:
         """`acted` is told of each session that was suspended or failed, on the thread that did it: its id, and the
         type of the event. `at_work` says whether a tool or an agent works for a session, which is not idle then."""
-        self._supervisor = supervisor
+        self._directory = directory
         self._acted = acted
         self._at_work = at_work
-        self._engine = supervisor.services.store.engine
+        self._engine = directory.services.store.engine
         self._later: collections.OrderedDict[bytes, int] = collections.OrderedDict()
         self._lock = threading.Lock()
         self._positions: dict[bytes, bytes] = {}
@@ -73,7 +71,7 @@ class Timekeeper:
     def tick(self) -> int:
         """Do what is due; to how many sessions a message was sent. Takes a bounded time, whatever the number of
         sessions: what is left over is done by the next ticks."""
-        services = self._supervisor.services
+        services = self._directory.services
         now = services.clock.time_ns()
         if now < self._last:
             self.forget()
@@ -132,7 +130,7 @@ class Timekeeper:
         if self._later.get(own, 0) > now:
             return True
         try:
-            active = self._supervisor.services.store.journal.last_but(session, CARE)
+            active = self._directory.services.store.journal.last_but(session, CARE)
         except StorageError:
             return True  # damaged; verify tells
         if active is None or active + quiet_for > now:
@@ -144,7 +142,7 @@ class Timekeeper:
         self._remember(session, now + _RETRY)  # should the message get lost
         session_id = session_id_of(session)
         try:
-            self._supervisor.actor(session_id).tell(KeepTime(now, self._told, busy=self._at_work(session_id)))
+            self._directory.actor(session_id).tell(KeepTime(now, self._told, busy=self._at_work(session_id)))
         except (SessionNotFound, RuntimeClosed):
             pass  # deleted since, or closing
         except GreenroomError as error:

@@ -462,7 +462,7 @@ class SessionActor(PooledActor):
 
     def on_tell_failure(self, message: Any, error: Exception) -> None:
         super().on_tell_failure(message, error)
-        self.services.owner.discard(message)
+        self.services.discard(message)
 
     def forward(self, envelope: Envelope[Any]) -> None:
         self.services.owner.forward(self.state.id, envelope)

@@ -7,22 +7,19 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.hooks.views import MessageSubject
 from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
 from greenroom.actors.messages.configuration import UpdateConfig
 from greenroom.actors.messages.core import Draft
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.internal import RecordHooks
+from greenroom.actors.messages.parameters import MessageSubject
 from greenroom.actors.messages.workflows import RecordWorkflow
-from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
-from .actor import SessionActor
-
-__all__ = ["IDENTITIES", "REDACTED", "RedactingSupervisor", "Redaction", "Rules"]
+__all__ = ["IDENTITIES", "REDACTED", "Redaction", "Rules"]
 
 logger = logger_of("redaction")
 
@@ -172,28 +169,3 @@ class Redaction:
             data[name] = self.value(data[name])
         data["metadata"] = self.packed(data["metadata"])
         return (draft[0], data, *draft[2:])
-
-
-class RedactingSupervisor(Supervisor):
-    """A supervisor that hands no message on before its secrets are taken out. Of a class of its own, so that runtimes
-    without redaction pay nothing for it."""
-
-    def __init__(self, max_resident: int, max_resident_bytes: int, redaction: Redaction) -> None:
-        super().__init__(max_resident, max_resident_bytes)
-        self._redaction = redaction
-
-    def deliver(self, session_id: str, message: Any, timeout: float, *, here: bool = False) -> Any:
-        """What `Supervisor.deliver` does, with a clean message."""
-        return super().deliver(session_id, self._redaction.message(message), timeout, here=here)
-
-    def send(self, session_id: str, message: Any, told: Any = None) -> None:
-        """What `Supervisor.send` does, with a clean message."""
-        super().send(session_id, self._redaction.message(message), told)
-
-    def hold(self, actor: SessionActor, draft: Draft) -> None:
-        """What `Supervisor.hold` does, with a clean first event."""
-        super().hold(actor, self._redaction.creation(draft))
-
-    def create(self, draft: Draft) -> str:
-        """What `Supervisor.create` does, with a clean first event."""
-        return super().create(self._redaction.creation(draft))

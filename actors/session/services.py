@@ -66,9 +66,6 @@ class Owner(Protocol):
     def forward(self, session_id: str, envelope: Envelope[Any]) -> None:
         """Deliver a message that came after the actor had stopped to the session's next actor."""
 
-    def discard(self, message: Any) -> None:
-        """Give up what was prepared for a message that has failed."""
-
     def reserve(self, session_ids: list[str]) -> Callable[[], None]:
         """Keep ids from everybody else until what this returns is called. Raises SessionAlreadyExists."""
 
@@ -101,6 +98,8 @@ class SessionServices:
     restart_window: float
     artifact_name_limit: int
     owner: Owner
+    discard: Callable[[Any], None]
+    """Gives up what was prepared for a message that has failed."""
     security: AccessControl
     fork: Callable[[SessionServices, str, int, Durability], str]
     """Makes a session whose history is that of another one up to a sequence, and returns its id."""

@@ -26,7 +26,7 @@ from greenroom.storage.events.model import StoredEvent
 if TYPE_CHECKING:
     from greenroom.actors.scheduling.clock import Clock
     from greenroom.actors.session.decide import Draft
-    from greenroom.actors.supervisor.supervisor import Supervisor
+    from greenroom.actors.session.directory import Directory, Way
 
 __all__ = ["Recording"]
 
@@ -99,7 +99,7 @@ class Recording:
 
     Example:
         ```py
-        recording = Recording(supervisor, at=time_of_the_first_turn)
+        recording = Recording(directory, way, at=time_of_the_first_turn)
         recording.begin(draft)
         recording.ask(messages.AddMessage("user", "hello"), at=..., timeout=30)
         recording.ask(messages.CompleteSession(), at=..., timeout=30)
@@ -107,10 +107,12 @@ class Recording:
         ```
     """
 
-    def __init__(self, supervisor: Supervisor, at: int) -> None:
-        """Choose an id. `at` is when the session was created, in ns since the epoch."""
-        self._supervisor = supervisor
-        self._services = supervisor.services
+    def __init__(self, directory: Directory, way: Way, at: int) -> None:
+        """Choose an id. `way` is that of messages past rates; `at` is when the session was created, in ns since the
+        epoch."""
+        self._directory = directory
+        self._way = way
+        self._services = directory.services
         session = new_session()
         self.id = session_id_of(session)
         self._time = _RecordedTime(self._services.clock, at)
@@ -127,7 +129,7 @@ class Recording:
 
     def begin(self, draft: Draft) -> None:
         """Take the first event. From here on the session answers who knows its id."""
-        self._supervisor.hold(self._actor, draft)
+        self._directory.hold(self._actor, draft)
 
     def ask(self, message: m.Message[Any], at: int, timeout: float) -> Any:
         """Send a message about something that happened at `at`, past rates: a recording is one operation.
@@ -135,9 +137,7 @@ class Recording:
         Returns the reply. Raises what hooks and the session raise.
         """
         self._time.at = at
-        supervisor = self._supervisor
-        hooked = supervisor.hooked.get(message.__class__)
-        return (hooked if hooked is not None else supervisor.deliver)(self.id, message, timeout)
+        return self._way.ask(self.id, message, timeout)
 
     def finish(self, check: Callable[[], object] | None = None) -> None:
         """Write the session in one batch and let it be seen.

@@ -14,7 +14,7 @@ _RATES = {"runtime": _MANY, "session": _MANY, "kinds": {"state_update": _MANY}}
 def rates(bench: Bench) -> Measured:
     rt = bench.runtime(policies={"rate": _RATES})
     session, message = rt.create_session(), messages.SetVariable("k", 1)
-    gate = rt._supervisor.rates
+    gate = rt._supervisor.delivery.rates
     assert gate is not None
     return bench.time(lambda: gate(session.id, message), batch=5000, note="runtime, session and kind of operation")
 

@@ -116,6 +116,6 @@ def _with_variables(rt: Runtime, events: int = 11) -> Session:
 
 
 def _passivate(rt: Runtime, session: Session) -> None:
-    actor = rt._supervisor._actors.get(session.id)
+    actor = rt._supervisor.table.actors.get(session.id)
     if actor is not None:
-        rt._supervisor._passivate(actor)
+        rt._supervisor.table.passivate(actor)

@@ -22,6 +22,7 @@ except ImportError as error:  # pragma: no cover
     ) from error
 
 if TYPE_CHECKING:
+    from greenroom.actors.scheduling.dispatcher import Told
     from greenroom.runtime.runtime import Runtime
 
 __all__ = ["Noted", "Tracing"]
@@ -52,20 +53,20 @@ class Tracing:
     """Makes a span of each operation: a message to a session, the creation of a session, a call of a tool or an agent,
     a script, a workflow. What an operation causes is below its span, also on other threads.
 
-    The way of a message while this is switched on: it stands in the place of `Supervisor.ask` and `tell`.
+    The way of a message while this is switched on: it is the first stage of `Delivery`.
     """
 
     def __init__(self, runtime: Runtime, provider: otel.TracerProvider | None, pseudonyms: Pseudonyms | None) -> None:
         """Use `Runtime.trace`."""
-        self._supervisor = runtime._supervisor
+        self._delivery = runtime._supervisor.delivery
         self._correlation_of: Callable[[str], str | None] = runtime.hooks.correlation_of
         self._tracer = otel.get_tracer(_SCOPE, tracer_provider=provider)
         self._pseudonyms = pseudonyms
 
     def stop(self) -> None:
         """Make no more spans. Those that are open end with their operations."""
-        if self._supervisor.trace is self:
-            self._supervisor.trace = None
+        if self._delivery.trace is self:
+            self._delivery.trace = None
 
     def __enter__(self) -> Tracing:
         return self
@@ -78,17 +79,17 @@ class Tracing:
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
         """Take a message on its way, within a span."""
         if message.__class__ not in _PUBLIC:
-            return self._supervisor.ask_untraced(session_id, message, timeout)  # part of some other operation
+            return self._delivery.admission.ask(session_id, message, timeout)  # part of some other operation
         with self.span(message.__class__.__name__, _called(message), session_id):
-            return self._supervisor.ask_untraced(session_id, message, timeout)
+            return self._delivery.admission.ask(session_id, message, timeout)
 
-    def tell(self, session_id: str, message: Any) -> None:
+    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
         """Send a message, within a span that ends when it is sent."""
         if message.__class__ not in _PUBLIC:
-            self._supervisor.tell_untraced(session_id, message)
+            self._delivery.admission.tell(session_id, message, told)
             return
         with self.span(message.__class__.__name__, _called(message), session_id, kind=SpanKind.PRODUCER):
-            self._supervisor.tell_untraced(session_id, message)
+            self._delivery.admission.tell(session_id, message, told)
 
     # -- any operation
 

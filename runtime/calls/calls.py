@@ -220,7 +220,7 @@ class Calls:
             return self._begin_outside(work)
         supervisor, wait = self._runtime._supervisor, self._runtime.config.ask_timeout
         data = {"name": work.name, "input": self._shown(work.packed), **work.about}
-        called: Called = supervisor.deliver(session_id, RecordCall(work.kind, data), wait)
+        called: Called = supervisor.delivery.routing.ask(session_id, RecordCall(work.kind, data), wait)
         caller = CURRENT.get()
         acts: dict[str, Any] = {
             "principal": session_id,
@@ -302,7 +302,7 @@ class Calls:
             self._record(work, session_id, returned)
             tokens, _ = returned_use(returned)
             if tokens:
-                excess = over_operation(session_id, supervisor.actor(session_id).limits, tokens)
+                excess = over_operation(session_id, supervisor.table.actor(session_id).limits, tokens)
                 if excess is not None:
                     raise excess
         finally:
@@ -409,7 +409,7 @@ class Calls:
             collected = work.collector.artifact(output)
             if collected is None:
                 return False
-            info = self._runtime._supervisor.ask_unrated(
+            info = self._runtime._supervisor.delivery.hooks.ask(
                 session_id, collected.message, self._runtime.config.ask_timeout
             )
         except Exception as failure:
@@ -424,7 +424,7 @@ class Calls:
 
     def _record(self, work: Work, session_id: str, returned: dict[str, Any]) -> None:
         try:
-            self._runtime._supervisor.deliver(
+            self._runtime._supervisor.delivery.routing.ask(
                 session_id, RecordReturn(work.kind, returned, work.durability), self._runtime.config.ask_timeout
             )
         except SessionNotFound:

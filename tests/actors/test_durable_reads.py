@@ -8,7 +8,7 @@ def test_what_is_read_from_a_session_that_came_back_is_on_disk_first() -> None:
     with Runtime.open(config={"durability": "fsync"}) as rt:
         session = rt.create_session()
         engine = rt._store.engine
-        actor = rt._supervisor._actors[session.id]
+        actor = rt._supervisor.table.actors[session.id]
         actor._handle_receive(messages.SetVariable("k", 2))  # as for a tell: the reply's wait is nobody's
         written = engine.ticket
         rt._supervisor.forget()

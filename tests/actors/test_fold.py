@@ -158,7 +158,7 @@ def test_the_live_state_is_the_fold_of_the_journal(rt: Runtime, commands: list[m
             continue
         if number == 10:
             session.store_artifact("x", "a.txt", b"content") if session.info().status == "active" else None
-    actor = rt._supervisor._actors[session.id]
+    actor = rt._supervisor.table.actors[session.id]
     folded = SessionState(session.id)
     for sequence, stored in rt._store.journal.read(session_bytes(session.id)):
         evolve(folded, sequence, stored)

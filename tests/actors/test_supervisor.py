@@ -329,7 +329,7 @@ def test_a_session_stopped_through_pykka_comes_back_with_the_next_message(open_w
     rt = open_with()
     session = rt.create_session()
     session.set("k", 1)
-    ref = rt._supervisor.residents()[0].actor_ref
+    ref = rt._supervisor.table.residents()[0].actor_ref
     assert ref.ask(messages.GetVariable("k")) == 1
     assert ref.ask(messages.GetVariable("k"), block=False).get(timeout=BOUND) == 1
     ref.tell(messages.SetVariable("k", 2))

@@ -110,13 +110,13 @@ def test_it_goes_with_a_message_through_a_mailbox_and_a_passivation(tmp_path: Pa
     with Runtime.open(config={"max_resident_sessions": 1}) as runtime:
         session = runtime.create_session()
         with runtime.operation("queued", source="api"):
-            actor = runtime._supervisor._actors[session.id]
+            actor = runtime._supervisor.table.actors[session.id]
             # So that the message has to wait in the mailbox.
             assert actor.do_in_turn(lambda: runtime.tell(session.id, messages.SetVariable("k", 1)))
         runtime.ask(session.id, messages.Finish())
         for _ in range(3):  # each takes the place of the one before
             runtime.create_session()
-        assert session.id not in runtime._supervisor._actors
+        assert session.id not in runtime._supervisor.table.actors
         event = last(session)
         assert (event.data["key"], event.correlation_id, event.source) == ("k", "queued", "api")
 

@@ -162,7 +162,7 @@ def test_events_that_are_not_there_cannot_be_forked_at(shared: Runtime) -> None:
     with pytest.raises(SessionNotFound):
         Session(shared, "00000000-0000-4000-8000-000000000000").fork()
     with pytest.raises(InvalidOperation):
-        shared.ask(shared._supervisor.scope("global"), messages.ForkSession())
+        shared.ask(shared._supervisor.table.scope("global"), messages.ForkSession())
     assert origin.children() == []
 
 

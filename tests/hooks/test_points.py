@@ -359,7 +359,7 @@ def test_bringing_an_old_store_up_to_date_is_a_point_that_can_refuse(tmp_path: P
 def test_a_session_that_its_supervisor_fails_is_a_failed_one_to_the_hooks(rt: Runtime, session: Session) -> None:
     failed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     rt.hooks.register("SessionFailed", lambda context: failed.put(context.data["reason"]), inline=False)
-    actor = rt._supervisor.actor(session.id)
+    actor = rt._supervisor.table.actor(session.id)
     for _ in range(rt.config.max_restarts + 1):
         actor._crashed(RuntimeError("broken"))
     assert "RuntimeError" in (failed.get(timeout=10) or "")

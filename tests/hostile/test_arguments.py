@@ -46,7 +46,7 @@ def test_no_message_takes_what_a_session_could_not_handle(world: World, what: st
                 assert world.s.info().sequence == before, call
         except Exception as error:
             wrong.append((f"{call}, sent", error))
-        actor = world.rt._supervisor.resident_actor(world.s.id)
+        actor = world.rt._supervisor.table.resident_actor(world.s.id)
         assert actor is None or not actor._failures, f"{call} restarted the session"
     assert wrong == []
 
@@ -72,7 +72,7 @@ def test_no_argument_of_a_script_harms_its_session(world: World, name: str, what
             said.append(str(error))
     assert world.s.info().status == "active"
     assert SECRET not in "".join(said)
-    actor = world.rt._supervisor.resident_actor(world.s.id)
+    actor = world.rt._supervisor.table.resident_actor(world.s.id)
     assert actor is not None
     assert not actor._failures
 

@@ -42,7 +42,7 @@ def test_a_change_holds_for_the_next_command_of_every_session(opened: Opened) ->
     rt = opened()
     resident, passive, own = rt.create_session(), rt.create_session(), rt.create_session(config={"max_operations": 3})
     passive.set("k", 1)
-    rt._supervisor.while_absent(passive.id, lambda: None)
+    rt._supervisor.table.while_absent(passive.id, lambda: None)
     own.set("k", 1)
     rt.policies.update(resources={"max_operations": 1})
     for session in (resident, passive):
@@ -75,7 +75,7 @@ def test_other_rates_hold_at_once_and_forget_nothing(opened: Opened, clock: Any)
         session.set("k", 7)
     rt.policies.update(rate={"session": None})
     session.set("k", 8)
-    assert rt._supervisor.rates is None
+    assert rt._supervisor.delivery.rates is None
 
 
 def test_a_whole_configuration_takes_the_place_of_the_old_one(opened: Opened) -> None:

@@ -235,7 +235,7 @@ def test_it_lasts_and_goes_with_forks_and_bundles(opened: Opened, store_path: Pa
         assert own(rt, moved) == wanted
         assert moved.config.max_duration is None
     again.save()
-    rt._supervisor.while_absent(session.id, lambda: None)
+    rt._supervisor.table.while_absent(session.id, lambda: None)
     assert again.config.max_artifacts == 6
     assert rt.verify().ok
 

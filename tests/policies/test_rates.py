@@ -159,13 +159,13 @@ def test_leaving_memory_fills_no_bucket(opened: Opened) -> None:
     session.set("k", 2)
     for _ in range(3):
         rt.create_session()
-    assert rt._supervisor.resident_actor(session.id) is None
+    assert rt._supervisor.table.resident_actor(session.id) is None
     limited(lambda: session.set("k", 3))
 
 
 def test_a_session_may_set_rates_of_its_own(opened: Opened, clock: Any, store_path: Path) -> None:
     with opened(store_path) as rt:
-        assert rt._supervisor.rates is None, "nothing is asked while nothing is limited"
+        assert rt._supervisor.delivery.rates is None, "nothing is asked while nothing is limited"
         tight = rt.create_session(config={"policies": rates(session=2)})
         usual = rt.create_session()
         tight.set("k", 1)

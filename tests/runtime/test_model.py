@@ -227,8 +227,8 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule()
     def passivate(self) -> None:
-        for actor in self.runtime._supervisor.residents():
-            assert self.runtime._supervisor._passivate(actor)
+        for actor in self.runtime._supervisor.table.residents():
+            assert self.runtime._supervisor.table.passivate(actor)
         assert self.runtime.stats()["resident"] == 0
 
     @rule()

@@ -41,7 +41,7 @@ def test_scopes_are_kept_apart(rt: Runtime) -> None:
 
 def test_a_scope_is_no_session(rt: Runtime) -> None:
     rt.state_scope("global").set("k", 1)
-    scope_id = rt._supervisor.scope("global")
+    scope_id = rt._supervisor.table.scope("global")
     assert rt.count_sessions(status=tuple(SessionStatus)) == 0
     assert not rt.exists(scope_id)
     with pytest.raises(SessionNotFound):

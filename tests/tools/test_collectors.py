@@ -201,7 +201,7 @@ def test_outputs_have_limits_of_their_own_and_use_up_none_of_the_users(rt: Runti
     for each in (session, session.fork(), *moved):
         name = next(one.name for one in each.list_artifacts() if one.artifact_type == "tool_result")
         each.delete_artifact(name)
-        rt._supervisor.while_absent(each.id, lambda: None)
+        rt._supervisor.table.while_absent(each.id, lambda: None)
         used = {name: one.value for name, one in rt.policies.usage(each).items()}
         assert (used["artifacts"], used["collected_artifacts"], used["collected_bytes"]) == (1, 2, 16)
         returning(rt, each, "fits again")

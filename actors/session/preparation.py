@@ -1,0 +1,131 @@
+"""Prepares what is stored, on the thread of whoever sends it: content is hashed and compressed before any turn."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.store import ArtifactStore, ContentGone
+from greenroom.storage.artifacts.mime import guess_mime_type
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.errors import GreenroomError, OperationTimeout, ResourceLimitExceeded, ValidationError
+
+from .conversation import INLINE_BYTES
+from .decide import require_room
+from .delegated import OnBehalf
+
+__all__ = ["Preparation"]
+
+logger = logger_of("preparation")
+
+_BATCH_BYTES: Final = 8 << 20
+"""A batch keeps this much of its content in memory; the rest is written ahead, as large content is."""
+
+
+class Preparation:
+    """Prepares messages that bring content along, and takes back what was written ahead for one that failed."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self._store = store
+
+    def ask(self, actor: Any, message: Any, timeout: float) -> Any:
+        """Prepare a message and ask an actor, or what stands for one. Raises what preparing and the actor raise."""
+        prepared = self.prepare(actor, message, known=True)
+        try:
+            return actor.ask(prepared, timeout)
+        except ContentGone:
+            prepared = self.prepare(actor, prepared, known=False)
+        except OperationTimeout as error:
+            if not error.fields["started"]:
+                self.discard(prepared)
+            raise
+        except GreenroomError:
+            self.discard(prepared)
+            raise
+        try:
+            return actor.ask(prepared, timeout)
+        except GreenroomError:
+            self.discard(prepared)
+            raise
+
+    def prepare(self, actor: Any, message: Any, *, known: bool) -> Any:
+        """Return a copy of a message with its content hashed and encoded.
+
+        With `known`, content that the store has already is not encoded.
+        """
+        if isinstance(message, m.StoreMany):
+            return self._prepare_many(actor, message, known=known)
+        if not isinstance(message, m.StoreArtifact) and len(message.content) <= INLINE_BYTES:
+            return message
+        if message.encoded is not m.UNSHARED:
+            message = message.copy()
+        if isinstance(message, m.StoreArtifact):
+            self._check_name(actor, message)
+            self._prepare_artifact(message, actor.limits.max_storage_bytes, known=known)
+        else:
+            # Long text is stored as the bytes that an artifact of the same text would have: both share one content.
+            text = message.text
+            content = text.encode("utf-8", "surrogatepass") if text is not None else message.content
+            message.encoded = self._store.prepare(content, len(content), known=known)[0]
+        return message
+
+    @staticmethod
+    def _check_name(actor: Any, message: m.StoreArtifact) -> None:
+        """Check the length of an artifact's name. Raises ValidationError."""
+        if len(message.name) > actor.name_limit:
+            raise ValidationError(
+                f"name: 1 to {actor.name_limit} characters, this has {len(message.name)}", field="name"
+            )
+
+    def _prepare_artifact(
+        self, message: m.StoreArtifact, stream_limit: int, *, known: bool, ahead: bool = False
+    ) -> None:
+        """Encode the content of an artifact into its message, and guess its MIME type where none was given."""
+        prepared = self._store.prepare(message.content, stream_limit, known=known, ahead=ahead)
+        message.encoded, head, message.content = prepared
+        if message.mime_type is None:
+            message.mime_type = guess_mime_type(message.name, head)
+
+    def _prepare_many(self, actor: Any, message: m.StoreMany, *, known: bool) -> m.StoreMany:
+        """Return a copy of a batch with all content prepared. What cannot be stored is refused before a first write."""
+        batch = message.copy()
+        batch.items = [item.copy() for item in message.items]
+        limits, size = actor.limits, 0
+        for item in batch.items:
+            self._check_name(actor, item)
+            if isinstance(item.content, (bytes, memoryview)):
+                self._store.check_size(len(item.content))
+                size += len(item.content)
+        try:
+            require_room(actor.actor_urn, 0, 0, limits, more=len(batch.items), bytes=size)
+        except ResourceLimitExceeded as error:
+            actor.refused("resources", error.fields["resource"], error.fields["limit"])
+            raise
+        gathered = 0
+        try:
+            for item in batch.items:
+                encoded, streamed = item.encoded, not isinstance(item.content, (bytes, memoryview))
+                if encoded is None or (encoded.payload is None and encoded.blob is None):
+                    ahead = gathered > _BATCH_BYTES
+                    self._prepare_artifact(item, limits.max_storage_bytes - size, known=known, ahead=ahead)
+                    encoded = item.encoded
+                assert encoded is not None
+                gathered += len(encoded.payload or b"")
+                size += encoded.size if streamed else 0
+        except BaseException:
+            self.discard(batch)
+            raise
+        return batch
+
+    def discard(self, message: Any) -> None:
+        """Remove what was written ahead for a message that has failed."""
+        if isinstance(message, OnBehalf):
+            message = message.message
+        if isinstance(message, m.StoreMany):
+            for item in message.items:
+                self.discard(item)
+        elif isinstance(message, (m.StoreArtifact, m.AddMessage)) and message.encoded not in (None, m.UNSHARED):
+            try:
+                self._store.discard(message.encoded)
+            except GreenroomError as error:
+                logger.warning("what was written ahead stays until the next opening: %s", error)

@@ -1,0 +1,274 @@
+"""The way of a message, from whoever sends it to the session's actor, past everything that stands between the two.
+
+Each stage asks or tells, and hands on to the next one:
+
+1. **trace**: while operations are traced, makes a span of each.
+2. **admission**: security, whether the session that the code acts for may; then rates, whether it is too often.
+3. **hooks**: of the message's class, before and after all that follows.
+4. **routing**: secrets are taken out; then to the session itself, or, for what names an artifact of another session, to
+   the border between the two.
+5. **home**: the session's own actor, which comes into memory if need be. Content is prepared on the sender's thread.
+
+`Delivery` begins with the first stage. Whoever has a part of the way behind it begins at a later one, by its name:
+`delivery.routing.ask(...)`. Where nothing is registered at any stage, the first two cost one look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from greenroom.actors import messages as m
+from greenroom.actors.access.cross_session import Crossing
+from greenroom.actors.access.security import Security
+from greenroom.actors.messages.core import Message, Reply
+from greenroom.actors.scheduling.dispatcher import Letter
+from greenroom.actors.scheduling.operation import CURRENT, entered
+from greenroom.actors.session.directory import Way
+from greenroom.actors.session.preparation import Preparation
+from greenroom.storage.errors import IntegrityError, SchemaTooNew
+
+if TYPE_CHECKING:
+    from greenroom.actors.hooks.interceptor import HookedMessage
+    from greenroom.actors.scheduling.dispatcher import Told
+    from greenroom.actors.session.actor import SessionActor
+    from greenroom.actors.session.calls import CallPath
+
+    from .table import SessionTable
+
+__all__ = ["Delivery", "Trace"]
+
+
+class Trace(Way, Protocol):
+    """Takes messages on their way, and notes that it did."""
+
+    def span(
+        self, operation: str, name: str | None, session_id: str | None, correlation_id: str | None
+    ) -> AbstractContextManager[Any]:
+        """Note an operation that is no message to a session."""
+
+
+class Home:
+    """The last stage: the session's own actor."""
+
+    def __init__(self, table: SessionTable, preparation: Preparation) -> None:
+        self._table = table
+        self._actors = table.actors
+        self._preparation = preparation
+        self.calls: CallPath
+        """Makes the calls of tools and agents that sessions are asked for."""
+
+    def ask(self, session_id: str, message: Any, timeout: float) -> Any:
+        actor = self._actors.get(session_id)
+        if actor is None or self._table.closing:
+            try:
+                actor = self._table.activate(session_id)
+            except (IntegrityError, SchemaTooNew):
+                if not isinstance(message, m.DeleteSession):
+                    raise
+                self._table.delete_damaged(session_id, timeout)
+                return None
+        if message.preparation is not None:
+            if message.preparation == "call":
+                return self.calls.ask(session_id, message, timeout)
+            return self._preparation.ask(actor, message, timeout)
+        return actor.ask(message, timeout)
+
+    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
+        actor = self._table.actor(session_id)
+        if message.preparation is not None:
+            if message.preparation == "call":
+                self.calls.tell(session_id, message, told)
+                return
+            # Nobody waits who could prepare it again: the content goes along even if the store has it.
+            message = self._preparation.prepare(actor, message, known=False)
+        if told is None:
+            actor.tell(message)
+        else:
+            told.message = message
+            actor.put(Letter(message, told))
+
+
+class Routing:
+    """To the session that a message is sent to, or across to the owner of an artifact that it names."""
+
+    def __init__(self, home: Way, crossing: Crossing, clean: Callable[[Any], Any] | None, timeout: float) -> None:
+        """`clean` takes secrets out of a message; None where nothing is to be taken out."""
+        self._home = home
+        self._crossing = crossing
+        self._clean = clean
+        self._timeout = timeout
+
+    def ask(self, session_id: str, message: Any, timeout: float) -> Any:
+        if self._clean is not None:
+            message = self._clean(message)
+        if message.may_cross and message.crosses(session_id):
+            return self._crossing.ask(session_id, message, timeout)
+        return self._home.ask(session_id, message, timeout)
+
+    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
+        if self._clean is not None:
+            message = self._clean(message)
+        if message.may_cross and message.crosses(session_id):
+            self._crossing.tell(session_id, message, self._timeout, told)
+        else:
+            self._home.tell(session_id, message, told)
+
+
+class HookStage:
+    """Hooks around the rest of the way, for classes of messages with a hook at one of their points."""
+
+    def __init__(self, routing: Way) -> None:
+        self._routing = routing
+        self.of: Mapping[type[Any], HookedMessage] = {}
+        """What asks and tells messages of a class that has hooks."""
+
+    def ask(self, session_id: str, message: Any, timeout: float) -> Any:
+        hooked = self.of.get(message.__class__)
+        if hooked is not None:
+            return hooked(session_id, message, timeout)
+        return self._routing.ask(session_id, message, timeout)
+
+    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
+        hooked = self.of.get(message.__class__)
+        if hooked is not None:
+            hooked.tell(session_id, message)
+        else:
+            self._routing.tell(session_id, message, told)
+
+    def tell_unasked(self, actor: SessionActor, message: Any) -> None:
+        """Send a session in memory what nobody has asked for, with its hooks on a thread of their own."""
+        hooked = self.of.get(message.__class__)
+        if hooked is None:
+            actor.tell(message)
+        else:
+            hooked.tell_unasked(actor.actor_urn, message)
+
+    def happened(self, session_id: str, message: Any) -> None:
+        """Ask the hooks after what a message asks for, which has happened without it."""
+        hooked = self.of.get(message.__class__)
+        if hooked is not None:
+            hooked.happened(session_id, message)
+
+
+class Admission:
+    """Whether a message may go on: security, then rates."""
+
+    def __init__(self, security: Security, hooks: Way) -> None:
+        self._security = security
+        self._hooks = hooks
+        self.rates: Callable[[str, Any], None] | None = None
+        """Called with each message to a session while any rate is limited. Raises RateLimited."""
+
+    def ask(self, session_id: str, message: Any, timeout: float) -> Any:
+        return self._hooks.ask(self.admit(session_id, message), message, timeout)
+
+    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
+        self._hooks.tell(self.admit(session_id, message), message, told)
+
+    def admit(self, session_id: str, message: Any) -> str:
+        """Return the id of the session at which the message is asked. Raises AccessDenied, RateLimited."""
+        operation = CURRENT.get()
+        if operation is not None and operation.principal is not None:
+            if operation.lent:
+                self._security.require_call(operation)
+            session_id = self._security.enter(operation.principal, session_id, message)
+        if self.rates is not None:
+            self.rates(session_id, message)
+        return session_id
+
+
+class Delivery:
+    """The whole way of a message, and its stages by name."""
+
+    def __init__(
+        self,
+        table: SessionTable,
+        security: Security,
+        preparation: Preparation,
+        clean: Callable[[Any], Any] | None,
+    ) -> None:
+        self._services = services = table.services
+        self.security = security
+        self.home = Home(table, preparation)
+        self.crossing = Crossing(table, self.home, preparation, security)
+        self.routing = Routing(self.home, self.crossing, clean, services.store_timeout)
+        self.hooks = HookStage(self.routing)
+        self.admission = Admission(security, self.hooks)
+        self._trace: Trace | None = None
+        self._cleans = clean is not None
+        self._first: Way
+        self._direct: bool
+        self._compile()
+
+    def _compile(self) -> None:
+        """Choose the first stage. The way is direct where no stage has anything to say about a message of the host."""
+        self._first = self._trace if self._trace is not None else self.admission
+        self._direct = not (self._trace or self.admission.rates or self.hooks.of or self._cleans)
+
+    @property
+    def trace(self) -> Trace | None:
+        """The first stage while operations are traced."""
+        return self._trace
+
+    @trace.setter
+    def trace(self, trace: Trace | None) -> None:
+        self._trace = trace
+        self._compile()
+
+    @property
+    def rates(self) -> Callable[[str, Any], None] | None:
+        """What counts each message to a session, while any rate is limited."""
+        return self.admission.rates
+
+    @rates.setter
+    def rates(self, rates: Callable[[str, Any], None] | None) -> None:
+        self.admission.rates = rates
+        self._compile()
+
+    @property
+    def hooked(self) -> Mapping[type[Any], HookedMessage]:
+        """Classes of messages with a hook at one of their points."""
+        return self.hooks.of
+
+    @hooked.setter
+    def hooked(self, hooked: Mapping[type[Any], HookedMessage]) -> None:
+        self.hooks.of = hooked
+        self._compile()
+
+    def ask(self, session_id: str, message: Message[Reply], timeout: float) -> Reply:
+        """Take a message on its whole way and return the reply.
+
+        Raises what refuses or fails it, SessionNotFound, OperationTimeout, RuntimeClosed.
+        """
+        operation = CURRENT.get()
+        reply: Reply
+        if operation is None:
+            if self._direct and not message.may_cross:
+                reply = self.home.ask(session_id, message, timeout)
+                return reply
+        elif operation.realm is not None and operation.realm is not self.security:
+            with entered(self.security):
+                return self.ask(session_id, message, timeout)
+        reply = self._first.ask(session_id, message, timeout)
+        return reply
+
+    def tell(self, session_id: str, message: Message[Any], told: Told | None = None) -> None:
+        """Take a message on its whole way without waiting; if it fails, that is logged."""
+        operation = CURRENT.get()
+        if operation is not None and operation.realm is not None and operation.realm is not self.security:
+            with entered(self.security):
+                self.tell(session_id, message, told)
+        else:
+            self._first.tell(session_id, message, told)
+
+    def is_restoring(self, session_id: str) -> bool:
+        """Return whether loading this session brings it back: it is not in memory, or nobody has loaded it since it
+        came."""
+        actor = self.home._actors.get(session_id)
+        return actor is None or actor.restored
+
+    def discard(self, message: Any) -> None:
+        """Give up what was prepared for a message that has failed."""
+        self._services.discard(message)
