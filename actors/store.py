@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from blake3 import blake3
-from pykka._envelope import Envelope
 
-from greenroom.actors.scheduling.dispatcher import Dispatcher, PooledActor, PooledFuture
+from greenroom.actors.scheduling.dispatcher import Dispatcher, Envelope, PooledActor, PooledFuture
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.artifacts.search import ArtifactSearch
 from greenroom.storage.audit import AuditLog
-from greenroom.storage.catalog.catalog import COUNTS_KEY, Catalog
-from greenroom.storage.codec.keys import INDEX_CREATED
+from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.codec.keys import COUNTS_KEY, INDEX_CREATED, QUOTA_KEY
 from greenroom.storage.content.chunks import (
     CHUNK_ABOVE,
     BlobPart,
@@ -32,7 +31,7 @@ from greenroom.storage.content.chunks import (
     read_up_to,
 )
 from greenroom.storage.content.contents import Contents
-from greenroom.storage.content.quota import QUOTA_KEY, ByteQuota, forget_count
+from greenroom.storage.content.quota import ByteQuota, forget_count
 from greenroom.storage.engine.engine import CF, Durability, Engine, Op
 from greenroom.storage.engine.forking import runtime_closed
 from greenroom.storage.errors import (

@@ -9,8 +9,9 @@ from greenroom.actors.session.grants import shared_keys
 from greenroom.actors.session.loading import load_state
 from greenroom.storage.artifacts.index import artifact_entries
 from greenroom.storage.audit import AUDIT, audit_entries
-from greenroom.storage.catalog.catalog import COUNTS_KEY, Catalog
+from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import (
+    COUNTS_KEY,
     INDEX_CREATED,
     INDEX_CREATOR,
     INDEX_DEADLINE,
@@ -18,12 +19,12 @@ from greenroom.storage.codec.keys import (
     INDEX_PARENT,
     INDEX_TAG,
     INDEX_UPDATED,
+    QUOTA_KEY,
     after_prefix,
     sequence_key,
     session_id_of,
 )
 from greenroom.storage.codec.records import unseal
-from greenroom.storage.content.quota import QUOTA_KEY
 from greenroom.storage.content.staging import IMPORT, staged_imports, staged_sessions
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SessionNotFound

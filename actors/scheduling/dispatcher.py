@@ -53,6 +53,7 @@ from .operation import CURRENT
 
 __all__ = [
     "Dispatcher",
+    "Envelope",
     "Later",
     "Letter",
     "Mailbox",

@@ -48,7 +48,7 @@ from .state import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState
 from .timeout import CARE
 
 if TYPE_CHECKING:
-    from pykka._envelope import Envelope
+    from greenroom.actors.scheduling.dispatcher import Envelope
 
 __all__ = ["SessionActor"]
 

@@ -12,11 +12,9 @@ from greenroom.storage.events.model import StoredEvent
 from .draft import Limits
 
 if TYPE_CHECKING:
-    from pykka._envelope import Envelope
-
     from greenroom.actors.messages.permissions import Attempt
     from greenroom.actors.scheduling.clock import Clock
-    from greenroom.actors.scheduling.dispatcher import Dispatcher
+    from greenroom.actors.scheduling.dispatcher import Dispatcher, Envelope
     from greenroom.actors.store import ArtifactStore
     from greenroom.storage.engine.engine import Op
 

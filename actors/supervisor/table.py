@@ -31,7 +31,7 @@ from greenroom.storage.errors import (
 )
 
 if TYPE_CHECKING:
-    from pykka._envelope import Envelope
+    from greenroom.actors.scheduling.dispatcher import Envelope
 
 __all__ = ["SessionTable"]
 

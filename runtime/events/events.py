@@ -70,7 +70,7 @@ class Events:
         self._runtime = runtime
         supervisor, store = runtime._supervisor, runtime._store
         self._security = supervisor.security
-        self._search = EventSearch(store.engine, store.journal, store.catalog)
+        self._search = EventSearch(store.engine, store.journal)
         self._journal = store.journal
         self._changes = Changes(store.engine, store.journal) if runtime.read_only else None
         self._bus = Bus(supervisor.services, supervisor.security, supervisor.services.clock, self._callback_failed)

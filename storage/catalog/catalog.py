@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from greenroom.storage.codec.keys import (
+    COUNTS_KEY,
     INDEX_CREATED,
     INDEX_CREATOR,
     INDEX_METADATA,
@@ -43,7 +44,6 @@ logger = logger_of("catalog")
 
 
 _ACTIVE: Final = STATUSES.index(SessionStatus.ACTIVE)
-COUNTS_KEY: Final = b"counts"
 
 
 class Catalog:

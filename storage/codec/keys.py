@@ -14,6 +14,7 @@ from blake3 import blake3
 from .records import pack_value
 
 __all__ = [
+    "COUNTS_KEY",
     "INDEX_ARTIFACT_NAME",
     "INDEX_CREATED",
     "INDEX_CREATOR",
@@ -24,6 +25,7 @@ __all__ = [
     "INDEX_SHARED",
     "INDEX_TAG",
     "INDEX_UPDATED",
+    "QUOTA_KEY",
     "after_prefix",
     "artifact_name_prefix",
     "canonical_value",
@@ -124,3 +126,9 @@ def _canonical(value: Any) -> Any:
 def artifact_name_prefix(session: bytes, name: str) -> bytes:
     """Prefix of the version entries of an artifact name. Names have no control characters, so NUL ends them."""
     return INDEX_ARTIFACT_NAME + session + name.encode("utf-8", "surrogatepass") + b"\x00"
+
+
+COUNTS_KEY: Final = b"counts"
+"""Sessions per status, as a clean close leaves them (META)."""
+QUOTA_KEY: Final = b"content bytes"
+"""Bytes of all content, as a clean close leaves them (META)."""

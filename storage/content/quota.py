@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
+from greenroom.storage.codec.keys import QUOTA_KEY
 from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.errors import IntegrityError, ResourceLimitExceeded, SchemaTooNew
 
-__all__ = ["QUOTA_KEY", "ByteQuota", "forget_count"]
-
-QUOTA_KEY: Final = b"content bytes"
+__all__ = ["ByteQuota", "forget_count"]
 
 
 class ByteQuota:

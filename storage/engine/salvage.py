@@ -17,10 +17,8 @@ from typing import Final
 
 import rocksdict
 
-from greenroom.storage.catalog.catalog import COUNTS_KEY
-from greenroom.storage.codec.keys import after_prefix
+from greenroom.storage.codec.keys import COUNTS_KEY, QUOTA_KEY, after_prefix
 from greenroom.storage.codec.records import seal, unseal
-from greenroom.storage.content.quota import QUOTA_KEY
 from greenroom.storage.errors import GreenroomError, IntegrityError, StorageError, StoreLocked
 
 from .engine import CF, FORMAT_VERSION, Durability, Engine, EngineOptions, Op

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 
-from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import after_prefix, is_session_id, session_bytes, session_id_of
 from greenroom.storage.common.page import Page
 from greenroom.storage.content.staging import staged_sessions
@@ -29,10 +28,9 @@ _Place = tuple[int, bytes, int]
 class EventSearch:
     """Reads journals past the actors: what is committed is found. Damaged events are left out; `verify` names them."""
 
-    def __init__(self, engine: Engine, journal: Journal, catalog: Catalog) -> None:
+    def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine = self.engine = engine
         self._journal = journal
-        self._catalog = catalog
 
     def page(self, query: EventQuery, visible: Visible, most_bytes: int | None = None) -> Page[Event]:
         """The events that match, by time, then session and sequence, with the total before pagination.
