@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from blake3 import blake3
 
-from greenroom.actors.scheduling.dispatcher import Dispatcher, Envelope, PooledActor, PooledFuture
+from greenroom.actors.scheduling.dispatcher import Dispatcher, Envelope, PooledActor
+from greenroom.actors.scheduling.futures import PooledFuture
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.artifacts.search import ArtifactSearch
 from greenroom.storage.audit import AuditLog

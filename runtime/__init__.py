@@ -8,7 +8,7 @@ from greenroom.actors.maintenance.findings import Problem, VerifyReport
 from greenroom.actors.maintenance.gc import GcReport
 from greenroom.actors.maintenance.usage import Share, Usage
 from greenroom.actors.messages.conversation import Turn as Message
-from greenroom.actors.messages.limits import Consumption
+from greenroom.actors.messages.internal import Consumption
 from greenroom.actors.messages.permissions import Grant
 from greenroom.actors.policies.composition import Request as PolicyRequest
 from greenroom.runtime.calls.calls import CallContext

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pydantic
 
-from greenroom.actors.messages.limits import Consumption, GetConsumption
+from greenroom.actors.messages.internal import Consumption, GetConsumption
 from greenroom.actors.policies.composition import Policy, Request, parallel, refusals_of, sequential, strictest, voting
 from greenroom.actors.policies.rate import Rates
 from greenroom.actors.policies.timekeeper import Timekeeper
 from greenroom.actors.scheduling.callables import require_callable
-from greenroom.actors.session.limits import Limits, capped, limits_of, limits_with, rate_overrides, setting_of
-from greenroom.actors.session.timeout import REASON
+from greenroom.actors.session.state.limits import Limits, capped, limits_of, limits_with, rate_overrides, setting_of
+from greenroom.actors.session.state.timeout import REASON
 from greenroom.runtime.config.config import SessionConfig, config_in_force
 from greenroom.runtime.config.policies import PolicyConfig
 from greenroom.runtime.handles.handle import required_session_id

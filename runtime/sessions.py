@@ -12,7 +12,7 @@ from annotated_types import MaxLen, MinLen
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import CREATION
 from greenroom.actors.scheduling.operation import CURRENT, changed, in_own_realm
-from greenroom.actors.session.decide import Draft, creation
+from greenroom.actors.session.decisions.decide import Draft, creation
 from greenroom.actors.transfer.recording import Recording
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.handles.handle import required_session_id, session_id_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.permissions import NAMES, Attempt
-from greenroom.actors.scheduling.dispatcher import Letter
+from greenroom.actors.scheduling.futures import Letter
 from greenroom.actors.session.delegated import MayWrite, OnBehalf, Refused, Shared
 from greenroom.actors.session.directory import Directory, Way
 from greenroom.actors.session.preparation import Preparation
@@ -27,7 +27,7 @@ from greenroom.storage.errors import (
 )
 
 if TYPE_CHECKING:
-    from greenroom.actors.scheduling.dispatcher import Told
+    from greenroom.actors.scheduling.futures import Told
     from greenroom.actors.session.actor import SessionActor
     from greenroom.storage.artifacts.model import ArtifactInfo
 

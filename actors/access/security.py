@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.messages.configuration import UpdateConfig
 from greenroom.actors.messages.events import LinkEvents
+from greenroom.actors.messages.lifecycle import UpdateConfig
 from greenroom.actors.messages.permissions import Attempt
 from greenroom.actors.scheduling.operation import Operation, operation_in
 from greenroom.storage.catalog.catalog import Catalog

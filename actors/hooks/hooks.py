@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.configuration import GetConfig
 from greenroom.actors.messages.internal import RecordHooks
+from greenroom.actors.messages.lifecycle import GetConfig
 from greenroom.actors.scheduling.operation import CURRENT, Operation, in_own_realm
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.storage.codec.keys import is_session_id, session_bytes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.parameters import MessageSubject
-from greenroom.actors.scheduling.dispatcher import Told
+from greenroom.actors.scheduling.futures import Told
 from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
 
 from .around import Answered, around, conclude, go_on, prepare

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from greenroom.actors.session.conversation import ARTIFACT, MESSAGE
-from greenroom.actors.session.evolve import evolve
-from greenroom.actors.session.grants import shared_keys
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.grants import shared_keys
+from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.artifacts.index import IN_SESSION
 from greenroom.storage.artifacts.records import RECORD_FIELDS, Artifacts

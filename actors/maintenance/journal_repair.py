@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from greenroom.actors.session.collected import COLLECTED
-from greenroom.actors.session.conversation import ARTIFACT, MESSAGE
-from greenroom.actors.session.evolve import evolve
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.state.collected import COLLECTED
+from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.artifacts.records import RECORD_FIELDS
 from greenroom.storage.catalog.model import SessionRow

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from greenroom.actors.session.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import session_id_of
 from greenroom.storage.content.staging import IMPORT

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from greenroom.actors.session.conversation import ARTIFACT, MESSAGE
-from greenroom.actors.session.grants import shared_keys
+from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
 from greenroom.actors.session.loading import load_state
+from greenroom.actors.session.state.grants import shared_keys
 from greenroom.storage.artifacts.index import artifact_entries
 from greenroom.storage.audit import AUDIT, audit_entries
 from greenroom.storage.catalog.catalog import Catalog

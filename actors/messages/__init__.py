@@ -48,11 +48,10 @@ from .checks import (
     version_of_name,
     whole_number,
 )
-from .configuration import GetConfig, UpdateConfig
 from .conversation import AddMessage, GetMessages, Turn, turn_of
 from .core import Command, Draft, Message, Query
 from .events import LINK_KINDS, MAX_EVENT_BYTES, RESERVED_FAMILIES, GetEvents, LinkEvents, PublishEvent, RecordEvent
-from .internal import KeepTime, RecordHooks
+from .internal import WORKFLOW_EVENTS, Consumption, GetConsumption, KeepTime, RecordHooks, RecordWorkflow
 from .lifecycle import (
     AddTag,
     ArchiveSession,
@@ -61,6 +60,7 @@ from .lifecycle import (
     FailSession,
     Finish,
     ForkSession,
+    GetConfig,
     GetInfo,
     LoadSession,
     RemoveTag,
@@ -68,9 +68,9 @@ from .lifecycle import (
     SaveSession,
     SetTags,
     SuspendSession,
+    UpdateConfig,
     UpdateMetadata,
 )
-from .limits import Consumption, GetConsumption
 from .permissions import ADMIN, NAMES, PERMISSIONS, READ, WRITE, Attempt, Grant, level_of
 from .sharing import (
     CheckAccess,
@@ -82,7 +82,6 @@ from .sharing import (
     grantee_id,
 )
 from .variables import ABSENT, ANY, AcceptLosses, DeleteVariable, Expectation, GetVariable, ListVariables, SetVariable
-from .workflows import WORKFLOW_EVENTS, RecordWorkflow
 
 __all__ = [
     "ABSENT",

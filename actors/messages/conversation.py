@@ -9,23 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_text
+from greenroom.storage.common.message_text import text_of_message
 from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.engine.engine import Durability
-from greenroom.storage.errors import (
-    ResourceLimitExceeded,
-    ValidationError,
-)
+from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 
-from .checks import (
-    MAX_MESSAGE_BYTES,
-    MAX_NAME,
-    MAX_ROLE,
-    metadata_bytes,
-    optional_text,
-    whole_number,
-)
+from .checks import MAX_MESSAGE_BYTES, MAX_NAME, MAX_ROLE, metadata_bytes, optional_text, whole_number
 from .core import Command, Points, Query, unpacked
-from .text import text_of_message
 
 if TYPE_CHECKING:
     from greenroom.storage.content.chunks import Encoded

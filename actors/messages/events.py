@@ -14,11 +14,7 @@ from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.events.index import event_place
 from greenroom.storage.events.model import Event
 
-from .checks import (
-    MAX_NAME,
-    tag_list,
-    whole_number,
-)
+from .checks import MAX_NAME, tag_list, whole_number
 from .core import Command, Points, Query
 
 __all__ = [

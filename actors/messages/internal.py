@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
-from .core import Command, Draft
+from greenroom.storage.codec.records import checked_data
+from greenroom.storage.errors import ValidationError
 
-__all__ = ["KeepTime", "RecordHooks"]
+from .core import Command, Draft, Query
+
+__all__ = ["WORKFLOW_EVENTS", "Consumption", "GetConsumption", "KeepTime", "RecordHooks", "RecordWorkflow"]
 
 
 class RecordHooks(Command[None]):
@@ -34,3 +39,43 @@ class KeepTime(Command[None]):
         self.now = now
         self.told = told
         self.outcome: str | None = None
+
+
+WORKFLOW_EVENTS: Final = frozenset(("workflow.started", "workflow.stage", "workflow.rolled_back", "workflow.finished"))
+
+
+class RecordWorkflow(Command[tuple[str, str | None]]):
+    """Journal a fact of a running workflow. Sent by its runner. Replies the event's id and the correlation id that
+    the session was created with, if any."""
+
+    __slots__ = ("data", "type")
+    rate = None
+
+    def __init__(self, type: str, data: dict[str, Any]) -> None:
+        super().__init__()
+        if type not in WORKFLOW_EVENTS:
+            raise ValidationError(f"type: one of {', '.join(sorted(WORKFLOW_EVENTS))}", field="type")
+        self.type = type
+        self.data = checked_data(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """How much of a resource a session has used: bytes, US dollars, or a number; `limit` None means no limit."""
+
+    value: float
+    limit: float | None
+
+    @property
+    def percent(self) -> float | None:
+        """Of the limit; None where there is none."""
+        if self.limit is None:
+            return None
+        return 100 * self.value / self.limit if self.limit else 100.0
+
+
+class GetConsumption(Query[dict[str, Consumption]]):
+    """Replies, by the name of a resource, how much of it the session has used and may use: a dict of Consumption."""
+
+    __slots__ = ()
+    rate = None

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value, unpack_value
-from greenroom.storage.common.arguments import as_flag, as_text
+from greenroom.storage.common.arguments import as_flag, as_mapping, as_text
 from greenroom.storage.engine.engine import Durability
 
-from .checks import (
-    MAX_TAG,
-    MAX_TEXT,
-    metadata_bytes,
-    tag_list,
-    whole_number,
-)
+from .checks import MAX_TAG, MAX_TEXT, metadata_bytes, tag_list, whole_number
 from .core import CREATION, Command, Points, Query
 
 __all__ = [
@@ -26,6 +21,7 @@ __all__ = [
     "FailSession",
     "Finish",
     "ForkSession",
+    "GetConfig",
     "GetInfo",
     "LoadSession",
     "RemoveTag",
@@ -33,6 +29,7 @@ __all__ = [
     "SaveSession",
     "SetTags",
     "SuspendSession",
+    "UpdateConfig",
     "UpdateMetadata",
 ]
 
@@ -184,3 +181,32 @@ class UpdateMetadata(Command[SessionInfo]):
     def __init__(self, changes: Mapping[str, Value], *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)
         self.changes: dict[str, Value] = unpack_value(metadata_bytes(changes))
+
+
+class GetConfig(Query[Mapping[str, Any]]):
+    """Replies what the session itself sets of its configuration, as a dict. All else follows the runtime."""
+
+    __slots__ = ()
+
+
+def _as_given(changes: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(changes)
+
+
+class UpdateConfig(Command[Mapping[str, Any]]):
+    """Change settings of the session's configuration, in any status; None means no limit. For the host only.
+
+    `changes` are settings of SessionConfig by name; of `policies`, what is to change in its sections. Replies what the
+    session itself sets then, as a dict.
+    """
+
+    __slots__ = ("changes",)
+    rate = None
+    points = Points("ConfigurationChange", None)
+
+    checked: ClassVar[Callable[[Mapping[str, Any]], dict[str, Any]]] = _as_given
+    """Checks settings, and replies them as they are stored. Given by the floor above, which knows them."""
+
+    def __init__(self, changes: Mapping[str, Value], *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        self.changes = type(self).checked(as_mapping("changes", changes))

@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.core import attribute
 from greenroom.storage.errors import ValidationError
+
+from .core import attribute
 
 __all__ = ["MessageSubject"]
 

@@ -10,12 +10,7 @@ from greenroom.storage.common.arguments import as_text
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded
 
-from .checks import (
-    MAX_KEY,
-    MAX_VARIABLE_BYTES,
-    checked_durability,
-    variable_key,
-)
+from .checks import MAX_KEY, MAX_VARIABLE_BYTES, checked_durability, variable_key
 from .core import Command, Points, Query
 
 __all__ = [

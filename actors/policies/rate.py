@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.messages.core import CREATION, READ_RATE
-from greenroom.actors.session.limits import RateLimits
+from greenroom.actors.session.state.limits import RateLimits
 from greenroom.storage.errors import RateLimited
 
 if TYPE_CHECKING:

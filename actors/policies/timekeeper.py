@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from greenroom.actors.messages.internal import KeepTime
 from greenroom.actors.scheduling.operation import acting
-from greenroom.actors.session.timeout import CARE
+from greenroom.actors.session.state.timeout import CARE
 from greenroom.storage.codec.keys import INDEX_CREATED, INDEX_DEADLINE, INDEX_UPDATED, session_id_of
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.engine.engine import CF
@@ -22,7 +22,7 @@ from greenroom.storage.errors import GreenroomError, RuntimeClosed, SessionNotFo
 
 if TYPE_CHECKING:
     from greenroom.actors.session.directory import Directory
-    from greenroom.actors.session.limits import Limits
+    from greenroom.actors.session.state.limits import Limits
 
 __all__ = ["Timekeeper"]
 

@@ -34,11 +34,9 @@ Example:
 
 from __future__ import annotations
 
-import _thread
 import collections
 import logging
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -47,180 +45,16 @@ from typing import Any, Final
 import pykka
 from pykka._envelope import Envelope
 
-from greenroom.storage.errors import InvalidOperation, OperationTimeout, ResourceLimitExceeded
+from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded
 
+from .futures import Later, Letter, PooledFuture
 from .operation import CURRENT
+from .turn import Turn, interrupted
 
-__all__ = [
-    "Dispatcher",
-    "Envelope",
-    "Later",
-    "Letter",
-    "Mailbox",
-    "PooledActor",
-    "PooledFuture",
-    "PooledRef",
-    "Told",
-    "Turn",
-    "interrupted",
-]
+__all__ = ["Dispatcher", "Envelope", "Mailbox", "PooledActor", "PooledRef"]
 
 
 logger = logging.getLogger("greenroom.actors")
-
-
-class Letter(Envelope[Any]):
-    """A message in a mailbox, with the operation that it belongs to."""
-
-    __slots__ = ("operation",)
-
-    def __init__(self, message: Any, reply_to: Any = None) -> None:
-        super().__init__(message, reply_to)
-        self.operation = CURRENT.get()
-
-
-class Later:
-    """A reply that still has to be worked out, on the asker's thread, after the actor's turn has ended.
-
-    So an actor waits neither for a disk nor for a large content to be read. `always`: it is more than a reply, and
-    done also where nobody waits for it.
-    """
-
-    __slots__ = ("always", "finish")
-
-    def __init__(self, finish: Callable[[], Any], *, always: bool = False) -> None:
-        self.finish = finish
-        self.always = always
-
-
-def interrupted(by: str = "an exception from outside") -> OperationTimeout:
-    """Return the error for a caller whose message was being handled when something was thrown into that thread."""
-    return OperationTimeout(
-        f"the thread that handled this message was interrupted by {by}; the operation had begun and "
-        "may have taken effect: look before you send it again",
-        started=True,
-    )
-
-
-class Turn(_thread.RLock):  # type: ignore[misc]  # final to the checker only
-    """The right to handle an actor's messages.
-
-    It is never taken twice by one thread (see `PooledActor._held`). It is a reentrant lock because such a lock knows
-    its owner, from the very step in which it is taken.
-    """
-
-    __slots__ = ()
-
-    def is_ours(self) -> bool:
-        """Return whether this thread holds the turn."""
-        ours: bool = self._is_owned()  # type: ignore[attr-defined]
-        return ours
-
-    def locked(self) -> bool:
-        """Return whether some thread, or this one, holds the turn."""
-        if self.is_ours():
-            return True
-        if self.acquire(False):
-            self.release()
-            return False
-        return True
-
-
-class PooledFuture(pykka.Future[Any]):
-    """The reply to a queued message. Waiting costs one lock; `get` can give up, and then the message is not begun."""
-
-    _QUEUED: Final = 0
-    _BEGUN: Final = 1
-    _GIVEN_UP: Final = 2
-    _FIRST_LOOK: Final = 0.05
-    _LAST_LOOK: Final = 1.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._gate = threading.Lock()
-        self._gate.acquire()
-        self._state_lock = threading.Lock()
-        self._state = self._QUEUED
-        self._done = False
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self.actor: PooledActor | None = None
-        """In whose mailbox the message is."""
-
-    def begin(self) -> bool:
-        """Called by the actor before it handles the message: False if the asker has given up, or it has been begun."""
-        with self._state_lock:
-            if self._state != self._QUEUED:
-                return False
-            self._state = self._BEGUN
-            return True
-
-    def give_up(self) -> bool:
-        """Keep the message from being begun; whether it had been begun already."""
-        with self._state_lock:
-            if self._state == self._QUEUED:
-                self._state = self._GIVEN_UP
-            return self._state == self._BEGUN
-
-    def has_answer(self) -> bool:
-        """Return whether there is an answer."""
-        return self._done
-
-    def get(self, *, timeout: float | None = None) -> Any:
-        """The reply, or the error it ended with. Raises OperationTimeout after `timeout` seconds."""
-        if self._get_hook is not None:
-            return super().get(timeout=timeout)
-        if not self._done:
-            try:
-                self._wait(timeout)
-            except BaseException:
-                self.give_up()
-                raise
-        if self._error is not None:
-            raise self._error
-        if self._value.__class__ is Later:
-            self._value = self._value.finish()
-        return self._value
-
-    def _wait(self, timeout: float | None) -> None:
-        """Return when there is an answer. Looks after the actor now and then: an interrupt may have struck the thread
-        that was to handle the message, or to say that it waits."""
-        deadline = None if timeout is None else time.monotonic() + max(0.0, timeout)
-        look = self._FIRST_LOOK
-        while not self.has_answer():
-            left = look if deadline is None else min(look, deadline - time.monotonic())
-            if left > 0 and self._gate.acquire(timeout=left):
-                self._gate.release()
-                return
-            if self.has_answer():
-                return
-            if deadline is not None and time.monotonic() >= deadline:
-                begun = self.give_up()
-                if self.has_answer():
-                    return
-                raise OperationTimeout(
-                    f"no answer within {timeout:g} s; "
-                    + ("the operation had begun and may still take effect" if begun else "nothing was done"),
-                    timeout=timeout,
-                    started=begun,
-                )
-            look = min(2 * look, self._LAST_LOOK)
-            begun = self._state == self._BEGUN  # looked at first: while it is handled, the actor is not idle
-            actor = self.actor
-            if actor is not None and actor.is_idle():
-                if begun and not self.has_answer():
-                    raise interrupted()
-                actor.wake()
-
-    def set(self, value: Any = None) -> None:
-        self._value = value
-        self._done = True
-        self._gate.release()
-
-    def set_exception(self, exc_info: Any = None) -> None:
-        self._error = (exc_info or sys.exc_info())[1]
-        self._done = True
-        self._gate.release()
 
 
 class Mailbox:
@@ -569,27 +403,3 @@ class Dispatcher:
         deadline = time.monotonic() + timeout
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-
-
-class Told(PooledFuture):
-    """In the place of an asker, for a message that was told: passes on, at once, that it has been handled."""
-
-    def __init__(self, handled: Callable[[Callable[[], Any]], None], discard: Callable[[Any], None]) -> None:
-        super().__init__()
-        self._handled = handled
-        self._discard = discard
-        self.message: Any = None
-        """What was sent."""
-
-    def set(self, value: Any = None) -> None:
-        self._handled(lambda: value.finish() if value.__class__ is Later else value)
-
-    def set_exception(self, exc_info: Any = None) -> None:
-        error = (exc_info or sys.exc_info())[1]
-        assert error is not None
-        self._discard(self.message)
-
-        def fail() -> Any:
-            raise error
-
-        self._handled(fail)

@@ -14,7 +14,7 @@ from greenroom.storage.common.waiting import Bell, Promise
 from greenroom.storage.engine.forking import runtime_closed
 from greenroom.storage.errors import ResourceLimitExceeded
 
-from .dispatcher import interrupted
+from .turn import interrupted
 
 __all__ = ["Elastic", "Share"]
 

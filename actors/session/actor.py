@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.events import PublishEvent, RecordEvent
 from greenroom.actors.messages.internal import RecordHooks
-from greenroom.actors.scheduling.dispatcher import Later, PooledActor
+from greenroom.actors.scheduling.dispatcher import PooledActor
+from greenroom.actors.scheduling.futures import Later
 from greenroom.actors.scheduling.operation import CURRENT, event_context
+from greenroom.actors.session.decisions.decide import Draft, Limits, decide
+from greenroom.actors.session.state.budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
+from greenroom.actors.session.state.evolve import CONFIGURED, evolve
+from greenroom.actors.session.state.limits import limits_of, limits_of_scope
+from greenroom.actors.session.state.model import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState
+from greenroom.actors.session.state.timeout import CARE
 from greenroom.actors.store import Append
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.catalog.catalog import Catalog
@@ -34,18 +41,11 @@ from greenroom.storage.events.index import id_keys
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
 
-from .budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
-from .configuring import CONFIGURED
-from .decide import Draft, Limits, decide
 from .deletion import delete_damaged, deletion
-from .evolve import evolve
-from .limits import limits_of, limits_of_scope
 from .loading import load_state
 from .projection import EFFECTS
 from .replies import ANSWERS, REPLIES
 from .services import SessionServices
-from .state import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState
-from .timeout import CARE
 
 if TYPE_CHECKING:
     from greenroom.actors.scheduling.dispatcher import Envelope

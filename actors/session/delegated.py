@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.permissions import ADMIN, NAMES, WRITE, Attempt, Grant
 from greenroom.actors.scheduling.operation import CURRENT
+from greenroom.actors.session.decisions import sharing as sh
+from greenroom.actors.session.decisions.draft import require_operations
+from greenroom.actors.session.state import grants
+from greenroom.actors.session.state.grants import Held
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.errors import ArtifactNotFound, GreenroomError, SessionNotFound, ValidationError
-
-from . import grants
-from . import sharing as sh
-from .draft import require_operations
-from .grants import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.state.grants import shared_keys
+from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import Append, ArtifactStore
 from greenroom.storage.artifacts.index import ACROSS, IN_SESSION, artifact_entries
 from greenroom.storage.catalog.catalog import Catalog
@@ -20,10 +23,6 @@ from greenroom.storage.content.chunks import Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
 from greenroom.storage.events.index import LINKED, OF_EVENTS, event_keys
-
-from .conversation import ARTIFACT, MESSAGE
-from .grants import shared_keys
-from .state import SessionState
 
 __all__ = ["delete_damaged", "deletion"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from greenroom.actors.messages.core import Draft
-    from greenroom.actors.scheduling.dispatcher import Told
+    from greenroom.actors.scheduling.futures import Told
 
     from .actor import SessionActor
     from .services import SessionServices

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from greenroom.actors.messages.core import Command, Draft, Query
+    from greenroom.actors.session.state.limits import Limits
+    from greenroom.actors.session.state.model import SessionState
     from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
     from greenroom.storage.engine.engine import Durability, Op
     from greenroom.storage.errors import IntegrityError
 
-    from .limits import Limits
     from .services import SessionServices
-    from .state import SessionState
 
 __all__ = ["LiveSession"]
 

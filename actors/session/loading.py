@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 
+from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
-
-from .evolve import evolve
-from .state import SessionState
 
 __all__ = ["load_state"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.session.decisions.conversation import INLINE_BYTES
+from greenroom.actors.session.decisions.decide import require_room
 from greenroom.actors.store import ArtifactStore, ContentGone
 from greenroom.storage.artifacts.mime import guess_mime_type
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import GreenroomError, OperationTimeout, ResourceLimitExceeded, ValidationError
 
-from .conversation import INLINE_BYTES
-from .decide import require_room
 from .delegated import OnBehalf
 
 __all__ = ["Preparation"]

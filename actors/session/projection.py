@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.state.grants import shared_ops
 from greenroom.storage.artifacts.records import RECORD_FIELDS, Artifacts
 from greenroom.storage.codec.keys import INDEX_MESSAGE, sequence_key
 from greenroom.storage.content.chunks import Encoded, Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.events.index import LINKED, link_keys
-
-from .conversation import ARTIFACT, MESSAGE
-from .grants import shared_ops
 
 __all__ = ["EFFECTS"]
 

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
-from greenroom.actors.messages.configuration import UpdateConfig
 from greenroom.actors.messages.core import Draft
 from greenroom.actors.messages.events import RecordEvent
-from greenroom.actors.messages.internal import RecordHooks
+from greenroom.actors.messages.internal import RecordHooks, RecordWorkflow
+from greenroom.actors.messages.lifecycle import UpdateConfig
 from greenroom.actors.messages.parameters import MessageSubject
-from greenroom.actors.messages.workflows import RecordWorkflow
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.common.logs import logger_of

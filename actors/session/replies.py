@@ -7,12 +7,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.configuration import GetConfig
 from greenroom.actors.messages.conversation import Turn, turn_of
 from greenroom.actors.messages.events import LinkEvents, PublishEvent, RecordEvent
-from greenroom.actors.messages.internal import KeepTime
-from greenroom.actors.messages.limits import Consumption, GetConsumption
-from greenroom.actors.scheduling.dispatcher import Later
+from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime
+from greenroom.actors.messages.lifecycle import GetConfig
+from greenroom.actors.scheduling.futures import Later
+from greenroom.actors.session.decisions.calls import CALL_REPLIES
+from greenroom.actors.session.decisions.configuring import CONFIG_REPLIES, get_config
+from greenroom.actors.session.decisions.conversation import read_turns
+from greenroom.actors.session.decisions.facts import retrieval
+from greenroom.actors.session.decisions.workflows import WORKFLOW_REPLIES
+from greenroom.actors.session.state.budgets import consumption
+from greenroom.actors.session.state.model import ACTIVE, SUSPENDED
+from greenroom.actors.session.state.timeout import due_next
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.records import artifact_info
 from greenroom.storage.catalog.model import SessionInfo
@@ -27,14 +34,6 @@ from greenroom.storage.errors import (
 )
 
 from . import delegated as behalf
-from .budgets import consumption
-from .calls import CALL_REPLIES
-from .configuring import CONFIG_REPLIES, get_config
-from .conversation import read_turns
-from .facts import retrieval
-from .state import ACTIVE, SUSPENDED
-from .timeout import due_next
-from .workflows import WORKFLOW_REPLIES
 
 if TYPE_CHECKING:
     from .live import LiveSession

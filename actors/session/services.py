@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from greenroom.actors.session.state.limits import Limits
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.events.model import StoredEvent
-
-from .draft import Limits
 
 if TYPE_CHECKING:
     from greenroom.actors.messages.permissions import Attempt

@@ -23,7 +23,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.access.cross_session import Crossing
 from greenroom.actors.access.security import Security
 from greenroom.actors.messages.core import Message, Reply
-from greenroom.actors.scheduling.dispatcher import Letter
+from greenroom.actors.scheduling.futures import Letter
 from greenroom.actors.scheduling.operation import CURRENT, entered
 from greenroom.actors.session.directory import Way
 from greenroom.actors.session.preparation import Preparation
@@ -31,9 +31,9 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew
 
 if TYPE_CHECKING:
     from greenroom.actors.hooks.interceptor import HookedMessage
-    from greenroom.actors.scheduling.dispatcher import Told
+    from greenroom.actors.scheduling.futures import Told
     from greenroom.actors.session.actor import SessionActor
-    from greenroom.actors.session.calls import CallPath
+    from greenroom.actors.session.decisions.calls import CallPath
 
     from .table import SessionTable
 

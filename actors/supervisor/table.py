@@ -13,12 +13,12 @@ from blake3 import blake3
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import Draft
 from greenroom.actors.session.actor import SessionActor
-from greenroom.actors.session.decide import creation
+from greenroom.actors.session.decisions.decide import creation
 from greenroom.actors.session.deletion import delete_damaged
-from greenroom.actors.session.limits import limits_of, rate_overrides
 from greenroom.actors.session.loading import load_state
 from greenroom.actors.session.services import Resident, SessionServices
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.state.limits import limits_of, rate_overrides
+from greenroom.actors.session.state.model import SessionState
 from greenroom.storage.codec.keys import is_session_id, new_session, session_bytes, session_id_of
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.engine.forking import runtime_closed

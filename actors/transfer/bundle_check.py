@@ -11,13 +11,20 @@ from typing import Any, Final, Protocol
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.events import LINK_KINDS, MAX_EVENT_BYTES
-from greenroom.actors.session import grants
-from greenroom.actors.session.budgets import is_alert
-from greenroom.actors.session.collected import COLLECTED
-from greenroom.actors.session.configuring import CONFIGURED
-from greenroom.actors.session.evolve import EVOLVE, evolve
-from greenroom.actors.session.state import ACTIVE, ARCHIVED, COMPLETED, FAILED, SUSPENDED, SessionState, grant_count
-from greenroom.actors.session.timeout import is_warning
+from greenroom.actors.session.state import grants
+from greenroom.actors.session.state.budgets import is_alert
+from greenroom.actors.session.state.collected import COLLECTED
+from greenroom.actors.session.state.evolve import CONFIGURED, EVOLVE, evolve
+from greenroom.actors.session.state.model import (
+    ACTIVE,
+    ARCHIVED,
+    COMPLETED,
+    FAILED,
+    SUSPENDED,
+    SessionState,
+    grant_count,
+)
+from greenroom.actors.session.state.timeout import is_warning
 from greenroom.storage.artifacts.model import artifact_type, is_artifact_name
 from greenroom.storage.artifacts.records import RECORD_FIELDS
 from greenroom.storage.bundle.decoding import plain_record, stored_value

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from blake3 import blake3
 
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ContentGone
 from greenroom.storage.bundle.decoding import plain_record
 from greenroom.storage.bundle.format import BundledSession, BundleReader, Manifest, Member, content_name, open_bundle

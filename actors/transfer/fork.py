@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from greenroom.actors.scheduling.operation import CURRENT, event_context
-from greenroom.actors.session.collected import COLLECTED
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.state.collected import COLLECTED
+from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import new_session, session_bytes, session_id_of
 from greenroom.storage.engine.engine import Durability

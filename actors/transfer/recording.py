@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.session.actor import SessionActor
-from greenroom.actors.session.limits import UNLIMITED
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.state.limits import UNLIMITED
+from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import Append, ContentGone
 from greenroom.storage.codec.keys import new_session, session_id_of
 from greenroom.storage.common.logs import logger_of
@@ -25,7 +25,7 @@ from greenroom.storage.events.model import StoredEvent
 
 if TYPE_CHECKING:
     from greenroom.actors.scheduling.clock import Clock
-    from greenroom.actors.session.decide import Draft
+    from greenroom.actors.session.decisions.decide import Draft
     from greenroom.actors.session.directory import Directory, Way
 
 __all__ = ["Recording"]

@@ -11,9 +11,9 @@ import os
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.session.conversation import ARTIFACT, MESSAGE
-from greenroom.actors.session.evolve import evolve
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import Append, ArtifactStore, Repair
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.artifacts.records import RECORD_FIELDS, Artifacts

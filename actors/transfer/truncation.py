@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from greenroom.actors.session.configuring import CONFIGURED
-from greenroom.actors.session.evolve import evolve
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.state.evolve import CONFIGURED, evolve
+from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore, Repair
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness import Bench, Measured, at_least, row, summarize, timed_batch
 
-from greenroom.actors.session.evolve import evolve
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.model import SessionState
 from greenroom.runtime import Runtime, Session
 from greenroom.storage.codec.keys import session_bytes
 

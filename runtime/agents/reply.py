@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from greenroom.actors.messages.text import text_of
 from greenroom.runtime.calls.values import plain
 from greenroom.storage.codec.records import Value
+from greenroom.storage.common.message_text import text_of
 from greenroom.storage.errors import ValidationError
 
 __all__ = ["AgentReply", "TokenUsage"]

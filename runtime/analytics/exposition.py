@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.events import Subscription
 from greenroom.actors.messages.events import RESERVED_FAMILIES
-from greenroom.actors.session.usage import returned_use
+from greenroom.actors.session.state.usage import returned_use
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ConfigurationError, GreenroomError
 

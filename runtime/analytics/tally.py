@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from greenroom.actors.session.usage import returned_use
+from greenroom.actors.session.state.usage import returned_use
 from greenroom.storage.events.model import StoredEvent
 
 from .activity import ActivityTally

@@ -22,7 +22,7 @@ except ImportError as error:  # pragma: no cover
     ) from error
 
 if TYPE_CHECKING:
-    from greenroom.actors.scheduling.dispatcher import Told
+    from greenroom.actors.scheduling.futures import Told
     from greenroom.runtime.runtime import Runtime
 
 __all__ = ["Noted", "Tracing"]

@@ -20,8 +20,8 @@ from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, R
 from greenroom.actors.scheduling.operation import CURRENT, Lease, changed, in_own_realm
 from greenroom.actors.scheduling.thread_identity import watch_threads
 from greenroom.actors.scheduling.threads import Elastic, Share
-from greenroom.actors.session.budgets import over_operation
-from greenroom.actors.session.usage import returned_use
+from greenroom.actors.session.state.budgets import over_operation
+from greenroom.actors.session.state.usage import returned_use
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.times import utc_time

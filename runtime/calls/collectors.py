@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Final
 from blake3 import blake3
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.text import text_of
 from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.common.message_text import text_of
 from greenroom.storage.errors import ValidationError
 
 __all__ = ["AgentOutputCollector", "Collected", "Collector", "Output", "ToolResultCollector"]

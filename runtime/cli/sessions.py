@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.actors.messages.text import text_of
+from greenroom.storage.common.message_text import text_of
 
 from .commands import Commands
 from .output import (

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 import pydantic
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
 
-from greenroom.actors.session.limits import UNLIMITED, Limits, RateLimits, micro_dollars
+from greenroom.actors.session.state.limits import UNLIMITED, Limits, RateLimits, micro_dollars
 from greenroom.storage.common.validation import Checked
 
 __all__ = ["LONGEST", "NONE", "Limit", "PolicyConfig", "RatePolicy", "ResourcePolicy", "TimeoutPolicy"]

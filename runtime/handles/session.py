@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import CallTool
-from greenroom.actors.messages.configuration import GetConfig, UpdateConfig
 from greenroom.actors.messages.conversation import Turn
+from greenroom.actors.messages.lifecycle import GetConfig, UpdateConfig
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.events.follow import Follow
 from greenroom.runtime.workflow import Workflow, WorkflowResult, run_workflow

@@ -17,7 +17,7 @@ from greenroom.actors.messages.sharing import (
     RevokeArtifact,
     ShareArtifact,
 )
-from greenroom.actors.session.facts import retrieval
+from greenroom.actors.session.decisions.facts import retrieval
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.codec.records import Value

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.session.limits import merged
+from greenroom.actors.session.state.limits import merged
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_mapping

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from greenroom.actors.messages.text import text_of
+from greenroom.storage.common.message_text import text_of
 
 from .digest import digest_of
 from .records import Conversation, Note, Turn, UnknownRecord

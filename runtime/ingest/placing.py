@@ -13,8 +13,8 @@ from typing import Any, Final
 from blake3 import blake3
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.text import is_tool_result, text_of, text_of_message
 from greenroom.storage.codec.records import pack_value
+from greenroom.storage.common.message_text import is_tool_result, text_of, text_of_message
 from greenroom.storage.errors import ValidationError
 
 from .records import Note, Turn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from greenroom.actors.messages.text import text_of_message
+from greenroom.storage.common.message_text import text_of_message
 
 #: Longest record (one line, one item of a list, one document) that is read, in bytes of the file.
 MAX_RECORD_BYTES = 64 * 1024 * 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from greenroom.actors.messages.text import role_of
+from greenroom.storage.common.message_text import role_of
 
 from .records import Note, Turn
 from .times import time_of

@@ -9,7 +9,7 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.messages.workflows import RecordWorkflow
+from greenroom.actors.messages.internal import RecordWorkflow
 from greenroom.actors.scheduling.operation import CURRENT, changed, entered
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.logs import logger_of

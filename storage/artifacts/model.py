@@ -7,9 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
 
-from greenroom.storage.codec.keys import (
-    is_session_id,
-)
+from greenroom.storage.codec.keys import is_session_id
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.times import iso_time

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from greenroom.storage.codec.keys import (
-    after_prefix,
-    artifact_name_prefix,
-    sequence_key,
-    session_bytes,
-    session_id_of,
-)
+from greenroom.storage.codec.keys import after_prefix, artifact_name_prefix, sequence_key, session_bytes, session_id_of
 from greenroom.storage.codec.records import seal, unpack_value, unseal
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.times import utc_time

@@ -8,9 +8,9 @@ import pytest
 from blake3 import blake3
 
 from greenroom.actors import messages as m
-from greenroom.actors.session.decide import Draft, Limits, creation, decide
-from greenroom.actors.session.evolve import evolve
-from greenroom.actors.session.state import SUSPENDED, SessionState
+from greenroom.actors.session.decisions.decide import Draft, Limits, creation, decide
+from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.model import SUSPENDED, SessionState
 from greenroom.storage import ArtifactId, ArtifactInfo, SessionStatus
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.content.chunks import Encoded

@@ -12,7 +12,8 @@ from typing import Any
 import pykka
 import pytest
 
-from greenroom.actors.scheduling.dispatcher import Dispatcher, Later, Letter, PooledActor, PooledFuture
+from greenroom.actors.scheduling.dispatcher import Dispatcher, PooledActor
+from greenroom.actors.scheduling.futures import Later, Letter, PooledFuture
 from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
 BOUND = 20.0  # seconds that nothing here may take; a failure shows as an assertion, not as a hang

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.actors import messages as m
-from greenroom.actors.session.decide import Limits, creation, decide
-from greenroom.actors.session.evolve import evolve
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.decisions.decide import Limits, creation, decide
+from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.model import SessionState
 from greenroom.runtime import GreenroomError, Runtime
 from greenroom.storage import ArtifactId, ArtifactInfo, Journal
 from greenroom.storage.codec.keys import session_bytes

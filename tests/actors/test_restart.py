@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors.session import decide as deciding
+from greenroom.actors.session.decisions import decide as deciding
 from greenroom.runtime import GreenroomError, InvalidSessionState, Runtime, RuntimeConfig, Session, messages
 
 BOUND = 20.0

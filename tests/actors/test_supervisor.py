@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors.session import decide as deciding
+from greenroom.actors.session.decisions import decide as deciding
 from greenroom.runtime import Runtime, RuntimeConfig, Session, SessionNotFound, messages
 
 BOUND = 20.0

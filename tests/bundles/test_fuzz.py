@@ -14,7 +14,7 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.actors.session.state import SessionState
+from greenroom.actors.session.state.model import SessionState
 from greenroom.runtime import (
     ArtifactId,
     ArtifactNotFound,

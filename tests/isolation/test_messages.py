@@ -10,10 +10,8 @@ import pytest
 from greenroom.actors.messages.artifacts import AboutArtifact
 from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
 from greenroom.actors.messages.events import RecordEvent
-from greenroom.actors.messages.internal import KeepTime, RecordHooks
-from greenroom.actors.messages.limits import GetConsumption
+from greenroom.actors.messages.internal import GetConsumption, KeepTime, RecordHooks, RecordWorkflow
 from greenroom.actors.messages.sharing import ForgetGrantee, GetPredecessor
-from greenroom.actors.messages.workflows import RecordWorkflow
 from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import AccessDenied, messages
 from greenroom.runtime import messages as m

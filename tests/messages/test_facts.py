@@ -14,7 +14,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.hooks.points import POINTS
 from greenroom.actors.messages.artifacts import AboutArtifact
 from greenroom.actors.messages.calls import Call
-from greenroom.actors.session.decide import DECIDERS
+from greenroom.actors.session.decisions.decide import DECIDERS
 from greenroom.actors.session.replies import ANSWERS, REPLIES
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.actors.session.limits import merged
+from greenroom.actors.session.state.limits import merged
 from greenroom.runtime import (
     AccessDenied,
     BundleError,

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors.session import decide
+from greenroom.actors.session.decisions import decide
 from greenroom.runtime import (
     GreenroomError,
     IntegrityError,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from greenroom.actors.scheduling.operation import acting
-from greenroom.actors.session.grants import MAX_GRANTS
+from greenroom.actors.session.state.grants import MAX_GRANTS
 from greenroom.runtime import (
     AccessDenied,
     ArtifactNotFound,

@@ -10,21 +10,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.configuration import GetConfig, UpdateConfig
+from greenroom.actors.messages.lifecycle import GetConfig, UpdateConfig
+from greenroom.actors.session.state.evolve import CONFIGURED
+from greenroom.actors.session.state.limits import Limits, merged
 from greenroom.storage.codec.records import pack_value, unpack_value
-
-from .limits import Limits, merged
 
 if TYPE_CHECKING:
     from greenroom.actors.messages.core import Draft
+    from greenroom.actors.session.live import LiveSession
+    from greenroom.actors.session.state.model import SessionState
 
     from .draft import Lookup
-    from .live import LiveSession
-    from .state import SessionState
 
-__all__ = ["CONFIGURED", "CONFIG_DECIDERS", "CONFIG_REPLIES", "configured", "get_config"]
-
-CONFIGURED: Final = "session.configured"
+__all__ = ["CONFIG_DECIDERS", "CONFIG_REPLIES", "get_config"]
 
 
 def _update(state: SessionState, command: UpdateConfig, limits: Limits, lookup: Lookup) -> list[Draft]:
@@ -35,11 +33,6 @@ def _update(state: SessionState, command: UpdateConfig, limits: Limits, lookup: 
 
 def _own(state: SessionState) -> dict[str, Any]:
     return unpack_value(state.config) if state.config is not None else {}
-
-
-def configured(state: SessionState, data: dict[str, Any], time: int) -> None:
-    """Fold a change of the configuration."""
-    state.config = data["config"]
 
 
 def get_config(actor: LiveSession, query: GetConfig) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import Draft
-from greenroom.actors.messages.workflows import RecordWorkflow
+from greenroom.actors.messages.internal import RecordWorkflow
+from greenroom.actors.session.state.model import SessionState
 
 from .draft import Limits, Lookup, require_writable
-from .state import SessionState
 
 __all__ = ["WORKFLOW_DECIDERS", "WORKFLOW_REPLIES"]
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from greenroom.actors.messages.limits import Consumption
+from greenroom.actors.messages.internal import Consumption
 from greenroom.storage.errors import ResourceLimitExceeded
 
 from .collected import COLLECTED, held
@@ -18,7 +18,7 @@ from .limits import MICRO, UNLIMITED, Limits
 from .usage import cost_used, returned_use, tokens_used
 
 if TYPE_CHECKING:
-    from .state import SessionState
+    from .model import SessionState
 
 __all__ = [
     "AT_ONCE",

@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import Command
 from greenroom.actors.messages.sharing import ForgetGrantee, RevokeArtifact, ShareArtifact
+from greenroom.actors.session.state import grants
+from greenroom.actors.session.state.model import GRANTS, grant_count
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
-
-from . import grants
-from .state import GRANTS, grant_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from greenroom.actors.messages.core import Draft
+    from greenroom.actors.session.state.model import SessionState
 
     from .draft import Limits, Lookup
-    from .state import SessionState
 
 __all__ = []
 

@@ -14,7 +14,7 @@ from greenroom.storage.common.times import iso_time, utc_time
 
 if TYPE_CHECKING:
     from .limits import Limits
-    from .state import SessionState
+    from .model import SessionState
 
 __all__ = ["CARE", "REASON", "due_next", "is_warning", "keep_time", "restarted", "warned"]
 

@@ -8,20 +8,28 @@ from typing import Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import Draft
 from greenroom.actors.messages.internal import KeepTime, RecordHooks
+from greenroom.actors.session.state.collected import COLLECTED, held, is_collected
+from greenroom.actors.session.state.model import (
+    ACTIVE,
+    ARCHIVED,
+    COMPLETED,
+    FAILED,
+    SUSPENDED,
+    VARIABLE_WEIGHT,
+    SessionState,
+)
+from greenroom.actors.session.state.timeout import keep_time
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.errors import InvalidOperation, InvalidStateTransition, ResourceLimitExceeded
 
 from .calls import CALL_DECIDERS
-from .collected import COLLECTED, held, is_collected
 from .configuring import CONFIG_DECIDERS
 from .draft import Limits, Lookup, decide_records, require_operations, require_writable
 from .facts import EVENT_DECIDERS
 from .sharing import DECIDERS as SHARING_DECIDERS
 from .sharing import ends
-from .state import ACTIVE, ARCHIVED, COMPLETED, FAILED, SUSPENDED, VARIABLE_WEIGHT, SessionState
-from .timeout import keep_time
 from .workflows import WORKFLOW_DECIDERS
 
 __all__ = ["Draft", "Limits", "Lookup", "decide", "require_room"]

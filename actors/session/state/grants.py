@@ -16,10 +16,10 @@ from greenroom.storage.codec.keys import INDEX_SHARED, session_bytes
 from greenroom.storage.common.times import utc_time
 from greenroom.storage.engine.engine import CF, Op
 
-from .state import GRANTS
+from .model import GRANTS
 
 if TYPE_CHECKING:
-    from .state import SessionState
+    from .model import SessionState
 
 __all__ = ["MAX_GRANTS", "Held", "held"]
 

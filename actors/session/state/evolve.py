@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.storage.events.model import StoredEvent
 
 from . import collected, grants
 from .budgets import alerted
-from .configuring import CONFIGURED, configured
-from .state import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SUSPENDED, SessionState
+from .model import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SUSPENDED, SessionState
 from .timeout import restarted, warned
 from .usage import account
 
-__all__ = ["NOT_INHERITED", "Data", "evolve"]
+if TYPE_CHECKING:
+    from .model import SessionState
+
+__all__ = ["CONFIGURED", "NOT_INHERITED", "Data", "configured", "evolve"]
 
 Data = dict[str, Any]
 
@@ -30,6 +32,14 @@ def _created(state: SessionState, data: Data, time: int) -> None:
     state.correlation_id = data["correlation_id"]
     state.created_at = time
     state.started_at = time
+
+
+CONFIGURED: Final = "session.configured"
+
+
+def configured(state: SessionState, data: dict[str, Any], time: int) -> None:
+    """Fold a change of the configuration."""
+    state.config = data["config"]
 
 
 def _status(code: int, *, ends: bool = False) -> Callable[[SessionState, Data, int], None]:

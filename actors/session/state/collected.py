@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from .state import SessionState
+    from .model import SessionState
 
 __all__ = ["COLLECTED", "Held", "deleted", "held", "is_collected", "stored"]
 

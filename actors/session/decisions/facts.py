@@ -8,13 +8,13 @@ from typing import Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import Draft
 from greenroom.actors.messages.events import LinkEvents, PublishEvent, RecordEvent
+from greenroom.actors.session.state.model import ACTIVE, SessionState
 from greenroom.storage.artifacts.model import ArtifactInfo
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.events.index import LINKED, event_place
 from greenroom.storage.events.model import PUBLISHED
 
 from .draft import Limits, Lookup, require_writable
-from .state import ACTIVE, SessionState
 
 __all__ = ["EVENT_DECIDERS", "retrieval"]
 

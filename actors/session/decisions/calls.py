@@ -12,12 +12,12 @@ from typing import Any, Final, Protocol
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import Call, Called, RecordCall, RecordReturn
 from greenroom.actors.messages.core import Draft
+from greenroom.actors.session.state.budgets import require_budget
+from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import InvalidSessionState
 
-from .budgets import require_budget
 from .draft import Limits, Lookup, require_writable
-from .state import ACTIVE, SUSPENDED, SessionState
 
 __all__ = ["CALL_DECIDERS", "CALL_REPLIES", "CallPath"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from .state import SessionState
+    from .model import SessionState
 
 __all__ = ["account", "cost_used", "returned_use", "tokens_used"]
 

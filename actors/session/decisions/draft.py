@@ -6,12 +6,11 @@ from typing import Protocol
 
 from greenroom.actors.messages.core import Draft
 from greenroom.actors.messages.internal import RecordHooks
+from greenroom.actors.session.state.limits import Limits
+from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import InvalidSessionState, ResourceLimitExceeded
-
-from .limits import Limits
-from .state import ACTIVE, SUSPENDED, SessionState
 
 __all__ = ["Limits", "Lookup", "decide_records", "require_operations", "require_writable"]
 

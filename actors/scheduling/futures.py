@@ -1,0 +1,174 @@
+"""What an asker waits for, and what a message brings along to where it is handled."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import pykka
+from pykka._envelope import Envelope
+
+from greenroom.storage.errors import OperationTimeout
+
+from .operation import CURRENT
+from .turn import interrupted
+
+__all__ = ["Later", "Letter", "PooledFuture", "Told"]
+
+
+class Letter(Envelope[Any]):
+    """A message in a mailbox, with the operation that it belongs to."""
+
+    __slots__ = ("operation",)
+
+    def __init__(self, message: Any, reply_to: Any = None) -> None:
+        super().__init__(message, reply_to)
+        self.operation = CURRENT.get()
+
+
+class Later:
+    """A reply that still has to be worked out, on the asker's thread, after the actor's turn has ended.
+
+    So an actor waits neither for a disk nor for a large content to be read. `always`: it is more than a reply, and
+    done also where nobody waits for it.
+    """
+
+    __slots__ = ("always", "finish")
+
+    def __init__(self, finish: Callable[[], Any], *, always: bool = False) -> None:
+        self.finish = finish
+        self.always = always
+
+
+class Handler(Protocol):
+    """The actor that is to handle a message, as its asker sees it."""
+
+    def is_idle(self) -> bool:
+        """Return whether no thread handles its messages."""
+
+    def wake(self) -> None:
+        """Have a thread look into its mailbox."""
+
+
+class PooledFuture(pykka.Future[Any]):
+    """The reply to a queued message. Waiting costs one lock; `get` can give up, and then the message is not begun."""
+
+    _QUEUED: Final = 0
+    _BEGUN: Final = 1
+    _GIVEN_UP: Final = 2
+    _FIRST_LOOK: Final = 0.05
+    _LAST_LOOK: Final = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._state_lock = threading.Lock()
+        self._state = self._QUEUED
+        self._done = False
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.actor: Handler | None = None
+        """In whose mailbox the message is."""
+
+    def begin(self) -> bool:
+        """Called by the actor before it handles the message: False if the asker has given up, or it has been begun."""
+        with self._state_lock:
+            if self._state != self._QUEUED:
+                return False
+            self._state = self._BEGUN
+            return True
+
+    def give_up(self) -> bool:
+        """Keep the message from being begun; whether it had been begun already."""
+        with self._state_lock:
+            if self._state == self._QUEUED:
+                self._state = self._GIVEN_UP
+            return self._state == self._BEGUN
+
+    def has_answer(self) -> bool:
+        """Return whether there is an answer."""
+        return self._done
+
+    def get(self, *, timeout: float | None = None) -> Any:
+        """The reply, or the error it ended with. Raises OperationTimeout after `timeout` seconds."""
+        if self._get_hook is not None:
+            return super().get(timeout=timeout)
+        if not self._done:
+            try:
+                self._wait(timeout)
+            except BaseException:
+                self.give_up()
+                raise
+        if self._error is not None:
+            raise self._error
+        if self._value.__class__ is Later:
+            self._value = self._value.finish()
+        return self._value
+
+    def _wait(self, timeout: float | None) -> None:
+        """Return when there is an answer. Looks after the actor now and then: an interrupt may have struck the thread
+        that was to handle the message, or to say that it waits."""
+        deadline = None if timeout is None else time.monotonic() + max(0.0, timeout)
+        look = self._FIRST_LOOK
+        while not self.has_answer():
+            left = look if deadline is None else min(look, deadline - time.monotonic())
+            if left > 0 and self._gate.acquire(timeout=left):
+                self._gate.release()
+                return
+            if self.has_answer():
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                begun = self.give_up()
+                if self.has_answer():
+                    return
+                raise OperationTimeout(
+                    f"no answer within {timeout:g} s; "
+                    + ("the operation had begun and may still take effect" if begun else "nothing was done"),
+                    timeout=timeout,
+                    started=begun,
+                )
+            look = min(2 * look, self._LAST_LOOK)
+            begun = self._state == self._BEGUN  # looked at first: while it is handled, the actor is not idle
+            actor = self.actor
+            if actor is not None and actor.is_idle():
+                if begun and not self.has_answer():
+                    raise interrupted()
+                actor.wake()
+
+    def set(self, value: Any = None) -> None:
+        self._value = value
+        self._done = True
+        self._gate.release()
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        self._error = (exc_info or sys.exc_info())[1]
+        self._done = True
+        self._gate.release()
+
+
+class Told(PooledFuture):
+    """In the place of an asker, for a message that was told: passes on, at once, that it has been handled."""
+
+    def __init__(self, handled: Callable[[Callable[[], Any]], None], discard: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._handled = handled
+        self._discard = discard
+        self.message: Any = None
+        """What was sent."""
+
+    def set(self, value: Any = None) -> None:
+        self._handled(lambda: value.finish() if value.__class__ is Later else value)
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        error = (exc_info or sys.exc_info())[1]
+        assert error is not None
+        self._discard(self.message)
+
+        def fail() -> Any:
+            raise error
+
+        self._handled(fail)
