@@ -76,6 +76,7 @@ def list_artifacts(
             show_default=False,
         ),
     ] = None,
+    case_sensitive: Annotated[bool, typer.Option("--case-sensitive", help="Take --name as it is spelt.")] = False,
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Take parts of words and misspelt words for --text.")] = False,
     custom: Annotated[
         list[str] | None,
@@ -103,6 +104,7 @@ def list_artifacts(
     given = {
         "artifact_type": kind,
         "name_pattern": name,
+        "case_sensitive": case_sensitive or None,
         "tags": tag,
         "without_tags": without_tag,
         "text": text,

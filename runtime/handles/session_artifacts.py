@@ -133,10 +133,11 @@ class SessionArtifacts(Handle):
     def query_artifacts(self, query: ArtifactQuery | None = None, **criteria: Any) -> Page[ArtifactInfo]:
         """The artifacts that match, as a page with the `total` before pagination.
 
-        An `ArtifactQuery`, or by keyword: artifact_type, name_pattern (a part, or a glob with `*` or `?`), tags (all
-        of), without_tags, content_hash, custom (equality per key), text (every word of it begins a word of name,
-        description, tags or custom values; with fuzzy=True, is a part of one or almost the same), created_after,
-        created_before, min_size, max_size, created_by, sort (date, name, size, type), descending, limit, offset.
+        An `ArtifactQuery`, or by keyword: artifact_type, name_pattern (a part, or a glob with `*` or `?`; in any case
+        unless case_sensitive), tags (all of), without_tags, content_hash, custom (equality per key), text (every word
+        of it begins a word of name, description, tags or custom values; with fuzzy=True, is a part of one or almost
+        the same), created_after, created_before, min_size, max_size, created_by, sort (date, name, size, type),
+        descending, limit, offset.
         Raises ValidationError.
         """
         page: Page[ArtifactInfo] = self._ask(self.id, m.QueryArtifacts(query, **criteria), self._timeout)

@@ -21,6 +21,7 @@ _QUERY: Final = frozenset(
         "type",
         "artifact_type",
         "name_pattern",
+        "case_sensitive",
         "tags",
         "without_tags",
         "content_hash",

@@ -14,7 +14,7 @@ from greenroom.storage.codec.keys import canonical_value, is_session_id
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.times import Moment, nanoseconds
 from greenroom.storage.common.validation import validated
-from greenroom.storage.common.words import wanted_words
+from greenroom.storage.common.words import folded, wanted_words
 from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .index import words_of
@@ -32,7 +32,8 @@ _Text = Annotated[str, MinLen(1), MaxLen(4096)]
 class ArtifactCriteria(pydantic.BaseModel):
     """Which artifacts to find; all that is given must hold.
 
-    `name_pattern` is part of the name, or a glob for all of it where it has `*` or `?`; `tags` are all of them;
+    `name_pattern` is part of the name, or a glob for all of it where it has `*` or `?`, without regard to case unless
+    `case_sensitive`; `tags` are all of them;
     `custom` is equality per key; every word of `text` must begin a word of the name, the description, the tags or the
     custom values, without regard to case and to how Unicode spells a character, runs of Chinese and Japanese by pairs
     of characters; with `fuzzy` it need only be a part of one, or be one almost: with one edit
@@ -45,6 +46,7 @@ class ArtifactCriteria(pydantic.BaseModel):
     session_id: str | None = None
     artifact_type: str | None = None
     name_pattern: _Text | None = None
+    case_sensitive: bool = False
     tags: tuple[_Text, ...] = ()
     without_tags: tuple[_Text, ...] = ()
     content_hash: str | None = None
@@ -128,7 +130,7 @@ class ArtifactCriteria(pydantic.BaseModel):
         return frozenset(name for name in _FILTERS if values[name] not in (None, (), {}))
 
 
-_PAGING: Final = frozenset(("fuzzy", "sort", "descending", "limit", "offset"))
+_PAGING: Final = frozenset(("case_sensitive", "fuzzy", "sort", "descending", "limit", "offset"))
 _FILTERS: Final = tuple(name for name in ArtifactCriteria.model_fields if name not in _PAGING)
 
 
@@ -173,9 +175,9 @@ class ArtifactQuery:
     def of_type(self, artifact_type: str) -> Self:
         return self.having(artifact_type=artifact_type)
 
-    def named(self, pattern: str) -> Self:
-        """Part of the name, or a glob for all of it."""
-        return self.having(name_pattern=pattern)
+    def named(self, pattern: str, *, case_sensitive: bool = False) -> Self:
+        """Part of the name, or a glob for all of it, in any case unless `case_sensitive`."""
+        return self.having(name_pattern=pattern, case_sensitive=case_sensitive)
 
     def tagged(self, *tags: str) -> Self:
         """With all of these tags, and those asked for before."""
@@ -251,8 +253,10 @@ class ArtifactFilter:
         self._custom = {key: canonical_value(value) for key, value in criteria.custom.items()}
         self._words = criteria.words
         self._low, self._high = criteria.low, criteria.high
+        self._spelt: Callable[[str], str] = str if criteria.case_sensitive else folded
         pattern = criteria.name_pattern
         glob = pattern is not None and ("*" in pattern or "?" in pattern)
+        pattern = self._spelt(pattern) if pattern is not None else None
         self._glob = re.compile(translate(pattern)) if pattern is not None and glob else None
         self._part = pattern if not glob else None
 
@@ -275,9 +279,9 @@ class ArtifactFilter:
             return False
         if self._hash is not None and record[0] != self._hash:
             return False
-        if self._part is not None and self._part not in record[1]:
+        if self._part is not None and self._part not in self._spelt(record[1]):
             return False
-        if self._glob is not None and self._glob.match(record[1]) is None:
+        if self._glob is not None and self._glob.match(self._spelt(record[1])) is None:
             return False
         return (not self._custom or self._has_custom(record)) and (not self._words or self._has_words(record))
 

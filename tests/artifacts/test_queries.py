@@ -49,11 +49,14 @@ def wanted(info: ArtifactInfo, query: dict[str, Any]) -> bool:
         word for text in (info.name, info.description or "", *info.tags, *texts_in(info.custom)) for word in words(text)
     ]
     pattern = query.get("name_pattern")
+    spelt: Any = str if query.get("case_sensitive") else str.casefold
     checks = {
         "session_id": lambda value: info.id.session_id == value,
         "artifact_type": lambda value: info.artifact_type == value,
         "name_pattern": lambda value: (
-            fnmatch.fnmatchcase(info.name, value) if re.search(r"[*?]", pattern or "") else value in info.name
+            fnmatch.fnmatchcase(spelt(info.name), spelt(value))
+            if re.search(r"[*?]", pattern or "")
+            else spelt(value) in spelt(info.name)
         ),
         "tags": lambda value: set(value) <= set(info.tags),
         "without_tags": lambda value: not set(value) & set(info.tags),
@@ -90,7 +93,20 @@ TYPES = ["tool_result", "agent_output", "my own type"]
 TAGS = ["keep", "draft", "Größe", "t-1", "scrap"]
 NAMES = ["report.json", "Report 2", "a_b-c.txt", "Straße", "[draft]*", "東京 tokyo", "x" * 40 + " tail"]
 PEOPLE = ["ada", "bob"]
-PATTERNS = ["report", "*.json", "?e*", "e", "[draft]*", "*", "Report ?", "x" * 20, "*東*"]
+PATTERNS = [
+    "report",
+    "*.json",
+    "?e*",
+    "e",
+    "[draft]*",
+    "*",
+    "Report ?",
+    "x" * 20,
+    "*東*",
+    "*.JSON",
+    "STRASSE",
+    "r?PORT*",
+]
 TEXTS = ["rep", "STRASSE", "draft 2", "kilo", "word1", "1", "x" * 35, "東京", "größe keep", "word10 word11", "true"]
 scalars = st.sampled_from([0, 1, 1.0, 2.5, True, False, None, "kilo gram", "1", [1, {"a": 1.0}], {"deep": "kilo"}])
 customs = st.dictionaries(st.sampled_from(["unit", "step", "flag"]), scalars, max_size=2)
@@ -117,6 +133,7 @@ def optional(**criteria: Any) -> Any:
 queries = optional(
     artifact_type=st.sampled_from([*TYPES, "nobody's"]),
     name_pattern=st.sampled_from(PATTERNS),
+    case_sensitive=st.booleans(),
     tags=st.lists(st.sampled_from([*TAGS, "none"]), max_size=2),
     without_tags=st.lists(st.sampled_from(TAGS), max_size=2),
     custom=customs,
@@ -132,7 +149,7 @@ queries = optional(
     offset=st.integers(0, 4),
 )
 # Most criteria exclude each other: few at a time leave something to find.
-few = st.tuples(queries, st.lists(st.integers(0, 14), max_size=4)).map(
+few = st.tuples(queries, st.lists(st.integers(0, 15), max_size=4)).map(
     lambda drawn: {key: value for index, (key, value) in enumerate(sorted(drawn[0].items())) if index in drawn[1]}
 )
 
@@ -305,3 +322,20 @@ def test_questions_without_sense_are_refused_by_name(rt: Runtime, criteria: dict
 def test_a_hostile_pattern_costs_no_more_than_a_friendly_one(session: Session) -> None:
     session.store_artifact("log", "a" * 250, "x")
     assert session.query_artifacts(name_pattern="*a" * 120 + "b").total == 0
+
+
+def test_a_name_pattern_has_no_regard_to_case_nor_to_how_unicode_spells_it_unless_told_to(rt: Runtime) -> None:
+    s = rt.create_session()
+    for name in ("Report.JSON", "report.json", "Cafe\u0301.txt"):
+        s.store_artifact("note", name, b"")
+
+    def names(**criteria: Any) -> list[str]:
+        return sorted(each.name for each in s.query_artifacts(**criteria))
+
+    assert names(name_pattern="REPORT") == names(name_pattern="*.Json") == ["Report.JSON", "report.json"]
+    assert names(name_pattern="CAF\u00c9") == names(name_pattern="caf\u00e9*") == ["Cafe\u0301.txt"]
+    assert names(name_pattern="report", case_sensitive=True) == ["report.json"]
+    assert names(name_pattern="*.JSON", case_sensitive=True) == ["Report.JSON"]
+    assert [each.name for each in s.query_artifacts(ArtifactQuery().named("Rep", case_sensitive=True))] == [
+        "Report.JSON"
+    ]
