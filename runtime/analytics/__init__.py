@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from .activity import Activity
 from .aggregate import AggregateMetrics, Ranked
 from .analytics import Analytics
-from .calls import CallMetrics, CallTable
-from .durations import Distribution
-from .metrics import Checkpoints, Figures, ResourceUse
-from .session_metrics import SessionMetrics
+from .counts import Activity, CallMetrics, CallTable, Distribution
+from .metrics import Checkpoints, Figures, ResourceUse, SessionMetrics
 
 __all__ = [
     "Activity",

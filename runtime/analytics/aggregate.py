@@ -14,13 +14,10 @@ from greenroom.storage.codec.keys import session_id_of
 from greenroom.storage.common.times import utc_time
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
 
-from .calls import counted
-from .durations import Distribution, Values
-from .metrics import Figures, figures_of
+from .counts import Distribution, Values, counted
+from .metrics import Facts, Figures, facts_of, figures_of
 from .pseudonyms import Pseudonyms
-from .reading import Window
-from .session_metrics import Facts, facts_of
-from .tally import Tally
+from .tally import Tally, Window
 
 __all__ = ["AggregateMetrics", "Aggregation", "Ranked"]
 

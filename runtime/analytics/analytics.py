@@ -17,9 +17,9 @@ from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
 
 from .aggregate import AggregateMetrics, Aggregation
+from .metrics import SessionMetrics, session_metrics
 from .pseudonyms import Pseudonyms
-from .reading import Window
-from .session_metrics import SessionMetrics, session_metrics
+from .tally import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

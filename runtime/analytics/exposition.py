@@ -13,7 +13,7 @@ from greenroom.actors.session.state.usage import returned_use
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ConfigurationError, GreenroomError
 
-from .calls import OTHER
+from .counts import OTHER
 
 try:
     from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.runtime.analytics.durations import Values
+from greenroom.runtime.analytics.counts import Values
 
 seconds = st.floats(min_value=0, max_value=1e9, allow_nan=False)
 
