@@ -54,7 +54,7 @@ class ContentGone(GreenroomError):
 
 
 class Append:
-    """Write these operations atomically. Replies the ticket for `Engine.wait_synced`.
+    """Write these operations atomically. Replies the commit number for `Engine.wait_synced`.
 
     `moved` is the session's change of status (before, after), None for not there; `contents` are added and
     `released` are dropped with the references given.
@@ -172,9 +172,10 @@ class ArtifactStore(PooledActor):
         return super()._handle_receive(message)
 
     def commit(self, append: Append, timeout: float) -> int:
-        """Send an `Append`; the ticket. After an OperationTimeout the batch may still land: `settle` waits for that."""
+        """Send an `Append` and return its commit number. After an OperationTimeout the batch may still land:
+        `wait_for_inflight` waits for that."""
         try:
-            ticket: int = self.ask(append, timeout)
+            commit_number: int = self.ask(append, timeout)
         except BaseException as error:
             # Of our own errors, only this one leaves it open what has become of the batch; of others, each does.
             if not isinstance(error, GreenroomError) or (
@@ -182,17 +183,17 @@ class ArtifactStore(PooledActor):
             ):
                 self._doubts += 1
             raise
-        return ticket
+        return commit_number
 
-    def settle(self) -> int:
+    def wait_for_inflight(self) -> int:
         """After commits that timed out or were interrupted: wait until they have landed or failed, so that what is read
-        from now on stays true. Replies a ticket that covers them. Raises OperationTimeout."""
+        from now on stays true. Replies a commit number that covers them. Raises OperationTimeout."""
         doubts = self._doubts
         if doubts != self._settled:
             with contextlib.suppress(StorageError):  # a store that cannot be written to has come to the same end
                 self.ask(Append([]), self.WRITE_TIMEOUT)
             self._settled = doubts
-        return self.engine.ticket
+        return self.engine.commit_number
 
     def _append(self, append: Append) -> int:
         ops = append.ops
@@ -216,12 +217,12 @@ class ArtifactStore(PooledActor):
             if self.quota is not None:
                 more = self.quota.growth(ops)
                 self.quota.require(more)
-        ticket = self._write(ops, append.ranges, append.moved, more=more)
+        commit_number = self._write(ops, append.ranges, append.moved, more=more)
         self.commits += 1
         for content, _ in append.contents:
             if content.blob is not None:
                 self.writing.discard(content.blob)
-        return ticket
+        return commit_number
 
     def _in_turn(self, work: Callable[[], None]) -> None:
         """Do something while nothing is written."""
@@ -259,7 +260,7 @@ class ArtifactStore(PooledActor):
         if self.quota is not None:
             self.quota.begin()
         try:
-            ticket = self.engine.write(ops, ranges)
+            commit_number = self.engine.write(ops, ranges)
         except GreenroomError:
             if changes:
                 self.catalog.give_counts(counts)
@@ -270,7 +271,7 @@ class ArtifactStore(PooledActor):
             self.catalog.give_counts(counts, changes)
         if self.quota is not None:
             self.quota.grown(more)
-        return ticket
+        return commit_number
 
     def await_synced(self, timeout: float) -> None:
         """Return once, at `fsync` durability, all that was written so far is on disk; at others at once.
@@ -278,7 +279,7 @@ class ArtifactStore(PooledActor):
         Raises StorageError, or OperationTimeout after `timeout` seconds.
         """
         if self.engine.durability is Durability.FSYNC:
-            self.engine.wait_synced(self.engine.ticket, timeout)
+            self.engine.wait_synced(self.engine.commit_number, timeout)
 
     def leave(self, timeout: float) -> None:
         """Before the engine is closed: keep what the next opening would have to count, unless somebody writes still.
@@ -326,7 +327,7 @@ class ArtifactStore(PooledActor):
             return
         try:
             ops = [op for envelope in waiting for op in envelope.message.ops]
-            ticket = self._write(ops, (), *(envelope.message.moved for envelope in waiting))
+            commit_number = self._write(ops, (), *(envelope.message.moved for envelope in waiting))
             self.commits += len(waiting)
         except GreenroomError:
             # One batch for all has failed; each gets the answer to its own.
@@ -339,7 +340,7 @@ class ArtifactStore(PooledActor):
             return
         for envelope in waiting:
             if envelope.reply_to is not None:
-                envelope.reply_to.set(ticket)
+                envelope.reply_to.set(commit_number)
 
     # -- preparing content, on the sender's thread
 

@@ -16,7 +16,7 @@ from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.common.validation import validated
 from greenroom.storage.engine.backup import create_backup, restore_backup
 from greenroom.storage.engine.options import Op
-from greenroom.storage.engine.read_view import Moment
+from greenroom.storage.engine.read_view import ReadView
 from greenroom.storage.errors import InvalidOperation
 from greenroom.storage.files.regular_file import written_file
 
@@ -55,14 +55,14 @@ class BackupReport:
     verified: VerifyReport | None = None
 
 
-def moment_of(store: ArtifactStore) -> Moment:
+def moment_of(store: ArtifactStore) -> ReadView:
     """The store as it is now, for reading at leisure."""
     if store.engine.read_only:
-        return Moment(store.engine)  # nothing changes until the follower is refreshed
-    made: list[Moment] = []
+        return ReadView(store.engine)  # nothing changes until the follower is refreshed
+    made: list[ReadView] = []
 
     def look() -> list[Op]:
-        made.append(Moment(store.engine))
+        made.append(ReadView(store.engine))
         return []
 
     store.ask(Repair(look), ArtifactStore.WRITE_TIMEOUT)  # in the writer's turn nothing is written

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Self, cast
 from greenroom.actors.access.audit_trail import AuditTrail
 from greenroom.actors.access.security import Security
 from greenroom.actors.hooks import Hooks, Middleware
-from greenroom.actors.messages.permissions import Attempt
+from greenroom.actors.messages.permissions import AccessAttempt
 from greenroom.actors.scheduling.clock import Clock
 from greenroom.actors.scheduling.dispatcher import Dispatcher
 from greenroom.actors.scheduling.threads import Elastic
@@ -292,7 +292,7 @@ class Lifecycle:
             return contextlib.nullcontext()
         return trace.span(operation, name, session_id, correlation_id)
 
-    def _tell_of_violation(self, attempt: Attempt) -> None:
+    def _tell_of_violation(self, attempt: AccessAttempt) -> None:
         if self.hooks.at("SecurityViolation") is not None:
             self.hooks.fire(
                 "SecurityViolation", asdict(attempt), session_id=attempt.session, operation=attempt.operation

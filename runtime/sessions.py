@@ -225,7 +225,7 @@ class Sessions(Lifecycle):
         if type(session_id) is not str:
             session_id = required_session_id(session_id)
         principal = self._security.principal()
-        if principal is not None and not self._security.reaches(principal, session_id):
+        if principal is not None and not self._security.can_access(principal, session_id):
             return False
         return is_session_id(session_id) and self._store.catalog.row(session_bytes(session_id)) is not None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.messages.permissions import Attempt
+from greenroom.actors.messages.permissions import AccessAttempt
 from greenroom.actors.scheduling.operation import operation_in
 from greenroom.actors.store import Append, ArtifactStore
 from greenroom.storage.audit import AuditRecord
@@ -44,7 +44,7 @@ class _Allowance:
     def __init__(self, now: float) -> None:
         self.left = float(BURST)
         self.since = now
-        self.counted: dict[Attempt, int] = {}
+        self.counted: dict[AccessAttempt, int] = {}
 
     def take(self, now: float) -> bool:
         self.left = min(float(BURST), self.left + max(0.0, now - self.since) * PER_SECOND)
@@ -81,7 +81,7 @@ class AuditTrail:
 
     # -- writing
 
-    def beside(self, attempt: Attempt) -> list[Op]:
+    def beside(self, attempt: AccessAttempt) -> list[Op]:
         """The operations that record a granted attempt, for the batch of what it changes. None for code of a session
         that has used up its allowance: `record` it after the change, whose event tells of it too."""
         operation = operation_in(self.realm)
@@ -93,7 +93,7 @@ class AuditTrail:
                     return []
         return self._ops(attempt, operation)
 
-    def record(self, attempt: Attempt) -> None:
+    def record(self, attempt: AccessAttempt) -> None:
         """Record an attempt by itself. That this fails is logged: it must not keep anybody from an answer."""
         if self._store.engine.read_only:
             return
@@ -106,7 +106,7 @@ class AuditTrail:
             allowance = self._allowance(family, now)
             if not allowance.take(now):
                 if attempt not in allowance.counted and len(allowance.counted) >= _KINDS:
-                    attempt = Attempt(
+                    attempt = AccessAttempt(
                         attempt.session, None, None, attempt.access, attempt.granted, "many different attempts", "many"
                     )
                 allowance.counted[attempt] = allowance.counted.get(attempt, 0) + 1
@@ -123,7 +123,7 @@ class AuditTrail:
             allowance = self._allowances.setdefault(family, _Allowance(now))
         return allowance
 
-    def _ops(self, attempt: Attempt, operation: Operation | None, times: int = 1) -> list[Op]:
+    def _ops(self, attempt: AccessAttempt, operation: Operation | None, times: int = 1) -> list[Op]:
         if self._count is not None:
             self._count += 1
         return self._store.audit.add(
@@ -142,9 +142,9 @@ class AuditTrail:
 
     def _write(self, ops: list[Op]) -> None:
         try:
-            ticket = self._store.commit(Append(ops), self._timeout)
+            commit_number = self._store.commit(Append(ops), self._timeout)
             if self._store.engine.durability is Durability.FSYNC:
-                self._store.engine.wait_synced(ticket, self._timeout)
+                self._store.engine.wait_synced(commit_number, self._timeout)
         except GreenroomError as error:
             logger.error("the audit log could not be written: %s", error)
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.permissions import NAMES, Attempt
-from greenroom.actors.scheduling.futures import Letter
-from greenroom.actors.session.delegated import MayWrite, OnBehalf, Refused, Shared
+from greenroom.actors.messages.permissions import NAMES, AccessAttempt
+from greenroom.actors.scheduling.futures import OperationEnvelope
+from greenroom.actors.session.delegated import DelegatedMessage, MayWrite, Refused, Shared
 from greenroom.actors.session.directory import Directory, Way
 from greenroom.actors.session.preparation import Preparation
 from greenroom.storage.artifacts.model import ArtifactId
@@ -27,13 +27,13 @@ from greenroom.storage.errors import (
 )
 
 if TYPE_CHECKING:
-    from greenroom.actors.scheduling.futures import Told
+    from greenroom.actors.scheduling.futures import TellReceipt
     from greenroom.actors.session.actor import SessionActor
     from greenroom.storage.artifacts.model import ArtifactInfo
 
     from .security import Security
 
-__all__ = ["Crossing"]
+__all__ = ["CrossSessionRouter"]
 
 logger = logger_of("crossing")
 
@@ -54,18 +54,18 @@ class _Behalf:
         self._family = family
 
     def ask(self, message: Any, timeout: float) -> Any:
-        return self._actor.ask(OnBehalf(self._principal, message, family=self._family), timeout)
+        return self._actor.ask(DelegatedMessage(self._principal, message, family=self._family), timeout)
 
-    def tell(self, message: Any, told: Told | None) -> None:
-        asked = OnBehalf(self._principal, message, family=self._family, told=True)
-        if told is None:
+    def tell(self, message: Any, receipt: TellReceipt | None) -> None:
+        asked = DelegatedMessage(self._principal, message, family=self._family, told=True)
+        if receipt is None:
             self._actor.tell(asked)
         else:
-            told.message = asked
-            self._actor.put(Letter(asked, told))
+            receipt.message = asked
+            self._actor.put(OperationEnvelope(asked, receipt))
 
 
-class Crossing:
+class CrossSessionRouter:
     """Takes messages across the border of a session, to where a grant or the family lets them, or denies them."""
 
     def __init__(self, directory: Directory, home: Way, preparation: Preparation, security: Security) -> None:
@@ -85,8 +85,8 @@ class Crossing:
         assert owner is not None, "only what names an artifact of another session crosses"
         return self._ask(session_id, owner, message, timeout)
 
-    def tell(self, session_id: str, message: Any, timeout: float, told: Told | None = None) -> None:
-        """Send what concerns others, on behalf of the session with this id; `told` is told when it has been handled.
+    def tell(self, session_id: str, message: Any, timeout: float, receipt: TellReceipt | None = None) -> None:
+        """Send what concerns others, on behalf of the session with this id; `receipt` is told when it has been handled.
         Raises AccessDenied: that is looked at before."""
         if message.__class__ is m.DeleteSession:
             for sharer in self._index(session_id):
@@ -94,13 +94,13 @@ class Crossing:
                     self._directory.actor(sharer).tell(m.ForgetGrantee(session_id))
                 except GreenroomError as error:
                     self._still_shared(sharer, session_id, error)
-            self._home.tell(session_id, message, told)
+            self._home.tell(session_id, message, receipt)
             return
         self._require(session_id)
         owner = message.owner()
         if owner is None or message.__class__ not in _CHANGES:
-            if told is not None:
-                told.set(None)
+            if receipt is not None:
+                receipt.set(None)
             return  # a question that nobody hears the answer to
         behalf = self._behalf(session_id, owner, message)
         level = NAMES[message.permission]
@@ -109,26 +109,26 @@ class Crossing:
             raise self._refusal(session_id, owner, message, Refused("", reason="no grant", needed=level, has=None))
         if message.__class__ is m.StoreArtifact:
             message = self._preparation.prepare(behalf, message, known=False)
-        behalf.tell(message, told)
+        behalf.tell(message, receipt)
 
     def shared_with(self, session_id: str, timeout: float) -> list[ArtifactInfo]:
         """What other sessions let a session read now, oldest first."""
         wanted: dict[str, set[int]] = {}
-        for grantee in (session_id, *self._security.above(session_id)):
+        for grantee in (session_id, *self._security.ancestors(session_id)):
             for owner, numbers in self._index(grantee).items():
                 wanted.setdefault(owner, set()).update(numbers)
         found: list[ArtifactInfo] = []
         for owner, numbers in wanted.items():
             # The index says where to look; whether a grant still holds is asked where it was given.
             try:
-                asked = OnBehalf(session_id, Shared(sorted(numbers)), family=False)
+                asked = DelegatedMessage(session_id, Shared(sorted(numbers)), family=False)
                 infos = self._directory.actor(owner).ask(asked, timeout)
             except (SessionNotFound, IntegrityError, SchemaTooNew) as error:
                 logger.warning("left out of what is shared with session %s: %s", session_id, error)
                 continue
             if infos:
-                told = Attempt(session_id, owner, None, "list", True, "allowed", "shared_with_me")
-                self._security.trail.record(told)
+                attempt = AccessAttempt(session_id, owner, None, "list", True, "allowed", "shared_with_me")
+                self._security.trail.record(attempt)
                 found += infos
         return sorted(found, key=lambda info: (info.created_at, str(info.id)))
 
@@ -174,7 +174,7 @@ class Crossing:
             raise self._refusal(
                 principal, owner, message, Refused("", reason=f"the owner: {error.code}", needed="", has=None)
             ) from None
-        return _Behalf(actor, principal, family=self._security.reaches(principal, owner))
+        return _Behalf(actor, principal, family=self._security.can_access(principal, owner))
 
     def _is_there(self, session_id: str) -> bool:
         catalog = self._directory.services.store.catalog
@@ -193,9 +193,9 @@ class Crossing:
         self._security.trail.record(self._attempt(principal, owner, message, reason, granted=True))
 
     @staticmethod
-    def _attempt(principal: str, owner: str, message: Any, reason: str, *, granted: bool) -> Attempt:
+    def _attempt(principal: str, owner: str, message: Any, reason: str, *, granted: bool) -> AccessAttempt:
         artifact = str(message.artifact())
-        return Attempt(principal, owner, artifact, message.access, granted, reason, type(message).__name__)
+        return AccessAttempt(principal, owner, artifact, message.access, granted, reason, type(message).__name__)
 
     # -- several artifacts
 

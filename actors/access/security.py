@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.messages.events import LinkEvents
 from greenroom.actors.messages.lifecycle import UpdateConfig
-from greenroom.actors.messages.permissions import Attempt
+from greenroom.actors.messages.permissions import AccessAttempt
 from greenroom.actors.scheduling.operation import Operation, operation_in
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import is_session_id, session_bytes
@@ -43,7 +43,7 @@ class Security:
         self.trail = trail
         trail.family_of = self._family_of
         trail.realm = self
-        self.on_violation: Callable[[Attempt], None] | None = None
+        self.on_violation: Callable[[AccessAttempt], None] | None = None
         """Called with each attempt that was denied, on the thread that made it."""
         self._below: dict[tuple[str, str], None] = {}
         """Pairs of a session and one below it. A parent never changes, so what was found stays true."""
@@ -64,14 +64,14 @@ class Security:
         nobody any more, whoever has given it the work."""
         if operation.lease is None or not operation.lease.over or operation.principal is None:
             return
-        self._violated(Attempt(operation.principal, None, None, "read", False, "its call is over", "thread"))
+        self._violated(AccessAttempt(operation.principal, None, None, "read", False, "its call is over", "thread"))
         raise AccessDenied(
             f"this thread was started in a call of session {operation.principal[:64]} which is over, so it acts for "
             "nobody: start a pool that is to outlive a call before the call, or one in each call",
             operation="thread",
         )
 
-    def above(self, session_id: str) -> list[str]:
+    def ancestors(self, session_id: str) -> list[str]:
         """The sessions above a session, its parent first."""
         found: list[str] = []
         each: str | None = session_id
@@ -86,18 +86,18 @@ class Security:
     def _family_of(self, session_id: str) -> str:
         """The topmost session above one, or itself."""
         try:
-            return (self.above(session_id) or [session_id])[-1]
+            return (self.ancestors(session_id) or [session_id])[-1]
         except (IntegrityError, SchemaTooNew):
             return session_id
 
-    def reaches(self, principal: str, session_id: str) -> bool:
+    def can_access(self, principal: str, session_id: str) -> bool:
         """Whether a session is the principal's own or below it."""
         if session_id == principal or (principal, session_id) in self._below:
             return True
         if not is_session_id(session_id):
             return False
         try:
-            reached = principal in self.above(session_id)
+            reached = principal in self.ancestors(session_id)
         except (IntegrityError, SchemaTooNew):
             return False  # a damaged family proves nothing
         if reached:
@@ -113,7 +113,7 @@ class Security:
 
     # -- what they may
 
-    def enter(self, principal: str, session_id: str, message: Any) -> str:
+    def authorize(self, principal: str, session_id: str, message: Any) -> str:
         """The session at which code that acts for `principal` asks what it asks of another one.
 
         That one itself, if the principal reaches it. Else, where the message names an artifact of that session, the
@@ -121,17 +121,17 @@ class Security:
         """
         if message.__class__ is UpdateConfig:
             raise self._deny_configuring(principal, session_id)
-        if message.__class__ is LinkEvents and self.reaches(principal, session_id):
+        if message.__class__ is LinkEvents and self.can_access(principal, session_id):
             # Its other end may be an event of any session.
             self.require(message.to_id.partition("/")[0], "events.link", "write", principal=principal)
         if session_id == principal:
             return session_id
         operation = type(message).__name__
-        if self.reaches(principal, session_id):
+        if self.can_access(principal, session_id):
             if message.about_artifacts:
                 access, artifact = message.access, message.artifact()
                 named = str(artifact) if artifact is not None else None
-                self.trail.record(Attempt(principal, session_id, named, access, True, _ABOVE, operation))
+                self.trail.record(AccessAttempt(principal, session_id, named, access, True, _ABOVE, operation))
             return session_id
         if message.owner() == session_id:
             return principal
@@ -140,7 +140,7 @@ class Security:
     def require(self, session_id: str, operation: str, access: str = "read", *, principal: str | None = None) -> None:
         """Raises AccessDenied unless the running code (or the principal given) may reach a session."""
         principal = principal if principal is not None else self.principal()
-        if principal is not None and not self.reaches(principal, session_id):
+        if principal is not None and not self.can_access(principal, session_id):
             raise self.deny(principal, session_id, operation, access)
 
     def require_artifacts(self, session_id: str, operation: str) -> None:
@@ -148,14 +148,14 @@ class Security:
         self.require(session_id, operation)
         principal = self.principal()
         if principal is not None and principal != session_id:
-            self.trail.record(Attempt(principal, session_id, None, "read", True, _ABOVE, operation))
+            self.trail.record(AccessAttempt(principal, session_id, None, "read", True, _ABOVE, operation))
 
     def require_host(self, operation: str, access: str = "read") -> None:
         """Raises AccessDenied if the running code acts for a session: what it asks concerns all of them."""
         principal = self.principal()
         if principal is None:
             return
-        self._violated(Attempt(principal, None, None, access, False, "for the host only", operation))
+        self._violated(AccessAttempt(principal, None, None, access, False, "for the host only", operation))
         raise AccessDenied(
             f"{operation} is for the host, and this code acts for session {principal[:64]}: what it asks for"
             " concerns all sessions",
@@ -169,7 +169,7 @@ class Security:
         there are. The attempt is recorded."""
         named = str(session_id)[:64]
         owner = named if is_session_id(session_id) else None
-        self._violated(Attempt(principal, owner, None, access, False, "out of reach", operation))
+        self._violated(AccessAttempt(principal, owner, None, access, False, "out of reach", operation))
         return AccessDenied(
             f"session {principal[:64]} may not reach session {named!r}:"
             " it is neither that session nor one of its children",
@@ -179,13 +179,13 @@ class Security:
     def _deny_configuring(self, principal: str, session_id: str) -> AccessDenied:
         """The error for a session that would set limits, its own or others'. The attempt is recorded."""
         owner = session_id if is_session_id(session_id) else None
-        self._violated(Attempt(principal, owner, None, "write", False, "for the host only", "UpdateConfig"))
+        self._violated(AccessAttempt(principal, owner, None, "write", False, "for the host only", "UpdateConfig"))
         return AccessDenied(
             f"the configuration of a session is the host's to change, and this code acts for session {principal[:64]}",
             operation="UpdateConfig",
         )
 
-    def deny_artifact(self, attempt: Attempt, needed: str, has: str | None) -> AccessDenied:
+    def deny_artifact(self, attempt: AccessAttempt, needed: str, has: str | None) -> AccessDenied:
         """The error for an artifact of another session, in the same words whether it exists. The attempt is
         recorded."""
         self._violated(attempt)
@@ -199,7 +199,7 @@ class Security:
             artifact=attempt.artifact,
         )
 
-    def _violated(self, attempt: Attempt) -> None:
+    def _violated(self, attempt: AccessAttempt) -> None:
         self.trail.record(attempt)
         if self.on_violation is not None:
             try:

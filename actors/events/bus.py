@@ -113,7 +113,7 @@ class Bus:
         """What a listener may see of what it listens for."""
         if principal is None:
             return (lambda notice: notice.session_id == session_id) if session_id is not None else None
-        reaches = self._security.reaches
+        reaches = self._security.can_access
         # Only who is out of reach is remembered here: who is within may come back from a bundle with another parent,
         # and security hears of that.
         foreign: set[str] = set()

@@ -94,7 +94,7 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
     for point, hook in phase:
         if hook.id in within:
             continue
-        if not hook.everywhere and not hook.concerns(call, hooks.reaches, current):
+        if not hook.everywhere and not hook.concerns(call, hooks.can_access, current):
             continue
         breaker = hook.breaker
         if breaker.opened and not breaker.admits():

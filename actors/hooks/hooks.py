@@ -59,10 +59,12 @@ class Hooks(Registry):
         ```
     """
 
-    def __init__(self, delivery: HookedDelivery, services: SessionServices, elastic: Elastic, patience: float) -> None:
+    def __init__(
+        self, delivery: HookedDelivery, services: SessionServices, elastic: Elastic, wait_limit: float
+    ) -> None:
         super().__init__(delivery, services.clock)
         self._services = services
-        self.patience = patience
+        self.wait_limit = wait_limit
         """Seconds that what nobody waits for may take."""
         self.guard = Guard(elastic)
         self.closing = Flag()
@@ -153,7 +155,7 @@ class Hooks(Registry):
     ) -> Any:
         """Create a session with the hooks and the middleware around it. `create` returns what has its `id`; `check`
         raises what refuses the data that a hook has changed."""
-        call, _ = self._call("CreateSession", data, None, None, None, self.patience)
+        call, _ = self._call("CreateSession", data, None, None, None, self.wait_limit)
         subject = call.original = Checked(dict(data), check)
         limit = self._phase(LIMIT)
 
@@ -225,9 +227,9 @@ class Hooks(Registry):
 
     # -- what calls need of the runtime
 
-    def reaches(self, principal: str, session_id: str) -> bool:
+    def can_access(self, principal: str, session_id: str) -> bool:
         """Whether what acts for a session reaches another one."""
-        return self.delivery.security.reaches(principal, session_id)
+        return self.delivery.security.can_access(principal, session_id)
 
     def correlation_of(self, session_id: str) -> str | None:
         """What a session belongs to, as its creator said."""
@@ -239,7 +241,7 @@ class Hooks(Registry):
     def info_of(self, session_id: str) -> SessionInfo | None:
         """A session as it is now; None where there is none, or it cannot be read."""
         try:
-            info: SessionInfo = self.delivery.routing.ask(session_id, m.GetInfo(), self.patience)
+            info: SessionInfo = self.delivery.routing.ask(session_id, m.GetInfo(), self.wait_limit)
         except GreenroomError:
             return None
         return info
@@ -247,7 +249,7 @@ class Hooks(Registry):
     def config_of(self, session_id: str) -> dict[str, Any]:
         """What the configuration of a session sets."""
         try:
-            config: dict[str, Any] = self.delivery.routing.ask(session_id, GetConfig(), self.patience)
+            config: dict[str, Any] = self.delivery.routing.ask(session_id, GetConfig(), self.wait_limit)
         except GreenroomError:
             return {}
         return config
@@ -257,7 +259,7 @@ class Hooks(Registry):
         name = self._scopes.get(scope_id)
         if name is None:
             try:
-                name = self.delivery.routing.ask(scope_id, m.GetInfo(), self.patience).name
+                name = self.delivery.routing.ask(scope_id, m.GetInfo(), self.wait_limit).name
             except GreenroomError:
                 return None
             if len(self._scopes) >= _SCOPES_REMEMBERED:
@@ -272,7 +274,7 @@ class Hooks(Registry):
         if not records or recipient is None or self._services.store.engine.read_only:
             return
         try:
-            self.delivery.routing.ask(recipient, RecordHooks(records), self.patience)
+            self.delivery.routing.ask(recipient, RecordHooks(records), self.wait_limit)
         except (SessionNotFound, RuntimeClosed):
             pass  # the operation has ended the session, or there never was one
         except GreenroomError as error:
@@ -305,7 +307,7 @@ class Hooks(Registry):
                 session_id, message = operation if isinstance(operation, tuple) else (call.recipient, operation)
                 if not isinstance(message, m.Message) or session_id is None:
                     raise ValidationError("fork: messages, pairs (session id, message) and callables are operations")
-                self.delivery.ask(session_id, message, self.patience)
+                self.delivery.ask(session_id, message, self.wait_limit)
             except Exception as error:
                 logger.error("an operation forked by hook %s at %s failed: %s", hook.name, point, type(error).__name__)
                 call_of_fork = Call(self, call.original, call.operation, call.session_id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.parameters import MessageSubject
-from greenroom.actors.scheduling.futures import Told
+from greenroom.actors.scheduling.futures import TellReceipt
 from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
 
 from .around import Answered, around, conclude, go_on, prepare
@@ -82,7 +82,7 @@ class HookedMessage:
             hooks.delivery.routing.tell(session_id, message)
             return
         subject: Any = MessageSubject(message)
-        call = self._call(session_id, subject, hooks.patience)
+        call = self._call(session_id, subject, hooks.wait_limit)
         target = keep = batch = None
         try:
             if self._kind is m.StoreMany:
@@ -104,23 +104,23 @@ class HookedMessage:
         delivery = hooks.delivery
         if target is not None:
             target = delivery.admission.admit(target, outgoing)
-        told = Told(partial(self._told, call, subject, target, keep, batch), delivery.discard)
+        told = TellReceipt(partial(self._told, call, subject, target, keep, batch), delivery.discard)
         delivery.routing.tell(target or session_id, outgoing, told)
 
     def tell_unasked(self, session_id: str, message: Any) -> None:
         """Send what nobody has asked for, with all of its hooks on a thread of their own."""
         hooks = self._hooks
-        hooks.besides(partial(self, session_id, message, hooks.patience), f"session:{session_id}: {self._name}")
+        hooks.besides(partial(self, session_id, message, hooks.wait_limit), f"session:{session_id}: {self._name}")
 
     def happened(self, session_id: str, message: Any) -> None:
         """What this message asks for has happened without it: ask the hooks after it, on a thread of their own."""
         if not self._after:
             return
-        call = self._call(session_id, MessageSubject(message), self._hooks.patience)
+        call = self._call(session_id, MessageSubject(message), self._hooks.wait_limit)
 
         def job() -> None:
             try:
-                reply = self._hooks.delivery.routing.ask(session_id, m.GetInfo(), self._hooks.patience)
+                reply = self._hooks.delivery.routing.ask(session_id, m.GetInfo(), self._hooks.wait_limit)
                 ask(self._after, call, Reply(call.original, reply), AFTER_PART_CHANGE)
             finally:
                 self._hooks.journal(call)
@@ -215,7 +215,7 @@ class HookedMessage:
         if target is not None:
             target = hooks.delivery.admission.admit(target, message)
         if call.timeout is None:
-            left = hooks.patience
+            left = hooks.wait_limit
         else:
             left = call.timeout - (monotonic() - call.begun)
             if left <= 0:

@@ -71,7 +71,7 @@ from .lifecycle import (
     UpdateConfig,
     UpdateMetadata,
 )
-from .permissions import ADMIN, NAMES, PERMISSIONS, READ, WRITE, Attempt, Grant, level_of
+from .permissions import ADMIN, NAMES, PERMISSIONS, READ, WRITE, AccessAttempt, Grant, level_of
 from .sharing import (
     CheckAccess,
     ForgetGrantee,
@@ -110,10 +110,10 @@ __all__ = [
     "WORKFLOW_EVENTS",
     "WRITE",
     "AcceptLosses",
+    "AccessAttempt",
     "AddMessage",
     "AddTag",
     "ArchiveSession",
-    "Attempt",
     "Call",
     "CallAgent",
     "CallTool",

@@ -13,7 +13,7 @@ from greenroom.storage.errors import ValidationError
 if TYPE_CHECKING:
     from greenroom.storage.codec.records import Value
 
-__all__ = ["ADMIN", "NAMES", "PERMISSIONS", "READ", "WRITE", "Attempt", "Grant", "level_of"]
+__all__ = ["ADMIN", "NAMES", "PERMISSIONS", "READ", "WRITE", "AccessAttempt", "Grant", "level_of"]
 
 READ: Final = 1
 
@@ -67,7 +67,7 @@ def level_of(permission: object) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AccessAttempt:
     """What is known of an attempt to reach something across the border of a session; see `AuditRecord`."""
 
     session: str | None

@@ -47,7 +47,7 @@ from pykka._envelope import Envelope
 
 from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded
 
-from .futures import Later, Letter, PooledFuture
+from .futures import DeferredReply, OperationEnvelope, PooledFuture
 from .operation import CURRENT
 from .turn import Turn, interrupted
 
@@ -177,7 +177,7 @@ class PooledActor(pykka.Actor):
                     # Where others came before us, or the actor has stopped, the pool goes through the mailbox first.
                     if not self.stopped and not self.waiting:
                         reply = self._handle_receive(message)
-                        if reply.__class__ is not Later:
+                        if reply.__class__ is not DeferredReply:
                             return reply
             finally:
                 if taken:
@@ -192,7 +192,7 @@ class PooledActor(pykka.Actor):
                         turn.release()
                     except RuntimeError:
                         pass  # it was not ours
-            if reply.__class__ is Later:
+            if reply.__class__ is DeferredReply:
                 return reply.finish()
         elif self._turn.is_ours():
             raise InvalidOperation(
@@ -200,12 +200,12 @@ class PooledActor(pykka.Actor):
                 "signal handler or a callback within may `tell`"
             )
         future = PooledFuture()
-        self.put(Letter(message, future))
+        self.put(OperationEnvelope(message, future))
         return future.get(timeout=timeout)
 
     def tell(self, message: Any) -> None:
         """Send a message and go on. Raises ResourceLimitExceeded when the mailbox is full."""
-        self.put(Letter(message))
+        self.put(OperationEnvelope(message))
 
     def put(self, envelope: Envelope[Any]) -> None:
         """Put a message into the mailbox and have it handled. Raises ResourceLimitExceeded when it is full."""
@@ -310,7 +310,7 @@ class PooledActor(pykka.Actor):
         if self.stopped:
             self.forward(envelope)
             return
-        operation = envelope.operation if envelope.__class__ is Letter else None
+        operation = envelope.operation if envelope.__class__ is OperationEnvelope else None
         before = CURRENT.get()
         if operation is before:
             self._handle_queued(envelope)
@@ -326,7 +326,9 @@ class PooledActor(pykka.Actor):
         if future is None:
             try:
                 reply = self._handle_receive(envelope.message)
-                if reply.__class__ is Later and reply.always:  # what others would still do is done for an asker only
+                if (
+                    reply.__class__ is DeferredReply and reply.always
+                ):  # what others would still do is done for an asker only
                     reply.finish()
             except Exception as error:
                 self.on_tell_failure(envelope.message, error)

@@ -16,10 +16,10 @@ from greenroom.storage.errors import OperationTimeout
 from .operation import CURRENT
 from .turn import interrupted
 
-__all__ = ["Later", "Letter", "PooledFuture", "Told"]
+__all__ = ["DeferredReply", "OperationEnvelope", "PooledFuture", "TellReceipt"]
 
 
-class Letter(Envelope[Any]):
+class OperationEnvelope(Envelope[Any]):
     """A message in a mailbox, with the operation that it belongs to."""
 
     __slots__ = ("operation",)
@@ -29,7 +29,7 @@ class Letter(Envelope[Any]):
         self.operation = CURRENT.get()
 
 
-class Later:
+class DeferredReply:
     """A reply that still has to be worked out, on the asker's thread, after the actor's turn has ended.
 
     So an actor waits neither for a disk nor for a large content to be read. `always`: it is more than a reply, and
@@ -105,7 +105,7 @@ class PooledFuture(pykka.Future[Any]):
                 raise
         if self._error is not None:
             raise self._error
-        if self._value.__class__ is Later:
+        if self._value.__class__ is DeferredReply:
             self._value = self._value.finish()
         return self._value
 
@@ -150,7 +150,7 @@ class PooledFuture(pykka.Future[Any]):
         self._gate.release()
 
 
-class Told(PooledFuture):
+class TellReceipt(PooledFuture):
     """In the place of an asker, for a message that was told: passes on, at once, that it has been handled."""
 
     def __init__(self, handled: Callable[[Callable[[], Any]], None], discard: Callable[[Any], None]) -> None:
@@ -161,7 +161,7 @@ class Told(PooledFuture):
         """What was sent."""
 
     def set(self, value: Any = None) -> None:
-        self._handled(lambda: value.finish() if value.__class__ is Later else value)
+        self._handled(lambda: value.finish() if value.__class__ is DeferredReply else value)
 
     def set_exception(self, exc_info: Any = None) -> None:
         error = (exc_info or sys.exc_info())[1]

@@ -11,7 +11,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.events import PublishEvent, RecordEvent
 from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.dispatcher import PooledActor
-from greenroom.actors.scheduling.futures import Later
+from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.scheduling.operation import CURRENT, event_context
 from greenroom.actors.session.decisions.decide import Draft, Limits, decide
 from greenroom.actors.session.state.budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
@@ -100,7 +100,7 @@ class SessionActor(PooledActor):
         self._tail = tail
         self._tail_bytes = 0
         # What the last actor of this session wrote may not be on disk yet: readers of it wait like its writers do.
-        self._ticket = services.store.engine.ticket
+        self._commit_number = services.store.engine.commit_number
         self._failures: collections.deque[float] | None = None
         self._torn: tuple[int, list[StoredEvent]] | None = None
         """While the state may say something else than the journal: the sequence of the first event that is being
@@ -188,9 +188,9 @@ class SessionActor(PooledActor):
         back until it is durable."""
         reply = self._perform(command, more, also)
         self._weigh()
-        return self.hold_back(reply, command.durability)
+        return self.await_durability(reply, command.durability)
 
-    def hold_back(self, reply: Any, durability: Durability | None) -> Any:
+    def await_durability(self, reply: Any, durability: Durability | None) -> Any:
         """Hold a reply back until what it tells of is as durable as was asked; None: as the runtime does anyway."""
         return reply if durability is None else self._durable(reply, durability)
 
@@ -234,20 +234,20 @@ class SessionActor(PooledActor):
         if durability is Durability.FSYNC or engine.durability is Durability.MEMORY:
             if durability is Durability.MEMORY:
                 return reply
-            ticket, timeout = self._ticket, self.services.store_timeout
+            commit_number, timeout = self._commit_number, self.services.store_timeout
 
             def wait() -> Any:
                 if engine.durability is Durability.MEMORY:
                     engine.flush()  # there is no log: only the tables themselves are durable
                 else:
                     try:
-                        engine.wait_synced(ticket, timeout)
+                        engine.wait_synced(commit_number, timeout)
                     except StorageError:
                         if not reading:
                             raise
-                return reply.finish() if reply.__class__ is Later else reply
+                return reply.finish() if reply.__class__ is DeferredReply else reply
 
-            return Later(wait, always=reply.__class__ is Later and reply.always)
+            return DeferredReply(wait, always=reply.__class__ is DeferredReply and reply.always)
         return reply
 
     # -- commands
@@ -331,7 +331,7 @@ class SessionActor(PooledActor):
             if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
                 self._snapshot(ops)
             append = Append(ops, moved, tuple(contents), tuple(released))
-            self._ticket = self._write(append)
+            self._commit_number = self._write(append)
         except BaseException:
             self._reload()
             raise
@@ -342,7 +342,7 @@ class SessionActor(PooledActor):
             self._weigh()
 
     def _write(self, append: Append) -> int:
-        """Have a batch written; its ticket."""
+        """Have a batch written; its commit number."""
         return self.services.store.commit(append, self.services.store_timeout)
 
     def _catalog_ops(
@@ -409,9 +409,9 @@ class SessionActor(PooledActor):
             try:
                 removal = deletion(services.store, self.state, cataloged=self.cataloged)
             except (IntegrityError, SchemaTooNew):
-                self._ticket = delete_damaged(services.store, self.state.id, services.store_timeout)
+                self._commit_number = delete_damaged(services.store, self.state.id, services.store_timeout)
             else:
-                self._ticket = services.store.commit(removal, services.store_timeout)
+                self._commit_number = services.store.commit(removal, services.store_timeout)
         except BaseException:
             self._reload()
             raise
@@ -428,7 +428,7 @@ class SessionActor(PooledActor):
             ops: list[Op] = []
             self._torn = self.state.sequence + 1, []
             self._snapshot(ops)
-            self._ticket = self.services.store.commit(Append(ops), self.services.store_timeout)
+            self._commit_number = self.services.store.commit(Append(ops), self.services.store_timeout)
             self._torn = None
 
     def passivate(self, *, save: bool = False) -> bool:
@@ -475,7 +475,7 @@ class SessionActor(PooledActor):
         """
         services = self.services
         try:
-            ticket = services.store.settle()
+            commit_number = services.store.wait_for_inflight()
             loaded = load_state(services.store, self.state.id)
         except Exception as error:
             if not isinstance(error, SessionNotFound):
@@ -487,7 +487,7 @@ class SessionActor(PooledActor):
         self.state, self._snapshots, self._tail = loaded
         self._tail_bytes = 0
         self._follow(services.limits)
-        self._ticket = max(self._ticket, ticket)
+        self._commit_number = max(self._commit_number, commit_number)
         torn = self._torn
         if torn is not None and torn[1] and self.state.sequence >= torn[0] and services.publish is not None:
             services.publish(self.state.id, *torn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.permissions import ADMIN, NAMES, WRITE, Attempt, Grant
+from greenroom.actors.messages.permissions import ADMIN, NAMES, WRITE, AccessAttempt, Grant
 from greenroom.actors.scheduling.operation import CURRENT
 from greenroom.actors.session.decisions import sharing as sh
 from greenroom.actors.session.decisions.draft import require_operations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from .live import LiveSession
 
-__all__ = ["ANSWERS", "MayWrite", "OnBehalf", "Refused", "Shared"]
+__all__ = ["ANSWERS", "DelegatedMessage", "MayWrite", "Refused", "Shared"]
 
 
-class OnBehalf:
+class DelegatedMessage:
     """A message about an artifact, to its owner, on behalf of another session. Made by the runtime alone: it is no
     `Message`, so nobody outside can send one and claim to be somebody else."""
 
@@ -60,7 +60,7 @@ class Refused(GreenroomError):
     """The principal lacks the permission. `reason` is for the audit log; `needed` and `has` name permissions."""
 
 
-def on_behalf(actor: LiveSession, asked: OnBehalf) -> Any:
+def on_behalf(actor: LiveSession, asked: DelegatedMessage) -> Any:
     """Do what was asked if a grant allows it now. Raises Refused."""
     message = asked.message
     if message.__class__ is m.CheckAccess:
@@ -78,7 +78,7 @@ def on_behalf(actor: LiveSession, asked: OnBehalf) -> Any:
     return _ON_BEHALF[message.__class__](actor, asked, has)
 
 
-def _held(actor: LiveSession, asked: OnBehalf, artifact: ArtifactId) -> Held | None:
+def _held(actor: LiveSession, asked: DelegatedMessage, artifact: ArtifactId) -> Held | None:
     if asked.family:
         return Held(ADMIN, None)
     return _granted(actor, asked.principal, artifact)
@@ -88,11 +88,11 @@ def _granted(actor: LiveSession, session_id: str, artifact: ArtifactId) -> Held 
     now = actor.services.clock.time_ns()
     if not grants.grants_of(actor.state, artifact.sequence):
         return None
-    above = actor.services.security.above(session_id)
+    above = actor.services.security.ancestors(session_id)
     return grants.held(actor.state, artifact.sequence, session_id, above, now)
 
 
-def _permitted(actor: LiveSession, asked: OnBehalf, artifact: ArtifactId | None, needed: int) -> Held:
+def _permitted(actor: LiveSession, asked: DelegatedMessage, artifact: ArtifactId | None, needed: int) -> Held:
     """What the principal has of the artifact. Raises Refused if that is too little, or there is no such artifact."""
     assert artifact is not None, "a message that crosses names an artifact"
     assert artifact.session_id == actor.state.id, "it goes to the owner it names"
@@ -111,13 +111,13 @@ def _permitted(actor: LiveSession, asked: OnBehalf, artifact: ArtifactId | None,
     return has
 
 
-def _readable(actor: LiveSession, asked: OnBehalf) -> list[ArtifactInfo]:
+def _readable(actor: LiveSession, asked: DelegatedMessage) -> list[ArtifactInfo]:
     artifacts = actor.services.store.artifacts
     infos = [artifacts.info(actor.state.session, number) for number in asked.message.numbers]
     return [info for info in infos if info is not None and _held(actor, asked, info.id) is not None]
 
 
-def _check(actor: LiveSession, asked: OnBehalf) -> bool:
+def _check(actor: LiveSession, asked: DelegatedMessage) -> bool:
     message: m.CheckAccess = asked.message
     artifact = message.artifact()
     assert artifact is not None
@@ -132,7 +132,7 @@ def _check(actor: LiveSession, asked: OnBehalf) -> bool:
 def _may(actor: LiveSession, who: str, artifact: ArtifactId, level: int) -> bool:
     if not _there(actor, artifact):
         return False
-    if actor.services.security.reaches(who, actor.state.id):
+    if actor.services.security.can_access(who, actor.state.id):
         return True
     has = _granted(actor, who, artifact)
     return has is not None and has.level >= level
@@ -146,29 +146,29 @@ def _there(actor: LiveSession, artifact: ArtifactId) -> bool:
     return True
 
 
-def _attempt(asked: OnBehalf, owner: str, reason: str, *, granted: bool) -> Attempt:
+def _attempt(asked: DelegatedMessage, owner: str, reason: str, *, granted: bool) -> AccessAttempt:
     message = asked.message
     artifact = message.ref if message.__class__ is MayWrite else message.artifact()
     access = "write" if message.__class__ is MayWrite else message.access
-    return Attempt(asked.principal, owner, str(artifact), access, granted, reason, type(message).__name__)
+    return AccessAttempt(asked.principal, owner, str(artifact), access, granted, reason, type(message).__name__)
 
 
-def _answered(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
+def _answered(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
     return actor.answer(asked.message)
 
 
-def _versions(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
+def _versions(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
     found = actor.answer(asked.message)
     return [info for info in found if asked.family or _granted(actor, asked.principal, info.id) is not None]
 
 
-def _performed(actor: LiveSession, asked: OnBehalf, has: Held, more: Any = None) -> Any:
+def _performed(actor: LiveSession, asked: DelegatedMessage, has: Held, more: Any = None) -> Any:
     """Do it, and record it in the same batch."""
     reason = "above the owner" if asked.family else f"{NAMES[has.level]} permission"
     return _recorded(actor, asked.message, _attempt(asked, actor.state.id, reason, granted=True), more)
 
 
-def _recorded(actor: LiveSession, command: m.Command[Any], attempt: Attempt, more: Any = None) -> Any:
+def _recorded(actor: LiveSession, command: m.Command[Any], attempt: AccessAttempt, more: Any = None) -> Any:
     trail, before = actor.services.security.trail, actor.state.sequence
     beside = trail.beside(attempt)
     reply = actor.perform(command, more=more, also=beside)
@@ -177,7 +177,7 @@ def _recorded(actor: LiveSession, command: m.Command[Any], attempt: Attempt, mor
     return reply
 
 
-def _stored(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
+def _stored(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
     """The next version, shared with its author as the one before is."""
     message: m.StoreArtifact = asked.message
     before = actor.artifact(message.version_of or "", None)
@@ -202,7 +202,7 @@ def _stored(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
     return _performed(actor, asked, has, share)
 
 
-def _shared(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
+def _shared(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
     message: m.ShareArtifact = asked.message.copy()
     if has.expires_at is not None and (message.expires_at is None or message.expires_at > has.expires_at):
         raise Refused("", reason="a grant beyond its own", needed="an admin permission that lasts as long", has="admin")
@@ -210,23 +210,23 @@ def _shared(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
         raise ValidationError("with_session: the owner has admin already", field="with_session")
     _require_sharing(actor, message)
     message.by = asked.principal
-    _performed(actor, OnBehalf(asked.principal, message, family=asked.family), has)
-    return actor.hold_back(_grant(actor, message), message.durability)
+    _performed(actor, DelegatedMessage(asked.principal, message, family=asked.family), has)
+    return actor.await_durability(_grant(actor, message), message.durability)
 
 
-def _revoked(actor: LiveSession, asked: OnBehalf, has: Held) -> Any:
+def _revoked(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
     message: m.RevokeArtifact = asked.message.copy()
     message.by = asked.principal
     before = actor.state.sequence
-    _performed(actor, OnBehalf(asked.principal, message, family=asked.family), has)
-    return actor.hold_back(actor.state.sequence > before, message.durability)
+    _performed(actor, DelegatedMessage(asked.principal, message, family=asked.family), has)
+    return actor.await_durability(actor.state.sequence > before, message.durability)
 
 
-def _nothing(actor: LiveSession, asked: OnBehalf, has: Held) -> None:
+def _nothing(actor: LiveSession, asked: DelegatedMessage, has: Held) -> None:
     """What was asked is only whether it may be done."""
 
 
-_ON_BEHALF: Final[dict[type[Any], Callable[[LiveSession, OnBehalf, Held], Any]]] = {
+_ON_BEHALF: Final[dict[type[Any], Callable[[LiveSession, DelegatedMessage, Held], Any]]] = {
     MayWrite: _nothing,
     m.GetArtifactInfo: _answered,
     m.GetArtifact: _answered,
@@ -268,7 +268,7 @@ def _change(actor: LiveSession, message: Any, access: str) -> bool:
     operation = CURRENT.get()
     who = operation.principal if operation is not None and operation.principal is not None else actor.state.id
     reason = "the owner" if who == actor.state.id else "above the owner"
-    attempt = Attempt(who, actor.state.id, str(info.id), access, True, reason, type(message).__name__)
+    attempt = AccessAttempt(who, actor.state.id, str(info.id), access, True, reason, type(message).__name__)
     before = actor.state.sequence
     _recorded(actor, message, attempt)
     return actor.state.sequence > before
@@ -277,11 +277,11 @@ def _change(actor: LiveSession, message: Any, access: str) -> bool:
 def _owner_shares(actor: LiveSession, message: m.ShareArtifact) -> Any:
     _require_sharing(actor, message)
     _change(actor, message, "share")
-    return actor.hold_back(_grant(actor, message), message.durability)
+    return actor.await_durability(_grant(actor, message), message.durability)
 
 
 def _owner_revokes(actor: LiveSession, message: m.RevokeArtifact) -> Any:
-    return actor.hold_back(_change(actor, message, "change_permissions"), message.durability)
+    return actor.await_durability(_change(actor, message, "change_permissions"), message.durability)
 
 
 def _owner_lists(actor: LiveSession, message: m.ListPermissions) -> list[Grant]:
@@ -303,7 +303,7 @@ def _owner_names(actor: LiveSession, message: m.GetPredecessor) -> ArtifactInfo:
 
 ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.GetPredecessor: _owner_names,
-    OnBehalf: on_behalf,
+    DelegatedMessage: on_behalf,
     m.ShareArtifact: _owner_shares,
     m.RevokeArtifact: _owner_revokes,
     m.ListPermissions: _owner_lists,

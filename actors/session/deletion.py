@@ -64,7 +64,7 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
 
 
 def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> int:
-    """Remove a session that cannot be activated because its records are damaged; the ticket of that write.
+    """Remove a session that cannot be activated because its records are damaged; the commit number of that write.
 
     What can be read tells what to release; index entries are found by looking at all of them. References that only
     a damaged record could tell of stay behind, and `verify` names them.

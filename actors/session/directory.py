@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from greenroom.actors.messages.core import Draft
-    from greenroom.actors.scheduling.futures import Told
+    from greenroom.actors.scheduling.futures import TellReceipt
 
     from .actor import SessionActor
     from .services import SessionServices
@@ -21,8 +21,8 @@ class Way(Protocol):
         """Have a message handled and return the reply. Raises what refuses or fails it, SessionNotFound,
         OperationTimeout, RuntimeClosed."""
 
-    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
-        """Send a message without waiting; `told`, if given, gets what becomes of it."""
+    def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
+        """Send a message without waiting; `receipt`, if given, gets what becomes of it."""
 
 
 class Directory(Protocol):

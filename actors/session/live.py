@@ -52,7 +52,7 @@ class LiveSession(Protocol):
     ) -> Any:
         """Do a command, with more events than it decides and with what else belongs into its batch."""
 
-    def hold_back(self, reply: Any, durability: Durability | None) -> Any:
+    def await_durability(self, reply: Any, durability: Durability | None) -> Any:
         """Hold a reply back until what it tells of is as durable as was asked."""
 
     def commit(self, drafts: list[Draft], command: Command[Any] | None = None, also: Sequence[Op] = ()) -> None:

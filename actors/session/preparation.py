@@ -12,7 +12,7 @@ from greenroom.storage.artifacts.mime import guess_mime_type
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import GreenroomError, OperationTimeout, ResourceLimitExceeded, ValidationError
 
-from .delegated import OnBehalf
+from .delegated import DelegatedMessage
 
 __all__ = ["Preparation"]
 
@@ -119,7 +119,7 @@ class Preparation:
 
     def discard(self, message: Any) -> None:
         """Remove what was written ahead for a message that has failed."""
-        if isinstance(message, OnBehalf):
+        if isinstance(message, DelegatedMessage):
             message = message.message
         if isinstance(message, m.StoreMany):
             for item in message.items:

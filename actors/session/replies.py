@@ -11,7 +11,7 @@ from greenroom.actors.messages.conversation import Turn, turn_of
 from greenroom.actors.messages.events import LinkEvents, PublishEvent, RecordEvent
 from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime
 from greenroom.actors.messages.lifecycle import GetConfig
-from greenroom.actors.scheduling.futures import Later
+from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.session.decisions.calls import CALL_REPLIES
 from greenroom.actors.session.decisions.configuring import CONFIG_REPLIES, get_config
 from greenroom.actors.session.decisions.conversation import read_turns
@@ -70,7 +70,7 @@ def _get_info(actor: LiveSession, query: object) -> SessionInfo:
     return actor.state.info()
 
 
-def _fork(actor: LiveSession, command: m.ForkSession) -> Later:
+def _fork(actor: LiveSession, command: m.ForkSession) -> DeferredReply:
     state, services = actor.state, actor.services
     if not actor.cataloged:
         raise InvalidOperation("only sessions can be forked: this is the state of a scope")
@@ -80,28 +80,28 @@ def _fork(actor: LiveSession, command: m.ForkSession) -> Later:
             f"at_sequence: session {state.id} has the events 1 to {state.sequence}, not {at}", field="at_sequence"
         )
     durability = command.durability or services.durability
-    return Later(partial(services.fork, services, state.id, at, durability), always=True)
+    return DeferredReply(partial(services.fork, services, state.id, at, durability), always=True)
 
 
-def _get_messages(actor: LiveSession, query: m.GetMessages) -> Later:
+def _get_messages(actor: LiveSession, query: m.GetMessages) -> DeferredReply:
     before = actor.state.sequence + 1
     if query.before is not None:
         before = min(before, query.before)
-    return Later(partial(read_turns, actor.services.store, actor.state.session, before, query.limit))
+    return DeferredReply(partial(read_turns, actor.services.store, actor.state.session, before, query.limit))
 
 
-def _get_events(actor: LiveSession, query: m.GetEvents) -> Later:
+def _get_events(actor: LiveSession, query: m.GetEvents) -> DeferredReply:
     journal, session = actor.services.store.journal, actor.state.session
     most = max(0, actor.state.sequence - query.after)
     limit = most if query.limit is None else min(most, query.limit)
-    return Later(lambda: list(journal.events(session, query.after, limit)))
+    return DeferredReply(lambda: list(journal.events(session, query.after, limit)))
 
 
 def _get_artifact_info(actor: LiveSession, query: m.GetArtifactInfo) -> ArtifactInfo:
     return actor.artifact(query.ref, query.version)
 
 
-def _get_artifact(actor: LiveSession, query: m.GetArtifact) -> Later:
+def _get_artifact(actor: LiveSession, query: m.GetArtifact) -> DeferredReply:
     info = actor.artifact(query.ref, query.version)
     services = actor.services
 
@@ -111,10 +111,10 @@ def _get_artifact(actor: LiveSession, query: m.GetArtifact) -> Later:
             services.tell(info.id.session_id, "artifact.retrieved", retrieval(info))
         return artifact
 
-    return Later(read)
+    return DeferredReply(read)
 
 
-def _get_artifacts(actor: LiveSession, query: m.GetArtifacts) -> Later:
+def _get_artifacts(actor: LiveSession, query: m.GetArtifacts) -> DeferredReply:
     found: dict[ArtifactId | str, ArtifactInfo] = {}
     errors: dict[ArtifactId | str, GreenroomError] = {}
     for ref in query.refs:
@@ -136,7 +136,7 @@ def _get_artifacts(actor: LiveSession, query: m.GetArtifacts) -> Later:
                 services.tell(info.id.session_id, "artifact.retrieved", retrieval(info))
         return results, errors
 
-    return Later(read)
+    return DeferredReply(read)
 
 
 def _query_artifacts(actor: LiveSession, query: m.QueryArtifacts) -> Any:
@@ -144,7 +144,7 @@ def _query_artifacts(actor: LiveSession, query: m.QueryArtifacts) -> Any:
     page = search.plain_page(state.session, query.query, state.artifact_count, state.artifact_types)
     if page is not None:
         return page
-    return Later(partial(search.in_session, state.session, query.query, state.artifact_count))
+    return DeferredReply(partial(search.in_session, state.session, query.query, state.artifact_count))
 
 
 def _list_artifacts(actor: LiveSession, query: m.ListArtifacts) -> Any:
@@ -186,10 +186,10 @@ def _added_message(actor: LiveSession, command: m.AddMessage) -> Turn:
     return turn_of(actor.decided, actor.state.updated_at, command, content)
 
 
-def _journaled(actor: LiveSession, command: m.Command[Any]) -> Later:
+def _journaled(actor: LiveSession, command: m.Command[Any]) -> DeferredReply:
     """The event that a command has just made, read from the journal."""
     state, journal = actor.state, actor.services.store.journal
-    return Later(partial(journal.event, state.session, actor.decided))
+    return DeferredReply(partial(journal.event, state.session, actor.decided))
 
 
 def _kept_time(actor: LiveSession, command: KeepTime) -> None:
@@ -218,7 +218,7 @@ def _saved(actor: LiveSession, command: m.SaveSession) -> Any:
         engine.sync()
         return info
 
-    return Later(finish)
+    return DeferredReply(finish)
 
 
 def _loaded(actor: LiveSession, command: m.LoadSession) -> SessionInfo:

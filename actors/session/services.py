@@ -11,7 +11,7 @@ from greenroom.storage.engine.engine import Durability
 from greenroom.storage.events.model import StoredEvent
 
 if TYPE_CHECKING:
-    from greenroom.actors.messages.permissions import Attempt
+    from greenroom.actors.messages.permissions import AccessAttempt
     from greenroom.actors.scheduling.clock import Clock
     from greenroom.actors.scheduling.dispatcher import Dispatcher, Envelope
     from greenroom.actors.store import ArtifactStore
@@ -30,10 +30,10 @@ class Resident(Protocol):
 class AuditLog(Protocol):
     """What a session actor needs of the audit log."""
 
-    def beside(self, attempt: Attempt) -> list[Op]:
+    def beside(self, attempt: AccessAttempt) -> list[Op]:
         """Return the operations that record a granted attempt, for the batch of what it changes."""
 
-    def record(self, attempt: Attempt) -> None:
+    def record(self, attempt: AccessAttempt) -> None:
         """Record an attempt by itself."""
 
 
@@ -47,10 +47,10 @@ class AccessControl(Protocol):
     def principal(self) -> str | None:
         """Return the session for which the running code acts; None for the host."""
 
-    def above(self, session_id: str) -> list[str]:
+    def ancestors(self, session_id: str) -> list[str]:
         """Return the ancestors of a session, its parent first."""
 
-    def reaches(self, principal: str, session_id: str) -> bool:
+    def can_access(self, principal: str, session_id: str) -> bool:
         """Return whether a session is the principal's own or a descendant of it."""
 
     def forget_families(self) -> None:

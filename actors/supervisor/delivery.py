@@ -20,10 +20,10 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenroom.actors import messages as m
-from greenroom.actors.access.cross_session import Crossing
+from greenroom.actors.access.cross_session import CrossSessionRouter
 from greenroom.actors.access.security import Security
 from greenroom.actors.messages.core import Message, Reply
-from greenroom.actors.scheduling.futures import Letter
+from greenroom.actors.scheduling.futures import OperationEnvelope
 from greenroom.actors.scheduling.operation import CURRENT, entered
 from greenroom.actors.session.directory import Way
 from greenroom.actors.session.preparation import Preparation
@@ -31,7 +31,7 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew
 
 if TYPE_CHECKING:
     from greenroom.actors.hooks.interceptor import HookedMessage
-    from greenroom.actors.scheduling.futures import Told
+    from greenroom.actors.scheduling.futures import TellReceipt
     from greenroom.actors.session.actor import SessionActor
     from greenroom.actors.session.decisions.calls import CallPath
 
@@ -75,25 +75,27 @@ class Home:
             return self._preparation.ask(actor, message, timeout)
         return actor.ask(message, timeout)
 
-    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
+    def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
         actor = self._table.actor(session_id)
         if message.preparation is not None:
             if message.preparation == "call":
-                self.calls.tell(session_id, message, told)
+                self.calls.tell(session_id, message, receipt)
                 return
             # Nobody waits who could prepare it again: the content goes along even if the store has it.
             message = self._preparation.prepare(actor, message, known=False)
-        if told is None:
+        if receipt is None:
             actor.tell(message)
         else:
-            told.message = message
-            actor.put(Letter(message, told))
+            receipt.message = message
+            actor.put(OperationEnvelope(message, receipt))
 
 
 class Routing:
     """To the session that a message is sent to, or across to the owner of an artifact that it names."""
 
-    def __init__(self, home: Way, crossing: Crossing, clean: Callable[[Any], Any] | None, timeout: float) -> None:
+    def __init__(
+        self, home: Way, crossing: CrossSessionRouter, clean: Callable[[Any], Any] | None, timeout: float
+    ) -> None:
         """`clean` takes secrets out of a message; None where nothing is to be taken out."""
         self._home = home
         self._crossing = crossing
@@ -107,13 +109,13 @@ class Routing:
             return self._crossing.ask(session_id, message, timeout)
         return self._home.ask(session_id, message, timeout)
 
-    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
+    def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
         if self._clean is not None:
             message = self._clean(message)
         if message.may_cross and message.crosses(session_id):
-            self._crossing.tell(session_id, message, self._timeout, told)
+            self._crossing.tell(session_id, message, self._timeout, receipt)
         else:
-            self._home.tell(session_id, message, told)
+            self._home.tell(session_id, message, receipt)
 
 
 class HookStage:
@@ -130,12 +132,12 @@ class HookStage:
             return hooked(session_id, message, timeout)
         return self._routing.ask(session_id, message, timeout)
 
-    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
+    def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
         hooked = self.of.get(message.__class__)
         if hooked is not None:
             hooked.tell(session_id, message)
         else:
-            self._routing.tell(session_id, message, told)
+            self._routing.tell(session_id, message, receipt)
 
     def tell_unasked(self, actor: SessionActor, message: Any) -> None:
         """Send a session in memory what nobody has asked for, with its hooks on a thread of their own."""
@@ -164,8 +166,8 @@ class Admission:
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
         return self._hooks.ask(self.admit(session_id, message), message, timeout)
 
-    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
-        self._hooks.tell(self.admit(session_id, message), message, told)
+    def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
+        self._hooks.tell(self.admit(session_id, message), message, receipt)
 
     def admit(self, session_id: str, message: Any) -> str:
         """Return the id of the session at which the message is asked. Raises AccessDenied, RateLimited."""
@@ -173,7 +175,7 @@ class Admission:
         if operation is not None and operation.principal is not None:
             if operation.lent:
                 self._security.require_call(operation)
-            session_id = self._security.enter(operation.principal, session_id, message)
+            session_id = self._security.authorize(operation.principal, session_id, message)
         if self.rates is not None:
             self.rates(session_id, message)
         return session_id
@@ -192,7 +194,7 @@ class Delivery:
         self._services = services = table.services
         self.security = security
         self.home = Home(table, preparation)
-        self.crossing = Crossing(table, self.home, preparation, security)
+        self.crossing = CrossSessionRouter(table, self.home, preparation, security)
         self.routing = Routing(self.home, self.crossing, clean, services.store_timeout)
         self.hooks = HookStage(self.routing)
         self.admission = Admission(security, self.hooks)
@@ -254,14 +256,14 @@ class Delivery:
         reply = self._first.ask(session_id, message, timeout)
         return reply
 
-    def tell(self, session_id: str, message: Message[Any], told: Told | None = None) -> None:
+    def tell(self, session_id: str, message: Message[Any], receipt: TellReceipt | None = None) -> None:
         """Take a message on its whole way without waiting; if it fails, that is logged."""
         operation = CURRENT.get()
         if operation is not None and operation.realm is not None and operation.realm is not self.security:
             with entered(self.security):
-                self.tell(session_id, message, told)
+                self.tell(session_id, message, receipt)
         else:
-            self._first.tell(session_id, message, told)
+            self._first.tell(session_id, message, receipt)
 
     def is_restoring(self, session_id: str) -> bool:
         """Return whether loading this session brings it back: it is not in memory, or nobody has loaded it since it

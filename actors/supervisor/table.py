@@ -125,7 +125,7 @@ class SessionTable:
 
     def activate(self, session_id: str) -> SessionActor:
         self._check_open()
-        self.services.store.settle()
+        self.services.store.wait_for_inflight()
         if not is_session_id(session_id) and not _is_scope_id(session_id):
             raise SessionNotFound(
                 "there is no such session: an id is a lower-case UUID with hyphens",
@@ -238,7 +238,7 @@ class SessionTable:
 
         Raises OperationTimeout if the session is busy all the time.
         """
-        for _ in range(_PATIENCE):
+        for _ in range(_WAIT_LIMIT):
             with self._lock:
                 actor = self.actors.get(session_id)
                 if actor is None or actor.stopped or self.passivate(actor, save=True):
@@ -300,7 +300,7 @@ class SessionTable:
             raise runtime_closed("closed or closing")
 
 
-_PATIENCE: Final = 1000
+_WAIT_LIMIT: Final = 1000
 
 
 def _is_scope_id(text: str) -> bool:

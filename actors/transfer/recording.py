@@ -68,7 +68,7 @@ class _RecordedSession(SessionActor):
 
     def _write(self, append: Append) -> int:
         self.appends.append(append)
-        return self._ticket
+        return self._commit_number
 
     def _durable(self, reply: Any, durability: Durability, *, reading: bool = False) -> Any:
         return reply  # `finish` waits, once for all
@@ -153,13 +153,13 @@ class Recording:
                 check()
             for attempt in range(_ATTEMPTS):
                 try:
-                    ticket = services.store.commit(append, timeout)
+                    commit_number = services.store.commit(append, timeout)
                     break
                 except OperationTimeout:
-                    services.store.settle()  # it may land all the same
+                    services.store.wait_for_inflight()  # it may land all the same
                     if not services.store.catalog.is_there(self._actor.state.session):
                         raise
-                    ticket = services.store.engine.ticket
+                    commit_number = services.store.engine.commit_number
                     break
                 except ContentGone:
                     if attempt == _ATTEMPTS - 1:
@@ -168,7 +168,7 @@ class Recording:
         self._actor.appends = []  # what is written is not to be discarded
         self._leave()
         if services.durability is Durability.FSYNC:
-            services.store.engine.wait_synced(ticket, timeout)
+            services.store.engine.wait_synced(commit_number, timeout)
         if services.tell is not None:
             services.tell(self.id, "session.started", {})
         if services.publish is not None:

@@ -22,7 +22,7 @@ except ImportError as error:  # pragma: no cover
     ) from error
 
 if TYPE_CHECKING:
-    from greenroom.actors.scheduling.futures import Told
+    from greenroom.actors.scheduling.futures import TellReceipt
     from greenroom.runtime.runtime import Runtime
 
 __all__ = ["Noted", "Tracing"]
@@ -83,13 +83,13 @@ class Tracing:
         with self.span(message.__class__.__name__, _called(message), session_id):
             return self._delivery.admission.ask(session_id, message, timeout)
 
-    def tell(self, session_id: str, message: Any, told: Told | None = None) -> None:
+    def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
         """Send a message, within a span that ends when it is sent."""
         if message.__class__ not in _PUBLIC:
-            self._delivery.admission.tell(session_id, message, told)
+            self._delivery.admission.tell(session_id, message, receipt)
             return
         with self.span(message.__class__.__name__, _called(message), session_id, kind=SpanKind.PRODUCER):
-            self._delivery.admission.tell(session_id, message, told)
+            self._delivery.admission.tell(session_id, message, receipt)
 
     # -- any operation
 

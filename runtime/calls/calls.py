@@ -183,21 +183,21 @@ class Calls:
         assert isinstance(message, CallTool)
         return runtime.tools.perform(session_id, message, timeout)
 
-    def tell(self, session_id: str, message: Call, told: Any) -> None:
+    def tell(self, session_id: str, message: Call, receipt: Any) -> None:
         """Make a call that nobody waits for. Raises ResourceLimitExceeded when no thread is free."""
-        self._elastic.submit(self._told, session_id, message, told, spare=self._elastic.spare)
+        self._elastic.submit(self._told, session_id, message, receipt, spare=self._elastic.spare)
 
-    def _told(self, session_id: str, message: Call, told: Any) -> None:
+    def _told(self, session_id: str, message: Call, receipt: Any) -> None:
         _NESTING.set(0)  # no call holds its thread for this one
         try:
             reply = self.ask(session_id, message, threading.TIMEOUT_MAX)
         except GreenroomError as error:
             logger.error("session %s: a call that nobody waits for has failed: %s", session_id, error)
-            if told is not None:
-                told.set_exception((type(error), error, error.__traceback__))
+            if receipt is not None:
+                receipt.set_exception((type(error), error, error.__traceback__))
         else:
-            if told is not None:
-                told.set(reply)
+            if receipt is not None:
+                receipt.set(reply)
 
     # -- making calls
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .demo_ledger import Check, Ledger
     from .demo_stage import Stage
 
-_PATIENCE = 60.0  # seconds that any one step may take
+_WAIT_LIMIT = 60.0  # seconds that any one step may take
 
 
 def demo(
@@ -196,7 +196,7 @@ class _Worker:
     def wait(self, milestone: str) -> dict[str, Any]:
         """What the worker says at a milestone; raises _WorkerFailed when it ends or stays silent instead."""
         with self._news:
-            self._news.wait_for(lambda: milestone in self._milestones or self._ended, _PATIENCE)
+            self._news.wait_for(lambda: milestone in self._milestones or self._ended, _WAIT_LIMIT)
             if milestone in self._milestones:
                 return self._milestones[milestone]
         self._process.kill()

@@ -375,7 +375,7 @@ class Events:
 
         def visible(session_id: str) -> bool:
             if session_id not in known:
-                known[session_id] = self._security.reaches(principal, session_id)
+                known[session_id] = self._security.can_access(principal, session_id)
             return known[session_id]
 
         return visible

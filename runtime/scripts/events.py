@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_recorded"]
 
-_PATIENCE: Final = 5.0
+_WAIT_LIMIT: Final = 5.0
 """Seconds that a note may take; a session that is busy for longer goes without."""
 
 
@@ -73,7 +73,7 @@ def _note(runtime: Runtime, session_id: str | None, type_: str, data: dict[str, 
     if session_id is not None and not runtime.read_only:
         # The session may have ended or gone, also by the script itself; rates and hooks are for what scripts do.
         with contextlib.suppress(GreenroomError):
-            event = supervisor.delivery.routing.ask(session_id, RecordEvent(type_, data), _PATIENCE)
+            event = supervisor.delivery.routing.ask(session_id, RecordEvent(type_, data), _WAIT_LIMIT)
     if event is None and supervisor.services.tell is not None:
         supervisor.services.tell(session_id or "", type_, data)
     return event

@@ -190,8 +190,8 @@ class _Run:
                     first = _StepFailed(step)
                     first.__cause__ = error
             # The stages themselves keep to the time; this is for what their hooks take.
-            patience = min(max(0.0, deadline - time.monotonic()) + _GRACE, threading.TIMEOUT_MAX)
-            if running and not bell.wait_for(lambda: any(each.settled() for each in running), patience):
+            wait_limit = min(max(0.0, deadline - time.monotonic()) + _GRACE, threading.TIMEOUT_MAX)
+            if running and not bell.wait_for(lambda: any(each.settled() for each in running), wait_limit):
                 raise first or self._late(next(iter(running.values())))
             for promise in [each for each in running if each.settled()]:
                 step = running.pop(promise)

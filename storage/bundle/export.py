@@ -14,7 +14,7 @@ from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import session_bytes, session_id_of
 from greenroom.storage.common.times import iso_time
 from greenroom.storage.content.contents import Contents
-from greenroom.storage.engine.read_view import Moment
+from greenroom.storage.engine.read_view import ReadView
 from greenroom.storage.errors import BundleError, IntegrityError, SessionNotFound
 from greenroom.storage.events.index import event_place
 from greenroom.storage.events.journal import Journal
@@ -46,7 +46,7 @@ class Exported:
 
 
 def write_bundle(
-    moment: Moment,
+    moment: ReadView,
     root: bytes,
     file: BinaryIO,
     *,
@@ -115,7 +115,7 @@ def write_bundle(
 class _Source:
     """Reads sessions at one moment and puts them as a bundle has them."""
 
-    def __init__(self, moment: Moment) -> None:
+    def __init__(self, moment: ReadView) -> None:
         self._journal = Journal(moment)
         self._catalog = Catalog(moment, self._journal)
         self._contents = Contents(moment, 0)

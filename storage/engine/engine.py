@@ -71,7 +71,7 @@ class Engine:
         self._broken = False
         self._heal_after = 0.0
         self.moments = 0
-        """How many readings of one moment are under way (see `Moment`): they keep this database open."""
+        """How many readings of one moment are under way (see `ReadView`): they keep this database open."""
         self._reopening = threading.RLock()
         self._flush_lock = threading.Lock()
         check_may_open()
@@ -407,7 +407,7 @@ class Engine:
     # -- writing
 
     def write(self, ops: Iterable[Op], ranges: Iterable[tuple[int, bytes, bytes]] = ()) -> int:
-        """Apply all operations (and range deletions [begin, end)) atomically; the ticket for `wait_synced`.
+        """Apply all operations (and range deletions [begin, end)) atomically; the commit number for `wait_synced`.
 
         Raises StorageFull or StorageError with nothing applied.
         """
@@ -442,8 +442,8 @@ class Engine:
         return self._written
 
     @property
-    def ticket(self) -> int:
-        """The ticket of the newest write."""
+    def commit_number(self) -> int:
+        """The commit number of the newest write."""
         return self._written
 
     def _heal(self) -> None:
@@ -486,21 +486,21 @@ class Engine:
         del old
         gc.collect(0)
 
-    def wait_synced(self, ticket: int, timeout: float) -> None:
-        """Return once the write with this ticket is on disk, sharing one fsync with whoever else waits.
+    def wait_synced(self, commit_number: int, timeout: float) -> None:
+        """Return once the write with this commit number is on disk, sharing one fsync with whoever else waits.
 
         The first to come leads: it syncs the log for all writes made so far; the others sleep until a sync
         that covers them is done, or until one of them must lead the next.
         Raises StorageError, or OperationTimeout after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
-        while self._synced < ticket:
+        while self._synced < commit_number:
             if self._lead_sync():
                 continue
             gate = threading.Lock()
             gate.acquire()
             with self._sync_lock:
-                self._sync_waiters.append((ticket, gate))
+                self._sync_waiters.append((commit_number, gate))
             try:
                 # Who leads may have ended before it could see us, or may have been interrupted before it could wake us.
                 left = deadline - time.monotonic()
@@ -508,9 +508,9 @@ class Engine:
                     continue
             finally:
                 with self._sync_lock:
-                    if (ticket, gate) in self._sync_waiters:
-                        self._sync_waiters.remove((ticket, gate))
-            if time.monotonic() >= deadline and self._synced < ticket:
+                    if (commit_number, gate) in self._sync_waiters:
+                        self._sync_waiters.remove((commit_number, gate))
+            if time.monotonic() >= deadline and self._synced < commit_number:
                 raise OperationTimeout(
                     f"the disk did not confirm the write within {timeout:g} s; it may still become durable",
                     timeout=timeout,

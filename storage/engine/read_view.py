@@ -6,10 +6,10 @@ from typing import Any
 
 from .engine import Engine
 
-__all__ = ["Moment"]
+__all__ = ["ReadView"]
 
 
-class Moment(Engine):
+class ReadView(Engine):
     """The reading half of an engine as of the moment of its making. Serves one thread; keeps the store open until
     it is closed.
 
@@ -35,7 +35,7 @@ class Moment(Engine):
         for family in self._families:
             family.drop()
 
-    def __enter__(self) -> Moment:
+    def __enter__(self) -> ReadView:
         return self
 
     def __exit__(self, *error: object) -> None:

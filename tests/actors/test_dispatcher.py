@@ -13,7 +13,7 @@ import pykka
 import pytest
 
 from greenroom.actors.scheduling.dispatcher import Dispatcher, PooledActor
-from greenroom.actors.scheduling.futures import Later, Letter, PooledFuture
+from greenroom.actors.scheduling.futures import DeferredReply, OperationEnvelope, PooledFuture
 from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
 BOUND = 20.0  # seconds that nothing here may take; a failure shows as an assertion, not as a hang
@@ -116,7 +116,7 @@ def test_an_ask_waits_for_what_came_before_it(actor: Recorder, gate: Gate) -> No
 
 def test_an_ask_that_finds_the_actor_between_two_turns_overtakes_nobody(actor: Recorder) -> None:
     for message in (1, 2):  # the moment after a turn, before the pool has taken up what waits
-        actor.waiting.append(Letter(message))
+        actor.waiting.append(OperationEnvelope(message))
     assert actor.ask(3, BOUND) == ("reply to", 3)
     assert actor.handled == [1, 2, 3]
 
@@ -315,7 +315,7 @@ def test_a_later_reply_is_finished_on_the_askers_thread_outside_the_turn(actor: 
         return "finished"
 
     receive = actor.on_receive
-    actor.on_receive = lambda message: Later(finish) if message == "later" else receive(message)  # type: ignore[method-assign]
+    actor.on_receive = lambda message: DeferredReply(finish) if message == "later" else receive(message)  # type: ignore[method-assign]
     queued = actor.actor_ref.ask("later", block=False)
     gate.opened.set()
     assert queued.get(timeout=BOUND) == "finished"
@@ -324,7 +324,7 @@ def test_a_later_reply_is_finished_on_the_askers_thread_outside_the_turn(actor: 
 
 
 def test_an_error_while_finishing_is_the_askers(actor: Recorder) -> None:
-    actor.on_receive = lambda message: Later(lambda: 1 / 0)  # type: ignore[method-assign]
+    actor.on_receive = lambda message: DeferredReply(lambda: 1 / 0)  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError):
         actor.ask("x", BOUND)
     future = actor.actor_ref.ask("x", block=False)

@@ -78,7 +78,8 @@ INNER = {
     "Analytics": {"private"},
     "Events": {"close", "handler_failed", "hurry", "imported", "of_session"},
     "Hooks": {
-        "any", "around", "at", "besides", "close", "correlation_of", "creation", "fire", "fork", "journal", "reaches",
+        "any", "around", "at", "besides", "close", "correlation_of", "creation", "fire", "fork", "journal",
+        "can_access",
         "register_at", "scope_name",
     },
     "Policies": {"for_child", "require", "script_memory", "parallel", "sequential", "voting"},

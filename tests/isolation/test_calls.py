@@ -291,7 +291,7 @@ OF_THE_RUNTIME: dict[str, set[str]] = {
         "fork",
         "info_of",
         "journal",
-        "reaches",
+        "can_access",
         "scope_name",
     },
     "analytics": {"private"},

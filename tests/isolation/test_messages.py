@@ -139,10 +139,10 @@ def test_the_id_of_an_artifact_opens_nothing(two: Two, kind: type[Any], at: str,
 
 
 def test_what_acts_for_a_session_cannot_claim_to_act_for_another(two: Two) -> None:
-    from greenroom.actors.session.delegated import OnBehalf
+    from greenroom.actors.session.delegated import DelegatedMessage
     from greenroom.runtime import InvalidOperation
 
-    forged: Any = OnBehalf(two.other.id, m.GetArtifact(two.artifact.id), family=True)
+    forged: Any = DelegatedMessage(two.other.id, m.GetArtifact(two.artifact.id), family=True)
     with acting(principal=two.mine.id):
         for send in (two.rt.ask, two.rt.tell):
             with pytest.raises(InvalidOperation):

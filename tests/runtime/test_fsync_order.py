@@ -63,8 +63,8 @@ def test_what_is_acknowledged_is_on_disk(tmp_path: Path, operation: str) -> None
         s.store_artifact("t", "a", b"a")
         engine = rt._store.engine
         engine.sync()
-        before = engine.ticket
+        before = engine.commit_number
         _OPERATIONS[operation](rt, s, tmp_path)
-        written, synced = engine.ticket, engine._synced
+        written, synced = engine.commit_number, engine._synced
         assert written > before, "it writes something"
         assert synced >= written

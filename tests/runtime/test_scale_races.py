@@ -282,9 +282,9 @@ def test_a_slow_disk_that_makes_one_writer_give_up_does_not_keep_the_others_wait
     outcomes: dict[str, str] = {}
     given_up = threading.Event()
 
-    def wait(name: str, ticket: int, timeout: float) -> None:
+    def wait(name: str, commit_number: int, timeout: float) -> None:
         try:
-            engine.wait_synced(ticket, timeout)
+            engine.wait_synced(commit_number, timeout)
             outcomes[name] = "durable"
         except GreenroomError as error:
             outcomes[name] = error.code

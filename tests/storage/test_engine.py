@@ -298,8 +298,8 @@ def test_one_fsync_serves_all_who_wrote_before_it(store_path: Path) -> None:
     assert tickets == sorted(set(tickets))
     before = engine.fsyncs
     engine.wait_synced(tickets[-1], 10.0)
-    for ticket in tickets:
-        engine.wait_synced(ticket, 10.0)
+    for commit_number in tickets:
+        engine.wait_synced(commit_number, 10.0)
     assert engine.fsyncs - before == 1
     engine.wait_synced(engine.write([(CF.META, b"more", b"x")]), 10.0)
     assert engine.fsyncs - before == 2

@@ -28,8 +28,8 @@ class CallPath(Protocol):
     def ask(self, session_id: str, message: Call, timeout: float) -> Any:
         """Make a call on the asker's thread; its reply."""
 
-    def tell(self, session_id: str, message: Call, told: Any) -> None:
-        """Make a call that nobody waits for; `told`, if not None, is given its outcome."""
+    def tell(self, session_id: str, message: Call, receipt: Any) -> None:
+        """Make a call that nobody waits for; `receipt`, if not None, is given its outcome."""
 
 
 def _called(state: SessionState, command: RecordCall, limits: Limits, lookup: Lookup) -> list[Draft]:
