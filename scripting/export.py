@@ -10,7 +10,8 @@ __all__ = ["Export", "export", "exports_of"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK = "_greenroom_export"
-_known: dict[type, list[tuple[str, str, int, int, frozenset[int], bool, bool]]] = {}
+_Facts = tuple[int, int, frozenset[int], bool, bool, bool]
+_known: dict[type, list[tuple[str, str, _Facts]]] = {}
 
 
 class Export(NamedTuple):
@@ -18,7 +19,8 @@ class Export(NamedTuple):
 
     Text arrives as str, other strings as bytes; the arguments at the positions in `binary` always as bytes.
     `on_session`: its first argument is a session, so it is also a method of session ids. `callbacks`: an argument that
-    is a function arrives as a `Callback`.
+    is a function arrives as a `Callback`. `counted`: its answer may be long, so it is counted against the script's
+    memory while it is built.
     """
 
     name: str
@@ -28,16 +30,21 @@ class Export(NamedTuple):
     binary: frozenset[int]
     on_session: bool
     callbacks: bool
+    counted: bool
 
 
 def export(
-    *names: str, binary: tuple[int, ...] = (), on_session: bool = False, callbacks: bool = False
+    *names: str,
+    binary: tuple[int, ...] = (),
+    on_session: bool = False,
+    callbacks: bool = False,
+    counted: bool = False,
 ) -> Callable[[_F], _F]:
     """Give a method to scripts under these names."""
 
     def mark(function: _F) -> _F:
         least, most = _arity(function)
-        setattr(function, _MARK, (names, least, most, frozenset(binary), on_session, callbacks))
+        setattr(function, _MARK, (names, least, most, frozenset(binary), on_session, callbacks, counted))
         return function
 
     return mark
@@ -53,11 +60,11 @@ def _arity(function: Callable[..., Any]) -> tuple[int, int]:
     return least, most
 
 
-def _marked(kind: type) -> list[tuple[str, str, int, int, frozenset[int], bool, bool]]:
+def _marked(kind: type) -> list[tuple[str, str, _Facts]]:
     found = _known.get(kind)
     if found is None:
         found = _known[kind] = [
-            (name, attribute, *mark[1:])
+            (name, attribute, mark[1:])
             for attribute in dir(kind)
             if (mark := getattr(getattr(kind, attribute), _MARK, None)) is not None
             for name in mark[0]
@@ -68,6 +75,5 @@ def _marked(kind: type) -> list[tuple[str, str, int, int, frozenset[int], bool, 
 def exports_of(instance: object) -> dict[str, Export]:
     """The functions that an object gives to scripts, by name."""
     return {
-        name: Export(name, getattr(instance, attribute), least, most, binary, on_session, callbacks)
-        for name, attribute, least, most, binary, on_session, callbacks in _marked(type(instance))
+        name: Export(name, getattr(instance, attribute), *facts) for name, attribute, facts in _marked(type(instance))
     }

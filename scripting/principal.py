@@ -14,6 +14,7 @@ from typing import Any
 
 from greenroom.runtime import Runtime, Scope, Session, ValidationError
 
+from .callback import Stopped
 from .values import UNDEFINED
 
 __all__ = ["Principal"]
@@ -49,6 +50,11 @@ class Principal:
     def remaining(self) -> float:
         """Seconds until the script's time is over; 0 or less when it is."""
         return self.deadline - time.monotonic()
+
+    def check_time(self) -> None:
+        """Raises Stopped when the time is over: for what goes on and on within one call."""
+        if self.ended or self.remaining() <= 0:
+            raise Stopped("time")
 
     # -- sessions
 

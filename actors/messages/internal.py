@@ -9,9 +9,17 @@ from typing import Any, Final
 from greenroom.storage.codec.records import checked_data
 from greenroom.storage.errors import ValidationError
 
-from .core import Command, Draft, Query
+from .core import Command, Draft, Points, Query
 
-__all__ = ["WORKFLOW_EVENTS", "Consumption", "GetConsumption", "KeepTime", "RecordHooks", "RecordWorkflow"]
+__all__ = [
+    "WORKFLOW_EVENTS",
+    "Consumption",
+    "GetConsumption",
+    "KeepTime",
+    "RecordHooks",
+    "RecordWorkflow",
+    "VariableKeys",
+]
 
 
 class RecordHooks(Command[None]):
@@ -79,3 +87,11 @@ class GetConsumption(Query[dict[str, Consumption]]):
 
     __slots__ = ()
     rate = None
+
+
+class VariableKeys(Query[list[str]]):
+    """Replies the keys of all variables, in order. For what removes them: no value is read."""
+
+    __slots__ = ()
+    access = "list"
+    points = Points("BeforeStateRead", "AfterStateRead")

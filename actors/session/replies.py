@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.conversation import Turn, turn_of
 from greenroom.actors.messages.events import LinkEvents, PublishEvent, RecordEvent
-from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime
+from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime, VariableKeys
 from greenroom.actors.messages.lifecycle import GetConfig
 from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.session.decisions.calls import CALL_REPLIES
@@ -24,6 +24,8 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.records import artifact_info
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.metering import built, hold
+from greenroom.storage.common.page import Page
 from greenroom.storage.errors import (
     ArtifactNotFound,
     GreenroomError,
@@ -49,13 +51,27 @@ def _get_variable(actor: LiveSession, query: m.GetVariable) -> Any:
     return query.default if packed is None else unpack_value(packed)
 
 
-def _list_variables(actor: LiveSession, query: m.ListVariables) -> dict[str, Any]:
+def _list_variables(actor: LiveSession, query: m.ListVariables) -> DeferredReply:
     prefix = query.prefix
     if actor.state.certain is not None:
         raise actor.doubtful("some variable")
-    return {
-        key: unpack_value(packed) for key, packed in sorted(actor.state.variables.items()) if key.startswith(prefix)
-    }
+    found = sorted(each for each in actor.state.variables.items() if each[0].startswith(prefix))
+
+    def read() -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, packed in found:
+            hold(len(key) + len(packed))
+            value = values[key] = unpack_value(packed)
+            built(value)
+        return values
+
+    return DeferredReply(read)
+
+
+def _variable_keys(actor: LiveSession, query: VariableKeys) -> list[str]:
+    if actor.state.certain is not None:
+        raise actor.doubtful("some variable")
+    return sorted(actor.state.variables)
 
 
 def _finish(actor: LiveSession, query: object) -> None:
@@ -106,6 +122,7 @@ def _get_artifact(actor: LiveSession, query: m.GetArtifact) -> DeferredReply:
     services = actor.services
 
     def read() -> Artifact:
+        hold(info.size)
         artifact = Artifact(info, services.store.contents.read(bytes.fromhex(info.id.content_hash)))
         if services.tell is not None:
             services.tell(info.id.session_id, "artifact.retrieved", retrieval(info))
@@ -141,26 +158,31 @@ def _get_artifacts(actor: LiveSession, query: m.GetArtifacts) -> DeferredReply:
 
 def _query_artifacts(actor: LiveSession, query: m.QueryArtifacts) -> Any:
     state, search = actor.state, actor.services.store.search
-    page = search.plain_page(state.session, query.query, state.artifact_count, state.artifact_types)
-    if page is not None:
-        return page
-    return DeferredReply(partial(search.in_session, state.session, query.query, state.artifact_count))
+    count, types = state.artifact_count, state.artifact_types
+
+    def find() -> Page[ArtifactInfo]:
+        page = search.plain_page(state.session, query.query, count, types)
+        return page if page is not None else search.in_session(state.session, query.query, count)
+
+    return DeferredReply(find)
 
 
 def _list_artifacts(actor: LiveSession, query: m.ListArtifacts) -> Any:
     state = actor.state
-    return actor.services.store.artifacts.page(state.session, state.artifact_count, query.limit, query.offset)
+    page = actor.services.store.artifacts.page
+    return DeferredReply(partial(page, state.session, state.artifact_count, query.limit, query.offset))
 
 
-def _list_versions(actor: LiveSession, query: m.ListArtifactVersions) -> list[ArtifactInfo]:
+def _list_versions(actor: LiveSession, query: m.ListArtifactVersions) -> DeferredReply:
     artifact = ArtifactId.named_by(query.name)
     name = query.name if artifact is None else actor.artifact(artifact, None).name
-    return actor.services.store.artifacts.versions(actor.state.session, name)
+    return DeferredReply(partial(actor.services.store.artifacts.versions, actor.state.session, name))
 
 
 ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.GetVariable: _get_variable,
     m.ListVariables: _list_variables,
+    VariableKeys: _variable_keys,
     m.GetInfo: _get_info,
     m.ForkSession: _fork,
     m.Finish: _finish,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.internal import VariableKeys
 from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import InvalidOperation, SessionNotFound
@@ -46,6 +48,11 @@ class Scope:
         found: dict[str, Value] = self._ask(m.ListVariables(prefix), {})
         return found
 
+    def keys(self) -> builtins.list[str]:
+        """The keys of all variables, in order. No value is read."""
+        found: builtins.list[str] = self._ask(VariableKeys(), [])
+        return found
+
     def clear(self) -> int:
-        """Remove all variables; how many there were."""
-        return sum(self.delete(key) for key in self.list())
+        """Remove all variables; how many there were. Their values are not read."""
+        return sum(self.delete(key) for key in self.keys())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import CallTool
 from greenroom.actors.messages.conversation import Turn
+from greenroom.actors.messages.internal import VariableKeys
 from greenroom.actors.messages.lifecycle import GetConfig, UpdateConfig
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.events.follow import Follow
@@ -99,6 +100,11 @@ class Session(SessionArtifacts):
     def variables(self, prefix: str = "") -> dict[str, Value]:
         """The variables whose key begins with `prefix`, by key."""
         found: dict[str, Value] = self._ask(self.id, m.ListVariables(prefix), self._timeout)
+        return found
+
+    def variable_keys(self) -> list[str]:
+        """The keys of all variables, in order. No value is read."""
+        found: list[str] = self._ask(self.id, VariableKeys(), self._timeout)
         return found
 
     # -- life

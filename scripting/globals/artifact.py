@@ -59,14 +59,14 @@ class ArtifactGlobal(ArtifactSharing):
         info = self._principal.session(session).store_artifact(kind, name, content, **more)
         return identity_row(info.id)
 
-    @export("get")
+    @export("get", counted=True)
     def get(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
         which = artifact_reference(reference)
         artifact = self._principal.session(session).get_artifact(which, _version(version))
         row = artifact_row(artifact.info)
         return {"id": row["id"], "content": artifact.content, "metadata": row}
 
-    @export("getContent")
+    @export("getContent", counted=True)
     def get_content(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bytes:
         which = artifact_reference(reference)
         return self._principal.session(session).get_artifact(which, _version(version)).content
@@ -76,11 +76,11 @@ class ArtifactGlobal(ArtifactSharing):
         which = artifact_reference(reference)
         return artifact_row(self._principal.session(session).get_artifact_info(which, _version(version)))
 
-    @export("list")
+    @export("list", counted=True)
     def list(self, session: Any = UNDEFINED) -> Any:
         return [artifact_row(each) for each in self._principal.session(session).list_artifacts()]
 
-    @export("query")
+    @export("query", counted=True)
     def query(self, first: Any = UNDEFINED, second: Any = UNDEFINED) -> Any:
         """query(filter) or query(session, filter); without a session the current one, or all for the host."""
         given, session = (first, UNDEFINED) if second is UNDEFINED and not isinstance(first, str) else (second, first)
@@ -90,19 +90,19 @@ class ArtifactGlobal(ArtifactSharing):
         named = wanted.pop("session_id", None)
         return self._find(named if session is UNDEFINED or session is None or session == "" else session, wanted)
 
-    @export("findByType")
+    @export("findByType", counted=True)
     def find_by_type(self, first: Any, second: Any = UNDEFINED) -> Any:
         """findByType(session, type) or findByType(type)."""
         session, kind = (UNDEFINED, first) if second is UNDEFINED else (first, second)
         return self._find(session, {"artifact_type": kind})
 
-    @export("findByTag")
+    @export("findByTag", counted=True)
     def find_by_tag(self, first: Any, second: Any = UNDEFINED) -> Any:
         """findByTag(session, tag) or findByTag(tag); the tag may be a list of tags, all of which are needed."""
         session, tag = (UNDEFINED, first) if second is UNDEFINED else (first, second)
         return self._find(session, {"tags": [tag] if isinstance(tag, str) else tag})
 
-    @export("search")
+    @export("search", counted=True)
     def search(self, first: Any, second: Any = UNDEFINED) -> Any:
         """search(session, text) or search(text)."""
         session, text = (UNDEFINED, first) if second is UNDEFINED else (first, second)
@@ -121,7 +121,7 @@ class ArtifactGlobal(ArtifactSharing):
             found = principal.session(session).query_artifacts(**criteria)
         return [artifact_row(each) for each in found]
 
-    @export("versions")
+    @export("versions", counted=True)
     def versions(self, session: Any, name: Any) -> Any:
         return [artifact_row(each) for each in self._principal.session(session).artifact_versions(name)]
 

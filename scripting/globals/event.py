@@ -148,12 +148,12 @@ class EventGlobal:
 
     # -- finding
 
-    @export("query")
+    @export("query", counted=True)
     def query(self, criteria: Any = UNDEFINED) -> Any:
         wanted = options(criteria, "Event.query", _QUERY)
         return [event_row(each) for each in self._principal.runtime.events.query(**wanted)]
 
-    @export("timeline")
+    @export("timeline", counted=True)
     def timeline(self, correlation: Any = UNDEFINED) -> Any:
         """The events that carry a correlation id, or those of the current session, in causal order."""
         if correlation is UNDEFINED or correlation is None:

@@ -70,7 +70,7 @@ class SessionGlobal:
             raise ValidationError("Session.get needs the id of a session", field="session_id")
         return session_row(self._principal.session(session).info())
 
-    @export("list")
+    @export("list", counted=True)
     def list(self, query: Any = UNDEFINED) -> Any:
         wanted = options(query, "Session.list", _QUERY)
         return [session_row(each) for each in self._principal.runtime.list_sessions(**wanted)]
@@ -206,7 +206,7 @@ class SessionGlobal:
         self._principal.session(session).remove_tag(tag)
         return True
 
-    @export("children", on_session=True)
+    @export("children", on_session=True, counted=True)
     def children(self, session: Any) -> Any:
         return [session_row(each) for each in self._principal.session(session).children()]
 
@@ -215,7 +215,7 @@ class SessionGlobal:
         """A new session, a child of this one, with its history up to an event; its id."""
         return self._principal.session(session).fork(None if sequence is UNDEFINED else sequence).id
 
-    @export("timeline", "getTimeline", on_session=True)
+    @export("timeline", "getTimeline", on_session=True, counted=True)
     def timeline(self, session: Any) -> Any:
         """The session's events in causal order."""
         return [timeline_row(row) for row in self._principal.session(session).timeline()]
@@ -235,7 +235,7 @@ class SessionGlobal:
             self._principal.session(session).set(key, value)
         return True
 
-    @export("listVariables", on_session=True)
+    @export("listVariables", on_session=True, counted=True)
     def list_variables(self, session: Any, prefix: Any = "") -> dict[str, Any]:
         return self._principal.session(session).variables("" if prefix is UNDEFINED else prefix)
 
@@ -247,7 +247,7 @@ class SessionGlobal:
         handle = self._principal.session(session)
         return message_row(handle.add_message(role, None if content is UNDEFINED else content, **more))
 
-    @export("messages", on_session=True)
+    @export("messages", on_session=True, counted=True)
     def messages(self, session: Any, query: Any = UNDEFINED) -> Any:
         wanted = options(query, "Session.messages", _MESSAGES)
         return [message_row(each) for each in self._principal.session(session).messages(**wanted)]
@@ -265,7 +265,7 @@ class SessionGlobal:
         info = self._principal.session(session).store_artifact(kind, name, content, **more)
         return identity_row(info.id)
 
-    @export("loadArtifact", on_session=True)
+    @export("loadArtifact", on_session=True, counted=True)
     def load_artifact(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
         handle = self._principal.session(session)
         which: ArtifactId | str = artifact_reference(reference)
@@ -273,6 +273,6 @@ class SessionGlobal:
         row = artifact_row(artifact.info)
         return {"id": row["id"], "content": artifact.content, "metadata": row}
 
-    @export("listArtifacts", on_session=True)
+    @export("listArtifacts", on_session=True, counted=True)
     def list_artifacts(self, session: Any = UNDEFINED) -> Any:
         return [artifact_row(each) for each in self._principal.session(session).list_artifacts()]

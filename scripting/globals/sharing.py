@@ -56,7 +56,7 @@ class ArtifactSharing:
         handle = self._principal.session(session)
         return handle.revoke(artifact_reference(reference), _other(other), _given(permission, "read"))
 
-    @export("getPermissions")
+    @export("getPermissions", counted=True)
     def get_permissions(self, session: Any, reference: Any, version: Any = UNDEFINED) -> Any:
         handle = self._principal.session(session)
         found = handle.permissions(artifact_reference(reference), _given(version))
@@ -79,11 +79,11 @@ class ArtifactSharing:
         more = store_options(metadata)
         return identity_row(handle.store_version(artifact_reference(reference), content, **more).id)
 
-    @export("sharedWithMe")
+    @export("sharedWithMe", counted=True)
     def shared_with_me(self, session: Any = UNDEFINED) -> Any:
         return [artifact_row(each) for each in self._principal.session(session).shared_with_me()]
 
-    @export("getAuditLog")
+    @export("getAuditLog", counted=True)
     def get_audit_log(self, first: Any = UNDEFINED, second: Any = UNDEFINED) -> Any:
         """getAuditLog([session] [, filter]): what this session has tried of others and others of it, newest first.
         The filter is an artifact, or a table: artifact, access, granted, after, before, limit, offset. Without a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from typing import Any, Final, Protocol
 
@@ -23,6 +24,7 @@ class _Variables(Protocol):
     def get(self, key: str, default: Any) -> Any: ...
     def delete(self, key: str) -> bool: ...
     def list(self, prefix: str) -> dict[str, Any]: ...
+    def keys(self) -> builtins.list[str]: ...
 
 
 class _SessionVariables:
@@ -33,6 +35,7 @@ class _SessionVariables:
         self.get = session.get
         self.delete = session.delete_variable
         self.list = session.variables
+        self.keys = session.variable_keys
 
 
 def _text(value: Any, what: str) -> str:
@@ -125,7 +128,7 @@ class StateGlobal:
             raise ValidationError("State.delete takes key or scope, key")
         return where.delete(key)
 
-    @export("list")
+    @export("list", counted=True)
     def list(self, *given: Any) -> dict[str, Any]:
         """list(), list(prefix), list(scope) or list(scope, prefix): values by key."""
         texts = [_text(each, "prefix") for each in given if each is not UNDEFINED]
@@ -141,4 +144,8 @@ class StateGlobal:
     def clear(self, scope: Any = UNDEFINED) -> int:
         """Remove all variables of a scope; how many there were."""
         where = self._default() if scope is UNDEFINED else self._scope(_text(scope, "scope"))
-        return sum(where.delete(key) for key in where.list(""))
+        count = 0
+        for key in where.keys():  # noqa: SIM118 (no dict: it would read the values)
+            self._principal.check_time()
+            count += where.delete(key)
+        return count

@@ -13,10 +13,12 @@ from typing import Any, Final
 import msgpack
 
 from greenroom.runtime import GreenroomError, ScriptError, SessionInfo, ValidationError
+from greenroom.scripting.answer_meter import AnswerMeter
 from greenroom.scripting.callback import Callback, Callbacks, Stopped
 from greenroom.scripting.export import Export
 from greenroom.scripting.principal import Principal
 from greenroom.scripting.values import UNDEFINED
+from greenroom.storage.common.metering import metered
 
 from .memory import Memory
 
@@ -147,6 +149,8 @@ class Bridge:
         if not export.least <= len(values) <= export.most:
             count = f"{export.least}" if export.least == export.most else f"{export.least} to {export.most}"
             raise ValidationError(f"{export.name} takes {count} arguments, not {len(values)}")
+        if export.counted:
+            return _reply(metered(AnswerMeter(self._memory.room), export.call, *values))
         return _reply(export.call(*values))
 
     def _function(self, data: bytes) -> Any:

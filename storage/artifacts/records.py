@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from greenroom.storage.codec.keys import after_prefix, artifact_name_prefix, sequence_key, session_bytes, session_id_of
 from greenroom.storage.codec.records import seal, unpack_value, unseal
+from greenroom.storage.common.metering import ROW, built, counted
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.times import utc_time
 from greenroom.storage.engine.engine import CF, Engine, Op
@@ -15,7 +17,7 @@ from greenroom.storage.errors import ArtifactNotFound, IntegrityError, Validatio
 from .index import artifact_entries
 from .model import ArtifactId, ArtifactInfo, artifact_type, is_artifact_name
 
-__all__ = ["Artifacts", "new_artifact_type"]
+__all__ = ["Artifacts", "facts_of", "new_artifact_type"]
 
 
 def new_artifact_type(text: str) -> str:
@@ -202,6 +204,7 @@ class Artifacts:
                 if info is None or info.version != int.from_bytes(key[-4:], "big"):
                     raise _misled(session_id_of(session), name)
                 _check_found(info, name)
+                built(facts_of(info))
                 versions.append(info)
         return versions
 
@@ -214,13 +217,23 @@ class Artifacts:
     def page(self, session: bytes, total: int, limit: int | None, offset: int) -> Page[ArtifactInfo]:
         """A page of a session's artifacts in the order of their numbers. `total` is known from the journal."""
         wanted = None if limit is None else offset + limit
-        found = self._engine.scan(CF.ARTIFACTS, session, after_prefix(session), limit=wanted)[offset:]
+        begin, end = session, after_prefix(session)
+        found: Iterable[tuple[bytes, bytes]]
+        if wanted is None:
+            found = islice(self._engine.pages(CF.ARTIFACTS, begin, end, page=256), offset, None)
+        else:
+            found = self._engine.scan(CF.ARTIFACTS, begin, end, limit=wanted)[offset:]
         session_id = session_id_of(session)
-        items = tuple(
+        items = (
             artifact_info(session_id, int.from_bytes(key[16:], "big"), unseal(key, stored, _record_name))
             for key, stored in found
         )
-        return Page(items, total, offset, limit)
+        return Page(tuple(counted(items, facts_of)), total, offset, limit)
+
+
+def facts_of(info: ArtifactInfo) -> list[Any]:
+    """Return what may be long in what is known of an artifact, and what stands for the rest."""
+    return [info.custom, info.description, info.tags, ROW]
 
 
 def artifact_info(session_id: str, sequence: int, record: list[Any]) -> ArtifactInfo:

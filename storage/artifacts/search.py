@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from greenroom.storage.codec.keys import after_prefix, metadata_digest, session_id_of
 from greenroom.storage.codec.records import unseal
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.metering import built, counted, held
 from greenroom.storage.common.page import Page
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Engine
@@ -34,7 +36,7 @@ from .index import (
 )
 from .model import ArtifactInfo
 from .query import ArtifactCriteria, ArtifactFilter, ArtifactQuery
-from .records import Artifacts, artifact_info
+from .records import Artifacts, artifact_info, facts_of
 from .similar import is_similar
 
 __all__ = ["ArtifactSearch"]
@@ -68,6 +70,7 @@ class ArtifactSearch:
         read: `count` and `types` tell the total. None for any other query."""
         criteria = query.criteria
         limit, offset = criteria.limit, criteria.offset
+        records: Iterator[tuple[bytes, list[Any] | None]]
         if limit is None or criteria.sort != "date" or types is None or not criteria.asked <= _PLAIN:
             return None
         if criteria.session_id is not None and criteria.session_id != session_id_of(session):
@@ -79,10 +82,10 @@ class ArtifactSearch:
         end = offset + limit
         if total == count:
             # All there are: the records themselves are the list.
-            found = self._engine.scan(
-                CF.ARTIFACTS, session, after_prefix(session), reverse=criteria.descending, limit=end
-            )[offset:]
-            records = [(key, self._unsealed(key, stored)) for key, stored in found]
+            found = self._engine.pages(
+                CF.ARTIFACTS, session, after_prefix(session), reverse=criteria.descending, page=min(end, 256)
+            )
+            records = ((key, self._unsealed(key, stored)) for key, stored in islice(found, offset, end))
         else:
             assert kind is not None
             prefix = SESSION_TYPE + session + digest_of(kind)
@@ -96,17 +99,21 @@ class ArtifactSearch:
             for key, record in records
             if record is not None and (kind is None or record[4] == kind)
         )
-        return Page(tuple(infos), total, offset, limit)
+        return Page(tuple(counted(infos, facts_of)), total, offset, limit)
 
-    def _listed_records(self, session: bytes, numbers: list[bytes]) -> list[tuple[bytes, list[Any] | None]]:
+    def _listed_records(self, session: bytes, numbers: list[bytes]) -> Iterator[tuple[bytes, list[Any] | None]]:
         """(key, record) of these numbers, which are in order, up or down."""
         first, last = min(numbers), max(numbers)
         if int.from_bytes(last, "big") - int.from_bytes(first, "big") > _SPARSE * len(numbers):
-            return [(session + number, self._record(session + number)) for number in numbers]
+            for number in numbers:
+                yield session + number, self._record(session + number)
+            return
         # So near to each other that reading all between them is cheaper.
-        stored = dict(self._engine.scan(CF.ARTIFACTS, session + first, session + last + b"\x00"))
-        keys = (session + number for number in numbers)
-        return [(key, self._unsealed(key, stored[key])) for key in keys if key in stored]
+        wanted = {session + number for number in numbers}
+        begin, end = session + first, session + last + b"\x00"
+        for key, stored in self._engine.pages(CF.ARTIFACTS, begin, end, reverse=numbers[0] == last, page=256):
+            if key in wanted:
+                yield key, self._unsealed(key, stored)
 
     def in_session(self, session: bytes, query: ArtifactQuery, count: int) -> Page[ArtifactInfo]:
         """The artifacts of one session, of which it has about `count`, that match."""
@@ -202,7 +209,9 @@ class ArtifactSearch:
             if record is not None and not accept.matches(record):
                 return None  # two texts with one digest: the records must tell
             if record is not None:
-                items.append(_info(place, record))
+                info = _info(place, record)
+                built(facts_of(info))
+                items.append(info)
         return Page(tuple(items), total, criteria.offset, limit)
 
     def _places(self, criteria: ArtifactCriteria) -> Iterator[bytes]:
@@ -287,15 +296,15 @@ class ArtifactSearch:
 
         end = None if criteria.limit is None else criteria.offset + criteria.limit
         if end is None:
-            found = sorted(matching(), key=_order, reverse=criteria.descending)
+            found = sorted(held(matching(), _encoded), key=_order, reverse=criteria.descending)
         else:
             choose: Callable[..., list[Found]] = heapq.nlargest if criteria.descending else heapq.nsmallest
-            found = choose(end, matching(), key=_order)
+            found = choose(end, held(matching(), _encoded, end), key=_order)
             if not end:
                 total = sum(1 for _ in matching())
         chosen = found[criteria.offset : end]
-        items = tuple(_info(place, record) for _, place, record in chosen)
-        return Page(items, total, criteria.offset, criteria.limit)
+        items = counted((_info(place, record) for _, place, record in chosen), facts_of)
+        return Page(tuple(items), total, criteria.offset, criteria.limit)
 
     def _uses(self, content_hash: str, session: bytes = b"") -> Iterator[bytes]:
         """session and number of the artifacts with this content."""
@@ -330,6 +339,10 @@ _SORT_KEYS: Final[dict[str, Callable[[list[Any]], Any]]] = {
 
 def _order(found: Found) -> tuple[Any, bytes]:
     return found[:2]
+
+
+def _encoded(found: Found) -> int:
+    return len(found[2][12])
 
 
 def _after_word(key: bytes) -> bytes:

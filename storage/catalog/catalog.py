@@ -26,6 +26,7 @@ from greenroom.storage.codec.keys import (
 )
 from greenroom.storage.codec.records import seal, unpack_value, unseal
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.metering import hold
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.times import SECOND, nanoseconds
 from greenroom.storage.common.words import folded
@@ -242,21 +243,23 @@ class Catalog:
         if among is None and plain and by_time and query.limit is not None:
             return self._page_by_time(query, query.limit)
         matches = [
-            (session, row, created)
+            (session, row.name or "", created)
             for session, created in (self._candidates(query) if among is None else self._among(query, among))
             if (row := self._readable_row(session)) is not None and _matches(query, row)
         ]
         end = None if query.limit is None else query.offset + query.limit
         if query.sort_by == "created_at":
             matches.sort(key=lambda match: (match[2], match[0]), reverse=query.descending)
-            chosen = self._readable_infos(session for session, _, _ in matches[query.offset : end])
+            ordered = [session for session, _, _ in matches]
         elif query.sort_by == "name":
-            matches.sort(key=lambda match: (match[1].name or "", match[2], match[0]), reverse=query.descending)
-            chosen = self._readable_infos(session for session, _, _ in matches[query.offset : end])
+            matches.sort(key=lambda match: (match[1], match[2], match[0]), reverse=query.descending)
+            ordered = [session for session, _, _ in matches]
         else:
-            infos = self._readable_infos(session for session, _, _ in matches)
-            infos.sort(key=lambda info: (getattr(info, query.sort_by), info.id), reverse=query.descending)
-            chosen = infos[query.offset : end]
+            infos = self._infos(session for session, _, _ in matches)
+            keyed = [(getattr(info, query.sort_by), session) for session, _, info in infos]
+            keyed.sort(reverse=query.descending)
+            ordered = [session for _, session in keyed]
+        chosen = self._readable_infos(ordered[query.offset : end])
         return Page(tuple(chosen), len(matches), query.offset, query.limit)
 
     def matching(
@@ -327,15 +330,21 @@ class Catalog:
 
     def _readable_infos(self, sessions: Iterable[bytes]) -> list[SessionInfo]:
         infos = []
+        for _, row, info in self._infos(sessions):
+            hold(len(row.metadata))
+            infos.append(info)
+        return infos
+
+    def _infos(self, sessions: Iterable[bytes]) -> Iterator[tuple[bytes, SessionRow, SessionInfo]]:
+        """(session, row, info) of those that can be read, one at a time."""
         for session in sessions:
             row = self._readable_row(session)
             if row is None:
                 continue
             try:
-                infos.append(self.info_of(session, row))
+                yield session, row, self.info_of(session, row)
             except (IntegrityError, SchemaTooNew) as error:
                 logger.error("left out of a listing: %s", error)
-        return infos
 
     def _among(self, query: SessionQuery, sessions: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
         """(session, created_at) of those that were created in the time asked for."""

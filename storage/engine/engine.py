@@ -36,6 +36,7 @@ FORMAT_VERSION: Final = 2
 _FORMAT_KEY: Final = FORMAT_KEY
 _HEAL_SECONDS: Final = 1.0
 _SYNC_LOOK: Final = 0.2
+_PAGE_BYTES: Final = 4 << 20
 
 _registering = threading.Lock()
 _writing: set[Path] = set()
@@ -288,9 +289,17 @@ class Engine:
             self._raise(error, "read")
 
     def scan(
-        self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
+        self,
+        cf: int,
+        begin: bytes,
+        end: bytes,
+        *,
+        reverse: bool = False,
+        limit: int | None = None,
+        most_bytes: int | None = None,
     ) -> list[tuple[bytes, bytes]]:
-        """The entries with begin ≤ key < end in key order (or from the end), at most `limit`.
+        """The entries with begin ≤ key < end in key order (or from the end), at most `limit`, and none after the one
+        with which their values have `most_bytes`.
 
         A list, not an iterator: an iterator that a caller keeps would keep the database open.
         """
@@ -313,9 +322,14 @@ class Engine:
                 key = iterator.key()
                 if key < begin if reverse else key >= end:
                     break
-                found.append((key, iterator.value()))
+                value = iterator.value()
+                found.append((key, value))
                 if limit is not None and len(found) >= limit:
                     break
+                if most_bytes is not None:
+                    most_bytes -= len(value)
+                    if most_bytes <= 0:
+                        break
                 step()
             # An iterator that meets a damaged block just stops being valid; its status tells.
             iterator.status()
@@ -379,9 +393,9 @@ class Engine:
     ) -> Iterator[tuple[bytes, bytes]]:
         """Like `scan`, but lazily and with bounded memory; sees writes made while it runs."""
         while True:
-            entries = self.scan(cf, begin, end, reverse=reverse, limit=page)
+            entries = self.scan(cf, begin, end, reverse=reverse, limit=page, most_bytes=_PAGE_BYTES)
             yield from entries
-            if len(entries) < page:
+            if len(entries) < page and sum(len(value) for _, value in entries) < _PAGE_BYTES:
                 return
             if reverse:
                 end = entries[-1][0]

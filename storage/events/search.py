@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from greenroom.storage.codec.keys import after_prefix, is_session_id, session_bytes, session_id_of
+from greenroom.storage.common.metering import ROW, counted, hold
 from greenroom.storage.common.page import Page
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Engine
@@ -40,13 +42,15 @@ class EventSearch:
         total = size = 0
         kept = query.offset + query.limit if query.limit is not None else None
 
-        def counted() -> Iterator[tuple[_Place, StoredEvent]]:
+        def weighed() -> Iterator[tuple[_Place, StoredEvent]]:
             nonlocal total, size
             for found in self._matching(query, visible):
                 total += 1
-                if most_bytes is not None and (kept is None or total <= kept):
-                    size += sum(len(value) for value in found[1][2].values() if value.__class__ is bytes)
-                    if size > most_bytes:
+                if kept is None or total <= kept:
+                    encoded = sum(len(value) for value in found[1][2].values() if value.__class__ is bytes)
+                    hold(encoded)
+                    size += encoded
+                    if most_bytes is not None and size > most_bytes:
                         raise ResourceLimitExceeded(
                             f"the values of these events take more than {most_bytes} bytes: ask for fewer at a time, "
                             "with limit and after",
@@ -57,9 +61,10 @@ class EventSearch:
                 yield found
 
         # Of nothing, `nsmallest` would not even look at what there is, and the total counts that.
-        found = counted()
+        found = weighed()
         chosen = sorted(found, key=_place) if kept is None else heapq.nsmallest(max(1, kept), found, key=_place)
-        return Page(tuple(map(_view, chosen[query.offset : kept])), total, query.offset, query.limit)
+        views = counted(map(_view, chosen[query.offset : kept]), _facts)
+        return Page(tuple(views), total, query.offset, query.limit)
 
     def each(self, query: EventQuery, visible: Visible) -> Iterator[Event]:
         """The events that match, one by one, with bounded memory: by time where an id or a session is asked for, else
@@ -175,3 +180,7 @@ def _place(found: tuple[_Place, StoredEvent]) -> _Place:
 def _view(found: tuple[_Place, StoredEvent]) -> Event:
     (_, session, sequence), stored = found
     return event_view(session_id_of(session), sequence, stored)
+
+
+def _facts(event: Event) -> list[Any]:
+    return [event.data, ROW]

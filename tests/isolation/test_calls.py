@@ -79,6 +79,7 @@ SESSION: dict[str, Call] = {
     "tree": lambda two: two.other.tree(),
     "update_config": lambda two: two.other.update_config(max_artifacts=None),
     "update_metadata": lambda two: two.other.update_metadata({"k": 1}),
+    "variable_keys": lambda two: two.other.variable_keys(),
     "variables": lambda two: two.other.variables(),
 }
 HARMLESS = {"as_current", "current", "id", "with_timeout"}

@@ -10,7 +10,7 @@ import pytest
 from greenroom.actors.messages.artifacts import AboutArtifact
 from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
 from greenroom.actors.messages.events import RecordEvent
-from greenroom.actors.messages.internal import GetConsumption, KeepTime, RecordHooks, RecordWorkflow
+from greenroom.actors.messages.internal import GetConsumption, KeepTime, RecordHooks, RecordWorkflow, VariableKeys
 from greenroom.actors.messages.sharing import ForgetGrantee, GetPredecessor
 from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import AccessDenied, messages
@@ -48,6 +48,7 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.ListArtifactVersions: lambda two: m.ListArtifactVersions("n"),
     m.ListPermissions: lambda two: m.ListPermissions("n"),
     m.ListVariables: lambda two: m.ListVariables(),
+    VariableKeys: lambda two: VariableKeys(),
     m.LoadSession: lambda two: m.LoadSession(),
     m.PublishEvent: lambda two: m.PublishEvent("custom.x", {}),
     m.QueryArtifacts: lambda two: m.QueryArtifacts(),

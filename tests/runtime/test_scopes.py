@@ -25,6 +25,7 @@ def test_a_scope_keeps_its_variables(store_path: Path) -> None:
         assert scope.get("k") == {"a": [1]}
         assert scope.list() == {"k": {"a": [1]}, "k/2": b"bytes"}
         assert scope.list("k/") == {"k/2": b"bytes"}
+        assert scope.keys() == ["k", "k/2"]
         assert scope.delete("k") is True
         assert scope.clear() == 1
         assert scope.list() == {}

@@ -8,6 +8,7 @@ from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import INDEX_MESSAGE, sequence_key
 from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.metering import ROW, built
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SessionNotFound
 from greenroom.storage.events.model import Event
@@ -37,7 +38,12 @@ def _read_turns(store: ArtifactStore, session: bytes, prefix: bytes, before: int
     found = store.engine.scan(
         CF.INDEX, prefix, sequence_key(prefix, min(before, (1 << 64) - 1)), reverse=True, limit=limit
     )
-    return [_turn(store, store.journal.event(session, int.from_bytes(key[-8:], "big"))) for key, _ in reversed(found)]
+    turns: list[Turn] = []
+    for key, _ in reversed(found):
+        turn = _turn(store, store.journal.event(session, int.from_bytes(key[-8:], "big")))
+        built([turn.content, turn.tool_calls, turn.metadata, ROW])
+        turns.append(turn)
+    return turns
 
 
 def _turn(store: ArtifactStore, event: Event) -> Turn:

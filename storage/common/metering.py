@@ -1,0 +1,109 @@
+"""What an answer may take: whoever builds a long one counts it piece by piece for a caller whose memory has a limit.
+
+A script asks for all variables, messages or events at once, and what it gets has to fit into its own memory. The host
+must not build ten times as much first only to find that out. So those who build such answers tell the meter of the
+running code, if it has one, what they are about to hold (`hold`) and what they have made (`built`). A meter raises when
+that is more than its caller can take, and what it raises ends the building.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
+
+__all__ = ["ROW", "Meter", "built", "counted", "held", "hold", "metered", "weight_of"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ROW: Final = "·" * 250
+"""Stands for the fields that every row has, such as ids and times, where rows are made later than they are counted."""
+_INTERNED: Final = 40
+_SLOT: Final = 17
+_TABLE: Final = 57
+_ENTRY: Final = 41
+
+
+class Meter(Protocol):
+    """Counts what is built for one call."""
+
+    def hold(self, size: int) -> None:
+        """Count bytes that are still encoded."""
+
+    def built(self, weight: int) -> None:
+        """Count values that have been made, by their weight."""
+
+
+_METER: Final[ContextVar[Meter | None]] = ContextVar("greenroom_meter", default=None)
+
+
+def metered(meter: Meter, call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+    """Return what `call` returns, with all that is built for it counted. Raises what the meter raises."""
+    around = _METER.get()
+    try:
+        _METER.set(meter)
+        return call(*args, **options)
+    finally:
+        _METER.set(around)
+
+
+def hold(size: int) -> None:
+    """Tell the meter, if there is one, of `size` encoded bytes that are going to be held."""
+    meter = _METER.get()
+    if meter is not None:
+        meter.hold(size)
+
+
+def built(value: Any) -> None:
+    """Tell the meter, if there is one, of a plain value that has been made and is kept."""
+    meter = _METER.get()
+    if meter is not None:
+        meter.built(weight_of(value))
+
+
+def counted(items: Iterable[T], plain: Callable[[T], Any]) -> Iterable[T]:
+    """Yield items as they are made, each counted by the plain value that stands for what it holds."""
+    meter = _METER.get()
+    return items if meter is None else _counted(meter, items, plain)
+
+
+def held(items: Iterable[T], size: Callable[[T], int], most: int | None = None) -> Iterable[T]:
+    """Yield items that are kept encoded, of many at most `most` at a time, each counted by its size."""
+    meter = _METER.get()
+    return items if meter is None else _held(meter, items, size, most)
+
+
+def _held(meter: Meter, items: Iterable[T], size: Callable[[T], int], most: int | None) -> Iterator[T]:
+    for number, each in enumerate(items):
+        if most is None or number < most:
+            meter.hold(size(each))
+        yield each
+
+
+def _counted(meter: Meter, items: Iterable[T], plain: Callable[[T], Any]) -> Iterator[T]:
+    for each in items:
+        meter.built(weight_of(plain(each)))
+        yield each
+
+
+def weight_of(value: Any) -> int:
+    """Return the bytes that a plain value takes at least in a script, on its way there and once it is there. In the
+    host it takes at most about three times as much."""
+    total = 0
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        kind = each.__class__
+        if kind is str or kind is bytes:
+            size = len(each)
+            total += _SLOT + (size if size <= _INTERNED else 2 * size)
+        elif kind is list or kind is tuple:
+            total += _TABLE
+            waiting += each
+        elif kind is dict:
+            total += _TABLE + _ENTRY * len(each) + sum(map(len, each))
+            waiting += each.values()
+        else:
+            total += _SLOT
+    return total
