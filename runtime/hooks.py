@@ -11,24 +11,24 @@ Example:
 
 from __future__ import annotations
 
-from greenroom.actors.hooks import HookContext, HookHandle, HookInfo, HookResult, Hooks, Middleware, Outcome
-from greenroom.actors.hooks.builtin import (
+from greenroom.actors.hooks import HookContext, HookHandle, HookInfo, HookResult, Hooks, Outcome
+from greenroom.actors.hooks.context import Component, HookContextBuilder
+from greenroom.actors.hooks.library.builtin import (
     CachingHook,
     CostHook,
     DebuggingHook,
     LoggingHook,
     MetricsHook,
     RateLimitHook,
+    RedactHook,
     RetryHook,
     SecurityHook,
     Spending,
 )
-from greenroom.actors.hooks.composition import parallel, sequential, voting
-from greenroom.actors.hooks.context import Component, HookContextBuilder
+from greenroom.actors.hooks.library.composition import Middleware, parallel, sequential, voting
 from greenroom.actors.hooks.points import POINTS, resolve
-from greenroom.actors.hooks.record import plain
-from greenroom.actors.hooks.redact import RedactHook
 from greenroom.actors.hooks.result import NoResult
+from greenroom.actors.hooks.subject import plain
 
 __all__ = [
     "POINTS",

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, Self, cast
 
 from greenroom.actors.access.audit_trail import AuditTrail
 from greenroom.actors.access.security import Security
-from greenroom.actors.hooks import Hooks, Middleware
+from greenroom.actors.hooks import Hooks
+from greenroom.actors.hooks.library.composition import Middleware
 from greenroom.actors.messages.permissions import AccessAttempt
 from greenroom.actors.scheduling.clock import Clock
 from greenroom.actors.scheduling.dispatcher import Dispatcher

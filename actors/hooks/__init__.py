@@ -6,8 +6,6 @@ from .around import Performed
 from .context import HookContext
 from .hook import HookHandle, HookInfo
 from .hooks import Hooks
-from .middleware import Middleware
-from .outcome import Outcome
-from .result import HookResult
+from .result import HookResult, Outcome
 
-__all__ = ["HookContext", "HookHandle", "HookInfo", "HookResult", "Hooks", "Middleware", "Outcome", "Performed"]
+__all__ = ["HookContext", "HookHandle", "HookInfo", "HookResult", "Hooks", "Outcome", "Performed"]

@@ -11,16 +11,14 @@ from greenroom.actors.scheduling.operation import CURRENT, Operation
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation
 
-from .awaiting import is_awaitable
 from .context import HookContext
 from .guard import GuardsTaken, HookTimeout
 from .hook import PASSED, SLOW_INLINE
-from .record import error_name, execution
-from .result import CONTINUE, HookResult, NoResult, result_of
-from .subject import Subject
+from .result import CONTINUE, HookResult, NoResult, is_awaitable, result_of
+from .subject import Subject, error_name, execution
 
 if TYPE_CHECKING:
-    from .call import Call
+    from .context import Call
     from .hook import Hook
 
 __all__ = [

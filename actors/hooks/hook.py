@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors.scheduling.operation import Operation
 from greenroom.storage.errors import ValidationError
 
-from .awaiting import waits
-from .breaker import Breaker
 from .context import HookContext
+from .guard import Breaker
+from .result import waits
 
 if TYPE_CHECKING:
-    from .call import Call
+    from .context import Call
     from .registry import Registry
 
 __all__ = ["PRIORITIES", "SLOW_INLINE", "Hook", "HookHandle", "HookInfo", "priority_of"]

@@ -22,17 +22,15 @@ from greenroom.storage.errors import (
 )
 
 from .around import around, settled
-from .call import Call
 from .chain import AFTER_CHANGE, AFTER_READ, ALONE, ALONE_AFTER, Phase, ask
+from .context import Call
 from .guard import Guard
 from .hook import Hook
-from .outcome import Outcome
-from .points import CUSTOM, POINTS, can_veto, resolve
-from .ports import HookedDelivery
-from .record import execution
+from .interceptor import HookedDelivery
+from .points import AFTER, CREATE, CREATION, CUSTOM, LIMIT, OPERATION, POINTS, can_veto, resolve
 from .registry import Registry
-from .subject import Checked, Plain
-from .tables import AFTER, CREATE, CREATION, LIMIT, OPERATION
+from .result import Outcome
+from .subject import Checked, Plain, execution
 
 if TYPE_CHECKING:
     from greenroom.actors.session.services import SessionServices

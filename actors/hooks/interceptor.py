@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from greenroom.actors import messages as m
+from greenroom.actors.access.security import Security
 from greenroom.actors.messages.parameters import MessageSubject
 from greenroom.actors.scheduling.futures import TellReceipt
+from greenroom.actors.session.directory import Way
 from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
 
 from .around import Answered, around, conclude, go_on, prepare
-from .call import Call
 from .chain import AFTER_CHANGE, AFTER_PART_CHANGE, AFTER_PART_READ, AFTER_READ, BEFORE, BEFORE_PART, Phase, Role, ask
+from .context import Call
 from .subject import Reply, Subject
 
 if TYPE_CHECKING:
     from .hooks import Hooks
 
-__all__ = ["HookedMessage"]
+__all__ = ["HookedDelivery", "HookedMessage"]
+
+
+class AdmissionStage(Protocol):
+    """Whether a message may go on."""
+
+    def admit(self, session_id: str, message: Any) -> str:
+        """Return the id of the session at which a message is asked. Raises AccessDenied, RateLimited."""
+
+
+class HookedDelivery(Way, Protocol):
+    """The way of messages, whose stage of hooks is filled from here."""
+
+    security: Security
+
+    @property
+    def admission(self) -> AdmissionStage:
+        """The stage before hooks."""
+
+    @property
+    def routing(self) -> Way:
+        """The stage after hooks."""
+
+    hooked: Mapping[type[Any], HookedMessage]
+    """Classes of messages with a hook at one of their points."""
+
+    def is_restoring(self, session_id: str) -> bool:
+        """Return whether loading this session brings it back into memory."""
+
+    def discard(self, message: Any) -> None:
+        """Give up what was prepared for a message that has failed."""
 
 
 class HookedMessage:

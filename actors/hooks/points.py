@@ -1,14 +1,33 @@
-"""The names of the hook points: which there are, and which are other names of them."""
+"""The hook points: their names, and which of them messages of a class meet on their way."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from typing import Final
+from typing import Any, Final
 
+from greenroom.actors import messages as m
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["CUSTOM", "POINTS", "can_veto", "resolve"]
+__all__ = [
+    "AFTER",
+    "CONFLICT",
+    "CREATE",
+    "CREATION",
+    "CUSTOM",
+    "DELETE",
+    "LIMIT",
+    "OPERATION",
+    "POINTS",
+    "READ",
+    "UPDATE",
+    "can_veto",
+    "chain_of",
+    "kinds_of",
+    "resolve",
+    "way_of",
+]
+
 
 CUSTOM: Final = "custom:"
 """What the names of a host's own points begin with."""
@@ -86,3 +105,51 @@ def resolve(point: str) -> tuple[str, ...]:
         f"point: there is no hook point {point[:_MAX_NAME]!r}; {advice}Points of your own are named 'custom:<name>'",
         field="point",
     )
+
+
+CONFLICT: Final = "StateConflict"
+LIMIT: Final = "ResourceLimitExceeded"
+
+OPERATION: Final = "middleware:operation"
+CREATE: Final = "middleware:create"
+READ: Final = "middleware:read"
+UPDATE: Final = "middleware:update"
+DELETE: Final = "middleware:delete"
+AFTER: Final = ":after"
+"""Points of the middleware: each with a twin after the operation, whose name ends in `:after`."""
+
+CREATION: Final = (
+    "BeforeSessionCreated",
+    "SessionCreated",
+    OPERATION,
+    CREATE,
+    CREATE + AFTER,
+    OPERATION + AFTER,
+    LIMIT,
+)
+
+
+def chain_of(kind: type[m.Message[Any]]) -> str:
+    """The chain of the middleware that a class of messages belongs to."""
+    if issubclass(kind, m.DeleteSession):
+        return DELETE
+    return READ if issubclass(kind, m.Query) else UPDATE
+
+
+def way_of(kind: type[Any]) -> frozenset[str]:
+    """All points on the way of a class of messages. The runtime's own have none."""
+    if not kind.hookable:
+        return frozenset()
+    points, outer = kind.points, chain_of(kind)
+    way = {OPERATION, OPERATION + AFTER, outer, outer + AFTER, LIMIT, points.before or "", points.after or ""}
+    if points.conflict:
+        way.add(CONFLICT)
+    return frozenset(way)
+
+
+def kinds_of(base: type[m.Message[Any]]) -> list[type[Any]]:
+    """A class of messages and all below it."""
+    found = [base]
+    for kind in found:
+        found += kind.__subclasses__()
+    return found

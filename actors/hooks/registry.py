@@ -16,18 +16,17 @@ from greenroom.actors.scheduling.operation import operation_in
 from greenroom.storage.codec.keys import is_session_id
 from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded, ValidationError
 
-from .breaker import Breaker
-from .cache import ReplyCache
+from .around import ReplyCache
 from .chain import Phase
 from .context import HookContext
+from .guard import Breaker
 from .hook import Hook, HookFunction, HookHandle, HookInfo, priority_of
 from .interceptor import HookedMessage
-from .points import resolve
-from .tables import AFTER, CONFLICT, LIMIT, OPERATION, chain_of, kinds_of, way_of
+from .points import AFTER, CONFLICT, LIMIT, OPERATION, chain_of, kinds_of, resolve, way_of
 
 if TYPE_CHECKING:
     from .hooks import Hooks
-    from .ports import HookedDelivery
+    from .interceptor import HookedDelivery
 
 __all__ = ["Registry"]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from greenroom.actors.messages.core import Message
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["CONTINUE", "KINDS", "HookResult", "NoResult", "result_of"]
+__all__ = ["CONTINUE", "KINDS", "HookResult", "NoResult", "Outcome", "awaited", "is_awaitable", "result_of", "waits"]
+
 
 KINDS: Final = ("continue", "modified", "cancel", "redirect", "replace", "retry", "fork", "cache", "skipped")
 
@@ -244,3 +247,44 @@ def _named(answer: Any) -> str:
     if kind is dict and type(answer.get("type")) is str and _WORD.fullmatch(answer["type"]):
         return f"the type {answer['type']!r}"
     return f"an object of class {type.__dict__['__name__'].__get__(kind)[:64]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `Hooks.fire` returns. A cancelled operation has no outcome: HookCancelled is raised."""
+
+    data: dict[str, Any]
+    """The operation's data as the hooks left it."""
+    kind: str = "continue"
+    """"continue"; "replace": what follows is not to be done, its result is `value`; "redirect": do it on `target`."""
+    value: Any = None
+    target: str | None = None
+
+
+def awaited(answer: Any, timeout: float | None = None) -> Any:
+    """Return an answer, or, of an awaitable, what it comes to within `timeout` seconds. Raises TimeoutError."""
+    if not is_awaitable(answer):
+        return answer
+
+    async def main() -> Any:
+        return await asyncio.wait_for(_result(answer), timeout)  # one that hangs gives its thread back
+
+    return asyncio.run(main())
+
+
+def is_awaitable(answer: Any) -> bool:
+    """Return whether an answer has to be awaited. Never raises, whatever the answer is."""
+    try:
+        return answer is not None and answer.__class__ is not HookResult and isinstance(answer, Awaitable)
+    except Exception:  # an object that fails to be looked at
+        return False
+
+
+def waits(fn: Any) -> bool:
+    """Return whether a hook's function is known to answer only after waiting: an async one, or one that says so."""
+    is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+    return is_async or getattr(fn, "waits", False) is True
+
+
+async def _result(answer: Awaitable[Any]) -> Any:
+    return await answer

@@ -1,13 +1,23 @@
-"""What an operation is about, as the hooks see and change it: data that is made when a hook looks at it."""
+"""What an operation is about: its data as hooks see and change it, and as `hook.executed` journals it."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from typing import Any, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from greenroom.actors.messages.core import Draft
+from greenroom.storage.artifacts.model import Artifact
+from greenroom.storage.codec.records import pack_value
 from greenroom.storage.errors import GreenroomError
 
-__all__ = ["Checked", "Failure", "Plain", "Reply", "Subject", "fresh"]
+from .result import HookResult
+
+if TYPE_CHECKING:
+    from .hook import Hook
+
+__all__ = ["Checked", "Failure", "Plain", "Reply", "Subject", "error_name", "execution", "fresh", "plain", "shortened"]
 
 
 class Subject(Protocol):
@@ -98,3 +108,134 @@ class Failure:
     def changed(self, data: dict[str, Any]) -> Failure:
         """What a retry or a redirection performs."""
         return Failure(self.source.changed({key: each for key, each in data.items() if key != "error"}), self.error)
+
+
+MAX_BYTES: Final = 16 << 10
+"""Of the data, and of the result, of one execution. Larger texts and bytes in them are cut, and it is said so."""
+_CUT: Final = 256
+_DEPTH: Final = 32
+_MOST: Final = 1_000_000
+
+
+def error_name(error: BaseException) -> str:
+    """The class of an error, by the name that users know."""
+    return error.code if isinstance(error, GreenroomError) else type(error).__name__
+
+
+def execution(
+    hook: Hook,
+    point: str,
+    operation: str | None,
+    attempt: int,
+    data: dict[str, Any],
+    result: HookResult | None,
+    seconds: float,
+    error: BaseException | None,
+) -> Draft:
+    """The event of one execution. `duration` is in microseconds; `error` the class of what failed it."""
+    facts: dict[str, Any] = {
+        "hook": hook.name,
+        "hook_id": hook.id,
+        "point": point,
+        "operation": operation,
+        "attempt": attempt,
+        "duration": int(seconds * 1e6),
+        "replayable": hook.replayable,
+        "error": error_name(error) if error is not None else None,
+        "data": None,
+        "result": None,
+    }
+    if hook.replayable:
+        facts["data"], cut = _bounded(data)
+        if result is not None:
+            facts["result"], cut_too = _bounded(result_row(result))
+            cut = cut or cut_too
+        if cut:
+            facts["cut"] = True
+    return "hook.executed", facts, 0, 0
+
+
+def result_row(result: HookResult) -> dict[str, Any]:
+    """A result with the fields of its kind, as scripts write it."""
+    row: dict[str, Any] = {"type": result.kind}
+    match result.kind:
+        case "modified":
+            row["data"] = dict(result.data or {})
+        case "cancel" | "skipped":
+            row["reason"] = result.reason
+        case "redirect":
+            row["target"] = result.target
+        case "replace":
+            row["value"] = result.value
+        case "retry":
+            row["delay"], row["max_attempts"] = result.delay, result.max_attempts
+        case "fork":
+            row["operations"] = len(result.operations)
+        case "cache":
+            row["key"], row["ttl"] = result.key, result.ttl
+    return row
+
+
+def plain(value: Any, depth: int = _DEPTH) -> Any:
+    """A value as JSON data and bytes: objects of ours as their fields, others by the name of their class; so also
+    what is nested deeper than `depth`, or comes after a million others."""
+    return _plain(value, depth, itertools.count())
+
+
+def _plain(value: Any, depth: int, seen: itertools.count[int]) -> Any:
+    kind = value.__class__
+    if value is None or kind in (str, bool, float, bytes):
+        return value
+    if kind is int:
+        return value if -(1 << 63) <= value < 1 << 63 else str(value)
+    if depth == 0 or next(seen) > _MOST:
+        return f"<{kind.__name__}>"
+    if isinstance(value, dict):
+        return {str(key): _plain(each, depth - 1, seen) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(each, depth - 1, seen) for each in value]
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Artifact):
+        return {"info": _plain(value.info, depth - 1, seen), "content": value.content}
+    to_dict = getattr(value, "to_dict", None)
+    if callable(to_dict):
+        return _plain(to_dict(), depth - 1, seen)
+    identity = getattr(value, "id", None)
+    return identity if isinstance(identity, str) else f"<{kind.__name__}>"
+
+
+def shortened(value: Any, longest: int) -> Any:
+    """`plain`, with no text, bytes or list longer than this."""
+    return _cut(plain(value), longest)[0]
+
+
+def _bounded(data: Any) -> tuple[bytes, bool]:
+    """Encoded in at most `MAX_BYTES`, and whether something was cut for that."""
+    shown = _plain(data, _DEPTH, itertools.count(_MOST - 4 * MAX_BYTES))  # more cannot be within the bound
+    whole = True
+    for longest in (MAX_BYTES, _CUT):
+        shown, cut = _cut(shown, longest)
+        whole = whole and not cut
+        try:
+            packed = pack_value(shown)
+        except GreenroomError:
+            break  # NaN, or nested too deep
+        if len(packed) <= MAX_BYTES:
+            return packed, not whole
+    return pack_value({"cut": True}), True
+
+
+def _cut(value: Any, longest: int) -> tuple[Any, bool]:
+    """The value with no text, bytes or list longer than this, and whether there was one."""
+    if isinstance(value, (str, bytes)):
+        return value[:longest], len(value) > longest
+    if isinstance(value, dict):
+        cuts = {key: _cut(each, longest) for key, each in value.items()}
+        return {key: each for key, (each, _) in cuts.items()}, any(cut for _, cut in cuts.values())
+    if isinstance(value, list):
+        kept = [_cut(each, longest) for each in value[:longest]]
+        return [each for each, _ in kept], len(value) > longest or any(cut for _, cut in kept)
+    return value, False

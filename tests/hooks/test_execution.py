@@ -615,7 +615,7 @@ def test_a_hook_that_answers_well_stays_in(rt: Runtime, session: Session) -> Non
 
 
 def test_of_those_that_come_to_a_half_open_breaker_one_tries(clock: Any) -> None:
-    from greenroom.actors.hooks.breaker import Breaker
+    from greenroom.actors.hooks.guard import Breaker
 
     breaker = Breaker(1, 10, clock.monotonic)
     breaker.bad()

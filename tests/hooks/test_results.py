@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.actors.hooks.record import result_row
 from greenroom.actors.hooks.result import KINDS, result_of
+from greenroom.actors.hooks.subject import result_row
 from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import (
     AccessDenied,

@@ -9,18 +9,20 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
 
+from greenroom.actors.hooks.context import HookContext
+from greenroom.actors.hooks.result import CONTINUE, HookResult
+from greenroom.actors.hooks.subject import plain, shortened
 from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import MAX_DEPTH
 from greenroom.storage.common.logs import one_line
 from greenroom.storage.errors import ValidationError
 
-from .context import HookContext
-from .record import plain, shortened
-from .result import CONTINUE, HookResult
+if TYPE_CHECKING:
+    from greenroom.actors.session.redaction import Rules
 
 __all__ = [
     "CachingHook",
@@ -29,10 +31,12 @@ __all__ = [
     "LoggingHook",
     "MetricsHook",
     "RateLimitHook",
+    "RedactHook",
     "RetryHook",
     "SecurityHook",
     "Spending",
 ]
+
 
 _REMEMBERED: Final = 10_000
 _SHOWN: Final = 4096
@@ -293,3 +297,30 @@ def _globs(field: str, patterns: Iterable[str]) -> tuple[str, ...]:
     if isinstance(patterns, str):
         raise ValidationError(f"{field}: a list of globs is needed, not one text", field=field)
     return tuple(patterns)
+
+
+class RedactHook:
+    """Takes out of the data of an operation what the rules say: regular expressions whose matches become
+    "[redacted]", or a function from text to text.
+
+    Before an operation it is performed with what is left: a tool gets, and the journal keeps, the cleaned input. After
+    a tool or an agent both the caller and the journal get the cleaned result. Its own failure refuses the operation.
+    For a runtime as a whole, without changing what tools get and return, there is `RuntimeConfig.redact`.
+
+    Example:
+        ```py
+        rt.hooks.register("AfterToolExecution", hooks.RedactHook([r"sk-[A-Za-z0-9]+"]))
+        ```
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        """Raises ValidationError."""
+        from greenroom.actors.session.redaction import Redaction
+
+        self._redaction = Redaction(rules)
+
+    def __call__(self, context: HookContext) -> HookResult:
+        data = context.data
+        cleaned = self._redaction.parameters(data)
+        changes = {name: value for name, value in cleaned.items() if name not in data or value != data[name]}
+        return HookResult.modified(changes) if changes else CONTINUE

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from greenroom.actors.hooks.context import HookContext
+from greenroom.actors.hooks.hook import HookHandle
+from greenroom.actors.hooks.points import AFTER, CREATE, DELETE, OPERATION, READ, UPDATE
+from greenroom.actors.hooks.result import CONTINUE, HookResult, NoResult, awaited, result_of, waits
 from greenroom.actors.scheduling.callables import require_callable
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
-from .awaiting import awaited, waits
-from .context import HookContext
-from .result import CONTINUE, HookResult, NoResult, result_of
+if TYPE_CHECKING:
+    from greenroom.actors.hooks.hooks import Hooks
 
-__all__ = ["Parallel", "Sequential", "Voting", "parallel", "sequential", "voting"]
+__all__ = ["Middleware", "Parallel", "Sequential", "Voting", "parallel", "sequential", "voting"]
+
 
 logger = logger_of("hooks")
 
@@ -147,3 +151,56 @@ def _together(context: HookContext, results: Sequence[HookResult]) -> HookResult
             context.data = {**context.data, **changes}
         return decisive
     return HookResult.modified(changes) if changes else CONTINUE
+
+
+_POINTS: Final = {"create": CREATE, "read": READ, "update": UPDATE, "delete": DELETE, "operation": OPERATION}
+_WHEN: Final = {"before": "", "after": AFTER}
+
+
+class Middleware:
+    """The chains of a runtime, around the hooks of single points.
+
+    `create`: the creation of a session. `read`: every query. `update`: every command but deleting. `delete`: the
+    deletion of a session. `operation`: all of them.
+
+    Example:
+        ```py
+        rt.middleware.use("update", check_quota, check_hours)
+        rt.middleware.use("delete", alice, bob, carol, pattern="voting", threshold=2)
+        rt.middleware.use("operation", LoggingHook(), when="after")
+        ```
+    """
+
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+
+    def use(
+        self,
+        chain: str,
+        *members: Callable[[HookContext], Any],
+        pattern: str = "sequential",
+        threshold: float = 0.5,
+        when: str = "before",
+        name: str | None = None,
+        **options: Any,
+    ) -> HookHandle:
+        """Add hooks to a chain: "create", "read", "update", "delete" or "operation".
+
+        `pattern`: "sequential", "parallel" or "voting" (with `threshold`), see the compositions of those names.
+        `when`: "before" or "after" the operation. `options` are those of `Hooks.register`. Raises ValidationError.
+        """
+        if chain not in _POINTS:
+            raise ValidationError(f"chain: one of {', '.join(_POINTS)}", field="chain")
+        if when not in _WHEN:
+            raise ValidationError("when: before or after", field="when")
+        title = name or f"{chain} middleware"
+        match pattern:
+            case "sequential":
+                hook: Callable[[HookContext], Any] = sequential(members, title)
+            case "parallel":
+                hook = parallel(members, title)
+            case "voting":
+                hook = voting(members, threshold, title)
+            case _:
+                raise ValidationError("pattern: sequential, parallel or voting", field="pattern")
+        return self._hooks.register_at((_POINTS[chain] + _WHEN[when],), hook, name=title, **options)

@@ -1,0 +1,1 @@
+"""Hooks that come with greenroom, and those that are made of other hooks."""
