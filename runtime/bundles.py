@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from greenroom.actors.maintenance.findings import VerifyReport
+from greenroom.actors.scheduling.operation import require_run
 from greenroom.actors.store import ArtifactStore, Repair
 from greenroom.actors.transfer.bundle_import import import_bundle
 from greenroom.runtime.config.config import SessionConfig
@@ -81,7 +82,7 @@ def export_bundle(
     """Write a bundle to a file, which appears whole or not at all. Raises StorageError."""
     from importlib.metadata import version
 
-    with written_file(path, f"cannot write the bundle {path}") as file, moment_of(store) as moment:
+    with written_file(path, f"cannot write the bundle {path}", require_run) as file, moment_of(store) as moment:
         done = write_bundle(
             moment,
             session_bytes(session_id),

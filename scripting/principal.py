@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from greenroom.runtime import Runtime, Scope, Session, ValidationError
+from greenroom.runtime import OperationTimeout, Runtime, Scope, Session, ValidationError
 
-from .callback import Stopped
 from .values import UNDEFINED
 
 __all__ = ["Principal"]
@@ -51,10 +50,10 @@ class Principal:
         """Seconds until the script's time is over; 0 or less when it is."""
         return self.deadline - time.monotonic()
 
-    def check_time(self) -> None:
-        """Raises Stopped when the time is over: for what goes on and on within one call."""
+    def check_time(self, *progress: object) -> None:
+        """Raises OperationTimeout when the time is over: for what goes on and on within one call."""
         if self.ended or self.remaining() <= 0:
-            raise Stopped("time")
+            raise OperationTimeout("the script's time was over before this was done", started=True)
 
     # -- sessions
 

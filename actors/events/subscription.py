@@ -235,7 +235,8 @@ class Subscription:
             del notice  # its values may be large, and the next one may be long in coming
             try:
                 source = f"subscriber:{self.pattern}"
-                with acting(principal=self._principal, realm=self._realm, source=source, **following(event)):
+                ids = following(event)
+                with acting(principal=self._principal, realm=self._realm, source=source, run=None, **ids):
                     self._callback(event)
             except BaseException as error:  # also of an exit: only closing ends a subscription
                 self._failed += 1

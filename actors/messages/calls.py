@@ -118,6 +118,7 @@ class RecordReturn(Command[None]):
     Replies None."""
 
     __slots__ = ("data", "kind")
+    note = True
     rate = None
 
     def __init__(self, kind: str, data: dict[str, Any], durability: Durability | None = None) -> None:

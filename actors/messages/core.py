@@ -70,6 +70,8 @@ class Message(Generic[Reply]):
     preparation: ClassVar[Literal["content", "call"] | None] = None
     """What is done on the sender's thread: "content" is hashed and compressed, a "call" is made."""
     points: ClassVar[Points] = Points()
+    note: ClassVar[bool] = False
+    """Whether it only writes down what has happened: it is never too late for that."""
     hookable: ClassVar[bool] = True
     """False for what the runtime itself sends past all hooks."""
     shown: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}

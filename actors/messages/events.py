@@ -148,6 +148,7 @@ class RecordEvent(Command[Event | None]):
     """
 
     __slots__ = ("data", "type")
+    note = True
     rate = None
 
     def __init__(self, type: str, data: dict[str, Any]) -> None:

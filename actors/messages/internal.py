@@ -26,6 +26,7 @@ class RecordHooks(Command[None]):
     """Journal executions of hooks. Only the runtime sends it."""
 
     __slots__ = ("drafts",)
+    note = True
     rate = None
     hookable = False
 
@@ -57,6 +58,7 @@ class RecordWorkflow(Command[tuple[str, str | None]]):
     the session was created with, if any."""
 
     __slots__ = ("data", "type")
+    note = True
     rate = None
 
     def __init__(self, type: str, data: dict[str, Any]) -> None:

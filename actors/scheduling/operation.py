@@ -19,6 +19,7 @@ from operator import attrgetter
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
+from greenroom.storage.errors import OperationTimeout
 from greenroom.storage.events.model import Event
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "following",
     "in_own_realm",
     "operation_in",
+    "require_run",
 ]
 
 P = ParamSpec("P")
@@ -72,6 +74,8 @@ class Operation:
     """The operation of another realm that this one was begun in."""
     lease: Lease | None = field(default=None, repr=False)
     """The call of a tool or an agent that the code belongs to."""
+    run: Lease | None = field(default=None, repr=False)
+    """The run of a script that the code belongs to: over once its caller has been told that it timed out."""
     lent: bool = False
     """Whether a thread has it that the code has started: that one acts for its session as long as the call lasts."""
 
@@ -186,6 +190,16 @@ def in_own_realm(
             CURRENT.set(current)
 
     return run
+
+
+def require_run() -> None:
+    """Raise OperationTimeout for what a script has begun whose caller has been told meanwhile that it timed out.
+
+    Whatever takes effect asks before it does, so that nothing happens behind the caller's back.
+    """
+    operation = CURRENT.get()
+    if operation is not None and operation.run is not None and operation.run.over:
+        raise OperationTimeout("the script's caller was told that it timed out: nothing was done", started=False)
 
 
 def event_context(operation: Operation | None, correlation_id: str | None) -> dict[str, Any] | None:

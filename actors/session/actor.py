@@ -12,7 +12,7 @@ from greenroom.actors.messages.events import PublishEvent, RecordEvent
 from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.dispatcher import PooledActor
 from greenroom.actors.scheduling.futures import DeferredReply
-from greenroom.actors.scheduling.operation import CURRENT, event_context
+from greenroom.actors.scheduling.operation import CURRENT, event_context, require_run
 from greenroom.actors.session.decisions.decide import Draft, Limits, decide
 from greenroom.actors.session.state.budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
 from greenroom.actors.session.state.evolve import CONFIGURED, evolve
@@ -298,6 +298,8 @@ class SessionActor(PooledActor):
         parts = iter(command.items) if command.__class__ is m.StoreMany else None
         written: list[StoredEvent] = []
         operation, correlation = CURRENT.get(), state.correlation_id
+        if operation is not None and operation.run is not None and (command is None or not command.note):
+            require_run()
         context = None
         if not sequence:
             correlation = drafts[0][1]["correlation_id"]
@@ -403,6 +405,7 @@ class SessionActor(PooledActor):
         self.services.owner.weigh(self, self.state.weight)
 
     def _delete(self) -> None:
+        require_run()
         services = self.services
         self._torn = self.state.sequence + 1, []
         try:

@@ -22,7 +22,7 @@ from greenroom.storage.bundle.format import BundledSession, BundleReader, Manife
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import new_session, session_bytes, session_id_of
 from greenroom.storage.content.chunks import Encoded
-from greenroom.storage.errors import BundleError, SessionAlreadyExists, StorageError
+from greenroom.storage.errors import BundleError, GreenroomError, SessionAlreadyExists, StorageError
 from greenroom.storage.events.model import StoredEvent
 
 from .bundle_check import JournalCheck, message_value
@@ -230,6 +230,8 @@ def import_bundle(
 
         try:
             check = BundleCheck(file, size, check_config, on_manifest, report)
+        except GreenroomError:
+            raise  # an OperationTimeout is an OSError too
         except OSError as error:
             raise StorageError(f"cannot read the bundle {path}: {error.strerror}", path=str(path)) from error
         ids = {each.id: each.id if keep_ids else session_id_of(new_session()) for each in check.manifest.sessions}
@@ -240,7 +242,7 @@ def import_bundle(
         except BaseException as error:
             importing.undo()
             release()
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not isinstance(error, GreenroomError):
                 raise StorageError(f"cannot read the bundle {path}: {error.strerror}", path=str(path)) from error
             raise
         release()

@@ -11,6 +11,7 @@ import os
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.actors.scheduling.operation import require_run
 from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
@@ -134,6 +135,7 @@ class StagedSessions:
     def publish(self, entries: list[tuple[bytes, SessionRow, int]]) -> None:
         """Show the sessions (each with its row and the time of its last event): what is left to write, rows, index
         entries and the turned mark in one batch."""
+        require_run()
         ops, self._ops = self._ops, []
         if self._marked:
             ops.append(staging.mark(self._id, staging.PUBLISHED, self._sessions))

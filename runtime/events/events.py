@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from greenroom.actors.events import LINK_KINDS, Bus, LinkEvents, Overflow, PublishEvent, Subscription
 from greenroom.actors.events.subscription import Callback
-from greenroom.actors.scheduling.operation import CURRENT, event_context, in_own_realm
+from greenroom.actors.scheduling.operation import CURRENT, event_context, in_own_realm, require_run
 from greenroom.runtime.handles.handle import session_id_of as id_named
 from greenroom.runtime.handles.session import Session
 from greenroom.runtime.handles.timeline import MAX_TIMELINE, TimelineRow, causal_order
@@ -352,7 +352,7 @@ class Events:
         if not isinstance(target, (str, os.PathLike)):
             return _write_lines(target.write, events)
         path = file_path(target)
-        with written_file(path, f"cannot write {path}") as file:
+        with written_file(path, f"cannot write {path}", require_run) as file:
             return _write_lines(lambda line: file.write(line.encode("ascii")), events)
 
     # -- who may see what

@@ -17,6 +17,7 @@ from greenroom.actors.messages.sharing import (
     RevokeArtifact,
     ShareArtifact,
 )
+from greenroom.actors.scheduling.operation import require_run
 from greenroom.actors.session.decisions.facts import retrieval
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
@@ -189,7 +190,8 @@ class SessionArtifacts(Handle):
         """
         target = file_path(path)
         info = self.get_artifact_info(ref, version)
-        with self.open_artifact(info.id) as source, written_file(target, f"cannot write {target}") as file:
+        what = f"cannot write {target}"
+        with self.open_artifact(info.id) as source, written_file(target, what, require_run) as file:
             size = 0
             while block := source.read(_COPY_BYTES):
                 size += file.write(block)

@@ -143,11 +143,14 @@ class ArtifactGlobal(ArtifactSharing):
         handle = self._principal.session(session)
         with self._files.open_for_reading(source) as file:
             kind = "user_input" if kind is UNDEFINED else kind
-            return identity_row(handle.store_artifact(kind, name or source.name, file, **more).id)
+            progress = self._principal.check_time
+            info = handle.store_artifact(kind, name or source.name, file, **more, on_progress=progress)
+            return identity_row(info.id)
 
     @export("saveToFile")
     def save_to_file(self, session: Any, reference: Any, path: Any, version: Any = UNDEFINED) -> int:
         """Write the content to a file; its bytes."""
         target = self._files.path(path)
         which = artifact_reference(reference)
-        return self._principal.session(session).save_artifact(which, target, _version(version))
+        progress = self._principal.check_time
+        return self._principal.session(session).save_artifact(which, target, _version(version), on_progress=progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from greenroom.runtime import ArtifactId, OperationTimeout, ValidationError
+from greenroom.runtime import ArtifactId, ValidationError
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.principal import Principal
@@ -156,7 +156,7 @@ class SessionGlobal:
         """Write a bundle; what is in it."""
         wanted = options(given, "Session.export", _EXPORT)
         target = self._files.path(path)
-        report = self._principal.session(session).export(target, **wanted, on_progress=self._in_time)
+        report = self._principal.session(session).export(target, **wanted, on_progress=self._principal.check_time)
         return report.to_dict()
 
     @export("import")
@@ -164,12 +164,7 @@ class SessionGlobal:
         """Bring in a bundle's sessions; the id of the one at the top."""
         wanted = options(given, "Session.import", _IMPORT)
         source = self._files.path(path)
-        return self._principal.runtime.import_session(source, **wanted, on_progress=self._in_time).id
-
-    def _in_time(self, done: int, total: int) -> None:
-        """Raises OperationTimeout when the script's time is over; what had been written is removed then."""
-        if self._principal.remaining() <= 0:
-            raise OperationTimeout("the script's time was over before the bundle was done", started=True)
+        return self._principal.runtime.import_session(source, **wanted, on_progress=self._principal.check_time).id
 
     # -- tags, metadata, family
 

@@ -109,6 +109,8 @@ class Bridge:
             reply = self._perform(operation, mask, arguments)
             return reply if _now() < self._deadline else (STOP, b"time")
         except GreenroomError as error:
+            if self._deadline <= _now():
+                return STOP, b"time"
             return FAILED, error.code.encode(), str(error)[:4096].encode("utf-8", "replace")
         except MemoryError:
             return STOP, b"memory"

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from lupa import lua54
 
+from greenroom.actors.scheduling.operation import CURRENT, Lease, changed
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.runtime import (
     ConfigurationError,
@@ -100,11 +101,14 @@ class _Run:
         self._value: Any = None
         self._error: BaseException | None = None
         self._principal = Principal(request.runtime, request.session, self._started + request.timeout)
+        self._lease = Lease()
         self._callbacks = Callbacks()
         self._bridge = Bridge(self._principal, self._write, self._memory, self._callbacks)
 
     def abandon(self, error: BaseException) -> None:
-        """End the script as soon as it can be, and give back at once what it holds of the runtime."""
+        """End the script as soon as it can be, and give back at once what it holds of the runtime. Nothing that it has
+        begun takes effect any more."""
+        self._lease.over = True
         self._bridge.interrupt = self._bridge.interrupt or error
         self._principal.release()
 
@@ -124,6 +128,7 @@ class _Run:
 
     def result(self) -> ScriptResult:
         if self._error is not None:
+            self._lease.over = isinstance(self._error, ScriptTimeout)  # a tool may still be at work
             raise self._error
         return ScriptResult(self._value, self._text(), self._duration, self._instructions, self._peak)
 
@@ -154,6 +159,7 @@ class _Run:
         files = Files(request.profile, request.directories)
         opened = OpenFiles(files)
         try:
+            CURRENT.set(changed(CURRENT.get(), {"run": self._lease}))  # the thread has a context of its own
             if request.session is not None:
                 with request.session.as_current():
                     self._run(files, opened)

@@ -13,7 +13,7 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn, cast
 
@@ -83,9 +83,10 @@ def open_regular(
 
 
 @contextlib.contextmanager
-def written_file(path: Path, what: str) -> Iterator[BinaryIO]:
+def written_file(path: Path, what: str, ready: Callable[[], object] | None = None) -> Iterator[BinaryIO]:
     """Yield a file to write to; when the block ends, its content is synced to disk and is the file at `path`.
 
+    `ready` is called before it gets that name: what it raises leaves things as they were, like what the block raises.
     Until then it has a random name in the same directory, so nobody sees it half written, and writers to one path
     do not meet: the last to end wins. Where the block raises, nothing stays and what was at `path` is untouched. A
     regular file at `path` is replaced, and its permissions are kept. Anything else is refused, a symbolic link too:
@@ -104,6 +105,8 @@ def written_file(path: Path, what: str) -> Iterator[BinaryIO]:
                 if mode is not None:
                     os.fchmod(descriptor, mode)
                 os.fsync(descriptor)
+        if ready is not None:
+            ready()
         _mode_of_replaced(path, what)  # something may have been put there meanwhile
         with _reported(path, what):
             os.replace(part, path)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from greenroom.actors.scheduling.operation import require_run
 from greenroom.runtime.scripts.files import Files
 from greenroom.storage.errors import StorageError, ValidationError
 from greenroom.storage.files.regular_file import written_file
@@ -51,7 +52,7 @@ def file_operations_on(files: Files, base: Path | None) -> Callable[..., Any]:
             raise ValidationError("input: what to write is needed", field="input")
         data = input.encode("utf-8", "surrogatepass") if isinstance(input, str) else input
         if operation == "write":
-            with written_file(target, f"cannot write {target.name}") as file:
+            with written_file(target, f"cannot write {target.name}", require_run) as file:
                 return file.write(data)
         with files.open(target, "a") as file:
             return file.write(data)
