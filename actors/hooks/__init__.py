@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .around import Performed
 from .context import HookContext
-from .hook import HookHandle, HookInfo
-from .hooks import Hooks
+from .hook import HookInfo
+from .hooks import HookHandle, Hooks
 from .result import HookResult, Outcome
 
 __all__ = ["HookContext", "HookHandle", "HookInfo", "HookResult", "Hooks", "Outcome", "Performed"]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import collections
-import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
-from sys import getsizeof
 from typing import Any, Final
 
 from greenroom.actors.messages.artifacts import StoreArtifact, StoreMany
@@ -15,9 +12,9 @@ from greenroom.actors.messages.parameters import MessageSubject
 from .chain import BEFORE, FAILED, Phase, Role, ask
 from .context import Call
 from .result import MAX_ATTEMPTS, HookResult
-from .subject import Failure, Reply, Subject, fresh
+from .subject import Failure, Reply, Subject
 
-__all__ = ["Answered", "Performed", "ReplyCache", "around", "conclude", "go_on", "prepare", "settled"]
+__all__ = ["Answered", "Performed", "around", "conclude", "go_on", "prepare", "settled"]
 
 
 Perform = Callable[[Call, Any, str | None], Any]
@@ -50,8 +47,8 @@ def _decided(call: Call, subject: Subject, decision: HookResult) -> tuple[str | 
         return decision.target, None
     if isinstance(subject, MessageSubject) and subject.crosses(call.recipient or ""):
         return None, None  # what others let it read is asked of them each time: they may have taken it back
-    assert call.hooks is not None
-    found, reply = call.hooks.cache.get(_cache_key(call, decision))
+    assert call.services is not None
+    found, reply = call.services.cache.get(_cache_key(call, decision))
     if found:
         raise Answered(reply)
     return None, decision
@@ -59,7 +56,7 @@ def _decided(call: Call, subject: Subject, decision: HookResult) -> tuple[str | 
 
 def _cache_key(call: Call, decision: HookResult) -> tuple[Any, ...]:
     assert call.decider is not None
-    return call.decider.id, call.session_id, call.operation, call.component, decision.key
+    return call.decider, call.session_id, call.operation, call.component, decision.key
 
 
 Settle = Callable[[Any, BaseException | None], Any]
@@ -173,9 +170,9 @@ def conclude(
             call.pause(decision.delay)
         tries += 1
     if keep is not None:
-        assert call.hooks is not None
+        assert call.services is not None
         call.decider = decider
-        call.hooks.cache.keep(_cache_key(call, keep), keep.ttl, reply)
+        call.services.cache.keep(_cache_key(call, keep), keep.ttl, reply)
     return reply
 
 
@@ -249,73 +246,4 @@ def around(
         return go_on(call, subject, perform, role, after, failures)
     finally:
         if call.records is not None:
-            assert call.hooks is not None
-            call.hooks.journal(call)
-
-
-_MISSING: Final = object()
-
-
-class ReplyCache:
-    """Least recently used replies go first; one above `max_bytes` / 16 is not kept. Times are the clock's seconds."""
-
-    def __init__(self, clock: Callable[[], float], *, max_entries: int = 4096, max_bytes: int = 16 << 20) -> None:
-        self._clock = clock
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._entries: collections.OrderedDict[Hashable, tuple[float, int, Any]] = collections.OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: Hashable) -> tuple[bool, Any]:
-        """Whether there is a reply whose time is not over, and the reply, a copy."""
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is None:
-                return False, None
-            if entry[0] <= self._clock():
-                self._drop(key)
-                return False, None
-            self._entries.move_to_end(key)
-        return True, fresh(entry[2])
-
-    def keep(self, key: Hashable, ttl: float, reply: Any) -> None:
-        """Keep a reply for `ttl` seconds."""
-        most = self._max_bytes >> 4
-        size = _weight(reply, most)
-        if size > most:
-            return
-        with self._lock:
-            if key in self._entries:
-                self._drop(key)
-            self._entries[key] = (self._clock() + ttl, size, fresh(reply))
-            self._bytes += size
-            while self._bytes > self._max_bytes or len(self._entries) > self._max_entries:
-                self._drop(next(iter(self._entries)))
-
-    def forget(self, belongs: Callable[[Any], bool]) -> None:
-        """Drop the replies whose key belongs to what is gone."""
-        with self._lock:
-            for key in [each for each in self._entries if belongs(each)]:
-                self._drop(key)
-
-    def _drop(self, key: Hashable) -> None:
-        self._bytes -= self._entries.pop(key)[1]
-
-
-def _weight(value: Any, most: int) -> int:
-    """Bytes of memory, roughly; counted no further than till there are more than `most`."""
-    total = 0
-    left = [value]
-    while left and total <= most:
-        each = left.pop()
-        total += getsizeof(each)
-        if isinstance(each, dict):
-            left += each
-            left += each.values()
-        elif isinstance(each, (list, tuple, set, frozenset)):
-            left += each
-        elif not isinstance(each, type):
-            left += (getattr(each, name, None) for name in getattr(type(each), "__slots__", ()))
-            left += getattr(each, "__dict__", {}).values()
-    return total
+            call.journal()

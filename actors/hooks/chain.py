@@ -5,21 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from greenroom.actors.messages.core import Draft, Message
 from greenroom.actors.scheduling.operation import CURRENT, Operation
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation
+from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation, ValidationError
 
-from .context import HookContext
+from .context import Call, HookContext
 from .guard import GuardsTaken, HookTimeout
-from .hook import PASSED, SLOW_INLINE
+from .hook import PASSED, SLOW_INLINE, Hook
 from .result import CONTINUE, HookResult, NoResult, is_awaitable, result_of
-from .subject import Subject, error_name, execution
-
-if TYPE_CHECKING:
-    from .context import Call
-    from .hook import Hook
+from .subject import Subject, bounded, error_name, result_row
 
 __all__ = [
     "AFTER_CHANGE",
@@ -39,7 +36,7 @@ __all__ = [
 
 logger = logger_of("hooks")
 
-Phase = tuple[tuple[str, "Hook"], ...]
+Phase = tuple[tuple[str, Hook], ...]
 """The hooks of a phase with the point that each is called for, in the order of calling."""
 
 MAX_NESTING: Final = 16
@@ -87,12 +84,12 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
     within = current.within if current is not None else ()
     if len(within) >= MAX_NESTING:
         raise InvalidOperation(f"hooks are nested deeper than {MAX_NESTING}: they call for each other without end")
-    hooks = call.hooks
-    assert hooks is not None
+    services = call.services
+    assert services is not None
     for point, hook in phase:
         if hook.id in within:
             continue
-        if not hook.everywhere and not hook.concerns(call, hooks.can_access, current):
+        if not hook.everywhere and not hook.concerns(call, services.can_access, current):
             continue
         breaker = hook.breaker
         if breaker.opened and not breaker.admits():
@@ -138,16 +135,16 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
         if kind == "cancel":
             raise _cancelled(hook, point, call, role, result.reason)
         if kind == "fork":
-            hooks.fork(result.operations, call, hook, point, current)
+            _fork(result.operations, call, hook, point, current)
         elif kind in ("redirect", "cache"):
             if kind == "redirect" and hook.principal is not None and _SESSION.fullmatch(str(result.target)):
                 # Whoever's operation this is, a hook of a session leads it nowhere that the session does not reach.
-                security = hooks.delivery.security
+                security = services.delivery.security
                 security.require(str(result.target), f"hook:{hook.name}", "write", principal=hook.principal)
             # The hooks after it still have their say, for instance to refuse.
-            call.decision, call.decider = result, hook
+            call.decision, call.decider = result, hook.id
         elif kind in ("replace", "retry"):
-            call.decision, call.decider = result, hook
+            call.decision, call.decider = result, hook.id
             break
     return subject
 
@@ -252,7 +249,7 @@ def _call_guarded(
     """The same on a guard thread, for at most the hook's timeout and the time that the operation has left. With
     `answering`, an awaitable that the function has answered with, await that."""
     run = hook.run if answering is None else lambda _: answering
-    assert call.hooks is not None
+    assert call.services is not None
     left = call.remaining()
     timeout = hook.timeout if left is None else min(hook.timeout, max(0.0, left))
     call.allowed = timeout
@@ -260,7 +257,7 @@ def _call_guarded(
     begun = monotonic()
     try:
         CURRENT.set(inner)
-        answer, seconds = call.hooks.guard.call(run, context, timeout)
+        answer, seconds = call.services.guard.call(run, context, timeout)
     except (Exception, SystemExit) as error:
         return None, monotonic() - begun, error
     except BaseException:
@@ -372,3 +369,66 @@ def _required(hook: Hook, point: str, call: Call, role: Role, why: str) -> HookC
     return HookCancelled(
         f"{done} hook {hook.name!r} at {point} is required and {why}", hook=hook.name, point=point, reason=why
     )
+
+
+def execution(
+    hook: Hook,
+    point: str,
+    operation: str | None,
+    attempt: int,
+    data: dict[str, Any],
+    result: HookResult | None,
+    seconds: float,
+    error: BaseException | None,
+) -> Draft:
+    """The event of one execution. `duration` is in microseconds; `error` the class of what failed it."""
+    facts: dict[str, Any] = {
+        "hook": hook.name,
+        "hook_id": hook.id,
+        "point": point,
+        "operation": operation,
+        "attempt": attempt,
+        "duration": int(seconds * 1e6),
+        "replayable": hook.replayable,
+        "error": error_name(error) if error is not None else None,
+        "data": None,
+        "result": None,
+    }
+    if hook.replayable:
+        facts["data"], cut = bounded(data)
+        if result is not None:
+            facts["result"], cut_too = bounded(result_row(result))
+            cut = cut or cut_too
+        if cut:
+            facts["cut"] = True
+    return "hook.executed", facts, 0, 0
+
+
+def _fork(operations: tuple[Any, ...], call: Call, hook: Hook, point: str, current: Operation | None) -> None:
+    """Run the operations of a hook's `fork` besides, with what the hook may do."""
+    services = call.services
+    assert services is not None
+
+    def attempt(operation: Any) -> None:
+        try:
+            if callable(operation):
+                operation()
+                return
+            session_id, message = operation if isinstance(operation, tuple) else (call.recipient, operation)
+            if not isinstance(message, Message) or session_id is None:
+                raise ValidationError("fork: messages, pairs (session id, message) and callables are operations")
+            services.delivery.ask(session_id, message, services.wait_limit)
+        except Exception as error:
+            logger.error("an operation forked by hook %s at %s failed: %s", hook.name, point, type(error).__name__)
+            call_of_fork = Call(services, call.original, call.operation, call.session_id)
+            call_of_fork.address = call.address
+            call_of_fork.record(execution(hook, f"{point}:fork", call.operation, 1, {}, None, 0.0, error))
+            call_of_fork.journal()
+
+    inner = hook.operation(current)
+    try:
+        CURRENT.set(inner)
+        for operation in operations:
+            services.besides(lambda each=operation: attempt(each), f"an operation forked by hook {hook.name}")  # type: ignore[misc]
+    finally:
+        CURRENT.set(current)

@@ -9,23 +9,26 @@ from datetime import datetime
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.operation import CURRENT
+from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.times import utc_time
 from greenroom.storage.common.waiting import Promise
-from greenroom.storage.errors import GreenroomError, OperationTimeout, RuntimeClosed
+from greenroom.storage.errors import GreenroomError, OperationTimeout, RuntimeClosed, SessionNotFound
 
 from .result import HookResult, awaited, result_of
+from .services import HookServices
 from .subject import Failure, Plain, Reply, Subject
 
 if TYPE_CHECKING:
     from greenroom.actors.messages.core import Draft
     from greenroom.storage.catalog.model import SessionInfo
 
-    from .hook import Hook
-    from .hooks import Hooks
 
 __all__ = ["Call", "Component", "HookContext", "HookContextBuilder"]
 
+
+logger = logger_of("hooks")
 
 _MAX_RECORDS: Final = 20_000
 
@@ -38,7 +41,8 @@ class Call:
     """Events to journal in the session: what replayable hooks did, and what failed."""
     decision: HookResult | None = None
     """What the last phase has decided, if anything but to go on."""
-    decider: Hook | None = None
+    decider: str | None = None
+    """The id of the hook that has decided it."""
     component: str | None = None
     address: str | None = None
     """In whose journal the hooks' executions are, if not in the session's: that of a scope."""
@@ -49,13 +53,13 @@ class Call:
 
     def __init__(
         self,
-        hooks: Hooks | None,
+        services: HookServices | None,
         original: Subject,
         operation: str | None,
         session_id: str | None,
         timeout: float | None = None,
     ) -> None:
-        self.hooks = hooks
+        self.services = services
         self.original = original
         self.operation = operation
         self.session_id = session_id
@@ -85,11 +89,11 @@ class Call:
 
     @property
     def time_ns(self) -> int:
-        now = self.hooks.clock.time_ns() if self.hooks is not None else time_ns()
+        now = self.services.clock.time_ns() if self.services is not None else time_ns()
         return now - int(self.elapsed() * 1e9)
 
     def now(self) -> float:
-        return self.hooks.clock.monotonic() if self.hooks is not None else monotonic()
+        return self.services.clock.monotonic() if self.services is not None else monotonic()
 
     def elapsed(self) -> float:
         return monotonic() - self.begun
@@ -114,7 +118,7 @@ class Call:
 
     def _own_correlation(self) -> str:
         """What an operation belongs to of which nobody has said it: its session, its scope, or nothing but itself."""
-        own = self.hooks.correlation_of(self.session_id) if self.hooks is not None and self.session_id else None
+        own = self.services.correlation_of(self.session_id) if self.services is not None and self.session_id else None
         return own or self.recipient or str(uuid.uuid4())
 
     @property
@@ -124,13 +128,17 @@ class Call:
 
     def session_info(self) -> SessionInfo | None:
         """A snapshot of the session; None where there is none."""
-        if self.hooks is None or self.session_id is None:
+        if self.services is None or self.session_id is None:
             return None
-        return self.hooks.info_of(self.session_id)
+        return self.services.info_of(self.session_id)
 
     def session_config(self) -> dict[str, Any]:
         """What the session's configuration sets."""
-        return self.hooks.config_of(self.session_id) if self.hooks is not None and self.session_id is not None else {}
+        return (
+            self.services.config_of(self.session_id)
+            if self.services is not None and self.session_id is not None
+            else {}
+        )
 
     # -- time
 
@@ -157,8 +165,8 @@ class Call:
         left = self.remaining()
         if left is not None and left <= seconds:
             raise self.late()
-        assert self.hooks is not None
-        if self.hooks.closing.wait(seconds):
+        assert self.services is not None
+        if self.services.closing.wait(seconds):
             raise RuntimeClosed("the runtime is closing")
 
     # -- records
@@ -173,6 +181,20 @@ class Call:
         """The records, for the command that is to carry them into the journal."""
         records, self.records = self.records, None
         return records
+
+    def journal(self) -> None:
+        """Journal what the hooks of an operation did, where it was not journaled with the operation itself."""
+        records = self.take_records()
+        recipient = self.recipient
+        services = self.services
+        if not records or recipient is None or services is None or services.store.engine.read_only:
+            return
+        try:
+            services.delivery.routing.ask(recipient, RecordHooks(records), services.wait_limit)
+        except (SessionNotFound, RuntimeClosed):
+            pass  # the operation has ended the session, or there never was one
+        except GreenroomError as error:
+            logger.warning("what hooks did for %s was not journaled: %s", self.about, error)
 
 
 class Component(NamedTuple):
@@ -340,11 +362,11 @@ class HookContext:
         twins = [HookContext(self._call, self.point, self._subject, self.attempt) for _ in members]
         for twin in twins:
             twin._data = Plain(before).view()
-        hooks = self._call.hooks
+        services = self._call.services
         promises: list[Promise[Any] | None] = []
         for member, twin in zip(members, twins, strict=True):
             try:
-                promises.append(hooks.guard.elastic.submit(_answer, member, twin) if hooks is not None else None)
+                promises.append(services.guard.elastic.submit(_answer, member, twin) if services is not None else None)
             except GreenroomError:
                 promises.append(None)  # no thread is free: it is asked on this one
         answers: list[HookResult | BaseException] = []

@@ -11,7 +11,6 @@ from typing import Any, Final
 from greenroom.actors.scheduling.threads import Elastic, Share
 from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
-from .context import HookContext
 from .result import awaited
 
 __all__ = ["MAX_GUARDED", "Breaker", "Guard", "GuardsTaken", "HookTimeout"]
@@ -44,7 +43,7 @@ class Guard:
         self.elastic = elastic
         self._share = Share(self, most, self._taken)
 
-    def call(self, fn: Callable[[HookContext], Any], context: HookContext, timeout: float) -> tuple[Any, float]:
+    def call(self, fn: Callable[[Any], Any], context: object, timeout: float) -> tuple[Any, float]:
         """Call a hook; its answer and the seconds it took. Raises what it raises, HookTimeout after `timeout`
         seconds, and GuardsTaken if no thread is free."""
         try:
@@ -71,7 +70,7 @@ class Guard:
         )
 
 
-def _run(fn: Callable[[HookContext], Any], context: HookContext, timeout: float) -> _Answer:
+def _run(fn: Callable[[Any], Any], context: object, timeout: float) -> _Answer:
     answer = _Answer()
     begun = time.monotonic()
     try:

@@ -1,29 +1,41 @@
-"""One registered hook: its function, its options, its figures, and the handle and the row that users have of it."""
+"""One registered hook: its options, its figures, and the handle and the row that users have of it."""
 
 from __future__ import annotations
 
 import fnmatch
+import inspect
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable
+from dataclasses import InitVar, dataclass, field
+from typing import Any, Final, TypedDict
 
+from greenroom.actors.scheduling.callables import require_callable
 from greenroom.actors.scheduling.operation import Operation
+from greenroom.storage.codec.keys import is_session_id
 from greenroom.storage.errors import ValidationError
 
-from .context import HookContext
+from .context import Call, HookContext
 from .guard import Breaker
 from .result import waits
 
-if TYPE_CHECKING:
-    from .context import Call
-    from .registry import Registry
-
-__all__ = ["PRIORITIES", "SLOW_INLINE", "Hook", "HookHandle", "HookInfo", "priority_of"]
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "PASSED",
+    "SLOW_INLINE",
+    "Hook",
+    "HookFunction",
+    "HookInfo",
+    "HookOptions",
+    "KeywordOptions",
+    "checked_options",
+]
 
 HookFunction = Callable[[HookContext], Any]
 
-PRIORITIES: Final = {"highest": 1000, "high": 500, "normal": 0, "low": -500, "lowest": -1000}
+DEFAULT_TIMEOUT: Final = 5.0
+_PRIORITIES: Final = {"highest": 1000, "high": 500, "normal": 0, "low": -500, "lowest": -1000}
+_MAX_NAME: Final = 128
+_MAX_TAGS: Final = 64
 _QUICK: Final = 100e-6
 SLOW_INLINE: Final = 1e-3
 _PROBATION: Final = 16
@@ -31,13 +43,83 @@ PASSED: Final = object()
 """The answer of a hook whose filter has said no."""
 
 
-def priority_of(priority: str | int) -> int:
-    """The number of a priority: higher ones are called first. Raises ValidationError."""
-    if isinstance(priority, str) and priority.lower() in PRIORITIES:
-        return PRIORITIES[priority.lower()]
+class KeywordOptions(TypedDict, total=False):
+    """The options of a hook that are given by their names only. `Hooks.register` says what they mean."""
+
+    required: bool
+    retries: int
+    retry_delay: float
+    session_id: str | None
+    component: str | None
+    filter: Callable[[HookContext], bool] | None
+    inline: bool | None
+    failure_threshold: int
+    slow_after: float | None
+    cooldown: float
+
+
+class HookOptions(KeywordOptions, total=False):
+    """All options of a hook."""
+
+    name: str | None
+    priority: str | int
+    replayable: bool
+    timeout: float
+    tags: Iterable[str]
+
+
+def checked_options(fn: HookFunction, options: HookOptions) -> dict[str, Any]:
+    """Return the options of a hook as `Hook` takes them. Raises ValidationError for what is no option's value."""
+    require_callable("fn", fn, "a context")
+    name, timeout, tags = options.get("name"), options.get("timeout", DEFAULT_TIMEOUT), options.get("tags", ())
+    if name is not None and not (isinstance(name, str) and 0 < len(name) <= _MAX_NAME):
+        raise ValidationError(f"name: 1 to {_MAX_NAME} characters", field="name")
+    if isinstance(tags, str):
+        raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
+    marks = frozenset(tags)
+    if len(marks) > _MAX_TAGS or not all(isinstance(each, str) for each in marks):
+        raise ValidationError(f"tags: at most {_MAX_TAGS} texts", field="tags")
+    slow_after = options.get("slow_after")
+    if slow_after is None:
+        slow_after = timeout / 2 if _is_number(timeout) else 0.0
+    seconds = {"timeout": timeout, "retry_delay": 0.0, "slow_after": slow_after, "cooldown": 30.0}
+    counts = {"retries": 0, "failure_threshold": 5}
+    given: dict[str, Any] = {**seconds, **counts, **options, "slow_after": slow_after}
+    for field_ in seconds:
+        least = 1e-6 if field_ == "timeout" else 0.0
+        if not _is_number(given[field_]) or not least <= given[field_] <= 3600:
+            raise ValidationError(f"{field_}: seconds, at most 3600, are needed", field=field_)
+        given[field_] = float(given[field_])
+    for field_, fewest in (("retries", 0), ("failure_threshold", 1)):
+        if type(given[field_]) is not int or not fewest <= given[field_] <= 1000:
+            raise ValidationError(f"{field_}: a whole number from {fewest} to 1000", field=field_)
+    session_id, only_if = options.get("session_id"), options.get("filter")
+    if session_id is not None and not is_session_id(session_id):
+        raise ValidationError("session_id: the id of a session is needed", field="session_id")
+    if only_if is not None:
+        require_callable("filter", only_if, "a context")
+        if inspect.iscoroutinefunction(only_if):
+            raise ValidationError(
+                "filter: an async function answers with a coroutine, which is always true", field="filter"
+            )
+    given["priority"] = _priority_of(options.get("priority", "normal"))
+    if options.get("inline") and waits(fn):
+        raise ValidationError("inline: an async hook runs on a thread of its own", field="inline")
+    given["name"] = (name or getattr(fn, "__name__", None) or type(fn).__name__)[:_MAX_NAME]
+    return {**given, "tags": marks}
+
+
+def _priority_of(priority: str | int) -> int:
+    """Return the number of a priority: higher ones are called first. Raises ValidationError."""
+    if isinstance(priority, str) and priority.lower() in _PRIORITIES:
+        return _PRIORITIES[priority.lower()]
     if type(priority) is int:
         return priority
-    raise ValidationError(f"priority: a whole number, or one of {', '.join(PRIORITIES)}", field="priority")
+    raise ValidationError(f"priority: a whole number, or one of {', '.join(_PRIORITIES)}", field="priority")
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,42 +153,47 @@ class HookInfo:
         return row
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Hook:
-    """A hook with its options, as `Hooks.register` has checked them."""
+    """A hook with its options, as `checked_options` returns them."""
 
     id: str
-    order: tuple[int, int]
-    """By which hooks are sorted: the highest priority first, then the first registered."""
-    name: str
+    number: int
+    """How many hooks were registered before it, and one."""
     points: tuple[str, ...]
     fn: HookFunction
+    principal: str | None
+    """The session that registered it: it acts for that session and sees only what that session reaches."""
+    realm: object
+    """The runtime whose hook it is, see `Operation`."""
+    clock: InitVar[Callable[[], float]]
+    thread: int | None
+    """The only thread that it may run on: that of its script."""
+
+    name: str
     priority: int
-    replayable: bool
-    required: bool
     timeout: float
     retries: int
     retry_delay: float
     slow_after: float
     tags: frozenset[str]
-    session_id: str | None
-    component: str | None
-    filter: Callable[[HookContext], bool] | None
-    inline: bool | None
-    breaker: Breaker
-    principal: str | None
-    realm: object
-    """The runtime whose hook it is, see `Operation`."""
-    """The session that registered it: it acts for that session and sees only what that session reaches."""
-    thread: int | None
-    """The only thread that it may run on: that of its script."""
-    enabled: bool = True
-    calls: int = 0
-    failures: int = 0
-    timeouts: int = 0
-    total_time: float = 0.0
-    last_error: str | None = None
-    guarded: bool = True
+    failure_threshold: InitVar[int]
+    cooldown: InitVar[float]
+    replayable: bool = False
+    required: bool = False
+    session_id: str | None = None
+    component: str | None = None
+    filter: Callable[[HookContext], bool] | None = None
+    inline: bool | None = None
+
+    breaker: Breaker = field(init=False)
+    enabled: bool = field(init=False, default=True)
+    calls: int = field(init=False, default=0)
+    failures: int = field(init=False, default=0)
+    timeouts: int = field(init=False, default=0)
+    total_time: float = field(init=False, default=0.0)
+    last_error: str | None = field(init=False, default=None)
+    guarded: bool = field(init=False)
     """Whether it runs on a guard thread now, where a call that hangs holds nobody."""
     run: HookFunction = field(init=False)
     """What is called: the function behind its filter."""
@@ -114,11 +201,13 @@ class Hook:
     """Whether it is for every operation at its points."""
     alone: Operation = field(init=False)
     """The operation that it runs as where no other is current."""
-    _quick: int = 0
-    _asynchronous: bool = field(init=False)
+    asynchronous: bool = field(init=False)
+    _quick: int = field(init=False, default=0)
 
-    def __post_init__(self) -> None:
-        self._asynchronous = waits(self.fn)
+    def __post_init__(self, clock: Callable[[], float], failure_threshold: int, cooldown: float) -> None:
+        self.replayable, self.required = bool(self.replayable), bool(self.required)
+        self.breaker = Breaker(failure_threshold, cooldown, clock)
+        self.asynchronous = waits(self.fn)
         self.run = self.fn if self.filter is None else self._filtered
         self.guarded = self.inline is not True
         self.everywhere = (
@@ -134,11 +223,12 @@ class Hook:
 
     def waits(self) -> None:
         """It has answered with an awaitable: never call it on its caller's thread again, which may run a loop."""
-        self._asynchronous = self.guarded = True
+        self.asynchronous = self.guarded = True
 
     @property
-    def asynchronous(self) -> bool:
-        return self._asynchronous
+    def order(self) -> tuple[int, int]:
+        """By which hooks are sorted: the highest priority first, then the first registered."""
+        return -self.priority, self.number
 
     def operation(self, current: Operation | None) -> Operation:
         """As what it runs, called within `current`."""
@@ -173,7 +263,7 @@ class Hook:
     def took(self, seconds: float) -> None:
         """After a call on a guard thread: once the last ones were all quick, it runs on its caller's."""
         self.total_time += seconds
-        if self.inline is not None or self._asynchronous:
+        if self.inline is not None or self.asynchronous:
             return
         self._quick = self._quick + 1 if seconds < _QUICK else 0
         if self._quick >= _PROBATION:
@@ -205,38 +295,3 @@ class Hook:
             breaker=self.breaker.state,
             last_error=self.last_error,
         )
-
-
-class HookHandle:
-    """A registered hook in the hands of who registered it. As a context manager it is taken away at the end."""
-
-    __slots__ = ("_hooks", "id")
-
-    def __init__(self, hooks: Registry, hook_id: str) -> None:
-        self._hooks = hooks
-        self.id = hook_id
-
-    def __repr__(self) -> str:
-        return f"<HookHandle {self.id}>"
-
-    def __enter__(self) -> HookHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.unregister()
-
-    def unregister(self) -> bool:
-        """Take the hook away; whether it was still there."""
-        return self._hooks.unregister(self)
-
-    def enable(self) -> None:
-        """Call it again, its breaker closed. Raises InvalidOperation if it was taken away."""
-        self._hooks.enable(self)
-
-    def disable(self) -> None:
-        """Do not call it until it is enabled again. Raises InvalidOperation if it was taken away."""
-        self._hooks.disable(self)
-
-    def info(self) -> HookInfo:
-        """Its options and figures. Raises InvalidOperation if it was taken away."""
-        return self._hooks.info(self)

@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+import itertools
+import operator
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.internal import RecordHooks
-from greenroom.actors.messages.lifecycle import GetConfig
-from greenroom.actors.scheduling.operation import CURRENT, Operation, in_own_realm
+from greenroom.actors.scheduling.operation import in_own_realm, operation_in
 from greenroom.actors.scheduling.threads import Elastic
-from greenroom.storage.codec.keys import is_session_id, session_bytes
-from greenroom.storage.common.logs import logger_of
-from greenroom.storage.common.waiting import Flag
 from greenroom.storage.errors import (
-    GreenroomError,
+    InvalidOperation,
     ResourceLimitExceeded,
-    RuntimeClosed,
-    SessionNotFound,
     ValidationError,
 )
 
 from .around import around, settled
 from .chain import AFTER_CHANGE, AFTER_READ, ALONE, ALONE_AFTER, Phase, ask
 from .context import Call
-from .guard import Guard
-from .hook import Hook
-from .interceptor import HookedDelivery
-from .points import AFTER, CREATE, CREATION, CUSTOM, LIMIT, OPERATION, POINTS, can_veto, resolve
-from .registry import Registry
+from .hook import (
+    DEFAULT_TIMEOUT,
+    Hook,
+    HookFunction,
+    HookInfo,
+    HookOptions,
+    KeywordOptions,
+    checked_options,
+)
+from .interceptor import HookedMessage
+from .points import (
+    AFTER,
+    CONFLICT,
+    CREATE,
+    CREATION,
+    CUSTOM,
+    LIMIT,
+    OPERATION,
+    POINTS,
+    can_veto,
+    chain_of,
+    kinds_of,
+    resolve,
+    way_of,
+)
 from .result import Outcome
-from .subject import Checked, Plain, execution
+from .services import HookedDelivery, HookServices
+from .subject import Checked, Plain
 
 if TYPE_CHECKING:
     from greenroom.actors.session.services import SessionServices
-    from greenroom.storage.catalog.model import SessionInfo
 
-__all__ = ["Hooks"]
+__all__ = ["HookHandle", "Hooks"]
 
-logger = logger_of("hooks")
-
-_SCOPES_REMEMBERED: Final = 1000
+MAX_HOOKS: Final = 1000
 
 
-class Hooks(Registry):
-    """The hooks of a runtime.
+class Hooks:
+    """The hooks of a runtime, by id, and by the points and messages that they are called for.
 
     Example:
         ```py
@@ -60,19 +74,208 @@ class Hooks(Registry):
     def __init__(
         self, delivery: HookedDelivery, services: SessionServices, elastic: Elastic, wait_limit: float
     ) -> None:
-        super().__init__(delivery, services.clock)
-        self._services = services
-        self.wait_limit = wait_limit
-        """Seconds that what nobody waits for may take."""
-        self.guard = Guard(elastic)
-        self.closing = Flag()
-        """Set when the runtime closes: whoever waits to try again gives up."""
-        self._elastic = elastic
-        self._scopes: dict[str, str] = {}
+        self.services = HookServices(delivery, services, elastic, wait_limit)
+        self._delivery = delivery
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._hooks: dict[str, Hook] = {}
+        self._at: dict[str, list[Hook]] = {}
+        """All hooks by point, in the order of their registration."""
+        self._chains: dict[str, Phase] = {}
+        """The enabled ones by point, in the order of calling. Never changed, only made anew."""
+
+    # -- which hooks there are
+
+    def register(
+        self,
+        point: str,
+        fn: HookFunction,
+        name: str | None = None,
+        priority: str | int = "normal",
+        replayable: bool = False,
+        timeout: float = DEFAULT_TIMEOUT,
+        tags: Iterable[str] = (),
+        **options: Unpack[KeywordOptions],
+    ) -> HookHandle:
+        """Have `fn(context)` called at a point; see docs/hooks.md for the points and for what it may answer.
+
+        `priority`: "highest", "high", "normal", "low", "lowest" or a whole number; higher ones are called first, of
+        equals the one registered first. `replayable`: each call is journaled with its data and result. `timeout`:
+        seconds after which its caller is freed. `required`: its failure refuses the operation; it is tried `retries`
+        times more, `retry_delay` seconds apart. `session_id`, `component` (a glob such as "tool:*") and `filter` say
+        for which operations it is called. `inline`: False runs it on a guard thread always, True on its caller's
+        thread always (then no timeout can free the caller), None on the caller's once it has proved quick.
+        `failure_threshold` failures in a row, or calls slower than `slow_after` seconds (default: half the timeout),
+        or one timeout, leave it out for `cooldown` seconds.
+
+        `fn` may be an `async def`; it then runs in an event loop of its own. A hook that code of a session registers
+        acts for that session and is called for what that session reaches. Raises ValidationError, and
+        ResourceLimitExceeded for more than 1000 hooks.
+        """
+        return self.register_at(
+            resolve(point),
+            fn,
+            name=name,
+            priority=priority,
+            replayable=replayable,
+            timeout=timeout,
+            tags=tags,
+            **options,
+        )
+
+    def register_at(
+        self, points: tuple[str, ...], fn: HookFunction, *, thread: int | None = None, **options: Unpack[HookOptions]
+    ) -> HookHandle:
+        """`register` for points that have been resolved; on `thread` alone, if one is given."""
+        checked = checked_options(fn, options)
+        current = operation_in(self._delivery.security)
+        number = next(self._numbers)
+        hook = Hook(
+            id=f"hook-{number}",
+            number=number,
+            points=points,
+            fn=fn,
+            principal=current.principal if current is not None else None,
+            realm=self._delivery.security,
+            clock=self.services.clock.monotonic,
+            thread=thread,
+            **checked,
+        )
+        with self._lock:
+            if len(self._hooks) >= MAX_HOOKS:
+                raise ResourceLimitExceeded(
+                    f"a runtime has at most {MAX_HOOKS} hooks: unregister those that are not needed",
+                    resource="hooks",
+                    limit=MAX_HOOKS,
+                    value=len(self._hooks),
+                )
+            self._hooks[hook.id] = hook
+            for point in points:
+                self._at.setdefault(point, []).append(hook)
+            self._rebuild(hook)
+        return HookHandle(self, hook.id)
+
+    def unregister(self, hook: HookHandle | str) -> bool:
+        """Take a hook away, by its handle or id; whether it was there. A call of it that runs is let end."""
+        with self._lock:
+            found = self._own(hook)
+            if found is None:
+                return False
+            del self._hooks[found.id]
+            for point in found.points:
+                self._at[point].remove(found)
+                if not self._at[point]:
+                    del self._at[point]
+            self._rebuild(found)
+        self.services.cache.forget(lambda key: key[0] == found.id)
+        return True
+
+    def enable(self, hook: HookHandle | str) -> None:
+        """Call a hook again, its breaker closed. Raises InvalidOperation if there is none."""
+        self._switch(hook, True)
+
+    def disable(self, hook: HookHandle | str) -> None:
+        """Leave a hook out until it is enabled again. Raises InvalidOperation if there is none."""
+        self._switch(hook, False)
+
+    def _switch(self, hook: HookHandle | str, enabled: bool) -> None:
+        with self._lock:
+            found = self._present(hook)
+            found.enabled = enabled
+            if enabled:
+                found.breaker.reset()
+            self._rebuild(found)
+
+    def info(self, hook: HookHandle | str) -> HookInfo:
+        """The options and figures of a hook. Raises InvalidOperation if there is none."""
+        with self._lock:
+            return self._present(hook).info()
+
+    def list(
+        self,
+        point: str | None = None,
+        tag: str | None = None,
+        name: str | None = None,
+        enabled: bool | None = None,
+        session_id: str | None = None,
+    ) -> list[HookInfo]:
+        """The hooks that match all that is given, in the order of calling. Code of a session sees its own."""
+        points = resolve(point) if point is not None else None
+        own = self._delivery.security.principal()
+        with self._lock:
+            hooks = sorted(self._hooks.values(), key=_order)
+        return [
+            hook.info()
+            for hook in hooks
+            if own in (None, hook.principal)
+            and (points is None or any(each in points for each in hook.points))
+            and (tag is None or tag in hook.tags)
+            and (name is None or hook.name == name)
+            and (enabled is None or hook.enabled == enabled)
+            and (session_id is None or hook.session_id == session_id)
+        ]
+
+    def _own(self, hook: HookHandle | str) -> Hook | None:
+        """A hook that the running code may touch. Code of a session is not told of others. Holds the lock."""
+        found = self._hooks.get(hook.id if isinstance(hook, HookHandle) else hook)
+        own = self._delivery.security.principal()
+        return found if found is not None and own in (None, found.principal) else None
+
+    def _present(self, hook: HookHandle | str) -> Hook:
+        found = self._own(hook)
+        if found is None:
+            raise InvalidOperation("there is no such hook; it may have been unregistered")
+        return found
+
+    def _rebuild(self, changed: Hook) -> None:
+        """Make the tables that calls look into anew, each in one assignment. The caller holds the lock."""
+        chains = dict(self._chains)
+        for point in changed.points:
+            there = sorted((each for each in self._at.get(point, ()) if each.enabled), key=_order)
+            if there:
+                chains[point] = tuple((point, hook) for hook in there)
+            else:
+                chains.pop(point, None)
+        self._chains = chains
+        hooked = dict(self._delivery.hooked)
+        for kind in kinds_of(m.Message):
+            way = way_of(kind)
+            if way.isdisjoint(changed.points):
+                continue
+            points = kind.points
+            outer = chain_of(kind)
+            before = self._phase(OPERATION, outer, points.before)
+            after = self._phase(points.after, outer + AFTER, OPERATION + AFTER)
+            conflict = self._phase(CONFLICT if CONFLICT in way else None)
+            limit = self._phase(LIMIT)
+            if before or after or conflict or limit:
+                hooked[kind] = HookedMessage(self.services, kind, before, after, conflict, limit)
+            else:
+                hooked.pop(kind, None)
+        self._delivery.hooked = hooked
+
+    def _phase(self, *points: str | None) -> Phase:
+        """The hooks of these points, one after the other."""
+        phase: Phase = ()
+        for point in points:
+            if point is not None:
+                phase += self._chains.get(point, ())
+        return phase
+
+    def at(self, point: str) -> Phase | None:
+        """The enabled hooks of a point, or None: one lookup."""
+        return self._chains.get(point)
+
+    def any(self, *points: str | None) -> bool:
+        """Whether there is an enabled hook at one of these points."""
+        chains = self._chains
+        return bool(chains) and any(point in chains for point in points)
+
+    # -- operations with hooks around them
 
     @property
     def _realm(self) -> object:
-        return self.delivery.security
+        return self._delivery.security
 
     @in_own_realm
     def fire(
@@ -101,7 +304,7 @@ class Hooks(Registry):
         try:
             left: Any = ask(phase, call, subject, ALONE if can_veto(point) else ALONE_AFTER)
         finally:
-            self.journal(call)
+            call.journal()
         decision = call.decision
         if decision is None or decision.kind == "retry":
             return Outcome(left.data)
@@ -132,17 +335,17 @@ class Hooks(Registry):
         for point in (before, after, error):
             if point is not None:
                 self._require(point, session_id)
-        return self._around(
-            data,
-            perform,
-            self._phase(before),
-            self._phase(after),
-            self._phase(error),
-            operation or before or after or error or "operation",
-            session_id,
-            component,
-            metadata,
-            timeout,
+        first, then, failed, limit = (self._phase(each) for each in (before, after, error, LIMIT))
+        if not (first or then or failed or limit):
+            return settled(perform(dict(data), None))
+        name = operation or before or after or error or "operation"
+        call, subject = self._call(name, data, session_id, component, metadata, timeout)
+
+        def failures(error: BaseException) -> Phase:
+            return failed + limit if isinstance(error, ResourceLimitExceeded) else failed
+
+        return around(
+            call, subject, first, then, failures, lambda _, left, target: perform(left.data, target), AFTER_READ
         )
 
     def creation(
@@ -153,7 +356,7 @@ class Hooks(Registry):
     ) -> Any:
         """Create a session with the hooks and the middleware around it. `create` returns what has its `id`; `check`
         raises what refuses the data that a hook has changed."""
-        call, _ = self._call("CreateSession", data, None, None, None, self.wait_limit)
+        call, _ = self._call("CreateSession", data, None, None, None, self.services.wait_limit)
         subject = call.original = Checked(dict(data), check)
         limit = self._phase(LIMIT)
 
@@ -175,33 +378,7 @@ class Hooks(Registry):
     @property
     def creating(self) -> bool:
         """Whether there is a hook at the creation of sessions."""
-        chains = self._chains
-        return bool(chains) and any(point in chains for point in CREATION)
-
-    def _around(
-        self,
-        data: Mapping[str, Any],
-        perform: Callable[[dict[str, Any], str | None], Any],
-        before: Phase,
-        after: Phase,
-        failed: Phase,
-        operation: str,
-        session_id: str | None,
-        component: str | None,
-        metadata: Mapping[str, Any] | None,
-        timeout: float | None,
-    ) -> Any:
-        limit = self._phase(LIMIT)
-        if not (before or after or failed or limit):
-            return settled(perform(dict(data), None))
-        call, subject = self._call(operation, data, session_id, component, metadata, timeout)
-
-        def failures(error: BaseException) -> Phase:
-            return failed + limit if isinstance(error, ResourceLimitExceeded) else failed
-
-        return around(
-            call, subject, before, after, failures, lambda _, left, target: perform(left.data, target), AFTER_READ
-        )
+        return self.any(*CREATION)
 
     def _call(
         self,
@@ -214,116 +391,53 @@ class Hooks(Registry):
     ) -> tuple[Call, Plain]:
         subject = Plain(dict(data))
         notes = {"operation": operation, **metadata} if metadata is not None else None
-        return Call(self, subject, operation, session_id, timeout).with_facts(component, notes), subject
+        return Call(self.services, subject, operation, session_id, timeout).with_facts(component, notes), subject
 
     def _require(self, point: str, session_id: str | None) -> None:
-        principal = self.delivery.security.principal()
+        principal = self._delivery.security.principal()
         if principal is None or session_id is None:
             return
         if point.startswith(CUSTOM):
-            self.delivery.security.require(session_id, "hooks.fire", "write")
-
-    # -- what calls need of the runtime
-
-    def can_access(self, principal: str, session_id: str) -> bool:
-        """Whether what acts for a session reaches another one."""
-        return self.delivery.security.can_access(principal, session_id)
-
-    def correlation_of(self, session_id: str) -> str | None:
-        """What a session belongs to, as its creator said."""
-        if not is_session_id(session_id):
-            return None
-        row = self._services.store.catalog.row(session_bytes(session_id))
-        return row.correlation_id if row is not None else None
-
-    def info_of(self, session_id: str) -> SessionInfo | None:
-        """A session as it is now; None where there is none, or it cannot be read."""
-        try:
-            info: SessionInfo = self.delivery.routing.ask(session_id, m.GetInfo(), self.wait_limit)
-        except GreenroomError:
-            return None
-        return info
-
-    def config_of(self, session_id: str) -> dict[str, Any]:
-        """What the configuration of a session sets."""
-        try:
-            config: dict[str, Any] = self.delivery.routing.ask(session_id, GetConfig(), self.wait_limit)
-        except GreenroomError:
-            return {}
-        return config
-
-    def scope_name(self, scope_id: str) -> str | None:
-        """The name of the scope whose state is kept under this id; None for what is no scope."""
-        name = self._scopes.get(scope_id)
-        if name is None:
-            try:
-                name = self.delivery.routing.ask(scope_id, m.GetInfo(), self.wait_limit).name
-            except GreenroomError:
-                return None
-            if len(self._scopes) >= _SCOPES_REMEMBERED:
-                self._scopes.clear()
-            self._scopes[scope_id] = name
-        return name
-
-    def journal(self, call: Call) -> None:
-        """Journal what the hooks of an operation did, where it was not journaled with the operation itself."""
-        records = call.take_records()
-        recipient = call.recipient
-        if not records or recipient is None or self._services.store.engine.read_only:
-            return
-        try:
-            self.delivery.routing.ask(recipient, RecordHooks(records), self.wait_limit)
-        except (SessionNotFound, RuntimeClosed):
-            pass  # the operation has ended the session, or there never was one
-        except GreenroomError as error:
-            logger.warning("what hooks did for %s was not journaled: %s", call.about, error)
-
-    def besides(self, job: Callable[[], Any], what: str) -> None:
-        """Run something that nobody waits for on a thread of its own; its failure is logged."""
-
-        def run() -> None:
-            try:
-                job()
-            except Exception as error:
-                logger.error(
-                    "%s failed: %s", what, error, exc_info=None if isinstance(error, GreenroomError) else error
-                )
-
-        try:
-            self._elastic.submit(run)
-        except GreenroomError as error:
-            logger.error("%s was not run: %s", what, error)
-
-    def fork(self, operations: tuple[Any, ...], call: Call, hook: Hook, point: str, current: Operation | None) -> None:
-        """Run the operations of a hook's `fork` besides, with what the hook may do."""
-
-        def attempt(operation: Any) -> None:
-            try:
-                if callable(operation):
-                    operation()
-                    return
-                session_id, message = operation if isinstance(operation, tuple) else (call.recipient, operation)
-                if not isinstance(message, m.Message) or session_id is None:
-                    raise ValidationError("fork: messages, pairs (session id, message) and callables are operations")
-                self.delivery.ask(session_id, message, self.wait_limit)
-            except Exception as error:
-                logger.error("an operation forked by hook %s at %s failed: %s", hook.name, point, type(error).__name__)
-                call_of_fork = Call(self, call.original, call.operation, call.session_id)
-                call_of_fork.address = call.address
-                call_of_fork.record(execution(hook, f"{point}:fork", call.operation, 1, {}, None, 0.0, error))
-                self.journal(call_of_fork)
-
-        inner = hook.operation(current)
-        try:
-            CURRENT.set(inner)
-            for operation in operations:
-                self.besides(lambda each=operation: attempt(each), f"an operation forked by hook {hook.name}")  # type: ignore[misc]
-        finally:
-            CURRENT.set(current)
+            self._delivery.security.require(session_id, "hooks.fire", "write")
 
     def close(self) -> None:
         """Have those give up who wait to try again. Hooks that run are let be: their threads are the elastic ones."""
-        self.closing.set()
+        self.services.closing.set()
+
+
+class HookHandle:
+    """A registered hook in the hands of who registered it. As a context manager it is taken away at the end."""
+
+    __slots__ = ("_hooks", "id")
+
+    def __init__(self, hooks: Hooks, hook_id: str) -> None:
+        self._hooks = hooks
+        self.id = hook_id
+
+    def __repr__(self) -> str:
+        return f"<HookHandle {self.id}>"
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unregister()
+
+    def unregister(self) -> bool:
+        """Take the hook away; whether it was still there."""
+        return self._hooks.unregister(self)
+
+    def enable(self) -> None:
+        """Call it again, its breaker closed. Raises InvalidOperation if it was taken away."""
+        self._hooks.enable(self)
+
+    def disable(self) -> None:
+        """Do not call it until it is enabled again. Raises InvalidOperation if it was taken away."""
+        self._hooks.disable(self)
+
+    def info(self) -> HookInfo:
+        """Its options and figures. Raises InvalidOperation if it was taken away."""
+        return self._hooks.info(self)
 
 
 def _one(point: str) -> str:
@@ -334,3 +448,6 @@ def _one(point: str) -> str:
     if len(found) > 1:
         raise ValidationError(f"point: {point!r} means {' and '.join(found)}: name one of them", field="point")
     return found[0]
+
+
+_order: Final = operator.attrgetter("order")

@@ -2,68 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from greenroom.actors import messages as m
-from greenroom.actors.access.security import Security
 from greenroom.actors.messages.parameters import MessageSubject
 from greenroom.actors.scheduling.futures import TellReceipt
-from greenroom.actors.session.directory import Way
 from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
 
 from .around import Answered, around, conclude, go_on, prepare
 from .chain import AFTER_CHANGE, AFTER_PART_CHANGE, AFTER_PART_READ, AFTER_READ, BEFORE, BEFORE_PART, Phase, Role, ask
 from .context import Call
+from .services import HookServices
 from .subject import Reply, Subject
 
-if TYPE_CHECKING:
-    from .hooks import Hooks
-
-__all__ = ["HookedDelivery", "HookedMessage"]
-
-
-class AdmissionStage(Protocol):
-    """Whether a message may go on."""
-
-    def admit(self, session_id: str, message: Any) -> str:
-        """Return the id of the session at which a message is asked. Raises AccessDenied, RateLimited."""
-
-
-class HookedDelivery(Way, Protocol):
-    """The way of messages, whose stage of hooks is filled from here."""
-
-    security: Security
-
-    @property
-    def admission(self) -> AdmissionStage:
-        """The stage before hooks."""
-
-    @property
-    def routing(self) -> Way:
-        """The stage after hooks."""
-
-    hooked: Mapping[type[Any], HookedMessage]
-    """Classes of messages with a hook at one of their points."""
-
-    def is_restoring(self, session_id: str) -> bool:
-        """Return whether loading this session brings it back into memory."""
-
-    def discard(self, message: Any) -> None:
-        """Give up what was prepared for a message that has failed."""
+__all__ = ["HookedMessage"]
 
 
 class HookedMessage:
     """Asks for messages of one class that has hooks: what the stage of hooks calls in the place of the next stage."""
 
-    __slots__ = ("_after", "_before", "_conflict", "_hooks", "_kind", "_limit", "_name", "_plain", "_role", "_short")
+    __slots__ = ("_after", "_before", "_conflict", "_kind", "_limit", "_name", "_plain", "_role", "_services", "_short")
 
     def __init__(
-        self, hooks: Hooks, kind: type[m.Message[Any]], before: Phase, after: Phase, conflict: Phase, limit: Phase
+        self,
+        services: HookServices,
+        kind: type[m.Message[Any]],
+        before: Phase,
+        after: Phase,
+        conflict: Phase,
+        limit: Phase,
     ) -> None:
-        self._hooks = hooks
+        self._services = services
         self._kind = kind
         self._name = kind.__name__
         self._before = before
@@ -76,11 +48,11 @@ class HookedMessage:
 
     def __call__(self, session_id: str, message: Any, timeout: float) -> Any:
         if session_id.__class__ is not str:
-            return self._hooks.delivery.routing.ask(session_id, message, timeout)  # which refuses it
+            return self._services.delivery.routing.ask(session_id, message, timeout)  # which refuses it
         if self._plain and session_id[14:15] != "8":
-            hooks = self._hooks
+            services = self._services
             subject: Any = MessageSubject(message)
-            call = Call(hooks, subject, self._name, session_id, timeout)
+            call = Call(services, subject, self._name, session_id, timeout)
             if not self._short:
                 return around(call, subject, self._before, self._after, self._failed, self._deliver, self._role)
             # Only hooks before it, which mostly have nothing to say: this way costs least.
@@ -90,14 +62,14 @@ class HookedMessage:
                     return go_on(call, subject, self._deliver, self._role)
             finally:
                 if call.records is not None:
-                    hooks.journal(call)
+                    call.journal()
             left = timeout - (monotonic() - call.begun)
             if left <= 0:
                 raise call.late()
-            return hooks.delivery.routing.ask(session_id, subject.message, left)
+            return services.delivery.routing.ask(session_id, subject.message, left)
         kind = self._kind
-        if kind is m.LoadSession and not self._hooks.delivery.is_restoring(session_id):
-            return self._hooks.delivery.routing.ask(session_id, message, timeout)  # it is in memory already
+        if kind is m.LoadSession and not self._services.delivery.is_restoring(session_id):
+            return self._services.delivery.routing.ask(session_id, message, timeout)  # it is in memory already
         subject = MessageSubject(message)
         call = self._call(session_id, subject, timeout)
         if kind is m.StoreMany:
@@ -109,31 +81,31 @@ class HookedMessage:
     def tell(self, session_id: str, message: Any) -> None:
         """Ask the hooks before the message on this thread, and send it. The hooks after it are asked on a thread of
         their own, once it has been handled."""
-        hooks = self._hooks
+        services = self._services
         if session_id.__class__ is not str:
-            hooks.delivery.routing.tell(session_id, message)
+            services.delivery.routing.tell(session_id, message)
             return
         subject: Any = MessageSubject(message)
-        call = self._call(session_id, subject, hooks.wait_limit)
+        call = self._call(session_id, subject, services.wait_limit)
         target = keep = batch = None
         try:
             if self._kind is m.StoreMany:
                 batch = _Batch(self, call, message)
                 if batch.message is None:
-                    hooks.journal(call)
+                    call.journal()
                     return
                 subject = MessageSubject(batch.message)
             elif self._before:
                 subject, target, keep = prepare(call, subject, self._before)
         except Answered:
-            hooks.journal(call)
+            call.journal()
             return
         except BaseException:
-            hooks.journal(call)
+            call.journal()
             raise
         outgoing = self._carrying(call, subject, target)
-        hooks.journal(call)
-        delivery = hooks.delivery
+        call.journal()
+        delivery = services.delivery
         if target is not None:
             target = delivery.admission.admit(target, outgoing)
         told = TellReceipt(partial(self._told, call, subject, target, keep, batch), delivery.discard)
@@ -141,23 +113,23 @@ class HookedMessage:
 
     def tell_unasked(self, session_id: str, message: Any) -> None:
         """Send what nobody has asked for, with all of its hooks on a thread of their own."""
-        hooks = self._hooks
-        hooks.besides(partial(self, session_id, message, hooks.wait_limit), f"session:{session_id}: {self._name}")
+        services = self._services
+        services.besides(partial(self, session_id, message, services.wait_limit), f"session:{session_id}: {self._name}")
 
     def happened(self, session_id: str, message: Any) -> None:
         """What this message asks for has happened without it: ask the hooks after it, on a thread of their own."""
         if not self._after:
             return
-        call = self._call(session_id, MessageSubject(message), self._hooks.wait_limit)
+        call = self._call(session_id, MessageSubject(message), self._services.wait_limit)
 
         def job() -> None:
             try:
-                reply = self._hooks.delivery.routing.ask(session_id, m.GetInfo(), self._hooks.wait_limit)
+                reply = self._services.delivery.routing.ask(session_id, m.GetInfo(), self._services.wait_limit)
                 ask(self._after, call, Reply(call.original, reply), AFTER_PART_CHANGE)
             finally:
-                self._hooks.journal(call)
+                call.journal()
 
-        self._hooks.besides(job, f"{call.about}: {self._name}")
+        self._services.besides(job, f"{call.about}: {self._name}")
 
     def _told(
         self, call: Call, subject: Any, target: str | None, keep: Any, batch: _Batch | None, handled: Callable[[], Any]
@@ -176,9 +148,9 @@ class HookedMessage:
                 if batch is not None:
                     batch.finish(reply)
             finally:
-                self._hooks.journal(call)
+                call.journal()
 
-        self._hooks.besides(job, f"{call.about}: {self._name}")
+        self._services.besides(job, f"{call.about}: {self._name}")
 
     # -- messages about many artifacts, each of which is an operation to the hooks
 
@@ -191,7 +163,7 @@ class HookedMessage:
             infos = conclude(call, subject, None, None, self._deliver, (), self._failed, self._role)
             return batch.finish(infos)
         finally:
-            self._hooks.journal(call)
+            call.journal()
 
     def _get_many(self, call: Call, subject: MessageSubject) -> Any:
         reply = around(call, subject, self._before, (), self._failed, self._deliver, self._role)
@@ -204,12 +176,12 @@ class HookedMessage:
                 del results[ref]
                 errors[ref] = error
             finally:
-                self._hooks.journal(part)
+                part.journal()
         return results, errors
 
     def _part(self, call: Call, subject: MessageSubject) -> Call:
         part = Call(
-            self._hooks,
+            self._services,
             subject,
             subject.message.__class__.__name__,
             call.session_id,
@@ -227,12 +199,12 @@ class HookedMessage:
     # --
 
     def _call(self, session_id: str, subject: Subject, timeout: float) -> Call:
-        hooks = self._hooks
+        services = self._services
         if session_id[14:15] == "8":
-            scope = hooks.scope_name(session_id)
+            scope = services.scope_name(session_id)
             if scope is not None:
-                return Call(hooks, subject, self._name, None, timeout).with_facts(f"scope:{scope}", None, session_id)
-        return Call(hooks, subject, self._name, session_id, timeout)
+                return Call(services, subject, self._name, None, timeout).with_facts(f"scope:{scope}", None, session_id)
+        return Call(services, subject, self._name, session_id, timeout)
 
     def _failed(self, error: BaseException) -> Phase:
         if isinstance(error, ResourceLimitExceeded):
@@ -242,17 +214,17 @@ class HookedMessage:
         return ()
 
     def _deliver(self, call: Call, subject: Any, target: str | None) -> Any:
-        hooks = self._hooks
+        services = self._services
         message = subject.message if call.records is None else self._carrying(call, subject, target)
         if target is not None:
-            target = hooks.delivery.admission.admit(target, message)
+            target = services.delivery.admission.admit(target, message)
         if call.timeout is None:
-            left = hooks.wait_limit
+            left = services.wait_limit
         else:
             left = call.timeout - (monotonic() - call.begun)
             if left <= 0:
                 raise call.late()
-        return hooks.delivery.routing.ask(target or call.recipient or "", message, left)
+        return services.delivery.routing.ask(target or call.recipient or "", message, left)
 
     @staticmethod
     def _carrying(call: Call, subject: Any, target: str | None) -> Any:
@@ -305,5 +277,5 @@ class _Batch:
             try:
                 replies.append(self._hooked._after_part(part, subject, next(stored), AFTER_PART_CHANGE))
             finally:
-                self._hooked._hooks.journal(part)
+                part.journal()
         return replies

@@ -5,19 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
-from greenroom.actors.messages.core import Draft
 from greenroom.storage.artifacts.model import Artifact
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.errors import GreenroomError
 
 from .result import HookResult
 
-if TYPE_CHECKING:
-    from .hook import Hook
-
-__all__ = ["Checked", "Failure", "Plain", "Reply", "Subject", "error_name", "execution", "fresh", "plain", "shortened"]
+__all__ = ["Checked", "Failure", "Plain", "Reply", "Subject", "bounded", "error_name", "fresh", "plain", "shortened"]
 
 
 class Subject(Protocol):
@@ -122,39 +118,6 @@ def error_name(error: BaseException) -> str:
     return error.code if isinstance(error, GreenroomError) else type(error).__name__
 
 
-def execution(
-    hook: Hook,
-    point: str,
-    operation: str | None,
-    attempt: int,
-    data: dict[str, Any],
-    result: HookResult | None,
-    seconds: float,
-    error: BaseException | None,
-) -> Draft:
-    """The event of one execution. `duration` is in microseconds; `error` the class of what failed it."""
-    facts: dict[str, Any] = {
-        "hook": hook.name,
-        "hook_id": hook.id,
-        "point": point,
-        "operation": operation,
-        "attempt": attempt,
-        "duration": int(seconds * 1e6),
-        "replayable": hook.replayable,
-        "error": error_name(error) if error is not None else None,
-        "data": None,
-        "result": None,
-    }
-    if hook.replayable:
-        facts["data"], cut = _bounded(data)
-        if result is not None:
-            facts["result"], cut_too = _bounded(result_row(result))
-            cut = cut or cut_too
-        if cut:
-            facts["cut"] = True
-    return "hook.executed", facts, 0, 0
-
-
 def result_row(result: HookResult) -> dict[str, Any]:
     """A result with the fields of its kind, as scripts write it."""
     row: dict[str, Any] = {"type": result.kind}
@@ -212,7 +175,7 @@ def shortened(value: Any, longest: int) -> Any:
     return _cut(plain(value), longest)[0]
 
 
-def _bounded(data: Any) -> tuple[bytes, bool]:
+def bounded(data: Any) -> tuple[bytes, bool]:
     """Encoded in at most `MAX_BYTES`, and whether something was cut for that."""
     shown = _plain(data, _DEPTH, itertools.count(_MOST - 4 * MAX_BYTES))  # more cannot be within the bound
     whole = True

@@ -59,7 +59,7 @@ class Tracing:
     def __init__(self, runtime: Runtime, provider: otel.TracerProvider | None, pseudonyms: Pseudonyms | None) -> None:
         """Use `Runtime.trace`."""
         self._delivery = runtime._supervisor.delivery
-        self._correlation_of: Callable[[str], str | None] = runtime.hooks.correlation_of
+        self._correlation_of: Callable[[str], str | None] = runtime.hooks.services.correlation_of
         self._tracer = otel.get_tracer(_SCOPE, tracer_provider=provider)
         self._pseudonyms = pseudonyms
 

@@ -451,7 +451,7 @@ def test_a_hook_that_found_no_thread_is_not_left_out_for_that(
     rt: Runtime, session: Session, never: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called = rt.hooks.register("BeforeStateWrite", lambda context: None, failure_threshold=1, inline=False)
-    monkeypatch.setattr(rt.hooks, "guard", Guard(rt.hooks.guard.elastic, most=0))
+    monkeypatch.setattr(rt.hooks.services, "guard", Guard(rt.hooks.services.guard.elastic, most=0))
     session.set("k", 1)
     monkeypatch.undo()
     session.set("k", 2)

@@ -458,8 +458,8 @@ def test_the_context_shows_the_session_as_it_is(rt: Runtime) -> None:
 
 def test_the_session_is_not_read_unless_a_hook_asks(rt: Runtime, session: Session) -> None:
     read: list[str] = []
-    original = rt.hooks.info_of
-    rt.hooks.info_of = lambda each: (read.append(each), original(each))[1]  # type: ignore[method-assign]
+    original = rt.hooks.services.info_of
+    rt.hooks.services.info_of = lambda each: (read.append(each), original(each))[1]  # type: ignore[method-assign]
     handle = rt.hooks.register("BeforeStateWrite", lambda context: None)
     session.set("k", 1)
     assert read == []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from greenroom.actors.hooks.hook import KeywordOptions
 from greenroom.runtime import ArtifactQuery, Runtime, RuntimeConfig, SessionConfig, Step, Workflow, messages
 from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.catalog.model import SessionQuery
@@ -77,11 +78,7 @@ INNER = {
     "Agents": {"close", "message", "perform", "send"},
     "Analytics": {"private"},
     "Events": {"close", "handler_failed", "hurry", "imported", "of_session"},
-    "Hooks": {
-        "any", "around", "at", "besides", "close", "correlation_of", "creation", "fire", "fork", "journal",
-        "can_access",
-        "register_at", "scope_name",
-    },
+    "Hooks": {"any", "around", "at", "close", "creation", "fire", "register_at"},
     "Policies": {"for_child", "require", "script_memory", "parallel", "sequential", "voting"},
     "Runtime": {"close", "refresh"},
     "Subscription": {"close", "finish", "hurry", "join", "offer", "take", "matches", "on_arrival"},
@@ -180,6 +177,7 @@ MORE: dict[str, tuple[str, ...]] = {
     "Agents.build": ("temperature",),
     "Agents.create": ("temperature",),
     "Policies.update": ("timeout", "rate", "resources", "composition"),
+    "Hooks.register": tuple(KeywordOptions.__annotations__),
     "Middleware.use": ("priority", "timeout", "tags"),
     "ArtifactQuery.where": ("custom_field",),
 }

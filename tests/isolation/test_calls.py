@@ -282,19 +282,7 @@ OF_THE_RUNTIME: dict[str, set[str]] = {
     "agents": {"close", "collector", "message", "perform", "send"},
     "policies": {"config_with", "for_child", "script_memory", "timekeeper"},
     "events": {"close", "handler_failed", "hurry", "imported", "tell_changes"},
-    "hooks": {
-        "besides",
-        "close",
-        "config_of",
-        "correlation_of",
-        "creating",
-        "creation",
-        "fork",
-        "info_of",
-        "journal",
-        "can_access",
-        "scope_name",
-    },
+    "hooks": {"close", "creating", "creation"},
     "analytics": {"private"},
 }
 """What the runtime itself calls, after it has asked."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from greenroom.actors.hooks.context import HookContext
-from greenroom.actors.hooks.hook import HookHandle
+from greenroom.actors.hooks.hooks import HookHandle, Hooks
 from greenroom.actors.hooks.points import AFTER, CREATE, DELETE, OPERATION, READ, UPDATE
 from greenroom.actors.hooks.result import CONTINUE, HookResult, NoResult, awaited, result_of, waits
 from greenroom.actors.scheduling.callables import require_callable
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
-
-if TYPE_CHECKING:
-    from greenroom.actors.hooks.hooks import Hooks
 
 __all__ = ["Middleware", "Parallel", "Sequential", "Voting", "parallel", "sequential", "voting"]
 

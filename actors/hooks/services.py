@@ -1,0 +1,202 @@
+"""What the hooks of a runtime have in common while they run, and what they need of the rooms around them."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from sys import getsizeof
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from greenroom.actors import messages as m
+from greenroom.actors.access.security import Security
+from greenroom.actors.messages.lifecycle import GetConfig
+from greenroom.actors.scheduling.threads import Elastic
+from greenroom.actors.session.directory import Way
+from greenroom.storage.codec.keys import is_session_id, session_bytes
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.waiting import Flag
+from greenroom.storage.errors import GreenroomError
+
+from .guard import Guard
+from .subject import fresh
+
+if TYPE_CHECKING:
+    from greenroom.actors.session.services import SessionServices
+    from greenroom.storage.catalog.model import SessionInfo
+
+__all__ = ["HookServices", "HookedDelivery", "ReplyCache"]
+
+logger = logger_of("hooks")
+
+_SCOPES_REMEMBERED: Final = 1000
+
+
+class AdmissionStage(Protocol):
+    """Whether a message may go on."""
+
+    def admit(self, session_id: str, message: Any) -> str:
+        """Return the id of the session at which a message is asked. Raises AccessDenied, RateLimited."""
+
+
+class HookedDelivery(Way, Protocol):
+    """The way of messages, whose stage of hooks is filled from here."""
+
+    security: Security
+
+    @property
+    def admission(self) -> AdmissionStage:
+        """The stage before hooks."""
+
+    @property
+    def routing(self) -> Way:
+        """The stage after hooks."""
+
+    hooked: Mapping[type[Any], Any]
+    """Classes of messages with a hook at one of their points."""
+
+    def is_restoring(self, session_id: str) -> bool:
+        """Return whether loading this session brings it back into memory."""
+
+    def discard(self, message: Any) -> None:
+        """Give up what was prepared for a message that has failed."""
+
+
+class HookServices:
+    """What an operation asks of the runtime on its way past the hooks."""
+
+    def __init__(
+        self, delivery: HookedDelivery, services: SessionServices, elastic: Elastic, wait_limit: float
+    ) -> None:
+        self.delivery = delivery
+        self.clock = services.clock
+        self.wait_limit = wait_limit
+        """Seconds that what nobody waits for may take."""
+        self.guard = Guard(elastic)
+        self.cache = ReplyCache(self.clock.monotonic)
+        self.closing = Flag()
+        """Set when the runtime closes: whoever waits to try again gives up."""
+        self.store = services.store
+        self._elastic = elastic
+        self._scopes: dict[str, str] = {}
+
+    def can_access(self, principal: str, session_id: str) -> bool:
+        """Whether what acts for a session reaches another one."""
+        return self.delivery.security.can_access(principal, session_id)
+
+    def correlation_of(self, session_id: str) -> str | None:
+        """What a session belongs to, as its creator said."""
+        if not is_session_id(session_id):
+            return None
+        row = self.store.catalog.row(session_bytes(session_id))
+        return row.correlation_id if row is not None else None
+
+    def info_of(self, session_id: str) -> SessionInfo | None:
+        """Return a session as it is now; None where there is none, or it cannot be read."""
+        info: SessionInfo | None = self._asked(session_id, m.GetInfo())
+        return info
+
+    def config_of(self, session_id: str) -> dict[str, Any]:
+        """Return what the configuration of a session sets."""
+        return self._asked(session_id, GetConfig()) or {}
+
+    def scope_name(self, scope_id: str) -> str | None:
+        """Return the name of the scope whose state is kept under this id; None for what is no scope."""
+        name = self._scopes.get(scope_id)
+        if name is None:
+            info = self.info_of(scope_id)
+            if info is None or info.name is None:
+                return None
+            name = info.name
+            if len(self._scopes) >= _SCOPES_REMEMBERED:
+                self._scopes.clear()
+            self._scopes[scope_id] = name
+        return name
+
+    def _asked(self, session_id: str, message: m.Message[Any]) -> Any:
+        """Return the reply of a session; None where it gives none."""
+        try:
+            return self.delivery.routing.ask(session_id, message, self.wait_limit)
+        except GreenroomError:
+            return None
+
+    def besides(self, job: Callable[[], Any], what: str) -> None:
+        """Run something that nobody waits for on a thread of its own; its failure is logged."""
+
+        def run() -> None:
+            try:
+                job()
+            except Exception as error:
+                logger.error(
+                    "%s failed: %s", what, error, exc_info=None if isinstance(error, GreenroomError) else error
+                )
+
+        try:
+            self._elastic.submit(run)
+        except GreenroomError as error:
+            logger.error("%s was not run: %s", what, error)
+
+
+class ReplyCache:
+    """Least recently used replies go first; one above `max_bytes` / 16 is not kept. Times are the clock's seconds."""
+
+    def __init__(self, clock: Callable[[], float], *, max_entries: int = 4096, max_bytes: int = 16 << 20) -> None:
+        self._clock = clock
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._entries: collections.OrderedDict[Hashable, tuple[float, int, Any]] = collections.OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: Hashable) -> tuple[bool, Any]:
+        """Whether there is a reply whose time is not over, and the reply, a copy."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return False, None
+            if entry[0] <= self._clock():
+                self._drop(key)
+                return False, None
+            self._entries.move_to_end(key)
+        return True, fresh(entry[2])
+
+    def keep(self, key: Hashable, ttl: float, reply: Any) -> None:
+        """Keep a reply for `ttl` seconds."""
+        most = self._max_bytes >> 4
+        size = _weight(reply, most)
+        if size > most:
+            return
+        with self._lock:
+            if key in self._entries:
+                self._drop(key)
+            self._entries[key] = (self._clock() + ttl, size, fresh(reply))
+            self._bytes += size
+            while self._bytes > self._max_bytes or len(self._entries) > self._max_entries:
+                self._drop(next(iter(self._entries)))
+
+    def forget(self, belongs: Callable[[Any], bool]) -> None:
+        """Drop the replies whose key belongs to what is gone."""
+        with self._lock:
+            for key in [each for each in self._entries if belongs(each)]:
+                self._drop(key)
+
+    def _drop(self, key: Hashable) -> None:
+        self._bytes -= self._entries.pop(key)[1]
+
+
+def _weight(value: Any, most: int) -> int:
+    """Bytes of memory, roughly; counted no further than till there are more than `most`."""
+    total = 0
+    left = [value]
+    while left and total <= most:
+        each = left.pop()
+        total += getsizeof(each)
+        if isinstance(each, dict):
+            left += each
+            left += each.values()
+        elif isinstance(each, (list, tuple, set, frozenset)):
+            left += each
+        elif not isinstance(each, type):
+            left += (getattr(each, name, None) for name in getattr(type(each), "__slots__", ()))
+            left += getattr(each, "__dict__", {}).values()
+    return total
