@@ -10,7 +10,7 @@ SOURCES := $(shell find storage actors runtime scripting -type f -not -path '*/_
 .PHONY: demo test check bench format clean
 
 # The environment holds the built wheel, as users get it. What the tests need besides comes only when they are to run.
-$(WHEEL): pyproject.toml README.md $(SOURCES)
+$(WHEEL): pyproject.toml setup.py README.md $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
 	@echo "making the environment in $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
