@@ -14,7 +14,7 @@ from greenroom.actors.policies.composition import Policy, Request, parallel, ref
 from greenroom.actors.policies.rate import Rates
 from greenroom.actors.policies.timekeeper import Timekeeper
 from greenroom.actors.scheduling.callables import require_callable
-from greenroom.actors.session.state.limits import Limits, capped, limits_of, limits_with, rate_overrides, setting_of
+from greenroom.actors.session.state.limits import capped, limits_of, limits_with, rate_overrides, sections_of
 from greenroom.actors.session.state.timeout import REASON
 from greenroom.runtime.config.config import SessionConfig, config_in_force
 from greenroom.runtime.config.policies import PolicyConfig
@@ -109,9 +109,8 @@ class Policies:
         }
         return PolicyConfig.model_validate(
             {
-                "timeout": {name: getattr(limits, name) for name in type(config.timeout).model_fields},
+                **sections_of(limits),
                 "rate": rate,
-                "resources": {name: _setting(limits, name) for name in type(config.resources).model_fields},
                 "composition": config.composition,
                 "voting_threshold": config.voting_threshold,
             }
@@ -299,11 +298,6 @@ _FOLLOWING: Final = {
 
 def _id_of(session: Session | str) -> str:
     return required_session_id(session, "session")
-
-
-def _setting(limits: Limits, name: str) -> Any:
-    field = "max_cost" if name == "max_cost_usd" else name
-    return setting_of(field, getattr(limits, field))
 
 
 def _changed(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.messages.permissions import AccessAttempt
 from greenroom.actors.scheduling.operation import operation_in
+from greenroom.actors.scheduling.token_bucket import TokenBucket
 from greenroom.actors.store import Append, ArtifactStore
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.common.logs import logger_of
@@ -36,23 +37,14 @@ _STEP: Final = 500
 _STEPS: Final = 20
 
 
-class _Allowance:
-    """A token bucket: how many records of its own one family may still cause."""
+class _Allowance(TokenBucket):
+    """Says how many records of its own one family may still cause; what is above that is counted."""
 
-    __slots__ = ("counted", "left", "since")
+    __slots__ = ("counted",)
 
     def __init__(self, now: float) -> None:
-        self.left = float(BURST)
-        self.since = now
+        super().__init__(PER_SECOND, BURST, now)
         self.counted: dict[AccessAttempt, int] = {}
-
-    def take(self, now: float) -> bool:
-        self.left = min(float(BURST), self.left + max(0.0, now - self.since) * PER_SECOND)
-        self.since = now
-        if self.left < 1:
-            return False
-        self.left -= 1
-        return True
 
 
 class AuditTrail:
@@ -89,7 +81,7 @@ class AuditTrail:
             family = self.family_of(operation.principal)
             with self._lock:
                 now = self._clock.monotonic()
-                if not self._allowance(family, now).take(now):
+                if not self._allowance(family, now).admits(now):
                     return []
         return self._ops(attempt, operation)
 
@@ -104,7 +96,7 @@ class AuditTrail:
         with self._lock:
             now = self._clock.monotonic()
             allowance = self._allowance(family, now)
-            if not allowance.take(now):
+            if not allowance.admits(now):
                 if attempt not in allowance.counted and len(allowance.counted) >= _KINDS:
                     attempt = AccessAttempt(
                         attempt.session, None, None, attempt.access, attempt.granted, "many different attempts", "many"

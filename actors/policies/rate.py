@@ -12,54 +12,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.messages.core import CREATION, READ_RATE
+from greenroom.actors.scheduling.token_bucket import TokenBucket
 from greenroom.actors.session.state.limits import RateLimits
 from greenroom.storage.errors import RateLimited
 
 if TYPE_CHECKING:
     from greenroom.actors.scheduling.clock import Clock
 
-__all__ = ["Rates", "TokenBucket"]
+__all__ = ["Rates"]
 
 _MAX_SESSIONS: Final = 100_000
-_SLACK: Final = 1e-9
-"""Sums of floating-point refills may fall short of a whole operation by this."""
-
-
-class TokenBucket:
-    """One bucket. Not thread-safe: its owner's lock guards it."""
-
-    __slots__ = ("at", "capacity", "level", "rate")
-
-    def __init__(self, per_minute: float, burst: float, now: float) -> None:
-        self.rate = per_minute / 60
-        self.capacity = max(1.0, per_minute * burst)
-        self.level = self.capacity
-        self.at = now
-
-    def fill(self, now: float) -> float:
-        """Let in what has come in since; how many operations are in it now."""
-        if now > self.at:
-            level = self.level + (now - self.at) * self.rate
-            self.level = min(self.capacity, level)
-            self.at = now
-        return self.level
-
-    def wait(self, wanted: float, now: float) -> float:
-        """Seconds until so many operations are in it, 0 if they are. More than it can hold is what it can hold."""
-        lacking = min(wanted, self.capacity) - self.fill(now)
-        # After a clock was set back nothing comes in until it is where it was.
-        return lacking / self.rate + max(0.0, self.at - now) if lacking > _SLACK else 0.0
-
-    def take(self, count: float) -> None:
-        self.level = max(0.0, self.level - min(count, self.capacity))
-
-    def resize(self, per_minute: float, burst: float, now: float) -> None:
-        """Another rate from now on. What has been used stays used."""
-        self.fill(now)
-        used = self.capacity - self.level
-        self.rate = per_minute / 60
-        self.capacity = max(1.0, per_minute * burst)
-        self.level = max(0.0, self.capacity - used)
 
 
 class _SessionBuckets:
@@ -85,11 +47,13 @@ class _SessionBuckets:
 
 
 def _resized(bucket: TokenBucket | None, rate: float | None, burst: float, now: float) -> TokenBucket | None:
+    """Return a bucket for so many operations a minute that holds `burst` minutes' worth; None for no limit."""
     if rate is None:
         return None
+    per_second, capacity = rate / 60, max(1.0, rate * burst)
     if bucket is None:
-        return TokenBucket(rate, burst, now)
-    bucket.resize(rate, burst, now)
+        return TokenBucket(per_second, capacity, now)
+    bucket.resize(per_second, capacity, now)
     return bucket
 
 

@@ -16,7 +16,7 @@ from greenroom.storage.common.validation import Checked, validated
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ValidationError
 
-from .policies import LONGEST, NONE, Limit, PolicyConfig
+from .policies import NONE, Lifetime, PolicyConfig, Quota
 
 __all__ = ["RuntimeConfig", "SessionConfig", "session_overrides"]
 
@@ -116,25 +116,11 @@ class RuntimeConfig(Checked):
         return validated(cls, {} if values is None else values)
 
 
-class SessionConfig(Checked):
+class SessionConfig(Quota, Lifetime):
     """The settings of one session. None: no limit. No default ends a session."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    max_duration: Annotated[Annotated[Seconds, Le(LONGEST)] | None, NONE] = None
-    """How long it may be active; over it, it fails ("timeout")."""
-    idle_timeout: Annotated[Annotated[Seconds, Le(LONGEST)] | None, NONE] = None
-    """How long it may be without an event; over it, it is suspended."""
     auto_save_interval: Annotated[Seconds | None, NONE] = 300.0
     """How long what it does may go without a snapshot while it is in memory; None: as long as it is there."""
-    max_artifacts: Limit = 10_000
-    max_storage_bytes: Limit = 10 << 30
-    max_collected_artifacts: Limit = 10_000
-    max_collected_bytes: Limit = 10 << 30
-    """Of the artifacts that collectors make of outputs, which do not count for the two limits above."""
-    max_state_bytes: Limit = 64 << 20
-    """Of all variables together."""
-    max_operations: Limit = None
     auto_collect_artifacts: bool = True
     enable_replay: bool = True
     retention_days: Annotated[Annotated[float, Ge(0)] | None, NONE] = None

@@ -8,16 +8,27 @@ from typing import Annotated, Any, Final, Literal, Self
 import pydantic
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
 
-from greenroom.actors.session.state.limits import UNLIMITED, Limits, RateLimits, micro_dollars
+from greenroom.actors.session.state.limits import Limits, RateLimits, limits_with
 from greenroom.storage.common.validation import Checked
 
-__all__ = ["LONGEST", "NONE", "Limit", "PolicyConfig", "RatePolicy", "ResourcePolicy", "TimeoutPolicy"]
+__all__ = [
+    "NONE",
+    "Lifetime",
+    "Limit",
+    "PolicyConfig",
+    "Quota",
+    "RatePolicy",
+    "ResourcePolicy",
+    "TimeoutPolicy",
+]
 
 LONGEST: Final = 1e9
 """Seconds, some thirty years: more could not be kept as a time."""
 Seconds = Annotated[float, Gt(0), Le(LONGEST)]
+Percent = Annotated[float, Gt(0), Lt(100)]
 PerMinute = Annotated[float, Ge(1e-6), Le(1e12)]
 _MAX_STEPS: Final = 16
+_DEFAULT: Final = Limits()
 
 
 def _no_limit(given: Any) -> Any:
@@ -35,18 +46,37 @@ class _Section(Checked):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
-class TimeoutPolicy(_Section):
+class Lifetime(_Section):
     """How long a session may last. Seconds; None: for ever, which is the default: only who sets `max_duration` has
     sessions ended for their time."""
 
-    max_duration: Annotated[Seconds | None, NONE] = None
+    max_duration: Annotated[Seconds | None, NONE] = _DEFAULT.max_duration
     """Of an active session, from its creation, or from when it was last resumed. Over it, it fails ("timeout")."""
-    idle_timeout: Annotated[Seconds | None, NONE] = None
+    idle_timeout: Annotated[Seconds | None, NONE] = _DEFAULT.idle_timeout
     """Without an event. Over it, the session is suspended."""
-    grace_period: Annotated[float, Ge(0), Le(LONGEST)] = 60.0
+
+
+class TimeoutPolicy(Lifetime):
+    """How long a session may last, and what comes before its end."""
+
+    grace_period: Annotated[float, Ge(0), Le(LONGEST)] = _DEFAULT.grace_period
     """Between the end of `max_duration` and failing: from when the runtime first sees that it is over."""
-    warnings: Annotated[tuple[Seconds, ...], MaxLen(_MAX_STEPS)] = (300.0, 60.0)
+    warnings: Annotated[tuple[Seconds, ...], MaxLen(_MAX_STEPS)] = _DEFAULT.warnings
     """How long before the end of `max_duration` a warning is journaled."""
+
+
+class Quota(_Section):
+    """What a session may store and do; None: no limit."""
+
+    max_operations: Limit = None
+    max_artifacts: Limit = _DEFAULT.max_artifacts
+    max_storage_bytes: Limit = _DEFAULT.max_storage_bytes
+    """Without those artifacts that collectors have made of outputs."""
+    max_collected_artifacts: Limit = _DEFAULT.max_collected_artifacts
+    max_collected_bytes: Limit = _DEFAULT.max_collected_bytes
+    """Of the artifacts that collectors have made of outputs. Over it, outputs are not collected any more."""
+    max_state_bytes: Limit = _DEFAULT.max_state_bytes
+    """Of all variables together: their keys and encoded values, and 160 bytes for each. Of the state of a scope too."""
 
 
 class RatePolicy(_Section):
@@ -65,25 +95,16 @@ class RatePolicy(_Section):
     """How many minutes' worth may come at once after a quiet time."""
 
 
-class ResourcePolicy(_Section):
+class ResourcePolicy(Quota):
     """What a session may use up; None: no limit."""
 
-    max_operations: Limit = None
-    max_artifacts: Limit = 10_000
-    max_storage_bytes: Limit = 10 << 30
-    """Without those artifacts that collectors have made of outputs."""
-    max_collected_artifacts: Limit = 10_000
-    max_collected_bytes: Limit = 10 << 30
-    """Of the artifacts that collectors have made of outputs. Over it, outputs are not collected any more."""
-    max_state_bytes: Limit = 64 << 20
-    """Of all variables together: their keys and encoded values, and 160 bytes for each. Of the state of a scope too."""
     max_tokens: Limit = None
     """Of all calls of agents together. The next call is refused once they are used up."""
     max_tokens_per_operation: Limit = None
     max_cost_usd: Annotated[Annotated[float, Ge(0), Le(1e12)] | None, NONE] = None
     max_script_memory_bytes: Annotated[Annotated[int, Ge(1 << 20)] | None, NONE] = None
     """Of scripts that are bound to a session. Never more than the runtime's `script_memory_bytes`."""
-    alert_thresholds: Annotated[tuple[Annotated[float, Gt(0), Lt(100)], ...], MaxLen(_MAX_STEPS)] = (50.0, 75.0, 90.0)
+    alert_thresholds: Annotated[tuple[Percent, ...], MaxLen(_MAX_STEPS)] = _DEFAULT.alert_thresholds
     """Percentages of a limit at which a warning is journaled, each once."""
 
 
@@ -124,28 +145,11 @@ class PolicyConfig(_Section):
 
     def limits(self) -> Limits:
         """What holds for a session that sets nothing itself."""
-        timeout, resources = self.timeout, self.resources
-        return Limits(
-            max_artifacts=_count(resources.max_artifacts),
-            max_storage_bytes=_count(resources.max_storage_bytes),
-            max_collected_artifacts=_count(resources.max_collected_artifacts),
-            max_collected_bytes=_count(resources.max_collected_bytes),
-            max_state_bytes=_count(resources.max_state_bytes),
-            max_operations=_count(resources.max_operations),
-            max_tokens=resources.max_tokens,
-            max_tokens_per_operation=resources.max_tokens_per_operation,
-            max_cost=micro_dollars(resources.max_cost_usd),
-            max_script_memory_bytes=resources.max_script_memory_bytes,
-            alert_thresholds=resources.alert_thresholds,
-            max_duration=timeout.max_duration,
-            idle_timeout=timeout.idle_timeout,
-            grace_period=timeout.grace_period,
-            warnings=timeout.warnings,
-        )
+        return limits_with({"policies": {"timeout": dict(self.timeout), "resources": dict(self.resources)}}, _DEFAULT)
 
     def rates(self) -> RateLimits:
-        rate = self.rate
-        return RateLimits(rate.runtime, rate.session, rate.kinds, rate.burst)
+        """Return the rates that hold for the runtime, and for a session that sets none itself."""
+        return RateLimits(**dict(self.rate))
 
 
 _PRESETS: Final[dict[str, dict[str, Any]]] = {
@@ -159,7 +163,3 @@ _PRESETS: Final[dict[str, dict[str, Any]]] = {
         }
     },
 }
-
-
-def _count(limit: int | None) -> int:
-    return UNLIMITED if limit is None else limit

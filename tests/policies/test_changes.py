@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.actors.policies.composition import Request, parallel, sequential, voting
-from greenroom.actors.policies.rate import TokenBucket
 from greenroom.actors.scheduling.operation import acting
+from greenroom.actors.scheduling.token_bucket import TokenBucket
 from greenroom.runtime import (
     AccessDenied,
     ConfigurationError,
@@ -421,7 +421,7 @@ def test_a_bucket_never_gives_more_than_its_rate_and_burst(
     per_minute: float, burst: float, asked: list[tuple[float, int]]
 ) -> None:
     now = 0.0
-    bucket = TokenBucket(per_minute, burst, now)
+    bucket = TokenBucket(per_minute / 60, max(1.0, per_minute * burst), now)
     capacity, given_away = bucket.capacity, 0.0
     for pause, count in asked:
         now += pause
@@ -431,7 +431,7 @@ def test_a_bucket_never_gives_more_than_its_rate_and_burst(
             bucket.take(count)
             given_away += wanted
         else:
-            later = TokenBucket(per_minute, burst, now)
+            later = TokenBucket(per_minute / 60, max(1.0, per_minute * burst), now)
             later.level = bucket.level
             assert later.wait(count, now + wait * 1.0001) == 0, "after what it says, it gives"
             assert later.level >= wanted - 1e-6

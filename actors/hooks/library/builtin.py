@@ -16,6 +16,7 @@ from blake3 import blake3
 from greenroom.actors.hooks.context import HookContext
 from greenroom.actors.hooks.result import CONTINUE, HookResult
 from greenroom.actors.hooks.subject import plain, shortened
+from greenroom.actors.scheduling.token_bucket import TokenBucket
 from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import MAX_DEPTH
 from greenroom.storage.common.logs import one_line
@@ -146,24 +147,23 @@ class RateLimitHook:
         if per not in ("session", "component", "runtime"):
             raise ValidationError("per: session, component or runtime", field="per")
         self._rate = rate
-        self._burst = float(burst if burst is not None else max(1, rate))
+        self._burst = burst if burst is not None else max(1, rate)
         self._per = per
         self._lock = threading.Lock()
-        self._buckets: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
+        self._buckets: collections.OrderedDict[str, TokenBucket] = collections.OrderedDict()
 
     def __call__(self, context: HookContext) -> HookResult:
         of = {"session": context.session_id, "component": context.component_id}.get(self._per) or ""
         now = context.now
         with self._lock:
-            tokens, then = self._buckets.pop(of, (self._burst, now))
-            tokens = min(self._burst, tokens + (now - then) * self._rate)
-            allowed = tokens >= 1
-            self._buckets[of] = (tokens - 1 if allowed else tokens, now)
+            bucket = self._buckets.pop(of, None) or TokenBucket(self._rate, self._burst, now)
+            self._buckets[of] = bucket
             if len(self._buckets) > _REMEMBERED:
                 self._buckets.popitem(last=False)
-        if allowed:
-            return CONTINUE
-        return HookResult.cancel(f"too fast: try again in {(1 - tokens) / self._rate:.3g} s")
+            if bucket.admits(now):
+                return CONTINUE
+            wait = bucket.wait(1, now)
+        return HookResult.cancel(f"too fast: try again in {wait:.3g} s")
 
 
 class RetryHook:

@@ -23,6 +23,7 @@ __all__ = [
     "merged",
     "micro_dollars",
     "rate_overrides",
+    "sections_of",
     "setting_of",
 ]
 
@@ -32,64 +33,41 @@ UNLIMITED: Final = 1 << 62
 MICRO: Final = 1_000_000
 
 
+def _set_in(section: str, default: Any = None, **facts: Any) -> Any:
+    """Declare a limit that a section of the policies sets, under the same name unless `name` is among the facts.
+    `counted`: no limit is UNLIMITED; `limiting`: a lower value is stricter."""
+    return dataclasses.field(default=default, metadata={"section": section, **facts})
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one session may use, and how often it is saved. Sizes are bytes, times seconds, cost micro-dollars; None,
     UNLIMITED and infinity: no limit. No default ends a session."""
 
-    max_artifacts: int = 10_000
-    """Without those that collectors have made of outputs."""
-    max_storage_bytes: int = 10 << 30
-    max_collected_artifacts: int = 10_000
-    max_collected_bytes: int = 10 << 30
-    """Of the artifacts that collectors have made of outputs."""
-    max_state_bytes: int = 64 << 20
-    """Of all variables together."""
-    max_operations: int = UNLIMITED
+    max_artifacts: int = _set_in("resources", 10_000, counted=True)
+    max_storage_bytes: int = _set_in("resources", 10 << 30, counted=True)
+    max_collected_artifacts: int = _set_in("resources", 10_000, counted=True)
+    max_collected_bytes: int = _set_in("resources", 10 << 30, counted=True)
+    max_state_bytes: int = _set_in("resources", 64 << 20, counted=True)
+    max_operations: int = _set_in("resources", UNLIMITED, counted=True)
     auto_save_interval: float = 300.0
     auto_collect_artifacts: bool = True
-    max_tokens: int | None = None
-    max_tokens_per_operation: int | None = None
-    max_cost: int | None = None
-    max_script_memory_bytes: int | None = None
-    alert_thresholds: tuple[float, ...] = (50.0, 75.0, 90.0)
-    """Percentages of a resource's limit at which a warning is journaled."""
-    max_duration: float | None = None
-    idle_timeout: float | None = None
-    grace_period: float = 60.0
-    warnings: tuple[float, ...] = (300.0, 60.0)
-    """Seconds before the end of `max_duration` at which a warning is journaled."""
+    max_tokens: int | None = _set_in("resources")
+    max_tokens_per_operation: int | None = _set_in("resources")
+    max_cost: int | None = _set_in("resources", name="max_cost_usd")
+    max_script_memory_bytes: int | None = _set_in("resources")
+    alert_thresholds: tuple[float, ...] = _set_in("resources", (50.0, 75.0, 90.0), limiting=False)
+    max_duration: float | None = _set_in("timeout")
+    idle_timeout: float | None = _set_in("timeout")
+    grace_period: float = _set_in("timeout", 60.0)
+    warnings: tuple[float, ...] = _set_in("timeout", (300.0, 60.0), limiting=False)
 
 
-# Of a session's policies: section, setting there, field of Limits.
-_POLICIES: Final = (
-    ("timeout", "max_duration", "max_duration"),
-    ("timeout", "idle_timeout", "idle_timeout"),
-    ("timeout", "grace_period", "grace_period"),
-    ("timeout", "warnings", "warnings"),
-    ("resources", "max_operations", "max_operations"),
-    ("resources", "max_artifacts", "max_artifacts"),
-    ("resources", "max_storage_bytes", "max_storage_bytes"),
-    ("resources", "max_collected_artifacts", "max_collected_artifacts"),
-    ("resources", "max_collected_bytes", "max_collected_bytes"),
-    ("resources", "max_state_bytes", "max_state_bytes"),
-    ("resources", "max_tokens", "max_tokens"),
-    ("resources", "max_tokens_per_operation", "max_tokens_per_operation"),
-    ("resources", "max_cost_usd", "max_cost"),
-    ("resources", "max_script_memory_bytes", "max_script_memory_bytes"),
-    ("resources", "alert_thresholds", "alert_thresholds"),
-)
-_COUNTED: Final = frozenset(
-    {
-        "max_artifacts",
-        "max_storage_bytes",
-        "max_collected_artifacts",
-        "max_collected_bytes",
-        "max_state_bytes",
-        "max_operations",
-    }
-)
-_NOT_LIMITING: Final = frozenset({"warnings", "alert_thresholds"})
+_SET: Final = [each for each in dataclasses.fields(Limits) if "section" in each.metadata]
+_POLICIES: Final = [(each.metadata["section"], each.metadata.get("name", each.name), each.name) for each in _SET]
+"""Of a session's policies: section, setting there, field of Limits."""
+_COUNTED: Final = frozenset(each.name for each in _SET if each.metadata.get("counted"))
+_NOT_LIMITING: Final = frozenset(each.name for each in _SET if not each.metadata.get("limiting", True))
 
 
 def limits_of(config: bytes | None, default: Limits) -> Limits:
@@ -161,6 +139,14 @@ def setting_of(field: str, limit: Any) -> Any:
     if limit is None or limit in (UNLIMITED, math.inf):
         return None
     return limit / MICRO if field == "max_cost" else limit
+
+
+def sections_of(limits: Limits) -> dict[str, dict[str, Any]]:
+    """Return limits as the sections of the policies that set them."""
+    sections: dict[str, dict[str, Any]] = {}
+    for section, name, field in _POLICIES:
+        sections.setdefault(section, {})[name] = setting_of(field, getattr(limits, field))
+    return sections
 
 
 def micro_dollars(dollars: float | None) -> int | None:
