@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from greenroom.runtime import ArtifactId, ArtifactInfo, Event, Message, SessionInfo, TimelineRow, ValidationError
+from greenroom.runtime import (
+    Artifact,
+    ArtifactId,
+    ArtifactInfo,
+    Event,
+    Message,
+    SessionInfo,
+    TimelineRow,
+    ValidationError,
+)
+from greenroom.runtime.handles.replies import reply_as
 
 __all__ = [
     "UNDEFINED",
     "Undefined",
     "artifact_row",
+    "content_row",
     "event_row",
     "identity_row",
     "message_row",
     "options",
     "session_row",
+    "stored_row",
     "timeline_row",
 ]
 
@@ -52,7 +64,20 @@ def options(value: Any, what: str, known: frozenset[str]) -> dict[str, Any]:
 
 def session_row(info: SessionInfo) -> dict[str, Any]:
     """Every field of SessionInfo by name, times in RFC 3339; fields without a value are left out."""
+    info = reply_as(SessionInfo, info, "a session's facts")
     return {key: value for key, value in info.to_dict().items() if value is not None}
+
+
+def stored_row(info: ArtifactInfo) -> dict[str, Any]:
+    """The id of an artifact that was stored, as a table."""
+    return identity_row(reply_as(ArtifactInfo, info, "an artifact's facts").id)
+
+
+def content_row(artifact: Artifact) -> dict[str, Any]:
+    """An artifact as a table: its id, content and facts."""
+    artifact = reply_as(Artifact, artifact, "an artifact")
+    row = artifact_row(artifact.info)
+    return {"id": row["id"], "content": artifact.content, "metadata": row}
 
 
 def identity_row(identity: ArtifactId) -> dict[str, Any]:
@@ -66,6 +91,7 @@ def identity_row(identity: ArtifactId) -> dict[str, Any]:
 
 def artifact_row(info: ArtifactInfo) -> dict[str, Any]:
     """Every field of ArtifactInfo by name, its ids as tables; fields without a value are left out."""
+    info = reply_as(ArtifactInfo, info, "an artifact's facts")
     row = {key: value for key, value in info.to_dict().items() if value is not None}
     row["id"] = identity_row(info.id)
     return row
@@ -73,6 +99,7 @@ def artifact_row(info: ArtifactInfo) -> dict[str, Any]:
 
 def event_row(event: Event) -> dict[str, Any]:
     """Every field of an event by name, its type also as `event_type`; fields without a value are left out."""
+    event = reply_as(Event, event, "an event")
     row = {key: value for key, value in event.to_dict().items() if value is not None}
     row["event_type"] = event.type
     return row
@@ -88,4 +115,5 @@ def timeline_row(row: TimelineRow) -> dict[str, Any]:
 
 def message_row(message: Message) -> dict[str, Any]:
     """Every field of a message by name; fields without a value are left out."""
+    message = reply_as(Message, message, "a message")
     return {key: value for key, value in message.to_dict().items() if value is not None}

@@ -9,6 +9,8 @@ from typing import Final
 from greenroom.storage.artifacts.model import Artifact, ArtifactInfo
 from greenroom.storage.errors import ArtifactTooLarge, InvalidOperation, ValidationError
 
+from .replies import reply_as
+
 __all__ = ["unified_diff"]
 
 MAX_BYTES: Final = 4 << 20
@@ -36,7 +38,7 @@ def unified_diff(read: _Read, look: _Look, name: str, old: int | str, new: int |
 
 
 def _lines(artifact: Artifact) -> list[str]:
-    info = artifact.info
+    info = reply_as(Artifact, artifact, "an artifact").info
     try:
         text = artifact.content.decode("utf-8")
     except UnicodeDecodeError:

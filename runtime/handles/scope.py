@@ -11,6 +11,8 @@ from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import InvalidOperation, SessionNotFound
 
+from .replies import reply_as
+
 __all__ = ["Scope"]
 
 
@@ -50,8 +52,7 @@ class Scope:
 
     def keys(self) -> builtins.list[str]:
         """The keys of all variables, in order. No value is read."""
-        found: builtins.list[str] = self._ask(VariableKeys(), [])
-        return found
+        return reply_as(builtins.list, self._ask(VariableKeys(), []), "the keys")
 
     def clear(self) -> int:
         """Remove all variables; how many there were. Their values are not read."""

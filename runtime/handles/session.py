@@ -25,6 +25,7 @@ from greenroom.storage.common.page import Page
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.events.model import Event
 
+from .replies import reply_as
 from .session_artifacts import SessionArtifacts
 from .timeline import MAX_TIMELINE, TimelineRow
 
@@ -104,8 +105,7 @@ class Session(SessionArtifacts):
 
     def variable_keys(self) -> list[str]:
         """The keys of all variables, in order. No value is read."""
-        found: list[str] = self._ask(self.id, VariableKeys(), self._timeout)
-        return found
+        return reply_as(list, self._ask(self.id, VariableKeys(), self._timeout), "the keys")
 
     # -- life
 
@@ -175,7 +175,8 @@ class Session(SessionArtifacts):
         session, ValidationError for what is no setting, HookCancelled.
         """
         message = UpdateConfig({**(session_overrides(changes) if changes is not None else {}), **settings})
-        return self._runtime.policies.config_with(self._ask(self.id, message, self._timeout))
+        reply: object = self._ask(self.id, message, self._timeout)
+        return self._runtime.policies.config_with(reply_as(Mapping, reply, "the configuration"))
 
     # -- tags, metadata, family
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from greenroom.storage.files.regular_file import file_path, open_regular, writte
 
 from .diff import unified_diff
 from .handle import Handle, session_id_of
+from .replies import reply_as
 from .streams import StreamProgress, Watched
 
 __all__ = ["ManyArtifacts", "SessionArtifacts"]
@@ -191,7 +193,8 @@ class SessionArtifacts(Handle):
         target = file_path(path)
         info = self.get_artifact_info(ref, version)
         what = f"cannot write {target}"
-        with self.open_artifact(info.id) as source, written_file(target, what, require_run) as file:
+        stream = reply_as((io.RawIOBase, io.BufferedIOBase), self.open_artifact(info.id), "a binary stream")
+        with stream as source, written_file(target, what, require_run) as file:
             size = 0
             while block := source.read(_COPY_BYTES):
                 size += file.write(block)

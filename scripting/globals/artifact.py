@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from greenroom.runtime import Artifact
+from greenroom.runtime.handles.replies import reply_as
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.principal import Principal
-from greenroom.scripting.values import UNDEFINED, artifact_row, identity_row, options
+from greenroom.scripting.values import UNDEFINED, artifact_row, content_row, options, stored_row
 
 from .references import artifact_reference, store_options
 from .sharing import ArtifactSharing
@@ -57,19 +59,18 @@ class ArtifactGlobal(ArtifactSharing):
     def store(self, session: Any, kind: Any, name: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
         more = store_options(metadata)
         info = self._principal.session(session).store_artifact(kind, name, content, **more)
-        return identity_row(info.id)
+        return stored_row(info)
 
     @export("get", counted=True)
     def get(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
         which = artifact_reference(reference)
-        artifact = self._principal.session(session).get_artifact(which, _version(version))
-        row = artifact_row(artifact.info)
-        return {"id": row["id"], "content": artifact.content, "metadata": row}
+        return content_row(self._principal.session(session).get_artifact(which, _version(version)))
 
     @export("getContent", counted=True)
     def get_content(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bytes:
         which = artifact_reference(reference)
-        return self._principal.session(session).get_artifact(which, _version(version)).content
+        artifact = self._principal.session(session).get_artifact(which, _version(version))
+        return reply_as(Artifact, artifact, "an artifact").content
 
     @export("getInfo")
     def get_info(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
@@ -145,7 +146,7 @@ class ArtifactGlobal(ArtifactSharing):
             kind = "user_input" if kind is UNDEFINED else kind
             progress = self._principal.check_time
             info = handle.store_artifact(kind, name or source.name, file, **more, on_progress=progress)
-            return identity_row(info.id)
+            return stored_row(info)
 
     @export("saveToFile")
     def save_to_file(self, session: Any, reference: Any, path: Any, version: Any = UNDEFINED) -> int:

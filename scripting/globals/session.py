@@ -11,10 +11,11 @@ from greenroom.scripting.principal import Principal
 from greenroom.scripting.values import (
     UNDEFINED,
     artifact_row,
-    identity_row,
+    content_row,
     message_row,
     options,
     session_row,
+    stored_row,
     timeline_row,
 )
 
@@ -138,7 +139,9 @@ class SessionGlobal:
     @export("load", on_session=True)
     def load(self, session: Any) -> str:
         """Bring it into memory; its id."""
-        return self._principal.session(session).load().id
+        handle = self._principal.session(session)
+        handle.load()
+        return handle.id
 
     @export("delete", on_session=True)
     def delete(self, session: Any) -> bool:
@@ -258,15 +261,13 @@ class SessionGlobal:
             kind = given.pop("type", None) or given.pop("artifact_type", None) or kind
         more = store_options(given)
         info = self._principal.session(session).store_artifact(kind, name, content, **more)
-        return identity_row(info.id)
+        return stored_row(info)
 
     @export("loadArtifact", on_session=True, counted=True)
     def load_artifact(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
         handle = self._principal.session(session)
         which: ArtifactId | str = artifact_reference(reference)
-        artifact = handle.get_artifact(which, None if version is UNDEFINED else version)
-        row = artifact_row(artifact.info)
-        return {"id": row["id"], "content": artifact.content, "metadata": row}
+        return content_row(handle.get_artifact(which, None if version is UNDEFINED else version))
 
     @export("listArtifacts", on_session=True, counted=True)
     def list_artifacts(self, session: Any = UNDEFINED) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from greenroom.runtime import IntegrityError, ValidationError
 from greenroom.scripting.export import export
 from greenroom.scripting.principal import Principal
-from greenroom.scripting.values import UNDEFINED, artifact_row, identity_row, options
+from greenroom.scripting.values import UNDEFINED, artifact_row, options, stored_row
 
 from .references import artifact_reference, store_options
 
@@ -77,7 +77,7 @@ class ArtifactSharing:
         """The next version of an artifact, stored where that one is; its id."""
         handle = self._principal.session(session)
         more = store_options(metadata)
-        return identity_row(handle.store_version(artifact_reference(reference), content, **more).id)
+        return stored_row(handle.store_version(artifact_reference(reference), content, **more))
 
     @export("sharedWithMe", counted=True)
     def shared_with_me(self, session: Any = UNDEFINED) -> Any:
