@@ -10,9 +10,9 @@ from greenroom.actors.maintenance.findings import VerifyReport
 from greenroom.actors.maintenance.gc import GcReport, collect
 from greenroom.actors.maintenance.usage import Usage, usage_of
 from greenroom.actors.maintenance.verify import verify_store
-from greenroom.actors.session.decisions.conversation import ARTIFACT
 from greenroom.storage.common.arguments import as_flag, as_mapping
 from greenroom.storage.common.validation import validated
+from greenroom.storage.content.chunks import ARTIFACT
 
 from .lifecycle import Lifecycle
 from .retention import RetentionPolicy, RetentionReport, apply_retention

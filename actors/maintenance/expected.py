@@ -7,30 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.projection import LOST, FoldedArtifacts, owned_prefixes, state_entries
 from greenroom.actors.session.state.evolve import evolve
-from greenroom.actors.session.state.grants import shared_keys
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
-from greenroom.storage.artifacts.index import IN_SESSION
-from greenroom.storage.artifacts.records import RECORD_FIELDS, Artifacts
-from greenroom.storage.catalog.catalog import Catalog
-from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key, session_id_of
+from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, after_prefix, session_id_of
 from greenroom.storage.content.chunks import Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError
-from greenroom.storage.events.index import LINKED, event_keys
-from greenroom.storage.events.model import StoredEvent
 
-__all__ = ["LOST", "OWNED_INDEXES", "Derived", "derive", "is_session", "owned"]
-
-LOST: Final = "event.lost"
-_NAME: Final = INDEX_ARTIFACT_NAME
-
-OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, *IN_SESSION)
-"""First bytes of index keys in which the session follows at once."""
+__all__ = ["Derived", "derive", "owned"]
 
 Place = tuple[int, bytes]
 """(column family, key)"""
@@ -53,19 +41,16 @@ class Derived:
     differing: list[int] = field(default_factory=list)
     """Sequences of snapshots that are not what the fold gives there."""
     optional: set[Place] = field(default_factory=set)
-    """Entries that may be there and need not: of deleted versions that are not the newest of their name."""
+    """Entries that older versions have left: of deleted versions that are not the newest of their name."""
 
     def add(self, ops: Iterable[Op]) -> None:
         for cf, key, value in ops:
-            if value is None:
-                self.entries.pop((cf, key), None)
-            else:
+            if value is not None:
                 self.entries[cf, key] = value
-
-
-def is_session(session: bytes) -> bool:
-    """Whether it is a session, and not the state of a scope, which has no row."""
-    return session[6] >> 4 == 4
+            else:
+                self.entries.pop((cf, key), None)
+                if cf == CF.INDEX and key[:1] == INDEX_ARTIFACT_NAME:
+                    self.optional.add((cf, key))
 
 
 def derive(store: ArtifactStore, session: bytes) -> Derived:
@@ -81,9 +66,10 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
         if snapshot is not None and not derived.state.agrees(snapshot):
             derived.differing.append(base[0])
     begin = derived.state.sequence
+    artifacts = FoldedArtifacts(session)
     for sequence, stored in store.journal.read(session):
         derived.events += 1
-        _add_event(derived, session, sequence, stored)
+        derived.add(artifacts.project(sequence, stored).written())
         if sequence <= begin:
             continue  # what it did is in the base
         evolve(derived.state, sequence, stored)
@@ -99,64 +85,14 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
         elif not derived.state.agrees(snapshot):
             derived.differing.append(sequence)
     derived.differing += list(snapshots)
-    _drop_optional(derived)
-    held = {key[1:33] for cf, key in derived.entries if cf == CF.REFERENCES}
-    derived.contents = {digest: sizes for digest, sizes in derived.contents.items() if digest in held}
+    derived.records = artifacts.records
+    derived.contents = {Reference.parse(key)[0]: None for cf, key in derived.entries if cf == CF.REFERENCES}
+    derived.contents |= {record[0]: (record[6], record[7]) for record in artifacts.records.values()}
     state = derived.state
     if derived.events == 0:  # not even the newest event, which no cut removes
         raise IntegrityError(f"session {state.id} has no journal", session_id=state.id)
-    if is_session(session):
-        row = state.row()
-        derived.add([Catalog.put(session, row)])
-        derived.add((CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, state.updated_at))
-    derived.add((CF.INDEX, key, b"") for key in shared_keys(state))
+    derived.add(state_entries(state))
     return derived
-
-
-def _add_event(derived: Derived, session: bytes, sequence: int, stored: StoredEvent) -> None:
-    type_, time, data = stored[0], stored[1], stored[2]
-    if len(stored) > 6 or type_ == LINKED:
-        derived.add((CF.INDEX, key, b"") for key in event_keys(session, sequence, stored))
-    if type_ == "message.added":
-        derived.add([(CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b"")])
-        if "content_hash" in data:
-            _refer(derived, data["content_hash"], Reference(session, MESSAGE, sequence), None)
-    elif type_ == LOST:
-        if "content_hash" in data:  # a message whose event is lost has left its text
-            _refer(derived, data["content_hash"], Reference(session, MESSAGE, sequence), None)
-    elif type_ == "artifact.stored":
-        number = data["sequence"]
-        record = derived.records[number] = artifact_record(data, time)
-        derived.add(Artifacts.add(session, number, record))
-        sizes = data["size"], data["stored_size"]
-        _refer(derived, data["content_hash"], Reference(session, ARTIFACT, number), sizes)
-    elif type_ == "artifact.deleted":
-        number = data["sequence"]
-        record_then = derived.records.pop(number, None)
-        derived.add(Artifacts.remove(session, number, data["name"], data["version"], record_then))
-        derived.entries.pop((CF.REFERENCES, Reference(session, ARTIFACT, number).key(data["content_hash"])), None)
-
-
-def _drop_optional(derived: Derived) -> None:
-    newest: dict[bytes, bytes] = {}
-    versions = [(key, value) for (cf, key), value in derived.entries.items() if cf == CF.INDEX and key[:1] == _NAME]
-    for key, _ in versions:
-        newest[key[:-4]] = max(newest.get(key[:-4], b""), key)
-    for key, value in versions:
-        if not value and newest[key[:-4]] != key:
-            del derived.entries[CF.INDEX, key]
-            derived.optional.add((CF.INDEX, key))
-
-
-def artifact_record(data: dict[str, Any], time: int) -> list[Any]:
-    """The record of an artifact, from the event that stored it."""
-    return [time if name == "time" else data[name] for name in RECORD_FIELDS]
-
-
-def _refer(derived: Derived, digest: bytes, reference: Reference, sizes: tuple[int, int] | None) -> None:
-    derived.entries[CF.REFERENCES, reference.key(digest)] = b""
-    if sizes is not None or digest not in derived.contents:
-        derived.contents[digest] = sizes
 
 
 def owned(store: ArtifactStore, session: bytes) -> dict[Place, bytes]:
@@ -165,9 +101,7 @@ def owned(store: ArtifactStore, session: bytes) -> dict[Place, bytes]:
     row = store.engine.get(CF.SESSIONS, session)
     if row is not None:
         found[CF.SESSIONS, session] = row
-    ranges = [(CF.ARTIFACTS, session)]
-    ranges += [(CF.INDEX, kind + session) for kind in OWNED_INDEXES]
-    for cf, prefix in ranges:
+    for cf, prefix in owned_prefixes(session):
         for key, value in store.engine.pages(cf, prefix, after_prefix(prefix)):
             found[cf, key] = value
     return found

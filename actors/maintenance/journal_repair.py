@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.projection import LOST, is_session
 from greenroom.actors.session.state.collected import COLLECTED
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
@@ -19,18 +19,15 @@ from greenroom.storage.artifacts.records import RECORD_FIELDS
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key, session_id_of
 from greenroom.storage.codec.records import unseal
-from greenroom.storage.content.chunks import Reference
+from greenroom.storage.content.chunks import ARTIFACT, CONTENT_REFERENCE, MESSAGE, Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
 
-from .expected import LOST, is_session
-
 __all__ = ["Mended", "mend", "message_contents"]
 
 _MOST: Final = 1_000_000
-_CONTENT_REFERENCE: Final = b"c"
 
 
 @dataclass(slots=True)
@@ -270,9 +267,10 @@ def _tell_row(seen: _Evidence, filled: dict[int, StoredEvent], session: bytes, l
 
 def message_contents(store: ArtifactStore) -> dict[tuple[bytes, int], bytes]:
     """The contents that messages refer to, by (session, sequence), from the references themselves."""
-    end = after_prefix(_CONTENT_REFERENCE)
+    end = after_prefix(CONTENT_REFERENCE)
     found: dict[tuple[bytes, int], bytes] = {}
-    for key, _ in store.engine.pages(CF.REFERENCES, _CONTENT_REFERENCE, end):
-        if key[49:50] == MESSAGE:
-            found[key[33:49], int.from_bytes(key[50:58], "big")] = key[1:33]
+    for key, _ in store.engine.pages(CF.REFERENCES, CONTENT_REFERENCE, end):
+        digest, reference = Reference.parse(key)
+        if reference.kind == MESSAGE:
+            found[reference.session, reference.sequence] = digest
     return found

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Final
 
+from greenroom.actors.session.projection import OWNED_INDEXES
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.codec.keys import after_prefix
@@ -14,7 +15,6 @@ from greenroom.storage.engine.engine import CF
 from greenroom.storage.engine.salvage import Lost, readable
 from greenroom.storage.errors import IntegrityError
 
-from .expected import OWNED_INDEXES
 from .findings import Progress, VerifyReport
 
 __all__ = ["END", "Survey"]

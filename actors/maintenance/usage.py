@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import session_id_of
+from greenroom.storage.content.chunks import ARTIFACT, MESSAGE
 from greenroom.storage.content.staging import IMPORT
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew

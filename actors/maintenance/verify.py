@@ -17,6 +17,7 @@ from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.artifacts.index import ACROSS
 from greenroom.storage.audit import AUDIT, AUDIT_INDEX
 from greenroom.storage.codec.keys import INDEX_SHARED, session_id_of
+from greenroom.storage.content.chunks import CONTENT_REFERENCE
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.engine.salvage import Lost, losses, readable, settle_loss
 from greenroom.storage.errors import IntegrityError
@@ -24,7 +25,6 @@ from greenroom.storage.events.index import OF_EVENTS
 
 from .findings import DAMAGE, Findings, Look, Progress, VerifyReport
 from .scan import END
-from .verify_contents import CONTENT_REFERENCE
 from .verify_entries import BY_TAIL, EntryChecks
 from .verify_journals import JournalChecks
 

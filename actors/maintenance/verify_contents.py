@@ -7,6 +7,7 @@ from typing import Final
 
 from greenroom.storage.codec.keys import after_prefix
 from greenroom.storage.codec.records import unseal
+from greenroom.storage.content.chunks import CONTENT_REFERENCE
 from greenroom.storage.content.contents import Contents
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.engine.salvage import readable
@@ -15,9 +16,8 @@ from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaToo
 from .findings import DAMAGE, MARKED, Findings
 from .scan import END, Survey
 
-__all__ = ["CONTENT_REFERENCE", "ContentChecks"]
+__all__ = ["ContentChecks"]
 
-CONTENT_REFERENCE: Final = b"c"
 _CHUNK_REFERENCE: Final = b"k"
 _WHOLE: Final = b"\x00"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
 from greenroom.actors.session.loading import load_state
 from greenroom.actors.session.state.grants import shared_keys
 from greenroom.storage.artifacts.index import artifact_entries
@@ -25,6 +24,7 @@ from greenroom.storage.codec.keys import (
     session_id_of,
 )
 from greenroom.storage.codec.records import unseal
+from greenroom.storage.content.chunks import ARTIFACT, MESSAGE
 from greenroom.storage.content.staging import IMPORT, staged_imports, staged_sessions
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SessionNotFound

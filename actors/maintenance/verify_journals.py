@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from greenroom.actors.session.projection import is_session
 from greenroom.storage.artifacts.records import RECORD_FIELDS
 from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of
 from greenroom.storage.codec.records import unseal
@@ -12,7 +13,7 @@ from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.journal import Journal
 
-from .expected import Derived, derive, is_session, owned
+from .expected import Derived, derive, owned
 from .findings import DAMAGE, PROBLEM_KINDS, Findings, kind_of, quarantine
 from .journal_repair import mend, message_contents
 from .verify_contents import ContentChecks

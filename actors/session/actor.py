@@ -26,7 +26,7 @@ from greenroom.storage.common.interrupts import thrown_in
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.content.chunks import Encoded, Reference
-from greenroom.storage.engine.engine import CF, Durability, Op
+from greenroom.storage.engine.engine import Durability, Op
 from greenroom.storage.errors import (
     ArtifactNotFound,
     GreenroomError,
@@ -37,13 +37,12 @@ from greenroom.storage.errors import (
     SessionNotFound,
     StorageError,
 )
-from greenroom.storage.events.index import id_keys
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
 
 from .deletion import delete_damaged, deletion
 from .loading import load_state
-from .projection import EFFECTS
+from .projection import PROJECTED, Change, project
 from .replies import ANSWERS, REPLIES
 from .services import SessionServices
 
@@ -293,9 +292,7 @@ class SessionActor(PooledActor):
         if sequence and (operations >= self._alarms[0] or len(drafts) > 1 or may_alert(state, self._alarms, drafts[0])):
             drafts = self._with_notes(drafts, operations)
         ops: list[Op] = [*also]
-        contents: list[tuple[Encoded, Reference]] = []
-        released: list[tuple[bytes, Reference]] = []
-        parts = iter(command.items) if command.__class__ is m.StoreMany else None
+        change = Change(ops)
         written: list[StoredEvent] = []
         operation, correlation = CURRENT.get(), state.correlation_id
         if operation is not None and operation.run is not None and (command is None or not command.note):
@@ -317,22 +314,18 @@ class SessionActor(PooledActor):
                 written.append(stored)
                 if context is not None:
                     stored.append(context)
-                    ops += [(CF.INDEX, key, b"") for key in id_keys(session, sequence, stored)]
                 op = Journal.append(session, sequence, stored)
                 ops.append(op)
                 self._tail_bytes += len(op[2] or b"")
                 evolve(state, sequence, stored)
-                extra = EFFECTS.get(type_)
-                if extra is not None:
-                    part = command if parts is None else next(parts)
-                    added, dropped = extra(services.store.artifacts, ops, session, sequence, data, now, part)
-                    contents += added
-                    released += dropped
+                if type_ in PROJECTED or context is not None:
+                    project(services.store.artifacts, change, session, sequence, stored)
             self._tail += len(drafts)
             moved = self._catalog_ops(ops, moves, before, was_updated, now) if self.cataloged else None
             if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
                 self._snapshot(ops)
-            append = Append(ops, moved, tuple(contents), tuple(released))
+            contents = _prepared(change, command) if change.held else ()
+            append = Append(ops, moved, contents, tuple(change.released))
             self._commit_number = self._write(append)
         except BaseException:
             self._reload()
@@ -354,7 +347,7 @@ class SessionActor(PooledActor):
         if moves:
             after = state.row()
             if before is None:
-                ops += Catalog.create(state.session, after)
+                ops += Catalog.create(state.session, after, now)
                 return None, after.status
             ops += Catalog.change(state.session, before, after, was_updated, now)
             return (before.status, after.status) if before.status != after.status else None
@@ -527,3 +520,12 @@ class SessionActor(PooledActor):
                 services.owner.failed(self.state.id, reason)
             except GreenroomError as refused:
                 logger.error("session %s cannot be failed: %s", self.state.id, refused)
+
+
+def _prepared(change: Change, command: Any) -> tuple[tuple[Encoded, Reference], ...]:
+    """Return the contents that a command has brought along, each with who refers to it now. The messages that have
+    stored artifacts keep the records of these, for the reply."""
+    parts: Sequence[Any] = command.items if command.__class__ is m.StoreMany else (command,)
+    for at, record in enumerate(change.records):
+        parts[at].record = record
+    return tuple([(parts[at].encoded, held[1]) for at, held in enumerate(change.held)])

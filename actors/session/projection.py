@@ -1,79 +1,220 @@
-"""What events add to the batch besides themselves: index entries, artifact records, content, references."""
+"""What the store holds because of a session's events: the one place that says it.
+
+An event has entries of its own (`add_event`); an artifact has others for as long as it is there (`add_artifact`); the
+session as it is now has its row, its listings and its grants (`state_entries`). `project` tells what one more event
+changes of all this. A commit writes what `project` tells, an import and a fork write it too, deletion removes the
+entries, truncation those of the events it takes, and `verify` compares with them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Container
+from typing import Any, Final, Protocol
 
-from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
-from greenroom.actors.session.state.grants import shared_ops
+from greenroom.actors.session.state.grants import shared_key, shared_keys
+from greenroom.actors.session.state.model import SessionState
+from greenroom.storage.artifacts.index import IN_SESSION
 from greenroom.storage.artifacts.records import RECORD_FIELDS, Artifacts
-from greenroom.storage.codec.keys import INDEX_MESSAGE, sequence_key
-from greenroom.storage.content.chunks import Encoded, Reference
+from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, sequence_key
+from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, Reference
 from greenroom.storage.engine.engine import CF, Op
-from greenroom.storage.events.index import LINKED, link_keys
+from greenroom.storage.events.index import LINKED, event_keys
+from greenroom.storage.events.model import StoredEvent
 
-__all__ = ["EFFECTS"]
+__all__ = [
+    "ARTIFACT_DELETED",
+    "ARTIFACT_STORED",
+    "LOST",
+    "MESSAGE_ADDED",
+    "OWNED_INDEXES",
+    "PROJECTED",
+    "Change",
+    "FoldedArtifacts",
+    "KnownArtifacts",
+    "add_artifact",
+    "add_event",
+    "is_session",
+    "owned_prefixes",
+    "project",
+    "state_entries",
+]
 
-_Effect = tuple[tuple[tuple[Encoded, Reference], ...], tuple[tuple[bytes, Reference], ...]]
+MESSAGE_ADDED: Final = "message.added"
+ARTIFACT_STORED: Final = "artifact.stored"
+ARTIFACT_DELETED: Final = "artifact.deleted"
+LOST: Final = "event.lost"
+"""Stands in a journal for an event that damage has destroyed."""
+_GRANTS: Final = frozenset({"artifact.shared", "artifact.revoked"})
+OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, *IN_SESSION)
+"""First bytes of the index keys that go on with the session."""
 
 
-def _message_effect(
-    artifacts: Artifacts, ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
-) -> _Effect:
-    ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
-    if command.encoded is None:
-        return (), ()
-    return ((command.encoded, Reference(session, MESSAGE, sequence)),), ()
+class Change:
+    """What events change in the store besides the journal: operations, and the contents that they hold or release."""
+
+    __slots__ = ("held", "ops", "records", "released")
+
+    def __init__(self, ops: list[Op] | None = None) -> None:
+        self.ops: list[Op] = [] if ops is None else ops
+        self.held: list[tuple[bytes, Reference]] = []
+        """(hash, who refers to it)"""
+        self.released: list[tuple[bytes, Reference]] = []
+        self.records: list[list[Any]] = []
+        """The records of the artifacts that were stored."""
+
+    def written(self) -> list[Op]:
+        """Return all operations, for a writer that takes care of the contents itself."""
+        return [
+            *self.ops,
+            *((CF.REFERENCES, reference.key(digest), b"") for digest, reference in self.held),
+            *((CF.REFERENCES, reference.key(digest), None) for digest, reference in self.released),
+        ]
+
+    def removed(self) -> list[Op]:
+        """Return the operations that remove all that was added."""
+        return [(cf, key, None) for cf, key, _ in self.written()]
 
 
-def _stored_effect(
-    artifacts: Artifacts, ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
-) -> _Effect:
-    record = [now if name == "time" else data[name] for name in RECORD_FIELDS]
-    artifact = data["sequence"]
-    ops += Artifacts.add(session, artifact, record)
-    if data["version"] > 1:
-        ops += artifacts.superseded(session, data["name"], data["version"] - 1)
-    command.record = record
-    return ((command.encoded, Reference(session, ARTIFACT, artifact)),), ()
+class KnownArtifacts(Protocol):
+    """What a projection must know of the artifacts that earlier events have left. `Artifacts` knows it of a store."""
+
+    def record(self, session: bytes, number: int, /) -> list[Any] | None:
+        """Return the record of an artifact that is there."""
+
+    def is_newest(self, session: bytes, name: str, version: int, /) -> bool:
+        """Return whether no later version of a name was ever stored."""
+
+    def is_gone(self, session: bytes, name: str, version: int, /) -> bool:
+        """Return whether a version is deleted and has left an entry that tells so."""
 
 
-def _deleted_effect(
-    artifacts: Artifacts, ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
-) -> _Effect:
+class FoldedArtifacts:
+    """The artifacts that a journal has left, for whoever reads it from its beginning: a `KnownArtifacts`.
+
+    `live` are the numbers of those that are there in the end, where that is known beforehand. Of any other nothing is
+    added, and no records are kept.
+    """
+
+    def __init__(self, session: bytes, live: Container[int] | None = None) -> None:
+        self.records: dict[int, list[Any]] = {}
+        self._session = session
+        self._live = live
+        self._newest: dict[str, tuple[int, bool]] = {}
+
+    def project(self, sequence: int, stored: StoredEvent) -> Change:
+        """Return what the next event changes; but for the grants, which follow from the state like the row."""
+        change = Change()
+        add_event(change, self._session, sequence, stored)
+        data = stored[2]
+        if stored[0] == ARTIFACT_STORED:
+            _artifact_stored(self, change, self._session, stored, self._live)
+            there = self._live is None or data["sequence"] in self._live
+            self._newest[data["name"]] = data["version"], there
+            if self._live is None:
+                self.records[data["sequence"]] = change.records[0]
+        elif stored[0] == ARTIFACT_DELETED:
+            _artifact_deleted(self, change, self._session, stored)
+            self.records.pop(data["sequence"], None)
+            if self.is_newest(self._session, data["name"], data["version"]):
+                self._newest[data["name"]] = data["version"], False
+        return change
+
+    def record(self, session: bytes, number: int) -> list[Any] | None:
+        return self.records.get(number)
+
+    def is_newest(self, session: bytes, name: str, version: int) -> bool:
+        return self._newest.get(name, (0, False))[0] <= version
+
+    def is_gone(self, session: bytes, name: str, version: int) -> bool:
+        return self._newest.get(name) == (version, False)
+
+
+def is_session(session: bytes) -> bool:
+    """Return whether it is a session, and not the state of a scope, which has no row."""
+    return session[6] >> 4 == 4
+
+
+def owned_prefixes(session: bytes) -> list[tuple[int, bytes]]:
+    """Return where keys of entries begin with the session: (column family, prefix) of artifact records and indexes."""
+    return [(CF.ARTIFACTS, session), *((CF.INDEX, kind + session) for kind in OWNED_INDEXES)]
+
+
+# -- what is there because of an event, an artifact, a state
+
+
+def add_event(change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
+    """Add what an event has for as long as it is in the journal: the entries it is found by, and its content."""
+    type_, data = stored[0], stored[2]
+    if len(stored) > 6 or type_ == LINKED:
+        change.ops += [(CF.INDEX, key, b"") for key in event_keys(session, sequence, stored)]
+    if type_ == MESSAGE_ADDED:
+        change.ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
+    elif type_ != LOST:  # a message whose event is lost has left its text
+        return
+    if "content_hash" in data:
+        change.held.append((data["content_hash"], Reference(session, MESSAGE, sequence)))
+
+
+def add_artifact(change: Change, session: bytes, number: int, record: list[Any]) -> None:
+    """Add what an artifact has for as long as it is there: its record, what lists it, and its content."""
+    change.ops += Artifacts.add(session, number, record)
+    change.held.append((record[0], Reference(session, ARTIFACT, number)))
+
+
+def state_entries(state: SessionState) -> list[Op]:
+    """Return the entries of a session as it is now: its row and what lists it, and its grants by their grantees."""
+    session = state.session
+    entries: list[Op] = [(CF.INDEX, key, b"") for key in shared_keys(state)]
+    return [*Catalog.create(session, state.row(), state.updated_at), *entries] if is_session(session) else entries
+
+
+# -- what one more event changes
+
+
+def project(known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
+    """Tell what an event that is being committed changes, after all that `known` knows; but for the row of the session,
+    which follows from the state."""
+    type_ = stored[0]
+    add_event(change, session, sequence, stored)
+    if type_ == ARTIFACT_STORED:
+        _artifact_stored(known, change, session, stored)
+    elif type_ == ARTIFACT_DELETED:
+        _artifact_deleted(known, change, session, stored)
+    elif type_ in _GRANTS:
+        data = stored[2]
+        there = b"" if type_ == "artifact.shared" else None
+        change.ops.append((CF.INDEX, shared_key(data["session"], session, data["sequence"]), there))
+
+
+def _artifact_stored(
+    known: KnownArtifacts, change: Change, session: bytes, stored: StoredEvent, live: Container[int] | None = None
+) -> None:
+    data = stored[2]
     number, name, version = data["sequence"], data["name"], data["version"]
-    newest = artifacts.is_newest(session, name, version)
-    ops += artifacts.remove(session, number, name, version, artifacts.record(session, number), newest=newest)
-    return (), ((data["content_hash"], Reference(session, ARTIFACT, data["sequence"])),)
+    if version > 1 and known.is_gone(session, name, version - 1):
+        # Now the later version tells that this one was given out.
+        change.ops.append(Artifacts.name_entry(session, name, version - 1, None))
+    if live is not None and number not in live:
+        change.ops.append(Artifacts.name_entry(session, name, version, b""))
+        return
+    record = [stored[1] if field == "time" else data[field] for field in RECORD_FIELDS]
+    change.records.append(record)
+    add_artifact(change, session, number, record)
 
 
-def _linked_effect(
-    artifacts: Artifacts, ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
-) -> _Effect:
-    ops += [(CF.INDEX, key, b"") for key in link_keys(session, sequence, data)]
-    return (), ()
+def _artifact_deleted(known: KnownArtifacts, change: Change, session: bytes, stored: StoredEvent) -> None:
+    data = stored[2]
+    number, name, version = data["sequence"], data["name"], data["version"]
+    record = known.record(session, number)
+    if record is not None:
+        change.ops += [(cf, key, None) for cf, key, _ in Artifacts.add(session, number, record)]
+    # A version never means two things: of the newest one an entry stays to tell that it was given out.
+    left = b"" if known.is_newest(session, name, version) else None
+    change.ops.append(Artifacts.name_entry(session, name, version, left))
+    change.released.append((data["content_hash"], Reference(session, ARTIFACT, number)))
 
 
-def _grant_effect(
-    artifacts: Artifacts, ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
-) -> _Effect:
-    ops += shared_ops(session, data, there=True)
-    return (), ()
-
-
-def _revoke_effect(
-    artifacts: Artifacts, ops: list[Op], session: bytes, sequence: int, data: dict[str, Any], now: int, command: Any
-) -> _Effect:
-    ops += shared_ops(session, data, there=False)
-    return (), ()
-
-
-EFFECTS: Final[dict[str, Callable[..., _Effect]]] = {
-    "artifact.shared": _grant_effect,
-    "artifact.revoked": _revoke_effect,
-    "message.added": _message_effect,
-    "artifact.stored": _stored_effect,
-    "artifact.deleted": _deleted_effect,
-    LINKED: _linked_effect,
-}
+PROJECTED: Final = frozenset({MESSAGE_ADDED, ARTIFACT_STORED, ARTIFACT_DELETED, *_GRANTS, LINKED})
+"""Types of the events that change more than the journal and the row. Any other one does so only by the ids that its
+context names."""

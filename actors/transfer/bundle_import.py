@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from blake3 import blake3
 
+from greenroom.actors.session.projection import FoldedArtifacts
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ContentGone
 from greenroom.storage.bundle.decoding import plain_record
 from greenroom.storage.bundle.format import BundledSession, BundleReader, Manifest, Member, content_name, open_bundle
-from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import new_session, session_bytes, session_id_of
 from greenroom.storage.content.chunks import Encoded
 from greenroom.storage.errors import BundleError, GreenroomError, SessionAlreadyExists, StorageError
@@ -271,11 +271,11 @@ class _Import:
     def run(self) -> None:
         for at in range(len(self._check.contents)):
             self._content(at)
-        entries: list[tuple[bytes, SessionRow, int]] = []
+        states: list[SessionState] = []
         for session, place in zip(self._check.manifest.sessions, self._check.places, strict=True):
-            entries.append(self._session(session, place))
+            states.append(self._session(session, place))
             self._advance(place.artifacts[1] + place.journal[1])
-        self._staged.publish(entries)
+        self._staged.publish(states)
 
     def undo(self) -> None:
         self._staged.undo()
@@ -306,16 +306,16 @@ class _Import:
             break
         self._advance(size)
 
-    def _session(self, bundled: BundledSession, place: _Place) -> tuple[bytes, SessionRow, int]:
+    def _session(self, bundled: BundledSession, place: _Place) -> SessionState:
         session_id = self._ids[bundled.id]
-        session = session_bytes(session_id)
         state = SessionState(session_id)
         live: set[int] = set()
         for encoded in self._check.records(place.artifacts):
             live.add(plain_record(encoded)[0])
+        artifacts = FoldedArtifacts(state.session, live)
         for encoded in self._check.records(place.journal):
             _, *stored = plain_record(encoded)
-            self._staged.event(session, state, self._with_new_ids(stored), live)
+            self._staged.event(state, self._with_new_ids(stored), artifacts)
         now = max(self._services.clock.time_ns(), state.updated_at)
         data = {
             "from_session": bundled.id,
@@ -323,9 +323,9 @@ class _Import:
             "history": self._check.manifest.history,
             "bundle": self._check.checksum,
         }
-        self._staged.event(session, state, ["session.imported", now, data, *state.totals], live)
-        self._staged.finish(session, state)
-        return session, state.row(), state.updated_at
+        self._staged.event(state, ["session.imported", now, data, *state.totals], artifacts)
+        self._staged.finish(state)
+        return state
 
     def _with_new_ids(self, stored: StoredEvent) -> StoredEvent:
         """The event with the ids that its session and its relatives have here."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from greenroom.actors.scheduling.operation import CURRENT, event_context
+from greenroom.actors.session.projection import LOST, FoldedArtifacts
 from greenroom.actors.session.state.collected import COLLECTED
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
@@ -82,7 +83,7 @@ def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) ->
     staged = StagedSessions(services, [session])
     try:
         missing = _missing(store, origin, prefix, staged.hold(prefix.contents))
-        live = prefix.artifacts.keys() - set(missing)
+        artifacts = FoldedArtifacts(session, prefix.artifacts.keys() - set(missing))
         state = SessionState(session_id, session)
         if base is not None:
             state = SessionState.decode(session_id, base[1])
@@ -90,17 +91,17 @@ def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) ->
         for sequence, stored in _events(store, origin, at):
             mine = with_new_ids(stored, {origin_id: session_id})
             if sequence <= begin:
-                staged.kept(session, sequence, mine, live)
+                staged.kept(session, sequence, mine, artifacts)
             else:
-                staged.event(session, state, mine, live)
+                staged.event(state, mine, artifacts)
         following = _following(services, state, origin_id, [prefix.artifacts[number] for number in missing])
         for stored in following:
-            staged.event(session, state, stored, live)
+            staged.event(state, stored, artifacts)
         if store.journal.base(origin) != base:
             staged.undo()
             return None
-        staged.finish(session, state)
-        staged.publish([(session, state.row(), state.updated_at)])
+        staged.finish(state)
+        staged.publish([state])
     except BaseException:
         staged.undo()
         raise
@@ -113,7 +114,7 @@ def _events(store: ArtifactStore, origin: bytes, at: int) -> Iterator[tuple[int,
         for sequence, stored in store.journal.read(origin):
             if sequence > at:
                 return
-            if stored[0] == "event.lost":
+            if stored[0] == LOST:
                 raise IntegrityError(
                     f"event {sequence} of session {session_id_of(origin)} was lost to damage, so what came after it "
                     "cannot be told from its journal: fork it at an event before",

@@ -8,32 +8,36 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.scheduling.operation import require_run
-from greenroom.actors.session.decisions.conversation import ARTIFACT, MESSAGE
+from greenroom.actors.session.projection import (
+    Change,
+    FoldedArtifacts,
+    add_artifact,
+    add_event,
+    owned_prefixes,
+    state_entries,
+)
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import Append, ArtifactStore, Repair
 from greenroom.storage.artifacts.model import ArtifactId
-from greenroom.storage.artifacts.records import RECORD_FIELDS, Artifacts
-from greenroom.storage.catalog.catalog import Catalog
-from greenroom.storage.catalog.model import SessionRow
-from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key
+from greenroom.storage.codec.keys import after_prefix
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.content import staging
 from greenroom.storage.content.chunks import Encoded, Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import GreenroomError, IntegrityError, SchemaTooNew, ValidationError
-from greenroom.storage.events.index import LINKED, event_keys
+from greenroom.storage.events.index import LINKED
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
 
 if TYPE_CHECKING:
     from greenroom.actors.session.services import SessionServices
 
-__all__ = ["StagedSessions", "event_entries", "recover_staged", "with_new_ids"]
+__all__ = ["StagedSessions", "recover_staged", "with_new_ids"]
 
 logger = logger_of("staged")
 
@@ -91,29 +95,26 @@ class StagedSessions:
 
     # -- journals
 
-    def event(self, session: bytes, state: SessionState, stored: StoredEvent, live: Container[int]) -> None:
-        """Write the next event of a session, with what follows from it, and evolve the state.
-
-        `live` are the numbers of the artifacts that are there in the end.
-        """
+    def event(self, state: SessionState, stored: StoredEvent, artifacts: FoldedArtifacts) -> None:
+        """Write the next event of a session, with what follows from it, and evolve the state."""
         sequence = state.sequence + 1
-        self.kept(session, sequence, stored, live)
+        self.kept(state.session, sequence, stored, artifacts)
         evolve(state, sequence, stored)
 
     def base(self, session: bytes, sequence: int, state: bytes) -> None:
         """Begin a session with the base of a journal that was cut."""
         self._write(Journal.rebase(session, sequence, state))
 
-    def kept(self, session: bytes, sequence: int, stored: StoredEvent, live: Container[int]) -> None:
+    def kept(self, session: bytes, sequence: int, stored: StoredEvent, artifacts: FoldedArtifacts) -> None:
         """Write an event that a cut has kept: what it did to the state is in the base."""
         self._write(Journal.append(session, sequence, stored))
-        for op in event_entries(session, sequence, stored, live):
+        for op in artifacts.project(sequence, stored).written():
             self._write(op)
 
-    def finish(self, session: bytes, state: SessionState) -> None:
+    def finish(self, state: SessionState) -> None:
         """The journal is complete: write a snapshot where folding it would take long."""
         if state.sequence > self._services.snapshot_every:
-            for op in Journal.snapshot(session, state.sequence, state.encode(), []):
+            for op in Journal.snapshot(state.session, state.sequence, state.encode(), []):
                 self._write(op)
 
     def _write(self, op: Op) -> None:
@@ -132,18 +133,16 @@ class StagedSessions:
 
     # -- the end, one or the other
 
-    def publish(self, entries: list[tuple[bytes, SessionRow, int]]) -> None:
-        """Show the sessions (each with its row and the time of its last event): what is left to write, rows, index
-        entries and the turned mark in one batch."""
+    def publish(self, states: list[SessionState]) -> None:
+        """Show the sessions: what is left to write, rows, index entries and the turned mark in one batch."""
         require_run()
         ops, self._ops = self._ops, []
         if self._marked:
             ops.append(staging.mark(self._id, staging.PUBLISHED, self._sessions))
-        for session, row, updated in entries:
-            ops.append(Catalog.put(session, row))
-            ops += [(CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, updated)]
-        if len(entries) == 1:
-            self._store.commit(Append(ops, (None, entries[0][1].status)), self._services.store_timeout)
+        for state in states:
+            ops += state_entries(state)
+        if len(states) == 1:
+            self._store.commit(Append(ops, (None, states[0].status)), self._services.store_timeout)
         else:
             self._store.ask(Repair(lambda: ops), ArtifactStore.WRITE_TIMEOUT)
         # From here on it has happened. What is left to do, the next opening would do as well.
@@ -164,25 +163,6 @@ class StagedSessions:
                     _drop(self._store, mark_id, sessions, self._services.store_timeout)
         except GreenroomError as error:
             logger.warning("what was written ahead stays until the next opening: %s", error)
-
-
-def event_entries(session: bytes, sequence: int, stored: StoredEvent, live: Container[int]) -> list[Op]:
-    """What an event has in the store besides itself, where no event after the last copied one changes it."""
-    kind, time, data = stored[:3]
-    ops: list[Op] = [(CF.INDEX, key, b"") for key in event_keys(session, sequence, stored)]
-    if kind == "message.added":
-        ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
-        if "content_hash" in data:
-            ops.append((CF.REFERENCES, Reference(session, MESSAGE, sequence).key(data["content_hash"]), b""))
-    elif kind == "artifact.stored":
-        number = data["sequence"]
-        if number not in live:
-            ops += Artifacts.remove(session, number, data["name"], data["version"])
-        else:
-            record = [time if name == "time" else data[name] for name in RECORD_FIELDS]
-            reference = Reference(session, ARTIFACT, number).key(data["content_hash"])
-            ops += [*Artifacts.add(session, number, record), (CF.REFERENCES, reference, b"")]
-    return ops
 
 
 def with_new_ids(stored: StoredEvent, ids: Mapping[str, str]) -> StoredEvent:
@@ -231,45 +211,32 @@ def _tidy(store: ArtifactStore, mark_id: bytes, timeout: float) -> None:
 
 def _drop(store: ArtifactStore, mark_id: bytes, sessions: list[bytes], timeout: float) -> None:
     """Remove what was written ahead. Can be interrupted and begun again at any point."""
-    engine = store.engine
     for session in sessions:
-        for family in (CF.ARTIFACTS, CF.JOURNAL):
-            while found := engine.scan(family, session, after_prefix(session), limit=_PAGE):
+        for family, prefix in [*owned_prefixes(session), (CF.JOURNAL, session), (CF.SNAPSHOTS, session)]:
+            while found := store.engine.scan(family, prefix, after_prefix(prefix), limit=_PAGE):
                 ops: list[Op] = []
                 for key, _ in found:
-                    # The contents themselves are still held under the mark.
-                    ops += _traces(store, family, session, int.from_bytes(key[16:], "big"))
+                    ops += _entries(store, family, key).removed()
                     ops.append((family, key, None))
+                # The contents themselves are still held under the mark.
                 store.commit(Append(ops), timeout)
-        for family, prefix in (
-            (CF.SNAPSHOTS, session),
-            (CF.INDEX, INDEX_ARTIFACT_NAME + session),
-            (CF.INDEX, INDEX_MESSAGE + session),
-        ):
-            while keys := engine.keys(family, prefix, after_prefix(prefix), limit=_BATCH_OPS):
-                store.commit(Append([(family, key, None) for key in keys]), timeout)
     _tidy(store, mark_id, timeout)
 
 
-def _traces(store: ArtifactStore, family: int, session: bytes, sequence: int) -> list[Op]:
-    """The operations that remove what an artifact or a message has left elsewhere."""
+def _entries(store: ArtifactStore, family: int, key: bytes) -> Change:
+    """Return what a record of an artifact or an event has brought into the store."""
+    change = Change()
+    session, number = key[:16], int.from_bytes(key[16:], "big")
     try:
         if family == CF.ARTIFACTS:
-            record = store.artifacts.record(session, sequence)
+            record = store.artifacts.record(session, number)
             if record is not None:
-                reference = Reference(session, ARTIFACT, sequence).key(record[0])
-                listed = Artifacts.remove(session, sequence, record[1], record[2], record)
-                return [*listed, (CF.REFERENCES, reference, None)]
-        else:
-            stored = store.journal.stored(session, sequence)
-            ops: list[Op] = [(CF.INDEX, key, None) for key in event_keys(session, sequence, stored)]
-            if stored[0] == "message.added" and "content_hash" in stored[2]:
-                reference = Reference(session, MESSAGE, sequence).key(stored[2]["content_hash"])
-                ops.append((CF.REFERENCES, reference, None))
-            return ops
+                add_artifact(change, session, number, record)
+        elif family == CF.JOURNAL:
+            add_event(change, session, number, store.journal.stored(session, number))
     except (IntegrityError, SchemaTooNew) as error:
         logger.warning("something that was given up has left a trace: %s", error)
-    return []
+    return change
 
 
 def _first(items: Iterator[Any], count: int) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from greenroom.actors.session.projection import LOST, Change, add_event
 from greenroom.actors.session.state.evolve import CONFIGURED, evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore, Repair
@@ -17,7 +18,6 @@ from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError
-from greenroom.storage.events.index import event_keys
 from greenroom.storage.events.journal import Journal
 
 __all__ = ["CUT", "Cut", "cut_journal", "cuttable"]
@@ -130,7 +130,7 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
         if sequence > upto:
             break
         kind, data = stored[0], stored[2]
-        if kind == "event.lost":
+        if kind == LOST:
             return None
         if kind in CUT:
             going.append(sequence)
@@ -149,9 +149,8 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
             continue
         sequence, data = stored_at[number]
         going += [sequence, at]
-        removed = Artifacts.remove(session, number, data["name"], data["version"])
-        # The entry of the name says only that this version was given out: a later one does so as well.
-        step.ops += [(cf, key, None) for cf, key, _ in removed if cf == CF.INDEX]
+        # Stores of older versions have an entry that this version was given out: a later one tells so as well.
+        step.ops.append(Artifacts.name_entry(session, data["name"], data["version"], None))
     for sequence in going:
         key = sequence_key(session, sequence)
         record = store.engine.get(CF.JOURNAL, key)
@@ -160,9 +159,9 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
         step.events += 1
         step.bytes += len(key) + len(record)
         step.ops.append((CF.JOURNAL, key, None))
-        step.ops += [
-            (CF.INDEX, each, None) for each in event_keys(session, sequence, store.journal.stored(session, sequence))
-        ]
+        change = Change()
+        add_event(change, session, sequence, store.journal.stored(session, sequence))
+        step.ops += change.removed()
     for sequence, _, _ in store.journal.snapshots(session):
         if sequence < upto:
             step.ops.append((CF.SNAPSHOTS, sequence_key(session, sequence), None))

@@ -97,34 +97,17 @@ class Artifacts:
         return ops
 
     @staticmethod
-    def remove(
-        session: bytes,
-        sequence: int,
-        name: str,
-        version: int,
-        record: list[Any] | None = None,
-        *,
-        newest: bool = True,
-    ) -> list[Op]:
-        """The operations that delete a record, and (from the record) what lists it.
+    def name_entry(session: bytes, name: str, version: int, value: bytes | None) -> Op:
+        """Return the operation that makes a version of a name lead to the eight bytes of an artifact's number, to b""
+        for a version that is deleted and stays taken, or (None) to nothing."""
+        return CF.INDEX, _name_key(session, name, version), value
 
-        Its version number stays taken: a version never means two things. Of the `newest` one an entry stays to tell
-        so; of an earlier one the later versions tell.
-        """
-        entries = artifact_entries(session, sequence, record) if record is not None else []
-        return [
-            *((CF.INDEX, entry, None) for entry in entries),
-            (CF.ARTIFACTS, sequence_key(session, sequence), None),
-            (CF.INDEX, _name_key(session, name, version), b"" if newest else None),
-        ]
-
-    def superseded(self, session: bytes, name: str, version: int) -> list[Op]:
-        """The operation that removes the entry of a deleted version, now that a later one tells that it was taken."""
-        key = _name_key(session, name, version)
-        return [(CF.INDEX, key, None)] if self._engine.get(CF.INDEX, key) == b"" else []
+    def is_gone(self, session: bytes, name: str, version: int) -> bool:
+        """Return whether a version is deleted and has left an entry that tells so."""
+        return self._engine.get(CF.INDEX, _name_key(session, name, version)) == b""
 
     def is_newest(self, session: bytes, name: str, version: int) -> bool:
-        """Whether no later version of a name was ever stored."""
+        """Return whether no later version of a name was ever stored."""
         found = self._engine.last(CF.INDEX, artifact_name_prefix(session, name))
         return found is None or int.from_bytes(found[0][-4:], "big") <= version
 

@@ -12,6 +12,7 @@ from greenroom.storage.codec.records import unseal
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.metering import built, counted, held
 from greenroom.storage.common.page import Page
+from greenroom.storage.content.chunks import ARTIFACT, CONTENT_REFERENCE
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Engine
 from greenroom.storage.engine.ranges import Range, narrowest
@@ -43,8 +44,6 @@ __all__ = ["ArtifactSearch"]
 
 logger = logger_of("artifacts")
 
-_CONTENT_REFERENCE: Final = b"c"
-_ARTIFACT: Final = b"a"
 _PLAIN: Final = frozenset({"artifact_type", "session_id"})
 _LEAPS: Final = 1000
 _SPARSE: Final = 3
@@ -308,9 +307,9 @@ class ArtifactSearch:
 
     def _uses(self, content_hash: str, session: bytes = b"") -> Iterator[bytes]:
         """session and number of the artifacts with this content."""
-        prefix = _CONTENT_REFERENCE + bytes.fromhex(content_hash) + session
+        prefix = CONTENT_REFERENCE + bytes.fromhex(content_hash) + session
         for key, _ in self._engine.pages(CF.REFERENCES, prefix, after_prefix(prefix)):
-            if key[49:50] == _ARTIFACT:
+            if key[49:50] == ARTIFACT:
                 yield key[33:49] + key[50:58]
 
     def _record(self, key: bytes) -> list[Any] | None:

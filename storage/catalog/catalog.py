@@ -65,21 +65,14 @@ class Catalog:
         return CF.SESSIONS, session, seal(session, list(row))
 
     @staticmethod
-    def create(session: bytes, row: SessionRow) -> list[Op]:
-        """The operations that enter a new session."""
-        return [
-            Catalog.put(session, row),
-            *((CF.INDEX, key, b"") for key in _index_keys(session, row, row.created_at)),
-        ]
+    def create(session: bytes, row: SessionRow, updated: int) -> list[Op]:
+        """Return the operations that enter a session whose last event is of this time (ns since the epoch)."""
+        return [Catalog.put(session, row), *((CF.INDEX, key, b"") for key in _index_keys(session, row, updated))]
 
     @staticmethod
-    def change(
-        session: bytes, before: SessionRow, after: SessionRow | None, was_updated: int, updated: int
-    ) -> list[Op]:
-        """The operations that move a session's row and its index entries from `before` to `after` (None: away)."""
+    def change(session: bytes, before: SessionRow, after: SessionRow, was_updated: int, updated: int) -> list[Op]:
+        """Return the operations that move a session's row and its index entries from `before` to `after`."""
         old = _index_keys(session, before, was_updated)
-        if after is None:
-            return [(CF.SESSIONS, session, None), *((CF.INDEX, key, None) for key in old)]
         new = _index_keys(session, after, updated)
         return [
             Catalog.put(session, after),

@@ -13,7 +13,10 @@ from pyfastcdc import FastCDC
 from greenroom.storage.errors import IntegrityError, ValidationError
 
 __all__ = [
+    "ARTIFACT",
     "CHUNK_ABOVE",
+    "CONTENT_REFERENCE",
+    "MESSAGE",
     "BlobPart",
     "Encoded",
     "Readable",
@@ -45,6 +48,10 @@ _RAW: Final = 0
 _LZ4: Final = 1
 
 CONTENT_REFERENCE: Final = b"c"
+"""First byte of the keys of references to contents."""
+ARTIFACT: Final = b"a"
+MESSAGE: Final = b"m"
+"""Kinds of references to contents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,11 @@ class Reference:
 
     def key(self, content: bytes) -> bytes:
         return CONTENT_REFERENCE + content + self.session + self.kind + self.sequence.to_bytes(8, "big")
+
+    @classmethod
+    def parse(cls, key: bytes) -> tuple[bytes, Reference]:
+        """Return the hash of the content and the reference of such a key."""
+        return key[1:33], cls(key[33:49], key[49:50], int.from_bytes(key[50:58], "big"))
 
 
 @dataclass(frozen=True, slots=True)

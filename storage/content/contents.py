@@ -436,7 +436,7 @@ class Contents:
     def references(self, digest: bytes) -> Iterator[Reference]:
         prefix = CONTENT_REFERENCE + digest
         for key, _ in self._engine.pages(CF.REFERENCES, prefix, after_prefix(prefix)):
-            yield Reference(key[33:49], key[49:50], int.from_bytes(key[50:58], "big"))
+            yield Reference.parse(key)[1]
 
 
 def _content_name(key: bytes) -> str:

@@ -13,11 +13,7 @@ from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SessionNotFound
 from greenroom.storage.events.model import Event
 
-__all__ = ["ARTIFACT", "INLINE_BYTES", "MESSAGE", "read_turns"]
-
-ARTIFACT: Final = b"a"
-MESSAGE: Final = b"m"
-"""Kinds of references to content."""
+__all__ = ["INLINE_BYTES", "read_turns"]
 
 INLINE_BYTES: Final = 4096
 """A message's content of more encoded bytes than this is stored as deduplicated content."""

@@ -14,7 +14,6 @@ from greenroom.actors.messages.permissions import NAMES, PERMISSIONS, Grant
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.keys import INDEX_SHARED, session_bytes
 from greenroom.storage.common.times import utc_time
-from greenroom.storage.engine.engine import CF, Op
 
 from .model import GRANTS
 
@@ -118,8 +117,3 @@ def shared_keys(state: SessionState) -> Iterator[bytes]:
     for number, given in state.more.get(GRANTS, {}).items():
         for grantee in given:
             yield shared_key(grantee, state.session, number)
-
-
-def shared_ops(session: bytes, data: dict[str, Any], *, there: bool) -> list[Op]:
-    """The operation that enters a grant into the index, or removes it."""
-    return [(CF.INDEX, shared_key(data["session"], session, data["sequence"]), b"" if there else None)]
