@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,6 +27,7 @@ from greenroom.storage.content.chunks import (
     Encoded,
     Readable,
     Reference,
+    WriteAhead,
     content_digest,
     encode,
     read_chunks,
@@ -144,7 +146,7 @@ class ArtifactStore(PooledActor):
         self._settled = 0
         """How many of them have come to their end."""
         self._left = False
-        self.writing: set[bytes] = set()
+        self.writing: weakref.WeakValueDictionary[bytes, WriteAhead] = weakref.WeakValueDictionary()
         """Blobs that are on their way into the store. Another pending mark is of nobody."""
 
     def recover(self) -> int:
@@ -219,9 +221,6 @@ class ArtifactStore(PooledActor):
                 self.quota.require(more)
         commit_number = self._write(ops, append.ranges, append.moved, more=more)
         self.commits += 1
-        for content, _ in append.contents:
-            if content.blob is not None:
-                self.writing.discard(content.blob)
         return commit_number
 
     def _in_turn(self, work: Callable[[], None]) -> None:
@@ -361,8 +360,8 @@ class ArtifactStore(PooledActor):
         if len(head) <= CHUNK_ABOVE:
             return self._prepare_bytes(head, known, ahead), head[:1024], head
         digest = blake3()
-        blob, size, stored = self._write_blob(read_chunks(_Rejoined(head, content)), digest, stream_limit)
-        return Encoded(digest.digest(), size, stored, blob=blob), head[:1024], content
+        begun, size, stored = self._write_blob(read_chunks(_Rejoined(head, content)), digest, stream_limit)
+        return Encoded(digest.digest(), size, stored, blob=begun.blob, ahead=begun), head[:1024], content
 
     def check_size(self, size: int) -> None:
         """Raises ArtifactTooLarge for bytes in memory above the limit of one call."""
@@ -386,21 +385,18 @@ class ArtifactStore(PooledActor):
         if len(content) <= CHUNK_ABOVE and not (ahead and content):
             payload = encode(content, self._compress_above)
             return Encoded(digest, len(content), len(payload) - 1, payload=payload)
-        blob, size, stored = self._write_blob(read_chunks(content), None, len(content))
-        return Encoded(digest, size, stored, blob=blob)
+        begun, size, stored = self._write_blob(read_chunks(content), None, len(content))
+        return Encoded(digest, size, stored, blob=begun.blob, ahead=begun)
 
     def discard(self, content: Encoded) -> None:
         """Give up prepared content that will not be stored: what was written ahead is removed."""
         if content.blob is not None:
-            try:
-                self.ask(_AbortBlob(content.blob), self.WRITE_TIMEOUT)
-            finally:
-                self.writing.discard(content.blob)
+            self.ask(_AbortBlob(content.blob), self.WRITE_TIMEOUT)
 
-    def _write_blob(self, chunks: Iterable[memoryview], digest: Any, limit: int) -> tuple[bytes, int, int]:
-        """Write chunks ahead under a pending mark; replies (blob id, size, stored size)."""
+    def _write_blob(self, chunks: Iterable[memoryview], digest: Any, limit: int) -> tuple[WriteAhead, int, int]:
+        """Write chunks ahead under a pending mark; replies (what is written, size, stored size)."""
         blob = os.urandom(16)
-        self.writing.add(blob)
+        ahead = self.writing[blob] = WriteAhead(blob)
         offset = stored = gathered = fresh = 0
         parts: list[BlobPart] = []
         views: dict[int, memoryview] = {}
@@ -431,19 +427,19 @@ class ArtifactStore(PooledActor):
                 stored += known
                 gathered += len(chunk)
                 if gathered >= self.PART_BYTES:
-                    self._write_parts(blob, parts, views, begin=not begun)
-                    begun = True
+                    begin, begun = not begun, True
+                    self._write_parts(blob, parts, views, begin=begin)
                     parts, views, gathered = [], {}, 0
             if parts or not begun:
-                self._write_parts(blob, parts, views, begin=not begun)
+                begin, begun = not begun, True
+                self._write_parts(blob, parts, views, begin=begin)
         except BaseException:
             # If even this fails (a full disk), the pending mark lets `gc` or the next opening clean up.
             if begun:
                 with contextlib.suppress(StorageError):
                     self.ask(_AbortBlob(blob), self.WRITE_TIMEOUT)
-            self.writing.discard(blob)
             raise
-        return blob, offset, stored
+        return ahead, offset, stored
 
     def _write_parts(self, blob: bytes, parts: list[BlobPart], views: dict[int, memoryview], *, begin: bool) -> None:
         missing = self.ask(_AppendBlob(blob, parts, begin), self.WRITE_TIMEOUT)

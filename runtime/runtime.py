@@ -18,7 +18,16 @@ from greenroom.actors.maintenance.findings import Progress as CareProgress
 from greenroom.actors.messages.calls import Call
 from greenroom.actors.messages.core import Reply
 from greenroom.actors.scheduling.clock import Clock, SystemClock
-from greenroom.actors.scheduling.operation import Operation, acting, entered, following, in_own_realm, operation_in
+from greenroom.actors.scheduling.operation import (
+    CURRENT,
+    Operation,
+    changed,
+    following,
+    in_own_realm,
+    in_place,
+    operation_in,
+    own_operation,
+)
 from greenroom.runtime.config.config import RuntimeConfig
 from greenroom.runtime.events.follow import Follow
 from greenroom.runtime.handles.handle import required_session_id, session_id_of
@@ -268,7 +277,9 @@ class Runtime(Moving, Care):
         elif around is None or around.correlation_id is None:
             changes = {"correlation_id": id_of_bytes(new_session())}
         changes |= given
-        with entered(self._security), acting(**changes, realm=self._security) as operation:
+        changes["realm"] = self._security
+        operation = changed(own_operation(self._security), changes)
+        with in_place(CURRENT, operation):
             yield operation
 
     # -- scripts

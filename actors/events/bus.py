@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.scheduling.operation import CURRENT, event_context
 from greenroom.storage.codec.keys import is_session_id, new_session, session_id_of
+from greenroom.storage.common.interrupts import thrown_in
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.engine.forking import runtime_closed
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
@@ -84,29 +85,34 @@ class Bus:
                                   field="block_timeout")  # fmt: skip
         principal = self._security.principal()
         accepts = self._filter(principal, session_id)
-        with self._lock:
-            if self._closed:
-                raise runtime_closed()
-            if len(self._listeners) >= MAX_SUBSCRIPTIONS:
-                raise ResourceLimitExceeded(
-                    f"there are {MAX_SUBSCRIPTIONS} subscriptions already: close those that nobody needs",
-                    resource="subscriptions",
-                    limit=MAX_SUBSCRIPTIONS,
-                    value=len(self._listeners),
-                )
-            made = Subscription(
-                fits,
-                capacity,
-                policy,
-                float(block_timeout),
-                callback,
-                accepts,
-                principal,
-                self._security,
-                self._remove,
-                self._on_error,
-            )
-            self._set((*self._listeners, made))
+        made = Subscription(
+            fits,
+            capacity,
+            policy,
+            float(block_timeout),
+            callback,
+            accepts,
+            principal,
+            self._security,
+            self._remove,
+            self._on_error,
+        )
+        try:
+            with self._lock:
+                if self._closed:
+                    raise runtime_closed()
+                if len(self._listeners) >= MAX_SUBSCRIPTIONS:
+                    raise ResourceLimitExceeded(
+                        f"there are {MAX_SUBSCRIPTIONS} subscriptions already: close those that nobody needs",
+                        resource="subscriptions",
+                        limit=MAX_SUBSCRIPTIONS,
+                        value=len(self._listeners),
+                    )
+                self._set((*self._listeners, made))
+            made.begin()
+        except BaseException:  # nobody gets it to close it
+            made.close()
+            raise
         return made
 
     def _filter(self, principal: str | None, session_id: str | None) -> Callable[[Notice], bool] | None:
@@ -151,7 +157,8 @@ class Bus:
     # -- telling
 
     def publish(self, session_id: str, first: int, written: list[StoredEvent]) -> None:
-        """Tell of events that a session has just journaled, in their order. Called in its turn; never raises."""
+        """Tell of events that a session has just journaled, in their order. Called in its turn; never raises
+        but what was thrown into it."""
         try:
             matching = self._matching
             for sequence, stored in enumerate(written, first):
@@ -165,14 +172,18 @@ class Bus:
                     notice = Notice(session_id, sequence, stored)
                     for each in listeners:
                         each.offer(notice)
-        except Exception:
+        except Exception as error:
+            if thrown_in(error):
+                raise
             logger.exception("events of session %s could not be told", session_id)
 
     def tell(self, session_id: str, type_: str, data: dict[str, Any]) -> None:
         """Tell of something that is no fact of a journal. `data` are plain values. Never raises."""
         try:
             self.announce(session_id, type_, data, event_context(CURRENT.get(), None))
-        except Exception:
+        except Exception as error:
+            if thrown_in(error):
+                raise
             logger.exception("the event %s of session %s could not be told", type_, session_id)
 
     def announce(self, session_id: str, type_: str, data: dict[str, Any], context: dict[str, Any] | None) -> Event:

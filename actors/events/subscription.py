@@ -15,6 +15,7 @@ from greenroom.actors.scheduling.callables import require_callable
 from greenroom.actors.scheduling.operation import acting, following
 from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.starter import start_thread
 from greenroom.storage.common.waiting import Bell
 from greenroom.storage.errors import InvalidOperation, ValidationError
 from greenroom.storage.events.model import Event, StoredEvent, event_view
@@ -145,9 +146,14 @@ class Subscription:
         self._arrived = Bell()
         self._room = Bell()
         self._thread: threading.Thread | None = None
-        if callback is not None:
-            self._thread = threading.Thread(target=self._deliver, name=f"greenroom-events-{pattern.text}", daemon=True)
-            self._thread.start()
+
+    def begin(self) -> None:
+        """Start the thread that the callback is called on, if there is one."""
+        if self._callback is not None:
+            name = f"greenroom-events-{self.pattern}"
+            thread = threading.Thread(target=self._deliver, name=name, daemon=True)
+            start_thread(thread)
+            self._thread = thread
 
     def __repr__(self) -> str:
         return f"<Subscription {self.pattern} pending={self.pending} dropped={self._dropped}>"

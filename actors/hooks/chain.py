@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from greenroom.actors.messages.core import Draft, Message
 from greenroom.actors.scheduling.operation import CURRENT, Operation
+from greenroom.storage.common.interrupts import by_signal
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation, ValidationError
 
@@ -192,6 +193,8 @@ def _ask_one(
                     raise NoResult(f"it answered {result.kind!r}, which has no meaning at {point}", field="type")
                 changed = _adopted(context, subject, result)
             except Exception as refused:
+                if by_signal(refused):
+                    raise
                 error = refused
         if error is None:
             _went_well(hook, point, call, context, subject, changed, result, seconds)
@@ -229,11 +232,11 @@ def _call_inline(
     try:
         CURRENT.set(inner)
         answer = hook.run(context)
-    except (Exception, SystemExit) as failure:
+    except BaseException as failure:
+        if not isinstance(failure, (Exception, SystemExit)) or by_signal(failure):
+            hook.breaker.release()
+            raise
         error = failure
-    except BaseException:
-        hook.breaker.release()
-        raise
     finally:
         CURRENT.set(current)
     seconds = monotonic() - begun
@@ -258,11 +261,11 @@ def _call_guarded(
     try:
         CURRENT.set(inner)
         answer, seconds = call.services.guard.call(run, context, timeout)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if not isinstance(error, (Exception, SystemExit)) or by_signal(error):
+            hook.breaker.release()
+            raise
         return None, monotonic() - begun, error
-    except BaseException:
-        hook.breaker.release()
-        raise
     finally:
         CURRENT.set(current)
     hook.took(seconds)
@@ -280,6 +283,8 @@ def _adopted(context: HookContext, subject: Subject, result: HookResult) -> Subj
         data = context.data
         return subject.changed(data) if data != subject.view() else subject
     except Exception as error:
+        if by_signal(error):
+            raise
         why = str(error) if isinstance(error, GreenroomError) else type(error).__name__
         raise NoResult(f"what it has changed is refused: {why}", field="data") from error
 

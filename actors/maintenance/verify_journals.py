@@ -34,7 +34,8 @@ class JournalChecks(ContentChecks):
             found.add("event", session_id, str(error))
             return
         except IntegrityError as error:
-            if self._exists(session):  # else it has been deleted since
+            # It may have been deleted since, or be on its way in, or out again where that was given up.
+            if self._exists(session) and session not in staged_sessions(self._engine):
                 self._damaged_journal(session, error, found)
             return
         if not any(lost.cf == CF.JOURNAL for lost in self._lost) or not self._tail_lost(session, derived):

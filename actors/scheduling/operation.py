@@ -28,16 +28,18 @@ __all__ = [
     "Operation",
     "acting",
     "changed",
-    "entered",
     "event_context",
     "following",
     "in_own_realm",
+    "in_place",
     "operation_in",
+    "own_operation",
     "require_run",
 ]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+V = TypeVar("V")
 R = TypeVar("R", bound="Realm")
 
 
@@ -152,23 +154,35 @@ def operation_in(realm: object) -> Operation | None:
     return operation
 
 
-@contextlib.contextmanager
-def entered(realm: object) -> Iterator[None]:
-    """Run the code inside as what the running code is in this realm."""
+def own_operation(realm: object) -> Operation | None:
+    """Return what the running code is in this realm, as the operation that it is to be there."""
     own = operation_in(realm)
     current = CURRENT.get()
     if own is current:
-        yield
-        return
-    try:
-        CURRENT.set(_in_realm(own, realm, current))
-        yield
-    finally:
-        CURRENT.set(current)
-
-
-def _in_realm(own: Operation | None, realm: object, current: Operation | None) -> Operation:
+        return current
     return Operation(realm=realm, outer=current) if own is None else changed(own, {"outer": current})
+
+
+@contextlib.contextmanager
+def in_place(variable: contextvars.ContextVar[V], value: V) -> Iterator[V]:
+    """Give a variable a value for the code inside: for what the host uses by `with`, and no authority depends on.
+
+    The end of a `with` can be interrupted before its first line. Then the value is taken back when the exception is
+    dropped, which ends this generator; by then it may have been replaced, and is left alone.
+    """
+    before = variable.get()
+    try:
+        variable.set(value)
+        yield value
+    except GeneratorExit:
+        if variable.get() is value:
+            variable.set(before)
+        raise
+    except BaseException:
+        variable.set(before)
+        raise
+    else:
+        variable.set(before)
 
 
 def in_own_realm(
@@ -182,9 +196,8 @@ def in_own_realm(
         current = CURRENT.get()
         if current is None or current.realm is None or current.realm is self._realm:
             return method(self, *args, **options)
-        own = operation_in(self._realm)
         try:  # not by `with`: see `changed`
-            CURRENT.set(_in_realm(own, self._realm, current) if own is not current else current)
+            CURRENT.set(own_operation(self._realm))
             return method(self, *args, **options)
         finally:
             CURRENT.set(current)

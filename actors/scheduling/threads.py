@@ -10,6 +10,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
+from greenroom.storage.common.starter import start_thread
 from greenroom.storage.common.waiting import Bell, Promise
 from greenroom.storage.engine.forking import runtime_closed
 from greenroom.storage.errors import ResourceLimitExceeded
@@ -19,7 +20,6 @@ from .turn import interrupted
 __all__ = ["Elastic", "Share"]
 
 T = TypeVar("T")
-_stack_setting: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +120,14 @@ class Elastic:
         mark = object()
         try:
             self._threads.add(mark)
-            self._start(threading.Thread(target=self._serve, args=(mark,), name=self._name, daemon=True))
+            thread = threading.Thread(target=self._serve, args=(mark,), name=self._name, daemon=True)
+            start_thread(thread, self._stack_size)
         except BaseException as error:
             # It may have started all the same: then it puts itself back.
             self._threads.discard(mark)
             if isinstance(error, RuntimeError):
                 raise self._full("the system has no more threads", self._max_threads) from error
             raise
-
-    def _start(self, thread: threading.Thread) -> None:
-        if self._stack_size is None:
-            thread.start()
-            return
-        # Python has one setting for all threads: those that the host starts at this moment get no less than they asked.
-        with _stack_setting:
-            host = threading.stack_size()
-            try:
-                threading.stack_size(self._stack_size)
-                thread.start()
-            finally:
-                threading.stack_size(host)
 
     def _full(self, what: str, limit: int) -> ResourceLimitExceeded:
         return ResourceLimitExceeded(

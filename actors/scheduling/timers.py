@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.starter import start_thread
 from greenroom.storage.common.waiting import Bell
 
 from .clock import Clock
@@ -28,7 +29,7 @@ class Timers:
         self._bell = Bell()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="greenroom-timers", daemon=True)
-        self._thread.start()
+        start_thread(self._thread)
 
     def every(self, seconds: float, call: Callable[[], object]) -> None:
         """Call again and again, `seconds` after the end of the last call."""

@@ -24,7 +24,7 @@ from greenroom.actors.access.cross_session import CrossSessionRouter
 from greenroom.actors.access.security import Security
 from greenroom.actors.messages.core import Message, Reply
 from greenroom.actors.scheduling.futures import OperationEnvelope
-from greenroom.actors.scheduling.operation import CURRENT, entered
+from greenroom.actors.scheduling.operation import CURRENT, own_operation
 from greenroom.actors.session.directory import Way
 from greenroom.actors.session.preparation import Preparation
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
@@ -251,8 +251,11 @@ class Delivery:
                 reply = self.home.ask(session_id, message, timeout)
                 return reply
         elif operation.realm is not None and operation.realm is not self.security:
-            with entered(self.security):
+            try:  # not by `with`: see `changed`
+                CURRENT.set(own_operation(self.security))
                 return self.ask(session_id, message, timeout)
+            finally:
+                CURRENT.set(operation)
         reply = self._first.ask(session_id, message, timeout)
         return reply
 
@@ -260,8 +263,11 @@ class Delivery:
         """Take a message on its whole way without waiting; if it fails, that is logged."""
         operation = CURRENT.get()
         if operation is not None and operation.realm is not None and operation.realm is not self.security:
-            with entered(self.security):
+            try:  # not by `with`: see `changed`
+                CURRENT.set(own_operation(self.security))
                 self.tell(session_id, message, receipt)
+            finally:
+                CURRENT.set(operation)
         else:
             self._first.tell(session_id, message, receipt)
 

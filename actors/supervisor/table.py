@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import UUID
@@ -61,7 +62,8 @@ class SessionTable:
         """Bytes that the states of all sessions in memory take, roughly."""
         self.closing = False
         """Set when nothing is taken in any more."""
-        self._importing: set[str] = set()
+        self._importing: weakref.WeakValueDictionary[str, Callable[[], None]] = weakref.WeakValueDictionary()
+        """The sessions that are not there yet, each with what will give its id free: whoever lost that has given up."""
         self.activations = 0
         self.services: SessionServices
         self.notices: Notices
@@ -157,6 +159,12 @@ class SessionTable:
         Raises SessionAlreadyExists.
         """
         self._check_open()
+
+        def release() -> None:
+            with self._lock:
+                for session_id in session_ids:
+                    self._importing.pop(session_id, None)
+
         with self._lock:
             for session_id in session_ids:
                 taken = session_id in self._importing or session_id in self.actors
@@ -165,12 +173,8 @@ class SessionTable:
                         f"there is a session {session_id} already: import the bundle with new ids, or delete it first",
                         session_id=session_id,
                     )
-            self._importing.update(session_ids)
-
-        def release() -> None:
-            with self._lock:
-                self._importing.difference_update(session_ids)
-
+            for session_id in session_ids:
+                self._importing[session_id] = release
         return release
 
     def scope(self, name: str) -> str:

@@ -15,6 +15,7 @@ from greenroom.actors.messages.calls import CallTool
 from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.messages.internal import VariableKeys
 from greenroom.actors.messages.lifecycle import GetConfig, UpdateConfig
+from greenroom.actors.scheduling.operation import in_place
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.events.follow import Follow
 from greenroom.runtime.workflow import Workflow, WorkflowResult, run_workflow
@@ -337,11 +338,8 @@ class Session(SessionArtifacts):
         """Make this the current session of the code inside: a default for arguments, never an authority."""
         around = _current.get()
         others = (each for each in around if each._runtime is not self._runtime)
-        try:
-            _current.set((self, *others))
+        with in_place(_current, (self, *others)):
             yield self
-        finally:
-            _current.set(around)
 
     @classmethod
     def current(cls, runtime: Runtime | None = None) -> Session | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from greenroom.storage.common.starter import start_thread
+from greenroom.storage.common.waiting import Promise
 from greenroom.storage.errors import ConfigurationError, GreenroomError, ScriptError, StorageError, shown
 from greenroom.storage.files.regular_file import open_regular
 
@@ -80,10 +83,21 @@ class ScriptEngine(Protocol):
 
 @cache
 def _engines() -> dict[str, ScriptEngine]:
+    # On a thread of its own, where nobody throws: an import that is interrupted can leave Python's import locks taken.
+    promise: Promise[dict[str, ScriptEngine]] = Promise()
+    start_thread(threading.Thread(target=_load_engines, args=(promise,), name="greenroom-import", daemon=True))
+    return promise.result()
+
+
+def _load_engines(promise: Promise[dict[str, ScriptEngine]]) -> None:
     engines: dict[str, ScriptEngine] = {}
-    for point in importlib.metadata.entry_points(group=_GROUP):
-        engines.setdefault(point.name, point.load()())
-    return engines
+    try:
+        for point in importlib.metadata.entry_points(group=_GROUP):
+            engines.setdefault(point.name, point.load()())
+    except BaseException as error:
+        promise.settle(error=error)
+    else:
+        promise.settle(engines)
 
 
 def engine_for(language: str | None, path: Path | None) -> ScriptEngine:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.messages.internal import RecordWorkflow
-from greenroom.actors.scheduling.operation import CURRENT, changed, entered
+from greenroom.actors.scheduling.operation import CURRENT, changed, own_operation
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.waiting import Bell, Promise
@@ -60,14 +60,16 @@ def run_workflow(
         raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
     flow.check()
     pack_value(input, "input")
-    with (
-        entered(runtime._security),
-        runtime._span("run_workflow", flow.name, session.id if session is not None else None) as noted,
-    ):
-        result = _Run(runtime, flow, session, input, timeout).run()
-        if noted is not None and result.error is not None:
-            noted.failure(result.error["code"])
-        return result
+    caller = CURRENT.get()
+    try:  # not by `with`: see `changed`
+        CURRENT.set(own_operation(runtime._security))
+        with runtime._span("run_workflow", flow.name, session.id if session is not None else None) as noted:
+            result = _Run(runtime, flow, session, input, timeout).run()
+            if noted is not None and result.error is not None:
+                noted.failure(result.error["code"])
+            return result
+    finally:
+        CURRENT.set(caller)
 
 
 class _Run:

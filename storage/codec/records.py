@@ -15,6 +15,7 @@ from zlib import crc32
 
 import msgpack
 
+from greenroom.storage.common.interrupts import thrown_in
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationError, shown
 
 __all__ = ["SCHEMA_VERSION", "Value", "checked_data", "pack_value", "seal", "unpack_value", "unseal"]
@@ -81,6 +82,8 @@ def unpack_value(data: bytes) -> Value:
     try:
         return _unpackb(data, ext_hook=_unpack_ext, unicode_errors="surrogatepass", max_ext_len=len(data))
     except Exception as error:
+        if thrown_in(error):
+            raise
         raise IntegrityError("a stored value cannot be decoded; run verify") from error
 
 
@@ -177,6 +180,8 @@ def unseal(key: bytes, record: bytes, name: str | Callable[[bytes], str] = "a re
     try:
         return _unpackb(record[1:-4], ext_hook=_unpack_ext, unicode_errors="surrogatepass")
     except Exception as error:
+        if thrown_in(error):
+            raise
         raise _damaged(key, name) from error
 
 

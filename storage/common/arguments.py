@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from greenroom.storage.errors import ValidationError
 
+from .interrupts import by_signal
+
 __all__ = [
     "as_flag",
     "as_function",
@@ -108,6 +110,8 @@ def as_items(field: str, value: Any, most: int, what: str = "a list") -> list[An
         except ValidationError:
             raise
         except Exception as error:
+            if by_signal(error):
+                raise
             raise ValidationError(f"{field}: it cannot be read: {kind_of(error)}", field=field) from error
     if len(items) > most:
         raise ValidationError(f"{field}: at most {most}, this has more", field=field)
@@ -126,6 +130,8 @@ def as_mapping(field: str, value: Any, what: str = "an object with text keys") -
     except ValidationError:
         raise
     except Exception as error:
+        if by_signal(error):
+            raise
         raise ValidationError(f"{field}: it cannot be read: {kind_of(error)}", field=field) from error
     found: dict[str, Any] = {}
     for key, item in rows:

@@ -12,7 +12,7 @@ import sys
 from types import CodeType
 from typing import Any, Final
 
-__all__ = ["thrown_in"]
+__all__ = ["by_signal", "thrown_in"]
 
 _OURS: Final = "greenroom"
 _KNOWN: Final = sys.stdlib_module_names | {
@@ -30,19 +30,28 @@ def thrown_in(error: BaseException) -> bool:
     """
     if not isinstance(error, Exception):
         return True
-    handlers: set[CodeType] | None = None
+    if by_signal(error):
+        return True
     innermost: Any = None
     trace = error.__traceback__
     while trace is not None:
         innermost = trace.tb_frame
-        if handlers is None:
-            handlers = _handlers()
-        if innermost.f_code in handlers:
-            return True
         trace = trace.tb_next
     if innermost is None or _root(innermost.f_globals.get("__name__")) != _OURS:
         return False
     return _root(type(error).__module__) not in _KNOWN
+
+
+def by_signal(error: BaseException) -> bool:
+    """Return whether a function that handles a signal has raised an error. Of code that is not ours no more is known:
+    it may raise any class."""
+    trace = error.__traceback__
+    handlers = _handlers() if trace is not None else set()
+    while trace is not None:
+        if trace.tb_frame.f_code in handlers:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _root(module: Any) -> str:

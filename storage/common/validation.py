@@ -18,6 +18,7 @@ import pydantic.fields
 from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .arguments import as_items
+from .interrupts import by_signal
 
 __all__ = ["Checked", "complaints", "nearest", "refusal", "validated"]
 
@@ -122,6 +123,8 @@ class Checked(pydantic.BaseModel):
             except GreenroomError:
                 raise
             except Exception as error:  # a value whose methods raise
+                if by_signal(error):
+                    raise
                 raise ValidationError(f"{_told(type(self))}: a value in it cannot be read", field="") from error
 
         # To pydantic this is the plain way to make a model, which it may leave out for a model within a model.
@@ -189,6 +192,8 @@ def validated(model: type[M], values: Any) -> M:
     except GreenroomError:
         raise
     except Exception as error:  # a mapping that is none, or whose methods raise
+        if by_signal(error):
+            raise
         raise ValidationError(
             f"{_told(model)}: an object with known names is needed, not {type(values).__name__[:_MAX_NAME]}",
             field="",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import lz4.block
@@ -21,6 +21,7 @@ __all__ = [
     "Encoded",
     "Readable",
     "Reference",
+    "WriteAhead",
     "content_digest",
     "encode",
     "read_chunks",
@@ -71,6 +72,15 @@ class Reference:
         return key[1:33], cls(key[33:49], key[49:50], int.from_bytes(key[50:58], "big"))
 
 
+class WriteAhead:
+    """A blob that is being written ahead of what will refer to it, for as long as somebody has this."""
+
+    __slots__ = ("__weakref__", "blob")
+
+    def __init__(self, blob: bytes) -> None:
+        self.blob = blob
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """Content ready for the writer: hash, size and stored size, and its stored form or the blob with its chunks.
@@ -83,6 +93,8 @@ class Encoded:
     stored_size: int
     payload: bytes | None = None
     blob: bytes | None = None
+    ahead: WriteAhead | None = field(default=None, repr=False, compare=False)
+    """Keeps the blob from being taken for one that was given up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -39,9 +40,15 @@ _SYNC_LOOK: Final = 0.2
 _PAGE_BYTES: Final = 4 << 20
 
 _registering = threading.Lock()
-_writing: set[Path] = set()
-"""The stores that this process has open for writing."""
+_writing: weakref.WeakValueDictionary[Path, _Reservation] = weakref.WeakValueDictionary()
+"""The stores that this process has open for writing. An engine that has gone without being closed keeps none."""
 logger = logger_of("engine")
+
+
+class _Reservation:
+    """Keeps a store for one engine, for as long as that has it."""
+
+    __slots__ = ("__weakref__",)
 
 
 class Engine:
@@ -57,7 +64,8 @@ class Engine:
         self.read_only = read_only
         self._options = options
         self._closed = False
-        self._reserved = False
+        self._ended = False
+        self._reservation: _Reservation | None = None
         self._witness: Witness | None = None
         self._secondary: str | None = None
         self.format = FORMAT_VERSION
@@ -84,7 +92,7 @@ class Engine:
             created = self._prepare_directory()
             self._open_database(self._options)
         except BaseException as error:
-            self._release()
+            self._reservation = None
             if isinstance(error, OSError):
                 raise_storage_error(error, f"cannot open the store at {path}")
             raise
@@ -130,14 +138,7 @@ class Engine:
         with _registering:
             if self.path in _writing:
                 refuse_second(self.path)
-            _writing.add(self.path)
-            self._reserved = True
-
-    def _release(self) -> None:
-        if self._reserved:
-            self._reserved = False
-            with _registering:
-                _writing.discard(self.path)
+            _writing[self.path] = self._reservation = _Reservation()
 
     def _open_database(self, options: EngineOptions) -> None:
         database, families = self._database_options(options)
@@ -234,13 +235,13 @@ class Engine:
         self._handles = []
 
     def close(self) -> None:
-        """Flush what only memory holds and release the lock. Idempotent."""
-        if self._closed:
+        """Flush what only memory holds, release the lock. Idempotent; the next call ends what was interrupted."""
+        if self._ended:
             return
         self._closed = True
         flushed = False
         try:
-            if not self.read_only:
+            if not self.read_only and self._families:
                 # A clean close leaves an empty log, so that the next open has nothing to replay. On a full
                 # disk the log, where there is one, still holds everything that was acknowledged.
                 with contextlib.suppress(Exception):
@@ -252,12 +253,13 @@ class Engine:
             # On a full disk RocksDB complains once more about what it could not flush: it is in the log.
             with contextlib.suppress(Exception):
                 self._db.close()
-            del self._db
+            vars(self).pop("_db", None)
             gc.collect(0)
             if flushed and self._witness is not None:
                 self._witness.remove()
-            self._release()
+            self._reservation = None
             self._remove_secondary()
+            self._ended = True
 
     def _drop_handles(self) -> None:
         # In place: the frames of an error that somebody keeps may refer to these lists.

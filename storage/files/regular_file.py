@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn, cast
 
+from greenroom.storage.common.interrupts import by_signal
 from greenroom.storage.errors import StorageError, StorageFull, ValidationError
 
 __all__ = ["file_path", "open_regular", "part_beside", "sync_directory", "written_file"]
@@ -37,6 +38,7 @@ _KINDS: Final = (
 def file_path(given: Any, field: str = "path") -> Path:
     """Return the path that a caller has given; "~/" at its beginning is the user's home. Raises ValidationError for
     what can be no path."""
+    why: Exception | None = None
     try:
         text = os.fspath(given)
         if issubclass(type(text), str):
@@ -44,9 +46,11 @@ def file_path(given: Any, field: str = "path") -> Path:
             if text and "\0" not in text:
                 os.fsencode(text)
                 return Path(text).expanduser() if text == "~" or text.startswith("~/") else Path(text)
-    except Exception:  # no path at all, text that no file name can have, an object whose methods raise
-        pass
-    raise ValidationError(f"{field}: a path is needed, as text or a Path", field=field)
+    except Exception as error:  # no path at all, text that no file name can have, an object whose methods raise
+        if by_signal(error):
+            raise
+        why = error
+    raise ValidationError(f"{field}: a path is needed, as text or a Path", field=field) from why
 
 
 def open_regular(

@@ -1,0 +1,81 @@
+"""The thread that starts threads, so that no exception thrown into their caller can break the start.
+
+`Thread.start` waits until the new thread says that it is there. Interrupted at the wrong moment, it leaves the lock
+taken by which that is said, and the new thread hangs; and what `PyThreadState_SetAsyncExc` throws into the caller
+meanwhile may strike the newborn, which CPython still takes for its parent: it ends before it has said anything, and the
+caller waits for ever. Nobody throws into this thread, of which the host does not know.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from queue import SimpleQueue
+from typing import Final
+
+from .waiting import Promise
+
+__all__ = ["start_thread"]
+
+_requests: SimpleQueue[tuple[threading.Thread, int | None, Promise[None]]] = SimpleQueue()
+_beginning = threading.Lock()
+_starter: threading.Thread | None = None
+_PATIENCE: Final = 60.0
+
+
+def start_thread(thread: threading.Thread, stack_size: int | None = None) -> None:
+    """Start a thread, with `stack_size` bytes of stack; without it with what the host has set.
+
+    Raises RuntimeError where the system has no more threads.
+    """
+    if _starter is None:
+        _begin()
+    started: Promise[None] = Promise()
+    _requests.put((thread, stack_size, started))
+    try:
+        started.result(_PATIENCE)
+    except TimeoutError:
+        raise RuntimeError("can't start new thread: the system has not done so for a minute") from None
+
+
+def _begin() -> None:
+    global _starter
+    with _beginning:
+        if _starter is None:
+            starter = threading.Thread(target=_serve, name="greenroom-starter", daemon=True)
+            starter.start()
+            _starter = starter
+
+
+def _serve() -> None:
+    while True:
+        thread, stack_size, started = _requests.get()
+        try:
+            _start(thread, stack_size)
+        except BaseException as error:
+            started.settle(error=error)
+        else:
+            started.settle()
+        del thread, started  # or the last one stays in memory until the next is wanted
+
+
+def _start(thread: threading.Thread, stack_size: int | None) -> None:
+    if stack_size is None:
+        thread.start()
+        return
+    # Python has one setting for all threads: those that the host starts at this moment get no less than they asked.
+    host = threading.stack_size()
+    try:
+        threading.stack_size(stack_size)
+        thread.start()
+    finally:
+        threading.stack_size(host)
+
+
+def _forget() -> None:
+    """Start anew in a forked child, which has no thread but the one that forked."""
+    global _starter, _requests, _beginning
+    _starter, _requests, _beginning = None, SimpleQueue(), threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
