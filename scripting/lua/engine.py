@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -40,6 +41,7 @@ PROFILES: Final = ("sandboxed", "files", "trusted")
 MAX_SOURCE: Final = 1 << 20
 MAX_OUTPUT: Final = 1 << 20
 _GRACE: Final = 1.0
+_MOST_CAUSES: Final = 16
 _MAX_SCRIPTS: Final = 1024
 """Scripts that may run at once; what they have no thread for is refused with ResourceLimitExceeded."""
 
@@ -176,6 +178,8 @@ class _Run:
                 opened.close_all()
             except GreenroomError as error:
                 self._error = self._error or error
+            if self._error is not None:
+                _let_go(self._error)
             self._duration = time.monotonic() - self._started
 
     def _run(self, files: Files, opened: OpenFiles) -> None:
@@ -298,6 +302,17 @@ class _Run:
             text = prefix + (f"{code}: " if code is not None else "") + text
         facts |= {"line": line, "traceback": _traceback(text, trace), "cause": code}
         return ScriptError(text, **facts)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Have the frames of an error no longer hold the Lua state: whoever keeps the error should not keep that too."""
+    for _ in range(_MOST_CAUSES):
+        if error is None:
+            return
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_code is _Run._run.__code__:
+                frame.clear()
+        error = error.__cause__ or error.__context__
 
 
 def _quietly(call: Any) -> Callable[[int], None]:

@@ -109,3 +109,37 @@ def test_clearing_reads_no_values() -> None:
     setup = "for n in range(40): session.set(f'k{n}', TEXT), scope.set(f'k{n}', TEXT)"
     scripts = [f"return State.clear({name}) + 100 * #State.list({name})" for name in ("'session:' .. ...", "'global'")]
     assert [each[0] for each in outcomes(setup, scripts)] == ["40", "40"]
+
+
+def test_who_keeps_an_error_does_not_keep_its_script() -> None:
+    out = run_child(
+        """
+        import gc, re
+        from greenroom.runtime import GreenroomError, Runtime
+
+        def resident():
+            return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) >> 10
+
+        gc.disable()  # nothing waits for a collection either
+        keep = "local a, b = ('x'):rep(20000000), ('y'):rep(20000000) "
+        ends = [
+            "error('x')", "local s = 1 + nil", "while true do end", "while true do a = a .. a end",
+            "Session.get('gone')", "print('x')",
+            "Hook.register('BeforeStateWrite', function() error('x') end) State.set('k', 1) error('y')",
+        ]
+        def echo(line):
+            raise OSError("the host's own")
+        errors = []
+        with Runtime.open() as runtime:
+            before = resident()
+            for number in range(28):
+                end = ends[number % len(ends)]
+                try:
+                    runtime.run_script(keep + end, timeout=0.1, echo=echo)
+                except (GreenroomError, OSError) as error:
+                    errors.append(error)
+            print(len(errors), resident() - before)
+        """
+    ).split()
+    assert int(out[0]) == 28
+    assert int(out[1]) < 250, out
