@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 WHEEL  := $(VENV)/.wheel
 STAMP  := $(VENV)/.installed
 PYTEST_ARGS ?= -n 2
-SOURCES := $(shell find storage actors runtime scripting -type f -not -path '*/__pycache__/*')
+SOURCES := $(shell find storage actors runtime scripting examples/demo -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test check bench format clean
 
@@ -39,7 +39,7 @@ check: $(STAMP)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@mkdir -p $(VENV)/elsewhere && cd $(VENV)/elsewhere && ../bin/mypy --config-file ../../pyproject.toml \
-	  -p greenroom.storage -p greenroom.actors -p greenroom.runtime -p greenroom.scripting
+	  -p greenroom.storage -p greenroom.actors -p greenroom.runtime -p greenroom.scripting -p greenroom.examples.demo
 	@cd $(VENV)/elsewhere && ../bin/mypy --config-file ../../pyproject.toml ../../examples/*.py
 	@cd $(VENV)/elsewhere && ../bin/lint-imports --config ../../pyproject.toml
 	@.ci/newer-pythons

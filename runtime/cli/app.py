@@ -10,8 +10,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from . import artifacts, bundles, care, conversations, demo, events, scripts, sessions, sharing, stats, upkeep
-from .commands import Commands, Data, Json, Quiet, Root
+from .command import Commands, Data, Json, Quiet, Root
+from .commands import artifacts, bundles, care, conversations, demo, events, scripts, sessions, settings, sharing, stats
 from .store import Store
 
 app = Commands(
@@ -41,7 +41,7 @@ sessions.app.command("export")(bundles.export_session)
 sessions.app.command("import")(bundles.import_sessions)
 app.command("backup")(bundles.backup)
 app.command("restore")(bundles.restore)
-app.add_typer(upkeep.config, name="config")
+app.add_typer(settings.config, name="config")
 app.command("demo")(demo.demo)
 
 

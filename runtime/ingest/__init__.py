@@ -15,8 +15,7 @@ from .load import ingest
 from .read import read_records
 from .records import MAX_RECORD_BYTES, Conversation, Fault, Note, Record, Turn, UnknownRecord
 from .report import IngestProgress, IngestReport, Skipped
-from .sample import sample_paths
-from .sources import open_sources
+from .sources import open_sources, sample_paths
 
 __all__ = [
     "MAX_RECORD_BYTES",

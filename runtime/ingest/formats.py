@@ -13,11 +13,9 @@ from typing import Any, Final
 
 from greenroom.storage.common.message_text import text_of
 
-from .digest import digest_of
-from .records import Conversation, Note, Turn, UnknownRecord
+from .records import Conversation, Note, Turn, UnknownRecord, digest_of
 from .swe_agent import steps_into_turns, turns_of_steps
-from .times import time_of
-from .turns import turn_of_message, with_free_key
+from .turns import time_of, turn_of_message, with_free_key
 
 __all__ = ["conversation_of", "is_conversation", "is_message"]
 

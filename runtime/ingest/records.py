@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from blake3 import blake3
 
 from greenroom.storage.common.message_text import text_of_message
 
@@ -90,3 +93,9 @@ class Conversation:
 
 class UnknownRecord(ValueError):
     """The record is JSON but no conversation; the text says what is missing and where."""
+
+
+def digest_of(value: Any) -> str:
+    """Return the BLAKE3, in hex, of a JSON value; the order of keys and the spacing of its text do not count."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return blake3(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -17,7 +17,17 @@ from greenroom.storage.errors import GreenroomError
 
 from .records import Readable
 
-__all__ = ["MAX_UNPACKED_BYTES", "STDIN", "Source", "UnreadableSource", "open_sources", "require_readable", "shown"]
+__all__ = [
+    "MAX_UNPACKED_BYTES",
+    "STDIN",
+    "Source",
+    "UnreadableSource",
+    "open_sources",
+    "require_readable",
+    "sample_paths",
+    "shown",
+]
+
 
 STDIN: Final = "-"
 """The name that stands for standard input."""
@@ -162,3 +172,8 @@ class _Guarded:
         if self.count > self._limit:
             raise UnreadableSource(f"it unpacks to more than {self._limit} bytes")
         return data
+
+
+def sample_paths() -> list[Path]:
+    """The files of the samples, in order of their names."""
+    return sorted((Path(__file__).parent / "samples").glob("*.jsonl"))

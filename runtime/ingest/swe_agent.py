@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from .digest import digest_of
-from .records import Turn
+from .records import Turn, digest_of
 from .turns import with_free_key
 
 __all__ = ["steps_into_turns", "turns_of_steps"]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from greenroom.examples.demo.ledger import Ledger
+from greenroom.examples.demo.worker import digest
 from greenroom.runtime import Runtime
-from greenroom.runtime.cli.demo_ledger import Ledger
-from greenroom.runtime.cli.demo_worker import digest
 
 
 def test_the_demo_kills_its_worker_and_finds_everything_again(greenroom: Any, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .commands import Commands
-from .output import (
+from greenroom.runtime.cli.command import Commands
+from greenroom.runtime.cli.output import (
     console,
     counted,
     done,
@@ -26,7 +26,7 @@ from .output import (
     shows_progress,
     size,
 )
-from .store import AsJson, Store, the_store
+from greenroom.runtime.cli.store import AsJson, Store, the_store
 
 if TYPE_CHECKING:
     from greenroom.runtime import SalvageReport, VerifyReport

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.storage.common.message_text import text_of
-
-from .commands import Commands
-from .output import (
+from greenroom.runtime.cli.command import Commands
+from greenroom.runtime.cli.output import (
     brief,
     console,
     counted,
@@ -26,8 +24,9 @@ from .output import (
     short_id,
     size,
 )
-from .store import AsJson, SessionId, the_session, the_sessions, the_store
-from .times import TIMES, moment_of
+from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_sessions, the_store
+from greenroom.runtime.cli.times import TIMES, moment_of
+from greenroom.storage.common.message_text import text_of
 
 if TYPE_CHECKING:
     from rich.tree import Tree

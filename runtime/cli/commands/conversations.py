@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from .output import console, is_terminal, note, one_line, print_fields, print_json, shows_progress, size
-from .store import AsJson, the_store
+from greenroom.runtime.cli.output import (
+    console,
+    is_terminal,
+    note,
+    one_line,
+    print_fields,
+    print_json,
+    shows_progress,
+    size,
+)
+from greenroom.runtime.cli.store import AsJson, the_store
 
 if TYPE_CHECKING:
     from greenroom.runtime.ingest.report import IngestProgress, IngestReport, OnProgress

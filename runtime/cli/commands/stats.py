@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from greenroom.runtime.cli.output import counted, note, print_fields, print_json, print_rows, short_id, size
+from greenroom.runtime.cli.store import AsJson, Store, the_session, the_store
+from greenroom.runtime.cli.times import TIMES, moment_of
+
 from .care import progress
-from .output import counted, note, print_fields, print_json, print_rows, short_id, size
-from .store import AsJson, Store, the_session, the_store
-from .times import TIMES, moment_of
 
 if TYPE_CHECKING:
     from greenroom.runtime import AggregateMetrics, CallTable, Distribution, Figures, SessionMetrics

@@ -17,10 +17,10 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from .output import is_terminal, printable, size
+from greenroom.runtime.cli.output import is_terminal, printable, size
 
 if TYPE_CHECKING:
-    from .demo_ledger import Check, Ledger
+    from .ledger import Check, Ledger
 
 _WIDTH = 96
 _BAR = 40

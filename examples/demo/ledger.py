@@ -27,7 +27,7 @@ class Check:
 
 @dataclass
 class Ledger:
-    """Every acknowledgement, as `demo_worker` reports them line by line."""
+    """Every acknowledgement, as `worker` reports them line by line."""
 
     sessions: list[str] = field(default_factory=list)
     messages: dict[str, dict[int, str]] = field(default_factory=dict)  # session -> sequence -> digest
@@ -73,7 +73,7 @@ class Ledger:
         yield self._sequences(sessions)
 
     def _messages(self, sessions: Mapping[str, Session]) -> Check:
-        from .demo_worker import digest
+        from .worker import digest
 
         expected = found = 0
         faults = []

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .commands import Commands
-from .output import (
+from greenroom.runtime.cli.command import Commands
+from greenroom.runtime.cli.output import (
     brief,
     counted,
     done,
@@ -27,8 +27,8 @@ from .output import (
     progress_bar,
     size,
 )
-from .store import AsJson, SessionId, the_session, the_store
-from .times import TIMES, moment_of
+from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+from greenroom.runtime.cli.times import TIMES, moment_of
 
 if TYPE_CHECKING:
     from greenroom.runtime import ArtifactInfo

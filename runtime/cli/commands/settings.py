@@ -7,9 +7,9 @@ from typing import Any
 
 import typer
 
-from .commands import Commands
-from .output import print_json, print_rows
-from .store import AsJson, the_store
+from greenroom.runtime.cli.command import Commands
+from greenroom.runtime.cli.output import print_json, print_rows
+from greenroom.runtime.cli.store import AsJson, the_store
 
 config = Commands(help="Look at the settings.")
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from greenroom.runtime.cli.output import console, is_terminal, note, print_json, print_json_line, printable
+from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.storage.codec.json_lines import json_able
-
-from .output import console, is_terminal, note, print_json, print_json_line, printable
-from .store import the_session, the_store
 
 if TYPE_CHECKING:
     from greenroom.runtime import Event, Page, Runtime, TimelineRow

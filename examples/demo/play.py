@@ -1,4 +1,4 @@
-"""``greenroom demo``: ingest, a Lua script, a ``kill -9``, and the proof that nothing is lost."""
+"""The demo: ingest, a Lua script, a ``kill -9``, and the proof that nothing is lost. ``greenroom demo`` plays it."""
 
 from __future__ import annotations
 
@@ -12,62 +12,42 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, Any
 
-import typer
+from blake3 import blake3
 
-from .store import the_store
+from greenroom.runtime import GreenroomError, Runtime
+from greenroom.runtime.ingest import sample_paths
 
-if TYPE_CHECKING:
-    from .demo_ledger import Check, Ledger
-    from .demo_stage import Stage
+from .ledger import Check, Ledger
+from .stage import Stage
+
+__all__ = ["WorkerFailed", "play"]
 
 _WAIT_LIMIT = 60.0  # seconds that any one step may take
 
 
-def demo(
-    context: typer.Context,
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="FILE",
-            help="Conversations to take in beside the samples.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
-    seconds: Annotated[
-        float, typer.Option(min=0.5, max=60, help="How long the worker writes before it is killed.")
-    ] = 4,
-) -> None:
-    """See it work: sessions, a script, a crash, and nothing lost. Takes well under a minute.
+def play(kept: Path | None, files: list[Path], seconds: float) -> bool:
+    """Play the demo in the store that is to be kept, or in a temporary directory; return whether nothing was lost.
 
-    It works in a temporary directory, or in the store that --data names, which is kept.
+    `files` are taken in beside the samples; the worker writes for about `seconds` before it is killed. Raises
+    WorkerFailed. Only for the main thread: while it plays, SIGTERM ends the process with all that the demo has made.
     """
-    from .demo_stage import Stage
-
-    store = the_store(context)
-    directory = store.settings().data if store.named else Path(tempfile.mkdtemp(prefix="greenroom-demo-"))
+    directory = kept or Path(tempfile.mkdtemp(prefix="greenroom-demo-"))
     stage = Stage()
     # Ended from outside, the demo still clears away its folder and its worker.
     ended = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
-        passed = _play(stage, directory, files or [], seconds)
-        stage.farewell(directory if store.named else None, passed)
-    except _WorkerFailed as failure:
-        typer.echo(f"greenroom: {failure}", err=True)
-        raise typer.Exit(1) from None
+        passed = _play(stage, directory, files, seconds)
+        stage.farewell(kept, passed)
     finally:
-        if not store.named:
+        if kept is None:
             shutil.rmtree(directory, ignore_errors=True)
         signal.signal(signal.SIGTERM, ended)
-    if not passed:
-        raise typer.Exit(1)
+    return passed
 
 
 def _play(stage: Stage, directory: Path, files: list[Path], seconds: float) -> bool:
-    from greenroom.runtime.ingest import sample_paths
-
     inputs = [*sample_paths(), *files]
     stage.title(directory)
     with _Worker(directory, inputs) as worker:
@@ -118,10 +98,6 @@ def _look(
     stage: Stage, directory: Path, ledger: Ledger, script: dict[str, Any], events: float, artifacts: float
 ) -> bool:
     """Open the store after the crash, compare, and show what it holds; whether all of it is there."""
-    from greenroom.runtime import Runtime
-
-    from .demo_ledger import Check
-
     started = time.perf_counter()
     with Runtime.open(directory) as runtime:
         reopened = time.perf_counter() - started
@@ -138,12 +114,6 @@ def _look(
 
 
 def _script_check(runtime: Any, value: dict[str, Any]) -> Check:
-    from blake3 import blake3
-
-    from greenroom.runtime import GreenroomError
-
-    from .demo_ledger import Check
-
     faults = []
     try:
         content = runtime.session(value["summary_session"]).get_artifact("summary.json").content
@@ -158,7 +128,7 @@ def _script_check(runtime: Any, value: dict[str, Any]) -> Check:
     return Check("tags and summary of the script", expected, expected - len(faults), tuple(faults))
 
 
-class _WorkerFailed(Exception):
+class WorkerFailed(Exception):
     """The worker ended or went silent before it was killed."""
 
 
@@ -166,8 +136,6 @@ class _Worker:
     """The child process: started, listened to, asked and killed."""
 
     def __init__(self, directory: Path, files: list[Path]) -> None:
-        from .demo_ledger import Ledger
-
         self.ledger = Ledger()
         self.took = 0.0
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
@@ -176,7 +144,7 @@ class _Worker:
         self._ready_at = 0.0
         self._ended = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "greenroom.runtime.cli.demo_worker", str(directory), *map(str, files)],
+            [sys.executable, "-m", "greenroom.examples.demo.worker", str(directory), *map(str, files)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -194,7 +162,7 @@ class _Worker:
                 stream.close()
 
     def wait(self, milestone: str) -> dict[str, Any]:
-        """What the worker says at a milestone; raises _WorkerFailed when it ends or stays silent instead."""
+        """What the worker says at a milestone; raises WorkerFailed when it ends or stays silent instead."""
         with self._news:
             self._news.wait_for(lambda: milestone in self._milestones or self._ended, _WAIT_LIMIT)
             if milestone in self._milestones:
@@ -204,7 +172,7 @@ class _Worker:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else "no reason given"
-        raise _WorkerFailed(f"the demo's worker did not come to {milestone!r}: {reason}")
+        raise WorkerFailed(f"the demo's worker did not come to {milestone!r}: {reason}")
 
     def ask(self, what: str) -> None:
         """Send the worker a line."""

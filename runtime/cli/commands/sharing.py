@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .output import counted, done, moment, note, one_line, print_json, print_rows, short_id
-from .store import AsJson, SessionId, the_session, the_store
-from .times import TIMES, moment_of
+from greenroom.runtime.cli.output import counted, done, moment, note, one_line, print_json, print_rows, short_id
+from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+from greenroom.runtime.cli.times import TIMES, moment_of
 
 Reference = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Name or id of the artifact.")]
 Version = Annotated[

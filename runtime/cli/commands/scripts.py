@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from .output import print_json
-from .store import AsJson, the_session, the_store
+from greenroom.runtime.cli.output import print_json
+from greenroom.runtime.cli.store import AsJson, the_session, the_store
 
 
 def run(

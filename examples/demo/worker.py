@@ -1,6 +1,6 @@
 """The process that the demo kills: it writes from several threads and reports every acknowledgement.
 
-Run as ``python -m greenroom.runtime.cli.demo_worker STORE FILE…``. Each line on stdout is one JSON object:
+Run as ``python -m greenroom.examples.demo.worker STORE FILE…``. Each line on stdout is one JSON object:
 an acknowledged write (``kind``: session, message, artifact, variable) or a milestone (ready, ingested,
 script). The line ``script`` on stdin makes it run the demo's Lua script. It never ends by itself, save when
 stdin closes.

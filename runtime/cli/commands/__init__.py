@@ -1,0 +1,1 @@
+"""The commands of ``greenroom``, a module for each group of them."""
