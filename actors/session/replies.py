@@ -24,7 +24,7 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.records import artifact_info
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import unpack_value
-from greenroom.storage.common.metering import built, hold
+from greenroom.storage.common.metering import built, hold, metering
 from greenroom.storage.common.page import Page
 from greenroom.storage.errors import (
     ArtifactNotFound,
@@ -58,6 +58,8 @@ def _list_variables(actor: LiveSession, query: m.ListVariables) -> DeferredReply
     found = sorted(each for each in actor.state.variables.items() if each[0].startswith(prefix))
 
     def read() -> dict[str, Any]:
+        if not metering():
+            return {key: unpack_value(packed) for key, packed in found}
         values: dict[str, Any] = {}
         for key, packed in found:
             hold(len(key) + len(packed))

@@ -26,7 +26,7 @@ from greenroom.storage.codec.keys import (
 )
 from greenroom.storage.codec.records import seal, unpack_value, unseal
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.common.metering import hold
+from greenroom.storage.common.metering import hold, metering
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.times import SECOND, nanoseconds
 from greenroom.storage.common.words import folded
@@ -247,6 +247,10 @@ class Catalog:
         elif query.sort_by == "name":
             matches.sort(key=lambda match: (match[1], match[2], match[0]), reverse=query.descending)
             ordered = [session for session, _, _ in matches]
+        elif query.limit is None and not metering():
+            every = self._readable_infos(session for session, _, _ in matches)
+            every.sort(key=lambda info: (getattr(info, query.sort_by), info.id), reverse=query.descending)
+            return Page(tuple(every[query.offset :]), len(matches), query.offset, None)
         else:
             infos = self._infos(session for session, _, _ in matches)
             keyed = [(getattr(info, query.sort_by), session) for session, _, info in infos]

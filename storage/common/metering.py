@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
-__all__ = ["ROW", "Meter", "built", "counted", "held", "hold", "metered", "weight_of"]
+__all__ = ["ROW", "Meter", "built", "counted", "held", "hold", "metered", "metering", "weight_of"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +46,11 @@ def metered(meter: Meter, call: Callable[P, T], *args: P.args, **options: P.kwar
         return call(*args, **options)
     finally:
         _METER.set(around)
+
+
+def metering() -> bool:
+    """Return whether anybody counts: where nobody does, the shortest way is taken."""
+    return _METER.get() is not None
 
 
 def hold(size: int) -> None:

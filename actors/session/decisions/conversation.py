@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import INDEX_MESSAGE, sequence_key
 from greenroom.storage.codec.records import unpack_value
-from greenroom.storage.common.metering import ROW, built
+from greenroom.storage.common.metering import ROW, counted
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SessionNotFound
 from greenroom.storage.events.model import Event
@@ -34,12 +34,12 @@ def _read_turns(store: ArtifactStore, session: bytes, prefix: bytes, before: int
     found = store.engine.scan(
         CF.INDEX, prefix, sequence_key(prefix, min(before, (1 << 64) - 1)), reverse=True, limit=limit
     )
-    turns: list[Turn] = []
-    for key, _ in reversed(found):
-        turn = _turn(store, store.journal.event(session, int.from_bytes(key[-8:], "big")))
-        built([turn.content, turn.tool_calls, turn.metadata, ROW])
-        turns.append(turn)
-    return turns
+    events = (store.journal.event(session, int.from_bytes(key[-8:], "big")) for key, _ in reversed(found))
+    return [*counted((_turn(store, event) for event in events), _facts)]
+
+
+def _facts(turn: Turn) -> list[Any]:
+    return [turn.content, turn.tool_calls, turn.metadata, ROW]
 
 
 def _turn(store: ArtifactStore, event: Event) -> Turn:
