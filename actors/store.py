@@ -147,6 +147,8 @@ class ArtifactStore(PooledActor):
         """How many of them have come to their end."""
         self._left = False
         self.writing: weakref.WeakValueDictionary[bytes, WriteAhead] = weakref.WeakValueDictionary()
+        self.staging: weakref.WeakValueDictionary[bytes, object] = weakref.WeakValueDictionary()
+        """The imports and forks that are under way, by their marks."""
         """Blobs that are on their way into the store. Another pending mark is of nobody."""
 
     def recover(self) -> int:

@@ -10,6 +10,7 @@ from greenroom.actors.maintenance.findings import VerifyReport
 from greenroom.actors.maintenance.gc import GcReport, collect
 from greenroom.actors.maintenance.usage import Usage, usage_of
 from greenroom.actors.maintenance.verify import verify_store
+from greenroom.actors.transfer.staged import recover_staged
 from greenroom.storage.common.arguments import as_flag, as_mapping
 from greenroom.storage.common.validation import validated
 from greenroom.storage.content.chunks import ARTIFACT
@@ -39,13 +40,15 @@ class Care(Lifecycle):
         return verify_store(self._store, self._supervisor, repair=repair, on_progress=on_progress)
 
     def gc(self, *, on_progress: CareProgress | None = None) -> GcReport:
-        """Find and repair leaked or missing references, records of nobody, wrong index entries and counts.
+        """Find and repair leaked or missing references, records of nobody, wrong index entries and counts;
+        remove what imports and forks have written that were interrupted.
 
         Safe while sessions are at work. Reads no content: `verify` does.
         """
         self._check_open()
         self._require_host("gc", "write")
         self._check_writable("to collect garbage")
+        recover_staged(self._store)
         return collect(self._store, self._supervisor, on_progress)
 
     def retention(

@@ -54,6 +54,7 @@ class StagedSessions:
         self._store = services.store
         self._sessions = sessions
         self._id = os.urandom(16)
+        self._store.staging[self._id] = self
         self._marked = False
         self._held = 0
         self._ops: list[Op] = []
@@ -187,7 +188,13 @@ def with_new_ids(stored: StoredEvent, ids: Mapping[str, str]) -> StoredEvent:
 def recover_staged(store: ArtifactStore) -> int:
     """Finish what interrupted imports and forks have left: remove what was never shown, tidy up after what was.
     How many they were."""
-    found = list(staging.marks(store.engine))
+    left = {mark_id for mark_id, _, _ in staging.marks(store.engine) if mark_id not in store.staging}
+    if not left:
+        return 0
+    # Nobody goes on with these; what they have sent to the writer has landed by then, or never will. They are looked at
+    # only now: one of them may have come to its end since.
+    store.commit(Append([]), ArtifactStore.WRITE_TIMEOUT)
+    found = [entry for entry in staging.marks(store.engine) if entry[0] in left]
     for mark_id, phase, sessions in found:
         if phase == staging.STAGING:
             _drop(store, mark_id, sessions, ArtifactStore.WRITE_TIMEOUT)

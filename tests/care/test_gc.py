@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from greenroom.actors.transfer.staged import StagedSessions
 from greenroom.runtime import InvalidOperation, Runtime, Session
 from greenroom.storage.codec.keys import INDEX_CREATED, INDEX_TAG, session_bytes
+from greenroom.storage.content import staging
 from greenroom.storage.content.contents import Contents
 from greenroom.storage.engine.engine import CF, Op
 
@@ -220,6 +222,28 @@ def test_an_import_that_is_being_written_is_left_alone(rt: Runtime, s: Session, 
     assert found == []
     assert copy.get_artifact("long").content == LONG
     assert_whole_copy(rt, copy)
+
+
+def test_what_an_interrupted_import_has_written_goes(rt: Runtime, s: Session, tmp_path: Path) -> None:
+    bundle = tmp_path / "s.bundle"
+    rt.export_session(s.id, bundle)
+    engine = rt._store.engine
+
+    def interrupt(*done: object) -> None:
+        if list(staging.marks(engine)):
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        # A second interrupt keeps what was written from being taken back.
+        patch.setattr(StagedSessions, "undo", lambda staged: interrupt())
+        with pytest.raises(KeyboardInterrupt):
+            rt.import_bundle(bundle, keep_ids=False, on_progress=interrupt)
+    assert len(list(staging.marks(engine))) == 1
+    rt.gc()
+    assert list(staging.marks(engine)) == []
+    assert rt.verify().ok
+    assert rt.gc().repaired == ()
+    assert s.get_artifact("long").content == LONG
 
 
 def assert_whole_copy(rt: Runtime, copy: Session) -> None:
