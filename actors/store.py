@@ -20,7 +20,9 @@ from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.artifacts.search import ArtifactSearch
 from greenroom.storage.audit import AuditLog
 from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.catalog.changes import Changes
 from greenroom.storage.codec.keys import COUNTS_KEY, INDEX_CREATED, QUOTA_KEY
+from greenroom.storage.common.forking import runtime_closed
 from greenroom.storage.content.chunks import (
     CHUNK_ABOVE,
     BlobPart,
@@ -36,7 +38,6 @@ from greenroom.storage.content.chunks import (
 from greenroom.storage.content.contents import Contents
 from greenroom.storage.content.quota import ByteQuota, forget_count
 from greenroom.storage.engine.engine import CF, Durability, Engine, Op
-from greenroom.storage.engine.forking import runtime_closed
 from greenroom.storage.errors import (
     ArtifactTooLarge,
     GreenroomError,
@@ -45,6 +46,7 @@ from greenroom.storage.errors import (
     StorageError,
 )
 from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.search import EventSearch
 
 __all__ = ["Append", "ArtifactStore", "ContentGone", "Repair"]
 
@@ -125,6 +127,7 @@ class ArtifactStore(PooledActor):
         quota: int | None = None,
     ) -> None:
         super().__init__(dispatcher, "store", mailbox_capacity=1 << 20)
+        self.dispatcher = dispatcher
         self.engine = engine
         self.journal = Journal(engine)
         self.catalog = Catalog(engine, self.journal)
@@ -132,6 +135,7 @@ class ArtifactStore(PooledActor):
         self.contents = Contents(engine, cache_bytes)
         self.artifacts = Artifacts(engine)
         self.search = ArtifactSearch(engine, self.artifacts)
+        self.events = EventSearch(engine, self.journal)
         self.audit = AuditLog(engine)
         self.quota: ByteQuota | None = None
         if quota is not None and not engine.read_only:
@@ -273,6 +277,22 @@ class ArtifactStore(PooledActor):
         if self.quota is not None:
             self.quota.grown(more)
         return commit_number
+
+    def sync(self) -> None:
+        """Put all that was written so far on disk."""
+        self.engine.sync()
+
+    def flush(self) -> None:
+        """Write what is in memory to table files: at `memory` durability nothing else keeps it."""
+        self.engine.flush()
+
+    def compact(self) -> None:
+        """Give the space of deleted data back to the disk. Blocks while it works."""
+        self.engine.compact()
+
+    def changes(self) -> Changes:
+        """Return what finds the events that are journaled from now on, by whatever process."""
+        return Changes(self.engine, self.journal)
 
     def await_synced(self, timeout: float) -> None:
         """Return once, at `fsync` durability, all that was written so far is on disk; at others at once.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from greenroom.actors.events import Overflow, Subscription
 from greenroom.actors.hooks import HookContext, HookHandle, HookInfo, HookResult
+from greenroom.actors.maintenance.backup import BackupReport
 from greenroom.actors.maintenance.findings import Problem, VerifyReport
 from greenroom.actors.maintenance.gc import GcReport
+from greenroom.actors.maintenance.salvage import SalvageReport
 from greenroom.actors.maintenance.usage import Share, Usage
 from greenroom.actors.messages.conversation import Turn as Message
 from greenroom.actors.messages.internal import Consumption
 from greenroom.actors.messages.permissions import Grant
 from greenroom.actors.policies.composition import Request as PolicyRequest
+from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.calls.calls import CallContext
 from greenroom.runtime.calls.collectors import AgentOutputCollector, ToolResultCollector
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
@@ -26,8 +29,8 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.catalog.model import SessionInfo, SessionStatus
+from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.page import Page
-from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import (
     AccessDenied,
     ArtifactNotFound,
@@ -74,10 +77,8 @@ from .analytics import (
     ResourceUse,
     SessionMetrics,
 )
-from .bundles import BackupReport, ExportReport
 from .retention import JournalCut, Removal, RetentionPolicy, RetentionReport
 from .runtime import Runtime
-from .salvage import SalvageReport
 from .tools import Tool, ToolResult
 from .workflow import Step, StepResult, Workflow, WorkflowResult
 

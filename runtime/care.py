@@ -8,12 +8,11 @@ from typing import Any
 from greenroom.actors.maintenance.findings import Progress as CareProgress
 from greenroom.actors.maintenance.findings import VerifyReport
 from greenroom.actors.maintenance.gc import GcReport, collect
-from greenroom.actors.maintenance.usage import Usage, usage_of
+from greenroom.actors.maintenance.usage import Usage, content_figures, store_figures, usage_of
 from greenroom.actors.maintenance.verify import verify_store
 from greenroom.actors.transfer.staged import recover_staged
 from greenroom.storage.common.arguments import as_flag, as_mapping
 from greenroom.storage.common.validation import validated
-from greenroom.storage.content.chunks import ARTIFACT
 
 from .lifecycle import Lifecycle
 from .retention import RetentionPolicy, RetentionReport, apply_retention
@@ -81,7 +80,7 @@ class Care(Lifecycle):
         self._check_open()
         self._require_host("compact", "write")
         self._check_writable("to compact")
-        self._store.engine.compact()
+        self._store.compact()
 
     def stats(self, details: bool = False) -> dict[str, Any]:
         """Figures about the store and this runtime, as JSON values. Sizes are bytes. With `details` also `usage`:
@@ -92,23 +91,10 @@ class Care(Lifecycle):
         """
         self._check_open()
         self._require_host("stats")
-        store = self._store
-        contents, unique, stored = store.contents.usage()
-        logical = artifacts = 0
-        for digest, size, _, _ in store.contents.known():
-            for reference in store.contents.references(digest):
-                logical += size
-                artifacts += reference.kind == ARTIFACT
         return {
             "path": str(self.path),
             **self._figures(),
-            "artifacts": {
-                "count": artifacts,
-                "logical_bytes": logical,
-                "contents": contents,
-                "unique_bytes": unique,
-                "stored_bytes": stored,
-            },
+            "artifacts": content_figures(self._store),
             **({"usage": self.usage().to_dict(_DETAILS)} if details else {}),
         }
 
@@ -121,13 +107,5 @@ class Care(Lifecycle):
             "resident": len(self._supervisor.table.actors),
             "resident_bytes": self._supervisor.table.bytes,
             "activations": self._supervisor.table.activations,
-            "commits": store.commits,
-            "fsyncs": store.engine.fsyncs,
-            "cache": {
-                "bytes": store.contents.cache.bytes,
-                "hits": store.contents.cache.hits,
-                "misses": store.contents.cache.misses,
-            },
-            "disk_bytes": store.engine.disk_bytes(),
-            "store": store.engine.statistics(),
+            **store_figures(store),
         }

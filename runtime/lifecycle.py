@@ -18,6 +18,7 @@ from greenroom.actors.access.audit_trail import AuditTrail
 from greenroom.actors.access.security import Security
 from greenroom.actors.hooks import Hooks
 from greenroom.actors.hooks.library.composition import Middleware
+from greenroom.actors.maintenance.opening import Follower, bring_up_to_date, close_store, older_format, open_store
 from greenroom.actors.messages.permissions import AccessAttempt
 from greenroom.actors.scheduling.clock import Clock
 from greenroom.actors.scheduling.dispatcher import Dispatcher
@@ -26,19 +27,16 @@ from greenroom.actors.scheduling.timers import Timers
 from greenroom.actors.session.preparation import Preparation
 from greenroom.actors.session.redaction import Redaction
 from greenroom.actors.session.services import SessionServices
-from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.actors.supervisor.table import SessionTable
 from greenroom.actors.transfer.fork import fork_session
-from greenroom.actors.transfer.staged import recover_staged
 from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.config.config import RuntimeConfig
 from greenroom.runtime.events.events import Events
+from greenroom.storage.common.durability import Durability
+from greenroom.storage.common.forking import abandon_in_children, runtime_closed
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.engine.engine import FORMAT_VERSION, Durability, Engine, EngineOptions
-from greenroom.storage.engine.forking import abandon_in_children, runtime_closed
 from greenroom.storage.errors import GreenroomError, InvalidOperation, ValidationError
-from greenroom.storage.migration import migrate
 
 from . import signals
 from .agents import Agents
@@ -88,23 +86,19 @@ class Lifecycle:
         self._refreshing = threading.Lock()
         self._lagging = False
         self._closed = False
-        engine = Engine(
+        self._store = open_store(
             path,
             Durability(config.durability),
-            EngineOptions(write_buffers=config.write_buffer_bytes, block_cache=config.block_cache_bytes),
             read_only=read_only,
-        )
-        self._dispatcher = Dispatcher(config.workers)
-        self._store_dispatcher = Dispatcher(1, "greenroom-store")
-        self._store = ArtifactStore(
-            self._store_dispatcher,
-            engine,
-            cache_bytes=config.artifact_cache_bytes,
+            write_buffer_bytes=config.write_buffer_bytes,
+            block_cache_bytes=config.block_cache_bytes,
+            artifact_cache_bytes=config.artifact_cache_bytes,
             compress_above=config.compress_above,
-            max_bytes=config.max_artifact_bytes,
-            quota=config.max_store_bytes,
+            max_artifact_bytes=config.max_artifact_bytes,
+            max_store_bytes=config.max_store_bytes,
         )
-        self._marks: tuple[tuple[str, int, int], ...] = ()  # unknown: the first look refreshes
+        self._follower = Follower(self._store)
+        self._dispatcher = Dispatcher(config.workers)
         self._trail = AuditTrail(
             self._store, clock, config.ask_timeout, most=config.audit_max_records, days=config.audit_retention_days
         )
@@ -160,12 +154,10 @@ class Lifecycle:
                     raise ValidationError("hooks: a function that takes the hooks is needed", field="hooks")
                 hooks(self.hooks)
             if not read_only:
-                if engine.format < FORMAT_VERSION:
-                    formats = {"path": str(path), "from": engine.format, "to": FORMAT_VERSION}
-                    self.hooks.fire("StateMigration", formats, operation="OpenRuntime")
-                migrate(engine)
-                self._store.recover()
-                recover_staged(self._store)
+                formats = older_format(self._store)
+                if formats is not None:
+                    self.hooks.fire("StateMigration", {"path": str(path), **formats}, operation="OpenRuntime")
+                bring_up_to_date(self._store)
         except BaseException:
             self.close()
             raise
@@ -179,7 +171,7 @@ class Lifecycle:
             self._timers.every(_AUDIT_SECONDS, self._trail.tidy)
             if config.durability is Durability.FSYNC:
                 # For what nobody waits for: tells.
-                self._timers.every(_SYNC_SECONDS, self._store.engine.sync)
+                self._timers.every(_SYNC_SECONDS, self._store.sync)
 
     @property
     def _realm(self) -> object:
@@ -230,10 +222,7 @@ class Lifecycle:
                 self._trail.flush()
             self.events.close(self._remaining(deadline))
             self.elastic.close(min(_GRACE_SECONDS, self._remaining(deadline)))
-            self._store_dispatcher.close(self._remaining(deadline))
-            with contextlib.suppress(GreenroomError):
-                self._store.leave(self._remaining(deadline))
-            self._store.engine.close()
+            close_store(self._store, lambda: self._remaining(deadline))
             self._closed = True
             signals.unwatch(self._runtime)
             if self._temporary:
@@ -253,7 +242,7 @@ class Lifecycle:
     def _sweep(self) -> None:
         self._supervisor.sweep(self.config.passivate_after)
         if self.config.durability is Durability.MEMORY:
-            self._store.engine.flush()
+            self._store.flush()
 
     def refresh(self) -> None:
         """Read-only runtimes: see what the writing runtime has written since, and tell it to who listens. They do so
@@ -263,15 +252,14 @@ class Lifecycle:
         with self._refreshing:
             if self._closed:
                 return
-            self._marks = self._store.engine.marks()
-            self._store.engine.catch_up()
+            self._follower.catch_up()
             self._supervisor.forget()
             self.events.tell_changes()
 
     def _follow(self) -> None:
         """Refresh, if there is anything new."""
         try:
-            if self._store.engine.marks() != self._marks:
+            if self._follower.is_behind():
                 self.refresh()
         except GreenroomError as error:
             if not self._lagging:

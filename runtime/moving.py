@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 
+from greenroom.actors.maintenance.backup import BackupReport, backup_store
+from greenroom.actors.transfer.bundle_export import ExportReport, export_bundle
 from greenroom.runtime.handles.handle import session_id_of
 from greenroom.runtime.handles.session import Session
 from greenroom.storage.bundle.export import Progress
 from greenroom.storage.common.arguments import as_flag, as_function
 from greenroom.storage.files.regular_file import file_path
 
-from .bundles import BackupReport, ExportReport, backup_store, export_bundle, import_sessions
+from .bundles import import_sessions
 from .sessions import Sessions
 
 __all__ = ["Moving"]
@@ -77,4 +79,4 @@ class Moving(Sessions):
         """
         self._check_open()
         self._require_host("backup")
-        return backup_store(self._runtime, file_path(path))
+        return backup_store(self._store, file_path(path))

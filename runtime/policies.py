@@ -20,9 +20,9 @@ from greenroom.runtime.config.config import SessionConfig, config_in_force
 from greenroom.runtime.config.policies import PolicyConfig
 from greenroom.runtime.handles.handle import required_session_id
 from greenroom.storage.catalog.model import SessionRow
-from greenroom.storage.codec.keys import is_session_id, session_bytes, session_id_of
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.session_ids import is_session_id, session_bytes, session_id_of
 from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import GreenroomError, RateLimited, SessionNotFound, ValidationError
 

@@ -10,13 +10,11 @@ import pydantic
 from annotated_types import Ge
 
 from greenroom.actors import messages as m
-from greenroom.actors.transfer.truncation import cut_journal, cuttable
+from greenroom.actors.transfer.truncation import cut_journals
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.catalog.model import STATUSES, SessionRow, SessionStatus
-from greenroom.storage.codec.keys import session_id_of
+from greenroom.storage.common.session_ids import session_id_of
 from greenroom.storage.common.validation import Checked
-from greenroom.storage.content.staging import staged_sessions
-from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import (
     ArtifactNotFound,
     HookCancelled,
@@ -137,22 +135,9 @@ def apply_retention(runtime: Runtime, policy: RetentionPolicy, now: int, *, dry_
 def _journals(runtime: Runtime, policy: RetentionPolicy, now: int, *, dry_run: bool) -> Iterator[JournalCut]:
     """Cut the journals, those of scopes too."""
     days, most = policy.keep_journal_days, policy.max_journal_events
-    if days is None and most is None:
-        return
-    store, position = runtime._store, b""
-    hidden = staged_sessions(store.engine)
     before = now - int(days * DAY) if days is not None else None
-    while keys := store.engine.keys(CF.JOURNAL, position, b"\xff" * 25, limit=1):
-        session = keys[0][:16]
-        position = session + b"\xff" * 9
-        if session in hidden:
-            continue
-        try:
-            cut = cut_journal(store, session, cuttable(store, session, before=before, most=most), dry_run=dry_run)
-        except (IntegrityError, SchemaTooNew):
-            continue  # damaged: nothing is decided about it before it is repaired
-        if cut.events:
-            yield JournalCut(session_id_of(session), cut.events, cut.bytes, cut.base)
+    for session, cut in cut_journals(runtime._store, before=before, most=most, dry_run=dry_run):
+        yield JournalCut(session_id_of(session), cut.events, cut.bytes, cut.base)
 
 
 def _remove(runtime: Runtime, removal: Removal) -> None:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from greenroom.actors import messages as m
 from greenroom.actors.hooks import Hooks
+from greenroom.actors.maintenance.backup import BackupReport, restore_store
 from greenroom.actors.maintenance.findings import Progress as CareProgress
+from greenroom.actors.maintenance.salvage import SalvageReport, salvage_store
 from greenroom.actors.messages.calls import Call
 from greenroom.actors.messages.core import Reply
 from greenroom.actors.scheduling.clock import Clock, SystemClock
@@ -47,10 +49,10 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery, artifact_query
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.bundle.export import Progress
-from greenroom.storage.codec.keys import new_session
-from greenroom.storage.codec.keys import session_id_of as id_of_bytes
 from greenroom.storage.common.arguments import as_flag, as_function, as_items, as_seconds, as_text
 from greenroom.storage.common.page import Page
+from greenroom.storage.common.session_ids import new_session
+from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
 from greenroom.storage.common.times import moment
 from greenroom.storage.errors import (
     AccessDenied,
@@ -68,11 +70,9 @@ from greenroom.storage.files.regular_file import file_path
 
 from . import signals
 from .analytics import Analytics
-from .bundles import BackupReport, restore_store
 from .care import Care
 from .lifecycle import open_runtimes
 from .moving import Moving
-from .salvage import SalvageReport, salvage_store
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider

@@ -20,11 +20,11 @@ from greenroom.runtime.handles.session import Session
 from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
 from greenroom.runtime.handles.templates import Templates
 from greenroom.storage.catalog.model import SessionInfo, SessionQuery, SessionStatus
-from greenroom.storage.codec.keys import is_session_id, session_bytes
-from greenroom.storage.codec.keys import session_id_of as id_of_bytes
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.arguments import as_number, as_text
 from greenroom.storage.common.page import Page
+from greenroom.storage.common.session_ids import is_session_id, session_bytes
+from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
 from greenroom.storage.common.validation import refusal, validated
 from greenroom.storage.errors import (
     HookCancelled,
@@ -289,7 +289,7 @@ class Sessions(Lifecycle):
                     saved += 1
                 except (SessionNotFound, HookCancelled):
                     pass  # deleted meanwhile, or a hook is against it
-        self._store.engine.sync()
+        self._store.sync()
         return saved
 
     def restore_recent(self, n: int = 10) -> list[Session]:

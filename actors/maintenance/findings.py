@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
@@ -17,6 +17,7 @@ __all__ = [
     "Look",
     "Problem",
     "Progress",
+    "Verifiable",
     "VerifyReport",
     "kind_of",
     "quarantine",
@@ -86,6 +87,12 @@ class VerifyReport:
             "quarantined": list(self.quarantined),
             "needs_salvage": self.needs_salvage,
         }
+
+
+class Verifiable(Protocol):
+    """An open store that can be checked: a runtime."""
+
+    def verify(self, repair: bool = False, *, on_progress: Progress | None = None) -> VerifyReport: ...
 
 
 @dataclass(slots=True)

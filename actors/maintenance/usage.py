@@ -15,7 +15,7 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew
 
 from .findings import Progress
 
-__all__ = ["Share", "Usage", "usage_of"]
+__all__ = ["Share", "Usage", "content_figures", "store_figures", "usage_of"]
 
 MESSAGES = "(messages)"
 """What long messages are counted under among types and names."""
@@ -103,3 +103,33 @@ def _largest(shares: Mapping[str, Share]) -> dict[str, Share]:
             key=lambda each: (-each[1].unique_bytes - each[1].journal_bytes, -each[1].logical_bytes, each[0]),
         )
     )
+
+
+def content_figures(store: ArtifactStore) -> dict[str, int]:
+    """Return how many artifacts there are, and the bytes of their contents and of long messages, as `Runtime.stats`
+    tells them."""
+    contents, unique, stored = store.contents.usage()
+    logical = artifacts = 0
+    for digest, size, _, _ in store.contents.known():
+        for reference in store.contents.references(digest):
+            logical += size
+            artifacts += reference.kind == ARTIFACT
+    return {
+        "count": artifacts,
+        "logical_bytes": logical,
+        "contents": contents,
+        "unique_bytes": unique,
+        "stored_bytes": stored,
+    }
+
+
+def store_figures(store: ArtifactStore) -> dict[str, Any]:
+    """Return the figures of a store that cost the same however much is stored."""
+    cache = store.contents.cache
+    return {
+        "commits": store.commits,
+        "fsyncs": store.engine.fsyncs,
+        "cache": {"bytes": cache.bytes, "hits": cache.hits, "misses": cache.misses},
+        "disk_bytes": store.engine.disk_bytes(),
+        "store": store.engine.statistics(),
+    }

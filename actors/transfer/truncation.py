@@ -7,6 +7,7 @@ is needed: events never change, so all is worked out beforehand and written by t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,11 +17,12 @@ from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore, Repair
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of
+from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Op
-from greenroom.storage.errors import IntegrityError
+from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.journal import Journal
 
-__all__ = ["CUT", "Cut", "cut_journal", "cuttable"]
+__all__ = ["CUT", "Cut", "cut_journal", "cut_journals", "cuttable"]
 
 CUT: Final = frozenset(
     {
@@ -86,6 +88,25 @@ def cuttable(store: ArtifactStore, session: bytes, *, before: int | None, most: 
                 high = middle - 1
         upto = max(upto, low)
     return max(0, min(upto, last[0] - 1))
+
+
+def cut_journals(
+    store: ArtifactStore, *, before: int | None, most: int | None, dry_run: bool
+) -> Iterator[tuple[bytes, Cut]]:
+    """Cut every journal, those of scopes too, as far as `cuttable` lets go; yield (session, what goes) where anything
+    does. Damaged ones stay: nothing is decided about them before they are repaired."""
+    if before is None and most is None:
+        return
+    hidden = staged_sessions(store.engine)
+    for session in store.journal.sessions():
+        if session in hidden:
+            continue
+        try:
+            cut = cut_journal(store, session, cuttable(store, session, before=before, most=most), dry_run=dry_run)
+        except (IntegrityError, SchemaTooNew):
+            continue
+        if cut.events:
+            yield session, cut
 
 
 def cut_journal(store: ArtifactStore, session: bytes, upto: int, *, dry_run: bool) -> Cut:

@@ -10,7 +10,7 @@ from typing import Final
 
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.catalog.model import STATUSES, SessionRow
-from greenroom.storage.codec.keys import session_id_of
+from greenroom.storage.common.session_ids import session_id_of
 from greenroom.storage.common.times import utc_time
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from greenroom.actors.session.loading import load_state
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.catalog.model import STATUSES, SessionRow
-from greenroom.storage.codec.keys import session_id_of
+from greenroom.storage.common.session_ids import session_id_of
 from greenroom.storage.common.times import iso_time, nanoseconds, utc_time
 
 from .counts import Activity, CallMetrics, CallTable

@@ -23,11 +23,11 @@ from greenroom.actors.scheduling.threads import Elastic, Share
 from greenroom.actors.session.state.budgets import over_operation
 from greenroom.actors.session.state.usage import returned_use
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
+from greenroom.storage.common.durability import Durability
+from greenroom.storage.common.forking import runtime_closed
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.times import utc_time
 from greenroom.storage.common.waiting import Bell, Flag, Promise
-from greenroom.storage.engine.engine import Durability
-from greenroom.storage.engine.forking import runtime_closed
 from greenroom.storage.errors import (
     CallFailed,
     GreenroomError,

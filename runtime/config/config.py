@@ -12,8 +12,8 @@ from annotated_types import Ge, Gt, Le
 from greenroom.actors.messages.lifecycle import UpdateConfig
 from greenroom.actors.session.redaction import Redaction
 from greenroom.actors.session.state.limits import Limits, setting_of
+from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.validation import Checked, validated
-from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ValidationError
 
 from .policies import NONE, Lifetime, PolicyConfig, Quota

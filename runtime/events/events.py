@@ -17,14 +17,14 @@ from greenroom.runtime.handles.session import Session
 from greenroom.runtime.handles.timeline import MAX_TIMELINE, TimelineRow, causal_order
 from greenroom.storage.catalog.changes import Changes
 from greenroom.storage.codec.json_lines import json_line
-from greenroom.storage.codec.keys import session_bytes, session_id_of
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.page import Page
+from greenroom.storage.common.session_ids import session_bytes, session_id_of
 from greenroom.storage.errors import GreenroomError, IntegrityError, SessionNotFound, ValidationError
 from greenroom.storage.events.index import LINKED, event_place
 from greenroom.storage.events.model import PUBLISHED, Event, event_view
 from greenroom.storage.events.query import EventFilter, EventQuery, event_query
-from greenroom.storage.events.search import EventSearch, Visible
+from greenroom.storage.events.search import Visible
 from greenroom.storage.files.regular_file import file_path, written_file
 
 from .follow import Follow
@@ -70,9 +70,9 @@ class Events:
         self._runtime = runtime
         supervisor, store = runtime._supervisor, runtime._store
         self._security = supervisor.security
-        self._search = EventSearch(store.engine, store.journal)
+        self._search = store.events
         self._journal = store.journal
-        self._changes = Changes(store.engine, store.journal) if runtime.read_only else None
+        self._changes = store.changes() if runtime.read_only else None
         self._bus = Bus(supervisor.services, supervisor.security, supervisor.services.clock, self._callback_failed)
 
     # -- listening
@@ -145,7 +145,7 @@ class Events:
         """Read-only runtimes: tell what was journaled since the last time to who listens."""
         services = self._runtime._supervisor.services
         if services.publish is None or self._changes is None:
-            self._changes = Changes(self._search.engine, self._journal)
+            self._changes = self._runtime._store.changes()
             return
         for session, sequence, stored in self._changes.poll():
             publish = services.publish
@@ -166,7 +166,7 @@ class Events:
         """
         query = self._checked({"type": pattern, "after": after})
         subscription = self.subscribe(pattern, 1)
-        changes = Changes(self._search.engine, self._journal)
+        changes = self._runtime._store.changes()
         return Follow(subscription, self._reader(query, changes, whole=after is not None), timeout)
 
     def _reader(self, query: EventQuery, changes: Changes, *, whole: bool) -> Callable[[], Iterator[Event]]:

@@ -20,10 +20,10 @@ from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.events.follow import Follow
 from greenroom.runtime.workflow import Workflow, WorkflowResult, run_workflow
 from greenroom.storage.catalog.model import SessionInfo
-from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.codec.records import Value
+from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.page import Page
-from greenroom.storage.engine.engine import Durability
+from greenroom.storage.common.session_ids import session_bytes
 from greenroom.storage.events.model import Event
 
 from .replies import reply_as
@@ -31,8 +31,8 @@ from .session_artifacts import SessionArtifacts
 from .timeline import MAX_TIMELINE, TimelineRow
 
 if TYPE_CHECKING:
+    from greenroom.actors.transfer.bundle_export import ExportReport
     from greenroom.runtime.agents import Agent, AgentReply
-    from greenroom.runtime.bundles import ExportReport
     from greenroom.runtime.runtime import Runtime
     from greenroom.storage.bundle.export import Progress
 

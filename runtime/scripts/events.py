@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.events import RecordEvent
 from greenroom.actors.scheduling.operation import CURRENT, changed, following
-from greenroom.storage.codec.keys import new_session, session_id_of
+from greenroom.storage.common.session_ids import new_session, session_id_of
 from greenroom.storage.errors import GreenroomError
 
 from .scripts import ScriptRequest, ScriptResult

@@ -5,11 +5,11 @@ Integers are big endian, so that byte order is numeric order. A session is its 1
 
 from __future__ import annotations
 
-import os
-import re
 from typing import Any, Final
 
 from blake3 import blake3
+
+from greenroom.storage.common.session_ids import is_session_id, new_session, session_bytes, session_id_of
 
 from .records import pack_value
 
@@ -49,42 +49,6 @@ INDEX_DEADLINE: Final = b"d"  # first moment at which its own time limits matter
 INDEX_MESSAGE: Final = b"M"  # session, sequence of a message.added event
 INDEX_SHARED: Final = b"S"  # grantee, owner, number of an artifact that the owner shares with the grantee
 INDEX_ARTIFACT_NAME: Final = b"v"  # session, name, NUL, version -> artifact sequence
-
-_SESSION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-
-
-def is_session_id(text: object) -> bool:
-    """Whether this is a session id in its one accepted spelling: a lower-case UUIDv4 with hyphens."""
-    return type(text) is str and _SESSION_ID.fullmatch(text) is not None
-
-
-def new_session() -> bytes:
-    """The raw bytes of a new UUIDv4 from the system's random source, which is asked for many at a time."""
-    while True:
-        try:
-            raw = bytearray(_random.pop())
-            break
-        except IndexError:
-            block = os.urandom(_RANDOM_BLOCK)
-            _random.extend(block[at : at + 16] for at in range(0, _RANDOM_BLOCK, 16))
-    raw[6] = raw[6] & 0x0F | 0x40
-    raw[8] = raw[8] & 0x3F | 0x80
-    return bytes(raw)
-
-
-_RANDOM_BLOCK: Final = 4096
-_random: list[bytes] = []
-# A forked process must not hand out the ids of its parent.
-os.register_at_fork(after_in_child=_random.clear)
-
-
-def session_bytes(session_id: str) -> bytes:
-    return bytes.fromhex(session_id.replace("-", ""))
-
-
-def session_id_of(raw: bytes) -> str:
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def sequence_key(session: bytes, sequence: int) -> bytes:

@@ -22,11 +22,11 @@ from typing import Any, Final, NoReturn
 import rocksdict
 
 from greenroom.storage.codec.records import seal, unseal
+from greenroom.storage.common.forking import abandon_in_children, check_may_open, runtime_closed
 from greenroom.storage.common.interrupts import thrown_in
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import IntegrityError, InvalidOperation, OperationTimeout, SchemaTooNew, StorageError
 
-from .forking import abandon_in_children, check_may_open, runtime_closed
 from .inspection import FORMAT_KEY, check_new, check_whole, is_written_elsewhere, readable_links, refuse_second
 from .options import CF, Durability, EngineOptions, Op, is_full, raise_storage_error, rocksdb_options, takes_files
 from .witness import Witness

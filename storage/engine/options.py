@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import resource
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Final, NoReturn
 
 import rocksdict
 
+from greenroom.storage.common.durability import Durability
+from greenroom.storage.common.forking import runtime_closed
 from greenroom.storage.errors import GreenroomError, IntegrityError, StorageError, StorageFull, StoreLocked
-
-from .forking import runtime_closed
 
 __all__ = [
     "CF",
@@ -28,17 +27,6 @@ __all__ = [
 ]
 
 _PROBE_FILES: Final = 16
-
-
-class Durability(enum.StrEnum):
-    """What an acknowledged write survives."""
-
-    MEMORY = "memory"
-    """Nothing: no log is written. Data reaches the disk when a buffer fills up and on close."""
-    WAL = "wal"
-    """The death of the process (`kill -9`)."""
-    FSYNC = "fsync"
-    """The death of the machine. Concurrent writers share one fsync."""
 
 
 class CF:

@@ -120,6 +120,13 @@ class Journal:
                 break
         return time
 
+    def sessions(self) -> Iterator[bytes]:
+        """Yield every session and scope that has a journal: one seek each."""
+        position = b""
+        while keys := self._engine.keys(CF.JOURNAL, position, b"\xff" * 25, limit=1):
+            yield keys[0][:16]
+            position = keys[0][:16] + b"\xff" * 9
+
     def is_empty(self, session: bytes) -> bool:
         """Whether a session has no event at all, damaged or not."""
         return self._engine.last(CF.JOURNAL, session) is None

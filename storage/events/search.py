@@ -31,7 +31,7 @@ class EventSearch:
     """Reads journals past the actors: what is committed is found. Damaged events are left out; `verify` names them."""
 
     def __init__(self, engine: Engine, journal: Journal) -> None:
-        self._engine = self.engine = engine
+        self._engine = engine
         self._journal = journal
 
     def page(self, query: EventQuery, visible: Visible, most_bytes: int | None = None) -> Page[Event]:

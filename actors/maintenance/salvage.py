@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from greenroom.actors.maintenance.findings import Progress, VerifyReport
 from greenroom.storage.engine.salvage import rebuild
 from greenroom.storage.errors import StorageError
 from greenroom.storage.files.swapping import swap
 
-if TYPE_CHECKING:
-    from .runtime import Runtime
+from .findings import Progress, Verifiable, VerifyReport
 
 __all__ = ["SalvageReport", "salvage_store"]
 
@@ -55,7 +54,7 @@ class SalvageReport:
 
 
 def salvage_store(
-    open_store: Callable[[Path], Runtime], path: Path, on_progress: Progress | None = None
+    open_store: Callable[[Path], AbstractContextManager[Verifiable]], path: Path, on_progress: Progress | None = None
 ) -> SalvageReport:
     """Salvage the store at `path`; see `Runtime.salvage`. Until the very end `path` is not touched."""
     path = path.resolve()

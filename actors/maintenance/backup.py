@@ -1,0 +1,51 @@
+"""Backups: a copy of the whole store as of one moment, and a store made of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from greenroom.actors.store import ArtifactStore
+from greenroom.storage.bundle.export import Progress
+from greenroom.storage.engine.backup import create_backup, restore_backup
+
+from .findings import Verifiable, VerifyReport
+
+__all__ = ["BackupReport", "backup_store", "restore_store"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What a backup or a restore has written. `verified` is what checking all of a restored store has found."""
+
+    path: Path
+    files: int
+    bytes: int
+    verified: VerifyReport | None = None
+
+
+def backup_store(store: ArtifactStore, path: Path) -> BackupReport:
+    """Write a backup of the store to `path`; see `Runtime.backup`."""
+    return BackupReport(path, *create_backup(store.engine, path))
+
+
+def restore_store(
+    open_store: Callable[[Path], AbstractContextManager[Verifiable]],
+    backup: Path,
+    path: Path,
+    *,
+    verify: bool,
+    on_progress: Progress | None,
+) -> BackupReport:
+    """Make a store at `path` of a backup; see `Runtime.restore`."""
+    found: list[VerifyReport] = []
+
+    def check(part: Path) -> None:
+        if verify:
+            with open_store(part) as runtime:
+                found.append(runtime.verify())
+
+    files, size = restore_backup(backup, path, check, on_progress)
+    return BackupReport(path, files, size, found[0] if found else None)
