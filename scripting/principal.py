@@ -29,7 +29,7 @@ class Principal:
         self.current_id = current.id if current is not None else None
         self._entered = contextlib.ExitStack()
         self._ending = contextlib.ExitStack()
-        self._handles: dict[str, Session] = {}
+        self._handles: dict[str, Session] = {bound.id: bound} if bound is not None else {}
         self.ended = False
 
     def at_end(self, call: Callable[[], object]) -> None:

@@ -14,6 +14,7 @@ from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.events.index import event_place
 from greenroom.storage.events.model import Event
 
+from .calls import Called
 from .checks import MAX_NAME, tag_list, whole_number
 from .core import Command, Points, Query
 
@@ -141,8 +142,8 @@ class LinkEvents(Command[Event]):
         self.kind = kind
 
 
-class RecordEvent(Command[Event | None]):
-    """Journal a fact of the runtime's own, if the session can take one. Replies the Event, or None if it cannot.
+class RecordEvent(Command[Called | None]):
+    """Journal a fact of the runtime's own, if the session can take one. Replies Called, or None if it cannot.
 
     `data` are plain values of the runtime's making.
     """

@@ -211,7 +211,8 @@ def _shared(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
     _require_sharing(actor, message)
     message.by = asked.principal
     _performed(actor, DelegatedMessage(asked.principal, message, family=asked.family), has)
-    return actor.await_durability(_grant(actor, message), message.durability)
+    artifact = actor.artifact(message.ref, message.version).id
+    return actor.await_durability(_grant(actor, artifact, message), message.durability)
 
 
 def _revoked(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
@@ -256,32 +257,31 @@ def _require_sharing(actor: LiveSession, message: m.ShareArtifact) -> None:
         )
 
 
-def _grant(actor: LiveSession, message: m.ShareArtifact) -> Grant:
-    info = actor.artifact(message.ref, message.version)
-    now = actor.services.clock.time_ns()
-    return grants.grant_of(actor.state, info.id, message.with_session, now)
+def _grant(actor: LiveSession, artifact: ArtifactId, message: m.ShareArtifact) -> Grant:
+    return grants.grant_of(actor.state, artifact, message.with_session, actor.services.clock.time_ns())
 
 
-def _change(actor: LiveSession, message: Any, access: str) -> bool:
-    """Change permissions as the owner, and record it in the same batch; whether anything changed."""
+def _change(actor: LiveSession, message: Any, access: str) -> ArtifactId:
+    """Change permissions as the owner, and record it in the same batch. Return whose permissions they are."""
     info = actor.artifact(message.ref, message.version)
     operation = CURRENT.get()
     who = operation.principal if operation is not None and operation.principal is not None else actor.state.id
     reason = "the owner" if who == actor.state.id else "above the owner"
     attempt = AccessAttempt(who, actor.state.id, str(info.id), access, True, reason, type(message).__name__)
-    before = actor.state.sequence
     _recorded(actor, message, attempt)
-    return actor.state.sequence > before
+    return info.id
 
 
 def _owner_shares(actor: LiveSession, message: m.ShareArtifact) -> Any:
     _require_sharing(actor, message)
-    _change(actor, message, "share")
-    return actor.await_durability(_grant(actor, message), message.durability)
+    artifact = _change(actor, message, "share")
+    return actor.await_durability(_grant(actor, artifact, message), message.durability)
 
 
 def _owner_revokes(actor: LiveSession, message: m.RevokeArtifact) -> Any:
-    return actor.await_durability(_change(actor, message, "change_permissions"), message.durability)
+    before = actor.state.sequence
+    _change(actor, message, "change_permissions")
+    return actor.await_durability(actor.state.sequence > before, message.durability)
 
 
 def _owner_lists(actor: LiveSession, message: m.ListPermissions) -> list[Grant]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.conversation import Turn, turn_of
-from greenroom.actors.messages.events import LinkEvents, PublishEvent, RecordEvent
+from greenroom.actors.messages.events import LinkEvents, PublishEvent
 from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime, VariableKeys
 from greenroom.actors.messages.lifecycle import GetConfig
 from greenroom.actors.scheduling.futures import DeferredReply
@@ -277,5 +277,5 @@ REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     **CALL_REPLIES,
     **CONFIG_REPLIES,
     **WORKFLOW_REPLIES,
-    **dict.fromkeys((PublishEvent, LinkEvents, RecordEvent), _journaled),
+    **dict.fromkeys((PublishEvent, LinkEvents), _journaled),
 }

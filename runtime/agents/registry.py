@@ -301,7 +301,9 @@ class Agents:
         deadline = time.monotonic() + timeout
 
         if not self._hooks.any("BeforeAgentExecution", "AfterAgentExecution", "AgentError"):
-            answered: AgentReply = settled(self._begin(session_id, message, agent, data["input"], deadline))
+            answered: AgentReply = settled(
+                self._begin(session_id, message, agent, data["input"], deadline, message.packed)
+            )
             return answered
 
         def perform(data: dict[str, Any], target: str | None) -> Performed:
@@ -330,8 +332,15 @@ class Agents:
         return found
 
     def _begin(
-        self, session_id: str | None, message: CallAgent, agent: Agent, input: Value, deadline: float
+        self,
+        session_id: str | None,
+        message: CallAgent,
+        agent: Agent,
+        input: Value,
+        deadline: float,
+        packed: bytes | None = None,
     ) -> Performed:
+        """Begin the call with an input; `packed` is the same encoded, where that is known already."""
         provider = self._provider(agent.model)
         left = min(message.timeout or provider.timeout or self._timeout, deadline - time.monotonic())
         if left <= 0:
@@ -344,7 +353,7 @@ class Agents:
         work = Work(
             "agent",
             agent.name,
-            packed_input(input),
+            packed if packed is not None else packed_input(input),
             run,
             left,
             about=about,

@@ -126,6 +126,10 @@ def _nothing(reply: Any) -> dict[str, Any]:
     return {}
 
 
+def _itself(reply: Any) -> Any:
+    return reply
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """One call to be made."""
@@ -143,7 +147,7 @@ class Work:
     """What else the journal says of the call."""
     reply: Callable[[Any], Any] = plain
     """Makes the reply of what was returned. Raises ValidationError for what cannot be one."""
-    value: Callable[[Any], Value] = plain
+    value: Callable[[Any], Value] = _itself
     """The reply as a JSON value or bytes."""
     facts: Callable[[Any], dict[str, Any]] = _nothing
     """What else the journal says of the reply."""

@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.events import RecordEvent
-from greenroom.actors.scheduling.operation import CURRENT, changed, following
+from greenroom.actors.messages.calls import Called
+from greenroom.actors.messages.events import RecordEvent
+from greenroom.actors.scheduling.operation import CURRENT, Operation, changed, event_context
 from greenroom.storage.common.session_ids import new_session, session_id_of
 from greenroom.storage.errors import GreenroomError
+from greenroom.storage.events.model import event_ids
 
 from .scripts import ScriptRequest, ScriptResult
 
 if TYPE_CHECKING:
     from greenroom.runtime.runtime import Runtime
-    from greenroom.storage.events.model import Event
 
 __all__ = ["run_recorded"]
 
@@ -38,7 +39,7 @@ def run_recorded(request: ScriptRequest, language: str, run: Callable[[], Script
         script = changed(around, changes)
         CURRENT.set(script)
         started = _note(runtime, bound, "script.started", facts)
-        CURRENT.set(changed(script, _what_follows(started)))
+        CURRENT.set(changed(script, _what_follows(script, started)))
         began = time.monotonic()
         outcome: dict[str, Any] = {"success": False, "error": None}
         try:
@@ -57,23 +58,24 @@ def run_recorded(request: ScriptRequest, language: str, run: Callable[[], Script
         CURRENT.set(around)
 
 
-def _what_follows(started: Event | None) -> dict[str, Any]:
-    """The ids of what a script causes: those of its beginning, if that was journaled."""
-    if started is not None:
-        return following(started)
-    operation = CURRENT.get()
-    given = operation.correlation_id if operation is not None else None
-    return {"correlation_id": given or session_id_of(new_session())}
+def _what_follows(script: Operation, started: Called | None) -> dict[str, Any]:
+    """Return the ids of what a script causes: those of its beginning, if that was journaled."""
+    if started is None:
+        return {"correlation_id": script.correlation_id or session_id_of(new_session())}
+    own = started.event_id
+    correlation, _, root = event_ids(own, event_context(script, started.correlation_id) or {})
+    return {"correlation_id": correlation, "causation_id": own, "root_id": root}
 
 
-def _note(runtime: Runtime, session_id: str | None, type_: str, data: dict[str, Any]) -> Event | None:
-    """Journal a note in a session, or where there is none to take it, tell it; the event if it was journaled."""
+def _note(runtime: Runtime, session_id: str | None, type_: str, data: dict[str, Any]) -> Called | None:
+    """Journal a note in a session, or where there is none to take it, tell it. Return its event's id if it was
+    journaled."""
     supervisor = runtime._supervisor
-    event: Event | None = None
+    noted: Called | None = None
     if session_id is not None and not runtime.read_only:
         # The session may have ended or gone, also by the script itself; rates and hooks are for what scripts do.
         with contextlib.suppress(GreenroomError):
-            event = supervisor.delivery.routing.ask(session_id, RecordEvent(type_, data), _WAIT_LIMIT)
-    if event is None and supervisor.services.tell is not None:
+            noted = supervisor.delivery.routing.ask(session_id, RecordEvent(type_, data), _WAIT_LIMIT)
+    if noted is None and supervisor.services.tell is not None:
         supervisor.services.tell(session_id or "", type_, data)
-    return event
+    return noted

@@ -231,12 +231,12 @@ class Tools:
         """Make the call that a message asks for, on this thread, outside of any turn."""
         data = {"name": message.name, "input": message.input}
         deadline = time.monotonic() + timeout
+        if not self._hooks.any("BeforeToolExecution", "AfterToolExecution", "ToolError"):
+            return settled(self._begin(session_id, message, message.name, data["input"], deadline, message.packed))
 
         def perform(data: dict[str, Any], target: str | None) -> Performed:
             return self._begin(session_id, message, target or data.get("name"), data.get("input"), deadline)
 
-        if not self._hooks.any("BeforeToolExecution", "AfterToolExecution", "ToolError"):
-            return settled(perform(data, None))
         return self._hooks.around(
             data,
             perform,
@@ -248,11 +248,20 @@ class Tools:
             operation="CallTool",
         )
 
-    def _begin(self, session_id: str | None, message: CallTool, name: Any, input: Value, deadline: float) -> Performed:
+    def _begin(
+        self,
+        session_id: str | None,
+        message: CallTool,
+        name: Any,
+        given: Value,
+        deadline: float,
+        packed: bytes | None = None,
+    ) -> Performed:
+        """Begin the call with an input; `packed` is the same encoded, where that is known already."""
         tool = message.subject if message.subject is not None and name == message.name else self._require(name)
         if tool.name == FILE_OPERATIONS and tool is not message.subject and _of_a_script():
             raise InvalidOperation(f"scripts call {FILE_OPERATIONS} by Tool, on files of their own", tool=tool.name)
-        input = self._checked(session_id, tool, input)
+        input = self._checked(session_id, tool, given)
         wanted = message.timeout or tool.timeout or self._timeout
         left = min(wanted, deadline - time.monotonic())
         if left <= 0:
@@ -260,7 +269,7 @@ class Tools:
         work = Work(
             "tool",
             tool.name,
-            packed_input(input),
+            packed if packed is not None and input is given else packed_input(input),
             lambda context: tool.parameters.call(input, context),
             left,
             durability=message.durability,

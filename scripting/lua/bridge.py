@@ -7,7 +7,7 @@ No exception and no Python object gets into Lua. A reply is a tuple (status, val
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgpack
@@ -22,10 +22,10 @@ from greenroom.storage.common.metering import metered
 
 from .memory import Memory
 
-__all__ = ["Bridge", "pack", "unpack"]
+__all__ = ["FIELDS", "FIRST", "Bridge", "pack", "unpack"]
 
 PLAIN, PACKED, FAILED, STOP = 0, 1, 2, 3
-_CLOCK, _PRINT, _FIELD, _FIRST = 0, 1, 2, 3
+_CLOCK, _PRINT, _FIELD, FIRST = 0, 1, 2, 3
 _INTEGER: Final = 1 << 63
 _now: Final = time.monotonic
 _NULL: Final = b"\xc0"
@@ -82,13 +82,9 @@ class Bridge:
         self._deadline = principal.deadline
         self._write = write
         self._memory = memory
-        self._operations: list[Export] = []
+        self.operations: Sequence[Export] = ()
+        """What Lua may call, by numbers from `FIRST` on."""
         self.interrupt: BaseException | None = None
-
-    def add(self, export: Export) -> int:
-        """The number under which Lua calls a function."""
-        self._operations.append(export)
-        return _FIRST + len(self._operations) - 1
 
     def __call__(self, operation: int, mask: int = 0, *arguments: Any) -> Any:
         if operation == _CLOCK:
@@ -132,7 +128,7 @@ class Bridge:
             return PLAIN, self._write(arguments[0])
         if operation == _FIELD:
             return self._field(*arguments)
-        export = self._operations[operation - _FIRST]
+        export = self.operations[operation - FIRST]
         values: list[Any] = []
         for index, value in enumerate(arguments):
             if value is None:

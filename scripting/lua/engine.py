@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import itertools
 import threading
 import time
 import traceback
@@ -25,13 +26,13 @@ from greenroom.runtime import (
     ScriptTimeout,
 )
 from greenroom.scripting.callback import Callbacks, Stopped
-from greenroom.scripting.export import exports_of
+from greenroom.scripting.export import Export, exports_of
 from greenroom.scripting.files import Files, OpenFiles
 from greenroom.scripting.globals import make_globals
 from greenroom.scripting.principal import Principal
 from greenroom.scripting.values import UNDEFINED
 
-from .bridge import FIELDS, Bridge, pack, unpack
+from .bridge import FIELDS, FIRST, Bridge, pack, unpack
 from .memory import Memory
 from .prelude import load_kernel, new_runtime
 
@@ -84,6 +85,21 @@ class LuaEngine:
             run.abandon(error)
             raise
         return run.result()
+
+
+_FILES: Final = "files of the profile"
+_layouts: Final[dict[tuple[str, ...], bytes]] = {}
+"""What scripts are told of the globals, by the names of those that there are: a few ways, the same for every run."""
+
+
+def _layout_of(exported: dict[str, dict[str, Export]]) -> bytes:
+    """Return the number under which the bridge has each function, by global and name, as the kernel takes it."""
+    numbers = itertools.count(FIRST)
+    layout = {name: {each: next(numbers) for each in exports} for name, exports in exported.items()}
+    granted = layout.pop(_FILES, {})
+    methods = [each for each, export in exported["Session"].items() if export.on_session]
+    callbacks = {layout[name][each]: True for name in layout for each, it in exported[name].items() if it.callbacks}
+    return pack({"globals": layout, "methods": methods, "fields": FIELDS, "files": granted, "callbacks": callbacks})
 
 
 class _Run:
@@ -221,19 +237,15 @@ class _Run:
         self._finish(outcome, killed.decode() if killed else None, line, trace)
 
     def _layout(self, files: Files, opened: OpenFiles) -> bytes:
-        """The numbers of all functions, by global and name."""
-        layout: dict[str, dict[str, int]] = {}
-        methods: list[str] = []
-        callbacks: dict[int, bool] = {}
-        for name, exports in make_globals(self._principal, files).items():
-            layout[name] = {each: self._bridge.add(export) for each, export in exports.items()}
-            callbacks |= {layout[name][each]: True for each, export in exports.items() if export.callbacks}
-            if name == "Session":
-                methods = [each for each, export in exports.items() if export.on_session]
-        granted: dict[str, int] = {}
+        """Give all functions to the bridge, and return their numbers, by global and name."""
+        exported = make_globals(self._principal, files)
         if self._request.profile == "files":
-            granted = {name: self._bridge.add(export) for name, export in exports_of(opened).items()}
-        return pack({"globals": layout, "methods": methods, "fields": FIELDS, "files": granted, "callbacks": callbacks})
+            exported[_FILES] = exports_of(opened)
+        self._bridge.operations = [export for exports in exported.values() for export in exports.values()]
+        names = tuple(exported)
+        if names not in _layouts:
+            _layouts[names] = _layout_of(exported)
+        return _layouts[names]
 
     def _call_back(self, call: Any) -> Callable[[int, Any], Any]:
         """How the functions of the script are called, in the middle of a call of the script into the host."""

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import Call, Called, RecordCall, RecordReturn
 from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.session.state.budgets import require_budget
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
 from greenroom.storage.catalog.model import STATUSES
@@ -56,7 +57,7 @@ CALL_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Lim
 }
 
 
-def _reply(actor: Any, command: RecordCall) -> Called:
+def _reply(actor: Any, command: RecordCall | RecordEvent) -> Called:
     state: SessionState = actor.state
     return Called(
         actor.decided,
@@ -66,4 +67,4 @@ def _reply(actor: Any, command: RecordCall) -> Called:
     )
 
 
-CALL_REPLIES: Final[dict[type[Any], Callable[[Any, Any], Any]]] = {RecordCall: _reply}
+CALL_REPLIES: Final[dict[type[Any], Callable[[Any, Any], Any]]] = dict.fromkeys((RecordCall, RecordEvent), _reply)
