@@ -158,7 +158,7 @@ def _answered(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
 
 
 def _versions(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
-    found = actor.answer(asked.message)
+    found = actor.answer(asked.message).finish()  # within the turn: grants may change after it
     return [info for info in found if asked.family or _granted(actor, asked.principal, info.id) is not None]
 
 
