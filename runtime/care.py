@@ -12,6 +12,7 @@ from greenroom.actors.maintenance.usage import Usage, content_figures, store_fig
 from greenroom.actors.maintenance.verify import verify_store
 from greenroom.actors.transfer.staged import recover_staged
 from greenroom.storage.common.arguments import as_flag, as_mapping
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.validation import validated
 
 from .lifecycle import Lifecycle
@@ -25,6 +26,7 @@ _DETAILS = 20
 class Care(Lifecycle):
     """Checking, repairing, cleaning and measuring the store."""
 
+    @checked
     def verify(self, repair: bool = False, *, on_progress: CareProgress | None = None) -> VerifyReport:
         """Read everything in the store and check it: checksums, gaps, hashes, indexes, references, replays.
 
@@ -38,6 +40,7 @@ class Care(Lifecycle):
             self._check_writable("to repair it")
         return verify_store(self._store, self._supervisor, repair=repair, on_progress=on_progress)
 
+    @checked
     def gc(self, *, on_progress: CareProgress | None = None) -> GcReport:
         """Find and repair leaked or missing references, records of nobody, wrong index entries and counts;
         remove what imports and forks have written that were interrupted.
@@ -50,6 +53,7 @@ class Care(Lifecycle):
         recover_staged(self._store)
         return collect(self._store, self._supervisor, on_progress)
 
+    @checked
     def retention(
         self, policy: RetentionPolicy | Mapping[str, Any] | None = None, *, dry_run: bool = True, **limits: Any
     ) -> RetentionReport:
@@ -69,6 +73,7 @@ class Care(Lifecycle):
             self._check_writable("to delete")
         return apply_retention(self._runtime, wanted, self._clock.time_ns(), dry_run=dry_run)
 
+    @checked
     def usage(self, *, on_progress: CareProgress | None = None) -> Usage:
         """Which sessions, types and names take the space."""
         self._check_open()
@@ -82,6 +87,7 @@ class Care(Lifecycle):
         self._check_writable("to compact")
         self._store.compact()
 
+    @checked
     def stats(self, details: bool = False) -> dict[str, Any]:
         """Figures about the store and this runtime, as JSON values. Sizes are bytes. With `details` also `usage`:
         the sessions, types and names that take most space, twenty of each.

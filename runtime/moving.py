@@ -10,6 +10,7 @@ from greenroom.runtime.handles.handle import session_id_of
 from greenroom.runtime.handles.session import Session
 from greenroom.storage.bundle.export import Progress
 from greenroom.storage.common.arguments import as_flag, as_function
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.files.regular_file import file_path
 
 from .bundles import import_sessions
@@ -21,6 +22,7 @@ __all__ = ["Moving"]
 class Moving(Sessions):
     """Exporting, importing and backing up."""
 
+    @checked
     def export_session(
         self,
         session_id: str,
@@ -49,6 +51,7 @@ class Moving(Sessions):
             on_progress=as_function("on_progress", on_progress) if on_progress is not None else None,
         )
 
+    @checked
     def import_bundle(
         self, path: str | os.PathLike[str], *, keep_ids: bool = True, on_progress: Progress | None = None
     ) -> list[Session]:
@@ -65,12 +68,14 @@ class Moving(Sessions):
         self.events.imported(ids)
         return [Session(self._runtime, each) for each in ids]
 
+    @checked
     def import_session(
         self, path: str | os.PathLike[str], *, keep_ids: bool = True, on_progress: Progress | None = None
     ) -> Session:
         """`import_bundle`, for a bundle of one session or one tree: the session at its top."""
         return self.import_bundle(path, keep_ids=keep_ids, on_progress=on_progress)[0]
 
+    @checked
     def backup(self, path: str | os.PathLike[str]) -> BackupReport:
         """Write a backup of the whole store, as of one moment, while it is in use. It is a store itself.
 

@@ -21,6 +21,8 @@ from greenroom.runtime.config.policies import PolicyConfig
 from greenroom.runtime.handles.handle import required_session_id
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.arguments import as_mapping
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.session_ids import is_session_id, session_bytes, session_id_of
 from greenroom.storage.common.validation import validated
@@ -128,6 +130,7 @@ class Policies:
 
     # -- changing
 
+    @checked
     def update(self, config: PolicyConfig | Mapping[str, Any] | None = None, **sections: Any) -> PolicyConfig:
         """Change policies from now on, until the runtime is closed: a whole PolicyConfig, or what is to change of it
         as a mapping or keywords (`rate={"session": 600}`). Replies what holds now.
@@ -155,6 +158,7 @@ class Policies:
             self.timekeeper.forget()
             return after
 
+    @checked
     def add(self, name: str, policy: Policy) -> None:
         """Ask a policy of the host's own about every operation, before it is done, on the thread that asks for it.
 
@@ -170,6 +174,7 @@ class Policies:
             self._added = {**self._added, name: policy}
             self._arm()
 
+    @checked
     def remove(self, name: str) -> bool:
         """Take a policy of the host's own away; whether it was there."""
         self._require_host("policies.remove")
@@ -311,8 +316,10 @@ def _changed(
         raise ValidationError("policies: a PolicyConfig or a mapping is needed", field="policies")
     values = before.model_dump()
     for name, change in {**changes, **sections}.items():
-        if isinstance(change, pydantic.BaseModel):
+        section, kind = values.get(name), type(change)
+        if issubclass(kind, pydantic.BaseModel):
             change = change.model_dump(exclude_unset=True)
-        section = values.get(name)
-        values[name] = {**section, **change} if isinstance(section, dict) and isinstance(change, Mapping) else change
+        elif issubclass(kind, Mapping):
+            change = as_mapping(name, change)
+        values[name] = {**section, **change} if isinstance(section, dict) and type(change) is dict else change
     return validated(PolicyConfig, values)

@@ -36,7 +36,7 @@ DAY = 86_400 * 1_000_000_000
 class RetentionPolicy(Checked):
     """What is kept. None sets no limit. What any limit says may go, goes."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     keep_versions: Annotated[int, Ge(1)] | None = None
     """The newest versions of each artifact name that stay."""

@@ -50,6 +50,7 @@ from greenroom.storage.artifacts.query import ArtifactQuery, artifact_query
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.bundle.export import Progress
 from greenroom.storage.common.arguments import as_flag, as_function, as_items, as_seconds, as_text
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import new_session
 from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
@@ -94,6 +95,7 @@ class Runtime(Moving, Care):
     """
 
     @classmethod
+    @checked
     def open(
         cls,
         path: str | os.PathLike[str] | None = None,
@@ -141,6 +143,7 @@ class Runtime(Moving, Care):
     # -- making a store anew, while nobody has it open
 
     @classmethod
+    @checked
     def restore(
         cls,
         backup: str | os.PathLike[str],
@@ -163,6 +166,7 @@ class Runtime(Moving, Care):
         )
 
     @classmethod
+    @checked
     def salvage(cls, path: str | os.PathLike[str], *, on_progress: CareProgress | None = None) -> SalvageReport:
         """Repair a store whose files are damaged, while nobody has it open: what can be read goes into a new store,
         which is repaired and takes the place of the old one. That stays beside it under another name.
@@ -248,6 +252,7 @@ class Runtime(Moving, Care):
     # -- operations
 
     @contextlib.contextmanager
+    @checked
     def operation(
         self,
         correlation_id: str | None = None,
@@ -285,6 +290,7 @@ class Runtime(Moving, Care):
     # -- scripts
 
     @in_own_realm
+    @checked
     def run_script(
         self,
         source: str | os.PathLike[str],
@@ -350,6 +356,7 @@ class Runtime(Moving, Care):
     # -- who has reached what
 
     @in_own_realm
+    @checked
     def audit(
         self,
         *,
@@ -399,6 +406,7 @@ class Runtime(Moving, Care):
         """Metrics of sessions, one by one and together, read from their journals: see `Analytics`."""
         return self._analytics
 
+    @checked
     def trace(self, tracer_provider: TracerProvider | None = None, *, privacy: bool | None = None) -> Tracing:
         """Make an OpenTelemetry span of each operation from now on, until `stop` of what this returns.
 

@@ -190,6 +190,10 @@ class Sessions(Lifecycle):
                 )
             except pydantic.ValidationError as error:
                 raise refusal(error, _NewSession) from None
+            name, description, created_by, correlation_id = (
+                str.__str__(each) if each is not None else None
+                for each in (name, description, created_by, correlation_id)
+            )
         principal = self._security.principal()
         parent_id = principal  # what a session makes is its child: that is how it may reach it
         if parent is not None:

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 from greenroom.actors.scheduling.callables import require_callable
 from greenroom.actors.scheduling.operation import acting, following
 from greenroom.storage.codec.records import seal, unseal
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.starter import start_thread
 from greenroom.storage.common.waiting import Bell
@@ -196,6 +197,7 @@ class Subscription:
 
     # -- receiving
 
+    @checked
     def receive(self, timeout: float | None = None) -> Event | None:
         """The oldest event in the queue. Waits for one at most `timeout` seconds (None: until there is one); None
         when none came in, or none will any more."""

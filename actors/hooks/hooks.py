@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from greenroom.actors import messages as m
 from greenroom.actors.scheduling.operation import in_own_realm, operation_in
 from greenroom.actors.scheduling.threads import Elastic
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import (
     InvalidOperation,
     ResourceLimitExceeded,
@@ -86,6 +87,7 @@ class Hooks:
 
     # -- which hooks there are
 
+    @checked
     def register(
         self,
         point: str,
@@ -191,6 +193,7 @@ class Hooks:
         with self._lock:
             return self._present(hook).info()
 
+    @checked
     def list(
         self,
         point: str | None = None,
@@ -215,6 +218,7 @@ class Hooks:
             and (session_id is None or hook.session_id == session_id)
         ]
 
+    @checked
     def _own(self, hook: HookHandle | str) -> Hook | None:
         """A hook that the running code may touch. Code of a session is not told of others. Holds the lock."""
         found = self._hooks.get(hook.id if isinstance(hook, HookHandle) else hook)

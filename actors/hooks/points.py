@@ -7,6 +7,7 @@ import re
 from typing import Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import ValidationError
 
 __all__ = [
@@ -86,6 +87,7 @@ def can_veto(point: str) -> bool:
     return point.startswith(("Before", CUSTOM)) or point in _VETOES
 
 
+@checked
 def resolve(point: str) -> tuple[str, ...]:
     """Return the points that a name means, in any spelling: one, or two for "SessionEnd". Raises ValidationError."""
     if not isinstance(point, str):

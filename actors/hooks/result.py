@@ -62,10 +62,15 @@ class HookResult:
     ttl: float = 0.0
 
     def __post_init__(self) -> None:
-        check = _CHECKS.get(self.kind) if isinstance(self.kind, str) else None
+        check = _CHECKS.get(self.kind) if type(self.kind) is str else None
         if check is None:
             raise NoResult(f"a hook's result has one of the types {', '.join(KINDS)}", field="type")
-        check(self)
+        try:
+            check(self)
+        except NoResult:
+            raise
+        except Exception as error:  # a field that fails to be looked at
+            raise NoResult(f"a hook's result {self.kind!r} has a field that cannot be read", field="type") from error
 
     @classmethod
     def continue_(cls) -> HookResult:
@@ -76,7 +81,7 @@ class HookResult:
     def modified(cls, data: Mapping[str, Any]) -> HookResult:
         """Go on with these fields of the data changed. Before an operation it runs with them; after it,
         `{"result": …}` changes the reply."""
-        return cls("modified", data=dict(data) if isinstance(data, Mapping) else data)
+        return cls("modified", data=_taken(dict, data, Mapping))
 
     @classmethod
     def cancel(cls, reason: str = "") -> HookResult:
@@ -104,8 +109,8 @@ class HookResult:
     def fork(cls, operations: Sequence[Any]) -> HookResult:
         """Go on, and run these besides, each on a thread of its own: a message for the same session, a pair
         (session id, message), or a callable without arguments. At most 16; failures are logged and journaled."""
-        listed = isinstance(operations, Sequence) and not isinstance(operations, (str, bytes))
-        return cls("fork", operations=tuple(operations) if listed else operations)  # type: ignore[arg-type]
+        text = issubclass(type(operations), (str, bytes))
+        return cls("fork", operations=operations if text else _taken(tuple, operations, Sequence))  # type: ignore[arg-type]
 
     @classmethod
     def cache(cls, key: str, ttl: float) -> HookResult:
@@ -120,7 +125,17 @@ class HookResult:
 
 
 def _cut(reason: str) -> str:
-    return reason[:_MAX_REASON] if isinstance(reason, str) else reason
+    return str.__str__(reason)[:_MAX_REASON] if issubclass(type(reason), str) else reason
+
+
+def _taken(make: Callable[[Any], Any], given: Any, kind: type[Any]) -> Any:
+    """Return a copy of what is given, where it is of the kind; what is not is left to the check of the result."""
+    if not issubclass(type(given), kind):
+        return given
+    try:
+        return make(given)
+    except Exception as error:
+        raise NoResult("a hook's result has a field that cannot be read", field="type") from error
 
 
 def _check_nothing(result: HookResult) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from greenroom.storage.artifacts.model import Artifact
 from greenroom.storage.codec.records import pack_value
-from greenroom.storage.errors import GreenroomError
+from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .result import HookResult
 
@@ -141,8 +141,12 @@ def result_row(result: HookResult) -> dict[str, Any]:
 
 def plain(value: Any, depth: int = _DEPTH) -> Any:
     """A value as JSON data and bytes: objects of ours as their fields, others by the name of their class; so also
-    what is nested deeper than `depth`, or comes after a million others."""
-    return _plain(value, depth, itertools.count())
+    what is nested deeper than `depth`, or comes after a million others. Raises ValidationError for an object that
+    fails to be looked at."""
+    try:
+        return _plain(value, depth, itertools.count())
+    except Exception as error:
+        raise ValidationError("value: an object in it cannot be read", field="value") from error
 
 
 def _plain(value: Any, depth: int, seen: itertools.count[int]) -> Any:

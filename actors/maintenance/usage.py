@@ -9,6 +9,7 @@ from typing import Any
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import session_id_of
 from greenroom.storage.content.chunks import ARTIFACT, MESSAGE
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.content.staging import IMPORT
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
@@ -47,6 +48,7 @@ class Usage:
     types: dict[str, Share]
     names: dict[str, Share]
 
+    @checked
     def to_dict(self, limit: int | None = None) -> dict[str, Any]:
         """As JSON values; at most `limit` of each."""
         return {

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import AccessDenied, GreenroomError, InvalidOperation, ValidationError
 
@@ -61,6 +62,7 @@ def refusals_of(policies: Iterable[Policy], request: Request) -> list[GreenroomE
     return [error for policy in policies if (error := refusal_of(policy, request)) is not None]
 
 
+@checked
 def sequential(policies: Iterable[Policy]) -> Policy:
     """Asks one after the other; the first refusal holds, and the others are not asked."""
     each_of = tuple(policies)
@@ -74,6 +76,7 @@ def sequential(policies: Iterable[Policy]) -> Policy:
     return policy
 
 
+@checked
 def parallel(policies: Iterable[Policy]) -> Policy:
     """Asks all, whatever the others say; the most restrictive refusal holds (see `strictest`)."""
     each_of = tuple(policies)
@@ -86,6 +89,7 @@ def parallel(policies: Iterable[Policy]) -> Policy:
     return policy
 
 
+@checked
 def voting(policies: Iterable[Policy], threshold: float = 0.5) -> Policy:
     """Asks all; refuses when more than this share of them does (0: one is enough; 0.5: the majority)."""
     if not 0 <= threshold < 1:

@@ -15,7 +15,7 @@ def signature_of(fn: Callable[..., Any]) -> inspect.Signature | None:
     """Return the signature of a callable; None for one that tells none, such as some written in C."""
     try:
         return inspect.signature(fn)
-    except (ValueError, TypeError):
+    except Exception:  # also what an object of a class of its own raises when it is looked at
         return None
 
 

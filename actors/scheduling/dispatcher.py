@@ -177,7 +177,7 @@ class PooledActor(pykka.Actor):
                     # Where others came before us, or the actor has stopped, the pool goes through the mailbox first.
                     if not self.stopped and not self.waiting:
                         reply = self._handle_receive(message)
-                        if reply.__class__ is not DeferredReply:
+                        if type(reply) is not DeferredReply:
                             return reply
             finally:
                 if taken:

@@ -15,6 +15,7 @@ from greenroom.actors.messages.lifecycle import UpdateConfig
 from greenroom.actors.messages.parameters import MessageSubject
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.records import pack_value, unpack_value
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
@@ -55,6 +56,7 @@ class Redaction:
     """Takes secrets out of values: regular expressions whose matches become "[redacted]", or a function from text to
     text. Where the function fails, or returns no text, all of the text is taken out."""
 
+    @checked
     def __init__(self, rules: Rules) -> None:
         """Raises ValidationError."""
         if callable(rules):

@@ -21,6 +21,7 @@ from greenroom.runtime.calls.collectors import AgentOutputCollector
 from greenroom.runtime.handles.handle import session_id_of
 from greenroom.runtime.tools.parameters import arguments_of, context_parameters, hints_of
 from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import GreenroomError, InvalidOperation, OperationTimeout, ValidationError
 
 from .agent import Agent, AgentContext
@@ -82,6 +83,7 @@ class Agents:
 
     # -- the callables behind models
 
+    @checked
     def register(
         self, name: str, fn: Callable[..., Any], *, timeout: float | None = None, replace: bool = False
     ) -> None:
@@ -105,6 +107,7 @@ class Agents:
                 raise ValidationError(f"at most {_MAX_AGENTS} agents can be registered", field="name")
             self._providers = {**self._providers, name: provider}
 
+    @checked
     def unregister(self, name: str) -> bool:
         """Take a callable away; whether it was there. Agents made of it stay, and fail when they are called."""
         self._runtime._require_host("agents.unregister", "write")
@@ -142,6 +145,7 @@ class Agents:
 
     # -- agents
 
+    @checked
     def build(
         self,
         /,
@@ -183,6 +187,7 @@ class Agents:
             hooks.fire("AfterAgentInit", agent.to_dict(), component=component, operation="CreateAgent")
         return agent
 
+    @checked
     def create(
         self,
         /,
@@ -214,6 +219,7 @@ class Agents:
             self._agents = {**self._agents, agent.name: agent}
         return agent
 
+    @checked
     def get(self, name: str) -> Agent | None:
         """The agent with this name, or one made of just a registered model of this name, or None."""
         found = self._agents.get(name)
@@ -226,6 +232,7 @@ class Agents:
         plain = {name: Agent(name, name) for name in self._providers if not name.endswith("/")}
         return [each for _, each in sorted({**plain, **self._agents}.items())]
 
+    @checked
     def remove(self, name: str) -> bool:
         """Let an agent go; whether it was there. Raises HookCancelled if a hook keeps it."""
         self._runtime._require_host("agents.remove", "write")
@@ -288,6 +295,7 @@ class Agents:
         return reply
 
     @staticmethod
+    @checked
     def message(agent: Agent | str, input: Value, timeout: float | None) -> CallAgent:
         """The message that calls an agent. Raises ValidationError."""
         message = CallAgent(agent.name if isinstance(agent, Agent) else agent, input, timeout=timeout)

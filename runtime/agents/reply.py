@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from greenroom.runtime.calls.values import plain
 from greenroom.storage.codec.records import Value
+from greenroom.storage.common.checked_call import checked_fields
 from greenroom.storage.common.message_text import text_of
 from greenroom.storage.errors import ValidationError
 
@@ -20,6 +21,7 @@ _MAX_COUNT: Final = 1 << 62
 _TAKEN: Final = frozenset({"text", "content", "usage", "cost_usd", "model", "provider", "data"})
 
 
+@checked_fields
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
     """Tokens that a call has used. The total is what its parts make, unless it was told."""

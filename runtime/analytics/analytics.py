@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt
 from greenroom.runtime.handles.handle import session_id_of
 from greenroom.storage.catalog.model import SessionQuery, SessionStatus
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.times import Moment, nanoseconds
 from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
@@ -67,6 +68,7 @@ class Analytics:
 
     # -- readings
 
+    @checked
     def session(
         self,
         session: Session | str,
@@ -98,6 +100,7 @@ class Analytics:
                 raise _not_found(session_id) from None
             raise
 
+    @checked
     def aggregate(
         self,
         *,
@@ -166,6 +169,7 @@ class Analytics:
 
         return RuntimeCollector(self._runtime, lambda: self._counts)
 
+    @checked
     def count_events(self, capacity: int = 50_000) -> None:
         """From now on also count events, calls, errors and durations for Prometheus, until the runtime is closed.
 
@@ -187,7 +191,7 @@ def _query(criteria: dict[str, Any]) -> SessionQuery:
     for name in _PAGING:
         if name in criteria:
             raise ValidationError(f"{name}: a query for figures has no order and no pages", field=name)
-    if isinstance(criteria.get("tags"), str):
+    if issubclass(type(criteria.get("tags")), str):
         raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
     wanted = validated(SessionQuery, {"status": tuple(SessionStatus), **criteria})
     if wanted.parent is not None and not is_session_id(wanted.parent):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors.messages.calls import Call
 from greenroom.actors.scheduling.operation import CURRENT, acting
 from greenroom.runtime import messages
-from greenroom.storage.errors import ConfigurationError, GreenroomError
+from greenroom.storage.errors import ConfigurationError, GreenroomError, ValidationError
 
 from .pseudonyms import Pseudonyms
 
@@ -58,6 +58,10 @@ class Tracing:
 
     def __init__(self, runtime: Runtime, provider: otel.TracerProvider | None, pseudonyms: Pseudonyms | None) -> None:
         """Use `Runtime.trace`."""
+        if provider is not None and not hasattr(type(provider), "get_tracer"):
+            raise ValidationError(
+                "tracer_provider: a TracerProvider of OpenTelemetry is needed", field="tracer_provider"
+            )
         self._delivery = runtime._supervisor.delivery
         self._correlation_of: Callable[[str], str | None] = runtime.hooks.services.correlation_of
         self._tracer = otel.get_tracer(_SCOPE, tracer_provider=provider)

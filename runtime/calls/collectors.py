@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from greenroom.actors import messages as m
 from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.message_text import text_of
 from greenroom.storage.errors import ValidationError
 
@@ -61,6 +62,7 @@ class Collector:
 
     artifact_type: ClassVar[str]
 
+    @checked
     def __init__(
         self,
         *,

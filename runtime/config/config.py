@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pydantic
 from annotated_types import Ge, Gt, Le
@@ -131,11 +131,11 @@ class SessionConfig(Quota, Lifetime):
 
 def session_overrides(config: SessionConfig | Mapping[str, Any]) -> dict[str, Any]:
     """What a session's config says other than the defaults. Raises ValidationError."""
-    if isinstance(config, SessionConfig):
-        config = config.model_dump(
+    if issubclass(type(config), SessionConfig):
+        config = cast(SessionConfig, config).model_dump(
             exclude_unset=True, warnings=False
         )  # and checked again: a copy may have been changed unchecked
-    elif not isinstance(config, Mapping):
+    elif not issubclass(type(config), Mapping):
         raise ValidationError("config: a SessionConfig or a mapping is needed", field="config")
     return validated(SessionConfig, config).model_dump(exclude_unset=True)
 

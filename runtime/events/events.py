@@ -18,6 +18,7 @@ from greenroom.runtime.handles.timeline import MAX_TIMELINE, TimelineRow, causal
 from greenroom.storage.catalog.changes import Changes
 from greenroom.storage.codec.json_lines import json_line
 from greenroom.storage.codec.records import Value
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes, session_id_of
 from greenroom.storage.errors import GreenroomError, IntegrityError, SessionNotFound, ValidationError
@@ -77,6 +78,7 @@ class Events:
 
     # -- listening
 
+    @checked
     def subscribe(
         self,
         pattern: str = "**",
@@ -250,6 +252,7 @@ class Events:
 
     # -- links
 
+    @checked
     def link(self, from_event: Event | str, to_event: Event | str, kind: str) -> Link:
         """Journal that an event was caused_by, part_of, related_to, response_to, follows_from or concurrent_with
         another one, in the session of the first, which must be active. Linking the same twice changes nothing.
@@ -266,6 +269,7 @@ class Events:
         made: Event = self._runtime.ask(from_id.partition("/")[0], message)
         return Link(from_id, to_id, kind, made.id)
 
+    @checked
     def links(self, event: Event | str) -> list[Link]:
         """The links from and to an event: those that were made, and what the events tell themselves (caused_by their
         causation id, part_of their root). At most 1000 of each."""
@@ -349,8 +353,8 @@ class Events:
         `query` raises, and StorageError.
         """
         events = self._search.each(self._checked(criteria), self._visible())
-        if not isinstance(target, (str, os.PathLike)):
-            return _write_lines(target.write, events)
+        if not issubclass(type(target), (str, os.PathLike)):
+            return _write_lines(_write_of(target), events)
         path = file_path(target)
         with written_file(path, f"cannot write {path}", require_run) as file:
             return _write_lines(lambda line: file.write(line.encode("ascii")), events)
@@ -428,6 +432,14 @@ def _id_of(event: Event | str, field: str) -> str:
     if not isinstance(event, str):
         raise ValidationError(f"{field}: an Event or the id of one is needed", field=field)
     return event
+
+
+def _write_of(target: Any) -> Callable[[str], object]:
+    with contextlib.suppress(Exception):  # an object that cannot even be looked at
+        if callable(write := target.write):
+            found: Callable[[str], object] = write
+            return found
+    raise ValidationError("target: a path or a text file is needed", field="target")
 
 
 def _write_lines(write: Callable[[str], object], events: Iterable[Event]) -> int:

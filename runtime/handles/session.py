@@ -22,6 +22,7 @@ from greenroom.runtime.workflow import Workflow, WorkflowResult, run_workflow
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.durability import Durability
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes
 from greenroom.storage.events.model import Event
@@ -68,6 +69,7 @@ class Session(SessionArtifacts):
 
     __slots__ = ()
 
+    @checked
     def with_timeout(self, seconds: float) -> Session:
         """A handle on the same session whose calls wait at most this long instead of the runtime's `ask_timeout`."""
         handle = Session(self._runtime, self.id)
@@ -167,6 +169,7 @@ class Session(SessionArtifacts):
         """The configuration in force: what this session sets itself, and for all else what the runtime says now."""
         return self._runtime.policies.config_with(self._ask(self.id, GetConfig(), self._timeout))
 
+    @checked
     def update_config(self, changes: SessionConfig | Mapping[str, Any] | None = None, **settings: Any) -> SessionConfig:
         """Change settings of this session's configuration, in any status; None means no limit. Returns what holds now.
 
@@ -247,6 +250,7 @@ class Session(SessionArtifacts):
         """The journal's events with a sequence greater than `after`, in order, read as they are consumed."""
         return self._events(m.whole_number("after", after) or 0, m.whole_number("limit", limit))
 
+    @checked
     def follow(self, after: int = 0, *, timeout: float | None = None) -> Follow:
         """Follow the journal: the events with a sequence greater than `after`, then those that come, without a gap.
 
@@ -263,6 +267,7 @@ class Session(SessionArtifacts):
 
         return Follow(subscription, read, timeout)
 
+    @checked
     def timeline(self, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:
         """The journal's events, at most `limit`, with what caused each of them and how deep it stands below its first
         cause. For what belongs together across sessions see `rt.events.timeline`."""
@@ -291,6 +296,7 @@ class Session(SessionArtifacts):
         """
         return self._ask(self.id, CallTool(name, input, timeout=timeout), self._patience)
 
+    @checked
     def call_agent(self, agent: Agent | str, input: Value, *, timeout: float | None = None) -> AgentReply:
         """Call an agent in this session, given itself, by its name or by a model's. The call, its return, its tokens
         and its cost are journaled. Raises what `Agents.call` raises."""
@@ -298,6 +304,7 @@ class Session(SessionArtifacts):
         reply: AgentReply = self._ask(self.id, message, self._patience)
         return reply
 
+    @checked
     def run_workflow(self, flow: Workflow, input: Value = None, *, timeout: float | None = None) -> WorkflowResult:
         """Run a workflow in this session, journaled stage by stage. A step that fails is in the result, not raised.
 

@@ -24,6 +24,7 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.durability import Durability
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.errors import GreenroomError
 from greenroom.storage.files.regular_file import file_path, open_regular, written_file
@@ -94,6 +95,7 @@ class SessionArtifacts(Handle):
         info: ArtifactInfo = self._ask(self.id, message, self._timeout)
         return info
 
+    @checked
     def store_file(
         self, path: str | os.PathLike[str], type: str = "user_input", name: str | None = None, **options: Any
     ) -> ArtifactInfo:
@@ -176,6 +178,7 @@ class SessionArtifacts(Handle):
             tell(info.id.session_id, "artifact.retrieved", retrieval(info))
         return stream
 
+    @checked
     def save_artifact(
         self,
         ref: ArtifactId | str,
@@ -213,6 +216,7 @@ class SessionArtifacts(Handle):
         versions: list[ArtifactInfo] = self._ask(self.id, m.ListArtifactVersions(name), self._timeout)
         return versions
 
+    @checked
     def diff_artifact(self, name: str, old: int | str, new: int | str = "latest", *, context: int = 3) -> str:
         """What changed from one version of a text to another, as a unified diff; empty if nothing.
 

@@ -11,6 +11,7 @@ from greenroom.actors.session.state.limits import merged
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_mapping
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import ValidationError
 
 from .scope import Scope
@@ -43,18 +44,22 @@ class Template:
             "config": dict(self.config),
         }
 
+    @checked
     def named(self, name: str | None) -> str | None:
         """The name of a session that is to be called `name`."""
         return (self.name_prefix + name) if name is not None else (self.name_prefix or None)
 
+    @checked
     def tagged(self, tags: Iterable[str]) -> list[str]:
         return list(dict.fromkeys([*self.tags, *m.tag_list(tags)]))
 
+    @checked
     def described(self, metadata: Mapping[str, Value] | None) -> dict[str, Value]:
         if metadata is not None and not isinstance(metadata, Mapping):
             raise ValidationError("metadata: an object with text keys is needed", field="metadata")
         return {**self.metadata, **(metadata or {})}
 
+    @checked
     def configured(self, config: SessionConfig | Mapping[str, Any] | None) -> dict[str, Any]:
         given = session_overrides(config) if config is not None else {}
         return merged(self.config, given)
@@ -76,6 +81,7 @@ class Templates:
     def __init__(self, scope: Callable[[], Scope]) -> None:
         self._scope = scope
 
+    @checked
     def save(self, name: str, preset: Mapping[str, Any]) -> Template:
         """Store a preset under a name, in the place of one that has it.
 
@@ -102,6 +108,7 @@ class Templates:
         self._scope().set(name, template.to_dict())
         return template
 
+    @checked
     def get(self, name: str) -> Template:
         """Raises ValidationError where there is none."""
         name = m.GetVariable(name).key
@@ -115,6 +122,7 @@ class Templates:
         """All templates, by name."""
         return [_template(each) for each in self._scope().list().values()]
 
+    @checked
     def delete(self, name: str) -> bool:
         """Whether it was there."""
         return self._scope().delete(name)

@@ -130,7 +130,11 @@ def read_source(path: Path) -> str:
 
 def with_hint(error: ScriptError, source: Any) -> ScriptError:
     """Return the same error; where source text that does not compile reads like the name of a file, with a hint."""
-    if error.fields.get("cause") != "SyntaxError" or not isinstance(source, str) or not _reads_like_a_file(source):
+    if (
+        error.fields.get("cause") != "SyntaxError"
+        or not issubclass(type(source), str)
+        or not _reads_like_a_file(source)
+    ):
         return error
     hint = f"{error}. The source reads like the name of a file: to run the file, give it as a Path({source!r})"
     return ScriptError(hint, **error.fields)

@@ -19,6 +19,7 @@ from greenroom.runtime.calls.calls import Calls, Work
 from greenroom.runtime.calls.collectors import ToolResultCollector
 from greenroom.runtime.handles.handle import session_id_of
 from greenroom.storage.codec.records import Value
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import InvalidOperation, OperationTimeout, ValidationError
 
 from .tool import Tool, ToolResult, attempt
@@ -65,6 +66,7 @@ class Tools:
 
     # -- registering
 
+    @checked
     def register(
         self,
         name: str,
@@ -96,6 +98,7 @@ class Tools:
             self._hidden.discard(name)
         return tool
 
+    @checked
     def unregister(self, name: str) -> bool:
         """Take a tool away, a standard one too; whether it was there. Calls that run go on."""
         self._runtime._require_host("tools.unregister", "write")
@@ -106,6 +109,7 @@ class Tools:
                 self._hidden.add(name)
         return there
 
+    @checked
     def register_file_operations(self, directories: Iterable[str | os.PathLike[str]], *, replace: bool = False) -> Tool:
         """Make `file_operations` a tool: read, write, append, delete, exists and list within these directories.
 
@@ -132,10 +136,12 @@ class Tools:
     def _hooks(self) -> Hooks:
         return self._runtime.hooks
 
+    @checked
     def exists(self, name: str) -> bool:
         """Whether there is a tool with this name."""
         return self._find(name) is not None
 
+    @checked
     def get(self, name: str) -> Tool | None:
         """The tool with this name, or None."""
         return self._find(name)
@@ -148,6 +154,7 @@ class Tools:
         """The categories that tools are in."""
         return sorted({each.category for each in self._all().values() if each.category is not None})
 
+    @checked
     def discover(
         self,
         text: str | None = None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from greenroom.storage.codec.records import Value
+from greenroom.storage.common.checked_call import checked, checked_fields
 from greenroom.storage.errors import ValidationError
 
 from .template import names_in
@@ -23,6 +24,7 @@ nothing; or {"value": …, "equals" | "not_equals" | "contains" | "above" | "bel
 _TESTS: Final = frozenset(("equals", "not_equals", "contains", "above", "below"))
 
 
+@checked_fields
 @dataclass(frozen=True, slots=True)
 class Step:
     """One call of a tool or an agent, or a workflow of its own.
@@ -47,7 +49,7 @@ class Step:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 64 or set(self.name) & set(":{}"):
             raise ValidationError("name: 1 to 64 characters without ':', '{' and '}' name a step", field="name")
-        if [self.tool, self.agent, self.workflow].count(None) != 2:
+        if sum(each is not None for each in (self.tool, self.agent, self.workflow)) != 1:
             raise ValidationError(f"step {self.name!r}: either a tool, an agent or a workflow", field="step")
         if self.tool is not None and not isinstance(self.tool, str):
             raise ValidationError(f"step {self.name!r}: tool is the name of one", field="tool")
@@ -60,6 +62,7 @@ class Step:
             raise ValidationError(f"step {self.name!r}: timeout is a number of seconds above 0", field="timeout")
 
     @classmethod
+    @checked
     def of(cls, given: Step | Mapping[str, Any]) -> Step:
         """A step from a mapping of its fields. Raises ValidationError."""
         if isinstance(given, Step):
@@ -80,6 +83,7 @@ class Step:
         return cls(**fields)
 
 
+@checked_fields
 @dataclass(frozen=True, slots=True)
 class Workflow:
     """Steps in an order: see the four ways of making one. It holds no state, and may be run any number of times.
@@ -104,16 +108,19 @@ class Workflow:
     _depth: int = field(default=0, init=False, repr=False, compare=False)
 
     @classmethod
+    @checked
     def sequential(cls, *steps: Step | Mapping[str, Any], name: str = "sequential") -> Workflow:
         """One step after the other; each may use what those before it gave. The last one's output is its output."""
         return cls("sequential", _steps(steps), name)
 
     @classmethod
+    @checked
     def parallel(cls, *steps: Step | Mapping[str, Any], name: str = "parallel") -> Workflow:
         """All steps at once. The output is an object of their outputs by name."""
         return cls("parallel", _steps(steps), name)
 
     @classmethod
+    @checked
     def conditional(
         cls,
         condition: Condition,
@@ -126,6 +133,7 @@ class Workflow:
         return cls("conditional", _steps(steps), name, condition, _steps(otherwise))
 
     @classmethod
+    @checked
     def loop(
         cls,
         *steps: Step | Mapping[str, Any],
@@ -143,6 +151,7 @@ class Workflow:
         return cls("loop", _steps(steps), name, condition, items=items, rounds=MAX_ROUNDS if times is None else times)
 
     @classmethod
+    @checked
     def of(cls, given: Workflow | Mapping[str, Any]) -> Workflow:
         """A workflow from a mapping: kind, steps, and what its kind takes. Raises ValidationError."""
         if isinstance(given, Workflow):
@@ -180,12 +189,12 @@ class Workflow:
             raise ValidationError(f"workflow {self.name!r} has no steps", field="steps")
         if self.condition is None and self.kind == "conditional":
             raise ValidationError("a conditional workflow needs a condition", field="condition")
-        condition = self.condition
-        if isinstance(condition, Mapping):
+        condition: Any = self.condition
+        if issubclass(type(condition), Mapping):
             if "value" not in condition or len(condition) != 2 or not _TESTS & set(condition):
                 tests = ", ".join(sorted(_TESTS))
                 raise ValidationError(f"condition: an object of value and one of {tests}", field="condition")
-        elif condition is not None and not callable(condition) and not isinstance(condition, str):
+        elif condition is not None and not callable(condition) and not issubclass(type(condition), str):
             raise ValidationError("condition: a function, a text or an object", field="condition")
         nested = [step.workflow._depth for step in (*self.steps, *self.otherwise) if step.workflow is not None]
         object.__setattr__(self, "_depth", 1 + max(nested, default=0))

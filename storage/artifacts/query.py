@@ -12,6 +12,7 @@ from annotated_types import Ge, MaxLen, MinLen
 
 from greenroom.storage.codec.keys import canonical_value, is_session_id
 from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.times import Moment, nanoseconds
 from greenroom.storage.common.validation import validated
 from greenroom.storage.common.words import folded, wanted_words
@@ -179,10 +180,12 @@ class ArtifactQuery:
         """Part of the name, or a glob for all of it, in any case unless `case_sensitive`."""
         return self.having(name_pattern=pattern, case_sensitive=case_sensitive)
 
+    @checked
     def tagged(self, *tags: str) -> Self:
         """With all of these tags, and those asked for before."""
         return self.having(tags=(*self.criteria.tags, *tags))
 
+    @checked
     def without(self, *tags: str) -> Self:
         """With none of these tags, nor of those named before."""
         return self.having(without_tags=(*self.criteria.without_tags, *tags))
@@ -190,10 +193,12 @@ class ArtifactQuery:
     def with_content(self, content_hash: str) -> Self:
         return self.having(content_hash=content_hash)
 
+    @checked
     def where(self, custom: Mapping[str, Any] | None = None, **more: Any) -> Self:
         """With these custom entries, and those asked for before."""
         return self.having(custom={**self.criteria.custom, **(custom or {}), **more})
 
+    @checked
     def containing(self, text: str, *, fuzzy: bool = False) -> Self:
         """Every word of the text must begin a word of the name, description, tags or custom values; with `fuzzy`, be
         a part of one or almost the same."""
@@ -210,6 +215,7 @@ class ArtifactQuery:
     def by(self, created_by: str) -> Self:
         return self.having(created_by=created_by)
 
+    @checked
     def sorted_by(self, sort: SortField, *, descending: bool = False) -> Self:
         return self.having(sort=sort, descending=descending)
 

@@ -115,9 +115,14 @@ class Checked(pydantic.BaseModel):
 
     if not TYPE_CHECKING:  # for a type checker, the fields of each model are its arguments
 
-        def __init__(self, /, **values: Any) -> None:
+        def __init__(self, /, *args: Any, **values: Any) -> None:
+            if args:
+                kind = _told(type(self))
+                raise ValidationError(
+                    f"{kind}: give its fields by name, or a mapping to {kind}.model_validate", field=""
+                )
             try:
-                super().__init__(**values)
+                super().__init__(**_with_an_end(values))
             except pydantic.ValidationError as error:
                 raise refusal(error, type(self)) from None
             except GreenroomError:
@@ -183,10 +188,7 @@ def validated(model: type[M], values: Any) -> M:
         return model_itself
     try:
         given = values if type(values) is dict else dict(values)
-        for name, value in given.items():
-            if issubclass(type(value), Iterator):  # which may have no end
-                given = {**given, name: as_items(str(name), value, _MAX_ITEMS)}
-        return model.model_validate(given)
+        return model.model_validate(_with_an_end(given))
     except pydantic.ValidationError as error:
         raise refusal(error, model) from None
     except GreenroomError:
@@ -198,6 +200,14 @@ def validated(model: type[M], values: Any) -> M:
             f"{_told(model)}: an object with known names is needed, not {type(values).__name__[:_MAX_NAME]}",
             field="",
         ) from error
+
+
+def _with_an_end(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the same values, with lists in place of iterators, which may have no end."""
+    for name, value in values.items():
+        if issubclass(type(value), Iterator):
+            values = {**values, name: as_items(str(name), value, _MAX_ITEMS)}
+    return values
 
 
 def refusal(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> ValidationError:

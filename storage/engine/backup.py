@@ -87,9 +87,9 @@ def _appearing(path: Path, what: str) -> Iterator[Path]:
         sync_directory(path.parent)
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
-        if isinstance(error, Exception):
+        if isinstance(error, OSError) or type(error) is Exception:  # RocksDB's are of no other class
             raise_storage_error(error, what)
-        raise
+        raise  # ours, or what the caller's `on_progress` raises
 
 
 def _files_of(backup: Path) -> list[tuple[Path, int]]:

@@ -212,7 +212,7 @@ def rebuild(path: Path, target: Path, on_progress: Callable[[int, int], None] | 
     `on_progress` gets the entries and bytes copied so far. Raises StoreLocked, or StorageError when nothing can be
     read. SchemaTooNew and the like are left to the opening of the result.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise StorageError(f"there is no store at {path}", path=str(path))
     work = target.with_name(target.name + ".reading")
     with _locked(path):

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import greenroom.runtime
 from greenroom.actors.hooks.hook import KeywordOptions
-from greenroom.runtime import ArtifactQuery, Runtime, RuntimeConfig, SessionConfig, Step, Workflow, messages
+from greenroom.runtime import (
+    AgentOutputCollector,
+    ArtifactQuery,
+    CallContext,
+    GreenroomError,
+    Runtime,
+    SessionConfig,
+    Step,
+    Subscription,
+    ToolResultCollector,
+    Workflow,
+    hooks,
+    messages,
+)
 from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.catalog.model import SessionQuery
 from greenroom.storage.events.query import EventQuery
@@ -25,10 +42,43 @@ class World:
         self.rt = Runtime.open(config={"handle_signals": False, "ask_timeout": 20})
         self.rt.tools.register("echo", lambda **input: input)
         self.rt.agents.register("echo", lambda input, context: "said")
+        self.rt.tools.register("within", self._within)
+        self.job: Callable[[CallContext], None] = lambda context: None
         self.rt.templates.save("preset", {"tags": ["t"]})
         self.other = self.rt.create_session("other")
         self.path_number = 0
+        self.used = self.rt.usage()
+        self.policies = self.rt.policies.get()
+        self.tools = {tool.name for tool in self.rt.tools.list()}
         self.renew()
+
+    def _within(self, context: CallContext) -> None:
+        self.job(context)
+
+    def listening(self) -> Subscription:
+        """A subscription to which nothing comes any more."""
+        made = self.rt.events.subscribe("custom.never")
+        made.close()
+        return made
+
+    def state(self) -> tuple[Any, ...]:
+        """What there is, which a call that fails leaves as it is; what calls have left in the runtime is taken back."""
+        rt = self.rt
+        left: list[Any] = [*rt.hooks.list(), *rt.events.subscriptions, *rt.policies.names()]
+        for hook in rt.hooks.list():
+            rt.hooks.unregister(hook.id)
+        for subscription in rt.events.subscriptions:
+            subscription.close()
+        for policy in rt.policies.names():
+            rt.policies.remove(policy)
+        for tool in rt.tools.list():
+            if tool.name not in self.tools:
+                rt.tools.unregister(tool.name)
+                left.append(tool)
+        if rt.policies.get() != self.policies:
+            left.append(rt.policies.get())
+            rt.policies.update(self.policies)
+        return self.s.info(), rt.state_scope("scope").list(), rt.templates.list(), left
 
     def renew(self) -> None:
         """A session that no call has touched."""
@@ -46,15 +96,38 @@ class World:
         path.write_bytes(b"content")
         return path
 
+    @cached_property
     def bundle(self) -> Path:
         path = self.path()
         self.other.export(path)
         return path
 
+    @cached_property
     def store(self) -> Path:
         path = self.path()
         Runtime.open(path, config={"handle_signals": False}).close()
         return path
+
+
+def _within(world: World, method: str) -> Callable[..., Any]:
+    """A method of the context of a call, called within the call."""
+
+    def call(*args: Any, **options: Any) -> Any:
+        outcome: list[Any] = []
+
+        def job(context: Any) -> None:
+            try:
+                outcome.append(getattr(context, method)(*args, **options))
+            except BaseException as error:
+                outcome.append(error)
+
+        world.job = job
+        world.s.call_tool("within")
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        return outcome[0]
+
+    return call
 
 
 OWNERS: dict[str, Callable[[World], Any]] = {
@@ -62,6 +135,7 @@ OWNERS: dict[str, Callable[[World], Any]] = {
     "Session": lambda w: w.s,
     "Scope": lambda w: w.rt.state_scope("scope"),
     "Templates": lambda w: w.rt.templates,
+    "Template": lambda w: w.rt.templates.get("preset"),
     "Events": lambda w: w.rt.events,
     "Hooks": lambda w: w.rt.hooks,
     "Middleware": lambda w: w.rt.middleware,
@@ -69,26 +143,96 @@ OWNERS: dict[str, Callable[[World], Any]] = {
     "Agents": lambda w: w.rt.agents,
     "Policies": lambda w: w.rt.policies,
     "Analytics": lambda w: w.rt.analytics,
-    "Subscription": lambda w: w.rt.events.subscribe("custom.never"),
+    "Subscription": lambda w: w.listening(),
     "ArtifactQuery": lambda w: ArtifactQuery(),
+    "Usage": lambda w: w.used,
+    "HookContextBuilder": lambda w: hooks.HookContext.builder("ArtifactStored"),
+    "CostHook": lambda w: hooks.CostHook({}),
+    "AgentOutputCollector": lambda w: AgentOutputCollector(),
+    "ToolResultCollector": lambda w: ToolResultCollector(),
 }
+"""What to call the methods of, where they are not the class's own."""
 
-INNER = {
-    # What the runtime itself calls, with what it has checked, or what takes no part in a session's life.
-    "Agents": {"close", "message", "perform", "send"},
-    "Analytics": {"private"},
-    "Events": {"close", "handler_failed", "hurry", "imported", "of_session"},
-    "Hooks": {"any", "around", "at", "close", "creation", "fire", "register_at"},
-    "Policies": {"for_child", "require", "script_memory", "parallel", "sequential", "voting"},
-    "Runtime": {"close", "refresh"},
-    "Subscription": {"close", "finish", "hurry", "join", "offer", "take", "matches", "on_arrival"},
-    "Tools": {"perform", "send"},
-}  # fmt: skip
+_CALLED_BY_GREENROOM = "called by the runtime itself, with what it has checked"
+_OF_PYDANTIC = "pydantic's own, with its own rules for what it is given"
+CONFIGURATIONS = (
+    "PolicyConfig",
+    "RatePolicy",
+    "ResourcePolicy",
+    "RetentionPolicy",
+    "RuntimeConfig",
+    "SessionConfig",
+    "TimeoutPolicy",
+)
+LEFT_OUT: dict[str, str] = {
+    "AgentOutputCollector.artifact": _CALLED_BY_GREENROOM,
+    "AgentReply.of": _CALLED_BY_GREENROOM,
+    "ArtifactId.named_by": _CALLED_BY_GREENROOM,
+    "ArtifactId.parts": _CALLED_BY_GREENROOM,
+    "CallContext.complete": "runs what it is given: what that raises is the caller's",
+    "TokenUsage.of": _CALLED_BY_GREENROOM,
+    "ToolResultCollector.artifact": _CALLED_BY_GREENROOM,
+    "AgentContext": "a CallContext under another name, which stands for it",
+    "Agents.close": _CALLED_BY_GREENROOM,
+    "Agents.message": _CALLED_BY_GREENROOM,
+    "Agents.perform": _CALLED_BY_GREENROOM,
+    "Agents.send": _CALLED_BY_GREENROOM,
+    "Analytics.private": _CALLED_BY_GREENROOM,
+    "Events.close": _CALLED_BY_GREENROOM,
+    "Events.handler_failed": _CALLED_BY_GREENROOM,
+    "Events.hurry": _CALLED_BY_GREENROOM,
+    "Events.imported": _CALLED_BY_GREENROOM,
+    "Events.of_session": _CALLED_BY_GREENROOM,
+    "Events.tell_changes": _CALLED_BY_GREENROOM,
+    "Follow": "made by greenroom; its methods take nothing",
+    "Hook": "not public: what a registry keeps of a hook",
+    "HookContext.ask_at_once": _CALLED_BY_GREENROOM,
+    "Hooks.any": _CALLED_BY_GREENROOM,
+    "Hooks.around": _CALLED_BY_GREENROOM,
+    "Hooks.at": _CALLED_BY_GREENROOM,
+    "Hooks.besides": _CALLED_BY_GREENROOM,
+    "Hooks.close": _CALLED_BY_GREENROOM,
+    "Hooks.config_of": _CALLED_BY_GREENROOM,
+    "Hooks.correlation_of": _CALLED_BY_GREENROOM,
+    "Hooks.creation": _CALLED_BY_GREENROOM,
+    "Hooks.fire": _CALLED_BY_GREENROOM,
+    "Hooks.fork": _CALLED_BY_GREENROOM,
+    "Hooks.info_of": _CALLED_BY_GREENROOM,
+    "Hooks.journal": _CALLED_BY_GREENROOM,
+    "Hooks.reaches": _CALLED_BY_GREENROOM,
+    "Hooks.register_at": _CALLED_BY_GREENROOM,
+    "Hooks.scope_name": _CALLED_BY_GREENROOM,
+    "HookResult.skipped": _CALLED_BY_GREENROOM,
+    "Policies.config_with": _CALLED_BY_GREENROOM,
+    "Policies.for_child": _CALLED_BY_GREENROOM,
+    "Policies.require": _CALLED_BY_GREENROOM,
+    "Policies.script_memory": _CALLED_BY_GREENROOM,
+    "Pseudonyms": "not public: what analytics keeps names by",
+    "Runtime.abandon": _CALLED_BY_GREENROOM,
+    "Runtime.close": "ends the runtime that the others are called of",
+    "ScriptEngine": "a protocol, for engines to have",
+    "Subscription.finish": _CALLED_BY_GREENROOM,
+    "Subscription.hurry": _CALLED_BY_GREENROOM,
+    "Subscription.join": _CALLED_BY_GREENROOM,
+    "Subscription.matches": _CALLED_BY_GREENROOM,
+    "Subscription.offer": _CALLED_BY_GREENROOM,
+    "Subscription.on_arrival": _CALLED_BY_GREENROOM,
+    "Subscription.take": _CALLED_BY_GREENROOM,
+    "Tool.matches": _CALLED_BY_GREENROOM,
+    "Tools.perform": _CALLED_BY_GREENROOM,
+    "Tools.send": _CALLED_BY_GREENROOM,
+    "VerifyReport.add": _CALLED_BY_GREENROOM,
+    **{
+        f"{kind}.{name}": _OF_PYDANTIC
+        for kind in CONFIGURATIONS
+        for name in ("model_copy", "model_validate", "model_validate_json", "model_validate_strings")
+    },
+}
+"""What has no matrix, and why."""
 
 JOURNALS_ATTEMPTS = {
     "Runtime.run_script", "Session.call_tool", "Session.call_agent", "Session.run_workflow", "Tools.call",
-    "Tools.invoke",
-    "Agents.call",
+    "Tools.invoke", "Agents.call", "CallContext.call_tool", "CallContext.complete",
 }  # fmt: skip
 """Calls that leave a trace in the session when what they have begun fails."""
 
@@ -96,7 +240,7 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "agent": lambda w: "echo",
     "artifact": lambda w: w.artifact.id,
     "at": lambda w: 1,
-    "backup": lambda w: w.store(),
+    "backup": lambda w: w.store,
     "changes": lambda w: {"k": 1},
     "chain": lambda w: "operation",
     "content": lambda w: b"content",
@@ -146,11 +290,21 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "count": lambda w: 1,
     "kind_": lambda w: "x",
     "artifact_type": lambda w: "note",
+    "condition": lambda w: "$input",
+    "members": lambda w: [lambda context: None],
+    "model": lambda w: "model",
+    "policies": lambda w: [lambda request: None],
+    "provider": lambda w: "provider",
+    "rate": lambda w: 5,
+    "sequence": lambda w: 1,
+    "sort": lambda w: "size",
+    "steps": lambda w: [Step("one", tool="echo")],
+    "ttl": lambda w: 5.0,
 }
 RIGHT_THERE: dict[str, Callable[[World], Any]] = {
-    "Runtime.import_bundle.path": lambda w: w.bundle(),
-    "Runtime.import_session.path": lambda w: w.bundle(),
-    "Runtime.salvage.path": lambda w: w.store(),
+    "Runtime.import_bundle.path": lambda w: w.bundle,
+    "Runtime.import_session.path": lambda w: w.bundle,
+    "Runtime.salvage.path": lambda w: w.store,
     "Session.store_file.path": lambda w: w.file(),
     "Session.call_tool.name": lambda w: "echo",
     "Session.diff_artifact.name": lambda w: "a.txt",
@@ -181,7 +335,7 @@ MORE: dict[str, tuple[str, ...]] = {
     "Middleware.use": ("priority", "timeout", "tags"),
     "ArtifactQuery.where": ("custom_field",),
 }
-"""Names that stand for `**options`."""
+"""Names that stand for `**options`, where these have meanings."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +360,7 @@ def _calls(name: str, find: Callable[[World], Callable[..., Any]], signature: in
     named: list[str] = []
     for each in parameters:
         if each.kind is each.VAR_KEYWORD:
-            named += MORE[name]
+            named += MORE.get(name, ("anything",))
         elif each.kind is not each.VAR_POSITIONAL:
             named.append(each.name)
     positional = [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY]
@@ -233,27 +387,165 @@ def _calls(name: str, find: Callable[[World], Callable[..., Any]], signature: in
         yield Call(name, "*", spread)
 
 
+def public_classes() -> dict[str, type[Any]]:
+    """Every class that a user can come by: those with a public name, and what their methods and properties return."""
+    found: dict[type[Any], None] = {}
+    waiting: list[Any] = [getattr(module, name) for module in (greenroom.runtime, hooks) for name in module.__all__]
+    while waiting:
+        each = waiting.pop(0)
+        waiting.extend(typing.get_args(each))
+        each = typing.get_origin(each) or each
+        if not inspect.isclass(each) or each in found or not each.__module__.startswith("greenroom."):
+            continue
+        if issubclass(each, (GreenroomError, messages.Message)):
+            continue
+        found[each] = None
+        for name, function in _functions(each):
+            waiting.append(_returned(each, name, function))
+    return {each.__name__: each for each in found}
+
+
+def _functions(kind: type[Any]) -> Iterator[tuple[str, Any]]:
+    """The public methods and properties of a class that are greenroom's."""
+    for name in dir(kind):
+        if name.startswith("_"):
+            continue
+        member = inspect.getattr_static(kind, name)
+        member = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        if inspect.isfunction(member) and member.__module__.startswith("greenroom."):
+            yield name, member
+
+
+def _returned(kind: type[Any], name: str, function: Any) -> Any:
+    """What a function is annotated to return, as far as names that are for type checkers only let it be known."""
+    inner = inspect.unwrap(function)
+    told = inner.__annotations__.get("return")
+    names = {**vars(greenroom.runtime), **vars(sys.modules[inner.__module__])}
+    try:
+        return eval(told, names) if isinstance(told, str) else told
+    except NameError:
+        return None
+
+
 def _methods(world: World) -> Iterator[Call]:
-    for owner, make in OWNERS.items():
-        kind = type(make(world))
-        for method in sorted(dir(kind)):
-            function = getattr(kind, method)
-            if method.startswith("_") or method in INNER.get(owner, ()) or not callable(function):
+    for owner, kind in sorted(
+        {**public_classes(), **{name: type(make(world)) for name, make in OWNERS.items()}}.items()
+    ):
+        if owner in LEFT_OUT:
+            continue
+        for method, function in _functions(kind):
+            if f"{owner}.{method}" in LEFT_OUT or isinstance(inspect.getattr_static(kind, method), property):
                 continue
+            if not inspect.signature(function).parameters.keys() - {"self", "cls"}:
+                continue
+            if issubclass(kind, CallContext):
 
-            def find(world: World, make: Callable[[World], Any] = make, method: str = method) -> Any:
-                return getattr(make(world), method)
+                def find(world: World, method: str = method) -> Any:
+                    return _within(world, method)
 
-            bound = getattr(make(world), method)
+                bound: Any = getattr(kind, method)
+            elif isinstance(inspect.getattr_static(kind, method), (classmethod, staticmethod)):
+
+                def find(world: World, kind: type[Any] = kind, method: str = method) -> Any:
+                    return getattr(kind, method)
+
+                bound = getattr(kind, method)
+            else:
+                assert owner in OWNERS, f"say in OWNERS how to come by a {owner}, or in LEFT_OUT why not"
+
+                def find(world: World, owner: str = owner, method: str = method) -> Any:
+                    return getattr(OWNERS[owner](world), method)
+
+                bound = getattr(OWNERS[owner](world), method)
             yield from _calls(f"{owner}.{method}", find, inspect.signature(bound))
 
 
+_MADE_BY_GREENROOM = [
+    "Activity",
+    "Agent",
+    "AgentContext",
+    "AggregateMetrics",
+    "Agents",
+    "Analytics",
+    "Artifact",
+    "ArtifactInfo",
+    "AuditRecord",
+    "BackupReport",
+    "CallContext",
+    "CallMetrics",
+    "CallTable",
+    "Checkpoints",
+    "Collected",
+    "Component",
+    "Consumption",
+    "Distribution",
+    "Durability",
+    "Event",
+    "Events",
+    "ExportReport",
+    "Figures",
+    "Follow",
+    "GcReport",
+    "Grant",
+    "Hook",
+    "HookContext",
+    "HookContextBuilder",
+    "HookHandle",
+    "HookInfo",
+    "Hooks",
+    "JournalCut",
+    "Limits",
+    "Link",
+    "ManyArtifacts",
+    "Middleware",
+    "NoResult",
+    "Notice",
+    "Operation",
+    "Outcome",
+    "Overflow",
+    "Page",
+    "Policies",
+    "Problem",
+    "Pseudonyms",
+    "Ranked",
+    "RateLimits",
+    "Removal",
+    "Request",
+    "ResourceUse",
+    "RetentionReport",
+    "Runtime",
+    "SalvageReport",
+    "Scope",
+    "ScriptEngine",
+    "ScriptRequest",
+    "ScriptResult",
+    "Session",
+    "SessionInfo",
+    "SessionMetrics",
+    "SessionStatus",
+    "SessionTree",
+    "Share",
+    "Spending",
+    "StepResult",
+    "Subscription",
+    "Template",
+    "Templates",
+    "TimelineRow",
+    "Tool",
+    "ToolResult",
+    "Tools",
+    "Turn",
+    "Usage",
+    "VerifyReport",
+    "WorkflowResult",
+]
+"""Classes whose objects come from greenroom: what they are made of has been checked."""
+
 MADE: dict[str, Any] = {
     **{f"messages.{name}": each for name in messages.__all__ if inspect.isclass(each := getattr(messages, name))},
-    "RuntimeConfig": RuntimeConfig,
-    "SessionConfig": SessionConfig,
-    "ArtifactQuery": ArtifactQuery,
-}  # fmt: skip
+    **{name: kind for name, kind in public_classes().items() if name not in _MADE_BY_GREENROOM},
+    **{f"hooks.{name}": getattr(hooks, name) for name in hooks.__all__ if inspect.isfunction(getattr(hooks, name))},
+}
 MADE_WITH = {
     "messages.QueryArtifacts": tuple(ArtifactCriteria.model_fields),
     "ArtifactQuery": tuple(ArtifactCriteria.model_fields),

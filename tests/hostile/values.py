@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import functools
 import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HOSTILE", "SECRET"]
+__all__ = ["HOSTILE", "SECRET", "Called"]
 
 SECRET = "words of a hostile object"
 
@@ -21,7 +22,6 @@ _METHODS = [
     "and",
     "bool",
     "bytes",
-    "call",
     "complex",
     "contains",
     "divmod",
@@ -72,9 +72,17 @@ def _raise(*_: Any, **__: Any) -> Any:
     raise RuntimeError(SECRET)
 
 
+class Called(RuntimeError):
+    """What a callable of the caller's own raises."""
+
+
+def _call(*_: Any, **__: Any) -> Any:
+    raise Called(SECRET)
+
+
 def _hostile(name: str, base: type = object, **more: Any) -> type:
     """A class whose every method raises."""
-    body = {f"__{each}__": _raise for each in _METHODS}
+    body = {f"__{each}__": _raise for each in _METHODS} | {"__call__": _call}
     if base is not object:
         body |= {each: _raise for each in dir(base) if not each.startswith("__")}
     return type(name, (base,), {**body, **more})
@@ -98,6 +106,11 @@ def _failing() -> Iterator[Any]:
     raise RuntimeError(SECRET)
 
 
+class _Made:
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+
 class _File:
     """A file object of which nothing is as it should be."""
 
@@ -110,6 +123,7 @@ class _File:
         return self._answer
 
 
+@functools.cache
 def _deep() -> Any:
     value: Any = 1
     for _ in range(50_000):
@@ -158,8 +172,8 @@ HOSTILE: dict[str, Any] = {
     "memoryview": lambda: memoryview(b"x"),
     "strided view": lambda: memoryview(b"abcd")[::2],
     "object": object,
-    "class": lambda: int,
-    "function": lambda: _raise,
+    "class": lambda: _Made,
+    "function": lambda: _call,
     "text enum": lambda: _Colour.RED,
     "number enum": lambda: _Number.ONE,
     "decimal": lambda: decimal.Decimal("NaN"),
@@ -170,7 +184,7 @@ HOSTILE: dict[str, Any] = {
     "numbered keys": lambda: {1: 2},
     "unknown keys": lambda: {"no such name": 1, "a\nb": 2},
     "list of anything": lambda: [object(), None, "x", 1],
-    "file that raises": lambda: _File(OSError(5, SECRET)),
+    "file that raises": lambda: _File(Called(SECRET)),
     "file of text": lambda: _File("text"),
     "file of numbers": lambda: _File(5),
 }

@@ -19,6 +19,8 @@ from greenroom.actors.hooks.subject import plain, shortened
 from greenroom.actors.scheduling.token_bucket import TokenBucket
 from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import MAX_DEPTH
+from greenroom.storage.common.arguments import as_number
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import one_line
 from greenroom.storage.errors import ValidationError
 
@@ -46,6 +48,7 @@ _SHOWN: Final = 4096
 class LoggingHook:
     """Logs each operation: its point, name, component and correlation id; never its data."""
 
+    @checked
     def __init__(self, logger: logging.Logger | str = "greenroom.operations", level: int = logging.INFO) -> None:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
         self._level = level
@@ -97,6 +100,7 @@ class SecurityHook:
 
     _NAMES: Final = ("key", "name", "ref", "target", "prefix")
 
+    @checked
     def __init__(self, *, deny: Iterable[str] = (), allow: Iterable[str] | None = None) -> None:
         self._deny = _globs("deny", deny)
         self._allow = _globs("allow", allow) if allow is not None else None
@@ -120,9 +124,10 @@ class CachingHook:
     only: what changes something must be performed each time.
     """
 
+    @checked
     def __init__(self, ttl: float, key: Callable[[HookContext], str] | None = None) -> None:
         self._ttl = HookResult.cache("checked", ttl).ttl
-        self._key = key or _question
+        self._key = key if key is not None else _question
 
     def __call__(self, context: HookContext) -> HookResult:
         return HookResult.cache(self._key(context), self._ttl)
@@ -139,6 +144,7 @@ class RateLimitHook:
     `per`: "session", "component", or "runtime" for all together. Time is the runtime's clock.
     """
 
+    @checked
     def __init__(self, rate: float, burst: int | None = None, per: str = "session") -> None:
         if type(rate) not in (int, float) or not rate > 0:
             raise ValidationError("rate: operations a second, above 0, are needed", field="rate")
@@ -173,6 +179,7 @@ class RetryHook:
     `backoff` times more before each further one.
     """
 
+    @checked
     def __init__(
         self, max_attempts: int = 3, delay: float = 0.0, backoff: float = 2.0, on: Iterable[str] | None = None
     ) -> None:
@@ -210,6 +217,7 @@ class CostHook:
     for a million tokens, by model (globs), of the result's `model` or the operation's.
     """
 
+    @checked
     def __init__(self, prices: Mapping[str, float] | None = None) -> None:
         self._prices = dict(prices or {})
         self._lock = threading.Lock()
@@ -220,6 +228,7 @@ class CostHook:
     def total(self) -> Spending:
         return self._total
 
+    @checked
     def of(self, session_id: str) -> Spending:
         """What one session has used. The 10 000 sessions that were at work last are known."""
         with self._lock:
@@ -267,8 +276,9 @@ def _amount(value: object) -> int:
 class DebuggingHook:
     """Keeps the last operations to be looked at, with their data; of long texts, bytes and lists the beginning."""
 
+    @checked
     def __init__(self, capacity: int = 1000) -> None:
-        self._entries: collections.deque[dict[str, Any]] = collections.deque(maxlen=capacity)
+        self._entries: collections.deque[dict[str, Any]] = collections.deque(maxlen=as_number("capacity", capacity))
 
     def __call__(self, context: HookContext) -> HookResult:
         self._entries.append(
@@ -313,6 +323,7 @@ class RedactHook:
         ```
     """
 
+    @checked
     def __init__(self, rules: Rules) -> None:
         """Raises ValidationError."""
         from greenroom.actors.session.redaction import Redaction

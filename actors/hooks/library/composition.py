@@ -10,6 +10,7 @@ from greenroom.actors.hooks.hooks import HookHandle, Hooks
 from greenroom.actors.hooks.points import AFTER, CREATE, DELETE, OPERATION, READ, UPDATE
 from greenroom.actors.hooks.result import CONTINUE, HookResult, NoResult, awaited, result_of, waits
 from greenroom.actors.scheduling.callables import require_callable
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
 
@@ -22,12 +23,14 @@ Member = Callable[[HookContext], Any]
 _WEAK = ("continue", "skipped")
 
 
+@checked
 def sequential(members: Iterable[Member], name: str = "sequential") -> Sequential:
     """A hook that asks its members in turn. Each sees the data as those before it have left it; the first that
     decides anything but `modified` ends the turn. A member that fails fails the whole."""
     return Sequential(members, name)
 
 
+@checked
 def parallel(members: Iterable[Member], name: str = "parallel") -> Parallel:
     """A hook that asks its members at once, on threads of their own, each with a copy of the data.
 
@@ -38,6 +41,7 @@ def parallel(members: Iterable[Member], name: str = "parallel") -> Parallel:
     return Parallel(members, name)
 
 
+@checked
 def voting(members: Iterable[Member], threshold: float = 0.5, name: str = "voting") -> Voting:
     """A hook whose members vote, at once: `cancel`, and an answer that is no result, is a vote against, `skipped` or a
     failure none, all else one for.
@@ -171,6 +175,7 @@ class Middleware:
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
 
+    @checked
     def use(
         self,
         chain: str,
