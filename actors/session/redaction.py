@@ -57,13 +57,13 @@ class Redaction:
     text. Where the function fails, or returns no text, all of the text is taken out."""
 
     @checked
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, redact: Rules) -> None:
         """Raises ValidationError."""
-        if callable(rules):
-            self._clean: Callable[[str], str] = rules
+        if callable(redact):
+            self._clean: Callable[[str], str] = redact
             return
         try:
-            patterns = [rules] if isinstance(rules, str) else list(rules)
+            patterns = [redact] if isinstance(redact, str) else list(redact)
             joined = re.compile("|".join("(?:" + each + ")" for each in patterns))
         except (re.error, TypeError):
             raise ValidationError("redact: a function or regular expressions are needed", field="redact") from None

@@ -323,7 +323,6 @@ class RedactHook:
         ```
     """
 
-    @checked
     def __init__(self, rules: Rules) -> None:
         """Raises ValidationError."""
         from greenroom.actors.session.redaction import Redaction
