@@ -81,7 +81,6 @@ class Templates:
     def __init__(self, scope: Callable[[], Scope]) -> None:
         self._scope = scope
 
-    @checked
     def save(self, name: str, preset: Mapping[str, Any]) -> Template:
         """Store a preset under a name, in the place of one that has it.
 
