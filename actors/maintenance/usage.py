@@ -8,8 +8,8 @@ from typing import Any
 
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import session_id_of
-from greenroom.storage.content.chunks import ARTIFACT, MESSAGE
 from greenroom.storage.common.checked_call import checked
+from greenroom.storage.content.chunks import ARTIFACT, MESSAGE
 from greenroom.storage.content.staging import IMPORT
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew

@@ -11,8 +11,8 @@ from annotated_types import Ge, Gt
 
 from greenroom.runtime.handles.handle import session_id_of
 from greenroom.storage.catalog.model import SessionQuery, SessionStatus
-from greenroom.storage.common.session_ids import is_session_id, session_bytes
 from greenroom.storage.common.checked_call import checked
+from greenroom.storage.common.session_ids import is_session_id, session_bytes
 from greenroom.storage.common.times import Moment, nanoseconds
 from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError

@@ -21,8 +21,8 @@ from greenroom.runtime.events.follow import Follow
 from greenroom.runtime.workflow import Workflow, WorkflowResult, run_workflow
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value
-from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.checked_call import checked
+from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes
 from greenroom.storage.events.model import Event

@@ -23,8 +23,8 @@ from greenroom.actors.session.decisions.facts import retrieval
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.codec.records import Value
-from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.checked_call import checked
+from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.page import Page
 from greenroom.storage.errors import GreenroomError
 from greenroom.storage.files.regular_file import file_path, open_regular, written_file
