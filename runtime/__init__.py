@@ -14,8 +14,8 @@ from greenroom.actors.messages.internal import Consumption
 from greenroom.actors.messages.permissions import Grant
 from greenroom.actors.policies.composition import Request as PolicyRequest
 from greenroom.actors.transfer.bundle_export import ExportReport
-from greenroom.runtime.calls.calls import CallContext
 from greenroom.runtime.calls.collectors import AgentOutputCollector, ToolResultCollector
+from greenroom.runtime.calls.work import CallContext
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
 from greenroom.runtime.events.events import Events, Link

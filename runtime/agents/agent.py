@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenroom.runtime.calls.calls import CallContext
+from greenroom.runtime.calls.work import CallContext
 from greenroom.runtime.tools import Tool
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import AccessDenied

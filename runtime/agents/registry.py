@@ -16,9 +16,9 @@ from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.around import settled
 from greenroom.actors.messages.calls import CallAgent, packed_input
 from greenroom.actors.scheduling.callables import signature_of
-from greenroom.runtime.calls.calls import CallContext, Calls, Work
+from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.calls.collectors import AgentOutputCollector
-from greenroom.runtime.handles.handle import session_id_of
+from greenroom.runtime.calls.work import CallContext, Work
 from greenroom.runtime.tools.parameters import arguments_of, context_parameters, hints_of
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.checked_call import checked
@@ -285,13 +285,7 @@ class Agents:
 
     def send(self, message: CallAgent, session: Session | str | None, timeout: float | None = None) -> AgentReply:
         """Make the call of a message, within `timeout` seconds. Raises what `call` raises."""
-        session_id = session_id_of(session, "session")
-        wait = timeout if timeout is not None else threading.TIMEOUT_MAX
-        if session_id is None:
-            self._runtime._check_open()
-            with self._runtime._span("CallAgent", message.name):
-                return self.perform(None, message, wait)
-        reply: AgentReply = self._runtime._supervisor.ask(session_id, message, wait)
+        reply: AgentReply = self._calls.send(message, session, timeout)
         return reply
 
     @staticmethod

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import contextvars
-import inspect
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.around import settled
 from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn
-from greenroom.actors.scheduling.operation import CURRENT, Lease, changed, in_own_realm
+from greenroom.actors.scheduling.operation import CURRENT, changed, in_own_realm
 from greenroom.actors.scheduling.thread_identity import watch_threads
 from greenroom.actors.scheduling.threads import Elastic, Share
 from greenroom.actors.session.state.budgets import over_operation
 from greenroom.actors.session.state.usage import returned_use
-from greenroom.storage.codec.records import Value, pack_value, unpack_value
-from greenroom.storage.common.durability import Durability
+from greenroom.runtime.handles.handle import session_id_of
+from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.forking import runtime_closed
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.common.times import utc_time
-from greenroom.storage.common.waiting import Bell, Flag, Promise
+from greenroom.storage.common.waiting import Bell, Promise
 from greenroom.storage.errors import (
     CallFailed,
     GreenroomError,
@@ -36,124 +29,22 @@ from greenroom.storage.errors import (
     ResourceLimitExceeded,
     RuntimeClosed,
     SessionNotFound,
-    ValidationError,
 )
 
-from .collectors import Collector, Output
-from .values import plain
+from .collectors import Output
+from .work import MAX_ERROR_TEXT, NESTING, CallContext, Outcome, Work, attempt, usable
 
 if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
     from greenroom.runtime.runtime import Runtime
 
-__all__ = ["CallContext", "Calls", "Work"]
+__all__ = ["Calls"]
 
 logger = logger_of("calls")
 
-MAX_RESULT_BYTES: Final = 16 << 20
 MAX_NESTING: Final = 32
 _INLINE_BYTES: Final = 64 << 10
 _MAX_INLINE_BYTES: Final = 1 << 20
-_MAX_ERROR_TEXT: Final = 1000
-
-
-class CallContext:
-    """What a tool or an agent is told of its call, in the parameter `context` if it has one.
-
-    session: the session that it is called in, None outside of one; session_id: its id. call_id: the id of the event
-    that journaled the call. correlation_id: what this call belongs to. cancelled: a `threading.Event` that is set when
-    nobody waits for the result any more; who works for long looks at it. A coroutine is cancelled instead.
-    """
-
-    def __init__(
-        self,
-        runtime: Runtime,
-        name: str,
-        session: Session | None,
-        call_id: str | None,
-        correlation_id: str | None,
-        deadline: float,
-    ) -> None:
-        self._runtime = runtime
-        self._deadline = deadline
-        self._stop: Callable[[], Any] | None = None
-        self._lease = Lease()
-        self.name = name
-        self.session = session
-        self.call_id = call_id
-        self.correlation_id = correlation_id
-        self.cancelled = Flag()
-
-    @property
-    def session_id(self) -> str | None:
-        return self.session.id if self.session is not None else None
-
-    def now(self) -> datetime:
-        """The time, aware UTC."""
-        return utc_time(self._runtime._clock.time_ns())
-
-    def remaining(self) -> float:
-        """Seconds until the caller is gone; 0 when it is."""
-        return max(0.0, self._deadline - time.monotonic())
-
-    def call_tool(self, name: str, input: Value = None, timeout: float | None = None) -> Any:
-        """Call another tool, in the same session, within what is left of this call's time. Raises what it raises."""
-        message = CallTool(name, input, timeout=timeout)
-        return self._runtime.tools.send(message, self.session, max(0.001, self.remaining()))
-
-    def cancel(self) -> None:
-        """Tell the callable that nobody waits any more."""
-        self.cancelled.set()
-        stop = self._stop
-        if stop is not None:
-            with contextlib.suppress(RuntimeError):  # its event loop has ended meanwhile
-                stop()
-
-    def complete(self, awaitable: Any) -> Any:
-        """Run an awaitable to its end, or until this call is cancelled."""
-
-        async def main() -> Any:
-            task = asyncio.ensure_future(awaitable)
-            self._stop = partial(asyncio.get_running_loop().call_soon_threadsafe, task.cancel)
-            if self.cancelled.is_set():
-                task.cancel()
-            return await task
-
-        return asyncio.run(main())
-
-
-def _nothing(reply: Any) -> dict[str, Any]:
-    return {}
-
-
-def _itself(reply: Any) -> Any:
-    return reply
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One call to be made."""
-
-    kind: str
-    """"tool" or "agent"."""
-    name: str
-    packed: bytes
-    """The input, encoded."""
-    run: Callable[[CallContext], Any]
-    """Calls the callable; what it returns may be awaitable."""
-    timeout: float
-    """Seconds."""
-    about: dict[str, str] = field(default_factory=dict)
-    """What else the journal says of the call."""
-    reply: Callable[[Any], Any] = plain
-    """Makes the reply of what was returned. Raises ValidationError for what cannot be one."""
-    value: Callable[[Any], Value] = _itself
-    """The reply as a JSON value or bytes."""
-    facts: Callable[[Any], dict[str, Any]] = _nothing
-    """What else the journal says of the reply."""
-    collector: Collector | None = None
-    durability: Durability | None = None
-    """Of the return, and with it of all before it; None for the runtime's."""
 
 
 class Calls:
@@ -179,20 +70,30 @@ class Calls:
 
     # -- the way of messages
 
-    def ask(self, session_id: str, message: Call, timeout: float) -> Any:
-        """Make the call that a session was asked for, on the asker's thread."""
+    def ask(self, session_id: str | None, message: Call, timeout: float) -> Any:
+        """Make the call that a session, or with None the host, was asked for, on the asker's thread."""
         runtime = self._runtime
         if isinstance(message, CallAgent):
             return runtime.agents.perform(session_id, message, timeout)
         assert isinstance(message, CallTool)
         return runtime.tools.perform(session_id, message, timeout)
 
+    def send(self, message: Call, session: Session | str | None, timeout: float | None) -> Any:
+        """Make the call of a message, in a session or, with None, outside of any, within `timeout` seconds."""
+        session_id = session_id_of(session, "session")
+        wait = timeout if timeout is not None else threading.TIMEOUT_MAX
+        if session_id is not None:
+            return self._runtime._supervisor.ask(session_id, message, wait)
+        self._runtime._check_open()
+        with self._runtime._span(type(message).__name__, message.name):
+            return self.ask(None, message, wait)
+
     def tell(self, session_id: str, message: Call, receipt: Any) -> None:
         """Make a call that nobody waits for. Raises ResourceLimitExceeded when no thread is free."""
         self._elastic.submit(self._told, session_id, message, receipt, spare=self._elastic.spare)
 
     def _told(self, session_id: str, message: Call, receipt: Any) -> None:
-        _NESTING.set(0)  # no call holds its thread for this one
+        NESTING.set(0)  # no call holds its thread for this one
         try:
             reply = self.ask(session_id, message, threading.TIMEOUT_MAX)
         except GreenroomError as error:
@@ -280,7 +181,7 @@ class Calls:
             outcome = made.outcome
             if error is None and (outcome is None or reply is not outcome.reply):
                 try:
-                    outcome = _usable(work, reply)
+                    outcome = usable(work, reply)
                 except CallFailed as unusable:  # what hooks have made of it
                     self._settle(made, None, unusable)
                     raise
@@ -333,9 +234,9 @@ class Calls:
         deadline = time.monotonic() + work.timeout
         return CallContext(self._runtime, work.name, session, call_id, correlation_id, deadline)
 
-    def _run(self, work: Work, context: CallContext) -> _Outcome:
+    def _run(self, work: Work, context: CallContext) -> Outcome:
         """Run the callable on an elastic thread and wait for it."""
-        if _NESTING.get() >= MAX_NESTING:
+        if NESTING.get() >= MAX_NESTING:
             raise ResourceLimitExceeded(
                 f"{work.kind} {work.name!r}: calls are nested deeper than {MAX_NESTING}:"
                 " they call each other without end",
@@ -343,14 +244,14 @@ class Calls:
                 limit=MAX_NESTING,
                 value=MAX_NESTING,
             )
-        promise: Promise[_Outcome | GreenroomError] = Promise()
+        promise: Promise[Outcome | GreenroomError] = Promise()
         try:
             with self._lock:
                 if self._closed:
                     raise runtime_closed("closed or closing")
                 self._running[promise] = context
             self._elastic.submit(
-                _attempt, work, context, spare=self._elastic.spare, share=self._share(context), promise=promise
+                attempt, work, context, spare=self._elastic.spare, share=self._share(context), promise=promise
             )
             outcome = promise.result(min(work.timeout, threading.TIMEOUT_MAX))
         except TimeoutError:
@@ -366,7 +267,7 @@ class Calls:
         finally:
             self._running.pop(promise, None)
             self._bell.ring()
-        if isinstance(outcome, _Outcome):
+        if isinstance(outcome, Outcome):
             return outcome
         raise outcome
 
@@ -473,7 +374,7 @@ class _Made:
     called: Called
     acts: dict[str, Any]
     """As what its end is journaled."""
-    outcome: _Outcome | None = None
+    outcome: Outcome | None = None
     failure: Exception | None = None
     began: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
@@ -482,72 +383,7 @@ class _Made:
         self.seconds = time.perf_counter() - self.began
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What a call has come to: the reply, its value, and that encoded."""
-
-    reply: Any
-    value: Value
-    packed: bytes
-
-
-_NESTING: Final[contextvars.ContextVar[int]] = contextvars.ContextVar("greenroom_call_nesting", default=0)
-"""The calls that the running code is in. Each has a thread: one that calls itself for ever would take those of all."""
-
-
-def _attempt(work: Work, context: CallContext) -> _Outcome | GreenroomError:
-    """Make a call, and of what it returns, or raises, something usable: that can take as long as the call itself. An
-    exit out of a callable is a failure like any other."""
-    _NESTING.set(_NESTING.get() + 1)  # of this thread's own copy of the context
-    try:
-        returned = work.run(context)
-        if inspect.isawaitable(returned):
-            returned = context.complete(returned)
-        return _usable(work, returned)
-    except GreenroomError as error:
-        return error
-    except BaseException as error:
-        name, text = type(error).__name__, _text_of(error)
-        failed = CallFailed(
-            f"{work.kind} {work.name!r} failed: {name}{': ' + text if text else ''}",
-            kind=work.kind,
-            name=work.name,
-            error=name,
-        )
-        failed.__cause__ = error
-        return failed
-    finally:
-        context._lease.over = True
-
-
-def _usable(work: Work, returned: Any) -> _Outcome:
-    try:
-        reply = work.reply(returned)
-        value = work.value(reply)
-        packed = pack_value(value, "result")
-        if len(packed) > MAX_RESULT_BYTES:
-            raise ValidationError(
-                f"result: {len(packed)} bytes; at most {MAX_RESULT_BYTES} may be: store an artifact and return its id",
-                field="result",
-            )
-    except ValidationError as error:
-        raise CallFailed(
-            f"{work.kind} {work.name!r} returned what cannot be used: {error}",
-            kind=work.kind,
-            name=work.name,
-            error=error.code,
-        ) from error
-    return _Outcome(reply, value, packed)
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)[:_MAX_ERROR_TEXT]
-    except BaseException:  # an error that fails to say what is wrong
-        return ""
-
-
 def _described(error: BaseException) -> dict[str, str]:
     if isinstance(error, GreenroomError):
-        return {"code": error.code, "message": str(error)[:_MAX_ERROR_TEXT]}
+        return {"code": error.code, "message": str(error)[:MAX_ERROR_TEXT]}
     return {"code": type(error).__name__, "message": "the call was interrupted"}

@@ -13,7 +13,7 @@ import pydantic
 from pydantic.json_schema import GenerateJsonSchema
 
 from greenroom.actors.scheduling.callables import signature_of
-from greenroom.runtime.calls.calls import CallContext
+from greenroom.runtime.calls.work import CallContext
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.validation import complaints, refusal
 from greenroom.storage.errors import ValidationError

@@ -15,9 +15,9 @@ from greenroom.actors.hooks.around import settled
 from greenroom.actors.messages.calls import CallTool, packed_input
 from greenroom.actors.messages.checks import tag_list
 from greenroom.actors.scheduling.operation import CURRENT
-from greenroom.runtime.calls.calls import Calls, Work
+from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.calls.collectors import ToolResultCollector
-from greenroom.runtime.handles.handle import session_id_of
+from greenroom.runtime.calls.work import Work
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import InvalidOperation, OperationTimeout, ValidationError
@@ -215,13 +215,7 @@ class Tools:
 
     def send(self, message: CallTool, session: Session | str | None, timeout: float | None = None) -> Any:
         """Make the call of a message, within `timeout` seconds. Raises what `call` raises."""
-        session_id = session_id_of(session, "session")
-        wait = timeout if timeout is not None else threading.TIMEOUT_MAX
-        if session_id is None:
-            self._runtime._check_open()
-            with self._runtime._span("CallTool", message.name):
-                return self.perform(None, message, wait)
-        return self._runtime._supervisor.ask(session_id, message, wait)
+        return self._calls.send(message, session, timeout)
 
     def invoke(
         self,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from greenroom.runtime.calls.calls import CallContext
+from greenroom.runtime.calls.work import CallContext
 from greenroom.storage.errors import ValidationError
 
 __all__ = ["datetime_tool"]

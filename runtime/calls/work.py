@@ -1,0 +1,201 @@
+"""One call of a tool or an agent: what is to be done, what its callable is told, and what it comes to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors.messages.calls import CallTool
+from greenroom.actors.scheduling.operation import Lease
+from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.common.durability import Durability
+from greenroom.storage.common.times import utc_time
+from greenroom.storage.common.waiting import Flag
+from greenroom.storage.errors import (
+    CallFailed,
+    GreenroomError,
+    ValidationError,
+)
+
+from .collectors import Collector
+from .values import plain
+
+if TYPE_CHECKING:
+    from greenroom.runtime.handles.session import Session
+    from greenroom.runtime.runtime import Runtime
+
+__all__ = ["MAX_ERROR_TEXT", "NESTING", "CallContext", "Outcome", "Work", "attempt", "usable"]
+
+MAX_RESULT_BYTES: Final = 16 << 20
+MAX_ERROR_TEXT: Final = 1000
+
+NESTING: Final[contextvars.ContextVar[int]] = contextvars.ContextVar("greenroom_call_nesting", default=0)
+"""The calls that the running code is in. Each has a thread: one that calls itself for ever would take those of all."""
+
+
+class CallContext:
+    """What a tool or an agent is told of its call, in the parameter `context` if it has one.
+
+    session: the session that it is called in, None outside of one; session_id: its id. call_id: the id of the event
+    that journaled the call. correlation_id: what this call belongs to. cancelled: a `threading.Event` that is set when
+    nobody waits for the result any more; who works for long looks at it. A coroutine is cancelled instead.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        session: Session | None,
+        call_id: str | None,
+        correlation_id: str | None,
+        deadline: float,
+    ) -> None:
+        self._runtime = runtime
+        self._deadline = deadline
+        self._stop: Callable[[], Any] | None = None
+        self._lease = Lease()
+        self.name = name
+        self.session = session
+        self.call_id = call_id
+        self.correlation_id = correlation_id
+        self.cancelled = Flag()
+
+    @property
+    def session_id(self) -> str | None:
+        return self.session.id if self.session is not None else None
+
+    def now(self) -> datetime:
+        """The time, aware UTC."""
+        return utc_time(self._runtime._clock.time_ns())
+
+    def remaining(self) -> float:
+        """Seconds until the caller is gone; 0 when it is."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def call_tool(self, name: str, input: Value = None, timeout: float | None = None) -> Any:
+        """Call another tool, in the same session, within what is left of this call's time. Raises what it raises."""
+        message = CallTool(name, input, timeout=timeout)
+        return self._runtime.tools.send(message, self.session, max(0.001, self.remaining()))
+
+    def cancel(self) -> None:
+        """Tell the callable that nobody waits any more."""
+        self.cancelled.set()
+        stop = self._stop
+        if stop is not None:
+            with contextlib.suppress(RuntimeError):  # its event loop has ended meanwhile
+                stop()
+
+    def complete(self, awaitable: Any) -> Any:
+        """Run an awaitable to its end, or until this call is cancelled."""
+
+        async def main() -> Any:
+            task = asyncio.ensure_future(awaitable)
+            self._stop = partial(asyncio.get_running_loop().call_soon_threadsafe, task.cancel)
+            if self.cancelled.is_set():
+                task.cancel()
+            return await task
+
+        return asyncio.run(main())
+
+
+def _nothing(reply: Any) -> dict[str, Any]:
+    return {}
+
+
+def _itself(reply: Any) -> Any:
+    return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One call to be made."""
+
+    kind: str
+    """"tool" or "agent"."""
+    name: str
+    packed: bytes
+    """The input, encoded."""
+    run: Callable[[CallContext], Any]
+    """Calls the callable; what it returns may be awaitable."""
+    timeout: float
+    """Seconds."""
+    about: dict[str, str] = field(default_factory=dict)
+    """What else the journal says of the call."""
+    reply: Callable[[Any], Any] = plain
+    """Makes the reply of what was returned. Raises ValidationError for what cannot be one."""
+    value: Callable[[Any], Value] = _itself
+    """The reply as a JSON value or bytes."""
+    facts: Callable[[Any], dict[str, Any]] = _nothing
+    """What else the journal says of the reply."""
+    collector: Collector | None = None
+    durability: Durability | None = None
+    """Of the return, and with it of all before it; None for the runtime's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call has come to: the reply, its value, and that encoded."""
+
+    reply: Any
+    value: Value
+    packed: bytes
+
+
+def attempt(work: Work, context: CallContext) -> Outcome | GreenroomError:
+    """Make a call, and of what it returns, or raises, something usable: that can take as long as the call itself. An
+    exit out of a callable is a failure like any other."""
+    NESTING.set(NESTING.get() + 1)  # of this thread's own copy of the context
+    try:
+        returned = work.run(context)
+        if inspect.isawaitable(returned):
+            returned = context.complete(returned)
+        return usable(work, returned)
+    except GreenroomError as error:
+        return error
+    except BaseException as error:
+        name, text = type(error).__name__, _text_of(error)
+        failed = CallFailed(
+            f"{work.kind} {work.name!r} failed: {name}{': ' + text if text else ''}",
+            kind=work.kind,
+            name=work.name,
+            error=name,
+        )
+        failed.__cause__ = error
+        return failed
+    finally:
+        context._lease.over = True
+
+
+def usable(work: Work, returned: Any) -> Outcome:
+    try:
+        reply = work.reply(returned)
+        value = work.value(reply)
+        packed = pack_value(value, "result")
+        if len(packed) > MAX_RESULT_BYTES:
+            raise ValidationError(
+                f"result: {len(packed)} bytes; at most {MAX_RESULT_BYTES} may be: store an artifact and return its id",
+                field="result",
+            )
+    except ValidationError as error:
+        raise CallFailed(
+            f"{work.kind} {work.name!r} returned what cannot be used: {error}",
+            kind=work.kind,
+            name=work.name,
+            error=error.code,
+        ) from error
+    return Outcome(reply, value, packed)
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)[:MAX_ERROR_TEXT]
+    except BaseException:  # an error that fails to say what is wrong
+        return ""
