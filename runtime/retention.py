@@ -135,7 +135,7 @@ def apply_retention(runtime: Runtime, policy: RetentionPolicy, now: int, *, dry_
 def _journals(runtime: Runtime, policy: RetentionPolicy, now: int, *, dry_run: bool) -> Iterator[JournalCut]:
     """Cut the journals, those of scopes too."""
     days, most = policy.keep_journal_days, policy.max_journal_events
-    before = now - int(days * DAY) if days is not None else None
+    before = now - int(min(days * DAY, now)) if days is not None else None
     for session, cut in cut_journals(runtime._store, before=before, most=most, dry_run=dry_run):
         yield JournalCut(session_id_of(session), cut.events, cut.bytes, cut.base)
 

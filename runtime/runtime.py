@@ -177,7 +177,7 @@ class Runtime(Moving, Care):
         def open_store(part: Path) -> Runtime:
             return cls.open(part, config={"handle_signals": False})
 
-        where = file_path(path).resolve()
+        where = Path(os.path.realpath(file_path(path)))
         # The lock of the file system knows other processes only.
         if any(not each.closed and each.path.resolve() == where for each in list(open_runtimes)):
             raise StoreLocked(f"the store at {where} is open: close it to salvage it", path=str(where))

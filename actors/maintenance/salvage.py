@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -57,7 +58,7 @@ def salvage_store(
     open_store: Callable[[Path], AbstractContextManager[Verifiable]], path: Path, on_progress: Progress | None = None
 ) -> SalvageReport:
     """Salvage the store at `path`; see `Runtime.salvage`. Until the very end `path` is not touched."""
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     part = path.with_name(path.name + ".salvaged")
     copied = None if on_progress is None else (lambda entries, _bytes: on_progress("entries read", entries))
     salvage = rebuild(path, part, copied)

@@ -42,7 +42,8 @@ def console(stream: TextIO | None = None) -> Console:
 def print_json(value: Any) -> None:
     """Print a value as indented JSON; beyond ASCII as escapes where the terminal is not in UTF-8."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    print(json.dumps(json_able(value), indent=2, ensure_ascii=not utf8))
+    text = json.dumps(json_able(value), indent=2, ensure_ascii=not utf8)
+    print(text.encode(errors="backslashreplace").decode())  # bytes of a path that are not UTF-8: as JSON escapes
 
 
 def print_json_line(value: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import select
 import stat
 import sys
 import zipfile
@@ -19,6 +20,7 @@ from .records import Readable
 
 __all__ = [
     "MAX_UNPACKED_BYTES",
+    "PIPE_TIMEOUT",
     "STDIN",
     "Source",
     "UnreadableSource",
@@ -33,6 +35,8 @@ STDIN: Final = "-"
 """The name that stands for standard input."""
 MAX_UNPACKED_BYTES: Final = 16 << 30
 """The most that one packed file may unpack to."""
+PIPE_TIMEOUT: Final = 30.0
+"""Seconds in which a named pipe must begin to give something."""
 
 _PLAIN: Final = (".json", ".jsonl", ".ndjson", ".traj")
 _PACKED: Final = (".gz", ".zip")
@@ -110,7 +114,7 @@ def _open_file(path: Path) -> Iterator[Source]:
     mode = path.stat().st_mode
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise UnreadableSource("it is a device, which may have no end: use - for standard input")
-    with path.open("rb") as file:
+    with open(path, "rb", opener=_open_descriptor) as file:
         counted = _Counted(file)
         if path.suffix.lower() == ".zip" and zipfile.is_zipfile(file):
             yield from _members(label, file)
@@ -119,6 +123,25 @@ def _open_file(path: Path) -> Iterator[Source]:
                 yield Source(label, name, _Guarded(unpacked, MAX_UNPACKED_BYTES), lambda: counted.count)
         else:
             yield Source(label, name, counted, lambda: counted.count)
+
+
+def _open_descriptor(path: str, flags: int) -> int:
+    """Open a file. A named pipe is given some time to give its first bytes, or to be closed by who writes to it."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)  # which else waits for a writer without an end
+    try:
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            waiting = select.poll()
+            waiting.register(descriptor, select.POLLIN)
+            if not waiting.poll(PIPE_TIMEOUT * 1000):
+                raise UnreadableSource(
+                    f"nothing has come through this pipe in {PIPE_TIMEOUT:g} seconds: does anything write to it? "
+                    "What takes longer can be given as standard input, named -"
+                )
+        os.set_blocking(descriptor, True)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _members(label: str, file: IO[bytes]) -> Iterator[Source]:

@@ -86,7 +86,7 @@ class Engine:
         check_may_open()
         try:
             # RocksDB knows by the spelling of its path that this process has a store open.
-            self.path = self.path.resolve()
+            self.path = Path(os.path.realpath(self.path))  # a loop of links is an OSError later, not here
             self._flush_path = self.path / "flush.tmp"
             self._reserve()
             created = self._prepare_directory()

@@ -114,7 +114,7 @@ def raise_storage_error(error: Exception, what: str) -> NoReturn:
     """Turn what rocksdict or the operating system reports into the typed error that says what to do."""
     if isinstance(error, GreenroomError):
         raise error
-    text = str(error)
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     lowered = text.lower()
     if isinstance(error, rocksdict.DbClosedError):
         raise runtime_closed() from error

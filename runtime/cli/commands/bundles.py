@@ -55,6 +55,11 @@ def import_sessions(
 
     Everything in the bundle is checked before anything is written.
     """
+    from greenroom.storage.bundle.format import BundleReader, open_bundle
+
+    bundle, length = open_bundle(file)
+    with bundle:
+        BundleReader(bundle, length).manifest()  # before a store is made for what is no bundle
     with the_store(context).writing(create=True) as runtime:
         with progress_bar("import", not as_json) as show:
             sessions = runtime.import_bundle(file, keep_ids=not new_ids, on_progress=show)

@@ -50,7 +50,7 @@ def run(
     if not from_stdin and not os.path.exists(script):
         raise typer.BadParameter(f"there is no file {script!r}", param_hint="SCRIPT")
     source = _from_stdin() if from_stdin else Path(script)
-    with the_store(context).writing(create=True) as runtime:
+    with the_store(context).writing(create=session is None) as runtime:
         result = runtime.run_script(
             source,
             name="stdin" if from_stdin else None,
