@@ -20,8 +20,7 @@ from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
 from greenroom.runtime.events.events import Events, Link
 from greenroom.runtime.handles.scope import Scope
-from greenroom.runtime.handles.session import Session, SessionTree
-from greenroom.runtime.handles.session_artifacts import ManyArtifacts
+from greenroom.runtime.handles.session import ManyArtifacts, Session, SessionTree
 from greenroom.runtime.handles.templates import Template
 from greenroom.runtime.handles.timeline import TimelineRow
 from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest, ScriptResult

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,8 @@ from greenroom.actors.session.state.limits import capped, limits_of, limits_with
 from greenroom.actors.session.state.timeout import REASON
 from greenroom.runtime.config.config import SessionConfig, config_in_force
 from greenroom.runtime.config.policies import PolicyConfig
-from greenroom.runtime.handles.handle import required_session_id
+from greenroom.runtime.core import RuntimeCore
+from greenroom.runtime.handles.session import required_session_id
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.arguments import as_mapping
@@ -29,9 +30,6 @@ from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import GreenroomError, RateLimited, SessionNotFound, ValidationError
 
 if TYPE_CHECKING:
-    from greenroom.actors.hooks import Hooks
-    from greenroom.actors.scheduling.threads import Elastic
-    from greenroom.actors.supervisor.supervisor import Supervisor
     from greenroom.runtime.config.config import RuntimeConfig
     from greenroom.runtime.handles.session import Session
 
@@ -57,26 +55,17 @@ class Policies:
     parallel = staticmethod(parallel)
     voting = staticmethod(voting)
 
-    def __init__(
-        self,
-        config: PolicyConfig,
-        supervisor: Supervisor,
-        hooks: Hooks,
-        elastic: Elastic,
-        require_host: Callable[[str], None],
-        at_work: Callable[[str], bool],
-    ) -> None:
+    def __init__(self, core: RuntimeCore) -> None:
         """Made by the runtime."""
-        self._config = config
-        self._supervisor = supervisor
-        self._hooks = hooks
-        self._elastic = elastic
-        self._require_host = require_host
+        self._core = core
+        self._config = config = core.config.policies
+        self._supervisor = supervisor = core.supervisor
+        self._hooks = core.hooks
         self._lock = threading.Lock()
         self._added: dict[str, Policy] = {}
         self._own_rates = False
         self._rates = Rates(supervisor.services.clock, config.rates(), self._overrides)
-        self.timekeeper = Timekeeper(supervisor.table, self._acted, at_work)
+        self.timekeeper = Timekeeper(supervisor.table, self._acted, lambda each: core.elastic.at_work_for(each) > 0)
         supervisor.table.own_rates = self._follow_own_rates
         supervisor.table.reconfigured = self._reconfigured
         self._arm()
@@ -138,7 +127,7 @@ class Policies:
         Holds for the next command of every session, in memory or not; what was used of rates stays used. Fires
         ConfigurationChange, which can veto it. Raises ValidationError, HookCancelled.
         """
-        self._require_host("policies.update")
+        self._core.require_host("policies.update")
         while True:
             before = self._config
             after = _changed(before, config, sections)
@@ -166,7 +155,7 @@ class Policies:
         returning False. Compose several into one with `sequential`, `parallel` and `voting`. Raises ValidationError
         for a name that is taken.
         """
-        self._require_host("policies.add")
+        self._core.require_host("policies.add")
         require_callable("policy", policy, "a request")
         with self._lock:
             if name in self._added:
@@ -177,7 +166,7 @@ class Policies:
     @checked
     def remove(self, name: str) -> bool:
         """Take a policy of the host's own away; whether it was there."""
-        self._require_host("policies.remove")
+        self._core.require_host("policies.remove")
         with self._lock:
             there = name in self._added
             self._added = {each: policy for each, policy in self._added.items() if each != name}
@@ -290,7 +279,7 @@ class Policies:
             return
         call = partial(self._hooks.fire, point, {"reason": reason}, session_id=session_id, component="policies")
         try:
-            self._elastic.submit(call)
+            self._core.elastic.submit(call)
         except GreenroomError as error:
             logger.warning("%s of session %s is not told to hooks: %s", point, session_id, error)
 

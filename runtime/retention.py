@@ -26,7 +26,7 @@ from greenroom.storage.errors import (
 )
 
 if TYPE_CHECKING:
-    from .runtime import Runtime
+    from .core import RuntimeCore
 
 __all__ = ["JournalCut", "Removal", "RetentionPolicy", "RetentionReport", "apply_retention"]
 
@@ -106,21 +106,21 @@ class RetentionReport:
         }
 
 
-def apply_retention(runtime: Runtime, policy: RetentionPolicy, now: int, *, dry_run: bool) -> RetentionReport:
+def apply_retention(core: RuntimeCore, policy: RetentionPolicy, now: int, *, dry_run: bool) -> RetentionReport:
     """Find what the policy lets go and, unless `dry_run`, delete it by messages like any other deletion."""
     removed: list[Removal] = []
     skipped: list[Removal] = []
-    for session, row in runtime._store.catalog.rows(tuple(SessionStatus)):
+    for session, row in core.store.catalog.rows(tuple(SessionStatus)):
         session_id = session_id_of(session)
-        whole = _whole_session(runtime, session_id, row, policy, now)
-        for removal in [whole] if whole is not None else _versions(runtime, session, policy, now):
+        whole = _whole_session(core, session_id, row, policy, now)
+        for removal in [whole] if whole is not None else _versions(core, session, policy, now):
             # Only an active session takes writes.
             if removal.artifact is not None and STATUSES[row.status] is not SessionStatus.ACTIVE:
                 skipped.append(removal)
                 continue
             if not dry_run:
                 try:
-                    _remove(runtime, removal)
+                    _remove(core, removal)
                 except (SessionNotFound, ArtifactNotFound):
                     continue  # somebody else was first
                 except (InvalidSessionState, ResourceLimitExceeded, IntegrityError, HookCancelled):
@@ -128,69 +128,67 @@ def apply_retention(runtime: Runtime, policy: RetentionPolicy, now: int, *, dry_
                     continue
             removed.append(removal)
     gone = {removal.session_id for removal in removed if removal.artifact is None}
-    journals = [cut for cut in _journals(runtime, policy, now, dry_run=dry_run) if cut.session_id not in gone]
+    journals = [cut for cut in _journals(core, policy, now, dry_run=dry_run) if cut.session_id not in gone]
     return RetentionReport(tuple(removed), tuple(skipped), dry_run, tuple(journals))
 
 
-def _journals(runtime: Runtime, policy: RetentionPolicy, now: int, *, dry_run: bool) -> Iterator[JournalCut]:
+def _journals(core: RuntimeCore, policy: RetentionPolicy, now: int, *, dry_run: bool) -> Iterator[JournalCut]:
     """Cut the journals, those of scopes too."""
     days, most = policy.keep_journal_days, policy.max_journal_events
     before = now - int(min(days * DAY, now)) if days is not None else None
-    for session, cut in cut_journals(runtime._store, before=before, most=most, dry_run=dry_run):
+    for session, cut in cut_journals(core.store, before=before, most=most, dry_run=dry_run):
         yield JournalCut(session_id_of(session), cut.events, cut.bytes, cut.base)
 
 
-def _remove(runtime: Runtime, removal: Removal) -> None:
+def _remove(core: RuntimeCore, removal: Removal) -> None:
     if removal.artifact is None:
-        runtime.delete_session(removal.session_id)
+        core.ask(removal.session_id, m.DeleteSession())
     else:
-        runtime.ask(removal.session_id, m.DeleteArtifact(ArtifactId.parse(removal.artifact)))
+        core.ask(removal.session_id, m.DeleteArtifact(ArtifactId.parse(removal.artifact)))
 
 
 def _whole_session(
-    runtime: Runtime, session_id: str, row: SessionRow, policy: RetentionPolicy, now: int
+    core: RuntimeCore, session_id: str, row: SessionRow, policy: RetentionPolicy, now: int
 ) -> Removal | None:
     if policy.ended_days is None or row.ended_at is None or now - row.ended_at < policy.ended_days * DAY:
         return None
     try:
-        size = runtime._store.catalog.info(session_id).total_artifact_size
+        size = core.store.catalog.info(session_id).total_artifact_size
     except (IntegrityError, SchemaTooNew, SessionNotFound):
         size = 0
     return Removal(session_id, None, row.name, None, size, f"ended more than {policy.ended_days:g} days ago")
 
 
-def _versions(runtime: Runtime, session: bytes, policy: RetentionPolicy, now: int) -> Iterator[Removal]:
+def _versions(core: RuntimeCore, session: bytes, policy: RetentionPolicy, now: int) -> Iterator[Removal]:
     """The versions of a session that may go, oldest first. The latest of a name always stays."""
     session_id = session_id_of(session)
+    records: list[tuple[int, bytes, str, int, int, int]] = []
     try:
-        # Of many artifacts, without what they are described by.
-        records = [
-            (number, record._replace(tags=[], custom=b"", description=None))
-            for number, record in runtime._store.artifacts.records(session)
-        ]
+        for number, record in core.store.artifacts.records(session):
+            records.append((number, record[0], record[1], record[2], record[6], record[13]))
     except (IntegrityError, SchemaTooNew):
         return  # damaged: nothing is decided about it before it is repaired
     versions: dict[str, list[int]] = {}
-    for _, record in records:
-        versions.setdefault(record.name, []).append(record.version)
+    for _, _, name, version, _, _ in records:
+        versions.setdefault(name, []).append(version)
     ranks = {
         (name, version): rank
         for name, each in versions.items()
         for rank, version in enumerate(sorted(each, reverse=True))
     }
-    total = sum(record.size for _, record in records)
-    for number, record in records:
-        rank = ranks[record.name, record.version]
+    total = sum(record[4] for record in records)
+    for number, digest, name, version, size, time in records:
+        rank = ranks[name, version]
         if rank == 0:
             continue
         reason = None
         if policy.keep_versions is not None and rank >= policy.keep_versions:
             reason = f"not among the newest {policy.keep_versions} versions"
-        elif policy.max_age_days is not None and now - record.time >= policy.max_age_days * DAY:
+        elif policy.max_age_days is not None and now - time >= policy.max_age_days * DAY:
             reason = f"older than {policy.max_age_days:g} days"
         elif policy.max_session_bytes is not None and total > policy.max_session_bytes:
             reason = f"the session has more than {policy.max_session_bytes} bytes"
         if reason is not None:
-            total -= record.size
-            artifact = str(ArtifactId(record.content_hash.hex(), session_id, number))
-            yield Removal(session_id, artifact, record.name, record.version, record.size, reason)
+            total -= size
+            artifact = str(ArtifactId(digest.hex(), session_id, number))
+            yield Removal(session_id, artifact, name, version, size, reason)

@@ -1,4 +1,8 @@
-"""`Runtime`: the object that a host embeds. It owns the dispatchers, the supervisor, the store and the timers."""
+"""`Runtime`: the object that a host embeds.
+
+One class in one file, one method for each thing that a runtime does, which the rooms below do: it is longer than other
+files for that reason.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,22 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from greenroom.actors import messages as m
+from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.hooks import Hooks
-from greenroom.actors.maintenance.backup import BackupReport, restore_store
+from greenroom.actors.hooks.library.composition import Middleware
+from greenroom.actors.maintenance.backup import BackupReport, backup_store, restore_store
 from greenroom.actors.maintenance.findings import Progress as CareProgress
+from greenroom.actors.maintenance.findings import VerifyReport
+from greenroom.actors.maintenance.gc import GcReport, collect
 from greenroom.actors.maintenance.salvage import SalvageReport, salvage_store
+from greenroom.actors.maintenance.usage import Usage, content_figures, usage_of
+from greenroom.actors.maintenance.verify import verify_store
 from greenroom.actors.messages.calls import Call
 from greenroom.actors.messages.core import Reply
-from greenroom.actors.scheduling.clock import Clock, SystemClock
 from greenroom.actors.scheduling.operation import (
     CURRENT,
     Operation,
@@ -30,12 +40,14 @@ from greenroom.actors.scheduling.operation import (
     operation_in,
     own_operation,
 )
-from greenroom.runtime.config.config import RuntimeConfig
-from greenroom.runtime.events.follow import Follow
-from greenroom.runtime.handles.handle import required_session_id, session_id_of
+from greenroom.actors.transfer.bundle_export import ExportReport, export_bundle
+from greenroom.actors.transfer.staged import recover_staged
+from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
+from greenroom.runtime.handles.follow import Follow
 from greenroom.runtime.handles.scope import Scope
-from greenroom.runtime.handles.session import Session
-from greenroom.runtime.handles.session_artifacts import ManyArtifacts
+from greenroom.runtime.handles.session import ManyArtifacts, Session, required_session_id, session_id_of
+from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
+from greenroom.runtime.handles.templates import Templates
 from greenroom.runtime.scripts.events import run_recorded
 from greenroom.runtime.scripts.scripts import (
     MAX_SCRIPT_ARGUMENTS,
@@ -49,12 +61,23 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery, artifact_query
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.bundle.export import Progress
-from greenroom.storage.common.arguments import as_flag, as_function, as_items, as_seconds, as_text
+from greenroom.storage.catalog.model import SessionInfo, SessionQuery, SessionStatus
+from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.arguments import (
+    as_flag,
+    as_function,
+    as_items,
+    as_mapping,
+    as_number,
+    as_seconds,
+    as_text,
+)
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
-from greenroom.storage.common.session_ids import new_session
+from greenroom.storage.common.session_ids import is_session_id, new_session
 from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
 from greenroom.storage.common.times import moment
+from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import (
     AccessDenied,
     GreenroomError,
@@ -65,15 +88,24 @@ from greenroom.storage.errors import (
     SessionNotFound,
     StoreLocked,
     ValidationError,
+    shown,
 )
 from greenroom.storage.events.index import event_place
 from greenroom.storage.files.regular_file import file_path
 
 from . import signals
+from .agents import Agents
 from .analytics import Analytics
-from .care import Care
-from .lifecycle import open_runtimes
-from .moving import Moving
+from .bundles import import_sessions
+from .core import RuntimeCore
+from .creation import Creation
+from .events.events import Events
+from .handles.session import find_session
+from .open import Parts, open_runtimes
+from .policies import Policies
+from .retention import RetentionPolicy, RetentionReport, apply_retention
+from .tools import Tools
+from .workflow import Workflows
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -82,8 +114,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Runtime"]
 
+DAY: Final = 86_400 * 1_000_000_000
+_DETAILS: Final = 20
 
-class Runtime(Moving, Care):
+
+class Runtime:
     """Durable sessions on one store. Thread-safe; use it as a context manager, or call `close`.
 
     Example:
@@ -93,6 +128,27 @@ class Runtime(Moving, Care):
             s.set("k", 1)
         ```
     """
+
+    # -- its parts
+
+    path: Path
+    config: RuntimeConfig
+    read_only: bool
+    hooks: Hooks
+    """Calls functions at points of operations: see `Hooks`."""
+    middleware: Middleware
+    policies: Policies
+    """What sessions may use of time, rate and resources: see `Policies`."""
+    events: Events
+    """The bus, links, queries and timelines: see `Events`."""
+    tools: Tools
+    """Registers and calls tools: see `Tools`."""
+    agents: Agents
+    """Registers and calls agents: see `Agents`."""
+    workflows: Workflows
+    core: RuntimeCore
+    """What the rooms of greenroom share. No part of the public interface, like `creation`."""
+    creation: Creation
 
     @classmethod
     @checked
@@ -117,28 +173,86 @@ class Runtime(Moving, Care):
         if path is None and read_only:
             raise InvalidOperation("a temporary store has nothing to read: give the path of a store")
         where = file_path(path) if path is not None else Path(tempfile.mkdtemp(prefix="greenroom-"))
+        runtime = cls.__new__(cls)
         try:
-            runtime = cls(
-                where,
-                settings,
-                read_only=read_only,
-                temporary=path is None,
-                clock=clock or SystemClock(),
-                hooks=hooks,
+            runtime._start(
+                where, settings, read_only=read_only, temporary=path is None, clock=clock or SystemClock(), hooks=hooks
             )
         except BaseException:
             if path is None:
                 shutil.rmtree(where, ignore_errors=True)
             raise
-        try:
-            runtime.hooks.fire("SystemStartup", {"path": str(where), "read_only": read_only}, operation="OpenRuntime")
-        except BaseException:
-            runtime.close()
-            raise
-        open_runtimes.add(runtime)
-        if settings.handle_signals:
-            signals.watch(runtime)
         return runtime
+
+    def _start(
+        self,
+        path: Path,
+        config: RuntimeConfig,
+        *,
+        read_only: bool,
+        temporary: bool,
+        clock: Clock,
+        hooks: Callable[[Hooks], object] | None,
+    ) -> None:
+        """Put the parts together and have the hooks at SystemStartup asked."""
+        self._parts = parts = Parts(
+            self, path, config, read_only=read_only, temporary=temporary, clock=clock, hooks=hooks
+        )
+        self.core = core = parts.core
+        self.path, self.config, self.read_only, self.hooks = core.path, core.config, core.read_only, core.hooks
+        self._store, self._supervisor = core.store, core.supervisor
+        self.middleware = Middleware(core.hooks)
+        self.policies, self.events, self.tools, self.agents = parts.policies, parts.events, parts.tools, parts.agents
+        self.workflows = parts.workflows
+        scopes = core.supervisor.table
+        self.creation = Creation(
+            self,
+            parts.policies,
+            Templates(lambda: Scope(core.supervisor, scopes.scope(TEMPLATES), config.ask_timeout)),
+        )
+        try:
+            facts = {"path": str(path), "read_only": read_only}
+            self.hooks.fire("SystemStartup", facts, operation="OpenRuntime")
+        except BaseException:
+            parts.close()
+            raise
+        open_runtimes.add(parts)
+        if config.handle_signals:
+            signals.watch(parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Runtime {self.path}{' read-only' if self.read_only else ''}{' closed' if self.closed else ''}>"
+
+    @property
+    def _realm(self) -> object:
+        """What operations of this runtime belong to."""
+        return self.core.security
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be done any more."""
+        return self._parts.closed
+
+    def close(self, timeout: float | None = None) -> None:
+        """Refuse new work, handle what waits, save the sessions in memory, release the store. Idempotent.
+
+        Ends within `timeout` seconds (default: `close_timeout`) and what the disk takes to flush. Whatever was
+        acknowledged is kept even when the deadline passes.
+        """
+        self._parts.close(timeout)
+
+    def refresh(self) -> None:
+        """Read-only runtimes: see what the writing runtime has written since, and tell it to who listens. They do so
+        by themselves every `refresh_interval`."""
+        self._parts.refresh()
 
     # -- making a store anew, while nobody has it open
 
@@ -190,12 +304,12 @@ class Runtime(Moving, Care):
 
         Raises ValidationError, or SessionNotFound for a session that is not there.
         """
-        self._check_open()
+        self.core.check_open()
         wanted = artifact_query(query, criteria)
         session_id = wanted.criteria.session_id
         if session_id is not None:
             return Session(self, session_id).query_artifacts(wanted)
-        self._require_host("query_artifacts", "list")
+        self.core.require_host("query_artifacts", "list")
         return self._store.search.everywhere(wanted)
 
     def get_many(self, ids: Iterable[ArtifactId | str]) -> ManyArtifacts:
@@ -220,10 +334,6 @@ class Runtime(Moving, Care):
             results.update(found.results)
             errors.update(found.errors)
         return ManyArtifacts(results, errors)
-
-    def _shared_with(self, session_id: str) -> list[ArtifactInfo]:
-        """What a session that the running code reaches may read of others, oldest first."""
-        return self._supervisor.delivery.crossing.shared_with(session_id, self.config.ask_timeout)
 
     # -- messages
 
@@ -270,7 +380,7 @@ class Runtime(Moving, Care):
         """
         named = {"correlation_id": correlation_id, "root_id": root_id, "source": source}
         given = {name: as_text(name, value, m.MAX_NAME) for name, value in named.items() if value is not None}
-        around = operation_in(self._security)
+        around = operation_in(self.core.security)
         if around is not None and around.principal is not None:
             if source is not None:
                 raise ValidationError("source: code that acts for a session has the source that it has", field="source")
@@ -282,8 +392,8 @@ class Runtime(Moving, Care):
         elif around is None or around.correlation_id is None:
             changes = {"correlation_id": id_of_bytes(new_session())}
         changes |= given
-        changes["realm"] = self._security
-        operation = changed(own_operation(self._security), changes)
+        changes["realm"] = self.core.security
+        operation = changed(own_operation(self.core.security), changes)
         with in_place(CURRENT, operation):
             yield operation
 
@@ -309,15 +419,15 @@ class Runtime(Moving, Care):
         `directories` are what the `files` profile may touch; `echo` gets printed lines as they appear.
         Raises ScriptError, ScriptTimeout, ScriptMemoryExceeded, or ConfigurationError for an unknown language.
         """
-        self._check_open()
+        self.core.check_open()
         if session is None:
-            self._require_host("run_script", "write")
+            self.core.require_host("run_script", "write")
         path = None if issubclass(type(source), str) else file_path(source, "source")
         engine = engine_for(as_text("language", language, 64) if language is not None else None, path)
         bound = None
         if session is not None:
             bound = self.session(required_session_id(session))
-            self._security.require(bound.id, "run_script", "write")
+            self.core.security.require(bound.id, "run_script", "write")
         if name is None:
             name = path.name if path is not None else "script"
         limit = self.config.script_timeout if timeout is None else as_seconds("timeout", timeout)
@@ -338,9 +448,9 @@ class Runtime(Moving, Care):
             echo=as_function("echo", echo) if echo is not None else None,
         )
         run = engine.prepare(request)
-        with self._span("run_script", request.name, bound.id if bound is not None else None):
+        with self.core.span("run_script", request.name, bound.id if bound is not None else None):
             try:
-                return run_recorded(request, engine.language, run)
+                return run_recorded(self.core, request, engine.language, run)
             except ScriptError as error:
                 raise with_hint(error, source) from error.__cause__
 
@@ -349,7 +459,7 @@ class Runtime(Moving, Care):
 
         Its calls wait at most `timeout` seconds (default: `ask_timeout`).
         """
-        self._require_host("state_scope")
+        self.core.require_host("state_scope")
         wait = self.config.ask_timeout if timeout is None else as_seconds("timeout", timeout, endless=True)
         return Scope(self._supervisor, self._supervisor.table.scope(as_text("scope", name, m.MAX_KEY)), wait)
 
@@ -376,13 +486,13 @@ class Runtime(Moving, Care):
         outlive what they name, for `audit_retention_days` and as long as there are no more than `audit_max_records`.
         Raises ValidationError.
         """
-        self._check_open()
+        self.core.check_open()
         who = session_id_of(session, "session")
-        principal = self._security.principal()
+        principal = self.core.security.principal()
         if principal is not None:
             who = who if who is not None else principal
-            self._security.require(who, "audit", "list")
-        return self._trail.query(
+            self.core.security.require(who, "audit", "list")
+        return self.core.trail.query(
             session=who,
             artifact=ArtifactId.of(artifact) if artifact is not None else None,
             access=as_text("access", access, 64) if access is not None else None,
@@ -404,7 +514,7 @@ class Runtime(Moving, Care):
     @property
     def analytics(self) -> Analytics:
         """Metrics of sessions, one by one and together, read from their journals: see `Analytics`."""
-        return self._analytics
+        return self._parts.analytics
 
     @checked
     def trace(self, tracer_provider: TracerProvider | None = None, *, privacy: bool | None = None) -> Tracing:
@@ -413,10 +523,292 @@ class Runtime(Moving, Care):
         Without a provider the one that OpenTelemetry is set up with is used. privacy: pseudonyms in place of session
         ids (default: `analytics_privacy`). Needs the extra `otel`: raises ConfigurationError without it.
         """
-        self._check_open()
-        self._require_host("trace")
+        self.core.check_open()
+        self.core.require_host("trace")
         from greenroom.runtime.analytics.tracing import Tracing
 
-        tracing = Tracing(self, tracer_provider, self._analytics.private(privacy))
+        tracing = Tracing(self.core, tracer_provider, self.analytics.private(privacy))
         self._supervisor.delivery.trace = tracing
         return tracing
+
+    # -- sessions
+
+    @in_own_realm
+    def create_session(
+        self,
+        name: str | None = None,
+        description: str | None = None,
+        created_by: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        parent: Session | str | None = None,
+        config: SessionConfig | Mapping[str, Any] | None = None,
+        correlation_id: str | None = None,
+        template: str | None = None,
+    ) -> Session:
+        """Make a durable session with an unpredictable id.
+
+        name ≤ 255 characters, ≤ 64 tags of ≤ 64 characters, metadata ≤ 64 KiB of JSON. A template adds its name's
+        prefix, its tags, metadata and settings; where both say something, the caller does.
+        Raises ValidationError, or SessionNotFound if the parent does not exist.
+        """
+        return self.creation.create(
+            name, description, created_by, tags, metadata, parent, config, correlation_id, template
+        )
+
+    def session(self, session_id: str) -> Session:
+        """A handle on an existing session. Raises SessionNotFound."""
+        session_id = required_session_id(session_id)
+        return find_session(self, session_id)
+
+    def exists(self, session_id: str) -> bool:
+        """Whether there is a session with exactly this id, as far as the running code may know."""
+        return self.core.exists(session_id if type(session_id) is str else required_session_id(session_id))
+
+    def list_sessions(self, **query: Any) -> Page[SessionInfo]:
+        """The sessions that match, as a page with the `total` before pagination.
+
+        Keys: status (one or several; default active and suspended), created_by, tags (all of), parent, created_after,
+        created_before, search (in name and description, case-insensitive), metadata (equality per key), sort_by
+        (created_at, updated_at, name, artifact_count, operation_count), descending, limit, offset.
+        """
+        self.core.check_open()
+        if type(query.get("tags")) is str:
+            raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
+        wanted = validated(SessionQuery, query)
+        if wanted.parent is not None and not is_session_id(wanted.parent):
+            raise ValidationError("parent: a session id is needed", field="parent")
+        principal = self.core.security.principal()
+        if principal is None:
+            return self._store.catalog.query(wanted)
+        if wanted.parent is not None:
+            self.core.security.require(wanted.parent, "list_sessions", "list")
+        return self._store.catalog.query(wanted, self.core.family(principal))
+
+    def count_sessions(self, **query: Any) -> int:
+        """How many sessions match."""
+        return self.list_sessions(**{**query, "limit": 0, "offset": 0}).total
+
+    def find_sessions(self, id_prefix: str, limit: int = 10) -> list[str]:
+        """Ids that begin with these hex digits, at most `limit`. Raises ValidationError."""
+        digits = as_text("id_prefix", id_prefix, m.MAX_NAME).replace("-", "").lower()
+        limit = as_number("limit", limit)
+        if not 1 <= len(digits) <= 32 or any(each not in "0123456789abcdef" for each in digits):
+            raise ValidationError("a session id consists of hex digits and hyphens", field="session_id")
+        self.core.check_open()
+        principal = self.core.security.principal()
+        if principal is None:
+            return self._store.catalog.with_prefix(digits, limit)
+        own = sorted(map(id_of_bytes, self.core.family(principal)))
+        return [each for each in own if each.replace("-", "").startswith(digits)][:limit]
+
+    def delete_session(self, session_id: str) -> None:
+        """Remove a session with everything that belongs to it, also a damaged one. Raises SessionNotFound."""
+        session_id = required_session_id(session_id)
+        if not is_session_id(session_id):
+            raise SessionNotFound(f"there is no session {shown(session_id)}", session_id=session_id[:64])
+        Session(self, session_id).delete()
+
+    def save_all(self) -> int:
+        """Snapshot every session in memory that has unsaved events, and put everything on disk; how many."""
+        self.core.check_open()
+        self.core.require_host("save_all")
+        saved = 0
+        for actor in self._supervisor.residents():
+            if actor.unsaved:
+                try:
+                    self._supervisor.ask(actor.actor_urn, m.SaveSession(sync=False), self.config.ask_timeout)
+                    saved += 1
+                except (SessionNotFound, HookCancelled):
+                    pass  # deleted meanwhile, or a hook is against it
+        self._store.sync()
+        return saved
+
+    def restore_recent(self, n: int = 10) -> list[Session]:
+        """Bring the `n` most recently changed open sessions into memory, newest first."""
+        self.core.require_host("restore_recent")
+        recent = self.list_sessions(sort_by="updated_at", descending=True, limit=n)
+        sessions = []
+        for info in recent:
+            session = Session(self, info.id)
+            try:
+                session.load()
+            except (SessionNotFound, IntegrityError, HookCancelled):
+                continue  # deleted meanwhile, damaged, or refused by a hook: the others come back all the same
+            sessions.append(session)
+        return sessions
+
+    def cleanup(self, retention_days: float | None = None) -> int:
+        """Delete sessions that ended longer ago than `retention_days` (default: each one's own, where it has one); how
+        many."""
+        self.core.check_open()
+        self.core.require_host("cleanup", "delete")
+        if retention_days is not None and (type(retention_days) not in (int, float) or not 0 <= retention_days < 1e9):
+            raise ValidationError("retention_days: a number from 0 is needed", field="retention_days")
+        now = self.core.clock.time_ns()
+        ended = (SessionStatus.COMPLETED, SessionStatus.FAILED, SessionStatus.ARCHIVED)
+        default = SessionConfig().retention_days
+        deleted = 0
+        for session, row in self._store.catalog.rows(ended):
+            days = retention_days
+            if days is None:
+                days = unpack_value(row.config).get("retention_days", default) if row.config else default
+            if days is not None and row.ended_at is not None and now - row.ended_at >= days * DAY:
+                try:
+                    self.delete_session(id_of_bytes(session))
+                    deleted += 1
+                except (SessionNotFound, HookCancelled):
+                    pass  # somebody else deleted it, or a hook keeps it
+        return deleted
+
+    @property
+    def templates(self) -> Templates:
+        """Presets for new sessions: `save`, `get`, `list`, `delete`."""
+        self.core.require_host("templates")
+        return Templates(lambda: self.state_scope(TEMPLATES))
+
+    # -- bundles and backups
+
+    @checked
+    def export_session(
+        self,
+        session_id: str,
+        path: str | os.PathLike[str],
+        *,
+        tree: bool = False,
+        history: bool = True,
+        on_progress: Progress | None = None,
+    ) -> ExportReport:
+        """Write a session, or with `tree` also all sessions below it, to a bundle: one file, as of one moment.
+
+        Without `history` the bundle has what still holds: conversation, artifacts, variables, tags, metadata, status;
+        not what they were before. Works while the sessions are used. A file at `path` is replaced once the bundle is
+        whole; anything but a regular file is refused. `on_progress` is called with the bytes done and to do.
+        Raises SessionNotFound, IntegrityError where something is damaged, BundleError for more than a bundle can
+        carry, StorageError.
+        """
+        self.core.security.require_artifacts(session_id_of(session_id, "session") or "", "export_session")
+        found = self.session(session_id_of(session_id, "session") or "")
+        return export_bundle(
+            self._store,
+            found.id,
+            file_path(path),
+            tree=as_flag("tree", tree),
+            history=as_flag("history", history),
+            on_progress=as_function("on_progress", on_progress) if on_progress is not None else None,
+        )
+
+    @checked
+    def import_bundle(
+        self, path: str | os.PathLike[str], *, keep_ids: bool = True, on_progress: Progress | None = None
+    ) -> list[Session]:
+        """Bring in all sessions of a bundle, parents first: all of them, or none.
+
+        With `keep_ids` false they get new ids, in their artifacts' ids and family links too. A parent outside the
+        bundle is kept if it is in this store. Raises BundleError for a damaged or hostile bundle, of which nothing is
+        written; SessionAlreadyExists for an id that is to be kept and is taken; StorageError.
+        """
+        self.core.check_open()
+        self.core.require_host("import_bundle", "write")
+        self.core.security.forget_families()
+        ids = import_sessions(self.core, file_path(path), keep_ids=keep_ids, on_progress=on_progress)
+        self.events.imported(ids)
+        return [Session(self, each) for each in ids]
+
+    @checked
+    def import_session(
+        self, path: str | os.PathLike[str], *, keep_ids: bool = True, on_progress: Progress | None = None
+    ) -> Session:
+        """`import_bundle`, for a bundle of one session or one tree: the session at its top."""
+        return self.import_bundle(path, keep_ids=keep_ids, on_progress=on_progress)[0]
+
+    @checked
+    def backup(self, path: str | os.PathLike[str]) -> BackupReport:
+        """Write a backup of the whole store, as of one moment, while it is in use. It is a store itself.
+
+        `path` must not exist. On the same file system it shares the table files with this store; copy it elsewhere to
+        be safe from the loss of the disk. Raises StorageError.
+        """
+        self.core.check_open()
+        self.core.require_host("backup")
+        return backup_store(self._store, file_path(path))
+
+    # -- care of the store
+
+    @checked
+    def verify(self, repair: bool = False, *, on_progress: CareProgress | None = None) -> VerifyReport:
+        """Read everything in the store and check it: checksums, gaps, hashes, indexes, references, replays.
+
+        With `repair`, what the rest of the store tells how to set right is set right, and what it does not is put
+        into quarantine, so that everything else stays readable; the report says what was done. Where table files
+        are damaged (`needs_salvage`) nothing is repaired: close the runtime and `Runtime.salvage` the store.
+        """
+        self.core.check_open()
+        self.core.require_host("verify")
+        if repair:
+            self.core.check_writable("to repair it")
+        return verify_store(self._store, self._supervisor, repair=repair, on_progress=on_progress)
+
+    @checked
+    def gc(self, *, on_progress: CareProgress | None = None) -> GcReport:
+        """Find and repair leaked or missing references, records of nobody, wrong index entries and counts;
+        remove what imports and forks have written that were interrupted.
+
+        Safe while sessions are at work. Reads no content: `verify` does.
+        """
+        self.core.check_open()
+        self.core.require_host("gc", "write")
+        self.core.check_writable("to collect garbage")
+        recover_staged(self._store)
+        return collect(self._store, self._supervisor, on_progress)
+
+    @checked
+    def retention(
+        self, policy: RetentionPolicy | Mapping[str, Any] | None = None, *, dry_run: bool = True, **limits: Any
+    ) -> RetentionReport:
+        """Delete what a policy lets go; unless told otherwise, only say what that would be.
+
+        Limits: keep_versions, max_age_days, max_session_bytes (never the latest version of a name), ended_days
+        (whole sessions), keep_journal_days, max_journal_events (what old events say of earlier values, never the newest
+        event, the conversation or artifacts that are there; `events` then leaves them out, and forks and exports begin
+        there). Raises ValidationError.
+        """
+        self.core.check_open()
+        self.core.require_host("retention", "delete")
+        if policy is None or type(policy) is dict or limits:
+            policy = {**as_mapping("policy", {} if policy is None else policy), **limits}
+        wanted = validated(RetentionPolicy, policy)
+        if not as_flag("dry_run", dry_run):
+            self.core.check_writable("to delete")
+        return apply_retention(self.core, wanted, self.core.clock.time_ns(), dry_run=dry_run)
+
+    @checked
+    def usage(self, *, on_progress: CareProgress | None = None) -> Usage:
+        """Which sessions, types and names take the space."""
+        self.core.check_open()
+        self.core.require_host("usage", "list")
+        return usage_of(self._store, on_progress)
+
+    def compact(self) -> None:
+        """Give the space of deleted data back to the disk. Blocks while it works."""
+        self.core.check_open()
+        self.core.require_host("compact", "write")
+        self.core.check_writable("to compact")
+        self._store.compact()
+
+    @checked
+    def stats(self, details: bool = False) -> dict[str, Any]:
+        """Figures about the store and this runtime, as JSON values. Sizes are bytes. With `details` also `usage`:
+        the sessions, types and names that take most space, twenty of each.
+
+        Of content (artifacts, and long messages): `logical_bytes` counts it for everyone who refers to it,
+        `unique_bytes` once, `stored_bytes` as it is on disk, with chunks that contents share counted once.
+        """
+        self.core.check_open()
+        self.core.require_host("stats")
+        return {
+            "path": str(self.path),
+            **self.core.figures(),
+            "artifacts": content_figures(self._store),
+            **({"usage": self.usage().to_dict(_DETAILS)} if details else {}),
+        }

@@ -14,18 +14,23 @@ import sys
 import threading
 import weakref
 from types import FrameType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .runtime import Runtime
+from typing import Protocol
 
 __all__ = ["unwatch", "watch"]
 
-_watched: weakref.WeakSet[Runtime] = weakref.WeakSet()
+
+class Closable(Protocol):
+    """A runtime, as far as a signal ends it."""
+
+    def close(self) -> None:
+        """Save what is in memory and release the store."""
+
+
+_watched: weakref.WeakSet[Closable] = weakref.WeakSet()
 _installed = False
 
 
-def watch(runtime: Runtime) -> None:
+def watch(runtime: Closable) -> None:
     """Close this runtime on SIGTERM, unless the host handles or ignores it. Only the main thread may install a handler;
     elsewhere this does nothing, and the process's end still closes the runtime."""
     global _installed
@@ -37,7 +42,7 @@ def watch(runtime: Runtime) -> None:
         _installed = True
 
 
-def unwatch(runtime: Runtime) -> None:
+def unwatch(runtime: Closable) -> None:
     """Forget a closed runtime; after the last one, the signal means again what it meant before."""
     global _installed
     _watched.discard(runtime)

@@ -17,7 +17,7 @@ from greenroom.storage.errors import GreenroomError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenroom.actors.scheduling.clock import Clock
+    from greenroom.actors.clock import Clock
     from greenroom.actors.scheduling.operation import Operation
     from greenroom.storage.common.page import Page
     from greenroom.storage.engine.engine import Op

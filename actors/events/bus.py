@@ -20,7 +20,7 @@ from .subscription import Callback, Notice, Overflow, Subscription
 
 if TYPE_CHECKING:
     from greenroom.actors.access.security import Security
-    from greenroom.actors.scheduling.clock import Clock
+    from greenroom.actors.clock import Clock
     from greenroom.actors.session.services import SessionServices
 
 __all__ = ["Bus"]

@@ -12,24 +12,12 @@ from greenroom.actors import messages as m
 from greenroom.actors.scheduling.operation import in_own_realm, operation_in
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.storage.common.checked_call import checked
-from greenroom.storage.errors import (
-    InvalidOperation,
-    ResourceLimitExceeded,
-    ValidationError,
-)
+from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded, ValidationError
 
 from .around import around, settled
 from .chain import AFTER_CHANGE, AFTER_READ, ALONE, ALONE_AFTER, Phase, ask
 from .context import Call
-from .hook import (
-    DEFAULT_TIMEOUT,
-    Hook,
-    HookFunction,
-    HookInfo,
-    HookOptions,
-    KeywordOptions,
-    checked_options,
-)
+from .hook import DEFAULT_TIMEOUT, Hook, HookFunction, HookInfo, HookOptions, KeywordOptions, checked_options
 from .interceptor import HookedMessage
 from .points import (
     AFTER,
@@ -128,7 +116,7 @@ class Hooks:
     def register_at(
         self, points: tuple[str, ...], fn: HookFunction, *, thread: int | None = None, **options: Unpack[HookOptions]
     ) -> HookHandle:
-        """Register a function at points that have been resolved; on `thread` alone, if one is given."""
+        """`register` for points that have been resolved; on `thread` alone, if one is given."""
         checked = checked_options(fn, options)
         current = operation_in(self._delivery.security)
         number = next(self._numbers)
@@ -189,7 +177,7 @@ class Hooks:
             self._rebuild(found)
 
     def info(self, hook: HookHandle | str) -> HookInfo:
-        """Return the options and figures of a hook. Raises InvalidOperation if there is none."""
+        """The options and figures of a hook. Raises InvalidOperation if there is none."""
         with self._lock:
             return self._present(hook).info()
 
@@ -202,7 +190,7 @@ class Hooks:
         enabled: bool | None = None,
         session_id: str | None = None,
     ) -> list[HookInfo]:
-        """Return the hooks that match all that is given, in the order of calling. Code of a session sees its own."""
+        """The hooks that match all that is given, in the order of calling. Code of a session sees its own."""
         points = resolve(point) if point is not None else None
         own = self._delivery.security.principal()
         with self._lock:
@@ -220,7 +208,7 @@ class Hooks:
 
     @checked
     def _own(self, hook: HookHandle | str) -> Hook | None:
-        """Return a hook that the running code may touch. Code of a session is not told of others. Holds the lock."""
+        """A hook that the running code may touch. Code of a session is not told of others. Holds the lock."""
         found = self._hooks.get(hook.id if isinstance(hook, HookHandle) else hook)
         own = self._delivery.security.principal()
         return found if found is not None and own in (None, found.principal) else None
@@ -259,7 +247,7 @@ class Hooks:
         self._delivery.hooked = hooked
 
     def _phase(self, *points: str | None) -> Phase:
-        """Return the hooks of these points, one after the other."""
+        """The hooks of these points, one after the other."""
         phase: Phase = ()
         for point in points:
             if point is not None:
@@ -267,11 +255,11 @@ class Hooks:
         return phase
 
     def at(self, point: str) -> Phase | None:
-        """Return the enabled hooks of a point, or None. This is one look into a table."""
+        """The enabled hooks of a point, or None: one lookup."""
         return self._chains.get(point)
 
     def any(self, *points: str | None) -> bool:
-        """Return whether there is an enabled hook at one of these points."""
+        """Whether there is an enabled hook at one of these points."""
         chains = self._chains
         return bool(chains) and any(point in chains for point in points)
 
@@ -381,7 +369,7 @@ class Hooks:
 
     @property
     def creating(self) -> bool:
-        """Return whether there is a hook at the creation of sessions."""
+        """Whether there is a hook at the creation of sessions."""
         return self.any(*CREATION)
 
     def _call(
@@ -440,12 +428,12 @@ class HookHandle:
         self._hooks.disable(self)
 
     def info(self) -> HookInfo:
-        """Return its options and figures. Raises InvalidOperation if it was taken away."""
+        """Its options and figures. Raises InvalidOperation if it was taken away."""
         return self._hooks.info(self)
 
 
 def _one(point: str) -> str:
-    """Return the one point that a name means, in any spelling. Raises ValidationError."""
+    """The one point that a name means, in any spelling. Raises ValidationError."""
     if point in POINTS or (isinstance(point, str) and point.startswith(CUSTOM)):
         return point
     found = resolve(point)

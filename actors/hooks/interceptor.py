@@ -117,7 +117,7 @@ class HookedMessage:
         services.besides(partial(self, session_id, message, services.wait_limit), f"session:{session_id}: {self._name}")
 
     def happened(self, session_id: str, message: Any) -> None:
-        """Ask the hooks after a message of which it is known that what it asks for has happened, on another thread."""
+        """What this message asks for has happened without it: ask the hooks after it, on a thread of their own."""
         if not self._after:
             return
         call = self._call(session_id, MessageSubject(message), self._services.wait_limit)
@@ -134,8 +134,7 @@ class HookedMessage:
     def _told(
         self, call: Call, subject: Any, target: str | None, keep: Any, batch: _Batch | None, handled: Callable[[], Any]
     ) -> None:
-        """Ask the hooks after a message that was sent without waiting and has been handled, or at its failure, on
-        another thread."""
+        """A message that was told has been handled: ask the hooks after it, or at its failure, on another thread."""
         outcome = [handled]
         call.timeout = None
 
@@ -229,7 +228,7 @@ class HookedMessage:
 
     @staticmethod
     def _carrying(call: Call, subject: Any, target: str | None) -> Any:
-        """Return the message with what its hooks have to journal: both land in one commit."""
+        """The message, with what its hooks have to journal: that lands in one commit with what the message does."""
         message = subject.message
         if (
             call.records
@@ -268,7 +267,7 @@ class _Batch:
         """What is left to store; None if hooks have answered for all of it."""
 
     def finish(self, infos: list[Any]) -> list[Any]:
-        """Return the replies for all artifacts in their order, as the hooks after them leave them."""
+        """The replies for all artifacts in their order, as the hooks after them leave them."""
         stored = iter(infos)
         replies = []
         for part, subject, kept in self._parts:

@@ -17,7 +17,7 @@ from greenroom.actors.session.state.limits import RateLimits
 from greenroom.storage.errors import RateLimited
 
 if TYPE_CHECKING:
-    from greenroom.actors.scheduling.clock import Clock
+    from greenroom.actors.clock import Clock
 
 __all__ = ["Rates"]
 

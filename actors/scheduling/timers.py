@@ -7,11 +7,10 @@ import itertools
 import threading
 from collections.abc import Callable
 
+from greenroom.actors.clock import Clock
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.starter import start_thread
 from greenroom.storage.common.waiting import Bell
-
-from .clock import Clock
 
 __all__ = ["Timers"]
 

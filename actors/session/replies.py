@@ -223,17 +223,12 @@ def _kept_time(actor: LiveSession, command: KeepTime) -> None:
 
 
 def _stored_artifact(actor: LiveSession, command: m.StoreArtifact) -> ArtifactInfo:
-    return _recorded(actor, actor.state.last_artifact, command)
+    return artifact_info(actor.state.id, actor.state.last_artifact, command.record)
 
 
 def _stored_many(actor: LiveSession, command: m.StoreMany) -> list[ArtifactInfo]:
     first = actor.state.last_artifact - len(command.items) + 1
-    return [_recorded(actor, number, item) for number, item in enumerate(command.items, first)]
-
-
-def _recorded(actor: LiveSession, number: int, command: m.StoreArtifact) -> ArtifactInfo:
-    assert command.record is not None  # the commit has just told it
-    return artifact_info(actor.state.id, number, command.record)
+    return [artifact_info(actor.state.id, number, item.record) for number, item in enumerate(command.items, first)]
 
 
 def _saved(actor: LiveSession, command: m.SaveSession) -> Any:

@@ -11,8 +11,8 @@ from greenroom.storage.engine.engine import Durability
 from greenroom.storage.events.model import StoredEvent
 
 if TYPE_CHECKING:
+    from greenroom.actors.clock import Clock
     from greenroom.actors.messages.permissions import AccessAttempt
-    from greenroom.actors.scheduling.clock import Clock
     from greenroom.actors.scheduling.dispatcher import Dispatcher, Envelope
     from greenroom.actors.store import ArtifactStore
     from greenroom.storage.engine.engine import Op

@@ -37,7 +37,17 @@ if TYPE_CHECKING:
 
     from .table import SessionTable
 
-__all__ = ["Delivery", "Trace"]
+__all__ = ["Delivery", "Noted", "Trace"]
+
+
+class Noted(Protocol):
+    """Takes notes of what becomes known of an operation while it runs."""
+
+    def session(self, session_id: str) -> None:
+        """Note the session that it concerns."""
+
+    def failure(self, code: str) -> None:
+        """Note that it has failed, and how."""
 
 
 class Trace(Way, Protocol):
@@ -45,7 +55,7 @@ class Trace(Way, Protocol):
 
     def span(
         self, operation: str, name: str | None, session_id: str | None, correlation_id: str | None
-    ) -> AbstractContextManager[Any]:
+    ) -> AbstractContextManager[Noted]:
         """Note an operation that is no message to a session."""
 
 

@@ -37,6 +37,7 @@ class Supervisor:
     ) -> None:
         """`table` is the owner that `services` name."""
         self.table = table
+        self._actors = table.actors
         self.services = table.services = services
         self.security = security
         self.delivery = Delivery(table, security, preparation, redaction.message if redaction is not None else None)
@@ -44,13 +45,17 @@ class Supervisor:
         self.ask = self.delivery.ask
         self.tell = self.delivery.tell
 
+    def residents(self) -> list[SessionActor]:
+        """Return the actors of all sessions in memory."""
+        return list(self._actors.values())
+
     def sweep(self, passivate_after: float) -> None:
         """Passivate what was not used for `passivate_after` seconds.
 
         Called every `passivate_after / 2` seconds by the timer; uses are known to that precision.
         """
         now = self.services.clock.monotonic()
-        for actor in list(self.table.actors.values()):
+        for actor in self.residents():
             if actor.stopped:
                 actor.do_in_turn(partial(self._drop_stopped, actor))
             elif actor.used:
@@ -62,7 +67,7 @@ class Supervisor:
     def save_due(self) -> None:
         """Have the sessions saved whose `auto_save_interval` is over. Called every second by the timer."""
         now = self.services.clock.monotonic()
-        for actor in [each for each in self.table.residents() if each.unsaved]:
+        for actor in [each for each in self.residents() if each.unsaved]:
             if now - actor.saved_at >= actor.limits.auto_save_interval:
                 actor.saved_at = now  # if it fails, the next try is not before the interval is over again
                 try:
@@ -77,7 +82,7 @@ class Supervisor:
 
     def forget(self) -> None:
         """Drop all sessions from memory, for a follower that must see what the writer has done."""
-        for actor in self.table.residents():
+        for actor in self.residents():
             self.table.passivate(actor)
 
     def abandon(self) -> None:
@@ -89,7 +94,7 @@ class Supervisor:
         (the clock's monotonic seconds); what is left then is in the journal all the same."""
         self.table.closing = True
         clock = self.services.clock
-        for actor in self.table.residents():
+        for actor in self.residents():
             if actor.stopped:
                 continue
             remaining = deadline - clock.monotonic()

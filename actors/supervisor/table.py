@@ -294,10 +294,6 @@ class SessionTable:
         if self.services.tell is not None:
             self.services.tell(session_id, "session.deleted", {"name": None, "parent": None})
 
-    def residents(self) -> list[SessionActor]:
-        """Return the actors of all sessions in memory."""
-        return list(self.actors.values())
-
     def _check_open(self) -> None:
         """Raises RuntimeClosed."""
         if self.closing:

@@ -24,7 +24,7 @@ from greenroom.storage.errors import GreenroomError, InvalidOperation, Operation
 from greenroom.storage.events.model import StoredEvent
 
 if TYPE_CHECKING:
-    from greenroom.actors.scheduling.clock import Clock
+    from greenroom.actors.clock import Clock
     from greenroom.actors.session.decisions.decide import Draft
     from greenroom.actors.session.directory import Directory, Way
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from .agent import Agent, AgentContext
+from greenroom.runtime.model.agent import Agent
+from greenroom.runtime.model.reply import AgentReply, TokenUsage
+
+from .context import AgentContext
 from .echo import echo
 from .registry import Agents
-from .reply import AgentReply, TokenUsage
 
 __all__ = ["Agent", "AgentContext", "AgentReply", "Agents", "TokenUsage", "echo"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .reply import AgentReply, TokenUsage
+from greenroom.runtime.model.reply import AgentReply, TokenUsage
 
 __all__ = ["echo"]
 

@@ -19,18 +19,20 @@ from greenroom.actors.scheduling.callables import signature_of
 from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.calls.collectors import AgentOutputCollector
 from greenroom.runtime.calls.work import CallContext, Work
+from greenroom.runtime.model.agent import Agent
+from greenroom.runtime.model.reply import AgentReply
 from greenroom.runtime.tools.parameters import arguments_of, context_parameters, hints_of
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import GreenroomError, InvalidOperation, OperationTimeout, ValidationError
 
-from .agent import Agent, AgentContext
-from .reply import AgentReply
+from .context import AgentContext
 
 if TYPE_CHECKING:
     from greenroom.actors.hooks import Hooks
+    from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.handles.session import Session
-    from greenroom.runtime.runtime import Runtime
+    from greenroom.runtime.tools.registry import Tools
 
 __all__ = ["Agents"]
 
@@ -71,8 +73,9 @@ class Agents:
         ```
     """
 
-    def __init__(self, runtime: Runtime, calls: Calls, timeout: float) -> None:
-        self._runtime = runtime
+    def __init__(self, core: RuntimeCore, calls: Calls, tools: Tools, timeout: float) -> None:
+        self._core = core
+        self._tools = tools
         self._calls = calls
         self._timeout = timeout
         self._lock = threading.Lock()
@@ -96,7 +99,7 @@ class Agents:
             raise ValidationError("name: 1 to 128 letters, digits and _ . : @ / - are needed", field="name")
         if timeout is not None and (type(timeout) not in (int, float) or not timeout > 0):
             raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
-        self._runtime._require_host("agents.register", "write")
+        self._core.require_host("agents.register", "write")
         provider = _provider_of(fn, timeout)
         with self._lock:
             if name in self._providers and not replace:
@@ -110,7 +113,7 @@ class Agents:
     @checked
     def unregister(self, name: str) -> bool:
         """Take a callable away; whether it was there. Agents made of it stay, and fail when they are called."""
-        self._runtime._require_host("agents.unregister", "write")
+        self._core.require_host("agents.unregister", "write")
         with self._lock:
             there = name in self._providers
             self._providers = {key: each for key, each in self._providers.items() if key != name}
@@ -118,7 +121,7 @@ class Agents:
 
     @property
     def _hooks(self) -> Hooks:
-        return self._runtime.hooks
+        return self._core.hooks
 
     def models(self) -> list[str]:
         """The models and prefixes that are registered."""
@@ -174,7 +177,7 @@ class Agents:
         if len(names) > _MAX_TOOLS or not all(isinstance(each, str) for each in names):
             raise ValidationError("tools: a list of names of tools is needed", field="tools")
         for each in names:
-            self._runtime.tools._require(each)
+            self._tools._require(each)
         self._provider(model)
         packed_input(dict(parameters))
         agent = Agent(name, model, system_prompt, tuple(names), MappingProxyType(dict(parameters)))
@@ -205,7 +208,7 @@ class Agents:
         Raises ValidationError, also for a name that is taken, InvalidOperation for an unknown model or tool,
         HookCancelled.
         """
-        self._runtime._require_host("agents.create", "write")
+        self._core.require_host("agents.create", "write")
         if not replace and name is not None and name in self._agents:
             raise ValidationError(
                 f"name: there is an agent {name!r} already; replace=True takes its place", field="name"
@@ -235,7 +238,7 @@ class Agents:
     @checked
     def remove(self, name: str) -> bool:
         """Let an agent go; whether it was there. Raises HookCancelled if a hook keeps it."""
-        self._runtime._require_host("agents.remove", "write")
+        self._core.require_host("agents.remove", "write")
         agent = self._agents.get(name)
         if agent is None:
             return False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import pydantic
 from annotated_types import Ge, Gt
 
-from greenroom.runtime.handles.handle import session_id_of
+from greenroom.runtime.handles.session import session_id_of
 from greenroom.storage.catalog.model import SessionQuery, SessionStatus
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
@@ -25,8 +25,9 @@ from .tally import Window
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from greenroom.runtime.core import RuntimeCore
+    from greenroom.runtime.events.events import Events
     from greenroom.runtime.handles.session import Session
-    from greenroom.runtime.runtime import Runtime
 
     from .exposition import EventCounts, RuntimeCollector
 
@@ -60,8 +61,9 @@ class Analytics:
         ```
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, core: RuntimeCore, events: Events) -> None:
+        self._core = core
+        self._events = events
         self._lock = threading.Lock()
         self._pseudonyms: Pseudonyms | None = None
         self._counts: EventCounts | None = None
@@ -78,25 +80,25 @@ class Analytics:
         bucket: float = 3600.0,
         privacy: bool | None = None,
     ) -> SessionMetrics:
-        """Return the metrics of one session, from one pass over its journal.
+        """The metrics of one session, from one pass over its journal.
 
         since, until: a datetime, RFC 3339 text or seconds since the epoch; events from `since` on and before `until`
         count. bucket: seconds of one step of `activity`. privacy: pseudonyms in place of ids and names (default:
         `analytics_privacy`). Raises SessionNotFound, IntegrityError where the journal is damaged, ValidationError.
         """
-        runtime = self._runtime
-        runtime._check_open()
+        core = self._core
+        core.check_open()
         wanted = validated(_Wanted, {"since": since, "until": until, "bucket": bucket})
         session_id = session_id_of(session, "session") or ""
-        runtime._security.require(session_id, "analytics.session")
+        core.security.require(session_id, "analytics.session")
         key = session_bytes(session_id) if is_session_id(session_id) else b""
-        row = runtime._store.catalog.row(key) if key else None
+        row = core.store.catalog.row(key) if key else None
         if row is None:
             raise _not_found(session_id)
         try:
-            return session_metrics(runtime._store, key, row, self._window(wanted), wanted.bucket, self.private(privacy))
+            return session_metrics(core.store, key, row, self._window(wanted), wanted.bucket, self.private(privacy))
         except (IntegrityError, SchemaTooNew):
-            if not runtime._store.catalog.is_there(key):
+            if not core.store.catalog.is_there(key):
                 raise _not_found(session_id) from None
             raise
 
@@ -112,79 +114,78 @@ class Analytics:
         on_progress: Callable[[str, int], None] | None = None,
         **query: Any,
     ) -> AggregateMetrics:
-        """Return the metrics of all sessions together that match a query, of every status unless it names one.
+        """The metrics of all sessions together that match a query, of every status unless it names one.
 
         The keys of the query are those of `list_sessions`, but for order and pages. Takes time in proportion to the
         events within the window: journals that end before it or begin after it are not read, and in long ones its
         beginning is looked up. Damaged sessions are left out, counted and named. `on_progress` gets "sessions" and
         how many have been read. Raises ValidationError.
         """
-        runtime = self._runtime
-        runtime._check_open()
+        core = self._core
+        core.check_open()
         wanted = validated(_Wanted, {"since": since, "until": until, "bucket": bucket, "top": top})
         found = Aggregation(self._window(wanted), wanted.bucket, wanted.top, self.private(privacy))
-        principal = runtime._security.principal()
-        family = runtime._family(principal) if principal is not None else None
-        sessions = runtime._store.catalog.matching(_query(query), family, found.damaged)
-        found.read(runtime._store, sessions, on_progress)
+        principal = core.security.principal()
+        family = core.family(principal) if principal is not None else None
+        sessions = core.store.catalog.matching(_query(query), family, found.damaged)
+        found.read(core.store, sessions, on_progress)
         return found.metrics()
 
     def _window(self, wanted: _Wanted) -> Window:
         low = nanoseconds(wanted.since) if wanted.since is not None else 0
         high = nanoseconds(wanted.until) if wanted.until is not None else _ALL_TIME
-        days = self._runtime.config.analytics_retention_days
+        days = self._core.config.analytics_retention_days
         if days is not None:
-            low = max(low, self._runtime._clock.time_ns() - round(days * _DAY))
+            low = max(low, self._core.clock.time_ns() - round(days * _DAY))
         return Window(low, high)
 
     def private(self, privacy: bool | None) -> Pseudonyms | None:
-        """Return what replaces ids, if that is asked for; None stands for the runtime's setting. Raises
-        ConfigurationError."""
+        """What replaces ids, if that is asked for; None stands for the runtime's setting. Raises ConfigurationError."""
         if privacy is not None and not isinstance(privacy, bool):
             raise ValidationError("privacy: true, false, or None for the runtime's setting", field="privacy")
-        wanted = privacy if privacy is not None else self._runtime.config.analytics_privacy
+        wanted = privacy if privacy is not None else self._core.config.analytics_privacy
         if not wanted:
             return None
         with self._lock:
             if self._pseudonyms is None:
-                file = self._runtime.config.analytics_key_file
+                file = self._core.config.analytics_key_file
                 self._pseudonyms = Pseudonyms.from_file(file) if file is not None else Pseudonyms()
             return self._pseudonyms
 
     # -- for Prometheus
 
     def prometheus(self) -> str:
-        """Return the figures of this runtime in Prometheus' text format. Needs the extra `metrics`; for the host.
+        """The figures of this runtime in Prometheus' text format. Needs the extra `metrics`; for the host.
 
         Raises ConfigurationError without it.
         """
         return self.collector().text()
 
     def collector(self) -> RuntimeCollector:
-        """Return a collector to register in a registry of prometheus_client. Needs the extra `metrics`; for the host.
+        """A collector to register in a registry of prometheus_client. Needs the extra `metrics`; for the host.
 
         Raises ConfigurationError without it.
         """
-        self._runtime._require_host("analytics.collector")
+        self._core.require_host("analytics.collector")
         from .exposition import RuntimeCollector
 
-        return RuntimeCollector(self._runtime, lambda: self._counts)
+        return RuntimeCollector(self._core, lambda: self._counts)
 
     @checked
     def count_events(self, capacity: int = 50_000) -> None:
-        """Count from now on also events, calls, errors and durations for Prometheus, until the runtime is closed.
+        """From now on also count events, calls, errors and durations for Prometheus, until the runtime is closed.
 
         They come from a subscription with a queue of `capacity`: what finds it full is not counted but for how many
         that were, so no session waits. Idempotent. Raises what `events.subscribe` raises, ConfigurationError.
         """
-        self._runtime._check_open()
-        self._runtime._require_host("analytics.count_events")
+        self._core.check_open()
+        self._core.require_host("analytics.count_events")
         from .exposition import EventCounts
 
         with self._lock:
             if self._counts is None:
-                counts = EventCounts(self._runtime.events.subscribe("**", capacity, "drop_newest"))
-                self._runtime._timers.every(EventCounts.EVERY, counts.count)
+                counts = EventCounts(self._events.subscribe("**", capacity, "drop_newest"))
+                self._core.timers.every(EventCounts.EVERY, counts.count)
                 self._counts = counts
 
 

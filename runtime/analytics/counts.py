@@ -39,7 +39,7 @@ class Activity:
     buckets: tuple[tuple[datetime, int], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values; times in RFC 3339."""
+        """As JSON values; times in RFC 3339."""
         return {
             "seconds": self.seconds,
             "buckets": [{"from": iso_time(begin), "events": count} for begin, count in self.buckets],
@@ -109,7 +109,7 @@ class Distribution:
     max: float | None = None
 
     def to_dict(self) -> dict[str, float | None]:
-        """Return every field by name."""
+        """Every field by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
@@ -156,7 +156,7 @@ class Values:
         self._exact = None
 
     def distribution(self) -> Distribution:
-        """Return what has been gathered so far."""
+        """What has been gathered so far."""
         if not self.count:
             return Distribution()
         if self._exact is not None:
@@ -173,7 +173,7 @@ class Values:
         )
 
     def _ranked(self, rank: int) -> float:
-        """Return the value that has `rank` values below it."""
+        """The value that has `rank` values below it."""
         if self._exact is not None:
             return self._exact[rank]
         passed = 0
@@ -221,7 +221,7 @@ class CallMetrics:
         return self.succeeded / ended if ended else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """As JSON values."""
         return {
             "calls": self.calls,
             "succeeded": self.succeeded,
@@ -242,7 +242,7 @@ class CallTable:
     by_name: dict[str, CallMetrics] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """As JSON values."""
         return {
             "total": self.total.to_dict(),
             "by_name": {name: each.to_dict() for name, each in self.by_name.items()},

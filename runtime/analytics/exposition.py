@@ -25,7 +25,7 @@ except ImportError as error:  # pragma: no cover
     ) from error
 
 if TYPE_CHECKING:
-    from greenroom.runtime.runtime import Runtime
+    from greenroom.runtime.core import RuntimeCore
 
 __all__ = ["EventCounts", "RuntimeCollector"]
 
@@ -42,13 +42,13 @@ class RuntimeCollector(Collector):
     `greenroom_open` is left, at 0.
     """
 
-    def __init__(self, runtime: Runtime, counts: Callable[[], EventCounts | None]) -> None:
+    def __init__(self, core: RuntimeCore, counts: Callable[[], EventCounts | None]) -> None:
         """Use `rt.analytics.collector`."""
-        self._runtime = runtime
+        self._core = core
         self._counts = counts
 
     def text(self) -> str:
-        """Return all figures in Prometheus' text format."""
+        """All figures in Prometheus' text format."""
         registry = CollectorRegistry()
         registry.register(self)
         return generate_latest(registry).decode()
@@ -57,9 +57,9 @@ class RuntimeCollector(Collector):
         return _metrics({})
 
     def collect(self) -> Iterable[Metric]:
-        yield GaugeMetricFamily("greenroom_open", "Whether the runtime is open.", value=not self._runtime.closed)
+        yield GaugeMetricFamily("greenroom_open", "Whether the runtime is open.", value=not self._core.lifetime.closed)
         try:
-            figures = self._runtime._figures()
+            figures = self._core.figures()
         except GreenroomError:
             return  # it was closed just now; what is left of a failing disk is for others to tell
         yield from _metrics(figures)
@@ -69,7 +69,7 @@ class RuntimeCollector(Collector):
 
 
 def _metrics(figures: dict[str, Any]) -> Iterable[Metric]:
-    """Return what `Runtime._figures` tells."""
+    """What `RuntimeCore.figures` tells."""
     sessions = GaugeMetricFamily("greenroom_sessions", "Sessions by status.", labels=["status"])
     for status, count in figures.get("sessions", {}).items():
         sessions.add_metric([status], count)
@@ -128,7 +128,7 @@ class EventCounts:
         )
 
     def collect(self) -> Iterable[Metric]:
-        """Return what has been counted, and how many events have found the queue full and are not in it."""
+        """What has been counted, and how many events have found the queue full and are not in it."""
         self.count()
         for each in (self._events, self._calls, self._errors, self._tokens, self._cost, self._durations):
             yield from each.collect()
@@ -176,7 +176,7 @@ class EventCounts:
             self._errors.labels(self._label("error", error)).inc()
 
     def _label(self, kind: str, name: str) -> str:
-        """Return the name, as long as there are not too many of its kind for Prometheus."""
+        """The name, as long as there are not too many of its kind for Prometheus."""
         names = self._names.setdefault(kind, set())
         if name not in names:
             if len(names) >= _MAX_LABELS:

@@ -30,12 +30,12 @@ class Pseudonyms:
     """
 
     def __init__(self, key: bytes | None = None) -> None:
-        """Take a key. Without one a random key is made, which ends with this object."""
+        """With no key a random one is made, which ends with this object."""
         self._key = blake3(key or secrets.token_bytes(32), derive_key_context=_CONTEXT).digest()
 
     @classmethod
     def from_file(cls, path: Path) -> Pseudonyms:
-        """Read the key from a file; line ends at its end do not count. Raises ConfigurationError."""
+        """With the content of a file as key; line ends at its end do not count. Raises ConfigurationError."""
         try:
             with open_regular(path, f"analytics_key_file: cannot read {path}") as file:
                 key = file.read(_MOST_BYTES + 1).rstrip(b"\r\n")
@@ -50,23 +50,23 @@ class Pseudonyms:
         return cls(key)
 
     def session(self, session_id: str) -> str:
-        """Return the pseudonym of a session."""
+        """The pseudonym of a session."""
         return self._pseudonym("session", session_id.lower())
 
     def name(self, name: str) -> str:
-        """Return the pseudonym of who made something."""
+        """The pseudonym of who made something."""
         return self._pseudonym("name", name)
 
     def text(self, text: str) -> str:
-        """Return the text with every id in it replaced as a session's is."""
+        """The text with every id in it replaced as a session's is."""
         return _ID.sub(lambda found: self.session(found.group()), text)
 
     def event_type(self, type_: str) -> str:
-        """Return the type of an event as it may be shown: the runtime's own as it is, any other as "custom"."""
+        """The types of the runtime's own stay; of others, which hosts and scripts have named, only that."""
         return type_ if type_.partition(".")[0] in RESERVED_FAMILIES or type_.startswith("(") else "custom"
 
     def role(self, role: str) -> str:
-        """Return the role of a message as it may be shown: the usual roles stay, what a host has named is "other"."""
+        """The usual roles stay; what a host has named is "other"."""
         return role if role in _ROLES else "other"
 
     def _pseudonym(self, kind: str, text: str) -> str:

@@ -23,7 +23,7 @@ except ImportError as error:  # pragma: no cover
 
 if TYPE_CHECKING:
     from greenroom.actors.scheduling.futures import TellReceipt
-    from greenroom.runtime.runtime import Runtime
+    from greenroom.runtime.core import RuntimeCore
 
 __all__ = ["Noted", "Tracing"]
 
@@ -39,12 +39,12 @@ class Noted:
         self._pseudonyms = pseudonyms
 
     def session(self, session_id: str) -> None:
-        """Note the session that it concerns."""
+        """The session that it concerns."""
         shown = self._pseudonyms.session(session_id) if self._pseudonyms is not None else session_id
         self._span.set_attribute("greenroom.session_id", shown)
 
     def failure(self, code: str) -> None:
-        """Note that it has failed. Only the code is told: the words may name what only the host should see."""
+        """It has failed. Only the code is told: the words may name what only the host should see."""
         self._span.set_attribute("greenroom.error", code)
         self._span.set_status(Status(StatusCode.ERROR, code))
 
@@ -56,14 +56,14 @@ class Tracing:
     The way of a message while this is switched on: it is the first stage of `Delivery`.
     """
 
-    def __init__(self, runtime: Runtime, provider: otel.TracerProvider | None, pseudonyms: Pseudonyms | None) -> None:
+    def __init__(self, core: RuntimeCore, provider: otel.TracerProvider | None, pseudonyms: Pseudonyms | None) -> None:
         """Use `Runtime.trace`."""
         if provider is not None and not hasattr(type(provider), "get_tracer"):
             raise ValidationError(
                 "tracer_provider: a TracerProvider of OpenTelemetry is needed", field="tracer_provider"
             )
-        self._delivery = runtime._supervisor.delivery
-        self._correlation_of: Callable[[str], str | None] = runtime.hooks.services.correlation_of
+        self._delivery = core.supervisor.delivery
+        self._correlation_of: Callable[[str], str | None] = core.hooks.services.correlation_of
         self._tracer = otel.get_tracer(_SCOPE, tracer_provider=provider)
         self._pseudonyms = pseudonyms
 
@@ -143,5 +143,5 @@ class Tracing:
 
 
 def _called(message: Any) -> str | None:
-    """Return the name of the tool or agent that a message calls."""
+    """The name of the tool or agent that a message calls."""
     return message.name if isinstance(message, Call) else None

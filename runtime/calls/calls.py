@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -13,10 +14,10 @@ from greenroom.actors.hooks.around import settled
 from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn
 from greenroom.actors.scheduling.operation import CURRENT, changed, in_own_realm
 from greenroom.actors.scheduling.thread_identity import watch_threads
-from greenroom.actors.scheduling.threads import Elastic, Share
+from greenroom.actors.scheduling.threads import Share
 from greenroom.actors.session.state.budgets import over_operation
 from greenroom.actors.session.state.usage import returned_use
-from greenroom.runtime.handles.handle import session_id_of
+from greenroom.runtime.handles.session import session_id_of
 from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.forking import runtime_closed
 from greenroom.storage.common.logs import logger_of
@@ -32,11 +33,11 @@ from greenroom.storage.errors import (
 )
 
 from .collectors import Output
-from .work import MAX_ERROR_TEXT, NESTING, CallContext, Outcome, Work, attempt, usable
+from .work import MAX_ERROR_TEXT, NESTING, AgentSource, CallContext, Outcome, ToolSource, Work, attempt, usable
 
 if TYPE_CHECKING:
+    from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.handles.session import Session
-    from greenroom.runtime.runtime import Runtime
 
 __all__ = ["Calls"]
 
@@ -50,9 +51,15 @@ _MAX_INLINE_BYTES: Final = 1 << 20
 class Calls:
     """Makes calls. None of them outlives `close` for those who wait for it."""
 
-    def __init__(self, runtime: Runtime, elastic: Elastic) -> None:
-        self._runtime = runtime
-        self._elastic = elastic
+    def __init__(self, core: RuntimeCore, session_of: Callable[[str], Session]) -> None:
+        """`session_of` makes a handle on a session."""
+        self.core = core
+        self._session_of = session_of
+        self._elastic = core.elastic
+        self.tools: ToolSource
+        """What calls tools are asked of; set when they are there."""
+        self.agents: AgentSource
+        """The same for agents."""
         self._lock = threading.Lock()
         self._bell = Bell()
         self._running: dict[Promise[Any], CallContext] = {}
@@ -72,20 +79,19 @@ class Calls:
 
     def ask(self, session_id: str | None, message: Call, timeout: float) -> Any:
         """Make the call that a session, or with None the host, was asked for, on the asker's thread."""
-        runtime = self._runtime
         if isinstance(message, CallAgent):
-            return runtime.agents.perform(session_id, message, timeout)
+            return self.agents.perform(session_id, message, timeout)
         assert isinstance(message, CallTool)
-        return runtime.tools.perform(session_id, message, timeout)
+        return self.tools.perform(session_id, message, timeout)
 
     def send(self, message: Call, session: Session | str | None, timeout: float | None) -> Any:
         """Make the call of a message, in a session or, with None, outside of any, within `timeout` seconds."""
         session_id = session_id_of(session, "session")
         wait = timeout if timeout is not None else threading.TIMEOUT_MAX
         if session_id is not None:
-            return self._runtime._supervisor.ask(session_id, message, wait)
-        self._runtime._check_open()
-        with self._runtime._span(type(message).__name__, message.name):
+            return self.core.supervisor.ask(session_id, message, wait)
+        self.core.check_open()
+        with self.core.span(type(message).__name__, message.name):
             return self.ask(None, message, wait)
 
     def tell(self, session_id: str, message: Call, receipt: Any) -> None:
@@ -108,7 +114,7 @@ class Calls:
 
     @property
     def _realm(self) -> object:
-        return self._runtime._security
+        return self.core.security
 
     def make(self, work: Work, session_id: str | None) -> Any:
         """Make a call in a session, or, with None, outside of any; its reply.
@@ -123,7 +129,7 @@ class Calls:
         """Make a call up to its end, which is journaled when that is settled: with the reply that hooks have left."""
         if session_id is None:
             return self._begin_outside(work)
-        supervisor, wait = self._runtime._supervisor, self._runtime.config.ask_timeout
+        supervisor, wait = self.core.supervisor, self.core.config.ask_timeout
         data = {"name": work.name, "input": self._shown(work.packed), **work.about}
         called: Called = supervisor.delivery.routing.ask(session_id, RecordCall(work.kind, data), wait)
         caller = CURRENT.get()
@@ -172,7 +178,7 @@ class Calls:
     def _settle(self, made: _Made, reply: Any, error: BaseException | None) -> Any:
         """Journal the end of a call, with the reply or the error that its caller gets. Returns the reply."""
         work, session_id, called = made.work, made.session_id, made.called
-        supervisor = self._runtime._supervisor
+        supervisor = self.core.supervisor
         caller = CURRENT.get()
         try:  # not by `with`: see `changed`
             CURRENT.set(changed(caller, made.acts))
@@ -216,11 +222,11 @@ class Calls:
 
     def _shown(self, packed: bytes) -> bytes:
         """An encoded value as it may be written down."""
-        redaction = self._runtime._redaction
+        redaction = self.core.redaction
         return packed if redaction is None else redaction.packed(packed)
 
     def _described(self, error: BaseException) -> dict[str, str]:
-        described, redaction = _described(error), self._runtime._redaction
+        described, redaction = _described(error), self.core.redaction
         if redaction is not None:
             described["message"] = redaction.text(described["message"])
         return described
@@ -228,11 +234,9 @@ class Calls:
     def _context(
         self, work: Work, session_id: str | None, call_id: str | None, correlation_id: str | None
     ) -> CallContext:
-        from greenroom.runtime.handles.session import Session
-
-        session = Session(self._runtime, session_id) if session_id is not None else None
+        session = self._session_of(session_id) if session_id is not None else None
         deadline = time.monotonic() + work.timeout
-        return CallContext(self._runtime, work.name, session, call_id, correlation_id, deadline)
+        return CallContext(self, work.name, session, call_id, correlation_id, deadline)
 
     def _run(self, work: Work, context: CallContext) -> Outcome:
         """Run the callable on an elastic thread and wait for it."""
@@ -273,7 +277,7 @@ class Calls:
 
     def _share(self, context: CallContext) -> Share | None:
         """The threads that the callables of a session may have."""
-        session_id, most = context.session_id, self._runtime.config.max_session_calls
+        session_id, most = context.session_id, self.core.config.max_session_calls
         if session_id is None:
             return None
 
@@ -314,9 +318,7 @@ class Calls:
             collected = work.collector.artifact(output)
             if collected is None:
                 return False
-            info = self._runtime._supervisor.delivery.hooks.ask(
-                session_id, collected.message, self._runtime.config.ask_timeout
-            )
+            info = self.core.supervisor.delivery.hooks.ask(session_id, collected.message, self.core.config.ask_timeout)
         except Exception as failure:
             code = failure.code if isinstance(failure, GreenroomError) else type(failure).__name__
             returned["not_collected"] = code
@@ -329,8 +331,8 @@ class Calls:
 
     def _record(self, work: Work, session_id: str, returned: dict[str, Any]) -> None:
         try:
-            self._runtime._supervisor.delivery.routing.ask(
-                session_id, RecordReturn(work.kind, returned, work.durability), self._runtime.config.ask_timeout
+            self.core.supervisor.delivery.routing.ask(
+                session_id, RecordReturn(work.kind, returned, work.durability), self.core.config.ask_timeout
             )
         except SessionNotFound:
             raise SessionNotFound(

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from greenroom.actors.messages.calls import CallTool
+from greenroom.actors.messages.calls import CallAgent, CallTool
 from greenroom.actors.scheduling.operation import Lease
+from greenroom.runtime.model.plain import plain
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.times import utc_time
@@ -26,11 +27,10 @@ from greenroom.storage.errors import (
 )
 
 from .collectors import Collector
-from .values import plain
 
 if TYPE_CHECKING:
+    from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.handles.session import Session
-    from greenroom.runtime.runtime import Runtime
 
 __all__ = ["MAX_ERROR_TEXT", "NESTING", "CallContext", "Outcome", "Work", "attempt", "usable"]
 
@@ -39,6 +39,33 @@ MAX_ERROR_TEXT: Final = 1000
 
 NESTING: Final[contextvars.ContextVar[int]] = contextvars.ContextVar("greenroom_call_nesting", default=0)
 """The calls that the running code is in. Each has a thread: one that calls itself for ever would take those of all."""
+
+
+class ToolSource(Protocol):
+    """Calls tools."""
+
+    def get(self, name: str) -> Any:
+        """Return a tool by its name; None where there is none."""
+
+    def send(self, message: CallTool, session: Session | None, timeout: float | None = None) -> Any:
+        """Call a tool, in a session or outside of any."""
+
+    def perform(self, session_id: str | None, message: CallTool, timeout: float) -> Any:
+        """Make a call that a session was asked for."""
+
+
+class AgentSource(Protocol):
+    """Calls agents."""
+
+    def perform(self, session_id: str | None, message: CallAgent, timeout: float) -> Any:
+        """Make a call that a session was asked for."""
+
+
+class CallHost(Protocol):
+    """What makes calls, as the callables see it."""
+
+    core: RuntimeCore
+    tools: ToolSource
 
 
 class CallContext:
@@ -51,14 +78,14 @@ class CallContext:
 
     def __init__(
         self,
-        runtime: Runtime,
+        calls: CallHost,
         name: str,
         session: Session | None,
         call_id: str | None,
         correlation_id: str | None,
         deadline: float,
     ) -> None:
-        self._runtime = runtime
+        self._calls = calls
         self._deadline = deadline
         self._stop: Callable[[], Any] | None = None
         self._lease = Lease()
@@ -74,7 +101,7 @@ class CallContext:
 
     def now(self) -> datetime:
         """The time, aware UTC."""
-        return utc_time(self._runtime._clock.time_ns())
+        return utc_time(self._calls.core.clock.time_ns())
 
     def remaining(self) -> float:
         """Seconds until the caller is gone; 0 when it is."""
@@ -83,7 +110,7 @@ class CallContext:
     def call_tool(self, name: str, input: Value = None, timeout: float | None = None) -> Any:
         """Call another tool, in the same session, within what is left of this call's time. Raises what it raises."""
         message = CallTool(name, input, timeout=timeout)
-        return self._runtime.tools.send(message, self.session, max(0.001, self.remaining()))
+        return self._calls.tools.send(message, self.session, max(0.001, self.remaining()))
 
     def cancel(self) -> None:
         """Tell the callable that nobody waits any more."""

@@ -10,8 +10,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from greenroom.runtime.cli.commands import (
+    artifacts,
+    bundles,
+    care,
+    conversations,
+    demo,
+    events,
+    scripts,
+    sessions,
+    settings,
+    sharing,
+    stats,
+)
+
 from .command import Commands, Data, Json, Quiet, Root
-from .commands import artifacts, bundles, care, conversations, demo, events, scripts, sessions, settings, sharing, stats
 from .store import Store
 
 app = Commands(

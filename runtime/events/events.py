@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from greenroom.actors.events import LINK_KINDS, Bus, LinkEvents, Overflow, PublishEvent, Subscription
 from greenroom.actors.events.subscription import Callback
 from greenroom.actors.scheduling.operation import CURRENT, event_context, in_own_realm, require_run
-from greenroom.runtime.handles.handle import session_id_of as id_named
+from greenroom.runtime.handles.follow import Follow
 from greenroom.runtime.handles.session import Session
+from greenroom.runtime.handles.session import session_id_of as id_named
 from greenroom.runtime.handles.timeline import MAX_TIMELINE, TimelineRow, causal_order
 from greenroom.storage.catalog.changes import Changes
 from greenroom.storage.codec.json_lines import json_line
@@ -28,10 +29,8 @@ from greenroom.storage.events.query import EventFilter, EventQuery, event_query
 from greenroom.storage.events.search import Visible
 from greenroom.storage.files.regular_file import file_path, written_file
 
-from .follow import Follow
-
 if TYPE_CHECKING:
-    from greenroom.runtime.runtime import Runtime
+    from greenroom.runtime.core import RuntimeCore
 
 __all__ = ["Events", "Link"]
 
@@ -67,13 +66,13 @@ class Events:
         ```
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        supervisor, store = runtime._supervisor, runtime._store
+    def __init__(self, core: RuntimeCore) -> None:
+        self._core = core
+        supervisor, store = core.supervisor, core.store
         self._security = supervisor.security
         self._search = store.events
         self._journal = store.journal
-        self._changes = store.changes() if runtime.read_only else None
+        self._changes = store.changes() if core.read_only else None
         self._bus = Bus(supervisor.services, supervisor.security, supervisor.services.clock, self._callback_failed)
 
     # -- listening
@@ -97,9 +96,9 @@ class Events:
         subscription's own, one event after the other; what it raises is logged.
         Raises ValidationError, SessionNotFound, ResourceLimitExceeded for more than 1024 subscriptions.
         """
-        self._runtime._check_open()
+        self._core.check_open()
         session_id = id_named(session, "session")
-        if session_id is not None and not self._runtime.exists(session_id):
+        if session_id is not None and not self._core.exists(session_id):
             self._security.require(session_id, "events.subscribe")
             raise SessionNotFound(f"there is no session {str(session_id)[:64]!r}", session_id=str(session_id)[:64])
         return self._bus.subscribe(
@@ -122,7 +121,7 @@ class Events:
 
     def handler_failed(self, pattern: str, event_id: str, error: BaseException) -> None:
         """Let hooks know that a callback, or a script's function, has failed at an event."""
-        hooks = self._runtime.hooks
+        hooks = self._core.hooks
         if hooks.at("EventHandlerError") is None:
             return
         problem = {"code": getattr(error, "code", type(error).__name__), "message": str(error)[:1000]}
@@ -137,7 +136,7 @@ class Events:
 
     def imported(self, session_ids: Iterable[str]) -> None:
         """Tell of `session.imported`, the last event of sessions that an import has just written past their actors."""
-        services = self._runtime._supervisor.services
+        services = self._core.supervisor.services
         for each in session_ids:
             last = self._journal.last(session_bytes(each)) if services.publish is not None else None
             if services.publish is not None and last is not None and last[1][0] == "session.imported":
@@ -145,9 +144,9 @@ class Events:
 
     def tell_changes(self) -> None:
         """Read-only runtimes: tell what was journaled since the last time to who listens."""
-        services = self._runtime._supervisor.services
+        services = self._core.supervisor.services
         if services.publish is None or self._changes is None:
-            self._changes = self._runtime._store.changes()
+            self._changes = self._core.store.changes()
             return
         for session, sequence, stored in self._changes.poll():
             publish = services.publish
@@ -168,7 +167,7 @@ class Events:
         """
         query = self._checked({"type": pattern, "after": after})
         subscription = self.subscribe(pattern, 1)
-        changes = self._runtime._store.changes()
+        changes = self._core.store.changes()
         return Follow(subscription, self._reader(query, changes, whole=after is not None), timeout)
 
     def _reader(self, query: EventQuery, changes: Changes, *, whole: bool) -> Callable[[], Iterator[Event]]:
@@ -209,15 +208,15 @@ class Events:
         Code that acts for a session cannot choose the `source`.
         Raises ValidationError, ResourceLimitExceeded, HookCancelled, what the session raises.
         """
-        self._runtime._check_open()
+        self._core.check_open()
         if source is not None and self._principal() is not None:
             raise ValidationError("source: code that acts for a session has the source that it has", field="source")
         message = PublishEvent(type, data, correlation_id=correlation_id, source=source, target=target, tags=tags)
         session_id = id_named(session, "session")
         if session_id is not None:
-            event: Event = self._runtime.ask(session_id, message)
+            event: Event = self._core.ask(session_id, message)
             return event
-        hooks = self._runtime.hooks
+        hooks = self._core.hooks
         if hooks.at("BeforeEventEmit") is None and hooks.at("AfterEventEmit") is None:
             return self._announce(message)
         emitted: Event = hooks.around(
@@ -242,7 +241,7 @@ class Events:
         """Publish what hooks have left of an event, into a session if that is where they have sent it."""
         if redirected is None:
             return self._announce(PublishEvent(**changed))
-        event: Event = self._runtime.ask(redirected, PublishEvent(**changed))
+        event: Event = self._core.ask(redirected, PublishEvent(**changed))
         return event
 
     def _announce(self, message: PublishEvent) -> Event:
@@ -266,7 +265,7 @@ class Events:
         for each in self._journaled_links(from_id):
             if (each.from_id, each.to_id, each.kind) == (from_id, to_id, kind):
                 return each
-        made: Event = self._runtime.ask(from_id.partition("/")[0], message)
+        made: Event = self._core.ask(from_id.partition("/")[0], message)
         return Link(from_id, to_id, kind, made.id)
 
     @checked
@@ -385,17 +384,17 @@ class Events:
         return visible
 
     def _checked(self, criteria: dict[str, Any]) -> EventQuery:
-        self._runtime._check_open()
+        self._core.check_open()
         query = event_query(criteria)
         if query.session_id is not None:
             self._security.require(query.session_id, "events.query")
-            if not self._runtime.exists(query.session_id):
+            if not self._core.exists(query.session_id):
                 raise SessionNotFound(f"there is no session {query.session_id}", session_id=query.session_id)
         return query
 
     def _event(self, event_id: str, field: str) -> Event:
         """The event with this id. Raises AccessDenied before it says whether there is one."""
-        self._runtime._check_open()
+        self._core.check_open()
         place = event_place(event_id)
         if place is None:
             raise ValidationError(

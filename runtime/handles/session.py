@@ -1,47 +1,82 @@
-"""`Session`: a handle on one session actor."""
+"""`Session`: a handle on one session actor.
+
+One class in one file, one method for each thing that a session does: it is longer than other files for that reason.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
+import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, BinaryIO, Final, cast
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import CallTool
 from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.messages.internal import VariableKeys
 from greenroom.actors.messages.lifecycle import GetConfig, UpdateConfig
-from greenroom.actors.scheduling.operation import in_place
+from greenroom.actors.messages.permissions import Grant
+from greenroom.actors.messages.sharing import (
+    CheckAccess,
+    GetPredecessor,
+    ListPermissions,
+    RevokeArtifact,
+    ShareArtifact,
+)
+from greenroom.actors.scheduling.operation import in_place, require_run
+from greenroom.actors.session.decisions.facts import retrieval
+from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.config.config import SessionConfig, session_overrides
-from greenroom.runtime.events.follow import Follow
-from greenroom.runtime.workflow import Workflow, WorkflowResult, run_workflow
+from greenroom.runtime.model.agent import Agent
+from greenroom.runtime.model.reply import AgentReply
+from greenroom.runtime.model.workflow import Workflow, WorkflowResult
+from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
+from greenroom.storage.artifacts.query import ArtifactQuery
+from greenroom.storage.bundle.export import Progress
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes
+from greenroom.storage.errors import GreenroomError, InvalidOperation, SessionNotFound, ValidationError, shown
 from greenroom.storage.events.model import Event
+from greenroom.storage.files.regular_file import file_path, open_regular, written_file
 
+from .diff import unified_diff
+from .follow import Follow
+from .host import Host
 from .replies import reply_as
-from .session_artifacts import SessionArtifacts
+from .streams import StreamProgress, Watched
 from .timeline import MAX_TIMELINE, TimelineRow
 
-if TYPE_CHECKING:
-    from greenroom.actors.transfer.bundle_export import ExportReport
-    from greenroom.runtime.agents import Agent, AgentReply
-    from greenroom.runtime.runtime import Runtime
-    from greenroom.storage.bundle.export import Progress
-
-__all__ = ["Session", "SessionTree"]
+__all__ = [
+    "ManyArtifacts",
+    "Session",
+    "SessionTree",
+    "created_session",
+    "find_session",
+    "required_session_id",
+    "session_id_of",
+]
 
 _current: contextvars.ContextVar[tuple[Session, ...]] = contextvars.ContextVar("greenroom_session", default=())
 """The current sessions, of each runtime one, the innermost first."""
 _EVENT_PAGE: Final = 256
+_COPY_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ManyArtifacts:
+    """What `get_many` has read, and why it could not read the rest, by the ids and names that were asked for."""
+
+    results: dict[ArtifactId | str, Artifact]
+    errors: dict[ArtifactId | str, GreenroomError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +87,7 @@ class SessionTree:
     children: tuple[SessionTree, ...]
 
 
-class Session(SessionArtifacts):
+class Session:
     """Talks to one session by messages. A handle is small, has no state, and serves any number of threads.
 
     Every method may raise SessionNotFound, OperationTimeout, StorageError or RuntimeClosed; writes also
@@ -67,7 +102,22 @@ class Session(SessionArtifacts):
         ```
     """
 
-    __slots__ = ()
+    __slots__ = ("_ask", "_runtime", "_timeout", "id")
+
+    def __init__(self, runtime: Host, session_id: str) -> None:
+        self.id = session_id
+        self._runtime = runtime
+        self._ask = runtime.core.supervisor.ask
+        self._timeout = runtime.core.config.ask_timeout
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Session) and other.id == self.id and other._runtime is self._runtime
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     @checked
     def with_timeout(self, seconds: float) -> Session:
@@ -160,7 +210,7 @@ class Session(SessionArtifacts):
         `session.forked`. An artifact whose content has gone since is deleted in the fork too. Raises ValidationError
         for an event that this session does not have, IntegrityError where something is damaged.
         """
-        return self._runtime._created(self._ask(self.id, m.ForkSession(at_sequence), self._timeout))
+        return created_session(self._runtime, self._ask(self.id, m.ForkSession(at_sequence), self._timeout))
 
     # -- configuration
 
@@ -201,12 +251,12 @@ class Session(SessionArtifacts):
     def children(self) -> list[SessionInfo]:
         """The sessions that were created with this one as parent, whatever their status, oldest first."""
         self.info()
-        return self._runtime._store.catalog.children(session_bytes(self.id))
+        return self._runtime.core.store.catalog.children(session_bytes(self.id))
 
     def parent(self) -> Session | None:
         """The parent, or None if there is none (any more)."""
         parent = self.info().parent_session_id
-        return Session(self._runtime, parent) if parent is not None and self._runtime.exists(parent) else None
+        return Session(self._runtime, parent) if parent is not None and self._runtime.core.exists(parent) else None
 
     def tree(self) -> SessionTree:
         """This session and all below it. A parent is older than its children, so the tree has no cycles."""
@@ -214,7 +264,7 @@ class Session(SessionArtifacts):
         below: dict[str, list[SessionTree]] = {}
         order = [root]
         for info in order:
-            order.extend(self._runtime._store.catalog.children(session_bytes(info.id)))
+            order.extend(self._runtime.core.store.catalog.children(session_bytes(info.id)))
         for info in reversed(order):
             tree = SessionTree(info, tuple(reversed(below.pop(info.id, []))))
             if info is root:
@@ -258,7 +308,7 @@ class Session(SessionArtifacts):
         writes. Raises SessionNotFound, ResourceLimitExceeded for more than 1024 subscriptions.
         """
         place = [m.whole_number("after", after) or 0]
-        subscription = self._runtime.events.subscribe("**", 1, session=self)
+        subscription = self._runtime.events.subscribe("**", 1, session=self.id)
 
         def read() -> Iterator[Event]:
             for event in self._events(place[0], None):
@@ -286,6 +336,265 @@ class Session(SessionArtifacts):
             after = page[-1].sequence
             left = None if left is None else left - len(page)
 
+    # -- artifacts
+
+    def store_artifact(
+        self,
+        type: str,
+        name: str,
+        content: str | bytes | bytearray | memoryview | BinaryIO,
+        *,
+        description: str | None = None,
+        mime_type: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Value] | None = None,
+        created_by: str | None = None,
+        parent_artifact: ArtifactId | str | None = None,
+        version_of: ArtifactId | str | None = None,
+        durability: Durability | str | None = None,
+        on_progress: StreamProgress | None = None,
+    ) -> ArtifactInfo:
+        """Store content under a name; the same name again makes the next version.
+
+        Content the store already has is not written again. Raises ArtifactTooLarge for more than
+        `max_artifact_bytes` in memory; a binary file object may be as long as the session's storage allows.
+        `on_progress` gets the bytes that have been taken from a file object, and its length if that is known; what it
+        raises ends the storing, and nothing is left of it.
+        """
+        watched: Any = content
+        if on_progress is not None and hasattr(content, "read"):
+            watched = Watched(content, on_progress)
+        message = m.StoreArtifact(
+            type,
+            name,
+            watched,
+            description=description,
+            mime_type=mime_type,
+            tags=tags,
+            metadata=metadata,
+            created_by=created_by,
+            parent_artifact=parent_artifact,
+            version_of=version_of,
+            durability=durability,
+        )
+        message.encoded = m.UNSHARED
+        info: ArtifactInfo = self._ask(self.id, message, self._timeout)
+        return info
+
+    @checked
+    def store_file(
+        self, path: str | os.PathLike[str], type: str = "user_input", name: str | None = None, **options: Any
+    ) -> ArtifactInfo:
+        """Store a file's content, streamed from disk, under its own name unless another is given.
+
+        `options` are those of `store_artifact`, `on_progress` with it. Raises StorageError when the file cannot be
+        read, or is no regular file (a directory, a FIFO, a device).
+        """
+        source = file_path(path)
+        with open_regular(source, f"cannot read {source}") as file:
+            return self.store_artifact(type, name if name is not None else source.name, file, **options)
+
+    def store_many(
+        self,
+        items: Iterable[m.StoreArtifact | Mapping[str, Any]],
+        *,
+        durability: Durability | str | None = None,
+    ) -> list[ArtifactInfo]:
+        """Store a batch of artifacts in one atomic write: all of them, in their order, or none.
+
+        Each is a mapping of the arguments of `store_artifact` (type, name, content, …) or a `messages.StoreArtifact`.
+        Raises what storing one of them raises.
+        """
+        infos: list[ArtifactInfo] = self._ask(self.id, m.StoreMany(items, durability=durability), self._timeout)
+        return infos
+
+    def get_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> Artifact:
+        """The artifact with this id, or a version (default: the latest) of a name, with its verified content.
+
+        Raises ArtifactNotFound, or IntegrityError if what is on disk is not what was stored.
+        """
+        artifact: Artifact = self._ask(self.id, m.GetArtifact(ref, version), self._timeout)
+        return artifact
+
+    def get_many(self, refs: Iterable[ArtifactId | str]) -> ManyArtifacts:
+        """The artifacts that these ids and names (in their latest version) mean. One that is not there, or is
+        damaged, is an error under its id and keeps nobody from the others."""
+        return ManyArtifacts(*self._ask(self.id, m.GetArtifacts(refs), self._timeout))
+
+    def query_artifacts(self, query: ArtifactQuery | None = None, **criteria: Any) -> Page[ArtifactInfo]:
+        """The artifacts that match, as a page with the `total` before pagination.
+
+        An `ArtifactQuery`, or by keyword: artifact_type, name_pattern (a part, or a glob with `*` or `?`; in any case
+        unless case_sensitive), tags (all of), without_tags, content_hash, custom (equality per key), text (every word
+        of it begins a word of name, description, tags or custom values; with fuzzy=True, is a part of one or almost
+        the same), created_after, created_before, min_size, max_size, created_by, sort (date, name, size, type),
+        descending, limit, offset.
+        Raises ValidationError.
+        """
+        page: Page[ArtifactInfo] = self._ask(self.id, m.QueryArtifacts(query, **criteria), self._timeout)
+        return page
+
+    def get_artifact_info(self, ref: ArtifactId | str, version: int | str | None = None) -> ArtifactInfo:
+        """What is known of an artifact, without its content. Raises ArtifactNotFound."""
+        info: ArtifactInfo = self._ask(self.id, m.GetArtifactInfo(ref, version), self._timeout)
+        return info
+
+    def open_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> BinaryIO:
+        """A seekable binary stream over the content, which holds one chunk at a time in memory.
+
+        Each chunk is verified before its bytes are given out. Raises ArtifactNotFound.
+        """
+        hooks = self._runtime.core.hooks
+        if hooks.at("ArtifactRetrieved") is None:
+            return self._open_artifact(ref, version)
+        stream: BinaryIO = hooks.around(
+            {"ref": str(ref), "version": version},
+            lambda data, target: self._open_artifact(data["ref"], data["version"]),
+            after="ArtifactRetrieved",
+            session_id=self.id,
+            operation="OpenArtifact",
+        )
+        return stream
+
+    def _open_artifact(self, ref: ArtifactId | str, version: int | str | None) -> BinaryIO:
+        info = self.get_artifact_info(ref, version)
+        stream = self._runtime.core.store.contents.open(bytes.fromhex(info.id.content_hash))
+        tell = self._runtime.core.supervisor.services.tell
+        if tell is not None:
+            tell(info.id.session_id, "artifact.retrieved", retrieval(info))
+        return stream
+
+    @checked
+    def save_artifact(
+        self,
+        ref: ArtifactId | str,
+        path: str | os.PathLike[str],
+        version: int | str | None = None,
+        *,
+        on_progress: StreamProgress | None = None,
+    ) -> int:
+        """Write the content to a file; its bytes. The file appears whole and on disk, or not at all.
+
+        `on_progress` gets the bytes that have been written, and all there are; what it raises leaves no file.
+        A regular file at `path` is replaced; anything else there is refused, a symbolic link too.
+        Raises ArtifactNotFound, StorageError.
+        """
+        target = file_path(path)
+        info = self.get_artifact_info(ref, version)
+        what = f"cannot write {target}"
+        stream = reply_as((io.RawIOBase, io.BufferedIOBase), self.open_artifact(info.id), "a binary stream")
+        with stream as source, written_file(target, what, require_run) as file:
+            size = 0
+            while block := source.read(_COPY_BYTES):
+                size += file.write(block)
+                if on_progress is not None:
+                    on_progress(size, info.size)
+        return size
+
+    def list_artifacts(self, *, limit: int | None = None, offset: int = 0) -> Page[ArtifactInfo]:
+        """The session's artifacts in the order in which they were stored."""
+        page: Page[ArtifactInfo] = self._ask(self.id, m.ListArtifacts(limit, offset), self._timeout)
+        return page
+
+    def artifact_versions(self, name: ArtifactId | str) -> list[ArtifactInfo]:
+        """Every version of a name, oldest first; empty if there is none. The id of an artifact stands for its name: of
+        one that another session shares it finds the versions that are shared."""
+        versions: list[ArtifactInfo] = self._ask(self.id, m.ListArtifactVersions(name), self._timeout)
+        return versions
+
+    @checked
+    def diff_artifact(self, name: str, old: int | str, new: int | str = "latest", *, context: int = 3) -> str:
+        """What changed from one version of a text to another, as a unified diff; empty if nothing.
+
+        Raises ArtifactNotFound, InvalidOperation for content that is not text, ArtifactTooLarge for more than
+        4 MiB or 50 000 lines.
+        """
+        return unified_diff(self.get_artifact, self.get_artifact_info, name, old, new, context)
+
+    def delete_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
+        """Delete one artifact; content that nobody else uses goes with it. Raises ArtifactNotFound."""
+        self._ask(self.id, m.DeleteArtifact(ref, version), self._timeout)
+
+    # -- sharing
+
+    def share(
+        self,
+        artifact: ArtifactId | str,
+        with_session: Session | str,
+        permission: str = "read",
+        expires_at: datetime | str | float | None = None,
+        inherit: bool = False,
+        *,
+        version: int | str | None = None,
+    ) -> Grant:
+        """Let another session read an artifact, also store its next version (`write`), or do all that the owner may
+        (`admin`).
+
+        The grant is on this one version, until `expires_at` (a datetime, RFC 3339 text or epoch seconds), with
+        `inherit` for the sessions below the other one too; it takes the place of an earlier one. An artifact of
+        another session, named by its id, can be shared by who has admin on it. Raises AccessDenied, ArtifactNotFound,
+        SessionNotFound, ResourceLimitExceeded above 1000 grants.
+        """
+        other = session_id_of(with_session, "with_session")
+        message = ShareArtifact(
+            artifact, other or "", permission, expires_at=expires_at, inherit=inherit, version=version
+        )
+        grant: Grant = self._ask(self.id, message, self._timeout)
+        return grant
+
+    def revoke(
+        self,
+        artifact: ArtifactId | str,
+        with_session: Session | str,
+        permission: str = "read",
+        *,
+        version: int | str | None = None,
+    ) -> bool:
+        """Take a permission and those above it from another session: by default all it has. Whether it had it."""
+        other = session_id_of(with_session, "with_session")
+        message = RevokeArtifact(artifact, other or "", permission, version=version)
+        return bool(self._ask(self.id, message, self._timeout))
+
+    def permissions(self, artifact: ArtifactId | str, version: int | str | None = None) -> list[Grant]:
+        """Who may do what with an artifact; what has expired is among them. The owner is not: it may do all."""
+        found: list[Grant] = self._ask(self.id, ListPermissions(artifact, version), self._timeout)
+        return found
+
+    def check_access(
+        self,
+        artifact: ArtifactId | str,
+        permission: str = "read",
+        *,
+        session: Session | str | None = None,
+        version: int | str | None = None,
+    ) -> bool:
+        """Whether this session (or another one, for who has admin) has a permission on an artifact now."""
+        who = session_id_of(session, "session")
+        message = CheckAccess(artifact, permission, session=who, version=version)
+        return bool(self._ask(self.id, message, self._timeout))
+
+    def shared_with_me(self) -> list[ArtifactInfo]:
+        """What other sessions share with this one now, or with those above it for the sessions below them too."""
+        self._ask(self.id, m.GetInfo(), self._timeout)  # raises what keeps this session from asking
+        crossing = self._runtime.core.supervisor.delivery.crossing
+        return crossing.shared_with(self.id, self._runtime.core.config.ask_timeout)
+
+    def store_version(
+        self,
+        artifact: ArtifactId | str,
+        content: str | bytes | bytearray | memoryview | BinaryIO,
+        **options: Any,
+    ) -> ArtifactInfo:
+        """Store the next version of an artifact under its name and type, where that one is: with its id also in another
+        session, which shares it with write permission and whose storage it takes.
+
+        `options` are those of `store_artifact`. The new version is an artifact of its own: of the other sessions only
+        this one has it, as it has the one before.
+        """
+        before: ArtifactInfo = self._ask(self.id, GetPredecessor(artifact), self._timeout)
+        kind = options.pop("type", before.artifact_type)
+        return self.store_artifact(kind, before.name, content, version_of=before.id, **options)
+
     # -- tools and agents
 
     def call_tool(self, name: str, input: Value = None, *, timeout: float | None = None) -> Any:
@@ -311,13 +620,13 @@ class Session(SessionArtifacts):
         `timeout` is in seconds, for all of it (default: `workflow_timeout`). Raises ValidationError for an input that
         refers to no step, HookCancelled, and what keeps the session from journaling.
         """
-        wanted = self._runtime.config.workflow_timeout if timeout is None else timeout
-        return run_workflow(self._runtime, flow, self, input, wanted)
+        wanted = self._runtime.core.config.workflow_timeout if timeout is None else timeout
+        return self._runtime.workflows.run(flow, self, input, wanted)
 
     @property
     def _patience(self) -> float:
         """How long calls may take: as their callables say, but on a handle with a timeout of its own no longer."""
-        return math.inf if self._timeout == self._runtime.config.ask_timeout else self._timeout
+        return math.inf if self._timeout == self._runtime.core.config.ask_timeout else self._timeout
 
     # -- after a repair
 
@@ -349,6 +658,43 @@ class Session(SessionArtifacts):
             yield self
 
     @classmethod
-    def current(cls, runtime: Runtime | None = None) -> Session | None:
+    def current(cls, runtime: Host | None = None) -> Session | None:
         """The session of the innermost `as_current`, or None; with a runtime, of those that name a session of it."""
         return next((each for each in _current.get() if runtime in (None, each._runtime)), None)
+
+
+def session_id_of(session: Session | str | None, field: str) -> str | None:
+    """The id that a handle or a text names. Raises ValidationError."""
+    if session is None or type(session) is str:
+        return session
+    kind, given = type(session), cast(Any, session)
+    if issubclass(kind, Session):
+        return cast(str, object.__getattribute__(given, "id"))
+    if issubclass(kind, str):
+        return str.__str__(given)
+    raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
+
+
+def required_session_id(session: Session | str, field: str = "session_id") -> str:
+    """`session_id_of`, where there must be one."""
+    found = session_id_of(session, field)
+    if found is None:
+        raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
+    return found
+
+
+def find_session(runtime: Host, session_id: str) -> Session:
+    """Return a handle on an existing session. Raises SessionNotFound, AccessDenied."""
+    runtime.core.security.require(session_id, "session")
+    if not runtime.core.exists(session_id):
+        raise SessionNotFound(f"there is no session {shown(session_id)}", session_id=session_id[:64])
+    return Session(runtime, session_id)
+
+
+def created_session(runtime: Host, answer: Any) -> Session:
+    """Return the session that hooks have answered with, themselves or by its id. Raises InvalidOperation."""
+    if isinstance(answer, Session):
+        return answer
+    if isinstance(answer, str):
+        return find_session(runtime, answer)
+    raise InvalidOperation("a hook has answered the creation of a session with what is no session")

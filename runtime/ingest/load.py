@@ -161,12 +161,12 @@ class _Ingest:
         """Write a conversation; what was changed or moved on the way. Raises _AlreadyThere."""
         alone = self._look(conversation.digest)
         notes = [*record.notes, *conversation.notes]
-        started, times, ended = _times(conversation, self._runtime._clock.time_ns())
+        started, times, ended = _times(conversation, self._runtime.core.clock.time_ns())
         placed = [place_turn(number, turn) for number, turn in enumerate(conversation.turns, start=1)]
         for each in placed:
             notes += each.notes
         metadata, moved = _described(source, record.position, conversation, notes)
-        recording = self._runtime._recording(
+        recording = self._runtime.creation.recording(
             started,
             name=_name(source, record.position, conversation),
             created_by=self._created_by,

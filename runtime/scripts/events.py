@@ -17,7 +17,7 @@ from greenroom.storage.events.model import event_ids
 from .scripts import ScriptRequest, ScriptResult
 
 if TYPE_CHECKING:
-    from greenroom.runtime.runtime import Runtime
+    from greenroom.runtime.core import RuntimeCore
 
 __all__ = ["run_recorded"]
 
@@ -25,20 +25,22 @@ _WAIT_LIMIT: Final = 5.0
 """Seconds that a note may take; a session that is busy for longer goes without."""
 
 
-def run_recorded(request: ScriptRequest, language: str, run: Callable[[], ScriptResult]) -> ScriptResult:
+def run_recorded(
+    core: RuntimeCore, request: ScriptRequest, language: str, run: Callable[[], ScriptResult]
+) -> ScriptResult:
     """Run a script as the operation that it is. One that is bound to a session acts for it, and is journaled there if
     the session is active; of others only listeners are told. Raises what running it raises."""
-    runtime, bound = request.runtime, request.session.id if request.session is not None else None
+    bound = request.session.id if request.session is not None else None
     facts: dict[str, Any] = {"script": request.name, "language": language, "profile": request.profile}
     source = f"script:{request.name}"
-    changes: dict[str, Any] = {"source": source, "language": language, "realm": runtime._security}
+    changes: dict[str, Any] = {"source": source, "language": language, "realm": core.security}
     if bound is not None:
         changes["principal"] = bound
     around = CURRENT.get()
     try:
         script = changed(around, changes)
         CURRENT.set(script)
-        started = _note(runtime, bound, "script.started", facts)
+        started = _note(core, bound, "script.started", facts)
         CURRENT.set(changed(script, _what_follows(script, started)))
         began = time.monotonic()
         outcome: dict[str, Any] = {"success": False, "error": None}
@@ -53,7 +55,7 @@ def run_recorded(request: ScriptRequest, language: str, run: Callable[[], Script
             outcome["error"] = type(error).__name__
             raise
         finally:
-            _note(runtime, bound, "script.finished", facts | outcome | {"duration": time.monotonic() - began})
+            _note(core, bound, "script.finished", facts | outcome | {"duration": time.monotonic() - began})
     finally:
         CURRENT.set(around)
 
@@ -67,12 +69,12 @@ def _what_follows(script: Operation, started: Called | None) -> dict[str, Any]:
     return {"correlation_id": correlation, "causation_id": own, "root_id": root}
 
 
-def _note(runtime: Runtime, session_id: str | None, type_: str, data: dict[str, Any]) -> Called | None:
+def _note(core: RuntimeCore, session_id: str | None, type_: str, data: dict[str, Any]) -> Called | None:
     """Journal a note in a session, or where there is none to take it, tell it. Return its event's id if it was
     journaled."""
-    supervisor = runtime._supervisor
+    supervisor = core.supervisor
     noted: Called | None = None
-    if session_id is not None and not runtime.read_only:
+    if session_id is not None and not core.read_only:
         # The session may have ended or gone, also by the script itself; rates and hooks are for what scripts do.
         with contextlib.suppress(GreenroomError):
             noted = supervisor.delivery.routing.ask(session_id, RecordEvent(type_, data), _WAIT_LIMIT)

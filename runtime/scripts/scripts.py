@@ -18,7 +18,6 @@ from greenroom.storage.files.regular_file import open_regular
 
 if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
-    from greenroom.runtime.runtime import Runtime
 
 __all__ = [
     "MAX_SCRIPT_ARGUMENTS",
@@ -38,10 +37,11 @@ _GROUP: Final = "greenroom.script_engines"
 
 @dataclass(frozen=True)
 class ScriptRequest:
-    """One run of a script. `timeout` is in seconds, `max_memory` in bytes; `session` is the session that the script
-    is bound to, None for a script of the host; `echo` gets printed lines as they appear."""
+    """One run of a script. `runtime` is the `Runtime`, which this module stands below. `timeout` is in seconds,
+    `max_memory` in bytes; `session` is the session that the script is bound to, None for a script of the host; `echo`
+    gets printed lines as they appear."""
 
-    runtime: Runtime
+    runtime: Any
     source: str
     name: str
     profile: str

@@ -26,8 +26,8 @@ from .tool import Tool, ToolResult, attempt
 
 if TYPE_CHECKING:
     from greenroom.actors.hooks import Hooks
+    from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.handles.session import Session
-    from greenroom.runtime.runtime import Runtime
 
 __all__ = ["Tools"]
 
@@ -54,8 +54,8 @@ class Tools:
         ```
     """
 
-    def __init__(self, runtime: Runtime, calls: Calls, timeout: float) -> None:
-        self._runtime = runtime
+    def __init__(self, core: RuntimeCore, calls: Calls, timeout: float) -> None:
+        self._core = core
         self._calls = calls
         self._timeout = timeout
         self._lock = threading.Lock()
@@ -85,7 +85,7 @@ class Tools:
         that of its docstring unless given. A parameter `context` gets a CallContext. How it gets its input:
         docs/tools.md. Raises ValidationError, also for a name that is taken, unless it is to be replaced.
         """
-        self._runtime._require_host("tools.register", "write")
+        self._core.require_host("tools.register", "write")
         tool = Tool(name, fn, schema=schema, description=description, category=category, tags=tags, timeout=timeout)
         with self._lock:
             if not replace and self.exists(name):
@@ -101,7 +101,7 @@ class Tools:
     @checked
     def unregister(self, name: str) -> bool:
         """Take a tool away, a standard one too; whether it was there. Calls that run go on."""
-        self._runtime._require_host("tools.unregister", "write")
+        self._core.require_host("tools.unregister", "write")
         with self._lock:
             there = self.exists(name)
             self._registered = {key: each for key, each in self._registered.items() if key != name}
@@ -134,7 +134,7 @@ class Tools:
 
     @property
     def _hooks(self) -> Hooks:
-        return self._runtime.hooks
+        return self._core.hooks
 
     @checked
     def exists(self, name: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .model import Condition, Step, StepResult, Workflow, WorkflowResult
-from .run import run_workflow
+from greenroom.runtime.model.workflow import Condition, Step, StepResult, Workflow, WorkflowResult
 
-__all__ = ["Condition", "Step", "StepResult", "Workflow", "WorkflowResult", "run_workflow"]
+from .run import Workflows
+
+__all__ = ["Condition", "Step", "StepResult", "Workflow", "WorkflowResult", "Workflows"]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from greenroom.runtime.model.template import filled
+from greenroom.runtime.model.workflow import Condition
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import GreenroomError, InvalidOperation, ValidationError
-
-from .model import Condition
-from .template import filled
 
 __all__ = ["holds"]
 

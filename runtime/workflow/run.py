@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.messages.internal import RecordWorkflow
 from greenroom.actors.scheduling.operation import CURRENT, changed, own_operation
+from greenroom.runtime.model.template import filled, names_in
+from greenroom.runtime.model.workflow import (
+    MAX_ROUNDS,
+    Condition,
+    Step,
+    StepResult,
+    Workflow,
+    WorkflowResult,
+    WorkflowSession,
+)
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.waiting import Bell, Promise
@@ -23,14 +33,13 @@ from greenroom.storage.errors import (
 )
 
 from .condition import holds
-from .model import MAX_ROUNDS, Condition, Step, StepResult, Workflow, WorkflowResult
-from .template import filled, names_in
 
 if TYPE_CHECKING:
-    from greenroom.runtime.handles.session import Session
-    from greenroom.runtime.runtime import Runtime
+    from greenroom.runtime.agents.registry import Agents
+    from greenroom.runtime.core import RuntimeCore
+    from greenroom.runtime.tools.registry import Tools
 
-__all__ = ["run_workflow"]
+__all__ = ["Workflows"]
 
 logger = logger_of("workflow")
 
@@ -50,31 +59,40 @@ class _StepFailed(Exception):
         self.step = step
 
 
-def run_workflow(
-    runtime: Runtime, flow: Workflow, session: Session | None, input: Value, timeout: float
-) -> WorkflowResult:
-    """Run a workflow to its end, its first failure, or the end of its time; see `Session.run_workflow`."""
-    if not isinstance(flow, Workflow):
-        raise ValidationError("flow: a Workflow is needed", field="flow")
-    if type(timeout) not in (int, float) or not timeout > 0:
-        raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
-    flow.check()
-    pack_value(input, "input")
-    caller = CURRENT.get()
-    try:  # not by `with`: see `changed`
-        CURRENT.set(own_operation(runtime._security))
-        with runtime._span("run_workflow", flow.name, session.id if session is not None else None) as noted:
-            result = _Run(runtime, flow, session, input, timeout).run()
-            if noted is not None and result.error is not None:
-                noted.failure(result.error["code"])
-            return result
-    finally:
-        CURRENT.set(caller)
+class Workflows:
+    """Runs workflows with the tools and agents of a runtime."""
+
+    def __init__(self, core: RuntimeCore, tools: Tools, agents: Agents) -> None:
+        self.core = core
+        self.tools = tools
+        self.agents = agents
+
+    def run(self, flow: Workflow, session: WorkflowSession | None, input: Value, timeout: float) -> WorkflowResult:
+        """Run a workflow to its end, its first failure, or the end of its time; see `Session.run_workflow`."""
+        if not isinstance(flow, Workflow):
+            raise ValidationError("flow: a Workflow is needed", field="flow")
+        if type(timeout) not in (int, float) or not timeout > 0:
+            raise ValidationError("timeout: a number of seconds above 0 is needed", field="timeout")
+        flow.check()
+        pack_value(input, "input")
+        core, caller = self.core, CURRENT.get()
+        try:  # not by `with`: see `changed`
+            CURRENT.set(own_operation(core.security))
+            with core.span("run_workflow", flow.name, session.id if session is not None else None) as noted:
+                result = _Run(self, flow, session, input, timeout).run()
+                if noted is not None and result.error is not None:
+                    noted.failure(result.error["code"])
+                return result
+        finally:
+            CURRENT.set(caller)
 
 
 class _Run:
-    def __init__(self, runtime: Runtime, flow: Workflow, session: Session | None, input: Value, timeout: float) -> None:
-        self._runtime = runtime
+    def __init__(
+        self, workflows: Workflows, flow: Workflow, session: WorkflowSession | None, input: Value, timeout: float
+    ) -> None:
+        self._core = workflows.core
+        self._workflows = workflows
         self._flow = flow
         self._session = session
         self._input = input
@@ -90,7 +108,7 @@ class _Run:
         self._lock = threading.Lock()
 
     def run(self) -> WorkflowResult:
-        flow, hooks = self._flow, self._runtime.hooks
+        flow, hooks = self._flow, self._core.hooks
         about: dict[str, Any] = {"workflow": flow.name, "kind": flow.kind, "run_id": self._id}
         started = hooks.fire("BeforeWorkflowStart", {**about, "input": self._input}, **self._where())
         if started.kind == "replace":
@@ -126,7 +144,7 @@ class _Run:
             error["step"] = step
         with contextlib.suppress(HookCancelled):  # it has failed already
             self._roll_back(about)
-            self._runtime.hooks.fire("WorkflowError", {**about, "error": error}, **self._where())
+            self._core.hooks.fire("WorkflowError", {**about, "error": error}, **self._where())
         self._note("workflow.finished", {**about, "success": False, "error": error})
         return self._result(False, None, error)
 
@@ -137,7 +155,7 @@ class _Run:
         deadline = max(self._deadline, time.monotonic() + _UNDO_SECONDS)
         done = self._undo[::-1]
         self._undo = []
-        self._runtime.hooks.fire(
+        self._core.hooks.fire(
             "WorkflowRollback", {**about, "steps": [step.name for step, _, _ in done]}, **self._where()
         )
         for step, place, given in done:
@@ -173,7 +191,7 @@ class _Run:
     def _at_once(self, flow: Workflow, place: dict[str, Value]) -> Value:
         """All steps beside each other, as many at a time as leave threads for their calls, and for other sessions."""
         deadline = self._deadline_of(place)
-        most = max(1, min(_AT_ONCE, self._runtime.config.max_elastic_threads // 4))
+        most = max(1, min(_AT_ONCE, self._core.config.max_elastic_threads // 4))
         waiting = list(reversed(flow.steps))
         running: dict[Promise[Value], Step] = {}
         bell = Bell()
@@ -184,7 +202,7 @@ class _Run:
                 step = waiting.pop()
                 try:
                     promise: Promise[Value] = Promise(bell)
-                    running[self._runtime.elastic.submit(self._stage, step, place, promise=promise)] = step
+                    running[self._core.elastic.submit(self._stage, step, place, promise=promise)] = step
                 except GreenroomError as error:
                     if running and isinstance(error, ResourceLimitExceeded):
                         waiting.append(step)  # one of ours will be free
@@ -240,7 +258,7 @@ class _Run:
     # -- one stage
 
     def _stage(self, step: Step, place: dict[str, Value]) -> Value:
-        hooks, flow = self._runtime.hooks, self._flow
+        hooks, flow = self._core.hooks, self._flow
         deadline = self._deadline_of(place)
         self._go_on(step, deadline)
         about: dict[str, Any] = {"workflow": flow.name, "run_id": self._id, "stage": step.name}
@@ -336,7 +354,7 @@ class _Run:
         else:
             told["output"] = _bounded(result.output)
         self._record("workflow.stage", told)
-        hooks = self._runtime.hooks
+        hooks = self._core.hooks
         if hooks.at("WorkflowCheckpoint") is not None:
             hooks.fire("WorkflowCheckpoint", {**about, "success": result.success}, **self._where())
 
@@ -350,11 +368,11 @@ class _Run:
         if step.tool is not None:
             name = target or step.tool
             if session is None:
-                return self._runtime.tools.call(name, input, timeout=left)
+                return self._workflows.tools.call(name, input, timeout=left)
             return session.call_tool(name, input, timeout=left)
         agent = target or step.agent
         reply = (
-            self._runtime.agents.call(agent, input, timeout=left)
+            self._workflows.agents.call(agent, input, timeout=left)
             if session is None
             else session.call_agent(agent, input, timeout=left)
         )
@@ -382,10 +400,8 @@ class _Run:
         """Journal a fact, if there is a session; the event's id and the session's own correlation id."""
         if self._session is None:
             return None
-        wait = self._runtime.config.ask_timeout
-        recorded: tuple[str, str | None] = self._runtime._supervisor.ask(
-            self._session.id, RecordWorkflow(type, data), wait
-        )
+        wait = self._core.config.ask_timeout
+        recorded: tuple[str, str | None] = self._core.supervisor.ask(self._session.id, RecordWorkflow(type, data), wait)
         return recorded
 
     def _note(self, type: str, data: dict[str, Any]) -> None:

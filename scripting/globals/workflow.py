@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from greenroom.runtime import GreenroomError, Workflow
-from greenroom.runtime.workflow import run_workflow
 from greenroom.scripting.export import export
 from greenroom.scripting.principal import Principal
 from greenroom.scripting.values import UNDEFINED
@@ -30,7 +29,7 @@ class WorkflowGlobal:
         session = principal.session() if principal.current_id is not None else None
         wanted = None if input is UNDEFINED else input
         try:
-            result = run_workflow(principal.runtime, flow, session, wanted, max(0.001, principal.remaining()))
+            result = principal.runtime.workflows.run(flow, session, wanted, max(0.001, principal.remaining()))
         except GreenroomError as error:
             if error.code in ("ValidationError", "AccessDenied"):
                 raise

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from greenroom.storage.codec.keys import after_prefix, metadata_digest, session_id_of
+from greenroom.storage.codec.records import unseal
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.metering import built, counted, held
 from greenroom.storage.common.page import Page
@@ -34,9 +35,9 @@ from .index import (
     digest_of,
     word_bytes,
 )
-from .model import ArtifactInfo, ArtifactRecord
+from .model import ArtifactInfo
 from .query import ArtifactCriteria, ArtifactFilter, ArtifactQuery
-from .records import Artifacts, artifact_info, facts_of, unsealed_record
+from .records import Artifacts, artifact_info, facts_of
 from .similar import is_similar
 
 __all__ = ["ArtifactSearch"]
@@ -48,7 +49,7 @@ _LEAPS: Final = 1000
 _SPARSE: Final = 3
 """Reading a session's records one by one costs so many times what reading all in a row costs."""
 
-Found = tuple[Any, bytes, ArtifactRecord]
+Found = tuple[Any, bytes, list[Any]]
 """(what to sort by, place, record)"""
 
 
@@ -68,7 +69,7 @@ class ArtifactSearch:
         read: `count` and `types` tell the total. None for any other query."""
         criteria = query.criteria
         limit, offset = criteria.limit, criteria.offset
-        records: Iterator[tuple[bytes, ArtifactRecord | None]]
+        records: Iterator[tuple[bytes, list[Any] | None]]
         if limit is None or criteria.sort != "date" or types is None or not criteria.asked <= _PLAIN:
             return None
         if criteria.session_id is not None and criteria.session_id != session_id_of(session):
@@ -95,11 +96,11 @@ class ArtifactSearch:
         infos = (
             artifact_info(session_id, int.from_bytes(key[16:], "big"), record)
             for key, record in records
-            if record is not None and (kind is None or record.type == kind)
+            if record is not None and (kind is None or record[4] == kind)
         )
         return Page(tuple(counted(infos, facts_of)), total, offset, limit)
 
-    def _listed_records(self, session: bytes, numbers: list[bytes]) -> Iterator[tuple[bytes, ArtifactRecord | None]]:
+    def _listed_records(self, session: bytes, numbers: list[bytes]) -> Iterator[tuple[bytes, list[Any] | None]]:
         """(key, record) of these numbers, which are in order, up or down."""
         first, last = min(numbers), max(numbers)
         if int.from_bytes(last, "big") - int.from_bytes(first, "big") > _SPARSE * len(numbers):
@@ -120,17 +121,15 @@ class ArtifactSearch:
             return Page((), 0, criteria.offset, criteria.limit)
         return self._page(criteria, self._records_in(session, criteria, count))
 
-    def _records_in(
-        self, session: bytes, criteria: ArtifactCriteria, count: int
-    ) -> Iterator[tuple[bytes, ArtifactRecord]]:
+    def _records_in(self, session: bytes, criteria: ArtifactCriteria, count: int) -> Iterator[tuple[bytes, list[Any]]]:
         """(place, record) of the artifacts of a session that may match."""
         for key, record in self._session_records(session, criteria, count):
             if record is not None:
-                yield record.time.to_bytes(8, "big") + key, record
+                yield record[13].to_bytes(8, "big") + key, record
 
     def _session_records(
         self, session: bytes, criteria: ArtifactCriteria, count: int
-    ) -> Iterator[tuple[bytes, ArtifactRecord | None]]:
+    ) -> Iterator[tuple[bytes, list[Any] | None]]:
         drivers = [[_whole(SESSION_TAG + session + digest_of(tag))] for tag in criteria.tags]
         if criteria.artifact_type is not None:
             drivers.append([_whole(SESSION_TYPE + session + digest_of(criteria.artifact_type))])
@@ -161,7 +160,7 @@ class ArtifactSearch:
         hidden = staged_sessions(self._engine)
         seen: set[bytes] | None = set() if criteria.text is not None else None
 
-        def records() -> Iterator[tuple[bytes, ArtifactRecord]]:
+        def records() -> Iterator[tuple[bytes, list[Any]]]:
             for place in self._places(criteria):
                 if seen is not None:  # several words of an artifact may begin alike
                     if place in seen:
@@ -220,7 +219,7 @@ class ArtifactSearch:
             for key in self._uses(criteria.content_hash):
                 record = self._record(key)
                 if record is not None:
-                    yield record.time.to_bytes(8, "big") + key
+                    yield record[13].to_bytes(8, "big") + key
             return
         drivers = self._drivers(criteria)
         if len(drivers) > 1:
@@ -263,7 +262,7 @@ class ArtifactSearch:
     def _similar(self, wanted: str) -> Iterator[bytes]:
         """The words in the index that may be similar to a word, as keys have them."""
         position, end = BY_WORD, after_prefix(BY_WORD)
-        while keys := self._engine.keys(CF.INDEX, position, end, limit=_LEAPS, beyond=_after_word):
+        while keys := self._engine.leaps(CF.INDEX, position, end, _after_word, limit=_LEAPS):
             for key in keys:
                 word = key[1 : key.index(b"\x00", 1)]
                 # Of a word that was cut not all is known.
@@ -282,7 +281,7 @@ class ArtifactSearch:
 
     # -- reading and choosing
 
-    def _page(self, criteria: ArtifactCriteria, records: Iterable[tuple[bytes, ArtifactRecord]]) -> Page[ArtifactInfo]:
+    def _page(self, criteria: ArtifactCriteria, records: Iterable[tuple[bytes, list[Any]]]) -> Page[ArtifactInfo]:
         """Sort what matches and cut the page out, holding no more than that where there is a limit."""
         accept, sort_key = ArtifactFilter(criteria), _SORT_KEYS[criteria.sort]
         total = 0
@@ -313,26 +312,27 @@ class ArtifactSearch:
             if key[49:50] == ARTIFACT:
                 yield key[33:49] + key[50:58]
 
-    def _record(self, key: bytes) -> ArtifactRecord | None:
+    def _record(self, key: bytes) -> list[Any] | None:
         """The record under session and number; None where it is gone or damaged."""
         stored = self._engine.get(CF.ARTIFACTS, key)
         return self._unsealed(key, stored) if stored is not None else None
 
-    def _unsealed(self, key: bytes, stored: bytes) -> ArtifactRecord | None:
+    def _unsealed(self, key: bytes, stored: bytes) -> list[Any] | None:
         """One damaged record must not take the answer from everybody: it is left out, and verify reports it."""
         try:
-            return unsealed_record(key, stored)
+            record: list[Any] = unseal(key, stored, "an artifact record")
+            return record
         except (IntegrityError, SchemaTooNew) as error:
             number = int.from_bytes(key[16:], "big")
             logger.error("artifact %d of session %s is left out: %s", number, session_id_of(key[:16]), error)
             return None
 
 
-_SORT_KEYS: Final[dict[str, Callable[[ArtifactRecord], Any]]] = {
+_SORT_KEYS: Final[dict[str, Callable[[list[Any]], Any]]] = {
     "date": lambda record: 0,
-    "name": lambda record: record.name,
-    "size": lambda record: record.size,
-    "type": lambda record: record.type,
+    "name": lambda record: record[1],
+    "size": lambda record: record[6],
+    "type": lambda record: record[4],
 }
 
 
@@ -341,7 +341,7 @@ def _order(found: Found) -> tuple[Any, bytes]:
 
 
 def _encoded(found: Found) -> int:
-    return len(found[2].custom)
+    return len(found[2][12])
 
 
 def _after_word(key: bytes) -> bytes:
@@ -353,5 +353,5 @@ def _whole(prefix: bytes) -> Range:
     return prefix, after_prefix(prefix)
 
 
-def _info(place: bytes, record: ArtifactRecord) -> ArtifactInfo:
+def _info(place: bytes, record: list[Any]) -> ArtifactInfo:
     return artifact_info(session_id_of(place[8:24]), int.from_bytes(place[24:], "big"), record)

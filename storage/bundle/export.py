@@ -34,8 +34,7 @@ _EMPTY_OBJECT: Final = b"\x80"
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What a bundle holds. `bytes` is the size of the file, `content_bytes` that of the contents in it, `checksum` the
-    BLAKE3 that stands at its end, in hex."""
+    """What a bundle holds. `bytes` is the size of the file, `content_bytes` that of the contents in it."""
 
     sessions: int
     events: int
@@ -151,7 +150,7 @@ class _Source:
             raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
         artifacts = artifact_bytes = events = journal_bytes = 0
         for _, record in self._artifacts.records(session):
-            digests.add(record.content_hash)
+            digests.add(record[0])
         for framed_record in self.artifact_records(session):
             artifacts += 1
             artifact_bytes += len(framed_record)

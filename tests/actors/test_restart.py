@@ -95,7 +95,7 @@ def test_whoever_waits_behind_the_fault_is_answered(
     rt = open_with()
     session = rt.create_session()
     session.set("k", 1)
-    ref = rt._supervisor.table.residents()[0].actor_ref
+    ref = rt._supervisor.residents()[0].actor_ref
     futures = [
         ref.ask(message, block=False)
         for message in (

@@ -22,7 +22,7 @@ def open_with(clock: Any) -> Iterator[Callable[..., Runtime]]:
 
     def open_one(**settings: Any) -> Runtime:
         opened.append(Runtime.open(config=RuntimeConfig(**settings), clock=clock))
-        opened[-1]._timers.close(BOUND)  # tests say when it is time, see pass_time
+        opened[-1].core.timers.close(BOUND)  # tests say when it is time, see pass_time
         return opened[-1]
 
     yield open_one
@@ -154,9 +154,9 @@ def pass_time(rt: Runtime, seconds: float) -> None:
     """Let time pass as the runtime's timer would have it: a sweep every half `passivate_after`."""
     step = rt.config.passivate_after / 2
     for _ in range(int(seconds / step)):
-        rt._clock.advance(step)  # type: ignore[attr-defined]
+        rt.core.clock.advance(step)  # type: ignore[attr-defined]
         rt._supervisor.save_due()
-        rt._sweep()
+        rt._parts._sweep()
 
 
 def test_an_unused_session_leaves_memory_after_its_time_and_comes_back(open_with: Callable[..., Runtime]) -> None:
@@ -185,9 +185,9 @@ def test_the_runtimes_own_timer_sweeps(clock: Any) -> None:
         rt.create_session()
         for _ in range(2):
             swept = threading.Event()
-            rt._timers.every(50, swept.set)  # due with the sweep or after it
+            rt.core.timers.every(50, swept.set)  # due with the sweep or after it
             clock.advance(50)
-            rt._timers.every(10**9, lambda: None)  # has the timer look at the clock
+            rt.core.timers.every(10**9, lambda: None)  # has the timer look at the clock
             assert swept.wait(BOUND)
         assert resident(rt) == 0
 
@@ -206,7 +206,7 @@ def test_a_busy_session_is_saved_now_and_then(open_with: Callable[..., Runtime])
 
 def test_automatic_saves_keep_their_interval_to_the_second(clock: Any) -> None:
     with Runtime.open(config={"passivate_after": 1000}, clock=clock) as rt:
-        rt._timers.close(BOUND)
+        rt.core.timers.close(BOUND)
         usual = rt.create_session()
         often = rt.create_session(config={"auto_save_interval": 10})
         never = rt.create_session(config={"auto_save_interval": None})
@@ -229,7 +229,7 @@ def test_automatic_saves_keep_their_interval_to_the_second(clock: Any) -> None:
 
 def test_a_save_that_a_hook_refuses_is_not_tried_every_second(clock: Any) -> None:
     with Runtime.open(clock=clock) as rt:
-        rt._timers.close(BOUND)
+        rt.core.timers.close(BOUND)
         session = rt.create_session(config={"auto_save_interval": 10})
         tried = threading.Semaphore(0)
 
@@ -329,7 +329,7 @@ def test_a_session_stopped_through_pykka_comes_back_with_the_next_message(open_w
     rt = open_with()
     session = rt.create_session()
     session.set("k", 1)
-    ref = rt._supervisor.table.residents()[0].actor_ref
+    ref = rt._supervisor.residents()[0].actor_ref
     assert ref.ask(messages.GetVariable("k")) == 1
     assert ref.ask(messages.GetVariable("k"), block=False).get(timeout=BOUND) == 1
     ref.tell(messages.SetVariable("k", 2))

@@ -461,7 +461,7 @@ def test_a_hook_that_found_no_thread_is_not_left_out_for_that(
 
 def test_hooks_leave_threads_for_others(never: threading.Event) -> None:
     with Runtime.open(config={"close_timeout": 0.1}) as rt:
-        guard = Guard(rt.elastic, 2)
+        guard = Guard(rt.core.elastic, 2)
         context = HookContext.builder("custom:x").build()
         for _ in range(2):
             with pytest.raises(OperationTimeout):
@@ -469,10 +469,10 @@ def test_hooks_leave_threads_for_others(never: threading.Event) -> None:
         with pytest.raises(ResourceLimitExceeded) as full:
             guard.call(lambda context: None, context, 1)
         assert full.value.fields["resource"] == "hook_threads"
-        assert rt.elastic.submit(lambda: "free").result(10) == "free"
+        assert rt.core.elastic.submit(lambda: "free").result(10) == "free"
         never.set()
-        while rt.elastic.busy:
-            rt.elastic.submit(lambda: None).result(10)
+        while rt.core.elastic.busy:
+            rt.core.elastic.submit(lambda: None).result(10)
         assert guard.call(lambda context: "again", context, 10)[0] == "again"
 
 

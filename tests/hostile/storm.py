@@ -365,7 +365,7 @@ def main() -> None:
         if thread.is_alive():
             faults.append(f"{thread.name} hangs")
             faulthandler.dump_traceback()
-    left = [actor.actor_urn for actor in (rt._store, *rt._supervisor.table.residents()) if actor._turn.locked()]
+    left = [actor.actor_urn for actor in (rt._store, *rt._supervisor.residents()) if actor._turn.locked()]
     if left:
         faults.append(f"the turns of {left} are taken and nobody holds them")
     for work in (mine, theirs, *others):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import GreenroomError, Runtime, Scope, Session
-from greenroom.runtime.events.follow import Follow
+from greenroom.runtime.handles.follow import Follow
 
 from .surface import JOURNALS_ATTEMPTS, LEFT_OUT, OWNERS, Call, World, calls, public_classes
 from .values import HOSTILE, SECRET, Called

@@ -149,7 +149,7 @@ CONFINED: dict[str, Call] = {
     "list_sessions": lambda two: list(two.rt.list_sessions(tags=[SECRET])),
 }
 """Answers as if there were no other session."""
-OF_THE_PROCESS = {"abandon", "close", "closed", "open", "operation", "refresh", "restore", "salvage"}
+OF_THE_PROCESS = {"close", "closed", "open", "operation", "refresh", "restore", "salvage"}
 """What starts and ends a runtime, makes a new store of files, or says what operation this is."""
 
 

@@ -17,7 +17,7 @@ def opened(clock: Any) -> Iterator[Callable[..., Runtime]]:
 
     def open_one(path: Any = None, **settings: Any) -> Runtime:
         runtimes.append(Runtime.open(path, config=settings, clock=clock))
-        runtimes[-1]._timers.close(BOUND)
+        runtimes[-1].core.timers.close(BOUND)
         return runtimes[-1]
 
     yield open_one

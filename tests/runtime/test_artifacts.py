@@ -461,7 +461,7 @@ def test_reading_what_is_being_deleted_is_not_found_rather_than_damaged(rt: Runt
 
     for data in (b"small", noise(400_000)):
         session.store_artifact("x", "a", data)
-        actor = rt._supervisor.table.residents()[0]
+        actor = rt._supervisor.residents()[0]
         reading = actor.actor_ref.ask(messages.GetArtifact("a"), block=False)
         rt.ask(session.id, messages.Finish())
         stream = session.open_artifact("a")

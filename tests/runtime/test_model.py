@@ -227,7 +227,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule()
     def passivate(self) -> None:
-        for actor in self.runtime._supervisor.table.residents():
+        for actor in self.runtime._supervisor.residents():
             assert self.runtime._supervisor.table.passivate(actor)
         assert self.runtime.stats()["resident"] == 0
 

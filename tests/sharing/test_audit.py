@@ -157,17 +157,17 @@ def test_what_is_too_old_or_too_much_goes_oldest_first(clock: Any) -> None:
         for _ in range(8):
             clock.advance(1)
             knock(rt, other, owner)
-        rt._trail.tidy()
+        rt.core.trail.tidy()
         left = rt.audit()
         assert left.total == 5
         assert left[0].time.timestamp() == pytest.approx(clock.time_ns() / 1e9)
         assert rt.audit(session=owner) == left
         clock.advance(86_400 - 2)
-        rt._trail.tidy()
+        rt.core.trail.tidy()
         assert rt.audit().total == 3
         assert len(rt._store.engine.scan(CF.META, AUDIT_INDEX, AUDIT_INDEX + b"\xff")) == 6
         clock.advance(10)
-        rt._trail.tidy()
+        rt.core.trail.tidy()
         assert rt.audit().total == 0
         assert rt.verify().problems == []
 

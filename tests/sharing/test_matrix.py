@@ -108,7 +108,7 @@ def test_each_role_may_do_what_its_permission_says_and_nothing_else(shared_rt: R
     for name, (allowed, access, operation) in OPERATIONS.items():
         each = cast(shared_rt, time, role)
         before = each.owner.info().sequence
-        shared_rt._trail.flush()
+        shared_rt.core.trail.flush()
         since = len(shared_rt.audit(session=each.actor))
         refused = None
         try:

@@ -338,8 +338,8 @@ def test_one_session_cannot_take_the_threads_of_all(release: threading.Event) ->
         assert (caught.value.fields["resource"], caught.value.fields["limit"]) == ("calls", 2)
         assert modest.call_tool("answer") == 42
         release.set()
-        rt.elastic.close(30)  # which waits until the threads are back
-        assert not rt._calls.at_work(greedy.id)
+        rt.core.elastic.close(30)  # which waits until the threads are back
+        assert not rt._parts.calls.at_work(greedy.id)
 
 
 def test_a_read_only_runtime_calls_nothing_in_a_session(rt: Runtime, session: Session) -> None:

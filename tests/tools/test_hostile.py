@@ -229,7 +229,7 @@ def test_threads_that_hang_do_not_keep_the_runtime_open() -> None:
         with pytest.raises(InvalidOperation):
             other.call_tool("nothing")
         rt.close(timeout=0.2)
-        assert rt.elastic.busy == 20
+        assert rt.core.elastic.busy == 20
     stop.set()
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import HookResult, Runtime, RuntimeConfig, Session, Step, ValidationError, Workflow
-from greenroom.runtime.workflow import run_workflow
 
 BOUND = 20.0
 
@@ -193,14 +192,14 @@ def test_loops_in_loops_that_call_nothing_end(runtime: Runtime) -> None:
     flow = Workflow.conditional("false", [same("never")])
     for number in range(3):
         flow = Workflow.loop(Step(f"loop{number}", workflow=flow, optional=True), times=1000)
-    result = run_workflow(runtime, flow, None, None, 0.05)
+    result = runtime.workflows.run(flow, None, None, 0.05)
     assert result.error is not None
     assert result.error["code"] == "OperationTimeout"
 
 
 def test_the_outputs_of_a_run_are_bounded_together(runtime: Runtime) -> None:
     runtime.tools.register("large", lambda: "x" * (15 << 20), replace=True)
-    result = run_workflow(runtime, Workflow.loop(Step("a", tool="large", input={}), times=9), None, None, BOUND)
+    result = runtime.workflows.run(Workflow.loop(Step("a", tool="large", input={}), times=9), None, None, BOUND)
     assert result.error is not None
     assert result.error["code"] == "ResourceLimitExceeded"
 

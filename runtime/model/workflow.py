@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked, checked_fields
 from greenroom.storage.errors import ValidationError
 
+from .agent import Agent
+from .reply import AgentReply
 from .template import names_in
 
-__all__ = ["Condition", "Step", "StepResult", "Workflow", "WorkflowResult"]
+__all__ = ["Condition", "Step", "StepResult", "Workflow", "WorkflowResult", "WorkflowSession"]
 
 MAX_STEPS: Final = 1000
 MAX_ROUNDS: Final = 1000
@@ -282,3 +284,15 @@ class WorkflowResult:
     error: dict[str, str] | None
     duration: float
     run_id: str
+
+
+class WorkflowSession(Protocol):
+    """The session that a workflow runs in: what its steps call, and who journals them."""
+
+    id: str
+
+    def call_tool(self, name: str, input: Value = None, *, timeout: float | None = None) -> Any:
+        """Call a tool in the session."""
+
+    def call_agent(self, agent: Agent | str, input: Value, *, timeout: float | None = None) -> AgentReply:
+        """Call an agent in the session."""

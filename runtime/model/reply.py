@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from greenroom.runtime.calls.values import plain
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked_fields
 from greenroom.storage.common.message_text import text_of
 from greenroom.storage.errors import ValidationError
+
+from .plain import plain
 
 __all__ = ["AgentReply", "TokenUsage"]
 

@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from greenroom.runtime.calls.work import CallContext
+from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.tools import Tool
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import AccessDenied
 
-__all__ = ["Agent", "AgentContext"]
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """An agent: a model with a system prompt, the names of the tools it may call, and other parameters such as
-    temperature. Made by `Agents.create`; not durable."""
-
-    name: str
-    model: str
-    system_prompt: str | None = None
-    tools: tuple[str, ...] = ()
-    parameters: Mapping[str, Value] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Value]:
-        return {
-            "name": self.name,
-            "model": self.model,
-            "system_prompt": self.system_prompt,
-            "tools": list(self.tools),
-            "parameters": dict(self.parameters),
-        }
+__all__ = ["AgentContext"]
 
 
 class AgentContext(CallContext):
@@ -59,7 +38,7 @@ class AgentContext(CallContext):
     @property
     def tools(self) -> list[Tool]:
         """The tools that the agent may call and that are there."""
-        found = (self._runtime.tools.get(each) for each in self.agent.tools)
+        found = (self._calls.tools.get(each) for each in self.agent.tools)
         return [each for each in found if each is not None]
 
     def call_tool(self, name: str, input: Value = None, timeout: float | None = None) -> Any:

@@ -1,0 +1,124 @@
+"""What the rooms of a runtime share: its parts, and the checks that all they do begins with."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from greenroom.actors import messages as m
+from greenroom.actors.access.audit_trail import AuditTrail
+from greenroom.actors.access.security import Security
+from greenroom.actors.clock import Clock
+from greenroom.actors.hooks import Hooks
+from greenroom.actors.maintenance.usage import store_figures
+from greenroom.actors.messages.core import Reply
+from greenroom.actors.scheduling.threads import Elastic
+from greenroom.actors.scheduling.timers import Timers
+from greenroom.actors.session.redaction import Redaction
+from greenroom.actors.store import ArtifactStore
+from greenroom.actors.supervisor.supervisor import Supervisor
+from greenroom.storage.common.forking import runtime_closed
+from greenroom.storage.common.session_ids import is_session_id, session_bytes
+from greenroom.storage.errors import InvalidOperation
+
+from .config.config import RuntimeConfig
+
+if TYPE_CHECKING:
+    from greenroom.actors.supervisor.delivery import Noted
+
+__all__ = ["Lifetime", "RuntimeCore"]
+
+
+class Lifetime:
+    """Whether a runtime is still open."""
+
+    __slots__ = ("closed",)
+
+    def __init__(self) -> None:
+        self.closed = False
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeCore:
+    """The parts of a runtime that stay the same from its opening to its end."""
+
+    path: Path
+    config: RuntimeConfig
+    read_only: bool
+    clock: Clock
+    store: ArtifactStore
+    trail: AuditTrail
+    security: Security
+    redaction: Redaction | None
+    """Takes secrets out of what is journaled; None where nothing is to be taken out."""
+    supervisor: Supervisor
+    hooks: Hooks
+    elastic: Elastic
+    """Threads for callables of the host that may block or hang: hooks, tools, agents."""
+    timers: Timers
+    lifetime: Lifetime = field(default_factory=Lifetime)
+
+    # -- checks
+
+    def check_open(self) -> None:
+        """Raise RuntimeClosed after the end."""
+        if self.lifetime.closed:
+            raise runtime_closed()
+
+    def check_writable(self, purpose: str) -> None:
+        """Raise InvalidOperation in a runtime that is open for reading only. `purpose` reads like "to repair it"."""
+        if self.read_only:
+            raise InvalidOperation(f"this runtime is open for reading only: open it without read_only {purpose}")
+
+    def require_host(self, operation: str, access: str = "read") -> None:
+        """Raise AccessDenied if the running code acts for a session: what it asks concerns all of them."""
+        self.security.require_host(operation, access)
+
+    # -- sessions
+
+    def ask(self, session_id: str, message: m.Message[Reply]) -> Reply:
+        """Ask a session, within `ask_timeout`. Raises what the session raises."""
+        return self.supervisor.ask(session_id, message, self.config.ask_timeout)
+
+    def exists(self, session_id: str) -> bool:
+        """Return whether there is a session with exactly this id, as far as the running code may know."""
+        self.check_open()
+        principal = self.security.principal()
+        if principal is not None and not self.security.can_access(principal, session_id):
+            return False
+        return is_session_id(session_id) and self.store.catalog.row(session_bytes(session_id)) is not None
+
+    def family(self, principal: str) -> Iterator[bytes]:
+        """Yield what code that acts for a session sees of all sessions: its own, and its descendants."""
+        return self.store.catalog.below(session_bytes(principal)) if is_session_id(principal) else iter(())
+
+    # -- traces
+
+    def span(
+        self,
+        operation: str,
+        name: str | None = None,
+        session_id: str | None = None,
+        correlation_id: str | None = None,
+    ) -> AbstractContextManager[Noted | None]:
+        """Return the span of an operation that is no message to a session; nothing while there are no traces."""
+        trace = self.supervisor.delivery.trace
+        if trace is None:
+            return contextlib.nullcontext()
+        return trace.span(operation, name, session_id, correlation_id)
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures of the store and of what is in memory that cost the same however much is stored."""
+        self.check_open()
+        table = self.supervisor.table
+        return {
+            "sessions": self.store.catalog.counts(),
+            "resident": len(table.actors),
+            "resident_bytes": table.bytes,
+            "activations": table.activations,
+            **store_figures(self.store),
+        }

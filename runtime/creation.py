@@ -1,0 +1,215 @@
+"""Making sessions: from what a caller gives, a template adds and hooks change, to the first event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from inspect import signature
+from typing import Annotated, Any, Final
+
+import pydantic
+from annotated_types import MaxLen, MinLen
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.core import CREATION
+from greenroom.actors.scheduling.operation import CURRENT, changed
+from greenroom.actors.session.decisions.decide import Draft, creation
+from greenroom.actors.transfer.recording import Recording
+from greenroom.storage.common.validation import refusal
+from greenroom.storage.errors import InvalidOperation, SessionNotFound, ValidationError
+
+from .config.config import SessionConfig, session_overrides
+from .handles.host import Host
+from .handles.session import Session, created_session, find_session, session_id_of
+from .handles.templates import Templates
+from .policies import Policies
+
+__all__ = ["Creation"]
+
+
+class _NewSession(pydantic.BaseModel):
+    """What outsiders may say of a new session."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+
+    name: Annotated[str, MinLen(1), MaxLen(m.MAX_NAME)] | None
+    description: Annotated[str, MaxLen(m.MAX_TEXT)] | None
+    created_by: Annotated[str, MinLen(1), MaxLen(m.MAX_NAME)] | None
+    correlation_id: Annotated[str, MinLen(1), MaxLen(m.MAX_NAME)] | None
+
+
+_check_new_session = _NewSession.__pydantic_validator__.validate_python
+
+
+def _is_plain_name(name: object) -> bool:
+    """Whether the model has nothing to find: the usual case, at a tenth of its cost."""
+    return name is None or (type(name) is str and 0 < len(name) <= m.MAX_NAME and name.isascii())
+
+
+class Creation:
+    """Makes the sessions of a runtime."""
+
+    def __init__(self, host: Host, policies: Policies, templates: Templates) -> None:
+        self._host = host
+        self._core = host.core
+        self._policies = policies
+        self._templates = templates
+
+    def create(
+        self,
+        name: str | None = None,
+        description: str | None = None,
+        created_by: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        parent: Session | str | None = None,
+        config: SessionConfig | Mapping[str, Any] | None = None,
+        correlation_id: str | None = None,
+        template: str | None = None,
+    ) -> Session:
+        """Make a session; see `Runtime.create_session`."""
+        core = self._core
+        hooked = core.hooks.creating
+        if not hooked and core.supervisor.delivery.trace is None:
+            return self._begun(
+                self._first_event(
+                    name, description, created_by, tags, metadata, parent, config, correlation_id, template
+                )
+            )
+        given: dict[str, Any] = {
+            "name": name,
+            "description": description,
+            "created_by": created_by,
+            "tags": list(tags) if isinstance(tags, Iterable) and not isinstance(tags, str) else tags,
+            "metadata": metadata,
+            "parent": parent.id if isinstance(parent, Session) else parent,
+            "config": config.model_dump(exclude_unset=True) if isinstance(config, SessionConfig) else config,
+            "correlation_id": correlation_id,
+            "template": template,
+        }
+        with core.span("create_session", correlation_id=correlation_id) as noted:
+            if hooked:
+                answer = core.hooks.creation(given, self._create_hooked, _check_changed)
+                made = created_session(self._host, answer)
+            else:
+                made = self._begun(self._first_event(**given))
+            if noted is not None:
+                noted.session(made.id)
+            return made
+
+    def _create_hooked(self, data: dict[str, Any], target: str | None) -> Session:
+        """Create a session with what the hooks before it have left, or take the one they redirect to."""
+        if target is not None:
+            return find_session(self._host, target)
+        return self._begun(self._first_event(**data))
+
+    def _begun(self, draft: Draft) -> Session:
+        """Make the session of a first event, if the rates let one more be created."""
+        self._policies.require(CREATION)
+        return Session(self._host, self._core.supervisor.table.create(draft))
+
+    def recording(self, at: int, **options: Any) -> Recording:
+        """Begin a session that comes in whole, created at `at` (ns since the epoch), past the rates of live work.
+
+        `options` are those of `create_session`; the hooks around creation may change them, but not redirect it.
+        """
+        self._core.check_open()
+        self._core.require_host("ingest", "write")
+        recording = Recording(self._core.supervisor.table, self._core.supervisor.delivery.hooks, at)
+
+        def begin(data: dict[str, Any], target: str | None) -> Recording:
+            if target is not None:
+                raise InvalidOperation("a hook has redirected the creation of a session that comes in whole")
+            first: Draft = self._first_event(**data)
+            recording.begin(first)
+            return recording
+
+        try:
+            if not self._core.hooks.creating:
+                return begin(options, None)
+            given = {name: each.default for name, each in _PARAMETERS.items()} | options
+            answer: object = self._core.hooks.creation(given, begin, _check_changed)
+            if answer is not recording:
+                raise InvalidOperation("a hook has answered the creation of a session that comes in whole")
+        except BaseException:
+            recording.abandon()
+            raise
+        return recording
+
+    def _first_event(
+        self,
+        name: str | None = None,
+        description: str | None = None,
+        created_by: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        parent: Session | str | None = None,
+        config: SessionConfig | Mapping[str, Any] | None = None,
+        correlation_id: str | None = None,
+        template: str | None = None,
+    ) -> Draft:
+        """Check what a session is to be made of; the draft of its first event."""
+        if template is not None:
+            around = CURRENT.get()
+            try:
+                CURRENT.set(changed(around, {"principal": None}))  # presets are the host's, for everybody to use
+                preset = self._templates.get(template)
+            finally:
+                CURRENT.set(around)
+            name = preset.named(name)
+            tags, metadata, config = preset.tagged(tags), preset.described(metadata), preset.configured(config)
+        if not (_is_plain_name(name) and description is created_by is correlation_id is None):
+            try:
+                _check_new_session(
+                    {
+                        "name": name,
+                        "description": description,
+                        "created_by": created_by,
+                        "correlation_id": correlation_id,
+                    }
+                )
+            except pydantic.ValidationError as error:
+                raise refusal(error, _NewSession) from None
+            name, description, created_by, correlation_id = (
+                str.__str__(each) if each is not None else None
+                for each in (name, description, created_by, correlation_id)
+            )
+        principal = self._core.security.principal()
+        parent_id = principal  # what a session makes is its child: that is how it may reach it
+        if parent is not None:
+            parent_id = session_id_of(parent, "parent")
+            self._core.security.require(parent_id or "", "create_session", "write")
+        if parent_id is not None and not self._core.exists(parent_id):
+            raise SessionNotFound("the parent session does not exist", session_id=str(parent_id)[:64])
+        overrides = session_overrides(config) if config is not None else None
+        if principal is not None:
+            overrides = self._policies.for_child(overrides or {}, principal)
+        return creation(
+            name,
+            description,
+            created_by,
+            m.tag_list(tags),
+            m.metadata_bytes(metadata) if metadata is not None else m.EMPTY_METADATA,
+            parent_id,
+            overrides,
+            correlation_id,
+        )
+
+
+_PARAMETERS: Final = {name: each for name, each in signature(Creation.create).parameters.items() if name != "self"}
+_OPTIONS: Final = frozenset(_PARAMETERS)
+
+
+def _check_changed(data: dict[str, Any]) -> None:
+    """Raises ValidationError for what a hook cannot make of the options of a new session."""
+    if data.keys() != _OPTIONS:
+        raise ValidationError("create_session: a hook has added or removed an option of a session")
+    try:
+        _check_new_session(data)
+    except pydantic.ValidationError as error:
+        raise refusal(error, _NewSession) from None
+    if data["tags"]:
+        m.tag_list(data["tags"])
+    if data["metadata"] is not None:
+        m.metadata_bytes(data["metadata"])
+    if data["config"] is not None:
+        session_overrides(data["config"])

@@ -1,0 +1,88 @@
+"""What a handle on a session asks of the runtime that it belongs to, beside the session itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from greenroom.actors.events import Subscription
+from greenroom.actors.messages.calls import CallAgent
+from greenroom.actors.transfer.bundle_export import ExportReport
+from greenroom.runtime.config.config import SessionConfig
+from greenroom.runtime.core import RuntimeCore
+from greenroom.runtime.model.agent import Agent
+from greenroom.runtime.model.workflow import Workflow, WorkflowResult, WorkflowSession
+from greenroom.storage.bundle.export import Progress
+from greenroom.storage.codec.records import Value
+from greenroom.storage.common.page import Page
+
+from .timeline import TimelineRow
+
+__all__ = ["Host"]
+
+
+class ConfigSource(Protocol):
+    """Knows what the runtime's configuration is now."""
+
+    def config_with(self, own: Mapping[str, Any]) -> SessionConfig:
+        """Return what is in force for a session that sets `own` itself."""
+
+
+class EventSource(Protocol):
+    """Tells of events."""
+
+    def subscribe(self, pattern: str = "**", capacity: int = 1000, *, session: str | None = None) -> Subscription:
+        """Listen to the events of a session."""
+
+    def of_session(self, session_id: str, limit: int) -> Page[TimelineRow]:
+        """Return the timeline of a session."""
+
+
+class AgentSource(Protocol):
+    """Knows the agents."""
+
+    def message(self, agent: Agent | str, input: Value, timeout: float | None) -> CallAgent:
+        """Return the message that calls an agent."""
+
+
+class WorkflowSource(Protocol):
+    """Runs workflows."""
+
+    def run(self, flow: Workflow, session: WorkflowSession | None, input: Value, timeout: float) -> WorkflowResult:
+        """Run a workflow to its end, its first failure, or the end of its time."""
+
+
+class Host(Protocol):
+    """The runtime of a session, as the handle on it sees it."""
+
+    @property
+    def core(self) -> RuntimeCore:
+        """The parts of the runtime."""
+
+    @property
+    def policies(self) -> ConfigSource:
+        """What holds for sessions."""
+
+    @property
+    def events(self) -> EventSource:
+        """The events of all sessions."""
+
+    @property
+    def agents(self) -> AgentSource:
+        """The agents."""
+
+    @property
+    def workflows(self) -> WorkflowSource:
+        """What runs workflows."""
+
+    def export_session(
+        self,
+        session_id: str,
+        path: str | os.PathLike[str],
+        *,
+        tree: bool = False,
+        history: bool = True,
+        on_progress: Progress | None = None,
+    ) -> ExportReport:
+        """Write a session to a bundle."""

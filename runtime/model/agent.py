@@ -1,0 +1,31 @@
+"""An agent, as it is made and called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from greenroom.storage.codec.records import Value
+
+__all__ = ["Agent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent: a model with a system prompt, the names of the tools it may call, and other parameters such as
+    temperature. Made by `Agents.create`; not durable."""
+
+    name: str
+    model: str
+    system_prompt: str | None = None
+    tools: tuple[str, ...] = ()
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Value]:
+        return {
+            "name": self.name,
+            "model": self.model,
+            "system_prompt": self.system_prompt,
+            "tools": list(self.tools),
+            "parameters": dict(self.parameters),
+        }

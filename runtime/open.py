@@ -1,0 +1,270 @@
+"""Opening and closing: all parts of a runtime, put together in order and taken down in order."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import shutil
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from greenroom.actors.access.audit_trail import AuditTrail
+from greenroom.actors.access.security import Security
+from greenroom.actors.clock import Clock
+from greenroom.actors.hooks import Hooks
+from greenroom.actors.maintenance.opening import Follower, bring_up_to_date, close_store, older_format, open_store
+from greenroom.actors.messages.permissions import AccessAttempt
+from greenroom.actors.scheduling.dispatcher import Dispatcher
+from greenroom.actors.scheduling.threads import Elastic
+from greenroom.actors.scheduling.timers import Timers
+from greenroom.actors.session.preparation import Preparation
+from greenroom.actors.session.redaction import Redaction
+from greenroom.actors.session.services import SessionServices
+from greenroom.actors.supervisor.supervisor import Supervisor
+from greenroom.actors.supervisor.table import SessionTable
+from greenroom.actors.transfer.fork import fork_session
+from greenroom.runtime.calls.calls import Calls
+from greenroom.runtime.config.config import RuntimeConfig
+from greenroom.runtime.events.events import Events
+from greenroom.storage.common.durability import Durability
+from greenroom.storage.common.forking import abandon_in_children
+from greenroom.storage.common.logs import logger_of
+from greenroom.storage.errors import GreenroomError, ValidationError
+
+from . import signals
+from .agents import Agents
+from .analytics import Analytics
+from .core import RuntimeCore
+from .handles.host import Host
+from .handles.session import Session
+from .policies import Policies
+from .tools import Tools
+from .workflow import Workflows
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Parts", "open_runtimes"]
+
+logger = logger_of("runtime")
+
+_SYNC_SECONDS: Final = 1.0
+_GRACE_SECONDS: Final = 1.0
+"""How long closing waits for elastic threads that nobody else waits for."""
+_TIMEOUT_SECONDS: Final = 1.0
+_SAVING_SECONDS: Final = 1.0
+_AUDIT_SECONDS: Final = 10.0
+open_runtimes: weakref.WeakSet[Parts] = weakref.WeakSet()
+
+
+class Parts:
+    """All parts of a runtime, from its opening to its end."""
+
+    def __init__(
+        self,
+        host: Host,
+        path: Path,
+        config: RuntimeConfig,
+        *,
+        read_only: bool,
+        temporary: bool,
+        clock: Clock,
+        hooks: Callable[[Hooks], object] | None = None,
+    ) -> None:
+        """Open the store and start what works on it. `host` is what sessions are made with; `hooks` is called with the
+        hooks before anything else happens."""
+        self.path = path
+        self._temporary = temporary
+        self._closing = threading.Lock()
+        self._refreshing = threading.Lock()
+        self._lagging = False
+        store = open_store(
+            path,
+            Durability(config.durability),
+            read_only=read_only,
+            write_buffer_bytes=config.write_buffer_bytes,
+            block_cache_bytes=config.block_cache_bytes,
+            artifact_cache_bytes=config.artifact_cache_bytes,
+            compress_above=config.compress_above,
+            max_artifact_bytes=config.max_artifact_bytes,
+            max_store_bytes=config.max_store_bytes,
+        )
+        self._follower = Follower(store)
+        self._dispatcher = Dispatcher(config.workers)
+        trail = AuditTrail(
+            store, clock, config.ask_timeout, most=config.audit_max_records, days=config.audit_retention_days
+        )
+        security = Security(store.catalog, trail)
+        redaction = Redaction(config.redact) if config.redact else None
+        table = SessionTable(
+            config.max_resident_sessions,
+            config.max_resident_bytes,
+            redaction.creation if redaction is not None else None,
+        )
+        preparation = Preparation(store)
+        services = SessionServices(
+            store=store,
+            dispatcher=self._dispatcher,
+            clock=clock,
+            limits=config.policies.limits(),
+            durability=Durability(config.durability),
+            mailbox_capacity=config.mailbox_capacity,
+            store_timeout=config.ask_timeout,
+            snapshot_every=config.snapshot_every,
+            max_restarts=config.max_restarts,
+            restart_window=config.restart_window,
+            artifact_name_limit=config.max_artifact_name,
+            owner=table,
+            discard=preparation.discard,
+            security=security,
+            fork=fork_session,
+        )
+        supervisor = Supervisor(table, services, security, preparation, redaction)
+        elastic = Elastic(config.max_elastic_threads)
+        self.core = core = RuntimeCore(
+            path=path,
+            config=config,
+            read_only=read_only,
+            clock=clock,
+            store=store,
+            trail=trail,
+            security=security,
+            redaction=redaction,
+            supervisor=supervisor,
+            hooks=Hooks(supervisor.delivery, services, elastic, config.ask_timeout),
+            elastic=elastic,
+            timers=Timers(clock),
+        )
+        security.on_violation = self._report_violation
+        self.calls = Calls(core, lambda session_id: Session(host, session_id))
+        supervisor.delivery.home.calls = self.calls
+        self.policies = Policies(core)
+        self.events = Events(core)
+        self.calls.tools = self.tools = Tools(core, self.calls, config.tool_timeout)
+        self.calls.agents = self.agents = Agents(core, self.calls, self.tools, config.agent_timeout)
+        self.workflows = Workflows(core, self.tools, self.agents)
+        self.analytics = Analytics(core, self.events)
+        try:
+            if hooks is not None:
+                if not callable(hooks):
+                    raise ValidationError("hooks: a function that takes the hooks is needed", field="hooks")
+                hooks(core.hooks)
+            if not read_only:
+                formats = older_format(store)
+                if formats is not None:
+                    self.core.hooks.fire("StateMigration", {"path": str(path), **formats}, operation="OpenRuntime")
+                bring_up_to_date(store)
+        except BaseException:
+            self.close()
+            raise
+        abandon_in_children(self)
+        if read_only:
+            self.core.timers.every(config.refresh_interval, self._follow)
+        else:
+            self.core.timers.every(config.passivate_after / 2, self._sweep)
+            self.core.timers.every(_TIMEOUT_SECONDS, self.policies.timekeeper.tick)
+            self.core.timers.every(_SAVING_SECONDS, self.core.supervisor.save_due)
+            self.core.timers.every(_AUDIT_SECONDS, self.core.trail.tidy)
+            if config.durability is Durability.FSYNC:
+                # For what nobody waits for: tells.
+                self.core.timers.every(_SYNC_SECONDS, self.core.store.sync)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be done any more."""
+        return self.core.lifetime.closed
+
+    def close(self, timeout: float | None = None) -> None:
+        """Refuse new work, handle what waits, save the sessions in memory, release the store. Idempotent.
+
+        Ends within `timeout` seconds (default: `close_timeout`) and what the disk takes to flush. Whatever was
+        acknowledged is kept even when the deadline passes.
+        """
+        with self._closing:
+            if self.core.lifetime.closed:
+                return
+            deadline = self.core.clock.monotonic() + (
+                timeout if timeout is not None else self.core.config.close_timeout
+            )
+            if self.core.hooks.at("SystemShutdown") is not None:
+                with contextlib.suppress(GreenroomError):  # too late to refuse
+                    self.core.hooks.fire(
+                        "SystemShutdown",
+                        {"path": str(self.path)},
+                        timeout=self._remaining(deadline) / 2,
+                        operation="CloseRuntime",
+                    )
+            self.core.hooks.close()
+            self.events.hurry()
+            self.core.timers.close(self._remaining(deadline))
+            self.calls.close(self._remaining(deadline) / 2)
+            self.agents.close(self._remaining(deadline) / 2)
+            self.core.supervisor.close(deadline, save=not self.core.read_only)
+            self._dispatcher.close(self._remaining(deadline))
+            if not self.core.read_only:
+                self.core.trail.flush()
+            self.events.close(self._remaining(deadline))
+            self.core.elastic.close(min(_GRACE_SECONDS, self._remaining(deadline)))
+            close_store(self.core.store, lambda: self._remaining(deadline))
+            self.core.lifetime.closed = True
+            signals.unwatch(self)
+            if self._temporary:
+                shutil.rmtree(self.path, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """Refuse everything from now on: this is the copy that a fork has made, and only the parent may use and close
+        the runtime."""
+        self.core.lifetime.closed = True
+        self._closing = threading.Lock()  # a thread that does not exist here may have held it
+        self.core.supervisor.abandon()
+        signals.unwatch(self)
+
+    def _remaining(self, deadline: float) -> float:
+        return max(0.05, deadline - self.core.clock.monotonic())
+
+    def _sweep(self) -> None:
+        self.core.supervisor.sweep(self.core.config.passivate_after)
+        if self.core.config.durability is Durability.MEMORY:
+            self.core.store.flush()
+
+    def refresh(self) -> None:
+        """Read-only runtimes: see what the writing runtime has written since, and tell it to who listens. They do so
+        by themselves every `refresh_interval`."""
+        if not self.core.read_only:
+            return
+        with self._refreshing:
+            if self.core.lifetime.closed:
+                return
+            self._follower.catch_up()
+            self.core.supervisor.forget()
+            self.events.tell_changes()
+
+    def _follow(self) -> None:
+        """Refresh, if there is anything new."""
+        try:
+            if self._follower.is_behind():
+                self.refresh()
+        except GreenroomError as error:
+            if not self._lagging:
+                logger.warning("what was written to %s is not seen until it can be read: %s", self.path, error)
+            self._lagging = True
+        else:
+            self._lagging = False
+
+    def _report_violation(self, attempt: AccessAttempt) -> None:
+        if self.core.hooks.at("SecurityViolation") is not None:
+            self.core.hooks.fire(
+                "SecurityViolation", asdict(attempt), session_id=attempt.session, operation=attempt.operation
+            )
+
+
+@atexit.register
+def _close_all() -> None:
+    for runtime in list(open_runtimes):
+        # The process ends; what was acknowledged is in the log.
+        with contextlib.suppress(GreenroomError):
+            runtime.close()
