@@ -17,7 +17,7 @@ __all__ = ["import_sessions"]
 
 
 def import_sessions(core: RuntimeCore, path: Path, *, keep_ids: bool, on_progress: Progress | None) -> list[str]:
-    """The ids of the sessions that a bundle has brought, parents first."""
+    """Return the ids of the sessions that a bundle has brought, parents first."""
     core.check_writable("to import")
     supervisor = core.supervisor
     return import_bundle(

@@ -41,7 +41,7 @@ _check_new_session = _NewSession.__pydantic_validator__.validate_python
 
 
 def _is_plain_name(name: object) -> bool:
-    """Whether the model has nothing to find: the usual case, at a tenth of its cost."""
+    """Return whether the model has nothing to find: the usual case, at a tenth of its cost."""
     return name is None or (type(name) is str and 0 < len(name) <= m.MAX_NAME and name.isascii())
 
 
@@ -200,7 +200,7 @@ _OPTIONS: Final = frozenset(_PARAMETERS)
 
 
 def _check_changed(data: dict[str, Any]) -> None:
-    """Raises ValidationError for what a hook cannot make of the options of a new session."""
+    """Raise ValidationError for what a hook cannot make of the options of a new session."""
     if data.keys() != _OPTIONS:
         raise ValidationError("create_session: a hook has added or removed an option of a session")
     try:

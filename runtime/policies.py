@@ -73,11 +73,11 @@ class Policies:
     # -- reading
 
     def get(self) -> PolicyConfig:
-        """What holds for sessions that set nothing themselves."""
+        """Return what holds for sessions that set nothing themselves."""
         return self._config
 
     def effective(self, session: Session | str) -> PolicyConfig:
-        """What holds for a session: the runtime's policies, with those of its configuration in their place.
+        """Return what holds for a session: the runtime's policies, with those of its configuration in their place.
 
         Raises SessionNotFound.
         """
@@ -86,7 +86,7 @@ class Policies:
         return self._effective(unpack_value(row.config) if row.config is not None else {})
 
     def config_with(self, overrides: Mapping[str, Any]) -> SessionConfig:
-        """The configuration in force of a session that sets these things itself."""
+        """Return the configuration in force of a session that sets these things itself."""
         return config_in_force(overrides, limits_with(overrides, self._config.limits()), self._effective(overrides))
 
     def _effective(self, overrides: Mapping[str, Any]) -> PolicyConfig:
@@ -108,7 +108,7 @@ class Policies:
         )
 
     def usage(self, session: Session | str) -> dict[str, Consumption]:
-        """What a session has used of operations, artifacts, storage_bytes, tokens and cost_usd, with its limits.
+        """Return what a session has used of operations, artifacts, storage_bytes, tokens and cost_usd, with its limits.
 
         Raises SessionNotFound.
         """
@@ -174,7 +174,7 @@ class Policies:
         return there
 
     def names(self) -> list[str]:
-        """The policies that were added, in the order in which they are asked."""
+        """Return the policies that were added, in the order in which they are asked."""
         return list(self._added)
 
     # -- for the runtime itself
@@ -187,14 +187,15 @@ class Policies:
             self._admit(kind, _id_of(session) if session is not None else None, kind, 1)
 
     def for_child(self, overrides: Mapping[str, Any], principal: str) -> dict[str, Any]:
-        """The configuration of a session that code acting for `principal` makes: in nothing looser than its own."""
+        """Return the configuration of a session that code acting for `principal` makes: in nothing looser than its
+        own."""
         row = self._row(principal)
         default = self._config.limits()
         limits = limits_of(row.config, default)
         return capped(overrides, default, limits, rate_overrides(row.config), self._config.rates())
 
     def script_memory(self, session_id: str | None, config: RuntimeConfig) -> int:
-        """Bytes that a script may use that is bound to this session, or to none."""
+        """Return bytes that a script may use that is bound to this session, or to none."""
         most = config.script_memory_bytes
         if session_id is None:
             return most

@@ -160,7 +160,7 @@ def _whole_session(
 
 
 def _versions(core: RuntimeCore, session: bytes, policy: RetentionPolicy, now: int) -> Iterator[Removal]:
-    """The versions of a session that may go, oldest first. The latest of a name always stays."""
+    """Yield the versions of a session that may go, oldest first. The latest of a name always stays."""
     session_id = session_id_of(session)
     records: list[tuple[int, bytes, str, int, int, int]] = []
     try:

@@ -300,7 +300,7 @@ class Runtime:
     # -- artifacts of all sessions
 
     def query_artifacts(self, query: ArtifactQuery | None = None, **criteria: Any) -> Page[ArtifactInfo]:
-        """The artifacts of all sessions that match, or of one with `session_id`; see `Session.query_artifacts`.
+        """Return the artifacts of all sessions that match, or of one with `session_id`; see `Session.query_artifacts`.
 
         Raises ValidationError, or SessionNotFound for a session that is not there.
         """
@@ -313,7 +313,7 @@ class Runtime:
         return self._store.search.everywhere(wanted)
 
     def get_many(self, ids: Iterable[ArtifactId | str]) -> ManyArtifacts:
-        """The artifacts with these ids, of any sessions; one that cannot be read is an error under its id."""
+        """Return the artifacts with these ids, of any sessions; one that cannot be read is an error under its id."""
         results: dict[ArtifactId | str, Artifact] = {}
         errors: dict[ArtifactId | str, GreenroomError] = {}
         by_session: dict[str, list[ArtifactId | str]] = {}
@@ -455,7 +455,7 @@ class Runtime:
                 raise with_hint(error, source) from error.__cause__
 
     def state_scope(self, name: str, timeout: float | None = None) -> Scope:
-        """The state of a scope that is not a session: "global", "user:<id>", "agent:<id>", …
+        """Return the state of a scope that is not a session: "global", "user:<id>", "agent:<id>", …
 
         Its calls wait at most `timeout` seconds (default: `ask_timeout`).
         """
@@ -479,7 +479,7 @@ class Runtime:
         limit: int | None = None,
         offset: int = 0,
     ) -> Page[AuditRecord]:
-        """The attempts to reach something of another session, newest first, with the `total` before pagination.
+        """Return the attempts to reach something of another session, newest first, with the `total` before pagination.
 
         `session` acted or was the owner; `artifact` is an id; `access` is read, write, delete, list, share or
         change_permissions; times are datetimes, RFC 3339 texts or epoch seconds, `after` ≤ time < `before`. Records
@@ -557,16 +557,16 @@ class Runtime:
         )
 
     def session(self, session_id: str) -> Session:
-        """A handle on an existing session. Raises SessionNotFound."""
+        """Return a handle on an existing session. Raises SessionNotFound."""
         session_id = required_session_id(session_id)
         return find_session(self, session_id)
 
     def exists(self, session_id: str) -> bool:
-        """Whether there is a session with exactly this id, as far as the running code may know."""
+        """Return whether there is a session with exactly this id, as far as the running code may know."""
         return self.core.exists(session_id if type(session_id) is str else required_session_id(session_id))
 
     def list_sessions(self, **query: Any) -> Page[SessionInfo]:
-        """The sessions that match, as a page with the `total` before pagination.
+        """Return the sessions that match, as a page with the `total` before pagination.
 
         Keys: status (one or several; default active and suspended), created_by, tags (all of), parent, created_after,
         created_before, search (in name and description, case-insensitive), metadata (equality per key), sort_by
@@ -586,7 +586,7 @@ class Runtime:
         return self._store.catalog.query(wanted, self.core.family(principal))
 
     def count_sessions(self, **query: Any) -> int:
-        """How many sessions match."""
+        """Return how many sessions match."""
         return self.list_sessions(**{**query, "limit": 0, "offset": 0}).total
 
     def find_sessions(self, id_prefix: str, limit: int = 10) -> list[str]:

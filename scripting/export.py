@@ -73,7 +73,7 @@ def _marked(kind: type) -> list[tuple[str, str, _Facts]]:
 
 
 def exports_of(instance: object) -> dict[str, Export]:
-    """The functions that an object gives to scripts, by name."""
+    """Return the functions that an object gives to scripts, by name."""
     return {
         name: Export(name, getattr(instance, attribute), *facts) for name, attribute, facts in _marked(type(instance))
     }

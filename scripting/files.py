@@ -59,7 +59,7 @@ class OpenFiles:
         self._last = 0
 
     def close_all(self) -> None:
-        """Raises StorageError if what was written last cannot be kept; all are closed even so."""
+        """Raise StorageError if what was written last cannot be kept; all are closed even so."""
         failures = []
         for file in self._open.values():
             try:

@@ -47,18 +47,18 @@ class Principal:
         self._ending.close()
 
     def remaining(self) -> float:
-        """Seconds until the script's time is over; 0 or less when it is."""
+        """Return seconds until the script's time is over; 0 or less when it is."""
         return self.deadline - time.monotonic()
 
     def check_time(self, *progress: object) -> None:
-        """Raises OperationTimeout when the time is over: for what goes on and on within one call."""
+        """Raise OperationTimeout when the time is over: for what goes on and on within one call."""
         if self.ended or self.remaining() <= 0:
             raise OperationTimeout("the script's time was over before this was done", started=True)
 
     # -- sessions
 
     def session(self, reference: Any = UNDEFINED) -> Session:
-        """The session that a script names: by id, by a row with an `id`, or the current one if it names none.
+        """Return the session that a script names: by id, by a row with an `id`, or the current one if it names none.
 
         Raises AccessDenied, SessionNotFound, or ValidationError when nothing is named and nothing is current.
         """
@@ -94,11 +94,11 @@ class Principal:
         return handle.with_timeout(self._patience())
 
     def _patience(self) -> float:
-        """How long a call may wait: no longer than the script may run."""
+        """Return how long a call may wait: no longer than the script may run."""
         return min(self.runtime.config.ask_timeout, max(0.001, self.remaining()))
 
     # -- state that is no session's
 
     def scope(self, name: str) -> Scope:
-        """The state of a scope such as "global" or "user:7". Raises AccessDenied for a bound script."""
+        """Return the state of a scope such as "global" or "user:7". Raises AccessDenied for a bound script."""
         return self.runtime.state_scope(name, self._patience())

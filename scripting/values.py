@@ -49,7 +49,7 @@ UNDEFINED: Final = Undefined()
 
 
 def options(value: Any, what: str, known: frozenset[str]) -> dict[str, Any]:
-    """The table of options that a script gave, without those set to null. Raises ValidationError."""
+    """Return the table of options that a script gave, without those set to null. Raises ValidationError."""
     if value is UNDEFINED or value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -63,25 +63,25 @@ def options(value: Any, what: str, known: frozenset[str]) -> dict[str, Any]:
 
 
 def session_row(info: SessionInfo) -> dict[str, Any]:
-    """Every field of SessionInfo by name, times in RFC 3339; fields without a value are left out."""
+    """Return every field of SessionInfo by name, times in RFC 3339; fields without a value are left out."""
     info = reply_as(SessionInfo, info, "a session's facts")
     return {key: value for key, value in info.to_dict().items() if value is not None}
 
 
 def stored_row(info: ArtifactInfo) -> dict[str, Any]:
-    """The id of an artifact that was stored, as a table."""
+    """Return the id of an artifact that was stored, as a table."""
     return identity_row(reply_as(ArtifactInfo, info, "an artifact's facts").id)
 
 
 def content_row(artifact: Artifact) -> dict[str, Any]:
-    """An artifact as a table: its id, content and facts."""
+    """Return an artifact as a table: its id, content and facts."""
     artifact = reply_as(Artifact, artifact, "an artifact")
     row = artifact_row(artifact.info)
     return {"id": row["id"], "content": artifact.content, "metadata": row}
 
 
 def identity_row(identity: ArtifactId) -> dict[str, Any]:
-    """An artifact id as a table."""
+    """Return an artifact id as a table."""
     return {
         "content_hash": identity.content_hash,
         "session_id": identity.session_id,
@@ -90,7 +90,7 @@ def identity_row(identity: ArtifactId) -> dict[str, Any]:
 
 
 def artifact_row(info: ArtifactInfo) -> dict[str, Any]:
-    """Every field of ArtifactInfo by name, its ids as tables; fields without a value are left out."""
+    """Return every field of ArtifactInfo by name, its ids as tables; fields without a value are left out."""
     info = reply_as(ArtifactInfo, info, "an artifact's facts")
     row = {key: value for key, value in info.to_dict().items() if value is not None}
     row["id"] = identity_row(info.id)
@@ -98,7 +98,7 @@ def artifact_row(info: ArtifactInfo) -> dict[str, Any]:
 
 
 def event_row(event: Event) -> dict[str, Any]:
-    """Every field of an event by name, its type also as `event_type`; fields without a value are left out."""
+    """Return every field of an event by name, its type also as `event_type`; fields without a value are left out."""
     event = reply_as(Event, event, "an event")
     row = {key: value for key, value in event.to_dict().items() if value is not None}
     row["event_type"] = event.type
@@ -106,7 +106,7 @@ def event_row(event: Event) -> dict[str, Any]:
 
 
 def timeline_row(row: TimelineRow) -> dict[str, Any]:
-    """An event of a timeline: its fields, and `depth` and `cause`."""
+    """Return an event of a timeline: its fields, and `depth` and `cause`."""
     found = {**event_row(row.event), "depth": row.depth}
     if row.cause is not None:
         found["cause"] = row.cause
@@ -114,6 +114,6 @@ def timeline_row(row: TimelineRow) -> dict[str, Any]:
 
 
 def message_row(message: Message) -> dict[str, Any]:
-    """Every field of a message by name; fields without a value are left out."""
+    """Return every field of a message by name; fields without a value are left out."""
     message = reply_as(Message, message, "a message")
     return {key: value for key, value in message.to_dict().items() if value is not None}

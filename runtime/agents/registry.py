@@ -124,7 +124,7 @@ class Agents:
         return self._core.hooks
 
     def models(self) -> list[str]:
-        """The models and prefixes that are registered."""
+        """Return the models and prefixes that are registered."""
         return sorted(self._providers)
 
     @property
@@ -224,14 +224,14 @@ class Agents:
 
     @checked
     def get(self, name: str) -> Agent | None:
-        """The agent with this name, or one made of just a registered model of this name, or None."""
+        """Return the agent with this name, or one made of just a registered model of this name, or None."""
         found = self._agents.get(name)
         if found is None and name in self._providers and not name.endswith("/"):
             found = Agent(name, name)
         return found
 
     def list(self) -> list[Agent]:
-        """All agents, by name, among them one for each registered model."""
+        """Return all agents, by name, among them one for each registered model."""
         plain = {name: Agent(name, name) for name in self._providers if not name.endswith("/")}
         return [each for _, each in sorted({**plain, **self._agents}.items())]
 
@@ -294,7 +294,7 @@ class Agents:
     @staticmethod
     @checked
     def message(agent: Agent | str, input: Value, timeout: float | None) -> CallAgent:
-        """The message that calls an agent. Raises ValidationError."""
+        """Return the message that calls an agent. Raises ValidationError."""
         message = CallAgent(agent.name if isinstance(agent, Agent) else agent, input, timeout=timeout)
         message.subject = agent if isinstance(agent, Agent) else None
         return message
@@ -372,7 +372,7 @@ class Agents:
 
 
 def _as_dict(performed: Performed) -> Performed:
-    """The same for hooks, which see an agent's reply as a dict."""
+    """Return the same for hooks, which see an agent's reply as a dict."""
     if performed.error is not None:
         shown: dict[str, Value] = {}
     else:
@@ -388,7 +388,7 @@ def _as_dict(performed: Performed) -> Performed:
 
 
 def _facts(reply: AgentReply) -> dict[str, Any]:
-    """What the journal counts of a reply."""
+    """Return what the journal counts of a reply."""
     facts: dict[str, Any] = {}
     if reply.usage is not None:
         facts["usage"] = reply.usage.to_dict()
@@ -439,7 +439,7 @@ _BY_POSITION: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSI
 
 
 def _changed(agent: Agent, data: Mapping[str, Any]) -> Agent:
-    """The agent as a hook wants it."""
+    """Return the agent as a hook wants it."""
     prompt, tools, parameters = data.get("system_prompt"), data.get("tools"), data.get("parameters")
     pack_value(parameters if isinstance(parameters, dict) else {}, "parameters")
     return Agent(

@@ -80,7 +80,7 @@ class Analytics:
         bucket: float = 3600.0,
         privacy: bool | None = None,
     ) -> SessionMetrics:
-        """The metrics of one session, from one pass over its journal.
+        """Return the metrics of one session, from one pass over its journal.
 
         since, until: a datetime, RFC 3339 text or seconds since the epoch; events from `since` on and before `until`
         count. bucket: seconds of one step of `activity`. privacy: pseudonyms in place of ids and names (default:
@@ -114,7 +114,7 @@ class Analytics:
         on_progress: Callable[[str, int], None] | None = None,
         **query: Any,
     ) -> AggregateMetrics:
-        """The metrics of all sessions together that match a query, of every status unless it names one.
+        """Return the metrics of all sessions together that match a query, of every status unless it names one.
 
         The keys of the query are those of `list_sessions`, but for order and pages. Takes time in proportion to the
         events within the window: journals that end before it or begin after it are not read, and in long ones its
@@ -140,7 +140,8 @@ class Analytics:
         return Window(low, high)
 
     def private(self, privacy: bool | None) -> Pseudonyms | None:
-        """What replaces ids, if that is asked for; None stands for the runtime's setting. Raises ConfigurationError."""
+        """Return what replaces ids, if that is asked for; None stands for the runtime's setting. Raises
+        ConfigurationError."""
         if privacy is not None and not isinstance(privacy, bool):
             raise ValidationError("privacy: true, false, or None for the runtime's setting", field="privacy")
         wanted = privacy if privacy is not None else self._core.config.analytics_privacy
@@ -155,14 +156,14 @@ class Analytics:
     # -- for Prometheus
 
     def prometheus(self) -> str:
-        """The figures of this runtime in Prometheus' text format. Needs the extra `metrics`; for the host.
+        """Return the figures of this runtime in Prometheus' text format. Needs the extra `metrics`; for the host.
 
         Raises ConfigurationError without it.
         """
         return self.collector().text()
 
     def collector(self) -> RuntimeCollector:
-        """A collector to register in a registry of prometheus_client. Needs the extra `metrics`; for the host.
+        """Return a collector to register in a registry of prometheus_client. Needs the extra `metrics`; for the host.
 
         Raises ConfigurationError without it.
         """

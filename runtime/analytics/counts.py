@@ -109,7 +109,7 @@ class Distribution:
     max: float | None = None
 
     def to_dict(self) -> dict[str, float | None]:
-        """Every field by name."""
+        """Return every field by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
@@ -156,7 +156,7 @@ class Values:
         self._exact = None
 
     def distribution(self) -> Distribution:
-        """What has been gathered so far."""
+        """Return what has been gathered so far."""
         if not self.count:
             return Distribution()
         if self._exact is not None:
@@ -173,7 +173,7 @@ class Values:
         )
 
     def _ranked(self, rank: int) -> float:
-        """The value that has `rank` values below it."""
+        """Return the value that has `rank` values below it."""
         if self._exact is not None:
             return self._exact[rank]
         passed = 0

@@ -48,7 +48,7 @@ class RuntimeCollector(Collector):
         self._counts = counts
 
     def text(self) -> str:
-        """All figures in Prometheus' text format."""
+        """Return all figures in Prometheus' text format."""
         registry = CollectorRegistry()
         registry.register(self)
         return generate_latest(registry).decode()
@@ -69,7 +69,7 @@ class RuntimeCollector(Collector):
 
 
 def _metrics(figures: dict[str, Any]) -> Iterable[Metric]:
-    """What `RuntimeCore.figures` tells."""
+    """Yield what `RuntimeCore.figures` tells."""
     sessions = GaugeMetricFamily("greenroom_sessions", "Sessions by status.", labels=["status"])
     for status, count in figures.get("sessions", {}).items():
         sessions.add_metric([status], count)
@@ -128,7 +128,7 @@ class EventCounts:
         )
 
     def collect(self) -> Iterable[Metric]:
-        """What has been counted, and how many events have found the queue full and are not in it."""
+        """Yield what has been counted, and how many events have found the queue full and are not in it."""
         self.count()
         for each in (self._events, self._calls, self._errors, self._tokens, self._cost, self._durations):
             yield from each.collect()
@@ -176,7 +176,7 @@ class EventCounts:
             self._errors.labels(self._label("error", error)).inc()
 
     def _label(self, kind: str, name: str) -> str:
-        """The name, as long as there are not too many of its kind for Prometheus."""
+        """Return the name, as long as there are not too many of its kind for Prometheus."""
         names = self._names.setdefault(kind, set())
         if name not in names:
             if len(names) >= _MAX_LABELS:

@@ -85,13 +85,13 @@ class Figures:
     last_activity: datetime | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name, as JSON values; times in RFC 3339."""
+        """Return every field by name, as JSON values; times in RFC 3339."""
         names = [name for each in type(self).__mro__ for name in getattr(each, "__dataclass_fields__", {})]
         return {name: as_json(getattr(self, name)) for name in dict.fromkeys(names)}
 
 
 def as_json(value: Any) -> Any:
-    """A part of metrics as JSON values."""
+    """Return a part of metrics as JSON values."""
     if isinstance(value, datetime):
         return iso_time(value)
     if isinstance(value, dict):
@@ -107,7 +107,7 @@ def as_json(value: Any) -> Any:
 
 
 def figures_of(tally: Tally, seconds: float, pseudonyms: Pseudonyms | None) -> dict[str, Any]:
-    """The fields of `Figures`. `seconds` are those that the tally covers, of all of its sessions together."""
+    """Return the fields of `Figures`. `seconds` are those that the tally covers, of all of its sessions together."""
     types, roles, errors = tally.types, tally.roles, tally.errors
     if pseudonyms is not None:
         errors = _renamed(errors, pseudonyms.text)
@@ -238,7 +238,7 @@ def session_metrics(
     bucket: float,
     pseudonyms: Pseudonyms | None,
 ) -> SessionMetrics:
-    """The metrics of a session. Raises what `facts_of` raises."""
+    """Return the metrics of a session. Raises what `facts_of` raises."""
     facts = facts_of(store, session, row, window, bucket)
     session_id, created_by = session_id_of(session), row.created_by
     if pseudonyms is not None:

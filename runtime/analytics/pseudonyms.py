@@ -50,23 +50,23 @@ class Pseudonyms:
         return cls(key)
 
     def session(self, session_id: str) -> str:
-        """The pseudonym of a session."""
+        """Return the pseudonym of a session."""
         return self._pseudonym("session", session_id.lower())
 
     def name(self, name: str) -> str:
-        """The pseudonym of who made something."""
+        """Return the pseudonym of who made something."""
         return self._pseudonym("name", name)
 
     def text(self, text: str) -> str:
-        """The text with every id in it replaced as a session's is."""
+        """Return the text with every id in it replaced as a session's is."""
         return _ID.sub(lambda found: self.session(found.group()), text)
 
     def event_type(self, type_: str) -> str:
-        """The types of the runtime's own stay; of others, which hosts and scripts have named, only that."""
+        """Return the types of the runtime's own stay; of others, which hosts and scripts have named, only that."""
         return type_ if type_.partition(".")[0] in RESERVED_FAMILIES or type_.startswith("(") else "custom"
 
     def role(self, role: str) -> str:
-        """The usual roles stay; what a host has named is "other"."""
+        """Return the usual roles stay; what a host has named is "other"."""
         return role if role in _ROLES else "other"
 
     def _pseudonym(self, kind: str, text: str) -> str:

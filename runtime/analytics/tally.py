@@ -51,8 +51,8 @@ def read_session(journal: Journal, session: bytes, last: int, window: Window, bu
 
 
 def _before(journal: Journal, session: bytes, last: int, low: int) -> int:
-    """A sequence before the first event from a time on, the last such one if it is after the base of the journal.
-    Times never go back within it."""
+    """Return a sequence before the first event from a time on, the last such one if it is after the base of the
+    journal. Times never go back within it."""
     base = journal.base(session)
     start = base[0] + 1 if base is not None else 1
     first, end = start, last + 1

@@ -143,5 +143,5 @@ class Tracing:
 
 
 def _called(message: Any) -> str | None:
-    """The name of the tool or agent that a message calls."""
+    """Return the name of the tool or agent that a message calls."""
     return message.name if isinstance(message, Call) else None

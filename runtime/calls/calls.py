@@ -72,7 +72,7 @@ class Calls:
         return len(self._running)
 
     def at_work(self, session_id: str) -> bool:
-        """Whether a tool or an agent is at work for a session."""
+        """Return whether a tool or an agent is at work for a session."""
         return self._elastic.at_work_for(session_id) > 0
 
     # -- the way of messages
@@ -221,7 +221,7 @@ class Calls:
         return outcome.reply
 
     def _shown(self, packed: bytes) -> bytes:
-        """An encoded value as it may be written down."""
+        """Return an encoded value as it may be written down."""
         redaction = self.core.redaction
         return packed if redaction is None else redaction.packed(packed)
 
@@ -276,7 +276,7 @@ class Calls:
         raise outcome
 
     def _share(self, context: CallContext) -> Share | None:
-        """The threads that the callables of a session may have."""
+        """Return the threads that the callables of a session may have."""
         session_id, most = context.session_id, self.core.config.max_session_calls
         if session_id is None:
             return None

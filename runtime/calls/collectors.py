@@ -87,7 +87,7 @@ class Collector:
         self._filter = _filter(privacy)
 
     def artifact(self, output: Output) -> Collected | None:
-        """What to store of a call; None for nothing."""
+        """Return what to store of a call; None for nothing."""
         if (output.error is not None and not self._errors) or not self._sampled(output.call_id):
             return None
         value = self._shown(output.value if output.error is None else {"error": output.error})
@@ -109,7 +109,7 @@ class Collector:
         return Collected(message, whole and self._filter is None and output.error is None)
 
     def _shown(self, value: Value) -> Value:
-        """What of the output becomes the artifact."""
+        """Return what of the output becomes the artifact."""
         return value
 
     def _sampled(self, call_id: str) -> bool:
@@ -117,7 +117,7 @@ class Collector:
         return draw < self._sampling
 
     def _content(self, value: Value) -> tuple[bytes, str, bool]:
-        """The bytes, which kind they are, and whether they tell all of the value."""
+        """Return the bytes, which kind they are, and whether they tell all of the value."""
         if isinstance(value, bytes):
             return value, "binary", True
         if isinstance(value, str):

@@ -100,11 +100,11 @@ class CallContext:
         return self.session.id if self.session is not None else None
 
     def now(self) -> datetime:
-        """The time, aware UTC."""
+        """Return the time, aware UTC."""
         return utc_time(self._calls.core.clock.time_ns())
 
     def remaining(self) -> float:
-        """Seconds until the caller is gone; 0 when it is."""
+        """Return seconds until the caller is gone; 0 when it is."""
         return max(0.0, self._deadline - time.monotonic())
 
     def call_tool(self, name: str, input: Value = None, timeout: float | None = None) -> Any:

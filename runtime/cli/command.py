@@ -76,7 +76,7 @@ def _between(context: typer.Context, data: Data = None, as_json: Json = False, q
 
 
 def _wants_json(arguments: list[str]) -> bool:
-    """Whether errors of a command line that may not even be understood are to be JSON."""
+    """Return whether errors of a command line that may not even be understood are to be JSON."""
     return "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
 
 

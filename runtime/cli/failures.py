@@ -93,7 +93,7 @@ def tell(error: Exception, *, as_json: bool, command: Any = None) -> int:
 
 
 def is_for_outside(error: Exception) -> bool:
-    """Whether the command line was not understood, or is left on purpose, or its reader has gone."""
+    """Return whether the command line was not understood, or is left on purpose, or its reader has gone."""
     return isinstance(error, (_CLICK, typer.Exit, typer.Abort, BrokenPipeError))
 
 

@@ -27,12 +27,12 @@ _STATUS_STYLES = {
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:
-    """Whether a person is looking at the stream (stdout unless another is given)."""
+    """Return whether a person is looking at the stream (stdout unless another is given)."""
     return (stream or sys.stdout).isatty()
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """A rich console that prints text as it is given: no markup, and no colour outside a terminal."""
+    """Return a rich console that prints text as it is given: no markup, and no colour outside a terminal."""
     from rich.console import Console
 
     stream = stream or sys.stdout
@@ -115,7 +115,7 @@ def done(message: str) -> None:
 
 
 def shows_progress() -> bool:
-    """Whether somebody sees and wants progress on stderr."""
+    """Return whether somebody sees and wants progress on stderr."""
     return not _quiet and is_terminal(sys.stderr)
 
 
@@ -125,17 +125,17 @@ def counted(count: int, thing: str, things: str | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with control characters made visible, so that stored text cannot steer the terminal."""
+    """Return the text with control characters made visible, so that stored text cannot steer the terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
 
 
 def one_line(text: str) -> str:
-    """The text on one line, without control characters."""
+    """Return the text on one line, without control characters."""
     return printable(" ".join(text.splitlines()) if "\n" in text or "\r" in text else text)
 
 
 def brief(value: Any, longest: int = 200) -> str:
-    """A JSON value or bytes as a short text: a list of texts with commas, what is too long cut off."""
+    """Return a JSON value or bytes as a short text: a list of texts with commas, what is too long cut off."""
     if isinstance(value, (bytes, bytearray)):
         return size(len(value))
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -146,12 +146,12 @@ def brief(value: Any, longest: int = 200) -> str:
 
 
 def short_id(session_id: str) -> str:
-    """A session id as a table shows it: its first digits in a terminal, whole elsewhere."""
+    """Return a session id as a table shows it: its first digits in a terminal, whole elsewhere."""
     return session_id[:8] if is_terminal() else session_id
 
 
 def size(count: int) -> str:
-    """A number of bytes for people: ``512 B``, ``1.5 MiB``."""
+    """Return a number of bytes for people: ``512 B``, ``1.5 MiB``."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < 1024:
@@ -161,12 +161,12 @@ def size(count: int) -> str:
 
 
 def moment(time: datetime) -> str:
-    """A time in UTC: to the minute in a terminal, where room is scarce, to the second elsewhere."""
+    """Return a time in UTC: to the minute in a terminal, where room is scarce, to the second elsewhere."""
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M" if is_terminal() else "%Y-%m-%d %H:%M:%S")
 
 
 def _fitted(columns: Sequence[str], widths: Sequence[int], right: Sequence[str], room: int) -> list[int]:
-    """The widths made to fit: what is short and telling stays whole, names and the like share what is left."""
+    """Return the widths made to fit: what is short and telling stays whole, names and the like share what is left."""
     fixed = [column in right or column in ("id", "status") or column.endswith("(UTC)") for column in columns]
     room -= 2 * len(columns) + sum(width for width, whole in zip(widths, fixed, strict=True) if whole)
     fitted = list(widths)

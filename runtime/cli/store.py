@@ -44,7 +44,7 @@ class Store:
         return self._data is not None
 
     def settings(self) -> Settings:
-        """The settings in force; raises ConfigurationError."""
+        """Return the settings in force; raises ConfigurationError."""
         from greenroom.runtime.config.settings import load_settings
 
         return load_settings({"data": self._data})
@@ -76,7 +76,7 @@ class Store:
 
 
 def the_store(context: typer.Context) -> Store:
-    """The store of this command."""
+    """Return the store of this command."""
     store = context.obj
     assert isinstance(store, Store)
     return store
@@ -88,7 +88,7 @@ def the_sessions(runtime: Runtime, names: list[str]) -> list[Session]:
 
 
 def the_session(runtime: Runtime, name: str) -> Session:
-    """The session that an id, or the beginning of one, names.
+    """Return the session that an id, or the beginning of one, names.
 
     Raises SessionNotFound when there is none and ValidationError when it is no such beginning or fits
     several.

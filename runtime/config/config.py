@@ -112,7 +112,7 @@ class RuntimeConfig(Checked):
 
     @classmethod
     def build(cls, values: RuntimeConfig | Mapping[str, Any] | None) -> RuntimeConfig:
-        """A configuration from one or from a mapping. Raises ValidationError."""
+        """Return a configuration from one or from a mapping. Raises ValidationError."""
         return validated(cls, {} if values is None else values)
 
 
@@ -130,7 +130,7 @@ class SessionConfig(Quota, Lifetime):
 
 
 def session_overrides(config: SessionConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """What a session's config says other than the defaults. Raises ValidationError."""
+    """Return what a session's config says other than the defaults. Raises ValidationError."""
     if issubclass(type(config), SessionConfig):
         config = cast(SessionConfig, config).model_dump(
             exclude_unset=True, warnings=False
@@ -144,8 +144,8 @@ UpdateConfig.checked = session_overrides
 
 
 def config_in_force(overrides: Mapping[str, Any], limits: Limits, policies: PolicyConfig) -> SessionConfig:
-    """The configuration that holds for a session: what it sets itself counts as set, all else as default. So one that
-    is given to another session sets there what it sets here."""
+    """Return the configuration that holds for a session: what it sets itself counts as set, all else as default. So one
+    that is given to another session sets there what it sets here."""
     values: dict[str, Any] = {
         name: setting_of(name, getattr(limits, name)) if hasattr(limits, name) else overrides.get(name, field.default)
         for name, field in SessionConfig.model_fields.items()

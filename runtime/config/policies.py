@@ -144,7 +144,7 @@ class PolicyConfig(_Section):
         return cls.model_validate(_PRESETS["strict"])
 
     def limits(self) -> Limits:
-        """What holds for a session that sets nothing itself."""
+        """Return what holds for a session that sets nothing itself."""
         return limits_with({"policies": {"timeout": dict(self.timeout), "resources": dict(self.resources)}}, _DEFAULT)
 
     def rates(self) -> RateLimits:

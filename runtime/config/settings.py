@@ -39,7 +39,7 @@ class Settings:
     origins: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Every key with its value, JSON-able."""
+        """Return every key with its value, JSON-able."""
         return {"data": str(self.data), **self.config.model_dump(mode="json")}
 
 
@@ -49,7 +49,7 @@ def load_settings(
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """The settings from all four sources; an argument that is None does not count.
+    """Return the settings from all four sources; an argument that is None does not count.
 
     `file` is a TOML file that must exist; without it, ``greenroom.toml`` in the working directory is read
     if there is one. Raises ConfigurationError for an unknown key, naming the nearest known one, and for an
@@ -77,7 +77,7 @@ def load_settings(
 
 
 def known_keys() -> list[str]:
-    """Every key that may be set."""
+    """Return every key that may be set."""
     return ["data", *RuntimeConfig.model_fields]
 
 

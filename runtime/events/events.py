@@ -50,7 +50,7 @@ class Link:
     event_id: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name."""
+        """Return every field by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
@@ -270,8 +270,8 @@ class Events:
 
     @checked
     def links(self, event: Event | str) -> list[Link]:
-        """The links from and to an event: those that were made, and what the events tell themselves (caused_by their
-        causation id, part_of their root). At most 1000 of each."""
+        """Return the links from and to an event: those that were made, and what the events tell themselves (caused_by
+        their causation id, part_of their root). At most 1000 of each."""
         event_id = _id_of(event, "event")
         itself = self._event(event_id, "event")
         found = self._journaled_links(event_id)
@@ -309,11 +309,11 @@ class Events:
     # -- finding
 
     def get(self, event_id: str) -> Event:
-        """The journaled event with this id. Raises ValidationError if there is none."""
+        """Return the journaled event with this id. Raises ValidationError if there is none."""
         return self._event(event_id, "event_id")
 
     def query(self, **criteria: Any) -> Page[Event]:
-        """The journaled events that match, by time, as a page with the `total` before pagination.
+        """Return the journaled events that match, by time, as a page with the `total` before pagination.
 
         Criteria: session_id, type (a pattern), correlation_id, causation_id, root_id, source, tags (all of them),
         after, before (times), limit, offset. By session or by one of the three ids, cost follows what is found there;
@@ -325,7 +325,7 @@ class Events:
         return self._search.page(query, self._visible(), self._most_bytes())
 
     def timeline(self, correlation_id: str, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:
-        """The events that carry a correlation id, of all sessions, a cause before what it caused, else by time.
+        """Return the events that carry a correlation id, of all sessions, a cause before what it caused, else by time.
 
         At most `limit` events, the oldest, of the `total` there are. What no operation caused belongs to its session:
         `session.info().correlation_id` finds it. The id of an event stands for what that event began.
@@ -335,7 +335,7 @@ class Events:
         return self._in_order(self._checked({"correlation_id": correlation_id, "limit": limit}))
 
     def of_session(self, session_id: str, limit: int) -> Page[TimelineRow]:
-        """The timeline of one session; see `Session.timeline`."""
+        """Return the timeline of one session; see `Session.timeline`."""
         return self._in_order(self._checked({"session_id": session_id, "limit": limit}))
 
     def _in_order(self, query: EventQuery) -> Page[TimelineRow]:
@@ -393,7 +393,7 @@ class Events:
         return query
 
     def _event(self, event_id: str, field: str) -> Event:
-        """The event with this id. Raises AccessDenied before it says whether there is one."""
+        """Return the event with this id. Raises AccessDenied before it says whether there is one."""
         self._core.check_open()
         place = event_place(event_id)
         if place is None:

@@ -42,16 +42,16 @@ class Scope:
         return self._ask(m.GetVariable(key, default), default)
 
     def delete(self, key: str) -> bool:
-        """Whether it was there."""
+        """Return whether it was there."""
         return bool(self._ask(m.DeleteVariable(key)))
 
     def list(self, prefix: str = "") -> dict[str, Value]:
-        """The variables whose key begins with `prefix`, by key."""
+        """Return the variables whose key begins with `prefix`, by key."""
         found: dict[str, Value] = self._ask(m.ListVariables(prefix), {})
         return found
 
     def keys(self) -> builtins.list[str]:
-        """The keys of all variables, in order. No value is read."""
+        """Return the keys of all variables, in order. No value is read."""
         return reply_as(builtins.list, self._ask(VariableKeys(), []), "the keys")
 
     def clear(self) -> int:

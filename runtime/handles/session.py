@@ -121,7 +121,8 @@ class Session:
 
     @checked
     def with_timeout(self, seconds: float) -> Session:
-        """A handle on the same session whose calls wait at most this long instead of the runtime's `ask_timeout`."""
+        """Return a handle on the same session whose calls wait at most this long instead of the runtime's
+        `ask_timeout`."""
         handle = Session(self._runtime, self.id)
         handle._timeout = seconds
         return handle
@@ -144,7 +145,7 @@ class Session:
         self._ask(self.id, m.SetVariable(key, value, expected=expected, durability=durability), self._timeout)
 
     def get(self, key: str, default: Value = None) -> Value:
-        """The value of a variable, a copy of the caller's own, or `default`."""
+        """Return the value of a variable, a copy of the caller's own, or `default`."""
         return self._ask(self.id, m.GetVariable(key, default), self._timeout)
 
     def delete_variable(self, key: str) -> bool:
@@ -152,18 +153,18 @@ class Session:
         return bool(self._ask(self.id, m.DeleteVariable(key), self._timeout))
 
     def variables(self, prefix: str = "") -> dict[str, Value]:
-        """The variables whose key begins with `prefix`, by key."""
+        """Return the variables whose key begins with `prefix`, by key."""
         found: dict[str, Value] = self._ask(self.id, m.ListVariables(prefix), self._timeout)
         return found
 
     def variable_keys(self) -> list[str]:
-        """The keys of all variables, in order. No value is read."""
+        """Return the keys of all variables, in order. No value is read."""
         return reply_as(list, self._ask(self.id, VariableKeys(), self._timeout), "the keys")
 
     # -- life
 
     def info(self) -> SessionInfo:
-        """A snapshot of the session's metadata."""
+        """Return a snapshot of the session's metadata."""
         return self._info(m.GetInfo())
 
     def _info(self, message: m.Message[Any]) -> SessionInfo:
@@ -203,7 +204,8 @@ class Session:
         self._ask(self.id, m.DeleteSession(), self._timeout)
 
     def fork(self, at_sequence: int | None = None) -> Session:
-        """A new session whose history is this one's up to event `at_sequence` (default: all of it), in any status.
+        """Return a new session whose history is this one's up to event `at_sequence` (default: all of it), in any
+        status.
 
         It is active and a child of this one, has the variables, tags, conversation and artifacts of that moment (the
         artifacts under ids of its own, sharing the content) and goes its own way; its first own event is
@@ -249,12 +251,12 @@ class Session:
         return self._info(m.UpdateMetadata(changes))
 
     def children(self) -> list[SessionInfo]:
-        """The sessions that were created with this one as parent, whatever their status, oldest first."""
+        """Return the sessions that were created with this one as parent, whatever their status, oldest first."""
         self.info()
         return self._runtime.core.store.catalog.children(session_bytes(self.id))
 
     def parent(self) -> Session | None:
-        """The parent, or None if there is none (any more)."""
+        """Return the parent, or None if there is none (any more)."""
         parent = self.info().parent_session_id
         return Session(self._runtime, parent) if parent is not None and self._runtime.core.exists(parent) else None
 
@@ -292,12 +294,12 @@ class Session:
         return turn
 
     def messages(self, limit: int | None = None, before: int | None = None) -> list[Turn]:
-        """The newest `limit` turns whose sequence is smaller than `before`, oldest first."""
+        """Return the newest `limit` turns whose sequence is smaller than `before`, oldest first."""
         turns: list[Turn] = self._ask(self.id, m.GetMessages(limit, before), self._timeout)
         return turns
 
     def events(self, after: int = 0, limit: int | None = None) -> Iterator[Event]:
-        """The journal's events with a sequence greater than `after`, in order, read as they are consumed."""
+        """Return the journal's events with a sequence greater than `after`, in order, read as they are consumed."""
         return self._events(m.whole_number("after", after) or 0, m.whole_number("limit", limit))
 
     @checked
@@ -319,8 +321,8 @@ class Session:
 
     @checked
     def timeline(self, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:
-        """The journal's events, at most `limit`, with what caused each of them and how deep it stands below its first
-        cause. For what belongs together across sessions see `rt.events.timeline`."""
+        """Return the journal's events, at most `limit`, with what caused each of them and how deep it stands below its
+        first cause. For what belongs together across sessions see `rt.events.timeline`."""
         return self._runtime.events.of_session(self.id, limit)
 
     def _events(self, after: int, left: int | None) -> Iterator[Event]:
@@ -409,7 +411,7 @@ class Session:
         return infos
 
     def get_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> Artifact:
-        """The artifact with this id, or a version (default: the latest) of a name, with its verified content.
+        """Return the artifact with this id, or a version (default: the latest) of a name, with its verified content.
 
         Raises ArtifactNotFound, or IntegrityError if what is on disk is not what was stored.
         """
@@ -417,12 +419,12 @@ class Session:
         return artifact
 
     def get_many(self, refs: Iterable[ArtifactId | str]) -> ManyArtifacts:
-        """The artifacts that these ids and names (in their latest version) mean. One that is not there, or is
+        """Return the artifacts that these ids and names (in their latest version) mean. One that is not there, or is
         damaged, is an error under its id and keeps nobody from the others."""
         return ManyArtifacts(*self._ask(self.id, m.GetArtifacts(refs), self._timeout))
 
     def query_artifacts(self, query: ArtifactQuery | None = None, **criteria: Any) -> Page[ArtifactInfo]:
-        """The artifacts that match, as a page with the `total` before pagination.
+        """Return the artifacts that match, as a page with the `total` before pagination.
 
         An `ArtifactQuery`, or by keyword: artifact_type, name_pattern (a part, or a glob with `*` or `?`; in any case
         unless case_sensitive), tags (all of), without_tags, content_hash, custom (equality per key), text (every word
@@ -435,12 +437,12 @@ class Session:
         return page
 
     def get_artifact_info(self, ref: ArtifactId | str, version: int | str | None = None) -> ArtifactInfo:
-        """What is known of an artifact, without its content. Raises ArtifactNotFound."""
+        """Return what is known of an artifact, without its content. Raises ArtifactNotFound."""
         info: ArtifactInfo = self._ask(self.id, m.GetArtifactInfo(ref, version), self._timeout)
         return info
 
     def open_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> BinaryIO:
-        """A seekable binary stream over the content, which holds one chunk at a time in memory.
+        """Return a seekable binary stream over the content, which holds one chunk at a time in memory.
 
         Each chunk is verified before its bytes are given out. Raises ArtifactNotFound.
         """
@@ -492,19 +494,19 @@ class Session:
         return size
 
     def list_artifacts(self, *, limit: int | None = None, offset: int = 0) -> Page[ArtifactInfo]:
-        """The session's artifacts in the order in which they were stored."""
+        """Return the session's artifacts in the order in which they were stored."""
         page: Page[ArtifactInfo] = self._ask(self.id, m.ListArtifacts(limit, offset), self._timeout)
         return page
 
     def artifact_versions(self, name: ArtifactId | str) -> list[ArtifactInfo]:
-        """Every version of a name, oldest first; empty if there is none. The id of an artifact stands for its name: of
-        one that another session shares it finds the versions that are shared."""
+        """Return every version of a name, oldest first; empty if there is none. The id of an artifact stands for its
+        name: of one that another session shares it finds the versions that are shared."""
         versions: list[ArtifactInfo] = self._ask(self.id, m.ListArtifactVersions(name), self._timeout)
         return versions
 
     @checked
     def diff_artifact(self, name: str, old: int | str, new: int | str = "latest", *, context: int = 3) -> str:
-        """What changed from one version of a text to another, as a unified diff; empty if nothing.
+        """Return what changed from one version of a text to another, as a unified diff; empty if nothing.
 
         Raises ArtifactNotFound, InvalidOperation for content that is not text, ArtifactTooLarge for more than
         4 MiB or 50 000 lines.
@@ -556,7 +558,7 @@ class Session:
         return bool(self._ask(self.id, message, self._timeout))
 
     def permissions(self, artifact: ArtifactId | str, version: int | str | None = None) -> list[Grant]:
-        """Who may do what with an artifact; what has expired is among them. The owner is not: it may do all."""
+        """Return who may do what with an artifact; what has expired is among them. The owner is not: it may do all."""
         found: list[Grant] = self._ask(self.id, ListPermissions(artifact, version), self._timeout)
         return found
 
@@ -568,13 +570,14 @@ class Session:
         session: Session | str | None = None,
         version: int | str | None = None,
     ) -> bool:
-        """Whether this session (or another one, for who has admin) has a permission on an artifact now."""
+        """Return whether this session (or another one, for who has admin) has a permission on an artifact now."""
         who = session_id_of(session, "session")
         message = CheckAccess(artifact, permission, session=who, version=version)
         return bool(self._ask(self.id, message, self._timeout))
 
     def shared_with_me(self) -> list[ArtifactInfo]:
-        """What other sessions share with this one now, or with those above it for the sessions below them too."""
+        """Return what other sessions share with this one now, or with those above it for the sessions below them
+        too."""
         self._ask(self.id, m.GetInfo(), self._timeout)  # raises what keeps this session from asking
         crossing = self._runtime.core.supervisor.delivery.crossing
         return crossing.shared_with(self.id, self._runtime.core.config.ask_timeout)
@@ -659,12 +662,13 @@ class Session:
 
     @classmethod
     def current(cls, runtime: Host | None = None) -> Session | None:
-        """The session of the innermost `as_current`, or None; with a runtime, of those that name a session of it."""
+        """Return the session of the innermost `as_current`, or None; with a runtime, of those that name a session of
+        it."""
         return next((each for each in _current.get() if runtime in (None, each._runtime)), None)
 
 
 def session_id_of(session: Session | str | None, field: str) -> str | None:
-    """The id that a handle or a text names. Raises ValidationError."""
+    """Return the id that a handle or a text names. Raises ValidationError."""
     if session is None or type(session) is str:
         return session
     kind, given = type(session), cast(Any, session)

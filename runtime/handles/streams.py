@@ -30,7 +30,7 @@ class Watched:
 
 
 def _length(source: Any) -> int | None:
-    """Bytes from where a stream stands to its end."""
+    """Return bytes from where a stream stands to its end."""
     try:
         here: int = source.tell()
         end: int = source.seek(0, os.SEEK_END)

@@ -35,7 +35,7 @@ class Template:
     config: dict[str, Value] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Value]:
-        """The preset as JSON values."""
+        """Return the preset as JSON values."""
         return {
             "name": self.name,
             "name_prefix": self.name_prefix,
@@ -46,7 +46,7 @@ class Template:
 
     @checked
     def named(self, name: str | None) -> str | None:
-        """The name of a session that is to be called `name`."""
+        """Return the name of a session that is to be called `name`."""
         return (self.name_prefix + name) if name is not None else (self.name_prefix or None)
 
     @checked
@@ -109,7 +109,7 @@ class Templates:
 
     @checked
     def get(self, name: str) -> Template:
-        """Raises ValidationError where there is none."""
+        """Raise ValidationError where there is none."""
         name = m.GetVariable(name).key
         found = self._scope().get(name)
         if found is None:
@@ -118,12 +118,12 @@ class Templates:
         return _template(found)
 
     def list(self) -> list[Template]:
-        """All templates, by name."""
+        """Return all templates, by name."""
         return [_template(each) for each in self._scope().list().values()]
 
     @checked
     def delete(self, name: str) -> bool:
-        """Whether it was there."""
+        """Return whether it was there."""
         return self._scope().delete(name)
 
 

@@ -25,12 +25,12 @@ class TimelineRow:
     cause: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field of the event, and `depth` and `cause`."""
+        """Return every field of the event, and `depth` and `cause`."""
         return {**self.event.to_dict(), "depth": self.depth, "cause": self.cause}
 
 
 def causal_order(events: Iterable[Event], causes: Iterable[tuple[str, str]] = ()) -> list[TimelineRow]:
-    """Events in an order in which every cause stands before its effects and every session keeps the order of its
+    """Return events in an order in which every cause stands before its effects and every session keeps the order of its
     journal; among those that neither puts in order, by time, session and sequence.
 
     `causes` are further pairs (effect, cause) of event ids, from links. Where pairs contradict each other, as no
@@ -80,7 +80,7 @@ def causal_order(events: Iterable[Event], causes: Iterable[tuple[str, str]] = ()
 
 
 def _cause(event: Event, known: dict[str, Event]) -> str | None:
-    """The nearest cause of an event that is there: what caused it, or the root of it all."""
+    """Return the nearest cause of an event that is there: what caused it, or the root of it all."""
     for cause in (event.causation_id, event.root_id):
         if cause is not None and cause != event.id and cause in known:
             return cause

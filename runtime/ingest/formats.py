@@ -27,19 +27,19 @@ _ENDED: Final = ("updated_at", "update_time", "updatedAt", "ended_at", "end_time
 
 
 def is_message(value: Any) -> bool:
-    """Whether a value is one message of a conversation, not a conversation."""
+    """Return whether a value is one message of a conversation, not a conversation."""
     return isinstance(value, dict) and ("role" in value or "from" in value) and not is_conversation(value)
 
 
 def is_conversation(value: Any) -> bool:
-    """Whether a value looks like a whole conversation."""
+    """Return whether a value looks like a whole conversation."""
     if isinstance(value, list):
         return bool(value) and is_message(value[0])
     return isinstance(value, dict) and any(form.reads(value) for form in _FORMS)
 
 
 def conversation_of(value: Any) -> Conversation:
-    """The conversation in a parsed JSON record.
+    """Return the conversation in a parsed JSON record.
 
     Raises UnknownRecord, with what is missing and at which message, when no turns can be made out. Message numbers
     count from 0.
@@ -88,7 +88,7 @@ def _sharegpt(value: dict[str, Any]) -> Conversation:
 
 
 def _swe_agent(value: dict[str, Any]) -> Conversation:
-    """A trajectory: its history, and what its steps have beside that."""
+    """Return a trajectory: its history, and what its steps have beside that."""
     steps = value.get("trajectory")
     if not isinstance(value.get("history"), list) or not value["history"]:
         turns = turns_of_steps(steps or [])
@@ -110,7 +110,7 @@ def _is_batch(value: dict[str, Any]) -> bool:
 
 
 def _batch_parts(value: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The request and the response that a line of a batch, or of a log, holds."""
+    """Return the request and the response that a line of a batch, or of a log, holds."""
     request = value.get("body") if "custom_id" in value else value.get("request")
     response = value.get("response")
     if isinstance(request, dict) and isinstance(request.get("body"), dict):
@@ -124,7 +124,7 @@ def _batch_parts(value: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str
 
 
 def _batch(value: dict[str, Any]) -> Conversation:
-    """A line of OpenAI's batches, or of a log of requests and responses."""
+    """Return a line of OpenAI's batches, or of a log of requests and responses."""
     parts = [part for part in _batch_parts(value) if part is not None]
     conversations = [conversation_of(part) for part in parts]
     extra = dict(value)
@@ -155,7 +155,7 @@ def _has_choices(value: dict[str, Any]) -> bool:
 
 
 def _completion(value: dict[str, Any]) -> Conversation:
-    """A response of OpenAI's chat completions: ``{"choices": [{"message": …}]}``."""
+    """Return a response of OpenAI's chat completions: ``{"choices": [{"message": …}]}``."""
     choices = [each if isinstance(each, dict) else {"message": each} for each in value["choices"]]
     messages = [each.get("message") for each in choices]
     turns, notes = _read_turns(messages)
@@ -181,7 +181,7 @@ _ITEMS: Final = ("message", "function_call", "function_call_output", "reasoning"
 
 
 def _responses(value: dict[str, Any]) -> Conversation:
-    """A request or a response of OpenAI's responses: items of `input` and `output`, and `instructions`."""
+    """Return a request or a response of OpenAI's responses: items of `input` and `output`, and `instructions`."""
     items: list[Any] = []
     extra = dict(value)
     if isinstance(value.get("instructions"), str) and value["instructions"]:
@@ -196,7 +196,7 @@ def _responses(value: dict[str, Any]) -> Conversation:
 
 
 def _item(item: Any) -> Any:
-    """An item of a response as a message."""
+    """Return an item of a response as a message."""
     if not isinstance(item, dict) or "role" in item:
         return item
     kind = item.get("type")
@@ -227,7 +227,7 @@ _FORMS: Final = (
 
 
 def _turns(value: dict[str, Any], key: str) -> tuple[list[Turn], dict[str, Any], list[Note]]:
-    """The turns under a key, a system text beside them first; and the record's other fields."""
+    """Return the turns under a key, a system text beside them first; and the record's other fields."""
     turns, notes = _read_turns(value[key])
     extra = {name: item for name, item in value.items() if name != key}
     for name in _SYSTEM:

@@ -198,7 +198,7 @@ class _Ingest:
         return notes
 
     def _look(self, digest: str) -> bool:
-        """Whether the store has no conversation with this digest, from before or from this source.
+        """Return whether the store has no conversation with this digest, from before or from this source.
 
         One that a source has several times is several conversations: the store has as many of it, however often the
         source is ingested. Raises _AlreadyThere if this one is among those that were there before.
@@ -212,7 +212,7 @@ class _Ingest:
         return seen.met == 1
 
     def _look_again(self, digest: str) -> None:
-        """Raises _AlreadyThere if somebody else has written the conversation since."""
+        """Raise _AlreadyThere if somebody else has written the conversation since."""
         there = self._there(digest)
         if there:
             seen = self._seen[digest] = _Seen(there)
@@ -220,7 +220,7 @@ class _Ingest:
             raise _AlreadyThere(seen.first)
 
     def _there(self, digest: str) -> list[str]:
-        """The sessions that were made of this conversation. A fork of one is another's, not the same."""
+        """Return the sessions that were made of this conversation. A fork of one is another's, not the same."""
         page = self._runtime.list_sessions(status=_ALL, metadata={"source_digest": digest})
         return [info.id for info in page if info.parent_session_id is None]
 
@@ -279,7 +279,7 @@ class _Ingest:
 
 
 def _name(source: Source, position: str, conversation: Conversation) -> str:
-    """The session's name: the recording's title, else its file and its place there."""
+    """Return the session's name: the recording's title, else its file and its place there."""
     if conversation.title is not None and plain_text(conversation.title).strip():
         return plain_text(conversation.title).strip()[: m.MAX_NAME]
     stem = Path(source.name).stem or source.name
@@ -289,7 +289,7 @@ def _name(source: Source, position: str, conversation: Conversation) -> str:
 def _described(
     source: Source, position: str, conversation: Conversation, notes: list[Note]
 ) -> tuple[dict[str, Any], list[Moved]]:
-    """The session's metadata: where it came from, and what the record has beside its turns."""
+    """Return the session's metadata: where it came from, and what the record has beside its turns."""
     metadata: dict[str, Any] = {
         "source_file": source.name,
         "source_position": position,
@@ -312,8 +312,8 @@ def _described(
 
 
 def _times(conversation: Conversation, now: int) -> tuple[int, list[int], int]:
-    """When the session began, when each turn was said, and when it ended: as the recording tells, in an order that
-    never goes back. Where it tells of no time at all, all of it is now."""
+    """Return when the session began, when each turn was said, and when it ended: as the recording tells, in an order
+    that never goes back. Where it tells of no time at all, all of it is now."""
     told = [turn.time for turn in conversation.turns if turn.time is not None]
     known = [time for time in (conversation.started, told[0] if told else None, conversation.ended) if time is not None]
     started = min(known[0], told[0] if told else known[0], now) if known else now
@@ -326,7 +326,7 @@ def _times(conversation: Conversation, now: int) -> tuple[int, list[int], int]:
 
 
 def _about(turn: Turn, sequence: int | None) -> dict[str, Any]:
-    """What an artifact says of the turn that it belongs to."""
+    """Return what an artifact says of the turn that it belongs to."""
     about: dict[str, Any] = {"role": turn.role[: m.MAX_ROLE], "message_sequence": sequence}
     named = {"name": turn.name, "tool_call_id": turn.tool_call_id}
     about |= {key: value for key, value in named.items() if value is not None and len(value) <= m.MAX_NAME}

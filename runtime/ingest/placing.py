@@ -140,14 +140,14 @@ def fit(
 
 
 def plain_text(text: str) -> str:
-    """The text without control characters, as names of sessions and files must be."""
+    """Return the text without control characters, as names of sessions and files must be."""
     return _CONTROL.sub(" ", text)
 
 
 def _divide(
     fields: Mapping[str, Any], room: int, depth: int
 ) -> tuple[dict[str, Any], list[tuple[tuple[str, ...], Any]]]:
-    """The fields that fit, the small ones first, and the others with their paths."""
+    """Return the fields that fit, the small ones first, and the others with their paths."""
     sizes = {key: _weight(value) + len(key) * 4 + 8 for key, value in fields.items()}
     kept: dict[str, Any] = {}
     out: list[tuple[tuple[str, ...], Any]] = []
@@ -176,8 +176,8 @@ def _moved(path: str, value: Any, stem: str, notes: list[Note], place: str) -> M
 
 
 def texts_of(number: int, turn: Turn) -> list[tuple[str, str, str]]:
-    """The texts of a turn, as artifact type, name and content, by who speaks: what tools have answered is a tool's,
-    whatever the message's role."""
+    """Return the texts of a turn, as artifact type, name and content, by who speaks: what tools have answered is a
+    tool's, whatever the message's role."""
     stem = f"turn-{number:04d}"
     content, role = turn.content, turn.role
     results: list[Any] = []
@@ -190,7 +190,7 @@ def texts_of(number: int, turn: Turn) -> list[tuple[str, str, str]]:
 
 
 def _size(value: Any) -> int | None:
-    """The bytes of a value as it is stored; None for one that cannot be, because it is nested too deeply."""
+    """Return the bytes of a value as it is stored; None for one that cannot be, because it is nested too deeply."""
     if value is None:
         return 1
     if isinstance(value, str) and len(value) < 1 << 20:
@@ -202,7 +202,8 @@ def _size(value: Any) -> int | None:
 
 
 def _weight(value: Any) -> int:
-    """The bytes of a value that stands within others, a few levels deep; more than any room for one that cannot."""
+    """Return the bytes of a value that stands within others, a few levels deep; more than any room for one that
+    cannot."""
     size = _size([[[[[value]]]]])
     return size if size is not None else 1 << 62
 

@@ -77,7 +77,7 @@ class _Reader:
             char = window.skip_gap()
 
     def _may_rescan(self, count: int) -> bool:
-        """Whether to look once more at what a broken value has swallowed. Bounded, so that time stays linear."""
+        """Return whether to look once more at what a broken value has swallowed. Bounded, so that time stays linear."""
         self._rescanned += count
         return self._rescanned <= _RESCANS * self._window.passed + self._limit
 
@@ -130,7 +130,7 @@ class _Reader:
         window.find(_NEXT_LINE)
 
     def _no_json(self) -> Iterator[Fault]:
-        """Lines that begin like no object and no list: one fault for all that follow each other."""
+        """Line that begin like no object and no list: one fault for all that follow each other."""
         window = self._window
         line, lines = window.line, 0
         first, after_list, salvaging = self._first, self._after_list, self._salvaging
@@ -158,7 +158,7 @@ class _Reader:
     # -- lists
 
     def _list(self) -> Iterator[Record | Fault]:
-        """A list of records, or of messages, which is one record: the first readable item tells which."""
+        """Yield a list of records, or of messages, which is one record: the first readable item tells which."""
         window = self._window
         line, first, salvaged = window.line, self._first, self._salvaging
         prefix = "" if first else f"line {line} "
@@ -303,7 +303,7 @@ class _Items:
 
 
 def _each(record: Record, salvaged: bool, depth: int = _MOST_NESTED) -> Iterator[Record]:
-    """The records of an item: itself, or the items of a list of conversations."""
+    """Yield the records of an item: itself, or the items of a list of conversations."""
     value = record.value
     if isinstance(value, list) and value and not is_message(value[0]) and depth:
         for number, item in enumerate(value):
@@ -326,7 +326,7 @@ def _numbered(messages: list[Record]) -> tuple[Note, ...]:
 
 
 def invalid(window: Window, found: Failed) -> str:
-    """Why what begins here is no JSON, with the place within it."""
+    """Return why what begins here is no JSON, with the place within it."""
     if found.reason.startswith("it "):
         return found.reason
     before = window.text[window.at : window.at + found.offset]
@@ -341,7 +341,7 @@ def too_long(limit: int) -> str:
 
 
 def _what_it_is(text: str) -> str | None:
-    """What a file that is no JSON begins with."""
+    """Return what a file that is no JSON begins with."""
     for magic, what in _FOREIGN:
         if text.startswith(magic):
             return what

@@ -18,7 +18,7 @@ class Readable(Protocol):
     """A stream of bytes that is read from its beginning to its end."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; none at the end."""
+        """Return up to `size` bytes; none at the end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Skipped:
         return f"{self.path}: {where}: {self.reason}"
 
     def to_dict(self) -> dict[str, str]:
-        """Every field by name."""
+        """Return every field by name."""
         return {"path": self.path, "position": self.position, "field": self.field, "reason": self.reason}
 
 
@@ -68,7 +68,7 @@ class IngestReport:
         return not self.sessions and not self.duplicate_count
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON-able values."""
+        """Return the report as JSON-able values."""
         return {
             "sessions": self.sessions,
             "messages": self.messages,

@@ -60,7 +60,7 @@ class Source:
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """The path as text; bytes of it that are no UTF-8 as escapes."""
+    """Return the path as text; bytes of it that are no UTF-8 as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -85,7 +85,7 @@ def open_sources(path: str | os.PathLike[str]) -> Iterator[Source]:
 
 
 def require_readable(paths: Iterable[str]) -> None:
-    """Raises UnreadableSource if there is nothing at all to read from any of these paths."""
+    """Raise UnreadableSource if there is nothing at all to read from any of these paths."""
     problems = []
     for path in paths:
         if path == STDIN:
@@ -145,7 +145,7 @@ def _open_descriptor(path: str, flags: int) -> int:
 
 
 def _members(label: str, file: IO[bytes]) -> Iterator[Source]:
-    """The conversation files in an archive, in its order. What else is in it is passed over."""
+    """Yield the conversation files in an archive, in its order. What else is in it is passed over."""
     try:
         with zipfile.ZipFile(file) as archive:
             chosen = [each for each in archive.infolist() if each.filename.lower().endswith(_PLAIN)]
@@ -198,5 +198,5 @@ class _Guarded:
 
 
 def sample_paths() -> list[Path]:
-    """The files of the samples, in order of their names."""
+    """Return the files of the samples, in order of their names."""
     return sorted((Path(__file__).parent / "samples").glob("*.jsonl"))

@@ -74,7 +74,8 @@ _TIMES: Final = ("timestamp", "created_at", "create_time", "createdAt", "created
 
 
 def turn_of_message(number: int, item: Any, notes: list[Note]) -> tuple[Turn, str | None]:
-    """The turn that a message is, and, where it does not tell whose it is, why not. What was changed is noted."""
+    """Return the turn that a message is, and, where it does not tell whose it is, why not. What was changed is
+    noted."""
     if not isinstance(item, dict):
         notes.append(Note(f"message {number}", f"it is not an object: kept as a turn of the role {UNKNOWN}"))
         return Turn(UNKNOWN, item if isinstance(item, str) else as_json(item)), f"message {number} is not an object"
@@ -97,19 +98,20 @@ def turn_of_message(number: int, item: Any, notes: list[Note]) -> tuple[Turn, st
 
 
 def as_json(value: Any) -> str:
-    """The value as JSON text."""
+    """Return the value as JSON text."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def with_free_key(fields: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """The fields with one more, under the key or, where the recording has that itself, one like it."""
+    """Return the fields with one more, under the key or, where the recording has that itself, one like it."""
     while key in fields:
         key += "_"
     return {**fields, key: value}
 
 
 def _role(rest: dict[str, Any], place: str) -> tuple[str, str | None]:
-    """Who wrote the message, by the usual name, and why that is not known. Another name that it had stays in `rest`."""
+    """Return who wrote the message, by the usual name, and why that is not known. Another name that it had stays in
+    `rest`."""
     for key in _AUTHORS:
         said = rest.get(key)
         if isinstance(said, dict):  # ChatGPT's author
@@ -155,7 +157,7 @@ def _is_part(value: dict[str, Any]) -> bool:
 
 
 def _tool_calls(rest: dict[str, Any], place: str, notes: list[Note]) -> list[Any] | None:
-    """The calls of tools. A text is read as JSON; what cannot be read stays where it is."""
+    """Return the calls of tools. A text is read as JSON; what cannot be read stays where it is."""
     calls = rest.get("tool_calls")
     if isinstance(calls, list):
         return list(rest.pop("tool_calls"))

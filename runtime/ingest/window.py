@@ -145,15 +145,15 @@ class Window:
             self.passed -= 1
 
     def begins_next_line(self) -> bool:
-        """Whether the next line begins like a value of its own; false where there is no other line in sight."""
+        """Return whether the next line begins like a value of its own; false where there is no other line in sight."""
         return _VALUE_LINE.match(self.text, self.at) is not None
 
     def line_ends_within(self, count: int) -> bool:
-        """Whether a line ends within the next `count` characters."""
+        """Return whether a line ends within the next `count` characters."""
         return _LINE_END.search(self.text, self.at, self.at + count) is not None
 
     def value(self) -> Found | Failed | TooLong:
-        """The object or list that begins here. Nothing is passed."""
+        """Return the object or list that begins here. Nothing is passed."""
         while True:
             try:
                 value, end, notes = self._parser.value(self.text, self.at, broken_text=self._broken_text)
@@ -173,7 +173,7 @@ class Window:
             return Found(value, size, notes)
 
     def _too_deep(self) -> int:
-        """How far it is to where what begins here is nested too deeply."""
+        """Return how far it is to where what begins here is nested too deeply."""
         depth = 0
         for match in _STRUCTURE.finditer(self.text, self.at):
             if match.group() in "{[":
@@ -185,7 +185,7 @@ class Window:
         return 1
 
     def bytes(self, count: int) -> int:
-        """How many bytes of the file the next `count` characters are, or a bound that is within the limit."""
+        """Return how many bytes of the file the next `count` characters are, or a bound that is within the limit."""
         if count * 4 <= self._limit:
             return count
         return len(self.text[self.at : self.at + count].encode("utf-8", "surrogateescape"))

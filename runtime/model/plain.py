@@ -28,7 +28,7 @@ _PART, _CONTAINER = 8, 32
 
 
 def plain(value: Any) -> Value:
-    """A copy of a result as None, bool, int, float, str, bytes, lists and dicts.
+    """Return a copy of a result as None, bool, int, float, str, bytes, lists and dicts.
 
     pydantic models and dataclasses become objects, tuples and sets lists, dates and times RFC 3339, UUIDs, decimals
     and paths text, members of enumerations their values. Raises ValidationError for anything else, for numbers that

@@ -74,7 +74,7 @@ class AgentReply:
         return int((self.cost_usd * 1_000_000).to_integral_value()) if self.cost_usd is not None else None
 
     def to_dict(self) -> dict[str, Value]:
-        """Every field that has a value, by name, as JSON values."""
+        """Return every field that has a value, by name, as JSON values."""
         return {
             "text": self.text,
             **({"usage": self.usage.to_dict()} if self.usage is not None else {}),
@@ -86,8 +86,8 @@ class AgentReply:
 
     @classmethod
     def of(cls, value: Any, model: str, provider: str) -> AgentReply:
-        """The reply that a callable's return value is: an AgentReply, text, or a mapping (or pydantic model) with
-        `text` or `content`, and maybe `usage`, `cost_usd` and anything else. Raises ValidationError."""
+        """Return the reply that a callable's return value is: an AgentReply, text, or a mapping (or pydantic model)
+        with `text` or `content`, and maybe `usage`, `cost_usd` and anything else. Raises ValidationError."""
         if isinstance(value, cls):
             data = plain(value.data)
             if not isinstance(data, dict):

@@ -21,7 +21,7 @@ _MAX_FILLED: Final = 16 << 20
 
 
 def filled(value: Value, known: Callable[[str | None, str | None], Value]) -> Value:
-    """The same value with every placeholder in its texts replaced.
+    """Return the same value with every placeholder in its texts replaced.
 
     A text that is one placeholder and nothing else becomes the value itself; within a longer text a value stands as
     text, JSON if it is none. `known(step, root)` is asked for the output of a step, or for the input, item or index.
@@ -82,7 +82,7 @@ class _Filling:
 
 
 def _size(value: Value, most: int) -> int:
-    """How much a value is, roughly in bytes; of what is more than `most`, anything above that."""
+    """Return how much a value is, roughly in bytes; of what is more than `most`, anything above that."""
     size = 0
     left: list[Value] = [value]
     while left and size <= most:
@@ -99,7 +99,7 @@ def _size(value: Value, most: int) -> int:
 
 
 def _at(value: Value, path: str, place: str) -> Value:
-    """What a path such as ".items.0.name" leads to."""
+    """Return what a path such as ".items.0.name" leads to."""
     for part in path.split(".")[1:]:
         part = part.strip()
         if isinstance(value, Mapping) and part in value:
@@ -120,7 +120,7 @@ def _as_text(value: Value) -> str:
 
 
 def names_in(value: Any, depth: int = MAX_DEPTH) -> set[str]:
-    """The steps whose outputs a value refers to. Raises ValidationError for what is nested too deep."""
+    """Return the steps whose outputs a value refers to. Raises ValidationError for what is nested too deep."""
     if isinstance(value, str):
         return {match["step"].strip() for match in _PLACE.finditer(value) if match["step"]}
     if not isinstance(value, Mapping | list | tuple):

@@ -66,7 +66,7 @@ class Step:
     @classmethod
     @checked
     def of(cls, given: Step | Mapping[str, Any]) -> Step:
-        """A step from a mapping of its fields. Raises ValidationError."""
+        """Return a step from a mapping of its fields. Raises ValidationError."""
         if isinstance(given, Step):
             return given
         if not isinstance(given, Mapping):
@@ -112,13 +112,14 @@ class Workflow:
     @classmethod
     @checked
     def sequential(cls, *steps: Step | Mapping[str, Any], name: str = "sequential") -> Workflow:
-        """One step after the other; each may use what those before it gave. The last one's output is its output."""
+        """Return one step after the other; each may use what those before it gave. The last one's output is its
+        output."""
         return cls("sequential", _steps(steps), name)
 
     @classmethod
     @checked
     def parallel(cls, *steps: Step | Mapping[str, Any], name: str = "parallel") -> Workflow:
-        """All steps at once. The output is an object of their outputs by name."""
+        """Return all steps at once. The output is an object of their outputs by name."""
         return cls("parallel", _steps(steps), name)
 
     @classmethod
@@ -131,7 +132,7 @@ class Workflow:
         *,
         name: str = "conditional",
     ) -> Workflow:
-        """The steps if the condition holds, else the others, one after the other."""
+        """Return the steps if the condition holds, else the others, one after the other."""
         return cls("conditional", _steps(steps), name, condition, _steps(otherwise))
 
     @classmethod
@@ -144,8 +145,8 @@ class Workflow:
         condition: Condition | None = None,
         name: str = "loop",
     ) -> Workflow:
-        """The steps again and again: `times` times, once for each of `items` (a list, or a placeholder of one), or
-        while the condition holds; at most 1000 times. The output is the list of the rounds' outputs."""
+        """Return the steps again and again: `times` times, once for each of `items` (a list, or a placeholder of one),
+        or while the condition holds; at most 1000 times. The output is the list of the rounds' outputs."""
         if times is None and items is None and condition is None:
             raise ValidationError("a loop needs times, items or a condition", field="loop")
         if times is not None and (type(times) is not int or not 0 <= times <= MAX_ROUNDS):
@@ -155,7 +156,7 @@ class Workflow:
     @classmethod
     @checked
     def of(cls, given: Workflow | Mapping[str, Any]) -> Workflow:
-        """A workflow from a mapping: kind, steps, and what its kind takes. Raises ValidationError."""
+        """Return a workflow from a mapping: kind, steps, and what its kind takes. Raises ValidationError."""
         if isinstance(given, Workflow):
             return given
         if not isinstance(given, Mapping):
@@ -210,14 +211,14 @@ class Workflow:
             raise ValidationError(f"two steps are named {twice!r}: the name tells whose output is meant", field="name")
 
     def every_step(self) -> Iterator[Step]:
-        """All steps, also those of workflows within."""
+        """Yield all steps, also those of workflows within."""
         for step in (*self.steps, *self.otherwise):
             yield step
             if step.workflow is not None:
                 yield from step.workflow.every_step()
 
     def check(self) -> None:
-        """Raises ValidationError where something refers to a step that is not there."""
+        """Raise ValidationError where something refers to a step that is not there."""
         steps = list(self.every_step())
         names = {step.name for step in steps}
         used = [(f"workflow {flow.name!r}", (flow.condition, flow.items)) for flow in self._every_flow()]
@@ -269,7 +270,7 @@ class StepResult:
     duration: float = 0.0
 
     def to_dict(self) -> dict[str, Value]:
-        """Its fields by name, those without a value left out."""
+        """Return its fields by name, those without a value left out."""
         row: dict[str, Value] = {key: getattr(self, key) for key in self.__dataclass_fields__}
         return {key: value for key, value in row.items() if value is not None}
 

@@ -39,7 +39,7 @@ class Files:
         return self._all or bool(self._roots)
 
     def path(self, given: Any) -> Path:
-        """The real path behind a name. Raises AccessDenied or ValidationError."""
+        """Return the real path behind a name. Raises AccessDenied or ValidationError."""
         if not isinstance(given, str) or not given or "\0" in given:
             raise ValidationError("path: the path of a file is needed", field="path")
         real = Path(os.path.realpath(given))
@@ -48,7 +48,7 @@ class Files:
         return real
 
     def open_for_reading(self, path: Path) -> BinaryIO:
-        """Raises StorageError."""
+        """Raise StorageError."""
         return self.open(path, "r")
 
     def open(self, path: Path, mode: str) -> BinaryIO:

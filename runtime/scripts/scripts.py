@@ -114,7 +114,7 @@ def engine_for(language: str | None, path: Path | None) -> ScriptEngine:
 
 
 def read_source(path: Path) -> str:
-    """The text of a script file. Raises ScriptError."""
+    """Return the text of a script file. Raises ScriptError."""
     try:
         with open_regular(path, f"cannot read {path.name}") as file:
             source = file.read(MAX_SOURCE_BYTES + 1)

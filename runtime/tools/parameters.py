@@ -47,7 +47,7 @@ class Parameters:
     """
 
     def __init__(self, fn: Callable[..., Any], schema: Mapping[str, Any] | None) -> None:
-        """Raises ValidationError for a schema that is none, and for a parameter that no JSON value fits."""
+        """Raise ValidationError for a schema that is none, and for a parameter that no JSON value fits."""
         self._fn = fn
         self._given = schema_of(schema) if schema is not None else None
         self._signature = signature_of(fn)
@@ -123,7 +123,7 @@ class Parameters:
         return schema
 
     def check(self, input: Value) -> dict[str, Any]:
-        """The input as an object. Raises ValidationError, with the path of what is wrong as `field`."""
+        """Return the input as an object. Raises ValidationError, with the path of what is wrong as `field`."""
         if input is None or input == []:  # an empty table of Lua is both
             input = {}
         if not isinstance(input, dict):

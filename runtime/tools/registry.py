@@ -138,20 +138,20 @@ class Tools:
 
     @checked
     def exists(self, name: str) -> bool:
-        """Whether there is a tool with this name."""
+        """Return whether there is a tool with this name."""
         return self._find(name) is not None
 
     @checked
     def get(self, name: str) -> Tool | None:
-        """The tool with this name, or None."""
+        """Return the tool with this name, or None."""
         return self._find(name)
 
     def list(self) -> Found:
-        """All tools, by name."""
+        """Return all tools, by name."""
         return self.discover()
 
     def categories(self) -> Names:
-        """The categories that tools are in."""
+        """Return the categories that tools are in."""
         return sorted({each.category for each in self._all().values() if each.category is not None})
 
     @checked
@@ -163,9 +163,9 @@ class Tools:
         tags: Iterable[str] = (),
         name_pattern: str | None = None,
     ) -> Found:
-        """The tools that match, by name: every word of `text` is in name or description, case-insensitively; the
-        category; all of the tags; the glob `name_pattern`. The hooks BeforeToolDiscovery and AfterToolDiscovery see
-        the filter and the names, and may change them."""
+        """Return the tools that match, by name: every word of `text` is in name or description, case-insensitively; the
+        category; all of the tags; the glob `name_pattern`. The hooks BeforeToolDiscovery and AfterToolDiscovery see the
+        filter and the names, and may change them."""
         wanted = {"text": text, "category": category, "tags": tag_list(tags), "name_pattern": name_pattern}
         hooks = self._hooks
         if hooks.at("BeforeToolDiscovery") is not None:
@@ -189,7 +189,7 @@ class Tools:
         return found
 
     def _named(self, names: Any) -> Found:
-        """The tools that a hook has chosen."""
+        """Return the tools that a hook has chosen."""
         known = self._all()
         if not isinstance(names, list | tuple):
             return []
@@ -302,7 +302,8 @@ class Tools:
 
 
 def _of_a_script() -> bool:
-    """Whether a script calls, be it by a workflow or a hook's redirection, and not a tool or an agent of the host."""
+    """Return whether a script calls, be it by a workflow or a hook's redirection, and not a tool or an agent of the
+    host."""
     operation = CURRENT.get()
     return (
         operation is not None

@@ -35,14 +35,15 @@ _left: Final[contextvars.ContextVar[list[int]]] = contextvars.ContextVar("greenr
 
 
 def schema_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a schema. Raises ValidationError for one that is no JSON, or nested too deep to be shown in a list."""
+    """Return a copy of a schema. Raises ValidationError for one that is no JSON, or nested too deep to be shown in a
+    list."""
     packed = pack_value([[[dict(given)]]], "schema")
     copy: dict[str, Any] = unpack_value(packed)[0][0][0]
     return copy
 
 
 def compiled(schema: dict[str, Any]) -> Check:
-    """What checks an input by a JSON schema. Raises ValidationError for a schema that is none."""
+    """Return what checks an input by a JSON schema. Raises ValidationError for a schema that is none."""
     # It takes a tenth of a second to import, and only who gives schemas needs it.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError, best_match
@@ -82,7 +83,7 @@ def compiled(schema: dict[str, Any]) -> Check:
 
 
 def _of_one_draft(schema: Any) -> Any:
-    """The same without `$schema`, by which parts would be checked by the validator of another draft."""
+    """Return the same without `$schema`, by which parts would be checked by the validator of another draft."""
     if isinstance(schema, list):
         return [_of_one_draft(each) for each in schema]
     if not isinstance(schema, dict):
@@ -160,8 +161,8 @@ def _validator_class() -> Any:
 
 @lru_cache(maxsize=1000)
 def _matcher(pattern: str) -> Callable[[str], Any]:
-    """What tells whether a text has a match: in linear time, except for patterns that look around or back. Python's
-    own engine can take years for a short text, and lets no other thread run meanwhile."""
+    """Return what tells whether a text has a match: in linear time, except for patterns that look around or back.
+    Python's own engine can take years for a short text, and lets no other thread run meanwhile."""
     try:
         return SchemaValidator(core_schema.str_schema(pattern=pattern, strict=True)).isinstance_python
     except PatternError:
@@ -169,7 +170,7 @@ def _matcher(pattern: str) -> Callable[[str], Any]:
 
 
 def _canonical(value: Value) -> Value:
-    """The same for values that are equal in JSON."""
+    """Return the same for values that are equal in JSON."""
     if isinstance(value, float) and value.is_integer():
         return int(value) if abs(value) < 1 << 63 else value
     if isinstance(value, list):
@@ -180,7 +181,7 @@ def _canonical(value: Value) -> Value:
 
 
 def _complaint(error: Any) -> str:
-    """What is wrong, without the value that is."""
+    """Return what is wrong, without the value that is."""
     rule, wanted = error.validator, error.validator_value
     if rule == "required":
         missing = [each for each in wanted if each not in error.instance]

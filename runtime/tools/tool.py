@@ -66,7 +66,7 @@ class Tool:
         return self.parameters.schema
 
     def to_dict(self) -> dict[str, Any]:
-        """What a model is told of the tool: name, description, schema, category, tags."""
+        """Return what a model is told of the tool: name, description, schema, category, tags."""
         return {
             "name": self.name,
             "description": self.description,
@@ -76,7 +76,7 @@ class Tool:
         }
 
     def matches(self, wanted: Mapping[str, Any]) -> bool:
-        """Whether a filter of `Tools.discover` finds it."""
+        """Return whether a filter of `Tools.discover` finds it."""
         words = str(wanted.get("text") or "").lower().split()
         category, pattern = wanted.get("category"), wanted.get("name_pattern")
         shown = f"{self.name} {self.description}".lower()
@@ -117,7 +117,7 @@ class ToolResult:
 
 
 def attempt(call: Callable[[], Any]) -> ToolResult:
-    """What a call comes to, as a ToolResult."""
+    """Return what a call comes to, as a ToolResult."""
     started = time.perf_counter()
     try:
         result = call()

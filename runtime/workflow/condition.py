@@ -16,7 +16,7 @@ _FALSE: Final = ("", "false", "0", "null")
 
 
 def holds(condition: Condition, known: Callable[[str | None, str | None], Value], outputs: Mapping[str, Value]) -> bool:
-    """Whether a condition holds, of what is `known` to placeholders and of the outputs by step.
+    """Return whether a condition holds, of what is `known` to placeholders and of the outputs by step.
 
     Raises ValidationError for what is not known or cannot be compared, InvalidOperation for a function that fails.
     """

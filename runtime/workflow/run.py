@@ -189,7 +189,8 @@ class _Run:
         return output
 
     def _at_once(self, flow: Workflow, place: dict[str, Value]) -> Value:
-        """All steps beside each other, as many at a time as leave threads for their calls, and for other sessions."""
+        """Return all steps beside each other, as many at a time as leave threads for their calls, and for other
+        sessions."""
         deadline = self._deadline_of(place)
         most = max(1, min(_AT_ONCE, self._core.config.max_elastic_threads // 4))
         waiting = list(reversed(flow.steps))
@@ -303,7 +304,7 @@ class _Run:
         return deadline
 
     def _within(self, step: Step, place: dict[str, Value], deadline: float) -> dict[str, Value]:
-        """The place of the workflow that a step is: its own input and time, where the step has some."""
+        """Return the place of the workflow that a step is: its own input and time, where the step has some."""
         place = dict(place)
         if step.input is not None:
             place["input"] = filled(step.input, partial(self._known, place))
@@ -312,7 +313,7 @@ class _Run:
         return place
 
     def _go_on(self, step: Step, deadline: float) -> None:
-        """Raises _StepFailed, also of optional steps, when there is no time left, or have been too many stages."""
+        """Raise _StepFailed, also of optional steps, when there is no time left, or have been too many stages."""
         if time.monotonic() >= deadline:
             raise self._late(step)
         if len(self._results) >= _MAX_STAGES:
@@ -326,7 +327,7 @@ class _Run:
             raise failed
 
     def _count(self, size: int) -> None:
-        """Raises ResourceLimitExceeded when the outputs, which are all kept, get too large together."""
+        """Raise ResourceLimitExceeded when the outputs, which are all kept, get too large together."""
         with self._lock:
             if self._kept + size > _MAX_OUTPUT_BYTES:
                 raise ResourceLimitExceeded(
@@ -418,7 +419,7 @@ _GRACE: Final = 5.0
 
 
 def _bounded(value: Value) -> Value:
-    """A value as an event keeps it: what is long is in the events of the calls, and only its size here."""
+    """Return a value as an event keeps it: what is long is in the events of the calls, and only its size here."""
     size = len(pack_value(value, "output"))
     return value if size <= _INLINE_BYTES else {"bytes": size}
 

@@ -19,7 +19,7 @@ __all__ = ["Export", "make_globals"]
 
 
 def make_globals(principal: Principal, files: Files) -> dict[str, dict[str, Export]]:
-    """The functions of each global, by the names that scripts use."""
+    """Return the functions of each global, by the names that scripts use."""
     return {
         "Session": exports_of(SessionGlobal(principal, files)),
         "Artifact": exports_of(ArtifactGlobal(principal, files)),

@@ -48,7 +48,7 @@ class AgentGlobal:
 
     @export("list")
     def list(self) -> Any:
-        """The script's own agents and those of the host, by name."""
+        """Return the script's own agents and those of the host, by name."""
         rows = {each.name: _row(each, each.name) for each in self._principal.runtime.agents.list()}
         rows.update({each.name: _row(each, number) for number, each in enumerate(self._made)})
         return [rows[name] for name in sorted(rows)]

@@ -110,7 +110,8 @@ class ArtifactGlobal(ArtifactSharing):
         return self._find(session, {"text": text})
 
     def _find(self, session: Any, criteria: dict[str, Any]) -> Any:
-        """The rows that match: of the session named, of the current one, or (unbound, with none current) of all."""
+        """Return the rows that match: of the session named, of the current one, or (unbound, with none current) of
+        all."""
         principal = self._principal
         for name in ("tags", "without_tags"):
             if criteria.get(name) == {}:

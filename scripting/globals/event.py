@@ -93,13 +93,14 @@ class EventGlobal:
 
     @export("receive")
     def receive(self, subscription: Any, timeout_ms: Any = UNDEFINED) -> Any:
-        """The oldest event of a subscription, waiting for one if it must; nil when none has come in time."""
+        """Return the oldest event of a subscription, waiting for one if it must; nil when none has come in time."""
         taken = self._take([self._number(subscription)], _seconds(timeout_ms))
         return event_row(taken[1]) if taken is not None else UNDEFINED
 
     @export("take")
     def take(self, subscriptions: Any, timeout_ms: Any) -> Any:
-        """The oldest event of several subscriptions, with the number of its own and the milliseconds that are left."""
+        """Return the oldest event of several subscriptions, with the number of its own and the milliseconds that are
+        left."""
         wait = _seconds(timeout_ms)
         began = time.monotonic()
         taken = self._take([self._number(each) for each in subscriptions], wait)
@@ -110,7 +111,7 @@ class EventGlobal:
 
     @export("unsubscribe")
     def unsubscribe(self, subscription: Any) -> bool:
-        """Whether it was open."""
+        """Return whether it was open."""
         found = self._subscriptions.pop(self._number(subscription), None)
         if found is not None:
             found.close()
@@ -155,7 +156,7 @@ class EventGlobal:
 
     @export("timeline", counted=True)
     def timeline(self, correlation: Any = UNDEFINED) -> Any:
-        """The events that carry a correlation id, or those of the current session, in causal order."""
+        """Return the events that carry a correlation id, or those of the current session, in causal order."""
         if correlation is UNDEFINED or correlation is None:
             rows = self._principal.session().timeline()
         else:

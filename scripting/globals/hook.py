@@ -65,7 +65,7 @@ class HookGlobal:
 
     @export("unregister")
     def unregister(self, handle: Any) -> bool:
-        """Whether the hook, one of this script's own, was still there."""
+        """Return whether the hook, one of this script's own, was still there."""
         found = self._handles.pop(handle, None) if isinstance(handle, str) else None
         return found.unregister() if found is not None else False
 
@@ -123,7 +123,7 @@ class _Function:
         return answer
 
     def _spelled(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """An answer as the host spells it; no retry waits longer than the script may run."""
+        """Return an answer as the host spells it; no retry waits longer than the script may run."""
         kind = answer.get("type")
         if kind == "skip":
             answer["type"] = "skipped"
@@ -147,7 +147,7 @@ def _whole(value: Any) -> Any:
 
 
 def _operation(given: Any) -> Any:
-    """A message from its table: {message = "AddTag", tag = "x" [, session_id = …]}."""
+    """Return a message from its table: {message = "AddTag", tag = "x" [, session_id = …]}."""
     if not isinstance(given, Mapping) or given.get("message") not in messages.__all__:
         raise hooks.NoResult("fork: tables with the name of a `message` and its fields are needed", field="operations")
     if given.get("name") == FILE_OPERATIONS:

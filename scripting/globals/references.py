@@ -14,7 +14,7 @@ _FIELDS: Final = ("mime_type", "description", "tags", "created_by")
 
 
 def artifact_reference(reference: Any) -> ArtifactId | str:
-    """The artifact that a script names: an id table, a row with one, the text of an id, or a name.
+    """Return the artifact that a script names: an id table, a row with one, the text of an id, or a name.
 
     An id names a session too: the artifact of another one is reached as far as that one shares it. Raises
     ValidationError.

@@ -210,12 +210,12 @@ class SessionGlobal:
 
     @export("fork", on_session=True)
     def fork(self, session: Any, sequence: Any = UNDEFINED) -> str:
-        """A new session, a child of this one, with its history up to an event; its id."""
+        """Return a new session, a child of this one, with its history up to an event; its id."""
         return self._principal.session(session).fork(None if sequence is UNDEFINED else sequence).id
 
     @export("timeline", "getTimeline", on_session=True, counted=True)
     def timeline(self, session: Any) -> Any:
-        """The session's events in causal order."""
+        """Return the session's events in causal order."""
         return [timeline_row(row) for row in self._principal.session(session).timeline()]
 
     # -- variables

@@ -19,7 +19,7 @@ _AUDIT: Final = frozenset(("session", "artifact", "access", "granted", "after", 
 
 
 def _other(reference: Any) -> str:
-    """The id of a session that the script need not reach. Raises ValidationError."""
+    """Return the id of a session that the script need not reach. Raises ValidationError."""
     if isinstance(reference, Mapping):
         reference = reference.get("id")
     if not isinstance(reference, str) or not reference:
@@ -74,7 +74,7 @@ class ArtifactSharing:
 
     @export("storeVersion", binary=(2,))
     def store_version(self, session: Any, reference: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
-        """The next version of an artifact, stored where that one is; its id."""
+        """Return the next version of an artifact, stored where that one is; its id."""
         handle = self._principal.session(session)
         more = store_options(metadata)
         return stored_row(handle.store_version(artifact_reference(reference), content, **more))
@@ -104,7 +104,7 @@ class ArtifactSharing:
 
     @export("verify")
     def verify(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bool:
-        """Whether the content is what was stored."""
+        """Return whether the content is what was stored."""
         try:
             self._principal.session(session).get_artifact(artifact_reference(reference), _given(version))
         except IntegrityError:

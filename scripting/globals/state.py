@@ -73,7 +73,7 @@ class StateGlobal:
         return self._principal.scope("global")
 
     def _place(self, key: Any) -> tuple[_Variables, str]:
-        """Where a key without a scope belongs."""
+        """Return where a key without a scope belongs."""
         key = _text(key, "key")
         if key.startswith("session:") and (match := _KEY_OF_SESSION.fullmatch(key)):
             return self._scope(match[1]), match[2]

@@ -55,7 +55,7 @@ def _pack(value: Any) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """What Lua packed: valid UTF-8 as str, other strings as bytes."""
+    """Return what Lua packed: valid UTF-8 as str, other strings as bytes."""
     return msgpack.unpackb(data, raw=False, strict_map_key=False)
 
 
@@ -152,7 +152,8 @@ class Bridge:
         return _reply(export.call(*values))
 
     def _function(self, data: bytes) -> Any:
-        """An argument that may be a function: those come as an extension type that no table of a script becomes."""
+        """Return an argument that may be a function: those come as an extension type that no table of a script
+        becomes."""
         if len(data) == 6 and data[:2] == _FUNCTION:
             return Callback(self._callbacks, int.from_bytes(data[2:], "big"))
         return unpack(data)

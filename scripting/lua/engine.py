@@ -153,7 +153,7 @@ class _Run:
     # -- what Lua asks for
 
     def _write(self, line: bytes) -> bool:
-        """A line of output; False once there is no room for more."""
+        """Return a line of output; False once there is no room for more."""
         room = MAX_OUTPUT - self._written
         if len(line) > room:
             cut = line[:room]
@@ -248,7 +248,7 @@ class _Run:
         return _layouts[names]
 
     def _call_back(self, call: Any) -> Callable[[int, Any], Any]:
-        """How the functions of the script are called, in the middle of a call of the script into the host."""
+        """Return how the functions of the script are called, in the middle of a call of the script into the host."""
 
         def invoke(number: int, argument: Any) -> Any:
             if self._principal.remaining() <= 0:
@@ -328,7 +328,7 @@ def _let_go(error: BaseException | None) -> None:
 
 
 def _quietly(call: Any) -> Callable[[int], None]:
-    """The same, where a limit that is met meanwhile is left for the script to meet."""
+    """Return the same, where a limit that is met meanwhile is left for the script to meet."""
 
     def quiet(number: int) -> None:
         with contextlib.suppress(lua54.LuaError, MemoryError):
@@ -343,7 +343,7 @@ def _bytes(outcome: Any, index: int) -> bytes:
 
 
 def _traceback(message: str, trace: bytes | None) -> str:
-    """The stack of the script: the frames of the engine itself are left out."""
+    """Return the stack of the script: the frames of the engine itself are left out."""
     lines = (trace or b"").decode("utf-8", "replace").split("\n")
     kept = [each for each in lines[1:] if each.strip() and not each.startswith("\t?: in")]
     while kept and kept[-1].startswith("\t[C]: in"):

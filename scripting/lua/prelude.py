@@ -29,7 +29,7 @@ def _refuse(target: Any, name: Any, is_setting: bool) -> Any:
 
 
 def new_runtime() -> Any:
-    """A Lua state that counts its memory, deals in bytes, and shows no attribute of any Python object."""
+    """Return a Lua state that counts its memory, deals in bytes, and shows no attribute of any Python object."""
     return lua54.LuaRuntime(
         encoding=None,
         attribute_filter=_refuse,

@@ -93,7 +93,7 @@ def _checked(store: Store) -> VerifyReport:
 
 
 def _repaired(store: Store, tell: Callable[[str, int], None]) -> VerifyReport | None:
-    """The repair of a store that can be opened; None for one whose files are damaged."""
+    """Return the repair of a store that can be opened; None for one whose files are damaged."""
     from greenroom.runtime import IntegrityError, SchemaTooNew, StorageError, StorageFull, StoreLocked
 
     _data(store)

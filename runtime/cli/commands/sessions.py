@@ -236,7 +236,7 @@ def _all_statuses() -> list[str]:
 
 
 def _roots(runtime: Runtime) -> list[SessionTree]:
-    """The trees of all sessions that have no parent, or whose parent is gone."""
+    """Return the trees of all sessions that have no parent, or whose parent is gone."""
     trees: list[SessionTree] = []
     offset = 0
     while True:

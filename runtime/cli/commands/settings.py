@@ -33,7 +33,7 @@ def show_config(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A setting, or the settings within it by their dotted names; what is empty has no line of its own."""
+    """Yield a setting, or the settings within it by their dotted names; what is empty has no line of its own."""
     if not isinstance(value, dict):
         yield key, value
         return

@@ -185,7 +185,7 @@ def _tell_sessions(found: AggregateMetrics) -> None:
 
 
 def _shown(session_id: str) -> str:
-    """An id as tables show it; a pseudonym whole, since nothing finds a session by the beginning of one."""
+    """Return an id as tables show it; a pseudonym whole, since nothing finds a session by the beginning of one."""
     return session_id if session_id.startswith("session-") else short_id(session_id)
 
 
@@ -269,7 +269,7 @@ def _rate(value: float | None) -> str:
 
 
 def _time(seconds: float | None) -> str:
-    """A duration in the unit that people would use."""
+    """Return a duration in the unit that people would use."""
     if seconds is None:
         return ""
     if seconds < 1e-3:

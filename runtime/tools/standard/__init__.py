@@ -20,7 +20,7 @@ __all__ = ["standard_tools"]
 
 @cache
 def standard_tools() -> dict[str, Tool]:
-    """The standard tools by name."""
+    """Return the standard tools by name."""
     tools = (
         Tool("base64", base64_tool, category="encoding"),
         Tool("calculator", calculator, category="math"),

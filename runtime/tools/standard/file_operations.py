@@ -19,7 +19,7 @@ _MAX_ENTRIES: Final = 10_000
 
 
 def file_operations(directories: Iterable[Path]) -> Callable[..., Any]:
-    """The tool for these directories. Raises ValidationError for one that is none."""
+    """Return the tool for these directories. Raises ValidationError for one that is none."""
     roots = list(directories)
     for each in roots:
         if not each.is_dir():
@@ -30,7 +30,7 @@ def file_operations(directories: Iterable[Path]) -> Callable[..., Any]:
 
 
 def file_operations_on(files: Files, base: Path | None) -> Callable[..., Any]:
-    """The tool for what `files` allows; relative paths begin at `base`, or the working directory."""
+    """Return the tool for what `files` allows; relative paths begin at `base`, or the working directory."""
 
     def run(
         operation: Literal["read", "write", "append", "delete", "exists", "list"],

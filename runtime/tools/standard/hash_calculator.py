@@ -15,7 +15,7 @@ def hash_calculator(
     algorithm: Literal["blake3", "blake2b", "md5", "sha1", "sha224", "sha256", "sha384", "sha512"] = "sha256",
     operation: Literal["hash"] = "hash",
 ) -> str:
-    """The hash of a text (its UTF-8) or of bytes, as lower-case hex digits."""
+    """Return the hash of a text (its UTF-8) or of bytes, as lower-case hex digits."""
     data = input.encode("utf-8", "surrogatepass") if isinstance(input, str) else input
     if algorithm == "blake3":
         return blake3(data).hexdigest()

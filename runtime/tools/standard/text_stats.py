@@ -14,7 +14,7 @@ _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$)")
 
 
 def text_stats(input: str | None = None, text: str | None = None) -> dict[str, int | float]:
-    """Counts of a text: characters, words, unique words, lines, sentences, paragraphs, bytes in UTF-8."""
+    """Count of a text: characters, words, unique words, lines, sentences, paragraphs, bytes in UTF-8."""
     given = input if input is not None else text
     if given is None:
         raise ValidationError("input: a text is needed", field="input")

@@ -15,7 +15,7 @@ def uuid_generator(
     version: Literal[4, "4", "v4"] = 4,
     count: Annotated[int, Ge(1), Le(1000)] | None = None,
 ) -> str | list[str]:
-    """A random UUID (version 4), or a list of `count`."""
+    """Return a random UUID (version 4), or a list of `count`."""
     if count is None:
         return str(uuid.uuid4())
     return [str(uuid.uuid4()) for _ in range(count)]
