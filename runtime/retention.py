@@ -162,33 +162,35 @@ def _whole_session(
 def _versions(core: RuntimeCore, session: bytes, policy: RetentionPolicy, now: int) -> Iterator[Removal]:
     """Yield the versions of a session that may go, oldest first. The latest of a name always stays."""
     session_id = session_id_of(session)
-    records: list[tuple[int, bytes, str, int, int, int]] = []
     try:
-        for number, record in core.store.artifacts.records(session):
-            records.append((number, record[0], record[1], record[2], record[6], record[13]))
+        # Of many artifacts, without what they are described by.
+        records = [
+            (number, record._replace(tags=[], custom=b"", description=None))
+            for number, record in core.store.artifacts.records(session)
+        ]
     except (IntegrityError, SchemaTooNew):
         return  # damaged: nothing is decided about it before it is repaired
     versions: dict[str, list[int]] = {}
-    for _, _, name, version, _, _ in records:
-        versions.setdefault(name, []).append(version)
+    for _, record in records:
+        versions.setdefault(record.name, []).append(record.version)
     ranks = {
         (name, version): rank
         for name, each in versions.items()
         for rank, version in enumerate(sorted(each, reverse=True))
     }
-    total = sum(record[4] for record in records)
-    for number, digest, name, version, size, time in records:
-        rank = ranks[name, version]
+    total = sum(record.size for _, record in records)
+    for number, record in records:
+        rank = ranks[record.name, record.version]
         if rank == 0:
             continue
         reason = None
         if policy.keep_versions is not None and rank >= policy.keep_versions:
             reason = f"not among the newest {policy.keep_versions} versions"
-        elif policy.max_age_days is not None and now - time >= policy.max_age_days * DAY:
+        elif policy.max_age_days is not None and now - record.time >= policy.max_age_days * DAY:
             reason = f"older than {policy.max_age_days:g} days"
         elif policy.max_session_bytes is not None and total > policy.max_session_bytes:
             reason = f"the session has more than {policy.max_session_bytes} bytes"
         if reason is not None:
-            total -= size
-            artifact = str(ArtifactId(digest.hex(), session_id, number))
-            yield Removal(session_id, artifact, name, version, size, reason)
+            total -= record.size
+            artifact = str(ArtifactId(record.content_hash.hex(), session_id, number))
+            yield Removal(session_id, artifact, record.name, record.version, record.size, reason)

@@ -7,8 +7,8 @@ format, and the next opening starts over.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
 
 from greenroom.storage.artifacts.index import (
     BY_WORD,
@@ -20,6 +20,8 @@ from greenroom.storage.artifacts.index import (
     texts_of,
     word_bytes,
 )
+from greenroom.storage.artifacts.model import ArtifactRecord
+from greenroom.storage.artifacts.records import unsealed_record
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import INDEX_DEADLINE
@@ -27,6 +29,7 @@ from greenroom.storage.codec.records import unpack_value, unseal
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.engine.engine import CF, FORMAT_VERSION, Engine, Op
 from greenroom.storage.events.index import event_keys
+from greenroom.storage.events.journal import Journal
 
 from .errors import IntegrityError, SchemaTooNew
 
@@ -35,6 +38,7 @@ __all__ = ["migrate"]
 logger = logger_of("migration")
 
 _BATCH: Final = 4096
+_Record = TypeVar("_Record")
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -53,12 +57,14 @@ def migrate(engine: Engine) -> None:
     logger.info("the store has format %d now; %d artifacts were indexed", FORMAT_VERSION, count)
 
 
-def _records(engine: Engine, family: int, name: str) -> Iterator[tuple[bytes, int, list[Any]]]:
+def _records(
+    engine: Engine, family: int, read: Callable[[bytes, bytes], _Record]
+) -> Iterator[tuple[bytes, int, _Record]]:
     """Yield (session, number, record) of a family. Damaged ones are passed over: verify reports them, and repair writes
     them and their entries anew from the journal."""
     for key, stored in engine.pages(family, b"", b"\xff" * 25, page=256):
         try:
-            yield key[:16], int.from_bytes(key[16:], "big"), unseal(key, stored, name)
+            yield key[:16], int.from_bytes(key[16:], "big"), read(key, stored)
         except (IntegrityError, SchemaTooNew):
             continue
 
@@ -68,8 +74,8 @@ def _renew_words(engine: Engine) -> None:
     if engine.get(CF.META, WORDS_KEY) == WORDS_MARK:
         return
     ops: list[Op] = []
-    for session, number, record in _records(engine, CF.ARTIFACTS, "an artifact record"):
-        new, place = set(artifact_entries(session, number, record)), place_of(session, number, record[13])
+    for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
+        new, place = set(artifact_entries(session, number, record)), place_of(session, number, record.time)
         old = {BY_WORD + word_bytes(word) + b"\x00" + place for word in _words_once(record)}
         ops += [(CF.INDEX, entry, None) for entry in {*old, MANY_WORDS + place} - new]
         ops += [(CF.INDEX, entry, b"") for entry in new if entry.startswith((BY_WORD, MANY_WORDS))]
@@ -79,10 +85,10 @@ def _renew_words(engine: Engine) -> None:
     engine.write([*ops, (CF.META, WORDS_KEY, WORDS_MARK)])
 
 
-def _words_once(record: list[Any]) -> set[str]:
+def _words_once(record: ArtifactRecord) -> set[str]:
     """The words of an artifact by the rules of the first version: runs of letters and digits, case-folded."""
-    custom = unpack_value(record[12])
-    texts = [record[1], record[8] or "", *record[11], *texts_of(custom)]
+    custom = unpack_value(record.custom)
+    texts = [record.name, record.description or "", *record.tags, *texts_of(custom)]
     return {word for text in texts for word in _WORD.findall(text.casefold())}
 
 
@@ -90,7 +96,7 @@ def _list_artifacts(engine: Engine) -> int:
     """Format 2: artifacts are listed by type, tag, creator, custom entries and words."""
     ops: list[Op] = []
     count = 0
-    for session, number, record in _records(engine, CF.ARTIFACTS, "an artifact record"):
+    for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
         ops += [(CF.INDEX, entry, b"") for entry in artifact_entries(session, number, record)]
         count += 1
         if len(ops) >= _BATCH:
@@ -104,7 +110,7 @@ def _list_artifacts(engine: Engine) -> int:
 def _list_events(engine: Engine) -> None:
     """Format 2: events are found by the ids that their contexts name."""
     ops: list[Op] = []
-    for session, sequence, event in _records(engine, CF.JOURNAL, "an event"):
+    for session, sequence, event in _records(engine, CF.JOURNAL, Journal.unsealed):
         if len(event) > 6:
             ops += [(CF.INDEX, entry, b"") for entry in event_keys(session, sequence, event)]
         if len(ops) >= _BATCH:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from greenroom.actors.session.projection import LOST, FoldedArtifacts, owned_prefixes, state_entries
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
+from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, after_prefix, session_id_of
 from greenroom.storage.content.chunks import Reference
 from greenroom.storage.engine.engine import CF, Op
@@ -30,7 +30,7 @@ class Derived:
 
     state: SessionState
     entries: dict[Place, bytes] = field(default_factory=dict)
-    records: dict[int, list[Any]] = field(default_factory=dict)
+    records: dict[int, ArtifactRecord] = field(default_factory=dict)
     """Artifact records by number."""
     contents: dict[bytes, tuple[int, int] | None] = field(default_factory=dict)
     """Content that is referred to, with its size and stored size where an artifact tells them."""
@@ -87,7 +87,8 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
     derived.differing += list(snapshots)
     derived.records = artifacts.records
     derived.contents = {Reference.parse(key)[0]: None for cf, key in derived.entries if cf == CF.REFERENCES}
-    derived.contents |= {record[0]: (record[6], record[7]) for record in artifacts.records.values()}
+    for record in artifacts.records.values():
+        derived.contents[record.content_hash] = record.size, record.stored_size
     state = derived.state
     if derived.events == 0:  # not even the newest event, which no cut removes
         raise IntegrityError(f"session {state.id} has no journal", session_id=state.id)

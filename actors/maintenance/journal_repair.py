@@ -15,7 +15,8 @@ from greenroom.actors.session.state.collected import COLLECTED
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
-from greenroom.storage.artifacts.records import RECORD_FIELDS
+from greenroom.storage.artifacts.model import ArtifactRecord
+from greenroom.storage.artifacts.records import unsealed_record
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key, session_id_of
 from greenroom.storage.codec.records import unseal
@@ -53,7 +54,7 @@ class _Evidence:
     base_state: bytes | None = None
     base_damaged: bytes | None = None
     row: SessionRow | None = None
-    records: dict[int, list[Any]] = field(default_factory=dict)
+    records: dict[int, ArtifactRecord] = field(default_factory=dict)
     listed: set[tuple[str, int]] = field(default_factory=set)
     """(name, version) of artifacts that their index entry, or their reference to the content, says are there."""
     messages: set[int] = field(default_factory=set)
@@ -129,7 +130,7 @@ def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
         seen.row = SessionState.decode(session_id_of(session), seen.snapshots[newest]).row()
     for key, record in engine.pages(CF.ARTIFACTS, session, end):
         try:
-            seen.records[int.from_bytes(key[16:], "big")] = unseal(key, record)
+            seen.records[int.from_bytes(key[16:], "big")] = unsealed_record(key, record)
         except (IntegrityError, SchemaTooNew):
             continue
     prefix = INDEX_ARTIFACT_NAME + session
@@ -180,7 +181,7 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
         free = [n for n in missing if after < n < before and n not in filled and n not in seen.messages]
         if not free:
             continue  # verify reports the record as one that the journal does not know
-        data: dict[str, Any] = dict(zip(RECORD_FIELDS, record, strict=True))
+        data: dict[str, Any] = record._asdict()
         time = data.pop("time")
         if number in collected:
             data[COLLECTED] = True

@@ -95,7 +95,7 @@ def _described(store: ArtifactStore, session: bytes, kind: bytes, sequence: int)
         record = store.artifacts.record(session, sequence) if kind == ARTIFACT else None
     except (IntegrityError, SchemaTooNew):
         record = None
-    return (record[4], record[1]) if record is not None else ("(damaged)", "(damaged)")
+    return (record.type, record.name) if record is not None else ("(damaged)", "(damaged)")
 
 
 def _largest(shares: Mapping[str, Share]) -> dict[str, Share]:

@@ -148,7 +148,7 @@ class EntryChecks(Survey):
                 held = session in staged_imports(self._engine)
             elif kind == ARTIFACT:
                 record = self._store.artifacts.record(session, sequence)
-                held = record is not None and record[0] == digest
+                held = record is not None and record.content_hash == digest
             elif kind == MESSAGE:
                 stored = self._engine.get(CF.JOURNAL, sequence_key(session, sequence))
                 held = (

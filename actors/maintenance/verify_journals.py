@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from greenroom.actors.session.projection import is_session
-from greenroom.storage.artifacts.records import RECORD_FIELDS
 from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of
 from greenroom.storage.codec.records import unseal
 from greenroom.storage.content.staging import staged_sessions
@@ -19,8 +16,6 @@ from .journal_repair import mend, message_contents
 from .verify_contents import ContentChecks
 
 __all__ = ["JournalChecks"]
-
-_SIZE: Final = RECORD_FIELDS.index("size")
 
 
 class JournalChecks(ContentChecks):
@@ -120,7 +115,7 @@ class JournalChecks(ContentChecks):
     def _counted(self, session: bytes, derived: Derived, found: Findings) -> None:
         """The totals that the newest event carries are the session's."""
         state = derived.state
-        has = len(derived.records), sum(record[_SIZE] for record in derived.records.values())
+        has = len(derived.records), sum(record.size for record in derived.records.values())
         last = self._store.journal.last(session)
         if (state.artifact_count, state.artifact_bytes) == has or derived.unknown or last is None:
             return

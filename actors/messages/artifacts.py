@@ -32,6 +32,7 @@ from .core import Command, Points, Query, Reply, attribute, unpacked
 from .permissions import ADMIN, READ, WRITE
 
 if TYPE_CHECKING:
+    from greenroom.storage.artifacts.model import ArtifactRecord
     from greenroom.storage.content.chunks import Encoded, Readable
 
 __all__ = [
@@ -116,7 +117,7 @@ class StoreArtifact(Command[ArtifactInfo]):
         self.created_by = optional_text("created_by", created_by, MAX_NAME)
         self.parent_artifact = str(artifact_ref(parent_artifact)) if parent_artifact is not None else None
         self.encoded: Encoded | None = None
-        self.record: list[Any] = []
+        self.record: ArtifactRecord | None = None
         self.collected = False
         """Whether it is an output that the runtime collects, which has limits of its own."""
 

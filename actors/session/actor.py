@@ -152,7 +152,7 @@ class SessionActor(PooledActor):
         artifacts = self.services.store.artifacts
         highest, sequence = artifacts.latest(self.state.session, name)
         record = artifacts.record(self.state.session, sequence) if sequence is not None else None
-        return highest, record[0] if record is not None else None
+        return highest, record.content_hash if record is not None else None
 
     def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
         try:

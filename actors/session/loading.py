@@ -47,5 +47,5 @@ def _load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, li
         raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
     if state.artifact_types is None:
         with contextlib.suppress(IntegrityError, SchemaTooNew):  # then queries count for themselves
-            state.artifact_types = dict(Counter(record[4] for _, record in store.artifacts.records(session)))
+            state.artifact_types = dict(Counter(record.type for _, record in store.artifacts.records(session)))
     return state, snapshots, tail

@@ -9,12 +9,13 @@ entries, truncation those of the events it takes, and `verify` compares with the
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from greenroom.actors.session.state.grants import shared_key, shared_keys
 from greenroom.actors.session.state.model import SessionState
 from greenroom.storage.artifacts.index import IN_SESSION
-from greenroom.storage.artifacts.records import RECORD_FIELDS, Artifacts
+from greenroom.storage.artifacts.model import ArtifactRecord
+from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, sequence_key
 from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, Reference
@@ -46,6 +47,8 @@ ARTIFACT_DELETED: Final = "artifact.deleted"
 LOST: Final = "event.lost"
 """Stands in a journal for an event that damage has destroyed."""
 _GRANTS: Final = frozenset({"artifact.shared", "artifact.revoked"})
+_TOLD: Final = ArtifactRecord._fields[:-1]
+"""What the event that stored an artifact tells of it, besides its own time."""
 OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, *IN_SESSION)
 """First bytes of the index keys that go on with the session."""
 
@@ -60,7 +63,7 @@ class Change:
         self.held: list[tuple[bytes, Reference]] = []
         """(hash, who refers to it)"""
         self.released: list[tuple[bytes, Reference]] = []
-        self.records: list[list[Any]] = []
+        self.records: list[ArtifactRecord] = []
         """The records of the artifacts that were stored."""
 
     def written(self) -> list[Op]:
@@ -79,7 +82,7 @@ class Change:
 class KnownArtifacts(Protocol):
     """What a projection must know of the artifacts that earlier events have left. `Artifacts` knows it of a store."""
 
-    def record(self, session: bytes, number: int, /) -> list[Any] | None:
+    def record(self, session: bytes, number: int, /) -> ArtifactRecord | None:
         """Return the record of an artifact that is there."""
 
     def is_newest(self, session: bytes, name: str, version: int, /) -> bool:
@@ -97,7 +100,7 @@ class FoldedArtifacts:
     """
 
     def __init__(self, session: bytes, live: Container[int] | None = None) -> None:
-        self.records: dict[int, list[Any]] = {}
+        self.records: dict[int, ArtifactRecord] = {}
         self._session = session
         self._live = live
         self._newest: dict[str, tuple[int, bool]] = {}
@@ -120,7 +123,7 @@ class FoldedArtifacts:
                 self._newest[data["name"]] = data["version"], False
         return change
 
-    def record(self, session: bytes, number: int) -> list[Any] | None:
+    def record(self, session: bytes, number: int) -> ArtifactRecord | None:
         return self.records.get(number)
 
     def is_newest(self, session: bytes, name: str, version: int) -> bool:
@@ -156,10 +159,10 @@ def add_event(change: Change, session: bytes, sequence: int, stored: StoredEvent
         change.held.append((data["content_hash"], Reference(session, MESSAGE, sequence)))
 
 
-def add_artifact(change: Change, session: bytes, number: int, record: list[Any]) -> None:
+def add_artifact(change: Change, session: bytes, number: int, record: ArtifactRecord) -> None:
     """Add what an artifact has for as long as it is there: its record, what lists it, and its content."""
     change.ops += Artifacts.add(session, number, record)
-    change.held.append((record[0], Reference(session, ARTIFACT, number)))
+    change.held.append((record.content_hash, Reference(session, ARTIFACT, number)))
 
 
 def state_entries(state: SessionState) -> list[Op]:
@@ -198,7 +201,7 @@ def _artifact_stored(
     if live is not None and number not in live:
         change.ops.append(Artifacts.name_entry(session, name, version, b""))
         return
-    record = [stored[1] if field == "time" else data[field] for field in RECORD_FIELDS]
+    record = ArtifactRecord._make([*map(data.__getitem__, _TOLD), stored[1]])
     change.records.append(record)
     add_artifact(change, session, number, record)
 

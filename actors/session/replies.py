@@ -223,12 +223,17 @@ def _kept_time(actor: LiveSession, command: KeepTime) -> None:
 
 
 def _stored_artifact(actor: LiveSession, command: m.StoreArtifact) -> ArtifactInfo:
-    return artifact_info(actor.state.id, actor.state.last_artifact, command.record)
+    return _recorded(actor, actor.state.last_artifact, command)
 
 
 def _stored_many(actor: LiveSession, command: m.StoreMany) -> list[ArtifactInfo]:
     first = actor.state.last_artifact - len(command.items) + 1
-    return [artifact_info(actor.state.id, number, item.record) for number, item in enumerate(command.items, first)]
+    return [_recorded(actor, number, item) for number, item in enumerate(command.items, first)]
+
+
+def _recorded(actor: LiveSession, number: int, command: m.StoreArtifact) -> ArtifactInfo:
+    assert command.record is not None  # the commit has just told it
+    return artifact_info(actor.state.id, number, command.record)
 
 
 def _saved(actor: LiveSession, command: m.SaveSession) -> Any:

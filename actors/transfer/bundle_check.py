@@ -25,8 +25,7 @@ from greenroom.actors.session.state.model import (
     grant_count,
 )
 from greenroom.actors.session.state.timeout import is_warning
-from greenroom.storage.artifacts.model import artifact_type, is_artifact_name
-from greenroom.storage.artifacts.records import RECORD_FIELDS
+from greenroom.storage.artifacts.model import ArtifactRecord, artifact_type, is_artifact_name
 from greenroom.storage.bundle.decoding import plain_record, stored_value
 from greenroom.storage.bundle.format import BundledSession
 from greenroom.storage.codec.keys import is_session_id
@@ -351,7 +350,7 @@ class JournalCheck:
         record = self.live.get(number)
         if record is None:
             return  # deleted later on, or `finish` complains
-        expected = [*(data[field] for field in RECORD_FIELDS[:-1]), time]
+        expected = [*(data[field] for field in ArtifactRecord._fields[:-1]), time]
         if record != expected or [type(each) for each in record] != [type(each) for each in expected]:
             raise self._bad(f"an artifact record {number} that differs from its event")
         if self._contents.use(data["content_hash"]) != data["size"]:

@@ -16,6 +16,8 @@ from greenroom.storage.codec.keys import metadata_digest, text_digest
 from greenroom.storage.codec.records import seal, unpack_value
 from greenroom.storage.common.words import split_words
 
+from .model import ArtifactRecord
+
 __all__ = [
     "ACROSS",
     "BY_CREATOR",
@@ -75,19 +77,19 @@ def place_of(session: bytes, number: int, time: int) -> bytes:
     return time.to_bytes(8, "big") + session + number.to_bytes(8, "big")
 
 
-def artifact_entries(session: bytes, number: int, record: list[Any]) -> list[bytes]:
+def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> list[bytes]:
     """The keys that list an artifact, from its record; besides the one of its name and version."""
-    type_digest = digest_of(record[4])
+    type_digest = digest_of(record.type)
     last = number.to_bytes(8, "big")
-    place = record[13].to_bytes(8, "big") + session + last
+    place = record.time.to_bytes(8, "big") + session + last
     keys = [SESSION_TYPE + session + type_digest + last, BY_TYPE + type_digest + place]
-    for tag in record[11]:
+    for tag in record.tags:
         tag_digest = digest_of(tag)
         keys += (SESSION_TAG + session + tag_digest + last, BY_TAG + tag_digest + place)
-    if record[9] is not None:
-        keys.append(BY_CREATOR + digest_of(record[9]) + place)
-    if len(record[12]) > 1:  # an empty object is one byte
-        custom = unpack_value(record[12])
+    if record.created_by is not None:
+        keys.append(BY_CREATOR + digest_of(record.created_by) + place)
+    if len(record.custom) > 1:  # an empty object is one byte
+        custom = unpack_value(record.custom)
         if len(custom) > MOST_CUSTOM:
             keys.append(MANY_CUSTOM + place)
         else:
@@ -103,24 +105,24 @@ def artifact_entries(session: bytes, number: int, record: list[Any]) -> list[byt
     return keys
 
 
-def _first_words(record: list[Any]) -> set[str] | None:
+def _first_words(record: ArtifactRecord) -> set[str] | None:
     """The words of an artifact, cut where a key cuts them; None if they are too many."""
-    found = list(split_words(record[1]))
-    if record[8] or record[11] or len(record[12]) > 1:
+    found = list(split_words(record.name))
+    if record.description or record.tags or len(record.custom) > 1:
         found = list(islice(words_of(record), MOST_READ + 1))
     words = set(found)
     return words if len(words) <= MOST_WORDS and len(found) <= MOST_READ else None
 
 
-def words_of(record: list[Any]) -> Iterator[str]:
+def words_of(record: ArtifactRecord) -> Iterator[str]:
     """The words of an artifact's name, description, tags and custom values, as `split_words` makes them."""
-    yield from split_words(record[1])
-    if record[8]:
-        yield from split_words(record[8])
-    for tag in record[11]:
+    yield from split_words(record.name)
+    if record.description:
+        yield from split_words(record.description)
+    for tag in record.tags:
         yield from split_words(tag)
-    if len(record[12]) > 1:
-        for text in texts_of(unpack_value(record[12])):
+    if len(record.custom) > 1:
+        for text in texts_of(unpack_value(record.custom)):
             yield from split_words(text)
 
 

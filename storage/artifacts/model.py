@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from greenroom.storage.codec.keys import is_session_id
 from greenroom.storage.codec.records import Value
@@ -13,7 +13,7 @@ from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.times import iso_time
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["MAX_TYPE", "Artifact", "ArtifactId", "ArtifactInfo", "artifact_type", "is_artifact_name"]
+__all__ = ["MAX_TYPE", "Artifact", "ArtifactId", "ArtifactInfo", "ArtifactRecord", "artifact_type", "is_artifact_name"]
 
 CONTENT_HASH: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -22,6 +22,26 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ALIASES: Final = {"tool_output": "tool_result", "prompt": "user_input"}
 
 MAX_TYPE: Final = 64
+
+
+class ArtifactRecord(NamedTuple):
+    """What the store keeps of an artifact, in this order. The event that stored it tells the same by these names; the
+    time (ns since the epoch) is the event's."""
+
+    content_hash: bytes
+    name: str
+    version: int
+    previous_hash: bytes | None
+    type: str
+    mime_type: str
+    size: int
+    stored_size: int
+    description: str | None
+    created_by: str | None
+    parent_artifact: str | None
+    tags: list[str]
+    custom: bytes
+    time: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from greenroom.storage.common.words import folded, wanted_words
 from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .index import words_of
-from .model import artifact_type
+from .model import ArtifactRecord, artifact_type
 from .similar import is_similar
 
 __all__ = ["ArtifactCriteria", "ArtifactFilter", "ArtifactQuery", "SortField", "artifact_query"]
@@ -266,36 +266,36 @@ class ArtifactFilter:
         self._glob = re.compile(translate(pattern)) if pattern is not None and glob else None
         self._part = pattern if not glob else None
 
-    def matches(self, record: list[Any]) -> bool:
+    def matches(self, record: ArtifactRecord) -> bool:
         """Whether an artifact record (docs/format.md) is wanted."""
         wanted = self._criteria
-        if wanted.artifact_type is not None and record[4] != wanted.artifact_type:
+        if wanted.artifact_type is not None and record.type != wanted.artifact_type:
             return False
-        if not self._low <= record[13] < self._high:
+        if not self._low <= record.time < self._high:
             return False
-        if self._tags and not self._tags.issubset(record[11]):
+        if self._tags and not self._tags.issubset(record.tags):
             return False
-        if self._without and not self._without.isdisjoint(record[11]):
+        if self._without and not self._without.isdisjoint(record.tags):
             return False
-        if wanted.created_by is not None and record[9] != wanted.created_by:
+        if wanted.created_by is not None and record.created_by != wanted.created_by:
             return False
-        if wanted.min_size is not None and record[6] < wanted.min_size:
+        if wanted.min_size is not None and record.size < wanted.min_size:
             return False
-        if wanted.max_size is not None and record[6] > wanted.max_size:
+        if wanted.max_size is not None and record.size > wanted.max_size:
             return False
-        if self._hash is not None and record[0] != self._hash:
+        if self._hash is not None and record.content_hash != self._hash:
             return False
-        if self._part is not None and self._part not in self._spelt(record[1]):
+        if self._part is not None and self._part not in self._spelt(record.name):
             return False
-        if self._glob is not None and self._glob.match(self._spelt(record[1])) is None:
+        if self._glob is not None and self._glob.match(self._spelt(record.name)) is None:
             return False
         return (not self._custom or self._has_custom(record)) and (not self._words or self._has_words(record))
 
-    def _has_custom(self, record: list[Any]) -> bool:
-        custom = unpack_value(record[12])
+    def _has_custom(self, record: ArtifactRecord) -> bool:
+        custom = unpack_value(record.custom)
         return all(key in custom and canonical_value(custom[key]) == value for key, value in self._custom.items())
 
-    def _has_words(self, record: list[Any]) -> bool:
+    def _has_words(self, record: ArtifactRecord) -> bool:
         missing = set(self._words)
         matches: Callable[[str, str], bool] = is_similar if self._criteria.fuzzy else _begins
         for word in words_of(record):

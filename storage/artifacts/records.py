@@ -15,7 +15,7 @@ from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, ValidationError, shown
 
 from .index import artifact_entries
-from .model import ArtifactId, ArtifactInfo, artifact_type, is_artifact_name
+from .model import ArtifactId, ArtifactInfo, ArtifactRecord, artifact_type, is_artifact_name
 
 __all__ = ["Artifacts", "facts_of", "new_artifact_type"]
 
@@ -58,25 +58,6 @@ _SUFFIXES: Final = frozenset(
 """Of the files that sessions have. Not what the system knows: to some, "custom.step" is a drawing."""
 
 
-# The order of an artifact record. The journal event carries the same facts under these names.
-RECORD_FIELDS: Final = (
-    "content_hash",
-    "name",
-    "version",
-    "previous_hash",
-    "type",
-    "mime_type",
-    "size",
-    "stored_size",
-    "description",
-    "created_by",
-    "parent_artifact",
-    "tags",
-    "custom",
-    "time",
-)
-
-
 class Artifacts:
     """Reads artifact records, and makes the operations that change them."""
 
@@ -86,12 +67,12 @@ class Artifacts:
     # -- changes
 
     @staticmethod
-    def add(session: bytes, sequence: int, record: list[Any]) -> list[Op]:
-        """The operations that store a record (values in the order of RECORD_FIELDS) and make it findable."""
+    def add(session: bytes, sequence: int, record: ArtifactRecord) -> list[Op]:
+        """Return the operations that store a record and make it findable."""
         key = sequence_key(session, sequence)
         ops: list[Op] = [
             (CF.ARTIFACTS, key, seal(key, record)),
-            (CF.INDEX, _name_key(session, record[1], record[2]), key[16:]),
+            (CF.INDEX, _name_key(session, record.name, record.version), key[16:]),
         ]
         ops += [(CF.INDEX, entry, b"") for entry in artifact_entries(session, sequence, record)]
         return ops
@@ -113,13 +94,12 @@ class Artifacts:
 
     # -- reading
 
-    def record(self, session: bytes, sequence: int) -> list[Any] | None:
+    def record(self, session: bytes, sequence: int) -> ArtifactRecord | None:
         key = sequence_key(session, sequence)
         stored = self._engine.get(CF.ARTIFACTS, key)
         if stored is None:
             return None
-        record: list[Any] = unseal(key, stored, _record_name)
-        return record
+        return unsealed_record(key, stored)
 
     def latest(self, session: bytes, name: str) -> tuple[int, int | None]:
         """(highest version number ever given, sequence of the newest version that is there) of a name."""
@@ -191,11 +171,11 @@ class Artifacts:
                 versions.append(info)
         return versions
 
-    def records(self, session: bytes) -> Iterator[tuple[int, list[Any]]]:
+    def records(self, session: bytes) -> Iterator[tuple[int, ArtifactRecord]]:
         """(sequence, record) of every artifact of a session, in order."""
         for key, stored in self._engine.pages(CF.ARTIFACTS, session, after_prefix(session), page=256):
             sequence = int.from_bytes(key[16:], "big")
-            yield sequence, unseal(key, stored, _record_name)
+            yield sequence, unsealed_record(key, stored)
 
     def page(self, session: bytes, total: int, limit: int | None, offset: int) -> Page[ArtifactInfo]:
         """A page of a session's artifacts in the order of their numbers. `total` is known from the journal."""
@@ -208,7 +188,7 @@ class Artifacts:
             found = self._engine.scan(CF.ARTIFACTS, begin, end, limit=wanted)[offset:]
         session_id = session_id_of(session)
         items = (
-            artifact_info(session_id, int.from_bytes(key[16:], "big"), unseal(key, stored, _record_name))
+            artifact_info(session_id, int.from_bytes(key[16:], "big"), unsealed_record(key, stored))
             for key, stored in found
         )
         return Page(tuple(counted(items, facts_of)), total, offset, limit)
@@ -219,7 +199,7 @@ def facts_of(info: ArtifactInfo) -> list[Any]:
     return [info.custom, info.description, info.tags, ROW]
 
 
-def artifact_info(session_id: str, sequence: int, record: list[Any]) -> ArtifactInfo:
+def artifact_info(session_id: str, sequence: int, record: ArtifactRecord) -> ArtifactInfo:
     (
         digest,
         name,
@@ -273,6 +253,11 @@ def _check_found(info: ArtifactInfo, name: str) -> None:
     """An index entry has no checksum: what it leads to must say that it is what was asked for."""
     if info.name != name:
         raise IntegrityError(f"the index of artifact names of session {info.id.session_id} is damaged; run verify")
+
+
+def unsealed_record(key: bytes, stored: bytes) -> ArtifactRecord:
+    """Return the record that is stored under a key. Raises IntegrityError, SchemaTooNew."""
+    return ArtifactRecord._make(unseal(key, stored, _record_name))
 
 
 def _record_name(key: bytes) -> str:

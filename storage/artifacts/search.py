@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Any, Final
 
 from greenroom.storage.codec.keys import after_prefix, metadata_digest, session_id_of
-from greenroom.storage.codec.records import unseal
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.metering import built, counted, held
 from greenroom.storage.common.page import Page
@@ -35,9 +34,9 @@ from .index import (
     digest_of,
     word_bytes,
 )
-from .model import ArtifactInfo
+from .model import ArtifactInfo, ArtifactRecord
 from .query import ArtifactCriteria, ArtifactFilter, ArtifactQuery
-from .records import Artifacts, artifact_info, facts_of
+from .records import Artifacts, artifact_info, facts_of, unsealed_record
 from .similar import is_similar
 
 __all__ = ["ArtifactSearch"]
@@ -49,7 +48,7 @@ _LEAPS: Final = 1000
 _SPARSE: Final = 3
 """Reading a session's records one by one costs so many times what reading all in a row costs."""
 
-Found = tuple[Any, bytes, list[Any]]
+Found = tuple[Any, bytes, ArtifactRecord]
 """(what to sort by, place, record)"""
 
 
@@ -69,7 +68,7 @@ class ArtifactSearch:
         read: `count` and `types` tell the total. None for any other query."""
         criteria = query.criteria
         limit, offset = criteria.limit, criteria.offset
-        records: Iterator[tuple[bytes, list[Any] | None]]
+        records: Iterator[tuple[bytes, ArtifactRecord | None]]
         if limit is None or criteria.sort != "date" or types is None or not criteria.asked <= _PLAIN:
             return None
         if criteria.session_id is not None and criteria.session_id != session_id_of(session):
@@ -96,11 +95,11 @@ class ArtifactSearch:
         infos = (
             artifact_info(session_id, int.from_bytes(key[16:], "big"), record)
             for key, record in records
-            if record is not None and (kind is None or record[4] == kind)
+            if record is not None and (kind is None or record.type == kind)
         )
         return Page(tuple(counted(infos, facts_of)), total, offset, limit)
 
-    def _listed_records(self, session: bytes, numbers: list[bytes]) -> Iterator[tuple[bytes, list[Any] | None]]:
+    def _listed_records(self, session: bytes, numbers: list[bytes]) -> Iterator[tuple[bytes, ArtifactRecord | None]]:
         """(key, record) of these numbers, which are in order, up or down."""
         first, last = min(numbers), max(numbers)
         if int.from_bytes(last, "big") - int.from_bytes(first, "big") > _SPARSE * len(numbers):
@@ -121,15 +120,17 @@ class ArtifactSearch:
             return Page((), 0, criteria.offset, criteria.limit)
         return self._page(criteria, self._records_in(session, criteria, count))
 
-    def _records_in(self, session: bytes, criteria: ArtifactCriteria, count: int) -> Iterator[tuple[bytes, list[Any]]]:
+    def _records_in(
+        self, session: bytes, criteria: ArtifactCriteria, count: int
+    ) -> Iterator[tuple[bytes, ArtifactRecord]]:
         """(place, record) of the artifacts of a session that may match."""
         for key, record in self._session_records(session, criteria, count):
             if record is not None:
-                yield record[13].to_bytes(8, "big") + key, record
+                yield record.time.to_bytes(8, "big") + key, record
 
     def _session_records(
         self, session: bytes, criteria: ArtifactCriteria, count: int
-    ) -> Iterator[tuple[bytes, list[Any] | None]]:
+    ) -> Iterator[tuple[bytes, ArtifactRecord | None]]:
         drivers = [[_whole(SESSION_TAG + session + digest_of(tag))] for tag in criteria.tags]
         if criteria.artifact_type is not None:
             drivers.append([_whole(SESSION_TYPE + session + digest_of(criteria.artifact_type))])
@@ -160,7 +161,7 @@ class ArtifactSearch:
         hidden = staged_sessions(self._engine)
         seen: set[bytes] | None = set() if criteria.text is not None else None
 
-        def records() -> Iterator[tuple[bytes, list[Any]]]:
+        def records() -> Iterator[tuple[bytes, ArtifactRecord]]:
             for place in self._places(criteria):
                 if seen is not None:  # several words of an artifact may begin alike
                     if place in seen:
@@ -219,7 +220,7 @@ class ArtifactSearch:
             for key in self._uses(criteria.content_hash):
                 record = self._record(key)
                 if record is not None:
-                    yield record[13].to_bytes(8, "big") + key
+                    yield record.time.to_bytes(8, "big") + key
             return
         drivers = self._drivers(criteria)
         if len(drivers) > 1:
@@ -281,7 +282,7 @@ class ArtifactSearch:
 
     # -- reading and choosing
 
-    def _page(self, criteria: ArtifactCriteria, records: Iterable[tuple[bytes, list[Any]]]) -> Page[ArtifactInfo]:
+    def _page(self, criteria: ArtifactCriteria, records: Iterable[tuple[bytes, ArtifactRecord]]) -> Page[ArtifactInfo]:
         """Sort what matches and cut the page out, holding no more than that where there is a limit."""
         accept, sort_key = ArtifactFilter(criteria), _SORT_KEYS[criteria.sort]
         total = 0
@@ -312,27 +313,26 @@ class ArtifactSearch:
             if key[49:50] == ARTIFACT:
                 yield key[33:49] + key[50:58]
 
-    def _record(self, key: bytes) -> list[Any] | None:
+    def _record(self, key: bytes) -> ArtifactRecord | None:
         """The record under session and number; None where it is gone or damaged."""
         stored = self._engine.get(CF.ARTIFACTS, key)
         return self._unsealed(key, stored) if stored is not None else None
 
-    def _unsealed(self, key: bytes, stored: bytes) -> list[Any] | None:
+    def _unsealed(self, key: bytes, stored: bytes) -> ArtifactRecord | None:
         """One damaged record must not take the answer from everybody: it is left out, and verify reports it."""
         try:
-            record: list[Any] = unseal(key, stored, "an artifact record")
-            return record
+            return unsealed_record(key, stored)
         except (IntegrityError, SchemaTooNew) as error:
             number = int.from_bytes(key[16:], "big")
             logger.error("artifact %d of session %s is left out: %s", number, session_id_of(key[:16]), error)
             return None
 
 
-_SORT_KEYS: Final[dict[str, Callable[[list[Any]], Any]]] = {
+_SORT_KEYS: Final[dict[str, Callable[[ArtifactRecord], Any]]] = {
     "date": lambda record: 0,
-    "name": lambda record: record[1],
-    "size": lambda record: record[6],
-    "type": lambda record: record[4],
+    "name": lambda record: record.name,
+    "size": lambda record: record.size,
+    "type": lambda record: record.type,
 }
 
 
@@ -341,7 +341,7 @@ def _order(found: Found) -> tuple[Any, bytes]:
 
 
 def _encoded(found: Found) -> int:
-    return len(found[2][12])
+    return len(found[2].custom)
 
 
 def _after_word(key: bytes) -> bytes:
@@ -353,5 +353,5 @@ def _whole(prefix: bytes) -> Range:
     return prefix, after_prefix(prefix)
 
 
-def _info(place: bytes, record: list[Any]) -> ArtifactInfo:
+def _info(place: bytes, record: ArtifactRecord) -> ArtifactInfo:
     return artifact_info(session_id_of(place[8:24]), int.from_bytes(place[24:], "big"), record)

@@ -150,7 +150,7 @@ class _Source:
             raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
         artifacts = artifact_bytes = events = journal_bytes = 0
         for _, record in self._artifacts.records(session):
-            digests.add(record[0])
+            digests.add(record.content_hash)
         for framed_record in self.artifact_records(session):
             artifacts += 1
             artifact_bytes += len(framed_record)
