@@ -112,19 +112,12 @@ class RevokeArtifact(Command[bool]):
         self.by: str | None = None
 
 
-class ListPermissions(Query[list[Grant]]):
+class ListPermissions(AboutArtifact[list[Grant]]):
     """Replies a list of Grant: who may do what with an artifact, and what was granted and has expired."""
 
-    __slots__ = ("ref", "version")
+    __slots__ = ()
     access = "list"
-    about_artifacts = True
     permission = ADMIN
-    names = "ref"
-    may_cross = True
-
-    def __init__(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
-        self.ref = artifact_ref(ref)
-        self.version = version_of_name(version)
 
 
 class CheckAccess(Query[bool]):

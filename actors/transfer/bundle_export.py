@@ -8,7 +8,7 @@ from typing import Any
 
 from greenroom.actors.scheduling.operation import require_run
 from greenroom.actors.store import ArtifactStore, Repair
-from greenroom.storage.bundle.export import Progress, write_bundle
+from greenroom.storage.bundle.export import Exported, Progress, write_bundle
 from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.engine.engine import Op
 from greenroom.storage.engine.read_view import ReadView
@@ -18,18 +18,10 @@ __all__ = ["ExportReport", "export_bundle"]
 
 
 @dataclass(frozen=True, slots=True)
-class ExportReport:
-    """What an export has written. `bytes` is the size of the bundle, `content_bytes` that of the contents in it,
-    `checksum` the BLAKE3 that stands at its end, in hex."""
+class ExportReport(Exported):
+    """What an export has written, and where."""
 
     path: Path
-    sessions: int
-    events: int
-    artifacts: int
-    contents: int
-    content_bytes: int
-    bytes: int
-    checksum: str
 
     def to_dict(self) -> dict[str, Any]:
         """Every field by name as JSON values."""
@@ -58,7 +50,7 @@ def export_bundle(
             written_by=f"greenroom {version('greenroom')}",
             on_progress=on_progress,
         )
-    return ExportReport(path, **{each.name: getattr(done, each.name) for each in fields(done)})
+    return ExportReport(**{each.name: getattr(done, each.name) for each in fields(done)}, path=path)
 
 
 def _read_view(store: ArtifactStore) -> ReadView:

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Final, Literal, Self
 import pydantic
 from annotated_types import Ge, MaxLen, MinLen
 
-from greenroom.storage.codec.keys import canonical_value, is_session_id
+from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.times import Moment, nanoseconds
-from greenroom.storage.common.validation import validated
+from greenroom.storage.common.validation import SessionId, validated
 from greenroom.storage.common.words import folded, wanted_words
 from greenroom.storage.errors import GreenroomError, ValidationError
 
@@ -44,7 +44,7 @@ class ArtifactCriteria(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    session_id: str | None = None
+    session_id: SessionId | None = None
     artifact_type: str | None = None
     name_pattern: _Text | None = None
     case_sensitive: bool = False
@@ -65,13 +65,6 @@ class ArtifactCriteria(pydantic.BaseModel):
     descending: bool = False
     limit: _Count | None = None
     offset: _Count = 0
-
-    @pydantic.field_validator("session_id")
-    @classmethod
-    def _is_session_id(cls, value: str | None) -> str | None:
-        if value is not None and not is_session_id(value):
-            raise ValueError("a session id is needed")
-        return value
 
     @pydantic.field_validator("artifact_type")
     @classmethod

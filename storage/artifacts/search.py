@@ -263,7 +263,7 @@ class ArtifactSearch:
     def _similar(self, wanted: str) -> Iterator[bytes]:
         """The words in the index that may be similar to a word, as keys have them."""
         position, end = BY_WORD, after_prefix(BY_WORD)
-        while keys := self._engine.leaps(CF.INDEX, position, end, _after_word, limit=_LEAPS):
+        while keys := self._engine.keys(CF.INDEX, position, end, limit=_LEAPS, beyond=_after_word):
             for key in keys:
                 word = key[1 : key.index(b"\x00", 1)]
                 # Of a word that was cut not all is known.

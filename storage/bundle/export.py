@@ -34,7 +34,8 @@ _EMPTY_OBJECT: Final = b"\x80"
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What a bundle holds. `bytes` is the size of the file, `content_bytes` that of the contents in it."""
+    """What a bundle holds. `bytes` is the size of the file, `content_bytes` that of the contents in it, `checksum` the
+    BLAKE3 that stands at its end, in hex."""
 
     sessions: int
     events: int

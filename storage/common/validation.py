@@ -10,7 +10,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar, Union
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, Self, TypeVar, Union
 
 import pydantic
 import pydantic.fields
@@ -19,8 +19,18 @@ from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .arguments import as_items
 from .interrupts import by_signal
+from .session_ids import is_session_id
 
-__all__ = ["Checked", "complaints", "nearest", "refusal", "validated"]
+__all__ = ["Checked", "SessionId", "complaints", "nearest", "refusal", "validated"]
+
+
+def _session_id(text: str) -> str:
+    if not is_session_id(text):
+        raise ValueError("a session id is needed")
+    return text
+
+
+SessionId = Annotated[str, pydantic.AfterValidator(_session_id)]
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 

@@ -342,8 +342,11 @@ class Engine:
             self._raise(error, "read")
         return found
 
-    def keys(self, cf: int, begin: bytes, end: bytes, *, limit: int) -> list[bytes]:
-        """The first `limit` keys with begin ≤ key < end."""
+    def keys(
+        self, cf: int, begin: bytes, end: bytes, *, limit: int, beyond: Callable[[bytes], bytes] | None = None
+    ) -> list[bytes]:
+        """Return the first `limit` keys with begin ≤ key < end. With `beyond`, each is the first from `beyond` the one
+        before it on."""
         found: list[bytes] = []
         iterator: Any = None
         try:
@@ -351,23 +354,10 @@ class Engine:
             iterator.seek(begin)
             while len(found) < limit and iterator.valid() and (key := iterator.key()) < end:
                 found.append(key)
-                iterator.next()
-            iterator.status()
-        except Exception as error:
-            iterator = None
-            self._raise(error, "read")
-        return found
-
-    def leaps(self, cf: int, begin: bytes, end: bytes, beyond: Callable[[bytes], bytes], *, limit: int) -> list[bytes]:
-        """The first key with begin ≤ key < end, the first from `beyond` it on, and so forth: at most `limit`."""
-        found: list[bytes] = []
-        iterator: Any = None
-        try:
-            iterator = self._families[cf].iter()
-            iterator.seek(begin)
-            while len(found) < limit and iterator.valid() and (key := iterator.key()) < end:
-                found.append(key)
-                iterator.seek(beyond(key))
+                if beyond is None:
+                    iterator.next()
+                else:
+                    iterator.seek(beyond(key))
             iterator.status()
         except Exception as error:
             iterator = None

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Final
 import pydantic
 from annotated_types import Ge, MaxLen, MinLen
 
-from greenroom.storage.codec.keys import is_session_id
 from greenroom.storage.common.times import Moment, nanoseconds
-from greenroom.storage.common.validation import validated
+from greenroom.storage.common.validation import SessionId, validated
 from greenroom.storage.errors import ValidationError
 
 from .model import StoredEvent, event_ids
@@ -31,7 +30,7 @@ class EventQuery(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    session_id: str | None = None
+    session_id: SessionId | None = None
     type: _Text | None = None
     correlation_id: _Text | None = None
     causation_id: _Text | None = None
@@ -42,13 +41,6 @@ class EventQuery(pydantic.BaseModel):
     before: Moment | None = None
     limit: _Count | None = None
     offset: _Count = 0
-
-    @pydantic.field_validator("session_id")
-    @classmethod
-    def _is_session_id(cls, value: str | None) -> str | None:
-        if value is not None and not is_session_id(value):
-            raise ValueError("a session id is needed")
-        return value
 
     @property
     def low(self) -> int:
