@@ -195,7 +195,7 @@ def _source(subject: Any) -> _Source:
 
 
 def _rewound(source: _Source, subject: Any) -> _Source:
-    """What an operation reads when it is performed again, from its beginning; `_SPENT` if that is gone."""
+    """Return what an operation reads when it is performed again, from its beginning; `_SPENT` if that is gone."""
     now = _source(subject)
     if now is None or source is None or now[0] is not source[0]:
         return now
@@ -220,7 +220,7 @@ def go_on(
     after: Phase = (),
     failures: Failures = _nothing,
 ) -> Any:
-    """What follows when the hooks before an operation have been asked; its reply."""
+    """Perform an operation whose hooks before it have been asked, with all that follows. Return its reply."""
     target = keep = None
     if call.decision is not None:
         try:
@@ -239,7 +239,7 @@ def around(
     perform: Perform,
     role: Role,
 ) -> Any:
-    """The whole of it; the reply of the operation."""
+    """Perform an operation with all of its hooks. Return its reply."""
     try:
         if before:
             subject = ask(before, call, subject, BEFORE)

@@ -249,8 +249,8 @@ def _call_inline(
 def _call_guarded(
     hook: Hook, context: HookContext, call: Call, current: Operation | None, answering: Any = None
 ) -> tuple[Any, float, BaseException | None]:
-    """The same on a guard thread, for at most the hook's timeout and the time that the operation has left. With
-    `answering`, an awaitable that the function has answered with, await that."""
+    """Call the function on a guard thread, for at most the hook's timeout and the time that the operation has left.
+    With `answering`, an awaitable that the function has answered with, await that."""
     run = hook.run if answering is None else lambda _: answering
     assert call.services is not None
     left = call.remaining()
@@ -273,7 +273,7 @@ def _call_guarded(
 
 
 def _adopted(context: HookContext, subject: Subject, result: HookResult) -> Subject:
-    """The subject with what the hook has changed in the data. Raises NoResult when the operation refuses that."""
+    """Return the subject with what the hook has changed in the data. Raises NoResult if the operation refuses that."""
     if result.kind != "modified" and context.untouched:
         return subject
     try:
@@ -386,7 +386,7 @@ def execution(
     seconds: float,
     error: BaseException | None,
 ) -> Draft:
-    """The event of one execution. `duration` is in microseconds; `error` the class of what failed it."""
+    """Return the event of one execution. `duration` is in microseconds; `error` the class of what failed it."""
     facts: dict[str, Any] = {
         "hook": hook.name,
         "hook_id": hook.id,

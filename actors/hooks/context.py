@@ -69,20 +69,20 @@ class Call:
     def with_facts(
         self, component: str | None, notes: dict[str, Any] | None = None, address: str | None = None
     ) -> Call:
-        """What only some operations have."""
+        """Set what only some operations have, and return the same call."""
         self.component, self._notes, self.address = component, notes, address
         return self
 
     @property
     def recipient(self) -> str | None:
-        """The id of the journal that it is about."""
+        """Return the id of the journal that it is about."""
         return self.address or self.session_id
 
     # -- what contexts show
 
     @property
     def about(self) -> str | None:
-        """What the operation is about."""
+        """Return what the operation is about."""
         if self.component is None and self.session_id is not None:
             self.component = f"session:{self.session_id}"
         return self.component
@@ -117,7 +117,7 @@ class Call:
         return self.correlation
 
     def _own_correlation(self) -> str:
-        """What an operation belongs to of which nobody has said it: its session, its scope, or nothing but itself."""
+        """Return what an operation belongs to where nobody has said it: its session, its scope, or only itself."""
         own = self.services.correlation_of(self.session_id) if self.services is not None and self.session_id else None
         return own or self.recipient or str(uuid.uuid4())
 
@@ -127,13 +127,13 @@ class Call:
         return current.language if current is not None else None
 
     def session_info(self) -> SessionInfo | None:
-        """A snapshot of the session; None where there is none."""
+        """Return a snapshot of the session; None where there is none."""
         if self.services is None or self.session_id is None:
             return None
         return self.services.info_of(self.session_id)
 
     def session_config(self) -> dict[str, Any]:
-        """What the session's configuration sets."""
+        """Return what the session's configuration sets."""
         return (
             self.services.config_of(self.session_id)
             if self.services is not None and self.session_id is not None
@@ -143,7 +143,7 @@ class Call:
     # -- time
 
     def remaining(self) -> float | None:
-        """Seconds that the operation has left; None if it has no limit."""
+        """Return the seconds that the operation has left; None if it has no limit."""
         return None if self.timeout is None else self.timeout - (monotonic() - self.begun)
 
     def is_late(self) -> bool:
@@ -178,7 +178,7 @@ class Call:
             self.records.append(draft)
 
     def take_records(self) -> list[Draft] | None:
-        """The records, for the command that is to carry them into the journal."""
+        """Return the records, for the command that is to carry them into the journal, and keep none."""
         records, self.records = self.records, None
         return records
 
@@ -227,87 +227,87 @@ class HookContext:
 
     @staticmethod
     def builder(point: str) -> HookContextBuilder:
-        """Builds a context for trying a hook out without an operation."""
+        """Return what builds a context for trying a hook out without an operation."""
         return HookContextBuilder(point)
 
     @property
     def session_id(self) -> str | None:
-        """The session that the operation is sent to; None for what belongs to no session."""
+        """Return the session that the operation is sent to; None for what belongs to no session."""
         return self._call.session_id
 
     @property
     def component_id(self) -> str | None:
-        """What the operation is about: "session:<id>", "scope:<name>", "tool:<name>", "agent:<name>"."""
+        """Return what the operation is about: "session:<id>", "scope:<name>", "tool:<name>", "agent:<name>"."""
         return self._call.about
 
     @property
     def operation(self) -> str:
-        """The operation's name: the class of the message; at a point of the host's own what it has said, or the
+        """Return the operation's name: the class of the message; at a point of the host's own what it has said, or the
         point."""
         return self._call.operation or self.point
 
     @property
     def component(self) -> Component:
-        """The type and the name of what the operation is about."""
+        """Return the type and the name of what the operation is about."""
         type_, _, name = (self._call.about or "runtime:").partition(":")
         return Component(type_, name)
 
     @property
     def language(self) -> str | None:
-        """The language of the script that acts; None where no script does."""
+        """Return the language of the script that acts; None where no script does."""
         return self._call.language
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What is known besides the data. One dict for all hooks of the operation, which may leave notes in it."""
+        """Return what is known besides the data. All hooks of an operation get one dict, to leave notes in."""
         return self._call.notes()
 
     @property
     def correlation_id(self) -> str:
-        """What the operation belongs to; the session's own if nothing else was said. Never empty."""
+        """Return what the operation belongs to; the session's own if nothing else was said. Never empty."""
         return self._call.correlation_id
 
     # -- the session as it is now: read when a hook asks for it, once for each call of the hook
 
     @property
     def session_info(self) -> SessionInfo | None:
-        """A snapshot of the session; None where there is none (yet, or any more)."""
+        """Return a snapshot of the session; None where there is none (yet, or any more)."""
         if self._info is None:
             self._info = self._call.session_info()
         return self._info
 
     @property
     def session_metadata(self) -> dict[str, Any]:
-        """The session's own metadata, a copy; empty where there is no session."""
+        """Return the session's own metadata, a copy; empty where there is no session."""
         info = self.session_info
         return info.custom_metadata if info is not None else {}
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The session's tags."""
+        """Return the session's tags."""
         info = self.session_info
         return info.tags if info is not None else ()
 
     @property
     def status(self) -> str | None:
-        """The session's status; None where there is no session."""
+        """Return the session's status; None where there is no session."""
         info = self.session_info
         return str(info.status) if info is not None else None
 
     @property
     def operation_count(self) -> int:
-        """How many operations the session has made."""
+        """Return how many operations the session has made."""
         info = self.session_info
         return info.operation_count if info is not None else 0
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the session's own configuration sets; what it does not, follows the runtime's."""
+        """Return what the session's own configuration sets; what it does not, follows the runtime's."""
         return self._call.session_config()
 
     @property
     def data(self) -> dict[str, Any]:
-        """The parameters of the operation; after it also its "result", at its failure its "error"."""
+        """Return the parameters of the operation; after it also its "result", at its failure its "error"."""
         if self._data is None:
             self._data = self._subject.view()
         return self._data
@@ -318,46 +318,46 @@ class HookContext:
 
     @property
     def operation_data(self) -> dict[str, Any]:
-        """The parameters as they were before any hook changed them, a copy."""
+        """Return the parameters as they were before any hook changed them, a copy."""
         return self._call.original.view()
 
     @property
     def result(self) -> Any:
-        """The reply itself, after the operation; None before it."""
+        """Return the reply itself, after the operation; None before it."""
         subject = self._subject
         return subject.reply if isinstance(subject, Reply) else None
 
     @property
     def error(self) -> BaseException | None:
-        """What the operation raised, at a point for failures; else None."""
+        """Return what the operation raised, at a point for failures; else None."""
         subject = self._subject
         return subject.error if isinstance(subject, Failure) else None
 
     @property
     def started_at(self) -> datetime:
-        """When the operation began, aware UTC."""
+        """Return when the operation began, aware UTC."""
         return utc_time(self._call.time_ns)
 
     @property
     def now(self) -> float:
-        """The seconds of the runtime's clock, which never go back."""
+        """Return the seconds of the runtime's clock, which never go back."""
         return self._call.now()
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the operation began."""
+        """Return the seconds since the operation began."""
         return self._call.elapsed()
 
     # -- for the chain
 
     @property
     def untouched(self) -> bool:
-        """Whether the hook has not even looked at the data."""
+        """Return whether the hook has not even looked at the data."""
         return self._data is None
 
     def ask_at_once(self, members: Sequence[Callable[[HookContext], Any]]) -> list[HookResult | BaseException]:
-        """What each of these answers or raises, called at once on threads of their own, each with a copy of the data.
-        What a member changes in its copy counts as `modified`."""
+        """Return what each of these answers or raises, called at once on threads of their own, each with a copy of the
+        data. What a member changes in its copy counts as `modified`."""
         before = self._view()
         twins = [HookContext(self._call, self.point, self._subject, self.attempt) for _ in members]
         for twin in twins:

@@ -120,19 +120,19 @@ class Breaker:
 
     @property
     def troubled(self) -> bool:
-        """Whether a good call would change anything."""
+        """Return whether a good call would change anything."""
         return self._bad > 0 or self.opened
 
     @property
     def state(self) -> str:
-        """ "closed", "open", or "half-open" when the next call may try."""
+        """Return "closed", "open", or "half-open" when the next call may try."""
         if not self.opened:
             return CLOSED
         return HALF_OPEN if self._trying or self._clock() - self._opened >= self._cooldown else OPEN
 
     def admits(self) -> bool:
-        """Whether a call may be made now. Of those that come when the cooldown is over, one may; if nothing is heard of
-        that one (it hangs, or was interrupted), another when the time is over once more."""
+        """Return whether a call may be made now. Of those that come when the cooldown is over, one may; if nothing is
+        heard of that one (it hangs, or was interrupted), another when the time is over once more."""
         if not self.opened:
             return True
         with self._lock:
@@ -143,7 +143,7 @@ class Breaker:
             return True
 
     def good(self) -> None:
-        """The call was good."""
+        """Note that a call was good."""
         if self._bad or self.opened:
             with self._lock:
                 self._bad = 0
@@ -151,7 +151,7 @@ class Breaker:
                     self._trying = self.opened = False
 
     def release(self) -> None:
-        """The call that might have tried again was not made after all."""
+        """Note that the call which might have tried again was not made after all."""
         if self.opened:
             with self._lock:
                 if self._trying:
@@ -164,7 +164,7 @@ class Breaker:
             self._trying = self.opened = False
 
     def bad(self, *, at_once: bool = False) -> bool:
-        """The call was bad; whether that has opened the breaker. With `at_once` one such call does."""
+        """Note that a call was bad. Return whether that has opened the breaker; with `at_once` one such call does."""
         with self._lock:
             self._bad += 1
             if not (at_once or self._trying or self._bad >= self._threshold):

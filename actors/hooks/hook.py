@@ -147,7 +147,7 @@ class HookInfo:
     """The class of the last error."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name, of JSON values."""
+        """Return every field by name, of JSON values."""
         row = {name: getattr(self, name) for name in self.__dataclass_fields__}
         row["points"], row["tags"] = list(self.points), list(self.tags)
         return row
@@ -222,16 +222,16 @@ class Hook:
         return self.fn(context) if self.filter(context) else PASSED
 
     def waits(self) -> None:
-        """It has answered with an awaitable: never call it on its caller's thread again, which may run a loop."""
+        """Note that it has answered with an awaitable: from now on it is not called on a thread that may run a loop."""
         self.asynchronous = self.guarded = True
 
     @property
     def order(self) -> tuple[int, int]:
-        """By which hooks are sorted: the highest priority first, then the first registered."""
+        """Return what hooks are sorted by: the highest priority first, then the first registered."""
         return -self.priority, self.number
 
     def operation(self, current: Operation | None) -> Operation:
-        """As what it runs, called within `current`."""
+        """Return the operation as which its function runs when it is called within `current`."""
         if current is None:
             return self.alone
         return Operation(
@@ -247,7 +247,7 @@ class Hook:
         )
 
     def concerns(self, call: Call, reaches: Callable[[str, str], bool], current: Operation | None) -> bool:
-        """Whether it is for this operation, as far as its options tell; its filter is asked as a part of it."""
+        """Return whether the options of the hook name this operation; its filter is asked when it is called."""
         if self.thread is not None and threading.get_ident() != self.thread:
             return False
         if self.session_id is not None and call.session_id != self.session_id:
@@ -261,7 +261,7 @@ class Hook:
         return True
 
     def took(self, seconds: float) -> None:
-        """After a call on a guard thread: once the last ones were all quick, it runs on its caller's."""
+        """Note a call on a guard thread: once the last ones were all quick, the hook runs on its caller's thread."""
         self.total_time += seconds
         if self.inline is not None or self.asynchronous:
             return
@@ -270,7 +270,7 @@ class Hook:
             self.guarded = False
 
     def took_long(self) -> None:
-        """After a call on its caller's thread that was not quick: back to the guard threads."""
+        """Note a call on its caller's thread that was not quick: the hook goes back to the guard threads."""
         if self.inline is None:
             self.guarded, self._quick = True, 0
 

@@ -116,7 +116,7 @@ class Hooks:
     def register_at(
         self, points: tuple[str, ...], fn: HookFunction, *, thread: int | None = None, **options: Unpack[HookOptions]
     ) -> HookHandle:
-        """`register` for points that have been resolved; on `thread` alone, if one is given."""
+        """Register a function at points that have been resolved; on `thread` alone, if one is given."""
         checked = checked_options(fn, options)
         current = operation_in(self._delivery.security)
         number = next(self._numbers)
@@ -177,7 +177,7 @@ class Hooks:
             self._rebuild(found)
 
     def info(self, hook: HookHandle | str) -> HookInfo:
-        """The options and figures of a hook. Raises InvalidOperation if there is none."""
+        """Return the options and figures of a hook. Raises InvalidOperation if there is none."""
         with self._lock:
             return self._present(hook).info()
 
@@ -190,7 +190,7 @@ class Hooks:
         enabled: bool | None = None,
         session_id: str | None = None,
     ) -> list[HookInfo]:
-        """The hooks that match all that is given, in the order of calling. Code of a session sees its own."""
+        """Return the hooks that match all that is given, in the order of calling. Code of a session sees its own."""
         points = resolve(point) if point is not None else None
         own = self._delivery.security.principal()
         with self._lock:
@@ -208,7 +208,7 @@ class Hooks:
 
     @checked
     def _own(self, hook: HookHandle | str) -> Hook | None:
-        """A hook that the running code may touch. Code of a session is not told of others. Holds the lock."""
+        """Return a hook that the running code may touch. Code of a session is not told of others. Holds the lock."""
         found = self._hooks.get(hook.id if isinstance(hook, HookHandle) else hook)
         own = self._delivery.security.principal()
         return found if found is not None and own in (None, found.principal) else None
@@ -247,7 +247,7 @@ class Hooks:
         self._delivery.hooked = hooked
 
     def _phase(self, *points: str | None) -> Phase:
-        """The hooks of these points, one after the other."""
+        """Return the hooks of these points, one after the other."""
         phase: Phase = ()
         for point in points:
             if point is not None:
@@ -255,11 +255,11 @@ class Hooks:
         return phase
 
     def at(self, point: str) -> Phase | None:
-        """The enabled hooks of a point, or None: one lookup."""
+        """Return the enabled hooks of a point, or None. This is one look into a table."""
         return self._chains.get(point)
 
     def any(self, *points: str | None) -> bool:
-        """Whether there is an enabled hook at one of these points."""
+        """Return whether there is an enabled hook at one of these points."""
         chains = self._chains
         return bool(chains) and any(point in chains for point in points)
 
@@ -369,7 +369,7 @@ class Hooks:
 
     @property
     def creating(self) -> bool:
-        """Whether there is a hook at the creation of sessions."""
+        """Return whether there is a hook at the creation of sessions."""
         return self.any(*CREATION)
 
     def _call(
@@ -428,12 +428,12 @@ class HookHandle:
         self._hooks.disable(self)
 
     def info(self) -> HookInfo:
-        """Its options and figures. Raises InvalidOperation if it was taken away."""
+        """Return its options and figures. Raises InvalidOperation if it was taken away."""
         return self._hooks.info(self)
 
 
 def _one(point: str) -> str:
-    """The one point that a name means, in any spelling. Raises ValidationError."""
+    """Return the one point that a name means, in any spelling. Raises ValidationError."""
     if point in POINTS or (isinstance(point, str) and point.startswith(CUSTOM)):
         return point
     found = resolve(point)

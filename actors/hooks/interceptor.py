@@ -117,7 +117,7 @@ class HookedMessage:
         services.besides(partial(self, session_id, message, services.wait_limit), f"session:{session_id}: {self._name}")
 
     def happened(self, session_id: str, message: Any) -> None:
-        """What this message asks for has happened without it: ask the hooks after it, on a thread of their own."""
+        """Ask the hooks after a message of which it is known that what it asks for has happened, on another thread."""
         if not self._after:
             return
         call = self._call(session_id, MessageSubject(message), self._services.wait_limit)
@@ -134,7 +134,8 @@ class HookedMessage:
     def _told(
         self, call: Call, subject: Any, target: str | None, keep: Any, batch: _Batch | None, handled: Callable[[], Any]
     ) -> None:
-        """A message that was told has been handled: ask the hooks after it, or at its failure, on another thread."""
+        """Ask the hooks after a message that was sent without waiting and has been handled, or at its failure, on
+        another thread."""
         outcome = [handled]
         call.timeout = None
 
@@ -228,7 +229,7 @@ class HookedMessage:
 
     @staticmethod
     def _carrying(call: Call, subject: Any, target: str | None) -> Any:
-        """The message, with what its hooks have to journal: that lands in one commit with what the message does."""
+        """Return the message with what its hooks have to journal: both land in one commit."""
         message = subject.message
         if (
             call.records
@@ -267,7 +268,7 @@ class _Batch:
         """What is left to store; None if hooks have answered for all of it."""
 
     def finish(self, infos: list[Any]) -> list[Any]:
-        """The replies for all artifacts in their order, as the hooks after them leave them."""
+        """Return the replies for all artifacts in their order, as the hooks after them leave them."""
         stored = iter(infos)
         replies = []
         for part, subject, kept in self._parts:

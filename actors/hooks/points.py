@@ -132,14 +132,14 @@ CREATION: Final = (
 
 
 def chain_of(kind: type[m.Message[Any]]) -> str:
-    """The chain of the middleware that a class of messages belongs to."""
+    """Return the chain of the middleware that a class of messages belongs to."""
     if issubclass(kind, m.DeleteSession):
         return DELETE
     return READ if issubclass(kind, m.Query) else UPDATE
 
 
 def way_of(kind: type[Any]) -> frozenset[str]:
-    """All points on the way of a class of messages. The runtime's own have none."""
+    """Return all points on the way of a class of messages. The runtime's own have none."""
     if not kind.hookable:
         return frozenset()
     points, outer = kind.points, chain_of(kind)
@@ -150,7 +150,7 @@ def way_of(kind: type[Any]) -> frozenset[str]:
 
 
 def kinds_of(base: type[m.Message[Any]]) -> list[type[Any]]:
-    """A class of messages and all below it."""
+    """Return a class of messages and all below it."""
     found = [base]
     for kind in found:
         found += kind.__subclasses__()

@@ -96,13 +96,13 @@ class HookResult:
 
     @classmethod
     def replace(cls, value: Any) -> HookResult:
-        """Before an operation: do not perform it, answer this. After it, or at its failure: answer this instead."""
+        """Do not perform an operation but answer this; after it, or at its failure, answer this instead."""
         return cls("replace", value=value)
 
     @classmethod
     def retry(cls, delay: float = 0.0, max_attempts: int = 3) -> HookResult:
-        """Before an operation: ask this hook again after `delay` seconds, at most `max_attempts` times, then refuse.
-        After it, or at its failure: perform it again, at most so often."""
+        """Try again. Before an operation: ask this hook again after `delay` seconds, at most `max_attempts` times, then
+        refuse. After it, or at its failure: perform it again, at most so often."""
         return cls("retry", delay=delay, max_attempts=max_attempts)
 
     @classmethod
@@ -114,8 +114,8 @@ class HookResult:
 
     @classmethod
     def cache(cls, key: str, ttl: float) -> HookResult:
-        """Before an operation: answer what this hook kept under this key for this session less than `ttl` seconds
-        ago; else perform the operation and keep its reply."""
+        """Keep the reply. Before an operation: answer what this hook kept under this key for this session less than
+        `ttl` seconds ago; else perform the operation and keep its reply."""
         return cls("cache", key=key, ttl=ttl)
 
     @classmethod

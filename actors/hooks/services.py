@@ -46,11 +46,11 @@ class HookedDelivery(Way, Protocol):
 
     @property
     def admission(self) -> AdmissionStage:
-        """The stage before hooks."""
+        """Return the stage before hooks."""
 
     @property
     def routing(self) -> Way:
-        """The stage after hooks."""
+        """Return the stage after hooks."""
 
     hooked: Mapping[type[Any], Any]
     """Classes of messages with a hook at one of their points."""
@@ -81,11 +81,11 @@ class HookServices:
         self._scopes: dict[str, str] = {}
 
     def can_access(self, principal: str, session_id: str) -> bool:
-        """Whether what acts for a session reaches another one."""
+        """Return whether what acts for a session reaches another one."""
         return self.delivery.security.can_access(principal, session_id)
 
     def correlation_of(self, session_id: str) -> str | None:
-        """What a session belongs to, as its creator said."""
+        """Return what a session belongs to, as its creator said."""
         if not is_session_id(session_id):
             return None
         row = self.store.catalog.row(session_bytes(session_id))
@@ -149,7 +149,7 @@ class ReplyCache:
         self._bytes = 0
 
     def get(self, key: Hashable) -> tuple[bool, Any]:
-        """Whether there is a reply whose time is not over, and the reply, a copy."""
+        """Return whether there is a reply whose time is not over, and a copy of the reply."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -185,7 +185,7 @@ class ReplyCache:
 
 
 def _weight(value: Any, most: int) -> int:
-    """Bytes of memory, roughly; counted no further than till there are more than `most`."""
+    """Return how many bytes of memory a value takes, roughly; counting ends where there are more than `most`."""
     total = 0
     left = [value]
     while left and total <= most:

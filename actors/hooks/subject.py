@@ -20,14 +20,14 @@ class Subject(Protocol):
     """The data of an operation at one point of its way."""
 
     def view(self) -> dict[str, Any]:
-        """The data as a dict that is the caller's own, also in its depth."""
+        """Return the data as a dict that is the caller's own, also in its depth."""
 
     def changed(self, data: dict[str, Any]) -> Subject:
-        """The same operation with other data. Raises ValidationError, or what its checks raise."""
+        """Return the same operation with other data. Raises ValidationError, or what its checks raise."""
 
 
 def fresh(value: Any) -> Any:
-    """A copy of dicts and lists in their depth; everything else as it is."""
+    """Return a copy of dicts and lists in their depth; everything else as it is."""
     kind = value.__class__
     if kind is dict:
         return {key: fresh(each) for key, each in value.items()}
@@ -80,7 +80,7 @@ class Reply:
         return data
 
     def changed(self, data: dict[str, Any]) -> Reply:
-        """Only the result can still be changed."""
+        """Return the same with another result. Only that can still be changed."""
         return Reply(self.source, data.get("result"))
 
 
@@ -102,7 +102,7 @@ class Failure:
         return data
 
     def changed(self, data: dict[str, Any]) -> Failure:
-        """What a retry or a redirection performs."""
+        """Return what a retry or a redirection performs."""
         return Failure(self.source.changed({key: each for key, each in data.items() if key != "error"}), self.error)
 
 
@@ -114,12 +114,12 @@ _MOST: Final = 1_000_000
 
 
 def error_name(error: BaseException) -> str:
-    """The class of an error, by the name that users know."""
+    """Return the class of an error, by the name that users know."""
     return error.code if isinstance(error, GreenroomError) else type(error).__name__
 
 
 def result_row(result: HookResult) -> dict[str, Any]:
-    """A result with the fields of its kind, as scripts write it."""
+    """Return a result with the fields of its kind, as scripts write it."""
     row: dict[str, Any] = {"type": result.kind}
     match result.kind:
         case "modified":
@@ -140,9 +140,9 @@ def result_row(result: HookResult) -> dict[str, Any]:
 
 
 def plain(value: Any, depth: int = _DEPTH) -> Any:
-    """A value as JSON data and bytes: objects of ours as their fields, others by the name of their class; so also
-    what is nested deeper than `depth`, or comes after a million others. Raises ValidationError for an object that
-    fails to be looked at."""
+    """Return a value as JSON data and bytes: objects of ours as their fields, others by the name of their class; so
+    also what is nested deeper than `depth`, or comes after a million others. Raises ValidationError for an object
+    that fails to be looked at."""
     try:
         return _plain(value, depth, itertools.count())
     except Exception as error:
@@ -175,12 +175,12 @@ def _plain(value: Any, depth: int, seen: itertools.count[int]) -> Any:
 
 
 def shortened(value: Any, longest: int) -> Any:
-    """`plain`, with no text, bytes or list longer than this."""
+    """Return `plain` of a value, with no text, bytes or list longer than this."""
     return _cut(plain(value), longest)[0]
 
 
 def bounded(data: Any) -> tuple[bytes, bool]:
-    """Encoded in at most `MAX_BYTES`, and whether something was cut for that."""
+    """Return a value encoded in at most `MAX_BYTES`, and whether something was cut for that."""
     shown = _plain(data, _DEPTH, itertools.count(_MOST - 4 * MAX_BYTES))  # more cannot be within the bound
     whole = True
     for longest in (MAX_BYTES, _CUT):
@@ -196,7 +196,7 @@ def bounded(data: Any) -> tuple[bytes, bool]:
 
 
 def _cut(value: Any, longest: int) -> tuple[Any, bool]:
-    """The value with no text, bytes or list longer than this, and whether there was one."""
+    """Return the value with no text, bytes or list longer than this, and whether there was one."""
     if isinstance(value, (str, bytes)):
         return value[:longest], len(value) > longest
     if isinstance(value, dict):

@@ -174,7 +174,7 @@ class Analytics:
 
     @checked
     def count_events(self, capacity: int = 50_000) -> None:
-        """From now on also count events, calls, errors and durations for Prometheus, until the runtime is closed.
+        """Count from now on also events, calls, errors and durations for Prometheus, until the runtime is closed.
 
         They come from a subscription with a queue of `capacity`: what finds it full is not counted but for how many
         that were, so no session waits. Idempotent. Raises what `events.subscribe` raises, ConfigurationError.

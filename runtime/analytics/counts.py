@@ -39,7 +39,7 @@ class Activity:
     buckets: tuple[tuple[datetime, int], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values; times in RFC 3339."""
+        """Return it as JSON values; times in RFC 3339."""
         return {
             "seconds": self.seconds,
             "buckets": [{"from": iso_time(begin), "events": count} for begin, count in self.buckets],
@@ -221,7 +221,7 @@ class CallMetrics:
         return self.succeeded / ended if ended else None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return it as JSON values."""
         return {
             "calls": self.calls,
             "succeeded": self.succeeded,
@@ -242,7 +242,7 @@ class CallTable:
     by_name: dict[str, CallMetrics] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return it as JSON values."""
         return {
             "total": self.total.to_dict(),
             "by_name": {name: each.to_dict() for name, each in self.by_name.items()},

@@ -30,12 +30,12 @@ class Pseudonyms:
     """
 
     def __init__(self, key: bytes | None = None) -> None:
-        """With no key a random one is made, which ends with this object."""
+        """Take a key. Without one a random key is made, which ends with this object."""
         self._key = blake3(key or secrets.token_bytes(32), derive_key_context=_CONTEXT).digest()
 
     @classmethod
     def from_file(cls, path: Path) -> Pseudonyms:
-        """With the content of a file as key; line ends at its end do not count. Raises ConfigurationError."""
+        """Read the key from a file; line ends at its end do not count. Raises ConfigurationError."""
         try:
             with open_regular(path, f"analytics_key_file: cannot read {path}") as file:
                 key = file.read(_MOST_BYTES + 1).rstrip(b"\r\n")
@@ -62,11 +62,11 @@ class Pseudonyms:
         return _ID.sub(lambda found: self.session(found.group()), text)
 
     def event_type(self, type_: str) -> str:
-        """Return the types of the runtime's own stay; of others, which hosts and scripts have named, only that."""
+        """Return the type of an event as it may be shown: the runtime's own as it is, any other as "custom"."""
         return type_ if type_.partition(".")[0] in RESERVED_FAMILIES or type_.startswith("(") else "custom"
 
     def role(self, role: str) -> str:
-        """Return the usual roles stay; what a host has named is "other"."""
+        """Return the role of a message as it may be shown: the usual roles stay, what a host has named is "other"."""
         return role if role in _ROLES else "other"
 
     def _pseudonym(self, kind: str, text: str) -> str:

@@ -29,7 +29,7 @@ class Window:
 
     @property
     def bounded(self) -> bool:
-        """Whether it has an end."""
+        """Return whether it has an end."""
         return self.high < (1 << 64) - 1
 
 

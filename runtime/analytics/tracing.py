@@ -39,12 +39,12 @@ class Noted:
         self._pseudonyms = pseudonyms
 
     def session(self, session_id: str) -> None:
-        """The session that it concerns."""
+        """Note the session that it concerns."""
         shown = self._pseudonyms.session(session_id) if self._pseudonyms is not None else session_id
         self._span.set_attribute("greenroom.session_id", shown)
 
     def failure(self, code: str) -> None:
-        """It has failed. Only the code is told: the words may name what only the host should see."""
+        """Note that it has failed. Only the code is told: the words may name what only the host should see."""
         self._span.set_attribute("greenroom.error", code)
         self._span.set_status(Status(StatusCode.ERROR, code))
 

@@ -85,7 +85,7 @@ class MetricsHook:
         return CONTINUE
 
     def snapshot(self) -> dict[str, dict[str, dict[str, float]]]:
-        """By point and operation: `count`, `total`, `mean` and `longest` in seconds."""
+        """Return by point and operation `count`, `total`, `mean` and `longest`, in seconds."""
         with self._lock:
             rows: dict[str, dict[str, dict[str, float]]] = {}
             for (point, operation), (count, total, longest) in self._counts.items():
@@ -230,7 +230,7 @@ class CostHook:
 
     @checked
     def of(self, session_id: str) -> Spending:
-        """What one session has used. The 10 000 sessions that were at work last are known."""
+        """Return what one session has used. The 10 000 sessions that were at work last are known."""
         with self._lock:
             return self._sessions.get(session_id, Spending())
 
@@ -296,7 +296,7 @@ class DebuggingHook:
         return CONTINUE
 
     def entries(self) -> list[dict[str, Any]]:
-        """What was kept, oldest first."""
+        """Return what was kept, oldest first."""
         return list(self._entries)
 
     def clear(self) -> None:
@@ -324,7 +324,7 @@ class RedactHook:
     """
 
     def __init__(self, rules: Rules) -> None:
-        """Raises ValidationError."""
+        """Take the rules. Raises ValidationError."""
         from greenroom.actors.session.redaction import Redaction
 
         self._redaction = Redaction(rules)

@@ -25,14 +25,14 @@ _WEAK = ("continue", "skipped")
 
 @checked
 def sequential(members: Iterable[Member], name: str = "sequential") -> Sequential:
-    """A hook that asks its members in turn. Each sees the data as those before it have left it; the first that
+    """Return a hook that asks its members in turn. Each sees the data as those before it have left it; the first that
     decides anything but `modified` ends the turn. A member that fails fails the whole."""
     return Sequential(members, name)
 
 
 @checked
 def parallel(members: Iterable[Member], name: str = "parallel") -> Parallel:
-    """A hook that asks its members at once, on threads of their own, each with a copy of the data.
+    """Return a hook that asks its members at once, on threads of their own, each with a copy of the data.
 
     One that cancels decides for all, whatever becomes of the others. Else it fails if a member does, once all have
     ended. Else the first member, in the order given, that decides anything but `modified`; the modifications of all
@@ -43,8 +43,8 @@ def parallel(members: Iterable[Member], name: str = "parallel") -> Parallel:
 
 @checked
 def voting(members: Iterable[Member], threshold: float = 0.5, name: str = "voting") -> Voting:
-    """A hook whose members vote, at once: `cancel`, and an answer that is no result, is a vote against, `skipped` or a
-    failure none, all else one for.
+    """Return a hook whose members vote, at once: `cancel`, and an answer that is no result, is a vote against,
+    `skipped` or a failure none, all else one for.
 
     `threshold` is the share of the votes cast that must be for it, 0 < share ≤ 1, or a whole number of votes from 1.
     Otherwise, or if nobody votes, the operation is cancelled. The modifications of those who voted for it are made.
@@ -66,7 +66,7 @@ class _Composition:
 
     @property
     def waits(self) -> bool:
-        """Whether it has to wait for other threads, or for a loop, and so never runs on its caller's thread."""
+        """Return whether it has to wait for other threads, or for a loop, and so never runs on its caller's thread."""
         return self._at_once or any(waits(each) for each in self.members)
 
 
@@ -137,7 +137,7 @@ class Voting(_Composition):
 
 
 def _together(context: HookContext, results: Sequence[HookResult]) -> HookResult:
-    """What results that were given at once make together. A cancelling one decides; else the first that decides."""
+    """Return what results that were given at once come to. A cancelling one decides; else the first that decides."""
     changes: dict[str, Any] = {}
     decisive = None
     for result in results:
