@@ -22,7 +22,7 @@ from greenroom.storage.audit import AuditLog
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.catalog.changes import Changes
 from greenroom.storage.codec.keys import COUNTS_KEY, INDEX_CREATED, QUOTA_KEY
-from greenroom.storage.common.forking import runtime_closed
+from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.content.chunks import (
     CHUNK_ABOVE,
     BlobPart,

@@ -21,11 +21,10 @@ from greenroom.actors.scheduling.timers import Timers
 from greenroom.actors.session.redaction import Redaction
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor.supervisor import Supervisor
-from greenroom.storage.common.forking import runtime_closed
+from greenroom.runtime.config.config import RuntimeConfig
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
+from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.errors import InvalidOperation
-
-from .config.config import RuntimeConfig
 
 if TYPE_CHECKING:
     from greenroom.actors.supervisor.delivery import Noted

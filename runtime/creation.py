@@ -14,13 +14,13 @@ from greenroom.actors.messages.core import CREATION
 from greenroom.actors.scheduling.operation import CURRENT, changed
 from greenroom.actors.session.decisions.decide import Draft, creation
 from greenroom.actors.transfer.recording import Recording
+from greenroom.runtime.config.config import SessionConfig, session_overrides
+from greenroom.runtime.handles.host import Host
+from greenroom.runtime.handles.session import Session, created_session, find_session, session_id_of
+from greenroom.runtime.handles.templates import Templates
 from greenroom.storage.common.validation import refusal
 from greenroom.storage.errors import InvalidOperation, SessionNotFound, ValidationError
 
-from .config.config import SessionConfig, session_overrides
-from .handles.host import Host
-from .handles.session import Session, created_session, find_session, session_id_of
-from .handles.templates import Templates
 from .policies import Policies
 
 __all__ = ["Creation"]

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from greenroom.actors.access.audit_trail import AuditTrail
 from greenroom.actors.access.security import Security
@@ -30,23 +30,20 @@ from greenroom.actors.transfer.fork import fork_session
 from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.config.config import RuntimeConfig
 from greenroom.runtime.events.events import Events
+from greenroom.runtime.handles.host import Host
+from greenroom.runtime.handles.session import Session
 from greenroom.storage.common.durability import Durability
-from greenroom.storage.common.forking import abandon_in_children
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.concurrency.forking import abandon_in_children
 from greenroom.storage.errors import GreenroomError, ValidationError
 
 from . import signals
 from .agents import Agents
 from .analytics import Analytics
 from .core import RuntimeCore
-from .handles.host import Host
-from .handles.session import Session
 from .policies import Policies
 from .tools import Tools
 from .workflow import Workflows
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Parts", "open_runtimes"]
 

@@ -18,7 +18,6 @@ from greenroom.actors.session.state.limits import capped, limits_of, limits_with
 from greenroom.actors.session.state.timeout import REASON
 from greenroom.runtime.config.config import SessionConfig, config_in_force
 from greenroom.runtime.config.policies import PolicyConfig
-from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.session import required_session_id
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.records import unpack_value
@@ -28,6 +27,8 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.session_ids import is_session_id, session_bytes, session_id_of
 from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import GreenroomError, RateLimited, SessionNotFound, ValidationError
+
+from .core import RuntimeCore
 
 if TYPE_CHECKING:
     from greenroom.runtime.config.config import RuntimeConfig

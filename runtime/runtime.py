@@ -43,9 +43,10 @@ from greenroom.actors.scheduling.operation import (
 from greenroom.actors.transfer.bundle_export import ExportReport, export_bundle
 from greenroom.actors.transfer.staged import recover_staged
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
+from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.follow import Follow
 from greenroom.runtime.handles.scope import Scope
-from greenroom.runtime.handles.session import ManyArtifacts, Session, required_session_id, session_id_of
+from greenroom.runtime.handles.session import ManyArtifacts, Session, find_session, required_session_id, session_id_of
 from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
 from greenroom.runtime.handles.templates import Templates
 from greenroom.runtime.scripts.events import run_recorded
@@ -99,8 +100,6 @@ from .analytics import Analytics
 from .bundles import import_sessions
 from .core import RuntimeCore
 from .creation import Creation
-from .events.events import Events
-from .handles.session import find_session
 from .open import Parts, open_runtimes
 from .policies import Policies
 from .retention import RetentionPolicy, RetentionReport, apply_retention

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from greenroom.actors.scheduling.operation import CURRENT
+from greenroom.runtime.scripts import CURRENT
 
 from .callback import Stopped
 

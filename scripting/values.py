@@ -15,7 +15,7 @@ from greenroom.runtime import (
     TimelineRow,
     ValidationError,
 )
-from greenroom.runtime.handles.replies import reply_as
+from greenroom.runtime.scripts import reply_as
 
 __all__ = [
     "UNDEFINED",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.scheduling.operation import CURRENT, event_context
 from greenroom.storage.codec.keys import is_session_id, new_session, session_id_of
-from greenroom.storage.common.forking import runtime_closed
-from greenroom.storage.common.interrupts import thrown_in
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.concurrency.forking import runtime_closed
+from greenroom.storage.concurrency.interrupts import thrown_in
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.events.model import Event, StoredEvent, event_view
 from greenroom.storage.events.pattern import EventPattern

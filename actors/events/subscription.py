@@ -16,8 +16,8 @@ from greenroom.actors.scheduling.operation import acting, following
 from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.common.starter import start_thread
-from greenroom.storage.common.waiting import Bell
+from greenroom.storage.concurrency.starter import start_thread
+from greenroom.storage.concurrency.waiting import Bell
 from greenroom.storage.errors import InvalidOperation, ValidationError
 from greenroom.storage.events.model import Event, StoredEvent, event_view
 from greenroom.storage.events.pattern import EventPattern

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from greenroom.actors.messages.core import Draft, Message
 from greenroom.actors.scheduling.operation import CURRENT, Operation
-from greenroom.storage.common.interrupts import by_signal
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.concurrency.interrupts import by_signal
 from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation, ValidationError
 
 from .context import Call, HookContext

@@ -13,7 +13,7 @@ from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.operation import CURRENT
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.times import utc_time
-from greenroom.storage.common.waiting import Promise
+from greenroom.storage.concurrency.waiting import Promise
 from greenroom.storage.errors import GreenroomError, OperationTimeout, RuntimeClosed, SessionNotFound
 
 from .result import HookResult, awaited, result_of

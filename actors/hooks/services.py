@@ -15,7 +15,7 @@ from greenroom.actors.scheduling.threads import Elastic
 from greenroom.actors.session.directory import Way
 from greenroom.storage.codec.keys import is_session_id, session_bytes
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.common.waiting import Flag
+from greenroom.storage.concurrency.waiting import Flag
 from greenroom.storage.errors import GreenroomError
 
 from .guard import Guard

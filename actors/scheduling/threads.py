@@ -10,9 +10,9 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
-from greenroom.storage.common.forking import runtime_closed
-from greenroom.storage.common.starter import start_thread
-from greenroom.storage.common.waiting import Bell, Promise
+from greenroom.storage.concurrency.forking import runtime_closed
+from greenroom.storage.concurrency.starter import start_thread
+from greenroom.storage.concurrency.waiting import Bell, Promise
 from greenroom.storage.errors import ResourceLimitExceeded
 
 from .turn import interrupted

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from greenroom.actors.clock import Clock
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.common.starter import start_thread
-from greenroom.storage.common.waiting import Bell
+from greenroom.storage.concurrency.starter import start_thread
+from greenroom.storage.concurrency.waiting import Bell
 
 __all__ = ["Timers"]
 

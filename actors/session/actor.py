@@ -1,4 +1,8 @@
-"""The session actor: decides commands, journals their events through the one writer, and evolves its state."""
+"""The session actor: decides commands, journals their events through the one writer, and evolves its state.
+
+The whole turn of a command stands here, so that it can be read from top to bottom: the file is longer than others for
+that reason.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +26,9 @@ from greenroom.actors.session.state.timeout import CARE
 from greenroom.actors.store import Append
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.catalog.catalog import Catalog
-from greenroom.storage.common.interrupts import thrown_in
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.times import SECOND
+from greenroom.storage.concurrency.interrupts import thrown_in
 from greenroom.storage.content.chunks import Encoded, Reference
 from greenroom.storage.engine.engine import Durability, Op
 from greenroom.storage.errors import (

@@ -21,8 +21,8 @@ from greenroom.actors.session.services import Resident, SessionServices
 from greenroom.actors.session.state.limits import limits_of, rate_overrides
 from greenroom.actors.session.state.model import SessionState
 from greenroom.storage.codec.keys import is_session_id, new_session, session_bytes, session_id_of
-from greenroom.storage.common.forking import runtime_closed
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.errors import (
     GreenroomError,
     OperationTimeout,

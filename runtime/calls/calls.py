@@ -19,9 +19,9 @@ from greenroom.actors.session.state.budgets import over_operation
 from greenroom.actors.session.state.usage import returned_use
 from greenroom.runtime.handles.session import session_id_of
 from greenroom.storage.codec.records import Value, unpack_value
-from greenroom.storage.common.forking import runtime_closed
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.common.waiting import Bell, Promise
+from greenroom.storage.concurrency.forking import runtime_closed
+from greenroom.storage.concurrency.waiting import Bell, Promise
 from greenroom.storage.errors import (
     CallFailed,
     GreenroomError,

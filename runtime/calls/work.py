@@ -19,12 +19,8 @@ from greenroom.runtime.model.plain import plain
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.times import utc_time
-from greenroom.storage.common.waiting import Flag
-from greenroom.storage.errors import (
-    CallFailed,
-    GreenroomError,
-    ValidationError,
-)
+from greenroom.storage.concurrency.waiting import Flag
+from greenroom.storage.errors import CallFailed, GreenroomError, ValidationError
 
 from .collectors import Collector
 

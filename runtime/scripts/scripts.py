@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from greenroom.storage.common.starter import start_thread
-from greenroom.storage.common.waiting import Promise
+from greenroom.storage.concurrency.starter import start_thread
+from greenroom.storage.concurrency.waiting import Promise
 from greenroom.storage.errors import ConfigurationError, GreenroomError, ScriptError, StorageError, shown
 from greenroom.storage.files.regular_file import open_regular
 

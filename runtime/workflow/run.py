@@ -23,7 +23,7 @@ from greenroom.runtime.model.workflow import (
 )
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.common.waiting import Bell, Promise
+from greenroom.storage.concurrency.waiting import Bell, Promise
 from greenroom.storage.errors import (
     GreenroomError,
     HookCancelled,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from greenroom.scripting.export import Export, exports_of
 from greenroom.scripting.files import Files
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 
 from .agent import AgentGlobal
 from .artifact import ArtifactGlobal
@@ -18,7 +18,7 @@ from .workflow import WorkflowGlobal
 __all__ = ["Export", "make_globals"]
 
 
-def make_globals(principal: Principal, files: Files) -> dict[str, dict[str, Export]]:
+def make_globals(principal: ScriptContext, files: Files) -> dict[str, dict[str, Export]]:
     """Return the functions of each global, by the names that scripts use."""
     return {
         "Session": exports_of(SessionGlobal(principal, files)),

@@ -8,7 +8,7 @@ from typing import Any, Final
 from greenroom.runtime import Agent, ResourceLimitExceeded, ValidationError
 from greenroom.runtime.tools.registry import FILE_OPERATIONS
 from greenroom.scripting.export import export
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED
 
 __all__ = ["AgentGlobal"]
@@ -20,7 +20,7 @@ class AgentGlobal:
     """What a script creates only that script sees, until it ends. Calls are journaled in the current session, where
     one is current."""
 
-    def __init__(self, principal: Principal) -> None:
+    def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
         self._made: list[Agent] = []
 

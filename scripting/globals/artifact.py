@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import Artifact
-from greenroom.runtime.handles.replies import reply_as
+from greenroom.runtime.scripts import reply_as
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED, artifact_row, content_row, options, stored_row
 
 from .references import artifact_reference, store_options
@@ -51,7 +51,7 @@ def _version(value: Any) -> Any:
 class ArtifactGlobal(ArtifactSharing):
     """Functions take a session's id first ("" or nil: the current one), then an artifact's id or name."""
 
-    def __init__(self, principal: Principal, files: Files) -> None:
+    def __init__(self, principal: ScriptContext, files: Files) -> None:
         super().__init__(principal)
         self._files = files
 

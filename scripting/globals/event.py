@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import Event, ResourceLimitExceeded, ScriptError, Subscription, ValidationError
+from greenroom.runtime.scripts import Flag
 from greenroom.scripting.export import export
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED, event_row, options, timeline_row
-from greenroom.storage.common.waiting import Flag
 
 __all__ = ["EventGlobal"]
 
@@ -41,7 +41,7 @@ class EventGlobal:
     """Subscriptions are tables with an `id`, and end with the script. The functions that `Event.on` is given stay on
     the script's side: the language's binding calls them with what `take` answers."""
 
-    def __init__(self, principal: Principal) -> None:
+    def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
         self._subscriptions: dict[int, Subscription] = {}
         self._made = 0

@@ -11,7 +11,7 @@ from greenroom.runtime.hooks import plain
 from greenroom.runtime.tools.registry import FILE_OPERATIONS
 from greenroom.scripting.callback import Callback
 from greenroom.scripting.export import export
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED, options
 
 __all__ = ["HookGlobal"]
@@ -24,7 +24,7 @@ class HookGlobal:
     """A script's function runs on the script's thread, so it is called for what the script does itself, with the tools
     and agents it calls, until the script ends. Its time is the script's."""
 
-    def __init__(self, principal: Principal) -> None:
+    def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
         self._hooks = principal.runtime.hooks
         self._handles: dict[str, hooks.HookHandle] = {}
@@ -94,7 +94,7 @@ class _Function:
 
     __name__ = "script"
 
-    def __init__(self, function: Callback, principal: Principal) -> None:
+    def __init__(self, function: Callback, principal: ScriptContext) -> None:
         self._function = function
         self._principal = principal
 

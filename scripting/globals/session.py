@@ -7,7 +7,7 @@ from typing import Any, Final
 from greenroom.runtime import ArtifactId, ValidationError
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import (
     UNDEFINED,
     artifact_row,
@@ -51,7 +51,7 @@ _IMPORT: Final = frozenset(("keep_ids",))
 class SessionGlobal:
     """Functions take a session's id (or a row that has one) first; changes answer true, reads plain data."""
 
-    def __init__(self, principal: Principal, files: Files) -> None:
+    def __init__(self, principal: ScriptContext, files: Files) -> None:
         self._principal = principal
         self._files = files
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from greenroom.runtime import IntegrityError, ValidationError
 from greenroom.scripting.export import export
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED, artifact_row, options, stored_row
 
 from .references import artifact_reference, store_options
@@ -35,7 +35,7 @@ class ArtifactSharing:
     """Functions take the session that asks first ("" or nil: the current one), then an artifact: its own, or by id one
     of a session that shares it."""
 
-    def __init__(self, principal: Principal) -> None:
+    def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
 
     @export("share", "grantPermission")

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from greenroom.runtime import Scope, Session, ValidationError
 from greenroom.scripting.export import export
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED
 
 __all__ = ["StateGlobal"]
@@ -51,7 +51,7 @@ class StateGlobal:
     "workflow:<id>" or "custom:<name>". A key "session:<id>:<key>" without a scope is that session's <key>.
     """
 
-    def __init__(self, principal: Principal) -> None:
+    def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
 
     def _scope(self, name: str) -> _Variables:

@@ -10,7 +10,7 @@ from greenroom.runtime.tools.registry import FILE_OPERATIONS as _FILES
 from greenroom.runtime.tools.standard.file_operations import file_operations_on
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED, options
 
 __all__ = ["ToolGlobal"]
@@ -24,7 +24,7 @@ class ToolGlobal:
     `file_operations` is there under a profile with files only, and works on the files of the script.
     """
 
-    def __init__(self, principal: Principal, files: Files) -> None:
+    def __init__(self, principal: ScriptContext, files: Files) -> None:
         self._principal = principal
         self._files = files
         self._own: Tool | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 from greenroom.runtime import GreenroomError, Workflow
 from greenroom.scripting.export import export
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED
 
 __all__ = ["WorkflowGlobal"]
@@ -15,7 +15,7 @@ __all__ = ["WorkflowGlobal"]
 class WorkflowGlobal:
     """A workflow runs in the current session, where one is current, and is journaled there stage by stage."""
 
-    def __init__(self, principal: Principal) -> None:
+    def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
 
     @export("run")

@@ -13,12 +13,12 @@ from typing import Any, Final
 import msgpack
 
 from greenroom.runtime import GreenroomError, ScriptError, SessionInfo, ValidationError
+from greenroom.runtime.scripts import metered
 from greenroom.scripting.answer_meter import AnswerMeter
 from greenroom.scripting.callback import Callback, Callbacks, Stopped
 from greenroom.scripting.export import Export
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED
-from greenroom.storage.common.metering import metered
 
 from .memory import Memory
 
@@ -72,7 +72,7 @@ class Bridge:
 
     def __init__(
         self,
-        principal: Principal,
+        principal: ScriptContext,
         write: Callable[[bytes], bool],
         memory: Memory,
         callbacks: Callbacks,

@@ -14,8 +14,6 @@ from typing import Any, Final
 
 from lupa import lua54
 
-from greenroom.actors.scheduling.operation import CURRENT, Lease, changed
-from greenroom.actors.scheduling.threads import Elastic
 from greenroom.runtime import (
     ConfigurationError,
     GreenroomError,
@@ -25,11 +23,12 @@ from greenroom.runtime import (
     ScriptResult,
     ScriptTimeout,
 )
+from greenroom.runtime.scripts import CURRENT, Elastic, Lease, changed
 from greenroom.scripting.callback import Callbacks, Stopped
 from greenroom.scripting.export import Export, exports_of
 from greenroom.scripting.files import Files, OpenFiles
 from greenroom.scripting.globals import make_globals
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED
 
 from .bridge import FIELDS, FIRST, Bridge, pack, unpack
@@ -118,7 +117,7 @@ class _Run:
         self._peak = 0
         self._value: Any = None
         self._error: BaseException | None = None
-        self._principal = Principal(request.runtime, request.session, self._started + request.timeout)
+        self._principal = ScriptContext(request.runtime, request.session, self._started + request.timeout)
         self._lease = Lease()
         self._callbacks = Callbacks()
         self._bridge = Bridge(self._principal, self._write, self._memory, self._callbacks)

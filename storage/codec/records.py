@@ -15,7 +15,7 @@ from zlib import crc32
 
 import msgpack
 
-from greenroom.storage.common.interrupts import thrown_in
+from greenroom.storage.concurrency.interrupts import thrown_in
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationError, shown
 
 __all__ = ["SCHEMA_VERSION", "Value", "checked_data", "pack_value", "seal", "unpack_value", "unseal"]

@@ -11,9 +11,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from greenroom.storage.concurrency.interrupts import by_signal
 from greenroom.storage.errors import ValidationError
-
-from .interrupts import by_signal
 
 __all__ = [
     "as_flag",

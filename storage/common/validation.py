@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, Self, TypeV
 import pydantic
 import pydantic.fields
 
+from greenroom.storage.concurrency.interrupts import by_signal
 from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .arguments import as_items
-from .interrupts import by_signal
 from .session_ids import is_session_id
 
 __all__ = ["Checked", "SessionId", "complaints", "nearest", "refusal", "validated"]

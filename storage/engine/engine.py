@@ -2,6 +2,9 @@
 
 rocksdict writes hold the GIL, with `sync=True` through the whole fsync. So a durable commit here is a batch
 without sync followed by `flush_wal(sync=True)`, which releases the GIL and is shared by all who wait for it.
+
+Opening, reading, writing, syncing and reopening share one set of handles and their locks, so they stand in one class:
+it is longer than other files for that reason.
 """
 
 from __future__ import annotations
@@ -22,9 +25,9 @@ from typing import Any, Final, NoReturn
 import rocksdict
 
 from greenroom.storage.codec.records import seal, unseal
-from greenroom.storage.common.forking import abandon_in_children, check_may_open, runtime_closed
-from greenroom.storage.common.interrupts import thrown_in
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.concurrency.forking import abandon_in_children, check_may_open, runtime_closed
+from greenroom.storage.concurrency.interrupts import thrown_in
 from greenroom.storage.errors import IntegrityError, InvalidOperation, OperationTimeout, SchemaTooNew, StorageError
 
 from .inspection import FORMAT_KEY, check_new, check_whole, is_written_elsewhere, readable_links, refuse_second

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 import rocksdict
 
 from greenroom.storage.common.durability import Durability
-from greenroom.storage.common.forking import runtime_closed
+from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.errors import GreenroomError, IntegrityError, StorageError, StorageFull, StoreLocked
 
 __all__ = [

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn, cast
 
-from greenroom.storage.common.interrupts import by_signal
+from greenroom.storage.concurrency.interrupts import by_signal
 from greenroom.storage.errors import StorageError, StorageFull, ValidationError
 
 __all__ = ["file_path", "open_regular", "part_beside", "sync_directory", "written_file"]

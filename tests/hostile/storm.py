@@ -37,7 +37,7 @@ from greenroom.runtime import (
     Workflow,
     messages,
 )
-from greenroom.storage.common.waiting import Flag
+from greenroom.storage.concurrency.waiting import Flag
 
 STORE, SEED, INTERRUPTS, SECONDS = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 PATIENCE = 20.0

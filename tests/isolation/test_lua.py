@@ -9,7 +9,7 @@ import pytest
 from greenroom.runtime import Runtime
 from greenroom.scripting.files import Files
 from greenroom.scripting.globals import make_globals
-from greenroom.scripting.principal import Principal
+from greenroom.scripting.script_context import ScriptContext
 
 from .conftest import SECRET, Two
 
@@ -124,7 +124,7 @@ ELSEWHERE = {"Hook", "Agent", "Workflow", "JSON", "Replay"}
 def test_every_function_is_in_the_matrix() -> None:
     with Runtime.open() as rt:
         rt.agents.register("m", lambda call: "x")
-        for name, exports in make_globals(Principal(rt, None, 1e9), Files("trusted")).items():
+        for name, exports in make_globals(ScriptContext(rt, None, 1e9), Files("trusted")).items():
             if name in ELSEWHERE:
                 continue
             named = {call.replace("{", "(").split("(")[0].strip() for call in DENIED.get(name, [])}

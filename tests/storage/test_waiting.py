@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from greenroom.storage.common.starter import start_thread
-from greenroom.storage.common.waiting import Bell, Flag, Promise
+from greenroom.storage.concurrency.starter import start_thread
+from greenroom.storage.concurrency.waiting import Bell, Flag, Promise
 
 PATIENCE = 30.0
 

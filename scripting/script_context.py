@@ -16,10 +16,10 @@ from greenroom.runtime import OperationTimeout, Runtime, Scope, Session, Validat
 
 from .values import UNDEFINED
 
-__all__ = ["Principal"]
+__all__ = ["ScriptContext"]
 
 
-class Principal:
+class ScriptContext:
     """One run of a script: its current session, and the time it has left."""
 
     def __init__(self, runtime: Runtime, bound: Session | None, deadline: float) -> None:
