@@ -25,11 +25,13 @@ from greenroom.runtime.cli.commands import (
 )
 
 from .command import Commands, Data, Json, Quiet, Root
+from .completion import Install, Show
 from .store import Store
 
 app = Commands(
     cls=Root,
     pretty_exceptions_enable=False,
+    add_completion=False,  # typer's options for it take no shell: they guess
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="A session is named by its id or by the first six or more digits of it. "
     "Commands that only read work while another process has the store open. "
@@ -76,6 +78,8 @@ def _root(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
     ] = False,
+    show_completion: Show = None,
+    install_completion: Install = None,
 ) -> None:
     """greenroom keeps LLM sessions and their artifacts: durable, inspectable, scriptable.
 
@@ -89,6 +93,8 @@ def run() -> NoReturn:
     _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if not os.environ.get("TERMINAL_WIDTH", "0").isdecimal():
+        del os.environ["TERMINAL_WIDTH"]  # typer takes whatever it says for a number
     code = 0
     try:
         app(prog_name="greenroom")

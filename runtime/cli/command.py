@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from . import failures
+from . import completion, failures
 from .output import set_quiet
 from .store import Store
 
@@ -67,7 +67,8 @@ class Root(TyperGroup):
         try:
             code = super().main(given, "greenroom", complete_var, standalone_mode=False, **extra)
         except Exception as error:
-            code = failures.tell(error, as_json=_wants_json(given))
+            # Where a shell asks what to offer, nobody asked for words, and they would stand in the line being typed.
+            code = 1 if completion.is_asked() else failures.tell(error, as_json=_wants_json(given))
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -117,6 +119,18 @@ def done(message: str) -> None:
 def shows_progress() -> bool:
     """Return whether somebody sees and wants progress on stderr."""
     return not _quiet and is_terminal(sys.stderr)
+
+
+def reader_leaves(seconds: float) -> bool:
+    """Wait, and return whether whoever reads stdout has gone by then; a wait ends when they go."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:  # not a stream of the system
+        time.sleep(seconds)
+        return False
+    waiting = select.poll()
+    waiting.register(descriptor, 0)  # what has gone wrong is told in any case
+    return bool(waiting.poll(seconds * 1000))
 
 
 def counted(count: int, thing: str, things: str | None = None) -> str:

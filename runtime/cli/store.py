@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,11 +17,6 @@ _LEAST_DIGITS = 6
 _WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]*")
 _SOME = 4  # how many ids a message lists
-
-SessionId = Annotated[
-    str, typer.Argument(metavar="SESSION", help="Id of the session, or the first six or more digits of it.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, errors too, for programs.")]
 
 
 class Store:

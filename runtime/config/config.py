@@ -16,13 +16,14 @@ from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.validation import Checked, validated
 from greenroom.storage.errors import ValidationError
 
-from .policies import NONE, Lifetime, PolicyConfig, Quota
+from .policies import NONE, Lifetime, PolicyConfig, Quota, Seconds
 
 __all__ = ["RuntimeConfig", "SessionConfig", "session_overrides"]
 
-Seconds = Annotated[float, Gt(0)]
-Bytes = Annotated[int, Ge(0)]
-Count = Annotated[int, Ge(1)]
+_LARGEST = (1 << 63) - 1
+"""What RocksDB and Lua take at most."""
+Bytes = Annotated[int, Ge(0), Le(_LARGEST)]
+Count = Annotated[int, Ge(1), Le(_LARGEST)]
 
 
 class RuntimeConfig(Checked):
@@ -64,7 +65,7 @@ class RuntimeConfig(Checked):
     max_store_bytes: Annotated[Bytes | None, NONE] = None
     """What all contents together may have, each counted once and before compression."""
     block_cache_bytes: Bytes = 32 << 20
-    write_buffer_bytes: Annotated[int, Ge(4 << 20)] = 64 << 20
+    write_buffer_bytes: Annotated[int, Ge(4 << 20), Le(_LARGEST)] = 64 << 20
     """RocksDB's memory: cached blocks, and writes that are not in table files yet."""
 
     audit_max_records: Count = 100_000
@@ -99,7 +100,7 @@ class RuntimeConfig(Checked):
     messages, variables, inputs and results of tools, replies of agents, metadata. Running code gets it as it is."""
 
     script_timeout: Seconds = 5.0
-    script_memory_bytes: Annotated[int, Ge(1 << 20)] = 64 << 20
+    script_memory_bytes: Annotated[int, Ge(1 << 20), Le(_LARGEST)] = 64 << 20
     script_instructions: Count = 200_000_000
     """What one script may use."""
 
@@ -119,7 +120,7 @@ class RuntimeConfig(Checked):
 class SessionConfig(Quota, Lifetime):
     """The settings of one session. None: no limit. No default ends a session."""
 
-    auto_save_interval: Annotated[Seconds | None, NONE] = 300.0
+    auto_save_interval: Annotated[Annotated[float, Gt(0)] | None, NONE] = 300.0
     """How long what it does may go without a snapshot while it is in memory; None: as long as it is there."""
     auto_collect_artifacts: bool = True
     enable_replay: bool = True

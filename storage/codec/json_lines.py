@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64encode
 from typing import Any
 
@@ -10,14 +11,14 @@ __all__ = ["json_able", "json_line"]
 
 
 def json_able(value: Any, name: str = "") -> Any:
-    """The value with bytes as JSON can hold them: hashes in hex, others as ``{"base64": …}``."""
+    """The value as JSON can hold it: hashes in hex, other bytes as ``{"base64": …}``, NaN and infinities as null."""
     if isinstance(value, (bytes, bytearray)):
         return value.hex() if name.endswith("hash") else {"base64": b64encode(value).decode()}
     if isinstance(value, dict):
         return {key: json_able(item, key) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [json_able(item) for item in value]
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def json_line(value: Any) -> str:

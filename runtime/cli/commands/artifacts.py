@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.command import Commands
 from greenroom.runtime.cli.output import (
     brief,
@@ -27,7 +28,8 @@ from greenroom.runtime.cli.output import (
     progress_bar,
     size,
 )
-from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+from greenroom.runtime.cli.parameters import ArtifactName, ArtifactReference, ArtifactVersion, AsJson, SessionId
+from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 
 if TYPE_CHECKING:
@@ -35,11 +37,8 @@ if TYPE_CHECKING:
 
 app = Commands(help="List, read and store the artifacts of a session.")
 
-Reference = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Name or id of the artifact.")]
-Version = Annotated[
-    int | None,
-    typer.Option("--version", min=1, metavar="N", help="This version; otherwise the latest.", show_default=False),
-]
+
+_TYPES = completion.one_of("user_input", "agent_output", "tool_result", "system_generated")
 
 
 class SortBy(StrEnum):
@@ -58,9 +57,12 @@ def list_artifacts(
             metavar="[SESSION]",
             help="Id of the session, or the first six or more digits of it; otherwise all sessions.",
             show_default=False,
+            autocompletion=completion.sessions,
         ),
     ] = None,
-    kind: Annotated[str | None, typer.Option("--type", help="Of this type.", show_default=False)] = None,
+    kind: Annotated[
+        str | None, typer.Option("--type", help="Of this type.", show_default=False, autocompletion=_TYPES)
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(help="With this in the name, or a pattern with * and ? for all of it.", show_default=False),
@@ -142,7 +144,7 @@ def _entries(texts: list[str]) -> dict[str, Any]:
 
 
 @app.command()
-def versions(context: typer.Context, session: SessionId, artifact: Reference, as_json: AsJson = False) -> None:
+def versions(context: typer.Context, session: SessionId, artifact: ArtifactReference, as_json: AsJson = False) -> None:
     """List the versions of an artifact."""
     with the_store(context).reading() as runtime:
         found = the_session(runtime, session).artifact_versions(artifact)
@@ -153,8 +155,8 @@ def versions(context: typer.Context, session: SessionId, artifact: Reference, as
 def get(
     context: typer.Context,
     session: SessionId,
-    artifact: Reference,
-    version: Version = None,
+    artifact: ArtifactReference,
+    version: ArtifactVersion = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -203,7 +205,11 @@ def put(
     ] = None,
     kind: Annotated[
         str,
-        typer.Option("--type", help="user_input, agent_output, tool_result, system_generated or your own."),
+        typer.Option(
+            "--type",
+            help="user_input, agent_output, tool_result, system_generated or your own.",
+            autocompletion=_TYPES,
+        ),
     ] = "user_input",
     description: Annotated[str | None, typer.Option(help="What it is.", show_default=False)] = None,
     mime_type: Annotated[str | None, typer.Option(help="Its MIME type; otherwise guessed.", show_default=False)] = None,
@@ -246,7 +252,7 @@ def put(
 def diff(
     context: typer.Context,
     session: SessionId,
-    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="Name of the artifact.")],
+    artifact: ArtifactName,
     old: Annotated[int, typer.Argument(min=1, metavar="OLD", help="The version to compare.")],
     new: Annotated[
         int | None, typer.Argument(min=1, metavar="[NEW]", help="With this one; otherwise the latest.")
@@ -267,7 +273,7 @@ def diff(
 def delete(
     context: typer.Context,
     session: SessionId,
-    artifact: Reference,
+    artifact: ArtifactReference,
     version: Annotated[
         int | None,
         typer.Option("--version", min=1, metavar="N", help="This version; otherwise the newest.", show_default=False),

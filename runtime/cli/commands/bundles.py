@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from greenroom.runtime.cli.output import counted, done, note, print_fields, print_json, print_rows, progress_bar, size
-from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+from greenroom.runtime.cli.parameters import AsJson, SessionId
+from greenroom.runtime.cli.store import the_session, the_store
 
 
 def export_session(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.command import Commands
 from greenroom.runtime.cli.output import (
     console,
@@ -26,14 +27,17 @@ from greenroom.runtime.cli.output import (
     shows_progress,
     size,
 )
-from greenroom.runtime.cli.store import AsJson, Store, the_store
+from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.store import Store, the_store
 
 if TYPE_CHECKING:
     from greenroom.runtime import SalvageReport, VerifyReport
 
 templates = Commands(help="Keep presets for new sessions.")
 
-TemplateName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the template.")]
+TemplateName = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of the template.", autocompletion=completion.templates)
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it. Otherwise only say what would be done.")]
 
 

@@ -22,7 +22,8 @@ from greenroom.runtime.cli.output import (
     shows_progress,
     size,
 )
-from greenroom.runtime.cli.store import AsJson, the_store
+from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.store import the_store
 
 if TYPE_CHECKING:
     from greenroom.runtime.ingest.report import IngestProgress, IngestReport, OnProgress

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.runtime.cli.output import console, is_terminal, note, print_json, print_json_line, printable
+from greenroom.runtime.cli import completion
+from greenroom.runtime.cli.output import (
+    console,
+    is_terminal,
+    note,
+    print_json,
+    print_json_line,
+    printable,
+    reader_leaves,
+)
 from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.storage.codec.json_lines import json_able
 
@@ -27,6 +35,7 @@ _SessionOrNone = Annotated[
         metavar="SESSION",
         help="Id of the session, or the first six or more digits of it. Not needed with --correlation.",
         show_default=False,
+        autocompletion=completion.sessions,
     ),
 ]
 _Correlation = Annotated[
@@ -101,7 +110,8 @@ def show(
                 sys.stdout.flush()
                 if not follow or left == 0:
                     break
-                time.sleep(_LOOK_AGAIN_SECONDS)
+                if reader_leaves(_LOOK_AGAIN_SECONDS):
+                    return
                 runtime.refresh()
                 found.info()
         except KeyboardInterrupt:

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.output import print_json
-from greenroom.runtime.cli.store import AsJson, the_session, the_store
+from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.store import the_session, the_store
 
 
 def run(
@@ -20,7 +22,13 @@ def run(
         list[str] | None,
         typer.Argument(metavar="ARGS", help="Handed to the script; those that begin with a dash go after --."),
     ] = None,
-    profile: Annotated[str, typer.Option(help="What the script may reach: sandboxed, files or trusted.")] = "sandboxed",
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="What the script may reach: sandboxed, files or trusted.",
+            autocompletion=completion.one_of("sandboxed", "files", "trusted"),
+        ),
+    ] = "sandboxed",
     allow_dir: Annotated[
         list[Path] | None,
         typer.Option(
@@ -37,6 +45,7 @@ def run(
             metavar="SESSION",
             help="Bind the script to this session: it reaches no other.",
             show_default=False,
+            autocompletion=completion.sessions,
         ),
     ] = None,
     timeout: Annotated[

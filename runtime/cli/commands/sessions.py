@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.command import Commands
 from greenroom.runtime.cli.output import (
     brief,
@@ -24,7 +25,8 @@ from greenroom.runtime.cli.output import (
     short_id,
     size,
 )
-from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_sessions, the_store
+from greenroom.runtime.cli.parameters import AsJson, SessionId, SessionIds
+from greenroom.runtime.cli.store import the_session, the_sessions, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 from greenroom.storage.common.message_text import text_of
 
@@ -35,24 +37,26 @@ if TYPE_CHECKING:
 
 app = Commands(help="List, show and change sessions.")
 
-SessionIds = Annotated[
-    list[str],
-    typer.Argument(metavar="SESSION", help="Ids of sessions, or the first six or more digits of each."),
-]
-
 
 @app.command("list")
 def list_sessions(
     context: typer.Context,
     status: Annotated[
         list[str] | None,
-        typer.Option(help="Only with this status (may be repeated), or 'all'. Otherwise active and suspended ones."),
+        typer.Option(
+            help="Only with this status (may be repeated), or 'all'. Otherwise active and suspended ones.",
+            autocompletion=completion.statuses,
+        ),
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only with this tag (repeated: with all of them).")] = None,
     search: Annotated[str | None, typer.Option(help="Only with this text in name or description.")] = None,
     created_by: Annotated[str | None, typer.Option(help="Only created by this user.")] = None,
     sort: Annotated[
-        str, typer.Option(help="created_at, updated_at, name, artifact_count or operation_count.")
+        str,
+        typer.Option(
+            help="created_at, updated_at, name, artifact_count or operation_count.",
+            autocompletion=completion.one_of("created_at", "updated_at", "name", "artifact_count", "operation_count"),
+        ),
     ] = "created_at",
     descending: Annotated[bool, typer.Option("--descending", help="Largest or newest first.")] = False,
     after: Annotated[
@@ -125,7 +129,11 @@ def tree(
     context: typer.Context,
     session: Annotated[
         str | None,
-        typer.Argument(metavar="SESSION", help="Where to begin; otherwise every session without parent."),
+        typer.Argument(
+            metavar="SESSION",
+            help="Where to begin; otherwise every session without parent.",
+            autocompletion=completion.sessions,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -9,7 +9,8 @@ import typer
 
 from greenroom.runtime.cli.command import Commands
 from greenroom.runtime.cli.output import print_json, print_rows
-from greenroom.runtime.cli.store import AsJson, the_store
+from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.store import the_store
 
 config = Commands(help="Look at the settings.")
 

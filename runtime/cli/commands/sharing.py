@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
+from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.output import counted, done, moment, note, one_line, print_json, print_rows, short_id
-from greenroom.runtime.cli.store import AsJson, SessionId, the_session, the_store
+from greenroom.runtime.cli.parameters import ArtifactReference, ArtifactVersion, AsJson, SessionId
+from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 
-Reference = Annotated[str, typer.Argument(metavar="ARTIFACT", help="Name or id of the artifact.")]
-Version = Annotated[
-    int | None,
-    typer.Option("--version", min=1, metavar="N", help="This version; otherwise the latest.", show_default=False),
-]
 Other = Annotated[
-    str, typer.Option("--with", metavar="SESSION", help="The other session, or the first six or more digits of its id.")
+    str,
+    typer.Option(
+        "--with",
+        metavar="SESSION",
+        help="The other session, or the first six or more digits of its id.",
+        autocompletion=completion.sessions,
+    ),
 ]
 
 
@@ -39,7 +42,7 @@ class Access(StrEnum):
 def share(
     context: typer.Context,
     session: SessionId,
-    artifact: Reference,
+    artifact: ArtifactReference,
     other: Other,
     permission: Annotated[
         Permission,
@@ -50,7 +53,7 @@ def share(
         typer.Option(metavar="TIME", help="Until then: RFC 3339, 24h or 7d from now, tomorrow.", show_default=False),
     ] = None,
     inherit: Annotated[bool, typer.Option("--inherit", help="Also with the sessions below the other one.")] = False,
-    version: Version = None,
+    version: ArtifactVersion = None,
     as_json: AsJson = False,
 ) -> None:
     """Let another session use an artifact. It is one version that is shared, not what comes after it."""
@@ -73,12 +76,12 @@ def share(
 def unshare(
     context: typer.Context,
     session: SessionId,
-    artifact: Reference,
+    artifact: ArtifactReference,
     other: Other,
     permission: Annotated[
         Permission, typer.Option(help="Take this and what is above it; read takes all.")
     ] = Permission.READ,
-    version: Version = None,
+    version: ArtifactVersion = None,
     as_json: AsJson = False,
 ) -> None:
     """Take back what another session may do with an artifact."""
@@ -92,7 +95,11 @@ def unshare(
 
 
 def permissions(
-    context: typer.Context, session: SessionId, artifact: Reference, version: Version = None, as_json: AsJson = False
+    context: typer.Context,
+    session: SessionId,
+    artifact: ArtifactReference,
+    version: ArtifactVersion = None,
+    as_json: AsJson = False,
 ) -> None:
     """List who may do what with an artifact."""
     with the_store(context).reading() as runtime:
@@ -140,6 +147,7 @@ def audit(
             metavar="[SESSION]",
             help="Id of the session that acted or whose things they were, or its first digits; otherwise all.",
             show_default=False,
+            autocompletion=completion.sessions,
         ),
     ] = None,
     artifact: Annotated[str | None, typer.Option(metavar="ID", help="Of this artifact.", show_default=False)] = None,

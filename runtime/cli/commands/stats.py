@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.output import counted, note, print_fields, print_json, print_rows, short_id, size
-from greenroom.runtime.cli.store import AsJson, Store, the_session, the_store
+from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.store import Store, the_session, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 
 from .care import progress
@@ -31,7 +33,10 @@ def stats(
     session: Annotated[
         str | None,
         typer.Option(
-            metavar="SESSION", help="What one session has done: its id, or its first digits.", show_default=False
+            metavar="SESSION",
+            help="What one session has done: its id, or its first digits.",
+            show_default=False,
+            autocompletion=completion.sessions,
         ),
     ] = None,
     tools: Annotated[
