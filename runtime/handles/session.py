@@ -40,6 +40,7 @@ from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.bundle.export import Progress
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value
+from greenroom.storage.common.arguments import as_seconds
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.page import Page
@@ -119,12 +120,13 @@ class Session:
     def __hash__(self) -> int:
         return hash(self.id)
 
-    @checked
     def with_timeout(self, seconds: float) -> Session:
         """Return a handle on the same session whose calls wait at most this long instead of the runtime's
         `ask_timeout`."""
         handle = Session(self._runtime, self.id)
-        handle._timeout = seconds
+        # Scripts make a handle for each call: the usual case is not looked at twice.
+        usual = type(seconds) is float and seconds >= 0.0
+        handle._timeout = seconds if usual else as_seconds("seconds", seconds, zero=True, endless=True)
         return handle
 
     # -- variables
