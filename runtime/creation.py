@@ -12,7 +12,7 @@ from annotated_types import MaxLen, MinLen
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import CREATION
 from greenroom.actors.scheduling.operation import CURRENT, changed
-from greenroom.actors.session.decisions.decide import Draft, creation
+from greenroom.actors.session.decisions.decide import PendingEvent, creation
 from greenroom.actors.transfer.recording import Recording
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.handles.host import Host
@@ -102,7 +102,7 @@ class Creation:
             return find_session(self._host, target)
         return self._begun(self._first_event(**data))
 
-    def _begun(self, draft: Draft) -> Session:
+    def _begun(self, draft: PendingEvent) -> Session:
         """Make the session of a first event, if the rates let one more be created."""
         self._policies.require(CREATION)
         return Session(self._host, self._core.supervisor.table.create(draft))
@@ -119,7 +119,7 @@ class Creation:
         def begin(data: dict[str, Any], target: str | None) -> Recording:
             if target is not None:
                 raise InvalidOperation("a hook has redirected the creation of a session that comes in whole")
-            first: Draft = self._first_event(**data)
+            first: PendingEvent = self._first_event(**data)
             recording.begin(first)
             return recording
 
@@ -146,7 +146,7 @@ class Creation:
         config: SessionConfig | Mapping[str, Any] | None = None,
         correlation_id: str | None = None,
         template: str | None = None,
-    ) -> Draft:
+    ) -> PendingEvent:
         """Check what a session is to be made of; the draft of its first event."""
         if template is not None:
             around = CURRENT.get()

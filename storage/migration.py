@@ -111,7 +111,7 @@ def _list_events(engine: Engine) -> None:
     """Format 2: events are found by the ids that their contexts name."""
     ops: list[Op] = []
     for session, sequence, event in _records(engine, CF.JOURNAL, Journal.unsealed):
-        if len(event) > 6:
+        if event.context is not None:
             ops += [(CF.INDEX, entry, b"") for entry in event_keys(session, sequence, event)]
         if len(ops) >= _BATCH:
             engine.write(ops)

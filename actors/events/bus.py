@@ -162,7 +162,7 @@ class Bus:
         try:
             matching = self._matching
             for sequence, stored in enumerate(written, first):
-                type_ = stored[0]
+                type_ = stored.type
                 listeners = matching.get(type_)
                 if listeners is None:
                     listeners = self._match(matching, type_)
@@ -188,9 +188,7 @@ class Bus:
 
     def announce(self, session_id: str, type_: str, data: dict[str, Any], context: dict[str, Any] | None) -> Event:
         """Tell of an event that is not journaled, with this context; the event."""
-        stored: StoredEvent = [type_, self._clock.time_ns(), data, 0, 0, 0]
-        if context is not None:
-            stored.append(context)
+        stored = StoredEvent(type_, self._clock.time_ns(), data, 0, 0, 0, context)
         told_id = session_id_of(new_session())
         matching = self._matching
         listeners = matching.get(type_)

@@ -19,7 +19,7 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.starter import start_thread
 from greenroom.storage.concurrency.waiting import Bell
 from greenroom.storage.errors import InvalidOperation, ValidationError
-from greenroom.storage.events.model import Event, StoredEvent, event_view
+from greenroom.storage.events.model import Event, StoredEvent, event_of, event_view
 from greenroom.storage.events.pattern import EventPattern
 
 __all__ = ["Callback", "Notice", "Overflow", "Subscription"]
@@ -54,7 +54,7 @@ class Notice:
         self._sequence = sequence
         self._stored = stored
         size = 0
-        for value in stored[2].values():
+        for value in stored.data.values():
             kind = value.__class__
             if kind is bytes or kind is str:
                 size += len(value)
@@ -64,29 +64,28 @@ class Notice:
 
     @property
     def type(self) -> str:
-        type_: str = self._stored[0]
-        return type_
+        return self._stored.type
 
     @property
     def time(self) -> int:
-        time: int = self._stored[1]
-        return time
+        return self._stored.time
 
     @property
     def parent(self) -> str | None:
         """The parent of a session that was deleted: nothing else tells it any more."""
-        parent: str | None = self._stored[2].get("parent")
+        parent: str | None = self._stored.data.get("parent")
         return parent
 
     @property
     def data(self) -> dict[str, Any]:
         """The data as they are stored, shared with the session: to be looked at only."""
-        data: dict[str, Any] = self._stored[2]
-        return data
+        return self._stored.data
 
     def event(self) -> Event:
         # The actor's state shares lists with what it has journaled.
-        return event_view(self.session_id, self._sequence, unseal(b"", seal(b"", self._stored)), self.told_id)
+        return event_view(
+            self.session_id, self._sequence, event_of(unseal(b"", seal(b"", self._stored.fields()))), self.told_id
+        )
 
 
 class Subscription:

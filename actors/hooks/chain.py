@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
-from greenroom.actors.messages.core import Draft, Message
+from greenroom.actors.messages.core import Message, PendingEvent
 from greenroom.actors.scheduling.operation import CURRENT, Operation
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.interrupts import by_signal
@@ -385,7 +385,7 @@ def execution(
     result: HookResult | None,
     seconds: float,
     error: BaseException | None,
-) -> Draft:
+) -> PendingEvent:
     """Return the event of one execution. `duration` is in microseconds; `error` the class of what failed it."""
     facts: dict[str, Any] = {
         "hook": hook.name,
@@ -406,7 +406,7 @@ def execution(
             cut = cut or cut_too
         if cut:
             facts["cut"] = True
-    return "hook.executed", facts, 0, 0
+    return PendingEvent("hook.executed", facts)
 
 
 def _fork(operations: tuple[Any, ...], call: Call, hook: Hook, point: str, current: Operation | None) -> None:

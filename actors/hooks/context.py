@@ -21,7 +21,7 @@ from .services import HookServices
 from .subject import Failure, Plain, Reply, Subject
 
 if TYPE_CHECKING:
-    from greenroom.actors.messages.core import Draft
+    from greenroom.actors.messages.core import PendingEvent
     from greenroom.storage.catalog.model import SessionInfo
 
 
@@ -37,7 +37,7 @@ class Call:
     """An operation, its session and component, the time it has, and what its hooks have decided so far."""
 
     # Most operations set none of these: defaults of the class cost them nothing.
-    records: list[Draft] | None = None
+    records: list[PendingEvent] | None = None
     """Events to journal in the session: what replayable hooks did, and what failed."""
     decision: HookResult | None = None
     """What the last phase has decided, if anything but to go on."""
@@ -171,13 +171,13 @@ class Call:
 
     # -- records
 
-    def record(self, draft: Draft) -> None:
+    def record(self, draft: PendingEvent) -> None:
         if self.records is None:
             self.records = []
         if len(self.records) < _MAX_RECORDS:
             self.records.append(draft)
 
-    def take_records(self) -> list[Draft] | None:
+    def take_records(self) -> list[PendingEvent] | None:
         """Return the records, for the command that is to carry them into the journal, and keep none."""
         records, self.records = self.records, None
         return records

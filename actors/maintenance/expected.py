@@ -73,7 +73,7 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
         if sequence <= begin:
             continue  # what it did is in the base
         evolve(derived.state, sequence, stored)
-        derived.unknown = derived.unknown or stored[0] == LOST
+        derived.unknown = derived.unknown or stored.type == LOST
         snapshot = snapshots.pop(sequence, None)
         if snapshot is None:
             continue

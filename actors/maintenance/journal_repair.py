@@ -19,7 +19,6 @@ from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.artifacts.records import unsealed_record
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, after_prefix, sequence_key, session_id_of
-from greenroom.storage.codec.records import unseal
 from greenroom.storage.content.chunks import ARTIFACT, CONTENT_REFERENCE, MESSAGE, Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
@@ -93,12 +92,12 @@ def mend(store: ArtifactStore, session: bytes, *, tail_lost: bool, contents: dic
             data["was"] = "message.added"
             if (session, n) in contents:
                 data["content_hash"] = contents[session, n]
-        filled[n] = [LOST, 0, data, 0, 0, 0]
+        filled[n] = StoredEvent(LOST, 0, data, 0, 0, 0)
         mended.lost.append(n)
     _carry_totals(seen, filled, last)
     _tell_row(seen, filled, session, last)
     newest = max(seen.snapshots, default=seen.base)
-    mended.doubtful = [n for n in mended.lost if not filled[n][2].get("was") and n > newest]
+    mended.doubtful = [n for n in mended.lost if not filled[n].data.get("was") and n > newest]
     mended.ops += [Journal.append(session, n, stored) for n, stored in sorted(filled.items())]
     mended.quarantined += [
         (CF.JOURNAL, sequence_key(session, n), record) for n, record in sorted(seen.damaged.items()) if record
@@ -112,7 +111,7 @@ def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
     for key, record in engine.pages(CF.JOURNAL, session, end):
         sequence = int.from_bytes(key[16:], "big")
         try:
-            seen.events[sequence] = unseal(key, record)
+            seen.events[sequence] = Journal.unsealed(key, record)
         except (IntegrityError, SchemaTooNew):
             seen.damaged[sequence] = record
     seen.snapshots = {sequence: data for sequence, data, _ in store.journal.snapshots(session)}
@@ -139,8 +138,8 @@ def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
             name = key[17:-5].decode("utf-8", "surrogatepass")
             seen.listed.add((name, int.from_bytes(key[-4:], "big")))
     for event in seen.events.values():
-        if event[0] == "artifact.stored":
-            data = event[2]
+        if event.type == "artifact.stored":
+            data = event.data
             reference = Reference(session, ARTIFACT, data["sequence"]).key(data["content_hash"])
             if engine.get(CF.REFERENCES, reference) is not None:
                 seen.listed.add((data["name"], data["version"]))
@@ -167,12 +166,12 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
     deleted: set[int] = set()
     collected: set[int] = set()
     for n, event in seen.events.items():
-        if event[0] == "artifact.stored":
-            stored[event[2]["sequence"]] = n
-        elif event[0] == "artifact.deleted":
-            deleted.add(event[2]["sequence"])
-        elif event[0] in ("tool.returned", "agent.returned") and "artifact" in event[2]:
-            collected.add(event[2]["artifact"])
+        if event.type == "artifact.stored":
+            stored[event.data["sequence"]] = n
+        elif event.type == "artifact.deleted":
+            deleted.add(event.data["sequence"])
+        elif event.type in ("tool.returned", "agent.returned") and "artifact" in event.data:
+            collected.add(event.data["artifact"])
     for number, record in sorted(seen.records.items()):
         if number in stored:
             continue
@@ -187,12 +186,12 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
             data[COLLECTED] = True
         # Several places may be free: the one whose neighbours are of the right time.
         place = next((n for n in free if _time_before(seen, filled, n) <= time <= _time_after(seen, n)), free[0])
-        filled[place] = ["artifact.stored", time, {"sequence": number, **data}, 0, 0, 0]
+        filled[place] = StoredEvent("artifact.stored", time, {"sequence": number, **data}, 0, 0, 0)
         stored[number] = place
         mended.restored.append(place)
     for number, n in sorted(stored.items()):
         event = seen.events.get(n) or filled[n]
-        data = event[2]
+        data = event.data
         if number in deleted or number in seen.records or (data["name"], data["version"]) in seen.listed:
             continue
         free = [each for each in missing if each > n and each not in filled and each not in seen.messages]
@@ -200,17 +199,17 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
             facts = {name: data[name] for name in ("sequence", "content_hash", "name", "version", "type")}
             if COLLECTED in data:
                 facts[COLLECTED] = data["size"]
-            filled[free[0]] = ["artifact.deleted", 0, facts, 0, 0, 0]
+            filled[free[0]] = StoredEvent("artifact.deleted", 0, facts, 0, 0, 0)
             mended.restored.append(free[0])
     return filled
 
 
 def _time_before(seen: _Evidence, filled: dict[int, StoredEvent], n: int) -> int:
-    return next((e[1] for at in range(n - 1, 0, -1) if (e := seen.events.get(at) or filled.get(at))), 0)
+    return next((e.time for at in range(n - 1, 0, -1) if (e := seen.events.get(at) or filled.get(at))), 0)
 
 
 def _time_after(seen: _Evidence, n: int) -> int:
-    return min((event[1] for at, event in seen.events.items() if at > n), default=1 << 63)
+    return min((event.time for at, event in seen.events.items() if at > n), default=1 << 63)
 
 
 def _carry_totals(seen: _Evidence, filled: dict[int, StoredEvent], last: int) -> None:
@@ -221,28 +220,28 @@ def _carry_totals(seen: _Evidence, filled: dict[int, StoredEvent], last: int) ->
     for n in range(1, last + 1):
         event = seen.events.get(n)
         if event is not None:
-            _, time, _, operations, artifacts, size = event[:6]
+            time, (operations, artifacts, size) = event.time, event.totals
             continue
         if n not in filled:  # it was cut, and the base tells what came of it
             continue
         event = filled[n]
         operations += 1
-        if event[0] == "artifact.stored":
-            artifacts, size = artifacts + 1, size + event[2]["size"]
-        elif event[0] == "artifact.deleted":
-            gone = _size_of(seen, filled, event[2]["sequence"])
+        if event.type == "artifact.stored":
+            artifacts, size = artifacts + 1, size + event.data["size"]
+        elif event.type == "artifact.deleted":
+            gone = _size_of(seen, filled, event.data["sequence"])
             artifacts, size = artifacts - 1, size - gone
-        elif event[0] == LOST:
-            data = event[2].get("row")
+        elif event.type == LOST:
+            data = event.data.get("row")
             time = max(time, data[7] if data else 0)
-        event[1] = time = max(time, event[1])
-        event[3:6] = operations, artifacts, size
+        time = max(time, event.time)
+        filled[n] = StoredEvent(event.type, time, event.data, operations, artifacts, size)
 
 
 def _size_of(seen: _Evidence, filled: dict[int, StoredEvent], number: int) -> int:
     for event in (*seen.events.values(), *filled.values()):
-        if event[0] == "artifact.stored" and event[2]["sequence"] == number:
-            size: int = event[2]["size"]
+        if event.type == "artifact.stored" and event.data["sequence"] == number:
+            size: int = event.data["size"]
             return size
     return 0
 
@@ -257,13 +256,13 @@ def _tell_row(seen: _Evidence, filled: dict[int, StoredEvent], session: bytes, l
     for n in range(seen.base + 1, last + 1):
         event = seen.events.get(n) or filled[n]
         evolve(state, n, event)
-        if event[0] == LOST and "was" not in event[2]:
+        if event.type == LOST and "was" not in event.data:
             unknown = n
     if unknown and list(state.row()) != list(seen.row):
         # What later events change of it, they change again.
-        filled[unknown][2]["row"] = list(seen.row)
-        if sum(event[0] == LOST and "was" not in event[2] for event in filled.values()) == 1:
-            filled[unknown][2]["was"] = "session"
+        filled[unknown].data["row"] = list(seen.row)
+        if sum(event.type == LOST and "was" not in event.data for event in filled.values()) == 1:
+            filled[unknown].data["was"] = "session"
 
 
 def message_contents(store: ArtifactStore) -> dict[tuple[bytes, int], bytes]:

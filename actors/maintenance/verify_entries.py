@@ -29,6 +29,7 @@ from greenroom.storage.content.staging import IMPORT, staged_imports, staged_ses
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SessionNotFound
 from greenroom.storage.events.index import event_keys
+from greenroom.storage.events.journal import Journal
 
 from .findings import DAMAGE, PROBLEM_KINDS, Findings, kind_of, quarantine
 from .scan import Survey
@@ -72,7 +73,7 @@ class EntryChecks(Survey):
             last = self._store.journal.last(session)
         except DAMAGE:
             return  # reported with the session
-        if row is not None and last is not None and key in Catalog.index_keys(session, row, last[1][1]):
+        if row is not None and last is not None and key in Catalog.index_keys(session, row, last[1].time):
             return
         if row is None and session in staged_sessions(self._engine):
             return
@@ -134,7 +135,7 @@ class EntryChecks(Survey):
         session, sequence = key[-24:-8], int.from_bytes(key[-8:], "big")
         record = self._engine.get(CF.JOURNAL, key[-24:])
         try:
-            if record is not None and key in event_keys(session, sequence, unseal(key[-24:], record)):
+            if record is not None and key in event_keys(session, sequence, Journal.unsealed(key[-24:], record)):
                 return
         except DAMAGE:
             return  # reported with the session
@@ -153,7 +154,7 @@ class EntryChecks(Survey):
                 stored = self._engine.get(CF.JOURNAL, sequence_key(session, sequence))
                 held = (
                     stored is not None
-                    and unseal(sequence_key(session, sequence), stored)[2].get("content_hash") == digest
+                    and Journal.unsealed(sequence_key(session, sequence), stored).data.get("content_hash") == digest
                 )
             else:
                 return

@@ -123,7 +123,7 @@ class JournalChecks(ContentChecks):
         detail = (
             f"counts {state.artifact_count} artifacts of {state.artifact_bytes} bytes, and has {has[0]} of {has[1]}"
         )
-        event = [*stored[:4], *has, *stored[6:]]
+        event = stored._replace(artifact_count=has[0], artifact_bytes=has[1])
         mend = [Journal.append(session, sequence, event)] if self._mending else None
         found.add("session", state.id, detail, mend, "counted anew")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
-from typing import Any, ClassVar, Final, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.records import unpack_value
@@ -18,10 +18,18 @@ from greenroom.storage.engine.engine import Durability
 
 from .checks import checked_durability
 
-__all__ = ["CREATION", "READ_RATE", "Command", "Draft", "Message", "Points", "Query", "attribute", "unpacked"]
+__all__ = ["CREATION", "READ_RATE", "Command", "Message", "PendingEvent", "Points", "Query", "attribute", "unpacked"]
 
-Draft = tuple[str, dict[str, Any], int, int]
-"""(event type, data, change of the artifact count, change of the artifact bytes)"""
+
+class PendingEvent(NamedTuple):
+    """An event that was decided and is not journaled yet: `artifacts` and `bytes` tell by how much it changes the
+    session's totals of artifacts."""
+
+    type: str
+    data: dict[str, Any]
+    artifacts: int = 0
+    bytes: int = 0
+
 
 Reply = TypeVar("Reply")
 

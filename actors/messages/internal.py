@@ -9,7 +9,7 @@ from typing import Any, Final
 from greenroom.storage.codec.records import checked_data
 from greenroom.storage.errors import ValidationError
 
-from .core import Command, Draft, Points, Query
+from .core import Command, PendingEvent, Points, Query
 
 __all__ = [
     "WORKFLOW_EVENTS",
@@ -30,7 +30,7 @@ class RecordHooks(Command[None]):
     rate = None
     hookable = False
 
-    def __init__(self, drafts: list[Draft]) -> None:
+    def __init__(self, drafts: list[PendingEvent]) -> None:
         super().__init__()
         self.drafts = drafts
 

@@ -17,7 +17,7 @@ from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.dispatcher import PooledActor
 from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.scheduling.operation import CURRENT, event_context, require_run
-from greenroom.actors.session.decisions.decide import Draft, Limits, decide
+from greenroom.actors.session.decisions.decide import Limits, PendingEvent, decide
 from greenroom.actors.session.state.budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
 from greenroom.actors.session.state.evolve import CONFIGURED, evolve
 from greenroom.actors.session.state.limits import limits_of, limits_of_scope
@@ -42,7 +42,7 @@ from greenroom.storage.errors import (
     StorageError,
 )
 from greenroom.storage.events.journal import Journal
-from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.model import StoredEvent, new_event
 
 from .deletion import delete_damaged, deletion
 from .loading import load_state
@@ -141,7 +141,7 @@ class SessionActor(PooledActor):
     def name_limit(self) -> int:
         return self.services.artifact_name_limit
 
-    def begin(self, draft: Draft) -> None:
+    def begin(self, draft: PendingEvent) -> None:
         """Journal the first event of a new session. Called by its maker, before anybody else knows it."""
         try:
             self.commit([draft])
@@ -184,7 +184,7 @@ class SessionActor(PooledActor):
         self,
         command: m.Command[Any],
         *,
-        more: Callable[[list[Draft]], list[Draft]] | None = None,
+        more: Callable[[list[PendingEvent]], list[PendingEvent]] | None = None,
         also: Sequence[Op] = (),
     ) -> Any:
         """Do a command, with more events than it decides and with what else belongs into its batch; the reply, held
@@ -256,7 +256,10 @@ class SessionActor(PooledActor):
     # -- commands
 
     def _perform(
-        self, command: m.Command[Any], more: Callable[[list[Draft]], list[Draft]] | None = None, also: Sequence[Op] = ()
+        self,
+        command: m.Command[Any],
+        more: Callable[[list[PendingEvent]], list[PendingEvent]] | None = None,
+        also: Sequence[Op] = (),
     ) -> Any:
         """Decide and commit; the reply. `more` adds events to those decided, `also` is written with them."""
         if command.__class__ is m.DeleteSession:
@@ -278,14 +281,16 @@ class SessionActor(PooledActor):
             return bool(drafts)
         return reply(self, command) if reply is not None else None
 
-    def commit(self, drafts: list[Draft], command: m.Command[Any] | None = None, also: Sequence[Op] = ()) -> None:
+    def commit(
+        self, drafts: list[PendingEvent], command: m.Command[Any] | None = None, also: Sequence[Op] = ()
+    ) -> None:
         """Journal the events and evolve. On any failure the state is read back from the journal."""
         services = self.services
         state = self.state
         session = state.session
         was_updated = state.updated_at
         now = max(services.clock.time_ns(), was_updated)  # a clock set back must not turn the journal's order around
-        moves = drafts[0][0] in _ROW_EVENTS or (len(drafts) > 1 and any(draft[0] in _ROW_EVENTS for draft in drafts))
+        moves = drafts[0].type in _ROW_EVENTS or (len(drafts) > 1 and any(each.type in _ROW_EVENTS for each in drafts))
         before = state.row() if moves and state.sequence else None
         sequence = state.sequence
         first = sequence + 1
@@ -296,14 +301,14 @@ class SessionActor(PooledActor):
         if sequence and (operations >= self._alarms[0] or len(drafts) > 1 or may_alert(state, self._alarms, drafts[0])):
             drafts = self._with_notes(drafts, operations)
         ops: list[Op] = [*also]
-        change = Change(ops)
+        change: Change | None = None
         written: list[StoredEvent] = []
         operation, correlation = CURRENT.get(), state.correlation_id
         if operation is not None and operation.run is not None and (command is None or not command.note):
             require_run()
         context = None
         if not sequence:
-            correlation = drafts[0][1]["correlation_id"]
+            correlation = drafts[0].data["correlation_id"]
         if operation is not None or correlation is not None or command.__class__ is PublishEvent:
             context = event_context(operation, correlation)
             if command.__class__ is PublishEvent:
@@ -314,22 +319,25 @@ class SessionActor(PooledActor):
                 sequence += 1
                 artifacts += more_artifacts
                 size += more_bytes
-                stored: StoredEvent = [type_, now, data, operations, artifacts, size]
+                stored = new_event((type_, now, data, operations, artifacts, size, context))
                 written.append(stored)
-                if context is not None:
-                    stored.append(context)
                 op = Journal.append(session, sequence, stored)
                 ops.append(op)
                 self._tail_bytes += len(op[2] or b"")
                 evolve(state, sequence, stored)
                 if type_ in PROJECTED or context is not None:
+                    change = change or Change(ops)
                     project(services.store.artifacts, change, session, sequence, stored)
             self._tail += len(drafts)
-            moved = self._catalog_ops(ops, moves, before, was_updated, now) if self.cataloged else None
+            moved = None
+            if self.cataloged and (moves or now // SECOND != was_updated // SECOND):
+                moved = self._catalog_ops(ops, moves, before, was_updated, now)
             if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
                 self._snapshot(ops)
-            contents = _prepared(change, command) if change.held else ()
-            append = Append(ops, moved, contents, tuple(change.released))
+            append = Append(ops, moved)
+            if change is not None and (change.held or change.released):
+                append.contents = _prepared(change, command)
+                append.released = tuple(change.released)
             self._commit_number = self._write(append)
         except BaseException:
             self._reload()
@@ -355,11 +363,10 @@ class SessionActor(PooledActor):
                 return None, after.status
             ops += Catalog.change(state.session, before, after, was_updated, now)
             return (before.status, after.status) if before.status != after.status else None
-        if now // SECOND != was_updated // SECOND:
-            ops += Catalog.touch(state.session, state.status, was_updated, now)
+        ops += Catalog.touch(state.session, state.status, was_updated, now)
         return None
 
-    def _with_notes(self, drafts: list[Draft], operations: int) -> list[Draft]:
+    def _with_notes(self, drafts: list[PendingEvent], operations: int) -> list[PendingEvent]:
         """The drafts, and what policies have to say about them."""
         if not self.cataloged:
             self._alarms = NEVER

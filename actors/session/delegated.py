@@ -187,7 +187,7 @@ def _stored(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
         return _performed(actor, asked, has)
 
     def share(drafts: list[Any]) -> list[Any]:
-        data = drafts[0][1]
+        data = drafts[0].data
         artifact = ArtifactId(data["content_hash"].hex(), actor.state.id, data["sequence"])
         given = grants.grants_of(actor.state, before.id.sequence).get(asked.principal)
         # Who has it through a session above does not hand it to that one anew, but has this version for itself.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from greenroom.actors.messages.core import Draft
+    from greenroom.actors.messages.core import PendingEvent
     from greenroom.actors.scheduling.futures import TellReceipt
 
     from .actor import SessionActor
@@ -33,5 +33,5 @@ class Directory(Protocol):
     def actor(self, session_id: str) -> SessionActor:
         """Return the session's actor, activated if it is not in memory. Raises SessionNotFound, IntegrityError."""
 
-    def hold(self, actor: SessionActor, draft: Draft) -> None:
+    def hold(self, actor: SessionActor, draft: PendingEvent) -> None:
         """Put an actor into the table whose session is not in the store yet, and give it its first event."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from greenroom.actors.messages.core import Command, Draft, Query
+    from greenroom.actors.messages.core import Command, PendingEvent, Query
     from greenroom.actors.session.state.limits import Limits
     from greenroom.actors.session.state.model import SessionState
     from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
@@ -47,7 +47,7 @@ class LiveSession(Protocol):
         self,
         command: Command[Any],
         *,
-        more: Callable[[list[Draft]], list[Draft]] | None = None,
+        more: Callable[[list[PendingEvent]], list[PendingEvent]] | None = None,
         also: Sequence[Op] = (),
     ) -> Any:
         """Do a command, with more events than it decides and with what else belongs into its batch."""
@@ -55,7 +55,7 @@ class LiveSession(Protocol):
     def await_durability(self, reply: Any, durability: Durability | None) -> Any:
         """Hold a reply back until what it tells of is as durable as was asked."""
 
-    def commit(self, drafts: list[Draft], command: Command[Any] | None = None, also: Sequence[Op] = ()) -> None:
+    def commit(self, drafts: list[PendingEvent], command: Command[Any] | None = None, also: Sequence[Op] = ()) -> None:
         """Journal events and evolve the state."""
 
     def follow_config(self) -> None:

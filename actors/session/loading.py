@@ -40,8 +40,8 @@ def _load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, li
         base = store.journal.base(session)
         state = SessionState.decode(session_id, base[1]) if base is not None else SessionState(session_id)
     tail = 0
-    for sequence, stored in store.journal.read(session, state.sequence, whole=True):
-        evolve(state, sequence, stored)
+    for sequence, fields in store.journal.fields(session, state.sequence, whole=True):
+        evolve(state, sequence, fields)
         tail += 1
     if state.sequence == 0:
         raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)

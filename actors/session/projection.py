@@ -109,14 +109,14 @@ class FoldedArtifacts:
         """Return what the next event changes; but for the grants, which follow from the state like the row."""
         change = Change()
         add_event(change, self._session, sequence, stored)
-        data = stored[2]
-        if stored[0] == ARTIFACT_STORED:
+        data = stored.data
+        if stored.type == ARTIFACT_STORED:
             _artifact_stored(self, change, self._session, stored, self._live)
             there = self._live is None or data["sequence"] in self._live
             self._newest[data["name"]] = data["version"], there
             if self._live is None:
                 self.records[data["sequence"]] = change.records[0]
-        elif stored[0] == ARTIFACT_DELETED:
+        elif stored.type == ARTIFACT_DELETED:
             _artifact_deleted(self, change, self._session, stored)
             self.records.pop(data["sequence"], None)
             if self.is_newest(self._session, data["name"], data["version"]):
@@ -148,8 +148,8 @@ def owned_prefixes(session: bytes) -> list[tuple[int, bytes]]:
 
 def add_event(change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
     """Add what an event has for as long as it is in the journal: the entries it is found by, and its content."""
-    type_, data = stored[0], stored[2]
-    if len(stored) > 6 or type_ == LINKED:
+    type_, data = stored.type, stored.data
+    if stored.context is not None or type_ == LINKED:
         change.ops += [(CF.INDEX, key, b"") for key in event_keys(session, sequence, stored)]
     if type_ == MESSAGE_ADDED:
         change.ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
@@ -178,14 +178,14 @@ def state_entries(state: SessionState) -> list[Op]:
 def project(known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
     """Tell what an event that is being committed changes, after all that `known` knows; but for the row of the session,
     which follows from the state."""
-    type_ = stored[0]
+    type_ = stored.type
     add_event(change, session, sequence, stored)
     if type_ == ARTIFACT_STORED:
         _artifact_stored(known, change, session, stored)
     elif type_ == ARTIFACT_DELETED:
         _artifact_deleted(known, change, session, stored)
     elif type_ in _GRANTS:
-        data = stored[2]
+        data = stored.data
         there = b"" if type_ == "artifact.shared" else None
         change.ops.append((CF.INDEX, shared_key(data["session"], session, data["sequence"]), there))
 
@@ -193,7 +193,7 @@ def project(known: KnownArtifacts, change: Change, session: bytes, sequence: int
 def _artifact_stored(
     known: KnownArtifacts, change: Change, session: bytes, stored: StoredEvent, live: Container[int] | None = None
 ) -> None:
-    data = stored[2]
+    data = stored.data
     number, name, version = data["sequence"], data["name"], data["version"]
     if version > 1 and known.is_gone(session, name, version - 1):
         # Now the later version tells that this one was given out.
@@ -201,13 +201,13 @@ def _artifact_stored(
     if live is not None and number not in live:
         change.ops.append(Artifacts.name_entry(session, name, version, b""))
         return
-    record = ArtifactRecord._make([*map(data.__getitem__, _TOLD), stored[1]])
+    record = ArtifactRecord._make([*map(data.__getitem__, _TOLD), stored.time])
     change.records.append(record)
     add_artifact(change, session, number, record)
 
 
 def _artifact_deleted(known: KnownArtifacts, change: Change, session: bytes, stored: StoredEvent) -> None:
-    data = stored[2]
+    data = stored.data
     number, name, version = data["sequence"], data["name"], data["version"]
     record = known.record(session, number)
     if record is not None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
-from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.internal import RecordHooks, RecordWorkflow
 from greenroom.actors.messages.lifecycle import UpdateConfig
@@ -152,9 +152,9 @@ class Redaction:
             message.records = self.drafts(records)
         return message
 
-    def drafts(self, drafts: list[Draft]) -> list[Draft]:
+    def drafts(self, drafts: list[PendingEvent]) -> list[PendingEvent]:
         """Return the drafts of events about hooks without secrets."""
-        return [(draft[0], self._draft_data(draft[1]), *draft[2:]) for draft in drafts]
+        return [draft._replace(data=self._draft_data(draft.data)) for draft in drafts]
 
     def _draft_data(self, data: dict[str, Any]) -> dict[str, Any]:
         cleaned = dict(data)
@@ -163,10 +163,10 @@ class Redaction:
                 cleaned[name] = self.packed(cleaned[name])
         return cleaned
 
-    def creation(self, draft: Draft) -> Draft:
+    def creation(self, draft: PendingEvent) -> PendingEvent:
         """Return the first event of a session without secrets."""
-        data = dict(draft[1])
+        data = dict(draft.data)
         for name in ("name", "description", "created_by", "tags"):
             data[name] = self.value(data[name])
         data["metadata"] = self.packed(data["metadata"])
-        return (draft[0], data, *draft[2:])
+        return draft._replace(data=data)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.conversation import Turn, turn_of
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import LinkEvents, PublishEvent
 from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime, VariableKeys
 from greenroom.actors.messages.lifecycle import GetConfig
@@ -254,7 +255,7 @@ def _loaded(actor: LiveSession, command: m.LoadSession) -> SessionInfo:
     if actor.restored:
         actor.restored = False
         if actor.state.status in (ACTIVE, SUSPENDED) and not actor.services.store.engine.read_only:
-            actor.commit([("session.restored", {}, 0, 0)])
+            actor.commit([PendingEvent("session.restored", {})])
     return actor.state.info()
 
 

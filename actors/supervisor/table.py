@@ -12,7 +12,7 @@ from uuid import UUID
 from blake3 import blake3
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.session.actor import SessionActor
 from greenroom.actors.session.decisions.decide import creation
 from greenroom.actors.session.deletion import delete_damaged
@@ -50,7 +50,7 @@ class SessionTable:
     """Keeps at most `max_resident` sessions, or `max_resident_bytes` of their states, in memory."""
 
     def __init__(
-        self, max_resident: int, max_resident_bytes: int, clean: Callable[[Draft], Draft] | None = None
+        self, max_resident: int, max_resident_bytes: int, clean: Callable[[PendingEvent], PendingEvent] | None = None
     ) -> None:
         """`clean` takes secrets out of the first event of a session; None where nothing is to be taken out."""
         self._max_resident = max_resident
@@ -77,12 +77,12 @@ class SessionTable:
         actor = self.actors.get(session_id)
         return self.activate(session_id) if actor is None or self.closing else actor
 
-    def create(self, draft: Draft) -> str:
+    def create(self, draft: PendingEvent) -> str:
         """Make a session from its first event, and return its id."""
         self._check_open()
         if self._clean is not None:
             draft = self._clean(draft)
-        data = draft[1]
+        data = draft.data
         session = new_session()
         session_id = session_id_of(session)
         actor = SessionActor(
@@ -107,7 +107,7 @@ class SessionTable:
         self.services.store.await_synced(self.services.store_timeout)
         return session_id
 
-    def hold(self, actor: SessionActor, draft: Draft) -> None:
+    def hold(self, actor: SessionActor, draft: PendingEvent) -> None:
         """Put an actor into the table whose session is not in the store yet, and give it its first event."""
         self._check_open()
         if self._clean is not None:

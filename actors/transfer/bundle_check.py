@@ -33,7 +33,7 @@ from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.errors import BundleError, GreenroomError
 from greenroom.storage.events.index import LINKED, event_place
-from greenroom.storage.events.model import PUBLISHED, StoredEvent
+from greenroom.storage.events.model import PUBLISHED, StoredEvent, event_of
 
 __all__ = ["Contents", "JournalCheck", "message_value"]
 
@@ -252,8 +252,8 @@ class JournalCheck:
         sequence = state.sequence + 1
         if type(record) is not list or len(record) not in (7, 8) or record[0] != sequence or type(record[0]) is not int:
             raise self._bad(f"something else where event {sequence} belongs")
-        stored: StoredEvent = record[1:]
-        kind, time, data = stored[:3]
+        stored = event_of(record[1:])
+        kind, time, data = stored.type, stored.time, stored.data
         if type(kind) is not str or not 0 < len(kind) <= 255 or type(data) is not dict:
             raise self._bad(f"an event {sequence} of a form that no event has")
         if not _whole(max(1, state.updated_at), _MAX_TIME)(time):
@@ -261,8 +261,8 @@ class JournalCheck:
         if (kind == "session.created") != (sequence == 1):
             raise self._bad("no creation at its beginning, or a second one")
         self._form(sequence, kind, data)
-        if len(stored) == 7:
-            self._context(sequence, stored[6])
+        if len(record) == 8:
+            self._context(sequence, stored.context)
         if kind in _NEEDS and state.status not in _NEEDS[kind]:
             raise self._bad(f"event {sequence}, {kind}, which the session's status did not allow")
         artifacts, size = state.artifact_count, state.artifact_bytes
@@ -279,9 +279,9 @@ class JournalCheck:
         elif kind == "variable.set" and state.weight + len(data["value"]) > MAX_STATE_BYTES:
             raise self._bad("variables that take more memory than a session may")
         if (
-            not _whole(state.operation_count, _MAX_TOTAL)(stored[3])
-            or [type(total) for total in stored[4:6]] != [int, int]
-            or stored[4:6] != [artifacts, size]
+            not _whole(state.operation_count, _MAX_TOTAL)(stored.operation_count)
+            or [type(total) for total in stored.totals] != [int, int, int]
+            or stored.totals[1:] != (artifacts, size)
             or size >= _MAX_TOTAL
         ):
             raise self._bad(f"totals at event {sequence} that its events do not make")

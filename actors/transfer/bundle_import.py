@@ -23,7 +23,7 @@ from greenroom.storage.bundle.format import BundledSession, BundleReader, Manife
 from greenroom.storage.codec.keys import new_session, session_bytes, session_id_of
 from greenroom.storage.content.chunks import Encoded
 from greenroom.storage.errors import BundleError, GreenroomError, SessionAlreadyExists, StorageError
-from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.model import StoredEvent, event_of
 
 from .bundle_check import JournalCheck, message_value
 from .staged import StagedSessions, with_new_ids
@@ -314,8 +314,8 @@ class _Import:
             live.add(plain_record(encoded)[0])
         artifacts = FoldedArtifacts(state.session, live)
         for encoded in self._check.records(place.journal):
-            _, *stored = plain_record(encoded)
-            self._staged.event(state, self._with_new_ids(stored), artifacts)
+            _, *fields = plain_record(encoded)
+            self._staged.event(state, self._with_new_ids(event_of(fields)), artifacts)
         now = max(self._services.clock.time_ns(), state.updated_at)
         data = {
             "from_session": bundled.id,
@@ -323,14 +323,14 @@ class _Import:
             "history": self._check.manifest.history,
             "bundle": self._check.checksum,
         }
-        self._staged.event(state, ["session.imported", now, data, *state.totals], artifacts)
+        self._staged.event(state, StoredEvent("session.imported", now, data, *state.totals), artifacts)
         self._staged.finish(state)
         return state
 
     def _with_new_ids(self, stored: StoredEvent) -> StoredEvent:
         """The event with the ids that its session and its relatives have here."""
-        data = stored[2]
-        if stored[0] in ("session.created", "session.forked") and data["parent"] is not None:
+        data = stored.data
+        if stored.type in ("session.created", "session.forked") and data["parent"] is not None:
             data["parent"] = self._parent(data["parent"])
         return with_new_ids(stored, self._ids)
 

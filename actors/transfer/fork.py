@@ -114,7 +114,7 @@ def _events(store: ArtifactStore, origin: bytes, at: int) -> Iterator[tuple[int,
         for sequence, stored in store.journal.read(origin):
             if sequence > at:
                 return
-            if stored[0] == LOST:
+            if stored.type == LOST:
                 raise IntegrityError(
                     f"event {sequence} of session {session_id_of(origin)} was lost to damage, so what came after it "
                     "cannot be told from its journal: fork it at an event before",
@@ -133,7 +133,7 @@ def _events(store: ArtifactStore, origin: bytes, at: int) -> Iterator[tuple[int,
 def _prefix(store: ArtifactStore, origin: bytes, at: int) -> _Prefix:
     prefix = _Prefix()
     for _, stored in _events(store, origin, at):
-        kind, data = stored[0], stored[2]
+        kind, data = stored.type, stored.data
         if kind == "artifact.stored":
             prefix.artifacts[data["sequence"]] = data
         elif kind == "artifact.deleted":
@@ -172,14 +172,13 @@ def _following(
     """The events after the copied ones: the fork itself, and the artifacts that could not be brought along."""
     now = max(services.clock.time_ns(), state.updated_at)
     context = event_context(CURRENT.get(), state.correlation_id)
-    more = [context] if context is not None else []
     operations, artifacts, size = state.operation_count + 1, state.artifact_count, state.artifact_bytes
     forked = {"from_session": origin_id, "sequence": state.sequence, "parent": origin_id, "missing": len(missing)}
-    events: list[StoredEvent] = [["session.forked", now, forked, operations, artifacts, size, *more]]
+    events = [StoredEvent("session.forked", now, forked, operations, artifacts, size, context)]
     for data in missing:
         artifacts, size = artifacts - 1, size - data["size"]
         facts = {name: data[name] for name in ("sequence", "content_hash", "name", "version", "type")}
         if COLLECTED in data:
             facts[COLLECTED] = data["size"]
-        events.append(["artifact.deleted", now, facts, operations, artifacts, size, *more])
+        events.append(StoredEvent("artifact.deleted", now, facts, operations, artifacts, size, context))
     return events

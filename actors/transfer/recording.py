@@ -25,7 +25,7 @@ from greenroom.storage.events.model import StoredEvent
 
 if TYPE_CHECKING:
     from greenroom.actors.clock import Clock
-    from greenroom.actors.session.decisions.decide import Draft
+    from greenroom.actors.session.decisions.decide import PendingEvent
     from greenroom.actors.session.directory import Directory, Way
 
 __all__ = ["Recording"]
@@ -59,7 +59,9 @@ class _RecordedSession(SessionActor):
     known: list[m.AddMessage | m.StoreArtifact]
     """Commands with content that the store had when they were prepared."""
 
-    def commit(self, drafts: list[Draft], command: m.Command[Any] | None = None, also: Sequence[Op] = ()) -> None:
+    def commit(
+        self, drafts: list[PendingEvent], command: m.Command[Any] | None = None, also: Sequence[Op] = ()
+    ) -> None:
         super().commit(drafts, command, also)
         if isinstance(command, (m.AddMessage, m.StoreArtifact)):
             encoded = command.encoded
@@ -127,7 +129,7 @@ class Recording:
     def _gather(self, session_id: str, first: int, events: list[StoredEvent]) -> None:
         self._events += events
 
-    def begin(self, draft: Draft) -> None:
+    def begin(self, draft: PendingEvent) -> None:
         """Take the first event. From here on the session answers who knows its id."""
         self._directory.hold(self._actor, draft)
 

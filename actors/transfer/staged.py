@@ -168,20 +168,20 @@ class StagedSessions:
 
 def with_new_ids(stored: StoredEvent, ids: Mapping[str, str]) -> StoredEvent:
     """The event, changed in place: where it names events and artifacts of these sessions, by their new ids."""
-    data = stored[2]
-    if stored[0] == "artifact.stored" and data["parent_artifact"] is not None:
+    data = stored.data
+    if stored.type == "artifact.stored" and data["parent_artifact"] is not None:
         with contextlib.suppress(ValidationError):  # it may be a name
             artifact = ArtifactId.parse(data["parent_artifact"])
             owner = ids.get(artifact.session_id, artifact.session_id)
             data["parent_artifact"] = str(ArtifactId(artifact.content_hash, owner, artifact.sequence))
-    elif stored[0] == LINKED:
+    elif stored.type == LINKED:
         for name in ("from", "to"):
             data[name] = ids.get(data[name][:36], data[name][:36]) + data[name][36:]
-    if len(stored) > 6:
+    if stored.context is not None:
         for name in ("correlation_id", "causation_id", "root_id"):
-            value = stored[6].get(name)
+            value = stored.context.get(name)
             if value is not None and value[:36] in ids and value[36:37] in ("", "/"):
-                stored[6][name] = ids[value[:36]] + value[36:]
+                stored.context[name] = ids[value[:36]] + value[36:]
     return stored
 
 

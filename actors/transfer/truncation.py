@@ -82,7 +82,7 @@ def cuttable(store: ArtifactStore, session: bytes, *, before: int | None, most: 
         while low < high:
             middle = (low + high + 1) // 2
             found = store.engine.scan(CF.JOURNAL, sequence_key(session, middle), after_prefix(session), limit=1)
-            if found and store.journal.stored(session, int.from_bytes(found[0][0][16:], "big"))[1] < before:
+            if found and store.journal.stored(session, int.from_bytes(found[0][0][16:], "big")).time < before:
                 low = middle
             else:
                 high = middle - 1
@@ -150,7 +150,7 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
     for sequence, stored in store.journal.read(session):
         if sequence > upto:
             break
-        kind, data = stored[0], stored[2]
+        kind, data = stored.type, stored.data
         if kind == LOST:
             return None
         if kind in CUT:

@@ -20,8 +20,8 @@ def fold_journal(bench: Bench) -> Measured:
 
     def fold() -> None:
         state = SessionState(session.id)
-        for sequence, stored in journal.read(raw_id):
-            evolve(state, sequence, stored)
+        for sequence, fields in journal.fields(raw_id):
+            evolve(state, sequence, fields)
         assert state.sequence == EVENTS
 
     return _rate(bench, fold, "read, check, decode and fold")
@@ -30,12 +30,12 @@ def fold_journal(bench: Bench) -> Measured:
 @row("fold events in memory", None)
 def fold_memory(bench: Bench) -> Measured:
     rt, session = _long_session(bench)
-    events = list(rt._store.journal.read(session_bytes(session.id)))
+    events = list(rt._store.journal.fields(session_bytes(session.id)))
 
     def fold() -> None:
         state = SessionState(session.id)
-        for sequence, stored in events:
-            evolve(state, sequence, stored)
+        for sequence, fields in events:
+            evolve(state, sequence, fields)
 
     return _rate(bench, fold, "the pure fold alone")
 

@@ -41,11 +41,11 @@ def read_session(journal: Journal, session: bytes, last: int, window: Window, bu
     tally = Tally(bucket)
     after = _before(journal, session, last, window.low) if window.low and last > _SEARCH_ABOVE else 0
     for _, stored in journal.read(session, after):
-        if stored[1] >= window.high:
+        if stored.time >= window.high:
             break
-        if stored[0] == "session.forked":
+        if stored.type == "session.forked":
             tally = Tally(bucket)
-        if stored[1] >= window.low:
+        if stored.time >= window.low:
             tally.add(stored)
     return tally
 
@@ -99,11 +99,11 @@ class Tally:
 
     def add(self, stored: StoredEvent) -> None:
         """Count one event; those of a session come in their order."""
-        type_: str = stored[0]
-        time: int = stored[1]
+        type_: str = stored.type
+        time: int = stored.time
         self.events += 1
-        if stored[3] != self._operation:
-            self._operation = stored[3]
+        if stored.operation_count != self._operation:
+            self._operation = stored.operation_count
             self.operations += 1
         if self.first is None:
             self.first = time
@@ -114,7 +114,7 @@ class Tally:
         if read is not None:
             # What an import has brought in need not tell all that our own events do.
             with contextlib.suppress(KeyError, TypeError, AttributeError):
-                read(self, stored[2], time)
+                read(self, stored.data, time)
 
     def merge(self, other: Tally) -> None:
         """Take in what was counted of other sessions."""

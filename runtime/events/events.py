@@ -139,7 +139,7 @@ class Events:
         services = self._core.supervisor.services
         for each in session_ids:
             last = self._journal.last(session_bytes(each)) if services.publish is not None else None
-            if services.publish is not None and last is not None and last[1][0] == "session.imported":
+            if services.publish is not None and last is not None and last[1].type == "session.imported":
                 services.publish(each, last[0], [last[1]])
 
     def tell_changes(self) -> None:

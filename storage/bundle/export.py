@@ -11,6 +11,7 @@ import msgpack
 
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import session_bytes, session_id_of
 from greenroom.storage.common.times import iso_time
 from greenroom.storage.content.contents import Contents
@@ -18,7 +19,7 @@ from greenroom.storage.engine.read_view import ReadView
 from greenroom.storage.errors import BundleError, IntegrityError, SessionNotFound
 from greenroom.storage.events.index import event_place
 from greenroom.storage.events.journal import Journal
-from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.model import StoredEvent, Totals
 
 from .format import MAX_RECORD_BYTES, MAX_SESSIONS, BundledSession, BundleWriter, Manifest, content_name, framed
 
@@ -158,8 +159,8 @@ class _Source:
         for _, stored in self._events(session, plan):
             events += 1
             journal_bytes += len(_framed_event(events, stored))
-            if stored[0] == "message.added" and "content_hash" in stored[2]:
-                digests.add(stored[2]["content_hash"])
+            if stored.type == "message.added" and "content_hash" in stored.data:
+                digests.add(stored.data["content_hash"])
         return BundledSession(session_id_of(session), row.parent, events, artifacts), artifact_bytes, journal_bytes
 
     def artifact_records(self, session: bytes) -> Iterator[bytes]:
@@ -178,7 +179,7 @@ class _Source:
         base = self._journal.base(session)
         events = self._journal.read(session)
         for sequence, stored in events if base is None else _with_base(events, *base):
-            if stored[0] == "event.lost":
+            if stored.type == "event.lost":
                 raise BundleError(
                     f"session {session_id_of(session)} has lost events to damage, and nobody could check what a bundle "
                     "says in their place: make a backup instead",
@@ -207,41 +208,38 @@ def _framed(record: list[Any]) -> bytes:
 
 
 def _framed_event(sequence: int, stored: StoredEvent) -> bytes:
-    return _framed([sequence, *stored])
+    return _framed([sequence, *stored.fields()])
 
 
-def _lasting_context(stored: StoredEvent) -> list[dict[str, Any]]:
+def _lasting_context(context: dict[str, Any] | None) -> dict[str, Any] | None:
     """The context of an event without the ids of events: where events are counted anew these would name others."""
-    if len(stored) == 6:
-        return []
-    context = {name: value for name, value in stored[6].items() if event_place(value) is None}
-    return [context] if context else []
+    return {name: value for name, value in (context or {}).items() if event_place(value) is None} or None
 
 
 def _with_base(events: Iterator[tuple[int, StoredEvent]], at: int, state: bytes) -> Iterator[tuple[int, StoredEvent]]:
     """A journal that was cut, counted anew, with events in the place of its base: what it says of the session as if it
     had been so from the beginning."""
-    row, _, updated_at, *_, variables, _ = msgpack.unpackb(state, unicode_errors="surrogatepass", strict_map_key=False)[
-        :10
-    ]
+    fields = msgpack.unpackb(state, unicode_errors="surrogatepass", strict_map_key=False)
+    row, _, updated_at, *_, variables, _ = fields[:10]
+    row = SessionRow(*row)
     number = 0
     below = True
-    last: list[Any] = []
+    last: Totals = 0, 0, 0
     for sequence, stored in events:
         if below and sequence > at:
             below = False
-            if row[0] == _SUSPENDED:
+            if row.status == _SUSPENDED:
                 number += 1
-                yield number, ["session.suspended", updated_at, {}, *last]
-        last = stored[3:6]
+                yield number, StoredEvent("session.suspended", updated_at, {}, *last)
+        last = stored.totals
         number += 1
-        if stored[0] != "session.created" or not below:
+        if stored.type != "session.created" or not below:
             yield number, stored
             continue
-        yield number, [*stored[:2], {**stored[2], "tags": row[4], "metadata": row[6]}, *stored[3:]]
+        yield number, stored._replace(data={**stored.data, "tags": row.tags, "metadata": row.metadata})
         for key, value in variables:
             number += 1
-            yield number, ["variable.set", stored[1], {"key": key, "value": value}, *last]
+            yield number, StoredEvent("variable.set", stored.time, {"key": key, "value": value}, *last)
 
 
 _SUSPENDED: Final = 1
@@ -274,7 +272,7 @@ class _Effective:
         gone: dict[int, int] = {}
         newest: dict[str, int] = {}
         for sequence, stored in events:
-            kind, data = stored[0], stored[2]
+            kind, data = stored.type, stored.data
             if kind == "variable.set":
                 variables[data["key"]] = sequence
             elif kind == "variable.deleted":
@@ -316,7 +314,7 @@ class _Effective:
         number = artifacts = size = operations = 0
         previous: StoredEvent | None = None
         for sequence, stored in events:
-            kind, time, data, operations = stored[:4]
+            kind, time, data, operations = stored.type, stored.time, stored.data, stored.operation_count
             if kind == "session.created":
                 data = {**data, **self._superseded}
             elif sequence in self._bare:
@@ -330,7 +328,8 @@ class _Effective:
             if previous is not None:
                 number += 1
                 yield number, previous
-            previous = [kind, time, data, operations, artifacts, size, *_lasting_context(stored)]
+            context = _lasting_context(stored.context)
+            previous = StoredEvent(kind, time, data, operations, artifacts, size, context)
         if previous is not None:
-            previous[3] = operations  # of the last operation, whatever it was
-            yield number + 1, previous
+            # The count is that of the last operation, whatever it was.
+            yield number + 1, previous._replace(operation_count=operations)

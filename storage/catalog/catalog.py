@@ -34,7 +34,6 @@ from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.engine.ranges import narrowest
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
 from greenroom.storage.events.journal import Journal
-from greenroom.storage.events.model import StoredEvent
 
 from .deadlines import deadline_keys
 from .model import STATUS_CODE, STATUSES, SessionInfo, SessionQuery, SessionRow, SessionStatus
@@ -186,7 +185,7 @@ class Catalog:
         if last is None:
             raise IntegrityError(f"session {session_id_of(session)} has no journal; run verify")
         sequence, stored = last
-        return SessionInfo(session_id_of(session), row, sequence, stored[1], _totals(stored))
+        return SessionInfo(session_id_of(session), row, sequence, stored.time, stored.totals)
 
     def children(self, session: bytes) -> list[SessionInfo]:
         """The sessions with this parent, oldest first."""
@@ -311,7 +310,7 @@ class Catalog:
                         logger.error("left out of a listing: %s", error)
                         continue
                     if last is not None:
-                        recent.append((last[1][1], session))
+                        recent.append((last[1].time, session))
             recent.sort(reverse=query.descending)
             sessions = [session for _, session in recent[query.offset : wanted]]
             infos = self._readable_infos(sessions)
@@ -437,7 +436,3 @@ def _updated_key(status: int, updated: int, session: bytes) -> bytes:
 
 def _row_name(key: bytes) -> str:
     return f"the row of session {session_id_of(key)}"
-
-
-def _totals(stored: StoredEvent) -> tuple[int, int, int]:
-    return stored[3], stored[4], stored[5]

@@ -56,7 +56,7 @@ class Changes:
     def is_known(self, session: bytes, sequence: int, stored: StoredEvent) -> bool:
         """Return whether an event was there before: `poll` does not yield it."""
         known = self._known.get(session)
-        return sequence <= known if known is not None else stored[1] // SECOND < self._since
+        return sequence <= known if known is not None else stored.time // SECOND < self._since
 
     def poll(self) -> Iterator[Change]:
         """Yield the events that are new, those of a session in their order, all together by time. An event counts as
@@ -96,7 +96,7 @@ class Changes:
                 stored = Journal.unsealed(key, record)
             except (IntegrityError, SchemaTooNew):
                 continue
-            if stored[1] // SECOND < self._since:
+            if stored.time // SECOND < self._since:
                 return int.from_bytes(key[16:], "big")
         return 0
 
@@ -110,5 +110,4 @@ def _second(key: bytes) -> int:
 
 
 def _time(change: Change) -> int:
-    time: int = change[2][1]
-    return time
+    return change[2].time

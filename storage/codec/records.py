@@ -161,12 +161,16 @@ def seal(key: bytes, payload: Any) -> bytes:
     return body + crc32(body, crc32(key)).to_bytes(4, "little")
 
 
+_RESIDUE: Final = 0x2144DF1C
+"""The CRC-32 of anything that is followed by its own CRC-32."""
+
+
 def unseal(key: bytes, record: bytes, name: str | Callable[[bytes], str] = "a record") -> Any:
     """Decode the record stored under `key`. Raises IntegrityError or SchemaTooNew.
 
     `name` says what the record is, in the error; a function of the key, where naming it costs something.
     """
-    if len(record) < 6 or crc32(record[:-4], crc32(key)) != int.from_bytes(record[-4:], "little"):
+    if len(record) < 6 or crc32(record, crc32(key)) != _RESIDUE:
         raise _damaged(key, name)
     if record[0] != SCHEMA_VERSION:
         if record[0] < SCHEMA_VERSION:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from greenroom.storage.codec.keys import sequence_key, session_bytes, session_id_of, text_digest
 
+from .model import StoredEvent
+
 __all__ = [
     "BY_ID",
     "BY_LINK",
@@ -51,22 +53,22 @@ def event_place(text: object) -> tuple[bytes, int] | None:
     return (session_bytes(match[1]), int(match[2])) if match is not None else None
 
 
-def event_keys(session: bytes, sequence: int, stored: list[Any]) -> list[bytes]:
+def event_keys(session: bytes, sequence: int, stored: StoredEvent) -> list[bytes]:
     """All the keys that list an event."""
-    keys = id_keys(session, sequence, stored) if len(stored) > 6 else []
-    if stored[0] == LINKED:
-        keys += link_keys(session, sequence, stored[2])
+    keys = id_keys(session, sequence, stored) if stored.context is not None else []
+    if stored.type == LINKED:
+        keys += link_keys(session, sequence, stored.data)
     return keys
 
 
-def id_keys(session: bytes, sequence: int, stored: list[Any]) -> list[bytes]:
+def id_keys(session: bytes, sequence: int, stored: StoredEvent) -> list[bytes]:
     """The keys of an event that has a context, one for each id that it names. Its own session is none of them: the
     journal lists what belongs to that."""
-    context = stored[6]
+    context = stored.context or {}
     named = {context.get("correlation_id"), context.get("causation_id"), context.get("root_id")}
     if session_id_of(session) in named:
         named.discard(session_id_of(session))
-    place = stored[1].to_bytes(8, "big") + sequence_key(session, sequence)
+    place = stored.time.to_bytes(8, "big") + sequence_key(session, sequence)
     return [id_prefix(each) + place for each in named if each is not None]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from blake3 import blake3
 
@@ -12,7 +12,7 @@ from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 
-from .model import Event, StoredEvent, event_view
+from .model import Event, StoredEvent, event_of, event_view
 
 __all__ = ["Journal"]
 
@@ -39,14 +39,20 @@ class Journal:
     def append(session: bytes, sequence: int, stored: StoredEvent) -> Op:
         """The operation that writes one event."""
         key = sequence_key(session, sequence)
-        return CF.JOURNAL, key, seal(key, stored)
+        return CF.JOURNAL, key, seal(key, stored if stored.context is not None else stored[:6])
 
-    def read(self, session: bytes, after: int = 0, *, whole: bool = False) -> Iterator[tuple[int, StoredEvent]]:
-        """The stored events with a sequence greater than `after`, in order. Of those up to the base of a journal that
-        was cut some are gone; with `whole`, for folding, that is a gap like any other.
+    def read(self, session: bytes, after: int = 0) -> Iterator[tuple[int, StoredEvent]]:
+        """The stored events with a sequence greater than `after`, in order; of those up to the base of a journal that
+        was cut some are gone.
 
         Raises IntegrityError at a damaged event or a gap.
         """
+        for sequence, fields in self.fields(session, after):
+            yield sequence, event_of(fields)
+
+    def fields(self, session: bytes, after: int = 0, *, whole: bool = False) -> Iterator[tuple[int, list[Any]]]:
+        """What `read` gives as lists of the fields, as `evolve` takes them too: for folding long journals. With `whole`
+        an event that was cut is a gap like any other."""
         expected = after + 1
         cut = 0
         end = after_prefix(session)
@@ -61,7 +67,7 @@ class Journal:
                     session_id=session_id_of(session),
                     sequence=expected,
                 )
-            yield sequence, self.unsealed(key, record)
+            yield sequence, unseal(key, record, _event_name)
             expected = sequence + 1
 
     def readable(self, session: bytes, after: int = 0) -> Iterator[tuple[int, StoredEvent]]:
@@ -115,8 +121,8 @@ class Journal:
             CF.JOURNAL, session, after_prefix(session), reverse=True, limit=_LOOK_BACK
         ):
             stored = self.unsealed(key, record)
-            time = stored[1]
-            if stored[0] not in types:
+            time = stored.time
+            if stored.type not in types:
                 break
         return time
 
@@ -134,8 +140,7 @@ class Journal:
     @staticmethod
     def unsealed(key: bytes, record: bytes) -> StoredEvent:
         """Return the event of a record. Raises IntegrityError, SchemaTooNew."""
-        stored: StoredEvent = unseal(key, record, _event_name)
-        return stored
+        return event_of(unseal(key, record, _event_name))
 
     # -- snapshots
 

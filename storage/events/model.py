@@ -2,23 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from greenroom.storage.codec.records import SCHEMA_VERSION, Value, unpack_value
 from greenroom.storage.common.times import iso_time, utc_time
 
-__all__ = ["ENCODED_FIELDS", "PUBLISHED", "Event", "StoredEvent", "Totals", "event_ids", "event_view"]
+__all__ = [
+    "ENCODED_FIELDS",
+    "PUBLISHED",
+    "Event",
+    "StoredEvent",
+    "Totals",
+    "event_ids",
+    "event_of",
+    "event_view",
+    "new_event",
+]
 
 Totals = tuple[int, int, int]
 
 """(operation_count, artifact_count, total_artifact_size) after an event: every event carries them, so that the
 facts that change with each write are read with one seek and need no second record."""
 
-StoredEvent = list[Any]
 
-"""[type, time in ns since the epoch, data, operation_count, artifact_count, total_artifact_size, context?]"""
+class StoredEvent(NamedTuple):
+    """An event as the journal stores it. `time` is ns since the epoch, `context` what `Event` has of ids, source,
+    target, tags and language; an event without one is stored without that field."""
+
+    type: str
+    time: int
+    data: dict[str, Any]
+    operation_count: int
+    artifact_count: int
+    artifact_bytes: int
+    context: dict[str, Any] | None = None
+
+    @property
+    def totals(self) -> Totals:
+        return self.operation_count, self.artifact_count, self.artifact_bytes
+
+    def fields(self) -> tuple[Any, ...]:
+        """Return the fields as they are stored."""
+        return self if self.context is not None else self[:6]
+
+
+new_event: Final[Callable[[Iterable[Any]], StoredEvent]] = partial(tuple.__new__, StoredEvent)
+"""Makes an event of its seven fields: what a commit does for each, at two thirds of the cost."""
+
+
+def event_of(fields: list[Any]) -> StoredEvent:
+    """Return the event of its fields as they are stored; the list is given away."""
+    if len(fields) == 6:
+        fields.append(None)
+    return new_event(fields)
+
 
 # User values inside event data are stored encoded, so that folding need not decode them.
 ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -76,7 +117,7 @@ def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str
     An event that names no root has that of its cause, or is its own; one that names no correlation has that of its
     cause, or its session's, which is the session's id where its creator has given none.
     """
-    type_, time, data = stored[0], stored[1], dict(stored[2])
+    type_, time, data = stored.type, stored.time, dict(stored.data)
     for name in ENCODED_FIELDS.get(type_, ()):
         encoded = data.get(name)
         if encoded is not None:
@@ -87,7 +128,7 @@ def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str
         for name in ("content_hash", "previous_hash"):
             if isinstance(data.get(name), bytes):
                 data[name] = data[name].hex()
-    context = stored[6] if len(stored) > 6 else {}
+    context = stored.context or {}
     own = told_id or f"{session_id}/{sequence}"
     correlation, causation, root = event_ids(own, context)
     return Event(

@@ -79,9 +79,9 @@ class EventFilter:
         self._any_ids = any(each is not None for each in self._ids)
 
     def accepts(self, session_id: str, sequence: int, stored: StoredEvent) -> bool:
-        if not self.low <= stored[1] < self.high or not (self._matches is None or self._fits(stored[0])):
+        if not self.low <= stored.time < self.high or not (self._matches is None or self._fits(stored.type)):
             return False
-        context = stored[6] if len(stored) > 6 else {}
+        context = stored.context or {}
         if self._source is not None and context.get("source") != self._source:
             return False
         if self._tags and not self._tags <= set(context.get("tags", ())):

@@ -47,7 +47,7 @@ class EventSearch:
             for found in self._matching(query, visible):
                 total += 1
                 if kept is None or total <= kept:
-                    encoded = sum(len(value) for value in found[1][2].values() if value.__class__ is bytes)
+                    encoded = sum(len(value) for value in found[1].data.values() if value.__class__ is bytes)
                     hold(encoded)
                     size += encoded
                     if most_bytes is not None and size > most_bytes:
@@ -112,7 +112,7 @@ class EventSearch:
             candidates = self._everywhere(visible, tested)
         for session, sequence, stored in candidates:
             if tested.accepts(session_id_of(session), sequence, stored):
-                yield (stored[1], session, sequence), stored
+                yield (stored.time, session, sequence), stored
 
     def _belonging(
         self, session_id: str, visible: Visible, tested: EventFilter
@@ -150,7 +150,7 @@ class EventSearch:
                 continue
             try:
                 last = self._journal.last(session)
-                if last is None or last[1][1] < tested.low:
+                if last is None or last[1].time < tested.low:
                     continue
             except (IntegrityError, SchemaTooNew):
                 pass
@@ -158,7 +158,7 @@ class EventSearch:
 
     def _of_session(self, session: bytes, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
         for sequence, stored in self._journal.readable(session):
-            if stored[1] >= tested.high:
+            if stored.time >= tested.high:
                 return
             yield session, sequence, stored
 
@@ -170,7 +170,8 @@ class EventSearch:
 
 
 def _by_time(found: tuple[bytes, int, StoredEvent]) -> _Place:
-    return found[2][1], found[0], found[1]
+    session, sequence, stored = found
+    return stored.time, session, sequence
 
 
 def _place(found: tuple[_Place, StoredEvent]) -> _Place:

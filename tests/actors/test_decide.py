@@ -8,7 +8,7 @@ import pytest
 from blake3 import blake3
 
 from greenroom.actors import messages as m
-from greenroom.actors.session.decisions.decide import Draft, Limits, creation, decide
+from greenroom.actors.session.decisions.decide import Limits, PendingEvent, creation, decide
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SUSPENDED, SessionState
 from greenroom.storage import ArtifactId, ArtifactInfo, SessionStatus
@@ -23,6 +23,7 @@ from greenroom.storage.errors import (
     ResourceLimitExceeded,
     ValidationError,
 )
+from greenroom.storage.events.model import StoredEvent
 
 SESSION = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
 STATUSES = list(SessionStatus)
@@ -48,12 +49,14 @@ class ThreeVersions(NoArtifacts):
 def make_state(status: str = "active") -> SessionState:
     state = SessionState(SESSION)
     draft = creation("name", None, None, ["old"], m.metadata_bytes({"a": 1}), None, None, None)
-    evolve(state, 1, [draft[0], 10**18, draft[1], 1, 0, 0])
+    evolve(state, 1, StoredEvent(draft.type, 10**18, draft.data, 1, 0, 0))
     state.status = STATUSES.index(SessionStatus(status))
     return state
 
 
-def decided(state: SessionState, command: m.Command, limits: Limits | None = None, lookup: Any = None) -> list[Draft]:
+def decided(
+    state: SessionState, command: m.Command, limits: Limits | None = None, lookup: Any = None
+) -> list[PendingEvent]:
     before = state.encode()
     try:
         return decide(state, command, limits or Limits(), lookup or NoArtifacts())
@@ -82,7 +85,7 @@ def test_only_the_transitions_of_the_specification_are_allowed(status: str, move
     make, event, target, allowed = MOVES[move]
     command: Any = make()
     if status in allowed:
-        assert [draft[0] for draft in decided(make_state(status), command)] == [event]
+        assert [draft.type for draft in decided(make_state(status), command)] == [event]
         return
     with pytest.raises(InvalidStateTransition) as caught:
         decided(make_state(status), command)
@@ -235,7 +238,7 @@ def test_a_command_that_no_session_knows_is_an_invalid_operation() -> None:
 @pytest.mark.parametrize("status", STATUSES)
 def test_saving_is_journaled_while_the_session_is_open(status: str) -> None:
     drafts = decided(make_state(status), m.SaveSession())
-    assert [draft[0] for draft in drafts] == (["session.saved"] if status in ("active", "suspended") else [])
+    assert [draft.type for draft in drafts] == (["session.saved"] if status in ("active", "suspended") else [])
 
 
 # -- messages check what they carry when they are made

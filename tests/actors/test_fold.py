@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,9 +17,9 @@ from greenroom.storage import ArtifactId, ArtifactInfo, Journal
 from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError
+from greenroom.storage.events.model import StoredEvent
 
 SESSION = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
-Stored = list[Any]
 
 
 class NoArtifacts:
@@ -52,11 +51,11 @@ COMMANDS = st.one_of(
 )
 
 
-def journal_of(commands: list[m.Command]) -> list[Stored]:
+def journal_of(commands: list[m.Command]) -> list[StoredEvent]:
     """The events that these commands cause; what is refused causes none."""
     state = SessionState(SESSION)
     first = creation("a name", None, "ann", ["t"], m.metadata_bytes({"k": 1}), None, None, "corr")
-    events: list[Stored] = [[first[0], 10**18, first[1], 1, 0, 0]]
+    events = [StoredEvent(first.type, 10**18, first.data, 1, 0, 0)]
     evolve(state, 1, events[0])
     for number, command in enumerate(commands):
         try:
@@ -64,13 +63,13 @@ def journal_of(commands: list[m.Command]) -> list[Stored]:
         except GreenroomError:
             continue
         for type_, data, _, _ in drafts:
-            stored = [type_, 10**18 + number, data, state.operation_count + 1, 0, 0]
+            stored = StoredEvent(type_, 10**18 + number, data, state.operation_count + 1, 0, 0)
             events.append(stored)
             evolve(state, len(events), stored)
     return events
 
 
-def fold(events: list[Stored], state: SessionState | None = None) -> SessionState:
+def fold(events: list[StoredEvent], state: SessionState | None = None) -> SessionState:
     state = state or SessionState(SESSION)
     for stored in events[state.sequence :]:
         evolve(state, state.sequence + 1, stored)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.session.decisions import decide as deciding
 from greenroom.runtime import GreenroomError, InvalidSessionState, Runtime, RuntimeConfig, Session, messages
 
@@ -80,7 +81,7 @@ def test_a_fault_between_two_events_of_one_command_leaves_neither(
     session.set("k", 1)
 
     def half(*_: Any) -> Any:
-        return [("variable.set", {"key": "k", "value": b"\x02"}, 0, 0), ("tags.changed", {}, 0, 0)]
+        return [PendingEvent("variable.set", {"key": "k", "value": b"\x02"}), PendingEvent("tags.changed", {})]
 
     monkeypatch.setitem(deciding.DECIDERS, messages.SetVariable, half)
     with pytest.raises(KeyError):

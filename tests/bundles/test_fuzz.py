@@ -32,6 +32,7 @@ from greenroom.storage.codec.records import seal, unpack_value, unseal
 from greenroom.storage.content.chunks import Encoded, Reference, encode
 from greenroom.storage.content.contents import Contents
 from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.model import StoredEvent
 
 SESSION = bytes.fromhex("0123456789ab4def8123456789abcdef")
 SESSION_ID = "01234567-89ab-4def-8123-456789abcdef"
@@ -288,7 +289,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 @given(change=several_changes, which=st.integers(0, 2))
 def test_a_journal_with_changed_records(engine: Engine, change: list[Any], which: int) -> None:
     journal = Journal(engine)
-    stored = [["custom.x", 1 + number, {"n": number}, number, 0, 0] for number in range(3)]
+    stored = [StoredEvent("custom.x", 1 + number, {"n": number}, number, 0, 0) for number in range(3)]
     ops = [Journal.append(SESSION, number + 1, event) for number, event in enumerate(stored)]
     cf, key, record = ops[which]
     bad = applied(record or b"", change)

@@ -288,10 +288,12 @@ def test_counts_that_are_wrong_are_found_and_mended(closed: Store) -> None:
         used = runtime._store.quota.used
     engine = Engine(path, Durability.WAL, EngineOptions())
     victim = next(info for info in right if info.artifact_count > 1)
-    sequence, event = Journal(engine).last(session_bytes(victim.id)) or (0, [])
+    last = Journal(engine).last(session_bytes(victim.id))
+    assert last is not None
+    wrong = last[1]._replace(artifact_count=77, artifact_bytes=7777)
     engine.write(
         [
-            Journal.append(session_bytes(victim.id), sequence, [*event[:4], 77, 7777, *event[6:]]),
+            Journal.append(session_bytes(victim.id), last[0], wrong),
             (CF.META, b"counts", seal(b"counts", [9, 9, 9, 9, 9])),
             (CF.META, b"content bytes", seal(b"content bytes", [12345])),
         ]

@@ -16,12 +16,13 @@ from greenroom.storage.codec.keys import sequence_key
 from greenroom.storage.codec.records import pack_value, seal
 from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import IntegrityError
+from greenroom.storage.events.model import StoredEvent
 
 MOMENT = 1_700_000_000_123_456_789
 
 
-def stored(number: int, type_: str = "variable.set", data: dict[str, Any] | None = None) -> list[Any]:
-    return [type_, MOMENT + number, data or {"key": f"k{number}", "value": pack_value(number)}, number, 0, 0]
+def stored(number: int, type_: str = "variable.set", data: dict[str, Any] | None = None) -> StoredEvent:
+    return StoredEvent(type_, MOMENT + number, data or {"key": f"k{number}", "value": pack_value(number)}, number, 0, 0)
 
 
 @pytest.fixture

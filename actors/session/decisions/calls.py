@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import Call, Called, RecordCall, RecordReturn
-from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.session.state.budgets import require_budget
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
@@ -33,14 +33,14 @@ class CallPath(Protocol):
         """Make a call that nobody waits for; `receipt`, if not None, is given its outcome."""
 
 
-def _called(state: SessionState, command: RecordCall, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _called(state: SessionState, command: RecordCall, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
     if command.kind == "agent":
         require_budget(state, limits)
-    return [(f"{command.kind}.called", command.data, 0, 0)]
+    return [PendingEvent(f"{command.kind}.called", command.data)]
 
 
-def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     if state.status not in (ACTIVE, SUSPENDED):
         status = STATUSES[state.status]
         raise InvalidSessionState(
@@ -48,10 +48,10 @@ def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup
             "what it returned is not recorded",
             status=str(status),
         )
-    return [(f"{command.kind}.returned", command.data, 0, 0)]
+    return [PendingEvent(f"{command.kind}.returned", command.data)]
 
 
-CALL_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+CALL_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]] = {
     RecordCall: _called,
     RecordReturn: _returned,
 }

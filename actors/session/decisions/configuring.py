@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.lifecycle import GetConfig, UpdateConfig
 from greenroom.actors.session.state.evolve import CONFIGURED
 from greenroom.actors.session.state.limits import Limits, merged
 from greenroom.storage.codec.records import pack_value, unpack_value
 
 if TYPE_CHECKING:
-    from greenroom.actors.messages.core import Draft
     from greenroom.actors.session.live import LiveSession
     from greenroom.actors.session.state.model import SessionState
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["CONFIG_DECIDERS", "CONFIG_REPLIES", "get_config"]
 
 
-def _update(state: SessionState, command: UpdateConfig, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _update(state: SessionState, command: UpdateConfig, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     after = merged(_own(state), command.changes)
     packed = pack_value(after, "config") if after else None
-    return [(CONFIGURED, {"config": packed}, 0, 0)] if packed != state.config else []
+    return [PendingEvent(CONFIGURED, {"config": packed})] if packed != state.config else []
 
 
 def _own(state: SessionState) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _updated(actor: LiveSession, command: UpdateConfig) -> dict[str, Any]:
     return _own(actor.state)
 
 
-CONFIG_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
-    UpdateConfig: _update
-}
+CONFIG_DECIDERS: Final[
+    dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]
+] = {UpdateConfig: _update}
 CONFIG_REPLIES: Final[dict[type[Any], Callable[[Any, Any], Any]]] = {UpdateConfig: _updated}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.internal import KeepTime, RecordHooks
 from greenroom.actors.session.state.collected import COLLECTED, held, is_collected
 from greenroom.actors.session.state.model import (
@@ -32,10 +32,10 @@ from .sharing import DECIDERS as SHARING_DECIDERS
 from .sharing import ends
 from .workflows import WORKFLOW_DECIDERS
 
-__all__ = ["Draft", "Limits", "Lookup", "decide", "require_room"]
+__all__ = ["Limits", "Lookup", "PendingEvent", "decide", "require_room"]
 
 
-def decide(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[Draft]:
+def decide(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     """The events that a command causes; none if it changes nothing. Raises the typed error that refuses it."""
     decider = DECIDERS.get(type(command))
     if decider is None:
@@ -61,13 +61,13 @@ def _require_expected(state: SessionState, command: m.SetVariable | m.DeleteVari
         )
 
 
-def _set_variable(state: SessionState, command: m.SetVariable, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _set_variable(state: SessionState, command: m.SetVariable, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
     if command.expected is not m.ANY:
         _require_expected(state, command)
     if state.variables_weight + _MOST_ADDED + len(command.packed) > limits.max_state_bytes:
         _require_state_room(state, command, limits)
-    return [("variable.set", {"key": command.key, "value": command.packed}, 0, 0)]
+    return [PendingEvent("variable.set", {"key": command.key, "value": command.packed})]
 
 
 _MOST_ADDED: Final = m.MAX_KEY + VARIABLE_WEIGHT
@@ -91,11 +91,13 @@ def _require_state_room(state: SessionState, command: m.SetVariable, limits: Lim
         )
 
 
-def _delete_variable(state: SessionState, command: m.DeleteVariable, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _delete_variable(
+    state: SessionState, command: m.DeleteVariable, limits: Limits, lookup: Lookup
+) -> list[PendingEvent]:
     require_writable(state, limits)
     if command.expected is not m.ANY:
         _require_expected(state, command)
-    return [("variable.deleted", {"key": command.key}, 0, 0)] if command.key in state.variables else []
+    return [PendingEvent("variable.deleted", {"key": command.key})] if command.key in state.variables else []
 
 
 _TRANSITIONS: Final = {
@@ -107,7 +109,7 @@ _TRANSITIONS: Final = {
 }
 
 
-def _transition(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[Draft]:
+def _transition(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     event, target, allowed = _TRANSITIONS[type(command)]
     if state.status not in allowed:
         now, wanted = STATUSES[state.status], STATUSES[target]
@@ -119,25 +121,25 @@ def _transition(state: SessionState, command: m.Command[Any], limits: Limits, lo
         )
     if target == ACTIVE:
         require_operations(state, limits)  # or suspending and resuming in turns would be operations without end
-    return [(event, {"reason": command.reason} if isinstance(command, m.FailSession) else {}, 0, 0)]
+    return [PendingEvent(event, {"reason": command.reason} if isinstance(command, m.FailSession) else {})]
 
 
-def _saved(state: SessionState, command: m.SaveSession, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _saved(state: SessionState, command: m.SaveSession, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     # The journal of a session that has ended, or made all its operations, is closed; its snapshot is still written.
     open_ = state.status in (ACTIVE, SUSPENDED) and state.operation_count < limits.max_operations
-    return [("session.saved", {}, 0, 0)] if open_ else []
+    return [PendingEvent("session.saved", {})] if open_ else []
 
 
-def _accept_losses(state: SessionState, command: m.AcceptLosses, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _accept_losses(state: SessionState, command: m.AcceptLosses, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     # In any status: what has ended must stay readable too.
-    return [("losses.accepted", {}, 0, 0)] if state.certain is not None else []
+    return [PendingEvent("losses.accepted", {})] if state.certain is not None else []
 
 
-def _nothing(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[Draft]:
+def _nothing(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     return []
 
 
-def _tags(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[Draft]:
+def _tags(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
     tags = list(state.tags)
     if isinstance(command, m.SetTags):
@@ -146,17 +148,19 @@ def _tags(state: SessionState, command: m.Command[Any], limits: Limits, lookup: 
         tags.append(command.tag)
     elif isinstance(command, m.RemoveTag) and command.tag in tags:
         tags.remove(command.tag)
-    return [("tags.changed", {"tags": m.tag_list(tags)}, 0, 0)] if tags != state.tags else []
+    return [PendingEvent("tags.changed", {"tags": m.tag_list(tags)})] if tags != state.tags else []
 
 
-def _update_metadata(state: SessionState, command: m.UpdateMetadata, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _update_metadata(
+    state: SessionState, command: m.UpdateMetadata, limits: Limits, lookup: Lookup
+) -> list[PendingEvent]:
     require_writable(state, limits)
     merged = {**unpack_value(state.metadata), **command.changes}
     packed = m.metadata_bytes({key: value for key, value in merged.items() if value is not None})
-    return [("metadata.updated", {"metadata": packed}, 0, 0)] if packed != state.metadata else []
+    return [PendingEvent("metadata.updated", {"metadata": packed})] if packed != state.metadata else []
 
 
-def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
     data: dict[str, Any] = {"role": command.role}
     if command.encoded is not None:
@@ -164,11 +168,15 @@ def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, loo
         data["text"] = command.text is not None
     else:
         data["content"] = command.content
-    for name in ("name", "tool_calls", "tool_call_id", "metadata"):
-        value = getattr(command, name)
-        if value is not None:
-            data[name] = value
-    return [("message.added", data, 0, 0)]
+    if command.name is not None:
+        data["name"] = command.name
+    if command.tool_calls is not None:
+        data["tool_calls"] = command.tool_calls
+    if command.tool_call_id is not None:
+        data["tool_call_id"] = command.tool_call_id
+    if command.metadata is not None:
+        data["metadata"] = command.metadata
+    return [PendingEvent("message.added", data)]
 
 
 def require_room(session_id: str, artifacts: int, size: int, limits: Limits, *, more: int, bytes: int) -> None:
@@ -217,7 +225,9 @@ def _size(command: m.StoreArtifact) -> int:
     return command.encoded.size
 
 
-def _store_artifact(state: SessionState, command: m.StoreArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _store_artifact(
+    state: SessionState, command: m.StoreArtifact, limits: Limits, lookup: Lookup
+) -> list[PendingEvent]:
     require_writable(state, limits)
     if command.collected:
         _room_for_collected(state, limits, _size(command))
@@ -227,20 +237,20 @@ def _store_artifact(state: SessionState, command: m.StoreArtifact, limits: Limit
     return [_stored(command, state.last_artifact + 1, highest + 1, previous)]
 
 
-def _store_many(state: SessionState, command: m.StoreMany, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _store_many(state: SessionState, command: m.StoreMany, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
     _room_for(state, limits, len(command.items), sum(map(_size, command.items)))
     latest: dict[str, tuple[int, bytes | None]] = {}
-    drafts: list[Draft] = []
+    drafts: list[PendingEvent] = []
     for number, item in enumerate(command.items, state.last_artifact + 1):
         highest, previous = latest.get(item.name) or lookup.latest_version(item.name)
         draft = _stored(item, number, highest + 1, previous)
-        latest[item.name] = highest + 1, draft[1]["content_hash"]
+        latest[item.name] = highest + 1, draft.data["content_hash"]
         drafts.append(draft)
     return drafts
 
 
-def _stored(command: m.StoreArtifact, number: int, version: int, previous: bytes | None) -> Draft:
+def _stored(command: m.StoreArtifact, number: int, version: int, previous: bytes | None) -> PendingEvent:
     content = command.encoded
     assert content is not None
     data = {
@@ -261,10 +271,12 @@ def _stored(command: m.StoreArtifact, number: int, version: int, previous: bytes
     }
     if command.collected:
         data[COLLECTED] = True
-    return "artifact.stored", data, 1, content.size
+    return PendingEvent("artifact.stored", data, 1, content.size)
 
 
-def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _delete_artifact(
+    state: SessionState, command: m.DeleteArtifact, limits: Limits, lookup: Lookup
+) -> list[PendingEvent]:
     require_writable(state, limits)
     info = lookup.artifact(command.ref, command.version)
     data = {
@@ -276,10 +288,10 @@ def _delete_artifact(state: SessionState, command: m.DeleteArtifact, limits: Lim
     }
     if is_collected(state, info.id.sequence):
         data[COLLECTED] = info.size
-    return [*ends(state, info), ("artifact.deleted", data, -1, -info.size)]
+    return [*ends(state, info), PendingEvent("artifact.deleted", data, -1, -info.size)]
 
 
-DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]] = {
     m.SetVariable: _set_variable,
     m.DeleteVariable: _delete_variable,
     m.AcceptLosses: _accept_losses,
@@ -313,7 +325,7 @@ def creation(
     parent: str | None,
     config: Mapping[str, Any] | None,
     correlation_id: str | None,
-) -> Draft:
+) -> PendingEvent:
     """The first event of a session."""
     data = {
         "name": name,
@@ -325,4 +337,4 @@ def creation(
         "config": pack_value(dict(config), "config") if config else None,
         "correlation_id": correlation_id,
     }
-    return "session.created", data, 0, 0
+    return PendingEvent("session.created", data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.session.state.limits import Limits
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
@@ -47,6 +47,6 @@ def require_operations(state: SessionState, limits: Limits) -> None:
         )
 
 
-def decide_records(state: SessionState, command: RecordHooks, limits: Limits, lookup: Lookup) -> list[Draft]:
+def decide_records(state: SessionState, command: RecordHooks, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     # The journal of an ended session is closed.
     return command.drafts if state.status in (ACTIVE, SUSPENDED) else []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import LinkEvents, PublishEvent, RecordEvent
 from greenroom.actors.session.state.model import ACTIVE, SessionState
 from greenroom.storage.artifacts.model import ArtifactInfo
@@ -34,27 +34,27 @@ def retrieval(info: ArtifactInfo) -> dict[str, Any]:
 # -- deciding
 
 
-def _publish(state: SessionState, command: PublishEvent, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _publish(state: SessionState, command: PublishEvent, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
-    return [(command.type, {PUBLISHED: command.packed}, 0, 0)]
+    return [PendingEvent(command.type, {PUBLISHED: command.packed})]
 
 
-def _link(state: SessionState, command: LinkEvents, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _link(state: SessionState, command: LinkEvents, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
     place = event_place(command.from_id)
     if place is None or place[0] != state.session or place[1] > state.sequence:
         raise ValidationError(f"from_id: session {state.id} has no such event", field="from_id")
-    return [(LINKED, {"from": command.from_id, "to": command.to_id, "kind": command.kind}, 0, 0)]
+    return [PendingEvent(LINKED, {"from": command.from_id, "to": command.to_id, "kind": command.kind})]
 
 
-def _record(state: SessionState, command: RecordEvent, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _record(state: SessionState, command: RecordEvent, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     # What ran is worth a note, never a failure: reading works in every status.
     if state.status != ACTIVE or state.operation_count >= limits.max_operations:
         return []
-    return [(command.type, command.data, 0, 0)]
+    return [PendingEvent(command.type, command.data)]
 
 
-EVENT_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+EVENT_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]] = {
     PublishEvent: _publish,
     LinkEvents: _link,
     RecordEvent: _record,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.core import Command
+from greenroom.actors.messages.core import Command, PendingEvent
 from greenroom.actors.messages.sharing import ForgetGrantee, RevokeArtifact, ShareArtifact
 from greenroom.actors.session.state import grants
 from greenroom.actors.session.state.model import GRANTS, grant_count
@@ -19,7 +19,6 @@ from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenroom.actors.messages.core import Draft
     from greenroom.actors.session.state.model import SessionState
 
     from .draft import Limits, Lookup
@@ -33,7 +32,7 @@ __all__ = []
 # -- deciding
 
 
-def _share(state: SessionState, command: ShareArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _share(state: SessionState, command: ShareArtifact, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     info = lookup.artifact(command.ref, command.version)
     if command.with_session == state.id:
         raise ValidationError("with_session: the owner has admin already", field="with_session")
@@ -60,7 +59,7 @@ def require_room(state: SessionState) -> None:
 
 def shared_draft(
     artifact: ArtifactId, name: str, grantee: str, level: int, expires_at: int | None, inherit: bool, *, by: str
-) -> Draft:
+) -> PendingEvent:
     """The event of a grant."""
     data = {
         "sequence": artifact.sequence,
@@ -72,10 +71,10 @@ def shared_draft(
         "inherit": inherit,
         "by": by,
     }
-    return "artifact.shared", data, 0, 0
+    return PendingEvent("artifact.shared", data)
 
 
-def _revoke(state: SessionState, command: RevokeArtifact, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _revoke(state: SessionState, command: RevokeArtifact, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     info = lookup.artifact(command.ref, command.version)
     grant = grants.grants_of(state, info.id.sequence).get(command.with_session)
     if grant is None or grant[0] < command.level:
@@ -86,18 +85,18 @@ def _revoke(state: SessionState, command: RevokeArtifact, limits: Limits, lookup
         return [shared_draft(info.id, info.name, command.with_session, command.level - 1, expires_at, inherit, by=by)]
     content_hash = bytes.fromhex(info.id.content_hash)
     data = _revoked(info.id.sequence, command.with_session, by)
-    return [("artifact.revoked", {**data, "content_hash": content_hash, "name": info.name}, 0, 0)]
+    return [PendingEvent("artifact.revoked", {**data, "content_hash": content_hash, "name": info.name})]
 
 
 def _revoked(number: int, grantee: str, by: str) -> dict[str, Any]:
     return {"sequence": number, "session": grantee, "by": by}
 
 
-def ends(state: SessionState, info: ArtifactInfo) -> list[Draft]:
+def ends(state: SessionState, info: ArtifactInfo) -> list[PendingEvent]:
     """The events that end all grants on an artifact that is being deleted."""
     content_hash = bytes.fromhex(info.id.content_hash)
     return [
-        (
+        PendingEvent(
             "artifact.revoked",
             {
                 **_revoked(info.id.sequence, grantee, state.id),
@@ -105,23 +104,21 @@ def ends(state: SessionState, info: ArtifactInfo) -> list[Draft]:
                 "name": info.name,
                 "reason": "the artifact was deleted",
             },
-            0,
-            0,
         )
         for grantee in sorted(grants.grants_of(state, info.id.sequence))
     ]
 
 
-def _forget(state: SessionState, command: ForgetGrantee, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _forget(state: SessionState, command: ForgetGrantee, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     gone = command.session_id
     numbers = [number for number, given in state.more.get(GRANTS, {}).items() if gone in given]
     return [
-        ("artifact.revoked", {**_revoked(number, gone, state.id), "reason": "the session was deleted"}, 0, 0)
+        PendingEvent("artifact.revoked", {**_revoked(number, gone, state.id), "reason": "the session was deleted"})
         for number in sorted(numbers)
     ]
 
 
-DECIDERS: Final[dict[type[Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
+DECIDERS: Final[dict[type[Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]] = {
     ShareArtifact: _share,
     RevokeArtifact: _revoke,
     ForgetGrantee: _forget,

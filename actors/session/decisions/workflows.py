@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.core import Draft
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.internal import RecordWorkflow
 from greenroom.actors.session.state.model import SessionState
 
@@ -15,14 +15,14 @@ from .draft import Limits, Lookup, require_writable
 __all__ = ["WORKFLOW_DECIDERS", "WORKFLOW_REPLIES"]
 
 
-def _record(state: SessionState, command: RecordWorkflow, limits: Limits, lookup: Lookup) -> list[Draft]:
+def _record(state: SessionState, command: RecordWorkflow, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
-    return [(command.type, command.data, 0, 0)]
+    return [PendingEvent(command.type, command.data)]
 
 
-WORKFLOW_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[Draft]]]] = {
-    RecordWorkflow: _record
-}
+WORKFLOW_DECIDERS: Final[
+    dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]
+] = {RecordWorkflow: _record}
 
 
 def _recorded(actor: Any, command: RecordWorkflow) -> tuple[str, str | None]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.internal import Consumption
 from greenroom.storage.errors import ResourceLimitExceeded
 
@@ -47,7 +48,6 @@ _RESOURCES: Final = (
     "cost_usd",
 )
 _ENDS: Final = frozenset({"session.completed", "session.failed", "session.archived"})
-_Draft = tuple[str, dict[str, Any], int, int]
 
 
 def require_budget(state: SessionState, limits: Limits) -> None:
@@ -136,7 +136,7 @@ def first_alarms(state: SessionState, limits: Limits) -> Alarms:
     )
 
 
-def may_alert(state: SessionState, alarms: Alarms, draft: _Draft) -> bool:
+def may_alert(state: SessionState, alarms: Alarms, draft: PendingEvent) -> bool:
     """Whether an event may use up so much that policies have something to say."""
     type_, data, artifacts, size = draft
     if not artifacts:
@@ -154,12 +154,16 @@ def _alarm(state: SessionState, limits: Limits, resource: str, limit: int) -> fl
 
 
 def policy_notes(
-    state: SessionState, limits: Limits, drafts: Sequence[_Draft], operations: int, refused: dict[str, list[Any]] | None
-) -> list[_Draft]:
+    state: SessionState,
+    limits: Limits,
+    drafts: Sequence[PendingEvent],
+    operations: int,
+    refused: dict[str, list[Any]] | None,
+) -> list[PendingEvent]:
     """The events that a commit of these drafts brings with it: alerts for the thresholds that it crosses, violations
     of budgets that it overdraws, and what was refused before it."""
-    notes: list[_Draft] = []
-    ends = any(each[0] in _ENDS for each in drafts)  # nobody need be warned of what is over
+    notes: list[PendingEvent] = []
+    ends = any(each.type in _ENDS for each in drafts)  # nobody need be warned of what is over
     tokens, cost = tokens_used(state), cost_used(state)
     more_tokens = more_cost = 0
     artifacts, size, outputs, output_size = held(state)
@@ -189,12 +193,12 @@ def policy_notes(
         given = _given(state, resource, limit)
         crossed = max((each for each in limits.alert_thresholds if value * 100 >= each * limit), default=0)
         if crossed > given and not ends:
-            notes.append(("policy.warning", {"policy": "resources", "threshold": crossed, **shown}, 0, 0))
+            notes.append(PendingEvent("policy.warning", {"policy": "resources", "threshold": crossed, **shown}))
         if value - more <= limit < value and more:
-            notes.append(("policy.violated", {"policy": "resources", **shown}, 0, 0))
+            notes.append(PendingEvent("policy.violated", {"policy": "resources", **shown}))
     for resource, (policy, refused_limit, times) in (refused or {}).items():
         data = {"policy": policy, "resource": resource, "limit": refused_limit, "refused": times}
-        notes.append(("policy.violated", data, 0, 0))
+        notes.append(PendingEvent("policy.violated", data))
     return notes
 
 

@@ -198,9 +198,10 @@ EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
 }
 
 
-def evolve(state: SessionState, sequence: int, stored: StoredEvent) -> None:
+def evolve(state: SessionState, sequence: int, stored: StoredEvent | list[Any]) -> None:
     """Bring the state from `sequence - 1` to `sequence`. No input but state and event; events of types that it
     does not know only move the totals, so that a newer journal still folds."""
+    # By position, in the order of `StoredEvent`: a long fold costs little else, and lists need not be made events.
     change = EVOLVE.get(stored[0])
     if change is not None:
         change(state, stored[2], stored[1])

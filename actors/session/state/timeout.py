@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.internal import KeepTime
 from greenroom.storage.common.times import iso_time, utc_time
 
@@ -25,7 +26,6 @@ _SECOND: Final = 1_000_000_000
 _ACTIVE: Final = 0
 _NEVER: Final = (1 << 64) - 1
 _MAX_GIVEN: Final = 1000
-_Draft = tuple[str, dict[str, Any], int, int]
 
 
 class Activity(Protocol):
@@ -35,7 +35,7 @@ class Activity(Protocol):
         """The time of the newest event that is more than care of the session by its runtime."""
 
 
-def keep_time(state: SessionState, command: KeepTime, limits: Limits, lookup: Any) -> list[_Draft]:
+def keep_time(state: SessionState, command: KeepTime, limits: Limits, lookup: Any) -> list[PendingEvent]:
     """The events that are due."""
     if state.status != _ACTIVE:
         return []
@@ -47,8 +47,8 @@ def keep_time(state: SessionState, command: KeepTime, limits: Limits, lookup: An
         if now >= deadline and (not grace or (over is not None and now >= over + grace)):
             command.outcome = "session.failed"
             return [
-                ("session.failed", {"reason": REASON}, 0, 0),
-                ("policy.violated", {**warning, "lasted": (now - _since(state)) / _SECOND}, 0, 0),
+                PendingEvent("session.failed", {"reason": REASON}),
+                PendingEvent("policy.violated", {**warning, "lasted": (now - _since(state)) / _SECOND}),
             ]
     if limits.idle_timeout is not None and not command.busy:
         quiet = now - lookup.last_activity()
@@ -56,12 +56,12 @@ def keep_time(state: SessionState, command: KeepTime, limits: Limits, lookup: An
             idle = {"policy": REASON, "limit": "idle_timeout", "seconds": limits.idle_timeout}
             command.outcome = "session.suspended"
             return [
-                ("session.suspended", {"reason": "idle"}, 0, 0),
-                ("policy.violated", {**idle, "lasted": quiet / _SECOND}, 0, 0),
+                PendingEvent("session.suspended", {"reason": "idle"}),
+                PendingEvent("policy.violated", {**idle, "lasted": quiet / _SECOND}),
             ]
     if deadline is not None and now >= deadline and over is None:
         data = {**warning, "left": 0.0, "ends_at": _shown(now + grace), "warned": [deadline, given, now]}
-        return [("policy.warning", data, 0, 0)]
+        return [PendingEvent("policy.warning", data)]
     if deadline is not None and now < deadline:
         left = (deadline - now) / _SECOND
         passed = [lead for lead in _leads(limits) if left <= lead and lead not in given]
@@ -72,7 +72,7 @@ def keep_time(state: SessionState, command: KeepTime, limits: Limits, lookup: An
                 "ends_at": _shown(deadline + grace),
                 "warned": [deadline, sorted([*given, *passed]), None],
             }
-            return [("policy.warning", data, 0, 0)]
+            return [PendingEvent("policy.warning", data)]
     return []
 
 
