@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _quiet = False
+_LEAST_WIDTH = 60  # a window that is narrower, or says that it has none, gets lines that are too long, not none
 _STATUS_STYLES = {
     "active": "green",
     "suspended": "yellow",
@@ -38,7 +39,9 @@ def console(stream: TextIO | None = None) -> Console:
     from rich.console import Console
 
     stream = stream or sys.stdout
-    return Console(file=stream, markup=False, emoji=False, highlight=False, force_terminal=stream.isatty())
+    made = Console(file=stream, markup=False, emoji=False, highlight=False, force_terminal=stream.isatty())
+    made.width = max(made.width, _LEAST_WIDTH)
+    return made
 
 
 def print_json(value: Any) -> None:

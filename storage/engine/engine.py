@@ -90,6 +90,7 @@ class Engine:
         try:
             # RocksDB knows by the spelling of its path that this process has a store open.
             self.path = Path(os.path.realpath(self.path))  # a loop of links is an OSError later, not here
+            _require_utf8(self.path)
             self._flush_path = self.path / "flush.tmp"
             self._reserve()
             created = self._prepare_directory()
@@ -662,3 +663,11 @@ class Engine:
         if self._closed:
             raise runtime_closed() from error
         raise_storage_error(error, f"cannot {action} the store at {self.path}")
+
+
+def _require_utf8(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        where = os.fsencode(path).decode(errors="backslashreplace")
+        raise StorageError(f"cannot open the store at {where}: RocksDB takes no path that is not in UTF-8") from None

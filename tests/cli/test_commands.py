@@ -82,10 +82,14 @@ def test_outside_a_terminal_output_is_plain_and_whole(greenroom: Any) -> None:
     assert first.split()[0] == known["plain"]
 
 
-def test_in_a_terminal_tables_have_colour_and_fit_the_window(store: Path, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("columns", ["60", "0"])
+def test_in_a_terminal_tables_have_colour_and_fit_the_window(
+    store: Path, environment: dict[str, str], columns: str
+) -> None:
+    """A window without any width counts as one of 60."""
     command = [sys.executable, "-m", "greenroom.runtime.cli", "--data", str(store), "sessions", "list"]
     ours, theirs = os.openpty()
-    with subprocess.Popen(command, env=environment | {"TERM": "xterm", "COLUMNS": "60"}, stdout=theirs) as process:
+    with subprocess.Popen(command, env=environment | {"TERM": "xterm", "COLUMNS": columns}, stdout=theirs) as process:
         os.close(theirs)
         shown = b""
         with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux

@@ -38,7 +38,7 @@ WORDS = [
     "1e300w", "%s{}", "abcdef", "./directory", "./missing/file", "./fifo", "./socket", "./loop", "./binary", "./text",
     "/dev/null", "/dev/full", "/dev/zero", "./text/below",
 ]  # fmt: skip
-PER_PARAMETER = 3
+PER_PARAMETER = 2
 TOO_LONG = 20  # seconds; nothing here takes a tenth of it
 
 

@@ -73,6 +73,13 @@ def test_a_variable_of_no_setting_is_an_error(name: str) -> None:
     assert json.loads(said.stderr)["error"]["code"] == "ConfigurationError"
 
 
+@pytest.mark.usefixtures("greenroom")
+def test_a_directory_that_the_database_cannot_name_is_an_error_in_words(tmp_path: Path) -> None:
+    said = CliRunner().invoke(app, ["--json", "--data", "\udcff", "run", "-"], input=SCRIPT)
+    assert "RocksDB takes no path that is not in UTF-8" in json.loads(said.stderr)["error"]["message"]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.usefixtures("store")
 def test_what_a_script_returns_is_strict_json(greenroom: Any) -> None:
     script = "return {0/0, 1/0, -1/0, 2^70, math.maxinteger, '\\xff\\xfe', '\\u{2028}'}"
