@@ -46,7 +46,7 @@ from greenroom.storage.events.model import StoredEvent, new_event
 
 from .deletion import delete_damaged, deletion
 from .loading import load_state
-from .projection import PROJECTED, Change, project
+from .projection import PROJECTED, Change, found_by, project
 from .replies import ANSWERS, REPLIES
 from .services import SessionServices
 
@@ -325,9 +325,11 @@ class SessionActor(PooledActor):
                 ops.append(op)
                 self._tail_bytes += len(op[2] or b"")
                 evolve(state, sequence, stored)
-                if type_ in PROJECTED or context is not None:
+                if type_ in PROJECTED:
                     change = change or Change(ops)
                     project(services.store.artifacts, change, session, sequence, stored)
+                elif context is not None:
+                    ops += found_by(session, sequence, stored)
             self._tail += len(drafts)
             moved = None
             if self.cataloged and (moves or now // SECOND != was_updated // SECOND):

@@ -35,6 +35,7 @@ __all__ = [
     "KnownArtifacts",
     "add_artifact",
     "add_event",
+    "found_by",
     "is_session",
     "owned_prefixes",
     "project",
@@ -146,11 +147,17 @@ def owned_prefixes(session: bytes) -> list[tuple[int, bytes]]:
 # -- what is there because of an event, an artifact, a state
 
 
+def found_by(session: bytes, sequence: int, stored: StoredEvent) -> list[Op]:
+    """Return the entries that an event with a context, or a link, is found by. An event whose type is not `PROJECTED`
+    has no others."""
+    return [(CF.INDEX, key, b"") for key in event_keys(session, sequence, stored)]
+
+
 def add_event(change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
     """Add what an event has for as long as it is in the journal: the entries it is found by, and its content."""
     type_, data = stored.type, stored.data
     if stored.context is not None or type_ == LINKED:
-        change.ops += [(CF.INDEX, key, b"") for key in event_keys(session, sequence, stored)]
+        change.ops += found_by(session, sequence, stored)
     if type_ == MESSAGE_ADDED:
         change.ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
     elif type_ != LOST:  # a message whose event is lost has left its text

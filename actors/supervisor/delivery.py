@@ -167,14 +167,20 @@ class HookStage:
 class Admission:
     """Whether a message may go on: security, then rates."""
 
-    def __init__(self, security: Security, hooks: Way) -> None:
+    def __init__(self, security: Security, hooks: Way, home: Way) -> None:
         self._security = security
         self._hooks = hooks
+        self._home = home
+        self.straight = False
+        """Whether no stage after this one has anything to say about a message that stays with its session."""
         self.rates: Callable[[str, Any], None] | None = None
         """Called with each message to a session while any rate is limited. Raises RateLimited."""
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
-        return self._hooks.ask(self.admit(session_id, message), message, timeout)
+        session_id = self.admit(session_id, message)
+        if self.straight and not message.may_cross:
+            return self._home.ask(session_id, message, timeout)
+        return self._hooks.ask(session_id, message, timeout)
 
     def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
         self._hooks.tell(self.admit(session_id, message), message, receipt)
@@ -207,7 +213,7 @@ class Delivery:
         self.crossing = CrossSessionRouter(table, self.home, preparation, security)
         self.routing = Routing(self.home, self.crossing, clean, services.store_timeout)
         self.hooks = HookStage(self.routing)
-        self.admission = Admission(security, self.hooks)
+        self.admission = Admission(security, self.hooks, self.home)
         self._trace: Trace | None = None
         self._cleans = clean is not None
         self._first: Way
@@ -217,7 +223,8 @@ class Delivery:
     def _compile(self) -> None:
         """Choose the first stage. The way is direct where no stage has anything to say about a message of the host."""
         self._first = self._trace if self._trace is not None else self.admission
-        self._direct = not (self._trace or self.admission.rates or self.hooks.of or self._cleans)
+        self.admission.straight = not (self.hooks.of or self._cleans)
+        self._direct = self.admission.straight and self._trace is None and self.admission.rates is None
 
     @property
     def trace(self) -> Trace | None:
