@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from greenroom.actors.session.loading import load_state
+from greenroom.actors.session.projection import brought_by
 from greenroom.actors.session.state.grants import shared_keys
-from greenroom.storage.artifacts.index import artifact_entries
 from greenroom.storage.audit import AUDIT, audit_entries
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import (
@@ -20,16 +20,13 @@ from greenroom.storage.codec.keys import (
     INDEX_UPDATED,
     QUOTA_KEY,
     after_prefix,
-    sequence_key,
     session_id_of,
 )
 from greenroom.storage.codec.records import unseal
-from greenroom.storage.content.chunks import ARTIFACT, MESSAGE
+from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, Reference
 from greenroom.storage.content.staging import IMPORT, staged_imports, staged_sessions
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SessionNotFound
-from greenroom.storage.events.index import event_keys
-from greenroom.storage.events.journal import Journal
 
 from .findings import DAMAGE, PROBLEM_KINDS, Findings, kind_of, quarantine
 from .scan import Survey
@@ -37,6 +34,9 @@ from .scan import Survey
 __all__ = ["BY_TAIL", "EntryChecks"]
 
 BY_TAIL: Final = (INDEX_CREATED, INDEX_UPDATED, INDEX_TAG, INDEX_CREATOR, INDEX_PARENT, INDEX_METADATA, INDEX_DEADLINE)
+
+_FAMILIES: Final = {ARTIFACT: CF.ARTIFACTS, MESSAGE: CF.JOURNAL}
+"""Where the records are of who refers to content, by the kind of the reference."""
 
 
 class EntryChecks(Survey):
@@ -81,14 +81,20 @@ class EntryChecks(Survey):
 
     def _artifact_entry(self, key: bytes, found: Findings) -> None:
         """An entry that finds an artifact across sessions: it ends in session and number."""
+        self._brought(CF.ARTIFACTS, key, "artifact", found)
+
+    def _event_entry(self, key: bytes, found: Findings) -> None:
+        """An entry that finds an event: it ends in session and sequence."""
+        self._brought(CF.JOURNAL, key, "event", found)
+
+    def _brought(self, family: int, key: bytes, what: str, found: Findings) -> None:
         session, number = key[-24:-8], int.from_bytes(key[-8:], "big")
         try:
-            record = self._store.artifacts.record(session, number)
+            if (CF.INDEX, key, b"") in brought_by(self._store, family, session, number).ops:
+                return
         except DAMAGE:
             return  # reported with the session
-        if record is not None and key in artifact_entries(session, number, record):
-            return
-        self._unfit(key, session, f"for artifact {number} that does not fit it", found)
+        self._unfit(key, session, f"for {what} {number} that does not fit it", found)
 
     def _shared_entry(self, key: bytes, found: Findings) -> None:
         """An entry from a grantee to what is shared with it: its owner must say so."""
@@ -130,32 +136,15 @@ class EntryChecks(Survey):
             place = str(int.from_bytes(key[-8:], "big"))
             found.add("audit", place, "its index has an entry that does not fit it", [(CF.META, key, None)], "removed")
 
-    def _event_entry(self, key: bytes, found: Findings) -> None:
-        """An entry that finds an event: it ends in session and sequence."""
-        session, sequence = key[-24:-8], int.from_bytes(key[-8:], "big")
-        record = self._engine.get(CF.JOURNAL, key[-24:])
-        try:
-            if record is not None and key in event_keys(session, sequence, Journal.unsealed(key[-24:], record)):
-                return
-        except DAMAGE:
-            return  # reported with the session
-        self._unfit(key, session, f"for event {sequence} that does not fit it", found)
-
     def _reference(self, key: bytes, found: Findings) -> None:
-        digest, session, kind = key[1:33], key[33:49], key[49:50]
-        sequence = int.from_bytes(key[50:58], "big")
+        digest, reference = Reference.parse(key)
+        session = reference.session
         try:
-            if kind == IMPORT:
+            if reference.kind == IMPORT:
                 held = session in staged_imports(self._engine)
-            elif kind == ARTIFACT:
-                record = self._store.artifacts.record(session, sequence)
-                held = record is not None and record.content_hash == digest
-            elif kind == MESSAGE:
-                stored = self._engine.get(CF.JOURNAL, sequence_key(session, sequence))
-                held = (
-                    stored is not None
-                    and Journal.unsealed(sequence_key(session, sequence), stored).data.get("content_hash") == digest
-                )
+            elif reference.kind in _FAMILIES:
+                brought = brought_by(self._store, _FAMILIES[reference.kind], session, reference.sequence)
+                held = (digest, reference) in brought.held
             else:
                 return
         except DAMAGE:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from greenroom.actors.session.state.grants import shared_key, shared_keys
 from greenroom.actors.session.state.model import SessionState
+from greenroom.actors.store import ArtifactStore
 from greenroom.storage.artifacts.index import IN_SESSION
 from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.artifacts.records import Artifacts
@@ -35,6 +36,7 @@ __all__ = [
     "KnownArtifacts",
     "add_artifact",
     "add_event",
+    "brought_by",
     "found_by",
     "is_session",
     "owned_prefixes",
@@ -170,6 +172,19 @@ def add_artifact(change: Change, session: bytes, number: int, record: ArtifactRe
     """Add what an artifact has for as long as it is there: its record, what lists it, and its content."""
     change.ops += Artifacts.add(session, number, record)
     change.held.append((record.content_hash, Reference(session, ARTIFACT, number)))
+
+
+def brought_by(store: ArtifactStore, family: int, session: bytes, number: int) -> Change:
+    """Return what an artifact or an event that is in the store has brought along; `family` is that of its record.
+    Nothing where it is not there. Raises IntegrityError, SchemaTooNew."""
+    change = Change()
+    if family == CF.ARTIFACTS:
+        record = store.artifacts.record(session, number)
+        if record is not None:
+            add_artifact(change, session, number, record)
+    elif family == CF.JOURNAL and store.journal.holds(session, number):
+        add_event(change, session, number, store.journal.stored(session, number))
+    return change
 
 
 def state_entries(state: SessionState) -> list[Op]:

@@ -15,8 +15,7 @@ from greenroom.actors.scheduling.operation import require_run
 from greenroom.actors.session.projection import (
     Change,
     FoldedArtifacts,
-    add_artifact,
-    add_event,
+    brought_by,
     owned_prefixes,
     state_entries,
 )
@@ -232,18 +231,11 @@ def _drop(store: ArtifactStore, mark_id: bytes, sessions: list[bytes], timeout: 
 
 def _entries(store: ArtifactStore, family: int, key: bytes) -> Change:
     """Return what a record of an artifact or an event has brought into the store."""
-    change = Change()
-    session, number = key[:16], int.from_bytes(key[16:], "big")
     try:
-        if family == CF.ARTIFACTS:
-            record = store.artifacts.record(session, number)
-            if record is not None:
-                add_artifact(change, session, number, record)
-        elif family == CF.JOURNAL:
-            add_event(change, session, number, store.journal.stored(session, number))
+        return brought_by(store, family, key[:16], int.from_bytes(key[16:], "big"))
     except (IntegrityError, SchemaTooNew) as error:
         logger.warning("something that was given up has left a trace: %s", error)
-    return change
+        return Change()
 
 
 def _first(items: Iterator[Any], count: int) -> Iterator[Any]:
