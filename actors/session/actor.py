@@ -538,7 +538,11 @@ class SessionActor(PooledActor):
 def _prepared(change: Change, command: Any) -> tuple[tuple[Encoded, Reference], ...]:
     """Return the contents that a command has brought along, each with who refers to it now. The messages that have
     stored artifacts keep the records of these, for the reply."""
-    parts: Sequence[Any] = command.items if command.__class__ is m.StoreMany else (command,)
+    if command.__class__ is not m.StoreMany:
+        if change.records:
+            command.record = change.records[0]
+        return ((command.encoded, change.held[0][1]),) if change.held else ()
+    parts: Sequence[Any] = command.items
     for at, record in enumerate(change.records):
         parts[at].record = record
     return tuple([(parts[at].encoded, held[1]) for at, held in enumerate(change.held)])

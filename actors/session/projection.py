@@ -9,6 +9,7 @@ entries, truncation those of the events it takes, and `verify` compares with the
 from __future__ import annotations
 
 from collections.abc import Container
+from operator import itemgetter
 from typing import Final, Protocol
 
 from greenroom.actors.session.state.grants import shared_key, shared_keys
@@ -50,7 +51,7 @@ ARTIFACT_DELETED: Final = "artifact.deleted"
 LOST: Final = "event.lost"
 """Stands in a journal for an event that damage has destroyed."""
 _GRANTS: Final = frozenset({"artifact.shared", "artifact.revoked"})
-_TOLD: Final = ArtifactRecord._fields[:-1]
+_told: Final = itemgetter(*ArtifactRecord._fields[:-1])
 """What the event that stored an artifact tells of it, besides its own time."""
 OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, *IN_SESSION)
 """First bytes of the index keys that go on with the session."""
@@ -223,7 +224,7 @@ def _artifact_stored(
     if live is not None and number not in live:
         change.ops.append(Artifacts.name_entry(session, name, version, b""))
         return
-    record = ArtifactRecord._make([*map(data.__getitem__, _TOLD), stored.time])
+    record = ArtifactRecord._make((*_told(data), stored.time))
     change.records.append(record)
     add_artifact(change, session, number, record)
 
