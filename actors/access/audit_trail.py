@@ -1,4 +1,4 @@
-"""Keeping the audit log: what is written when, how much of it, and for how long."""
+"""Keep the audit log: what is written when, how much of it, and for how long."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ logger = logger_of("audit")
 _DAY: Final = 86_400 * 1_000_000_000
 BURST: Final = 1000
 PER_SECOND: Final = 10.0
-"""Records that the attempts of one family may make at once, and from then on per second; more are counted."""
+"""Audit records that the attempts of one family may cause at once, and then per second. Further attempts are
+counted."""
 _KINDS: Final = 64
 _FAMILIES: Final = 1024
 _OTHERS: Final = "others"
@@ -38,7 +39,7 @@ _STEPS: Final = 20
 
 
 class _Allowance(TokenBucket):
-    """Says how many records of its own one family may still cause; what is above that is counted."""
+    """How many audit records one family may still cause. Attempts beyond that are counted."""
 
     __slots__ = ("counted",)
 
@@ -48,11 +49,11 @@ class _Allowance(TokenBucket):
 
 
 class AuditTrail:
-    """Writes the audit log of a runtime, at most `most` records no older than `days`.
+    """Writes the audit log of a runtime and keeps at most `most` records, none older than `days`.
 
-    A change is recorded in its own batch (`beside`). What is only read, or denied, is recorded by itself (`record`)
-    before its answer goes out; of a flood, what is above the allowance of its family is counted and written as one
-    record for each kind of attempt. A read-only runtime records nothing.
+    A change is recorded in its own batch (`beside`). A read or a denied attempt is recorded by itself (`record`) before
+    its answer goes out. Attempts beyond the allowance of their family are counted, and written as one record for each
+    kind of attempt. A read-only runtime records nothing.
     """
 
     def __init__(self, store: ArtifactStore, clock: Clock, timeout: float, *, most: int, days: float) -> None:
@@ -64,18 +65,19 @@ class AuditTrail:
         self._lock = threading.Lock()
         self._allowances: dict[str, _Allowance] = {}
         self.family_of: Callable[[str], str] = str
-        """By whose allowance the attempts of a session are recorded: those below it share one with it, or whoever makes
-        sessions would make allowances."""
+        """Maps a session to the one whose allowance is charged. Descendants share their ancestor's allowance: a session
+        must not gain allowances by creating sessions."""
         self.realm: object = None
-        """The runtime whose log it is, see `Operation`. Set by its `Security`."""
+        """The runtime that the log belongs to, see `Operation`. Set by its `Security`."""
         self._count: int | None = None
         self._tidying = threading.Lock()
 
     # -- writing
 
     def beside(self, attempt: AccessAttempt) -> list[Op]:
-        """The operations that record a granted attempt, for the batch of what it changes. None for code of a session
-        that has used up its allowance: `record` it after the change, whose event tells of it too."""
+        """Return the operations that record a granted attempt, for the write batch of the change itself. Return none if
+        the acting session has used up its allowance: then call `record` after the change, whose event is evidence
+        too."""
         operation = operation_in(self.realm)
         if operation is not None and operation.principal is not None:
             family = self.family_of(operation.principal)
@@ -86,11 +88,12 @@ class AuditTrail:
         return self._ops(attempt, operation)
 
     def record(self, attempt: AccessAttempt) -> None:
-        """Record an attempt by itself. That this fails is logged: it must not keep anybody from an answer."""
+        """Record an attempt by itself. A failure is logged and not raised: it must not keep anybody from an answer."""
         if self._store.engine.read_only:
             return
         operation = operation_in(self.realm)
-        # Of who acts, not of whom it asks: it may have made that one, and cut it off its family since.
+        # Charge the session that acts, not the one it asks: it may have created that one, and cut it off from its
+        # family since.
         who = operation.principal if operation is not None and operation.principal is not None else attempt.session
         family = self.family_of(who) if who is not None else ""
         with self._lock:
@@ -141,7 +144,7 @@ class AuditTrail:
             logger.error("the audit log could not be written: %s", error)
 
     def flush(self) -> None:
-        """Write what has been counted."""
+        """Write records of the attempts that were only counted so far."""
         with self._lock:
             counted = [entry for allowance in self._allowances.values() for entry in allowance.counted.items()]
             for allowance in self._allowances.values():
@@ -152,8 +155,8 @@ class AuditTrail:
     # -- reading
 
     def query(self, **criteria: Any) -> Page[AuditRecord]:
-        """See `AuditLog.query`; what was counted is written first when the host asks. A session could make a flood of
-        its questions."""
+        """Return the records that match, see `AuditLog.query`. Counted attempts are written first if the host asks, not
+        if a session does: its queries could flood the log."""
         operation = operation_in(self.realm)
         if operation is None or operation.principal is None:
             self.flush()
@@ -162,15 +165,15 @@ class AuditTrail:
     # -- keeping
 
     def tidy(self) -> None:
-        """Write what was counted, and remove what is too old or too much, a bounded number at a time. Called by the
-        timer."""
+        """Write the counted attempts, and delete records that are too old or too many, a bounded number at a time.
+        Called by the timer."""
         with self._tidying:
             self.flush()
             keep = self._most
             if self._count is None or self._count > keep:
                 self._count = self._store.audit.count()
                 if self._count > keep:
-                    keep -= keep // 20  # so that it need not be done, and all counted, for every record that comes
+                    keep -= keep // 20  # deletes some more, so that not each new record makes it count and delete again
             oldest = self._clock.time_ns() - self._age
             for _ in range(_STEPS):
                 ops, removed = self._store.audit.removal(_STEP, keep=keep, before=oldest, count=self._count)

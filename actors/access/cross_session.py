@@ -1,5 +1,5 @@
-"""Messages that have business at other sessions than the one they are sent to: they go on to the owner of the artifact
-that they name, on behalf of the session that was asked."""
+"""Route messages that concern other sessions than the one they are sent to: each goes to the owner of the artifact that
+it names, on behalf of the session that was asked."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ logger = logger_of("crossing")
 
 _CHANGES: Final = (m.StoreArtifact, m.DeleteArtifact, m.ShareArtifact, m.RevokeArtifact)
 _RECORDED: Final = (*_CHANGES, m.GetPredecessor, m.CheckAccess)
-"""Recorded by the owner with what they do, or part of such, or a question that reaches nothing."""
+"""Messages that the owner itself records: with their change, as a part of one, or as a question that reads nothing."""
 
 
 class _Behalf:
-    """An owner's actor, as one sees it who asks on behalf of another session."""
+    """Stands for an owner's actor, and sends it messages on behalf of another session."""
 
     def __init__(self, actor: SessionActor, principal: str, *, family: bool) -> None:
         self.actor_urn = actor.actor_urn
@@ -66,7 +66,7 @@ class _Behalf:
 
 
 class CrossSessionRouter:
-    """Takes messages across the border of a session, to where a grant or the family lets them, or denies them."""
+    """Takes messages across the border of a session as far as a grant or the family allows, or denies them."""
 
     def __init__(self, directory: Directory, home: Way, preparation: Preparation, security: Security) -> None:
         self._directory = directory
@@ -75,7 +75,7 @@ class CrossSessionRouter:
         self._security = security
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
-        """Ask, as the session with this id, what concerns others. Raises AccessDenied."""
+        """Ask a message that concerns other sessions, on behalf of this one. Raises AccessDenied."""
         if message.__class__ is m.DeleteSession:
             return self._delete(session_id, message, timeout)
         self._require(session_id)
@@ -86,8 +86,8 @@ class CrossSessionRouter:
         return self._ask(session_id, owner, message, timeout)
 
     def tell(self, session_id: str, message: Any, timeout: float, receipt: TellReceipt | None = None) -> None:
-        """Send what concerns others, on behalf of the session with this id; `receipt` is told when it has been handled.
-        Raises AccessDenied: that is looked at before."""
+        """Tell a message that concerns other sessions, on behalf of this one. `receipt` is notified when it has been
+        handled. Raises AccessDenied, which is checked before anything is sent."""
         if message.__class__ is m.DeleteSession:
             for sharer in self._index(session_id):
                 try:
@@ -101,7 +101,7 @@ class CrossSessionRouter:
         if owner is None or message.__class__ not in _CHANGES:
             if receipt is not None:
                 receipt.set(None)
-            return  # a question that nobody hears the answer to
+            return  # a query without anybody who waits for its answer
         behalf = self._behalf(session_id, owner, message)
         level = NAMES[message.permission]
         allowed = behalf.ask(m.CheckAccess(message.artifact() or "", level), timeout)
@@ -112,14 +112,14 @@ class CrossSessionRouter:
         behalf.tell(message, receipt)
 
     def shared_with(self, session_id: str, timeout: float) -> list[ArtifactInfo]:
-        """What other sessions let a session read now, oldest first."""
+        """Return the artifacts that other sessions let a session read now, oldest first."""
         wanted: dict[str, set[int]] = {}
         for grantee in (session_id, *self._security.ancestors(session_id)):
             for owner, numbers in self._index(grantee).items():
                 wanted.setdefault(owner, set()).update(numbers)
         found: list[ArtifactInfo] = []
         for owner, numbers in wanted.items():
-            # The index says where to look; whether a grant still holds is asked where it was given.
+            # The index says where to look. Only the session that gave a grant knows whether it still holds.
             try:
                 asked = DelegatedMessage(session_id, Shared(sorted(numbers)), family=False)
                 infos = self._directory.actor(owner).ask(asked, timeout)
@@ -133,7 +133,7 @@ class CrossSessionRouter:
         return sorted(found, key=lambda info: (info.created_at, str(info.id)))
 
     def _index(self, grantee: str) -> dict[str, set[int]]:
-        """Who shares with a session: numbers of artifacts by owner."""
+        """Return the sessions that share with this one: owner → numbers of the shared artifacts."""
         found: dict[str, set[int]] = {}
         if is_session_id(grantee):
             prefix = INDEX_SHARED + session_bytes(grantee)
@@ -145,11 +145,11 @@ class CrossSessionRouter:
 
     def _ask(self, principal: str, owner: str, message: Any, timeout: float) -> Any:
         if message.__class__ is m.CheckAccess and message.who in (None, principal) and not self._is_there(owner):
-            return False  # as of an artifact that is there
+            return False  # the same answer as for an artifact that exists
         try:
             behalf = self._behalf(principal, owner, message)
             if message.__class__ is m.StoreArtifact:
-                # Before content is written ahead for somebody who may not store it.
+                # Check the permission before content is written ahead.
                 assert message.version_of is not None, "one without stays where it was sent"
                 behalf.ask(MayWrite(message.version_of), timeout)
                 return self._preparation.ask(behalf, message, timeout)
@@ -167,7 +167,7 @@ class CrossSessionRouter:
         return reply
 
     def _behalf(self, principal: str, owner: str, message: Any) -> _Behalf:
-        """The owner's actor. That there is none, or a damaged one, is refused like a missing grant."""
+        """Return the owner's actor. Refuse a missing or damaged owner in the same way as a missing grant."""
         try:
             actor = self._directory.actor(owner)
         except (SessionNotFound, IntegrityError, SchemaTooNew) as error:
@@ -181,7 +181,7 @@ class CrossSessionRouter:
         return is_session_id(session_id) and catalog.row(session_bytes(session_id)) is not None
 
     def _require(self, session_id: str) -> None:
-        """Raises SessionNotFound: who asks must be there."""
+        """Raise SessionNotFound if the asking session does not exist."""
         if not self._is_there(session_id):
             raise SessionNotFound(f"there is no session {str(session_id)[:64]!r}", session_id=str(session_id)[:64])
 
@@ -200,7 +200,7 @@ class CrossSessionRouter:
     # -- several artifacts
 
     def _many(self, session_id: str, message: m.GetArtifacts, timeout: float) -> Any:
-        """Each of its owner; what is refused is an error under its reference."""
+        """Ask each owner for its artifacts. A refused one becomes an error under its reference."""
         results: dict[Any, Any] = {}
         errors: dict[Any, GreenroomError] = {}
         own: list[ArtifactId | str] = []
@@ -224,8 +224,8 @@ class CrossSessionRouter:
     # -- the end of a session
 
     def _delete(self, session_id: str, message: m.DeleteSession, timeout: float) -> Any:
-        """Take back what was shared with a session, then delete it: a process that ends in between leaves no grant that
-        outlives its grantee."""
+        """Revoke what was shared with a session, then delete it: if the process ends in between, no grant outlives its
+        grantee."""
         for owner in self._index(session_id):
             try:
                 self._home.ask(owner, m.ForgetGrantee(session_id), timeout)

@@ -1,5 +1,5 @@
-"""Who may reach what. The host reaches every session; code that acts for a session reaches that one and those below it,
-which were created as its children, and the artifacts that others share with it."""
+"""Decide which sessions the running code can access. The host can access every session. Code that acts for a session
+can access that session, its descendants, and the artifacts that others share with it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _VERBS: Final = {
 
 
 class Security:
-    """The one check that every path asks, and the one place that denies."""
+    """Holds the one check that every path asks, and the one place that denies."""
 
     def __init__(self, catalog: Catalog, trail: AuditTrail) -> None:
         self._catalog = catalog
@@ -44,14 +44,15 @@ class Security:
         trail.family_of = self._family_of
         trail.realm = self
         self.on_violation: Callable[[AccessAttempt], None] | None = None
-        """Called with each attempt that was denied, on the thread that made it."""
+        """Called with each denied attempt, on the thread that made it."""
         self._below: dict[tuple[str, str], None] = {}
-        """Pairs of a session and one below it. A parent never changes, so what was found stays true."""
+        """Pairs of a session and one of its descendants. A parent never changes, so a pair that was found stays
+        true."""
 
     # -- who is who
 
     def principal(self) -> str | None:
-        """The session of this runtime for which the running code acts; None: the host."""
+        """Return the session of this runtime for which the running code acts; None for the host."""
         operation = operation_in(self)
         if operation is None:
             return None
@@ -60,8 +61,8 @@ class Security:
         return operation.principal
 
     def require_call(self, operation: Operation) -> None:
-        """Raises AccessDenied for a thread that code of a session has started in a call which is over: it acts for
-        nobody any more, whoever has given it the work."""
+        """Raise AccessDenied for a thread that a session's code started in a call which is over: it acts for nobody any
+        more, whoever gave it the work."""
         if operation.lease is None or not operation.lease.over or operation.principal is None:
             return
         self._violated(AccessAttempt(operation.principal, None, None, "read", False, "its call is over", "thread"))
@@ -72,7 +73,7 @@ class Security:
         )
 
     def ancestors(self, session_id: str) -> list[str]:
-        """The sessions above a session, its parent first."""
+        """Return the ancestors of a session, its parent first."""
         found: list[str] = []
         each: str | None = session_id
         for _ in range(_MAX_DEPTH):
@@ -84,14 +85,14 @@ class Security:
         return found
 
     def _family_of(self, session_id: str) -> str:
-        """The topmost session above one, or itself."""
+        """Return the topmost ancestor of a session, or the session itself."""
         try:
             return (self.ancestors(session_id) or [session_id])[-1]
         except (IntegrityError, SchemaTooNew):
             return session_id
 
     def can_access(self, principal: str, session_id: str) -> bool:
-        """Whether a session is the principal's own or below it."""
+        """Return whether a session is the principal itself or a descendant of it."""
         if session_id == principal or (principal, session_id) in self._below:
             return True
         if not is_session_id(session_id):
@@ -107,22 +108,22 @@ class Security:
         return reached
 
     def forget_families(self) -> None:
-        """Sessions were deleted, and who is above reaches those below them no more, or have come in from outside: one
-        that was deleted may have another parent now."""
+        """Forget which sessions are descendants of which. Needed when sessions were deleted, since an ancestor loses
+        access to their descendants, or imported, since a deleted one may come back with another parent."""
         self._below.clear()
 
     # -- what they may
 
     def authorize(self, principal: str, session_id: str, message: Any) -> str:
-        """The session at which code that acts for `principal` asks what it asks of another one.
+        """Return the session to ask when code that acts for `principal` sends a message to another session.
 
-        That one itself, if the principal reaches it. Else, where the message names an artifact of that session, the
-        principal's own: from there it goes as far as grants let it. Else AccessDenied.
+        That is the other session itself if the principal can access it. If the message names an artifact of that
+        session, it is the principal: from there the message goes as far as grants allow. Otherwise raise AccessDenied.
         """
         if message.__class__ is UpdateConfig:
             raise self._deny_configuring(principal, session_id)
         if message.__class__ is LinkEvents and self.can_access(principal, session_id):
-            # Its other end may be an event of any session.
+            # The event at the other end of the link may belong to any session.
             self.require(message.to_id.partition("/")[0], "events.link", "write", principal=principal)
         if session_id == principal:
             return session_id
@@ -138,20 +139,20 @@ class Security:
         raise self.deny(principal, session_id, operation, message.access)
 
     def require(self, session_id: str, operation: str, access: str = "read", *, principal: str | None = None) -> None:
-        """Raises AccessDenied unless the running code (or the principal given) may reach a session."""
+        """Raise AccessDenied unless the running code (or the given principal) can access a session."""
         principal = principal if principal is not None else self.principal()
         if principal is not None and not self.can_access(principal, session_id):
             raise self.deny(principal, session_id, operation, access)
 
     def require_artifacts(self, session_id: str, operation: str) -> None:
-        """`require`, for what reads all artifacts of a session: that it may is recorded too."""
+        """Check access as `require` does, for reading all artifacts of a session. A granted access is recorded too."""
         self.require(session_id, operation)
         principal = self.principal()
         if principal is not None and principal != session_id:
             self.trail.record(AccessAttempt(principal, session_id, None, "read", True, _ABOVE, operation))
 
     def require_host(self, operation: str, access: str = "read") -> None:
-        """Raises AccessDenied if the running code acts for a session: what it asks concerns all of them."""
+        """Raise AccessDenied if the running code acts for a session: the operation concerns all sessions."""
         principal = self.principal()
         if principal is None:
             return
@@ -165,8 +166,8 @@ class Security:
     # -- denying
 
     def deny(self, principal: str, session_id: str, operation: str, access: str) -> AccessDenied:
-        """The error for a session out of reach, in the same words whether it exists: nobody learns which sessions
-        there are. The attempt is recorded."""
+        """Return the error for a session out of reach and record the attempt. The words are the same whether the
+        session exists: nobody learns which sessions there are."""
         named = str(session_id)[:64]
         owner = named if is_session_id(session_id) else None
         self._violated(AccessAttempt(principal, owner, None, access, False, "out of reach", operation))
@@ -177,7 +178,7 @@ class Security:
         )
 
     def _deny_configuring(self, principal: str, session_id: str) -> AccessDenied:
-        """The error for a session that would set limits, its own or others'. The attempt is recorded."""
+        """Return the error for a session that tries to set limits, its own or others'. Record the attempt."""
         owner = session_id if is_session_id(session_id) else None
         self._violated(AccessAttempt(principal, owner, None, "write", False, "for the host only", "UpdateConfig"))
         return AccessDenied(
@@ -186,8 +187,8 @@ class Security:
         )
 
     def deny_artifact(self, attempt: AccessAttempt, needed: str, has: str | None) -> AccessDenied:
-        """The error for an artifact of another session, in the same words whether it exists. The attempt is
-        recorded."""
+        """Return the error for an artifact of another session, in the same words whether it exists. Record the
+        attempt."""
         self._violated(attempt)
         why = (
             f"its permission is {has}, {needed} is needed"
@@ -205,4 +206,4 @@ class Security:
             try:
                 self.on_violation(attempt)
             except GreenroomError as error:
-                logger.warning("what was told of a violation has failed: %s", error)
+                logger.warning("the callback for access violations failed: %s", error)
