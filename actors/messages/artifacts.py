@@ -51,11 +51,11 @@ __all__ = [
 
 
 class StoreArtifact(Command[ArtifactInfo]):
-    """Store content under a name; the same name again makes the next version. Replies ArtifactInfo.
+    """Store content under a name; storing the same name again makes the next version. Replies ArtifactInfo.
 
-    Content is text (stored as UTF-8), bytes, a memoryview, or a binary file object, which is read to its end.
-    It is hashed and compressed on the sender's thread. With `version_of`, the id of an artifact of that name, it is
-    stored where that one is: also in another session, which shares it with write permission.
+    Content is text (stored as UTF-8), bytes, a memoryview, or a binary file object, which is read to its end. It is
+    hashed and compressed on the sender's thread. `version_of` is the id of an artifact of that name: the content is
+    stored in the same session as that one, which may be another session that shares it with write permission.
     """
 
     __slots__ = (
@@ -119,16 +119,16 @@ class StoreArtifact(Command[ArtifactInfo]):
         self.encoded: Encoded | None = None
         self.record: ArtifactRecord | None = None
         self.collected = False
-        """Whether it is an output that the runtime collects, which has limits of its own."""
+        """Whether this is an output that the runtime collects. Collected outputs have limits of their own."""
 
 
 UNSHARED: Final[Any] = object()
 
-"""In place of the encoded content of a message that nobody but the path holds, so that it need not be copied."""
+"""Takes the place of the encoded content in a message that only the delivery path holds, so that it is not copied."""
 
 
 def _stored(content: Any) -> bytes | memoryview | Readable:
-    """Content as bytes, or a file object to read them from."""
+    """Return content as bytes, or a file object to read it from."""
     kind = type(content)
     if kind is bytes:
         return cast(bytes, content)
@@ -223,7 +223,7 @@ class DeleteArtifact(Command[None]):
 
 
 class AboutArtifact(Query[Reply]):
-    """Base of the queries about one artifact: of an id, or of one version (default: the latest) of a name."""
+    """Base of the queries about one artifact: by its id, or by one version (default: the latest) of a name."""
 
     __slots__ = ("ref", "version")
     about_artifacts = True
@@ -237,20 +237,21 @@ class AboutArtifact(Query[Reply]):
 
 
 class GetArtifactInfo(AboutArtifact[ArtifactInfo]):
-    """Replies ArtifactInfo of an id, or of one version (default: the latest) of a name."""
+    """Replies the ArtifactInfo of an id, or of one version (default: the latest) of a name."""
 
     __slots__ = ()
 
 
 class GetArtifact(AboutArtifact[Artifact]):
-    """Replies Artifact: the info and the verified content."""
+    """Replies an Artifact: the info and the verified content."""
 
     __slots__ = ()
     points = Points(None, "ArtifactRetrieved")
 
 
 class GetArtifacts(Query[tuple[dict[ArtifactId | str, Artifact], dict[ArtifactId | str, GreenroomError]]]):
-    """Replies (results, errors) of many ids and names: what each named, and why the others could not be read."""
+    """Replies (results, errors) for many ids and names: the artifact for each, or the error with which reading it
+    failed."""
 
     __slots__ = ("refs",)
     about_artifacts = True
@@ -274,7 +275,7 @@ class GetArtifacts(Query[tuple[dict[ArtifactId | str, Artifact], dict[ArtifactId
 
 
 class QueryArtifacts(Query[Page[ArtifactInfo]]):
-    """Replies a page of ArtifactInfo that match an `ArtifactQuery`, or its criteria by keyword."""
+    """Replies a page of the ArtifactInfo that match an `ArtifactQuery`, or criteria given by keyword."""
 
     __slots__ = ("query",)
     access = "list"
@@ -285,7 +286,7 @@ class QueryArtifacts(Query[Page[ArtifactInfo]]):
 
 
 class ListArtifacts(Query[Page[ArtifactInfo]]):
-    """Replies a page of ArtifactInfo in the order of storing."""
+    """Replies a page of ArtifactInfo in the order in which they were stored."""
 
     __slots__ = ("limit", "offset")
     access = "list"
@@ -299,7 +300,7 @@ class ListArtifacts(Query[Page[ArtifactInfo]]):
 class ListArtifactVersions(Query[list[ArtifactInfo]]):
     """Replies a list of ArtifactInfo of every version of a name, oldest first.
 
-    Instead of the name the id of one of them will do; of an artifact that another session shares it finds the
+    The id of a version may stand in place of the name. For an artifact that another session shares, the list has the
     versions that are shared.
     """
 

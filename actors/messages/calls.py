@@ -1,4 +1,4 @@
-"""Messages that call tools and agents, and that journal what became of a call."""
+"""Messages that call tools and agents, and that journal how a call ended."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ MAX_INPUT_BYTES: Final = 1 << 20
 
 
 class Call(Command[Any]):
-    """Base of `CallTool` and `CallAgent`. `timeout` is in seconds; None stands for the callable's own, else the
-    runtime's. Whoever asks with a shorter timeout waits only that long, and the call ends with it."""
+    """Base of `CallTool` and `CallAgent`. `timeout` is in seconds; None stands for the callable's own, or else the
+    runtime's. A caller who asks with a shorter timeout waits only that long, and the call ends with it."""
 
     __slots__ = ("name", "packed", "subject", "timeout")
     preparation = "call"
@@ -49,7 +49,7 @@ class Call(Command[Any]):
         self.packed = packed_input(input)
         self.timeout = as_seconds("timeout", timeout, endless=True) if timeout is not None else None
         self.subject: Any = None
-        """What is called, where that is not found by its name. Only the runtime itself sets it."""
+        """What to call, if it cannot be found by its name. Only the runtime itself sets it."""
 
     @property
     def input(self) -> Value:
@@ -57,7 +57,9 @@ class Call(Command[Any]):
 
 
 class CallTool(Call):
-    """Call a tool with an object of arguments, at most 1 MiB encoded. Replies its result, a JSON value or bytes.
+    """Call a tool with an object of arguments, at most 1 MiB encoded. Replies its result, a JSON value or bytes. Raises
+    InvalidOperation for an unknown tool, ValidationError for an input that does not match the tool's schema,
+    OperationTimeout, HookCancelled, and CallFailed with the tool's own exception as its cause.
 
     Raises ValidationError for an input that does not fit the tool's schema, OperationTimeout, CallFailed with what the
     tool raised as its cause, HookCancelled; InvalidOperation for an unknown tool.
@@ -68,9 +70,9 @@ class CallTool(Call):
 
 
 class CallAgent(Call):
-    """Call an agent, by its name or a model's, with any JSON value of at most 1 MiB. Replies AgentReply.
+    """Call an agent by its name or a model's, with any JSON value of at most 1 MiB. Replies AgentReply.
 
-    Raises what `CallTool` raises.
+    Raises the same errors as `CallTool`.
     """
 
     __slots__ = ()
@@ -78,7 +80,7 @@ class CallAgent(Call):
 
 
 def packed_input(value: Value) -> bytes:
-    """An input, encoded. Raises ValidationError, or ResourceLimitExceeded for more than 1 MiB."""
+    """Encode an input. Raises ValidationError, or ResourceLimitExceeded for more than 1 MiB."""
     packed = pack_value(value, "input")
     if len(packed) > MAX_INPUT_BYTES:
         raise ResourceLimitExceeded(
@@ -92,8 +94,8 @@ def packed_input(value: Value) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """What a session says of a call that it has journaled: the event's sequence and id, the session's own
-    correlation id, and whether outputs are collected as artifacts."""
+    """Describes a call that a session has journaled: the event's sequence and id, the session's own correlation id, and
+    whether outputs are collected as artifacts."""
 
     sequence: int
     event_id: str
@@ -114,8 +116,7 @@ class RecordCall(Command[Called]):
 
 
 class RecordReturn(Command[None]):
-    """Journal what a call has come to. Works as long as the session has not ended; its limits do not matter any more.
-    Replies None."""
+    """Journal how a call ended. Works until the session has ended, whatever its limits say. Replies None."""
 
     __slots__ = ("data", "kind")
     note = True

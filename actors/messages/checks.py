@@ -1,4 +1,4 @@
-"""Check and encode what messages are made of, on the thread of whoever makes them."""
+"""Check and encode the parts of messages, on the thread that makes the message."""
 
 from __future__ import annotations
 
@@ -57,14 +57,15 @@ def optional_text(field: str, value: object, most: int = MAX_NAME) -> str | None
 
 
 def artifact_ref(ref: object, field: str = "artifact") -> ArtifactId | str:
-    """An artifact id, from any spelling of one, or a name."""
+    """Return an artifact id from any spelling of one, or a name."""
     if issubclass(type(ref), ArtifactId):
         return ArtifactId.of(ref)
     return as_text(field, ref, 4096)
 
 
 def named_ref(ref: object, field: str) -> ArtifactId | str:
-    """What somebody takes for an artifact's id or name, as plain values: whether it is one shows when it is read."""
+    """Return an artifact's id or name as plain values, as the caller gave it. Whether it names an artifact is checked
+    on reading."""
     if issubclass(type(ref), ArtifactId):
         parts = ArtifactId.parts(ref)
         if parts is not None:
@@ -73,7 +74,7 @@ def named_ref(ref: object, field: str) -> ArtifactId | str:
 
 
 def version_of_name(version: object) -> int | str | None:
-    """What may stand where a version is asked for: its number or its text."""
+    """Return a version that a caller asks for: its number, or its text."""
     if version is None or type(version) is int:
         return version
     if issubclass(type(version), str):
@@ -104,7 +105,7 @@ def whole_number(field: str, value: object) -> int | None:
 
 
 def tag_list(tags: Iterable[str]) -> list[str]:
-    """Tags in their order, without repetitions."""
+    """Return tags in their order, without repetitions."""
     if type(tags) is tuple and not tags:
         return []
     items = as_items("tags", tags, _MAX_GIVEN_TAGS, "a list of texts")
@@ -120,7 +121,7 @@ EMPTY_METADATA: Final = pack_value({})
 
 
 def metadata_bytes(metadata: Mapping[str, Value] | None) -> bytes:
-    """A JSON object of at most 64 KiB, encoded."""
+    """Encode metadata, a JSON object of at most 64 KiB."""
     if metadata is None:
         return EMPTY_METADATA
     packed = pack_value(metadata if type(metadata) is dict else as_mapping("metadata", metadata), "metadata")

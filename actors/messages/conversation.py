@@ -27,7 +27,7 @@ __all__ = ["AddMessage", "GetMessages", "Turn", "turn_of"]
 class Turn:
     """One turn of a conversation, known to users as `Message`.
 
-    `sequence` is that of its event; `content` text, a list of parts, or None; `created_at` aware UTC.
+    `sequence` is the sequence of its event, `content` is text, a list of parts, or None, and `created_at` is aware UTC.
     """
 
     sequence: int
@@ -41,19 +41,19 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """The text of the turn: its content, or the texts of its parts put together with nothing between. Where the
-        content has none, its refusal, its spoken words or its reasoning."""
+        """The text of the turn: its content, or the texts of its parts joined without separators. If the content has no
+        text: the turn's refusal, spoken words or reasoning."""
         return text_of_message(self.content, self.metadata)
 
     def to_dict(self) -> dict[str, Value]:
-        """Every field by name; the time in RFC 3339."""
+        """Return every field by name, with the time in RFC 3339."""
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
         row["created_at"] = iso_time(self.created_at)
         return row
 
 
 def turn_of(sequence: int, time: int, command: AddMessage, content: Any) -> Turn:
-    """The turn that a command has just added."""
+    """Return the turn that a command has just added."""
     return Turn(
         sequence,
         command.role,
@@ -67,7 +67,7 @@ def turn_of(sequence: int, time: int, command: AddMessage, content: Any) -> Turn
 
 
 class AddMessage(Command[Turn]):
-    """Add a turn of the conversation: content is text, a list of parts, or None. Replies Message."""
+    """Add a turn to the conversation. Its content is text, a list of parts, or None. Replies Message."""
 
     __slots__ = ("content", "encoded", "metadata", "name", "role", "text", "tool_call_id", "tool_calls")
     rate = "message"

@@ -1,7 +1,7 @@
-"""What all messages have in common: their base classes, and the facts that a class of messages carries.
+"""Define the base classes of all messages, and the facts that each class of messages carries.
 
-Everything that the way of a message has to know of it stands at its class: which rate counts it, what kind of access it
-is, which hooks it meets, whether it may concern another session, and what is prepared before it is sent.
+Whatever the delivery path has to know of a message is an attribute of its class: the rate that counts it, its kind of
+access, the hooks it meets, whether it may concern another session, and what is prepared before it is sent.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class PendingEvent(NamedTuple):
 Reply = TypeVar("Reply")
 
 READ_RATE: Final = "read"
-"""Reads count against a rate of their own, where there is one, and never against those of the runtime and the session:
-a session over its rate can still be looked at."""
+"""The rate that counts reads, if there is one. Reads never count against the rates of the runtime and the session: a
+session over its rate can still be inspected."""
 CREATION: Final = "session_create"
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """The hook points on the way of a class of messages; `conflict`: it may meet StateConflict too."""
+    """The hook points that a class of messages meets; with `conflict` it may meet StateConflict too."""
 
     before: str | None = None
     after: str | None = None
@@ -50,7 +50,7 @@ class Points:
 
 @cache
 def _slots(kind: type) -> tuple[tuple[str, ...], Callable[[Message[Any]], tuple[Any, ...]]]:
-    """Return the names of all slots of messages of a class, and what reads them at once."""
+    """Return the names of all slots of a message class, and a function that reads them all at once."""
     names = tuple(name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))
     if len(names) > 1:
         return names, attrgetter(*names)
@@ -58,36 +58,36 @@ def _slots(kind: type) -> tuple[tuple[str, ...], Callable[[Message[Any]], tuple[
 
 
 class Message(Generic[Reply]):
-    """Base of everything that can be sent to a session; `Reply` is the type of its answer."""
+    """Base of everything that can be sent to a session. `Reply` is the type of its answer."""
 
     __slots__ = ()
 
     rate: ClassVar[str | None]
-    """The kind of operation that rates count; None for what no rate limits: the life of a session, which is never held
-    up, and what is only written down of an operation that was counted."""
+    """The kind of operation that rates count; None if no rate limits it. That is so for the life of a session, which is
+    never held up, and for records of an operation that was already counted."""
     access: ClassVar[str]
-    """The kind of access that it is an attempt at: read, list, write, delete, share or change_permissions."""
+    """The kind of access that this is an attempt at: read, list, write, delete, share or change_permissions."""
     about_artifacts: ClassVar[bool] = False
-    """Whether the access is to artifacts: then it is in the audit log when an ancestor of the session asks."""
+    """Whether it accesses artifacts. If so, the audit log records it when an ancestor of the session asks."""
     permission: ClassVar[int] = 0
-    """The permission (READ, WRITE, ADMIN) that it needs on an artifact of another session."""
+    """The permission (READ, WRITE, ADMIN) needed on an artifact of another session."""
     names: ClassVar[str | None] = None
-    """The attribute that names an artifact, by an id that may be one of another session."""
+    """The attribute that names an artifact, by an id that may belong to another session."""
     may_cross: ClassVar[bool] = False
-    """Whether it may concern other sessions than the one it is sent to: then `crosses` is asked."""
+    """Whether it may concern other sessions than the one it is sent to. If so, `crosses` is asked."""
     preparation: ClassVar[Literal["content", "call"] | None] = None
-    """What is done on the sender's thread: "content" is hashed and compressed, a "call" is made."""
+    """What the sender's thread does first: hash and compress "content", or make a "call"."""
     points: ClassVar[Points] = Points()
     note: ClassVar[bool] = False
-    """Whether it only writes down what has happened: it is never too late for that."""
+    """Whether it only records what has already happened. It is never too late for that."""
     hookable: ClassVar[bool] = True
-    """False for what the runtime itself sends past all hooks."""
+    """False for messages that the runtime itself sends past all hooks."""
     shown: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
-    """What reads a parameter for hooks, where the message keeps it under another name, or encoded."""
+    """Functions that read a parameter for hooks, where the message keeps it encoded or under another name."""
 
     @property
     def operations(self) -> int:
-        """How many operations it counts as."""
+        """Return how many operations it counts as."""
         return 1
 
     def artifact(self) -> ArtifactId | None:
@@ -100,12 +100,12 @@ class Message(Generic[Reply]):
         return artifact.session_id if artifact is not None else None
 
     def crosses(self, session_id: str) -> bool:
-        """Return whether it concerns other sessions than this one, which it is sent to."""
+        """Return whether it concerns other sessions than this one, to which it is sent."""
         artifact = self.artifact()
         return artifact is not None and artifact.session_id != session_id
 
     def copy(self) -> Self:
-        """Return the same message once more, for the path to complete: what a sender holds is never changed."""
+        """Return a copy of the message for the delivery path to complete: the sender's own message is never changed."""
         twin = object.__new__(type(self))
         kind: type = type(self)
         names, values = _slots(kind)
@@ -132,11 +132,11 @@ class Command(Message[Reply]):
     def __init__(self, *, durability: Durability | str | None = None) -> None:
         self.durability = checked_durability(durability) if durability is not None else None
         self.records: list[Any] | None = None
-        """Drafts of events about hooks, journaled with what the command does."""
+        """Drafts of events about hooks. They are journaled together with the command's own change."""
 
 
 def unpacked(name: str) -> Callable[[Any], Any]:
-    """Return what reads an encoded attribute of a message."""
+    """Return a function that reads and decodes an encoded attribute of a message."""
 
     def read(message: Any) -> Any:
         packed = getattr(message, name)
@@ -146,7 +146,8 @@ def unpacked(name: str) -> Callable[[Any], Any]:
 
 
 def attribute(name: str) -> Callable[[Any], Any]:
-    """Return what reads an attribute of a message: artifacts by the text of their ids, lists and dicts as copies."""
+    """Return a function that reads an attribute of a message. It gives artifact ids as text, lists and dicts as
+    copies."""
 
     def read(message: Any) -> Any:
         value = getattr(message, name)

@@ -1,4 +1,4 @@
-"""Messages about events: published, linked, recorded and read."""
+"""Messages that publish, link, record and read events."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ RESERVED_FAMILIES: Final = frozenset(
     }
 )
 
-"""First segments of the types that only the runtime itself produces, so that nobody can forge a fact."""
+"""First segments of the event types that only the runtime itself produces, so that nobody can forge a fact."""
 
 _TYPE: Final = re.compile(r"[\w:-]+(\.[\w:-]+)*")
 
@@ -63,9 +63,8 @@ _TYPE: Final = re.compile(r"[\w:-]+(\.[\w:-]+)*")
 class PublishEvent(Command[Event]):
     """Journal an event of the sender's own. Replies the Event.
 
-    `type` is dotted (`custom.step_done`) and of no family of the runtime's own; `data` a JSON object of at most
-    64 KiB. `correlation_id` and, if the host sends it, `source` stand in place of those of the operation that the
-    sender acts in.
+    `type` is dotted (`custom.step_done`) and in none of the runtime's own families; `data` is a JSON object of at most
+    64 KiB. `correlation_id` and, if the host sends it, `source` override those of the sender's operation.
     """
 
     __slots__ = ("correlation_id", "packed", "source", "tags", "target", "type")
@@ -105,8 +104,8 @@ class PublishEvent(Command[Event]):
         return data
 
     def in_context(self, context: dict[str, Any] | None) -> dict[str, Any] | None:
-        """The context of the event, made from that of the operation. Code that acts for a session is not asked for
-        its source: nobody passes for somebody else."""
+        """Return the context of the event, made from the context of the operation. Code that acts for a session cannot
+        choose its source: nobody may pass for somebody else."""
         operation = CURRENT.get()
         chosen = self.source if operation is None or operation.principal is None else None
         own = {
@@ -143,9 +142,10 @@ class LinkEvents(Command[Event]):
 
 
 class RecordEvent(Command[Called | None]):
-    """Journal a fact of the runtime's own, if the session can take one. Replies Called, or None if it cannot.
+    """Journal a fact that the runtime itself has found. Replies Called, or None if the session takes no events any
+    more.
 
-    `data` are plain values of the runtime's making.
+    `data` are plain values that the runtime has made.
     """
 
     __slots__ = ("data", "type")
@@ -153,7 +153,7 @@ class RecordEvent(Command[Called | None]):
     rate = None
 
     def __init__(self, type: str, data: dict[str, Any]) -> None:
-        # Nobody waits for the disk because of a note.
+        # Nobody waits for the disk because of a record like this.
         super().__init__(durability=Durability.WAL)
         self.type = type
         self.data = checked_data(data)
@@ -181,7 +181,7 @@ def _maybe_name(field: str, value: object) -> str | None:
 
 
 class GetEvents(Query[list[Event]]):
-    """Replies a list of the events with a sequence greater than `after`, at most `limit`."""
+    """Replies a list of at most `limit` events with a sequence greater than `after`."""
 
     __slots__ = ("after", "limit")
 

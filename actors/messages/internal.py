@@ -23,7 +23,7 @@ __all__ = [
 
 
 class RecordHooks(Command[None]):
-    """Journal executions of hooks. Only the runtime sends it."""
+    """Journal executions of hooks."""
 
     __slots__ = ("drafts",)
     note = True
@@ -36,13 +36,14 @@ class RecordHooks(Command[None]):
 
 
 class KeepTime(Command[None]):
-    """Do what it is time for. Sent by the timekeeper; `told` gets the session, and when to look again (ns since the
-    epoch; None: not before it is active again) with the event that changed its status, if one did."""
+    """Warn, suspend or fail the session if its time has come. Sent by the timekeeper. `told` is called with the
+    session, the time to look again (ns since the epoch; None: not before it is active again), and the type of the event
+    that changed the status, if any."""
 
     __slots__ = ("busy", "now", "outcome", "told")
 
     def __init__(self, now: int, told: Callable[[bytes, int | None, str | None], None], *, busy: bool = False) -> None:
-        """`busy`: a tool or an agent is at work for the session, so it is not idle."""
+        """`busy`: a tool or an agent works for the session, so the session is not idle."""
         super().__init__()
         self.busy = busy
         self.now = now
@@ -54,8 +55,8 @@ WORKFLOW_EVENTS: Final = frozenset(("workflow.started", "workflow.stage", "workf
 
 
 class RecordWorkflow(Command[tuple[str, str | None]]):
-    """Journal a fact of a running workflow. Sent by its runner. Replies the event's id and the correlation id that
-    the session was created with, if any."""
+    """Journal a fact of a running workflow. Sent by its runner. Replies the event's id, and the correlation id that the
+    session was created with, if any."""
 
     __slots__ = ("data", "type")
     note = True
@@ -71,28 +72,28 @@ class RecordWorkflow(Command[tuple[str, str | None]]):
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """How much of a resource a session has used: bytes, US dollars, or a number; `limit` None means no limit."""
+    """How much of a resource a session has used: bytes, US dollars, or a number. A `limit` of None means no limit."""
 
     value: float
     limit: float | None
 
     @property
     def percent(self) -> float | None:
-        """Of the limit; None where there is none."""
+        """The share of the limit that is used; None if there is no limit."""
         if self.limit is None:
             return None
         return 100 * self.value / self.limit if self.limit else 100.0
 
 
 class GetConsumption(Query[dict[str, Consumption]]):
-    """Replies, by the name of a resource, how much of it the session has used and may use: a dict of Consumption."""
+    """Replies a dict of Consumption by the name of the resource: what the session has used and may use."""
 
     __slots__ = ()
     rate = None
 
 
 class VariableKeys(Query[list[str]]):
-    """Replies the keys of all variables, in order. For what removes them: no value is read."""
+    """Replies the keys of all variables, in order, without reading a value. Used to remove variables."""
 
     __slots__ = ()
     access = "list"

@@ -35,7 +35,7 @@ __all__ = [
 
 
 class SuspendSession(Command[SessionInfo]):
-    """active → suspended."""
+    """Suspend an active session."""
 
     __slots__ = ()
     rate = None
@@ -43,7 +43,7 @@ class SuspendSession(Command[SessionInfo]):
 
 
 class ResumeSession(Command[SessionInfo]):
-    """suspended → active."""
+    """Make a suspended session active again."""
 
     __slots__ = ()
     rate = None
@@ -51,7 +51,7 @@ class ResumeSession(Command[SessionInfo]):
 
 
 class CompleteSession(Command[SessionInfo]):
-    """active or suspended → completed, for good."""
+    """Complete an active or suspended session, for good."""
 
     __slots__ = ()
     rate = None
@@ -59,7 +59,7 @@ class CompleteSession(Command[SessionInfo]):
 
 
 class FailSession(Command[SessionInfo]):
-    """active or suspended → failed, for good, with a reason."""
+    """Fail an active or suspended session, for good, with a reason."""
 
     __slots__ = ("reason",)
     rate = None
@@ -71,7 +71,7 @@ class FailSession(Command[SessionInfo]):
 
 
 class ArchiveSession(Command[SessionInfo]):
-    """completed or failed → archived: leaves the default listings, keeps journal and artifacts."""
+    """Archive a completed or failed session: default listings skip it, its journal and artifacts stay."""
 
     __slots__ = ()
     rate = None
@@ -98,7 +98,7 @@ class LoadSession(Command[SessionInfo]):
 
 
 class DeleteSession(Command[None]):
-    """Remove the session and everything that belongs to it. Replies None."""
+    """Delete the session and everything that belongs to it. Replies None."""
 
     __slots__ = ()
     rate = None
@@ -107,12 +107,12 @@ class DeleteSession(Command[None]):
     may_cross = True
 
     def crosses(self, session_id: str) -> bool:
-        return True  # what others shared with the session is taken back
+        return True  # what others shared with the session is revoked
 
 
 class ForkSession(Command[str]):
-    """Make a session whose history is this one's up to event `at_sequence` (default: all of it), in any status.
-    Replies the new session's id."""
+    """Make a new session from the history of this one up to event `at_sequence` (default: all of it). Works in any
+    status. Replies the new session's id."""
 
     __slots__ = ("at_sequence",)
     rate = CREATION
@@ -132,7 +132,7 @@ class GetInfo(Query[SessionInfo]):
 
 
 class Finish(Query[None]):
-    """Replies None once every message that was sent before it has been handled."""
+    """Replies None once every message that was sent earlier has been handled."""
 
     __slots__ = ()
     rate = None
@@ -140,7 +140,7 @@ class Finish(Query[None]):
 
 
 class AddTag(Command[SessionInfo]):
-    """Add a tag; one that is there already changes nothing. Replies SessionInfo."""
+    """Add a tag; adding a tag that is present changes nothing. Replies SessionInfo."""
 
     __slots__ = ("tag",)
     rate = "state_update"
@@ -151,7 +151,7 @@ class AddTag(Command[SessionInfo]):
 
 
 class RemoveTag(Command[SessionInfo]):
-    """Remove a tag; one that is not there changes nothing. Replies SessionInfo."""
+    """Remove a tag; removing a tag that is absent changes nothing. Replies SessionInfo."""
 
     __slots__ = ("tag",)
     rate = "state_update"
@@ -162,7 +162,7 @@ class RemoveTag(Command[SessionInfo]):
 
 
 class SetTags(Command[SessionInfo]):
-    """Put these tags in the place of all others. Replies SessionInfo."""
+    """Replace all tags with these. Replies SessionInfo."""
 
     __slots__ = ("tags",)
     rate = "state_update"
@@ -173,7 +173,7 @@ class SetTags(Command[SessionInfo]):
 
 
 class UpdateMetadata(Command[SessionInfo]):
-    """Merge into the metadata; a value of None removes its key."""
+    """Merge into the metadata; a value of None removes its key. Replies SessionInfo."""
 
     __slots__ = ("changes",)
     rate = "state_update"
@@ -184,7 +184,7 @@ class UpdateMetadata(Command[SessionInfo]):
 
 
 class GetConfig(Query[Mapping[str, Any]]):
-    """Replies what the session itself sets of its configuration, as a dict. All else follows the runtime."""
+    """Replies, as a dict, the settings that the session itself sets. All others follow the runtime."""
 
     __slots__ = ()
 
@@ -196,8 +196,8 @@ def _as_given(changes: Mapping[str, Any]) -> dict[str, Any]:
 class UpdateConfig(Command[Mapping[str, Any]]):
     """Change settings of the session's configuration, in any status; None means no limit. For the host only.
 
-    `changes` are settings of SessionConfig by name; of `policies`, what is to change in its sections. Replies what the
-    session itself sets then, as a dict.
+    `changes` are settings of SessionConfig by name; `policies` names only the settings to change in its sections.
+    Replies, as a dict, the settings that the session itself sets afterwards.
     """
 
     __slots__ = ("changes",)
@@ -205,7 +205,7 @@ class UpdateConfig(Command[Mapping[str, Any]]):
     points = Points("ConfigurationChange", None)
 
     checked: ClassVar[Callable[[Mapping[str, Any]], dict[str, Any]]] = _as_given
-    """Checks settings, and replies them as they are stored. Given by the floor above, which knows them."""
+    """Checks settings and returns them as they are stored. Set by the floor above, which knows the settings."""
 
     def __init__(self, changes: Mapping[str, Value], *, durability: Durability | str | None = None) -> None:
         super().__init__(durability=durability)

@@ -1,4 +1,4 @@
-"""Messages as hooks see them: their parameters by name, and a message made anew from parameters that were changed."""
+"""Present messages to hooks: their parameters by name, and a new message made from changed parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HIDDEN: Final = frozenset({"self", "durability"})
 
 @cache
 def _readers(kind: type[m.Message[Any]]) -> dict[str, Reader]:
-    """What reads each parameter of a class of messages, in the order of its constructor."""
+    """Return a reader for each parameter of a message class, in the order of its constructor."""
     if kind.__init__ is object.__init__:
         return {}
     readers: dict[str, Reader] = {}
@@ -36,7 +36,7 @@ def _readers(kind: type[m.Message[Any]]) -> dict[str, Reader]:
 
 
 class MessageSubject:
-    """A message as the data of an operation."""
+    """Presents a message as the data of an operation."""
 
     __slots__ = ("message",)
 
@@ -51,12 +51,14 @@ class MessageSubject:
         return data
 
     def crosses(self, session_id: str) -> bool:
-        """Whether it has business at other sessions than the one it is sent to, past that one's mailbox."""
+        """Return whether the message concerns other sessions than the one it is sent to, and so bypasses its
+        mailbox."""
         message = self.message
         return bool(message.may_cross and message.crosses(session_id))
 
     def changed(self, data: dict[str, Any]) -> MessageSubject:
-        """The message made anew, with the checks of its class. Raises ValidationError, or what those raise."""
+        """Make the message anew from changed parameters, with the checks of its class. Raises ValidationError, or what
+        those checks raise."""
         message = self.message
         kind = message.__class__
         readers = _readers(kind)

@@ -1,4 +1,4 @@
-"""Permissions on artifacts: their names and levels, and the grant that gives one to a session."""
+"""The names and levels of permissions on artifacts, and the grant that gives one to a session."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Grant:
     session_id: str
     """The grantee."""
     permission: str
-    """read, write (and read) or admin (and both)."""
+    """"read", "write" (includes read) or "admin" (includes both)."""
     expires_at: datetime | None
-    """From then on it is as if it had not been given."""
+    """When the grant expires. From then on it counts as not given."""
     inherit: bool
-    """Whether the sessions below the grantee have it too."""
+    """Whether the descendants of the grantee have it too."""
     granted_at: datetime
     granted_by: str
-    """The session that gave it: the owner, or one with admin."""
+    """The session that gave the grant: the owner, or a session with admin permission."""
     expired: bool = False
 
     def to_dict(self) -> dict[str, Value]:
-        """Every field by name as JSON values."""
+        """Return every field by name as JSON values."""
         return {
             "artifact": str(self.artifact),
             "session_id": self.session_id,
@@ -59,7 +59,7 @@ class Grant:
 
 
 def level_of(permission: object) -> int:
-    """Raises ValidationError."""
+    """Return the level of a permission given by name. Raises ValidationError."""
     level = PERMISSIONS.get(str.__str__(permission)) if issubclass(type(permission), str) else None
     if level is None:
         raise ValidationError(f"permission: one of {', '.join(PERMISSIONS)}", field="permission")
@@ -68,7 +68,7 @@ def level_of(permission: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class AccessAttempt:
-    """What is known of an attempt to reach something across the border of a session; see `AuditRecord`."""
+    """Describes an attempt to access something across the border of a session; see `AuditRecord`."""
 
     session: str | None
     owner: str | None

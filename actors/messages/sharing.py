@@ -32,24 +32,24 @@ __all__ = [
 
 
 def grantee_id(value: object) -> str:
-    """Raises ValidationError for what is no session id in its one spelling."""
+    """Return the id of a grantee. Raises ValidationError unless it is a session id in its one spelling."""
     if not is_session_id(value):
         raise ValidationError("with_session: the id of a session is needed", field="with_session")
     return str(value)
 
 
 def _permission(message: Any) -> str:
-    """Return the name of the permission that a message is about."""
+    """Return the name of the permission in a message."""
     return NAMES[message.level]
 
 
 def _expiry_text(message: Any) -> str | None:
-    """Return when the grant of a message expires, in RFC 3339."""
+    """Return when the grant in a message expires, in RFC 3339."""
     return iso_time(utc_time(message.expires_at)) if message.expires_at is not None else None
 
 
 class ShareArtifact(Command[Grant]):
-    """Let another session read, write or administer an artifact; a second grant takes the place of the first.
+    """Let another session read, write or administer an artifact. A new grant replaces an earlier one.
 
     Replies Grant. Works in every status of the session.
     """
@@ -84,8 +84,8 @@ class ShareArtifact(Command[Grant]):
 
 
 class RevokeArtifact(Command[bool]):
-    """Take from another session a permission on an artifact and those above it: `write` leaves it read, `read` leaves
-    it nothing. Replies whether it had that permission. Works in every status of the session."""
+    """Revoke a permission of another session on an artifact, together with all higher ones: revoking `write` leaves
+    read, revoking `read` leaves nothing. Replies whether the session had that permission. Works in every status."""
 
     __slots__ = ("by", "level", "ref", "version", "with_session")
     access = "change_permissions"
@@ -113,7 +113,7 @@ class RevokeArtifact(Command[bool]):
 
 
 class ListPermissions(AboutArtifact[list[Grant]]):
-    """Replies a list of Grant: who may do what with an artifact, and what was granted and has expired."""
+    """Replies a list of Grant: all grants on an artifact, expired ones included."""
 
     __slots__ = ()
     access = "list"
@@ -121,7 +121,7 @@ class ListPermissions(AboutArtifact[list[Grant]]):
 
 
 class CheckAccess(Query[bool]):
-    """Replies whether a session (the asked one, unless another is named) has a permission on an artifact."""
+    """Replies whether a session (default: the one that is asked) has a permission on an artifact."""
 
     __slots__ = ("level", "ref", "version", "who")
     access = "list"
@@ -145,7 +145,8 @@ class CheckAccess(Query[bool]):
 
 
 class GetPredecessor(AboutArtifact[ArtifactInfo]):
-    """Replies ArtifactInfo of the artifact that a version is about to be stored of; needs the permission to do so."""
+    """Replies the ArtifactInfo of the artifact that a new version will follow. Needs the permission to store that
+    version."""
 
     __slots__ = ()
     access = "write"
@@ -153,7 +154,7 @@ class GetPredecessor(AboutArtifact[ArtifactInfo]):
 
 
 class ForgetGrantee(Command[None]):
-    """A session has been deleted: take back all that was shared with it. Sent by the runtime. Replies None."""
+    """Revoke all that was shared with a session which has been deleted. Sent by the runtime. Replies None."""
 
     __slots__ = ("session_id",)
     rate = None

@@ -26,12 +26,12 @@ __all__ = [
 
 
 class Expectation(enum.Enum):
-    """What a change of a variable may expect besides a value."""
+    """States that a change of a variable may expect, besides a value."""
 
     ANY = "any"
-    """Whatever is there."""
+    """The change is made whatever the value is."""
     ABSENT = "absent"
-    """That the variable is not there."""
+    """The variable must not exist."""
 
 
 ANY: Final = Expectation.ANY
@@ -47,8 +47,8 @@ def _expectation(message: Any) -> Any:
 class SetVariable(Command[None]):
     """Set a variable to a JSON value or bytes of at most 1 MiB. Replies None.
 
-    With `expected` only if that is its value now (`ABSENT`: if it is not there); else InvalidOperation, whose field
-    `conflict` is true, and nothing is changed.
+    With `expected`, set it only if that is its value now (`ABSENT`: if it does not exist). Otherwise raise
+    InvalidOperation with the field `conflict` true, and change nothing.
     """
 
     __slots__ = ("expected", "key", "packed")
@@ -83,7 +83,7 @@ class SetVariable(Command[None]):
 
 
 class DeleteVariable(Command[bool]):
-    """Remove a variable, with `expected` only if that is its value now. Replies whether it was there."""
+    """Remove a variable; with `expected`, only if that is its value now. Replies whether the variable existed."""
 
     __slots__ = ("expected", "key")
     rate = "state_update"
@@ -121,8 +121,7 @@ class ListVariables(Query[dict[str, Value]]):
 
 
 class AcceptLosses(Command[None]):
-    """After a repair that lost an event which may have set any variable: take the variables as they are now.
-    Replies None."""
+    """Accept the present variables after a repair that lost an event which may have set any of them. Replies None."""
 
     __slots__ = ()
     rate = None
