@@ -1,4 +1,4 @@
-"""Callables that hosts give: looked at when they are given, because one that cannot be called would fail each time."""
+"""Check callables when hosts give them: one that cannot be called would fail each time."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["require_callable", "signature_of"]
 
 
 def signature_of(fn: Callable[..., Any]) -> inspect.Signature | None:
-    """Return the signature of a callable; None for one that tells none, such as some written in C."""
+    """Return the signature of a callable; None if it has none, like some callables written in C."""
     try:
         return inspect.signature(fn)
-    except Exception:  # also what an object of a class of its own raises when it is looked at
+    except Exception:  # an object of the host's own class may raise anything when inspected
         return None
 
 
 def require_callable(field: str, fn: Any, argument: str) -> None:
-    """Raise ValidationError unless `fn` can be called with one argument by position."""
+    """Raise ValidationError unless `fn` can be called with one positional argument."""
     if not callable(fn):
         raise ValidationError(f"{field}: a function that takes {argument} is needed", field=field)
     signature = signature_of(fn)

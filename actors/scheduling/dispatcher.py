@@ -1,20 +1,20 @@
-"""Carries pykka actors on a bounded pool of threads, or on the caller's own thread when the actor is idle.
+"""Run pykka actors on a bounded pool of threads, or on the caller's own thread when the actor is idle.
 
-A `PooledActor` owns no thread. Whoever holds its *turn* handles its messages, one at a time and in the order
-of their arrival:
+A `PooledActor` owns no thread. The thread that holds its *turn* handles its messages, one at a time and in the order of
+their arrival:
 
 - `ask` on an idle actor takes the turn and handles the message right there: no queue, no thread switch.
 - Otherwise the message waits in the mailbox and a pool thread takes the turn.
 
-An exception may be thrown into the running thread at any moment: by a signal handler of the host, or by
-`PyThreadState_SetAsyncExc`. CPython throws it only at the start of a Python function, at a jump backward, or after a
-call has returned. What this module relies on follows from that:
+A signal handler of the host, or `PyThreadState_SetAsyncExc`, may throw an exception into the running thread at any
+moment. CPython throws it only at the start of a Python function, at a jump backward, or after a call has returned. This
+module relies on three rules that follow:
 
-- A turn is a lock whose owner is set in the same step as the lock itself (a C call). The `try` begins before that call,
-  and the `finally` gives back whatever this thread owns, even where the call's result never reached a variable.
-- A `finally` must do its work in its first call, and that call must be one of C: a Python function can be interrupted
-  before its first line. Further calls each stand in a `finally` of their own.
-- Taking a message out of a queue is a `for` over `iter(queue.get, None)`: the loop variable is set in the same step.
+- A turn is a lock that records its owner in the same step in which it is taken (a C call). The `try` begins before that
+  call, and the `finally` releases whatever this thread owns, even if the call's result never reached a variable.
+- A `finally` must do its work in its first call, and that call must be a C function: a Python function can be
+  interrupted before its first line. Each further call stands in a `finally` of its own.
+- Messages are taken out of a queue by a `for` over `iter(queue.get, None)`: it sets the loop variable in the same step.
 
 Example:
     ```py
@@ -66,11 +66,11 @@ class Mailbox:
         self._actor = actor
 
     def put(self, envelope: Envelope[Any]) -> None:
-        """Raises ResourceLimitExceeded when the mailbox is full."""
+        """Put a message in. Raises ResourceLimitExceeded if the mailbox is full."""
         self._actor.put(envelope)
 
     def get(self) -> Envelope[Any]:
-        """The oldest message. Raises IndexError when there is none: nobody may block on a mailbox."""
+        """Return the oldest message. Raises IndexError if there is none: nobody may block on a mailbox."""
         return self._actor.waiting.popleft()
 
     def empty(self) -> bool:
@@ -78,7 +78,7 @@ class Mailbox:
 
 
 class _Stopped:
-    """An actor's `stopped` as pykka wants it: the part of a `threading.Event` that it uses."""
+    """Stands in for the `threading.Event` that pykka expects as an actor's `stopped`, with the part pykka uses."""
 
     __slots__ = ("_actor",)
 
@@ -93,7 +93,7 @@ class _Stopped:
 
 
 class PooledRef(pykka.ActorRef["PooledActor"]):
-    """A pykka reference whose `ask` may be handled on the caller's thread."""
+    """A pykka reference whose `ask` may handle the message on the caller's thread."""
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         if block:
@@ -111,26 +111,27 @@ class PooledActor(pykka.Actor):
     _BRIEF: Final = 0.01
 
     def __init__(self, dispatcher: Dispatcher, urn: str, mailbox_capacity: int) -> None:
-        # Not pykka's own __init__: its UUID and Event cost more than all the rest of a new session. Nor its global
-        # registry, which is a list that is searched on every stop: the supervisor has a table.
+        # pykka's own __init__ is not called: its UUID and Event cost more than the rest of a new session. Nor is its
+        # global registry used, a list that is searched on every stop: the supervisor has a table.
         self.actor_urn = urn
         self.stopped = False
-        """Whether it handles no more messages: what is in its mailbox is forwarded."""
+        """Whether the actor handles no more messages. Those in its mailbox are forwarded."""
         self.waiting: collections.deque[Envelope[Any]] = collections.deque()
         self._capacity = mailbox_capacity
         self._dispatcher = dispatcher
         self._turn = Turn()
         self._held = False
-        """Whether somebody handles messages. Set after the turn was taken and before it is given back; who sets it to
-        False looks into the mailbox afterwards, so who finds it True need not see to what he has put there."""
+        """Whether a thread handles messages. Set after the turn is taken and before it is released. A thread that sets
+        it to False looks into the mailbox afterwards, so a sender that finds it True can leave its message to that
+        thread."""
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> Any:
         """Make the actor and return its reference. There is no loop to start."""
         return cls(*args, **kwargs).actor_ref
 
-    # Made when asked for, not kept: an actor in a cycle of references would outlive its passivation until the
-    # garbage collector comes by.
+    # Made on request, not kept: a cycle of references would keep a passivated actor in memory until the garbage
+    # collector runs.
 
     @property
     def actor_ref(self) -> Any:
@@ -153,7 +154,7 @@ class PooledActor(pykka.Actor):
         return PooledFuture()
 
     def _start_actor_loop(self) -> None:
-        """Nothing: the dispatcher lends a thread when there is a message."""
+        """Do nothing: the dispatcher lends a thread when there is a message."""
 
     def _stop(self) -> None:
         self.stopped = True
@@ -162,19 +163,19 @@ class PooledActor(pykka.Actor):
     # -- sending
 
     def ask(self, message: Any, timeout: float) -> Any:
-        """Send a message and return the reply, or raise what handling it raised.
+        """Send a message and return the reply, or raise what its handling raised.
 
         Raises OperationTimeout after `timeout` seconds, ResourceLimitExceeded when the mailbox is full.
         """
         if not self._held:
             turn = self._turn
             reply = None
-            taken = None  # as long as it is not known: something may be thrown in before it can be set
+            taken = None  # unknown until it is set: an exception may be thrown in before
             try:
                 taken = turn.acquire(False)
                 if taken:
                     self._held = True
-                    # Where others came before us, or the actor has stopped, the pool goes through the mailbox first.
+                    # If messages wait already, or the actor has stopped, the pool goes through the mailbox first.
                     if not self.stopped and not self.waiting:
                         reply = self._handle_receive(message)
                         if type(reply) is not DeferredReply:
@@ -204,11 +205,11 @@ class PooledActor(pykka.Actor):
         return future.get(timeout=timeout)
 
     def tell(self, message: Any) -> None:
-        """Send a message and go on. Raises ResourceLimitExceeded when the mailbox is full."""
+        """Send a message without waiting for a reply. Raises ResourceLimitExceeded when the mailbox is full."""
         self.put(OperationEnvelope(message))
 
     def put(self, envelope: Envelope[Any]) -> None:
-        """Put a message into the mailbox and have it handled. Raises ResourceLimitExceeded when it is full."""
+        """Put a message into the mailbox and have it handled. Raises ResourceLimitExceeded when the mailbox is full."""
         if isinstance(envelope.reply_to, PooledFuture):
             envelope.reply_to.actor = self
         try:
@@ -217,8 +218,8 @@ class PooledActor(pykka.Actor):
             if not self._held and self.waiting:
                 self._dispatcher.submit(self)
         if self.stopped:
-            # It has stopped while we were on our way. Whoever stops an actor looks into the mailbox afterwards, so a
-            # message is either found there or forwarded here, before its sender can send the next.
+            # The actor stopped while this message was on its way. Whoever stops an actor looks into the mailbox
+            # afterwards, so a message is either found there or forwarded here, before its sender can send the next.
             self.do_in_turn(self._drain_all, self.DEFAULT_TIMEOUT)
 
     def _append_waiting(self, envelope: Envelope[Any]) -> None:
@@ -233,17 +234,18 @@ class PooledActor(pykka.Actor):
         waiting.append(envelope)
 
     def is_idle(self) -> bool:
-        """Return whether nobody handles messages at this moment."""
+        """Return whether no thread handles messages at this moment."""
         return not self._held
 
     def wake(self) -> None:
-        """Have the pool handle the mailbox, unless somebody holds the turn: they look again when they release it."""
+        """Have the pool handle the mailbox, unless a thread holds the turn: that one looks again when it releases the
+        turn."""
         if not self._held and self.waiting:
             self._dispatcher.submit(self)
 
     def do_in_turn(self, work: Callable[[], Any], wait: float = 0.0) -> bool:
-        """Do something in the place of a message. Return False without doing it if somebody else handles messages, and
-        still does after `wait` seconds, or if this thread itself does."""
+        """Run `work` in place of handling a message. Return False without running it if another thread handles
+        messages, and still does after `wait` seconds, or if this thread itself does."""
         turn = self._turn
         if self._held and (wait <= 0 or turn.is_ours()):
             return False
@@ -273,7 +275,7 @@ class PooledActor(pykka.Actor):
 
     def run(self) -> None:
         """Handle a batch of waiting messages. Called on a pool thread."""
-        # Whoever has the turn but has not said so is about to give it back, or has just taken it.
+        # A thread that has the turn without having said so is about to release it, or has just taken it.
         if self.waiting and not self.do_in_turn(self._drain_batch, 0 if self._held else self._BRIEF):
             self.wake()
 
@@ -306,7 +308,7 @@ class PooledActor(pykka.Actor):
             future.set_exception((type(problem), problem, None))
 
     def _handle(self, envelope: Envelope[Any]) -> None:
-        """Handle a message from the mailbox, as the operation that it was sent in."""
+        """Handle a message from the mailbox as part of the operation that it was sent in."""
         if self.stopped:
             self.forward(envelope)
             return
@@ -328,7 +330,7 @@ class PooledActor(pykka.Actor):
                 reply = self._handle_receive(envelope.message)
                 if (
                     reply.__class__ is DeferredReply and reply.always
-                ):  # what others would still do is done for an asker only
+                ):  # deferred work that may be skipped is done only if somebody waits
                     reply.finish()
             except Exception as error:
                 self.on_tell_failure(envelope.message, error)
@@ -343,7 +345,7 @@ class PooledActor(pykka.Actor):
             future.set(reply)
 
     def forward(self, envelope: Envelope[Any]) -> None:
-        """What to do with a message that arrives after the actor has stopped."""
+        """Answer a message that arrives after the actor has stopped."""
         if envelope.reply_to is not None:
             try:
                 raise pykka.ActorDeadError(f"{self.actor_urn} has stopped")
@@ -351,7 +353,7 @@ class PooledActor(pykka.Actor):
                 envelope.reply_to.set_exception()
 
     def on_tell_failure(self, message: Any, error: Exception) -> None:
-        """A message that nobody waits for has failed. The message's content is not logged."""
+        """Log that a message failed for which nobody waits. The message's content is not logged."""
         logger.error("%s: %s failed: %s", self.actor_urn, type(message).__name__, error)
 
 
@@ -361,7 +363,7 @@ class Dispatcher:
     def __init__(self, workers: int, name: str = "greenroom") -> None:
         self._ready: queue.SimpleQueue[PooledActor | None] = queue.SimpleQueue()
         self.submit: Final[Callable[[PooledActor], None]] = self._ready.put
-        """Have a pool thread run an actor. A function of C: who calls it in a `finally` is sure that it is called."""
+        """Have a pool thread run an actor. This is a C function, so a call in a `finally` is sure to be made."""
         self._name = name
         self._threads: dict[int, threading.Thread] = {}
         for index in range(workers):
@@ -373,7 +375,7 @@ class Dispatcher:
         thread.start()
 
     def _serve(self, index: int) -> None:
-        """Work until told to end. A thread that ends by anything else leaves its place to another."""
+        """Work until told to end. A thread that ends for any other reason starts a successor."""
         done = False
         try:
             while not done:
@@ -383,22 +385,22 @@ class Dispatcher:
                 self._start(index)
 
     def _work(self) -> bool:
-        """Run actors; True when told to end, False when something was thrown in."""
+        """Run actors. Return True when told to end, False when an exception was thrown in."""
         actor: PooledActor | None = None
         try:
             for actor in iter(self._ready.get, None):
                 actor.run()
-                # Or the last actor of the day stays in memory, with all it refers to, until the next one comes.
+                # Otherwise the last actor would stay in memory, with all it refers to, until the next one comes.
                 actor = None
             return True
         except BaseException:
             if actor is not None:
-                self.submit(actor)  # for what still waits in its mailbox
+                self.submit(actor)  # for the messages still in its mailbox
             logger.exception("a worker thread met an error that no actor handled")
             return False
 
     def close(self, timeout: float) -> None:
-        """Let the threads finish what they have been given and end. Waits at most `timeout` seconds."""
+        """Let the threads finish their work and end. Waits at most `timeout` seconds."""
         threads = list(self._threads.values())
         for _ in threads:
             self._ready.put(None)

@@ -1,4 +1,4 @@
-"""What an asker waits for, and what a message brings along to where it is handled."""
+"""Futures that callers wait for, and the envelope that carries a message with its operation to the handler."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class OperationEnvelope(Envelope[Any]):
 
 
 class DeferredReply:
-    """A reply that still has to be worked out, on the asker's thread, after the actor's turn has ended.
+    """A reply that the caller's thread still has to work out after the actor's turn has ended.
 
-    So an actor waits neither for a disk nor for a large content to be read. `always`: it is more than a reply, and
-    done also where nobody waits for it.
+    So an actor waits neither for a disk nor for large content to be read. `always` means that the work is more than a
+    reply, and is done even if nobody waits for it.
     """
 
     __slots__ = ("always", "finish")
@@ -44,7 +44,7 @@ class DeferredReply:
 
 
 class Handler(Protocol):
-    """The actor that is to handle a message, as its asker sees it."""
+    """The actor that will handle a message, as the caller sees it."""
 
     def is_idle(self) -> bool:
         """Return whether no thread handles its messages."""
@@ -54,7 +54,7 @@ class Handler(Protocol):
 
 
 class PooledFuture(pykka.Future[Any]):
-    """The reply to a queued message. Waiting costs one lock; `get` can give up, and then the message is not begun."""
+    """The reply to a queued message. Waiting costs one lock. `get` can give up, and then the message is not begun."""
 
     _QUEUED: Final = 0
     _BEGUN: Final = 1
@@ -72,10 +72,11 @@ class PooledFuture(pykka.Future[Any]):
         self._value: Any = None
         self._error: BaseException | None = None
         self.actor: Handler | None = None
-        """In whose mailbox the message is."""
+        """The actor in whose mailbox the message is."""
 
     def begin(self) -> bool:
-        """Called by the actor before it handles the message: False if the asker has given up, or it has been begun."""
+        """Mark the message as begun; called by the actor before handling it. Return False if the caller has given up or
+        it was begun already."""
         with self._state_lock:
             if self._state != self._QUEUED:
                 return False
@@ -83,7 +84,7 @@ class PooledFuture(pykka.Future[Any]):
             return True
 
     def give_up(self) -> bool:
-        """Keep the message from being begun; whether it had been begun already."""
+        """Keep the message from being begun. Return whether it had been begun already."""
         with self._state_lock:
             if self._state == self._QUEUED:
                 self._state = self._GIVEN_UP
@@ -94,7 +95,8 @@ class PooledFuture(pykka.Future[Any]):
         return self._done
 
     def get(self, *, timeout: float | None = None) -> Any:
-        """The reply, or the error it ended with. Raises OperationTimeout after `timeout` seconds."""
+        """Return the reply, or raise the error that the message ended with. Raises OperationTimeout after `timeout`
+        seconds."""
         if self._get_hook is not None:
             return super().get(timeout=timeout)
         if not self._done:
@@ -110,8 +112,8 @@ class PooledFuture(pykka.Future[Any]):
         return self._value
 
     def _wait(self, timeout: float | None) -> None:
-        """Return when there is an answer. Looks after the actor now and then: an interrupt may have struck the thread
-        that was to handle the message, or to say that it waits."""
+        """Wait for an answer. Check the actor now and then: an interrupt may have hit the thread that was to handle the
+        message, or to announce it."""
         deadline = None if timeout is None else time.monotonic() + max(0.0, timeout)
         look = self._FIRST_LOOK
         while not self.has_answer():
@@ -132,7 +134,7 @@ class PooledFuture(pykka.Future[Any]):
                     started=begun,
                 )
             look = min(2 * look, self._LAST_LOOK)
-            begun = self._state == self._BEGUN  # looked at first: while it is handled, the actor is not idle
+            begun = self._state == self._BEGUN  # read first: an actor that handles the message is not idle
             actor = self.actor
             if actor is not None and actor.is_idle():
                 if begun and not self.has_answer():
@@ -151,14 +153,14 @@ class PooledFuture(pykka.Future[Any]):
 
 
 class TellReceipt(PooledFuture):
-    """In the place of an asker, for a message that was told: passes on, at once, that it has been handled."""
+    """Stands in for the caller of a `tell`: notifies at once that the message has been handled."""
 
     def __init__(self, handled: Callable[[Callable[[], Any]], None], discard: Callable[[Any], None]) -> None:
         super().__init__()
         self._handled = handled
         self._discard = discard
         self.message: Any = None
-        """What was sent."""
+        """The message that was sent."""
 
     def set(self, value: Any = None) -> None:
         self._handled(lambda: value.finish() if value.__class__ is DeferredReply else value)

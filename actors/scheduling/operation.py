@@ -1,11 +1,11 @@
-"""What is known of the operation that the running code belongs to: for whom it acts, and what caused it.
+"""Describe the operation that the running code belongs to: for whom it acts, and what caused it.
 
-The runtime sets it around scripts, tools, agents and hooks; it goes with every message, also through mailboxes. Where
-none is set, the host itself acts, and what it does is the root of whatever follows.
+The runtime sets it around scripts, tools, agents and hooks. It travels with every message, also through mailboxes.
+Where none is set, the host itself acts, and what the host does is the root of whatever follows.
 
-An operation belongs to one runtime, its *realm*: in another one of the same process it means nothing. Code of one that
-calls another is the host there, and when it comes back from there it is again who it was: operations of other realms
-stand below the current one (`outer`).
+An operation belongs to one runtime, its *realm*, and means nothing in another runtime of the same process. Code of one
+runtime that calls another one is the host there; back in its own realm it is again who it was. So operations of other
+realms are kept below the current one (`outer`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ R = TypeVar("R", bound="Realm")
 
 
 class Lease:
-    """How long a call lasts."""
+    """Tells how long a call lasts."""
 
     __slots__ = ("over",)
 
@@ -54,12 +54,12 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The facts of an operation, as its events are journaled with."""
+    """The facts of an operation that its events are journaled with."""
 
     principal: str | None = None
-    """The session for which the code acts; it reaches what that session may reach. None: the host."""
+    """The session for which the code acts; the code can access what that session can. None: the host."""
     correlation_id: str | None = None
-    """What belongs together, whatever caused it."""
+    """The id shared by operations and events that belong together, whatever caused them."""
     causation_id: str | None = None
     """The id of the event that caused this operation."""
     root_id: str | None = None
@@ -69,17 +69,18 @@ class Operation:
     language: str | None = None
     """The language of the script that acts."""
     within: tuple[str, ...] = ()
-    """The hooks above this operation: none of them is called for what it does itself."""
+    """The hooks that this operation runs in. None of them is called for what the operation itself does."""
     realm: object | None = field(default=None, repr=False)
-    """The runtime that it belongs to, by its `Security`; None: any."""
+    """The runtime that it belongs to, identified by its `Security`; None: any."""
     outer: Operation | None = field(default=None, repr=False)
-    """The operation of another realm that this one was begun in."""
+    """The operation of another realm in which this one began."""
     lease: Lease | None = field(default=None, repr=False)
     """The call of a tool or an agent that the code belongs to."""
     run: Lease | None = field(default=None, repr=False)
-    """The run of a script that the code belongs to: over once its caller has been told that it timed out."""
+    """The run of the script that the code belongs to. It is over once its caller has been told that it timed out."""
     lent: bool = False
-    """Whether a thread has it that the code has started: that one acts for its session as long as the call lasts."""
+    """Whether this is the operation of a thread that the code has started. Such a thread acts for its session as long
+    as the call lasts."""
 
 
 CURRENT: contextvars.ContextVar[Operation | None] = contextvars.ContextVar("greenroom_operation", default=None)
@@ -94,8 +95,8 @@ _values = attrgetter(*_FIELDS)
 def changed(around: Operation | None, changes: dict[str, Any]) -> Operation:
     """Return an operation (None: the host's) with these changes.
 
-    Code that acts for somebody else than its caller enters and leaves such an operation like this, because an exception
-    may be thrown in at any moment: the first call of a `finally` is made whatever comes, the end of a `with` is not::
+    Code that acts for somebody else than its caller enters and leaves such an operation as shown, because an exception
+    may be thrown in at any moment: the first call of a `finally` is always made, the end of a `with` is not::
 
         around = CURRENT.get()
         try:
@@ -104,12 +105,12 @@ def changed(around: Operation | None, changes: dict[str, Any]) -> Operation:
         finally:
             CURRENT.set(around)
     """
-    # Not by `dataclasses.replace`: tools are called in it.
+    # `dataclasses.replace` would be too deep: tools are called in this operation.
     return Operation(**(dict(zip(_FIELDS, _values(around or _HOST), strict=True)) | changes))
 
 
 class _Acting(contextlib.AbstractContextManager[Operation]):
-    """What `acting` gives."""
+    """The context manager that `acting` returns."""
 
     __slots__ = ("_around", "_changes")
 
@@ -133,21 +134,21 @@ class _Acting(contextlib.AbstractContextManager[Operation]):
 
 
 def acting(**changes: Any) -> contextlib.AbstractContextManager[Operation]:
-    """Run the code inside as the current operation with these changes. For threads of our own, and for ids: on a
-    thread of the host a change of the principal is made as `changed` shows."""
+    """Run the code inside as the current operation with these changes. Meant for threads of our own, and for ids. On a
+    thread of the host, change the principal as `changed` shows."""
     return _Acting(changes)
 
 
 class Realm(Protocol):
-    """What belongs to a runtime."""
+    """An object that belongs to a runtime."""
 
     @property
     def _realm(self) -> object:
-        """The runtime, by its `Security`."""
+        """The runtime, identified by its `Security`."""
 
 
 def operation_in(realm: object) -> Operation | None:
-    """The operation of this realm that the running code is in; None: it is the host's own there."""
+    """Return the operation of this realm in which the code runs; None if the code is the host in this realm."""
     operation = CURRENT.get()
     while operation is not None and operation.realm is not None and operation.realm is not realm:
         operation = operation.outer
@@ -155,7 +156,7 @@ def operation_in(realm: object) -> Operation | None:
 
 
 def own_operation(realm: object) -> Operation | None:
-    """Return what the running code is in this realm, as the operation that it is to be there."""
+    """Return the operation that the running code must have in this realm."""
     own = operation_in(realm)
     current = CURRENT.get()
     if own is current:
@@ -165,10 +166,10 @@ def own_operation(realm: object) -> Operation | None:
 
 @contextlib.contextmanager
 def in_place(variable: contextvars.ContextVar[V], value: V) -> Iterator[V]:
-    """Give a variable a value for the code inside: for what the host uses by `with`, and no authority depends on.
+    """Set a variable for the code inside. Only for the host's use by `with`, where no authority depends on the value.
 
-    The end of a `with` can be interrupted before its first line. Then the value is taken back when the exception is
-    dropped, which ends this generator; by then it may have been replaced, and is left alone.
+    The end of a `with` can be interrupted before its first line. Then the value is restored when the exception is
+    dropped, which ends this generator. If the value has been replaced by then, it is left alone.
     """
     before = variable.get()
     try:
@@ -188,8 +189,8 @@ def in_place(variable: contextvars.ContextVar[V], value: V) -> Iterator[V]:
 def in_own_realm(
     method: Callable[Concatenate[R, P], T],
 ) -> Callable[Concatenate[R, P], T]:
-    """Have a method run as what its caller is in the realm of its object. For what reads the current operation and
-    is reached from outside in another way than by a message."""
+    """Run a method as the operation that its caller has in the realm of the object. For methods that read the current
+    operation and are reached from outside other than by a message."""
 
     @wraps(method)
     def run(self: R, /, *args: P.args, **options: P.kwargs) -> T:
@@ -206,9 +207,9 @@ def in_own_realm(
 
 
 def require_run() -> None:
-    """Raise OperationTimeout for what a script has begun whose caller has been told meanwhile that it timed out.
+    """Raise OperationTimeout in a script whose caller has already been told that it timed out.
 
-    Whatever takes effect asks before it does, so that nothing happens behind the caller's back.
+    Whatever takes effect calls this first, so that nothing happens behind the caller's back.
     """
     operation = CURRENT.get()
     if operation is not None and operation.run is not None and operation.run.over:
@@ -216,7 +217,8 @@ def require_run() -> None:
 
 
 def event_context(operation: Operation | None, correlation_id: str | None) -> dict[str, Any] | None:
-    """What an event keeps of its operation; None if there is nothing. `correlation_id` is its session's."""
+    """Return the parts of an operation that its events keep; None if there are none. `correlation_id` is the
+    session's."""
     if operation is None:
         return {"correlation_id": correlation_id} if correlation_id is not None else None
     context = {
@@ -234,8 +236,8 @@ def event_context(operation: Operation | None, correlation_id: str | None) -> di
 
 
 def following(event: Event) -> dict[str, Any]:
-    """The ids of what an event causes, for `acting`. An event that was only told is no cause that anybody could look
-    up, but what follows from it still belongs together."""
+    """Return the ids for what an event causes, to be passed to `acting`. An event that was not journaled cannot be
+    looked up as a cause, but what follows from it still belongs together."""
     journaled = event.sequence > 0
     return {
         "correlation_id": event.correlation_id,

@@ -1,9 +1,9 @@
-"""Threads that code of a session starts: they act for its session too, until the call that started them is over.
+"""Confine threads that a session's code starts: they too act for the session, until the call that started them is over.
 
-A new thread knows nothing of who started it: what it does would be the host's. Python has nothing that tells of a
-thread that is about to start (3.11 has no audit event for it, and contexts do not go along), so `Thread.start` is
-wrapped, with the first call of a tool or an agent in the process. It starts every thread as before; one that confined
-code starts runs as that code's operation. Pools, timers and executors of event loops start theirs by it as well.
+A new thread does not know who started it, so its actions would be the host's. Python reports no thread that is about to
+start (3.11 has no audit event for it, and contexts are not passed on), so `Thread.start` is wrapped at the first call
+of a tool or an agent in the process. It starts every thread as before; a thread that confined code starts runs as that
+code's operation. Pools, timers and executors of event loops start their threads by it as well.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _OWN: Final = frozenset(
         ("greenroom.actors.scheduling.timers", "_run"),
     }
 )
-"""What the runtime's own threads run: each job of theirs brings along whom it acts for."""
+"""The targets of the runtime's own threads: each of their jobs carries its own operation."""
 _lock = threading.Lock()
 _watching = False
 
 
 def watch_threads() -> None:
-    """Have threads of confined code confined from now on, for as long as the process lives."""
+    """Confine the threads that confined code starts from now on, for as long as the process lives."""
     global _watching
     if _watching:
         return
@@ -71,12 +71,12 @@ def _confine(thread: threading.Thread, operation: Operation) -> None:
 
 
 def _lent(operation: Operation) -> Operation:
-    """The operation as a thread has it that it has started."""
+    """Return the operation for a thread that the operation's code has started."""
     outer = _lent(operation.outer) if operation.outer is not None else None
     return replace(operation, lent=operation.principal is not None, outer=outer)
 
 
 def _run_for(operation: Operation, thread: threading.Thread, run: Callable[[], object]) -> None:
     thread.__dict__.pop("run", None)
-    CURRENT.set(operation)  # in the context of this thread alone
+    CURRENT.set(operation)  # only in the context of this thread
     run()

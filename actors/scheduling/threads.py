@@ -1,4 +1,4 @@
-"""Elastic threads: for callables of the host that may block or hang, such as tools, agents and hooks with a timeout."""
+"""Elastic threads for callables of the host that may block or hang, such as tools, agents and hooks with a timeout."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many jobs one of those who share the threads may have at once, those that hang among them."""
+    """How many jobs one of several users of the threads may have at once, hanging jobs included."""
 
     owner: object
     most: int
     refusal: Callable[[], Exception]
-    """Makes the error for one job more."""
+    """Makes the error for one job too many."""
 
 
 class Elastic:
-    """At most `max_threads` daemon threads, started when they are needed and ended after 30 idle seconds.
+    """Keeps at most `max_threads` daemon threads, starts them when needed, and ends them after 30 idle seconds.
 
     A callable that hangs keeps its thread; whoever waits for it is freed by the timeout of `result`::
 
@@ -45,14 +45,14 @@ class Elastic:
             ...                               # the callable runs on, nobody waits for it
         elastic.close(timeout=1)              # never longer than a second, whatever hangs
 
-    There are never fewer threads than jobs. Both are counted by who they are: an interrupted thread can leave out, or
-    do twice, what adds or takes away one of them, and nothing is counted wrong for ever.
+    There are never fewer threads than jobs. Both are kept in sets, not as numbers: an interrupt can repeat or omit the
+    step that adds or removes one, and a number would stay wrong for ever.
     """
 
     IDLE: Final = 30.0
 
     def __init__(self, max_threads: int, name: str = "greenroom-elastic", stack_size: int | None = None) -> None:
-        """`stack_size` is in bytes; without it threads get what the host has set for its own."""
+        """`stack_size` is in bytes. Without it, threads get the size that the host has set for its own."""
         self._max_threads = max_threads
         self._name = name
         self._stack_size = stack_size
@@ -60,23 +60,23 @@ class Elastic:
         self._bell = Bell()
         self._inbox: SimpleQueue[_Job | None] = SimpleQueue()
         self._jobs: dict[_Job, object] = {}
-        """The jobs that have been taken and are not over, and whose share each is of."""
+        """The jobs that have been accepted and are not over, each with the owner of its share."""
         self._threads: set[object] = set()
-        """Something for each thread that is there, or about to be."""
+        """A marker for each thread that runs, or is about to start."""
         self._closed = False
 
     @property
     def busy(self) -> int:
-        """Threads that are at work."""
+        """The number of threads at work."""
         return len(self._jobs)
 
     @property
     def spare(self) -> int:
-        """The threads that are left for hooks and upkeep by those whose callables may hang for ever: a quarter."""
+        """The threads that possibly hanging callables must leave for hooks and upkeep: a quarter."""
         return self._max_threads // 4
 
     def at_work_for(self, owner: object) -> int:
-        """How many jobs of somebody's share are not over."""
+        """Return how many jobs of an owner's share are not over."""
         return list(self._jobs.values()).count(owner)
 
     def submit(
@@ -88,10 +88,10 @@ class Elastic:
         share: Share | None = None,
         promise: Promise[T] | None = None,
     ) -> Promise[T]:
-        """Run `fn(*args)` on a thread, in a copy of the caller's context; the promise of what it returns.
+        """Run `fn(*args)` on a thread, in a copy of the caller's context. Return the promise of its result.
 
         Raises ResourceLimitExceeded if all threads but `spare` are at work, the refusal of a `share` that is used up,
-        and RuntimeClosed after `close`. Whatever is raised: it is not run any more if it was not begun.
+        and RuntimeClosed after `close`. After an exception, a job that was not begun will not run.
         """
         job = _Job(contextvars.copy_context(), fn, args, promise if promise is not None else Promise())
         try:
@@ -123,7 +123,7 @@ class Elastic:
             thread = threading.Thread(target=self._serve, args=(mark,), name=self._name, daemon=True)
             start_thread(thread, self._stack_size)
         except BaseException as error:
-            # It may have started all the same: then it puts itself back.
+            # The thread may have started all the same: then it adds its own marker again.
             self._threads.discard(mark)
             if isinstance(error, RuntimeError):
                 raise self._full("the system has no more threads", self._max_threads) from error
@@ -138,10 +138,11 @@ class Elastic:
         )
 
     def close(self, timeout: float) -> bool:
-        """Take nothing more and wait at most `timeout` seconds for what runs; whether all of it has ended."""
+        """Accept no more jobs, and wait at most `timeout` seconds for those that run. Return whether all of them have
+        ended."""
         with self._lock:
             self._closed = True
-            self._inbox.put(None)  # each thread that takes it puts it back for the next one
+            self._inbox.put(None)  # each thread that takes it puts it back for the next
         return self._bell.wait_for(lambda: not self._threads, max(0.0, timeout))
 
     # -- on the threads
@@ -155,19 +156,19 @@ class Elastic:
             if self._closed:
                 self._inbox.put(None)
             self._bell.ring()
-            # What was thrown into this thread must not cost the next job its own.
+            # An exception thrown into this thread must not cost the next job its thread.
             if len(self._threads) < len(self._jobs):
                 self._start_one()
 
     def _work(self, mark: object) -> bool:
-        """Run jobs until there is none for a while, or no more; whether to go on."""
+        """Run jobs until there is none for a while, or none will come. Return whether to go on."""
         job: _Job | None = None
         try:
-            # By `iter`, which sets the variable in the same step: a job that was taken out is known whatever comes.
+            # `iter` sets the variable in the same step: a job that was taken out is known in any case.
             for job in iter(partial(self._inbox.get, True, self.IDLE), None):
                 self._threads.add(mark)
                 self._run(job)
-                job = None  # or it stays in memory, with all it refers to, until the next one comes
+                job = None  # otherwise it stays in memory, with all it refers to, until the next one comes
         except Empty:
             with self._lock:
                 self._threads.add(mark)
@@ -193,7 +194,7 @@ class Elastic:
             self._end(job, result, None)
 
     def _end(self, job: _Job, result: Any, error: BaseException | None) -> None:
-        # Free before its caller knows: who comes back at once finds this thread, not a full house.
+        # Be free before the caller knows: a caller that comes back at once must find this thread, not a full pool.
         try:
             self._jobs.pop(job, None)
         finally:
@@ -202,7 +203,7 @@ class Elastic:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    """Something to be done on a thread."""
+    """A job for a thread."""
 
     context: contextvars.Context
     fn: Callable[..., Any]

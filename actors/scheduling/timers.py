@@ -1,4 +1,4 @@
-"""One thread and one heap for everything that must happen at a time."""
+"""Run everything that must happen at a certain time, with one thread and one heap."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logger_of("timers")
 
 
 class Timers:
-    """Calls functions at their time. They must be short: what takes long is sent on as a message."""
+    """Calls functions at their times. They must be short; long work is sent on as a message."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -31,7 +31,7 @@ class Timers:
         start_thread(self._thread)
 
     def every(self, seconds: float, call: Callable[[], object]) -> None:
-        """Call again and again, `seconds` after the end of the last call."""
+        """Call a function again and again, `seconds` after the end of its last call."""
         entry = (self._clock.monotonic() + seconds, next(self._order), seconds, call)
         with self._lock:
             heapq.heappush(self._heap, entry)
@@ -57,7 +57,7 @@ class Timers:
             return self._heap[0] if self._heap else None
 
     def close(self, timeout: float) -> None:
-        """End the thread; at most `timeout` seconds."""
+        """End the thread, waiting at most `timeout` seconds."""
         self._closed = True
         self._bell.ring()
         self._thread.join(timeout)

@@ -1,4 +1,4 @@
-"""The turn of an actor: who holds it handles its messages, one at a time."""
+"""The turn of an actor: the thread that holds it handles the actor's messages, one at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Turn", "interrupted"]
 
 
 def interrupted(by: str = "an exception from outside") -> OperationTimeout:
-    """Return the error for a caller whose message was being handled when something was thrown into that thread."""
+    """Return the error for a caller whose message was being handled when an exception was thrown into that thread."""
     return OperationTimeout(
         f"the thread that handled this message was interrupted by {by}; the operation had begun and "
         "may have taken effect: look before you send it again",
@@ -21,8 +21,8 @@ def interrupted(by: str = "an exception from outside") -> OperationTimeout:
 class Turn(_thread.RLock):  # type: ignore[misc]  # final to the checker only
     """The right to handle an actor's messages.
 
-    It is never taken twice by one thread (see `PooledActor._held`). It is a reentrant lock because such a lock knows
-    its owner, from the very step in which it is taken.
+    A thread never takes it twice (see `PooledActor._held`). It is a reentrant lock because such a lock records its
+    owner in the same step in which it is taken.
     """
 
     __slots__ = ()
@@ -33,7 +33,7 @@ class Turn(_thread.RLock):  # type: ignore[misc]  # final to the checker only
         return ours
 
     def locked(self) -> bool:
-        """Return whether some thread, or this one, holds the turn."""
+        """Return whether any thread holds the turn."""
         if self.is_ours():
             return True
         if self.acquire(False):
