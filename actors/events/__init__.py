@@ -1,4 +1,4 @@
-"""Events beyond the journal: who listens to them, what hosts and scripts add to them, how they are linked."""
+"""Events beyond the journal: subscriptions to them, events that hosts and scripts publish, and links between events."""
 
 from __future__ import annotations
 

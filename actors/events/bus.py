@@ -1,4 +1,4 @@
-"""The bus: tells events to whoever listens. While nobody does, an event costs one look at an attribute."""
+"""The bus: hands events to subscriptions. While there is no subscription, an event costs one look at an attribute."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _Listeners = tuple[Subscription, ...]
 
 
 class Bus:
-    """Knows the subscriptions. Events come from the turns of sessions, so nothing here waits, but for listeners who
-    chose `block`.
+    """Holds the subscriptions. Events come from the turns of sessions, so nothing here waits, except for subscriptions
+    with the policy `block`.
 
     The table of subscriptions is replaced as a whole when it changes, so that publishing needs no lock.
     """
@@ -60,7 +60,7 @@ class Bus:
 
     @property
     def subscriptions(self) -> _Listeners:
-        """Those that are open, the oldest first."""
+        """The open subscriptions, oldest first."""
         return self._listeners
 
     def subscribe(
@@ -73,8 +73,8 @@ class Bus:
         callback: Callback | None,
         session_id: str | None,
     ) -> Subscription:
-        """Open a subscription for the current principal. Raises ValidationError, ResourceLimitExceeded for more than
-        1024 of them, RuntimeClosed."""
+        """Open a subscription for the current principal. Raises ValidationError, RuntimeClosed, and
+        ResourceLimitExceeded for more than 1024 subscriptions."""
         fits = EventPattern(pattern)
         try:
             policy = Overflow(overflow)
@@ -103,25 +103,25 @@ class Bus:
                     raise runtime_closed()
                 if len(self._listeners) >= MAX_SUBSCRIPTIONS:
                     raise ResourceLimitExceeded(
-                        f"there are {MAX_SUBSCRIPTIONS} subscriptions already: close those that nobody needs",
+                        f"there are {MAX_SUBSCRIPTIONS} subscriptions already: close some that are not needed",
                         resource="subscriptions",
                         limit=MAX_SUBSCRIPTIONS,
                         value=len(self._listeners),
                     )
                 self._set((*self._listeners, made))
             made.begin()
-        except BaseException:  # nobody gets it to close it
+        except BaseException:  # the caller gets no subscription that it could close
             made.close()
             raise
         return made
 
     def _filter(self, principal: str | None, session_id: str | None) -> Callable[[Notice], bool] | None:
-        """What a listener may see of what it listens for."""
+        """Return a filter for the events that a subscriber may see; None if it may see all."""
         if principal is None:
             return (lambda notice: notice.session_id == session_id) if session_id is not None else None
         reaches = self._security.can_access
-        # Only who is out of reach is remembered here: who is within may come back from a bundle with another parent,
-        # and security hears of that.
+        # Only sessions out of reach are remembered here. A session within reach may come back from a bundle with
+        # another parent; security learns of that, this set does not.
         foreign: set[str] = set()
 
         def within(notice: Notice) -> bool:
@@ -147,7 +147,7 @@ class Bus:
             self._set(tuple(each for each in self._listeners if each is not subscription))
 
     def _set(self, listeners: _Listeners) -> None:
-        """The caller holds the lock."""
+        """Replace the table of subscriptions. The caller holds the lock."""
         self._listeners = listeners
         self._matching = {}
         listened = bool(listeners) and not self._closed
@@ -157,8 +157,8 @@ class Bus:
     # -- telling
 
     def publish(self, session_id: str, first: int, written: list[StoredEvent]) -> None:
-        """Tell of events that a session has just journaled, in their order. Called in its turn; never raises
-        but what was thrown into it."""
+        """Hand events that a session has just journaled to the subscriptions, in order. Called in the session's turn.
+        Raises nothing but what was thrown into it."""
         try:
             matching = self._matching
             for sequence, stored in enumerate(written, first):
@@ -168,23 +168,23 @@ class Bus:
                     listeners = self._match(matching, type_)
                 if listeners:
                     if type_.startswith("session.") and not is_session_id(session_id):
-                        continue  # what a scope is made of is nobody's session
+                        continue  # the journal of a scope belongs to no session
                     notice = Notice(session_id, sequence, stored)
                     for each in listeners:
                         each.offer(notice)
         except Exception as error:
             if thrown_in(error):
                 raise
-            logger.exception("events of session %s could not be told", session_id)
+            logger.exception("events of session %s could not be published", session_id)
 
     def tell(self, session_id: str, type_: str, data: dict[str, Any]) -> None:
-        """Tell of something that is no fact of a journal. `data` are plain values. Never raises."""
+        """Publish something that is not journaled. `data` are plain values. Never raises."""
         try:
             self.announce(session_id, type_, data, event_context(CURRENT.get(), None))
         except Exception as error:
             if thrown_in(error):
                 raise
-            logger.exception("the event %s of session %s could not be told", type_, session_id)
+            logger.exception("the event %s of session %s could not be published", type_, session_id)
 
     def announce(self, session_id: str, type_: str, data: dict[str, Any], context: dict[str, Any] | None) -> Event:
         """Tell of an event that is not journaled, with this context; the event."""
@@ -201,7 +201,8 @@ class Bus:
         return event_view(session_id, 0, stored, told_id)
 
     def _match(self, matching: dict[str, _Listeners], type_: str) -> _Listeners:
-        """Who listens for a type. `matching` belongs to one table of subscriptions: another table has another."""
+        """Return the subscriptions that match a type. `matching` belongs to one table of subscriptions; each table has
+        its own."""
         with self._lock:
             if matching is not self._matching:
                 return tuple(each for each in self._listeners if each.matches(type_))
@@ -213,12 +214,13 @@ class Bus:
     # -- the end
 
     def hurry(self) -> None:
-        """Nobody waits for listeners any more: sessions have to come to their end."""
+        """Stop waiting for slow subscribers: sessions must come to their end."""
         for each in self._listeners:
             each.hurry()
 
     def close(self, timeout: float) -> None:
-        """End all subscriptions: who waits wakes up, callbacks get what is in their queues, as far as time allows."""
+        """End all subscriptions. Callers that wait are woken; callbacks get what is in their queues, as far as time
+        allows."""
         with self._lock:
             self._closed = True
             listeners = self._listeners

@@ -1,4 +1,4 @@
-"""A subscription: the bounded queue of one listener, and what happens when it is full."""
+"""A subscription: the bounded queue of one subscriber, and what happens when the queue is full."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ QUEUE_BYTES: Final = 64 << 20
 
 
 class Overflow(enum.StrEnum):
-    """What a full queue does with one more event."""
+    """What to do with an event when the queue is full."""
 
     DROP_OLDEST = "drop_oldest"
     DROP_NEWEST = "drop_newest"
     BLOCK = "block"
-    """Whoever caused the event waits for room, at most `block_timeout`; then the event is dropped."""
+    """The code that caused the event waits for room, at most `block_timeout`; then the event is dropped."""
     DISCONNECT = "disconnect"
-    """The subscription ends; what is in its queue can still be received."""
+    """The subscription ends. The events in its queue can still be received."""
 
 
 class Notice:
-    """An event on its way to its listeners, who each make a view of their own: what one does with it no other sees."""
+    """An event on its way to subscribers. Each makes a view of its own, so none sees what another does with it."""
 
     __slots__ = ("_sequence", "_stored", "session_id", "size", "told_id")
 
@@ -89,10 +89,10 @@ class Notice:
 
 
 class Subscription:
-    """The events that fit a pattern, from the moment of subscribing on, in a queue of its own.
+    """Queues the events that match a pattern, from the moment of subscribing on.
 
-    `receive` them, iterate, or give a callback. Events of one session come in the order of its journal. Close it when
-    you are done, or use it as a context manager.
+    `receive` them, iterate, or give a callback. Events of one session come in the order of its journal. Close the
+    subscription when you are done, or use it as a context manager.
 
     Example:
         ```py
@@ -115,7 +115,7 @@ class Subscription:
         on_close: Callable[[Subscription], None],
         on_error: Callable[[Subscription, Event, BaseException], None],
     ) -> None:
-        """Use `rt.events.subscribe`."""
+        """Make a subscription; hosts use `rt.events.subscribe`."""
         if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
             raise ValidationError(f"capacity: a whole number from 1 to {MAX_CAPACITY} is needed", field="capacity")
         if callback is not None:
@@ -132,9 +132,10 @@ class Subscription:
         self._on_close = on_close
         self._on_error = on_error
         self.on_arrival: Callable[[], None] | None = None
-        """Called after an event has come in, by whoever caused it: for those who wait for several subscriptions."""
+        """Called after an event has come in, on the thread that caused it. Used to wait for several subscriptions at
+        once."""
         self.queue_bytes = QUEUE_BYTES
-        """What the values in the queue may take together."""
+        """The bytes that the events in the queue may take together."""
         self._queue: collections.deque[Notice] = collections.deque()
         self._bytes = 0
         self._dropped = 0
@@ -148,7 +149,7 @@ class Subscription:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Start the thread that the callback is called on, if there is one."""
+        """Start the thread that calls the callback, if there is a callback."""
         if self._callback is not None:
             name = f"greenroom-events-{self.pattern}"
             thread = threading.Thread(target=self._deliver, name=name, daemon=True)
@@ -170,23 +171,23 @@ class Subscription:
 
     @property
     def pending(self) -> int:
-        """Events that wait in the queue."""
+        """The number of events in the queue."""
         return len(self._queue)
 
     @property
     def oldest(self) -> int:
-        """The time, in ns since the epoch, of the event that comes next; 0 when there is none."""
+        """The time, in ns since the epoch, of the next event in the queue; 0 if there is none."""
         with self._lock:
             return self._queue[0].time if self._queue else 0
 
     @property
     def dropped(self) -> int:
-        """Events that found no room, or lost theirs, since subscribing."""
+        """The number of events dropped because the queue was full."""
         return self._dropped
 
     @property
     def failed(self) -> int:
-        """Events at which the callback has raised."""
+        """The number of events for which the callback raised."""
         return self._failed
 
     @property
@@ -198,20 +199,20 @@ class Subscription:
 
     @checked
     def receive(self, timeout: float | None = None) -> Event | None:
-        """The oldest event in the queue. Waits for one at most `timeout` seconds (None: until there is one); None
-        when none came in, or none will any more."""
+        """Return the oldest event in the queue. Wait for one at most `timeout` seconds (None: without limit). Return
+        None if none came in, or none will any more."""
         if self._callback is not None:
             raise InvalidOperation("this subscription gives its events to its callback: subscribe without one")
         notice = self.take(timeout)
         return notice.event() if notice is not None else None
 
     def __iter__(self) -> Iterator[Event]:
-        """The events as they come in, until the subscription or its runtime is closed."""
+        """Yield events as they come in, until the subscription or its runtime is closed."""
         while (event := self.receive()) is not None:
             yield event
 
     def take(self, timeout: float | None) -> Notice | None:
-        """`receive`, for who needs no view of the event."""
+        """Take the oldest event as `receive` does, without making a view of it."""
         if timeout is not None and not (type(timeout) in (int, float) and timeout <= math.inf):
             raise ValidationError("timeout: a number of seconds is needed, or None", field="timeout")
         deadline = None if timeout is None else time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
@@ -220,7 +221,7 @@ class Subscription:
                 queue = self._queue
                 if queue:
                     notice = queue[0]
-                    # Nothing can be thrown in between these two: neither is a call.
+                    # Nothing can be thrown in between these two statements: neither is a call.
                     del queue[0]
                     self._bytes -= notice.size
                     self._stalled = False
@@ -235,29 +236,29 @@ class Subscription:
         return notice
 
     def _deliver(self) -> None:
-        """The callback's own thread: a callback that hangs or fails holds up nobody else."""
+        """Run the callback's own thread: a callback that hangs or fails holds up nobody else."""
         assert self._callback is not None
         while (notice := self.take(None)) is not None:
             event = notice.event()
-            del notice  # its values may be large, and the next one may be long in coming
+            del notice  # its values may be large, and the next event may be long in coming
             try:
                 source = f"subscriber:{self.pattern}"
                 ids = following(event)
                 with acting(principal=self._principal, realm=self._realm, source=source, run=None, **ids):
                     self._callback(event)
-            except BaseException as error:  # also of an exit: only closing ends a subscription
+            except BaseException as error:  # even an exit: only closing ends a subscription
                 self._failed += 1
                 logger.error("a callback for %s failed at event %s", self.pattern, event.id, exc_info=error)
                 try:
                     self._on_error(self, event, error)
                 except Exception:
-                    logger.exception("what was told of it has failed too")
+                    logger.exception("reporting that failure failed too")
             del event
 
     # -- the other side
 
     def offer(self, notice: Notice) -> None:
-        """Take an event in, if it is for this listener and there is room. Called in a session's turn; never raises."""
+        """Take in an event if it passes the filter and there is room. Called in a session's turn; never raises."""
         if self._accepts is not None and not self._accepts(notice):
             return
         until: float | None = None
@@ -270,7 +271,7 @@ class Subscription:
                 if not full or not self._waits(until):
                     if full and not self._make_room(notice):
                         return
-                    self._bytes += notice.size  # first: once the call is made, something may be thrown in
+                    self._bytes += notice.size  # counted first: after the call, something may be thrown in
                     queue.append(notice)
                     break
             if until is None:
@@ -282,11 +283,11 @@ class Subscription:
             self.on_arrival()
 
     def _is_full(self, notice: Notice) -> bool:
-        """Whether the queue would hold too many events, or too many bytes."""
+        """Return whether the queue would hold too many events, or too many bytes."""
         return len(self._queue) >= self._capacity or self._bytes + notice.size > self.queue_bytes
 
     def _waits(self, until: float | None) -> bool:
-        """Whether an event that finds no room waits for some (None: it has not waited yet)."""
+        """Return whether an event that finds no room waits for some (`until` None: it has not waited yet)."""
         return (
             self._overflow is Overflow.BLOCK
             and not self._stalled
@@ -295,7 +296,7 @@ class Subscription:
         )
 
     def _make_room(self, notice: Notice) -> bool:
-        """Do what the policy says; whether there is room now. The caller holds the lock."""
+        """Apply the overflow policy and return whether there is room now. The caller holds the lock."""
         if self._overflow is Overflow.DROP_OLDEST:
             queue = self._queue
             while queue:
@@ -307,7 +308,7 @@ class Subscription:
                     break
             return True
         if self._overflow is Overflow.BLOCK:
-            # Nobody waits again for a listener who has not taken anything meanwhile.
+            # Do not wait again for a subscriber that has taken nothing meanwhile.
             self._stalled = True
         self._dropped += 1
         if self._overflow is Overflow.DISCONNECT:
@@ -319,7 +320,7 @@ class Subscription:
     # -- the end
 
     def close(self) -> None:
-        """Receive nothing more; whoever waits in `receive` gets None. Idempotent."""
+        """Drop the queue and receive nothing more; a waiting `receive` returns None. Idempotent."""
         with self._lock:
             self._queue.clear()
             self._bytes = 0
@@ -327,12 +328,12 @@ class Subscription:
         self._on_close(self)
 
     def hurry(self) -> None:
-        """From now on nobody waits for room, and who does goes on: the runtime is about to close."""
+        """Stop waiting for room, and wake whoever waits for it: the runtime is about to close."""
         self._ending = True
         self._room.ring()
 
     def finish(self) -> None:
-        """No further event will come in; those that wait can still be received."""
+        """Take in no further events; those in the queue can still be received."""
         with self._lock:
             self._end()
 
@@ -342,7 +343,8 @@ class Subscription:
         self._room.ring()
 
     def join(self, timeout: float) -> None:
-        """Wait at most `timeout` seconds until the callback has had what waits, unless that is who asks."""
+        """Wait at most `timeout` seconds until the callback has had all events in the queue, unless called from the
+        callback."""
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
