@@ -1,2 +1,2 @@
-"""Policies: what sessions may use of time, rate and resources. Limits are decided with each command in its session's
-turn; rates are asked before the message is delivered; time is kept by one timer for all sessions."""
+"""Policies limit the time, rate and resources of sessions. Resource limits are decided with each command in its
+session's turn, rates before the message is delivered, and time limits by one timer for all sessions."""

@@ -1,7 +1,8 @@
-"""Policies of the host's own, and how several become one.
+"""The host's own policies, and how to combine several into one.
 
-A policy is a function that is asked about an operation before it is done. It lets it pass by returning None or True,
-and refuses it by raising a GreenroomError or returning False. It runs on the asker's thread, so it must be quick.
+A policy is a function that is asked about an operation before it is done. It allows the operation by returning None or
+True, and refuses it by raising a GreenroomError or returning False. It runs on the caller's thread, so it must be
+quick.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ class Request:
     kind: str
     """llm_call, tool_execution, state_update, artifact_store, message, read, session_create, …"""
     session_id: str | None
-    """The session that it is for; None for the making of one."""
+    """The session that it concerns; None for creating one."""
     message: str
-    """The name of the message's class."""
+    """The class name of the message."""
     principal: str | None
     """The session for which the code acts; None: the host."""
 
@@ -37,7 +38,7 @@ Policy = Callable[[Request], Any]
 
 
 def refusal_of(policy: Policy, request: Request) -> GreenroomError | None:
-    """What a policy says against an operation; None if nothing. A policy that fails refuses."""
+    """Return the error with which a policy refuses an operation; None if it allows it. A policy that fails refuses."""
     try:
         answer = policy(request)
         if answer is None or answer is True:
@@ -64,7 +65,7 @@ def refusals_of(policies: Iterable[Policy], request: Request) -> list[GreenroomE
 
 @checked
 def sequential(policies: Iterable[Policy]) -> Policy:
-    """Asks one after the other; the first refusal holds, and the others are not asked."""
+    """Ask one policy after the other; the first refusal holds, and the rest is not asked."""
     each_of = tuple(policies)
 
     def policy(request: Request) -> None:
@@ -78,7 +79,7 @@ def sequential(policies: Iterable[Policy]) -> Policy:
 
 @checked
 def parallel(policies: Iterable[Policy]) -> Policy:
-    """Asks all, whatever the others say; the most restrictive refusal holds (see `strictest`)."""
+    """Ask all policies, whatever the others say; the strictest refusal holds (see `strictest`)."""
     each_of = tuple(policies)
 
     def policy(request: Request) -> None:
@@ -91,7 +92,7 @@ def parallel(policies: Iterable[Policy]) -> Policy:
 
 @checked
 def voting(policies: Iterable[Policy], threshold: float = 0.5) -> Policy:
-    """Asks all; refuses when more than this share of them does (0: one is enough; 0.5: the majority)."""
+    """Ask all policies; refuse if more than this share of them does (0: one is enough; 0.5: the majority)."""
     if not 0 <= threshold < 1:
         raise ValidationError("threshold: from 0 to less than 1", field="threshold")
     each_of = tuple(policies)
@@ -105,7 +106,7 @@ def voting(policies: Iterable[Policy], threshold: float = 0.5) -> Policy:
 
 
 def strictest(refusals: list[GreenroomError]) -> GreenroomError:
-    """The refusal that lasts longest: one that names no time before those that do, the longest wait first."""
+    """Return the refusal that lasts longest: one without a time before those with one, then the longest wait first."""
     return max(refusals, key=lambda error: error.fields.get("retry_after", float("inf")))
 
 

@@ -1,7 +1,7 @@
 """Rates: token buckets for the runtime, for each session, and for each kind of operation.
 
-A bucket holds at most `rate * burst` operations and fills again at `rate` per minute, by the runtime's clock. An
-operation takes one from each bucket that holds for it, or is refused and takes none.
+A bucket holds at most `rate * burst` operations and refills at `rate` per minute, by the runtime's clock. An operation
+takes one from each bucket that applies to it, or is refused and takes none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _MAX_SESSIONS: Final = 100_000
 
 
 class _SessionBuckets:
-    """The buckets of one session: of all its operations, and of kinds that its own configuration limits."""
+    """The buckets of one session: one for all its operations, and one for each kind that its own configuration
+    limits."""
 
     __slots__ = ("all", "kinds", "limits")
 
@@ -47,7 +48,7 @@ class _SessionBuckets:
 
 
 def _resized(bucket: TokenBucket | None, rate: float | None, burst: float, now: float) -> TokenBucket | None:
-    """Return a bucket for so many operations a minute that holds `burst` minutes' worth; None for no limit."""
+    """Return a bucket that refills at `rate` a minute and holds `burst` minutes' worth; None for no limit."""
     if rate is None:
         return None
     per_second, capacity = rate / 60, max(1.0, rate * burst)
@@ -58,7 +59,7 @@ def _resized(bucket: TokenBucket | None, rate: float | None, burst: float, now: 
 
 
 class Rates:
-    """All buckets of a runtime. Those of sessions are kept apart from their actors: leaving memory fills none.
+    """Holds all buckets of a runtime. Those of sessions are kept apart from their actors: leaving memory refills none.
 
     Example:
         ```py
@@ -68,7 +69,7 @@ class Rates:
     """
 
     def __init__(self, clock: Clock, limits: RateLimits, overrides: Callable[[str], Mapping[str, Any] | None]) -> None:
-        """`overrides` says what a session's configuration sets (session, kinds, burst); None: there is no such
+        """`overrides` returns what a session's configuration sets (session, kinds, burst); None if there is no such
         session."""
         self._clock = clock
         self._overrides = overrides
@@ -80,7 +81,7 @@ class Rates:
         self.change(limits)
 
     def change(self, limits: RateLimits) -> None:
-        """Other rates from now on. What was used of the old ones counts."""
+        """Set other rates from now on. Operations already counted stay counted."""
         with self._lock:
             now = self._clock.monotonic()
             self._limits = limits
@@ -90,16 +91,16 @@ class Rates:
             }
 
     def forget(self, session_id: str) -> None:
-        """Look again at what a session sets of its rates. What it has used counts."""
+        """Read again which rates a session sets. Operations already counted stay counted."""
         with self._lock:
             buckets = self._sessions.get(session_id)
             if buckets is not None:
                 buckets.limits = None
 
     def take(self, kind: str, session_id: str | None, count: float = 1) -> None:
-        """Count so many operations of a kind. Raises RateLimited, and then counts none."""
+        """Count so many operations of a kind. Raises RateLimited and then counts none."""
         if count == 1:
-            with self._lock:  # as `refusal` does it, in less time
+            with self._lock:  # does the same as `refusal`, in less time
                 now = self._clock.monotonic()
                 held = self._buckets(kind, session_id, now)
                 for _, bucket in held:
@@ -114,7 +115,8 @@ class Rates:
             raise error
 
     def refusal(self, kind: str, session_id: str | None, count: float, *, taking: bool) -> RateLimited | None:
-        """The error that refuses so many operations of a kind; None if they may pass, and with `taking` are counted."""
+        """Return the error that refuses so many operations of a kind; None if they may pass. With `taking`, count those
+        that pass."""
         with self._lock:
             now = self._clock.monotonic()
             held = self._buckets(kind, session_id, now)
@@ -139,7 +141,7 @@ class Rates:
         )
 
     def _buckets(self, kind: str, session_id: str | None, now: float) -> list[tuple[str, TokenBucket]]:
-        """What holds for an operation. The caller holds the lock."""
+        """Return the buckets that apply to an operation. The caller holds the lock."""
         counted = kind != READ_RATE
         held: list[tuple[str, TokenBucket]] = []
         if self._runtime is not None and counted:
@@ -147,7 +149,7 @@ class Rates:
         of_kind = self._kinds.get(kind)
         if (
             session_id is not None and session_id[14:15] == "4" and kind != CREATION
-        ):  # the state of a scope is no session
+        ):  # the state of a scope belongs to no session
             buckets = self._sessions.get(session_id)
             if buckets is None or buckets.limits is not self._limits:
                 buckets = self._followed(session_id, buckets, now)

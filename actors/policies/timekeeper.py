@@ -1,8 +1,8 @@
 """The one timer for the timeouts of all sessions, in memory or not.
 
-Sessions on the runtime's limits are found by their age and by their last event, in indexes that exist anyway; those
-with limits of their own in an index of the first moment at which one of these can matter. So a session that has time
-left costs nothing. One that is due is sent a message; what that tells is remembered until the session is due again.
+Sessions on the runtime's limits are found by their age and their last event, in indexes that exist anyway. Sessions
+with limits of their own are in an index by the first moment at which a limit can matter. So a session that has time
+left costs nothing. A session that is due is sent a message; its answer is remembered until the session is due again.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ logger = logger_of("policies")
 _SECOND: Final = 1_000_000_000
 _ACTIVE: Final = b"\x00"
 _ENTRIES: Final = 4096
-"""Index entries that one tick looks at, in each index; the next one goes on where it ended."""
+"""Index entries that one tick reads in each index. The next tick goes on where it ended."""
 _SESSIONS: Final = 256
 """Sessions that one tick sends a message to."""
 _REMEMBERED: Final = 1 << 16
 _LONGEST: Final = 3600 * _SECOND
-"""Nothing is believed for longer than this, so that a clock that was wrong for a while does no lasting harm."""
+"""An answer is remembered no longer than this, so that a clock which was wrong for a while does no lasting harm."""
 _RETRY: Final = 60 * _SECOND
 _QUIET: Final = b"quiet"
 _SAVING: Final = 2
-"""Intervals of saving by which a session may be saved after its last event."""
+"""A session may be saved up to this many saving intervals after its last event."""
 
 
 class Timekeeper:
     """Has sessions warned, suspended and failed when their time comes."""
 
     def __init__(self, directory: Directory, acted: Callable[[str, str], None], at_work: Callable[[str], bool]) -> None:
-        """`acted` is told of each session that was suspended or failed, on the thread that did it: its id, and the
-        type of the event. `at_work` says whether a tool or an agent works for a session, which is not idle then."""
+        """`acted` is called with the id of each session that was suspended or failed and the type of the event, on the
+        thread that did it. `at_work` returns whether a tool or an agent works for a session, which is then not idle."""
         self._directory = directory
         self._acted = acted
         self._at_work = at_work
@@ -60,7 +60,7 @@ class Timekeeper:
         self._complaint = ""
 
     def forget(self, session: bytes | None = None) -> None:
-        """Look at every session again, or at this one: limits have changed."""
+        """Look at every session again, or at this one, because limits have changed."""
         with self._lock:
             if session is None:
                 self._later.clear()
@@ -69,8 +69,8 @@ class Timekeeper:
                 self._later.pop(_QUIET + session, None)
 
     def tick(self) -> int:
-        """Do what is due; to how many sessions a message was sent. Takes a bounded time, whatever the number of
-        sessions: what is left over is done by the next ticks."""
+        """Do what is due, and return how many sessions were sent a message. Takes a bounded time, whatever the number
+        of sessions: the next ticks do the rest."""
         services = self._directory.services
         now = services.clock.time_ns()
         if now < self._last:
@@ -95,7 +95,7 @@ class Timekeeper:
             idle = round(limits.idle_timeout * _SECOND)
             quiet, recent = INDEX_UPDATED + _ACTIVE, _time((now - idle) // _SECOND, 4)
             sent += self._look(quiet, b"", recent, now, _SESSIONS - sent)
-            # Being saved has moved these up, but is no activity.
+            # Saving moves these entries, but is no activity.
             saved = now - idle + round(min(idle, _SAVING * limits.auto_save_interval * _SECOND))
             sent += self._look(quiet, recent, _time(saved // _SECOND, 4), now, _SESSIONS - sent, quiet_for=idle)
         return sent + self._look(INDEX_DEADLINE, b"", _time(now + lead, 8), now, _SESSIONS - sent)
@@ -125,21 +125,22 @@ class Timekeeper:
         return sent
 
     def _not_quiet(self, session: bytes, now: int, quiet_for: int) -> bool:
-        """Whether the session has been active since, by its journal: so it need not come into memory for that."""
-        own = _QUIET + session  # what is known of its other limits is known apart
+        """Return whether the session has been active in the last `quiet_for` ns, by its journal, so that it need not be
+        loaded to find out."""
+        own = _QUIET + session  # kept apart from what is remembered of its other limits
         if self._later.get(own, 0) > now:
             return True
         try:
             active = self._directory.services.store.journal.last_but(session, CARE)
         except StorageError:
-            return True  # damaged; verify tells
+            return True  # damaged; verify reports it
         if active is None or active + quiet_for > now:
             self._remember(own, (active or now) + quiet_for)
             return True
         return False
 
     def _send(self, session: bytes, now: int) -> None:
-        self._remember(session, now + _RETRY)  # should the message get lost
+        self._remember(session, now + _RETRY)  # in case the message gets lost
         session_id = session_id_of(session)
         try:
             self._directory.actor(session_id).tell(KeepTime(now, self._told, busy=self._at_work(session_id)))
@@ -150,7 +151,7 @@ class Timekeeper:
             logger.warning("the timeouts of session %s wait: %s", session_id, error)
 
     def _told(self, session: bytes, due: int | None, outcome: str | None) -> None:
-        """Called in the session's turn."""
+        """Remember when to look at a session again, and report what happened to it. Called in the session's turn."""
         if due is None:
             with self._lock:
                 self._later.pop(session, None)
@@ -168,5 +169,5 @@ class Timekeeper:
 
 
 def _time(value: int, width: int) -> bytes:
-    """As it stands in a key; the first or the last one for what does not fit."""
+    """Return a time as it stands in a key; the first or last possible one if it does not fit."""
     return min(max(0, value), (1 << 8 * width) - 1).to_bytes(width, "big")
