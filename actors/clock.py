@@ -1,4 +1,4 @@
-"""The one clock of a runtime. Everything that asks for the time asks it, so that tests can drive time."""
+"""The one clock of a runtime. Everything that needs the time asks it, so that tests can drive time."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """Where time comes from."""
+    """Tells the time."""
 
     def time_ns(self) -> int:
-        """Nanoseconds since the epoch, UTC."""
+        """Return nanoseconds since the epoch, UTC."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Return seconds that never go back."""
 
 
 class SystemClock:
-    """The machine's time."""
+    """Tells the machine's time."""
 
     time_ns = staticmethod(time.time_ns)
     monotonic = staticmethod(time.monotonic)

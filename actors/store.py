@@ -1,6 +1,6 @@
-"""The ArtifactStore actor: the one writer. What one message asks for lands in one atomic batch, or not at all.
+"""The ArtifactStore actor: the one writer. What one message asks for is written in one atomic batch, or not at all.
 
-Hashing, chunking and compressing happen before, on the sender's thread; reads go past the actor.
+Hashing, chunking and compressing happen before, on the sender's thread. Reads bypass the actor.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ _LITTLE: Final = 2048
 
 
 class ContentGone(GreenroomError):
-    """Content that was known when a message was prepared has been deleted meanwhile; it must be prepared again."""
+    """Content that was known when a message was prepared has been deleted since. It must be prepared again."""
 
 
 class Append:
     """Write these operations atomically. Replies the commit number for `Engine.wait_synced`.
 
-    `moved` is the session's change of status (before, after), None for not there; `contents` are added and
-    `released` are dropped with the references given.
+    `moved` is the session's change of status (before, after), with None for no session; `contents` are added and
+    `released` are dropped, each with its reference.
     """
 
     __slots__ = ("contents", "moved", "ops", "ranges", "released")
@@ -82,13 +82,13 @@ class Append:
 
     @property
     def plain(self) -> bool:
-        """Whether the operations stand as they are, so that several such messages can share a batch."""
+        """Whether the message has only operations, so that several such messages can share a batch."""
         return not self.contents and not self.released and not self.ranges
 
 
 @dataclass(frozen=True, slots=True)
 class _AppendBlob:
-    """Write chunks of a blob ahead. Replies the parts whose chunk is not known after all."""
+    """Write chunks of a blob ahead. Replies the parts whose chunk turned out to be missing from the store."""
 
     blob: bytes
     parts: list[BlobPart]
@@ -102,16 +102,17 @@ class _AbortBlob:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Look and write in one turn, so that nothing changes between the two: `look` replies the operations.
+    """Read and write in one turn, so that nothing changes in between: `look` returns the operations.
 
-    Replies how many they were.
+    Replies the number of operations.
     """
 
     look: Callable[[], list[Op]]
 
 
 class ArtifactStore(PooledActor):
-    """Owns writing to the engine. Has a pool thread of its own, so that sessions that wait for it cannot starve it."""
+    """Writes to the engine, as the only one. Has a pool thread of its own, so that sessions waiting for it cannot
+    starve it."""
 
     PART_BYTES: Final = 1 << 20
     WRITE_TIMEOUT: Final = 60.0
@@ -146,17 +147,17 @@ class ArtifactStore(PooledActor):
         self._max_bytes = max_bytes
         self.commits = 0
         self._doubts = 0
-        """Commits of which it is not known whether they have landed."""
+        """The number of commits that ended without saying whether they were written."""
         self._settled = 0
-        """How many of them have come to their end."""
+        """How many of those commits have ended by now."""
         self._left = False
         self.writing: weakref.WeakValueDictionary[bytes, WriteAhead] = weakref.WeakValueDictionary()
         self.staging: weakref.WeakValueDictionary[bytes, object] = weakref.WeakValueDictionary()
-        """The imports and forks that are under way, by their marks."""
-        """Blobs that are on their way into the store. Another pending mark is of nobody."""
+        """The imports and forks that are running, by their marks."""
+        """Blobs on their way into the store. Any other pending marker is orphaned."""
 
     def recover(self) -> int:
-        """Drop what interrupted streams have left behind. Called once, on opening; replies how many."""
+        """Remove what interrupted streams have left behind, and return how many there were. Called once, on opening."""
         pending = self.contents.pending_blobs()
         for blob in pending:
             self.engine.write(self.contents.abort_blob_ops(blob))
@@ -180,12 +181,13 @@ class ArtifactStore(PooledActor):
         return super()._handle_receive(message)
 
     def commit(self, append: Append, timeout: float) -> int:
-        """Send an `Append` and return its commit number. After an OperationTimeout the batch may still land:
-        `wait_for_inflight` waits for that."""
+        """Send an `Append` and return its commit number. After an OperationTimeout the batch may still be written:
+        `wait_for_inflight` waits for it."""
         try:
             commit_number: int = self.ask(append, timeout)
         except BaseException as error:
-            # Of our own errors, only this one leaves it open what has become of the batch; of others, each does.
+            # Of greenroom's own errors only OperationTimeout leaves open whether the batch was written; any other
+            # exception does.
             if not isinstance(error, GreenroomError) or (
                 isinstance(error, OperationTimeout) and error.fields["started"]
             ):
@@ -194,11 +196,11 @@ class ArtifactStore(PooledActor):
         return commit_number
 
     def wait_for_inflight(self) -> int:
-        """After commits that timed out or were interrupted: wait until they have landed or failed, so that what is read
-        from now on stays true. Replies a commit number that covers them. Raises OperationTimeout."""
+        """Wait until commits that timed out or were interrupted are written or have failed, so that reads from now on
+        stay true. Return a commit number that covers them. Raises OperationTimeout."""
         doubts = self._doubts
         if doubts != self._settled:
-            with contextlib.suppress(StorageError):  # a store that cannot be written to has come to the same end
+            with contextlib.suppress(StorageError):  # in a store that cannot be written to they have ended too
                 self.ask(Append([]), self.WRITE_TIMEOUT)
             self._settled = doubts
         return self.engine.commit_number
@@ -230,7 +232,7 @@ class ArtifactStore(PooledActor):
         return commit_number
 
     def _in_turn(self, work: Callable[[], None]) -> None:
-        """Do something while nothing is written."""
+        """Run `work` while nothing is written."""
 
         def look() -> list[Op]:
             work()
@@ -260,7 +262,7 @@ class ArtifactStore(PooledActor):
         if self._left:
             raise runtime_closed()
         changes = [moved for moved in moves if moved is not None]
-        # An interrupt may come at any moment: what is counted is not known until it has been counted.
+        # An interrupt may come at any moment: the counts are unknown until all changes are counted.
         counts = self.catalog.take_counts() if changes else None
         if self.quota is not None:
             self.quota.begin()
@@ -279,11 +281,11 @@ class ArtifactStore(PooledActor):
         return commit_number
 
     def sync(self) -> None:
-        """Put all that was written so far on disk."""
+        """Put everything written so far on disk."""
         self.engine.sync()
 
     def flush(self) -> None:
-        """Write what is in memory to table files: at `memory` durability nothing else keeps it."""
+        """Write what is in memory to table files: with `memory` durability nothing else keeps it."""
         self.engine.flush()
 
     def compact(self) -> None:
@@ -291,11 +293,11 @@ class ArtifactStore(PooledActor):
         self.engine.compact()
 
     def changes(self) -> Changes:
-        """Return what finds the events that are journaled from now on, by whatever process."""
+        """Return a finder of the events that any process journals from now on."""
         return Changes(self.engine, self.journal)
 
     def await_synced(self, timeout: float) -> None:
-        """Return once, at `fsync` durability, all that was written so far is on disk; at others at once.
+        """Wait, at `fsync` durability, until everything written so far is on disk; at others return at once.
 
         Raises StorageError, or OperationTimeout after `timeout` seconds.
         """
@@ -303,8 +305,8 @@ class ArtifactStore(PooledActor):
             self.engine.wait_synced(self.engine.commit_number, timeout)
 
     def leave(self, timeout: float) -> None:
-        """Before the engine is closed: keep what the next opening would have to count, unless somebody writes still.
-        Nothing is appended after that."""
+        """Save the counts that the next opening would otherwise have to make, unless somebody still writes. Called
+        before the engine is closed; nothing is appended afterwards."""
 
         def leave_counts() -> None:
             if self.quota is not None:
@@ -316,7 +318,7 @@ class ArtifactStore(PooledActor):
             self.do_in_turn(leave_counts, timeout)
 
     def _drain(self, most: int) -> None:
-        """Group commit: what has gathered in the mailbox shares write batches, as far as order allows."""
+        """Commit in groups: messages that wait in the mailbox share write batches, as far as their order allows."""
         waiting = self.waiting
         group: list[Envelope[Any]] = []
         taken: list[Envelope[Any]] = []
@@ -351,7 +353,7 @@ class ArtifactStore(PooledActor):
             commit_number = self._write(ops, (), *(envelope.message.moved for envelope in waiting))
             self.commits += len(waiting)
         except GreenroomError:
-            # One batch for all has failed; each gets the answer to its own.
+            # The batch for all has failed; each message is written and answered by itself.
             for envelope in waiting:
                 assert envelope.reply_to is not None
                 try:
@@ -368,10 +370,10 @@ class ArtifactStore(PooledActor):
     def prepare(
         self, content: bytes | memoryview | Readable, stream_limit: int, *, known: bool, ahead: bool = False
     ) -> tuple[Encoded, bytes, bytes | memoryview | Readable]:
-        """Hash content and encode it, except (with `known`) what the store has; large content is written ahead, and
-        with `ahead` all that is not empty.
+        """Hash and encode content. With `known`, content that the store has is not encoded. Large content is written
+        ahead, and with `ahead` all content that is not empty.
 
-        Replies it ready for `Append`, its first bytes, and the content to prepare it from again. Raises
+        Return the content ready for `Append`, its first bytes, and the content to prepare it from again. Raises
         ArtifactTooLarge for bytes in memory above the limit of one call, ResourceLimitExceeded for a stream of more
         than `stream_limit` bytes.
         """
@@ -386,7 +388,7 @@ class ArtifactStore(PooledActor):
         return Encoded(digest.digest(), size, stored, blob=begun.blob, ahead=begun), head[:1024], content
 
     def check_size(self, size: int) -> None:
-        """Raises ArtifactTooLarge for bytes in memory above the limit of one call."""
+        """Raise ArtifactTooLarge for bytes in memory above the limit of one call."""
         if size > self._max_bytes:
             raise ArtifactTooLarge(
                 f"content of {size} bytes is more than one call may carry ({self._max_bytes}): "
@@ -397,13 +399,13 @@ class ArtifactStore(PooledActor):
 
     def _prepare_bytes(self, content: bytes | memoryview, known: bool, ahead: bool) -> Encoded:
         digest = content_digest(content)
-        # To encode little is quicker than to look whether it is known; the writer looks anyway.
+        # Encoding a little is quicker than looking whether it is known; the writer looks anyway.
         record = self.contents.intact(digest) if known and len(content) > _LITTLE else None
         if record is not None:
             return Encoded(digest, record[0], record[1])
         quota = self.quota
         if quota is not None and len(content) > quota.room and self.contents.intact(digest) is None:
-            quota.require(len(content))  # before it is written ahead
+            quota.require(len(content))  # checked before it is written ahead
         if len(content) <= CHUNK_ABOVE and not (ahead and content):
             payload = encode(content, self._compress_above)
             return Encoded(digest, len(content), len(payload) - 1, payload=payload)
@@ -411,12 +413,12 @@ class ArtifactStore(PooledActor):
         return Encoded(digest, size, stored, blob=begun.blob, ahead=begun)
 
     def discard(self, content: Encoded) -> None:
-        """Give up prepared content that will not be stored: what was written ahead is removed."""
+        """Drop prepared content that will not be stored, and remove what was written ahead of it."""
         if content.blob is not None:
             self.ask(_AbortBlob(content.blob), self.WRITE_TIMEOUT)
 
     def _write_blob(self, chunks: Iterable[memoryview], digest: Any, limit: int) -> tuple[WriteAhead, int, int]:
-        """Write chunks ahead under a pending mark; replies (what is written, size, stored size)."""
+        """Write chunks ahead under a pending marker. Return (what is written, size, stored size)."""
         blob = os.urandom(16)
         ahead = self.writing[blob] = WriteAhead(blob)
         offset = stored = gathered = fresh = 0
@@ -456,7 +458,7 @@ class ArtifactStore(PooledActor):
                 begin, begun = not begun, True
                 self._write_parts(blob, parts, views, begin=begin)
         except BaseException:
-            # If even this fails (a full disk), the pending mark lets `gc` or the next opening clean up.
+            # If even this fails (a full disk), the pending marker lets `gc` or the next opening clean up.
             if begun:
                 with contextlib.suppress(StorageError):
                     self.ask(_AbortBlob(blob), self.WRITE_TIMEOUT)
@@ -471,7 +473,7 @@ class ArtifactStore(PooledActor):
 
 
 class _Rejoined:
-    """A stream whose beginning has been read already."""
+    """A stream of which the beginning has been read already."""
 
     def __init__(self, head: bytes, rest: Readable) -> None:
         self._head = head
