@@ -1,8 +1,8 @@
-"""Checks of single arguments from outside, with exact results.
+"""Check single arguments from outside, with exact results.
 
-Whoever gives an argument may give anything: an object whose every method raises, a subclass of `str` or `dict` with
-methods of its own. So each check looks at `type(value)`, which runs nobody's code, and returns a plain built-in value
-that nothing can change afterwards. What is wrong is a ValidationError that names the argument, never its value.
+A caller may give anything: an object whose every method raises, a subclass of `str` or `dict` with methods of its own.
+So each check looks at `type(value)`, which runs no foreign code, and returns a plain built-in value that nothing can
+change afterwards. A fault is a ValidationError that names the argument, never its value.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ __all__ = [
 
 _MAX_NAME: Final = 64
 LONGEST: Final = 1e9
-"""Seconds, some thirty years: more could not be kept as a time."""
+"""Seconds, some thirty years. A longer time could not be stored."""
 
 
 def kind_of(value: Any) -> str:
-    """The name of a value's type, for a message."""
+    """Return the name of a value's type, for a message."""
     name = type(value).__name__
     return name if name.isprintable() and len(name) <= _MAX_NAME else ascii(name)[1:_MAX_NAME]
 
 
 def as_text(field: str, value: Any, most: int, *, empty: bool = False) -> str:
-    """Text of at most so many characters; `empty` may be so too."""
+    """Return text of at most `most` characters; with `empty`, it may be empty too."""
     kind = type(value)
     if kind is not str:
         if not issubclass(kind, str):
@@ -50,7 +50,7 @@ def as_text(field: str, value: Any, most: int, *, empty: bool = False) -> str:
 
 
 def as_number(field: str, value: Any, least: int = 0, most: int = (1 << 63) - 1) -> int:
-    """A whole number within bounds."""
+    """Return a whole number within bounds."""
     kind = type(value)
     if kind is not int:
         if kind is bool or not issubclass(kind, int):
@@ -63,7 +63,7 @@ def as_number(field: str, value: Any, least: int = 0, most: int = (1 << 63) - 1)
 
 
 def as_seconds(field: str, value: Any, *, zero: bool = False, endless: bool = False) -> float:
-    """A length of time; `zero` may be it too, and with `endless` what never ends."""
+    """Return a length of time in seconds. With `zero` it may be 0, with `endless` infinite."""
     kind = type(value)
     if kind is bool or not issubclass(kind, (int, float)):
         raise ValidationError(f"{field}: a number of seconds is needed, not {kind_of(value)}", field=field)
@@ -78,14 +78,14 @@ def as_seconds(field: str, value: Any, *, zero: bool = False, endless: bool = Fa
 
 
 def as_flag(field: str, value: Any) -> bool:
-    """True or False."""
+    """Return True or False."""
     if type(value) is not bool:
         raise ValidationError(f"{field}: True or False is needed, not {kind_of(value)}", field=field)
     return value
 
 
 def as_function(field: str, value: Any) -> Callable[..., Any]:
-    """Something that can be called."""
+    """Return something that can be called."""
     if not callable(value):
         raise ValidationError(f"{field}: a function is needed, not {kind_of(value)}", field=field)
     function: Callable[..., Any] = value
@@ -93,7 +93,8 @@ def as_function(field: str, value: Any) -> Callable[..., Any]:
 
 
 def as_items(field: str, value: Any, most: int, what: str = "a list") -> list[Any]:
-    """The items of an iterable, at most so many; text, bytes and mappings are none. The items are not checked."""
+    """Return the items of an iterable, at most `most`; text, bytes and mappings are refused. The items are not
+    checked."""
     kind = type(value)
     if kind is list or kind is tuple:
         items: list[Any] = list(value)
@@ -118,7 +119,7 @@ def as_items(field: str, value: Any, most: int, what: str = "a list") -> list[An
 
 
 def as_mapping(field: str, value: Any, what: str = "an object with text keys") -> dict[str, Any]:
-    """A mapping as a dict with plain text keys. The values are not checked."""
+    """Return a mapping as a dict with plain text keys. The values are not checked."""
     kind = type(value)
     if not issubclass(kind, Mapping):
         raise ValidationError(f"{field}: {what} is needed, not {kind_of(value)}", field=field)

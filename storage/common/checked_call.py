@@ -1,8 +1,8 @@
-"""Checks of the arguments of a call by their annotations: one rule for each kind of annotation, in one place.
+"""Check the arguments of a call by their annotations: one rule for each kind of annotation, in one place.
 
-A method that is `checked` never sees an object of a kind that its signature does not name: not one whose every method
-raises, nor a subclass of `str` or `dict` with methods of its own. Bounds and meaning are the method's own to check.
-What goes to a session as a message needs none of this: messages check what they are made of.
+A `checked` method never sees an object of a kind that its signature does not name: no object whose every method raises,
+no subclass of `str` or `dict` with methods of its own. The method itself checks bounds and meaning. Arguments that
+become a message to a session need no such check: messages check their own parts.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 _MOST: Final = 10_000
-"""Items of a list, which may have no end."""
+"""The most items of a list: an iterable may have no end."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What an annotation asks of a value: how to say it, whether a value is of the kind, and what makes it plain."""
+    """What an annotation requires of a value: how to say it, whether a value is of the kind, and what makes the value
+    plain."""
 
     needed: str
     fits: Callable[[Any], bool]
@@ -70,7 +71,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def checked_fields(kind: type[T]) -> type[T]:
-    """Make a dataclass check what its objects are made of as `checked` does."""
+    """Make a dataclass check the arguments of its constructor as `checked` does."""
     kind.__init__ = checked(kind.__init__)  # type: ignore[method-assign]
     return kind
 
@@ -82,7 +83,7 @@ def _applied(rule: _Rule, name: str, value: Any) -> Any:
 
 
 class _Anything:
-    """What an annotation stands for that is imported for type checkers only."""
+    """Stands for an annotation that is imported for type checkers only."""
 
     def __class_getitem__(cls, item: Any) -> type[_Anything]:
         return cls
@@ -124,7 +125,7 @@ def _options(annotation: Any) -> dict[str, Any]:
 
 
 def _rule(annotation: Any) -> _Rule | None:
-    """Return the rule of an annotation; None for one that takes anything."""
+    """Return the rule of an annotation; None for one that accepts anything."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _rule(arguments[0])
@@ -210,7 +211,7 @@ _PLAIN: Final[Mapping[Any, _Rule]] = {
 }
 _PATH: Final = _Rule("a path", lambda value: inspect.getattr_static(type(value), "__fspath__", None) is not None)
 _FILE_NAME: Final = _Rule("text", lambda value: issubclass(type(value), str), lambda field, value: str.__str__(value))
-"""Text that may name a file: names of files need not be Unicode."""
+"""Text that may name a file: file names need not be Unicode."""
 _LISTS: Final = (
     collections.abc.Iterable,
     collections.abc.Sequence,
@@ -221,9 +222,9 @@ _LISTS: Final = (
 
 def _one_of(rules: list[_Rule | None]) -> _Rule | None:
     known = [_FILE_NAME if each is _PLAIN[str] and _PATH in rules else each for each in rules if each is not None]
-    if len(known) < len(rules):  # one of them takes anything
+    if len(known) < len(rules):  # one of them accepts anything
         return None
-    known.sort(key=lambda each: each.fits is callable)  # what is of a plain kind may have `__call__` as well
+    known.sort(key=lambda each: each.fits is callable)  # a value of a plain kind may have `__call__` as well
 
     def plain(field: str, value: Any) -> Any:
         rule = next(each for each in known if each.fits(value))

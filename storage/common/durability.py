@@ -1,4 +1,4 @@
-"""What an acknowledged write survives."""
+"""The failures that an acknowledged write survives."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["Durability"]
 
 
 class Durability(enum.StrEnum):
-    """What an acknowledged write survives."""
+    """The failures that an acknowledged write survives."""
 
     MEMORY = "memory"
-    """Nothing: no log is written. Data reaches the disk when a buffer fills up and on close."""
+    """None: no log is written. Data reaches the disk when a buffer fills up and on close."""
     WAL = "wal"
     """The death of the process (`kill -9`)."""
     FSYNC = "fsync"

@@ -1,8 +1,8 @@
-"""The loggers of greenroom: every record is one line of bounded length that carries names, ids and sizes, no content.
+"""The loggers of greenroom: each record is one line of bounded length that carries names, ids and sizes, no content.
 
-What a script, a tool or a hook says of its failure is content: it may quote a value, and with a line end in it pass for
-a record of its own. So errors are passed to a logger as arguments, and stand in the record as what greenroom itself
-knows of them.
+The words of a script, tool or hook about its failure are content: they may quote a value, and with a line end could
+pass for another record. So errors are passed to a logger as arguments, and the record describes them in greenroom's own
+words.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ def logger_of(name: str) -> logging.Logger:
 
 
 def one_line(text: str, most: int = _MAX_ARGUMENT) -> str:
-    """Return text on one line, without characters that a terminal or a reader of logs would act on."""
+    """Return text on one line, without characters that a terminal or a log reader would act on."""
     if not text.isprintable():
         text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[: most + 1])
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _plain(record: logging.LogRecord) -> bool:
-    """Make a record plain, as a filter of the logger that made it."""
+    """Make a record plain. Used as a filter of the logger that made it."""
     arguments = record.args
     if isinstance(arguments, tuple):
         record.args = tuple(_argument(each) for each in arguments)
     try:
         text = record.getMessage()
-    except Exception:  # a record must not fail what it tells of
+    except Exception:  # a record must not fail the operation that it reports
         text = str(record.msg)
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
     if error is not None:
@@ -64,7 +64,7 @@ def _argument(value: Any) -> Any:
 
 
 def _told(error: BaseException) -> str:
-    """What is known of an error, without the words of whoever raised it."""
+    """Describe an error without the words of the code that raised it."""
     if isinstance(error, ScriptError):
         line = error.fields.get("line")
         return f"{error.code} in {shown(error.fields.get('script', ''))}" + (f", line {line}" if line else "")
@@ -78,10 +78,10 @@ def _told(error: BaseException) -> str:
 
 
 def _raised(error: BaseException) -> str:
-    """An error and the places that it came through, the innermost first."""
+    """Describe an error and the places that it came through, the innermost first."""
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     places = " < ".join(f"{PurePath(each.filename).name}:{each.lineno}" for each in reversed(frames))
     return f"{_told(error)} at {places}" if places else _told(error)
 
 
-logger_of("actors")  # of the dispatcher, which needs nothing of greenroom but its errors
+logger_of("actors")  # of the dispatcher, which uses nothing of greenroom but its errors

@@ -1,7 +1,7 @@
-"""The text of a message, whoever wrote it in whatever shape, and the roles that chat formats know.
+"""The text of a message in any provider's shape, and the roles that chat formats know.
 
-Ingest, `Message.text`, collectors and the command line all read messages through these functions, so that a text is
-seen by all of them or by none.
+Ingest, `Message.text`, collectors and the command line all read messages through these functions, so that all of them
+see the same text.
 """
 
 from __future__ import annotations
@@ -71,25 +71,25 @@ _TEXTS: Final = (
     "resource",  # MCP
     "audio",
 )
-"""The keys under which a part has its text, or parts that have it, in the order in which they count."""
+"""The keys under which a part has its text, or further parts, in order of precedence."""
 
 _VALUES: Final = ("json", "response")
 """The keys under which a tool's result is a JSON value: its text is the JSON."""
 
 _BESIDE: Final = ("refusal", "audio", "reasoning_content", "reasoning", "thinking", "thought")
-"""The fields of a message that hold its text where its content has none, in the order in which they count."""
+"""The fields of a message that hold its text if its content has none, in order of precedence."""
 
 _TOOL_RESULTS: Final = ("tool_result", "function_call_output", "mcp_tool_result", "web_search_tool_result")
 _MAX_DEPTH: Final = 100
 
 
 def role_of(name: str) -> str | None:
-    """Return the usual name of a role: user, assistant, system or tool. None for a role of nobody's table."""
+    """Return the usual name of a role: user, assistant, system or tool. None for an unknown role."""
     return _ROLES.get(name.strip().lower().replace("-", "_").replace(" ", "_"))
 
 
 def text_of(content: Any, depth: int = _MAX_DEPTH) -> str:
-    """Return the text of a message's content: a text itself, or the texts of its parts with nothing between.
+    """Return the text of a message's content: a text itself, or the texts of its parts joined without separators.
 
     A part without text (an image, a tool call) adds nothing.
     """
@@ -115,7 +115,7 @@ def text_of(content: Any, depth: int = _MAX_DEPTH) -> str:
 
 
 def text_of_message(content: Any, fields: Mapping[str, Any]) -> str:
-    """Return the text of a message: that of its content, else of its refusal, its spoken words or its reasoning.
+    """Return the text of a message: that of its content, or else of its refusal, its spoken words or its reasoning.
 
     `fields` are the message's other fields.
     """
@@ -128,7 +128,7 @@ def text_of_message(content: Any, fields: Mapping[str, Any]) -> str:
 
 
 def is_tool_result(part: Any) -> bool:
-    """Return whether a part is what a tool has answered, whatever the role of the message it stands in."""
+    """Return whether a part is the result of a tool, whatever the role of its message."""
     return isinstance(part, dict) and (
         part.get("type") in _TOOL_RESULTS
         or "toolResult" in part

@@ -1,9 +1,9 @@
-"""What an answer may take: whoever builds a long one counts it piece by piece for a caller whose memory has a limit.
+"""Meter the size of long answers while they are built, for a caller whose memory is limited.
 
-A script asks for all variables, messages or events at once, and what it gets has to fit into its own memory. The host
-must not build ten times as much first only to find that out. So those who build such answers tell the meter of the
-running code, if it has one, what they are about to hold (`hold`) and what they have made (`built`). A meter raises when
-that is more than its caller can take, and what it raises ends the building.
+A script may ask for all variables, messages or events at once, and the answer has to fit into the script's memory. The
+host must not build ten times as much only to find out that it does not. So code that builds such an answer tells the
+meter of the running code, if it has one, what it is about to hold (`hold`) and what it has made (`built`). The meter
+raises when that is more than its caller can take, which ends the building.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ROW: Final = "·" * 250
-"""Stands for the fields that every row has, such as ids and times, where rows are made later than they are counted."""
+"""Stands for the fields that every row has, such as ids and times, if rows are made later than they are counted."""
 _INTERNED: Final = 40
 _SLOT: Final = 17
 _TABLE: Final = 57
@@ -39,7 +39,7 @@ _METER: Final[ContextVar[Meter | None]] = ContextVar("greenroom_meter", default=
 
 
 def metered(meter: Meter, call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-    """Return what `call` returns, with all that is built for it counted. Raises what the meter raises."""
+    """Return what `call` returns, and meter everything that is built for it. Raises what the meter raises."""
     around = _METER.get()
     try:
         _METER.set(meter)
@@ -49,12 +49,12 @@ def metered(meter: Meter, call: Callable[P, T], *args: P.args, **options: P.kwar
 
 
 def metering() -> bool:
-    """Return whether anybody counts: where nobody does, the shortest way is taken."""
+    """Return whether there is a meter. Without one, callers take the shortest way."""
     return _METER.get() is not None
 
 
 def hold(size: int) -> None:
-    """Tell the meter, if there is one, of `size` encoded bytes that are going to be held."""
+    """Tell the meter, if there is one, that `size` encoded bytes are about to be held."""
     meter = _METER.get()
     if meter is not None:
         meter.hold(size)
@@ -68,13 +68,13 @@ def built(value: Any) -> None:
 
 
 def counted(items: Iterable[T], plain: Callable[[T], Any]) -> Iterable[T]:
-    """Yield items as they are made, each counted by the plain value that stands for what it holds."""
+    """Yield items as they are made, and count for each the plain value that stands for its contents."""
     meter = _METER.get()
     return items if meter is None else _counted(meter, items, plain)
 
 
 def held(items: Iterable[T], size: Callable[[T], int], most: int | None = None) -> Iterable[T]:
-    """Yield items that are kept encoded, of many at most `most` at a time, each counted by its size."""
+    """Yield items that are kept encoded, at most `most` of them at a time, and count each by its size."""
     meter = _METER.get()
     return items if meter is None else _held(meter, items, size, most)
 
@@ -93,8 +93,8 @@ def _counted(meter: Meter, items: Iterable[T], plain: Callable[[T], Any]) -> Ite
 
 
 def weight_of(value: Any) -> int:
-    """Return the bytes that a plain value takes at least in a script, on its way there and once it is there. In the
-    host it takes at most about three times as much."""
+    """Return the least bytes that a plain value takes in a script, including its transfer. In the host it takes at most
+    about three times as much."""
     total = 0
     waiting = [value]
     while waiting:

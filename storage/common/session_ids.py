@@ -1,4 +1,4 @@
-"""Session ids: the text that users see, and the 16 raw bytes of the UUID that keys are made of."""
+"""Session ids: the text that users see, and the 16 raw bytes of the UUID that stand in keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_session_id(text: object) -> bool:
 
 
 def new_session() -> bytes:
-    """Return the raw bytes of a new UUIDv4 from the system's random source, which is asked for many at a time."""
+    """Return the raw bytes of a new UUIDv4 from the system's random source, which is read for many ids at a time."""
     while True:
         try:
             raw = bytearray(_random.pop())

@@ -1,4 +1,4 @@
-"""Moments that callers give: only those that mean one moment are taken."""
+"""Read times that callers give. Only those that mean exactly one moment are accepted."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ Moment = Annotated[datetime, pydantic.AfterValidator(_aware)]
 
 
 def moment(value: datetime | str | float | None, field: str) -> int | None:
-    """Return a time (an aware datetime, RFC 3339 text with an offset, or epoch seconds) as nanoseconds since the
-    epoch. Raises ValidationError, also for a naive time."""
+    """Return a time (an aware datetime, RFC 3339 text with an offset, or epoch seconds) as nanoseconds since the epoch.
+    Raises ValidationError, also for a naive time."""
     if value is None:
         return None
     kind = type(value)
@@ -55,18 +55,18 @@ def moment(value: datetime | str | float | None, field: str) -> int | None:
 
 
 def nanoseconds(when: datetime) -> int:
-    """Return an aware datetime as nanoseconds since the epoch, within what the store can hold."""
+    """Return an aware datetime as nanoseconds since the epoch, limited to what the store can hold."""
     delta = when - _EPOCH
     return min(max(0, ((delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds) * 1000), _LAST)
 
 
 def utc_time(nanoseconds: int) -> datetime:
-    """An aware UTC datetime, cut to microseconds."""
+    """Return an aware UTC datetime, truncated to microseconds."""
     return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 def iso_time(when: datetime | None) -> str | None:
-    """RFC 3339 with microseconds and `Z`."""
+    """Return a time as RFC 3339 text with microseconds and `Z`."""
     return when.isoformat(timespec="microseconds").replace("+00:00", "Z") if when is not None else None
 
 

@@ -1,7 +1,7 @@
-"""Checks of what outsiders give as settings and options: pydantic does the work, and its complaints become ours.
+"""Check settings and options from outside: pydantic finds the faults, greenroom words the errors.
 
-pydantic's own words never reach a user. A complaint names the place in dotted form, says what is needed there, and
-for an unknown name the nearest known one. It never carries a value.
+Users never see pydantic's own words. A complaint names the place in dotted form, says what is needed there and, for an
+unknown name, the nearest known one. It never carries a value.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ _NEEDED: Final[Mapping[str, str]] = {
     "uuid_parsing": "a UUID",
     "uuid_type": "a UUID",
 }
-"""What is needed where something else was given."""
+"""What is needed if a value is of another type."""
 
 _WRONG: Final[Mapping[str, str]] = {
     "bytes_too_long": "at most {max_length} bytes",
@@ -116,12 +116,12 @@ _WRONG: Final[Mapping[str, str]] = {
     "too_long": "at most {max_length} items",
     "too_short": "at least {min_length} items",
 }
-"""What is wrong with something of the right type."""
+"""What is wrong with a value of the right type."""
 
 
 class Checked(pydantic.BaseModel):
-    """Base of the models that users make themselves: what is wrong with their fields is a `ValidationError` of
-    greenroom, however they are made."""
+    """Base of the models that users make themselves. A fault in a field is a greenroom `ValidationError`, however the
+    model is made."""
 
     if not TYPE_CHECKING:  # for a type checker, the fields of each model are its arguments
 
@@ -142,7 +142,7 @@ class Checked(pydantic.BaseModel):
                     raise
                 raise ValidationError(f"{_told(type(self))}: a value in it cannot be read", field="") from error
 
-        # To pydantic this is the plain way to make a model, which it may leave out for a model within a model.
+        # Marks this as pydantic's plain way to make a model, which pydantic may skip for a model within a model.
         __init__.__pydantic_base_init__ = True
 
         def __setattr__(self, name: str, value: Any) -> None:
@@ -191,7 +191,7 @@ class Checked(pydantic.BaseModel):
 
 
 def validated(model: type[M], values: Any) -> M:
-    """Return the pydantic model of a mapping, or the model itself. Raises ValidationError, which names places but no
+    """Return the model made from a mapping, or a given model itself. Raises ValidationError, which names places but no
     values."""
     if issubclass(type(values), model):
         model_itself: M = values
@@ -203,7 +203,7 @@ def validated(model: type[M], values: Any) -> M:
         raise refusal(error, model) from None
     except GreenroomError:
         raise
-    except Exception as error:  # a mapping that is none, or whose methods raise
+    except Exception as error:  # not really a mapping, or its methods raise
         if by_signal(error):
             raise
         raise ValidationError(
@@ -221,7 +221,8 @@ def _with_an_end(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def refusal(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> ValidationError:
-    """Return pydantic's complaint about values of a model as our error, which names places but no values."""
+    """Return pydantic's complaint about the values of a model as a greenroom error, which names places but no
+    values."""
     found = complaints(error, model)
     text = "; ".join(f"{each.place or _told(model)}: {each.text}" for each in found[:_MAX_COMPLAINTS])
     if len(found) > _MAX_COMPLAINTS:
@@ -232,7 +233,7 @@ def refusal(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) ->
 
 
 class Complaint(NamedTuple):
-    """What is wrong at one place. `nearest` is the known name that an unknown one may be meant for."""
+    """What is wrong at one place. `nearest` is the known name that an unknown one may stand for."""
 
     path: tuple[str | int, ...]
     text: str
@@ -246,14 +247,14 @@ class Complaint(NamedTuple):
 
 
 def complaints(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> list[Complaint]:
-    """Return what pydantic complains about, place by place, each place once."""
+    """Return pydantic's complaints, one for each place."""
     by_choice: dict[tuple[str | int, ...], list[tuple[Complaint, bool]]] = {}
     for each in error.errors(include_url=False):
         path, choice, names = _walk(each["loc"], model)
         by_choice.setdefault(path if choice is None else path[:choice], []).append(_said(each, path, names))
     found: list[Complaint] = []
     for said in by_choice.values():
-        # Of several forms that a value may have, the one that it has gone furthest in is the one that was meant.
+        # If a value may have several forms, the form that it matches to the greatest depth was meant.
         depth = max(len(complaint.path) for complaint, _ in said)
         meant = {complaint: needed for complaint, needed in said if len(complaint.path) == depth}
         by_path: dict[tuple[str | int, ...], list[Complaint]] = {}
@@ -270,7 +271,7 @@ def complaints(error: pydantic.ValidationError, model: type[pydantic.BaseModel])
 
 
 def _said(each: Any, path: tuple[str | int, ...], names: Iterable[str]) -> tuple[Complaint, bool]:
-    """One complaint in our words; whether they say what is needed instead."""
+    """Return one complaint in greenroom's words, and whether they say what is needed instead."""
     kind: str = each["type"]
     context = {name: _shown(value) for name, value in each.get("ctx", {}).items() if type(value) in (int, float, str)}
     if kind == "extra_forbidden" and path:
@@ -292,7 +293,7 @@ def _said(each: Any, path: tuple[str | int, ...], names: Iterable[str]) -> tuple
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like one that is unknown; None where nothing is known."""
+    """Return the known name that is most like an unknown one; None if there is none."""
     names, name = list(known), name[:_MAX_NAME]
     within = [each for each in names if len(name) > 2 and name in each]
     found = difflib.get_close_matches(name, within or names, n=1, cutoff=0.0)
@@ -300,7 +301,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def _shown(value: object) -> str:
-    """A name from outside, on one line and not too long."""
+    """Return a name from outside, on one line and not too long."""
     text = str(value)
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= _MAX_NAME else text[: _MAX_NAME - 1] + "…"
@@ -314,7 +315,7 @@ def _told(model: type[pydantic.BaseModel]) -> str:
 
 
 def _walk(loc: tuple[str | int, ...], model: Any) -> tuple[tuple[str | int, ...], int | None, list[str]]:
-    """The path that a place has for the user, where in it there was a choice of forms, and the names known there."""
+    """Return the user's path to a place, the position in it where forms were tried, and the names known there."""
     path: list[str | int] = []
     choice: int | None = None
     current: Any = model
@@ -325,7 +326,7 @@ def _walk(loc: tuple[str | int, ...], model: Any) -> tuple[tuple[str | int, ...]
         if typing.get_origin(current) in (Union, types.UnionType):
             forms = [_bare(each) for each in typing.get_args(current) if each is not type(None)]
             if len(forms) > 1:
-                rest.pop(0)  # the name of the form that was tried
+                rest.pop(0)  # the name of the form that pydantic tried
                 choice = len(path) if choice is None else choice
             current = next((form for form in forms if not rest or _may_hold(form, rest[0])), Any)
             continue
@@ -342,12 +343,12 @@ def _walk(loc: tuple[str | int, ...], model: Any) -> tuple[tuple[str | int, ...]
             arguments = [each for each in typing.get_args(current) if each is not Ellipsis]
             current = arguments[-1] if arguments else Any
             path.append(part)
-        # All else is a name that pydantic gives to a step of its own.
+        # Anything else is a name that pydantic gives to one of its own steps.
     return tuple(path), choice, names
 
 
 def _bare(annotation: Any) -> Any:
-    """An annotation without what is said about it."""
+    """Return an annotation without its metadata."""
     while typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
     return annotation
@@ -364,7 +365,7 @@ def _is_model(annotation: Any) -> bool:
 
 
 def _may_hold(form: Any, part: str | int) -> bool:
-    """Whether values of this form have parts of this kind."""
+    """Return whether values of this form have parts of this kind."""
     if isinstance(part, int):
         return typing.get_origin(form) in (list, tuple, set, frozenset)
     return _is_model(form) or typing.get_origin(form) in (dict, Mapping)

@@ -1,5 +1,5 @@
-"""Words of texts, as searches compare them: without regard to case, to how Unicode spells a character, and, in Chinese
-and Japanese, which have no spaces, by pairs of characters."""
+"""Split texts into words as searches compare them: without regard to case or to how Unicode spells a character. Chinese
+and Japanese, which have no spaces, are split into pairs of characters."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SHORT: Final = 1024
 
 
 def folded(text: str) -> str:
-    """Return a text without what searches have no regard to: case, and the several spellings of a character."""
+    """Return a text without the differences that searches ignore: case, and the several spellings of a character."""
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def split_words(text: str) -> Iterator[str]:
-    """Yield the words of a text: runs of letters, digits and marks. Of a run of Chinese or Japanese characters each
-    pair of neighbours, and the last one: so each character begins one of them."""
+    """Yield the words of a text: runs of letters, digits and marks. For a run of Chinese or Japanese characters, yield
+    each pair of neighbours and the last character, so that each character begins a word."""
     for word in _runs(text):
         if word.isascii():
             yield word
@@ -40,8 +40,8 @@ def split_words(text: str) -> Iterator[str]:
 
 
 def wanted_words(text: str) -> Iterator[str]:
-    """Yield what words must begin with for a text to have all of this one: its words, and of a run of Chinese or
-    Japanese characters its pairs."""
+    """Yield the beginnings of words that a text must have to contain this one: its words, and the pairs of runs of
+    Chinese or Japanese characters."""
     for word in _runs(text):
         for part, is_cjk in _parts(word):
             if is_cjk and len(part) > 1:
@@ -66,7 +66,7 @@ def _runs(text: str) -> Iterator[str]:
 
 
 def _parts(word: str) -> Iterator[tuple[str, bool]]:
-    """The parts of a run of letters that are Chinese or Japanese characters, and those that are not."""
+    """Yield the parts of a run of letters that are Chinese or Japanese, and the parts that are not."""
     at = 0
     for match in _CJK.finditer(word):
         if match.start() > at:

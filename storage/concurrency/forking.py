@@ -1,7 +1,7 @@
-"""What becomes of open stores in a process that was forked: nothing, and the process may end in any way.
+"""Guard open stores in a forked process: the child leaves them alone, and may end in any way.
 
 RocksDB's threads do not exist in a forked child, its locks may be held for ever there, and its files belong to the
-parent. So no destructor of it may run in the child, no open store may be used there, and none opened.
+parent. So the child must run no destructor of RocksDB, use no open store, and open none.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class _Abandonable(Protocol):
 
 _open: weakref.WeakSet[_Abandonable] = weakref.WeakSet()
 _has_opened = False
-"""Whether this process, or the one that it was forked from, has ever opened a store: RocksDB keeps its threads."""
+"""Whether this process, or the one it was forked from, has ever opened a store: RocksDB keeps its threads."""
 _forked_from: int | None = None
 
 
 def abandon_in_children(store: _Abandonable) -> None:
-    """Register something that is open: a forked child calls its `abandon` before anything else there runs."""
+    """Register an open object: a forked child calls its `abandon` before anything else runs there."""
     _open.add(store)
 
 
@@ -44,7 +44,7 @@ def check_may_open() -> None:
 
 
 def runtime_closed(state: str = "closed") -> RuntimeClosed:
-    """Return the error for whoever uses a runtime that is closed, or that the parent of this process has open."""
+    """Return the error for using a runtime that is closed, or that was opened by the parent of this process."""
     if _forked_from is not None:
         return RuntimeClosed(
             f"this process was forked from process {_forked_from}, and the runtime belongs to that one: use it there, "
@@ -64,12 +64,12 @@ def _in_child() -> None:
 
 
 def _skip_destructors() -> None:
-    """End this process, when its time comes, before the destructors of RocksDB's static objects run.
+    """Make this process end without running the destructors of RocksDB's static objects.
 
-    They wait for threads that do not exist here. Python has ended by then and written what it had buffered.
+    The destructors wait for threads that do not exist here. By that time Python has ended and written its buffers.
     """
     library = ctypes.CDLL(None)
-    if hasattr(library, "on_exit"):  # the last registered is called first: C's own buffers, then the end
+    if hasattr(library, "on_exit"):  # called in reverse order: first flush C's own buffers, then end
         library.on_exit(library._exit, None)
         library.__cxa_atexit(library.fflush, None, None)
 

@@ -1,8 +1,8 @@
-"""Exceptions that something outside has thrown into the running code, told apart from those that the code raised.
+"""Tell exceptions that were thrown into the running code from outside apart from those that the code raised.
 
-A signal handler of the host and `PyThreadState_SetAsyncExc` throw whatever class they like, wherever the thread is.
-Such an exception is nobody's fault: it must reach whoever waits for it under its own name, and it says nothing of a
-session, a hook or a disk.
+A signal handler of the host and `PyThreadState_SetAsyncExc` throw any class, wherever the thread is. Such an exception
+is no fault of the code that it hits: it must reach the caller under its own name, and says nothing about a session, a
+hook or a disk.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _KNOWN: Final = sys.stdlib_module_names | {
 def thrown_in(error: BaseException) -> bool:
     """Return whether an error was thrown into the code that it came out of.
 
-    That is so for every exit (KeyboardInterrupt, SystemExit), for what a signal handler has raised, and for classes
-    that neither we nor what we build on know, where no function of somebody else's stands between.
+    That is so for every exit (KeyboardInterrupt, SystemExit), for errors that a signal handler raised, and for classes
+    that neither greenroom nor its libraries know, if no foreign function stands between.
     """
     if not isinstance(error, Exception):
         return True
@@ -43,8 +43,8 @@ def thrown_in(error: BaseException) -> bool:
 
 
 def by_signal(error: BaseException) -> bool:
-    """Return whether a function that handles a signal has raised an error. Of code that is not ours no more is known:
-    it may raise any class."""
+    """Return whether a signal handler raised an error. For foreign code this is all that can be known: it may raise any
+    class."""
     trace = error.__traceback__
     handlers = _handlers() if trace is not None else set()
     while trace is not None:
@@ -59,7 +59,7 @@ def _root(module: Any) -> str:
 
 
 def _handlers() -> set[CodeType]:
-    """The code of the functions that handle signals."""
+    """Return the code of the functions that handle signals."""
     found = set()
     for number in signal.valid_signals():
         handler: Any = signal.getsignal(number)
@@ -67,7 +67,7 @@ def _handlers() -> set[CodeType]:
             handler = handler.func
         if handler is None or isinstance(handler, int):
             continue
-        code = getattr(handler, "__code__", None)  # a method has that of its function
+        code = getattr(handler, "__code__", None)  # a method has the code of its function
         if code is None:
             code = getattr(vars(type(handler)).get("__call__"), "__code__", None)
         if isinstance(code, CodeType):

@@ -1,9 +1,9 @@
-"""The thread that starts threads, so that no exception thrown into their caller can break the start.
+"""Start threads from a thread of its own, so that no exception thrown into the caller can break the start.
 
-`Thread.start` waits until the new thread says that it is there. Interrupted at the wrong moment, it leaves the lock
-taken by which that is said, and the new thread hangs; and what `PyThreadState_SetAsyncExc` throws into the caller
-meanwhile may strike the newborn, which CPython still takes for its parent: it ends before it has said anything, and the
-caller waits for ever. Nobody throws into this thread, of which the host does not know.
+`Thread.start` waits until the new thread says that it runs. Interrupted at the wrong moment, it leaves the lock taken
+by which that is said, and the new thread hangs. And an exception that `PyThreadState_SetAsyncExc` throws into the
+caller may hit the new thread, which CPython still takes for its parent: the new thread ends before it has said
+anything, and the caller waits for ever. The starter is a thread that the host does not know, so nobody throws into it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _PATIENCE: Final = 60.0
 
 
 def start_thread(thread: threading.Thread, stack_size: int | None = None) -> None:
-    """Start a thread, with `stack_size` bytes of stack; without it with what the host has set.
+    """Start a thread with `stack_size` bytes of stack, or else with the size that the host has set.
 
-    Raises RuntimeError where the system has no more threads.
+    Raises RuntimeError if the system has no more threads.
     """
     if _starter is None:
         _begin()
@@ -56,14 +56,15 @@ def _serve() -> None:
             started.settle(error=error)
         else:
             started.settle()
-        del thread, started  # or the last one stays in memory until the next is wanted
+        del thread, started  # otherwise the last one stays in memory until the next is wanted
 
 
 def _start(thread: threading.Thread, stack_size: int | None) -> None:
     if stack_size is None:
         thread.start()
         return
-    # Python has one setting for all threads: those that the host starts at this moment get no less than they asked.
+    # Python has one setting for all threads: threads that the host starts at this moment get no less than they asked
+    # for.
     host = threading.stack_size()
     try:
         threading.stack_size(stack_size)
@@ -73,7 +74,7 @@ def _start(thread: threading.Thread, stack_size: int | None) -> None:
 
 
 def _forget() -> None:
-    """Start anew in a forked child, which has no thread but the one that forked."""
+    """Start anew in a forked child, in which only the forking thread exists."""
     global _starter, _requests, _beginning
     _starter, _requests, _beginning = None, SimpleQueue(), threading.Lock()
 

@@ -1,14 +1,14 @@
-"""Waiting for another thread in a way that no exception thrown in can break.
+"""Wait for another thread in a way that no exception thrown in can break.
 
 A signal handler of the host and `PyThreadState_SetAsyncExc` may throw at the start of any Python function, at a jump
-backward, and after any call. What `threading` and `concurrent.futures` wait with is Python code around locks: an
-exception between the taking of such a lock and the `with` that gives it back leaves it locked, and from then on
-everybody waits. What this module waits with has no such moment, by three rules:
+backward, and after any call. `threading` and `concurrent.futures` wait with Python code around locks: an exception
+between taking such a lock and the `with` that releases it leaves it locked, and everybody waits from then on. The means
+of waiting in this module have no such moment, by three rules:
 
-- What is waited for becomes true in one step: one call of C, or one assignment.
-- Data that needs a lock has a plain one, which a `with` takes and gives back in one step each.
-- Who waits looks for itself, on a lock that nobody else ever takes, and looks again every second: a `ring` that an
-  exception has swallowed makes it late, never lost.
+- The awaited condition becomes true in one step: one C call, or one assignment.
+- Data that needs a lock has a plain one, which a `with` takes and releases in one step each.
+- A waiting thread checks for itself, on a lock that nobody else ever takes, and checks again every second: a `ring`
+  that an exception has swallowed makes it late, never lost.
 
 Example:
     ```py
@@ -35,30 +35,31 @@ _LAST_LOOK: Final = 1.0
 
 
 class Bell:
-    """Tells those who wait that something has changed."""
+    """Notifies waiting threads that something has changed."""
 
     __slots__ = ("_sleeping",)
 
     def __init__(self) -> None:
         self._sleeping: collections.deque[Any] = collections.deque()
-        """The locks that others sleep on, each taken already. Who takes one out wakes its sleeper."""
+        """The locks that other threads sleep on, each taken already. Taking one out of here comes with waking its
+        sleeper."""
 
     @property
     def awaited(self) -> bool:
-        """Whether somebody waits."""
+        """Whether any thread waits."""
         return bool(self._sleeping)
 
     def ring(self) -> None:
-        """Have all who wait look."""
+        """Wake all waiting threads to check their conditions."""
         sleeping = self._sleeping
         while sleeping:
             try:
                 sleeping.popleft().release()
-            except IndexError:  # another has woken the last one
+            except IndexError:  # another thread has woken the last one
                 return
 
     def wait_for(self, there: Callable[[], bool], timeout: float | None) -> bool:
-        """Wait until something is there, at most `timeout` seconds (None: for ever); whether it is."""
+        """Wait until `there` returns true, at most `timeout` seconds (None: for ever). Return whether it did."""
         if there():
             return True
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -70,7 +71,7 @@ class Bell:
                     gate = threading.Lock()
                     gate.acquire()
                     self._sleeping.append(gate)
-                if there():  # looked at once it would be heard of
+                if there():  # checked once a `ring` would be heard
                     return True
                 left = look if deadline is None else min(look, deadline - time.monotonic())
                 if left <= 0:
@@ -82,13 +83,13 @@ class Bell:
             try:  # noqa: SIM105 -- entering a `with` could be interrupted
                 self._sleeping.remove(gate)
             except ValueError:
-                pass  # it was rung for
+                pass  # a `ring` has taken it out
 
 
 class Flag(threading.Event):
-    """An event that is set, and waited for, as a `threading.Event` is."""
+    """Works as a `threading.Event` does: it is set, and waited for."""
 
-    def __init__(self) -> None:  # not that of the event, whose condition is what this does without
+    def __init__(self) -> None:  # not the event's own, which makes the condition that this class does without
         self._bell = Bell()
         self._is_up = False
 
@@ -110,37 +111,38 @@ class Flag(threading.Event):
 
 
 class Promise(Generic[T]):
-    """What something done by another thread will come to. Whoever settles it first decides."""
+    """Stands for the outcome of work on another thread. The first to settle it decides."""
 
     __slots__ = ("_begun", "_bell", "_outcome")
 
     def __init__(self, bell: Bell | None = None) -> None:
-        """`bell` is rung when it is settled: one for several promises lets somebody wait for any of them."""
+        """`bell` is rung when the promise is settled. Promises that share one can be waited for together."""
         self._bell = bell if bell is not None else Bell()
         self._begun = threading.Lock()
         self._outcome: dict[str, tuple[T | None, BaseException | None]] = {}
 
     def begin(self) -> bool:
-        """Return whether what is promised may be done: once only, and not if it was withdrawn."""
+        """Return whether the work may begin: only once, and not after `withdraw`."""
         return self._begun.acquire(False)
 
     def withdraw(self) -> bool:
-        """Keep what is promised from being begun; whether that was in time."""
+        """Keep the work from being begun. Return whether that was in time."""
         return self._begun.acquire(False)
 
     def settled(self) -> bool:
-        """Return whether it has an outcome."""
+        """Return whether there is an outcome."""
         return bool(self._outcome)
 
     def settle(self, value: T | None = None, error: BaseException | None = None) -> None:
-        """Give it its outcome, if it has none."""
+        """Set the outcome, unless there is one."""
         try:
             self._outcome.setdefault("is", (value, error))
         finally:
             self._bell.ring()
 
     def result(self, timeout: float | None = None) -> T:
-        """The value, or raise the error, that it was settled with. Raises TimeoutError after `timeout` seconds."""
+        """Return the value, or raise the error, that the promise was settled with. Raises TimeoutError after `timeout`
+        seconds."""
         if not self._bell.wait_for(self.settled, timeout):
             raise TimeoutError
         value, error = self._outcome["is"]
@@ -148,5 +150,5 @@ class Promise(Generic[T]):
             try:
                 raise error
             finally:
-                del error  # or the error and this frame would keep each other
+                del error  # otherwise the error and this frame would keep each other alive
         return value  # type: ignore[return-value]
