@@ -61,14 +61,14 @@ class AuditRecord:
     """How many attempts like this one the record stands for: a flood of them is counted, not listed."""
 
     def to_dict(self) -> dict[str, Value]:
-        """Every field by name; the time in RFC 3339."""
+        """Return every field by name; the time in RFC 3339."""
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
         row["time"] = iso_time(self.time)
         return row
 
 
 def audit_entries(record: list[Any], place: bytes) -> list[bytes]:
-    """The keys of the index entries of a record."""
+    """Return the keys of the index entries of a record."""
     session, owner, artifact = record[:3]
     named = dict.fromkeys(each for each in (session, owner) if is_session_id(each))
     keys = [AUDIT_INDEX + _BY_SESSION + session_bytes(each) + place for each in named]
@@ -106,7 +106,7 @@ class AuditLog:
         correlation_id: str | None = None,
         times: int = 1,
     ) -> list[Op]:
-        """The operations that write a record of now (in ns), or right after the newest one."""
+        """Return the operations that write a record of now (in ns), or right after the newest one."""
         record = [session, owner, artifact, access, granted, reason, operation, source, correlation_id, times]
         place = self._place(now)
         key = AUDIT + place
@@ -124,8 +124,8 @@ class AuditLog:
             return self._last.to_bytes(8, "big")
 
     def removal(self, limit: int, *, keep: int, before: int, count: int) -> tuple[list[Op], int]:
-        """The operations that remove the oldest records, at most `limit`: those from before a time, and those above
-        the number to `keep` of the `count` that there are. Also how many they remove."""
+        """Return the operations that remove the oldest records, at most `limit`: those from before a time, and those
+        above the number to `keep` of the `count` that there are. Also how many they remove."""
         ops: list[Op] = []
         removed = 0
         for key, stored in self._engine.scan(CF.META, AUDIT, after_prefix(AUDIT), limit=limit):
@@ -142,7 +142,7 @@ class AuditLog:
     # -- reading
 
     def count(self) -> int:
-        """How many records there are."""
+        """Return how many records there are."""
         return self._engine.count(CF.META, AUDIT, after_prefix(AUDIT))
 
     def query(
@@ -157,7 +157,7 @@ class AuditLog:
         limit: int | None = None,
         offset: int = 0,
     ) -> Page[AuditRecord]:
-        """The records that match, newest first, as a page with the `total` before pagination.
+        """Return the records that match, newest first, as a page with the `total` before pagination.
 
         `session`: acted, or was the owner; `after` ≤ time < `before`, in ns. With a session or an artifact the cost
         follows the number of its records.

@@ -86,7 +86,7 @@ def _renew_words(engine: Engine) -> None:
 
 
 def _words_once(record: ArtifactRecord) -> set[str]:
-    """The words of an artifact by the rules of the first version: runs of letters and digits, case-folded."""
+    """Return the words of an artifact by the rules of the first version: runs of letters and digits, case-folded."""
     custom = unpack_value(record.custom)
     texts = [record.name, record.description or "", *record.tags, *texts_of(custom)]
     return {word for text in texts for word in _WORD.findall(text.casefold())}

@@ -50,7 +50,7 @@ def stored_value(data: object, what: str) -> Any:
 
 
 def _measure(data: bytes) -> None:
-    """Raises BundleError where containers announce more items than there are bytes, or are nested too deep."""
+    """Raise BundleError where containers announce more items than there are bytes, or are nested too deep."""
     if _LARGE_CONTAINERS.search(data) is None:
         return
     end = len(data)

@@ -124,7 +124,7 @@ class _Source:
         self._artifacts = Artifacts(moment)
 
     def family(self, root: bytes) -> list[bytes]:
-        """A session and all below it, parents first."""
+        """Return a session and all below it, parents first."""
         order = [root]
         seen = {root}
         for session in order:
@@ -145,7 +145,7 @@ class _Source:
         return _Effective(self._read(session), live)
 
     def measure(self, session: bytes, plan: _Effective | None, digests: set[bytes]) -> tuple[BundledSession, int, int]:
-        """What the manifest says of a session, and the bytes of its artifact records and of its journal."""
+        """Return what the manifest says of a session, and the bytes of its artifact records and of its journal."""
         row = self._catalog.row(session)
         if row is None:
             session_id = session_id_of(session)
@@ -310,7 +310,7 @@ class _Effective:
         self._superseded = dict(_SUPERSEDED[kind] for kind in last)
 
     def events(self, events: Iterator[tuple[int, StoredEvent]]) -> Iterator[tuple[int, StoredEvent]]:
-        """The events that still hold, counted anew, with the totals of artifacts that go with them."""
+        """Yield the events that still hold, counted anew, with the totals of artifacts that go with them."""
         number = artifacts = size = operations = 0
         previous: StoredEvent | None = None
         for sequence, stored in events:

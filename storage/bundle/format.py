@@ -89,7 +89,7 @@ class Manifest:
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:
-        """Raises BundleError."""
+        """Raise BundleError."""
         try:
             found = json.loads(data)
         except (ValueError, RecursionError):
@@ -158,7 +158,7 @@ def content_name(digest: bytes) -> str:
 
 
 def _header(name: str, size: int) -> bytes:
-    """The one ustar header of a plain file of this name and size."""
+    """Return the one ustar header of a plain file of this name and size."""
     length = b"%011o\0" % size if size < _OCTAL_SIZES else b"\x80" + size.to_bytes(11, "big")
     head = b"".join((name.encode("ascii").ljust(100, b"\0"), b"0000644\0", b"0000000\0" * 2, length, b"0" * 11 + b"\0"))
     tail = b"".join((b"0", bytes(100), b"ustar\x0000", bytes(64), b"0000000\0" * 2, bytes(167)))
@@ -171,7 +171,7 @@ def _padding(size: int) -> bytes:
 
 
 def framed(record: bytes) -> bytes:
-    """A record as it stands in a member: its length as u32, big endian, and itself."""
+    """Return a record as it stands in a member: its length as u32, big endian, and itself."""
     return len(record).to_bytes(4, "big") + record
 
 
@@ -218,7 +218,7 @@ class Member:
         self._left = size
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, none at the end."""
+        """Return up to `size` bytes, none at the end."""
         data = self._reader.take(min(size, self._left)) if self._left and size else b""
         self._left -= len(data)
         return data
@@ -228,7 +228,7 @@ class Member:
             yield block
 
     def records(self) -> Iterator[bytes]:
-        """The framed records. Raises BundleError for a length that cannot be."""
+        """Yield the framed records. Raises BundleError for a length that cannot be."""
         while self._left:
             if self._left < 4:
                 raise BundleError(f"{self.name} ends within a record", member=self.name)
@@ -262,7 +262,7 @@ class BundleReader:
         return data
 
     def next(self, expected: str) -> Member:
-        """The next member, which must have this name, or begin with it where it ends in a slash."""
+        """Return the next member, which must have this name, or begin with it where it ends in a slash."""
         self._end_member()
         block = self.take(_BLOCK)
         name = block[:100].rstrip(b"\0").decode("ascii", "replace")

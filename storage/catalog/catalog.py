@@ -81,7 +81,7 @@ class Catalog:
 
     @staticmethod
     def index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
-        """The index entries that a session must have."""
+        """Return the index entries that a session must have."""
         return _index_keys(session, row, updated)
 
     @staticmethod
@@ -113,7 +113,7 @@ class Catalog:
         self._counts = None
 
     def miscounted(self) -> bool:
-        """Whether the counts are not what counting gives. Certain in the turn of the writer only."""
+        """Return whether the counts are not what counting gives. Certain in the turn of the writer only."""
         known = self._left_counts() if self._engine.read_only else self._counts
         return known is not None and list(known) != self._count()
 
@@ -122,7 +122,7 @@ class Catalog:
         return [self._engine.count(CF.INDEX, prefix, after_prefix(prefix)) for prefix in prefixes]
 
     def _left_counts(self) -> list[int] | None:
-        """The counts that closing has left, if it has."""
+        """Return the counts that closing has left, if it has."""
         record = self._engine.get(CF.META, COUNTS_KEY)
         try:
             return unseal(COUNTS_KEY, record, "the session counts") if record is not None else None
@@ -168,11 +168,11 @@ class Catalog:
         return SessionRow(*unseal(session, record, _row_name))
 
     def is_there(self, session: bytes) -> bool:
-        """Whether there is a row, damaged or not."""
+        """Return whether there is a row, damaged or not."""
         return self._engine.get(CF.SESSIONS, session) is not None
 
     def info(self, session_id: str) -> SessionInfo:
-        """Raises SessionNotFound."""
+        """Raise SessionNotFound."""
         session = session_bytes(session_id)
         row = self.row(session)
         if row is None:
@@ -180,7 +180,7 @@ class Catalog:
         return self.info_of(session, row)
 
     def info_of(self, session: bytes, row: SessionRow) -> SessionInfo:
-        """The info of a session whose row is at hand."""
+        """Return the info of a session whose row is at hand."""
         last = self._journal.last(session)
         if last is None:
             raise IntegrityError(f"session {session_id_of(session)} has no journal; run verify")
@@ -188,7 +188,7 @@ class Catalog:
         return SessionInfo(session_id_of(session), row, sequence, stored.time, stored.totals)
 
     def children(self, session: bytes) -> list[SessionInfo]:
-        """The sessions with this parent, oldest first."""
+        """Return the sessions with this parent, oldest first."""
         prefix = INDEX_PARENT + session
         found = self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))
         return self._readable_infos(key[-16:] for key, _ in found)
@@ -200,7 +200,7 @@ class Catalog:
         return [session_id_of(key) for key, _ in self._engine.scan(CF.SESSIONS, low, high + b"\0", limit=limit)]
 
     def sessions(self) -> Iterator[bytes]:
-        """All sessions, whatever their status."""
+        """Yield all sessions, whatever their status."""
         for key, _ in self._engine.pages(CF.SESSIONS, b"", b"\xff" * 17):
             yield key
 
@@ -216,7 +216,7 @@ class Catalog:
     # -- queries
 
     def below(self, session: bytes) -> Iterator[bytes]:
-        """A session, its children, and theirs."""
+        """Yield a session, its children, and theirs."""
         found, seen = [session], {session}
         for each in found:
             yield each
@@ -317,7 +317,8 @@ class Catalog:
         return Page(tuple(infos), total, query.offset, limit)
 
     def _readable_row(self, session: bytes) -> SessionRow | None:
-        """The row, or None where it is gone or damaged: one bad record must not take a listing from everybody."""
+        """Return the row, or None where it is gone or damaged: one bad record must not take a listing from
+        everybody."""
         try:
             return self.row(session)
         except (IntegrityError, SchemaTooNew) as error:
@@ -351,7 +352,8 @@ class Catalog:
                 yield session, row.created_at
 
     def _recent(self, status: int, wanted: int, descending: bool) -> list[bytes]:
-        """The first `wanted` sessions by the second of their last event, and the others of the last such second."""
+        """Return the first `wanted` sessions by the second of their last event, and the others of the last such
+        second."""
         prefix = INDEX_UPDATED + bytes([status])
         found: list[bytes] = []
         second = b""

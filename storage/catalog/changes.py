@@ -90,7 +90,7 @@ class Changes:
             yield session, sequence, stored
 
     def _before(self, session: bytes) -> int:
-        """The sequence of the last event of a session from before the seconds that are looked at; 0 for none."""
+        """Return the sequence of the last event of a session from before the seconds that are looked at; 0 for none."""
         for key, record in self._engine.pages(CF.JOURNAL, session, after_prefix(session), reverse=True, page=64):
             try:
                 stored = Journal.unsealed(key, record)

@@ -17,8 +17,8 @@ _NEVER: Final = (1 << 64) - 1
 
 
 def deadline_keys(session: bytes, created_at: int, config: bytes) -> list[bytes]:
-    """The index entry of an active session with this (encoded) configuration, if it has one: it is at the earliest
-    moment at which it may have to be warned, suspended or failed."""
+    """Return the index entry of an active session with this (encoded) configuration, if it has one: it is at the
+    earliest moment at which it may have to be warned, suspended or failed."""
     if b"max_duration" not in config and b"idle_timeout" not in config:
         return []
     settings = unpack_value(config)

@@ -166,7 +166,7 @@ class SessionInfo:
         return max(0, until - start) / SECOND
 
     def to_dict(self) -> dict[str, Value]:
-        """Every field by name as JSON values; times in RFC 3339."""
+        """Return every field by name as JSON values; times in RFC 3339."""
         row: dict[str, Value] = {name: getattr(self, name) for name in self.FIELDS}
         for name in ("created_at", "updated_at", "started_at", "ended_at"):
             row[name] = iso_time(row[name])

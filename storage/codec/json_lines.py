@@ -11,7 +11,7 @@ __all__ = ["json_able", "json_line"]
 
 
 def json_able(value: Any, name: str = "") -> Any:
-    """The value as JSON can hold it: hashes in hex, other bytes as ``{"base64": …}``, NaN and infinities as null."""
+    """Return the value as JSON can hold it: hashes in hex, other bytes as ``{"base64": …}``, NaN and infinities as null."""
     if isinstance(value, (bytes, bytearray)):
         return value.hex() if name.endswith("hash") else {"base64": b64encode(value).decode()}
     if isinstance(value, dict):
@@ -22,5 +22,5 @@ def json_able(value: Any, name: str = "") -> Any:
 
 
 def json_line(value: Any) -> str:
-    """The value as one line of JSON, in ASCII."""
+    """Return the value as one line of JSON, in ASCII."""
     return json.dumps(json_able(value))

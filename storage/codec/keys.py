@@ -57,7 +57,7 @@ def sequence_key(session: bytes, sequence: int) -> bytes:
 
 
 def after_prefix(prefix: bytes) -> bytes:
-    """The smallest key that is greater than every key with this prefix."""
+    """Return the smallest key that is greater than every key with this prefix."""
     stripped = prefix.rstrip(b"\xff")
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\xff" * (len(prefix) + 64)
 

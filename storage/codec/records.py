@@ -69,8 +69,8 @@ def pack_value(value: Value, field: str = "value") -> bytes:
 
 
 def checked_data(data: dict[str, Any]) -> dict[str, Any]:
-    """The data of an event as they are, if they can be stored. Raises ValidationError: where they are made, and not
-    where they are journaled, whose failure would be the session's."""
+    """Return the data of an event as they are, if they can be stored. Raises ValidationError: where they are made, and
+    not where they are journaled, whose failure would be the session's."""
     left = [MAX_ITEMS]
     if not _sound(data, MAX_DEPTH, left):
         raise _complaint(data, "data") if left[0] >= 0 else _too_many("data")
@@ -92,8 +92,8 @@ _PLAIN: Final = frozenset({str, int, bool, bytes, type(None)})
 
 
 def _sound(value: Value, depth: int, left: list[int]) -> bool:
-    """Whether a dict, list or tuple has only what can be stored. `left` is how many items it may still have in all:
-    a few lists that hold each other many times are a huge value."""
+    """Return whether a dict, list or tuple has only what can be stored. `left` is how many items it may still have in
+    all: a few lists that hold each other many times are a huge value."""
     left[0] -= len(value)
     if depth == 0 or left[0] < 0:
         return False
@@ -116,7 +116,7 @@ def _sound_item(item: Value, depth: int, left: list[int]) -> bool:
 
 
 def _complaint(value: Value, field: str) -> ValidationError:
-    """The error for a value that cannot be stored: where in it, and why."""
+    """Return the error for a value that cannot be stored: where in it, and why."""
     place, why = _fault(value, field, MAX_DEPTH) or (field, "it was changed while it was read")
     if len(place) > _MAX_PLACE:
         place = f"{place[: _MAX_PLACE // 2]}…{place[-_MAX_PLACE // 2 :]}"
@@ -128,7 +128,7 @@ def _too_many(field: str) -> ValidationError:
 
 
 def _fault(value: Value, place: str, depth: int) -> tuple[str, str] | None:
-    """The first place in a value that cannot be stored, and why; looks at it in the order of `_sound`."""
+    """Return the first place in a value that cannot be stored, and why; looks at it in the order of `_sound`."""
     kind = type(value)
     if kind is float:
         return None if math.isfinite(value) else (place, "NaN and infinities are not JSON values")

@@ -108,7 +108,7 @@ class BlobPart:
 
 
 def encode(data: bytes | memoryview, compress_above: int) -> bytes:
-    """The stored form: one codec byte and the payload; LZ4 only above the threshold and only if it shrinks."""
+    """Return the stored form: one codec byte and the payload; LZ4 only above the threshold and only if it shrinks."""
     if len(data) > compress_above:
         packed: bytes = lz4.block.compress(data, store_size=False)
         if len(packed) < len(data):
@@ -117,12 +117,12 @@ def encode(data: bytes | memoryview, compress_above: int) -> bytes:
 
 
 def content_digest(data: bytes | memoryview) -> bytes:
-    """The BLAKE3 of a content; of a large one on all cores."""
+    """Return the BLAKE3 of a content; of a large one on all cores."""
     return blake3(data, max_threads=blake3.AUTO if len(data) > _THREADED_ABOVE else 1).digest()
 
 
 def decode(stored: bytes, size: int, digest: bytes | None, what: str) -> bytes:
-    """The content of a stored form; verified, unless the caller does that and gives no digest."""
+    """Return the content of a stored form; verified, unless the caller does that and gives no digest."""
     codec = stored[0] if stored else -1
     try:
         if codec == _LZ4:
@@ -139,7 +139,7 @@ def decode(stored: bytes, size: int, digest: bytes | None, what: str) -> bytes:
 
 
 def decode_any_size(stored: bytes, size: int | None) -> bytes | None:
-    """The content of a stored form whose size may be unknown."""
+    """Return the content of a stored form whose size may be unknown."""
     try:
         if stored[:1] == b"\x01":
             limit = size if size is not None else CHUNK_ABOVE

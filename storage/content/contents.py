@@ -57,7 +57,7 @@ class Contents:
         return size, stored_size, blob
 
     def intact(self, digest: bytes) -> tuple[int, int, bytes | None] | None:
-        """The record of a known content that can be referred to; None also where repair has found it damaged, so
+        """Return the record of a known content that can be referred to; None also where repair has found it damaged, so
         that storing it again stores it anew."""
         # Unknown content is the common case, and the filters can say so without a search.
         if not self._engine.may_exist(CF.CONTENTS, digest):
@@ -73,11 +73,11 @@ class Contents:
 
     @staticmethod
     def mark_damaged(digest: bytes, size: int, stored_size: int, blob: bytes | None) -> Op:
-        """The operation that marks a content as damaged."""
+        """Return the operation that marks a content as damaged."""
         return CF.CONTENTS, digest, seal(digest, [size, stored_size, blob, True])
 
     def known_chunk(self, digest: bytes) -> int | None:
-        """The stored size of a chunk, or None: a chunk is stored exactly while a blob refers to it."""
+        """Return the stored size of a chunk, or None: a chunk is stored exactly while a blob refers to it."""
         # A new chunk is the common case, and the filters can say so without a search.
         if not self._engine.may_exist(CF.CHUNKS, _CHUNK + digest):
             return None
@@ -89,7 +89,7 @@ class Contents:
     # -- the writer's operations
 
     def add_ops(self, content: Encoded, reference: Reference) -> list[Op] | None:
-        """The operations that add a content and a reference to it. Known content costs one reference.
+        """Return the operations that add a content and a reference to it. Known content costs one reference.
 
         None: the content was known when it was prepared and is gone since, or its blob was given up; it must be
         prepared again.
@@ -116,7 +116,7 @@ class Contents:
 
     @staticmethod
     def refer_op(digest: bytes, reference: Reference) -> Op:
-        """The operation that adds a reference to a content."""
+        """Return the operation that adds a reference to a content."""
         return CF.REFERENCES, reference.key(digest), b""
 
     def _blob_of(self, digest: bytes) -> bytes | None:
@@ -131,7 +131,7 @@ class Contents:
         return [(CF.META, _PENDING + blob, b"")]
 
     def blob_part_ops(self, blob: bytes, parts: Iterable[BlobPart]) -> tuple[list[Op], list[BlobPart]]:
-        """The operations that write chunks ahead, and the parts whose chunk is not known after all."""
+        """Return the operations that write chunks ahead, and the parts whose chunk is not known after all."""
         ops: list[Op] = []
         missing: list[BlobPart] = []
         fresh: dict[bytes, int] = {}
@@ -152,7 +152,8 @@ class Contents:
         return ops, missing
 
     def drop_blobs_ops(self, blobs: set[bytes]) -> list[Op]:
-        """The operations that remove blobs: manifests, references to chunks, and chunks that no other blob uses."""
+        """Return the operations that remove blobs: manifests, references to chunks, and chunks that no other blob
+        uses."""
         ops: list[Op] = []
         dropped: set[bytes] = set()
         for blob in blobs:
@@ -173,7 +174,7 @@ class Contents:
         return ops
 
     def release_ops(self, released: Iterable[tuple[bytes, Reference]]) -> list[Op]:
-        """The operations that drop references, and every content that has none left."""
+        """Return the operations that drop references, and every content that has none left."""
         by_content: dict[bytes, set[bytes]] = {}
         for digest, reference in released:
             by_content.setdefault(digest, set()).add(reference.key(digest))
@@ -199,7 +200,7 @@ class Contents:
         return [key[len(_PENDING) :] for key, _ in self._engine.pages(CF.META, _PENDING, after_prefix(_PENDING))]
 
     def abort_blob_ops(self, blob: bytes) -> list[Op]:
-        """The operations that remove a blob which nothing has completed; none for one that is in use."""
+        """Return the operations that remove a blob which nothing has completed; none for one that is in use."""
         if self._engine.get(CF.META, _PENDING + blob) is None:
             return []
         return [*self.drop_blobs_ops({blob}), (CF.META, _PENDING + blob, None)]
@@ -208,12 +209,12 @@ class Contents:
 
     @staticmethod
     def record_op(digest: bytes, size: int, stored_size: int, blob: bytes | None) -> Op:
-        """The operation that writes a content's record."""
+        """Return the operation that writes a content's record."""
         return CF.CONTENTS, digest, seal(digest, [size, stored_size, blob])
 
     def recovered(self, digest: bytes, size: int | None) -> Op | None:
-        """The operation that writes a content's record anew, where what it told of is there and proves itself by its
-        hash; None where not. `size` is what an artifact says, if one does."""
+        """Return the operation that writes a content's record anew, where what it told of is there and proves itself by
+        its hash; None where not. `size` is what an artifact says, if one does."""
         stored = self._engine.get(CF.CHUNKS, _WHOLE + digest)
         if stored is not None:
             data = decode_any_size(stored, size)
@@ -256,15 +257,15 @@ class Contents:
         return hasher.digest(), size, stored_size
 
     def drop_ops(self, digest: bytes) -> list[Op]:
-        """The operations that remove a content that nobody refers to."""
+        """Return the operations that remove a content that nobody refers to."""
         self.cache.drop(digest)
         blob = self._blob_of(digest)
         ops: list[Op] = [(CF.CONTENTS, digest, None)]
         return ops + (self.drop_blobs_ops({blob}) if blob is not None else [(CF.CHUNKS, _WHOLE + digest, None)])
 
     def wrong_chunk_references(self, blob: bytes, *, sizes: bool, discredited: bool) -> list[Op]:
-        """The operations that write the references to chunks which a blob lacks, or (with `sizes`, which reads the
-        chunks) which do not say how large they are. `discredited`: they may say 0."""
+        """Return the operations that write the references to chunks which a blob lacks, or (with `sizes`, which reads
+        the chunks) which do not say how large they are. `discredited`: they may say 0."""
         ops: list[Op] = []
         for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob)):
             try:
@@ -281,8 +282,8 @@ class Contents:
         return ops
 
     def discredit_ops(self, blob: bytes) -> list[Op]:
-        """The operations that keep the damaged chunks of a blob from being used for other content: the chunk goes,
-        and the references to it say size 0."""
+        """Return the operations that keep the damaged chunks of a blob from being used for other content: the chunk
+        goes, and the references to it say size 0."""
         ops: list[Op] = []
         for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob), page=_MANIFEST_PAGE):
             try:
@@ -301,7 +302,7 @@ class Contents:
     # -- reading
 
     def read(self, digest: bytes, *, cached: bool = True) -> bytes:
-        """The whole content, verified. Raises IntegrityError when it is missing or damaged."""
+        """Return the whole content, verified. Raises IntegrityError when it is missing or damaged."""
         if cached and (hot := self.cache.get(digest)) is not None:
             return hot
         what = f"content {digest.hex()}"
@@ -336,7 +337,7 @@ class Contents:
             raise IntegrityError(f"content {digest.hex()} is damaged on disk", content_hash=digest.hex())
 
     def open(self, digest: bytes, *, cached: bool = True) -> io.BufferedReader:
-        """A seekable binary stream over the content, verified chunk by chunk, holding one chunk at a time.
+        """Return a seekable binary stream over the content, verified chunk by chunk, holding one chunk at a time.
 
         Opening and reading raise IntegrityError, or ArtifactNotFound when the content has been deleted meanwhile.
         """
@@ -362,14 +363,14 @@ class Contents:
         return io.BufferedReader(_ChunkedReader(size, load), buffer_size=64 << 10)
 
     def _missing(self, digest: bytes, what: str) -> IntegrityError | ArtifactNotFound:
-        """The error for something that is not there: content that nobody refers to has just been deleted."""
+        """Return the error for something that is not there: content that nobody refers to has just been deleted."""
         prefix = CONTENT_REFERENCE + digest
         if self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=1):
             return IntegrityError(f"{what} is missing from the store; run verify", content_hash=digest.hex())
         return ArtifactNotFound("the artifact has been deleted meanwhile", content_hash=digest.hex())
 
     def _chunks(self, digest: bytes, blob: bytes, size: int, *, verify: bool) -> Iterator[bytes]:
-        """The chunks of a blob in order, which must make up `size` bytes; each verified, or the caller must."""
+        """Yield the chunks of a blob in order, which must make up `size` bytes; each verified, or the caller must."""
         offset = 0
         for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob)):
             if int.from_bytes(key[16:], "big") != offset:
@@ -381,7 +382,7 @@ class Contents:
             raise self._missing(digest, f"the chunk at {offset} of content {digest.hex()}")
 
     def _manifest_page(self, blob: bytes, offset: int) -> list[tuple[bytes, bytes]]:
-        """The manifest entry that covers an offset, and those that follow it, up to a page."""
+        """Return the manifest entry that covers an offset, and those that follow it, up to a page."""
         before = self._engine.scan(CF.MANIFESTS, blob, blob + (offset + 1).to_bytes(8, "big"), reverse=True, limit=1)
         if not before:
             return []

@@ -52,7 +52,7 @@ class ByteQuota:
         return sum(after.values()) - sum(before.values())
 
     def require(self, more: int) -> None:
-        """Raises ResourceLimitExceeded unless there is room for so many bytes more."""
+        """Raise ResourceLimitExceeded unless there is room for so many bytes more."""
         if more > 0 and self.used + more > self.limit:
             raise ResourceLimitExceeded(
                 f"the store may have {self.limit} bytes of content; it has {self.used} and this would add {more}: "
@@ -81,7 +81,7 @@ class ByteQuota:
         self._torn = False
 
     def miscounted(self) -> bool:
-        """Whether what is used is not what counting gives. Certain in the turn of the writer only."""
+        """Return whether what is used is not what counting gives. Certain in the turn of the writer only."""
         return self.used != self._counted()
 
     def _counted(self) -> int:

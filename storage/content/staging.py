@@ -26,7 +26,8 @@ _PREFIX: Final = b"importing/"
 
 
 def mark(import_id: bytes, phase: int, sessions: list[bytes]) -> Op:
-    """The operation that marks these sessions as being imported, or (PUBLISHED) as visible but not yet tidied up."""
+    """Return the operation that marks these sessions as being imported, or (PUBLISHED) as visible but not yet tidied
+    up."""
     key = _PREFIX + import_id
     return CF.META, key, seal(key, [phase, sessions])
 
@@ -36,7 +37,7 @@ def unmark(import_id: bytes) -> Op:
 
 
 def hold(import_id: bytes, number: int, digest: bytes) -> tuple[Op, Reference]:
-    """The note that an import holds a content, and the reference that holds it."""
+    """Return the note that an import holds a content, and the reference that holds it."""
     return (CF.META, _hold_key(import_id, number), digest), Reference(import_id, IMPORT, number)
 
 
@@ -64,12 +65,12 @@ def marks(engine: Engine) -> Iterator[tuple[bytes, int, list[bytes]]]:
 
 
 def staged_imports(engine: Engine) -> set[bytes]:
-    """The ids of the imports that are not finished, which references of kind `i` may name."""
+    """Return the ids of the imports that are not finished, which references of kind `i` may name."""
     return {import_id for import_id, _, _ in marks(engine)}
 
 
 def staged_sessions(engine: Engine) -> set[bytes]:
-    """The sessions that are being imported and are not visible yet."""
+    """Return the sessions that are being imported and are not visible yet."""
     return {session for _, phase, sessions in marks(engine) if phase == STAGING for session in sessions}
 
 

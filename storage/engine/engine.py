@@ -173,7 +173,7 @@ class Engine:
         self._gets = [family.get for family in self._families]
 
     def _readable_view(self) -> Path:
-        """Where a follower opens the store: rocksdict leaves a small file there, so a directory that may not be
+        """Return where a follower opens the store: rocksdict leaves a small file there, so a directory that may not be
         written to is seen through a temporary one of links."""
         if os.access(self.path, os.W_OK):
             return self.path
@@ -279,7 +279,7 @@ class Engine:
     # -- reading
 
     def get(self, cf: int, key: bytes) -> bytes | None:
-        """The value under a key, or None. Raises IntegrityError when RocksDB finds the block damaged."""
+        """Return the value under a key, or None. Raises IntegrityError when RocksDB finds the block damaged."""
         try:
             return self._gets[cf](key)
         except Exception as error:
@@ -304,8 +304,8 @@ class Engine:
         limit: int | None = None,
         most_bytes: int | None = None,
     ) -> list[tuple[bytes, bytes]]:
-        """The entries with begin ≤ key < end in key order (or from the end), at most `limit`, and none after the one
-        with which their values have `most_bytes`.
+        """Return the entries with begin ≤ key < end in key order (or from the end), at most `limit`, and none after the
+        one with which their values have `most_bytes`.
 
         A list, not an iterator: an iterator that a caller keeps would keep the database open.
         """
@@ -369,7 +369,7 @@ class Engine:
         return found
 
     def count(self, cf: int, begin: bytes, end: bytes) -> int:
-        """How many keys there are with begin ≤ key < end."""
+        """Return how many keys there are with begin ≤ key < end."""
         found = 0
         iterator: Any = None
         try:
@@ -399,7 +399,7 @@ class Engine:
                 begin = entries[-1][0] + b"\x00"
 
     def last(self, cf: int, prefix: bytes) -> tuple[bytes, bytes] | None:
-        """The entry with the greatest key that has this prefix. `prefix` must not end in 0xff bytes only."""
+        """Return the entry with the greatest key that has this prefix. `prefix` must not end in 0xff bytes only."""
         iterator: Any = None
         try:
             iterator = self._families[cf].iter()
@@ -628,7 +628,7 @@ class Engine:
             self._raise(error, "compact")
 
     def disk_bytes(self) -> int:
-        """Bytes of all files in the store's directory."""
+        """Return bytes of all files in the store's directory."""
         total = 0
         for entry in os.scandir(self.path):
             with contextlib.suppress(FileNotFoundError):  # compaction removes files at any time
@@ -651,7 +651,7 @@ class Engine:
             self._raise(error, "read")
 
     def _was_reopened(self, error: Exception) -> bool:
-        """Whether a read failed only because `_heal` was at work; waits for its end."""
+        """Return whether a read failed only because `_heal` was at work; waits for its end."""
         if self._closed or not isinstance(error, (IndexError, rocksdict.DbClosedError)):
             return False
         with self._reopening:

@@ -89,8 +89,8 @@ def check_new(path: Path) -> None:
 
 
 def is_written_elsewhere(path: Path) -> bool:
-    """Whether another process has the store open for writing. Not for a store that this process has open: looking at
-    the lock would release it."""
+    """Return whether another process has the store open for writing. Not for a store that this process has open:
+    looking at the lock would release it."""
     try:
         with (path / "LOCK").open("rb") as file:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -188,7 +188,7 @@ def _look(path: Path, view: Path, sizes: EngineOptions, durability: Durability) 
 
 
 def _has_any(family: rocksdict.Rdict, begin: bytes) -> bool:
-    """Whether there is a key from `begin` on; reads the block that it is in."""
+    """Return whether there is a key from `begin` on; reads the block that it is in."""
     iterator = family.iter()
     iterator.seek(begin)
     if not iterator.valid():

@@ -72,7 +72,7 @@ class EngineOptions:
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether a RocksDB database belongs to somebody else."""
+    """Return whether a RocksDB database belongs to somebody else."""
     try:
         families = set(rocksdict.Rdict.list_cf(str(path), rocksdict.Options(raw_mode=True)))
         if families.issuperset(CF.NAMES):
@@ -96,7 +96,7 @@ def is_full(error: Exception) -> bool:
 
 
 def takes_files(path: Path) -> bool:
-    """Whether a directory takes new files and the process may open some."""
+    """Return whether a directory takes new files and the process may open some."""
     probe = path / "probe.tmp"
     try:
         with contextlib.ExitStack() as files:

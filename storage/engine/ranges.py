@@ -15,8 +15,8 @@ _FIRST_LIMIT: Final = 64
 
 
 def narrowest(engine: Engine, drivers: list[list[Range]]) -> list[bytes]:
-    """The index keys of the driver that ends first when all are read side by side: none is read much further than
-    the shortest is long. A driver is what its ranges hold together."""
+    """Return the index keys of the driver that ends first when all are read side by side: none is read much further
+    than the shortest is long. A driver is what its ranges hold together."""
     limit = _FIRST_LIMIT
     while True:
         for ranges in drivers:

@@ -293,7 +293,7 @@ def family_names(path: Path, known: Iterable[str]) -> dict[int, str]:
 
 
 def had_no_log(path: Path) -> bool:
-    """Whether the store was last open without a log (durability `memory`): its flushes are atomic then."""
+    """Return whether the store was last open without a log (durability `memory`): its flushes are atomic then."""
     options = max(path.glob("OPTIONS-[0-9]*"), key=lambda each: each.name, default=None)
     return options is not None and "\n  atomic_flush=true\n" in options.read_text("utf-8", "replace")
 

@@ -86,7 +86,7 @@ class Salvage:
 
 
 def readable(engine: Engine, cf: int, begin: bytes, end: bytes, lost: list[Lost]) -> Iterator[tuple[bytes, bytes]]:
-    """The entries of a range that can be read, in order; the gaps between them go into `lost`."""
+    """Yield the entries of a range that can be read, in order; the gaps between them go into `lost`."""
     limit = _CHUNK_PAGE if cf == CF.CHUNKS else _PAGE
     while begin < end:
         try:
@@ -114,7 +114,7 @@ def readable(engine: Engine, cf: int, begin: bytes, end: bytes, lost: list[Lost]
 
 
 def _first(engine: Engine, cf: int, begin: bytes, end: bytes) -> tuple[bytes, bytes] | tuple[()] | None:
-    """The first entry of a range, () for none, None where damage is in the way."""
+    """Return the first entry of a range, () for none, None where damage is in the way."""
     try:
         found = engine.scan(cf, begin, end, limit=1)
     except IntegrityError:
@@ -123,7 +123,7 @@ def _first(engine: Engine, cf: int, begin: bytes, end: bytes) -> tuple[bytes, by
 
 
 def _behind(engine: Engine, cf: int, begin: bytes, end: bytes) -> bytes:
-    """Where reading works again after damage that begins at `begin`."""
+    """Return where reading works again after damage that begins at `begin`."""
     low, top = _number(begin), _number(end)
 
     def good(at: int) -> bool:
@@ -166,7 +166,7 @@ def _key(number: int) -> bytes:
 
 
 def losses(engine: Engine) -> list[Lost]:
-    """What a salvaged store has lost and no repair has dealt with yet."""
+    """Return what a salvaged store has lost and no repair has dealt with yet."""
     found = []
     for key, record in engine.scan(CF.META, _LOST, after_prefix(_LOST)):
         cf, begin, end = unseal(key, record, "the mark of a loss")
@@ -175,7 +175,7 @@ def losses(engine: Engine) -> list[Lost]:
 
 
 def settle_loss(lost: Lost) -> Op:
-    """The operation that forgets a loss."""
+    """Return the operation that forgets a loss."""
     return CF.META, lost.key, None
 
 
@@ -335,7 +335,7 @@ def _read_files(path: Path, work: Path, sink: Engine, salvage: Salvage, on_progr
 
 
 def _known(path: Path) -> Manifest:
-    """What the newest manifest that can be read says, be it only its beginning."""
+    """Return what the newest manifest that can be read says, be it only its beginning."""
     for each in sorted(path.glob("MANIFEST-[0-9]*"), reverse=True):
         found = read_manifest(each, checked=True)
         if len(found.families) > 1:
@@ -350,7 +350,7 @@ def _lose(salvage: Salvage, family: str | None) -> None:
 
 
 def _state(path: Path, work: Path, families: dict[int, str], table: Table) -> bool | None:
-    """Whether a table can be read: True for all of it, False for some, None for nothing."""
+    """Return whether a table can be read: True for all of it, False for some, None for nothing."""
     lost: list[Lost] = []
     found = 0
     try:

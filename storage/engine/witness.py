@@ -78,7 +78,7 @@ def acknowledged(path: Path) -> int:
 
 
 def _boot() -> str:
-    """What names this run of the system, as long as it lasts."""
+    """Return what names this run of the system, as long as it lasts."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
