@@ -187,7 +187,7 @@ class Bus:
             logger.exception("the event %s of session %s could not be published", type_, session_id)
 
     def announce(self, session_id: str, type_: str, data: dict[str, Any], context: dict[str, Any] | None) -> Event:
-        """Tell of an event that is not journaled, with this context; the event."""
+        """Publish an event that is not journaled, with this context, and return it."""
         stored = StoredEvent(type_, self._clock.time_ns(), data, 0, 0, 0, context)
         told_id = session_id_of(new_session())
         matching = self._matching

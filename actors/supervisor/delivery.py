@@ -1,16 +1,16 @@
-"""The way of a message, from whoever sends it to the session's actor, past everything that stands between the two.
+"""The delivery path: takes a message from its sender to the session's actor, through the stages between the two.
 
-Each stage asks or tells, and hands on to the next one:
+Each stage asks or tells the next one:
 
-1. **trace**: while operations are traced, makes a span of each.
-2. **admission**: security, whether the session that the code acts for may; then rates, whether it is too often.
-3. **hooks**: of the message's class, before and after all that follows.
-4. **routing**: secrets are taken out; then to the session itself, or, for what names an artifact of another session, to
-   the border between the two.
-5. **home**: the session's own actor, which comes into memory if need be. Content is prepared on the sender's thread.
+1. **trace**: makes a span of each operation while operations are traced.
+2. **admission**: security checks whether the acting session has access; then rates check whether it asks too often.
+3. **hooks**: the hooks of the message's class run before and after all that follows.
+4. **routing**: removes secrets, then passes the message to the session itself or, if it names an artifact of another
+   session, to the router between sessions.
+5. **home**: the session's own actor, loaded into memory if needed. Content is prepared on the sender's thread.
 
-`Delivery` begins with the first stage. Whoever has a part of the way behind it begins at a later one, by its name:
-`delivery.routing.ask(...)`. Where nothing is registered at any stage, the first two cost one look.
+`Delivery` begins with the first stage. Callers that have done a part of the way begin at a later stage, by its name:
+`delivery.routing.ask(...)`. If nothing is registered at any stage, the first two cost one look.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ __all__ = ["Delivery", "Noted", "Trace"]
 
 
 class Noted(Protocol):
-    """Takes notes of what becomes known of an operation while it runs."""
+    """Records facts of an operation that become known while it runs."""
 
     def session(self, session_id: str) -> None:
-        """Note the session that it concerns."""
+        """Record the session that the operation concerns."""
 
     def failure(self, code: str) -> None:
-        """Note that it has failed, and how."""
+        """Record that the operation failed, and its error code."""
 
 
 class Trace(Way, Protocol):
-    """Takes messages on their way, and notes that it did."""
+    """The stage that records messages on their way."""
 
     def span(
         self, operation: str, name: str | None, session_id: str | None, correlation_id: str | None
     ) -> AbstractContextManager[Noted]:
-        """Note an operation that is no message to a session."""
+        """Record an operation that is no message to a session."""
 
 
 class Home:
@@ -91,7 +91,7 @@ class Home:
             if message.preparation == "call":
                 self.calls.tell(session_id, message, receipt)
                 return
-            # Nobody waits who could prepare it again: the content goes along even if the store has it.
+            # Nobody waits who could prepare the content again, so it travels along even if the store has it.
             message = self._preparation.prepare(actor, message, known=False)
         if receipt is None:
             actor.tell(message)
@@ -101,12 +101,12 @@ class Home:
 
 
 class Routing:
-    """To the session that a message is sent to, or across to the owner of an artifact that it names."""
+    """Passes a message to its session, or across to the owner of an artifact that it names."""
 
     def __init__(
         self, home: Way, crossing: CrossSessionRouter, clean: Callable[[Any], Any] | None, timeout: float
     ) -> None:
-        """`clean` takes secrets out of a message; None where nothing is to be taken out."""
+        """`clean` removes secrets from a message; None if there are none to remove."""
         self._home = home
         self._crossing = crossing
         self._clean = clean
@@ -129,12 +129,12 @@ class Routing:
 
 
 class HookStage:
-    """Hooks around the rest of the way, for classes of messages with a hook at one of their points."""
+    """Runs hooks around the rest of the way, for classes of messages with a hook at one of their points."""
 
     def __init__(self, routing: Way) -> None:
         self._routing = routing
         self.of: Mapping[type[Any], HookedMessage] = {}
-        """What asks and tells messages of a class that has hooks."""
+        """The hooked delivery of each class of messages that has hooks."""
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
         hooked = self.of.get(message.__class__)
@@ -150,7 +150,7 @@ class HookStage:
             self._routing.tell(session_id, message, receipt)
 
     def tell_unasked(self, actor: SessionActor, message: Any) -> None:
-        """Send a session in memory what nobody has asked for, with its hooks on a thread of their own."""
+        """Send a message of the runtime's own to a session in memory. Its hooks run on a thread of their own."""
         hooked = self.of.get(message.__class__)
         if hooked is None:
             actor.tell(message)
@@ -158,14 +158,14 @@ class HookStage:
             hooked.tell_unasked(actor.actor_urn, message)
 
     def happened(self, session_id: str, message: Any) -> None:
-        """Ask the hooks after what a message asks for, which has happened without it."""
+        """Run the hooks after a message for a change that has happened without the message."""
         hooked = self.of.get(message.__class__)
         if hooked is not None:
             hooked.happened(session_id, message)
 
 
 class Admission:
-    """Whether a message may go on: security, then rates."""
+    """Decides whether a message may go on: security first, then rates."""
 
     def __init__(self, security: Security, hooks: Way, home: Way) -> None:
         self._security = security
@@ -186,7 +186,7 @@ class Admission:
         self._hooks.tell(self.admit(session_id, message), message, receipt)
 
     def admit(self, session_id: str, message: Any) -> str:
-        """Return the id of the session at which the message is asked. Raises AccessDenied, RateLimited."""
+        """Return the id of the session to ask. Raises AccessDenied, RateLimited."""
         operation = CURRENT.get()
         if operation is not None and operation.principal is not None:
             if operation.lent:
@@ -198,7 +198,7 @@ class Admission:
 
 
 class Delivery:
-    """The whole way of a message, and its stages by name."""
+    """Holds the whole delivery path of messages, and its stages by name."""
 
     def __init__(
         self,
@@ -221,7 +221,7 @@ class Delivery:
         self._compile()
 
     def _compile(self) -> None:
-        """Choose the first stage. The way is direct where no stage has anything to say about a message of the host."""
+        """Choose the first stage. The path is direct if no stage does anything with a message of the host."""
         self._first = self._trace if self._trace is not None else self.admission
         self.admission.straight = not (self.hooks.of or self._cleans)
         self._direct = self.admission.straight and self._trace is None and self.admission.rates is None
@@ -238,7 +238,7 @@ class Delivery:
 
     @property
     def rates(self) -> Callable[[str, Any], None] | None:
-        """What counts each message to a session, while any rate is limited."""
+        """Counts each message to a session, while any rate is limited."""
         return self.admission.rates
 
     @rates.setter
@@ -248,7 +248,7 @@ class Delivery:
 
     @property
     def hooked(self) -> Mapping[type[Any], HookedMessage]:
-        """Classes of messages with a hook at one of their points."""
+        """The classes of messages with a hook at one of their points."""
         return self.hooks.of
 
     @hooked.setter
@@ -257,7 +257,7 @@ class Delivery:
         self._compile()
 
     def ask(self, session_id: str, message: Message[Reply], timeout: float) -> Reply:
-        """Take a message on its whole way and return the reply.
+        """Deliver a message through all stages and return the reply.
 
         Raises what refuses or fails it, SessionNotFound, OperationTimeout, RuntimeClosed.
         """
@@ -277,7 +277,7 @@ class Delivery:
         return reply
 
     def tell(self, session_id: str, message: Message[Any], receipt: TellReceipt | None = None) -> None:
-        """Take a message on its whole way without waiting; if it fails, that is logged."""
+        """Deliver a message through all stages without waiting. A failure is logged."""
         operation = CURRENT.get()
         if operation is not None and operation.realm is not None and operation.realm is not self.security:
             try:  # not by `with`: see `changed`
@@ -289,11 +289,11 @@ class Delivery:
             self._first.tell(session_id, message, receipt)
 
     def is_restoring(self, session_id: str) -> bool:
-        """Return whether loading this session brings it back: it is not in memory, or nobody has loaded it since it
-        came."""
+        """Return whether loading this session restores it: it is not in memory, or was not loaded since it came
+        there."""
         actor = self.home._actors.get(session_id)
         return actor is None or actor.restored
 
     def discard(self, message: Any) -> None:
-        """Give up what was prepared for a message that has failed."""
+        """Drop what was prepared for a message that has failed."""
         self._services.discard(message)

@@ -1,4 +1,4 @@
-"""The supervisor of all sessions: their table, the way of messages to them, and the upkeep of what is in memory."""
+"""The supervisor of all sessions: their table, the delivery of messages to them, and the upkeep of those in memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logger_of("supervisor")
 
 
 class Supervisor:
-    """Has the table of sessions and the way of messages, and keeps both in order."""
+    """Holds the table of sessions and the delivery path, and keeps both in order."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Supervisor:
         preparation: Preparation,
         redaction: Redaction | None,
     ) -> None:
-        """`table` is the owner that `services` name."""
+        """`table` is the same owner that `services` names."""
         self.table = table
         self._actors = table.actors
         self.services = table.services = services
@@ -50,9 +50,9 @@ class Supervisor:
         return list(self._actors.values())
 
     def sweep(self, passivate_after: float) -> None:
-        """Passivate what was not used for `passivate_after` seconds.
+        """Passivate sessions that were not used for `passivate_after` seconds.
 
-        Called every `passivate_after / 2` seconds by the timer; uses are known to that precision.
+        The timer calls it every `passivate_after / 2` seconds, so use is known to that precision.
         """
         now = self.services.clock.monotonic()
         for actor in self.residents():
@@ -65,33 +65,33 @@ class Supervisor:
                 self.table.passivate(actor)
 
     def save_due(self) -> None:
-        """Have the sessions saved whose `auto_save_interval` is over. Called every second by the timer."""
+        """Save the sessions whose `auto_save_interval` is over. Called every second by the timer."""
         now = self.services.clock.monotonic()
         for actor in [each for each in self.residents() if each.unsaved]:
             if now - actor.saved_at >= actor.limits.auto_save_interval:
-                actor.saved_at = now  # if it fails, the next try is not before the interval is over again
+                actor.saved_at = now  # after a failure, wait another interval before the next try
                 try:
                     self.delivery.hooks.tell_unasked(actor, m.SaveSession(sync=False))
                 except GreenroomError as error:
                     logger.warning("session %s was not saved: %s", actor.actor_urn, error)
 
     def _drop_stopped(self, actor: SessionActor) -> None:
-        """Forget an actor that was interrupted between stopping and being forgotten. The caller holds its turn."""
+        """Remove an actor that was interrupted between stopping and being removed. The caller holds its turn."""
         if actor.stopped:
             self.table.retire(actor)
 
     def forget(self) -> None:
-        """Drop all sessions from memory, for a follower that must see what the writer has done."""
+        """Drop all sessions from memory, so that a follower sees what the writer has done."""
         for actor in self.residents():
             self.table.passivate(actor)
 
     def abandon(self) -> None:
-        """Refuse everything from now on, and touch nothing: this is the copy of a runtime that a fork has made."""
+        """Refuse everything from now on and touch nothing: this is the copy of a runtime in a forked process."""
         self.table.closing = True
 
     def close(self, deadline: float, *, save: bool) -> None:
-        """Refuse new messages, let the waiting ones be handled, save what is in memory. Ends by `deadline`
-        (the clock's monotonic seconds); what is left then is in the journal all the same."""
+        """Refuse new messages, handle the waiting ones, and save the sessions in memory. Ends by `deadline` (the
+        clock's monotonic seconds); what is not saved by then is in the journal all the same."""
         self.table.closing = True
         clock = self.services.clock
         for actor in self.residents():

@@ -1,4 +1,4 @@
-"""The table of sessions in memory: id → actor. Brings them in on their first message, and lets go of the least used."""
+"""The table of sessions in memory: id → actor. Loads sessions on their first message, and passivates the least used."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ logger = logger_of("supervisor")
 
 
 class Notices(Protocol):
-    """Who is told of what happens to sessions although nobody has asked for it."""
+    """Is notified of changes to sessions that nobody has asked for."""
 
     def happened(self, session_id: str, message: Any) -> None:
-        """Take note that what this message asks for has happened."""
+        """Take note that the change which this message asks for has happened."""
 
 
 class SessionTable:
@@ -52,18 +52,19 @@ class SessionTable:
     def __init__(
         self, max_resident: int, max_resident_bytes: int, clean: Callable[[PendingEvent], PendingEvent] | None = None
     ) -> None:
-        """`clean` takes secrets out of the first event of a session; None where nothing is to be taken out."""
+        """`clean` removes secrets from the first event of a session; None if there are none to remove."""
         self._max_resident = max_resident
         self._max_resident_bytes = max_resident_bytes
         self._clean = clean
         self.actors: collections.OrderedDict[str, SessionActor] = collections.OrderedDict()
         self._lock = threading.RLock()
         self.bytes = 0
-        """Bytes that the states of all sessions in memory take, roughly."""
+        """The approximate bytes that the states of all sessions in memory take."""
         self.closing = False
-        """Set when nothing is taken in any more."""
+        """Set when no more messages are accepted."""
         self._importing: weakref.WeakValueDictionary[str, Callable[[], None]] = weakref.WeakValueDictionary()
-        """The sessions that are not there yet, each with what will give its id free: whoever lost that has given up."""
+        """Sessions that are still being imported, each with the function that releases its id. An import that was given
+        up drops the function, and its entries with it."""
         self.activations = 0
         self.services: SessionServices
         self.notices: Notices
@@ -73,12 +74,12 @@ class SessionTable:
         """Called with each session whose configuration has changed, in its turn."""
 
     def actor(self, session_id: str) -> SessionActor:
-        """The session's actor, activated if it is not in memory. Raises SessionNotFound, IntegrityError."""
+        """Return the session's actor, loaded if it is not in memory. Raises SessionNotFound, IntegrityError."""
         actor = self.actors.get(session_id)
         return self.activate(session_id) if actor is None or self.closing else actor
 
     def create(self, draft: PendingEvent) -> str:
-        """Make a session from its first event, and return its id."""
+        """Create a session from its first event, and return its id."""
         self._check_open()
         if self._clean is not None:
             draft = self._clean(draft)
@@ -102,13 +103,13 @@ class SessionTable:
             if self.services.tell is not None:
                 self.services.tell(session_id, "session.started", {})
 
-        # Whoever finds the id as soon as it is in the store must find this actor, busy, in the table.
+        # A caller that finds the id as soon as it is in the store must find this actor, busy, in the table.
         actor.do_in_turn(begin)
         self.services.store.await_synced(self.services.store_timeout)
         return session_id
 
     def hold(self, actor: SessionActor, draft: PendingEvent) -> None:
-        """Put an actor into the table whose session is not in the store yet, and give it its first event."""
+        """Put the actor of a session that is not in the store yet into the table, and give it its first event."""
         self._check_open()
         if self._clean is not None:
             draft = self._clean(draft)
@@ -117,11 +118,11 @@ class SessionTable:
         actor.begin(draft)
 
     def resident_actor(self, session_id: str) -> SessionActor | None:
-        """The session's actor if it is in memory."""
+        """Return the session's actor if it is in memory, else None."""
         return self.actors.get(session_id)
 
     def _watch_rates(self, config: bytes) -> None:
-        """See to it that the rates are asked once there is a session with rates of its own."""
+        """Have rates checked from now on if this configuration sets rates of its own."""
         if self.own_rates is not None and b"rate" in config and rate_overrides(config):
             self.own_rates()
 
@@ -154,7 +155,7 @@ class SessionTable:
             return actor
 
     def reserve(self, session_ids: list[str]) -> Callable[[], None]:
-        """Keep the ids of sessions that are being imported from everybody, until what this returns is called.
+        """Reserve the ids of sessions that are being imported, until the returned function is called.
 
         Raises SessionAlreadyExists.
         """
@@ -178,7 +179,7 @@ class SessionTable:
         return release
 
     def scope(self, name: str) -> str:
-        """The id of the actor that holds the state of a scope which is no session ("global", "user:…").
+        """Return the id of the actor that holds the state of a scope which is no session ("global", "user:…").
 
         A scope is a journal like a session's, under an id that no session can have and without a catalog row.
         """
@@ -203,15 +204,15 @@ class SessionTable:
         """Put an actor into the table and make room for it. The caller holds the lock."""
         present = self.actors.get(session_id)
         assert present is None or present.stopped, "a session has one actor"
-        # No call stands between the two: an interrupt finds both done, or neither.
+        # No call stands between the two statements: an interrupt finds both done, or neither.
         self.actors[session_id] = actor
         self.bytes += actor.weight - (present.weight if present is not None else 0)
         self._make_room(actor)
 
     def _make_room(self, but: SessionActor | None) -> None:
-        """Passivate until the limits hold, or all who are left are at work. The caller holds the lock.
+        """Passivate until the limits hold, or all remaining actors are at work. The caller holds the lock.
 
-        Second chance: who was used since the last look goes to the end of the line.
+        Second chance: an actor that was used since the last look goes to the end of the line.
         """
         actors = self.actors
         for _ in range(2 * len(actors)):
@@ -223,7 +224,8 @@ class SessionTable:
                 actors.move_to_end(candidate_id)
 
     def passivate(self, actor: SessionActor, *, save: bool = False, wait: float = 0.0) -> bool:
-        """Write an actor down and drop it; False if it is at work, and still is after `wait` seconds."""
+        """Save an actor's session and drop it from memory. Return False if it is at work, and still is after `wait`
+        seconds."""
         done = False
 
         def write_down() -> None:
@@ -238,9 +240,9 @@ class SessionTable:
         return actor.do_in_turn(write_down, wait) and done
 
     def while_absent(self, session_id: str, work: Callable[[], None]) -> None:
-        """Do something while the session is not in memory, and cannot come in. Its state is saved first.
+        """Run `work` while the session is not in memory and cannot be loaded. Its state is saved first.
 
-        Raises OperationTimeout if the session is busy all the time.
+        Raises OperationTimeout if the session stays busy.
         """
         for _ in range(_WAIT_LIMIT):
             with self._lock:
@@ -248,7 +250,7 @@ class SessionTable:
                 if actor is None or actor.stopped or self.passivate(actor, save=True):
                     work()
                     return
-            # It gives its turn when it has handled what waits.
+            # The actor releases its turn when it has handled the waiting messages.
             actor.ask(m.Finish(), self.services.store_timeout)
         raise OperationTimeout(f"session {session_id} is busy", timeout=self.services.store_timeout, started=False)
 
@@ -295,7 +297,7 @@ class SessionTable:
             self.services.tell(session_id, "session.deleted", {"name": None, "parent": None})
 
     def _check_open(self) -> None:
-        """Raises RuntimeClosed."""
+        """Raise RuntimeClosed if no more messages are accepted."""
         if self.closing:
             raise runtime_closed("closed or closing")
 

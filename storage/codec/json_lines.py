@@ -11,7 +11,8 @@ __all__ = ["json_able", "json_line"]
 
 
 def json_able(value: Any, name: str = "") -> Any:
-    """Return the value as JSON can hold it: hashes in hex, other bytes as ``{"base64": …}``, NaN and infinities as null."""
+    """Return the value as JSON can hold it: hashes in hex, other bytes as ``{"base64": …}``, NaN and infinities as
+    null."""
     if isinstance(value, (bytes, bytearray)):
         return value.hex() if name.endswith("hash") else {"base64": b64encode(value).decode()}
     if isinstance(value, dict):

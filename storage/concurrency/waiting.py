@@ -41,7 +41,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._sleeping: collections.deque[Any] = collections.deque()
-        """The locks that other threads sleep on, each taken already. Taking one out of here comes with waking its
+        """The locks that other threads sleep on, each taken already. Whoever takes one out must wake its
         sleeper."""
 
     @property
