@@ -1,7 +1,8 @@
-"""The catalog: one row per session with what seldom changes, the indexes over it, and the queries they answer.
+"""The catalog: one row per session with the facts that seldom change, the indexes over them, and the queries that they
+answer.
 
-What changes with every write (updated_at, the counts, the sequence) is not in the row: the newest event of the
-journal carries it. So a write costs one record, and `SessionInfo` is one get and one seek.
+Facts that change with every write (updated_at, the counts, the sequence) are not in the row: the newest event of the
+journal carries them. So a write costs one record, and `SessionInfo` costs one get and one seek.
 """
 
 from __future__ import annotations
@@ -47,14 +48,15 @@ _ACTIVE: Final = STATUSES.index(SessionStatus.ACTIVE)
 
 
 class Catalog:
-    """Rows, indexes and counts of sessions. Reading is thread-safe; changes are made inside the writer's batch."""
+    """Keeps rows, indexes and counts of sessions. Reading is thread-safe; changes are made inside the writer's
+    batch."""
 
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine = engine
         self._journal = journal
         self._counts: list[int] | None = None
         self.in_turn: Callable[[Callable[[], None]], object] = lambda work: work()
-        """Does something while nobody writes. Set by the writer."""
+        """Runs a function while nobody writes. Set by the writer."""
         self._take_counts()
 
     # -- changes
@@ -65,7 +67,7 @@ class Catalog:
 
     @staticmethod
     def create(session: bytes, row: SessionRow, updated: int) -> list[Op]:
-        """Return the operations that enter a session whose last event is of this time (ns since the epoch)."""
+        """Return the operations that add a session whose last event has this time (ns since the epoch)."""
         return [Catalog.put(session, row), *((CF.INDEX, key, b"") for key in _index_keys(session, row, updated))]
 
     @staticmethod
@@ -86,20 +88,21 @@ class Catalog:
 
     @staticmethod
     def touch(session: bytes, status: int, was_updated: int, updated: int) -> list[Op]:
-        """Move the recency entry. It counts seconds, so a busy session moves it at most once a second."""
+        """Return the operations that move the recency entry. It counts seconds, so a busy session moves it at most once
+        a second."""
         return [
             (CF.INDEX, _updated_key(status, was_updated, session), None),
             (CF.INDEX, _updated_key(status, updated, session), b""),
         ]
 
     def take_counts(self) -> list[int] | None:
-        """Take the counts out while sessions are moved from one status to another; None if they are not known. Until
-        they are given back they are not: whoever asks has to wait for the writer, or counts."""
+        """Take the counts out while sessions change status, and return them; None if they are unknown. Until they are
+        given back they stay unknown: callers have to wait for the writer, or count."""
         counts, self._counts = self._counts, None
         return counts
 
     def give_counts(self, counts: list[int] | None, changes: Iterable[tuple[int | None, int | None]] = ()) -> None:
-        """Put the counts back, with these moves (before, after) of sessions; None for not there."""
+        """Put the counts back, with these changes (before, after) of status; None stands for no session."""
         if counts is not None:
             for before, after in changes:
                 if before is not None:
@@ -109,11 +112,11 @@ class Catalog:
         self._counts = counts
 
     def forget_counts(self) -> None:
-        """The writer no longer knows the counts: whoever asks next has the sessions counted."""
+        """Forget the counts, because the writer no longer knows them: the next caller has the sessions counted."""
         self._counts = None
 
     def miscounted(self) -> bool:
-        """Return whether the counts are not what counting gives. Certain in the turn of the writer only."""
+        """Return whether the counts differ from the result of counting. Certain only in the writer's turn."""
         known = self._left_counts() if self._engine.read_only else self._counts
         return known is not None and list(known) != self._count()
 
@@ -122,7 +125,7 @@ class Catalog:
         return [self._engine.count(CF.INDEX, prefix, after_prefix(prefix)) for prefix in prefixes]
 
     def _left_counts(self) -> list[int] | None:
-        """Return the counts that closing has left, if it has."""
+        """Return the counts that the last close has left; None if it left none."""
         record = self._engine.get(CF.META, COUNTS_KEY)
         try:
             return unseal(COUNTS_KEY, record, "the session counts") if record is not None else None
@@ -131,7 +134,7 @@ class Catalog:
             return None
 
     def _take_counts(self) -> None:
-        """Take out the counts that closing has left: while the store is open, a crash would make them wrong."""
+        """Delete the counts that the last close has left: while the store is open, a crash would make them wrong."""
         self._counts = self._left_counts()
         if self._counts is None and not self._engine.keys(
             CF.INDEX, INDEX_CREATED, after_prefix(INDEX_CREATED), limit=1
@@ -141,14 +144,15 @@ class Catalog:
             self._engine.write([(CF.META, COUNTS_KEY, None)])
 
     def leave_counts(self) -> None:
-        """Leave the counts for the next opening, as the last write of all."""
+        """Write the counts for the next opening, as the last write of all."""
         if self._counts is not None:
             self._engine.write([(CF.META, COUNTS_KEY, seal(COUNTS_KEY, self._counts))])
 
     # -- reading
 
     def counts(self) -> dict[str, int]:
-        """Sessions per status. After a crash the first to ask has them counted, in a turn of the writer."""
+        """Return the number of sessions in each status. After a crash the first caller has them counted, in the
+        writer's turn."""
         found = self._left_counts() if self._engine.read_only else self._counts
         if found is None and self._engine.read_only:
             found = self._count()
@@ -168,11 +172,11 @@ class Catalog:
         return SessionRow(*unseal(session, record, _row_name))
 
     def is_there(self, session: bytes) -> bool:
-        """Return whether there is a row, damaged or not."""
+        """Return whether the session has a row, damaged or not."""
         return self._engine.get(CF.SESSIONS, session) is not None
 
     def info(self, session_id: str) -> SessionInfo:
-        """Raise SessionNotFound."""
+        """Return the info of a session. Raises SessionNotFound."""
         session = session_bytes(session_id)
         row = self.row(session)
         if row is None:
@@ -180,7 +184,7 @@ class Catalog:
         return self.info_of(session, row)
 
     def info_of(self, session: bytes, row: SessionRow) -> SessionInfo:
-        """Return the info of a session whose row is at hand."""
+        """Return the info of a session from its row."""
         last = self._journal.last(session)
         if last is None:
             raise IntegrityError(f"session {session_id_of(session)} has no journal; run verify")
@@ -194,7 +198,7 @@ class Catalog:
         return self._readable_infos(key[-16:] for key, _ in found)
 
     def with_prefix(self, prefix: str, limit: int) -> list[str]:
-        """Ids of sessions that begin with these hex digits (hyphens ignored)."""
+        """Return the ids of sessions that begin with these hex digits (hyphens ignored)."""
         digits = prefix.replace("-", "")
         low, high = bytes.fromhex(digits.ljust(32, "0")), bytes.fromhex(digits.ljust(32, "f"))
         return [session_id_of(key) for key, _ in self._engine.scan(CF.SESSIONS, low, high + b"\0", limit=limit)]
@@ -205,7 +209,7 @@ class Catalog:
             yield key
 
     def rows(self, statuses: Sequence[SessionStatus]) -> Iterator[tuple[bytes, SessionRow]]:
-        """(session, row) of all sessions in these statuses, oldest first in each."""
+        """Yield (session, row) of all sessions in these statuses, each status oldest first."""
         for status in statuses:
             prefix = INDEX_CREATED + bytes([STATUS_CODE[status]])
             for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
@@ -216,7 +220,7 @@ class Catalog:
     # -- queries
 
     def below(self, session: bytes) -> Iterator[bytes]:
-        """Yield a session, its children, and theirs."""
+        """Yield a session and all its descendants."""
         found, seen = [session], {session}
         for each in found:
             yield each
@@ -227,7 +231,7 @@ class Catalog:
                     found.append(key[-16:])
 
     def query(self, query: SessionQuery, among: Iterable[bytes] | None = None) -> Page[SessionInfo]:
-        """Answer from the narrowest index, or from these sessions alone. A listing by time with no other filter reads
+        """Answer from the narrowest index, or from these sessions alone. A listing by time without other filters reads
         only its own page."""
         plain = not (query.created_by is not None or query.tags or query.parent or query.metadata or query.search)
         any_time = query.created_after is None and query.created_before is None
@@ -264,15 +268,16 @@ class Catalog:
         among: Iterable[bytes] | None = None,
         on_damaged: Callable[[bytes], None] | None = None,
     ) -> Iterator[tuple[bytes, SessionRow]]:
-        """(session, row) of those that match, each once whatever happens to it meanwhile, in no particular order.
+        """Yield (session, row) of the sessions that match, in no particular order, each once even if it changes
+        meanwhile.
 
-        Of these sessions, if any are given. Order and pages of the query do not count. Rows that cannot be read are
-        left out and told of.
+        With `among`, only these sessions are considered. Order and pages of the query are ignored. Rows that cannot be
+        read are skipped and reported.
         """
         narrowed = query.created_by is not None or query.tags or query.parent is not None or query.metadata
         low, high = _created_within(query)
         if among is None:
-            # The index by status and time would show a session twice that changes its status meanwhile.
+            # The index by status and time would show a session twice if its status changes meanwhile.
             among = (session for session, _ in self._candidates(query)) if narrowed else self.sessions()
         for session in among:
             try:
@@ -317,8 +322,7 @@ class Catalog:
         return Page(tuple(infos), total, query.offset, limit)
 
     def _readable_row(self, session: bytes) -> SessionRow | None:
-        """Return the row, or None where it is gone or damaged: one bad record must not take a listing from
-        everybody."""
+        """Return the row, or None if it is gone or damaged: one bad record must not spoil a listing."""
         try:
             return self.row(session)
         except (IntegrityError, SchemaTooNew) as error:
@@ -333,7 +337,7 @@ class Catalog:
         return infos
 
     def _infos(self, sessions: Iterable[bytes]) -> Iterator[tuple[bytes, SessionRow, SessionInfo]]:
-        """(session, row, info) of those that can be read, one at a time."""
+        """Yield (session, row, info) of the sessions that can be read, one at a time."""
         for session in sessions:
             row = self._readable_row(session)
             if row is None:
@@ -344,7 +348,7 @@ class Catalog:
                 logger.error("left out of a listing: %s", error)
 
     def _among(self, query: SessionQuery, sessions: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-        """(session, created_at) of those that were created in the time asked for."""
+        """Yield (session, created_at) of the sessions that were created within the query's times."""
         low, high = _created_within(query)
         for session in sessions:
             row = self._readable_row(session)
@@ -352,7 +356,7 @@ class Catalog:
                 yield session, row.created_at
 
     def _recent(self, status: int, wanted: int, descending: bool) -> list[bytes]:
-        """Return the first `wanted` sessions by the second of their last event, and the others of the last such
+        """Return the first `wanted` sessions by the second of their last event, and all others of the last such
         second."""
         prefix = INDEX_UPDATED + bytes([status])
         found: list[bytes] = []
@@ -365,7 +369,7 @@ class Catalog:
         return found
 
     def _candidates(self, query: SessionQuery) -> Iterator[tuple[bytes, int]]:
-        """(session, created_at) of the sessions in the narrowest index range; never fewer than the answer."""
+        """Yield (session, created_at) from the narrowest index range: all sessions that match, and perhaps more."""
         prefixes = [INDEX_TAG + text_digest(tag) for tag in query.tags]
         if query.created_by is not None:
             prefixes.append(INDEX_CREATOR + text_digest(query.created_by))

@@ -1,4 +1,4 @@
-"""What has been journaled since the last look, in any session: for those who follow a store that others write.
+"""Find what was journaled since the last look, in any session, for readers that follow a store which others write.
 
 The catalog lists sessions by the second of their last event, so a look costs what has changed and not what there is.
 """
@@ -22,18 +22,18 @@ from .model import STATUSES
 __all__ = ["Changes"]
 
 _SLACK: Final = 10
-"""Seconds by which an event may be older than others that were journaled before it."""
+"""Seconds by which an event may be older than events that were journaled before it."""
 
 Change = tuple[bytes, int, StoredEvent]
 """(session, sequence, event)"""
 
 
 class Changes:
-    """Finds the events that were journaled since it was made, or last asked. Not for several threads at once.
+    """Finds the events that were journaled since it was made or last asked. Not thread-safe.
 
-    It remembers how far it has come in the sessions whose last event is of the last seconds; in any other one all
-    events of these seconds are new. A writer whose clock is set back by more than that is not followed until its clock
-    is there again. States of scopes are not followed.
+    It remembers its position in the sessions whose last event is of the last seconds; in any other session all events
+    of these seconds are new. A writer whose clock is set back by more than that is followed again once its clock has
+    caught up. States of scopes are not followed.
     """
 
     def __init__(self, engine: Engine, journal: Journal) -> None:
@@ -44,7 +44,7 @@ class Changes:
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew: what there is now is known."""
+        """Begin anew: everything that exists now counts as known."""
         newest = 0
         for status in range(len(STATUSES)):
             last = self._engine.last(CF.INDEX, INDEX_UPDATED + bytes([status]))
@@ -54,13 +54,13 @@ class Changes:
         self._known = {session: self._last(session) for session, _ in self._recent()}
 
     def is_known(self, session: bytes, sequence: int, stored: StoredEvent) -> bool:
-        """Return whether an event was there before: `poll` does not yield it."""
+        """Return whether an event is known already, so that `poll` does not yield it."""
         known = self._known.get(session)
         return sequence <= known if known is not None else stored.time // SECOND < self._since
 
     def poll(self) -> Iterator[Change]:
-        """Yield the events that are new, those of a session in their order, all together by time. An event counts as
-        known once the next one is asked for."""
+        """Yield the new events by time, those of one session in their order. An event counts as known once the next one
+        is asked for."""
         recent = dict(self._recent())
         hidden = staged_sessions(self._engine)
         journals = [self._new(session) for session in recent if session not in hidden]
@@ -75,7 +75,7 @@ class Changes:
         }
 
     def _recent(self) -> Iterator[tuple[bytes, int]]:
-        """(session, second of its last event) of the sessions that may have something new."""
+        """Yield (session, second of its last event) of the sessions that may have new events."""
         for status in range(len(STATUSES)):
             prefix = INDEX_UPDATED + bytes([status])
             begin = prefix + self._since.to_bytes(4, "big")
@@ -90,7 +90,8 @@ class Changes:
             yield session, sequence, stored
 
     def _before(self, session: bytes) -> int:
-        """Return the sequence of the last event of a session from before the seconds that are looked at; 0 for none."""
+        """Return the sequence of a session's last event from before the seconds that are looked at; 0 if there is
+        none."""
         for key, record in self._engine.pages(CF.JOURNAL, session, after_prefix(session), reverse=True, page=64):
             try:
                 stored = Journal.unsealed(key, record)

@@ -1,6 +1,6 @@
-"""When the time limits that a session's own configuration sets can first matter: the entry that it is found by.
+"""The index entry of a session by the first moment at which the time limits of its own configuration can matter.
 
-Sessions on the runtime's limits have no entry; they are found by their age and their last event.
+Sessions on the runtime's limits have no entry: they are found by their age and their last event.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _NEVER: Final = (1 << 64) - 1
 
 
 def deadline_keys(session: bytes, created_at: int, config: bytes) -> list[bytes]:
-    """Return the index entry of an active session with this (encoded) configuration, if it has one: it is at the
-    earliest moment at which it may have to be warned, suspended or failed."""
+    """Return the index entry of an active session with this (encoded) configuration, if it has one: it stands at the
+    earliest moment at which the session may have to be warned, suspended or failed."""
     if b"max_duration" not in config and b"idle_timeout" not in config:
         return []
     settings = unpack_value(config)

@@ -1,4 +1,4 @@
-"""What is known of a session: its row, its public snapshot, and the query that lists sessions."""
+"""The facts of a session: its row, its public snapshot, and the query that lists sessions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _LISTED: Final = (SessionStatus.ACTIVE, SessionStatus.SUSPENDED)
 
 
 class SessionRow(NamedTuple):
-    """What the catalog stores of a session. Times are ns since the epoch; metadata and config are encoded values."""
+    """The fields that the catalog stores of a session. Times are ns since the epoch; metadata and config are
+    encoded."""
 
     status: int
     name: str | None
@@ -51,8 +52,8 @@ class SessionRow(NamedTuple):
 class SessionInfo:
     """An immutable snapshot of a session's metadata.
 
-    Times are aware UTC datetimes, sizes bytes; `duration` is seconds from start to end, or to the last event while
-    the session is open. Fields are worked out when they are read: most readers look at two or three of them.
+    Times are aware UTC datetimes, sizes are bytes; `duration` is the seconds from start to end, or to the last event
+    while the session is open. Fields are computed when read: most readers look at two or three of them.
     """
 
     __slots__ = ("_id", "_row", "_sequence", "_totals", "_updated")
@@ -166,7 +167,7 @@ class SessionInfo:
         return max(0, until - start) / SECOND
 
     def to_dict(self) -> dict[str, Value]:
-        """Return every field by name as JSON values; times in RFC 3339."""
+        """Return every field by name as JSON values, with times in RFC 3339."""
         row: dict[str, Value] = {name: getattr(self, name) for name in self.FIELDS}
         for name in ("created_at", "updated_at", "started_at", "ended_at"):
             row[name] = iso_time(row[name])
@@ -188,7 +189,8 @@ class SessionInfo:
 
 
 class SessionQuery(pydantic.BaseModel):
-    """Which sessions to list. `tags`: all of them; times: datetime, RFC 3339 text or epoch seconds."""
+    """Selects the sessions to list. A session must have all `tags`; times are datetimes, RFC 3339 text or epoch
+    seconds."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
