@@ -1,4 +1,4 @@
-"""Values as JSON can hold them."""
+"""Turn values into JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Key layout: binary, sortable, fixed-width parts first. docs/format.md is the specification.
+"""The layout of keys: binary, sortable, fixed-width parts first. docs/format.md is the specification.
 
 Integers are big endian, so that byte order is numeric order. A session is its 16 raw UUID bytes.
 """
@@ -52,7 +52,7 @@ INDEX_ARTIFACT_NAME: Final = b"v"  # session, name, NUL, version -> artifact seq
 
 
 def sequence_key(session: bytes, sequence: int) -> bytes:
-    """Key of a journal event, a snapshot or an artifact record of a session."""
+    """Return the key of a journal event, a snapshot or an artifact record of a session."""
     return session + sequence.to_bytes(8, "big")
 
 
@@ -63,17 +63,18 @@ def after_prefix(prefix: bytes) -> bytes:
 
 
 def text_digest(text: str) -> bytes:
-    """Eight bytes that stand for a tag or a creator in an index key. A match is confirmed on the row."""
+    """Return the eight bytes that stand for a tag or a creator in an index key. A match is confirmed on the row."""
     return blake3(text.encode("utf-8", "surrogatepass")).digest(8)
 
 
 def metadata_digest(key: str, value: Any) -> bytes:
-    """Eight bytes that stand for one top-level metadata entry in an index key."""
+    """Return the eight bytes that stand for one top-level metadata entry in an index key."""
     return blake3(pack_value(key, "metadata") + canonical_value(value)).digest(8)
 
 
 def canonical_value(value: Any) -> bytes:
-    """Equal metadata values have equal encodings here: objects in key order, 1.0 like 1, but true not like 1."""
+    """Encode a metadata value so that equal values have equal encodings: objects in key order, 1.0 like 1, but true
+    unlike 1."""
     return pack_value(_canonical(value), "metadata")
 
 
@@ -88,11 +89,12 @@ def _canonical(value: Any) -> Any:
 
 
 def artifact_name_prefix(session: bytes, name: str) -> bytes:
-    """Prefix of the version entries of an artifact name. Names have no control characters, so NUL ends them."""
+    """Return the prefix of the version entries of an artifact name. Names have no control characters, so NUL ends
+    them."""
     return INDEX_ARTIFACT_NAME + session + name.encode("utf-8", "surrogatepass") + b"\x00"
 
 
 COUNTS_KEY: Final = b"counts"
-"""Sessions per status, as a clean close leaves them (META)."""
+"""The key (in META) of the number of sessions per status, as a clean close leaves them."""
 QUOTA_KEY: Final = b"content bytes"
-"""Bytes of all content, as a clean close leaves them (META)."""
+"""The key (in META) of the bytes of all content, as a clean close leaves them."""

@@ -1,7 +1,8 @@
-"""How values become bytes: msgpack in a sealed record with a schema version and a checksum.
+"""Turn values into bytes: msgpack in a sealed record with a schema version and a checksum.
 
-A record is `version (1 byte) | msgpack payload | CRC-32 of key + version + payload (4 bytes, little endian)`.
-The checksum takes in the key, so that a record under a wrong key is as damaged as one with a flipped bit.
+A record is `version (1 byte) | msgpack payload | CRC-32 of key + version + payload (4 bytes, little endian)`. The
+checksum covers the key, so a record under a wrong key is as damaged as one with a flipped bit. Values are JSON values
+plus bytes. Integers beyond 64 bits are stored as msgpack extension 1 (decimal text).
 
 Values are JSON values plus bytes. Integers beyond 64 bits travel as msgpack extension 1 (decimal text).
 """
@@ -47,7 +48,7 @@ def _unpack_ext(code: int, data: bytes) -> int:
 
 
 def pack_value(value: Value, field: str = "value") -> bytes:
-    """Encode a JSON value (or bytes, also nested). Raises ValidationError naming `field`, and where in it."""
+    """Encode a JSON value (or bytes, also nested). Raises ValidationError naming `field` and the place within it."""
     kind = type(value)
     try:
         if kind is dict or kind is list or kind is tuple:
@@ -69,8 +70,8 @@ def pack_value(value: Value, field: str = "value") -> bytes:
 
 
 def checked_data(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data of an event as they are, if they can be stored. Raises ValidationError: where they are made, and
-    not where they are journaled, whose failure would be the session's."""
+    """Return the data of an event unchanged if they can be stored, or raise ValidationError. Called where the data are
+    made, because a failure to journal them would be the session's."""
     left = [MAX_ITEMS]
     if not _sound(data, MAX_DEPTH, left):
         raise _complaint(data, "data") if left[0] >= 0 else _too_many("data")
@@ -92,8 +93,8 @@ _PLAIN: Final = frozenset({str, int, bool, bytes, type(None)})
 
 
 def _sound(value: Value, depth: int, left: list[int]) -> bool:
-    """Return whether a dict, list or tuple has only what can be stored. `left` is how many items it may still have in
-    all: a few lists that hold each other many times are a huge value."""
+    """Return whether a dict, list or tuple has only items that can be stored. `left` is the number of items still
+    allowed in all: a few lists that hold each other many times are a huge value."""
     left[0] -= len(value)
     if depth == 0 or left[0] < 0:
         return False
@@ -116,7 +117,7 @@ def _sound_item(item: Value, depth: int, left: list[int]) -> bool:
 
 
 def _complaint(value: Value, field: str) -> ValidationError:
-    """Return the error for a value that cannot be stored: where in it, and why."""
+    """Return the error for a value that cannot be stored: the place in it, and the reason."""
     place, why = _fault(value, field, MAX_DEPTH) or (field, "it was changed while it was read")
     if len(place) > _MAX_PLACE:
         place = f"{place[: _MAX_PLACE // 2]}…{place[-_MAX_PLACE // 2 :]}"
@@ -128,7 +129,8 @@ def _too_many(field: str) -> ValidationError:
 
 
 def _fault(value: Value, place: str, depth: int) -> tuple[str, str] | None:
-    """Return the first place in a value that cannot be stored, and why; looks at it in the order of `_sound`."""
+    """Return the first place in a value that cannot be stored, and the reason. Visits places in the order of
+    `_sound`."""
     kind = type(value)
     if kind is float:
         return None if math.isfinite(value) else (place, "NaN and infinities are not JSON values")
@@ -150,8 +152,8 @@ def _fault(value: Value, place: str, depth: int) -> tuple[str, str] | None:
     return place, f"{type(value).__name__} cannot be stored; use None, bool, int, float, str, bytes, list or dict"
 
 
-# One packer serves all threads: it is used only on values that greenroom itself has built from plain types,
-# so packing runs no Python code and holds the GIL from start to end.
+# One packer serves all threads: it is used only on values that greenroom has built from plain types, so packing runs no
+# Python code and holds the GIL from start to end.
 _envelope_packer = msgpack.Packer(unicode_errors="surrogatepass")
 
 
@@ -168,7 +170,7 @@ _RESIDUE: Final = 0x2144DF1C
 def unseal(key: bytes, record: bytes, name: str | Callable[[bytes], str] = "a record") -> Any:
     """Decode the record stored under `key`. Raises IntegrityError or SchemaTooNew.
 
-    `name` says what the record is, in the error; a function of the key, where naming it costs something.
+    `name` says in the error what the record is. It is a function of the key if naming it costs something.
     """
     if len(record) < 6 or crc32(record, crc32(key)) != _RESIDUE:
         raise _damaged(key, name)
