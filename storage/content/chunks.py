@@ -32,8 +32,8 @@ CHUNK_ABOVE: Final = 128 << 10
 
 """Content of more bytes than this is cut into chunks."""
 
-# Chunk sizes by measurement (docs/performance.md): small ones for the text that agents rewrite, larger ones where
-# the number of chunks would cost more than sharing them saves.
+# Chunk sizes by measurement (docs/performance.md): small chunks for the text that agents rewrite, larger ones where the
+# number of chunks would cost more than sharing them saves.
 _SMALL_CHUNKS: Final = FastCDC(avg_size=16 << 10, min_size=4 << 10, max_size=64 << 10)
 
 _LARGE_CHUNKS: Final = FastCDC(avg_size=256 << 10, min_size=64 << 10, max_size=1 << 20)
@@ -57,7 +57,8 @@ MESSAGE: Final = b"m"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Who uses a content: a session, as what (`a`rtifact or `m`essage), and the artifact or event sequence."""
+    """A use of a content: by a session, as what (`a`rtifact or `m`essage), and the sequence of the artifact or
+    event."""
 
     session: bytes
     kind: bytes
@@ -68,12 +69,13 @@ class Reference:
 
     @classmethod
     def parse(cls, key: bytes) -> tuple[bytes, Reference]:
-        """Return the hash of the content and the reference of such a key."""
+        """Return the content hash and the reference that a key stands for."""
         return key[1:33], cls(key[33:49], key[49:50], int.from_bytes(key[50:58], "big"))
 
 
 class WriteAhead:
-    """A blob that is being written ahead of what will refer to it, for as long as somebody has this."""
+    """A blob that is being written before anything refers to it. It counts as in progress as long as this object
+    lives."""
 
     __slots__ = ("__weakref__", "blob")
 
@@ -83,9 +85,9 @@ class WriteAhead:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Content ready for the writer: hash, size and stored size, and its stored form or the blob with its chunks.
+    """Content ready for the writer: its hash, size and stored size, and its stored form or the blob with its chunks.
 
-    Payload and blob are both None when the store already knew the content when it was prepared.
+    Payload and blob are both None if the store already had the content when it was prepared.
     """
 
     hash: bytes
@@ -94,12 +96,12 @@ class Encoded:
     payload: bytes | None = None
     blob: bytes | None = None
     ahead: WriteAhead | None = field(default=None, repr=False, compare=False)
-    """Keeps the blob from being taken for one that was given up."""
+    """Keeps the blob from being taken for an abandoned one."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlobPart:
-    """One chunk of a blob on its way to the writer. `payload` is None when the chunk seemed to be known."""
+    """One chunk of a blob on its way to the writer. `payload` is None if the store seemed to have the chunk."""
 
     offset: int
     size: int
@@ -108,7 +110,8 @@ class BlobPart:
 
 
 def encode(data: bytes | memoryview, compress_above: int) -> bytes:
-    """Return the stored form: one codec byte and the payload; LZ4 only above the threshold and only if it shrinks."""
+    """Return the stored form: one codec byte and the payload. LZ4 is used only above the threshold and only if it
+    shrinks."""
     if len(data) > compress_above:
         packed: bytes = lz4.block.compress(data, store_size=False)
         if len(packed) < len(data):
@@ -117,12 +120,12 @@ def encode(data: bytes | memoryview, compress_above: int) -> bytes:
 
 
 def content_digest(data: bytes | memoryview) -> bytes:
-    """Return the BLAKE3 of a content; of a large one on all cores."""
+    """Return the BLAKE3 hash of a content, computed on all cores if it is large."""
     return blake3(data, max_threads=blake3.AUTO if len(data) > _THREADED_ABOVE else 1).digest()
 
 
 def decode(stored: bytes, size: int, digest: bytes | None, what: str) -> bytes:
-    """Return the content of a stored form; verified, unless the caller does that and gives no digest."""
+    """Return the content of a stored form. It is verified, unless the caller verifies it and gives no digest."""
     codec = stored[0] if stored else -1
     try:
         if codec == _LZ4:
@@ -139,7 +142,7 @@ def decode(stored: bytes, size: int, digest: bytes | None, what: str) -> bytes:
 
 
 def decode_any_size(stored: bytes, size: int | None) -> bytes | None:
-    """Return the content of a stored form whose size may be unknown."""
+    """Return the content of a stored form whose size may be unknown; None if it cannot be decoded."""
     try:
         if stored[:1] == b"\x01":
             limit = size if size is not None else CHUNK_ABOVE
@@ -157,7 +160,7 @@ def read_chunks(source: bytes | memoryview | Readable) -> Iterator[memoryview]:
         for chunk in cutter.cut_buf(source):
             yield chunk.data
         return
-    # A stream's length is unknown until it ends; what fits into the first window is cut as memory would be.
+    # A stream's length is unknown until it ends. Content that fits into the first window is cut as bytes would be.
     window = read_up_to(source, _LARGE_ABOVE + 1)
     cutter = _LARGE_CHUNKS if len(window) > _LARGE_ABOVE else _SMALL_CHUNKS
     while window:
@@ -169,7 +172,7 @@ def read_chunks(source: bytes | memoryview | Readable) -> Iterator[memoryview]:
             return
         kept = 0
         for chunk in cutter.cut_buf(window):
-            # The last chunks end where the window does, not where the content says: cut them again with more.
+            # The last chunks end with the window and not by their content: cut them again with more data.
             if len(window) - chunk.offset <= cutter.max_size:
                 break
             yield chunk.data
@@ -178,13 +181,13 @@ def read_chunks(source: bytes | memoryview | Readable) -> Iterator[memoryview]:
 
 
 class Readable(Protocol):
-    """What a stream must be able to do: give up to `size` bytes, none at its end."""
+    """A stream: gives up to `size` bytes, and none at its end."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 def read_up_to(source: Readable, size: int) -> bytes:
-    """Exactly `size` bytes, or fewer where the stream ends. Raises ValidationError for a text stream."""
+    """Return exactly `size` bytes, or fewer if the stream ends. Raises ValidationError for a text stream."""
     parts: list[bytes] = []
     while size > 0:
         part = source.read(size)

@@ -1,9 +1,9 @@
-"""Content: bytes addressed by their BLAKE3 hash, stored once, compressed where it pays, verified when read.
+"""The content store: bytes addressed by their BLAKE3 hash, stored once, compressed if it pays, verified when read.
 
-Small content is one value. Large content is a *blob*: content-defined chunks, each stored once across all blobs,
-listed by a manifest whose entries are keyed by offset, so that neither writing nor reading ever needs it whole.
-Who uses a content is a set of reference keys, not a counter: adding and dropping one needs no read, it cannot
-drift, and `gc` and `stats` can see who holds what.
+Small content is one value. Large content is a *blob*: content-defined chunks, each stored once across all blobs, and a
+manifest whose entries are keyed by offset, so that neither writing nor reading ever needs the whole. The uses of a
+content are a set of reference keys, not a counter: adding and dropping one needs no read, the set cannot drift, and
+`gc` and `stats` can see each use.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CHUNK: Final = b"\x01"
 
 
 class Contents:
-    """The content store. Reading and preparing are thread-safe; the `…_ops` belong to the one writer."""
+    """Stores content. Reading and preparing are thread-safe; the `…_ops` belong to the one writer."""
 
     def __init__(self, engine: Engine, cache_bytes: int) -> None:
         self._engine = engine
@@ -49,7 +49,7 @@ class Contents:
     # -- preparing, on the caller's thread
 
     def record(self, digest: bytes) -> tuple[int, int, bytes | None] | None:
-        """(size, stored size, blob id or None) of a known content."""
+        """Return (size, stored size, blob id or None) of a known content; None if it is not known."""
         stored = self._engine.get(CF.CONTENTS, digest)
         if stored is None:
             return None
@@ -57,9 +57,9 @@ class Contents:
         return size, stored_size, blob
 
     def intact(self, digest: bytes) -> tuple[int, int, bytes | None] | None:
-        """Return the record of a known content that can be referred to; None also where repair has found it damaged, so
-        that storing it again stores it anew."""
-        # Unknown content is the common case, and the filters can say so without a search.
+        """Return the record of a known content that can be referred to. Return None also for content that repair has
+        found damaged, so that storing it again stores it anew."""
+        # Unknown content is the common case, and the filters detect it without a search.
         if not self._engine.may_exist(CF.CONTENTS, digest):
             return None
         stored = self._engine.get(CF.CONTENTS, digest)
@@ -77,13 +77,13 @@ class Contents:
         return CF.CONTENTS, digest, seal(digest, [size, stored_size, blob, True])
 
     def known_chunk(self, digest: bytes) -> int | None:
-        """Return the stored size of a chunk, or None: a chunk is stored exactly while a blob refers to it."""
-        # A new chunk is the common case, and the filters can say so without a search.
+        """Return the stored size of a chunk, or None: a chunk is stored exactly as long as a blob refers to it."""
+        # A new chunk is the common case, and the filters detect it without a search.
         if not self._engine.may_exist(CF.CHUNKS, _CHUNK + digest):
             return None
         prefix = _CHUNK_REFERENCE + digest
         found = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=1)
-        # Repair sets the size of a chunk that it has found damaged to 0.
+        # Repair sets the size of a damaged chunk to 0.
         return (int.from_bytes(found[0][1], "big") or None) if found else None
 
     # -- the writer's operations
@@ -91,8 +91,8 @@ class Contents:
     def add_ops(self, content: Encoded, reference: Reference) -> list[Op] | None:
         """Return the operations that add a content and a reference to it. Known content costs one reference.
 
-        None: the content was known when it was prepared and is gone since, or its blob was given up; it must be
-        prepared again.
+        Return None if the content was known when it was prepared and is gone since, or if its blob was abandoned: the
+        content must be prepared again.
         """
         ops: list[Op] = []
         there = self._engine.may_exist(CF.CONTENTS, content.hash)
@@ -108,7 +108,7 @@ class Contents:
                 return None
             replaced = self._blob_of(content.hash) if there else None
             if replaced is not None:
-                ops += self.drop_blobs_ops({replaced})  # what is stored anew takes the place of what was damaged
+                ops += self.drop_blobs_ops({replaced})  # the new content replaces the damaged one
             record = [content.size, content.stored_size, content.blob]
             ops.append((CF.CONTENTS, content.hash, seal(content.hash, record)))
         ops.append(self.refer_op(content.hash, reference))
@@ -123,15 +123,17 @@ class Contents:
         try:
             record = self.record(digest)
         except IntegrityError:
-            return None  # `gc` finds what its blob has left
+            return None  # `gc` finds what is left of its blob
         return record[2] if record is not None else None
 
     def begin_blob_ops(self, blob: bytes) -> list[Op]:
-        """Mark a blob as pending: if nothing completes it, recovery drops what was written of it."""
+        """Return the operations that mark a blob as pending: if nothing completes it, recovery removes what was written
+        of it."""
         return [(CF.META, _PENDING + blob, b"")]
 
     def blob_part_ops(self, blob: bytes, parts: Iterable[BlobPart]) -> tuple[list[Op], list[BlobPart]]:
-        """Return the operations that write chunks ahead, and the parts whose chunk is not known after all."""
+        """Return the operations that write chunks ahead, and the parts whose chunk is missing from the store after
+        all."""
         ops: list[Op] = []
         missing: list[BlobPart] = []
         fresh: dict[bytes, int] = {}
@@ -162,7 +164,7 @@ class Contents:
                 try:
                     digest = unseal(key, record, "a manifest entry")[0]
                 except IntegrityError:
-                    continue  # which chunk it was is unknown: its reference is left to `gc`
+                    continue  # its chunk is unknown: `gc` removes the reference
                 prefix = _CHUNK_REFERENCE + digest
                 ops.append((CF.REFERENCES, prefix + blob, None))
                 if digest in dropped:
@@ -174,7 +176,7 @@ class Contents:
         return ops
 
     def release_ops(self, released: Iterable[tuple[bytes, Reference]]) -> list[Op]:
-        """Return the operations that drop references, and every content that has none left."""
+        """Return the operations that drop references, and every content that has no reference left."""
         by_content: dict[bytes, set[bytes]] = {}
         for digest, reference in released:
             by_content.setdefault(digest, set()).add(reference.key(digest))
@@ -196,11 +198,11 @@ class Contents:
         return ops + self.drop_blobs_ops(blobs)
 
     def pending_blobs(self) -> list[bytes]:
-        """Blobs that nothing has completed. On open these are the remains of interrupted writes."""
+        """Return the blobs that nothing has completed. On opening these are the remains of interrupted writes."""
         return [key[len(_PENDING) :] for key, _ in self._engine.pages(CF.META, _PENDING, after_prefix(_PENDING))]
 
     def abort_blob_ops(self, blob: bytes) -> list[Op]:
-        """Return the operations that remove a blob which nothing has completed; none for one that is in use."""
+        """Return the operations that remove an uncompleted blob; none for a blob that is in use."""
         if self._engine.get(CF.META, _PENDING + blob) is None:
             return []
         return [*self.drop_blobs_ops({blob}), (CF.META, _PENDING + blob, None)]
@@ -213,8 +215,8 @@ class Contents:
         return CF.CONTENTS, digest, seal(digest, [size, stored_size, blob])
 
     def recovered(self, digest: bytes, size: int | None) -> Op | None:
-        """Return the operation that writes a content's record anew, where what it told of is there and proves itself by
-        its hash; None where not. `size` is what an artifact says, if one does."""
+        """Return the operation that writes a content's record anew, if the content is there and matches its hash; else
+        None. `size` is the size that an artifact states, if one does."""
         stored = self._engine.get(CF.CHUNKS, _WHOLE + digest)
         if stored is not None:
             data = decode_any_size(stored, size)
@@ -233,7 +235,7 @@ class Contents:
         return None
 
     def _blobs(self) -> Iterator[tuple[bytes, bytes]]:
-        """(content, blob) of every chunked content whose record can be read."""
+        """Yield (content, blob) of every chunked content whose record can be read."""
         for digest, stored in self._engine.pages(CF.CONTENTS, b"", b"\xff" * 33):
             with contextlib.suppress(IntegrityError):
                 blob = unseal(digest, stored, _content_name)[2]
@@ -241,7 +243,7 @@ class Contents:
                     yield digest, blob
 
     def _measured(self, blob: bytes) -> tuple[bytes, int, int] | None:
-        """(hash, size, stored size) of a blob's content; None where it cannot be read."""
+        """Return (hash, size, stored size) of a blob's content; None if it cannot be read."""
         hasher = blake3()
         size = stored_size = 0
         try:
@@ -257,21 +259,21 @@ class Contents:
         return hasher.digest(), size, stored_size
 
     def drop_ops(self, digest: bytes) -> list[Op]:
-        """Return the operations that remove a content that nobody refers to."""
+        """Return the operations that remove a content without references."""
         self.cache.drop(digest)
         blob = self._blob_of(digest)
         ops: list[Op] = [(CF.CONTENTS, digest, None)]
         return ops + (self.drop_blobs_ops({blob}) if blob is not None else [(CF.CHUNKS, _WHOLE + digest, None)])
 
     def wrong_chunk_references(self, blob: bytes, *, sizes: bool, discredited: bool) -> list[Op]:
-        """Return the operations that write the references to chunks which a blob lacks, or (with `sizes`, which reads
-        the chunks) which do not say how large they are. `discredited`: they may say 0."""
+        """Return the operations that write a blob's references to chunks which are missing or (with `sizes`, which
+        reads the chunks) state a wrong size. With `discredited`, references may state 0."""
         ops: list[Op] = []
         for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob)):
             try:
                 name = unseal(key, record)[0]
             except IntegrityError:
-                continue  # found when the content is read
+                continue  # reported when the content is read
             reference = _CHUNK_REFERENCE + name + blob
             value = self._engine.get(CF.REFERENCES, reference)
             if value is None or sizes:
@@ -282,8 +284,8 @@ class Contents:
         return ops
 
     def discredit_ops(self, blob: bytes) -> list[Op]:
-        """Return the operations that keep the damaged chunks of a blob from being used for other content: the chunk
-        goes, and the references to it say size 0."""
+        """Return the operations that keep the damaged chunks of a blob from being used for other content: they delete
+        the chunk, and set the size in its references to 0."""
         ops: list[Op] = []
         for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob), page=_MANIFEST_PAGE):
             try:
@@ -302,7 +304,7 @@ class Contents:
     # -- reading
 
     def read(self, digest: bytes, *, cached: bool = True) -> bytes:
-        """Return the whole content, verified. Raises IntegrityError when it is missing or damaged."""
+        """Return the whole content, verified. Raises IntegrityError if it is missing or damaged."""
         if cached and (hot := self.cache.get(digest)) is not None:
             return hot
         what = f"content {digest.hex()}"
@@ -316,7 +318,7 @@ class Contents:
                 raise self._missing(digest, what)
             data = decode(stored, size, digest, what)
         else:
-            # Written into one buffer, and verified as a whole: no second copy, no second hashing.
+            # Chunks go into one buffer, which is verified as a whole: no second copy, no second hashing.
             buffer = io.BytesIO()
             for chunk in self._chunks(digest, blob, size, verify=False):
                 buffer.write(chunk)
@@ -337,9 +339,10 @@ class Contents:
             raise IntegrityError(f"content {digest.hex()} is damaged on disk", content_hash=digest.hex())
 
     def open(self, digest: bytes, *, cached: bool = True) -> io.BufferedReader:
-        """Return a seekable binary stream over the content, verified chunk by chunk, holding one chunk at a time.
+        """Return a seekable binary stream over the content. It is verified chunk by chunk, and holds one chunk at a
+        time.
 
-        Opening and reading raise IntegrityError, or ArtifactNotFound when the content has been deleted meanwhile.
+        Opening and reading raise IntegrityError, or ArtifactNotFound if the content has been deleted meanwhile.
         """
         record = self.record(digest)
         if record is None:
@@ -363,14 +366,15 @@ class Contents:
         return io.BufferedReader(_ChunkedReader(size, load), buffer_size=64 << 10)
 
     def _missing(self, digest: bytes, what: str) -> IntegrityError | ArtifactNotFound:
-        """Return the error for something that is not there: content that nobody refers to has just been deleted."""
+        """Return the error for a missing part: content without references has just been deleted."""
         prefix = CONTENT_REFERENCE + digest
         if self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=1):
             return IntegrityError(f"{what} is missing from the store; run verify", content_hash=digest.hex())
         return ArtifactNotFound("the artifact has been deleted meanwhile", content_hash=digest.hex())
 
     def _chunks(self, digest: bytes, blob: bytes, size: int, *, verify: bool) -> Iterator[bytes]:
-        """Yield the chunks of a blob in order, which must make up `size` bytes; each verified, or the caller must."""
+        """Yield the chunks of a blob in order. They must make up `size` bytes. Each is verified, unless the caller
+        verifies them."""
         offset = 0
         for key, record in self._engine.pages(CF.MANIFESTS, blob, after_prefix(blob)):
             if int.from_bytes(key[16:], "big") != offset:
@@ -382,7 +386,7 @@ class Contents:
             raise self._missing(digest, f"the chunk at {offset} of content {digest.hex()}")
 
     def _manifest_page(self, blob: bytes, offset: int) -> list[tuple[bytes, bytes]]:
-        """Return the manifest entry that covers an offset, and those that follow it, up to a page."""
+        """Return the manifest entry that covers an offset, and the entries after it, up to a page."""
         before = self._engine.scan(CF.MANIFESTS, blob, blob + (offset + 1).to_bytes(8, "big"), reverse=True, limit=1)
         if not before:
             return []
@@ -391,7 +395,7 @@ class Contents:
     def _covering_chunk(
         self, digest: bytes, entries: list[tuple[bytes, bytes]], offset: int
     ) -> tuple[int, bytes] | None:
-        """(offset, bytes) of the chunk that covers `offset`, verified, if one of the entries does."""
+        """Return (offset, bytes) of the chunk that covers `offset`, verified; None if no entry covers it."""
         keys = [key for key, _ in entries]
         at = bisect_right(keys, keys[0][:16] + offset.to_bytes(8, "big")) - 1 if keys else -1
         if at < 0:
@@ -411,7 +415,7 @@ class Contents:
         return decode(stored, size, name if verify else None, what)
 
     def known(self) -> Iterator[tuple[bytes, int, int, bytes | None]]:
-        """(hash, size, stored size, blob) of every content whose record can be read."""
+        """Yield (hash, size, stored size, blob) of every content whose record can be read."""
         for digest, stored in self._engine.pages(CF.CONTENTS, b"", b"\xff" * 33):
             try:
                 size, stored_size, blob, *_ = unseal(digest, stored, _content_name)
@@ -421,7 +425,7 @@ class Contents:
             yield digest, size, stored_size, blob
 
     def usage(self) -> tuple[int, int, int]:
-        """(contents, bytes of all contents, bytes of their stored forms with every chunk counted once)."""
+        """Return (contents, bytes of all contents, bytes of their stored forms with every chunk counted once)."""
         count = size = stored = 0
         for _, content_size, stored_size, blob in self.known():
             count += 1
@@ -445,7 +449,7 @@ def _content_name(key: bytes) -> str:
 
 
 class _ChunkedReader(io.RawIOBase):
-    """Reads through a function that returns (offset, bytes) of the chunk at an offset."""
+    """A raw stream over a function that returns (offset, bytes) of the chunk at an offset."""
 
     def __init__(self, size: int, load: Callable[[int], tuple[int, bytes]]) -> None:
         self._size = size

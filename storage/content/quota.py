@@ -1,4 +1,4 @@
-"""How many bytes the contents of a store have, and how many they may have."""
+"""Count the bytes of a store's contents, and limit them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["ByteQuota", "forget_count"]
 
 
 class ByteQuota:
-    """Counts the sizes of all distinct contents: each once, however many artifacts and messages have it, and as it is
-    before compression. Changed by the one writer alone, so that no two can share the last free bytes.
+    """Counts the sizes of all distinct contents before compression, each once, however many artifacts and messages have
+    it. Only the one writer changes it, so that no two writes can share the last free bytes.
     """
 
     def __init__(self, engine: Engine, limit: int) -> None:
@@ -34,11 +34,11 @@ class ByteQuota:
 
     @property
     def room(self) -> int:
-        """Bytes that may still be added."""
+        """The bytes that may still be added."""
         return max(0, self.limit - self.used)
 
     def growth(self, ops: Iterable[Op]) -> int:
-        """By how many bytes these operations change what is used."""
+        """Return by how many bytes these operations change the used bytes."""
         if self._torn:
             self.count()
         before: dict[bytes, int] = {}
@@ -63,11 +63,11 @@ class ByteQuota:
             )
 
     def begin(self) -> None:
-        """Operations are about to be written. If nobody says that they are, all is counted again."""
+        """Note that operations are about to be written. Without a `grown` afterwards, everything is counted again."""
         self._torn = True
 
     def grown(self, more: int) -> None:
-        """The operations are written."""
+        """Note that the operations are written."""
         self.used += more
         self._torn = False
         if self._doubtful:
@@ -77,18 +77,18 @@ class ByteQuota:
         """Count all contents anew."""
         self._doubtful = False
         self.used = self._counted()
-        self._doubtful = False  # what cannot be read now was not counted either
+        self._doubtful = False  # content that cannot be read now was not counted either
         self._torn = False
 
     def miscounted(self) -> bool:
-        """Return whether what is used is not what counting gives. Certain in the turn of the writer only."""
+        """Return whether the used bytes differ from the result of counting. Certain only in the writer's turn."""
         return self.used != self._counted()
 
     def _counted(self) -> int:
         return sum(self._size(key, value) for key, value in self._engine.pages(CF.CONTENTS, b"", b"\xff" * 33))
 
     def leave_count(self) -> None:
-        """Leave the count for the next opening, as one of the last writes."""
+        """Write the count for the next opening, as one of the last writes."""
         self._engine.write([(CF.META, QUOTA_KEY, seal(QUOTA_KEY, [self.used]))])
 
     def _size(self, key: bytes, record: bytes | None) -> int:
@@ -103,6 +103,6 @@ class ByteQuota:
 
 
 def forget_count(engine: Engine) -> None:
-    """Take out the count that closing has left: once anything is written, a crash would make it wrong."""
+    """Delete the count that the last close has left: once anything is written, a crash would make it wrong."""
     if not engine.read_only and engine.get(CF.META, QUOTA_KEY) is not None:
         engine.write([(CF.META, QUOTA_KEY, None)])

@@ -1,8 +1,8 @@
-"""Marks of imports and forks that are being written: until they are published, their sessions are nobody's to see.
+"""Markers of imports and forks that are being written: until they are published, nobody sees their sessions.
 
-An import (a fork is one from the same store) writes journals, artifact records and content ahead of the one batch that
-makes its sessions visible. Its mark says which sessions these are and which content it holds on to; whatever finds the
-mark of a dead import (the next opening) removes the rest.
+An import (a fork is an import from the same store) writes journals, artifact records and content ahead of the one batch
+that makes its sessions visible. Its marker names these sessions and the content that it holds. The next opening that
+finds the marker of a dead import removes the rest.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .chunks import Reference
 __all__ = ["IMPORT", "PUBLISHED", "STAGING", "held_contents", "mark", "staged_imports", "staged_sessions"]
 
 IMPORT: Final = b"i"
-"""Kind of the references to content that a running import holds; in place of a session they have its id."""
+"""The kind of references to content that a running import holds. The import's id stands in place of a session."""
 STAGING: Final = 0
 PUBLISHED: Final = 1
 _PREFIX: Final = b"importing/"
 
 
 def mark(import_id: bytes, phase: int, sessions: list[bytes]) -> Op:
-    """Return the operation that marks these sessions as being imported, or (PUBLISHED) as visible but not yet tidied
+    """Return the operation that marks these sessions as being imported, or (PUBLISHED) as visible but not yet cleaned
     up."""
     key = _PREFIX + import_id
     return CF.META, key, seal(key, [phase, sessions])
@@ -37,7 +37,7 @@ def unmark(import_id: bytes) -> Op:
 
 
 def hold(import_id: bytes, number: int, digest: bytes) -> tuple[Op, Reference]:
-    """Return the note that an import holds a content, and the reference that holds it."""
+    """Return the operation that notes that an import holds a content, and the reference that holds it."""
     return (CF.META, _hold_key(import_id, number), digest), Reference(import_id, IMPORT, number)
 
 
@@ -46,14 +46,14 @@ def unhold(import_id: bytes, number: int) -> Op:
 
 
 def held_contents(engine: Engine, import_id: bytes) -> Iterator[tuple[int, bytes]]:
-    """(number, hash) of the contents that an import holds."""
+    """Yield (number, hash) of the contents that an import holds."""
     prefix = _PREFIX + import_id
     for key, digest in engine.pages(CF.META, prefix + b"\0", after_prefix(prefix), page=256):
         yield int.from_bytes(key[-8:], "big"), digest
 
 
 def marks(engine: Engine) -> Iterator[tuple[bytes, int, list[bytes]]]:
-    """(import id, phase, sessions) of every import that is not finished."""
+    """Yield (import id, phase, sessions) of every import that is not finished."""
     position = _PREFIX
     while found := engine.scan(CF.META, position, after_prefix(_PREFIX), limit=1):
         key, record = found[0]
@@ -65,7 +65,7 @@ def marks(engine: Engine) -> Iterator[tuple[bytes, int, list[bytes]]]:
 
 
 def staged_imports(engine: Engine) -> set[bytes]:
-    """Return the ids of the imports that are not finished, which references of kind `i` may name."""
+    """Return the ids of the unfinished imports, which references of kind `i` may name."""
     return {import_id for import_id, _, _ in marks(engine)}
 
 
