@@ -1,4 +1,4 @@
-"""Backup and restore of a whole store. A backup is a store: a directory that any greenroom opens."""
+"""Back up and restore a whole store. A backup is a store: a directory that any greenroom opens."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _NOT_COPIED: Final = ("LOCK", "LOG")
 
 
 def create_backup(engine: Engine, path: Path) -> tuple[int, int]:
-    """Write a backup of an open store, as of one moment, while it is in use; (files, bytes).
+    """Write a backup of an open store, as of one moment, while it is in use. Return (files, bytes).
 
-    The directory `path` must not exist; it appears whole or not at all. On the same file system its table files are
-    hard links to those of the store, which never change: that costs neither time nor space, and saves from mistakes,
-    but not from the loss of the disk. Raises StorageError or StorageFull.
+    The directory `path` must not exist; it appears whole or not at all. On the same file system, the backup's table
+    files are hard links to those of the store, which never change: this costs neither time nor space, and protects from
+    mistakes, but not from the loss of the disk. Raises StorageError or StorageFull.
     """
     if engine.read_only:
         raise InvalidOperation("this runtime is open for reading only: the one that writes can make a backup")
@@ -48,10 +48,10 @@ def create_backup(engine: Engine, path: Path) -> tuple[int, int]:
 def restore_backup(
     backup: Path, path: Path, check: Callable[[Path], None], on_progress: Callable[[int, int], None] | None = None
 ) -> tuple[int, int]:
-    """Copy a backup to a new store; (files, bytes). `check` looks at the copy before it gets its name.
+    """Copy a backup to a new store and return (files, bytes). `check` looks at the copy before it gets its name.
 
-    `path` must not exist, or be an empty directory; the store appears there whole or not at all. The backup is only
-    read. Raises StorageError or StorageFull.
+    `path` must not exist, or must be an empty directory; the store appears there whole or not at all. The backup is
+    only read. Raises StorageError or StorageFull.
     """
     path = Path(os.path.abspath(path))
     with _appearing(path, f"cannot restore {backup} to {path}") as part:
@@ -72,14 +72,14 @@ def restore_backup(
                         on_progress(min(done, total), total)
                 writer.flush()
                 os.fsync(writer.fileno())
-        Engine(part, Durability.WAL, EngineOptions()).close()  # it is a store, and of a format we know
+        Engine(part, Durability.WAL, EngineOptions()).close()  # checks that it is a store, and of a known format
         check(part)
     return len(files), total
 
 
 @contextlib.contextmanager
 def _appearing(path: Path, what: str) -> Iterator[Path]:
-    """A place for a directory that gets the name `path` once it is whole; of what fails nothing stays."""
+    """Yield a path for a directory that gets the name `path` once it is whole. After a failure nothing of it stays."""
     part = part_beside(path)
     try:
         yield part
@@ -87,9 +87,9 @@ def _appearing(path: Path, what: str) -> Iterator[Path]:
         sync_directory(path.parent)
     except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
-        if isinstance(error, OSError) or type(error) is Exception:  # RocksDB's are of no other class
+        if isinstance(error, OSError) or type(error) is Exception:  # RocksDB raises no other class
             raise_storage_error(error, what)
-        raise  # ours, or what the caller's `on_progress` raises
+        raise  # greenroom's, or raised by the caller's `on_progress`
 
 
 def _files_of(backup: Path) -> list[tuple[Path, int]]:

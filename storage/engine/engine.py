@@ -1,7 +1,7 @@
 """The RocksDB engine: column families, atomic batches, three levels of durability, and honest errors.
 
-rocksdict writes hold the GIL, with `sync=True` through the whole fsync. So a durable commit here is a batch
-without sync followed by `flush_wal(sync=True)`, which releases the GIL and is shared by all who wait for it.
+rocksdict writes hold the GIL, with `sync=True` through the whole fsync. So a durable commit is a batch without sync
+followed by `flush_wal(sync=True)`, which releases the GIL and is shared by all who wait for it.
 
 Opening, reading, writing, syncing and reopening share one set of handles and their locks, so they stand in one class:
 it is longer than other files for that reason.
@@ -44,12 +44,12 @@ _PAGE_BYTES: Final = 4 << 20
 
 _registering = threading.Lock()
 _writing: weakref.WeakValueDictionary[Path, _Reservation] = weakref.WeakValueDictionary()
-"""The stores that this process has open for writing. An engine that has gone without being closed keeps none."""
+"""The stores that this process has open for writing. An engine that is gone without being closed keeps none open."""
 logger = logger_of("engine")
 
 
 class _Reservation:
-    """Keeps a store for one engine, for as long as that has it."""
+    """Reserves a store for one engine, as long as the engine holds this object."""
 
     __slots__ = ("__weakref__",)
 
@@ -72,23 +72,23 @@ class Engine:
         self._witness: Witness | None = None
         self._secondary: str | None = None
         self.format = FORMAT_VERSION
-        """The format that the store has; an older one until `migrate` has brought it up to date."""
+        """The format of the store; an older one until `migrate` has brought it up to date."""
         self._written = 0
         self._synced = 0
         self._sync_lock = threading.Lock()
         self._leading = threading.RLock()
-        """Held by who syncs the log for all: a lock that knows its owner, see `wait_synced`."""
+        """Held by the thread that syncs the log for all. It is a lock that knows its owner, see `wait_synced`."""
         self._sync_waiters: list[tuple[int, threading.Lock]] = []
         self.fsyncs = 0
         self._broken = False
         self._heal_after = 0.0
         self.moments = 0
-        """How many readings of one moment are under way (see `ReadView`): they keep this database open."""
+        """How many readings of one moment are running (see `ReadView`): they keep this database open."""
         self._reopening = threading.RLock()
         self._flush_lock = threading.Lock()
         check_may_open()
         try:
-            # RocksDB knows by the spelling of its path that this process has a store open.
+            # RocksDB identifies a store that this process has open by the spelling of its path.
             self.path = Path(os.path.realpath(self.path))  # a loop of links is an OSError later, not here
             _require_utf8(self.path)
             self._flush_path = self.path / "flush.tmp"
@@ -104,7 +104,7 @@ class Engine:
         if not read_only:
             witness = Witness(self.path)
             if durability is Durability.MEMORY:
-                witness.remove()  # what is acknowledged then, no log has
+                witness.remove()  # from here on no log has what is acknowledged
             else:
                 witness.begin(self._db.latest_sequence_number())
                 self._witness = witness
@@ -117,7 +117,7 @@ class Engine:
     # -- opening and closing
 
     def _prepare_directory(self) -> bool:
-        """Make sure that the directory is a store or may become one; tell whether it is new."""
+        """Check that the directory is a store or may become one, and return whether it is new."""
         if (self.path / "CURRENT").exists():
             if self.read_only and self.path in _writing:
                 return False
@@ -136,7 +136,7 @@ class Engine:
         return True
 
     def _reserve(self) -> None:
-        """Keep the store for this engine: one of this process at a time may write."""
+        """Reserve the store for this engine: only one in this process may write at a time."""
         if self.read_only:
             return
         with _registering:
@@ -173,8 +173,8 @@ class Engine:
         self._gets = [family.get for family in self._families]
 
     def _readable_view(self) -> Path:
-        """Return where a follower opens the store: rocksdict leaves a small file there, so a directory that may not be
-        written to is seen through a temporary one of links."""
+        """Return the path at which a follower opens the store. rocksdict leaves a small file there, so a directory
+        without write permission is opened through a temporary directory of links."""
         if os.access(self.path, os.W_OK):
             return self.path
         assert self._secondary is not None
@@ -198,7 +198,7 @@ class Engine:
                 self.flush()
 
     def _judge_format(self, record: bytes | None, has_events: bool) -> None:
-        """Raise unless a store with this format record is one that this greenroom can use."""
+        """Raise unless this greenroom can use a store with this format record."""
         if record is None:
             if has_events:
                 raise IntegrityError(
@@ -229,32 +229,33 @@ class Engine:
         self.format = FORMAT_VERSION
 
     def abandon(self) -> None:
-        """Refuse everything from now on and leave the database alone: it belongs to the process that forked us."""
+        """Refuse everything from now on and leave the database alone: it belongs to the parent of this forked
+        process."""
         self._closed = True
         self._gets = []
-        # Not dropped, only out of reach: the destructor would wait for threads that do not exist here.
+        # Kept alive on purpose: the destructor would wait for threads that do not exist here.
         for handle in (getattr(self, "_db", None), *self._families, *self._handles):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
         self._families = []
         self._handles = []
 
     def close(self) -> None:
-        """Flush what only memory holds, release the lock. Idempotent; the next call ends what was interrupted."""
+        """Flush what only memory holds, and release the lock. Idempotent; the next call finishes an interrupted one."""
         if self._ended:
             return
         self._closed = True
         flushed = False
         try:
             if not self.read_only and self._families:
-                # A clean close leaves an empty log, so that the next open has nothing to replay. On a full
-                # disk the log, where there is one, still holds everything that was acknowledged.
+                # A clean close leaves an empty log, so that the next opening has nothing to replay. On a full disk the
+                # log, if there is one, still holds everything that was acknowledged.
                 with contextlib.suppress(Exception):
                     self._flush_all()
                     flushed = True
         finally:
             # rocksdict keeps the database open, and locked, while any handle to it is alive.
             self._drop_handles()
-            # On a full disk RocksDB complains once more about what it could not flush: it is in the log.
+            # On a full disk RocksDB complains once more about unflushed data: these are in the log.
             with contextlib.suppress(Exception):
                 self._db.close()
             vars(self).pop("_db", None)
@@ -266,7 +267,7 @@ class Engine:
             self._ended = True
 
     def _drop_handles(self) -> None:
-        # In place: the frames of an error that somebody keeps may refer to these lists.
+        # Cleared in place: the frames of an error that somebody keeps may refer to these lists.
         self._gets.clear()
         self._families.clear()
         self._handles.clear()
@@ -279,7 +280,7 @@ class Engine:
     # -- reading
 
     def get(self, cf: int, key: bytes) -> bytes | None:
-        """Return the value under a key, or None. Raises IntegrityError when RocksDB finds the block damaged."""
+        """Return the value under a key, or None. Raises IntegrityError if RocksDB finds the block damaged."""
         try:
             return self._gets[cf](key)
         except Exception as error:
@@ -288,7 +289,7 @@ class Engine:
             self._raise(error, "read")
 
     def may_exist(self, cf: int, key: bytes) -> bool:
-        """False only if the key is certainly not there; costs no search."""
+        """Return False only if the key is certainly absent; costs no search."""
         try:
             return bool(self._families[cf].key_may_exist(key))
         except Exception as error:
@@ -304,10 +305,10 @@ class Engine:
         limit: int | None = None,
         most_bytes: int | None = None,
     ) -> list[tuple[bytes, bytes]]:
-        """Return the entries with begin ≤ key < end in key order (or from the end), at most `limit`, and none after the
-        one with which their values have `most_bytes`.
+        """Return the entries with begin ≤ key < end in key order (or reversed): at most `limit`, and none after the
+        entry with which their values reach `most_bytes`.
 
-        A list, not an iterator: an iterator that a caller keeps would keep the database open.
+        This is a list, not an iterator: an iterator that a caller keeps would keep the database open.
         """
         found: list[tuple[bytes, bytes]] = []
         if limit == 0:
@@ -337,7 +338,7 @@ class Engine:
                     if most_bytes <= 0:
                         break
                 step()
-            # An iterator that meets a damaged block just stops being valid; its status tells.
+            # An iterator that meets a damaged block just stops being valid; only its status reports the damage.
             iterator.status()
         except Exception as error:
             iterator = step = None  # a kept error keeps this frame, and an iterator keeps the store locked
@@ -387,7 +388,7 @@ class Engine:
     def pages(
         self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, page: int = 1024
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Like `scan`, but lazily and with bounded memory; sees writes made while it runs."""
+        """Yield the entries like `scan`, but lazily and with bounded memory. Writes made meanwhile are seen."""
         while True:
             entries = self.scan(cf, begin, end, reverse=reverse, limit=page, most_bytes=_PAGE_BYTES)
             yield from entries
@@ -417,7 +418,8 @@ class Engine:
     # -- writing
 
     def write(self, ops: Iterable[Op], ranges: Iterable[tuple[int, bytes, bytes]] = ()) -> int:
-        """Apply all operations (and range deletions [begin, end)) atomically; the commit number for `wait_synced`.
+        """Apply all operations (and range deletions [begin, end)) atomically. Return the commit number for
+        `wait_synced`.
 
         Raises StorageFull or StorageError with nothing applied.
         """
@@ -441,7 +443,8 @@ class Engine:
                     put(key, value, handles[cf])
             self._db.write(batch, self._write_options)
         except Exception as error:
-            # RocksDB leaves a full disk by itself; after any other failure it refuses to write until it is reopened.
+            # RocksDB recovers from a full disk by itself; after any other failure it refuses writes until it is
+            # reopened.
             self._broken = not (
                 thrown_in(error) or self._closed or is_full(error) or self.durability is Durability.MEMORY
             )
@@ -459,9 +462,9 @@ class Engine:
     def _heal(self) -> None:
         """Reopen the database after a failed write, once its directory takes files again. Called by the one writer.
 
-        Until then the old one goes on serving reads. Everything acknowledged is in the log. (Without a log there is
-        nothing to come back from: a `memory` store stays read-only until its host opens it again.) The lock has to be
-        let go in between; a database that only reads is opened before that, and serves until writing works again.
+        Until then the old database goes on serving reads. Everything acknowledged is in the log. (Without a log nothing
+        could be recovered: a `memory` store stays read-only until its host opens it again.) The lock has to be released
+        in between; a read-only database is opened before that, and serves until writing works again.
         """
         now = time.monotonic()
         if now < self._heal_after or self.moments:
@@ -483,9 +486,9 @@ class Engine:
         logger.warning("the store at %s was reopened after a failed write", self.path)
 
     def _replace(self, open_anew: Callable[[], None]) -> None:
-        """Put another database in the place of this one, of which everything is let go afterwards.
+        """Replace this database by another one, and release everything of this one afterwards.
 
-        Opening for writing needs what this one has locked only while this one writes: see `_heal`.
+        Opening for writing needs the lock, which this database holds only if it writes: see `_heal`.
         """
         old, lists = self._db, (self._gets, self._families, self._handles)
         open_anew()
@@ -497,11 +500,11 @@ class Engine:
         gc.collect(0)
 
     def wait_synced(self, commit_number: int, timeout: float) -> None:
-        """Return once the write with this commit number is on disk, sharing one fsync with whoever else waits.
+        """Wait until the write with this commit number is on disk, sharing one fsync with all other waiting threads.
 
-        The first to come leads: it syncs the log for all writes made so far; the others sleep until a sync
-        that covers them is done, or until one of them must lead the next.
-        Raises StorageError, or OperationTimeout after `timeout` seconds.
+        The first thread leads: it syncs the log for all writes made so far. The others sleep until a sync that covers
+        their writes is done, or until one of them must lead the next. Raises StorageError, or OperationTimeout after
+        `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         while self._synced < commit_number:
@@ -512,7 +515,8 @@ class Engine:
             with self._sync_lock:
                 self._sync_waiters.append((commit_number, gate))
             try:
-                # Who leads may have ended before it could see us, or may have been interrupted before it could wake us.
+                # The leading thread may have ended before it could see this one, or been interrupted before it could
+                # wake it.
                 left = deadline - time.monotonic()
                 if self._lead_sync() or (left > 0 and gate.acquire(timeout=min(left, _SYNC_LOOK))):
                     continue
@@ -528,9 +532,9 @@ class Engine:
                 )
 
     def _lead_sync(self) -> bool:
-        """Sync the log for all writes made so far, unless somebody else does. Whether we did."""
+        """Sync the log for all writes made so far, unless another thread does. Return whether this thread did."""
         leading = self._leading
-        led = None  # not known; for this and the order of what follows, see `greenroom.actors.dispatcher`
+        led = None  # unknown until it is set; `greenroom.actors.scheduling.dispatcher` explains this and the order
         try:
             led = leading.acquire(False)
             if not led:
@@ -555,7 +559,7 @@ class Engine:
                     pass  # it was not ours
 
     def _wake_synced(self) -> None:
-        """Wake those whose writes are on disk, and one of the rest to lead the next sync."""
+        """Wake the threads whose writes are on disk, and one of the rest to lead the next sync."""
         with self._sync_lock:
             waiters, self._sync_waiters = self._sync_waiters, []
             lead = False
@@ -597,7 +601,7 @@ class Engine:
     # -- care
 
     def marks(self) -> tuple[tuple[str, int, int], ...]:
-        """Return what tells whether the writing process has written: names, sizes, times of logs and manifests."""
+        """Return names, sizes and times of logs and manifests, which change whenever the writing process writes."""
         found = []
         with contextlib.suppress(OSError), os.scandir(self.path) as entries:
             for entry in entries:
@@ -608,16 +612,16 @@ class Engine:
         return tuple(sorted(found))
 
     def catch_up(self) -> None:
-        """Read-only engines: see what the writing process has written since.
+        """Make a read-only engine see what the writing process has written since.
 
-        By opening anew: RocksDB's own way of catching up goes on reading what it has replayed of a log even when the
-        writer has put newer values into tables. Threads that are reading finish on what they began with.
+        The database is opened anew: RocksDB's own way of catching up goes on reading values that it has replayed from a
+        log even when the writer has put newer ones into tables. Threads that are reading finish with the old database.
         """
         if self.read_only and not self._closed:
             self._open_database(self._options)
 
     def compact(self) -> None:
-        """Rewrite the table files without what was deleted or overwritten. Blocks; gives space back."""
+        """Rewrite the table files without deleted and overwritten data, which gives space back. Blocks."""
         try:
             self._flush_all()
             options = rocksdict.CompactOptions()
@@ -628,7 +632,7 @@ class Engine:
             self._raise(error, "compact")
 
     def disk_bytes(self) -> int:
-        """Return bytes of all files in the store's directory."""
+        """Return the bytes of all files in the store's directory."""
         total = 0
         for entry in os.scandir(self.path):
             with contextlib.suppress(FileNotFoundError):  # compaction removes files at any time
@@ -636,7 +640,7 @@ class Engine:
         return total
 
     def statistics(self) -> dict[str, dict[str, int]]:
-        """Estimated keys and bytes of each column family."""
+        """Return the estimated keys and bytes of each column family."""
         properties = {
             "keys": "rocksdb.estimate-num-keys",
             "table_bytes": "rocksdb.live-sst-files-size",
@@ -651,7 +655,7 @@ class Engine:
             self._raise(error, "read")
 
     def _was_reopened(self, error: Exception) -> bool:
-        """Return whether a read failed only because `_heal` was at work; waits for its end."""
+        """Return whether a read failed only because `_heal` was at work, and wait for its end."""
         if self._closed or not isinstance(error, (IndexError, rocksdict.DbClosedError)):
             return False
         with self._reopening:

@@ -1,7 +1,7 @@
-"""Looks at a store before it is opened: whether it is whole, without changing anything in its directory.
+"""Check before a store is opened whether it is whole, without changing anything in its directory.
 
-RocksDB makes a new database where `CURRENT` is missing, and deletes the tables that a manifest cut short does not name.
-So the store is first opened for reading, through a directory of links, and what RocksDB does not look at is looked at.
+RocksDB makes a new database if `CURRENT` is missing, and deletes the tables that a truncated manifest does not name. So
+the store is first opened for reading, through a directory of links, and then checked for what RocksDB does not check.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ __all__ = [
 ]
 
 INTERRUPTED: Final = ".salvaged"
-"""How the name of a store ends that salvage is making."""
+"""The suffix of the name of a store that salvage is making."""
 FORMAT_KEY: Final = b"format"
 _READ_BY_OPENING: Final = (b"content bytes", b"importing/", b"pending/")
 _LEFT_BY_BEGINNING: Final = frozenset(
     ("LOCK", "LOG", "IDENTITY", "rocksdict-config.json", "flush.tmp", "000001.dbtmp", "MANIFEST-000001")
 )
-"""What RocksDB leaves behind when it is killed before a store has its first `CURRENT`."""
+"""The files that RocksDB leaves behind if it is killed before a store has its first `CURRENT`."""
 _FIRST_MANIFEST_BYTES: Final = 256
 _NO_DAMAGE: Final = (
     "permission denied",
@@ -58,7 +58,7 @@ _NO_DAMAGE: Final = (
 
 
 def damaged(path: Path, why: str) -> NoReturn:
-    """Raise the IntegrityError of a store whose own files are damaged."""
+    """Raise the IntegrityError for a store whose own files are damaged."""
     raise IntegrityError(
         f"the store at {path} is damaged: {why}; nothing in it was changed: salvaging it "
         "(greenroom verify --repair) reads what can be read into a new store",
@@ -67,8 +67,9 @@ def damaged(path: Path, why: str) -> NoReturn:
 
 
 def check_new(path: Path) -> None:
-    """Raise unless a directory without `CURRENT` may become a store: it is empty, or a store was begun and nothing
-    written. One with tables, logs or a manifest is damaged, and one with other things is somebody else's."""
+    """Raise unless a directory without `CURRENT` may become a store: it is empty, or a store was begun there and
+    nothing written. A directory with tables, logs or a manifest is a damaged store; one with other files is somebody
+    else's."""
     if not path.exists():
         if path.with_name(path.name + INTERRUPTED).exists() and any(path.parent.glob(f"{path.name}.damaged-*")):
             damaged(path, f"its salvage was interrupted; {path.name}{INTERRUPTED} beside it is what was read")
@@ -104,7 +105,7 @@ def is_written_elsewhere(path: Path) -> bool:
 
 
 def refuse_second(path: Path) -> NoReturn:
-    """Raise the StoreLocked of a store that is open for writing."""
+    """Raise the StoreLocked for a store that is open for writing."""
     raise StoreLocked(
         f"cannot open the store at {path}: another runtime has it open for writing; close that one, or open this one "
         "with read_only=True"
@@ -113,7 +114,7 @@ def refuse_second(path: Path) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look at a whole store has found. `begun`: its making was interrupted before anything was written."""
+    """The result of checking a whole store. `begun`: its making was interrupted before anything was written."""
 
     begun: bool
     format: bytes | None = None
@@ -121,15 +122,16 @@ class Look:
 
 
 def check_whole(path: Path, sizes: EngineOptions, durability: Durability) -> Look:
-    """Raise IntegrityError unless the store is whole as far as its files tell; reply what it says of itself. Nobody may
-    have it open for writing. Changes nothing."""
+    """Check that the store is whole as far as its files tell, and return what it says of itself. Raises IntegrityError.
+    Nobody may have the store open for writing. Changes nothing."""
     with readable_links(path) as view:
         return _look(path, view, sizes, durability)
 
 
 @contextlib.contextmanager
 def readable_links(path: Path) -> Iterator[Path]:
-    """A directory of links to the files of a store, for RocksDB to read: it writes a log of its own beside them."""
+    """Yield a directory of links to the files of a store for RocksDB to read: it writes a log of its own beside
+    them."""
     view = Path(tempfile.mkdtemp(prefix="greenroom-look-"))
     try:
         for entry in os.scandir(path):
@@ -188,7 +190,7 @@ def _look(path: Path, view: Path, sizes: EngineOptions, durability: Durability) 
 
 
 def _has_any(family: rocksdict.Rdict, begin: bytes) -> bool:
-    """Return whether there is a key from `begin` on; reads the block that it is in."""
+    """Return whether there is a key from `begin` on; reads the block that the key is in."""
     iterator = family.iter()
     iterator.seek(begin)
     if not iterator.valid():
@@ -198,8 +200,8 @@ def _has_any(family: rocksdict.Rdict, begin: bytes) -> bool:
 
 
 def _check_tables(path: Path, view: Path, named: set[int], reached: int, logs: list[Path]) -> None:
-    """Find tables that the manifest should know. What a killed flush or compaction leaves, it need not: the logs or
-    other tables have that too."""
+    """Find tables that the manifest should know. It need not know those that a killed flush or compaction leaves: the
+    logs or other tables have their data too."""
     unknown = [table for table in tables_of(view) if int(table.stem) not in named]
     strange = [table for each in unknown if (table := read_table(each)) is not None]
     if not strange:

@@ -1,4 +1,4 @@
-"""What RocksDB is told and what it says: column families, levels of durability, options, errors."""
+"""The settings of RocksDB and its answers: column families, levels of durability, options, errors."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _PROBE_FILES: Final = 16
 
 
 class CF:
-    """The column families by number; docs/format.md says what is in each. Plain integers: they index a list for
-    every operation."""
+    """The column families by number; docs/format.md says what each holds. They are plain integers because they index a
+    list for every operation."""
 
     META: Final = 0
     JOURNAL: Final = 1
@@ -72,14 +72,14 @@ class EngineOptions:
 
 
 def is_foreign(path: Path) -> bool:
-    """Return whether a RocksDB database belongs to somebody else."""
+    """Return whether a RocksDB database is not greenroom's."""
     try:
         families = set(rocksdict.Rdict.list_cf(str(path), rocksdict.Options(raw_mode=True)))
         if families.issuperset(CF.NAMES):
             return False
         if not families.issubset({"default", *CF.NAMES}):
             return True
-        # A store whose making was interrupted, or a database with nothing but the default family: has that data?
+        # This is a store whose making was interrupted, or a database with only the default family. Does it have data?
         beside = rocksdict.AccessType.read_only(error_if_log_file_exist=False)
         other = rocksdict.Rdict(str(path), rocksdict.Options(raw_mode=True), access_type=beside)
         try:
@@ -111,7 +111,7 @@ def takes_files(path: Path) -> bool:
 
 
 def raise_storage_error(error: Exception, what: str) -> NoReturn:
-    """Turn what rocksdict or the operating system reports into the typed error that says what to do."""
+    """Turn an error of rocksdict or the operating system into the typed error that says what to do."""
     if isinstance(error, GreenroomError):
         raise error
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -145,9 +145,10 @@ def rocksdb_options(
     database.create_if_missing(not read_only)
     database.create_missing_column_families(not read_only)
     database.set_write_buffer_manager(buffers)
-    # For the family that is always there and always empty; RocksDB wants as much free before it leaves a full disk.
+    # For the family that is always there and empty: RocksDB wants this much space free before it recovers from a full
+    # disk.
     database.set_write_buffer_size(max(1 << 20, sizes.write_buffers // 4))
-    # A follower must keep every file open, or the writer's compaction takes them from under it.
+    # A follower must keep every file open, or the writer's compaction removes files that it still needs.
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
     database.set_max_open_files(-1 if read_only else max(32, min(sizes.max_open_files, allowed)))
     database.set_max_background_jobs(2)
@@ -169,8 +170,8 @@ def rocksdb_options(
         table.set_bloom_filter(10, False)
         table.set_cache_index_and_filter_blocks(True)
         table.set_pin_l0_filter_and_index_blocks_in_cache(True)
-        # In small parts: the index or the filter of a large table would not fit into a shard of the cache, and would
-        # be read from disk for every look-up.
+        # Partitioned: the index or the filter of a large table would not fit into a shard of the cache, and would be
+        # read from disk for every look-up.
         table.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
         table.set_partition_filters(True)
         table.set_metadata_block_size(4096)
@@ -186,8 +187,8 @@ def rocksdb_options(
         options.set_hard_pending_compaction_bytes_limit(1 << 50)
         options.set_max_write_buffer_number(6)
         if name == CF.NAMES[CF.CHUNKS]:
-            # Content is compressed before it comes here. Blob files would keep it out of the tree's rewrites, but
-            # a follower that reads one crashes inside RocksDB.
+            # Content is compressed before it comes here. Blob files would keep it out of the tree's rewrites, but a
+            # follower that reads one crashes inside RocksDB.
             options.set_compression_type(rocksdict.DBCompressionType.none())
         else:
             options.set_compression_type(rocksdict.DBCompressionType.lz4())

@@ -1,4 +1,4 @@
-"""Choosing between index ranges without knowing how long they are."""
+"""Choose between index ranges of unknown length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIRST_LIMIT: Final = 64
 
 def narrowest(engine: Engine, drivers: list[list[Range]]) -> list[bytes]:
     """Return the index keys of the driver that ends first when all are read side by side: none is read much further
-    than the shortest is long. A driver is what its ranges hold together."""
+    than the length of the shortest. A driver is a list of ranges taken together."""
     limit = _FIRST_LIMIT
     while True:
         for ranges in drivers:

@@ -1,4 +1,4 @@
-"""One moment of a store, for readings that take long: what is written meanwhile is not seen."""
+"""A view of the store as of one moment, for long readings: later writes are not seen."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["ReadView"]
 
 
 class ReadView(Engine):
-    """The reading half of an engine as of the moment of its making. Serves one thread; keeps the store open until
-    it is closed.
+    """The reading half of an engine as of the moment at which it was made. Serves one thread; keeps the store open
+    until it is closed.
 
-    The families are pinned one after the other: make it where nothing writes, in the turn of the one writer. It is
-    made of iterators, because rocksdict's snapshots do not hold for iterating, and followers have none at all.
+    The families are pinned one after the other, so make it while nothing writes, in the writer's turn. It consists of
+    iterators, because rocksdict's snapshots do not hold for iterating, and followers have none at all.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -46,7 +46,7 @@ class ReadView(Engine):
 
 
 class _Pinned:
-    """A column family whose every iterator is the one that was made first."""
+    """A column family with one iterator, made at the beginning, that serves every request."""
 
     __slots__ = ("_iterator",)
 
@@ -54,7 +54,7 @@ class _Pinned:
         self._iterator = iterator
 
     def drop(self) -> None:
-        """Let go of the database, also where the frames of an error that somebody keeps refer to this."""
+        """Release the database, even if the frames of an error that somebody keeps refer to this object."""
         self._iterator = None
 
     def iter(self) -> Any:

@@ -1,8 +1,8 @@
-"""The files of RocksDB that greenroom reads by itself, to know whether a store is whole and to read one that is not.
+"""Read RocksDB's own files, to find out whether a store is whole and to read a damaged one.
 
 Logs and manifests are sequences of records in blocks of 32 KiB; a manifest's records are version edits, a log's are
-write batches. A table names its column family in its properties. Checksums are left to RocksDB, which checks them all
-when it reads; here only what it does not look at is looked at.
+write batches. A table names its column family in its properties. RocksDB checks all checksums when it reads, so this
+module only checks what RocksDB does not.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ _FOOTER: Final = 53
 _MOST_PROPERTIES: Final = 16 << 20
 _COMPARATOR: Final = b"leveldb.BytewiseComparator"
 _NEXT_FILE: Final = 1 << 20
-"""Above every number that the files of a store have, where a manifest is made anew."""
+"""A number above those of all files in a store, for a rebuilt manifest."""
 
 
 @dataclass(slots=True)
 class Manifest:
-    """What the records of a manifest say that could be read. `whole`: nothing followed that could not."""
+    """The facts in the readable records of a manifest. `whole`: no unreadable record followed."""
 
     families: dict[int, str] = field(default_factory=lambda: {0: "default"})
     tables: dict[int, int] = field(default_factory=dict)
-    """The number of each table that it has ever named, and that of its column family."""
+    """The number of each table that it has ever named → the number of its column family."""
     live: set[int] = field(default_factory=set)
-    """Those of them that it has not dropped again."""
+    """The tables among them that it has not dropped again."""
     last_sequence: int = 0
     whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table file that has its end: the column family it is of, and its newest sequence number."""
+    """A table file with an intact end: its column family, and its newest sequence number."""
 
     number: int
     size: int
@@ -75,8 +75,8 @@ def tables_of(path: Path) -> list[Path]:
 
 
 def _records(data: bytes, *, checked: bool = False) -> Iterator[tuple[bytes, int]]:
-    """Yield the records of a log or manifest and the offset of the end of each, up to what cannot be read. With
-    `checked`, those whose checksum is wrong are passed over."""
+    """Yield the records of a log or manifest, each with the offset of its end, up to the first unreadable one. With
+    `checked`, records with a wrong checksum are skipped."""
     parts: list[bytes] = []
     at = 0
     while at + _HEADER.size <= len(data):
@@ -86,7 +86,7 @@ def _records(data: bytes, *, checked: bool = False) -> Iterator[tuple[bytes, int
             continue
         checksum, size, kind = _HEADER.unpack_from(data, at)
         if kind == 0 and size == 0:
-            at += left  # RocksDB passes over what is zero to the end of the block, and says nothing
+            at += left  # RocksDB silently skips zeros to the end of the block
             parts = []
             continue
         begin = at + _HEADER.size + (4 if kind in _RECYCLABLE else 0)
@@ -112,7 +112,7 @@ def _records(data: bytes, *, checked: bool = False) -> Iterator[tuple[bytes, int
 
 
 def span(log: Path) -> tuple[int, int] | None:
-    """Return the sequence numbers of the first and the last change in a log; None for one without any."""
+    """Return the sequence numbers of the first and the last change in a log; None if it has no changes."""
     first = last = 0
     for record, _ in _records(log.read_bytes()):
         if len(record) >= 12:
@@ -122,9 +122,9 @@ def span(log: Path) -> tuple[int, int] | None:
 
 
 def first_gap(logs: list[Path], known: int) -> str | None:
-    """Return where changes are missing between what the tables have, up to sequence number `known`, and the logs.
+    """Return where changes are missing between the tables, which go up to sequence number `known`, and the logs.
 
-    RocksDB numbers every change. A log that lacks some in its middle, or a missing log between two, shows by that.
+    RocksDB numbers every change, so a gap shows that a log, or a part of one, is missing.
     """
     expected = known + 1
     for log in logs:
@@ -157,11 +157,11 @@ def _text(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 _NUMBERS: Final = {2: 1, 3: 1, 4: 1, 6: 2, 9: 1, 10: 1, 200: 1, 202: 0, 203: 1, 300: 1}
-"""Version edits: how many numbers follow a tag."""
+"""How many numbers follow each tag of a version edit."""
 
 
 def read_manifest(path: Path, *, checked: bool = False) -> Manifest:
-    """Read what can be read of a manifest; with `checked`, only what its checksums confirm."""
+    """Read the readable part of a manifest; with `checked`, only what its checksums confirm."""
     found = Manifest()
     data = path.read_bytes()
     end = 0
@@ -223,7 +223,7 @@ def _pass_file(record: bytes, at: int, tag: int) -> int:
 
 
 def read_table(path: Path) -> Table | None:
-    """Read what a table file says of itself; None for one whose end is missing or damaged."""
+    """Read the properties of a table file; None if its end is missing or damaged."""
     try:
         with path.open("rb") as file:
             length = file.seek(0, 2)
@@ -270,10 +270,10 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def family_names(path: Path, known: Iterable[str]) -> dict[int, str]:
-    """Return the column families of a store by number, those of the known names, from whichever of its files tell them.
+    """Return the column families of a store by number, as far as their names are known, from any of its files.
 
-    The manifest says so; the options list them in the order of their numbers; each table names its own. One of these
-    may be damaged: what most of them say holds, and no name stands twice.
+    The manifest names them, the options list them in the order of their numbers, and each table names its own. Any of
+    these may be damaged: the majority holds, and no name occurs twice.
     """
     names_known = {"default", *known}
     told = Counter({(0, "default"): len(names_known)})
@@ -337,7 +337,7 @@ def _sized(data: bytes) -> bytes:
 def write_manifest(path: Path, families: dict[int, str], tables: list[Table], widest: bytes) -> None:
     """Give a directory a manifest that knows these column families and tables, and reads every log that is there.
 
-    `widest` is a key above all others: each table is taken to hold keys from the first to this one.
+    `widest` is a key above all others: each table is taken to hold keys up to this one.
     """
     last = max((table.largest_sequence for table in tables), default=0)
     numbers = [table.number for table in tables] + [int(log.stem) for log in logs_of(path)]

@@ -1,7 +1,7 @@
-"""Getting out of a damaged store what can still be read, whatever of its files is damaged.
+"""Read out of a damaged store what can still be read, whichever of its files are damaged.
 
 RocksDB gives up a whole file, or the whole store, for one bad block. Here a copy of the store is opened leniently,
-everything that passes its checksums goes into a new store, and what could not be read is named.
+everything that passes its checksums goes into a new store, and the unreadable parts are named.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _Told = Callable[[int, int], None] | None
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A range of keys, begin ≤ key < end, of which an unknown number could not be read."""
+    """A range of keys, begin ≤ key < end, in which an unknown number could not be read."""
 
     cf: int
     begin: bytes
@@ -61,7 +61,7 @@ class Lost:
 
     @property
     def key(self) -> bytes:
-        """Where a salvaged store keeps this fact until repair has drawn its conclusions."""
+        """The key under which a salvaged store keeps this fact until repair has dealt with it."""
         return _LOST + bytes([self.cf]) + self.begin
 
     def covers(self, key: bytes) -> bool:
@@ -81,12 +81,12 @@ class Salvage:
     unreadable: list[str] = field(default_factory=list)
     """Table files of which nothing could be read."""
     log_damaged: bool = False
-    """The store could not be opened with its log as it is: the newest changes before it was last closed may be
-    missing, and nothing tells which."""
+    """Whether the store could not be opened with its log as it is: an unknown part of the newest changes may be
+    missing."""
 
 
 def readable(engine: Engine, cf: int, begin: bytes, end: bytes, lost: list[Lost]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the entries of a range that can be read, in order; the gaps between them go into `lost`."""
+    """Yield the readable entries of a range in order, and add the gaps between them to `lost`."""
     limit = _CHUNK_PAGE if cf == CF.CHUNKS else _PAGE
     while begin < end:
         try:
@@ -102,7 +102,7 @@ def readable(engine: Engine, cf: int, begin: bytes, end: bytes, lost: list[Lost]
                 return
             begin = page[-1][0] + b"\x00"
             continue
-        # One by one up to the damage, then on from behind it.
+        # Read one by one up to the damage, then continue behind it.
         while (found := _first(engine, cf, begin, end)) is not None:
             if not found:
                 return
@@ -114,7 +114,7 @@ def readable(engine: Engine, cf: int, begin: bytes, end: bytes, lost: list[Lost]
 
 
 def _first(engine: Engine, cf: int, begin: bytes, end: bytes) -> tuple[bytes, bytes] | tuple[()] | None:
-    """Return the first entry of a range, () for none, None where damage is in the way."""
+    """Return the first entry of a range, () if it is empty, None if damage is in the way."""
     try:
         found = engine.scan(cf, begin, end, limit=1)
     except IntegrityError:
@@ -123,7 +123,7 @@ def _first(engine: Engine, cf: int, begin: bytes, end: bytes) -> tuple[bytes, by
 
 
 def _behind(engine: Engine, cf: int, begin: bytes, end: bytes) -> bytes:
-    """Return where reading works again after damage that begins at `begin`."""
+    """Return the key from which reading works again after damage that begins at `begin`."""
     low, top = _number(begin), _number(end)
 
     def good(at: int) -> bool:
@@ -166,7 +166,7 @@ def _key(number: int) -> bytes:
 
 
 def losses(engine: Engine) -> list[Lost]:
-    """Return what a salvaged store has lost and no repair has dealt with yet."""
+    """Return the losses of a salvaged store that no repair has dealt with yet."""
     found = []
     for key, record in engine.scan(CF.META, _LOST, after_prefix(_LOST)):
         cf, begin, end = unseal(key, record, "the mark of a loss")
@@ -180,7 +180,7 @@ def settle_loss(lost: Lost) -> Op:
 
 
 class _StrictStore(Engine):
-    """A copy of a store, opened without the checks of greenroom's own that would refuse it, and left alone."""
+    """A copy of a store, opened without greenroom's own checks, which would refuse it, and left unchanged."""
 
     def _database_options(self, options: EngineOptions) -> tuple[rocksdict.Options, dict[str, rocksdict.Options]]:
         database, families = super()._database_options(options)
@@ -196,7 +196,7 @@ class _StrictStore(Engine):
 
 
 class _LossyStore(_StrictStore):
-    """The same without RocksDB's checks: tables are looked at when they are read, a damaged log is read in part."""
+    """The same without RocksDB's checks: tables are checked when they are read, and a damaged log is read in part."""
 
     def _database_options(self, options: EngineOptions) -> tuple[rocksdict.Options, dict[str, rocksdict.Options]]:
         database, families = super()._database_options(options)
@@ -206,11 +206,11 @@ class _LossyStore(_StrictStore):
 
 
 def rebuild(path: Path, target: Path, on_progress: Callable[[int, int], None] | None = None) -> Salvage:
-    """Read what can be read of the store at `path`, which nobody may have open and which is not changed, into a new
-    store at `target`.
+    """Copy what can be read of the store at `path` into a new store at `target`. Nobody may have the damaged store
+    open, and it is not changed.
 
-    `on_progress` gets the entries and bytes copied so far. Raises StoreLocked, or StorageError when nothing can be
-    read. SchemaTooNew and the like are left to the opening of the result.
+    `on_progress` gets the entries and bytes copied so far. Raises StoreLocked, or StorageError if nothing can be read.
+    SchemaTooNew and the like are left to the opening of the result.
     """
     if not os.path.isdir(path):
         raise StorageError(f"there is no store at {path}", path=str(path))
@@ -255,7 +255,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _copy_files(path: Path, work: Path) -> None:
-    """A copy of a store to work on: table files are never changed, so links to them do."""
+    """Copy a store to work on. Table files never change, so links to them suffice."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     for entry in os.scandir(path):
@@ -290,15 +290,15 @@ def _read_whole(path: Path, work: Path, sink: Engine, salvage: Salvage, on_progr
 
 
 def _read_files(path: Path, work: Path, sink: Engine, salvage: Salvage, on_progress: _Told) -> None:
-    """Copy what the tables and logs of a store hold, whatever became of the list of them.
+    """Copy the tables and logs of a store, whatever happened to the list of them.
 
-    Each table is tried by itself. What is left of the damaged ones comes first, so that what the whole ones and the
-    logs say, which is newer or the same, comes over it.
+    Each table is tried by itself. The remains of damaged tables are copied first, so that the whole tables and the
+    logs, which are as new or newer, overwrite them.
     """
     families = family_names(path, CF.NAMES)
     missing = [name for name in CF.NAMES if name not in families.values()]
     if missing and any(span(log) for log in logs_of(path)):
-        salvage.log_damaged = True  # nothing tells which family its changes are of
+        salvage.log_damaged = True  # nothing tells to which family its changes belong
     for name in missing:
         families[max(families) + 1] = name
     known = _known(path)
@@ -322,12 +322,12 @@ def _read_files(path: Path, work: Path, sink: Engine, salvage: Salvage, on_progr
         with _made_anew(path, work, families, whole, logs, kind=_StrictStore) as source:
             _copy(source, sink, salvage, on_progress)
     except StorageError:
-        # Opened without checks, RocksDB does not say how much of the log it has passed over.
+        # Opened without checks, RocksDB does not say how much of the log it has skipped.
         salvage.log_damaged = True
         with _made_anew(path, work, families, whole, logs) as source:
             _copy(source, sink, salvage, on_progress)
     reached = max([known.last_sequence, *(table.largest_sequence for table in whole)])
-    if not known.tables and not known.whole:  # compaction forgets numbers: without a manifest nothing tells the first
+    if not known.tables and not known.whole:  # compaction drops numbers: without a manifest nothing tells the first one
         reached = max(reached, min((found[0] - 1 for log in logs if (found := span(log))), default=0))
     ends = max((found[1] for log in logs if (found := span(log))), default=0)
     if first_gap(logs, reached) is not None or acknowledged(path) > max(reached, ends):
@@ -335,7 +335,7 @@ def _read_files(path: Path, work: Path, sink: Engine, salvage: Salvage, on_progr
 
 
 def _known(path: Path) -> Manifest:
-    """Return what the newest manifest that can be read says, be it only its beginning."""
+    """Return what the newest readable manifest says, even if only its beginning can be read."""
     for each in sorted(path.glob("MANIFEST-[0-9]*"), reverse=True):
         found = read_manifest(each, checked=True)
         if len(found.families) > 1:
@@ -344,13 +344,13 @@ def _known(path: Path) -> Manifest:
 
 
 def _lose(salvage: Salvage, family: str | None) -> None:
-    """Note that anything may be missing of a column family, or of all if nothing tells of which."""
+    """Note that anything may be missing of a column family, or of all of them if the family is unknown."""
     marks = [Lost(cf, b"", _END) for cf, name in enumerate(CF.NAMES) if family in (None, name)]
     salvage.lost += [each for each in marks if each not in salvage.lost]
 
 
 def _state(path: Path, work: Path, families: dict[int, str], table: Table) -> bool | None:
-    """Return whether a table can be read: True for all of it, False for some, None for nothing."""
+    """Return whether a table can be read: True if all of it, False if some, None if nothing."""
     lost: list[Lost] = []
     found = 0
     try:
@@ -374,7 +374,7 @@ def _made_anew(
     *,
     kind: type[_StrictStore] | None = None,
 ) -> Iterator[Engine]:
-    """A store of links to these tables and of copies of these logs, with a manifest of its own."""
+    """Yield a store of links to these tables and copies of these logs, with a manifest of its own."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     for table in tables:
@@ -395,7 +395,7 @@ def _copy(source: Engine, sink: Engine, salvage: Salvage, on_progress: Callable[
     for cf in range(len(CF.NAMES)):
         for key, value in readable(source, cf, b"", _END, salvage.lost):
             if (cf, key) in _COUNTED:
-                continue  # what is left is counted anew
+                continue  # the remaining ones are counted anew
             ops.append((cf, key, value))
             gathered += len(key) + len(value)
             if gathered >= _BATCH_BYTES:
@@ -405,9 +405,9 @@ def _copy(source: Engine, sink: Engine, salvage: Salvage, on_progress: Callable[
 
 
 def _finish(sink: Engine, salvage: Salvage) -> None:
-    """Note in the new store what is lost, and that it is one."""
+    """Record the losses in the new store, and mark it as a store."""
     marks: list[Op] = [(CF.META, lost.key, seal(lost.key, [lost.cf, lost.begin, lost.end])) for lost in salvage.lost]
-    # Every opening brings a store up to its own format, so the newest is what this one had.
+    # Every opening brings a store up to its own format, so the newest format is the one that this store had.
     format_record = sink.get(CF.META, _FORMAT_KEY)
     try:
         unseal(_FORMAT_KEY, format_record or b"")

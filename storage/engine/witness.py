@@ -1,8 +1,8 @@
-"""Notes, outside RocksDB's files, up to which change a store has acknowledged: whoever opens it after a kill knows by
-that whether its log has lost its end.
+"""Note outside RocksDB's files which change a store has acknowledged last, so that an opening after a kill can tell
+whether the log has lost its end.
 
-The note is a page of a file that is mapped into memory: what is written there outlives the process, as the log does,
-and costs no call. A store that was closed has none: its tables have everything.
+The note is a page of a file that is mapped into memory: writing it costs no call, and it outlives the process, as the
+log does. A closed store has no note: its tables have everything.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _NUMBERS: Final = struct.Struct("<QQ")
 _PLACE: Final = 128
 _FULL: Final = (1 << 64) - 1
 _FILE_SYSTEMS: Final = frozenset(("ext2", "ext3", "ext4", "xfs", "tmpfs", "overlay"))
-"""Where a page that has its place on disk can always be written. Elsewhere, on a full disk, the system would kill the
-process for it."""
+"""File systems on which a page with allocated space can always be written. On others a full disk would make the system
+kill the process."""
 
 
 class Witness:
-    """The note of a store that is open for writing. Without effect where it cannot be made."""
+    """The note of a store that is open for writing. Without effect if it cannot be made."""
 
     def __init__(self, path: Path) -> None:
         self._file = path / WITNESS
         self._page: mmap.mmap | bytearray = bytearray(_PAGE)
 
     def begin(self, sequence: int) -> None:
-        """Begin at the change with this number, in the place of what an earlier opening has noted."""
+        """Begin a new note at the change with this number, and replace an earlier opening's note."""
         path = self._file.parent
         head = _MAGIC + _boot().encode()
         note = head.ljust(_PLACE, b"\x00") + _NUMBERS.pack(sequence, sequence ^ _FULL)
@@ -53,19 +53,20 @@ class Witness:
         self.remove()
 
     def note(self, sequence: int) -> None:
-        """Note that everything up to this change is in the log. Before it is acknowledged."""
+        """Note that everything up to this change is in the log. Called before the change is acknowledged."""
         _NUMBERS.pack_into(self._page, _PLACE, sequence, sequence ^ _FULL)
 
     def remove(self) -> None:
-        """Take the note away: everything is in the tables."""
+        """Remove the note: everything is in the tables."""
         with contextlib.suppress(OSError):
             self._file.unlink(missing_ok=True)
 
 
 def acknowledged(path: Path) -> int:
-    """Return the number of the last change that the store acknowledged before it was killed; 0 where nothing tells.
+    """Return the number of the last change that the store acknowledged before it was killed; 0 if nothing tells.
 
-    What the system had not written before it ended itself, the log may lack: a note from before that tells nothing.
+    After a crash of the system the log may lack changes that were not on disk yet, so a note from before that counts as
+    none.
     """
     try:
         note = (path / WITNESS).read_bytes()
@@ -78,7 +79,7 @@ def acknowledged(path: Path) -> int:
 
 
 def _boot() -> str:
-    """Return what names this run of the system, as long as it lasts."""
+    """Return the id of the current run of the system."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
