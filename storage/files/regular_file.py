@@ -1,8 +1,8 @@
-"""Reading and writing the files of users: regular files only, and a written file appears whole or not at all.
+"""Read and write the files of users: only regular files, and a written file appears whole or not at all.
 
-Everything that greenroom exports goes through `written_file`, everything that it takes in through `open_regular`.
-A path that leads to a FIFO, a device, a socket or a directory is refused: opening a FIFO would wait for its other end,
-and renaming a new file over a device would take the device from the whole machine.
+Everything that greenroom exports goes through `written_file`, everything that it imports through `open_regular`. A path
+to a FIFO, a device, a socket or a directory is refused: opening a FIFO would wait for its other end, and renaming a new
+file over a device would take the device from the whole machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["file_path", "open_regular", "part_beside", "sync_directory", "writte
 
 _BUFFER: Final = 1 << 18
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-_NOT_SYNCED: Final = (errno.EINVAL, errno.ENOTSUP)  # what a file system answers that cannot sync a directory
+_NOT_SYNCED: Final = (errno.EINVAL, errno.ENOTSUP)  # the answer of a file system that cannot sync a directory
 _KINDS: Final = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISLNK, "a symbolic link (name the file that it leads to)"),
@@ -37,7 +37,7 @@ _KINDS: Final = (
 
 def file_path(given: Any, field: str = "path") -> Path:
     """Return the path that a caller has given; "~/" at its beginning is the user's home. Raises ValidationError for
-    what can be no path."""
+    anything that cannot be a path."""
     why: Exception | None = None
     try:
         text = os.fspath(given)
@@ -46,7 +46,7 @@ def file_path(given: Any, field: str = "path") -> Path:
             if text and "\0" not in text:
                 os.fsencode(text)
                 return Path(text).expanduser() if text == "~" or text.startswith("~/") else Path(text)
-    except Exception as error:  # no path at all, text that no file name can have, an object whose methods raise
+    except Exception as error:  # not a path, text that no file name can have, an object whose methods raise
         if by_signal(error):
             raise
         why = error
@@ -56,16 +56,16 @@ def file_path(given: Any, field: str = "path") -> Path:
 def open_regular(
     path: Path, what: str, flags: int = os.O_RDONLY, *, follow: bool = True
 ) -> io.BufferedReader | io.BufferedWriter | io.BufferedRandom:
-    """Open a regular file without ever waiting; `what` begins the message when that fails, and names it.
+    """Open a regular file without ever waiting. `what` begins the messages of errors and names the file.
 
     The file is opened for what `flags` say: reading, writing or both. A symbolic link at the end of the path is
-    followed unless `follow` is false. What fails later, in reading or writing, is a StorageError as well.
-    Raises StorageError, StorageFull or ValidationError.
+    followed unless `follow` is false. A later failure to read or write is a StorageError as well. Raises StorageError,
+    StorageFull or ValidationError.
     """
     try:
-        with contextlib.suppress(FileNotFoundError):  # opening makes it, or says so
+        with contextlib.suppress(FileNotFoundError):  # opening creates the file, or reports that it is missing
             facts = os.stat(path, follow_symlinks=follow)
-            _require_regular(facts.st_mode, path, what)  # opening is an act for some devices, such as a tape
+            _require_regular(facts.st_mode, path, what)  # opening a device, such as a tape, may have effects
         flags |= os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:
@@ -88,14 +88,14 @@ def open_regular(
 
 @contextlib.contextmanager
 def written_file(path: Path, what: str, ready: Callable[[], object] | None = None) -> Iterator[BinaryIO]:
-    """Yield a file to write to; when the block ends, its content is synced to disk and is the file at `path`.
+    """Yield a file to write to. When the block ends, its content is synced to disk and becomes the file at `path`.
 
-    `ready` is called before it gets that name: what it raises leaves things as they were, like what the block raises.
-    Until then it has a random name in the same directory, so nobody sees it half written, and writers to one path
-    do not meet: the last to end wins. Where the block raises, nothing stays and what was at `path` is untouched. A
-    regular file at `path` is replaced, and its permissions are kept. Anything else is refused, a symbolic link too:
-    a caller should not change a file that it did not name. `what` begins the messages of errors, and names it.
-    Raises StorageError, StorageFull or ValidationError.
+    `ready` is called before the file gets that name; an exception from it, or from the block, leaves what was at `path`
+    untouched and nothing else behind. Until then the file has a random name in the same directory, so nobody sees it
+    half written, and writers to one path do not meet: the last to end wins. A regular file at `path` is replaced, and
+    its permissions are kept. Anything else is refused, also a symbolic link: a caller should not change a file that it
+    did not name. `what` begins the messages of errors and names the file. Raises StorageError, StorageFull or
+    ValidationError.
     """
     mode = _mode_of_replaced(path, what)
     part = part_beside(path)
@@ -125,7 +125,7 @@ def written_file(path: Path, what: str, ready: Callable[[], object] | None = Non
 def part_beside(path: Path) -> Path:
     """Return a new name in the directory of `path`, so that giving the right name is one step.
 
-    The name does not contain that of `path`: one of 250 characters leaves no room for more.
+    The new name does not contain the name of `path`: a name of 250 characters would leave no room for more.
     """
     return path.with_name(f".{secrets.token_hex(8)}.part")
 
@@ -153,7 +153,7 @@ class _File(io.FileIO):
     def readinto(self, buffer: Any) -> int:
         with _reported(self._path, self._what):
             count = cast(int | None, super().readinto(buffer))
-        if count is None:  # files of the kernel, such as /proc/kmsg, have nothing to read until something happens
+        if count is None:  # kernel files such as /proc/kmsg have nothing to read until something happens
             raise StorageError(f"{self._what}: it is a file that gives nothing now", path=str(self._path))
         return count
 
@@ -180,7 +180,7 @@ def _reported(path: Path, what: str) -> Iterator[None]:
 def _raise(error: OSError, path: Path, what: str) -> NoReturn:
     if error.errno in _FULL:
         raise StorageFull(f"{what}: the disk is full", path=str(path)) from error
-    if error.errno == errno.ENXIO:  # from opening a socket, or a FIFO that nobody reads
+    if error.errno == errno.ENXIO:  # from opening a socket, or a FIFO without a reader
         raise StorageError(f"{what}: it is not a regular file", path=str(path)) from error
     raise StorageError(f"{what}: {error.strerror or error}", path=str(path)) from error
 
@@ -193,7 +193,7 @@ def _require_regular(mode: int, path: Path, what: str) -> None:
 
 
 def _mode_of_replaced(path: Path, what: str) -> int | None:
-    """Return the permissions of the regular file at `path`, None if there is nothing."""
+    """Return the permissions of the regular file at `path`; None if there is no file."""
     try:
         facts = os.lstat(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Puts one directory in the place of another in one step, so that whoever is killed leaves one of the two there."""
+"""Swap two directories in one step, so that a kill at any moment leaves both of them in place."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _RENAME_EXCHANGE: Final = 2
 
 
 def swap(first: Path, second: Path) -> None:
-    """Exchange the names of two directories. Where the system cannot do that in one step, in three.
+    """Exchange the names of two directories, in one step if the system can do that, else in three.
 
-    Raises OSError with both as they were, if that can be done.
+    Raises OSError, with both directories as they were, if that can be done.
     """
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
     places = (_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second))
