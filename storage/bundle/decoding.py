@@ -1,4 +1,4 @@
-"""Decoding msgpack that strangers made: what it costs is known from its size before anything is built."""
+"""Decode msgpack from strangers: the cost is known from the size before anything is built."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FIXED: Final = {
 
 
 def plain_record(data: bytes) -> Any:
-    """Decode a record of a bundle: built-in values, text keys, no extensions but large integers.
+    """Decode a record of a bundle: built-in values, text keys, and no extensions except large integers.
 
     Raises BundleError.
     """
@@ -50,7 +50,7 @@ def stored_value(data: object, what: str) -> Any:
 
 
 def _measure(data: bytes) -> None:
-    """Raise BundleError where containers announce more items than there are bytes, or are nested too deep."""
+    """Raise BundleError if containers announce more items than there are bytes, or are nested too deep."""
     if _LARGE_CONTAINERS.search(data) is None:
         return
     end = len(data)

@@ -1,4 +1,4 @@
-"""Writing bundles: sessions as of one moment, with their journals or with what still holds of them."""
+"""Write bundles: sessions as of one moment, with their whole journals or only the events that still hold."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _EMPTY_OBJECT: Final = b"\x80"
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What a bundle holds. `bytes` is the size of the file, `content_bytes` that of the contents in it, `checksum` the
-    BLAKE3 that stands at its end, in hex."""
+    """The contents of a bundle. `bytes` is the size of the file, `content_bytes` that of the contents in it, `checksum`
+    the BLAKE3 at its end, in hex."""
 
     sessions: int
     events: int
@@ -57,10 +57,10 @@ def write_bundle(
     written_by: str,
     on_progress: Progress | None = None,
 ) -> Exported:
-    """Write one session, or with `tree` also all below it, to a file.
+    """Write one session, or with `tree` also all its descendants, to a file.
 
-    Reads everything twice, so that sizes are known before anything is written and nothing is held in memory but the
-    hashes of the contents. Raises SessionNotFound, IntegrityError, or BundleError for more than a bundle can hold.
+    Everything is read twice, so that sizes are known before anything is written and only the hashes of the contents are
+    held in memory. Raises SessionNotFound, IntegrityError, or BundleError for more than a bundle can hold.
     """
     source = _Source(moment)
     sessions = source.family(root) if tree else [root]
@@ -115,7 +115,7 @@ def write_bundle(
 
 
 class _Source:
-    """Reads sessions at one moment and puts them as a bundle has them."""
+    """Reads sessions at one moment and encodes them for a bundle."""
 
     def __init__(self, moment: ReadView) -> None:
         self._journal = Journal(moment)
@@ -124,7 +124,7 @@ class _Source:
         self._artifacts = Artifacts(moment)
 
     def family(self, root: bytes) -> list[bytes]:
-        """Return a session and all below it, parents first."""
+        """Return a session and all its descendants, parents first."""
         order = [root]
         seen = {root}
         for session in order:
@@ -145,7 +145,7 @@ class _Source:
         return _Effective(self._read(session), live)
 
     def measure(self, session: bytes, plan: _Effective | None, digests: set[bytes]) -> tuple[BundledSession, int, int]:
-        """Return what the manifest says of a session, and the bytes of its artifact records and of its journal."""
+        """Return the manifest's entry of a session, and the bytes of its artifact records and of its journal."""
         row = self._catalog.row(session)
         if row is None:
             session_id = session_id_of(session)
@@ -194,7 +194,7 @@ class _Source:
         return record[0]
 
     def content(self, digest: bytes) -> Iterator[bytes]:
-        # Chunks are verified one by one as they are read; that they are the right ones, whoever imports them checks.
+        # Chunks are verified one by one as they are read. The importer checks that they are the right ones.
         with self._contents.open(digest, cached=False) as stream:
             while block := stream.read(_BLOCK_BYTES):
                 yield block
@@ -212,13 +212,13 @@ def _framed_event(sequence: int, stored: StoredEvent) -> bytes:
 
 
 def _lasting_context(context: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The context of an event without the ids of events: where events are counted anew these would name others."""
+    """Return the context of an event without the ids of events: after counting anew, these would name others."""
     return {name: value for name, value in (context or {}).items() if event_place(value) is None} or None
 
 
 def _with_base(events: Iterator[tuple[int, StoredEvent]], at: int, state: bytes) -> Iterator[tuple[int, StoredEvent]]:
-    """A journal that was cut, counted anew, with events in the place of its base: what it says of the session as if it
-    had been so from the beginning."""
+    """Yield a truncated journal, counted anew, with events in place of its base. They describe the session as if it had
+    been so from the beginning."""
     fields = msgpack.unpackb(state, unicode_errors="surrogatepass", strict_map_key=False)
     row, _, updated_at, *_, variables, _ = fields[:10]
     row = SessionRow(*row)
@@ -251,15 +251,16 @@ _SUPERSEDED: Final[dict[str, tuple[str, Any]]] = {
     "metadata.updated": ("metadata", _EMPTY_OBJECT),
     "session.configured": ("config", None),
 }
-"""Of which the last event tells all: what the creation says of it is left empty."""
+"""Settings whose last event tells all, so that the creation keeps none of them."""
 
 
 class _Effective:
-    """What still holds of a journal: it gives the same session, conversation and artifacts without the way there.
+    """The events of a journal that still hold: they give the same session, conversation and artifacts without the way
+    there.
 
-    Kept are the creation, the messages, the artifacts that are there, the last change of each variable, of the tags,
-    of the metadata and of the configuration, and the changes of status that lead to the present one. Of a deleted
-    artifact a bare entry is kept where its number or its version would be given out again.
+    Kept are the creation, the messages, the artifacts that exist, the last change of each variable, of the tags, of the
+    metadata and of the configuration, and the changes of status that lead to the present one. A bare entry of a deleted
+    artifact is kept if its number or its version would be given out again.
     """
 
     def __init__(self, events: Iterator[tuple[int, StoredEvent]], live: set[int]) -> None:
@@ -279,7 +280,7 @@ class _Effective:
                 variables.pop(data["key"], None)
             elif kind in _SUPERSEDED:
                 last[kind] = sequence
-            elif kind == "session.forked":  # active again, whatever the original was
+            elif kind == "session.forked":  # active, whatever the status of the original
                 suspended = None
                 kept -= endings
                 kept.add(sequence)
@@ -296,7 +297,7 @@ class _Effective:
                 newest[data["name"]] = data["sequence"]
             elif kind == "artifact.deleted":
                 gone[data["sequence"]] = sequence
-        # Versions and numbers only grow, so the newest of each name and the newest of all say what is taken.
+        # Versions and numbers only grow, so the newest of each name and the newest of all tell which are taken.
         needed = {*newest.values(), *list(stored_at)[-1:]}
         bare = [number for number in needed if number in gone]
         kept.update(variables.values(), last.values())
@@ -310,7 +311,7 @@ class _Effective:
         self._superseded = dict(_SUPERSEDED[kind] for kind in last)
 
     def events(self, events: Iterator[tuple[int, StoredEvent]]) -> Iterator[tuple[int, StoredEvent]]:
-        """Yield the events that still hold, counted anew, with the totals of artifacts that go with them."""
+        """Yield the events that still hold, counted anew, with the totals of artifacts adjusted."""
         number = artifacts = size = operations = 0
         previous: StoredEvent | None = None
         for sequence, stored in events:
@@ -331,5 +332,5 @@ class _Effective:
             context = _lasting_context(stored.context)
             previous = StoredEvent(kind, time, data, operations, artifacts, size, context)
         if previous is not None:
-            # The count is that of the last operation, whatever it was.
+            # The count is that of the last operation, whether its event is kept or not.
             yield number + 1, previous._replace(operation_count=operations)

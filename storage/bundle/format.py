@@ -1,7 +1,7 @@
 """The bundle: one tar file that carries sessions from store to store. docs/bundle.md is the specification.
 
-The tar is written, and read, in exactly one spelling: every header is rebuilt from its name and size and must be
-the same, byte by byte. So there are no links, devices, paths, owners or extensions to think about.
+The tar is written, and read, in exactly one spelling: every header is rebuilt from its name and size and must be the
+same, byte by byte. So links, devices, paths, owners and extensions cannot occur.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ __all__ = [
 
 BUNDLE_VERSION: Final = 1
 MAX_SESSIONS: Final = 10_000
-"""Sessions that one bundle may carry."""
+"""The most sessions in one bundle."""
 MAX_RECORD_BYTES: Final = 64 << 20
-"""One journal or artifact record."""
+"""The most bytes of one journal or artifact record."""
 _MAX_MANIFEST: Final = 4 << 20
 _KIND: Final = "greenroom bundle"
 _BLOCK: Final = 512
@@ -54,7 +54,7 @@ _NAME: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class BundledSession:
-    """What a manifest says of one session. `parent` is the id of its parent, in the bundle or not."""
+    """The manifest's entry of one session. `parent` is the id of its parent, in the bundle or not."""
 
     id: str
     parent: str | None
@@ -89,7 +89,7 @@ class Manifest:
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:
-        """Raise BundleError."""
+        """Decode a manifest. Raises BundleError."""
         try:
             found = json.loads(data)
         except (ValueError, RecursionError):
@@ -171,7 +171,7 @@ def _padding(size: int) -> bytes:
 
 
 def framed(record: bytes) -> bytes:
-    """Return a record as it stands in a member: its length as u32, big endian, and itself."""
+    """Return a record as it stands in a member: its length as big-endian u32, then its bytes."""
     return len(record).to_bytes(4, "big") + record
 
 
@@ -199,7 +199,7 @@ class BundleWriter:
         self._write(_padding(size))
 
     def finish(self) -> str:
-        """Write the checksum over everything before it, and the end; the checksum in hex."""
+        """Write the checksum over everything before it, and the end. Return the checksum in hex."""
         digest = self._digest.hexdigest()
         line = digest.encode() + b"\n"
         self.member("checksum", len(line), [line])
@@ -208,7 +208,7 @@ class BundleWriter:
 
 
 class Member:
-    """One member of a bundle, being read. It must be read to its end before the next."""
+    """One member of a bundle that is being read. It must be read to its end before the next."""
 
     def __init__(self, reader: BundleReader, name: str, size: int, offset: int) -> None:
         self._reader = reader
@@ -228,7 +228,7 @@ class Member:
             yield block
 
     def records(self) -> Iterator[bytes]:
-        """Yield the framed records. Raises BundleError for a length that cannot be."""
+        """Yield the framed records. Raises BundleError for an impossible length."""
         while self._left:
             if self._left < 4:
                 raise BundleError(f"{self.name} ends within a record", member=self.name)
@@ -243,7 +243,7 @@ class Member:
 
 
 class BundleReader:
-    """Reads members in order, with every byte accounted for. Raises BundleError for anything out of place."""
+    """Reads members in order and accounts for every byte. Raises BundleError for anything out of place."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -253,7 +253,7 @@ class BundleReader:
         self.position = 0
 
     def take(self, size: int) -> bytes:
-        """Exactly `size` bytes."""
+        """Return exactly `size` bytes."""
         data = self._file.read(size)
         self.position += len(data)
         if len(data) != size:
@@ -262,7 +262,7 @@ class BundleReader:
         return data
 
     def next(self, expected: str) -> Member:
-        """Return the next member, which must have this name, or begin with it where it ends in a slash."""
+        """Return the next member. It must have the expected name, or begin with it if that ends in a slash."""
         self._end_member()
         block = self.take(_BLOCK)
         name = block[:100].rstrip(b"\0").decode("ascii", "replace")
@@ -285,7 +285,7 @@ class BundleReader:
         return self._member
 
     def _end_member(self) -> None:
-        """Pass over what fills the last block, which is nothing."""
+        """Skip the padding of the member's last block, which must be empty."""
         member, self._member = self._member, None
         if member is None:
             return
@@ -300,7 +300,7 @@ class BundleReader:
         return Manifest.decode(member.read(member.size))
 
     def finish(self) -> str:
-        """Check the checksum over everything read, and that the bundle ends here; the checksum in hex."""
+        """Check the checksum over everything read, and that the bundle ends here. Return the checksum in hex."""
         self._end_member()
         digest = self._digest.hexdigest()
         member = self.next("checksum")
@@ -312,6 +312,6 @@ class BundleReader:
 
 
 def open_bundle(path: Path) -> tuple[BinaryIO, int]:
-    """Open a bundle for reading; its size. Raises StorageError."""
+    """Open a bundle for reading, and return the file and its size. Raises StorageError."""
     file = open_regular(path, f"cannot read the bundle {path}")
     return file, os.fstat(file.fileno()).st_size
