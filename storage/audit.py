@@ -1,9 +1,8 @@
-"""The audit log: who has tried to reach what of another session, and whether they were let.
+"""The audit log: which session tried to access what of another session, and whether access was granted.
 
-Records are in the order of their *place*: their time in nanoseconds, of which no two have the same. Two kinds of index
-entries lead from a session (the one that acted, and the one whose things they were) and from an artifact to the places
-of their records. A record is never changed. The oldest are removed when there are too many or they are too old.
-docs/format.md is the specification.
+Records are ordered by their *place*: their time in nanoseconds, made unique. Index entries lead from a session (the one
+that acted, and the owner of what it accessed) and from an artifact to the places of their records. A record is never
+changed. The oldest are deleted when there are too many or they are too old. docs/format.md is the specification.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ __all__ = ["ACCESSES", "AUDIT", "AUDIT_INDEX", "AuditLog", "AuditRecord", "audit
 ACCESSES: Final = ("read", "write", "delete", "list", "share", "change_permissions")
 
 AUDIT: Final = b"audit/"
-"""First bytes of the keys of records in the `meta` family; their place follows."""
+"""First bytes of the keys of records in the `meta` family. The place follows."""
 AUDIT_INDEX: Final = b"audit-of/"
-"""First bytes of the index entries; they end in the place."""
+"""First bytes of the index entries. They end in the place."""
 _BY_SESSION: Final = b"s"
 _BY_ARTIFACT: Final = b"a"
 _LAST: Final = (1 << 64) - 1
@@ -39,29 +38,29 @@ _LAST: Final = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One attempt to reach something across the border of a session. Times are aware UTC."""
+    """One attempt to access something across the border of a session. Times are aware UTC."""
 
     time: datetime
     session: str | None
     """The session that acted; None: the host."""
     owner: str | None
-    """The session whose artifact or state it was; None: what belongs to no single session."""
+    """The session that owns the artifact or state; None if it belongs to no single session."""
     artifact: str | None
-    """The id of the artifact, if it was one."""
+    """The id of the artifact, if it was an artifact."""
     access: str
     """read, write, delete, list, share or change_permissions."""
     granted: bool
     reason: str
     operation: str
-    """What was called: a message's class or the name of a method."""
+    """What was called: the class of a message or the name of a method."""
     source: str | None = None
-    """What acted, such as "script:report" or "tool:search", where that is known."""
+    """Who acted, such as "script:report" or "tool:search", if known."""
     correlation_id: str | None = None
     times: int = 1
-    """How many attempts like this one the record stands for: a flood of them is counted, not listed."""
+    """How many attempts of this kind the record stands for: a flood of them is counted, not listed."""
 
     def to_dict(self) -> dict[str, Value]:
-        """Return every field by name; the time in RFC 3339."""
+        """Return every field by name, with the time in RFC 3339."""
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
         row["time"] = iso_time(self.time)
         return row
@@ -82,7 +81,7 @@ def _artifact_prefix(artifact: ArtifactId) -> bytes:
 
 
 class AuditLog:
-    """Reads audit records, and makes the operations that add and remove them."""
+    """Reads audit records, and makes the operations that add and delete them."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -106,7 +105,7 @@ class AuditLog:
         correlation_id: str | None = None,
         times: int = 1,
     ) -> list[Op]:
-        """Return the operations that write a record of now (in ns), or right after the newest one."""
+        """Return the operations that write a record with the time `now` (in ns), or right after the newest record."""
         record = [session, owner, artifact, access, granted, reason, operation, source, correlation_id, times]
         place = self._place(now)
         key = AUDIT + place
@@ -124,15 +123,15 @@ class AuditLog:
             return self._last.to_bytes(8, "big")
 
     def removal(self, limit: int, *, keep: int, before: int, count: int) -> tuple[list[Op], int]:
-        """Return the operations that remove the oldest records, at most `limit`: those from before a time, and those
-        above the number to `keep` of the `count` that there are. Also how many they remove."""
+        """Return the operations that delete the oldest records, at most `limit`, and how many records they delete:
+        those from before a time, and those beyond the number to `keep` of the `count` that there are."""
         ops: list[Op] = []
         removed = 0
         for key, stored in self._engine.scan(CF.META, AUDIT, after_prefix(AUDIT), limit=limit):
             place = key[-8:]
             if count - removed <= keep and int.from_bytes(place, "big") >= before:
                 break
-            with contextlib.suppress(IntegrityError, SchemaTooNew):  # of a damaged one, `gc` removes the entries
+            with contextlib.suppress(IntegrityError, SchemaTooNew):  # `gc` removes the entries of a damaged record
                 record = unseal(key, stored, "an audit record")
                 ops += [(CF.META, entry, None) for entry in audit_entries(record, place)]
             ops.append((CF.META, key, None))
@@ -159,7 +158,7 @@ class AuditLog:
     ) -> Page[AuditRecord]:
         """Return the records that match, newest first, as a page with the `total` before pagination.
 
-        `session`: acted, or was the owner; `after` ≤ time < `before`, in ns. With a session or an artifact the cost
+        `session` acted or was the owner; `after` ≤ time < `before`, in ns. With a session or an artifact, the cost
         follows the number of its records.
         """
         if access is not None and access not in ACCESSES:
@@ -196,6 +195,6 @@ class AuditLog:
         for key, value in self._engine.pages(CF.META, begin, end, reverse=True, page=256):
             place = key[-8:]
             stored = value if direct else self._engine.get(CF.META, AUDIT + place)
-            if stored is not None:  # else it has just been removed
+            if stored is not None:  # else the record has just been deleted
                 record: list[Any] = unseal(AUDIT + place, stored, "an audit record")
                 yield place, record

@@ -1,7 +1,7 @@
-"""The errors that greenroom raises, all of them derived from `GreenroomError`.
+"""The errors that greenroom raises. All are derived from `GreenroomError`.
 
-They live on the lowest floor because every floor raises them. A message says what was asked, what is wrong
-and what to do about it; it never carries content, values or secrets.
+They live on the lowest floor because every floor raises them. A message says what was asked, what is wrong and what to
+do about it. It never carries content, values or secrets.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ __all__ = [
 
 
 def shown(value: object, most: int = 64) -> str:
-    """Return a name from outside as it may stand in a message or a log: quoted, on one line, not too long. What is no
-    text is named by its type, so that no code of its own runs."""
+    """Return a name from outside in a form fit for a message or a log: quoted, on one line, not too long. A value that
+    is no text is named by its type, so that none of its own code runs."""
     kind = type(value)
     if not issubclass(kind, str):
         return f"<{kind.__name__[:most]}>"
@@ -53,8 +53,8 @@ def shown(value: object, most: int = 64) -> str:
 class GreenroomError(Exception):
     """Base of every error that greenroom raises on purpose.
 
-    `code` is the class name, `fields` the named facts of the case (also readable as attributes), `str()` the
-    message for people. Some are also errors of Python, so that code which knows nothing of greenroom can catch them:
+    `code` is the class name, `fields` are the named facts of the case (also readable as attributes), and `str()` is the
+    message for people. Some errors are also Python errors, so that code which does not know greenroom can catch them:
     `SessionNotFound` is a LookupError, `ValidationError` a ValueError.
     """
 
@@ -68,7 +68,7 @@ class GreenroomError(Exception):
         return type(self).__name__
 
     def __getattr__(self, name: str) -> Any:
-        # Only called when ordinary lookup fails. `fields` itself may be missing while unpickling.
+        # Called only when ordinary lookup fails. `fields` itself may be missing while unpickling.
         fields = self.__dict__.get("fields", {})
         if name in fields:
             return fields[name]
@@ -99,7 +99,7 @@ class InvalidSessionState(GreenroomError):
 
 
 class InvalidOperation(GreenroomError):
-    """The operation makes no sense here: unknown message, a write to a read-only runtime."""
+    """The operation makes no sense here, such as an unknown message or a write to a read-only runtime."""
 
 
 class ArtifactNotFound(GreenroomError, LookupError):
@@ -115,7 +115,7 @@ class ValidationError(GreenroomError, ValueError):
 
 
 class AccessDenied(GreenroomError, PermissionError):
-    """The caller may not reach what it named."""
+    """The caller has no access to what it named."""
 
 
 class RateLimited(GreenroomError):
@@ -127,12 +127,13 @@ class ResourceLimitExceeded(GreenroomError):
 
 
 class OperationTimeout(GreenroomError, TimeoutError):
-    """No answer within the time given. Fields: `timeout` (seconds), `started` (whether it had begun)."""
+    """There was no answer within the given time. Fields: `timeout` (seconds), `started` (whether the operation had
+    begun)."""
 
 
 class CallFailed(GreenroomError):
-    """A tool or an agent raised, or returned what cannot be used. Fields: `kind` ("tool" or "agent"), `name`, `error`
-    (the name of the class that it raised, which is the cause)."""
+    """A tool or an agent raised, or returned an unusable result. Fields: `kind` ("tool" or "agent"), `name`, `error`
+    (the class name of the exception, which is the cause)."""
 
 
 class HookCancelled(GreenroomError):
@@ -168,7 +169,7 @@ class SchemaTooNew(StorageError):
 
 
 class IntegrityError(StorageError):
-    """What is on disk is not what was written."""
+    """The data on disk are not the data that were written."""
 
 
 class ReplayError(GreenroomError):

@@ -1,7 +1,7 @@
-"""Brings a store of an older format up to date: on its first opening for writing, before anybody can use it.
+"""Bring a store of an older format up to date, on its first opening for writing and before anybody can use it.
 
-Every step can be done again from its beginning: what kills the process in the middle leaves a store of the older
-format, and the next opening starts over.
+Every step can be done again from its beginning: a kill in the middle leaves a store of the older format, and the next
+opening starts over.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _WORD: Final = re.compile(r"[^\W_]+")
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the store up to FORMAT_VERSION, and its index of words to today's rules, with bounded memory. Does nothing
-    for one that is."""
+    """Bring the store up to FORMAT_VERSION, and its index of words to today's rules, with bounded memory. Do nothing if
+    it is up to date."""
     if engine.format >= FORMAT_VERSION:
         _renew_words(engine)
         return
@@ -60,7 +60,7 @@ def migrate(engine: Engine) -> None:
 def _records(
     engine: Engine, family: int, read: Callable[[bytes, bytes], _Record]
 ) -> Iterator[tuple[bytes, int, _Record]]:
-    """Yield (session, number, record) of a family. Damaged ones are passed over: verify reports them, and repair writes
+    """Yield (session, number, record) of a family. Damaged records are skipped: verify reports them, and repair writes
     them and their entries anew from the journal."""
     for key, stored in engine.pages(family, b"", b"\xff" * 25, page=256):
         try:
@@ -70,7 +70,7 @@ def _records(
 
 
 def _renew_words(engine: Engine) -> None:
-    """List artifacts by the words of today's rules, where another greenroom has listed them by older ones."""
+    """List artifacts by the words of today's rules, if another greenroom has listed them by older ones."""
     if engine.get(CF.META, WORDS_KEY) == WORDS_MARK:
         return
     ops: list[Op] = []
@@ -93,7 +93,7 @@ def _words_once(record: ArtifactRecord) -> set[str]:
 
 
 def _list_artifacts(engine: Engine) -> int:
-    """Format 2: artifacts are listed by type, tag, creator, custom entries and words."""
+    """Index artifacts by type, tag, creator, custom entries and words, as format 2 requires."""
     ops: list[Op] = []
     count = 0
     for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
@@ -108,7 +108,7 @@ def _list_artifacts(engine: Engine) -> int:
 
 
 def _list_events(engine: Engine) -> None:
-    """Format 2: events are found by the ids that their contexts name."""
+    """Index events by the ids that their contexts name, as format 2 requires."""
     ops: list[Op] = []
     for session, sequence, event in _records(engine, CF.JOURNAL, Journal.unsealed):
         if event.context is not None:
@@ -121,7 +121,7 @@ def _list_events(engine: Engine) -> None:
 
 
 def _list_deadlines(engine: Engine) -> None:
-    """Format 2: active sessions with time limits of their own are found by the moment at which these matter."""
+    """Index active sessions with time limits of their own by the moment at which these matter, as format 2 requires."""
     ops: list[Op] = []
     for session, stored in engine.pages(CF.SESSIONS, b"", b"\xff" * 17, page=256):
         try:
