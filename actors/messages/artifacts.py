@@ -121,6 +121,10 @@ class StoreArtifact(Command[ArtifactInfo]):
         self.collected = False
         """Whether this is an output that the runtime collects. Collected outputs have limits of their own."""
 
+    def crosses(self, session_id: str) -> bool:
+        """Return whether the version belongs to an artifact of another session."""
+        return self.version_of is not None and self.version_of.session_id != session_id
+
 
 UNSHARED: Final[Any] = object()
 

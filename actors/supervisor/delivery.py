@@ -178,7 +178,7 @@ class Admission:
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
         session_id = self.admit(session_id, message)
-        if self.straight and not message.may_cross:
+        if self.straight and not (message.may_cross and message.crosses(session_id)):
             return self._home.ask(session_id, message, timeout)
         return self._hooks.ask(session_id, message, timeout)
 
@@ -224,7 +224,8 @@ class Delivery:
         """Choose the first stage. The path is direct if no stage does anything with a message of the host."""
         self._first = self._trace if self._trace is not None else self.admission
         self.admission.straight = not (self.hooks.of or self._cleans)
-        self._direct = self.admission.straight and self._trace is None and self.admission.rates is None
+        self._hooked = self.hooks.of
+        self._direct = not (self._trace or self.admission.rates or self._cleans)
 
     @property
     def trace(self) -> Trace | None:
@@ -264,9 +265,14 @@ class Delivery:
         operation = CURRENT.get()
         reply: Reply
         if operation is None:
-            if self._direct and not message.may_cross:
-                reply = self.home.ask(session_id, message, timeout)
-                return reply
+            if self._direct:
+                hooked = self._hooked.get(message.__class__)
+                if hooked is not None:
+                    reply = hooked(session_id, message, timeout)
+                    return reply
+                if not (message.may_cross and message.crosses(session_id)):
+                    reply = self.home.ask(session_id, message, timeout)
+                    return reply
         elif operation.realm is not None and operation.realm is not self.security:
             try:  # not by `with`: see `changed`
                 CURRENT.set(own_operation(self.security))
