@@ -1,7 +1,7 @@
 """The session actor: decides commands, journals their events through the one writer, and evolves its state.
 
-The whole turn of a command stands here, so that it can be read from top to bottom: the file is longer than others for
-that reason.
+The whole turn of a command stands here, so that it can be read from top to bottom. That is why the file is longer than
+others.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ __all__ = ["SessionActor"]
 
 logger = logger_of("session")
 
-# Events after which the catalog's row differs.
+# Events that change the catalog's row.
 _ROW_EVENTS: Final = frozenset(
     {
         "session.created",
@@ -102,12 +102,12 @@ class SessionActor(PooledActor):
         self._snapshots = snapshots
         self._tail = tail
         self._tail_bytes = 0
-        # What the last actor of this session wrote may not be on disk yet: readers of it wait like its writers do.
+        # Events of an earlier actor of this session may not be on disk yet: their readers wait as their writers do.
         self._commit_number = services.store.engine.commit_number
         self._failures: collections.deque[float] | None = None
         self._torn: tuple[int, list[StoredEvent]] | None = None
-        """While the state may say something else than the journal: the sequence of the first event that is being
-        written, and the events. Whatever is thrown meanwhile, the next message finds this and reads the state back."""
+        """Set while the state may differ from the journal: the sequence of the first event that is being written, and
+        the events. Whatever is thrown meanwhile, the next message finds this and reads the state back."""
         self.used = False
         self.swept = services.clock.monotonic()
         self.restored = bool(state.sequence)
@@ -117,20 +117,20 @@ class SessionActor(PooledActor):
 
     @property
     def limits(self) -> Limits:
-        """Those that hold now."""
+        """The limits that hold now."""
         default = self.services.limits
         if self._default is not default:
             self._follow(default)
         return self._limits
 
     def _follow(self, default: Limits) -> None:
-        """Take the limits anew, from the runtime's and what the session itself sets now."""
+        """Compute the limits anew, from the runtime's limits and what the session itself sets."""
         self._limits = self._limits_by(default)
         self._default = default
         self._alarms = AT_ONCE
 
     def follow_config(self) -> None:
-        """The session's own configuration has changed: hold to it from now on."""
+        """Apply the session's own configuration, which has changed."""
         self._follow(self.services.limits)
         self.services.owner.configured(self.state.session, self.state.config)
 
@@ -142,7 +142,7 @@ class SessionActor(PooledActor):
         return self.services.artifact_name_limit
 
     def begin(self, draft: PendingEvent) -> None:
-        """Journal the first event of a new session. Called by its maker, before anybody else knows it."""
+        """Journal the first event of a new session. Called by its creator, before anybody else knows the session."""
         try:
             self.commit([draft])
         except BaseException:
@@ -167,7 +167,7 @@ class SessionActor(PooledActor):
             raise
 
     def doubtful(self, what: str) -> IntegrityError:
-        """The error for what a loss to damage may have changed."""
+        """Return the error for something that a damaged and lost event may have changed."""
         return IntegrityError(
             f"{what} of session {self.state.id} may have been changed by an event that was lost to damage: "
             "set it anew, or take all as they are with accept_losses()",
@@ -177,7 +177,7 @@ class SessionActor(PooledActor):
     # -- for what concerns other sessions too; the caller holds the turn
 
     def answer(self, query: m.Query[Any]) -> Any:
-        """The reply to a query, or what is left to do for it."""
+        """Return the reply to a query, or a DeferredReply."""
         return ANSWERS[query.__class__](self, query)
 
     def perform(
@@ -187,14 +187,14 @@ class SessionActor(PooledActor):
         more: Callable[[list[PendingEvent]], list[PendingEvent]] | None = None,
         also: Sequence[Op] = (),
     ) -> Any:
-        """Do a command, with more events than it decides and with what else belongs into its batch; the reply, held
-        back until it is durable."""
+        """Perform a command, with additional events and operations in its batch. Return the reply, held back until it
+        is durable."""
         reply = self._perform(command, more, also)
         self._weigh()
         return self.await_durability(reply, command.durability)
 
     def await_durability(self, reply: Any, durability: Durability | None) -> Any:
-        """Hold a reply back until what it tells of is as durable as was asked; None: as the runtime does anyway."""
+        """Hold a reply back until the change is as durable as asked. `durability` None stands for the runtime's own."""
         return reply if durability is None else self._durable(reply, durability)
 
     # -- receiving; the caller holds the turn
@@ -229,9 +229,10 @@ class SessionActor(PooledActor):
         raise InvalidOperation(f"a session does not know the message {type(message).__name__}")
 
     def _durable(self, reply: Any, durability: Durability, *, reading: bool = False) -> Any:
-        """Hold the reply back, outside the turn, until what it tells of is as durable as asked.
+        """Hold the reply back, outside the turn, until the change is as durable as asked.
 
-        A disk that takes nothing more fails what was written, whose writer is told so; `reading` goes on.
+        If the disk takes nothing more, the write fails and its writer gets the error; with `reading`, the reply goes
+        out.
         """
         engine = self.services.store.engine
         if durability is Durability.FSYNC or engine.durability is Durability.MEMORY:
@@ -261,7 +262,7 @@ class SessionActor(PooledActor):
         more: Callable[[list[PendingEvent]], list[PendingEvent]] | None = None,
         also: Sequence[Op] = (),
     ) -> Any:
-        """Decide and commit; the reply. `more` adds events to those decided, `also` is written with them."""
+        """Decide and commit, and return the reply. `more` adds events to those decided; `also` is written with them."""
         if command.__class__ is m.DeleteSession:
             return self._delete()
         try:
@@ -284,7 +285,7 @@ class SessionActor(PooledActor):
     def commit(
         self, drafts: list[PendingEvent], command: m.Command[Any] | None = None, also: Sequence[Op] = ()
     ) -> None:
-        """Journal the events and evolve. On any failure the state is read back from the journal."""
+        """Journal the events and evolve the state. On any failure the state is read back from the journal."""
         services = self.services
         state = self.state
         session = state.session
@@ -351,7 +352,7 @@ class SessionActor(PooledActor):
             self._weigh()
 
     def _write(self, append: Append) -> int:
-        """Have a batch written; its commit number."""
+        """Have a batch written, and return its commit number."""
         return self.services.store.commit(append, self.services.store_timeout)
 
     def _catalog_ops(
@@ -369,7 +370,7 @@ class SessionActor(PooledActor):
         return None
 
     def _with_notes(self, drafts: list[PendingEvent], operations: int) -> list[PendingEvent]:
-        """The drafts, and what policies have to say about them."""
+        """Return the drafts, with events for the alerts and violations of policies."""
         if not self.cataloged:
             self._alarms = NEVER
             return drafts
@@ -386,15 +387,16 @@ class SessionActor(PooledActor):
         return drafts
 
     def refused(self, policy: str, resource: str, limit: float) -> None:
-        """A policy has refused an operation of this session. Nothing has changed by that, so nothing is journaled; the
-        next change tells of it, once a minute at most."""
+        """Note that a policy has refused an operation of this session. Nothing has changed, so nothing is journaled
+        now; the next change reports it, at most once a minute."""
         if self._refusals is None:
             self._refusals = {}
         self._refusals.setdefault(resource, [policy, limit, 0])[2] += 1
         self._alarms = AT_ONCE
 
     def last_activity(self) -> int:
-        """The time (ns since the epoch) of the newest event that is more than the runtime's care of the session."""
+        """Return the time (ns since the epoch) of the newest event that is not the runtime's own care of the
+        session."""
         state, journal = self.state, self.services.store.journal
         return journal.last_but(state.session, CARE) or state.updated_at
 
@@ -424,7 +426,7 @@ class SessionActor(PooledActor):
         except BaseException:
             self._reload()
             raise
-        services.security.forget_families()  # who is above it reaches those below it no more
+        services.security.forget_families()  # its ancestors lose access to its descendants
         self._retire()
         if services.tell is not None:
             services.tell(self.state.id, "session.deleted", {"name": self.state.name, "parent": self.state.parent})
@@ -432,7 +434,7 @@ class SessionActor(PooledActor):
     # -- the end of an actor, and what follows
 
     def save(self) -> None:
-        """Write a snapshot, if there are events after the newest."""
+        """Write a snapshot, if there are events after the newest one."""
         if self._tail:
             ops: list[Op] = []
             self._torn = self.state.sequence + 1, []
@@ -441,12 +443,12 @@ class SessionActor(PooledActor):
             self._torn = None
 
     def passivate(self, *, save: bool = False) -> bool:
-        """Write the state down if folding it again would take long (or with `save`), and stop.
+        """Write a snapshot if folding the journal again would take long (or with `save`), and stop.
 
-        False if a message has come in meanwhile.
+        Return False, and go on, if a message has come in meanwhile.
         """
         following = self.services.store.engine.read_only
-        # A state that may be wrong is not written down: the next activation reads the journal.
+        # A state that may be wrong is not saved: the next activation reads the journal.
         trusted = not following and self._torn is None
         if trusted and (self._tail > self.services.snapshot_every or (save and self._tail)):
             self.save()
@@ -477,10 +479,10 @@ class SessionActor(PooledActor):
         self.services.owner.forward(self.state.id, envelope)
 
     def _reload(self, *, raising: bool = False) -> None:
-        """Go back to what the journal says. What has landed there although it did not seem so is told to subscribers.
+        """Return to the state in the journal. Publish events that were written although the write seemed to fail.
 
-        If that cannot be read, the actor stops: the next message tries to activate the session anew. With `raising`,
-        raises why.
+        If the journal cannot be read, the actor stops, and the next message tries to activate the session anew. With
+        `raising`, raise the reason.
         """
         services = self.services
         try:
@@ -503,9 +505,9 @@ class SessionActor(PooledActor):
         self._torn = None
 
     def _crashed(self, error: BaseException) -> None:
-        """An unexpected error: restart from the journal; too many of them within the window fail the session."""
+        """Restart from the journal after an unexpected error. Too many restarts within the window fail the session."""
         if thrown_in(error):
-            self._reload()  # an interrupt of the thread that happened to handle us, not a fault of the session
+            self._reload()  # an interrupt of the thread that handled the message is no fault of the session
             return
         services = self.services
         logger.error(
@@ -536,8 +538,8 @@ class SessionActor(PooledActor):
 
 
 def _prepared(change: Change, command: Any) -> tuple[tuple[Encoded, Reference], ...]:
-    """Return the contents that a command has brought along, each with who refers to it now. The messages that have
-    stored artifacts keep the records of these, for the reply."""
+    """Return the contents that come with a command, each with its new reference. Messages that stored artifacts keep
+    the artifacts' records, for the reply."""
     if command.__class__ is not m.StoreMany:
         if change.records:
             command.record = change.records[0]

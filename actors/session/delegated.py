@@ -1,4 +1,5 @@
-"""What an owner's actor does on behalf of another session, and what it records of its own sharing. In its turn."""
+"""Handle messages for an owner on behalf of other sessions, and record them and the owner's own sharing. Runs in the
+owner's turn."""
 
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ __all__ = ["ANSWERS", "DelegatedMessage", "MayWrite", "Refused", "Shared"]
 
 
 class DelegatedMessage:
-    """A message about an artifact, to its owner, on behalf of another session. Made by the runtime alone: it is no
-    `Message`, so nobody outside can send one and claim to be somebody else."""
+    """A message about an artifact, to its owner, on behalf of another session. Only the runtime makes it: it is no
+    `Message`, so nobody outside can send one and pretend to be another session."""
 
     __slots__ = ("family", "message", "principal", "told")
 
@@ -33,9 +34,9 @@ class DelegatedMessage:
         self.principal = principal
         self.message = message
         self.family = family
-        """Whether the principal is above the owner, and so may do all with it."""
+        """Whether the principal is an ancestor of the owner, and so may do everything."""
         self.told = told
-        """Whether nobody waits for the reply, who would record that it was refused."""
+        """Whether nobody waits for the reply. Then the owner records a refusal."""
 
 
 class MayWrite:
@@ -48,7 +49,7 @@ class MayWrite:
 
 
 class Shared:
-    """Asks for the infos of those of these artifacts, by number, that the principal may read now."""
+    """Asks for the infos of the artifacts, by number, that the principal may read now."""
 
     __slots__ = ("numbers",)
 
@@ -61,7 +62,7 @@ class Refused(GreenroomError):
 
 
 def on_behalf(actor: LiveSession, asked: DelegatedMessage) -> Any:
-    """Do what was asked if a grant allows it now. Raises Refused."""
+    """Handle the message if a grant allows it now. Raises Refused."""
     message = asked.message
     if message.__class__ is m.CheckAccess:
         return _check(actor, asked)
@@ -93,7 +94,8 @@ def _granted(actor: LiveSession, session_id: str, artifact: ArtifactId) -> Held 
 
 
 def _permitted(actor: LiveSession, asked: DelegatedMessage, artifact: ArtifactId | None, needed: int) -> Held:
-    """What the principal has of the artifact. Raises Refused if that is too little, or there is no such artifact."""
+    """Return the principal's permission on the artifact. Raises Refused if it is not enough or there is no such
+    artifact."""
     assert artifact is not None, "a message that crosses names an artifact"
     assert artifact.session_id == actor.state.id, "it goes to the owner it names"
     has = _held(actor, asked, artifact)
@@ -123,7 +125,7 @@ def _check(actor: LiveSession, asked: DelegatedMessage) -> bool:
     assert artifact is not None
     who = message.who or asked.principal
     if who != asked.principal:
-        _permitted(actor, asked, artifact, ADMIN)  # only who may change permissions sees those of others
+        _permitted(actor, asked, artifact, ADMIN)  # only a session that may change permissions sees those of others
         return _may(actor, who, artifact, message.level)
     has = _held(actor, asked, artifact)
     return has is not None and has.level >= message.level and _there(actor, artifact)
@@ -158,12 +160,12 @@ def _answered(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
 
 
 def _versions(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
-    found = actor.answer(asked.message).finish()  # within the turn: grants may change after it
+    found = actor.answer(asked.message).finish()  # finished within the turn, because grants may change after it
     return [info for info in found if asked.family or _granted(actor, asked.principal, info.id) is not None]
 
 
 def _performed(actor: LiveSession, asked: DelegatedMessage, has: Held, more: Any = None) -> Any:
-    """Do it, and record it in the same batch."""
+    """Perform the message, and record it in the same batch."""
     reason = "above the owner" if asked.family else f"{NAMES[has.level]} permission"
     return _recorded(actor, asked.message, _attempt(asked, actor.state.id, reason, granted=True), more)
 
@@ -172,13 +174,13 @@ def _recorded(actor: LiveSession, command: m.Command[Any], attempt: AccessAttemp
     trail, before = actor.services.security.trail, actor.state.sequence
     beside = trail.beside(attempt)
     reply = actor.perform(command, more=more, also=beside)
-    if not beside or actor.state.sequence == before:  # what changes nothing writes nothing
+    if not beside or actor.state.sequence == before:  # a command that changes nothing writes nothing
         trail.record(attempt)
     return reply
 
 
 def _stored(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
-    """The next version, shared with its author as the one before is."""
+    """Store the next version, and share it with its author as the version before it is."""
     message: m.StoreArtifact = asked.message
     before = actor.artifact(message.version_of or "", None)
     if message.name != before.name:
@@ -190,7 +192,7 @@ def _stored(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
         data = drafts[0].data
         artifact = ArtifactId(data["content_hash"].hex(), actor.state.id, data["sequence"])
         given = grants.grants_of(actor.state, before.id.sequence).get(asked.principal)
-        # Who has it through a session above does not hand it to that one anew, but has this version for itself.
+        # A grantee by a grant to its ancestor does not pass that grant on, but gets this version for itself.
         inherit = given is not None and given[2] and (given[1] is None or given[1] > actor.services.clock.time_ns())
         sh.require_room(actor.state)
         return [
@@ -224,7 +226,7 @@ def _revoked(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
 
 
 def _nothing(actor: LiveSession, asked: DelegatedMessage, has: Held) -> None:
-    """What was asked is only whether it may be done."""
+    """Do nothing: the message only asks whether something is allowed."""
 
 
 _ON_BEHALF: Final[dict[type[Any], Callable[[LiveSession, DelegatedMessage, Held], Any]]] = {
@@ -245,8 +247,9 @@ _ON_BEHALF: Final[dict[type[Any], Callable[[LiveSession, DelegatedMessage, Held]
 
 
 def _require_sharing(actor: LiveSession, message: m.ShareArtifact) -> None:
-    """The host is told of a mistyped id. Who acts for a session is not: it would learn which sessions there are. It
-    may not go on for ever either, since no status ends sharing."""
+    """Raise SessionNotFound for the host if the grantee does not exist, for instance after a typing error. Code that
+    acts for a session gets no such error, because it would learn which sessions exist; it is limited by its operations
+    instead, since no status ends sharing."""
     if actor.services.security.principal() is not None:
         require_operations(actor.state, actor.limits)
         return
@@ -262,7 +265,7 @@ def _grant(actor: LiveSession, artifact: ArtifactId, message: m.ShareArtifact) -
 
 
 def _change(actor: LiveSession, message: Any, access: str) -> ArtifactId:
-    """Change permissions as the owner, and record it in the same batch. Return whose permissions they are."""
+    """Change permissions as the owner, record it in the same batch, and return the artifact."""
     info = actor.artifact(message.ref, message.version)
     operation = CURRENT.get()
     who = operation.principal if operation is not None and operation.principal is not None else actor.state.id

@@ -1,4 +1,4 @@
-"""What deleting a session removes."""
+"""Delete sessions with everything that belongs to them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _FEW_KEYS: Final = 1000
 
 
 def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> Append:
-    """Return the one batch that removes a session: journal, snapshots, artifacts, index entries, references, and the
-    content that nobody else refers to."""
+    """Return the one batch that deletes a session: its journal, snapshots, artifacts, index entries and references, and
+    the content without other references."""
     session = state.session
     there = Change(state_entries(state))
     for number, record in store.artifacts.records(session):
@@ -29,11 +29,11 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
     for sequence, stored in store.journal.read(session):
         add_event(there, session, sequence, stored)
     ops: list[Op] = [(cf, key, None) for cf, key, _ in there.ops if not _is_owned(cf, key)]
-    # A cut that lands before this batch adds a base, unseen by what looks at the keys now.
+    # A truncation written before this batch adds a base, which the keys read above do not show.
     ops.append((CF.SNAPSHOTS, sequence_key(session, 0), None))
     ranges: list[tuple[int, bytes, bytes]] = []
     for cf, begin, end in _ranges(session):
-        # Every range deletion makes all reads of its family a little slower until compaction: for large sessions only.
+        # Every range deletion slows all reads of its family a little until compaction, so only large sessions use them.
         found = store.engine.keys(cf, begin, end, limit=_FEW_KEYS)
         if len(found) < _FEW_KEYS:
             ops += [(cf, key, None) for key in found]
@@ -44,10 +44,10 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
 
 
 def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> int:
-    """Remove a session that cannot be activated because its records are damaged; the commit number of that write.
+    """Delete a session that cannot be activated because its records are damaged, and return the commit number.
 
-    What can be read tells what to release; index entries are found by looking at all of them. References that only
-    a damaged record could tell of stay behind, and `verify` names them.
+    The readable records tell which references to release; index entries are found by looking at all of them. References
+    known only from damaged records stay behind, and `verify` reports them.
     """
     session = session_bytes(session_id)
     there = Change()
@@ -76,7 +76,7 @@ def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> int
 
 
 def _is_owned(cf: int, key: bytes) -> bool:
-    """Return whether a key of an entry begins with its session, so that the ranges have it."""
+    """Return whether the key of an entry begins with its session, so that the ranges cover it."""
     return cf == CF.ARTIFACTS or (cf == CF.INDEX and key[:1] in OWNED_INDEXES)
 
 

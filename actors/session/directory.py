@@ -1,4 +1,4 @@
-"""What rooms above need to know of sessions: the table that finds them, and the way of messages to them."""
+"""The interfaces through which higher rooms reach sessions: the table that finds them, and the delivery of messages."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Directory", "Way"]
 
 
 class Way(Protocol):
-    """A way of messages to sessions, from some stage of it on."""
+    """A part of the delivery path, from some stage on."""
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
         """Have a message handled and return the reply. Raises what refuses or fails it, SessionNotFound,
         OperationTimeout, RuntimeClosed."""
 
     def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
-        """Send a message without waiting; `receipt`, if given, gets what becomes of it."""
+        """Send a message without waiting. `receipt`, if given, gets its outcome."""
 
 
 class Directory(Protocol):
@@ -34,4 +34,4 @@ class Directory(Protocol):
         """Return the session's actor, activated if it is not in memory. Raises SessionNotFound, IntegrityError."""
 
     def hold(self, actor: SessionActor, draft: PendingEvent) -> None:
-        """Put an actor into the table whose session is not in the store yet, and give it its first event."""
+        """Put the actor of a session that is not in the store yet into the table, and give it its first event."""

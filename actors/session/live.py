@@ -1,4 +1,4 @@
-"""What the replies of a session may use of it: the interface of a session in memory, whose turn the caller holds."""
+"""The interface of a session in memory that replies use. The caller holds the session's turn."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class LiveSession(Protocol):
     decided: int
     """The sequence of the last event of the command that was just handled."""
     restored: bool
-    """Whether the session came into memory from its journal, and nobody has loaded it since."""
+    """Whether the session came into memory from its journal, and was not loaded since."""
 
     @property
     def limits(self) -> Limits:
         """The limits that hold now."""
 
     def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
-        """Return what is known of an artifact. Raises ArtifactNotFound."""
+        """Return the info of an artifact. Raises ArtifactNotFound."""
 
     def doubtful(self, what: str) -> IntegrityError:
-        """Return the error for what a loss to damage may have changed."""
+        """Return the error for something that a damaged and lost event may have changed."""
 
     def answer(self, query: Query[Any]) -> Any:
         """Return the reply to a query."""
@@ -50,19 +50,20 @@ class LiveSession(Protocol):
         more: Callable[[list[PendingEvent]], list[PendingEvent]] | None = None,
         also: Sequence[Op] = (),
     ) -> Any:
-        """Do a command, with more events than it decides and with what else belongs into its batch."""
+        """Perform a command, with additional events and operations in its batch."""
 
     def await_durability(self, reply: Any, durability: Durability | None) -> Any:
-        """Hold a reply back until what it tells of is as durable as was asked."""
+        """Hold a reply back until the change is as durable as asked."""
 
     def commit(self, drafts: list[PendingEvent], command: Command[Any] | None = None, also: Sequence[Op] = ()) -> None:
         """Journal events and evolve the state."""
 
     def follow_config(self) -> None:
-        """Hold to the session's own configuration from now on, which has changed."""
+        """Apply the session's own configuration, which has changed."""
 
     def save(self) -> None:
-        """Write a snapshot, if there are events after the newest."""
+        """Write a snapshot, if there are events after the newest one."""
 
     def last_activity(self) -> int:
-        """Return the time (ns since the epoch) of the newest event that somebody caused."""
+        """Return the time (ns since the epoch) of the newest event that is not the runtime's own care of the
+        session."""

@@ -1,4 +1,4 @@
-"""Prepares what is stored, on the thread of whoever sends it: content is hashed and compressed before any turn."""
+"""Prepare content on the sender's thread: it is hashed and compressed before any turn."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ __all__ = ["Preparation"]
 logger = logger_of("preparation")
 
 _BATCH_BYTES: Final = 8 << 20
-"""A batch keeps this much of its content in memory; the rest is written ahead, as large content is."""
+"""A batch keeps this much of its content in memory. The rest is written ahead, like large content."""
 
 
 class Preparation:
-    """Prepares messages that bring content along, and takes back what was written ahead for one that failed."""
+    """Prepares messages that carry content, and removes what was written ahead for a message that failed."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store
 
     def ask(self, actor: Any, message: Any, timeout: float) -> Any:
-        """Prepare a message and ask an actor, or what stands for one. Raises what preparing and the actor raise."""
+        """Prepare a message and ask an actor, or an object that stands for one. Raises what preparing and the actor
+        raise."""
         prepared = self.prepare(actor, message, known=True)
         try:
             return actor.ask(prepared, timeout)
@@ -63,7 +64,7 @@ class Preparation:
             self._check_name(actor, message)
             self._prepare_artifact(message, actor.limits.max_storage_bytes, known=known)
         else:
-            # Long text is stored as the bytes that an artifact of the same text would have: both share one content.
+            # Long text is stored as the bytes of an artifact with the same text, so that both share one content.
             text = message.text
             content = text.encode("utf-8", "surrogatepass") if text is not None else message.content
             message.encoded = self._store.prepare(content, len(content), known=known)[0]
@@ -80,14 +81,15 @@ class Preparation:
     def _prepare_artifact(
         self, message: m.StoreArtifact, stream_limit: int, *, known: bool, ahead: bool = False
     ) -> None:
-        """Encode the content of an artifact into its message, and guess its MIME type where none was given."""
+        """Encode an artifact's content into its message, and guess its MIME type if none was given."""
         prepared = self._store.prepare(message.content, stream_limit, known=known, ahead=ahead)
         message.encoded, head, message.content = prepared
         if message.mime_type is None:
             message.mime_type = guess_mime_type(message.name, head)
 
     def _prepare_many(self, actor: Any, message: m.StoreMany, *, known: bool) -> m.StoreMany:
-        """Return a copy of a batch with all content prepared. What cannot be stored is refused before a first write."""
+        """Return a copy of a batch with all content prepared. Content that cannot be stored is refused before the first
+        write."""
         batch = message.copy()
         batch.items = [item.copy() for item in message.items]
         limits, size = actor.limits, 0

@@ -1,9 +1,9 @@
-"""What the store holds because of a session's events: the one place that says it.
+"""Project events: the one place that says what the store holds because of a session's events.
 
-An event has entries of its own (`add_event`); an artifact has others for as long as it is there (`add_artifact`); the
-session as it is now has its row, its listings and its grants (`state_entries`). `project` tells what one more event
-changes of all this. A commit writes what `project` tells, an import and a fork write it too, deletion removes the
-entries, truncation those of the events it takes, and `verify` compares with them.
+An event has entries of its own (`add_event`); an artifact has others as long as it exists (`add_artifact`); the present
+session has its row, its listings and its grants (`state_entries`). `project` returns what one more event changes of all
+this. A commit, an import and a fork write what `project` returns, deletion removes the entries, truncation removes
+those of the events that it takes, and `verify` compares with them.
 """
 
 from __future__ import annotations
@@ -52,20 +52,21 @@ LOST: Final = "event.lost"
 """Stands in a journal for an event that damage has destroyed."""
 _GRANTS: Final = frozenset({"artifact.shared", "artifact.revoked"})
 _told: Final = itemgetter(*ArtifactRecord._fields[:-1])
-"""What the event that stored an artifact tells of it, besides its own time."""
+"""The fields of a record that the event which stored the artifact has, besides its own time."""
 OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, *IN_SESSION)
-"""First bytes of the index keys that go on with the session."""
+"""First bytes of the index keys that continue with the session."""
 
 
 class Change:
-    """What events change in the store besides the journal: operations, and the contents that they hold or release."""
+    """The changes of events to the store besides the journal: operations, and the contents that they hold or
+    release."""
 
     __slots__ = ("held", "ops", "records", "released")
 
     def __init__(self, ops: list[Op] | None = None) -> None:
         self.ops: list[Op] = [] if ops is None else ops
         self.held: list[tuple[bytes, Reference]] = []
-        """(hash, who refers to it)"""
+        """(hash, reference to it)"""
         self.released: list[tuple[bytes, Reference]] = []
         self.records: list[ArtifactRecord] = []
         """The records of the artifacts that were stored."""
@@ -79,28 +80,29 @@ class Change:
         ]
 
     def removed(self) -> list[Op]:
-        """Return the operations that remove all that was added."""
+        """Return the operations that remove everything that was added."""
         return [(cf, key, None) for cf, key, _ in self.written()]
 
 
 class KnownArtifacts(Protocol):
-    """What a projection must know of the artifacts that earlier events have left. `Artifacts` knows it of a store."""
+    """The artifacts that earlier events have left, as a projection must know them. `Artifacts` knows those of a
+    store."""
 
     def record(self, session: bytes, number: int, /) -> ArtifactRecord | None:
-        """Return the record of an artifact that is there."""
+        """Return the record of an existing artifact."""
 
     def is_newest(self, session: bytes, name: str, version: int, /) -> bool:
         """Return whether no later version of a name was ever stored."""
 
     def is_gone(self, session: bytes, name: str, version: int, /) -> bool:
-        """Return whether a version is deleted and has left an entry that tells so."""
+        """Return whether a version was deleted and has left an entry that says so."""
 
 
 class FoldedArtifacts:
-    """The artifacts that a journal has left, for whoever reads it from its beginning: a `KnownArtifacts`.
+    """The artifacts that a journal has left, for a reader that begins at its first event. Serves as `KnownArtifacts`.
 
-    `live` are the numbers of those that are there in the end, where that is known beforehand. Of any other nothing is
-    added, and no records are kept.
+    `live` are the numbers of the artifacts that exist in the end, if known beforehand. Nothing is added for any other
+    artifact, and no records are kept.
     """
 
     def __init__(self, session: bytes, live: Container[int] | None = None) -> None:
@@ -110,7 +112,7 @@ class FoldedArtifacts:
         self._newest: dict[str, tuple[int, bool]] = {}
 
     def project(self, sequence: int, stored: StoredEvent) -> Change:
-        """Return what the next event changes; but for the grants, which follow from the state like the row."""
+        """Return what the next event changes, except grants, which follow from the state like the row."""
         change = Change()
         add_event(change, self._session, sequence, stored)
         data = stored.data
@@ -138,12 +140,13 @@ class FoldedArtifacts:
 
 
 def is_session(session: bytes) -> bool:
-    """Return whether it is a session, and not the state of a scope, which has no row."""
+    """Return whether this is a session, and not the state of a scope, which has no row."""
     return session[6] >> 4 == 4
 
 
 def owned_prefixes(session: bytes) -> list[tuple[int, bytes]]:
-    """Return where keys of entries begin with the session: (column family, prefix) of artifact records and indexes."""
+    """Return (column family, prefix) of the artifact records and index entries with keys that begin with the
+    session."""
     return [(CF.ARTIFACTS, session), *((CF.INDEX, kind + session) for kind in OWNED_INDEXES)]
 
 
@@ -151,33 +154,33 @@ def owned_prefixes(session: bytes) -> list[tuple[int, bytes]]:
 
 
 def found_by(session: bytes, sequence: int, stored: StoredEvent) -> list[Op]:
-    """Return the entries that an event with a context, or a link, is found by. An event whose type is not `PROJECTED`
-    has no others."""
+    """Return the entries by which an event with a context, or a link, is found. Events of types not in `PROJECTED` have
+    no other entries."""
     return [(CF.INDEX, key, b"") for key in event_keys(session, sequence, stored)]
 
 
 def add_event(change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
-    """Add what an event has for as long as it is in the journal: the entries it is found by, and its content."""
+    """Add what an event has as long as it is in the journal: the entries by which it is found, and its content."""
     type_, data = stored.type, stored.data
     if stored.context is not None or type_ == LINKED:
         change.ops += found_by(session, sequence, stored)
     if type_ == MESSAGE_ADDED:
         change.ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
-    elif type_ != LOST:  # a message whose event is lost has left its text
+    elif type_ != LOST:  # a message with a lost event has left its text
         return
     if "content_hash" in data:
         change.held.append((data["content_hash"], Reference(session, MESSAGE, sequence)))
 
 
 def add_artifact(change: Change, session: bytes, number: int, record: ArtifactRecord) -> None:
-    """Add what an artifact has for as long as it is there: its record, what lists it, and its content."""
+    """Add what an artifact has as long as it exists: its record, its index entries, and its content."""
     change.ops += Artifacts.add(session, number, record)
     change.held.append((record.content_hash, Reference(session, ARTIFACT, number)))
 
 
 def brought_by(store: ArtifactStore, family: int, session: bytes, number: int) -> Change:
-    """Return what an artifact or an event that is in the store has brought along; `family` is that of its record.
-    Nothing where it is not there. Raises IntegrityError, SchemaTooNew."""
+    """Return what an artifact or an event in the store has added to it; `family` is the family of its record. Return an
+    empty change if it does not exist. Raises IntegrityError, SchemaTooNew."""
     change = Change()
     if family == CF.ARTIFACTS:
         record = store.artifacts.record(session, number)
@@ -189,7 +192,7 @@ def brought_by(store: ArtifactStore, family: int, session: bytes, number: int) -
 
 
 def state_entries(state: SessionState) -> list[Op]:
-    """Return the entries of a session as it is now: its row and what lists it, and its grants by their grantees."""
+    """Return the entries of the present session: its row and listings, and its grants by their grantees."""
     session = state.session
     entries: list[Op] = [(CF.INDEX, key, b"") for key in shared_keys(state)]
     return [*Catalog.create(session, state.row(), state.updated_at), *entries] if is_session(session) else entries
@@ -199,8 +202,8 @@ def state_entries(state: SessionState) -> list[Op]:
 
 
 def project(known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
-    """Tell what an event that is being committed changes, after all that `known` knows; but for the row of the session,
-    which follows from the state."""
+    """Add to `change` what an event changes that is being committed, after the artifacts in `known`. The session's row
+    is left out: it follows from the state."""
     type_ = stored.type
     add_event(change, session, sequence, stored)
     if type_ == ARTIFACT_STORED:
@@ -219,7 +222,7 @@ def _artifact_stored(
     data = stored.data
     number, name, version = data["sequence"], data["name"], data["version"]
     if version > 1 and known.is_gone(session, name, version - 1):
-        # Now the later version tells that this one was given out.
+        # From now on the later version shows that this one was given out.
         change.ops.append(Artifacts.name_entry(session, name, version - 1, None))
     if live is not None and number not in live:
         change.ops.append(Artifacts.name_entry(session, name, version, b""))
@@ -235,12 +238,12 @@ def _artifact_deleted(known: KnownArtifacts, change: Change, session: bytes, sto
     record = known.record(session, number)
     if record is not None:
         change.ops += [(cf, key, None) for cf, key, _ in Artifacts.add(session, number, record)]
-    # A version never means two things: of the newest one an entry stays to tell that it was given out.
+    # A version never means two things: the newest one leaves an entry to show that it was given out.
     left = b"" if known.is_newest(session, name, version) else None
     change.ops.append(Artifacts.name_entry(session, name, version, left))
     change.released.append((data["content_hash"], Reference(session, ARTIFACT, number)))
 
 
 PROJECTED: Final = frozenset({MESSAGE_ADDED, ARTIFACT_STORED, ARTIFACT_DELETED, *_GRANTS, LINKED})
-"""Types of the events that change more than the journal and the row. Any other one does so only by the ids that its
-context names."""
+"""Types of the events that change more than the journal and the row. Events of other types do so only by the ids in
+their context."""

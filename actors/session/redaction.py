@@ -1,4 +1,4 @@
-"""Redaction: what is to be nowhere on disk is taken out of messages before they are journaled."""
+"""Redaction: remove secrets from messages before they are journaled."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ IDENTITIES: Final = frozenset(
         "config",
     }
 )
-"""Parameters that name something or choose among what there is: no content, and left as they are."""
+"""Parameters that name something or choose among existing things. They are no content and are left unchanged."""
 _PACKED: Final = ("data", "result")
 """Fields of `hook.executed` that hold encoded values."""
 
 
 class Redaction:
-    """Takes secrets out of values: regular expressions whose matches become "[redacted]", or a function from text to
-    text. Where the function fails, or returns no text, all of the text is taken out."""
+    """Removes secrets from values by regular expressions, whose matches become "[redacted]", or by a function from text
+    to text. If the function fails or returns no text, all of the text is removed."""
 
     @checked
     def __init__(self, redact: Rules) -> None:
-        """Raises ValidationError."""
+        """Compile the rules. Raises ValidationError."""
         if callable(redact):
             self._clean: Callable[[str], str] = redact
             return
@@ -76,15 +76,16 @@ class Redaction:
         try:
             cleaned = self._clean(text)
         except Exception as error:
-            logger.error("the redaction failed with %s, so all of a text is taken out", type(error).__name__)
+            logger.error("the redaction failed with %s, so a whole text is removed", type(error).__name__)
             return REDACTED
         if type(cleaned) is str:
             return cleaned
-        logger.error("the redaction answered with %s, so all of a text is taken out", type(cleaned).__name__)
+        logger.error("the redaction returned %s, so a whole text is removed", type(cleaned).__name__)
         return REDACTED
 
     def value(self, value: Any, *, numbers: bool = True) -> Any:
-        """Return a value with its texts, bytes and, with `numbers`, numbers cleaned; what is no JSON as it is."""
+        """Return a value with its texts, bytes and, with `numbers`, numbers cleaned. Other values are returned
+        unchanged."""
         kind = value.__class__
         if kind is str:
             return self.text(value)
@@ -92,7 +93,7 @@ class Redaction:
             cleaned: dict[Any, Any] = {}
             for key, each in value.items():
                 name = self.text(key) if key.__class__ is str else key
-                while name in cleaned:  # nothing is lost because two names look alike now
+                while name in cleaned:  # no entry is lost because two names look alike now
                     name += "_"
                 cleaned[name] = self.value(each, numbers=numbers)
             return cleaned
@@ -108,13 +109,13 @@ class Redaction:
         return value
 
     def packed(self, packed: bytes) -> bytes:
-        """Return an encoded value with its content cleaned: the same object where there was nothing to take out."""
+        """Return an encoded value with its content cleaned, or the same object if there was nothing to remove."""
         value = unpack_value(packed)
         cleaned = self.value(value)
         return packed if cleaned == value else pack_value(cleaned)
 
     def parameters(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Return the parameters of an operation by name, with all of them cleaned that are content."""
+        """Return the parameters of an operation by name, with all content cleaned."""
         return {name: value if name in IDENTITIES else self._parameter(name, value) for name, value in data.items()}
 
     def _parameter(self, name: str, value: Any) -> Any:
@@ -125,17 +126,17 @@ class Redaction:
         if name == "items" and isinstance(value, list):
             return [self.parameters(each) if isinstance(each, dict) else each for each in value]
         if name == "content" and isinstance(value, bytes):
-            return value  # of an artifact: its metadata are looked at, its content is what was stored
+            return value  # an artifact: its metadata are cleaned, its content is kept as it was stored
         return self.value(value, numbers=name in ("value", "expected") or isinstance(value, (dict, list)))
 
     # -- messages
 
     def message(self, message: Any) -> Any:
-        """Return a message without secrets in what it journals. Raises ValidationError for one of which nothing valid
-        is left."""
+        """Return a message without secrets in what it journals. Raises ValidationError if nothing valid is left of
+        it."""
         kind = message.__class__
         if isinstance(message, Call) or kind in (RecordCall, RecordReturn, UpdateConfig):
-            return message  # a tool gets its input as it is; who calls it journals what may be written down
+            return message  # a tool gets its input unchanged; the caller of the tool journals a cleaned copy
         if kind is RecordHooks:
             return RecordHooks(self.drafts(message.drafts))
         if kind in (RecordEvent, RecordWorkflow):

@@ -1,4 +1,4 @@
-"""What all session actors of a runtime share."""
+"""The services that all session actors of a runtime share."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Resident(Protocol):
 
 
 class AuditLog(Protocol):
-    """What a session actor needs of the audit log."""
+    """The part of the audit log that a session actor uses."""
 
     def beside(self, attempt: AccessAttempt) -> list[Op]:
-        """Return the operations that record a granted attempt, for the batch of what it changes."""
+        """Return the operations that record a granted attempt, for the write batch of the change itself."""
 
     def record(self, attempt: AccessAttempt) -> None:
         """Record an attempt by itself."""
 
 
 class AccessControl(Protocol):
-    """What a session actor needs to know of who may reach what."""
+    """The part of security that a session actor uses."""
 
     @property
     def trail(self) -> AuditLog:
@@ -54,34 +54,34 @@ class AccessControl(Protocol):
         """Return whether a session is the principal's own or a descendant of it."""
 
     def forget_families(self) -> None:
-        """Forget who descends from whom: a session was deleted, or has come in from outside."""
+        """Forget which sessions are descendants of which, because a session was deleted or imported."""
 
 
 class Owner(Protocol):
-    """What a session actor needs of its supervisor."""
+    """The part of the supervisor that a session actor uses."""
 
     def forward(self, session_id: str, envelope: Envelope[Any]) -> None:
         """Deliver a message that came after the actor had stopped to the session's next actor."""
 
     def reserve(self, session_ids: list[str]) -> Callable[[], None]:
-        """Keep ids from everybody else until what this returns is called. Raises SessionAlreadyExists."""
+        """Reserve ids until the returned function is called. Raises SessionAlreadyExists."""
 
     def retire(self, actor: Resident) -> None:
-        """Forget an actor that has stopped."""
+        """Remove an actor that has stopped."""
 
     def configured(self, session: bytes, config: bytes | None) -> None:
-        """The configuration of a session has changed. Called in its turn."""
+        """Take note that the configuration of a session has changed. Called in the session's turn."""
 
     def failed(self, session_id: str, reason: str) -> None:
-        """A session was failed because it had been restarted too often."""
+        """Take note that a session was failed because it had been restarted too often."""
 
     def weigh(self, actor: Resident, weight: int) -> None:
-        """The memory that a resident session takes has changed to so many bytes."""
+        """Take note of the bytes of memory that a resident session takes now."""
 
 
 @dataclass(slots=True)
 class SessionServices:
-    """What all session actors of a runtime share."""
+    """The services that all session actors of a runtime share."""
 
     store: ArtifactStore
     dispatcher: Dispatcher
@@ -96,12 +96,12 @@ class SessionServices:
     artifact_name_limit: int
     owner: Owner
     discard: Callable[[Any], None]
-    """Gives up what was prepared for a message that has failed."""
+    """Drops what was prepared for a message that has failed."""
     security: AccessControl
     fork: Callable[[SessionServices, str, int, Durability], str]
-    """Makes a session whose history is that of another one up to a sequence, and returns its id."""
+    """Creates a session from the history of another one up to a sequence, and returns its id."""
     publish: Callable[[str, int, list[StoredEvent]], None] | None = None
-    """Told of events once they are journaled: session id, sequence of the first, the events. Called in the session's
-    turn, so it must not block. None while nobody listens."""
+    """Called with events once they are journaled: session id, sequence of the first, the events. Called in the
+    session's turn, so it must not block. None while there is no subscription."""
     tell: Callable[[str, str, dict[str, Any]], None] | None = None
-    """Told of what is no fact of a journal: session id, event type, data. None while nobody listens."""
+    """Called with events that are not journaled: session id, event type, data. None while there is no subscription."""

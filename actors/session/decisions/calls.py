@@ -1,4 +1,4 @@
-"""Calls of tools and agents, as a session sees them: that one was called, and what it returned.
+"""Calls of tools and agents, as a session sees them: that a call began, and what it returned.
 
 The callable itself runs outside the session's turn, on an elastic thread: between the two events the session answers
 everybody else. A call whose process dies has no return in the journal.
@@ -24,13 +24,13 @@ __all__ = ["CALL_DECIDERS", "CALL_REPLIES", "CallPath"]
 
 
 class CallPath(Protocol):
-    """What makes the calls that sessions are asked for."""
+    """Makes the calls that sessions are asked for."""
 
     def ask(self, session_id: str, message: Call, timeout: float) -> Any:
-        """Make a call on the asker's thread; its reply."""
+        """Make a call on the caller's thread, and return its reply."""
 
     def tell(self, session_id: str, message: Call, receipt: Any) -> None:
-        """Make a call that nobody waits for; `receipt`, if not None, is given its outcome."""
+        """Make a call for which nobody waits. `receipt`, if not None, gets its outcome."""
 
 
 def _called(state: SessionState, command: RecordCall, limits: Limits, lookup: Lookup) -> list[PendingEvent]:

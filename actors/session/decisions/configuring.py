@@ -1,7 +1,7 @@
-"""Changing the configuration of a session that is there: the messages, the decision, and the fold.
+"""Change the configuration of an existing session: the messages, the decision, and the fold.
 
-What a session sets itself is kept; what it does not set follows the runtime. The configuration is the host's: a session
-has no say in its own limits.
+Settings that the session itself has are kept; all others follow the runtime. Only the host changes the configuration: a
+session has no say in its own limits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Deciding: state + command → events, or the error that says why not. Nothing here reads a clock or writes."""
+"""Decide: state + command → events, or the error that refuses it. Nothing here reads a clock or writes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["Limits", "Lookup", "PendingEvent", "decide", "require_room"]
 
 
 def decide(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[PendingEvent]:
-    """The events that a command causes; none if it changes nothing. Raises the typed error that refuses it."""
+    """Return the events that a command causes; none if it changes nothing. Raises the typed error that refuses it."""
     decider = DECIDERS.get(type(command))
     if decider is None:
         raise InvalidOperation(f"a session does not know the message {type(command).__name__}")
@@ -44,7 +44,7 @@ def decide(state: SessionState, command: m.Command[Any], limits: Limits, lookup:
 
 
 def _require_expected(state: SessionState, command: m.SetVariable | m.DeleteVariable) -> None:
-    """Raises InvalidOperation unless the variable is what the command expects it to be."""
+    """Raise InvalidOperation unless the variable has the value that the command expects."""
     packed, expected = state.variables.get(command.key), command.expected
     if isinstance(expected, m.Expectation):
         holds = packed is None
@@ -71,11 +71,11 @@ def _set_variable(state: SessionState, command: m.SetVariable, limits: Limits, l
 
 
 _MOST_ADDED: Final = m.MAX_KEY + VARIABLE_WEIGHT
-"""What a new variable adds to the state besides its value, at most."""
+"""The most that a new variable adds to the state besides its value."""
 
 
 def _require_state_room(state: SessionState, command: m.SetVariable, limits: Limits) -> None:
-    """Raises ResourceLimitExceeded if the variables would grow beyond what they may have. They may always shrink."""
+    """Raise ResourceLimitExceeded if the variables would exceed their limit. They may always shrink."""
     old = state.variables.get(command.key)
     size = len(command.packed)
     more = size - len(old) if old is not None else size + len(command.key) + VARIABLE_WEIGHT
@@ -125,13 +125,13 @@ def _transition(state: SessionState, command: m.Command[Any], limits: Limits, lo
 
 
 def _saved(state: SessionState, command: m.SaveSession, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
-    # The journal of a session that has ended, or made all its operations, is closed; its snapshot is still written.
+    # The journal is closed once a session has ended or made all its operations. A snapshot is still written.
     open_ = state.status in (ACTIVE, SUSPENDED) and state.operation_count < limits.max_operations
     return [PendingEvent("session.saved", {})] if open_ else []
 
 
 def _accept_losses(state: SessionState, command: m.AcceptLosses, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
-    # In any status: what has ended must stay readable too.
+    # In any status, because an ended session must stay readable too.
     return [PendingEvent("losses.accepted", {})] if state.certain is not None else []
 
 
@@ -180,7 +180,8 @@ def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, loo
 
 
 def require_room(session_id: str, artifacts: int, size: int, limits: Limits, *, more: int, bytes: int) -> None:
-    """Raises ResourceLimitExceeded unless a session of `artifacts` and `size` bytes can take so many more."""
+    """Raise ResourceLimitExceeded unless a session with `artifacts` and `size` bytes can take `more` artifacts and
+    `bytes`."""
     if artifacts + more > limits.max_artifacts:
         raise ResourceLimitExceeded(
             f"session {session_id} may have {limits.max_artifacts} artifacts; it has {artifacts} and this would add "
@@ -326,7 +327,7 @@ def creation(
     config: Mapping[str, Any] | None,
     correlation_id: str | None,
 ) -> PendingEvent:
-    """The first event of a session."""
+    """Return the first event of a session."""
     data = {
         "name": name,
         "description": description,

@@ -1,4 +1,4 @@
-"""What decisions are made of: drafts of events, the limits of a session, and what may be asked about its artifacts."""
+"""The inputs of decisions: drafts of events, the limits of a session, and look-ups of its artifacts."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["Limits", "Lookup", "decide_records", "require_operations", "require_
 
 
 class Lookup(Protocol):
-    """What a decision may ask about the session's artifacts; the same answer for the same sequence."""
+    """Look-ups of the session's artifacts, for decisions. They give the same answer for the same sequence."""
 
     def latest_version(self, name: str) -> tuple[int, bytes | None]:
-        """(highest version number ever given, content hash of the newest version that is there) of a name."""
+        """Return (highest version number ever given, content hash of the newest existing version) of a name."""
 
     def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
-        """Raises ArtifactNotFound."""
+        """Return the info of an artifact. Raises ArtifactNotFound."""
 
 
 def require_writable(state: SessionState, limits: Limits) -> None:
-    """Raises InvalidSessionState unless the session is active, ResourceLimitExceeded when it has made all its
+    """Raise InvalidSessionState unless the session is active, ResourceLimitExceeded if it has made all its
     operations."""
     if state.status != ACTIVE:
         status = STATUSES[state.status]
@@ -36,7 +36,7 @@ def require_writable(state: SessionState, limits: Limits) -> None:
 
 
 def require_operations(state: SessionState, limits: Limits) -> None:
-    """Raises ResourceLimitExceeded for a session that has made all its operations."""
+    """Raise ResourceLimitExceeded if the session has made all its operations."""
     if state.operation_count >= limits.max_operations:
         raise ResourceLimitExceeded(
             f"session {state.id} has made its {limits.max_operations} operations: "

@@ -1,4 +1,4 @@
-"""Events that are not the trace of another command: published ones, links between events, and notes of the runtime."""
+"""Events that no other command causes: published events, links between events, and records of the runtime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["EVENT_DECIDERS", "retrieval"]
 
 
 def retrieval(info: ArtifactInfo) -> dict[str, Any]:
-    """The data of `artifact.retrieved`, which is told when content has been read."""
+    """Return the data of `artifact.retrieved`, which is published when content has been read."""
     return {
         "sequence": info.id.sequence,
         "content_hash": info.id.content_hash,
@@ -48,7 +48,7 @@ def _link(state: SessionState, command: LinkEvents, limits: Limits, lookup: Look
 
 
 def _record(state: SessionState, command: RecordEvent, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
-    # What ran is worth a note, never a failure: reading works in every status.
+    # Recording an execution must never fail: reading works in every status.
     if state.status != ACTIVE or state.operation_count >= limits.max_operations:
         return []
     return [PendingEvent(command.type, command.data)]

@@ -1,7 +1,7 @@
-"""Sharing an artifact with another session: the messages, and what is decided of them.
+"""Share an artifact with another session: what is decided about the messages.
 
-A grant is on one artifact, which is one version: what the owner stores under the same name later is not shared by it.
-A version that a grantee stores by its write permission is shared with that grantee as the one before was.
+A grant is on one artifact, which is one version: later versions of the same name are not shared by it. A version that a
+grantee stores by its write permission is shared with that grantee as the version before it was.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _share(state: SessionState, command: ShareArtifact, limits: Limits, lookup: 
 
 
 def require_room(state: SessionState) -> None:
-    """Raises ResourceLimitExceeded unless a session can give one more grant."""
+    """Raise ResourceLimitExceeded unless the session can give one more grant."""
     if grant_count(state) >= grants.MAX_GRANTS:
         raise ResourceLimitExceeded(
             f"session {state.id} has given its {grants.MAX_GRANTS} grants: revoke some, or delete what was shared",
@@ -60,7 +60,7 @@ def require_room(state: SessionState) -> None:
 def shared_draft(
     artifact: ArtifactId, name: str, grantee: str, level: int, expires_at: int | None, inherit: bool, *, by: str
 ) -> PendingEvent:
-    """The event of a grant."""
+    """Return the event of a grant."""
     data = {
         "sequence": artifact.sequence,
         "content_hash": bytes.fromhex(artifact.content_hash),
@@ -80,7 +80,7 @@ def _revoke(state: SessionState, command: RevokeArtifact, limits: Limits, lookup
     if grant is None or grant[0] < command.level:
         return []
     by = command.by or state.id
-    if command.level > m.READ:  # what is below stays
+    if command.level > m.READ:  # the lower permissions stay
         _, expires_at, inherit, _, _ = grant
         return [shared_draft(info.id, info.name, command.with_session, command.level - 1, expires_at, inherit, by=by)]
     content_hash = bytes.fromhex(info.id.content_hash)
@@ -93,7 +93,7 @@ def _revoked(number: int, grantee: str, by: str) -> dict[str, Any]:
 
 
 def ends(state: SessionState, info: ArtifactInfo) -> list[PendingEvent]:
-    """The events that end all grants on an artifact that is being deleted."""
+    """Return the events that end all grants on an artifact that is being deleted."""
     content_hash = bytes.fromhex(info.id.content_hash)
     return [
         PendingEvent(

@@ -1,4 +1,4 @@
-"""What a session journals of a workflow that runs in it: its start, each stage, and its end."""
+"""Journal the facts of a workflow that runs in a session: its start, each stage, and its end."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Resources: budgets of tokens and money, the alerts on the way to a limit, and what is told of refusals.
+"""Resources: budgets of tokens and money, alerts before a limit is reached, and reports of refusals.
 
-Operations, artifacts and stored bytes are refused where commands are decided; tokens and cost are known only when an
-agent has returned, so what is refused there is the next call.
+Operations, artifacts and stored bytes are refused when commands are decided. Tokens and cost are known only when an
+agent has returned, so the refusal concerns the next call.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _ENDS: Final = frozenset({"session.completed", "session.failed", "session.archiv
 
 
 def require_budget(state: SessionState, limits: Limits) -> None:
-    """Raises ResourceLimitExceeded for a session that may not call a model any more: its budget is used up."""
+    """Raise ResourceLimitExceeded if the session's budget is used up, so that it may not call a model any more."""
     for resource, value, limit in _budgets(state, limits):
         if limit is not None and value >= limit:
             raise ResourceLimitExceeded(
@@ -64,7 +64,7 @@ def require_budget(state: SessionState, limits: Limits) -> None:
 
 
 def over_operation(session_id: str, limits: Limits, tokens: int) -> ResourceLimitExceeded | None:
-    """The error of one call that has used more tokens than one may; None if it has not."""
+    """Return the error for one call that has used more tokens than one call may; None if it has not."""
     limit = limits.max_tokens_per_operation
     if limit is None or tokens <= limit:
         return None
@@ -77,7 +77,7 @@ def over_operation(session_id: str, limits: Limits, tokens: int) -> ResourceLimi
 
 
 def consumption(state: SessionState, limits: Limits) -> dict[str, Consumption]:
-    """What a session has used of each resource."""
+    """Return how much of each resource a session has used."""
     has = held(state)
     found = {
         resource: Consumption(value, None if limit >= UNLIMITED else limit)
@@ -112,7 +112,7 @@ def _shown(resource: str, amount: int) -> str:
 
 
 class Alarms(NamedTuple):
-    """From which amounts on an alert may be due: below all of them nobody need look."""
+    """The amounts at which the next alerts may be due. Below all of them no check is needed."""
 
     operations: float
     artifacts: float
@@ -126,7 +126,7 @@ NEVER: Final = Alarms(math.inf, math.inf, math.inf, math.inf, math.inf)
 
 
 def first_alarms(state: SessionState, limits: Limits) -> Alarms:
-    """Where the next alerts are due."""
+    """Return the amounts at which the next alerts are due."""
     return Alarms(
         _alarm(state, limits, "operations", limits.max_operations),
         _alarm(state, limits, "artifacts", limits.max_artifacts),
@@ -137,7 +137,7 @@ def first_alarms(state: SessionState, limits: Limits) -> Alarms:
 
 
 def may_alert(state: SessionState, alarms: Alarms, draft: PendingEvent) -> bool:
-    """Whether an event may use up so much that policies have something to say."""
+    """Return whether an event may use up so much that an alert or a violation is due."""
     type_, data, artifacts, size = draft
     if not artifacts:
         return type_ in METERED
@@ -160,10 +160,10 @@ def policy_notes(
     operations: int,
     refused: dict[str, list[Any]] | None,
 ) -> list[PendingEvent]:
-    """The events that a commit of these drafts brings with it: alerts for the thresholds that it crosses, violations
-    of budgets that it overdraws, and what was refused before it."""
+    """Return the events that a commit of these drafts brings with it: alerts for the thresholds that it crosses,
+    violations of budgets that it overdraws, and reports of earlier refusals."""
     notes: list[PendingEvent] = []
-    ends = any(each.type in _ENDS for each in drafts)  # nobody need be warned of what is over
+    ends = any(each.type in _ENDS for each in drafts)  # nobody need be warned of something that is over
     tokens, cost = tokens_used(state), cost_used(state)
     more_tokens = more_cost = 0
     artifacts, size, outputs, output_size = held(state)
@@ -203,13 +203,13 @@ def policy_notes(
 
 
 def _given(state: SessionState, resource: str, limit: int) -> float:
-    """The highest threshold that was warned of, of the limit that holds now."""
+    """Return the highest threshold of the present limit for which a warning was given."""
     alert = state.more.get("alerts", {}).get(resource)
     return alert[0] if alert is not None and alert[1] == _in_unit(resource, limit) else 0
 
 
 def is_alert(data: dict[str, Any]) -> bool:
-    """Whether the data of a `policy.warning` from outside is what one about a resource has."""
+    """Return whether the data of a `policy.warning` from outside have the form of a warning about a resource."""
     numbers = (data.get("threshold"), data.get("limit"))
     return data.get("resource") in _RESOURCES and all(type(each) in (int, float) for each in numbers)
 

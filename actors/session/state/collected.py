@@ -1,7 +1,7 @@
-"""Artifacts that collectors have made of outputs: they have limits of their own, and never use up the user's.
+"""Artifacts that collectors have made of outputs. They have limits of their own, and never use up the user's.
 
-The event that stores one says so (`collected`), and so does the one that deletes it, with the bytes that this gives
-back. Events of older journals do not: what these have stored counts as the user's.
+The event that stores one says so (`collected`), and so does the event that deletes it, with the bytes that this gives
+back. Events of older journals do not: their artifacts count as the user's.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["COLLECTED", "Held", "deleted", "held", "is_collected", "stored"]
 
 COLLECTED: Final = "collected"
-"""Name of the mark in the data of events, and of what the state keeps."""
+"""The name of the mark in the data of events, and of the entry in the state."""
 _PAGE: Final = 4096
-"""Numbers of artifacts that one page of bits covers."""
+"""How many artifact numbers one page of bits covers."""
 
 
 class Held(NamedTuple):
-    """What a session has of artifacts: the user's, and those that were collected."""
+    """How much a session has of artifacts: the user's, and collected ones."""
 
     artifacts: int
     bytes: int
@@ -29,7 +29,7 @@ class Held(NamedTuple):
 
 
 def held(state: SessionState) -> Held:
-    """Return how many artifacts and bytes a session has, the user's and the collected ones apart."""
+    """Return how many artifacts and bytes a session has, separately for the user's and the collected ones."""
     kept = state.more.get(COLLECTED)
     if kept is None:
         return Held(state.artifact_count, state.artifact_bytes, 0, 0)
@@ -38,7 +38,7 @@ def held(state: SessionState) -> Held:
 
 
 def is_collected(state: SessionState, number: int) -> bool:
-    """Whether the artifact of this number is a collected one."""
+    """Return whether the artifact with this number was collected."""
     kept = state.more.get(COLLECTED)
     if kept is None:
         return False
@@ -60,7 +60,7 @@ def stored(state: SessionState, data: dict[str, Any]) -> None:
 def deleted(state: SessionState, data: dict[str, Any]) -> None:
     """Fold the deletion of a collected artifact."""
     if not is_collected(state, data["sequence"]):
-        return  # the event that stored it was lost to damage, or is not believed
+        return  # the event that stored it was lost to damage, or is not trusted
     kept = state.more[COLLECTED]
     if kept["count"] == 1:
         del state.more[COLLECTED]

@@ -1,4 +1,4 @@
-"""How events make a state: one function for each type of event that changes more than the totals."""
+"""Evolve a state by events: one function for each type of event that changes more than the totals."""
 
 from __future__ import annotations
 
@@ -68,11 +68,12 @@ def _failed(state: SessionState, data: Data, time: int) -> None:
 
 NOT_INHERITED: Final[set[str]] = {"timeouts", GRANTS}
 
-"""Names in `SessionState.more` of what belongs to one session alone: a fork begins without it."""
+"""Names of entries in `SessionState.more` that belong to one session alone: a fork begins without them."""
 
 
 def _forked(state: SessionState, data: Data, time: int) -> None:
-    """The end of what a fork has of its original. It is a young session, whatever that one had come to."""
+    """Fold the event that follows a fork's copied events. The fork is a young session, whatever the original's
+    status."""
     state.status = ACTIVE
     state.parent = data["parent"]
     state.created_at = time
@@ -127,7 +128,7 @@ def _artifact_deleted(state: SessionState, data: Data, time: int) -> None:
     if collected.COLLECTED in data:
         collected.deleted(state, data)
     types = state.artifact_types
-    type_ = data.get("type")  # format 1 did not tell
+    type_ = data.get("type")  # events of format 1 have no type
     if types is None or type_ not in types:
         state.artifact_types = None
     elif types[type_] == 1:
@@ -137,7 +138,7 @@ def _artifact_deleted(state: SessionState, data: Data, time: int) -> None:
 
 
 def _lost(state: SessionState, data: Data, time: int) -> None:
-    """In the place of an event that damage has destroyed, with what its witnesses tell of it."""
+    """Fold the event that stands for one that damage has destroyed, with the facts that its witnesses have kept."""
     row = data.get("row")
     if row is not None:
         (
@@ -158,14 +159,14 @@ def _lost(state: SessionState, data: Data, time: int) -> None:
     if data.get("was") == "message.added":
         state.message_count += 1
     elif data.get("was") is None:
-        grants.forget(state)  # it may have taken one back
+        grants.forget(state)  # the lost event may have revoked one
         state.certain = set()
         state.artifact_types = None
 
 
 def _imported(state: SessionState, data: Data, time: int) -> None:
     restarted(state, data, time)
-    grants.forget(state)  # the sessions of another store, or of another time, mean nothing here
+    grants.forget(state)  # sessions of another store, or of another time, mean nothing here
 
 
 def _accepted(state: SessionState, data: Data, time: int) -> None:
@@ -199,9 +200,10 @@ EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
 
 
 def evolve(state: SessionState, sequence: int, stored: StoredEvent | list[Any]) -> None:
-    """Bring the state from `sequence - 1` to `sequence`. No input but state and event; events of types that it
-    does not know only move the totals, so that a newer journal still folds."""
-    # By position, in the order of `StoredEvent`: a long fold costs little else, and lists need not be made events.
+    """Bring the state from `sequence - 1` to `sequence`. It depends on nothing but state and event. Events of unknown
+    types only change the totals, so that a newer journal still folds."""
+    # Fields are read by position, in the order of `StoredEvent`: a long fold costs little else, and lists need not be
+    # turned into events.
     change = EVOLVE.get(stored[0])
     if change is not None:
         change(state, stored[2], stored[1])

@@ -1,7 +1,7 @@
-"""Grants: what a session lets other sessions do with its artifacts, as its journal says.
+"""Grants: the permissions that a session gives other sessions on its artifacts, as its journal says.
 
 They are in `state.more["grants"]`: number of the artifact → id of the grantee → [level, expires_at, inherit, time, by],
-times being nanoseconds since the epoch. Only events change them.
+with times in nanoseconds since the epoch. Only events change them.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 __all__ = ["MAX_GRANTS", "Held", "held"]
 
 MAX_GRANTS: Final = 1000
-"""Grants that one session may have given at a time."""
+"""The most grants that one session may have given at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The best that a session has of an artifact: its level, and until when (ns; None: for good)."""
+    """The best permission that a session has on an artifact: its level, and until when (ns; None: for good)."""
 
     level: int
     expires_at: int | None
 
 
 def grants_of(state: SessionState, number: int) -> dict[str, list[Any]]:
-    """The grants on an artifact by grantee."""
+    """Return the grants on an artifact by grantee."""
     found: dict[str, list[Any]] = state.more.get(GRANTS, {}).get(number, {})
     return found
 
 
 def held(state: SessionState, number: int, session_id: str, above: Iterable[str], now: int) -> Held | None:
-    """What a session, with these sessions above it, has of an artifact; None: nothing that holds now."""
+    """Return the permission of a session with these ancestors on an artifact; None if no grant holds now."""
     given = grants_of(state, number)
     best: Held | None = None
     for each, direct in ((session_id, True), *((ancestor, False) for ancestor in above)):
@@ -57,7 +57,7 @@ def held(state: SessionState, number: int, session_id: str, above: Iterable[str]
 
 
 def grant_of(state: SessionState, artifact: ArtifactId, grantee: str, now: int) -> Grant:
-    """The grant of a grantee that has one."""
+    """Return the grant of a grantee that has one."""
     level, expires, inherit, time, by = grants_of(state, artifact.sequence)[grantee]
     return Grant(
         artifact,
@@ -72,7 +72,7 @@ def grant_of(state: SessionState, artifact: ArtifactId, grantee: str, now: int) 
 
 
 def listed(state: SessionState, artifact: ArtifactId, now: int) -> list[Grant]:
-    """All grants on an artifact, by grantee."""
+    """Return all grants on an artifact, by grantee."""
     return [grant_of(state, artifact, each, now) for each in sorted(grants_of(state, artifact.sequence))]
 
 
@@ -92,7 +92,7 @@ def revoked(state: SessionState, data: dict[str, Any], time: int) -> None:
 
 
 def artifact_gone(state: SessionState, number: int) -> None:
-    """Its grants go with an artifact."""
+    """Remove the grants on an artifact that is gone."""
     given = state.more.get(GRANTS)
     if given is not None:
         given.pop(number, None)
@@ -101,7 +101,7 @@ def artifact_gone(state: SessionState, number: int) -> None:
 
 
 def forget(state: SessionState) -> None:
-    """Drop all grants: they are not the business of a copy, and not to be guessed where an event is lost."""
+    """Drop all grants: a copy does not inherit them, and after a lost event they must not be guessed."""
     state.more.pop(GRANTS, None)
 
 
@@ -113,7 +113,7 @@ def shared_key(grantee: str, owner: bytes, number: int) -> bytes:
 
 
 def shared_keys(state: SessionState) -> Iterator[bytes]:
-    """The index entries of all grants of a session."""
+    """Yield the index entries of all grants of a session."""
     for number, given in state.more.get(GRANTS, {}).items():
         for grantee in given:
             yield shared_key(grantee, state.session, number)

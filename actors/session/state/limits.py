@@ -1,4 +1,4 @@
-"""What one session may use: the runtime's limits, with those that its configuration sets in their place."""
+"""The limits of one session: the runtime's, overridden by those of its configuration."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ __all__ = [
 
 
 UNLIMITED: Final = 1 << 62
-"""Stands for no limit where a number is compared with every operation."""
+"""Stands for no limit where every operation compares with a number."""
 MICRO: Final = 1_000_000
 
 
 def _set_in(section: str, default: Any = None, **facts: Any) -> Any:
     """Declare a limit that a section of the policies sets, under the same name unless `name` is among the facts.
-    `counted`: no limit is UNLIMITED; `limiting`: a lower value is stricter."""
+    `counted`: UNLIMITED stands for no limit; `limiting`: a lower value is stricter."""
     return dataclasses.field(default=default, metadata={"section": section, **facts})
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one session may use, and how often it is saved. Sizes are bytes, times seconds, cost micro-dollars; None,
-    UNLIMITED and infinity: no limit. No default ends a session."""
+    """The limits of one session, and how often it is saved. Sizes are bytes, times seconds, cost micro-dollars. None,
+    UNLIMITED and infinity mean no limit. No default ends a session."""
 
     max_artifacts: int = _set_in("resources", 10_000, counted=True)
     max_storage_bytes: int = _set_in("resources", 10 << 30, counted=True)
@@ -65,15 +65,15 @@ class Limits:
 
 _SET: Final = [each for each in dataclasses.fields(Limits) if "section" in each.metadata]
 _POLICIES: Final = [(each.metadata["section"], each.metadata.get("name", each.name), each.name) for each in _SET]
-"""Of a session's policies: section, setting there, field of Limits."""
+"""For each setting of a session's policies: section, name of the setting, field of Limits."""
 _COUNTED: Final = frozenset(each.name for each in _SET if each.metadata.get("counted"))
 _NOT_LIMITING: Final = frozenset(each.name for each in _SET if not each.metadata.get("limiting", True))
 
 
 def limits_of(config: bytes | None, default: Limits) -> Limits:
-    """The limits of a session that was created with this (encoded) configuration.
+    """Return the limits of a session that was created with this (encoded) configuration.
 
-    What it sets wins over the default, in both directions; set in two places, the stricter value holds.
+    A setting in it overrides the default, in both directions. Of a limit set in two places the stricter value holds.
     """
     if config is None:
         return default
@@ -84,8 +84,8 @@ def limits_of(config: bytes | None, default: Limits) -> Limits:
 
 
 def merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration with changes: sections of `policies` are changed setting by setting. Where a limit may be set in
-    two places, the one that is set last holds alone."""
+    """Merge changes into a configuration. Sections of `policies` are changed setting by setting. Of a limit that can be
+    set in two places, only the setting made last is kept."""
     after = {**before, **changes}
     policies = dict(before.get("policies") or {})
     changed = changes.get("policies") or {}
@@ -103,12 +103,12 @@ def merged(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 
 def limits_of_scope(default: Limits) -> Limits:
-    """The limits of the state of a scope, which is no session: it stores variables alone, and has no end."""
+    """Return the limits for the state of a scope, which is no session: it stores only variables, and has no end."""
     return Limits(max_state_bytes=default.max_state_bytes, auto_save_interval=default.auto_save_interval)
 
 
 def limits_with(overrides: Mapping[str, Any], default: Limits) -> Limits:
-    """The default limits, with those of a session's configuration in their place."""
+    """Return the default limits, overridden by those of a session's configuration."""
     found: dict[str, Any] = {
         name: _as_limit(name, value) for name, value in overrides.items() if name in Limits.__dataclass_fields__
     }
@@ -135,7 +135,7 @@ def _as_limit(field: str, setting: Any) -> Any:
 
 
 def setting_of(field: str, limit: Any) -> Any:
-    """A limit as it is set."""
+    """Return a limit in the form in which it is set."""
     if limit is None or limit in (UNLIMITED, math.inf):
         return None
     return limit / MICRO if field == "max_cost" else limit
@@ -150,7 +150,7 @@ def sections_of(limits: Limits) -> dict[str, dict[str, Any]]:
 
 
 def micro_dollars(dollars: float | None) -> int | None:
-    """Whole micro-dollars."""
+    """Return an amount in whole micro-dollars."""
     return None if dollars is None else round(dollars * MICRO)
 
 
@@ -163,10 +163,11 @@ def _stricter(one: Any, other: Any) -> Any:
 def capped(
     overrides: Mapping[str, Any], default: Limits, cap: Limits, rates: Mapping[str, Any], runtime_rates: RateLimits
 ) -> dict[str, Any]:
-    """The configuration with nothing looser in it than `cap`: what code that acts for a session may give to a child.
+    """Return the configuration with nothing looser in it than `cap`. Code that acts for a session may give a child no
+    more.
 
-    The default stands for what the configuration does not set; `rates` are those that the session itself has set.
-    What comes to the default is not set at all, so that it goes on following the runtime.
+    The default stands for settings that the configuration does not have; `rates` are those that the session itself has
+    set. A setting equal to the default is left out, so that it goes on following the runtime.
     """
     wanted = limits_with(overrides, default)
     kept = dict(overrides)
@@ -192,11 +193,11 @@ def _capped_rates(wanted: dict[str, Any], rates: Mapping[str, Any], runtime: Rat
     for name in ("session", "burst"):
         if name in wanted or name in rates:
             value = _stricter(wanted.get(name), rates.get(name, getattr(runtime, name)))
-            if name in rates or value != getattr(runtime, name):  # else it goes on following the runtime
+            if name in rates or value != getattr(runtime, name):  # otherwise it goes on following the runtime
                 capped_rates[name] = value
     own, asked = rates.get("kinds") or {}, wanted.get("kinds") or {}
     kinds = {kind: _stricter(asked.get(kind), rate) for kind, rate in own.items()}
-    # A bucket of its own would be instead of the one that all share.
+    # A bucket of its own would replace the bucket that all sessions share.
     kinds |= {
         kind: rate
         for kind, rate in asked.items()
@@ -206,7 +207,7 @@ def _capped_rates(wanted: dict[str, Any], rates: Mapping[str, Any], runtime: Rat
 
 
 def rate_overrides(config: bytes | None) -> dict[str, Any]:
-    """What a session's configuration says of its rates; empty for most sessions."""
+    """Return the rates in a session's configuration; empty for most sessions."""
     if config is None:
         return {}
     overrides = unpack_value(config)
@@ -216,15 +217,15 @@ def rate_overrides(config: bytes | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """Operations per minute; None: no limit."""
+    """Operations per minute; None means no limit."""
 
     runtime: float | None = None
     session: float | None = None
-    """Of each session."""
+    """The rate of each session."""
     kinds: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
-    """Of each kind, by all sessions together."""
+    """The rate of each kind, for all sessions together."""
     burst: float = 1.5
-    """How many times its rate a bucket holds: what may come at once after a quiet time."""
+    """How many minutes' worth of operations a bucket holds: so many may come at once after a quiet time."""
 
     @property
     def any(self) -> bool:

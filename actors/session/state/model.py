@@ -1,4 +1,4 @@
-"""The state of a session, and how events make it: a session is a fold over its journal."""
+"""The state of a session. A session is a fold over its journal."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ __all__ = [
 ACTIVE, SUSPENDED, COMPLETED, FAILED, ARCHIVED = range(len(SessionStatus))
 
 NEW_WEIGHT: Final = 3000
-"""Bytes of memory that an actor with an empty state takes, measured."""
+"""The bytes of memory that an actor with an empty state takes, measured."""
 
 VARIABLE_WEIGHT: Final = 160
-"""Bytes of memory that a variable takes beside its key and its encoded value, measured."""
+"""The bytes of memory that a variable takes besides its key and its encoded value, measured."""
 
 _SINCE_POLICIES: Final = ("timeouts", "usage", "alerts")
 
-# Only built-in values go in, so no Python code runs while the shared packer works.
+# Only built-in values are packed, so no Python code runs while the shared packer works.
 _pack: Callable[[Any], bytes] = msgpack.Packer(unicode_errors="surrogatepass").pack
 
 
 class SessionState:
-    """What a session is at one sequence of its journal.
+    """A session's state at one sequence of its journal.
 
-    Owned by one actor and changed in place, by `evolve` alone. Values of variables and metadata are kept encoded:
-    what is handed out is always a fresh copy, so no caller can reach into a session.
+    It is owned by one actor and changed in place, only by `evolve`. Values of variables and metadata are kept encoded,
+    and callers always get a fresh copy, so none can reach into a session.
     """
 
     __slots__ = (
@@ -101,25 +101,25 @@ class SessionState:
         self.artifact_count = 0
         self.artifact_bytes = 0
         self.artifact_types: dict[str, int] | None = {}
-        """How many artifacts there are of each type. None: not known, because an event did not tell or was lost."""
+        """The number of artifacts of each type. None if unknown, because an event did not say or was lost."""
         self.last_artifact = 0
         self.message_count = 0
         self.variables: dict[str, bytes] = {}
         self.variable_bytes = 0
-        """Of the keys and the encoded values of all variables."""
+        """The bytes of the keys and the encoded values of all variables."""
         self.certain: set[str] | None = None
-        """None: all variables are as they were set. A set: an event was lost that may have changed any variable
-        but these, which were set after it."""
+        """None if all variables are as they were set. Otherwise an event was lost that may have changed any variable
+        except these, which were set after it."""
         self.more: dict[str, Any] = {}
-        """What only some sessions have, by name: plain data of lists, dicts and scalars. Absent means none, so that
-        a session pays for what it uses."""
+        """Facts that only some sessions have, by name: plain lists, dicts and scalars. Absent means none, so that a
+        session pays only for what it uses."""
 
     @property
     def totals(self) -> Totals:
         return self.operation_count, self.artifact_count, self.artifact_bytes
 
     def row(self) -> SessionRow:
-        """What the catalog stores of this state."""
+        """Return the catalog's row of this state."""
         return SessionRow(
             self.status,
             self.name,
@@ -141,18 +141,18 @@ class SessionState:
 
     @property
     def weight(self) -> int:
-        """Bytes of memory that this state takes, roughly."""
+        """The approximate bytes of memory that this state takes."""
         shared = GRANT_WEIGHT * grant_count(self) if self.more else 0
         return NEW_WEIGHT + self.variables_weight + len(self.metadata) + shared
 
     @property
     def variables_weight(self) -> int:
-        """Bytes of memory that all variables take: what `max_state_bytes` limits."""
+        """The bytes of memory that all variables take, which `max_state_bytes` limits."""
         return self.variable_bytes + VARIABLE_WEIGHT * len(self.variables)
 
     def agrees(self, snapshot: bytes) -> bool:
-        """Whether this is what an encoded state says, apart from what older versions did not know: the counts by type,
-        and what policies keep."""
+        """Return whether an encoded state equals this one, apart from facts that older versions did not keep: the
+        counts by type, and those of policies."""
         if snapshot == self.encode():
             return True
         try:
@@ -167,7 +167,7 @@ class SessionState:
         return other.encode() == self.encode()
 
     def encode(self) -> bytes:
-        """The canonical encoding: equal states give equal bytes, whatever the order of their making."""
+        """Return the canonical encoding: equal states give equal bytes, in whatever order they were made."""
         fields = [
             list(self.row()),
             self.sequence,
@@ -188,8 +188,7 @@ class SessionState:
 
     @classmethod
     def decode(cls, session_id: str, data: bytes) -> SessionState:
-        """The state that `encode` encoded; one of format 1 does not know its artifacts by type. Raises
-        IntegrityError."""
+        """Decode a state. A state of format 1 has no counts by type. Raises IntegrityError."""
         self = cls(session_id)
         try:
             (
@@ -233,7 +232,7 @@ class SessionState:
 
 
 def _in_order(value: Any) -> Any:
-    """The same data with the keys of every dict sorted."""
+    """Return the same data with the keys of every dict sorted."""
     if isinstance(value, dict):
         return {key: _in_order(value[key]) for key in sorted(value)}
     if isinstance(value, list):
@@ -248,7 +247,7 @@ GRANTS: Final = "grants"
 
 GRANT_WEIGHT: Final = 350
 
-"""Bytes of memory that one takes, roughly."""
+"""The approximate bytes of memory that a grant takes."""
 
 
 def grant_count(state: SessionState) -> int:

@@ -1,7 +1,7 @@
-"""Timeouts: what the passing of time means for one session. Deciding it reads no clock: the message brings the time.
+"""Timeouts: what the passing of time means for one session. Deciding reads no clock: the message carries the time.
 
-A session that has lasted `max_duration` since it was made, or last came in or was resumed, has the grace period left to
-end by itself, and is failed after it. One without an event for `idle_timeout` is suspended.
+`max_duration` counts from the session's creation, its import or its last resumption. When it is over, the session has
+the grace period to end by itself, and is failed after that. A session without an event for `idle_timeout` is suspended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["CARE", "REASON", "due_next", "is_warning", "keep_time", "restarted",
 
 REASON: Final = "timeout"
 CARE: Final = frozenset({"policy.warning", "policy.violated", "session.saved"})
-"""Events that are no activity: the runtime makes them by itself."""
+"""Events that the runtime makes by itself: they are no activity."""
 _SECOND: Final = 1_000_000_000
 _ACTIVE: Final = 0
 _NEVER: Final = (1 << 64) - 1
@@ -29,14 +29,14 @@ _MAX_GIVEN: Final = 1000
 
 
 class Activity(Protocol):
-    """What deciding a timeout may ask of a session's journal."""
+    """The part of a session's journal that deciding a timeout uses."""
 
     def last_activity(self) -> int:
-        """The time of the newest event that is more than care of the session by its runtime."""
+        """Return the time of the newest event that is not the runtime's own care of the session."""
 
 
 def keep_time(state: SessionState, command: KeepTime, limits: Limits, lookup: Any) -> list[PendingEvent]:
-    """The events that are due."""
+    """Return the events that are due."""
     if state.status != _ACTIVE:
         return []
     now = command.now
@@ -77,7 +77,7 @@ def keep_time(state: SessionState, command: KeepTime, limits: Limits, lookup: An
 
 
 def due_next(state: SessionState, limits: Limits, last_activity: Callable[[], int]) -> int | None:
-    """When to look at the session again, ns since the epoch; None while it is not active."""
+    """Return when to look at the session again, in ns since the epoch; None while it is not active."""
     if state.status != _ACTIVE:
         return None
     due = [_NEVER]
@@ -94,7 +94,7 @@ def due_next(state: SessionState, limits: Limits, last_activity: Callable[[], in
 
 
 def _leads(limits: Limits) -> list[float]:
-    """How long before the end to warn; what would be due at the beginning says nothing."""
+    """Return how long before the end to warn. Warnings that would be due at the beginning are left out."""
     return [lead for lead in limits.warnings if limits.max_duration is not None and lead < limits.max_duration]
 
 
@@ -104,7 +104,7 @@ def _since(state: SessionState) -> int:
 
 
 def _standing(state: SessionState, limits: Limits) -> tuple[int | None, list[float], int | None]:
-    """The deadline, the warnings that were given of just this deadline, and when it was seen to be over."""
+    """Return the deadline, the warnings given for this deadline, and when the session was found to be over it."""
     if limits.max_duration is None:
         return None, [], None
     deadline = min(_since(state) + round(limits.max_duration * _SECOND), _NEVER)
@@ -122,12 +122,12 @@ def _shown(time: int) -> str | None:
 
 
 def restarted(state: SessionState, data: dict[str, Any], time: int) -> None:
-    """Fold an event after which a session's time counts anew."""
+    """Fold an event that starts a session's time anew."""
     state.more["timeouts"] = {"since": time}
 
 
 def is_warning(data: dict[str, Any]) -> bool:
-    """Whether the data of a `policy.warning` from outside is what one about time has."""
+    """Return whether the data of a `policy.warning` from outside have the form of a warning about time."""
     warned = data.get("warned")
     if type(warned) is not list or len(warned) != 3:
         return False

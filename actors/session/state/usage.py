@@ -1,4 +1,4 @@
-"""What agents have used up: tokens and money, counted from the events that tell of their returns."""
+"""The tokens and the money that agents have used, counted from the events of their returns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST: Final = 1 << 62
 
 
 def returned_use(data: dict[str, Any]) -> tuple[int, int]:
-    """(tokens, micro-dollars) that the data of an `agent.returned` event tells of."""
+    """Return the (tokens, micro-dollars) in the data of an `agent.returned` event."""
     usage = data.get("usage")
     tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
     cost = data.get("cost_microusd")
@@ -21,7 +21,7 @@ def returned_use(data: dict[str, Any]) -> tuple[int, int]:
 
 
 def account(state: SessionState, data: dict[str, Any], time: int) -> None:
-    """Fold an `agent.returned`."""
+    """Fold an `agent.returned` event."""
     tokens, cost = returned_use(data)
     usage = state.more.get("usage") or {"calls": 0, "tokens": 0, "cost": 0}
     state.more["usage"] = {
@@ -37,6 +37,6 @@ def tokens_used(state: SessionState) -> int:
 
 
 def cost_used(state: SessionState) -> int:
-    """In micro-dollars."""
+    """Return the cost of all calls in micro-dollars."""
     usage = state.more.get("usage")
     return usage["cost"] if usage is not None else 0
