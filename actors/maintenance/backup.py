@@ -1,4 +1,4 @@
-"""Backups: a copy of the whole store as of one moment, and a store made of one."""
+"""Backups: copy the whole store as of one moment, and restore a store from a copy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["BackupReport", "backup_store", "restore_store"]
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What a backup or a restore has written. `verified` is what checking all of a restored store has found."""
+    """The result of a backup or a restore. `verified` is the result of checking a whole restored store."""
 
     path: Path
     files: int
@@ -39,7 +39,7 @@ def restore_store(
     verify: bool,
     on_progress: Progress | None,
 ) -> BackupReport:
-    """Make a store at `path` of a backup; see `Runtime.restore`."""
+    """Make a store at `path` from a backup; see `Runtime.restore`."""
     found: list[VerifyReport] = []
 
     def check(part: Path) -> None:

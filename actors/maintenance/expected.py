@@ -1,6 +1,6 @@
-"""What a session's journal says that the store must hold: everything but the journal itself is derived from it.
+"""Derive from a session's journal what the store must hold: everything except the journal itself.
 
-`verify` compares this with what is there, `gc` and repair write it where the two differ.
+`verify` compares this with what the store holds, `gc` and repair write it where the two differ.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Derived:
     records: dict[int, ArtifactRecord] = field(default_factory=dict)
     """Artifact records by number."""
     contents: dict[bytes, tuple[int, int] | None] = field(default_factory=dict)
-    """Content that is referred to, with its size and stored size where an artifact tells them."""
+    """Content that is referred to, with its size and stored size if an artifact states them."""
     events: int = 0
     unknown: bool = False
-    """Whether the fold has passed a lost event of which it is not known what it changed."""
+    """Whether the fold has passed a lost event with unknown changes."""
     snapshots: int = 0
     differing: list[int] = field(default_factory=list)
-    """Sequences of snapshots that are not what the fold gives there."""
+    """Sequences of snapshots that differ from the fold."""
     optional: set[Place] = field(default_factory=set)
-    """Entries that older versions have left: of deleted versions that are not the newest of their name."""
+    """Entries that older versions have left, of deleted versions that are not the newest of their name."""
 
     def add(self, ops: Iterable[Op]) -> None:
         for cf, key, value in ops:
@@ -54,8 +54,8 @@ class Derived:
 
 
 def derive(store: ArtifactStore, session: bytes) -> Derived:
-    """Fold a session's journal from its beginning, or from its base. Raises IntegrityError, or SchemaTooNew, where it
-    cannot be read."""
+    """Fold a session's journal from its beginning, or from its base. Raises IntegrityError or SchemaTooNew if it cannot
+    be read."""
     derived = Derived(SessionState(session_id_of(session)))
     snapshots = {sequence: data for sequence, data, _ in store.journal.snapshots(session)}
     base = store.journal.base(session)
@@ -71,7 +71,7 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
         derived.events += 1
         derived.add(artifacts.project(sequence, stored).written())
         if sequence <= begin:
-            continue  # what it did is in the base
+            continue  # its changes are in the base
         evolve(derived.state, sequence, stored)
         derived.unknown = derived.unknown or stored.type == LOST
         snapshot = snapshots.pop(sequence, None)
@@ -79,7 +79,7 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
             continue
         derived.snapshots += 1
         if derived.unknown:
-            # What the lost event did is in the snapshot.
+            # The snapshot contains the changes of the lost event.
             derived.state = SessionState.decode(derived.state.id, snapshot)
             derived.unknown = derived.state.certain is not None
         elif not derived.state.agrees(snapshot):
@@ -90,14 +90,14 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
     for record in artifacts.records.values():
         derived.contents[record.content_hash] = record.size, record.stored_size
     state = derived.state
-    if derived.events == 0:  # not even the newest event, which no cut removes
+    if derived.events == 0:  # not even the newest event, which no truncation removes
         raise IntegrityError(f"session {state.id} has no journal", session_id=state.id)
     derived.add(state_entries(state))
     return derived
 
 
 def owned(store: ArtifactStore, session: bytes) -> dict[Place, bytes]:
-    """What the store holds under keys that begin with a session: its row, artifact records and index entries."""
+    """Return what the store holds under keys that begin with a session: its row, artifact records and index entries."""
     found: dict[Place, bytes] = {}
     row = store.engine.get(CF.SESSIONS, session)
     if row is not None:

@@ -1,4 +1,4 @@
-"""What a look at a store finds: problems, what would set them right, and the report of them all."""
+"""The findings of checking a store: problems, the operations that repair them, and the report of all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 Progress = Callable[[str, int], None]
-"""Called with what is being looked at and how many of these have been."""
+"""Called with the kind of things that are being checked and how many have been checked."""
 DAMAGE: Final = (IntegrityError, SchemaTooNew)
 PROBLEM_KINDS: Final = {
     CF.SESSIONS: "session",
@@ -42,7 +42,7 @@ _QUARANTINE: Final = b"quarantine/"
 class Problem:
     """One damaged or inconsistent thing: its kind, where it is, what is wrong. Never carries content.
 
-    `repaired` says what was done about it; None: nothing.
+    `repaired` says how it was repaired; None if it was not.
     """
 
     kind: str
@@ -53,11 +53,11 @@ class Problem:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What `verify` found: how many things of each kind were checked, and every problem.
+    """The result of `verify`: how many things of each kind were checked, and every problem.
 
-    `quarantined` lists the content that an earlier repair, or this one, has marked as damaged and nobody has stored
-    again since. `needs_salvage`: table files are damaged, so that the store can only be repaired while it is closed.
-    `freed_bytes`: stored content that repair has removed because nobody uses it.
+    `quarantined` lists the content that this or an earlier repair has marked as damaged and that was not stored again
+    since. `needs_salvage`: table files are damaged, so the store can only be repaired while it is closed.
+    `freed_bytes`: stored content that repair has deleted because it was orphaned.
     """
 
     checked: dict[str, int] = field(
@@ -70,14 +70,14 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong, or nothing is any more."""
+        """Whether nothing is wrong, or everything was repaired."""
         return all(problem.repaired is not None for problem in self.problems)
 
     def add(self, kind: str, where: str, detail: str) -> None:
         self.problems.append(Problem(kind, where, detail))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return every field by name as JSON values."""
         return {
             "ok": self.ok,
             "checked": dict(self.checked),
@@ -97,7 +97,7 @@ class Verifiable(Protocol):
 
 @dataclass(slots=True)
 class Findings:
-    """What one look at one thing has found, and the operations that would set it right."""
+    """The findings of one check of one thing, and the operations that repair it."""
 
     problems: list[Problem] = field(default_factory=list)
     ops: list[Op] = field(default_factory=list)
@@ -120,5 +120,5 @@ def kind_of(key: bytes) -> str:
 
 
 def quarantine(cf: int, key: bytes, record: bytes) -> Op:
-    """The operation that keeps a damaged record where nothing reads it: docs/format.md."""
+    """Return the operation that keeps a damaged record where nothing reads it, see docs/format.md."""
     return CF.META, _QUARANTINE + bytes([cf]) + key, record

@@ -1,4 +1,4 @@
-"""`gc`: finds what is leaked or missing in the bookkeeping of the store, repairs it, and says what it did."""
+"""`gc`: find orphaned and missing records in the bookkeeping of the store, repair them, and report the repairs."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["GcReport", "collect"]
 
 @dataclass(frozen=True, slots=True)
 class GcReport:
-    """What `gc` did. Sizes are bytes of stored content; the disk gets them back with `compact`."""
+    """The result of `gc`. Sizes are bytes of stored content; `compact` gives them back to the disk."""
 
     repaired: tuple[Problem, ...]
-    """Every thing that was leaked, missing or wrong, and what was done about it."""
+    """Everything that was orphaned, missing or wrong, and how it was repaired."""
     remaining: tuple[Problem, ...]
-    """Damage, which is not gc's: `verify(repair=True)` repairs it."""
+    """Damage that `gc` does not repair: `verify(repair=True)` does."""
     checked: dict[str, int] = field(default_factory=dict)
     freed_bytes: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
-        """Repaired things by kind."""
+        """The number of repaired things by kind."""
         return dict(Counter(problem.kind for problem in self.repaired))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return every field by name as JSON values."""
         return {
             "counts": self.counts,
             "freed_bytes": self.freed_bytes,
@@ -45,8 +45,8 @@ class GcReport:
 
 
 def collect(store: ArtifactStore, supervisor: Supervisor, on_progress: Progress | None = None) -> GcReport:
-    """Repair what the journals tell how to, without reading content. Sessions may be at work meanwhile: each repair
-    is decided and made in one turn of the writer, and what is on its way into the store is left alone."""
+    """Repair what the journals tell how to, without reading content. Sessions may be at work meanwhile: each repair is
+    decided and made in one turn of the writer, and content on its way into the store is left alone."""
     report = care_for(store, supervisor, hashing=False, mending=False, repair=True, on_progress=on_progress)
     return GcReport(
         repaired=tuple(problem for problem in report.problems if problem.repaired is not None),

@@ -1,8 +1,8 @@
-"""Mending a journal: where an event is damaged or missing, its witnesses tell what they know of it.
+"""Repair a journal: fill in damaged or missing events from their witnesses, the records that depend on them.
 
 An artifact's record and index entry tell the whole event; the index of messages tells that it was a message; the
-catalog's row tells what the session is now. A snapshot taken after it makes it needless for the state. What nobody
-tells is taken to have set any variable: reading those raises IntegrityError, until they are set anew.
+catalog's row tells the present session. A later snapshot makes the event unnecessary for the state. An event without
+witnesses counts as one that may have set any variable: reading those raises IntegrityError until they are set anew.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Mended:
     restored: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
     doubtful: list[int] = field(default_factory=list)
-    """Sequences among the lost of which nothing is known."""
+    """Sequences of the lost events of which nothing is known."""
 
 
 @dataclass(slots=True)
@@ -49,20 +49,21 @@ class _Evidence:
     damaged: dict[int, bytes] = field(default_factory=dict)
     snapshots: dict[int, bytes] = field(default_factory=dict)
     base: int = 0
-    """Where the fold begins: events up to it that retention has cut are not missing."""
+    """Where the fold begins: events up to it that retention has truncated are not missing."""
     base_state: bytes | None = None
     base_damaged: bytes | None = None
     row: SessionRow | None = None
     records: dict[int, ArtifactRecord] = field(default_factory=dict)
     listed: set[tuple[str, int]] = field(default_factory=set)
-    """(name, version) of artifacts that their index entry, or their reference to the content, says are there."""
+    """(name, version) of artifacts that exist by their index entry, or by their reference to the content."""
     messages: set[int] = field(default_factory=set)
 
 
 def mend(store: ArtifactStore, session: bytes, *, tail_lost: bool, contents: dict[tuple[bytes, int], bytes]) -> Mended:
-    """What makes the journal of a session whole again. Raises IntegrityError where too little is left.
+    """Return the repair that makes the journal of a session whole again. Raises IntegrityError if too little is left.
 
-    `tail_lost`: events may be missing at the end. `contents`: what messages refer to, by (session, sequence).
+    `tail_lost`: events may be missing at the end. `contents`: the contents that messages refer to, by (session,
+    sequence).
     """
     seen = _gather(store, session)
     mended = Mended()
@@ -149,7 +150,7 @@ def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
 
 
 def _set_new_base(seen: _Evidence, session: bytes, mended: Mended) -> None:
-    """The newest snapshot takes the place of a damaged base; without one, what was cut counts as lost."""
+    """Replace a damaged base by the newest snapshot. Without a snapshot, the truncated events count as lost."""
     key = sequence_key(session, 0)
     mended.quarantined.append((CF.SNAPSHOTS, key, seen.base_damaged or b""))
     mended.ops.append((CF.SNAPSHOTS, key, None))
@@ -160,7 +161,7 @@ def _set_new_base(seen: _Evidence, session: bytes, mended: Mended) -> None:
 
 
 def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> dict[int, StoredEvent]:
-    """The events that stored and deleted artifacts, as their records and index entries tell them."""
+    """Return the events that stored and deleted artifacts, from their records and index entries."""
     filled: dict[int, StoredEvent] = {}
     stored: dict[int, int] = {}
     deleted: set[int] = set()
@@ -179,12 +180,12 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
         before = min((n for each, n in stored.items() if each > number), default=1 << 63)
         free = [n for n in missing if after < n < before and n not in filled and n not in seen.messages]
         if not free:
-            continue  # verify reports the record as one that the journal does not know
+            continue  # verify reports the record as unknown to the journal
         data: dict[str, Any] = record._asdict()
         time = data.pop("time")
         if number in collected:
             data[COLLECTED] = True
-        # Several places may be free: the one whose neighbours are of the right time.
+        # If several places are free, take the one whose neighbours have fitting times.
         place = next((n for n in free if _time_before(seen, filled, n) <= time <= _time_after(seen, n)), free[0])
         filled[place] = StoredEvent("artifact.stored", time, {"sequence": number, **data}, 0, 0, 0)
         stored[number] = place
@@ -213,7 +214,7 @@ def _time_after(seen: _Evidence, n: int) -> int:
 
 
 def _carry_totals(seen: _Evidence, filled: dict[int, StoredEvent], last: int) -> None:
-    """Give the events in the gaps the time and the totals that their neighbours imply."""
+    """Give the events in the gaps the times and totals that their neighbours imply."""
     time, operations, artifacts, size = 0, 0, 0, 0
     if seen.row is not None:
         time = seen.row.created_at
@@ -222,7 +223,7 @@ def _carry_totals(seen: _Evidence, filled: dict[int, StoredEvent], last: int) ->
         if event is not None:
             time, (operations, artifacts, size) = event.time, event.totals
             continue
-        if n not in filled:  # it was cut, and the base tells what came of it
+        if n not in filled:  # it was truncated, and its changes are in the base
             continue
         event = filled[n]
         operations += 1
@@ -247,7 +248,7 @@ def _size_of(seen: _Evidence, filled: dict[int, StoredEvent], number: int) -> in
 
 
 def _tell_row(seen: _Evidence, filled: dict[int, StoredEvent], session: bytes, last: int) -> None:
-    """If the fold does not come to what the row says, one of the lost events did: the last that may have."""
+    """Put the catalog's row into the last lost event that may have made it, if the fold does not lead to this row."""
     if seen.row is None:
         return
     session_id = session_id_of(session)
@@ -259,14 +260,14 @@ def _tell_row(seen: _Evidence, filled: dict[int, StoredEvent], session: bytes, l
         if event.type == LOST and "was" not in event.data:
             unknown = n
     if unknown and list(state.row()) != list(seen.row):
-        # What later events change of it, they change again.
+        # Later events make their changes to the row again.
         filled[unknown].data["row"] = list(seen.row)
         if sum(event.type == LOST and "was" not in event.data for event in filled.values()) == 1:
             filled[unknown].data["was"] = "session"
 
 
 def message_contents(store: ArtifactStore) -> dict[tuple[bytes, int], bytes]:
-    """The contents that messages refer to, by (session, sequence), from the references themselves."""
+    """Return the contents that messages refer to, by (session, sequence), from the references themselves."""
     end = after_prefix(CONTENT_REFERENCE)
     found: dict[tuple[bytes, int], bytes] = {}
     for key, _ in store.engine.pages(CF.REFERENCES, CONTENT_REFERENCE, end):

@@ -1,4 +1,4 @@
-"""Opens a store, brings it up to date, follows one that another process writes, and closes it."""
+"""Open a store, bring it up to date, follow one that another process writes, and close it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def open_store(
     options = EngineOptions(write_buffers=write_buffer_bytes, block_cache=block_cache_bytes)
     engine = Engine(path, durability, options, read_only=read_only)
     return ArtifactStore(
-        Dispatcher(1, "greenroom-store"),  # of its own, so that sessions that wait for it cannot starve it
+        Dispatcher(1, "greenroom-store"),  # its own pool, so that sessions waiting for the store cannot starve it
         engine,
         cache_bytes=artifact_cache_bytes,
         compress_above=compress_above,
@@ -46,7 +46,7 @@ def open_store(
 
 
 def older_format(store: ArtifactStore) -> dict[str, int] | None:
-    """Return the format that a store has (`from`) and the one it is to have (`to`); None where they are the same."""
+    """Return the format of a store (`from`) and its format after migration (`to`); None if they are the same."""
     has = store.engine.format
     return {"from": has, "to": FORMAT_VERSION} if has < FORMAT_VERSION else None
 
@@ -59,8 +59,8 @@ def bring_up_to_date(store: ArtifactStore) -> None:
 
 
 def close_store(store: ArtifactStore, remaining: Callable[[], float]) -> None:
-    """Write what waits, keep what the next opening would have to count, and release the store. Nothing is written after
-    that. `remaining` tells how many seconds are left."""
+    """Write what waits, save the counts for the next opening, and release the store. Nothing is written afterwards.
+    `remaining` returns how many seconds are left."""
     store.dispatcher.close(remaining())
     with contextlib.suppress(GreenroomError):
         store.leave(remaining())
@@ -68,17 +68,17 @@ def close_store(store: ArtifactStore, remaining: Callable[[], float]) -> None:
 
 
 class Follower:
-    """A store that is open for reading beside a process that writes it."""
+    """A store that is open for reading while another process writes it."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self._engine = store.engine
-        self._marks: tuple[tuple[str, int, int], ...] = ()  # unknown: the first look catches up
+        self._marks: tuple[tuple[str, int, int], ...] = ()  # unknown: the first check catches up
 
     def is_behind(self) -> bool:
         """Return whether something was written since `catch_up`."""
         return self._engine.marks() != self._marks
 
     def catch_up(self) -> None:
-        """See from now on what was written until now."""
+        """Make everything written so far visible."""
         self._marks = self._engine.marks()
         self._engine.catch_up()

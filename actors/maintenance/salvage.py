@@ -1,4 +1,4 @@
-"""Repairing a store whose files are damaged: read what can be read, repair it, and put it in the place of the old."""
+"""Repair a store with damaged files: read what can be read, repair it, and swap it with the old store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["SalvageReport", "salvage_store"]
 
 @dataclass(frozen=True, slots=True)
 class SalvageReport:
-    """What was read, what was not, and what repair made of it. Sizes are bytes."""
+    """The result of a salvage: what was read, what was not, and the repair of the rest. Sizes are bytes."""
 
     entries: int
     bytes: int
@@ -30,18 +30,18 @@ class SalvageReport:
     unreadable: tuple[str, ...]
     """The table files of which nothing could be read, or which are missing."""
     log_damaged: bool
-    """The newest changes before the store was last closed may be missing."""
+    """Whether the newest changes before the store was last closed may be missing."""
     original: Path
-    """Where the damaged store is now."""
+    """The path of the damaged store now."""
     repair: VerifyReport
 
     @property
     def ok(self) -> bool:
-        """Whether everything could be read, and all in the new store is whole."""
+        """Whether everything could be read, and everything in the new store is whole."""
         return self.repair.ok and not (self.lost or self.unreadable or self.log_damaged)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return every field by name as JSON values."""
         return {
             "ok": self.ok,
             "entries": self.entries,
@@ -57,7 +57,7 @@ class SalvageReport:
 def salvage_store(
     open_store: Callable[[Path], AbstractContextManager[Verifiable]], path: Path, on_progress: Progress | None = None
 ) -> SalvageReport:
-    """Salvage the store at `path`; see `Runtime.salvage`. Until the very end `path` is not touched."""
+    """Salvage the store at `path`; see `Runtime.salvage`. Nothing at `path` changes until the very end."""
     path = Path(os.path.realpath(path))
     part = path.with_name(path.name + ".salvaged")
     copied = None if on_progress is None else (lambda entries, _bytes: on_progress("entries read", entries))
@@ -69,8 +69,8 @@ def salvage_store(
             report.add("file", name, "nothing of it can be read; it stays with the damaged store")
         if salvage.log_damaged:
             report.add("file", "the log", "it was damaged or is missing: the newest changes may be lost")
-        # The copy takes the name that the damaged store will have, then they change places: whatever interrupts this,
-        # there is a store at `path`, and no later salvage takes away what it has not made.
+        # The copy takes the name that the damaged store will have, then the two are swapped: whatever interrupts this,
+        # there is a store at `path`, and no later salvage removes something that it has not made.
         original = _free_name(path)
         try:
             part.rename(original)

@@ -1,4 +1,4 @@
-"""What there is in a store, found also where some of it cannot be read."""
+"""Walk through a store, also where some of it cannot be read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REPORT_EVERY: Final = 256
 
 
 class Survey:
-    """One round through a store: what it has to know, and what it comes by."""
+    """One walk through a store: what it needs to know, and what it finds."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Survey:
         self._message_contents: dict[tuple[bytes, int], bytes] | None = None
         self._writing = False
         self._mended: set[bytes] = set()
-        """Sessions whose journal has been made whole in this round."""
+        """Sessions with a journal that was repaired in this walk."""
 
     def _counting(self, what: str, things: Iterator[bytes]) -> Iterator[bytes]:
         count = 0
@@ -67,7 +67,7 @@ class Survey:
         return (key for key, _ in readable(self._engine, cf, prefix, end, []))
 
     def _first_keys(self, cf: int, prefix: bytes = b"") -> Iterator[bytes]:
-        """One key of each session that has any in a family: one seek each."""
+        """Yield one key of each session that has keys in a family, with one seek each."""
         position, end = prefix, after_prefix(prefix) if prefix else END
         start = len(prefix)
         while True:
@@ -81,7 +81,7 @@ class Survey:
             position = keys[0][: start + 16] + b"\xff" * 96
 
     def _sessions(self) -> Iterator[bytes]:
-        """Every session and scope that has a journal, and every other that has a row or a snapshot."""
+        """Yield every session and scope that has a journal, a row or a snapshot."""
         for key in self._first_keys(CF.JOURNAL):
             yield key[:16]
         for cf in (CF.SESSIONS, CF.SNAPSHOTS):
@@ -90,7 +90,8 @@ class Survey:
                     yield key[:16]
 
     def _strays(self) -> Iterator[bytes]:
-        """One key of each session that has records, but no journal, row or snapshot: family and key."""
+        """Yield one key of each session that has records, but no journal, row or snapshot. The key follows its
+        family."""
         places = [(CF.ARTIFACTS, b""), *((CF.INDEX, kind) for kind in OWNED_INDEXES)]
         for cf, prefix in places:
             for key in self._first_keys(cf, prefix):
@@ -101,7 +102,7 @@ class Survey:
         return any(self._has(cf, session) for cf in (CF.JOURNAL, CF.SESSIONS, CF.SNAPSHOTS))
 
     def _has(self, cf: int, prefix: bytes) -> bool:
-        """Whether there are keys with this prefix; what cannot be read is there."""
+        """Return whether there are keys with this prefix. Unreadable keys count as present."""
         try:
             return bool(self._engine.keys(cf, prefix, after_prefix(prefix), limit=1))
         except IntegrityError:

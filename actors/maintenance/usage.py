@@ -1,4 +1,4 @@
-"""Who takes the space: content by session, type and name."""
+"""What takes the space: content by session, type and name."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .findings import Progress
 __all__ = ["Share", "Usage", "content_figures", "store_figures", "usage_of"]
 
 MESSAGES = "(messages)"
-"""What long messages are counted under among types and names."""
+"""The type and name under which long messages are counted."""
 
 
 @dataclass(slots=True)
 class Share:
-    """What one session, type or name takes. Sizes are bytes.
+    """The space that one session, type or name takes. Sizes are bytes.
 
-    `logical_bytes` is the sum of the sizes; `unique_bytes` is the stored size of the content that nobody else uses:
-    what deleting it would give back (chunks that several contents share are counted with each of them);
-    `journal_bytes` the records of a session's journal.
+    `logical_bytes` is the sum of the sizes. `unique_bytes` is the stored size of content without other uses, which
+    deleting it would free; chunks that several contents share are counted with each of them. `journal_bytes` is the
+    size of the records of a session's journal.
     """
 
     items: int = 0
@@ -42,7 +42,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Shares by session id, artifact type and artifact name; the largest first."""
+    """Shares by session id, artifact type and artifact name, largest first."""
 
     sessions: dict[str, Share]
     types: dict[str, Share]
@@ -50,7 +50,7 @@ class Usage:
 
     @checked
     def to_dict(self, limit: int | None = None) -> dict[str, Any]:
-        """As JSON values; at most `limit` of each."""
+        """Return the shares as JSON values, at most `limit` of each kind."""
         return {
             each.name: {key: share.to_dict() for key, share in list(getattr(self, each.name).items())[:limit]}
             for each in fields(self)
@@ -58,7 +58,7 @@ class Usage:
 
 
 def usage_of(store: ArtifactStore, on_progress: Progress | None = None) -> Usage:
-    """Count the content of every session. What is damaged is left out: `verify` tells of it."""
+    """Count the content of every session. Damaged records are skipped: `verify` reports them."""
     sessions: dict[str, Share] = {}
     types: dict[str, Share] = {}
     names: dict[str, Share] = {}
@@ -88,7 +88,7 @@ def usage_of(store: ArtifactStore, on_progress: Progress | None = None) -> Usage
 
 
 def _described(store: ArtifactStore, session: bytes, kind: bytes, sequence: int) -> tuple[str, str]:
-    """(type, name) of who refers to a content."""
+    """Return the (type, name) of the artifact or message that refers to a content."""
     if kind == MESSAGE:
         return MESSAGES, MESSAGES
     try:
@@ -108,8 +108,8 @@ def _largest(shares: Mapping[str, Share]) -> dict[str, Share]:
 
 
 def content_figures(store: ArtifactStore) -> dict[str, int]:
-    """Return how many artifacts there are, and the bytes of their contents and of long messages, as `Runtime.stats`
-    tells them."""
+    """Return how many artifacts there are, and the bytes of their contents and of long messages, for
+    `Runtime.stats`."""
     contents, unique, stored = store.contents.usage()
     logical = artifacts = 0
     for digest, size, _, _ in store.contents.known():

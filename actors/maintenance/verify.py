@@ -1,7 +1,7 @@
-"""Checks a whole store against itself, and repairs it: nothing here trusts one record without its witnesses.
+"""Check a whole store against itself, and repair it. No record is trusted without its witnesses.
 
-The journals are the truth; what they cannot tell is the content, which its hash proves. The store is looked at while
-it is in use. What seems wrong is looked at again in the turn of the one writer, where nothing changes meanwhile, and
+The journals are the truth. They do not contain the content, which is checked by its hash. The store is checked while it
+is in use. What seems wrong is checked again in the turn of the one writer, where nothing changes meanwhile, and
 repaired in the same turn.
 """
 
@@ -41,8 +41,8 @@ def verify_store(
     repair: bool = False,
     on_progress: Progress | None = None,
 ) -> VerifyReport:
-    """Check every session, then every content. The store may be in use meanwhile. With `repair`, set right what
-    the rest of the store tells how to, and quarantine what it does not."""
+    """Check every session, then every content. The store may be in use meanwhile. With `repair`, set right what the
+    rest of the store tells how to, and quarantine the rest."""
     return care_for(store, supervisor, hashing=True, mending=True, repair=repair, on_progress=on_progress)
 
 
@@ -55,18 +55,18 @@ def care_for(
     repair: bool,
     on_progress: Progress | None = None,
 ) -> VerifyReport:
-    """Look at everything. `hashing`: read all content; `mending`: also repair journals, where something is lost."""
+    """Check everything. `hashing`: read all content; `mending`: also repair journals that have lost events."""
     report = VerifyReport()
     _Round(store, supervisor, report, hashing=hashing, mending=mending, repair=repair, on_progress=on_progress).run()
     return report
 
 
 class _Round(JournalChecks, EntryChecks):
-    """One round through a store, with all its looks."""
+    """One round through a store, with all its checks."""
 
     def run(self) -> None:
         self._look_at_tables()
-        with contextlib.suppress(IntegrityError):  # the tables of `meta` are damaged, and reported
+        with contextlib.suppress(IntegrityError):  # the tables of `meta` are damaged; this is reported elsewhere
             self._lost = losses(self._engine)
         for lost in self._lost:
             self._report.add("lost", str(lost), "was unreadable when the store was salvaged")
@@ -112,7 +112,7 @@ class _Round(JournalChecks, EntryChecks):
             self._tally(found)
             return
         for _ in range(_ROUNDS if self._repair else 1):
-            # One repair may uncover the next: a journal first, then what is derived from it.
+            # One repair may uncover the next problem: a journal first, then what is derived from it.
             found = self._in_turn(look, session)
             self._tally(found, final=not (found.ops and self._repair))
             if not (found.ops and self._repair):
@@ -127,7 +127,7 @@ class _Round(JournalChecks, EntryChecks):
         return found
 
     def _in_turn(self, look: Look, session: bytes | None) -> Findings:
-        """Look in the writer's turn, and repair in the same."""
+        """Check in the writer's turn, and repair in the same turn."""
         findings: list[Findings] = []
 
         def look_and_repair() -> list[Op]:
@@ -146,7 +146,7 @@ class _Round(JournalChecks, EntryChecks):
             self._store.ask(Repair(look_and_repair), _TURN_TIMEOUT)
 
         if self._repair and session is not None and self._supervisor is not None:
-            # What is in memory is written down first: it may be the only whole copy.
+            # The state in memory is saved first: it may be the only whole copy.
             self._supervisor.table.while_absent(session_id_of(session), ask)
         else:
             ask()
@@ -161,7 +161,8 @@ class _Round(JournalChecks, EntryChecks):
         report.quarantined += [each for each in found.quarantined if each not in report.quarantined]
 
     def _look_at_tables(self) -> None:
-        """Find what RocksDB itself cannot read. Repair on top of that would take what is unreadable for missing."""
+        """Find what RocksDB itself cannot read. A repair that ignored it would take unreadable records for missing
+        ones."""
         lost: list[Lost] = []
         for cf, name in enumerate(CF.NAMES):
             if cf == CF.CHUNKS and not self._repair:

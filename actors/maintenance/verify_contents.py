@@ -1,4 +1,4 @@
-"""Checks contents, their chunks and their references."""
+"""Check contents, their chunks and their references."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _WHOLE: Final = b"\x00"
 
 
 class ContentChecks(Survey):
-    """The looks at what is stored once for all sessions."""
+    """The checks of what is stored once for all sessions."""
 
     def _held_content(self, digest: bytes, sizes: tuple[int, int] | None, found: Findings) -> None:
-        """Content that a session refers to must have a record; a readable one is checked with the contents."""
+        """Check that content to which a session refers has a record. A readable record is checked with the contents."""
         try:
             if self._contents.record(digest) is not None:
                 return
@@ -75,7 +75,7 @@ class ContentChecks(Survey):
         try:
             self._contents.check(digest)
         except ArtifactNotFound:
-            return  # deleted since
+            return  # deleted meanwhile
         except DAMAGE as error:
             if marked:
                 found.quarantined.append(digest.hex())
@@ -98,7 +98,8 @@ class ContentChecks(Survey):
             found.add("blob", blob.hex(), "its writing was given up", self._contents.abort_blob_ops(blob), "removed")
 
     def _blobs_of_nobody(self) -> set[bytes]:
-        """Blobs with manifests or references to chunks that no content names, and that are not being written."""
+        """Return the orphaned blobs: they have manifests or references to chunks, no content names them, and nobody
+        writes them."""
         owned_blobs = {blob for _, _, _, blob in self._known()} | set(self._contents.pending_blobs())
         suspects = {key[:16] for key in self._first_keys(CF.MANIFESTS)} - owned_blobs
         for key in self._counting("chunk references", self._keys(CF.REFERENCES, _CHUNK_REFERENCE)):
@@ -119,7 +120,7 @@ class ContentChecks(Survey):
             self._engine.get(CF.CONTENTS, digest) is not None and self._unreadable(digest)
             for digest in self._keys(CF.CONTENTS)
         ):
-            return  # one of them may belong to a content whose record is damaged
+            return  # one of them may belong to a content with a damaged record
         stray = suspects - {blob for _, _, _, blob in self._known()} - set(self._contents.pending_blobs())
         ops = self._contents.drop_blobs_ops(stray)
         there = {key for _, key, _ in ops}

@@ -1,4 +1,4 @@
-"""Checks records and index entries from their own side: each must be of something that says so."""
+"""Check records and index entries from their own side: each must belong to something that confirms it."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ __all__ = ["BY_TAIL", "EntryChecks"]
 BY_TAIL: Final = (INDEX_CREATED, INDEX_UPDATED, INDEX_TAG, INDEX_CREATOR, INDEX_PARENT, INDEX_METADATA, INDEX_DEADLINE)
 
 _FAMILIES: Final = {ARTIFACT: CF.ARTIFACTS, MESSAGE: CF.JOURNAL}
-"""Where the records are of who refers to content, by the kind of the reference."""
+"""The family of the records that refer to content, by the kind of the reference."""
 
 
 class EntryChecks(Survey):
-    """The looks at one record or entry."""
+    """The checks of one record or entry."""
 
     def _stray(self, place: bytes, found: Findings) -> None:
         cf, skip, key = place[0], place[1], place[2:]
@@ -58,7 +58,7 @@ class EntryChecks(Survey):
             found.add(PROBLEM_KINDS[cf], session_id_of(session), f"{detail} and no journal", ops, "removed")
 
     def _totals(self, found: Findings) -> None:
-        """The counts that are kept so that nobody has to count."""
+        """Check the counts that are kept to save counting."""
         if self._store.catalog.miscounted():
             forget: list[Op] = [(CF.META, COUNTS_KEY, None)]
             found.add("count", "sessions", "the numbers of sessions by status are wrong", forget, "counted anew")
@@ -80,11 +80,11 @@ class EntryChecks(Survey):
         self._unfit(key, session, "that does not fit its row", found)
 
     def _artifact_entry(self, key: bytes, found: Findings) -> None:
-        """An entry that finds an artifact across sessions: it ends in session and number."""
+        """Check an entry that finds an artifact across sessions: it ends in session and number."""
         self._brought(CF.ARTIFACTS, key, "artifact", found)
 
     def _event_entry(self, key: bytes, found: Findings) -> None:
-        """An entry that finds an event: it ends in session and sequence."""
+        """Check an entry that finds an event: it ends in session and sequence."""
         self._brought(CF.JOURNAL, key, "event", found)
 
     def _brought(self, family: int, key: bytes, what: str, found: Findings) -> None:
@@ -97,7 +97,7 @@ class EntryChecks(Survey):
         self._unfit(key, session, f"for {what} {number} that does not fit it", found)
 
     def _shared_entry(self, key: bytes, found: Findings) -> None:
-        """An entry from a grantee to what is shared with it: its owner must say so."""
+        """Check an entry from a grantee to what is shared with it: the owner must confirm it."""
         owner = key[17:33]
         try:
             state = load_state(self._store, session_id_of(owner))[0]
@@ -112,7 +112,7 @@ class EntryChecks(Survey):
     def _audit_record(self, key: bytes, found: Findings) -> None:
         stored = self._engine.get(CF.META, key)
         if stored is None:
-            return  # too old since
+            return  # deleted meanwhile for its age
         place = key[-8:]
         try:
             entries = audit_entries(unseal(key, stored, "an audit record"), place)

@@ -1,4 +1,4 @@
-"""Checks the journals, and all that follows from each: row, records, index entries, references, snapshots."""
+"""Check the journals, and everything that follows from them: row, records, index entries, references, snapshots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["JournalChecks"]
 
 
 class JournalChecks(ContentChecks):
-    """The looks at one session."""
+    """The checks of one session."""
 
     def _session(self, session: bytes, found: Findings) -> None:
         session_id = session_id_of(session)
@@ -29,7 +29,7 @@ class JournalChecks(ContentChecks):
             found.add("event", session_id, str(error))
             return
         except IntegrityError as error:
-            # It may have been deleted since, or be on its way in, or out again where that was given up.
+            # It may have been deleted since, or be on its way in, or on its way out after it was abandoned.
             if self._exists(session) and session not in staged_sessions(self._engine):
                 self._damaged_journal(session, error, found)
             return
@@ -42,7 +42,7 @@ class JournalChecks(ContentChecks):
         return self._may_go_on(sequence_key(session, derived.state.sequence + 1))
 
     def _may_go_on(self, following: bytes) -> bool:
-        """Whether the event after the last one of a journal may be among what salvage has lost."""
+        """Return whether salvage may have lost the event after the last one of a journal."""
         return following[:16] not in self._mended and any(
             lost.cf == CF.JOURNAL and lost.covers(following) for lost in self._lost
         )
@@ -113,7 +113,7 @@ class JournalChecks(ContentChecks):
             self._held_content(digest, sizes, found)
 
     def _counted(self, session: bytes, derived: Derived, found: Findings) -> None:
-        """The totals that the newest event carries are the session's."""
+        """Check that the totals in the newest event are the session's."""
         state = derived.state
         has = len(derived.records), sum(record.size for record in derived.records.values())
         last = self._store.journal.last(session)
@@ -141,7 +141,7 @@ class JournalChecks(ContentChecks):
             return
         if cf in (CF.SESSIONS, CF.ARTIFACTS):
             try:
-                # An older version of the same facts is not damage.
+                # An older version of the same facts is no damage.
                 if unseal(key, actual) == unseal(key, value):
                     return
             except DAMAGE as error:
