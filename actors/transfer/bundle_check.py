@@ -1,7 +1,7 @@
-"""What must hold of a journal that comes from outside, before any of it is believed.
+"""Check a journal from outside before any of it is trusted.
 
-A bundle's checksum says that nothing broke on the way, not that whoever made it meant well. So every event is
-checked for its form, and against the state and the artifacts that the events before it have made.
+A bundle's checksum says that nothing broke on the way, not that its author meant well. So every event is checked for
+its form, and against the state and the artifacts that the events before it have made.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from greenroom.storage.events.model import PUBLISHED, StoredEvent, event_of
 __all__ = ["Contents", "JournalCheck", "message_value"]
 
 MAX_STATE_BYTES: Final = 1 << 30
-"""Memory that the state of one session may take."""
+"""The most memory that the state of one session may take."""
 _MAX_TIME: Final = (1 << 32) * SECOND
 _MAX_TOTAL: Final = 1 << 62
 _MOST_GRANTS: Final = 2 * grants.MAX_GRANTS
@@ -49,10 +49,10 @@ class Contents(Protocol):
     """The contents of a bundle, as far as its journals use them."""
 
     def use(self, digest: bytes) -> int | None:
-        """The size of a content; None if the bundle does not have it."""
+        """Mark a content as used and return its size; None if the bundle does not have it."""
 
     def is_message(self, digest: bytes, *, text: bool) -> bool:
-        """Whether the bundle has this content and it is what a message can be: UTF-8 text or an encoded value."""
+        """Return whether the bundle has this content and a message can have it: UTF-8 text or an encoded value."""
 
 
 # -- the form of event data: one check per field, that raises or is false for what cannot be
@@ -185,7 +185,7 @@ _MESSAGE_EXTRAS: Final[dict[str, Callable[[Any], Any]]] = {
     "metadata": _METADATA,
 }
 
-# What status an event needs: writes need an active session, changes of status the ones that lead there.
+# The status that an event needs: writes need an active session, changes of status the statuses that lead there.
 _OPEN: Final = (ACTIVE, SUSPENDED)
 _NEEDS: Final[dict[str, tuple[int, ...]]] = {
     **dict.fromkeys(
@@ -214,8 +214,8 @@ assert ARCHIVED not in {status for allowed in _NEEDS.values() for status in allo
 class JournalCheck:
     """Follows the journal of one bundled session, event by event. Every method raises BundleError.
 
-    `live` are the artifact records that the bundle has of this session, by number; at the end they must be exactly
-    what the journal has left.
+    `live` are the artifact records that the bundle has of this session, by number. At the end they must be exactly the
+    artifacts that the journal has left.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class JournalCheck:
         self._versions: dict[str, int] = {}
 
     def artifact(self, encoded: bytes) -> None:
-        """Take in one artifact record. They come before the journal, in the order of their numbers."""
+        """Take in one artifact record. Records come before the journal, in the order of their numbers."""
         record = plain_record(encoded)
         if (
             type(record) is not list
@@ -246,7 +246,7 @@ class JournalCheck:
         self.live[record[0]] = record[1:]
 
     def event(self, encoded: bytes) -> StoredEvent:
-        """Take in the next event; as it is stored."""
+        """Take in the next event, and return it as it is stored."""
         record = plain_record(encoded)
         state = self.state
         sequence = state.sequence + 1
@@ -289,7 +289,7 @@ class JournalCheck:
         return stored
 
     def finish(self) -> SessionState:
-        """The journal has ended."""
+        """Check that the journal is complete, and return the state at its end."""
         state, session = self.state, self._session
         if state.sequence != session.events or state.artifact_count != session.artifacts:
             raise self._bad("fewer or more events or artifacts than the manifest says")
@@ -313,7 +313,7 @@ class JournalCheck:
                 raise self._bad(f"event {sequence}, {kind}, of something that no policy warns of")
             if PUBLISHED in data and not (_PUBLISHED(data[PUBLISHED]) and len(data) == 1):
                 raise self._bad(f"event {sequence}, {kind[:64]!r}, with an impossible {PUBLISHED}")
-            pack_value(data)  # whatever else there is must at least be storable
+            pack_value(data)  # whatever else it contains must at least be storable
         except BundleError:
             raise
         except (GreenroomError, RecursionError):
@@ -325,7 +325,7 @@ class JournalCheck:
                 raise self._bad("a configuration that no session can have") from None
 
     def _is_earlier(self, event_id: str) -> bool:
-        """Whether this is an event of the same session that has been before."""
+        """Return whether this is an earlier event of the same session."""
         place = event_place(event_id)
         return place is not None and place[0] == self.state.session and 0 < place[1] <= self.state.sequence
 
@@ -360,7 +360,7 @@ class JournalCheck:
         found = self._stored.pop(data["sequence"], None)
         if found is None or found[:3] != (data["content_hash"], data["name"], data["version"]):
             raise self._bad(f"a deletion at event {sequence} of an artifact that is not there")
-        if data.get("type", found[4]) != found[4]:  # stores of format 1 did not tell
+        if data.get("type", found[4]) != found[4]:  # events of format 1 have no type
             raise self._bad(f"a deletion at event {sequence} of an artifact of another type")
         if data.get(COLLECTED) != found[5] or type(data.get(COLLECTED)) not in (int, type(None)):
             raise self._bad(f"a deletion at event {sequence} that gives back other bytes than were taken")
@@ -384,7 +384,7 @@ class JournalCheck:
 
 
 def message_value(content: bytes, *, text: bool) -> bool:
-    """Whether content can be that of a message."""
+    """Return whether a message can have this content."""
     if len(content) > m.MAX_MESSAGE_BYTES:
         return False
     try:

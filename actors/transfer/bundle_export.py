@@ -1,4 +1,4 @@
-"""Exporting sessions: a bundle is written from one moment of the store, while the sessions go on."""
+"""Export sessions: write a bundle from one moment of the store, while the sessions go on."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["ExportReport", "export_bundle"]
 
 @dataclass(frozen=True, slots=True)
 class ExportReport(Exported):
-    """What an export has written, and where."""
+    """The result of an export, with its path."""
 
     path: Path
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by name as JSON values."""
+        """Return every field by name as JSON values."""
         return {each.name: getattr(self, each.name) for each in fields(self)} | {"path": str(self.path)}
 
 
@@ -54,7 +54,7 @@ def export_bundle(
 
 
 def _read_view(store: ArtifactStore) -> ReadView:
-    """Return the store as it is now, for reading at leisure."""
+    """Return a view of the store as it is now."""
     if store.engine.read_only:
         return ReadView(store.engine)  # nothing changes until the follower is refreshed
     made: list[ReadView] = []

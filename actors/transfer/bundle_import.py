@@ -1,6 +1,6 @@
-"""Importing a bundle: check all of it, write it ahead where nobody sees it, and show it in one batch.
+"""Import a bundle: check all of it, write it ahead where nobody sees it, and publish it in one batch.
 
-The bundle is read twice. The first reading writes nothing and refuses whatever cannot be. The second writes the
+The bundle is read twice. The first reading writes nothing and refuses anything impossible. The second writes the
 sessions ahead (`StagedSessions`).
 """
 
@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 
 
 class _Contents:
-    """Which contents a bundle has, in the order of their hashes: 49 bytes of memory each."""
+    """The contents that a bundle has, in the order of their hashes: 49 bytes of memory each."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -52,7 +52,7 @@ class _Contents:
         return len(self._sizes)
 
     def add(self, digest: bytes, size: int, offset: int) -> None:
-        """Raises BundleError unless the hash is greater than the one before it."""
+        """Add a content. Raises BundleError unless its hash is greater than the one before it."""
         if self._hashes and digest <= self._hashes[-32:]:
             raise BundleError("the bundle has a content twice, or out of order")
         self._hashes += digest
@@ -95,7 +95,7 @@ class _Contents:
         return self._sizes[at]
 
     def unused(self) -> int:
-        """How many no journal uses."""
+        """Return how many contents no journal uses."""
         return sum(1 for flags in self._flags if not flags & _USED)
 
 
@@ -111,7 +111,7 @@ class _Section:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """The file stays open."""
+        """Leave the file open."""
 
     def read(self, size: int) -> bytes:
         data = self._file.read(min(size, self._left))
@@ -128,7 +128,7 @@ class _Place:
 
 
 class BundleCheck:
-    """An open bundle that has been read once, from its first byte to its last, and found good."""
+    """An open bundle that has been read once, from its first byte to its last, and found valid."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class BundleCheck:
         on_manifest: Callable[[Manifest], None],
         on_progress: Progress,
     ) -> None:
-        """Raises BundleError, or what `on_manifest` raises once it knows which sessions there are."""
+        """Read and check the bundle. Raises BundleError, or what `on_manifest` raises once it knows the sessions."""
         self.file = file
         self.size = size
         reader = BundleReader(file, size)
@@ -173,7 +173,7 @@ class BundleCheck:
         self.contents.add(digest.digest(), member.size, member.offset)
 
     def records(self, place: tuple[int, int, bytes]) -> Iterator[bytes]:
-        """The records of a member once more. Raises BundleError if they are not those of the first reading."""
+        """Yield the records of a member once more. Raises BundleError if they differ from the first reading."""
         offset, size, expected = place
         self.file.seek(offset)
         digest = blake3()
@@ -209,10 +209,10 @@ def import_bundle(
     keep_ids: bool,
     on_progress: Progress | None = None,
 ) -> list[str]:
-    """Import all sessions of a bundle; their ids, parents first.
+    """Import all sessions of a bundle, and return their ids, parents first.
 
-    `reserve` keeps ids from everybody else until what it returns is called. Raises BundleError with nothing written,
-    SessionAlreadyExists for an id that is to be kept and taken, StorageError.
+    `reserve` reserves ids until the function that it returns is called. Raises BundleError with nothing written,
+    SessionAlreadyExists for an id that is to be kept and taken already, and StorageError.
     """
     store = services.store
     report = on_progress if on_progress is not None else _silent
@@ -255,7 +255,7 @@ def _silent(done: int, total: int) -> None:
 
 
 class _Import:
-    """The second reading."""
+    """The second reading of a bundle, which writes its sessions."""
 
     def __init__(
         self, services: SessionServices, check: BundleCheck, ids: dict[str, str], on_progress: Progress
@@ -328,14 +328,14 @@ class _Import:
         return state
 
     def _with_new_ids(self, stored: StoredEvent) -> StoredEvent:
-        """The event with the ids that its session and its relatives have here."""
+        """Return the event with the ids that its session and its relatives have here."""
         data = stored.data
         if stored.type in ("session.created", "session.forked") and data["parent"] is not None:
             data["parent"] = self._parent(data["parent"])
         return with_new_ids(stored, self._ids)
 
     def _parent(self, parent: str) -> str | None:
-        """The parent's id here; None for one that is not here, or that would be its own descendant."""
+        """Return the parent's id here; None for a parent that is not here, or that would be its own descendant."""
         if parent in self._ids:
             return self._ids[parent]
         own = set(self._ids.values())

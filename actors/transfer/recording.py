@@ -1,7 +1,7 @@
-"""Sessions that come in whole: a conversation that is over, written in one batch or not at all.
+"""Record whole sessions: a conversation that is over is written in one batch or not at all.
 
 A `Recording` sends its messages the usual way, so that hooks, redaction, limits and the fold see what they always see.
-Only the actor differs: it gathers what each commit would write, and `finish` writes all of it at once.
+Only the actor differs: it collects what each commit would write, and `finish` writes all of it at once.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ logger = logger_of("recording")
 _ATTEMPTS: Final = 3
 
 _one_at_a_time = threading.Lock()
-"""Held from the last look at what is in the store to the write, so that two threads cannot both find it absent."""
+"""Held from the last look into the store to the write, so that two threads cannot both find the session absent."""
 
 
 class _RecordedTime:
-    """Gives the time at which something happened, in place of the time at which it is written."""
+    """Gives the time at which something happened, instead of the time at which it is written."""
 
     def __init__(self, clock: Clock, at: int) -> None:
         self._clock = clock
@@ -53,7 +53,7 @@ class _RecordedTime:
 
 
 class _RecordedSession(SessionActor):
-    """The actor of a session that is not in the store yet. It gathers what its commits would write."""
+    """The actor of a session that is not in the store yet. It collects what its commits would write."""
 
     appends: list[Append]
     known: list[m.AddMessage | m.StoreArtifact]
@@ -79,17 +79,17 @@ class _RecordedSession(SessionActor):
         """Write no snapshot on the way: nobody can load the session before it is whole."""
 
     def last_snapshot(self, ops: list[Op]) -> None:
-        """Write a snapshot where folding the journal would take long."""
+        """Write a snapshot if folding the journal would take long."""
         if self._tail > self.services.snapshot_every:
             super()._snapshot(ops)
 
     def _reload(self, *, raising: bool = False) -> None:
-        self._retire()  # there is no journal yet; whoever records gives up
+        self._retire()  # there is no journal yet to read back, so the recording ends
         if raising:
             raise InvalidOperation("the recording of this session was interrupted: begin it anew")
 
     def passivate(self, *, save: bool = False) -> bool:
-        return False  # memory is all it has
+        return False  # nothing but memory has the session
 
     @property
     def unsaved(self) -> bool:
@@ -110,7 +110,7 @@ class Recording:
     """
 
     def __init__(self, directory: Directory, way: Way, at: int) -> None:
-        """Choose an id. `way` is that of messages past rates; `at` is when the session was created, in ns since the
+        """Choose an id. `way` delivers messages past rates; `at` is when the session was created, in ns since the
         epoch."""
         self._directory = directory
         self._way = way
@@ -120,7 +120,7 @@ class Recording:
         self._time = _RecordedTime(self._services.clock, at)
         self._events: list[StoredEvent] = []
         services = replace(self._services, clock=self._time, publish=self._gather)
-        # What is over is not held to limits on how long a session may go on; those on its bytes hold.
+        # A finished conversation is not held to limits on how long it may go on; limits on its bytes hold.
         limits = replace(services.limits, max_artifacts=UNLIMITED, max_operations=UNLIMITED)
         self._actor = _RecordedSession(services, SessionState(self.id, session), [], 0, limits=limits)
         self._actor.appends = []
@@ -130,7 +130,7 @@ class Recording:
         self._events += events
 
     def begin(self, draft: PendingEvent) -> None:
-        """Take the first event. From here on the session answers who knows its id."""
+        """Take the first event. From here on the session answers callers that know its id."""
         self._directory.hold(self._actor, draft)
 
     def ask(self, message: m.Message[Any], at: int, timeout: float) -> Any:
@@ -142,10 +142,10 @@ class Recording:
         return self._way.ask(self.id, message, timeout)
 
     def finish(self, check: Callable[[], object] | None = None) -> None:
-        """Write the session in one batch and let it be seen.
+        """Write the session in one batch, which makes it visible.
 
-        `check` is called last, when no other recording of this process can be written; what it raises ends the
-        recording. Raises ResourceLimitExceeded where the store's quota is used up, StorageError.
+        `check` is called last, when no other recording of this process can be written; an exception from it ends the
+        recording. Raises ResourceLimitExceeded if the store's quota is used up, and StorageError.
         """
         services = self._services
         append = self._whole()
@@ -158,7 +158,7 @@ class Recording:
                     commit_number = services.store.commit(append, timeout)
                     break
                 except OperationTimeout:
-                    services.store.wait_for_inflight()  # it may land all the same
+                    services.store.wait_for_inflight()  # it may be written all the same
                     if not services.store.catalog.is_there(self._actor.state.session):
                         raise
                     commit_number = services.store.engine.commit_number
@@ -167,7 +167,7 @@ class Recording:
                     if attempt == _ATTEMPTS - 1:
                         raise
                     append.contents = self._prepared_again(append)
-        self._actor.appends = []  # what is written is not to be discarded
+        self._actor.appends = []  # the written content must not be discarded
         self._leave()
         if services.durability is Durability.FSYNC:
             services.store.engine.wait_synced(commit_number, timeout)
@@ -188,14 +188,14 @@ class Recording:
                     logger.warning("what was written ahead stays until the next opening: %s", error)
 
     def _leave(self) -> None:
-        """Take the actor out of the table: from now on the store has the session, or nobody."""
+        """Take the actor out of the table: from now on the store has the session, or it does not exist."""
         if not self._actor.actor_stopped.is_set():
             self._actor.actor_stopped.set()
             self._services.owner.retire(self._actor)
 
     def _whole(self) -> Append:
-        """All that was gathered, as one batch. Of a key that was written several times only the last value counts, and
-        nothing need be removed: nothing was there before."""
+        """Return everything that was collected, as one batch. Only the last value of each key counts, and nothing needs
+        to be deleted, since nothing was there before."""
         appends = self._actor.appends
         ops: dict[tuple[int, bytes], bytes | None] = {}
         snapshot: list[Op] = []
@@ -211,7 +211,8 @@ class Recording:
         )
 
     def _prepared_again(self, append: Append) -> tuple[Any, ...]:
-        """The contents, with those encoded that the store had when they were prepared and that are gone since."""
+        """Return the contents. Those that the store had when they were prepared, and that are gone since, are encoded
+        now."""
         again: dict[bytes, Encoded] = {}
         for command in self._actor.known:
             assert command.encoded is not None

@@ -1,7 +1,8 @@
-"""Sessions that are written ahead where nobody sees them, and shown in one batch: how imports and forks come in.
+"""Stage sessions: write them ahead where nobody sees them, and publish them in one batch. Imports and forks use this.
 
-Content, journals and artifact records are written under a mark (`storage.staging`). The batch that enters the sessions
-into the catalog also turns the mark, so that a reader sees all of the sessions or none, and a crash leaves either.
+Content, journals and artifact records are written under a pending marker (`storage.staging`). The batch that adds the
+sessions to the catalog also changes the marker, so that a reader sees all of the sessions or none, and so does the next
+opening after a crash.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _PAGE: Final = 256
 
 
 class StagedSessions:
-    """Whole sessions on their way into the store, by ids that nobody else can use meanwhile."""
+    """Whole sessions on their way into the store, with ids that nobody else can use meanwhile."""
 
     def __init__(self, services: SessionServices, sessions: list[bytes]) -> None:
         self._services = services
@@ -62,16 +63,17 @@ class StagedSessions:
     # -- content: held under the mark until the sessions hold it
 
     def add(self, content: Encoded) -> None:
-        """Hold a prepared content, which is added to the store unless it is there.
+        """Hold a prepared content, and add it to the store if it is not there.
 
-        Raises ContentGone like any storing of content that was known; ResourceLimitExceeded.
+        Raises ContentGone, as storing known content does, and ResourceLimitExceeded.
         """
         note, reference = staging.hold(self._id, self._held, content.hash)
         self._commit([note], contents=((content, reference),))
         self._held += 1
 
     def hold(self, digests: Iterable[bytes]) -> set[bytes]:
-        """Hold content that is in the store, so that it stays there; the digests of what is not there (any more)."""
+        """Hold content that is in the store, so that it stays there. Return the hashes of content that is not there
+        (any more)."""
         missing: set[bytes] = set()
         engine = self._store.engine
         wanted = list(digests)
@@ -102,17 +104,17 @@ class StagedSessions:
         evolve(state, sequence, stored)
 
     def base(self, session: bytes, sequence: int, state: bytes) -> None:
-        """Begin a session with the base of a journal that was cut."""
+        """Begin a session with the base of a truncated journal."""
         self._write(Journal.rebase(session, sequence, state))
 
     def kept(self, session: bytes, sequence: int, stored: StoredEvent, artifacts: FoldedArtifacts) -> None:
-        """Write an event that a cut has kept: what it did to the state is in the base."""
+        """Write an event that a truncation has kept: its changes to the state are in the base."""
         self._write(Journal.append(session, sequence, stored))
         for op in artifacts.project(sequence, stored).written():
             self._write(op)
 
     def finish(self, state: SessionState) -> None:
-        """The journal is complete: write a snapshot where folding it would take long."""
+        """Write a snapshot if folding the journal, which is complete now, would take long."""
         if state.sequence > self._services.snapshot_every:
             for op in Journal.snapshot(state.session, state.sequence, state.encode(), []):
                 self._write(op)
@@ -134,7 +136,7 @@ class StagedSessions:
     # -- the end, one or the other
 
     def publish(self, states: list[SessionState]) -> None:
-        """Show the sessions: what is left to write, rows, index entries and the turned mark in one batch."""
+        """Publish the sessions: write what is left, the rows, the index entries and the changed marker in one batch."""
         require_run()
         ops, self._ops = self._ops, []
         if self._marked:
@@ -145,7 +147,7 @@ class StagedSessions:
             self._store.commit(Append(ops, (None, states[0].status)), self._services.store_timeout)
         else:
             self._store.ask(Repair(lambda: ops), ArtifactStore.WRITE_TIMEOUT)
-        # From here on it has happened. What is left to do, the next opening would do as well.
+        # From here on the sessions exist. The next opening would do the rest as well.
         if self._marked:
             try:
                 _tidy(self._store, self._id, self._services.store_timeout)
@@ -156,7 +158,7 @@ class StagedSessions:
     def undo(self) -> None:
         """Remove what was written ahead. If even this fails (a full disk), the next opening does it."""
         try:
-            # Whatever has timed out has landed by then, or never will.
+            # After this, writes that have timed out have been made or never will be.
             self._store.commit(Append([]), self._services.store_timeout)
             for mark_id, phase, sessions in list(staging.marks(self._store.engine)):
                 if mark_id == self._id and phase == staging.STAGING:
@@ -166,7 +168,7 @@ class StagedSessions:
 
 
 def with_new_ids(stored: StoredEvent, ids: Mapping[str, str]) -> StoredEvent:
-    """The event, changed in place: where it names events and artifacts of these sessions, by their new ids."""
+    """Return the event, changed in place, with new ids where it names events and artifacts of these sessions."""
     data = stored.data
     if stored.type == "artifact.stored" and data["parent_artifact"] is not None:
         with contextlib.suppress(ValidationError):  # it may be a name
@@ -185,13 +187,13 @@ def with_new_ids(stored: StoredEvent, ids: Mapping[str, str]) -> StoredEvent:
 
 
 def recover_staged(store: ArtifactStore) -> int:
-    """Finish what interrupted imports and forks have left: remove what was never shown, tidy up after what was.
-    How many they were."""
+    """Finish what interrupted imports and forks have left: remove what was never published, clean up after what was.
+    Return how many there were."""
     left = {mark_id for mark_id, _, _ in staging.marks(store.engine) if mark_id not in store.staging}
     if not left:
         return 0
-    # Nobody goes on with these; what they have sent to the writer has landed by then, or never will. They are looked at
-    # only now: one of them may have come to its end since.
+    # Nobody continues these. After this commit, what they have sent to the writer is written or never will be. They are
+    # read only now, since one of them may have ended meanwhile.
     store.commit(Append([]), ArtifactStore.WRITE_TIMEOUT)
     found = [entry for entry in staging.marks(store.engine) if entry[0] in left]
     for mark_id, phase, sessions in found:
@@ -203,7 +205,7 @@ def recover_staged(store: ArtifactStore) -> int:
 
 
 def _tidy(store: ArtifactStore, mark_id: bytes, timeout: float) -> None:
-    """Let go of the content that is held under a mark, then remove the mark."""
+    """Release the content that is held under a marker, then remove the marker."""
     while True:
         held = list(_first(staging.held_contents(store.engine, mark_id), _PAGE))
         ops = [staging.unhold(mark_id, number) for number, _ in held]
@@ -224,17 +226,17 @@ def _drop(store: ArtifactStore, mark_id: bytes, sessions: list[bytes], timeout: 
                 for key, _ in found:
                     ops += _entries(store, family, key).removed()
                     ops.append((family, key, None))
-                # The contents themselves are still held under the mark.
+                # The contents themselves are still held under the marker.
                 store.commit(Append(ops), timeout)
     _tidy(store, mark_id, timeout)
 
 
 def _entries(store: ArtifactStore, family: int, key: bytes) -> Change:
-    """Return what a record of an artifact or an event has brought into the store."""
+    """Return what the record of an artifact or an event has added to the store."""
     try:
         return brought_by(store, family, key[:16], int.from_bytes(key[16:], "big"))
     except (IntegrityError, SchemaTooNew) as error:
-        logger.warning("something that was given up has left a trace: %s", error)
+        logger.warning("an abandoned import or fork has left something behind: %s", error)
         return Change()
 
 

@@ -1,8 +1,8 @@
-"""Cutting a journal: what it says of the way to an old state is removed, and that state becomes its base.
+"""Truncate a journal: remove the events that led to an old state, and make that state its base.
 
-What users would miss stays as it is, under its own sequence: the creation, the conversation, the artifacts that are
-there, calls of tools and agents, ends and forks. Nothing of what the session is now changes, and no turn of its actor
-is needed: events never change, so all is worked out beforehand and written by the one writer.
+Events that users would miss stay, under their own sequences: the creation, the conversation, the existing artifacts,
+calls of tools and agents, ends and forks. Nothing of the present session changes, and no turn of its actor is needed:
+events never change, so everything is computed beforehand and written by the one writer.
 """
 
 from __future__ import annotations
@@ -43,15 +43,16 @@ CUT: Final = frozenset(
         "artifact.retrieved",
     }
 )
-"""Types of the events that go; with them the events of artifacts that are deleted, as far as no version number could be
-given out again."""
+"""Types of the events that are removed. Events of deleted artifacts are removed too, as long as no version number could
+be given out again."""
 _SLICE: Final = 5000
-"""Events that are looked at for one batch."""
+"""How many events are read for one batch."""
 
 
 @dataclass(slots=True)
 class Cut:
-    """What a cut takes from a journal: how many events, the bytes of their records, and how far it goes."""
+    """What a truncation removes from a journal: the number of events, the bytes of their records, and the last
+    sequence."""
 
     events: int = 0
     bytes: int = 0
@@ -60,7 +61,7 @@ class Cut:
 
 @dataclass(slots=True)
 class _Slice:
-    """One step of a cut: the operations that make the state at `upto` the base."""
+    """One step of a truncation: the operations that make the state at `upto` the base."""
 
     upto: int
     ops: list[Op] = field(default_factory=list)
@@ -69,8 +70,8 @@ class _Slice:
 
 
 def cuttable(store: ArtifactStore, session: bytes, *, before: int | None, most: int | None) -> int:
-    """The last event that a cut may reach: older than `before` (ns since the epoch), not among the newest `most`, and
-    not the newest of all. 0 for none."""
+    """Return the last event that a truncation may reach: older than `before` (ns since the epoch), not among the newest
+    `most`, and not the newest of all. Return 0 if there is none."""
     last = store.journal.last(session)
     if last is None:
         return 0
@@ -93,8 +94,8 @@ def cuttable(store: ArtifactStore, session: bytes, *, before: int | None, most: 
 def cut_journals(
     store: ArtifactStore, *, before: int | None, most: int | None, dry_run: bool
 ) -> Iterator[tuple[bytes, Cut]]:
-    """Cut every journal, those of scopes too, as far as `cuttable` lets go; yield (session, what goes) where anything
-    does. Damaged ones stay: nothing is decided about them before they are repaired."""
+    """Truncate every journal, those of scopes too, as far as `cuttable` allows. Yield (session, what is removed) for
+    each journal that loses events. Damaged journals are skipped until they are repaired."""
     if before is None and most is None:
         return
     hidden = staged_sessions(store.engine)
@@ -110,9 +111,10 @@ def cut_journals(
 
 
 def cut_journal(store: ArtifactStore, session: bytes, upto: int, *, dry_run: bool) -> Cut:
-    """Cut the journal of a session up to an event, which is not its newest.
+    """Truncate the journal of a session up to an event, which is not its newest.
 
-    Replies what goes. Nothing goes of a journal that has lost events. Raises IntegrityError where it is damaged.
+    Return what is removed. Nothing is removed from a journal that has lost events. Raises IntegrityError if it is
+    damaged.
     """
     cut = Cut()
     while True:
@@ -126,7 +128,7 @@ def cut_journal(store: ArtifactStore, session: bytes, upto: int, *, dry_run: boo
 
         def look(base: Any = base, step: _Slice = step) -> list[Op]:
             there = store.journal.holds(session, step.upto + 1) and store.journal.base(session) == base
-            return step.ops if there else []  # it was deleted, or cut by somebody else
+            return step.ops if there else []  # it was deleted, or truncated by somebody else
 
         if not dry_run and not store.ask(Repair(look), ArtifactStore.WRITE_TIMEOUT):
             return cut
@@ -140,7 +142,7 @@ def cut_journal(store: ArtifactStore, session: bytes, upto: int, *, dry_run: boo
 
 
 def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slice | None:
-    """What makes the state at `upto` the base. None where events are lost."""
+    """Return the step that makes the state at `upto` the base. Return None if events are lost."""
     step = _Slice(upto)
     stored_at: dict[int, tuple[int, dict[str, Any]]] = {}
     deleted_at: dict[int, int] = {}
@@ -170,7 +172,7 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
             continue
         sequence, data = stored_at[number]
         going += [sequence, at]
-        # Stores of older versions have an entry that this version was given out: a later one tells so as well.
+        # Stores of older versions have an entry that this version was given out. A later version shows that too.
         step.ops.append(Artifacts.name_entry(session, data["name"], data["version"], None))
     for sequence in going:
         key = sequence_key(session, sequence)
@@ -191,7 +193,7 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
 
 
 def _state_before(store: ArtifactStore, session: bytes, begin: int, upto: int) -> SessionState:
-    """The newest state that is known up to an event: of a snapshot, else of the base, else of the beginning."""
+    """Return the newest known state up to an event: of a snapshot, else of the base, else the empty one."""
     session_id = session_id_of(session)
     for sequence, data, _ in store.journal.snapshots(session):
         if begin <= sequence <= upto:
