@@ -1,8 +1,8 @@
-"""The index entries of an artifact: under which keys queries find it.
+"""The index entries of an artifact: the keys under which queries find it.
 
-Within a session an artifact is listed by type and by tag, in the order of its number, which is that of time. Across
-sessions it is listed by type, tag, creator, custom entries and words; these keys end in its *place*: the time, the
-session and the number. docs/format.md is the specification.
+Within a session an artifact is listed by type and by tag, in the order of its number, which is the order of time.
+Across sessions it is listed by type, tag, creator, custom entries and words; these keys end in its *place*: the time,
+the session and the number. docs/format.md is the specification.
 """
 
 from __future__ import annotations
@@ -53,32 +53,32 @@ MANY_CUSTOM: Final = b"zx"  # place, of an artifact with too many custom entries
 MANY_WORDS: Final = b"zw"  # place, of an artifact with too many words to list each
 
 IN_SESSION: Final = (SESSION_TYPE, SESSION_TAG)
-"""First bytes of the keys that go on with the session."""
+"""First bytes of the keys that continue with the session."""
 ACROSS: Final = (BY_TYPE, BY_TAG, BY_CREATOR, BY_CUSTOM, BY_WORD, b"z")
 """First bytes of the keys that end in a place."""
 
 PLACE: Final = 32
-"""Bytes of a place."""
+"""The length of a place in bytes."""
 MOST_WORDS: Final = 64
 MOST_READ: Final = 256
 MOST_CUSTOM: Final = 64
 WORD_BYTES: Final = 32
 
 WORDS_KEY: Final = b"words"
-"""In the `meta` family: which rules the words in the index were made by."""
+"""The key in the `meta` family that says by which rules the words in the index were made."""
 WORDS_MARK: Final = seal(WORDS_KEY, [2])
-"""What stands there where they are today's. Anything else, a damaged record too, has them made anew."""
+"""Its value if they were made by today's rules. With any other value, even a damaged record, they are made anew."""
 
 digest_of = lru_cache(maxsize=4096)(text_digest)
 
 
 def place_of(session: bytes, number: int, time: int) -> bytes:
-    """Where an artifact is, across sessions: time, session, number."""
+    """Return the place of an artifact across sessions: time, session, number."""
     return time.to_bytes(8, "big") + session + number.to_bytes(8, "big")
 
 
 def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> list[bytes]:
-    """The keys that list an artifact, from its record; besides the one of its name and version."""
+    """Return the keys that list an artifact, from its record, except the one of its name and version."""
     type_digest = digest_of(record.type)
     last = number.to_bytes(8, "big")
     place = record.time.to_bytes(8, "big") + session + last
@@ -93,7 +93,7 @@ def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> lis
         if len(custom) > MOST_CUSTOM:
             keys.append(MANY_CUSTOM + place)
         else:
-            # Two keys of an object may have one digest.
+            # two keys of an object may have one digest
             keys += dict.fromkeys(BY_CUSTOM + metadata_digest(key, value) + place for key, value in custom.items())
     words = _first_words(record)
     if words is None:
@@ -106,7 +106,7 @@ def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> lis
 
 
 def _first_words(record: ArtifactRecord) -> set[str] | None:
-    """The words of an artifact, cut where a key cuts them; None if they are too many."""
+    """Return the words of an artifact, truncated as keys truncate them; None if there are too many."""
     found = list(split_words(record.name))
     if record.description or record.tags or len(record.custom) > 1:
         found = list(islice(words_of(record), MOST_READ + 1))
@@ -115,7 +115,7 @@ def _first_words(record: ArtifactRecord) -> set[str] | None:
 
 
 def words_of(record: ArtifactRecord) -> Iterator[str]:
-    """The words of an artifact's name, description, tags and custom values, as `split_words` makes them."""
+    """Yield the words of an artifact's name, description, tags and custom values, as `split_words` makes them."""
     yield from split_words(record.name)
     if record.description:
         yield from split_words(record.description)
@@ -127,12 +127,12 @@ def words_of(record: ArtifactRecord) -> Iterator[str]:
 
 
 def word_bytes(word: str) -> bytes:
-    """A word as a key has it: its first bytes."""
+    """Return a word as it stands in a key: its first bytes."""
     return word.encode("utf-8", "surrogatepass")[:WORD_BYTES]
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """The texts and numbers in a JSON value; keys of objects are not among them."""
+    """Yield the texts and numbers in a JSON value, without the keys of objects."""
     kind = type(value)
     if kind is str:
         yield value

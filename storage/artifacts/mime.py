@@ -24,7 +24,7 @@ def _mime_type_of(suffix: str) -> str | None:
 
 
 def guess_mime_type(name: str, head: bytes) -> str:
-    """From the name, else from the first bytes, else text or not."""
+    """Guess a MIME type from the name, else from the first bytes, else by whether they are text."""
     guessed = _mime_type_of(name[name.rindex(".") :].lower()) if "." in name else None
     if guessed is not None:
         return guessed

@@ -1,4 +1,4 @@
-"""Artifacts as users see them: their ids, what is known of them, and their content."""
+"""Artifacts as users see them: their ids, their infos, and their content."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ MAX_TYPE: Final = 64
 
 
 class ArtifactRecord(NamedTuple):
-    """What the store keeps of an artifact, in this order. The event that stored it tells the same by these names; the
-    time (ns since the epoch) is the event's."""
+    """The record that the store keeps of an artifact, in this order. The event that stored the artifact has the same
+    fields by these names; the time (ns since the epoch) is the event's."""
 
     content_hash: bytes
     name: str
@@ -57,7 +57,7 @@ class ArtifactId:
 
     @classmethod
     def parse(cls, text: str) -> ArtifactId:
-        """The id that `str` wrote. Raises ValidationError."""
+        """Return the id from its text. Raises ValidationError."""
         parts = text.split(":") if type(text) is str else []
         if (
             len(parts) == 3
@@ -73,7 +73,8 @@ class ArtifactId:
 
     @classmethod
     def of(cls, given: object) -> ArtifactId:
-        """The id that an id or its text is. Raises ValidationError for anything else, an id with false parts too."""
+        """Return an id from an id or its text. Raises ValidationError for anything else, also for an id with wrong
+        parts."""
         kind = type(given)
         if issubclass(kind, cls):
             parts = cls.parts(given)
@@ -82,15 +83,15 @@ class ArtifactId:
 
     @staticmethod
     def parts(given: object) -> tuple[str, str, int] | None:
-        """The fields of an id, if they are plain values: nothing keeps anybody from making one of others."""
+        """Return the fields of an id if they are plain values, else None: anybody can make an id from other values."""
         content_hash, session_id, sequence = (object.__getattribute__(given, name) for name in ArtifactId.__slots__)
         plain = type(content_hash) is type(session_id) is str and type(sequence) is int
         return (content_hash, session_id, sequence) if plain else None
 
     @classmethod
     def named_by(cls, ref: object) -> ArtifactId | None:
-        """Return the id that a reference is, or is the text of; None for a name. Ids and names have no text in common,
-        because `is_artifact_name` refuses what this takes for an id."""
+        """Return the id that a reference is or spells; None for a name. No text is both, because `is_artifact_name`
+        refuses every text that this takes for an id."""
         if isinstance(ref, ArtifactId):
             return ref
         if isinstance(ref, str) and ref[64:65] == ":" and ref[101:102] == ":":
@@ -103,7 +104,7 @@ class ArtifactId:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactInfo:
-    """What is known of an artifact without reading its content. Sizes are bytes; `version` counts from 1."""
+    """The facts of an artifact, without its content. Sizes are bytes; `version` counts from 1."""
 
     id: ArtifactId
     name: str
@@ -122,7 +123,7 @@ class ArtifactInfo:
     is_compressed: bool
 
     def to_dict(self) -> dict[str, Value]:
-        """Every field by name as JSON values; `id` as its text, the time in RFC 3339."""
+        """Return every field by name as JSON values, with `id` as text and the time in RFC 3339."""
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
         row["id"] = str(self.id)
         row["created_at"] = iso_time(self.created_at)
@@ -139,12 +140,12 @@ class Artifact:
 
 
 def is_artifact_name(text: str) -> bool:
-    """Return whether this text can be a name: it has no control characters, and is not the text of an id."""
+    """Return whether this text can be a name: it has no control characters, and does not spell an id."""
     return bool(text) and _CONTROL.search(text) is None and ArtifactId.named_by(text) is None
 
 
 def artifact_type(text: str) -> str:
-    """The type under its one name. Raises ValidationError."""
+    """Return the canonical name of a type. Raises ValidationError."""
     text = as_text("artifact_type", text, MAX_TYPE)
     if not text.isprintable():
         raise ValidationError("artifact_type: it has printable characters only", field="artifact_type")

@@ -1,4 +1,4 @@
-"""What to ask for when looking for artifacts: the criteria, a builder for them, and the test of one record."""
+"""Queries for artifacts: the criteria, a builder for them, and the test of one record."""
 
 from __future__ import annotations
 
@@ -31,15 +31,14 @@ _Text = Annotated[str, MinLen(1), MaxLen(4096)]
 
 
 class ArtifactCriteria(pydantic.BaseModel):
-    """Which artifacts to find; all that is given must hold.
+    """Selects artifacts: all given criteria must match.
 
-    `name_pattern` is part of the name, or a glob for all of it where it has `*` or `?`, without regard to case unless
-    `case_sensitive`; `tags` are all of them;
-    `custom` is equality per key; every word of `text` must begin a word of the name, the description, the tags or the
-    custom values, without regard to case and to how Unicode spells a character, runs of Chinese and Japanese by pairs
-    of characters; with `fuzzy` it need only be a part of one, or be one almost: with one edit
-    from 3 characters on, with two from 6 on. Times: datetime, RFC 3339 text or epoch seconds; from `created_after` on,
-    and before `created_before`. Sizes are bytes, both bounds included.
+    `name_pattern` is a part of the name, or a glob for the whole name if it has `*` or `?`; case is ignored unless
+    `case_sensitive`. An artifact must have all `tags`; `custom` is equality per key. Every word of `text` must begin a
+    word of the name, the description, the tags or the custom values, without regard to case or to how Unicode spells a
+    character; runs of Chinese and Japanese are compared by pairs of characters. With `fuzzy` it may also be a part of
+    such a word, or differ from it by one edit from 3 characters on, by two from 6 on. Times are datetimes, RFC 3339
+    text or epoch seconds, from `created_after` on and before `created_before`. Sizes are bytes, both bounds included.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -104,22 +103,22 @@ class ArtifactCriteria(pydantic.BaseModel):
 
     @property
     def low(self) -> int:
-        """The first nanosecond that is wanted."""
+        """The first nanosecond of the wanted time."""
         return nanoseconds(self.created_after) if self.created_after is not None else 0
 
     @property
     def high(self) -> int:
-        """The first nanosecond that is not wanted any more."""
+        """The first nanosecond after the wanted time."""
         return nanoseconds(self.created_before) if self.created_before is not None else (1 << 64) - 1
 
     @property
     def words(self) -> frozenset[str]:
-        """What words must begin with."""
+        """The beginnings of words that an artifact must have."""
         return frozenset(wanted_words(self.text)) if self.text is not None else frozenset()
 
     @property
     def asked(self) -> frozenset[str]:
-        """The names of the criteria, sorting and paging apart, that are given."""
+        """The names of the given criteria, except sorting and paging."""
         values = self.__dict__
         return frozenset(name for name in _FILTERS if values[name] not in (None, (), {}))
 
@@ -129,7 +128,7 @@ _FILTERS: Final = tuple(name for name in ArtifactCriteria.model_fields if name n
 
 
 class ArtifactQuery:
-    """Says step by step which artifacts to find. Immutable: each step makes a new query.
+    """Builds up a query for artifacts step by step. Immutable: each step makes a new query.
 
     Example:
         ```py
@@ -143,7 +142,7 @@ class ArtifactQuery:
     criteria: ArtifactCriteria
 
     def __init__(self, **criteria: Any) -> None:
-        """Criteria by keyword: the fields of `ArtifactCriteria`. Raises ValidationError."""
+        """Make a query from criteria by keyword: the fields of `ArtifactCriteria`. Raises ValidationError."""
         for name in ("tags", "without_tags"):
             if type(criteria.get(name)) is str:
                 raise ValidationError(f"{name}: a list of texts is needed, not one text", field=name)
@@ -153,11 +152,11 @@ class ArtifactQuery:
         raise AttributeError("a query is immutable: its methods make new ones")
 
     def to_dict(self) -> dict[str, Any]:
-        """The criteria that were given, by name."""
+        """Return the given criteria by name."""
         return {name: getattr(self.criteria, name) for name in sorted(self.criteria.model_fields_set)}
 
     def having(self, **criteria: Any) -> Self:
-        """The same query with these criteria in place of its own."""
+        """Return the same query with these criteria replaced."""
         if "sort_by" in criteria or "order_by" in criteria:
             criteria["sort"] = criteria.pop("sort_by", None) or criteria.pop("order_by", None)
         kept = {name: getattr(self.criteria, name) for name in self.criteria.model_fields_set}
@@ -170,17 +169,17 @@ class ArtifactQuery:
         return self.having(artifact_type=artifact_type)
 
     def named(self, pattern: str, *, case_sensitive: bool = False) -> Self:
-        """Part of the name, or a glob for all of it, in any case unless `case_sensitive`."""
+        """Filter by a part of the name, or a glob for the whole name, in any case unless `case_sensitive`."""
         return self.having(name_pattern=pattern, case_sensitive=case_sensitive)
 
     @checked
     def tagged(self, *tags: str) -> Self:
-        """With all of these tags, and those asked for before."""
+        """Require all of these tags, besides those required before."""
         return self.having(tags=(*self.criteria.tags, *tags))
 
     @checked
     def without(self, *tags: str) -> Self:
-        """With none of these tags, nor of those named before."""
+        """Exclude these tags, besides those excluded before."""
         return self.having(without_tags=(*self.criteria.without_tags, *tags))
 
     def with_content(self, content_hash: str) -> Self:
@@ -188,21 +187,21 @@ class ArtifactQuery:
 
     @checked
     def where(self, custom: Mapping[str, Any] | None = None, **more: Any) -> Self:
-        """With these custom entries, and those asked for before."""
+        """Require these custom entries, besides those required before."""
         return self.having(custom={**self.criteria.custom, **(custom or {}), **more})
 
     @checked
     def containing(self, text: str, *, fuzzy: bool = False) -> Self:
-        """Every word of the text must begin a word of the name, description, tags or custom values; with `fuzzy`, be
-        a part of one or almost the same."""
+        """Require that every word of the text begins a word of the name, description, tags or custom values; with
+        `fuzzy`, it may be a part of one or almost the same."""
         return self.having(text=text, fuzzy=fuzzy)
 
     def created(self, after: Any = None, before: Any = None) -> Self:
-        """From `after` on, and before `before`."""
+        """Filter by time: from `after` on, and before `before`."""
         return self.having(created_after=after, created_before=before)
 
     def sized(self, at_least: int | None = None, at_most: int | None = None) -> Self:
-        """Of so many bytes."""
+        """Filter by size in bytes, both bounds included."""
         return self.having(min_size=at_least, max_size=at_most)
 
     def by(self, created_by: str) -> Self:
@@ -229,7 +228,7 @@ class ArtifactQuery:
 
 
 def artifact_query(query: ArtifactQuery | None, criteria: Mapping[str, Any]) -> ArtifactQuery:
-    """A query that is given, with more criteria by keyword. Raises ValidationError."""
+    """Return a given query with more criteria by keyword. Raises ValidationError."""
     if query is None:
         return ArtifactQuery(**criteria)
     if not issubclass(type(query), ArtifactQuery):
@@ -242,7 +241,7 @@ def _begins(wanted: str, word: str) -> bool:
 
 
 class ArtifactFilter:
-    """Tells whether a record has what is asked for, session and content apart from what the caller has settled."""
+    """Tests whether a record matches the criteria, except session and content, which the caller has checked."""
 
     def __init__(self, criteria: ArtifactCriteria) -> None:
         self._criteria = criteria
@@ -260,7 +259,7 @@ class ArtifactFilter:
         self._part = pattern if not glob else None
 
     def matches(self, record: ArtifactRecord) -> bool:
-        """Whether an artifact record (docs/format.md) is wanted."""
+        """Return whether an artifact record (docs/format.md) matches."""
         wanted = self._criteria
         if wanted.artifact_type is not None and record.type != wanted.artifact_type:
             return False

@@ -1,4 +1,4 @@
-"""Artifact records: who they are, what is known of them, and how they are found."""
+"""Artifact records: write, read and find them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ __all__ = ["Artifacts", "facts_of", "new_artifact_type"]
 
 
 def new_artifact_type(text: str) -> str:
-    """`artifact_type`, for what is being stored: what looks like the name of a file is none, but the wrong argument."""
+    """Return the canonical type of an artifact to be stored. Raises ValidationError for a text like a file name: it was
+    given as the wrong argument."""
     found = artifact_type(text)
     _, dot, suffix = found.rpartition(".")
     if dot and suffix.lower() in _SUFFIXES:
@@ -55,7 +56,7 @@ _SUFFIXES: Final = frozenset(
     | {"md", "mp3", "mp4", "parquet", "pdf", "png", "pptx", "py", "svg", "tar", "toml", "traj", "ts", "tsv", "txt"}
     | {"wav", "webp", "xlsx", "xml", "yaml", "yml", "zip"}
 )
-"""Of the files that sessions have. Not what the system knows: to some, "custom.step" is a drawing."""
+"""Suffixes of the files that sessions have. The system's own list does not fit: by some, "custom.step" is a drawing."""
 
 
 class Artifacts:
@@ -68,7 +69,7 @@ class Artifacts:
 
     @staticmethod
     def add(session: bytes, sequence: int, record: ArtifactRecord) -> list[Op]:
-        """Return the operations that store a record and make it findable."""
+        """Return the operations that store a record and its index entries."""
         key = sequence_key(session, sequence)
         ops: list[Op] = [
             (CF.ARTIFACTS, key, seal(key, record)),
@@ -80,11 +81,11 @@ class Artifacts:
     @staticmethod
     def name_entry(session: bytes, name: str, version: int, value: bytes | None) -> Op:
         """Return the operation that makes a version of a name lead to the eight bytes of an artifact's number, to b""
-        for a version that is deleted and stays taken, or (None) to nothing."""
+        for a deleted version that stays taken, or (None) to nothing."""
         return CF.INDEX, _name_key(session, name, version), value
 
     def is_gone(self, session: bytes, name: str, version: int) -> bool:
-        """Return whether a version is deleted and has left an entry that tells so."""
+        """Return whether a version was deleted and has left an entry that says so."""
         return self._engine.get(CF.INDEX, _name_key(session, name, version)) == b""
 
     def is_newest(self, session: bytes, name: str, version: int) -> bool:
@@ -102,7 +103,7 @@ class Artifacts:
         return unsealed_record(key, stored)
 
     def latest(self, session: bytes, name: str) -> tuple[int, int | None]:
-        """(highest version number ever given, sequence of the newest version that is there) of a name."""
+        """Return (highest version number ever given, sequence of the newest existing version) of a name."""
         prefix = artifact_name_prefix(session, name)
         newest = self._engine.last(CF.INDEX, prefix)
         if newest is None:
@@ -116,7 +117,7 @@ class Artifacts:
         return highest, None
 
     def resolve(self, session_id: str, ref: ArtifactId | str, version: int | str | None = None) -> ArtifactInfo:
-        """The artifact that an id, its text, or a name (with a version, else the latest) means.
+        """Return the artifact that an id, its text, or a name (with a version, else the latest) names.
 
         Raises ArtifactNotFound or ValidationError.
         """
@@ -155,7 +156,7 @@ class Artifacts:
         return artifact_info(session_id_of(session), sequence, record) if record is not None else None
 
     def versions(self, session: bytes, name: str) -> list[ArtifactInfo]:
-        """All versions of a name, oldest first."""
+        """Return all versions of a name, oldest first."""
         if not is_artifact_name(name):
             return []
         prefix = artifact_name_prefix(session, name)
@@ -172,13 +173,13 @@ class Artifacts:
         return versions
 
     def records(self, session: bytes) -> Iterator[tuple[int, ArtifactRecord]]:
-        """(sequence, record) of every artifact of a session, in order."""
+        """Yield (sequence, record) of every artifact of a session, in order."""
         for key, stored in self._engine.pages(CF.ARTIFACTS, session, after_prefix(session), page=256):
             sequence = int.from_bytes(key[16:], "big")
             yield sequence, unsealed_record(key, stored)
 
     def page(self, session: bytes, total: int, limit: int | None, offset: int) -> Page[ArtifactInfo]:
-        """A page of a session's artifacts in the order of their numbers. `total` is known from the journal."""
+        """Return a page of a session's artifacts in the order of their numbers. The caller gives the `total`."""
         wanted = None if limit is None else offset + limit
         begin, end = session, after_prefix(session)
         found: Iterable[tuple[bytes, bytes]]
@@ -195,7 +196,7 @@ class Artifacts:
 
 
 def facts_of(info: ArtifactInfo) -> list[Any]:
-    """Return what may be long in what is known of an artifact, and what stands for the rest."""
+    """Return the fields of an info that may be long, and a stand-in for the rest."""
     return [info.custom, info.description, info.tags, ROW]
 
 
@@ -216,7 +217,7 @@ def artifact_info(session_id: str, sequence: int, record: ArtifactRecord) -> Art
         custom,
         time,
     ) = record
-    # By position: a page of these is what a query costs most.
+    # By position, because a page of these is the main cost of a query.
     return ArtifactInfo(
         ArtifactId(digest.hex(), session_id, sequence),
         name,
@@ -237,7 +238,7 @@ def artifact_info(session_id: str, sequence: int, record: ArtifactRecord) -> Art
 
 
 def _misled(session_id: str, name: str) -> IntegrityError:
-    """The error for an index entry that does not lead where it says."""
+    """Return the error for an index entry that leads to the wrong artifact."""
     return IntegrityError(
         f"the index of session {session_id} leads to another artifact; run verify", session_id=session_id, artifact=name
     )
@@ -250,7 +251,7 @@ def _artifact_number(value: bytes) -> int:
 
 
 def _check_found(info: ArtifactInfo, name: str) -> None:
-    """An index entry has no checksum: what it leads to must say that it is what was asked for."""
+    """Raise IntegrityError unless the info has the name that was looked up: an index entry has no checksum."""
     if info.name != name:
         raise IntegrityError(f"the index of artifact names of session {info.id.session_id} is damaged; run verify")
 

@@ -1,4 +1,4 @@
-"""Finds artifacts: chooses the narrowest index range, tests what it lists on the records, sorts, and cuts the page."""
+"""Find artifacts: choose the narrowest index range, test the records that it lists, sort, and take the page."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ logger = logger_of("artifacts")
 _PLAIN: Final = frozenset({"artifact_type", "session_id"})
 _LEAPS: Final = 1000
 _SPARSE: Final = 3
-"""Reading a session's records one by one costs so many times what reading all in a row costs."""
+"""Reading a session's records one by one costs so many times what reading them all in a row costs."""
 
 Found = tuple[Any, bytes, ArtifactRecord]
-"""(what to sort by, place, record)"""
+"""(sort key, place, record)"""
 
 
 class ArtifactSearch:
@@ -64,8 +64,8 @@ class ArtifactSearch:
     def plain_page(
         self, session: bytes, query: ArtifactQuery, count: int, types: Mapping[str, int] | None
     ) -> Page[ArtifactInfo] | None:
-        """A page by time of all artifacts of a session or of those of one type, for which nothing but the page is
-        read: `count` and `types` tell the total. None for any other query."""
+        """Return a page by time of all artifacts of a session, or of those of one type. Only the page is read: `count`
+        and `types` give the total. Return None for any other query."""
         criteria = query.criteria
         limit, offset = criteria.limit, criteria.offset
         records: Iterator[tuple[bytes, ArtifactRecord | None]]
@@ -79,7 +79,7 @@ class ArtifactSearch:
             return Page((), total, offset, limit)
         end = offset + limit
         if total == count:
-            # All there are: the records themselves are the list.
+            # All artifacts are asked for: the records themselves are the list.
             found = self._engine.pages(
                 CF.ARTIFACTS, session, after_prefix(session), reverse=criteria.descending, page=min(end, 256)
             )
@@ -100,13 +100,13 @@ class ArtifactSearch:
         return Page(tuple(counted(infos, facts_of)), total, offset, limit)
 
     def _listed_records(self, session: bytes, numbers: list[bytes]) -> Iterator[tuple[bytes, ArtifactRecord | None]]:
-        """(key, record) of these numbers, which are in order, up or down."""
+        """Yield (key, record) of these numbers, which are in ascending or descending order."""
         first, last = min(numbers), max(numbers)
         if int.from_bytes(last, "big") - int.from_bytes(first, "big") > _SPARSE * len(numbers):
             for number in numbers:
                 yield session + number, self._record(session + number)
             return
-        # So near to each other that reading all between them is cheaper.
+        # The numbers are so close together that reading everything between them is cheaper.
         wanted = {session + number for number in numbers}
         begin, end = session + first, session + last + b"\x00"
         for key, stored in self._engine.pages(CF.ARTIFACTS, begin, end, reverse=numbers[0] == last, page=256):
@@ -114,7 +114,7 @@ class ArtifactSearch:
                 yield key, self._unsealed(key, stored)
 
     def in_session(self, session: bytes, query: ArtifactQuery, count: int) -> Page[ArtifactInfo]:
-        """The artifacts of one session, of which it has about `count`, that match."""
+        """Return the artifacts of one session that match. `count` is about how many the session has."""
         criteria = query.criteria
         if criteria.session_id is not None and criteria.session_id != session_id_of(session):
             return Page((), 0, criteria.offset, criteria.limit)
@@ -123,7 +123,7 @@ class ArtifactSearch:
     def _records_in(
         self, session: bytes, criteria: ArtifactCriteria, count: int
     ) -> Iterator[tuple[bytes, ArtifactRecord]]:
-        """(place, record) of the artifacts of a session that may match."""
+        """Yield (place, record) of the artifacts of a session that may match."""
         for key, record in self._session_records(session, criteria, count):
             if record is not None:
                 yield record.time.to_bytes(8, "big") + key, record
@@ -151,7 +151,7 @@ class ArtifactSearch:
     # -- all sessions
 
     def everywhere(self, query: ArtifactQuery) -> Page[ArtifactInfo]:
-        """The artifacts of all sessions that match."""
+        """Return the artifacts of all sessions that match."""
         criteria = query.criteria
         if criteria.low >= criteria.high:
             return Page((), 0, criteria.offset, criteria.limit)
@@ -176,7 +176,8 @@ class ArtifactSearch:
         return self._page(criteria, records())
 
     def _listed_page(self, criteria: ArtifactCriteria) -> Page[ArtifactInfo] | None:
-        """A page by time where one range lists exactly what is asked for, and its keys alone tell the total."""
+        """Return a page by time if one range lists exactly what is asked for, so that its keys alone give the total;
+        else None."""
         asked = criteria.asked - {"created_after", "created_before"}
         limit = criteria.limit
         if limit is None or criteria.sort != "date" or len(asked) > 1 or len(criteria.tags) > 1:
@@ -207,7 +208,7 @@ class ArtifactSearch:
         for place in places[criteria.offset : wanted]:
             record = self._record(place[8:])
             if record is not None and not accept.matches(record):
-                return None  # two texts with one digest: the records must tell
+                return None  # two texts have one digest: only the records can tell
             if record is not None:
                 info = _info(place, record)
                 built(facts_of(info))
@@ -215,7 +216,7 @@ class ArtifactSearch:
         return Page(tuple(items), total, criteria.offset, limit)
 
     def _places(self, criteria: ArtifactCriteria) -> Iterator[bytes]:
-        """Where the artifacts are that may match; never fewer than the answer."""
+        """Yield the places of all artifacts that match, and perhaps of more."""
         if criteria.content_hash is not None:
             for key in self._uses(criteria.content_hash):
                 record = self._record(key)
@@ -232,7 +233,8 @@ class ArtifactSearch:
                 yield key[-PLACE:]
 
     def _drivers(self, criteria: ArtifactCriteria) -> list[list[Range]]:
-        """For each criterion that an index knows, the ranges that together list all that meet it."""
+        """Return, for each criterion that an index covers, the ranges that together list all artifacts which meet
+        it."""
         low, high = criteria.low.to_bytes(8, "big"), criteria.high.to_bytes(8, "big")
 
         def between(prefix: bytes) -> Range:
@@ -250,29 +252,30 @@ class ArtifactSearch:
         if criteria.artifact_type is not None:
             drivers.append([between(BY_TYPE + digest_of(criteria.artifact_type))])
         if criteria.fuzzy and criteria.words and not drivers and self._words_are_current():
-            # All the words there are must be looked at: only where nothing else narrows the search, and for one.
+            # This looks at every word there is, so it is done only if nothing else narrows the search, and for one
+            # word.
             similar = self._similar(max(criteria.words, key=len))
             drivers.append([*(between(BY_WORD + word + b"\x00") for word in similar), between(MANY_WORDS)])
         return drivers
 
     def _words_are_current(self) -> bool:
-        """Return whether the words in the index are those that queries ask for. They are not where an older greenroom
-        has written the store and it is open for reading only: then the records tell."""
+        """Return whether the words in the index follow today's rules. They do not in a store that an older greenroom
+        has written and that is open for reading only; then the records are read."""
         return self._engine.get(CF.META, WORDS_KEY) == WORDS_MARK
 
     def _similar(self, wanted: str) -> Iterator[bytes]:
-        """The words in the index that may be similar to a word, as keys have them."""
+        """Yield the words in the index that may be similar to a word, as they stand in keys."""
         position, end = BY_WORD, after_prefix(BY_WORD)
         while keys := self._engine.keys(CF.INDEX, position, end, limit=_LEAPS, beyond=_after_word):
             for key in keys:
                 word = key[1 : key.index(b"\x00", 1)]
-                # Of a word that was cut not all is known.
+                # only a part of a truncated word is known
                 if len(word) == WORD_BYTES or is_similar(wanted, word.decode("utf-8", "surrogatepass")):
                     yield word
             position = _after_word(keys[-1])
 
     def _ranges_of_all(self, criteria: ArtifactCriteria) -> Iterator[Range]:
-        """The ranges that together list every artifact: one per type, found by a seek each."""
+        """Yield the ranges that together list every artifact: one for each type, found by one seek each."""
         low, high = criteria.low.to_bytes(8, "big"), criteria.high.to_bytes(8, "big")
         position, end = BY_TYPE, after_prefix(BY_TYPE)
         while found := self._engine.keys(CF.INDEX, position, end, limit=1):
@@ -283,7 +286,7 @@ class ArtifactSearch:
     # -- reading and choosing
 
     def _page(self, criteria: ArtifactCriteria, records: Iterable[tuple[bytes, ArtifactRecord]]) -> Page[ArtifactInfo]:
-        """Sort what matches and cut the page out, holding no more than that where there is a limit."""
+        """Sort the matching artifacts and return the page. With a limit, no more than the page is held."""
         accept, sort_key = ArtifactFilter(criteria), _SORT_KEYS[criteria.sort]
         total = 0
 
@@ -307,19 +310,20 @@ class ArtifactSearch:
         return Page(tuple(items), total, criteria.offset, criteria.limit)
 
     def _uses(self, content_hash: str, session: bytes = b"") -> Iterator[bytes]:
-        """session and number of the artifacts with this content."""
+        """Yield session and number of the artifacts with this content."""
         prefix = CONTENT_REFERENCE + bytes.fromhex(content_hash) + session
         for key, _ in self._engine.pages(CF.REFERENCES, prefix, after_prefix(prefix)):
             if key[49:50] == ARTIFACT:
                 yield key[33:49] + key[50:58]
 
     def _record(self, key: bytes) -> ArtifactRecord | None:
-        """The record under session and number; None where it is gone or damaged."""
+        """Return the record under session and number; None if it is gone or damaged."""
         stored = self._engine.get(CF.ARTIFACTS, key)
         return self._unsealed(key, stored) if stored is not None else None
 
     def _unsealed(self, key: bytes, stored: bytes) -> ArtifactRecord | None:
-        """One damaged record must not take the answer from everybody: it is left out, and verify reports it."""
+        """Decode a record; None if it is damaged. One damaged record must not spoil the answer: it is skipped, and
+        verify reports it."""
         try:
             return unsealed_record(key, stored)
         except (IntegrityError, SchemaTooNew) as error:
@@ -345,7 +349,7 @@ def _encoded(found: Found) -> int:
 
 
 def _after_word(key: bytes) -> bytes:
-    """Behind all keys of the same word."""
+    """Return a key behind all keys of the same word."""
     return key[: key.index(b"\x00", 1)] + b"\x01"
 
 

@@ -1,4 +1,4 @@
-"""Which words are meant by a word that may be a part of them, or misspelt."""
+"""Decide which words a search word matches that may be a part of them, or misspelt."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _TWO_EDITS: Final = 6
 
 
 def is_similar(wanted: str, word: str) -> bool:
-    """Whether a word contains the wanted one, or is one edit away from it (wanted words of 3 to 5 characters), or at
-    most two (longer ones). An edit inserts, removes or replaces a character, or swaps two neighbours."""
+    """Return whether a word contains the wanted one or is within one edit of it (wanted words of 3 to 5 characters), or
+    two edits (longer ones). An edit inserts, removes or replaces a character, or swaps two neighbours."""
     if wanted in word:
         return True
     edits = 0 if len(wanted) < _ONE_EDIT else 1 if len(wanted) < _TWO_EDITS else 2
