@@ -1,7 +1,7 @@
-"""The index entries of events: by the ids that tell what belongs together, and by the links between events.
+"""The index entries of events: by the ids of events that belong together, and by the links between events.
 
-The keys end in the session and the sequence of the event that they stand for, so that a match is one read away.
-docs/format.md is the specification.
+The keys end in the session and the sequence of their event, so that a match is one read away. docs/format.md is the
+specification.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ _digest = lru_cache(maxsize=4096)(text_digest)
 
 
 def event_id(session: bytes, sequence: int) -> str:
-    """The id of a journaled event."""
+    """Return the id of a journaled event."""
     return f"{session_id_of(session)}/{sequence}"
 
 
 def event_place(text: object) -> tuple[bytes, int] | None:
-    """The session and the sequence that the id of a journaled event names; None for any other text."""
+    """Return the session and the sequence that the id of a journaled event names; None for any other text."""
     match = _EVENT_ID.fullmatch(text) if type(text) is str else None
     return (session_bytes(match[1]), int(match[2])) if match is not None else None
 
 
 def event_keys(session: bytes, sequence: int, stored: StoredEvent) -> list[bytes]:
-    """All the keys that list an event."""
+    """Return all the keys that list an event."""
     keys = id_keys(session, sequence, stored) if stored.context is not None else []
     if stored.type == LINKED:
         keys += link_keys(session, sequence, stored.data)
@@ -62,8 +62,8 @@ def event_keys(session: bytes, sequence: int, stored: StoredEvent) -> list[bytes
 
 
 def id_keys(session: bytes, sequence: int, stored: StoredEvent) -> list[bytes]:
-    """The keys of an event that has a context, one for each id that it names. Its own session is none of them: the
-    journal lists what belongs to that."""
+    """Return the keys of an event with a context, one for each id that it names. The id of its own session gets none:
+    the journal lists the events of the session."""
     context = stored.context or {}
     named = {context.get("correlation_id"), context.get("causation_id"), context.get("root_id")}
     if session_id_of(session) in named:
@@ -73,16 +73,16 @@ def id_keys(session: bytes, sequence: int, stored: StoredEvent) -> list[bytes]:
 
 
 def link_keys(session: bytes, sequence: int, data: dict[str, Any]) -> list[bytes]:
-    """The keys of a link, one for each of the two events."""
+    """Return the keys of a link, one for each of the two events."""
     ends = (event_place(data.get("from")), event_place(data.get("to")))
     return [link_prefix(*end) + sequence_key(session, sequence) for end in ends if end is not None]
 
 
 def id_prefix(named: str) -> bytes:
-    """The beginning of the keys of events whose context names this id. A match is confirmed on the event."""
+    """Return the beginning of the keys of events whose context names this id. A match is confirmed on the event."""
     return BY_ID + _digest(named)
 
 
 def link_prefix(session: bytes, sequence: int) -> bytes:
-    """The beginning of the keys of links from or to this event."""
+    """Return the beginning of the keys of links from or to this event."""
     return BY_LINK + sequence_key(session, sequence)

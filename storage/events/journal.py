@@ -37,13 +37,13 @@ class Journal:
 
     @staticmethod
     def append(session: bytes, sequence: int, stored: StoredEvent) -> Op:
-        """The operation that writes one event."""
+        """Return the operation that writes one event."""
         key = sequence_key(session, sequence)
         return CF.JOURNAL, key, seal(key, stored if stored.context is not None else stored[:6])
 
     def read(self, session: bytes, after: int = 0) -> Iterator[tuple[int, StoredEvent]]:
-        """The stored events with a sequence greater than `after`, in order; of those up to the base of a journal that
-        was cut some are gone.
+        """Yield the stored events with a sequence greater than `after`, in order. In a truncated journal some of those
+        up to the base are gone.
 
         Raises IntegrityError at a damaged event or a gap.
         """
@@ -51,8 +51,8 @@ class Journal:
             yield sequence, event_of(fields)
 
     def fields(self, session: bytes, after: int = 0, *, whole: bool = False) -> Iterator[tuple[int, list[Any]]]:
-        """What `read` gives as lists of the fields, as `evolve` takes them too: for folding long journals. With `whole`
-        an event that was cut is a gap like any other."""
+        """Yield the events of `read` as lists of fields, which `evolve` accepts too, to fold long journals quickly.
+        With `whole`, a truncated event is a gap like any other."""
         expected = after + 1
         cut = 0
         end = after_prefix(session)
@@ -71,7 +71,7 @@ class Journal:
             expected = sequence + 1
 
     def readable(self, session: bytes, after: int = 0) -> Iterator[tuple[int, StoredEvent]]:
-        """Like `read`, but what is damaged or missing is left out."""
+        """Yield the events like `read`, but skip what is damaged or missing."""
         begin, end = sequence_key(session, after + 1), after_prefix(session)
         for key, record in self._engine.pages(CF.JOURNAL, begin, end, page=self.PAGE):
             try:
@@ -81,7 +81,7 @@ class Journal:
             yield int.from_bytes(key[16:], "big"), stored
 
     def events(self, session: bytes, after: int = 0, limit: int | None = None) -> Iterator[Event]:
-        """The events with a sequence greater than `after`, at most `limit`, as users see them."""
+        """Yield the events with a sequence greater than `after`, at most `limit`, as users see them."""
         session_id = session_id_of(session)
         for count, (sequence, stored) in enumerate(self.read(session, after)):
             if limit is not None and count >= limit:
@@ -89,11 +89,11 @@ class Journal:
             yield event_view(session_id, sequence, stored)
 
     def event(self, session: bytes, sequence: int) -> Event:
-        """One event. Raises IntegrityError when it is missing or damaged."""
+        """Return one event. Raises IntegrityError if it is missing or damaged."""
         return event_view(session_id_of(session), sequence, self.stored(session, sequence))
 
     def stored(self, session: bytes, sequence: int) -> StoredEvent:
-        """One event as it is stored. Raises IntegrityError when it is missing or damaged."""
+        """Return one event as it is stored. Raises IntegrityError if it is missing or damaged."""
         key = sequence_key(session, sequence)
         record = self._engine.get(CF.JOURNAL, key)
         if record is None:
@@ -103,19 +103,19 @@ class Journal:
         return self.unsealed(key, record)
 
     def holds(self, session: bytes, sequence: int) -> bool:
-        """Whether there is an event, damaged or not."""
+        """Return whether there is an event, damaged or not."""
         return self._engine.get(CF.JOURNAL, sequence_key(session, sequence)) is not None
 
     def last(self, session: bytes) -> tuple[int, StoredEvent] | None:
-        """The newest event, or None for a session without a journal. One seek."""
+        """Return the newest event, or None for a session without a journal. Costs one seek."""
         found = self._engine.last(CF.JOURNAL, session)
         if found is None:
             return None
         return int.from_bytes(found[0][16:], "big"), self.unsealed(*found)
 
     def last_but(self, session: bytes, types: frozenset[str]) -> int | None:
-        """The time of the newest event that is of none of these types, among the last 64; else of the oldest of
-        these. None without a journal."""
+        """Return the time of the newest event of another type than these. Only the last 64 events are read; if all are
+        of these types, return the time of the oldest one. Return None without a journal."""
         time = None
         for key, record in self._engine.scan(
             CF.JOURNAL, session, after_prefix(session), reverse=True, limit=_LOOK_BACK
@@ -127,14 +127,14 @@ class Journal:
         return time
 
     def sessions(self) -> Iterator[bytes]:
-        """Yield every session and scope that has a journal: one seek each."""
+        """Yield every session and scope that has a journal, with one seek each."""
         position = b""
         while keys := self._engine.keys(CF.JOURNAL, position, b"\xff" * 25, limit=1):
             yield keys[0][:16]
             position = keys[0][:16] + b"\xff" * 9
 
     def is_empty(self, session: bytes) -> bool:
-        """Whether a session has no event at all, damaged or not."""
+        """Return whether a session has no event at all, damaged or not."""
         return self._engine.last(CF.JOURNAL, session) is None
 
     @staticmethod
@@ -146,7 +146,7 @@ class Journal:
 
     @classmethod
     def snapshot(cls, session: bytes, sequence: int, state: bytes, previous: list[int]) -> list[Op]:
-        """The operations that write a snapshot and drop all but the newest of the `previous` ones.
+        """Return the operations that write a snapshot and delete all but the newest of the `previous` ones.
 
         `state` is the canonical encoding of the state at `sequence`; its BLAKE3 digest is stored with it.
         """
@@ -160,12 +160,12 @@ class Journal:
 
     @staticmethod
     def rebase(session: bytes, sequence: int, state: bytes) -> Op:
-        """The operation that makes the state at `sequence` the base of the journal."""
+        """Return the operation that makes the state at `sequence` the base of the journal."""
         key = sequence_key(session, 0)
         return CF.SNAPSHOTS, key, seal(key, [sequence, blake3(state).digest(), state])
 
     def base(self, session: bytes) -> tuple[int, bytes] | None:
-        """(sequence, state) of the base; None for a journal that is whole. Raises IntegrityError."""
+        """Return (sequence, state) of the base; None if the journal was never truncated. Raises IntegrityError."""
         key = sequence_key(session, 0)
         record = self._engine.get(CF.SNAPSHOTS, key)
         if record is None:
@@ -177,7 +177,8 @@ class Journal:
         return sequence, state
 
     def snapshots(self, session: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-        """Valid snapshots, newest first, as (sequence, state, digest). Damaged ones are skipped, never trusted."""
+        """Yield valid snapshots, newest first, as (sequence, state, digest). Damaged ones are skipped, never
+        trusted."""
         begin, end = sequence_key(session, 1), after_prefix(session)
         for key, record in self._engine.scan(CF.SNAPSHOTS, begin, end, reverse=True):
             try:

@@ -25,13 +25,13 @@ __all__ = [
 
 Totals = tuple[int, int, int]
 
-"""(operation_count, artifact_count, total_artifact_size) after an event: every event carries them, so that the
-facts that change with each write are read with one seek and need no second record."""
+"""(operation_count, artifact_count, total_artifact_size) after an event. Every event carries them, so that the facts
+which change with each write are read with one seek and need no second record."""
 
 
 class StoredEvent(NamedTuple):
-    """An event as the journal stores it. `time` is ns since the epoch, `context` what `Event` has of ids, source,
-    target, tags and language; an event without one is stored without that field."""
+    """An event as the journal stores it. `time` is ns since the epoch; `context` has the ids, source, target, tags and
+    language of an `Event`. An event without a context is stored without that field."""
 
     type: str
     time: int
@@ -51,11 +51,11 @@ class StoredEvent(NamedTuple):
 
 
 new_event: Final[Callable[[Iterable[Any]], StoredEvent]] = partial(tuple.__new__, StoredEvent)
-"""Makes an event of its seven fields: what a commit does for each, at two thirds of the cost."""
+"""Make an event from its seven fields. A commit does this for each event, at two thirds of the usual cost."""
 
 
 def event_of(fields: list[Any]) -> StoredEvent:
-    """Return the event of its fields as they are stored; the list is given away."""
+    """Return the event from its fields as they are stored. The list must not be used afterwards."""
     if len(fields) == 6:
         fields.append(None)
     return new_event(fields)
@@ -78,14 +78,15 @@ ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
 
 PUBLISHED: Final = "published"
 
-"""In the data of events that hosts and scripts have published: all of their data, encoded."""
+"""The entry in the data of published events that holds all data of the host or script, encoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A fact that was journaled, or one that was only told to who listened: those have `sequence` 0 and a UUID as id.
+    """An event that was journaled, or one that was only published to subscribers: such an event has `sequence` 0 and a
+    UUID as id.
 
-    `data` holds JSON values and bytes; `timestamp` is aware UTC. `session_id` is empty where no session is concerned.
+    `data` holds JSON values and bytes; `timestamp` is aware UTC. `session_id` is empty if no session is concerned.
     """
 
     id: str
@@ -104,7 +105,7 @@ class Event:
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Value]:
-        """Every field by name; the time in RFC 3339; bytes in `data` stay bytes."""
+        """Return every field by name, with the time in RFC 3339. Bytes in `data` stay bytes."""
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
         row["timestamp"] = iso_time(self.timestamp)
         row["tags"] = list(self.tags)
@@ -112,10 +113,11 @@ class Event:
 
 
 def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str | None = None) -> Event:
-    """A stored event as users see it; `told_id` is the id of one that was told and not journaled.
+    """Return a stored event as users see it; `told_id` is the id of an event that is not journaled.
 
-    An event that names no root has that of its cause, or is its own; one that names no correlation has that of its
-    cause, or its session's, which is the session's id where its creator has given none.
+    An event that names no root has the root of its cause, or is its own root. An event that names no correlation has
+    the correlation of its cause, or else of its session, which is the session's id unless its creator has given
+    another.
     """
     type_, time, data = stored.type, stored.time, dict(stored.data)
     for name in ENCODED_FIELDS.get(type_, ()):
@@ -152,5 +154,5 @@ def event_ids(own: str, context: dict[str, Any]) -> tuple[str, str | None, str]:
     """Return the correlation, causation and root id of the event with the id `own`."""
     causation = context.get("causation_id")
     cause = context.get("root_id") or causation
-    # What nothing has caused belongs to its session; one that was only told and concerns none, to itself.
+    # An event without a cause belongs to its session; one that is not journaled and concerns no session, to itself.
     return context.get("correlation_id") or cause or own.partition("/")[0], causation, cause or own

@@ -1,4 +1,4 @@
-"""Patterns for the types of events: `*` stands for one segment, `**` for any number of them."""
+"""Patterns for the types of events: `*` stands for one segment, `**` for any number of segments."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAX_PATTERN: Final = 255
 class EventPattern:
     """A pattern for dotted types, like `artifact.*`, `custom.**`, `**.failed` or `**`.
 
-    `**` also stands for no segment at all, so that `custom.**` matches `custom`; a `*` beside other characters stands
-    for any part of one segment (`tool.re*`). Raises ValidationError for what can match no type.
+    `**` also stands for no segment at all, so that `custom.**` matches `custom`. A `*` next to other characters stands
+    for any part of one segment (`tool.re*`). Raises ValidationError for a pattern that can match no type.
     """
 
     __slots__ = ("_segments", "text")
@@ -37,7 +37,7 @@ class EventPattern:
         return f"EventPattern({self.text!r})"
 
     def matches(self, type_: str) -> bool:
-        """Whether a type fits. Its cost is bounded by the product of the two lengths."""
+        """Return whether a type matches. The cost is bounded by the product of the two lengths."""
         return _fits(self._segments, type_.split("."), "**", _segment_fits)
 
 
@@ -48,8 +48,8 @@ def _segment_fits(pattern: str, segment: str) -> bool:
 
 
 def _fits(pattern: Sequence[str], items: Sequence[str], any_: str, fits: Callable[[Any, Any], bool]) -> bool:
-    """Match with wildcards for any number of items. Only the last wildcard needs to be tried again, so this never
-    takes more than quadratic time, whatever the pattern."""
+    """Match with wildcards for any number of items. Only the last wildcard needs to be tried again, so this never takes
+    more than quadratic time, whatever the pattern."""
     at = place = 0
     retry = retry_place = -1
     while place < len(items):

@@ -1,4 +1,4 @@
-"""What to ask for when looking for events, and the test of one stored event."""
+"""Queries for events, and the test of one stored event."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _Text = Annotated[str, MinLen(1), MaxLen(4096)]
 
 
 class EventQuery(pydantic.BaseModel):
-    """Which events to find; all that is given must hold.
+    """Selects events: all given criteria must match.
 
-    `type` is a pattern; `tags` are all of them. Times: datetime, RFC 3339 text or epoch seconds; from `after` on, and
-    before `before`.
+    `type` is a pattern; an event must have all `tags`. Times are datetimes, RFC 3339 text or epoch seconds, from
+    `after` on and before `before`.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -44,29 +44,29 @@ class EventQuery(pydantic.BaseModel):
 
     @property
     def low(self) -> int:
-        """The first nanosecond that is wanted."""
+        """The first nanosecond of the wanted time."""
         return nanoseconds(self.after) if self.after is not None else 0
 
     @property
     def high(self) -> int:
-        """The first nanosecond that is not wanted any more."""
+        """The first nanosecond after the wanted time."""
         return nanoseconds(self.before) if self.before is not None else (1 << 64) - 1
 
     @property
     def named(self) -> str | None:
-        """An id that every event wanted is listed under, or that of the event itself."""
+        """An id under which every wanted event is listed, or the id of the event itself."""
         return self.causation_id or self.root_id or self.correlation_id
 
 
 def event_query(criteria: dict[str, Any]) -> EventQuery:
-    """A query from its criteria. Raises ValidationError."""
+    """Return a query from its criteria. Raises ValidationError."""
     if type(criteria.get("tags")) is str:
         raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
     return validated(EventQuery, criteria)
 
 
 class EventFilter:
-    """Tests stored events, so that only those that match are decoded any further."""
+    """Tests stored events, so that only matching ones are decoded any further."""
 
     def __init__(self, query: EventQuery) -> None:
         self.low, self.high = query.low, query.high
@@ -90,7 +90,7 @@ class EventFilter:
             return True
         correlation, causation, root = event_ids(f"{session_id}/{sequence}", context)
         together, caused, below = self._ids
-        # Where nobody has given a correlation, the id of an event stands for what it began.
+        # If nobody has given a correlation, the id of an event stands for everything that it began.
         began = together == root and correlation == root.partition("/")[0]
         return (
             (together is None or together == correlation or began)

@@ -1,4 +1,4 @@
-"""Finds events across sessions: by an id through the index, in one session by its journal, else in all journals."""
+"""Find events across sessions: by an id through the index, in one session by its journal, else in all journals."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from .query import EventFilter, EventQuery
 __all__ = ["EventSearch", "Visible"]
 
 Visible = Callable[[str], bool]
-"""Whether whoever asks may see the events of a session."""
+"""Returns whether the caller may see the events of a session."""
 
 _Place = tuple[int, bytes, int]
 """(time, session, sequence): the order of events that nothing else orders."""
 
 
 class EventSearch:
-    """Reads journals past the actors: what is committed is found. Damaged events are left out; `verify` names them."""
+    """Reads journals past the actors, so that committed events are found. Damaged events are skipped; `verify` reports
+    them."""
 
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine = engine
         self._journal = journal
 
     def page(self, query: EventQuery, visible: Visible, most_bytes: int | None = None) -> Page[Event]:
-        """The events that match, by time, then session and sequence, with the total before pagination.
+        """Return the events that match, by time, then session and sequence, with the total before pagination.
 
-        Raises ResourceLimitExceeded when the values of the events that are kept take more than `most_bytes`.
+        Raises ResourceLimitExceeded if the values of the kept events take more than `most_bytes`.
         """
         total = size = 0
         kept = query.offset + query.limit if query.limit is not None else None
@@ -60,15 +61,15 @@ class EventSearch:
                         )
                 yield found
 
-        # Of nothing, `nsmallest` would not even look at what there is, and the total counts that.
+        # With nothing to keep, `nsmallest` would read nothing, but the total must be counted.
         found = weighed()
         chosen = sorted(found, key=_place) if kept is None else heapq.nsmallest(max(1, kept), found, key=_place)
         views = counted(map(_view, chosen[query.offset : kept]), _facts)
         return Page(tuple(views), total, query.offset, query.limit)
 
     def each(self, query: EventQuery, visible: Visible) -> Iterator[Event]:
-        """The events that match, one by one, with bounded memory: by time where an id or a session is asked for, else
-        session by session. Offset and limit count in that order."""
+        """Yield the events that match, one by one, with bounded memory: by time if an id or a session is asked for,
+        else session by session. Offset and limit count in that order."""
         left = query.limit
         for number, found in enumerate(self._matching(query, visible)):
             if number < query.offset:
@@ -85,7 +86,7 @@ class EventSearch:
             yield session, sequence, stored
 
     def links(self, session: bytes, sequence: int, limit: int) -> list[Event]:
-        """The `event.linked` events from and to an event, oldest link of each session first."""
+        """Return the `event.linked` events from and to an event, oldest link of each session first."""
         prefix = link_prefix(session, sequence)
         found: list[Event] = []
         for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
@@ -100,7 +101,7 @@ class EventSearch:
     # -- where to look
 
     def _matching(self, query: EventQuery, visible: Visible) -> Iterator[tuple[_Place, StoredEvent]]:
-        """The events that match, with their places."""
+        """Yield the events that match, with their places."""
         tested = EventFilter(query)
         if query.session_id is not None:
             candidates = self._of_session(session_bytes(query.session_id), tested)
@@ -117,7 +118,8 @@ class EventSearch:
     def _belonging(
         self, session_id: str, visible: Visible, tested: EventFilter
     ) -> Iterator[tuple[bytes, int, StoredEvent]]:
-        """The events that may belong to a session, by time: those of its journal, and those elsewhere that name it."""
+        """Return the events that may belong to a session, by time: those in its journal, and those elsewhere that name
+        it."""
         session = session_bytes(session_id)
         named = (each for each in self._named(session_id, visible, tested) if each[0] != session)
         if not visible(session_id) or session in staged_sessions(self._engine):
@@ -125,8 +127,8 @@ class EventSearch:
         return heapq.merge(self._of_session(session, tested), named, key=_by_time)
 
     def _named(self, named: str, visible: Visible, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
-        """The events that name an id, by time. The event with that id comes first: it may name none, and be its own
-        root."""
+        """Yield the events that name an id, by time. The event with that id comes first: it may name no id, and be its
+        own root."""
         own = event_place(named)
         if own is not None and visible(session_id_of(own[0])):
             stored = self._read(*own)
