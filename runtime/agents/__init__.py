@@ -1,4 +1,4 @@
-"""Agents: what answers for a model. `Runtime.agents` registers, makes and calls them; `echo` ships for tests."""
+"""Agents answer for a model. `Runtime.agents` registers, creates and calls them; `echo` ships for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An agent, and what its callable is told of a call."""
+"""The context that an agent's callable gets with a call."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["AgentContext"]
 
 
 class AgentContext(CallContext):
-    """What an agent's callable is told of its call, in the parameter `context`: besides what a CallContext has, the
-    `agent`, and by `call_tool` the tools that it may call."""
+    """Describes a call to the agent's callable, in the parameter `context`. Adds the `agent` to a CallContext, and
+    limits `call_tool` to the tools of that agent."""
 
     def __init__(self, call: CallContext, agent: Agent) -> None:
         self.__dict__.update(call.__dict__)
@@ -37,7 +37,7 @@ class AgentContext(CallContext):
 
     @property
     def tools(self) -> list[Tool]:
-        """The tools that the agent may call and that are there."""
+        """The registered tools that the agent may call."""
         found = (self._calls.tools.get(each) for each in self.agent.tools)
         return [each for each in found if each is not None]
 

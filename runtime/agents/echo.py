@@ -11,7 +11,7 @@ __all__ = ["echo"]
 
 
 def echo(input: Any) -> AgentReply:
-    """Return the input as it came; a token is a word, and costs nothing."""
+    """Return the input unchanged. Each word counts as one token; the cost is zero."""
     text = input if isinstance(input, str) else None
     if isinstance(input, dict):
         text = next(

@@ -1,4 +1,4 @@
-"""The agents of a runtime: Python callables that the host registers by model, and the agents made of them."""
+"""The agents of a runtime: the host registers callables by model and creates agents from them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _Provider:
     timeout: float | None
     signature: inspect.Signature | None
     input: str | None
-    """The parameter that gets the input; None: the first argument, whatever it is called."""
+    """The parameter that gets the input. None: the first positional argument."""
     contexts: tuple[str, ...]
     """The parameters that get the context."""
 
@@ -60,7 +60,7 @@ class _Provider:
 
 
 class Agents:
-    """Registers the callables behind models, makes agents of them and calls these. Thread-safe.
+    """Registers the callables behind models, creates agents and calls them. Thread-safe.
 
     Example:
         ```py
@@ -82,7 +82,7 @@ class Agents:
         self._providers: dict[str, _Provider] = {}
         self._agents: dict[str, Agent] = {}
         self.collector: AgentOutputCollector | None = AgentOutputCollector()
-        """What keeps texts of agents as artifacts of the session; None keeps nothing."""
+        """Stores the agents' texts as artifacts of the session; None stores nothing."""
 
     # -- the callables behind models
 
@@ -90,10 +90,11 @@ class Agents:
     def register(
         self, name: str, fn: Callable[..., Any], *, timeout: float | None = None, replace: bool = False
     ) -> None:
-        """Have a callable answer for a model, and for all models of a provider: what begins with the name and a "/".
+        """Register a callable for a model. A name that ends in "/" registers it for all models of a provider.
 
-        It gets the input, and in a parameter `context` the AgentContext; it may be `async def`. It returns text, an
-        AgentReply, or a dict with text, usage and cost_usd. Raises ValidationError, also for a name that is taken.
+        The callable gets the input, and the AgentContext if it has a parameter `context`. It may be `async def`. It
+        returns text, an AgentReply, or a dict with text, usage and cost_usd. Raises ValidationError, also for a name
+        that is taken.
         """
         if not isinstance(name, str) or not _MODEL.fullmatch(name):
             raise ValidationError("name: 1 to 128 letters, digits and _ . : @ / - are needed", field="name")
@@ -112,7 +113,7 @@ class Agents:
 
     @checked
     def unregister(self, name: str) -> bool:
-        """Take a callable away; whether it was there. Agents made of it stay, and fail when they are called."""
+        """Remove a callable and return whether it was registered. Its agents stay; calls of them fail."""
         self._core.require_host("agents.unregister", "write")
         with self._lock:
             there = name in self._providers
@@ -129,7 +130,7 @@ class Agents:
 
     @property
     def available(self) -> bool:
-        """Whether any is registered."""
+        """Whether any model is registered."""
         return bool(self._providers)
 
     def _provider(self, model: str) -> _Provider:
@@ -158,7 +159,7 @@ class Agents:
         tools: Iterable[str] = (),
         **parameters: Value,
     ) -> Agent:
-        """Make an agent that nobody else can find. Raises what `create` raises."""
+        """Create an agent without registering it. Raises what `create` raises."""
         if name is not None and (not isinstance(name, str) or not _MODEL.fullmatch(name)):
             raise ValidationError("name: 1 to 128 letters, digits and _ . : @ / - are needed", field="name")
         if model is None:
@@ -202,7 +203,7 @@ class Agents:
         replace: bool = False,
         **parameters: Value,
     ) -> Agent:
-        """Make an agent and keep it under its name. Without a model, the only registered one, or the one of its name.
+        """Create an agent and register it by its name. The default model is the one of that name, or the only one.
 
         `tools` are the names of the tools that it may call; other keywords (temperature, …) are its parameters.
         Raises ValidationError, also for a name that is taken, InvalidOperation for an unknown model or tool,
@@ -224,20 +225,20 @@ class Agents:
 
     @checked
     def get(self, name: str) -> Agent | None:
-        """Return the agent with this name, or one made of just a registered model of this name, or None."""
+        """Return the agent with this name, or an agent for the registered model of this name, or None."""
         found = self._agents.get(name)
         if found is None and name in self._providers and not name.endswith("/"):
             found = Agent(name, name)
         return found
 
     def list(self) -> list[Agent]:
-        """Return all agents, by name, among them one for each registered model."""
+        """Return all agents by name, including one for each registered model."""
         plain = {name: Agent(name, name) for name in self._providers if not name.endswith("/")}
         return [each for _, each in sorted({**plain, **self._agents}.items())]
 
     @checked
     def remove(self, name: str) -> bool:
-        """Let an agent go; whether it was there. Raises HookCancelled if a hook keeps it."""
+        """Remove an agent and return whether it was there. Raises HookCancelled if a hook refuses."""
         self._core.require_host("agents.remove", "write")
         agent = self._agents.get(name)
         if agent is None:
@@ -255,7 +256,7 @@ class Agents:
             self._hooks.fire("AfterAgentShutdown", data, component=component, operation="RemoveAgent")
 
     def close(self, timeout: float) -> None:
-        """Let all agents go, as long as there is time."""
+        """Remove all agents, within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         if not self._hooks.any("BeforeAgentShutdown", "AfterAgentShutdown"):
             return
@@ -265,7 +266,7 @@ class Agents:
             try:
                 self._shut_down(agent, "closing")
             except GreenroomError:
-                continue  # nothing keeps a runtime open
+                continue  # hooks cannot keep a runtime open
 
     # -- calling
 
@@ -277,8 +278,8 @@ class Agents:
         session: Session | str | None = None,
         timeout: float | None = None,
     ) -> AgentReply:
-        """Call an agent, given itself, by its name, or by a model's name. In a session the call, its return, its
-        tokens and its cost are journaled.
+        """Call an agent, given as an Agent, by its name or by a model's name. A session journals the call, its return,
+        tokens and cost.
 
         `timeout` is in seconds; the default is that of the callable, else `agent_timeout`. Raises OperationTimeout,
         CallFailed with what the callable raised as its cause, HookCancelled, ResourceLimitExceeded when no thread is
@@ -345,7 +346,7 @@ class Agents:
         deadline: float,
         packed: bytes | None = None,
     ) -> Performed:
-        """Begin the call with an input; `packed` is the same encoded, where that is known already."""
+        """Begin the call with an input; `packed` is the encoded input, if it is known already."""
         provider = self._provider(agent.model)
         left = min(message.timeout or provider.timeout or self._timeout, deadline - time.monotonic())
         if left <= 0:
@@ -372,7 +373,7 @@ class Agents:
 
 
 def _as_dict(performed: Performed) -> Performed:
-    """Return the same for hooks, which see an agent's reply as a dict."""
+    """Return the call for hooks, which see an agent's reply as a dict."""
     if performed.error is not None:
         shown: dict[str, Value] = {}
     else:
@@ -388,7 +389,7 @@ def _as_dict(performed: Performed) -> Performed:
 
 
 def _facts(reply: AgentReply) -> dict[str, Any]:
-    """Return what the journal counts of a reply."""
+    """Return the facts of a reply that the journal counts."""
     facts: dict[str, Any] = {}
     if reply.usage is not None:
         facts["usage"] = reply.usage.to_dict()
@@ -406,8 +407,8 @@ def _taken(name: str) -> ValidationError:
 
 
 def _provider_of(fn: Callable[..., Any], timeout: float | None) -> _Provider:
-    """Return a callable with the parameters that get its input and its context: the context by its annotation, by the
-    name `context`, or as a second argument without default. Raises ValidationError for one that cannot be called so."""
+    """Find the parameters of a callable that get its input and its context. The context is found by annotation, by the
+    name `context`, or as the second argument without default. Raises ValidationError for other signatures."""
     if not callable(fn):
         raise ValidationError("fn: a callable is needed", field="fn")
     signature = signature_of(fn)
@@ -417,7 +418,7 @@ def _provider_of(fn: Callable[..., Any], timeout: float | None) -> _Provider:
     hints = hints_of(fn, signature)
     contexts = context_parameters(signature, hints)
     if len(named) == 1 and named[0].name not in hints:
-        # Its only parameter by position gets the input, whatever it is called.
+        # A single positional parameter gets the input under any name.
         contexts = tuple(each for each in contexts if each != named[0].name)
     places = [each for each in named if each.name not in contexts]
     if not contexts and len(places) > 1 and places[1].default is places[1].empty:
@@ -439,7 +440,7 @@ _BY_POSITION: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSI
 
 
 def _changed(agent: Agent, data: Mapping[str, Any]) -> Agent:
-    """Return the agent as a hook wants it."""
+    """Return the agent with the changes of a hook."""
     prompt, tools, parameters = data.get("system_prompt"), data.get("tools"), data.get("parameters")
     pack_value(parameters if isinstance(parameters, dict) else {}, "parameters")
     return Agent(
