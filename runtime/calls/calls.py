@@ -1,4 +1,4 @@
-"""Calling tools and agents: on elastic threads, within a time, journaled by the session that they are called in."""
+"""Calls tools and agents on elastic threads, within a time limit. The session of a call journals it."""
 
 from __future__ import annotations
 
@@ -49,26 +49,26 @@ _MAX_INLINE_BYTES: Final = 1 << 20
 
 
 class Calls:
-    """Makes calls. None of them outlives `close` for those who wait for it."""
+    """Makes calls. After `close` nobody waits for one any more."""
 
     def __init__(self, core: RuntimeCore, session_of: Callable[[str], Session]) -> None:
-        """`session_of` makes a handle on a session."""
+        """Create it with `session_of`, which returns a handle on a session."""
         self.core = core
         self._session_of = session_of
         self._elastic = core.elastic
         self.tools: ToolSource
-        """What calls tools are asked of; set when they are there."""
+        """The source of tools; set once they exist."""
         self.agents: AgentSource
-        """The same for agents."""
+        """The source of agents; set once they exist."""
         self._lock = threading.Lock()
         self._bell = Bell()
         self._running: dict[Promise[Any], CallContext] = {}
-        """The calls that somebody waits for. Others have a thread too, until their callables return."""
+        """The calls that somebody waits for. Abandoned calls also keep a thread, until their callables return."""
         self._closed = False
 
     @property
     def running(self) -> int:
-        """Calls that somebody waits for."""
+        """The number of calls that somebody waits for."""
         return len(self._running)
 
     def at_work(self, session_id: str) -> bool:
@@ -78,14 +78,14 @@ class Calls:
     # -- the way of messages
 
     def ask(self, session_id: str | None, message: Call, timeout: float) -> Any:
-        """Make the call that a session, or with None the host, was asked for, on the asker's thread."""
+        """Make the requested call on the caller's thread, in a session or, with None, for the host."""
         if isinstance(message, CallAgent):
             return self.agents.perform(session_id, message, timeout)
         assert isinstance(message, CallTool)
         return self.tools.perform(session_id, message, timeout)
 
     def send(self, message: Call, session: Session | str | None, timeout: float | None) -> Any:
-        """Make the call of a message, in a session or, with None, outside of any, within `timeout` seconds."""
+        """Make the call of a message within `timeout` seconds, in a session or, with None, outside of any."""
         session_id = session_id_of(session, "session")
         wait = timeout if timeout is not None else threading.TIMEOUT_MAX
         if session_id is not None:
@@ -99,7 +99,7 @@ class Calls:
         self._elastic.submit(self._told, session_id, message, receipt, spare=self._elastic.spare)
 
     def _told(self, session_id: str, message: Call, receipt: Any) -> None:
-        NESTING.set(0)  # no call holds its thread for this one
+        NESTING.set(0)  # no other call waits for this one
         try:
             reply = self.ask(session_id, message, threading.TIMEOUT_MAX)
         except GreenroomError as error:
@@ -117,16 +117,16 @@ class Calls:
         return self.core.security
 
     def make(self, work: Work, session_id: str | None) -> Any:
-        """Make a call in a session, or, with None, outside of any; its reply.
+        """Make a call in a session, or with None outside of any, and return its reply.
 
-        Raises CallFailed, OperationTimeout, ResourceLimitExceeded when no thread is free, RuntimeClosed; what the
-        callable raises of our own errors; in a session also what journaling raises.
+        Raises CallFailed, OperationTimeout, ResourceLimitExceeded when no thread is free, RuntimeClosed, any
+        GreenroomError of the callable, and in a session what journaling raises.
         """
         return settled(self.begin(work, session_id))
 
     @in_own_realm
     def begin(self, work: Work, session_id: str | None) -> Performed:
-        """Make a call up to its end, which is journaled when that is settled: with the reply that hooks have left."""
+        """Make a call. Its end is journaled later, with the reply that hooks leave."""
         if session_id is None:
             return self._begin_outside(work)
         supervisor, wait = self.core.supervisor, self.core.config.ask_timeout
@@ -188,7 +188,7 @@ class Calls:
             if error is None and (outcome is None or reply is not outcome.reply):
                 try:
                     outcome = usable(work, reply)
-                except CallFailed as unusable:  # what hooks have made of it
+                except CallFailed as unusable:  # a hook has made the reply unusable
                     self._settle(made, None, unusable)
                     raise
             if error is not None:
@@ -199,16 +199,16 @@ class Calls:
                 self._record_failure(work, session_id, returned)
                 return None
             assert outcome is not None
-            # Tokens and cost are those that the callable has told, whatever hooks make of its reply.
+            # Hooks may change the reply, but tokens and cost stay as the callable reported them.
             facts = work.facts(made.outcome.reply) if made.outcome is not None else {}
             packed = self._shown(outcome.packed)
             returned |= {"success": True, "result": packed, **facts}
-            if made.failure is not None:  # a hook has answered in its place
+            if made.failure is not None:  # a hook has replaced the error by a reply
                 returned["recovered_from"] = self._described(made.failure)
             value = outcome.value if packed is outcome.packed else unpack_value(packed)
             whole = self._collect(work, called, session_id, value, None, returned) if called.collect else False
             if len(packed) > (_INLINE_BYTES if whole else _MAX_INLINE_BYTES):
-                # The artifact has it; without one, that much is no event.
+                # The artifact holds the output; without an artifact it is too large for an event.
                 returned |= {"result": None, "bytes": len(packed)}
             self._record(work, session_id, returned)
             tokens, _ = returned_use(returned)
@@ -221,7 +221,7 @@ class Calls:
         return outcome.reply
 
     def _shown(self, packed: bytes) -> bytes:
-        """Return an encoded value as it may be written down."""
+        """Return an encoded value with its secrets removed."""
         redaction = self.core.redaction
         return packed if redaction is None else redaction.packed(packed)
 
@@ -276,7 +276,7 @@ class Calls:
         raise outcome
 
     def _share(self, context: CallContext) -> Share | None:
-        """Return the threads that the callables of a session may have."""
+        """Return the share of threads that the callables of a session may use."""
         session_id, most = context.session_id, self.core.config.max_session_calls
         if session_id is None:
             return None
@@ -300,8 +300,8 @@ class Calls:
         error: BaseException | None,
         returned: dict[str, Any],
     ) -> bool:
-        """Store the output as an artifact, if the collector wants it; whether it is there, whole. Never fails the
-        call."""
+        """Store the output as an artifact if the collector selects it. Return whether the artifact holds all of it.
+        Never fails the call."""
         if work.collector is None:
             return False
         output = Output(
@@ -340,19 +340,19 @@ class Calls:
             ) from None
 
     def _record_failure(self, work: Work, session_id: str, returned: dict[str, Any]) -> None:
-        """The caller learns why the call has failed, not why that could not be written down."""
+        """Journal a failed call. The caller gets the call's own error, not the error of journaling."""
         try:
             self._record(work, session_id, returned)
         except (SessionNotFound, InvalidSessionState, RuntimeClosed):
-            pass  # whoever ended it knows
+            pass  # the session has ended
         except GreenroomError as error:
             logger.warning(
                 "session %s: the failure of %s %r is not journaled: %s", session_id, work.kind, work.name, error
             )
 
     def close(self, timeout: float) -> None:
-        """Take no more calls, cancel those that run, wait for them for at most `timeout` seconds, then free who waits
-        for the rest. Those end with RuntimeClosed."""
+        """Refuse new calls, cancel the running ones and wait for them at most `timeout` seconds. Callers that still
+        wait then get RuntimeClosed."""
         with self._lock:
             self._closed = True
             contexts = list(self._running.values())
@@ -369,13 +369,13 @@ def _reply_of(reply: Any, error: BaseException | None) -> Any:
 
 @dataclass(slots=True)
 class _Made:
-    """A call in a session that has been made, or is about to be."""
+    """A call in a session, before or after it is made."""
 
     work: Work
     session_id: str
     called: Called
     acts: dict[str, Any]
-    """As what its end is journaled."""
+    """The operation under which the end of the call is journaled."""
     outcome: Outcome | None = None
     failure: Exception | None = None
     began: float = field(default_factory=time.perf_counter)

@@ -1,4 +1,4 @@
-"""Collectors: what tools and agents return becomes an artifact of the session that they ran in."""
+"""Collectors store what tools and agents return as artifacts of the session."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["AgentOutputCollector", "Collected", "Collector", "Output", "ToolResu
 _KINDS: Final = ("text", "json", "binary")
 _MAX_PARAMETERS: Final = 16 << 10
 _LEAST_BYTES: Final = 256
-"""Smaller results stand in the journal anyway."""
+"""Smaller results are in the journal anyway."""
 _DEFAULT_BYTES: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a call has come to. `error` is None for one that succeeded, else {code, message}; `sequence` and `call_id`
-    are those of the event that journaled the call; `facts`: model, provider, usage and cost_microusd, where known."""
+    """The outcome of a call. `error` is None on success, else {code, message}; `sequence` and `call_id` are those of
+    the event that journaled the call; `facts`: model, provider, usage and cost_microusd, where known."""
 
     kind: str
     name: str
@@ -43,21 +43,21 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """The artifact to store, and whether it holds the value as it was."""
+    """The artifact to store, and whether it holds the unchanged value."""
 
     message: m.StoreArtifact
     whole: bool
 
 
 class Collector:
-    """Decides which outputs are kept, and how. Artifacts are called NAME-SEQUENCE with a suffix by their content; in
-    their metadata are the name, the parameters (up to 16 KiB), and of agents model, provider, token usage and cost.
+    """Decides which outputs are stored, and how. Artifacts are named NAME-SEQUENCE with a suffix by content. Their
+    metadata has the name, the parameters (up to 16 KiB), and for agents model, provider, token usage and cost.
 
-    min_bytes (256), max_bytes (16 MiB): smaller and larger outputs are left out. types: which of "text", "json" and
-    "binary" are kept. sampling: the share of calls from 0 to 1; a call's id decides, so that it is the same every time.
-    collect_errors: keep failures too. tags: beside the automatic ones. privacy: regular expressions whose matches
-    are blacked out, or a function from text to text; it sees every text in output and parameters, not bytes. If it
-    fails, nothing is kept.
+    min_bytes (256), max_bytes (16 MiB): smaller and larger outputs are skipped. types: which of "text", "json" and
+    "binary" to store. sampling: the share of calls, from 0 to 1; the call's id decides, so the choice is repeatable.
+    collect_errors: store failures too. tags: added to the automatic ones. privacy: regular expressions whose matches
+    are replaced, or a function from text to text. It sees every text in output and parameters, not bytes. If it fails,
+    nothing is stored.
     """
 
     artifact_type: ClassVar[str]
@@ -87,7 +87,7 @@ class Collector:
         self._filter = _filter(privacy)
 
     def artifact(self, output: Output) -> Collected | None:
-        """Return what to store of a call; None for nothing."""
+        """Return the artifact to store for a call, or None."""
         if (output.error is not None and not self._errors) or not self._sampled(output.call_id):
             return None
         value = self._shown(output.value if output.error is None else {"error": output.error})
@@ -109,7 +109,7 @@ class Collector:
         return Collected(message, whole and self._filter is None and output.error is None)
 
     def _shown(self, value: Value) -> Value:
-        """Return what of the output becomes the artifact."""
+        """Return the part of the output to store."""
         return value
 
     def _sampled(self, call_id: str) -> bool:
@@ -117,7 +117,7 @@ class Collector:
         return draw < self._sampling
 
     def _content(self, value: Value) -> tuple[bytes, str, bool]:
-        """Return the bytes, which kind they are, and whether they tell all of the value."""
+        """Return the bytes, their kind, and whether they hold the whole value."""
         if isinstance(value, bytes):
             return value, "binary", True
         if isinstance(value, str):
@@ -164,13 +164,15 @@ class Collector:
 
 
 class ToolResultCollector(Collector):
-    """Keeps results of tools as artifacts of type tool_result. Set one as `rt.tools.collector`; None keeps nothing."""
+    """Stores results of tools as artifacts of type tool_result. Set one as `rt.tools.collector`; None stores
+    nothing."""
 
     artifact_type = "tool_result"
 
 
 class AgentOutputCollector(Collector):
-    """Keeps texts of agents as artifacts of type agent_output. Set one as `rt.agents.collector`; None keeps nothing."""
+    """Stores texts of agents as artifacts of type agent_output. Set one as `rt.agents.collector`; None stores
+    nothing."""
 
     artifact_type = "agent_output"
 

@@ -1,4 +1,4 @@
-"""One call of a tool or an agent: what is to be done, what its callable is told, and what it comes to."""
+"""One call of a tool or an agent: its work, its context and its outcome."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ MAX_RESULT_BYTES: Final = 16 << 20
 MAX_ERROR_TEXT: Final = 1000
 
 NESTING: Final[contextvars.ContextVar[int]] = contextvars.ContextVar("greenroom_call_nesting", default=0)
-"""The calls that the running code is in. Each has a thread: one that calls itself for ever would take those of all."""
+"""How many calls the running code is nested in. Each holds a thread, so endless recursion would use up all threads."""
 
 
 class ToolSource(Protocol):
     """Calls tools."""
 
     def get(self, name: str) -> Any:
-        """Return a tool by its name; None where there is none."""
+        """Return the tool with this name, or None."""
 
     def send(self, message: CallTool, session: Session | None, timeout: float | None = None) -> Any:
         """Call a tool, in a session or outside of any."""
@@ -58,18 +58,18 @@ class AgentSource(Protocol):
 
 
 class CallHost(Protocol):
-    """What makes calls, as the callables see it."""
+    """What callables need of the object that makes calls."""
 
     core: RuntimeCore
     tools: ToolSource
 
 
 class CallContext:
-    """What a tool or an agent is told of its call, in the parameter `context` if it has one.
+    """Describes a call to the tool or agent, in the parameter `context` if it has one.
 
-    session: the session that it is called in, None outside of one; session_id: its id. call_id: the id of the event
-    that journaled the call. correlation_id: what this call belongs to. cancelled: a `threading.Event` that is set when
-    nobody waits for the result any more; who works for long looks at it. A coroutine is cancelled instead.
+    session: the session of the call, None outside of one; session_id: its id. call_id: the id of the event that
+    journaled the call. correlation_id: the operation of the call. cancelled: a `threading.Event` that is set when
+    nobody waits for the result any more; long-running callables should check it. A coroutine is cancelled instead.
     """
 
     def __init__(
@@ -96,15 +96,16 @@ class CallContext:
         return self.session.id if self.session is not None else None
 
     def now(self) -> datetime:
-        """Return the time, aware UTC."""
+        """Return the current time, aware UTC."""
         return utc_time(self._calls.core.clock.time_ns())
 
     def remaining(self) -> float:
-        """Return seconds until the caller is gone; 0 when it is."""
+        """Return the seconds until the caller stops waiting; 0 when it has stopped."""
         return max(0.0, self._deadline - time.monotonic())
 
     def call_tool(self, name: str, input: Value = None, timeout: float | None = None) -> Any:
-        """Call another tool, in the same session, within what is left of this call's time. Raises what it raises."""
+        """Call another tool in the same session, within the time that is left for this call. Raises what that tool
+        raises."""
         message = CallTool(name, input, timeout=timeout)
         return self._calls.tools.send(message, self.session, max(0.001, self.remaining()))
 
@@ -151,21 +152,21 @@ class Work:
     timeout: float
     """Seconds."""
     about: dict[str, str] = field(default_factory=dict)
-    """What else the journal says of the call."""
+    """Further facts of the call to journal."""
     reply: Callable[[Any], Any] = plain
-    """Makes the reply of what was returned. Raises ValidationError for what cannot be one."""
+    """Makes the reply from the returned value. Raises ValidationError for unusable values."""
     value: Callable[[Any], Value] = _itself
     """The reply as a JSON value or bytes."""
     facts: Callable[[Any], dict[str, Any]] = _nothing
-    """What else the journal says of the reply."""
+    """Further facts of the reply to journal."""
     collector: Collector | None = None
     durability: Durability | None = None
-    """Of the return, and with it of all before it; None for the runtime's."""
+    """Durability of the return and of all events before it; None for the runtime's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a call has come to: the reply, its value, and that encoded."""
+    """The outcome of a call: the reply, its value and the encoded value."""
 
     reply: Any
     value: Value
@@ -173,8 +174,8 @@ class Outcome:
 
 
 def attempt(work: Work, context: CallContext) -> Outcome | GreenroomError:
-    """Make a call, and of what it returns, or raises, something usable: that can take as long as the call itself. An
-    exit out of a callable is a failure like any other."""
+    """Make a call and return its outcome, or the error to raise. Converting the result can take as long as the call
+    itself. A SystemExit of a callable counts as a failure."""
     NESTING.set(NESTING.get() + 1)  # of this thread's own copy of the context
     try:
         returned = work.run(context)
@@ -220,5 +221,5 @@ def usable(work: Work, returned: Any) -> Outcome:
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)[:MAX_ERROR_TEXT]
-    except BaseException:  # an error that fails to say what is wrong
+    except BaseException:  # an error whose text cannot be made
         return ""
