@@ -1,4 +1,4 @@
-"""Figures about sessions: readings of their journals, for Prometheus, and traces."""
+"""Figures about sessions: metrics read from their journals, Prometheus metrics and traces."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _MICRO: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A session and what it is ranked by."""
+    """A session with the value that it is ranked by."""
 
     session_id: str
     value: float
@@ -36,13 +36,14 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AggregateMetrics(Figures):
-    """What the events of all sessions asked for tell together.
+    """The metrics of all sessions that match the filter.
 
-    sessions: how many there are; active_sessions: those with events within the window. by_status and by_creator count
-    sessions. durations (seconds), operations_per_session and state_bytes are of the active ones; artifacts and
-    artifact_bytes are what all have now. top: the sessions with the most "operations", "tokens", "cost" (dollars),
-    "bytes" (of artifacts now) and "errors", the first first. damaged: sessions that could not be read and are not
-    counted any further; damaged_sessions names up to 100 of them. since and until: the window, None for open.
+    sessions: the number of sessions; active_sessions: the number with events within the window. by_status and
+    by_creator count sessions. durations (seconds), operations_per_session and state_bytes cover active sessions;
+    artifacts and artifact_bytes cover what all sessions have now. top: the sessions with the most "operations",
+    "tokens", "cost" (dollars), "bytes" (of artifacts now) and "errors", largest first. damaged: the number of
+    unreadable sessions, which count nowhere else; damaged_sessions names up to 100 of them. since and until: the
+    window, None where open.
     """
 
     since: datetime | None
@@ -71,7 +72,7 @@ _RANKINGS: Final[dict[str, Callable[[Facts], float]]] = {
 
 
 class Aggregation:
-    """Adds up sessions, one after the other, in bounded memory."""
+    """Adds up the figures of sessions one by one, in bounded memory."""
 
     def __init__(self, window: Window, bucket: float, top: int, pseudonyms: Pseudonyms | None) -> None:
         self._window = window
@@ -95,7 +96,7 @@ class Aggregation:
         sessions: Iterable[tuple[bytes, SessionRow]],
         on_progress: Callable[[str, int], None] | None,
     ) -> None:
-        """Read and add these sessions. What is damaged is noted and left out; what is deleted meanwhile is no more."""
+        """Read and add these sessions. Count damaged sessions separately; skip sessions that were deleted meanwhile."""
         for number, (session, row) in enumerate(sessions, 1):
             try:
                 self._add(session_id_of(session), facts_of(store, session, row, self._window, self._bucket))
@@ -108,7 +109,7 @@ class Aggregation:
                 on_progress("sessions", number)
 
     def damaged(self, session: bytes) -> None:
-        """Note a session that cannot be read."""
+        """Count a session that cannot be read."""
         self._damaged += 1
         if len(self._damaged_sessions) < _NAMED_DAMAGED:
             self._damaged_sessions.append(session_id_of(session))

@@ -1,4 +1,4 @@
-"""`rt.analytics`: what journals tell about sessions, one by one and together."""
+"""`rt.analytics`: metrics of one session or of many, read from their journals."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PAGING: Final = ("sort_by", "descending", "limit", "offset")
 
 
 class _Wanted(pydantic.BaseModel):
-    """Which part of the past to look at, and how finely."""
+    """The window of time and its resolution."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -50,9 +50,9 @@ class _Wanted(pydantic.BaseModel):
 
 
 class Analytics:
-    """Readings of the journal: nothing is counted while sessions work, everything when it is asked.
+    """Computes metrics from journals on request; nothing is counted while sessions work.
 
-    Code that acts for a session sees itself and the sessions below it.
+    Code that acts for a session sees only this session and its descendants.
 
     Example:
         ```py
@@ -68,7 +68,7 @@ class Analytics:
         self._pseudonyms: Pseudonyms | None = None
         self._counts: EventCounts | None = None
 
-    # -- readings
+    # -- metrics
 
     @checked
     def session(
@@ -83,8 +83,9 @@ class Analytics:
         """Return the metrics of one session, from one pass over its journal.
 
         since, until: a datetime, RFC 3339 text or seconds since the epoch; events from `since` on and before `until`
-        count. bucket: seconds of one step of `activity`. privacy: pseudonyms in place of ids and names (default:
-        `analytics_privacy`). Raises SessionNotFound, IntegrityError where the journal is damaged, ValidationError.
+        count. bucket: the length of a bucket of `activity` in seconds. privacy: pseudonyms in place of ids and names
+        (default: `analytics_privacy`). Raises SessionNotFound, IntegrityError where the journal is damaged,
+        ValidationError.
         """
         core = self._core
         core.check_open()
@@ -114,12 +115,11 @@ class Analytics:
         on_progress: Callable[[str, int], None] | None = None,
         **query: Any,
     ) -> AggregateMetrics:
-        """Return the metrics of all sessions together that match a query, of every status unless it names one.
+        """Return the metrics of all sessions that match a query, in any status unless the query names one.
 
-        The keys of the query are those of `list_sessions`, but for order and pages. Takes time in proportion to the
-        events within the window: journals that end before it or begin after it are not read, and in long ones its
-        beginning is looked up. Damaged sessions are left out, counted and named. `on_progress` gets "sessions" and
-        how many have been read. Raises ValidationError.
+        The keys of the query are those of `list_sessions`, without order and pages. The time taken grows with the
+        number of events within the window: journals outside of it are not read. Damaged sessions are skipped, counted
+        and named. `on_progress` gets "sessions" and the number read so far. Raises ValidationError.
         """
         core = self._core
         core.check_open()
@@ -140,8 +140,7 @@ class Analytics:
         return Window(low, high)
 
     def private(self, privacy: bool | None) -> Pseudonyms | None:
-        """Return what replaces ids, if that is asked for; None stands for the runtime's setting. Raises
-        ConfigurationError."""
+        """Return the pseudonyms if privacy is wanted; None means the runtime's setting. Raises ConfigurationError."""
         if privacy is not None and not isinstance(privacy, bool):
             raise ValidationError("privacy: true, false, or None for the runtime's setting", field="privacy")
         wanted = privacy if privacy is not None else self._core.config.analytics_privacy
@@ -176,8 +175,9 @@ class Analytics:
     def count_events(self, capacity: int = 50_000) -> None:
         """Count from now on also events, calls, errors and durations for Prometheus, until the runtime is closed.
 
-        They come from a subscription with a queue of `capacity`: what finds it full is not counted but for how many
-        that were, so no session waits. Idempotent. Raises what `events.subscribe` raises, ConfigurationError.
+        The events come from a subscription with a queue of `capacity`. When the queue is full, events are dropped and
+        only their number is counted, so that no session waits. Idempotent. Raises what `events.subscribe` raises,
+        ConfigurationError.
         """
         self._core.check_open()
         self._core.require_host("analytics.count_events")

@@ -1,4 +1,4 @@
-"""What is counted in bounded memory: events over time, distributions of durations, calls by name."""
+"""Counters with bounded memory: events over time, distributions of durations, calls by name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SECOND: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """Events per bucket of `seconds`, those without any left out: (its beginning, its events), in order of time.
+    """Events per bucket of `seconds`, as (beginning, events) in order of time. Empty buckets are left out.
 
     Buckets begin at whole multiples of their length since the epoch.
     """
@@ -47,7 +47,7 @@ class Activity:
 
 
 class ActivityTally:
-    """Counts events by time. When there are more than 1000 buckets, their length doubles until there are not."""
+    """Counts events by time. Doubles the length of buckets whenever there are more than 1000."""
 
     __slots__ = ("_counts", "_width")
 
@@ -64,7 +64,7 @@ class ActivityTally:
             self._widen()
 
     def merge(self, other: ActivityTally) -> None:
-        """Take in what another, that began with the same length, has counted."""
+        """Add the counts of another tally, which began with the same length of buckets."""
         while self._width < other._width:
             self._widen()
         ratio = self._width // other._width
@@ -89,15 +89,15 @@ class ActivityTally:
 
 _EXACT: Final = 256
 _GAMMA: Final = 1.02
-"""From one bucket to the next: quantiles that are read from buckets are within 1 % of the true ones."""
+"""Ratio of one bucket to the one before: keeps quantiles within 1 % of the true values."""
 _LEAST: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Of `count` values: their sum, mean, median, 95th and 99th percentile and maximum; None where there are none.
+    """The sum, mean, median, 95th and 99th percentile and maximum of `count` values; None without values.
 
-    Count, sum, mean and maximum are exact; the quantiles are for up to 256 values, and within 1 % for more.
+    Count, sum, mean and maximum are exact. Quantiles are exact for up to 256 values, else within 1 %.
     """
 
     count: int = 0
@@ -114,7 +114,7 @@ class Distribution:
 
 
 class Values:
-    """Gathers values from 0 on: the first ones as they are, many of them in buckets of a logarithmic scale."""
+    """Collects values of at least 0: the first ones exactly, more of them in logarithmic buckets."""
 
     __slots__ = ("_buckets", "_exact", "_max", "_total", "count")
 
@@ -138,7 +138,7 @@ class Values:
             self._spill()
 
     def merge(self, other: Values) -> None:
-        """Take in what another has gathered."""
+        """Add the values of another collection."""
         self.count += other.count
         self._total += other._total
         self._max = max(self._max, other._max)
@@ -156,7 +156,7 @@ class Values:
         self._exact = None
 
     def distribution(self) -> Distribution:
-        """Return what has been gathered so far."""
+        """Return the distribution of the values so far."""
         if not self.count:
             return Distribution()
         if self._exact is not None:
@@ -195,14 +195,14 @@ def _middle(bucket: int) -> float:
 
 MAX_NAMES: Final = 500
 OTHER: Final = "(other)"
-"""What is counted under no name of its own, since there are more names than are kept apart."""
+"""The name under which further names are counted together."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallMetrics:
-    """Calls that were begun (`calls`), and how those that ended did. `unanswered` have no return: they are still at
-    work, or their process died. `success_rate` is of those that ended, None without any. `seconds` they took. Tokens
-    and cost are those that agents told."""
+    """The number of calls and their outcomes. `unanswered` calls have no return: they still run, or their process died.
+    `success_rate` covers the calls that ended, None if none did. `seconds` is how long calls took. Tokens and cost are
+    as reported by agents."""
 
     calls: int = 0
     succeeded: int = 0
@@ -236,7 +236,7 @@ class CallMetrics:
 
 @dataclass(frozen=True, slots=True)
 class CallTable:
-    """Calls in total, and by name, the most called first. More than 500 names: the rest is under "(other)"."""
+    """Calls in total and by name, the most called first. Names beyond 500 count as "(other)"."""
 
     total: CallMetrics = field(default_factory=CallMetrics)
     by_name: dict[str, CallMetrics] = field(default_factory=dict)
@@ -263,7 +263,7 @@ class CallTally:
         self.cost = 0
 
     def end(self, success: bool, seconds: float | None, tokens: int = 0, cost: int = 0) -> None:
-        """Count how one has ended. The cost is in micro-dollars."""
+        """Count the end of a call. The cost is in micro-dollars."""
         if success:
             self.succeeded += 1
         else:
@@ -323,7 +323,7 @@ class TableTally:
 
 
 def counted(counts: dict[str, int], name: str, more: int = 1) -> None:
-    """Count something under its name; beyond 500 names, under "(other)"."""
+    """Add to the count of a name; beyond 500 names, to "(other)"."""
     name = _kept(counts, name)
     counts[name] = counts.get(name, 0) + more
 

@@ -1,4 +1,4 @@
-"""The figures of a runtime as Prometheus reads them. Needs the extra `metrics`."""
+"""The figures of a runtime in Prometheus' format. Needs the extra `metrics`."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _MAX_LABELS: Final = 200
 
 
 class RuntimeCollector(Collector):
-    """Collects the figures of one runtime, for a registry of prometheus_client. There is no session id in them.
+    """Collects the figures of one runtime, for a registry of prometheus_client. They contain no session ids.
 
-    What a scrape costs does not depend on the number of sessions or artifacts. Of a closed runtime only
-    `greenroom_open` is left, at 0.
+    The cost of a scrape does not depend on the number of sessions or artifacts. A closed runtime only has
+    `greenroom_open`, at 0.
     """
 
     def __init__(self, core: RuntimeCore, counts: Callable[[], EventCounts | None]) -> None:
@@ -61,7 +61,7 @@ class RuntimeCollector(Collector):
         try:
             figures = self._core.figures()
         except GreenroomError:
-            return  # it was closed just now; what is left of a failing disk is for others to tell
+            return  # the runtime was just closed, or its disk fails; other calls report that
         yield from _metrics(figures)
         counts = self._counts()
         if counts is not None:
@@ -69,7 +69,7 @@ class RuntimeCollector(Collector):
 
 
 def _metrics(figures: dict[str, Any]) -> Iterable[Metric]:
-    """Yield what `RuntimeCore.figures` tells."""
+    """Yield the metrics of `RuntimeCore.figures`."""
     sessions = GaugeMetricFamily("greenroom_sessions", "Sessions by status.", labels=["status"])
     for status, count in figures.get("sessions", {}).items():
         sessions.add_metric([status], count)
@@ -99,13 +99,13 @@ def _metrics(figures: dict[str, Any]) -> Iterable[Metric]:
 
 
 class EventCounts:
-    """Counts what a subscription brings, whenever it is looked at: `count` is called by a timer and by each scrape.
+    """Counts the events of a subscription. A timer and each scrape call `count`.
 
-    Nobody waits for events, so that a session which causes one has nobody to wake up.
+    No thread waits for events, so a session that causes one need not wake any thread.
     """
 
     EVERY: Final = 0.2
-    """Seconds from one count to the next."""
+    """Seconds between two counts."""
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
@@ -128,7 +128,7 @@ class EventCounts:
         )
 
     def collect(self) -> Iterable[Metric]:
-        """Yield what has been counted, and how many events have found the queue full and are not in it."""
+        """Yield the counts, and the number of events that were dropped because the queue was full."""
         self.count()
         for each in (self._events, self._calls, self._errors, self._tokens, self._cost, self._durations):
             yield from each.collect()
@@ -137,7 +137,7 @@ class EventCounts:
         )
 
     def count(self) -> None:
-        """Count what has come in since the last time."""
+        """Count the events that arrived since the last count."""
         with self._counting:
             while (notice := self._subscription.take(0.0)) is not None:
                 try:
@@ -176,7 +176,7 @@ class EventCounts:
             self._errors.labels(self._label("error", error)).inc()
 
     def _label(self, kind: str, name: str) -> str:
-        """Return the name, as long as there are not too many of its kind for Prometheus."""
+        """Return the name, or a common name when there are too many of its kind for Prometheus."""
         names = self._names.setdefault(kind, set())
         if name not in names:
             if len(names) >= _MAX_LABELS:

@@ -1,4 +1,4 @@
-"""The metrics of one session, and the figures that those of many sessions share."""
+"""The metrics of one session, and the figures shared with the metrics of many."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _MICRO: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ResourceUse:
-    """What was used: artifacts stored and deleted, bytes stored (each artifact counted whole, before compression),
-    tokens and money that agents told of."""
+    """Resources used: artifacts stored and deleted, bytes stored (each artifact counted whole, before compression),
+    tokens and cost as reported by agents."""
 
     artifacts_stored: int = 0
     artifacts_deleted: int = 0
@@ -49,8 +49,8 @@ class ResourceUse:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """How often state was saved: `count` of saves, how many that is an hour of time covered, and the mean distance of
-    one from the next, in seconds. None where there is nothing to divide by."""
+    """How often state was saved: the `count` of saves, saves per hour, and the mean seconds between two saves. None
+    where the divisor is 0."""
 
     count: int = 0
     per_hour: float | None = None
@@ -59,11 +59,11 @@ class Checkpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What the events that were looked at tell. Nothing here is content: names, counts, sizes and times only.
+    """The figures of the events in the window: only names, counts, sizes and times, never content.
 
-    events: how many; operations: changes that were journaled, of one or more events each. by_type counts events by
-    their type, by_family by what is before the first dot. success_rate is that of tools, agents and scripts together.
-    errors counts the codes of what failed. Calls are by name; models are the calls of agents by their model.
+    events: the number of events; operations: journaled changes, of one or more events each. by_type counts events by
+    type, by_family by the part before the first dot. success_rate covers tools, agents and scripts together. errors
+    counts failures by code. Calls are by name; models are the calls of agents by model.
     """
 
     events: int
@@ -107,7 +107,7 @@ def as_json(value: Any) -> Any:
 
 
 def figures_of(tally: Tally, seconds: float, pseudonyms: Pseudonyms | None) -> dict[str, Any]:
-    """Return the fields of `Figures`. `seconds` are those that the tally covers, of all of its sessions together."""
+    """Return the fields of `Figures`. `seconds` is the time that the tally covers, added up over its sessions."""
     types, roles, errors = tally.types, tally.roles, tally.errors
     if pseudonyms is not None:
         errors = _renamed(errors, pseudonyms.text)
@@ -175,11 +175,11 @@ def _named(table: CallTable, pseudonyms: Pseudonyms | None) -> CallTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionMetrics(Figures):
-    """What a session is now, and what its events within the window tell.
+    """The state of a session now, and the figures of its events within the window.
 
-    Of now: status, created_by, the times of its beginning and its end, duration (seconds to its end, or to its newest
-    event), artifacts and artifact_bytes that it has, state_bytes (of its state, as a snapshot keeps it). In privacy
-    mode session_id and created_by are pseudonyms.
+    The state now: status, created_by, the times of creation and end, duration (seconds to the end, or to the newest
+    event), artifacts and artifact_bytes, state_bytes (the size of its snapshot). In privacy mode session_id and
+    created_by are pseudonyms.
     """
 
     session_id: str
@@ -195,9 +195,9 @@ class SessionMetrics(Figures):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One session as it was read: its row, what it is now, and the tally of its events.
+    """The facts read of one session: its row, its state now, and the tally of its events.
 
-    seconds: how long it has existed within the window.
+    seconds: how long the session has existed within the window.
     """
 
     row: SessionRow
@@ -210,7 +210,7 @@ class Facts:
 
 
 def facts_of(store: ArtifactStore, session: bytes, row: SessionRow, window: Window, bucket: float) -> Facts:
-    """Read a session. Raises IntegrityError or SchemaTooNew where that cannot be done."""
+    """Read a session's facts. Raises IntegrityError or SchemaTooNew if its journal cannot be read."""
     info = store.catalog.info_of(session, row)
     updated = nanoseconds(info.updated_at)
     if row.created_at < window.high and updated >= window.low:

@@ -24,9 +24,9 @@ _ROLES: Final = frozenset({"assistant", "developer", "function", "system", "tool
 
 
 class Pseudonyms:
-    """Gives each session id and each name the same pseudonym as long as the key is the same.
+    """Replaces session ids and names by pseudonyms. The same key gives the same pseudonyms.
 
-    Without the key nobody can tell which session a pseudonym stands for, even who knows all ids.
+    Without the key a pseudonym cannot be traced to a session, even by someone who knows all ids.
     """
 
     def __init__(self, key: bytes | None = None) -> None:
@@ -54,11 +54,11 @@ class Pseudonyms:
         return self._pseudonym("session", session_id.lower())
 
     def name(self, name: str) -> str:
-        """Return the pseudonym of who made something."""
+        """Return the pseudonym of a creator's name."""
         return self._pseudonym("name", name)
 
     def text(self, text: str) -> str:
-        """Return the text with every id in it replaced as a session's is."""
+        """Return the text with every session id in it replaced by its pseudonym."""
         return _ID.sub(lambda found: self.session(found.group()), text)
 
     def event_type(self, type_: str) -> str:

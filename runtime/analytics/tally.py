@@ -1,4 +1,4 @@
-"""What one pass over a journal counts. Tallies of sessions add up to the tally of many."""
+"""Counts the events of a journal in one pass. Tallies of sessions can be added up."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Tally", "Window", "read_session"]
 
 
 _SEARCH_ABOVE: Final = 512
-"""In a longer journal the beginning of the window is looked for, in a shorter one it is read up to."""
+"""In a journal with more events, a search finds the beginning of the window; a shorter one is read from its start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Times in ns since the epoch: from `low` on, and before `high`."""
+    """A range of times in ns since the epoch: `low` ≤ time < `high`."""
 
     low: int
     high: int
@@ -34,9 +34,9 @@ class Window:
 
 
 def read_session(journal: Journal, session: bytes, last: int, window: Window, bucket: float) -> Tally:
-    """Count the events of a session, whose newest has the sequence `last`, in one pass.
+    """Count the events of a session in one pass. `last` is the sequence of the newest.
 
-    What a fork has taken over from its original is counted there. Raises IntegrityError at a damaged event.
+    Events that a fork has copied count for the original only. Raises IntegrityError at a damaged event.
     """
     tally = Tally(bucket)
     after = _before(journal, session, last, window.low) if window.low and last > _SEARCH_ABOVE else 0
@@ -51,8 +51,8 @@ def read_session(journal: Journal, session: bytes, last: int, window: Window, bu
 
 
 def _before(journal: Journal, session: bytes, last: int, low: int) -> int:
-    """Return a sequence before the first event from a time on, the last such one if it is after the base of the
-    journal. Times never go back within it."""
+    """Return the sequence just before the first event at or after a time, by binary search after the base of the
+    journal. Times never go back within a journal."""
     base = journal.base(session)
     start = base[0] + 1 if base is not None else 1
     first, end = start, last + 1
@@ -98,7 +98,7 @@ class Tally:
         self.activity = ActivityTally(bucket)
 
     def add(self, stored: StoredEvent) -> None:
-        """Count one event; those of a session come in their order."""
+        """Count one event. The events of a session must come in order."""
         type_: str = stored.type
         time: int = stored.time
         self.events += 1
@@ -112,12 +112,12 @@ class Tally:
         self.activity.add(time)
         read = _READERS.get(type_)
         if read is not None:
-            # What an import has brought in need not tell all that our own events do.
+            # Imported events may lack fields that our own events have.
             with contextlib.suppress(KeyError, TypeError, AttributeError):
                 read(self, stored.data, time)
 
     def merge(self, other: Tally) -> None:
-        """Take in what was counted of other sessions."""
+        """Add the counts of other sessions."""
         self.events += other.events
         self.operations += other.operations
         if other.first is not None and other.last is not None:
@@ -144,7 +144,7 @@ class Tally:
         self.save_distance += other.save_distance
         self.activity.merge(other.activity)
 
-    # -- what single types of events tell besides
+    # -- counters by type of event
 
     def _called(self, table: TableTally, data: dict[str, Any]) -> None:
         table.of(data["name"]).calls += 1

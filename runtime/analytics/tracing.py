@@ -1,4 +1,4 @@
-"""OpenTelemetry: one operation is one span. Needs the extra `otel`."""
+"""OpenTelemetry: a span for each operation. Needs the extra `otel`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PUBLIC: Final = frozenset(getattr(messages, name) for name in messages.__all__)
 
 
 class Noted:
-    """What becomes known of an operation while it runs, for its span."""
+    """Adds facts to the span of an operation while it runs."""
 
     def __init__(self, span: Span, pseudonyms: Pseudonyms | None) -> None:
         self._span = span
@@ -50,10 +50,10 @@ class Noted:
 
 
 class Tracing:
-    """Makes a span of each operation: a message to a session, the creation of a session, a call of a tool or an agent,
-    a script, a workflow. What an operation causes is below its span, also on other threads.
+    """Creates a span for each operation: a message to a session, the creation of a session, a call of a tool or an
+    agent, a script, a workflow. Operations that it causes get child spans, also on other threads.
 
-    The way of a message while this is switched on: it is the first stage of `Delivery`.
+    While tracing is on, it is the first stage of `Delivery`.
     """
 
     def __init__(self, core: RuntimeCore, provider: otel.TracerProvider | None, pseudonyms: Pseudonyms | None) -> None:
@@ -68,7 +68,7 @@ class Tracing:
         self._pseudonyms = pseudonyms
 
     def stop(self) -> None:
-        """Make no more spans. Those that are open end with their operations."""
+        """Create no more spans. Open spans end with their operations."""
         if self._delivery.trace is self:
             self._delivery.trace = None
 
@@ -81,14 +81,16 @@ class Tracing:
     # -- messages
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
-        """Take a message on its way, within a span."""
+        """Deliver a message within a span and return the reply."""
         if message.__class__ not in _PUBLIC:
-            return self._delivery.admission.ask(session_id, message, timeout)  # part of some other operation
+            return self._delivery.admission.ask(
+                session_id, message, timeout
+            )  # belongs to another operation, which has the span
         with self.span(message.__class__.__name__, _called(message), session_id):
             return self._delivery.admission.ask(session_id, message, timeout)
 
     def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
-        """Send a message, within a span that ends when it is sent."""
+        """Send a message within a span, which ends once the message is sent."""
         if message.__class__ not in _PUBLIC:
             self._delivery.admission.tell(session_id, message, receipt)
             return
@@ -107,10 +109,9 @@ class Tracing:
         *,
         kind: SpanKind = SpanKind.INTERNAL,
     ) -> Iterator[Noted]:
-        """Run the code inside as a span; gives what takes notes of what is known later.
+        """Run the code inside as a span. Yield the object that adds facts to the span later.
 
-        An operation that belongs to nothing yet gets the id of its trace as correlation id, so that the journal and
-        the trace name each other.
+        A new operation gets the id of its trace as correlation id, so that the journal and the trace name each other.
         """
         title = f"{operation} {self._text(name)}" if name is not None else operation
         with self._tracer.start_as_current_span(
