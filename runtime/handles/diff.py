@@ -20,8 +20,8 @@ _Look = Callable[[str, "int | str"], ArtifactInfo]
 
 
 def unified_diff(read: _Read, look: _Look, name: str, old: int | str, new: int | str, context: int) -> str:
-    """Return a unified diff of two versions, with headers `NAME (version N)`. Raises as `Session.diff_artifact`
-    says."""
+    """Return a unified diff of two versions, with headers `NAME (version N)`. Raises what `Session.diff_artifact`
+    raises."""
     if type(context) is not int or not 0 <= context <= 1000:
         raise ValidationError("context: 0 to 1000 lines", field="context")
     infos = [look(name, version) for version in (old, new)]

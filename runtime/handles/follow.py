@@ -1,4 +1,4 @@
-"""Following: events as an iterator, first those that are there and then those that come, without a gap between."""
+"""Follows a journal: an iterator over past events and then new ones, without a gap."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ __all__ = ["Follow"]
 
 
 class Follow(Iterator[Event]):
-    """Events as they are journaled. Iterate it, and close it when you are done, or use it as a context manager.
+    """Iterates over events as they are journaled. Close it when you are done, or use it as a context manager.
 
-    It ends when it is closed, when its runtime is, when the session that it follows is deleted, and with a `timeout`
-    when nothing has come for so many seconds. However slow the reader is, nothing is left out, and nothing is kept in
-    memory for it: the journal is the queue.
+    The iteration ends when it or its runtime is closed, when its session is deleted, or when no event has come for
+    `timeout` seconds. A slow reader misses nothing and takes no memory: the journal is the queue.
 
     Example:
         ```py
@@ -35,8 +34,8 @@ class Follow(Iterator[Event]):
     def __init__(
         self, subscription: Subscription, read: Callable[[], Iterator[Event]], timeout: float | None = None
     ) -> None:
-        """Use `Session.follow` and `Runtime.follow`. `read` gives what there is beyond what it gave before; the
-        subscription, of one place, says when to look again."""
+        """Use `Session.follow` and `Runtime.follow` instead. `read` returns the events since its last call; the
+        subscription, of capacity 1, says when to read again."""
         self._subscription = subscription
         self._read = read
         self._timeout = timeout
@@ -56,7 +55,7 @@ class Follow(Iterator[Event]):
             raise StopIteration
 
     def close(self) -> None:
-        """Follow no longer. Whoever waits for the next event, in any thread, gets none. Idempotent."""
+        """Stop following. Threads that wait for the next event stop waiting. Idempotent."""
         self._found = iter(())
         self._read = lambda: iter(())
         self._subscription.close()

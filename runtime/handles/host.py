@@ -1,4 +1,4 @@
-"""What a handle on a session asks of the runtime that it belongs to, beside the session itself."""
+"""Protocols for the parts of a runtime that a session's handle uses."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["Host"]
 
 
 class ConfigSource(Protocol):
-    """Knows what the runtime's configuration is now."""
+    """Knows the runtime's current configuration."""
 
     def config_with(self, own: Mapping[str, Any]) -> SessionConfig:
-        """Return what is in force for a session that sets `own` itself."""
+        """Return the configuration in force for a session with the settings `own`."""
 
 
 class EventSource(Protocol):
-    """Tells of events."""
+    """Subscribes to events and reads them."""
 
     def subscribe(self, pattern: str = "**", capacity: int = 1000, *, session: str | None = None) -> Subscription:
         """Listen to the events of a session."""
@@ -54,7 +54,7 @@ class WorkflowSource(Protocol):
 
 
 class Host(Protocol):
-    """The runtime of a session, as the handle on it sees it."""
+    """The runtime of a session, as far as the session's handle uses it."""
 
     @property
     def core(self) -> RuntimeCore:
@@ -62,7 +62,7 @@ class Host(Protocol):
 
     @property
     def policies(self) -> ConfigSource:
-        """What holds for sessions."""
+        """The policies in force for sessions."""
 
     @property
     def events(self) -> EventSource:
@@ -74,7 +74,7 @@ class Host(Protocol):
 
     @property
     def workflows(self) -> WorkflowSource:
-        """What runs workflows."""
+        """The workflows' runner."""
 
     def export_session(
         self,

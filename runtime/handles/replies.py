@@ -1,4 +1,4 @@
-"""Replies that are used further: hooks may answer with any value, in the place of what an operation replies."""
+"""Checks replies that the runtime uses itself: a hook may replace a reply by any value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def reply_as(kind: type[T] | tuple[type[T], ...], reply: object, what: str) -> T:
-    """Return a reply that is of this class. Raises InvalidOperation for what a hook has put in its place."""
+    """Return the reply if it has this class. Raises InvalidOperation if a hook has replaced it by something else."""
     if isinstance(reply, kind):
         return reply
     raise InvalidOperation(

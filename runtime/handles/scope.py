@@ -28,7 +28,7 @@ class Scope:
         try:
             return self._supervisor.ask(self._id, message, self._timeout)
         except SessionNotFound:
-            # Only where reading alone is possible: a scope that nobody has written to has no journal yet.
+            # In a read-only runtime a scope has no journal before the first write.
             if isinstance(message, m.Query):
                 return missing
             raise InvalidOperation(
@@ -42,7 +42,7 @@ class Scope:
         return self._ask(m.GetVariable(key, default), default)
 
     def delete(self, key: str) -> bool:
-        """Return whether it was there."""
+        """Delete a variable and return whether it existed."""
         return bool(self._ask(m.DeleteVariable(key)))
 
     def list(self, prefix: str = "") -> dict[str, Value]:
@@ -51,9 +51,9 @@ class Scope:
         return found
 
     def keys(self) -> builtins.list[str]:
-        """Return the keys of all variables, in order. No value is read."""
+        """Return the keys of all variables, in order. Reads no value."""
         return reply_as(builtins.list, self._ask(VariableKeys(), []), "the keys")
 
     def clear(self) -> int:
-        """Remove all variables; how many there were. Their values are not read."""
+        """Delete all variables and return their number. Reads no value."""
         return sum(self.delete(key) for key in self.keys())

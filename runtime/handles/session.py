@@ -1,6 +1,6 @@
 """`Session`: a handle on one session actor.
 
-One class in one file, one method for each thing that a session does: it is longer than other files for that reason.
+The file is long because the class has one method for each thing that a session does.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ __all__ = [
 ]
 
 _current: contextvars.ContextVar[tuple[Session, ...]] = contextvars.ContextVar("greenroom_session", default=())
-"""The current sessions, of each runtime one, the innermost first."""
+"""The current sessions, one for each runtime, the innermost first."""
 _EVENT_PAGE: Final = 256
 _COPY_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class ManyArtifacts:
-    """What `get_many` has read, and why it could not read the rest, by the ids and names that were asked for."""
+    """The result of `get_many`: artifacts and errors, by the requested ids and names."""
 
     results: dict[ArtifactId | str, Artifact]
     errors: dict[ArtifactId | str, GreenroomError]
@@ -82,14 +82,14 @@ class ManyArtifacts:
 
 @dataclass(frozen=True, slots=True)
 class SessionTree:
-    """A session and, below it, its children."""
+    """A session and the trees of its children."""
 
     info: SessionInfo
     children: tuple[SessionTree, ...]
 
 
 class Session:
-    """Talks to one session by messages. A handle is small, has no state, and serves any number of threads.
+    """Sends messages to one session. A handle is small, has no state, and is thread-safe.
 
     Every method may raise SessionNotFound, OperationTimeout, StorageError or RuntimeClosed; writes also
     InvalidSessionState (the session is not active), ValidationError and ResourceLimitExceeded.
@@ -121,7 +121,7 @@ class Session:
         return hash(self.id)
 
     def with_timeout(self, seconds: float) -> Session:
-        """Return a handle on the same session whose calls wait at most this long instead of the runtime's
+        """Return a handle on the same session. Its calls wait at most `seconds` instead of the runtime's
         `ask_timeout`."""
         handle = Session(self._runtime, self.id)
         # Scripts make a handle for each call: the usual case is not looked at twice.
@@ -141,17 +141,17 @@ class Session:
     ) -> None:
         """Set a variable to a JSON value or bytes, at most 1 MiB encoded.
 
-        With `expected` only if that is its value now, or, with `messages.ABSENT`, if it is not there: else raises
-        InvalidOperation, whose field `conflict` is true, and nothing is changed.
+        With `expected`, set it only if that is its current value, or, with `messages.ABSENT`, if the variable does not
+        exist. Otherwise raises InvalidOperation with the field `conflict` true, and changes nothing.
         """
         self._ask(self.id, m.SetVariable(key, value, expected=expected, durability=durability), self._timeout)
 
     def get(self, key: str, default: Value = None) -> Value:
-        """Return the value of a variable, a copy of the caller's own, or `default`."""
+        """Return a copy of the value of a variable, or `default`."""
         return self._ask(self.id, m.GetVariable(key, default), self._timeout)
 
     def delete_variable(self, key: str) -> bool:
-        """Remove a variable; whether it was there."""
+        """Delete a variable and return whether it existed."""
         return bool(self._ask(self.id, m.DeleteVariable(key), self._timeout))
 
     def variables(self, prefix: str = "") -> dict[str, Value]:
@@ -160,7 +160,7 @@ class Session:
         return found
 
     def variable_keys(self) -> list[str]:
-        """Return the keys of all variables, in order. No value is read."""
+        """Return the keys of all variables, in order. Reads no value."""
         return reply_as(list, self._ask(self.id, VariableKeys(), self._timeout), "the keys")
 
     # -- life
@@ -174,45 +174,45 @@ class Session:
         return info
 
     def suspend(self) -> SessionInfo:
-        """active → suspended. Raises InvalidStateTransition, like all changes of status."""
+        """Suspend the session: active → suspended. Raises InvalidStateTransition, like all changes of status."""
         return self._info(m.SuspendSession())
 
     def resume(self) -> SessionInfo:
-        """suspended → active."""
+        """Resume the session: suspended → active."""
         return self._info(m.ResumeSession())
 
     def complete(self) -> SessionInfo:
-        """active or suspended → completed, for good."""
+        """Complete the session: active or suspended → completed. This is final."""
         return self._info(m.CompleteSession())
 
     def fail(self, reason: str) -> SessionInfo:
-        """active or suspended → failed, for good."""
+        """Fail the session: active or suspended → failed. This is final."""
         return self._info(m.FailSession(reason))
 
     def archive(self) -> SessionInfo:
-        """completed or failed → archived: out of the default listings, journal and artifacts kept."""
+        """Archive the session: completed or failed → archived. Default listings skip it; journal and artifacts stay."""
         return self._info(m.ArchiveSession())
 
     def save(self) -> SessionInfo:
-        """Write a snapshot and put everything on disk."""
+        """Write a snapshot and sync everything to disk."""
         return self._info(m.SaveSession())
 
     def load(self) -> SessionInfo:
-        """Bring the session into memory, if it is not there."""
+        """Load the session into memory, if it is not there already."""
         return self._info(m.LoadSession())
 
     def delete(self) -> None:
-        """Remove the session with its journal, variables and artifacts, and the content that only it used."""
+        """Delete the session with its journal, variables and artifacts, and the content that only it used."""
         self._ask(self.id, m.DeleteSession(), self._timeout)
 
     def fork(self, at_sequence: int | None = None) -> Session:
-        """Return a new session whose history is this one's up to event `at_sequence` (default: all of it), in any
+        """Create a session with a copy of this one's history, up to event `at_sequence` (default: all). Works in any
         status.
 
-        It is active and a child of this one, has the variables, tags, conversation and artifacts of that moment (the
-        artifacts under ids of its own, sharing the content) and goes its own way; its first own event is
-        `session.forked`. An artifact whose content has gone since is deleted in the fork too. Raises ValidationError
-        for an event that this session does not have, IntegrityError where something is damaged.
+        The fork is active and a child of this session. It has the variables, tags, conversation and artifacts of that
+        moment; its artifacts have new ids and share the content. Its first own event is `session.forked`. Artifacts
+        whose content was deleted since are deleted in the fork too. Raises ValidationError if this session has no such
+        event, IntegrityError for damaged data.
         """
         return created_session(self._runtime, self._ask(self.id, m.ForkSession(at_sequence), self._timeout))
 
@@ -220,17 +220,18 @@ class Session:
 
     @property
     def config(self) -> SessionConfig:
-        """The configuration in force: what this session sets itself, and for all else what the runtime says now."""
+        """The configuration in force: the session's own settings, and the runtime's current ones for everything
+        else."""
         return self._runtime.policies.config_with(self._ask(self.id, GetConfig(), self._timeout))
 
     @checked
     def update_config(self, changes: SessionConfig | Mapping[str, Any] | None = None, **settings: Any) -> SessionConfig:
-        """Change settings of this session's configuration, in any status; None means no limit. Returns what holds now.
+        """Change settings of this session, in any status, and return the configuration in force. None means no limit.
 
-        Give settings of SessionConfig by keyword, or as a mapping. Of `policies`, name what is to change:
-        `update_config(policies={"timeout": {"warnings": [60]}})` leaves all else. A `max_duration` counts from the
-        session's creation or last resume, as ever. For the host only: raises AccessDenied for code that acts for a
-        session, ValidationError for what is no setting, HookCancelled.
+        Give settings of SessionConfig by keyword, or as a mapping. Name only the `policies` to change:
+        `update_config(policies={"timeout": {"warnings": [60]}})` keeps the others. `max_duration` counts from the
+        session's creation or last resume. For the host only. Raises AccessDenied for code that acts for a session,
+        ValidationError for unknown or invalid settings, HookCancelled.
         """
         message = UpdateConfig({**(session_overrides(changes) if changes is not None else {}), **settings})
         reply: object = self._ask(self.id, message, self._timeout)
@@ -249,21 +250,21 @@ class Session:
         return self._info(m.SetTags(tags))
 
     def update_metadata(self, changes: Mapping[str, Value]) -> SessionInfo:
-        """Merge into the metadata (at most 64 KiB in all); a value of None removes its key."""
+        """Merge changes into the metadata (at most 64 KiB in all). A value of None deletes its key."""
         return self._info(m.UpdateMetadata(changes))
 
     def children(self) -> list[SessionInfo]:
-        """Return the sessions that were created with this one as parent, whatever their status, oldest first."""
+        """Return the children of this session in any status, oldest first."""
         self.info()
         return self._runtime.core.store.catalog.children(session_bytes(self.id))
 
     def parent(self) -> Session | None:
-        """Return the parent, or None if there is none (any more)."""
+        """Return the parent session, or None if there is none or it was deleted."""
         parent = self.info().parent_session_id
         return Session(self._runtime, parent) if parent is not None and self._runtime.core.exists(parent) else None
 
     def tree(self) -> SessionTree:
-        """This session and all below it. A parent is older than its children, so the tree has no cycles."""
+        """Return this session and all descendants. A parent is older than its children, so the tree has no cycles."""
         root = self.info()
         below: dict[str, list[SessionTree]] = {}
         order = [root]
@@ -296,7 +297,7 @@ class Session:
         return turn
 
     def messages(self, limit: int | None = None, before: int | None = None) -> list[Turn]:
-        """Return the newest `limit` turns whose sequence is smaller than `before`, oldest first."""
+        """Return the newest `limit` turns with a sequence smaller than `before`, oldest first."""
         turns: list[Turn] = self._ask(self.id, m.GetMessages(limit, before), self._timeout)
         return turns
 
@@ -306,10 +307,11 @@ class Session:
 
     @checked
     def follow(self, after: int = 0, *, timeout: float | None = None) -> Follow:
-        """Follow the journal: the events with a sequence greater than `after`, then those that come, without a gap.
+        """Follow the journal: past events with a sequence greater than `after`, then new ones, without a gap.
 
-        With `timeout` it ends when nothing has come for so many seconds. Read-only runtimes follow what another one
-        writes. Raises SessionNotFound, ResourceLimitExceeded for more than 1024 subscriptions.
+        With `timeout`, the iteration ends when no event has come for that many seconds. A read-only runtime follows the
+        events that the writing runtime journals. Raises SessionNotFound, ResourceLimitExceeded for more than 1024
+        subscriptions.
         """
         place = [m.whole_number("after", after) or 0]
         subscription = self._runtime.events.subscribe("**", 1, session=self.id)
@@ -323,8 +325,8 @@ class Session:
 
     @checked
     def timeline(self, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:
-        """Return the journal's events, at most `limit`, with what caused each of them and how deep it stands below its
-        first cause. For what belongs together across sessions see `rt.events.timeline`."""
+        """Return at most `limit` events of the journal, each with its cause and its depth below the first cause. For an
+        operation across sessions see `rt.events.timeline`."""
         return self._runtime.events.of_session(self.id, limit)
 
     def _events(self, after: int, left: int | None) -> Iterator[Event]:
@@ -360,10 +362,10 @@ class Session:
     ) -> ArtifactInfo:
         """Store content under a name; the same name again makes the next version.
 
-        Content the store already has is not written again. Raises ArtifactTooLarge for more than
+        Content that is in the store already is not written again. Raises ArtifactTooLarge for more than
         `max_artifact_bytes` in memory; a binary file object may be as long as the session's storage allows.
-        `on_progress` gets the bytes that have been taken from a file object, and its length if that is known; what it
-        raises ends the storing, and nothing is left of it.
+        `on_progress` gets the bytes read from a file object, and its length if known. An exception of `on_progress`
+        cancels the operation, and nothing is stored.
         """
         watched: Any = content
         if on_progress is not None and hasattr(content, "read"):
@@ -391,8 +393,8 @@ class Session:
     ) -> ArtifactInfo:
         """Store a file's content, streamed from disk, under its own name unless another is given.
 
-        `options` are those of `store_artifact`, `on_progress` with it. Raises StorageError when the file cannot be
-        read, or is no regular file (a directory, a FIFO, a device).
+        `options` are those of `store_artifact`, including `on_progress`. Raises StorageError when the file cannot be
+        read, or is not a regular file.
         """
         source = file_path(path)
         with open_regular(source, f"cannot read {source}") as file:
@@ -421,25 +423,24 @@ class Session:
         return artifact
 
     def get_many(self, refs: Iterable[ArtifactId | str]) -> ManyArtifacts:
-        """Return the artifacts that these ids and names (in their latest version) mean. One that is not there, or is
-        damaged, is an error under its id and keeps nobody from the others."""
+        """Return the artifacts with these ids, or the latest versions of these names. A missing or damaged artifact is
+        an error under its id and does not affect the others."""
         return ManyArtifacts(*self._ask(self.id, m.GetArtifacts(refs), self._timeout))
 
     def query_artifacts(self, query: ArtifactQuery | None = None, **criteria: Any) -> Page[ArtifactInfo]:
         """Return the artifacts that match, as a page with the `total` before pagination.
 
-        An `ArtifactQuery`, or by keyword: artifact_type, name_pattern (a part, or a glob with `*` or `?`; in any case
-        unless case_sensitive), tags (all of), without_tags, content_hash, custom (equality per key), text (every word
-        of it begins a word of name, description, tags or custom values; with fuzzy=True, is a part of one or almost
-        the same), created_after, created_before, min_size, max_size, created_by, sort (date, name, size, type),
-        descending, limit, offset.
-        Raises ValidationError.
+        Give an `ArtifactQuery` or keywords: artifact_type, name_pattern (a part, or a glob with `*` or `?`; ignores
+        case unless case_sensitive), tags (all of), without_tags, content_hash, custom (equality per key), text (every
+        word of it begins a word of name, description, tags or custom values; with fuzzy=True, is a part of one or
+        almost the same), created_after, created_before, min_size, max_size, created_by, sort (date, name, size, type),
+        descending, limit, offset. Raises ValidationError.
         """
         page: Page[ArtifactInfo] = self._ask(self.id, m.QueryArtifacts(query, **criteria), self._timeout)
         return page
 
     def get_artifact_info(self, ref: ArtifactId | str, version: int | str | None = None) -> ArtifactInfo:
-        """Return what is known of an artifact, without its content. Raises ArtifactNotFound."""
+        """Return the description of an artifact, without its content. Raises ArtifactNotFound."""
         info: ArtifactInfo = self._ask(self.id, m.GetArtifactInfo(ref, version), self._timeout)
         return info
 
