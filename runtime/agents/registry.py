@@ -90,7 +90,7 @@ class Agents:
     def register(
         self, name: str, fn: Callable[..., Any], *, timeout: float | None = None, replace: bool = False
     ) -> None:
-        """Register a callable for a model. A name that ends in "/" registers it for all models of a provider.
+        """Register a callable for a model, and for all models whose names begin with this name and a "/".
 
         The callable gets the input, and the AgentContext if it has a parameter `context`. It may be `async def`. It
         returns text, an AgentReply, or a dict with text, usage and cost_usd. Raises ValidationError, also for a name
