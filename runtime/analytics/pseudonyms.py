@@ -30,7 +30,7 @@ class Pseudonyms:
     """
 
     def __init__(self, key: bytes | None = None) -> None:
-        """Take a key. Without one a random key is made, which ends with this object."""
+        """Create pseudonyms with a key; None makes a random key for this object."""
         self._key = blake3(key or secrets.token_bytes(32), derive_key_context=_CONTEXT).digest()
 
     @classmethod
@@ -62,11 +62,11 @@ class Pseudonyms:
         return _ID.sub(lambda found: self.session(found.group()), text)
 
     def event_type(self, type_: str) -> str:
-        """Return the type of an event as it may be shown: the runtime's own as it is, any other as "custom"."""
+        """Return the type of an event if it is one of the runtime's own, else "custom"."""
         return type_ if type_.partition(".")[0] in RESERVED_FAMILIES or type_.startswith("(") else "custom"
 
     def role(self, role: str) -> str:
-        """Return the role of a message as it may be shown: the usual roles stay, what a host has named is "other"."""
+        """Return the role of a message if it is a usual one, else "other"."""
         return role if role in _ROLES else "other"
 
     def _pseudonym(self, kind: str, text: str) -> str:

@@ -51,8 +51,8 @@ def read_session(journal: Journal, session: bytes, last: int, window: Window, bu
 
 
 def _before(journal: Journal, session: bytes, last: int, low: int) -> int:
-    """Return the sequence just before the first event at or after a time, by binary search after the base of the
-    journal. Times never go back within a journal."""
+    """Return the sequence before the first event at or after a time; 0 if that is the first one in the journal. Times
+    never go back within a journal, so a binary search finds it."""
     base = journal.base(session)
     start = base[0] + 1 if base is not None else 1
     first, end = start, last + 1
