@@ -478,11 +478,10 @@ class Session:
         *,
         on_progress: StreamProgress | None = None,
     ) -> int:
-        """Write the content to a file; its bytes. The file appears whole and on disk, or not at all.
+        """Write the content to a file and return its size in bytes. The file appears whole and on disk, or not at all.
 
-        `on_progress` gets the bytes that have been written, and all there are; what it raises leaves no file.
-        A regular file at `path` is replaced; anything else there is refused, a symbolic link too.
-        Raises ArtifactNotFound, StorageError.
+        `on_progress` gets the bytes written and the total; if it raises, no file is left. A regular file at `path` is
+        replaced; anything else there is refused, also a symbolic link. Raises ArtifactNotFound, StorageError.
         """
         target = file_path(path)
         info = self.get_artifact_info(ref, version)
@@ -502,14 +501,14 @@ class Session:
         return page
 
     def artifact_versions(self, name: ArtifactId | str) -> list[ArtifactInfo]:
-        """Return every version of a name, oldest first; empty if there is none. The id of an artifact stands for its
-        name: of one that another session shares it finds the versions that are shared."""
+        """Return every version of a name, oldest first; empty if there is none. An artifact's id stands for its name.
+        For an artifact of another session, return the versions shared with this one."""
         versions: list[ArtifactInfo] = self._ask(self.id, m.ListArtifactVersions(name), self._timeout)
         return versions
 
     @checked
     def diff_artifact(self, name: str, old: int | str, new: int | str = "latest", *, context: int = 3) -> str:
-        """Return what changed from one version of a text to another, as a unified diff; empty if nothing.
+        """Return a unified diff of two versions of a text; empty if they are equal.
 
         Raises ArtifactNotFound, InvalidOperation for content that is not text, ArtifactTooLarge for more than
         4 MiB or 50 000 lines.
@@ -517,7 +516,7 @@ class Session:
         return unified_diff(self.get_artifact, self.get_artifact_info, name, old, new, context)
 
     def delete_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
-        """Delete one artifact; content that nobody else uses goes with it. Raises ArtifactNotFound."""
+        """Delete one artifact, and its content if nothing else uses it. Raises ArtifactNotFound."""
         self._ask(self.id, m.DeleteArtifact(ref, version), self._timeout)
 
     # -- sharing
@@ -532,13 +531,13 @@ class Session:
         *,
         version: int | str | None = None,
     ) -> Grant:
-        """Let another session read an artifact, also store its next version (`write`), or do all that the owner may
-        (`admin`).
+        """Grant another session permission to read an artifact (`read`), also to store its next version (`write`), or
+        to do all that the owner may (`admin`).
 
-        The grant is on this one version, until `expires_at` (a datetime, RFC 3339 text or epoch seconds), with
-        `inherit` for the sessions below the other one too; it takes the place of an earlier one. An artifact of
-        another session, named by its id, can be shared by who has admin on it. Raises AccessDenied, ArtifactNotFound,
-        SessionNotFound, ResourceLimitExceeded above 1000 grants.
+        The grant covers this one version, until `expires_at` (a datetime, RFC 3339 text or epoch seconds), and with
+        `inherit` also the other session's descendants. It replaces an earlier grant. To share an artifact of another
+        session, name it by its id; that takes admin permission. Raises AccessDenied, ArtifactNotFound, SessionNotFound,
+        ResourceLimitExceeded above 1000 grants.
         """
         other = session_id_of(with_session, "with_session")
         message = ShareArtifact(
@@ -555,13 +554,13 @@ class Session:
         *,
         version: int | str | None = None,
     ) -> bool:
-        """Take a permission and those above it from another session: by default all it has. Whether it had it."""
+        """Revoke a permission and all higher ones from another session, by default all. Return whether it had them."""
         other = session_id_of(with_session, "with_session")
         message = RevokeArtifact(artifact, other or "", permission, version=version)
         return bool(self._ask(self.id, message, self._timeout))
 
     def permissions(self, artifact: ArtifactId | str, version: int | str | None = None) -> list[Grant]:
-        """Return who may do what with an artifact; what has expired is among them. The owner is not: it may do all."""
+        """Return the grants on an artifact, also expired ones. The owner needs no grant and is not among them."""
         found: list[Grant] = self._ask(self.id, ListPermissions(artifact, version), self._timeout)
         return found
 
@@ -573,15 +572,15 @@ class Session:
         session: Session | str | None = None,
         version: int | str | None = None,
     ) -> bool:
-        """Return whether this session (or another one, for who has admin) has a permission on an artifact now."""
+        """Return whether this session has a permission on an artifact now. With admin permission, ask also for another
+        one."""
         who = session_id_of(session, "session")
         message = CheckAccess(artifact, permission, session=who, version=version)
         return bool(self._ask(self.id, message, self._timeout))
 
     def shared_with_me(self) -> list[ArtifactInfo]:
-        """Return what other sessions share with this one now, or with those above it for the sessions below them
-        too."""
-        self._ask(self.id, m.GetInfo(), self._timeout)  # raises what keeps this session from asking
+        """Return the artifacts that other sessions share with this one now, also those inherited from its ancestors."""
+        self._ask(self.id, m.GetInfo(), self._timeout)  # raises if this session may not ask
         crossing = self._runtime.core.supervisor.delivery.crossing
         return crossing.shared_with(self.id, self._runtime.core.config.ask_timeout)
 
@@ -591,11 +590,11 @@ class Session:
         content: str | bytes | bytearray | memoryview | BinaryIO,
         **options: Any,
     ) -> ArtifactInfo:
-        """Store the next version of an artifact under its name and type, where that one is: with its id also in another
-        session, which shares it with write permission and whose storage it takes.
+        """Store the next version of an artifact under its name and type. Given an id, this also works for an artifact
+        of another session that grants write permission; the version then takes storage there.
 
-        `options` are those of `store_artifact`. The new version is an artifact of its own: of the other sessions only
-        this one has it, as it has the one before.
+        `options` are those of `store_artifact`. The new version is a separate artifact: apart from its owner only this
+        session has access to it, with the permission that it has on the version before.
         """
         before: ArtifactInfo = self._ask(self.id, GetPredecessor(artifact), self._timeout)
         kind = options.pop("type", before.artifact_type)
@@ -604,8 +603,8 @@ class Session:
     # -- tools and agents
 
     def call_tool(self, name: str, input: Value = None, *, timeout: float | None = None) -> Any:
-        """Call a tool in this session: its result, a JSON value or bytes. The call and its return are journaled, and
-        between the two the session answers everybody else.
+        """Call a tool in this session and return its result, a JSON value or bytes. The call and its return are
+        journaled. Meanwhile the session handles other messages.
 
         `timeout` is in seconds (default: the tool's own, else `tool_timeout`). Raises what `Tools.call` raises.
         """
@@ -613,34 +612,34 @@ class Session:
 
     @checked
     def call_agent(self, agent: Agent | str, input: Value, *, timeout: float | None = None) -> AgentReply:
-        """Call an agent in this session, given itself, by its name or by a model's. The call, its return, its tokens
-        and its cost are journaled. Raises what `Agents.call` raises."""
+        """Call an agent in this session, given as an Agent, by its name or by a model's name. The call, its return,
+        tokens and cost are journaled. Raises what `Agents.call` raises."""
         message = self._runtime.agents.message(agent, input, timeout)
         reply: AgentReply = self._ask(self.id, message, self._patience)
         return reply
 
     @checked
     def run_workflow(self, flow: Workflow, input: Value = None, *, timeout: float | None = None) -> WorkflowResult:
-        """Run a workflow in this session, journaled stage by stage. A step that fails is in the result, not raised.
+        """Run a workflow in this session and journal each stage. A failed step is reported in the result, not raised.
 
-        `timeout` is in seconds, for all of it (default: `workflow_timeout`). Raises ValidationError for an input that
-        refers to no step, HookCancelled, and what keeps the session from journaling.
+        `timeout` is in seconds, for the whole workflow (default: `workflow_timeout`). Raises ValidationError for an
+        input that refers to an unknown step, HookCancelled, and what journaling raises.
         """
         wanted = self._runtime.core.config.workflow_timeout if timeout is None else timeout
         return self._runtime.workflows.run(flow, self, input, wanted)
 
     @property
     def _patience(self) -> float:
-        """How long calls may take: as their callables say, but on a handle with a timeout of its own no longer."""
+        """Return the longest time for calls: unlimited here, unless the handle has a timeout of its own."""
         return math.inf if self._timeout == self._runtime.core.config.ask_timeout else self._timeout
 
     # -- after a repair
 
     def accept_losses(self) -> None:
-        """After a repair that lost an event of which nothing is known: take the variables as they are."""
+        """Accept the variables as they are, after a repair that lost an event with unknown content."""
         self._ask(self.id, m.AcceptLosses(), self._timeout)
 
-    # -- moving
+    # -- transfer
 
     def export(
         self,
@@ -650,14 +649,14 @@ class Session:
         history: bool = True,
         on_progress: Progress | None = None,
     ) -> ExportReport:
-        """Write this session, or with `tree` all below it too, to a bundle; see `Runtime.export_session`."""
+        """Write this session, with `tree` also its descendants, to a bundle; see `Runtime.export_session`."""
         return self._runtime.export_session(self.id, path, tree=tree, history=history, on_progress=on_progress)
 
     # -- the current session
 
     @contextlib.contextmanager
     def as_current(self) -> Iterator[Session]:
-        """Make this the current session of the code inside: a default for arguments, never an authority."""
+        """Make this the current session of the code inside: a default for arguments, which gives no permissions."""
         around = _current.get()
         others = (each for each in around if each._runtime is not self._runtime)
         with in_place(_current, (self, *others)):
@@ -665,8 +664,7 @@ class Session:
 
     @classmethod
     def current(cls, runtime: Host | None = None) -> Session | None:
-        """Return the session of the innermost `as_current`, or None; with a runtime, of those that name a session of
-        it."""
+        """Return the session of the innermost `as_current`, or None. With a runtime, only its sessions count."""
         return next((each for each in _current.get() if runtime in (None, each._runtime)), None)
 
 
@@ -683,7 +681,7 @@ def session_id_of(session: Session | str | None, field: str) -> str | None:
 
 
 def required_session_id(session: Session | str, field: str = "session_id") -> str:
-    """`session_id_of`, where there must be one."""
+    """Return the id that a handle or a text names, like `session_id_of`. Raises ValidationError also for None."""
     found = session_id_of(session, field)
     if found is None:
         raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
@@ -699,7 +697,7 @@ def find_session(runtime: Host, session_id: str) -> Session:
 
 
 def created_session(runtime: Host, answer: Any) -> Session:
-    """Return the session that hooks have answered with, themselves or by its id. Raises InvalidOperation."""
+    """Return the session that a hook's answer is, or names by id. Raises InvalidOperation for any other answer."""
     if isinstance(answer, Session):
         return answer
     if isinstance(answer, str):

@@ -1,4 +1,4 @@
-"""Streams that tell how far they have been read."""
+"""Streams that report how far they have been read."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 __all__ = ["StreamProgress", "Watched"]
 
 StreamProgress = Callable[[int, int | None], object]
-"""Called with the bytes that are done and the bytes there are, None where that is not known."""
+"""Called with the bytes done and the total, None if unknown."""
 
 
 class Watched:
-    """A binary stream that reports after each read. Its length is known where it can be sought in."""
+    """A binary stream that reports progress after each read. The total is known if the stream is seekable."""
 
     def __init__(self, source: Any, on_progress: StreamProgress) -> None:
         self._source = source
@@ -30,7 +30,7 @@ class Watched:
 
 
 def _length(source: Any) -> int | None:
-    """Return bytes from where a stream stands to its end."""
+    """Return the bytes from a stream's position to its end, or None if it is not seekable."""
     try:
         here: int = source.tell()
         end: int = source.seek(0, os.SEEK_END)

@@ -19,18 +19,18 @@ from .scope import Scope
 __all__ = ["SCOPE", "Template", "Templates"]
 
 SCOPE: Final = "templates"
-"""The scope whose variables are the templates: durable, journaled, with a history, like everything else."""
+"""The scope that holds the templates as variables, so that they are durable and journaled like everything else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A preset. What a caller of `create_session` gives itself wins over it."""
+    """A preset for new sessions. Arguments of `create_session` override it."""
 
     name: str
     name_prefix: str = ""
-    """Put before the name of a session, or its whole name if it has none of its own."""
+    """Prefix for the name of a session; the whole name if the caller gives none."""
     tags: tuple[str, ...] = ()
-    """Given to a session besides its own."""
+    """Tags and metadata to add to a session's own."""
     metadata: dict[str, Value] = field(default_factory=dict)
     config: dict[str, Value] = field(default_factory=dict)
 
@@ -46,7 +46,7 @@ class Template:
 
     @checked
     def named(self, name: str | None) -> str | None:
-        """Return the name of a session that is to be called `name`."""
+        """Return the name of a new session for which the caller gives `name`."""
         return (self.name_prefix + name) if name is not None else (self.name_prefix or None)
 
     @checked
@@ -82,11 +82,11 @@ class Templates:
         self._scope = scope
 
     def save(self, name: str, preset: Mapping[str, Any]) -> Template:
-        """Store a preset under a name, in the place of one that has it.
+        """Store a preset under a name, replacing an earlier one.
 
         Keys: name_prefix, tags, metadata, config (settings of SessionConfig). Raises ValidationError.
         """
-        name = m.GetVariable(name).key  # a name is what a key is
+        name = m.GetVariable(name).key  # names follow the rules of keys
         preset = as_mapping("template", preset)
         unknown = [str(key) for key in preset if key not in _FIELDS]
         if unknown:
@@ -109,7 +109,7 @@ class Templates:
 
     @checked
     def get(self, name: str) -> Template:
-        """Raise ValidationError where there is none."""
+        """Return the template with this name. Raises ValidationError if there is none."""
         name = m.GetVariable(name).key
         found = self._scope().get(name)
         if found is None:
@@ -123,7 +123,7 @@ class Templates:
 
     @checked
     def delete(self, name: str) -> bool:
-        """Return whether it was there."""
+        """Delete a template and return whether it existed."""
         return self._scope().delete(name)
 
 

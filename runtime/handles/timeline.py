@@ -12,13 +12,13 @@ from greenroom.storage.events.model import Event
 __all__ = ["MAX_TIMELINE", "TimelineRow", "causal_order"]
 
 MAX_TIMELINE: Final = 10_000
-"""Events that a timeline holds unless more are asked for."""
+"""The default limit of events in a timeline."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """One event of a timeline. `depth` is the number of causes above it there, `cause` the id of the one that caused
-    it: None where the timeline has none."""
+    """One event of a timeline. `depth` is the number of causes above it, `cause` the id of its cause; None if the
+    timeline does not contain the cause."""
 
     event: Event
     depth: int
@@ -30,11 +30,11 @@ class TimelineRow:
 
 
 def causal_order(events: Iterable[Event], causes: Iterable[tuple[str, str]] = ()) -> list[TimelineRow]:
-    """Return events in an order in which every cause stands before its effects and every session keeps the order of its
-    journal; among those that neither puts in order, by time, session and sequence.
+    """Return events in causal order: every cause before its effects, and the events of a session in the order of its
+    journal. Otherwise events are ordered by time, session and sequence.
 
-    `causes` are further pairs (effect, cause) of event ids, from links. Where pairs contradict each other, as no
-    history can but its editors might, time decides.
+    `causes` are further pairs (effect, cause) of event ids, from links. Links made by users may contradict each other;
+    then time decides.
     """
     known = {event.id: event for event in events}
     cause_of = {event.id: _cause(event, known) for event in known.values()}
@@ -63,7 +63,7 @@ def causal_order(events: Iterable[Event], causes: Iterable[tuple[str, str]] = ()
     depths: dict[str, int] = {}
     rows: list[TimelineRow] = []
     while len(rows) < len(known):
-        if not ready:  # a circle: break it at its oldest event
+        if not ready:  # a cycle: break it at its oldest event
             oldest = next(event for event in waiting if event.id not in depths)
             ready.append((_place(oldest), oldest.id))
         _, each = heapq.heappop(ready)
@@ -80,7 +80,7 @@ def causal_order(events: Iterable[Event], causes: Iterable[tuple[str, str]] = ()
 
 
 def _cause(event: Event, known: dict[str, Event]) -> str | None:
-    """Return the nearest cause of an event that is there: what caused it, or the root of it all."""
+    """Return the nearest known cause of an event: its direct cause, else its root."""
     for cause in (event.causation_id, event.root_id):
         if cause is not None and cause != event.id and cause in known:
             return cause
