@@ -1,4 +1,4 @@
-"""An agent, as it is made and called."""
+"""The model of an agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callables of the host return, as JSON values and bytes."""
+"""Converts what the host's callables return to JSON values and bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SCALARS: Final = frozenset({str, int, bool, bytes, type(None)})
 _MAX_DEPTH: Final = 90
 _MAX_SIZE: Final = 16 << 20
 _PART, _CONTAINER = 8, 32
-"""What parts count for besides their text: a few small lists that hold each other many times are a huge result."""
+"""Size of each part besides its text: a few small lists that repeat each other can make a huge result."""
 
 
 def plain(value: Any) -> Value:
@@ -32,7 +32,7 @@ def plain(value: Any) -> Value:
 
     pydantic models and dataclasses become objects, tuples and sets lists, dates and times RFC 3339, UUIDs, decimals
     and paths text, members of enumerations their values. Raises ValidationError for anything else, for numbers that
-    JSON does not have, and for what is nested too deep or larger than any result may be.
+    JSON does not have, and for results that are nested too deep or too large.
     """
     return _plain(value, _MAX_DEPTH, [_MAX_SIZE])
 

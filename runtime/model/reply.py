@@ -1,4 +1,4 @@
-"""What agents answer: text, token usage and cost, from whatever their callables return."""
+"""The replies of agents: text, token usage and cost, read from the return values of callables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TAKEN: Final = frozenset({"text", "content", "usage", "cost_usd", "model", "pro
 @checked_fields
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens that a call has used. The total is what its parts make, unless it was told."""
+    """The tokens that a call has used. The total defaults to the sum of the parts."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -37,7 +37,7 @@ class TokenUsage:
 
     @classmethod
     def of(cls, value: Any) -> TokenUsage | None:
-        """From a mapping or an object with these names, or with prompt_tokens and completion_tokens."""
+        """Return the usage in a mapping or object with these names, or with prompt_tokens and completion_tokens."""
         if value is None:
             return None
         given = _count(value, _INPUT)
@@ -55,8 +55,8 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class AgentReply:
-    """What an agent has answered. `usage` and `cost_usd` are None where the agent did not tell; `data` is what else it
-    returned."""
+    """The reply of an agent. `usage` and `cost_usd` are None if the agent did not report them; `data` holds further
+    fields."""
 
     text: str
     usage: TokenUsage | None = None
@@ -86,8 +86,8 @@ class AgentReply:
 
     @classmethod
     def of(cls, value: Any, model: str, provider: str) -> AgentReply:
-        """Return the reply that a callable's return value is: an AgentReply, text, or a mapping (or pydantic model)
-        with `text` or `content`, and maybe `usage`, `cost_usd` and anything else. Raises ValidationError."""
+        """Convert a callable's return value to a reply. It may be an AgentReply, text, or a mapping (or pydantic model)
+        with `text` or `content`, and optionally `usage`, `cost_usd` and other fields. Raises ValidationError."""
         if isinstance(value, cls):
             data = plain(value.data)
             if not isinstance(data, dict):

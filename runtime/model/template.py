@@ -1,4 +1,4 @@
-"""`{{step:NAME:output}}` and its like in the inputs of steps."""
+"""Placeholders such as `{{step:NAME:output}}` in the inputs of steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from greenroom.storage.errors import ValidationError
 
 __all__ = ["filled", "names_in"]
 
-# Possessive, so that a text that is no placeholder after all is found out in one pass.
+# Possessive, so that text that only begins like a placeholder is rejected in one pass.
 _PLACE: Final = re.compile(
     r"\{\{\s*+(step:(?P<step>[^:{}]++):output|(?P<root>input|item|index))(?P<path>(\.[^.{}]++)*+)\s*+\}\}"
 )
@@ -21,17 +21,17 @@ _MAX_FILLED: Final = 16 << 20
 
 
 def filled(value: Value, known: Callable[[str | None, str | None], Value]) -> Value:
-    """Return the same value with every placeholder in its texts replaced.
+    """Return the value with every placeholder in its texts replaced.
 
-    A text that is one placeholder and nothing else becomes the value itself; within a longer text a value stands as
-    text, JSON if it is none. `known(step, root)` is asked for the output of a step, or for the input, item or index.
-    Raises ValidationError for what is not known, a text of more than 1 MiB, or more than 16 MiB of them together.
+    A text that is exactly one placeholder becomes the value itself. Within a longer text, values are inserted as text,
+    other values as JSON. `known(step, root)` returns the output of a step, or the input, item or index. Raises
+    ValidationError for an unknown placeholder, a text of more than 1 MiB, or more than 16 MiB of texts.
     """
     return _Filling(known).filled(value)
 
 
 class _Filling:
-    """One value being filled: a placeholder is short, and what stands there many times must not add up to anything."""
+    """Fills one value and limits its size: many short placeholders can insert a large value many times."""
 
     def __init__(self, known: Callable[[str | None, str | None], Value]) -> None:
         self._known = known
@@ -82,7 +82,7 @@ class _Filling:
 
 
 def _size(value: Value, most: int) -> int:
-    """Return how much a value is, roughly in bytes; of what is more than `most`, anything above that."""
+    """Return the rough size of a value in bytes. Stops counting above `most`."""
     size = 0
     left: list[Value] = [value]
     while left and size <= most:
@@ -99,7 +99,7 @@ def _size(value: Value, most: int) -> int:
 
 
 def _at(value: Value, path: str, place: str) -> Value:
-    """Return what a path such as ".items.0.name" leads to."""
+    """Return the part of a value at a path such as ".items.0.name"."""
     for part in path.split(".")[1:]:
         part = part.strip()
         if isinstance(value, Mapping) and part in value:
@@ -120,7 +120,7 @@ def _as_text(value: Value) -> str:
 
 
 def names_in(value: Any, depth: int = MAX_DEPTH) -> set[str]:
-    """Return the steps whose outputs a value refers to. Raises ValidationError for what is nested too deep."""
+    """Return the names of the steps that a value refers to. Raises ValidationError if it is nested too deep."""
     if isinstance(value, str):
         return {match["step"].strip() for match in _PLACE.finditer(value) if match["step"]}
     if not isinstance(value, Mapping | list | tuple):

@@ -1,4 +1,4 @@
-"""What a workflow is: steps, and the order in which they are made."""
+"""The model of a workflow: steps and their order."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MAX_ROUNDS: Final = 1000
 MAX_NESTING: Final = 16
 
 Condition = Callable[[Mapping[str, Value]], bool] | str | Mapping[str, Any]
-"""A function of the outputs by step; a text whose placeholders are filled, false when that gives "", "false", "0" or
-nothing; or {"value": …, "equals" | "not_equals" | "contains" | "above" | "below": …}."""
+"""A function of the outputs by step; a text with placeholders, false if they give "", "false", "0" or null; or
+{"value": …, "equals" | "not_equals" | "contains" | "above" | "below": …}."""
 _TESTS: Final = frozenset(("equals", "not_equals", "contains", "above", "below"))
 
 
@@ -31,17 +31,17 @@ _TESTS: Final = frozenset(("equals", "not_equals", "contains", "above", "below")
 class Step:
     """One call of a tool or an agent, or a workflow of its own.
 
-    In the texts of `input`, `{{step:NAME:output}}` stands for what an earlier step gave, `{{input}}` for the
-    workflow's input, `{{item}}` and `{{index}}` for where a loop is; each may be followed by a path, `.items.0`.
-    The `input` of a workflow within is what `{{input}}` stands for there; without one, that of the workflow around it.
-    An `optional` step may fail. `undo`, a tool or an agent, is called when a later step fails. `timeout` is in seconds.
-    Raises ValidationError.
+    In the texts of `input`, `{{step:NAME:output}}` is the output of an earlier step, `{{input}}` the workflow's input,
+    `{{item}}` and `{{index}}` the current round of a loop. A path may follow, such as `.items.0`. A nested workflow's
+    `{{input}}` is the `input` of its step, or by default that of the outer workflow. An `optional` step may fail.
+    `undo`, a step that calls a tool or an agent, runs when a later step fails. `timeout` is in seconds. Raises
+    ValidationError.
     """
 
     name: str
     tool: str | None = None
     agent: Any = None
-    """Its name, or an agent."""
+    """The name of an agent, or an Agent."""
     workflow: Workflow | None = None
     input: Value = None
     timeout: float | None = None
@@ -88,7 +88,8 @@ class Step:
 @checked_fields
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """Steps in an order: see the four ways of making one. It holds no state, and may be run any number of times.
+    """Steps in one of four orders, each made by its own class method. A workflow holds no state and can be run many
+    times.
 
     Example:
         ```py
@@ -112,14 +113,14 @@ class Workflow:
     @classmethod
     @checked
     def sequential(cls, *steps: Step | Mapping[str, Any], name: str = "sequential") -> Workflow:
-        """Return one step after the other; each may use what those before it gave. The last one's output is its
-        output."""
+        """Return a workflow that runs one step after the other. Each may use the outputs of earlier steps. Its output
+        is that of the last step."""
         return cls("sequential", _steps(steps), name)
 
     @classmethod
     @checked
     def parallel(cls, *steps: Step | Mapping[str, Any], name: str = "parallel") -> Workflow:
-        """Return all steps at once. The output is an object of their outputs by name."""
+        """Return a workflow that runs all steps at once. Its output is an object of their outputs by name."""
         return cls("parallel", _steps(steps), name)
 
     @classmethod
@@ -132,7 +133,7 @@ class Workflow:
         *,
         name: str = "conditional",
     ) -> Workflow:
-        """Return the steps if the condition holds, else the others, one after the other."""
+        """Return a workflow that runs the steps if the condition holds, else the other ones, one after the other."""
         return cls("conditional", _steps(steps), name, condition, _steps(otherwise))
 
     @classmethod
@@ -145,8 +146,8 @@ class Workflow:
         condition: Condition | None = None,
         name: str = "loop",
     ) -> Workflow:
-        """Return the steps again and again: `times` times, once for each of `items` (a list, or a placeholder of one),
-        or while the condition holds; at most 1000 times. The output is the list of the rounds' outputs."""
+        """Return a workflow that repeats the steps: `times` times, once for each of `items` (a list, or a placeholder
+        for one), or while the condition holds; at most 1000 times. Its output is the list of the rounds' outputs."""
         if times is None and items is None and condition is None:
             raise ValidationError("a loop needs times, items or a condition", field="loop")
         if times is not None and (type(times) is not int or not 0 <= times <= MAX_ROUNDS):
@@ -211,14 +212,14 @@ class Workflow:
             raise ValidationError(f"two steps are named {twice!r}: the name tells whose output is meant", field="name")
 
     def every_step(self) -> Iterator[Step]:
-        """Yield all steps, also those of workflows within."""
+        """Yield all steps, also those of nested workflows."""
         for step in (*self.steps, *self.otherwise):
             yield step
             if step.workflow is not None:
                 yield from step.workflow.every_step()
 
     def check(self) -> None:
-        """Raise ValidationError where something refers to a step that is not there."""
+        """Raise ValidationError if something refers to a missing step."""
         steps = list(self.every_step())
         names = {step.name for step in steps}
         used = [(f"workflow {flow.name!r}", (flow.condition, flow.items)) for flow in self._every_flow()]
@@ -260,7 +261,7 @@ def _steps(given: Iterable[Step | Mapping[str, Any]]) -> tuple[Step, ...]:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one step has come to. `error` is {code, message}; `round` counts within a loop; `duration` is in seconds."""
+    """The result of one step. `error` is {code, message}; `round` counts within a loop; `duration` is in seconds."""
 
     name: str
     success: bool
@@ -270,14 +271,14 @@ class StepResult:
     duration: float = 0.0
 
     def to_dict(self) -> dict[str, Value]:
-        """Return its fields by name, those without a value left out."""
+        """Return the fields that have a value, by name."""
         row: dict[str, Value] = {key: getattr(self, key) for key in self.__dataclass_fields__}
         return {key: value for key, value in row.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowResult:
-    """What a workflow has come to: `steps` in the order of their ends. `error` is {code, message, step}."""
+    """The result of a workflow. `steps` are in the order of their ends; `error` is {code, message, step}."""
 
     success: bool
     output: Value
@@ -288,7 +289,7 @@ class WorkflowResult:
 
 
 class WorkflowSession(Protocol):
-    """The session that a workflow runs in: what its steps call, and who journals them."""
+    """The session that a workflow runs in. It makes and journals the calls of the steps."""
 
     id: str
 
