@@ -1,0 +1,455 @@
+"""docs/format.md is enough to read a store: this reads one by its rules and without greenroom's code."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import sys
+import tarfile
+import unicodedata
+import uuid
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import lz4.block
+import msgpack
+import pytest
+import rocksdict
+from blake3 import blake3
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+FAMILIES = [
+    "meta",
+    "journal",
+    "snapshots",
+    "sessions",
+    "artifacts",
+    "index",
+    "contents",
+    "chunks",
+    "manifests",
+    "references",
+]
+STATUSES = ("active", "suspended", "completed", "failed", "archived")
+ENCODED = {
+    "session.created": ("metadata", "config"),
+    "metadata.updated": ("metadata",),
+    "variable.set": ("value",),
+    "message.added": ("content", "tool_calls", "metadata"),
+    "artifact.stored": ("custom",),
+}
+
+
+def unpacked(data: bytes) -> Any:
+    def extension(code: int, body: bytes) -> Any:
+        assert code == 1
+        return int(body)
+
+    return msgpack.unpackb(data, ext_hook=extension, unicode_errors="surrogatepass", strict_map_key=False)
+
+
+def opened(key: bytes, record: bytes) -> Any:
+    """The payload of a sealed record."""
+    assert record[0] == 1
+    assert crc32(key + record[:-4]) == int.from_bytes(record[-4:], "little")
+    return unpacked(record[1:-4])
+
+
+def number(part: bytes) -> int:
+    return int.from_bytes(part, "big")
+
+
+def session_id(part: bytes) -> str:
+    return str(uuid.UUID(bytes=part))
+
+
+def moment(nanoseconds: int) -> str:
+    when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)
+    return when.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def digest8(data: bytes) -> bytes:
+    return blake3(data).digest()[:8]
+
+
+def plain(value: Any) -> Any:
+    """The value as the golden file holds it."""
+    if isinstance(value, bytes):
+        return {"base64": b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if type(value) is int and value.bit_length() > 63:
+        return {"integer": str(value)}
+    return value
+
+
+class Store:
+    """A whole store in memory, by family."""
+
+    def __init__(self, path: Path) -> None:
+        options = {name: rocksdict.Options(raw_mode=True) for name in FAMILIES}
+        access = rocksdict.AccessType.read_only(error_if_log_file_exist=False)
+        database = rocksdict.Rdict(
+            str(path), rocksdict.Options(raw_mode=True), column_families=options, access_type=access
+        )
+        self.families: dict[str, dict[bytes, bytes]] = {}
+        for name in FAMILIES:
+            family = database.get_column_family(name)
+            self.families[name] = dict(family.items())
+            del family
+        database.close()
+        self.format = opened(b"format", self["meta"][b"format"])[0]
+
+    def __getitem__(self, family: str) -> dict[bytes, bytes]:
+        return self.families[family]
+
+    def of(self, family: str, prefix: bytes) -> list[tuple[bytes, Any]]:
+        """The records of a family under a prefix, in order."""
+        found = sorted((key, value) for key, value in self[family].items() if key.startswith(prefix))
+        return [(key, opened(key, value)) for key, value in found]
+
+    def content(self, digest: bytes) -> bytes:
+        size, stored_size, blob, *_ = opened(digest, self["contents"][digest])
+        if blob is None:
+            stored = self["chunks"][b"\0" + digest]
+            assert len(stored) - 1 == stored_size
+            content = self.decoded(stored, size)
+        else:
+            content = b""
+            for key, (chunk, chunk_size) in self.of("manifests", blob):
+                assert number(key[16:]) == len(content)
+                piece = self.decoded(self["chunks"][b"\1" + chunk], chunk_size)
+                assert blake3(piece).digest() == chunk
+                reference = self["references"][b"k" + chunk + blob]
+                assert number(reference) == len(self["chunks"][b"\1" + chunk]) - 1
+                content += piece
+        assert len(content) == size
+        assert blake3(content).digest() == digest
+        return content
+
+    @staticmethod
+    def decoded(stored: bytes, size: int) -> bytes:
+        if stored[0] == 0:
+            return stored[1:]
+        assert stored[0] == 1
+        return bytes(lz4.block.decompress(stored[1:], uncompressed_size=size))
+
+    # -- what users see of it
+
+    def info(self, session: bytes) -> dict[str, Any]:
+        (row,) = [row for key, row in self.of("sessions", session)]
+        key, event = self.of("journal", session)[-1]
+        started, ended = row[8], row[9]
+        return {
+            "id": session_id(session),
+            "status": STATUSES[row[0]],
+            "name": row[1],
+            "description": row[2],
+            "created_by": row[3],
+            "tags": row[4],
+            "parent_session_id": row[5],
+            "custom_metadata": unpacked(row[6]),
+            "created_at": moment(row[7]),
+            "updated_at": moment(event[1]),
+            "started_at": moment(started),
+            "ended_at": moment(ended) if ended is not None else None,
+            "correlation_id": row[10] or session_id(session),
+            "failure_reason": row[11],
+            "operation_count": event[3],
+            "artifact_count": event[4],
+            "total_artifact_size": event[5],
+            "sequence": number(key[16:]),
+            "duration": ((ended if ended is not None else event[1]) - started) / 10**9,
+        }
+
+    def events(self, session: bytes) -> list[dict[str, Any]]:
+        found = []
+        base, _ = self.base(session)
+        expected = 1
+        for key, event in self.of("journal", session):
+            sequence = number(key[16:])
+            assert sequence == expected or expected <= sequence <= base + 1
+            expected = sequence + 1
+            data = dict(event[2])
+            for name in ENCODED.get(event[0], ()):
+                if data.get(name) is not None:
+                    data[name] = unpacked(data[name])
+            for name in ("content_hash", "previous_hash"):
+                if data.get(name) is not None:
+                    data[name] = data[name].hex()
+            found.append({"type": event[0], "sequence": sequence, "timestamp": moment(event[1]), "data": plain(data)})
+        return found
+
+    def base(self, session: bytes) -> tuple[int, list[Any] | None]:
+        """Where the fold of a journal begins, and with which state."""
+        key = session + bytes(8)
+        if key not in self["snapshots"]:
+            return 0, None
+        sequence, digest, state = opened(key, self["snapshots"][key])
+        assert blake3(state).digest() == digest
+        fields = unpacked(state)
+        assert fields[1] == sequence
+        return sequence, fields
+
+    def variables(self, session: bytes) -> dict[str, Any]:
+        base, state = self.base(session)
+        found: dict[str, Any] = {key: plain(unpacked(value)) for key, value in (state[8] if state else [])}
+        for key, event in self.of("journal", session):
+            if number(key[16:]) <= base:
+                continue
+            if event[0] == "variable.set":
+                found[event[2]["key"]] = plain(unpacked(event[2]["value"]))
+            elif event[0] == "variable.deleted":
+                del found[event[2]["key"]]
+        return found
+
+    def messages(self, session: bytes) -> list[tuple[str, Any]]:
+        found = []
+        for key, event in self.of("journal", session):
+            data = event[2]
+            if event[0] != "message.added":
+                continue
+            assert b"M" + key in self["index"]
+            if "content_hash" in data:
+                digest = data["content_hash"]
+                assert b"c" + digest + session + b"m" + key[16:] in self["references"]
+                content = self.content(digest)
+                found.append((data["role"], content.decode() if data["text"] else plain(unpacked(content))))
+            else:
+                found.append((data["role"], plain(unpacked(data["content"]))))
+        return found
+
+    def artifacts(self, session: bytes) -> list[tuple[dict[str, Any], bytes]]:
+        found = []
+        for key, record in self.of("artifacts", session):
+            (
+                digest,
+                name,
+                version,
+                previous,
+                kind,
+                mime_type,
+                size,
+                stored_size,
+                description,
+                created_by,
+                parent,
+                tags,
+                custom,
+                time,
+            ) = record
+            assert b"c" + digest + session + b"a" + key[16:] in self["references"]
+            assert self["index"][b"v" + session + name.encode() + b"\0" + version.to_bytes(4, "big")] == key[16:]
+            info = {
+                "id": f"{digest.hex()}:{session_id(session)}:{number(key[16:])}",
+                "name": name,
+                "version": version,
+                "previous_hash": previous.hex() if previous is not None else None,
+                "artifact_type": kind,
+                "mime_type": mime_type,
+                "size": size,
+                "stored_size": stored_size,
+                "description": description,
+                "created_by": created_by,
+                "parent_artifact": parent,
+                "tags": tags,
+                "custom": unpacked(custom),
+                "created_at": moment(time),
+                "is_compressed": stored_size < size,
+            }
+            found.append((info, self.content(digest)))
+        return found
+
+    # -- what the document says that there must be, and nothing else
+
+    def expected_index(self) -> tuple[set[bytes], set[bytes]]:
+        """The keys that there must be, and those of deleted versions that there may be."""
+        keys: set[bytes] = set()
+        deleted: set[bytes] = set()
+        for session, row in self.of("sessions", b""):
+            status, age = bytes([row[0]]), row[7].to_bytes(8, "big") + session
+            newest = self.of("journal", session)[-1][1][1]
+            keys |= {b"c" + status + age, b"u" + status + (newest // 10**9).to_bytes(4, "big") + session}
+            keys |= {b"t" + digest8(tag.encode()) + age for tag in row[4]}
+            if row[3] is not None:
+                keys.add(b"b" + digest8(row[3].encode()) + age)
+            if row[5] is not None:
+                keys.add(b"p" + uuid.UUID(row[5]).bytes + age)
+            keys |= {b"m" + entry_digest(key, value) + age for key, value in unpacked(row[6]).items()}
+            if self.format >= 2 and row[0] == 0 and row[12] is not None:
+                keys |= {b"d" + due.to_bytes(8, "big") + session for due in first_due(row[7], unpacked(row[12]))}
+        newest_of: dict[bytes, bytes] = {}
+        granted: dict[bytes, bool] = {}
+        for key, event in self.of("journal", b""):
+            if event[0] == "message.added":
+                keys.add(b"M" + key)
+            elif event[0] == "artifact.stored":
+                data = event[2]
+                name = b"v" + key[:16] + data["name"].encode() + b"\0"
+                version = data["version"].to_bytes(4, "big")
+                newest_of[name] = name + version
+                if self.format == 1 or key[:16] + data["sequence"].to_bytes(8, "big") in self["artifacts"]:
+                    keys.add(name + version)
+                else:
+                    deleted.add(name + version)
+            elif event[0] in ("artifact.shared", "artifact.revoked"):
+                grantee = uuid.UUID(event[2]["session"]).bytes
+                granted[b"S" + grantee + key[:16] + event[2]["sequence"].to_bytes(8, "big")] = (
+                    event[0] == "artifact.shared"
+                )
+            if self.format >= 2:
+                keys |= event_keys(key, event)
+        if self.format >= 2:
+            for key, record in self.of("artifacts", b""):
+                keys |= artifact_keys(key[:16], key[16:], record)
+        keys |= {*newest_of.values(), *(key for key, there in granted.items() if there)}
+        return keys, deleted - keys
+
+
+def first_due(created: int, config: dict[str, Any]) -> list[int]:
+    timeout = config.get("policies", {}).get("timeout", {})
+    lead = max(timeout.get("warnings", []), default=0)
+    seconds = [each["max_duration"] - lead for each in (config, timeout) if each.get("max_duration") is not None]
+    seconds += [each["idle_timeout"] for each in (config, timeout) if each.get("idle_timeout") is not None]
+    return [min(created + max(0, round(min(seconds) * 10**9)), 2**64 - 1)] if seconds else []
+
+
+def entry_digest(key: str, value: Any) -> bytes:
+    def ordered(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: ordered(value[name]) for name in sorted(value)}
+        if isinstance(value, list):
+            return [ordered(each) for each in value]
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    return digest8(msgpack.packb(key) + msgpack.packb(ordered(value)))
+
+
+def event_keys(key: bytes, event: list[Any]) -> set[bytes]:
+    context = event[6] if len(event) > 6 else {}
+    named = {context.get(name) for name in ("correlation_id", "causation_id", "root_id")} - {None}
+    keys = {b"e" + digest8(each.encode()) + event[1].to_bytes(8, "big") + key for each in named}
+    if event[0] == "event.linked":
+        for end in ("from", "to"):
+            session, _, sequence = event[2][end].partition("/")
+            keys.add(b"l" + uuid.UUID(session).bytes + int(sequence).to_bytes(8, "big") + key)
+    return keys
+
+
+def artifact_keys(session: bytes, sequence: bytes, record: list[Any]) -> set[bytes]:
+    kind, created_by, tags, custom = digest8(record[4].encode()), record[9], record[11], unpacked(record[12])
+    place = record[13].to_bytes(8, "big") + session + sequence
+    keys = {b"A" + session + kind + sequence, b"a" + kind + place}
+    for tag in tags:
+        keys |= {b"G" + session + digest8(tag.encode()) + sequence, b"g" + digest8(tag.encode()) + place}
+    if created_by is not None:
+        keys.add(b"y" + digest8(created_by.encode()) + place)
+    if len(custom) > 64:
+        keys.add(b"zx" + place)
+    else:
+        keys |= {b"x" + entry_digest(key, value) + place for key, value in custom.items()}
+    words = [word for text in (record[1], record[8] or "", *tags, *texts(custom)) for word in split(text)]
+    if len(set(words)) > 64 or len(words) > 256:
+        keys.add(b"zw" + place)
+    else:
+        keys |= {b"w" + word.encode()[:32] + b"\0" + place for word in words}
+    return keys
+
+
+def texts(value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return []
+    if isinstance(value, (str, int, float)):
+        return [str(value)]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in texts(part)]
+
+
+def split(text: str) -> list[str]:
+    spaced = "".join(each if unicodedata.category(each)[0] in "LN" else " " for each in text.casefold())
+    return spaced.split()
+
+
+def check(store: Store, expected: dict[str, Any]) -> None:
+    """Everything that must be found is found, and nothing else is there."""
+    ids = [uuid.UUID(each["info"]["id"]).bytes for each in expected["sessions"]]
+    assert sorted(store["sessions"]) == sorted(ids)
+    scopes = {}
+    for name in expected["scopes"]:
+        raw = bytearray(blake3(b"greenroom.scope\0" + name.encode()).digest()[:16])
+        raw[6], raw[8] = raw[6] & 0x0F | 0x80, raw[8] & 0x3F | 0x80
+        scopes[name] = store.variables(bytes(raw))
+        assert store.of("journal", bytes(raw))[0][1][2]["name"] == name
+        ids.append(bytes(raw))
+    assert scopes == expected["scopes"]
+    for family in ("journal", "snapshots", "artifacts"):
+        assert {key[:16] for key in store[family]} <= set(ids)
+    for session, wanted in zip(ids, expected["sessions"], strict=False):
+        info = store.info(session)
+        assert info.pop("duration") == pytest.approx(wanted["info"].pop("duration"))
+        assert info == wanted["info"]
+        assert store.variables(session) == wanted["variables"]
+        assert store.messages(session) == [(each["role"], each["content"]) for each in wanted["messages"]]
+        assert store.events(session) == [
+            {name: each[name] for name in ("type", "sequence", "timestamp", "data")} for each in wanted["events"]
+        ]
+        artifacts = store.artifacts(session)
+        assert [info for info, _ in artifacts] == [each["info"] for each in wanted["artifacts"]]
+        for (_, content), each in zip(artifacts, wanted["artifacts"], strict=True):
+            if "content" in each:
+                assert b64encode(content).decode() == each["content"]
+        base, _ = store.base(session)
+        for key, (*_, digest, state) in store.of("snapshots", session):
+            assert blake3(state).digest() == digest
+            if key[16:] == bytes(8):
+                continue
+            assert number(key[16:]) >= base
+            fields = unpacked(state)
+            assert fields[1] == number(key[16:])
+            assert len(fields) in ((9,) if store.format == 1 else (10, 11, 12))
+    assert opened(b"counts", store["meta"][b"counts"]) == [
+        sum(each["info"]["status"] == status for each in expected["sessions"]) for status in STATUSES
+    ]
+    expected_keys, deleted_versions = store.expected_index()
+    assert set(store["index"]) - deleted_versions == expected_keys
+    assert all(store["index"].get(key, b"") == b"" for key in deleted_versions)
+    held = {key[1:33] for key in store["references"] if key[:1] == b"c"}
+    assert set(store["contents"]) == held
+    for digest in held:
+        store.content(digest)
+    chunks = {key[1:33] for key in store["references"] if key[:1] == b"k"}
+    whole = {digest for digest in held if opened(digest, store["contents"][digest])[2] is None}
+    assert set(store["chunks"]) == {b"\1" + each for each in chunks} | {b"\0" + each for each in whole}
+
+
+@pytest.mark.parametrize("archive", sorted(GOLDEN.glob("format-*.tar.xz")), ids=lambda path: path.name)
+def test_a_golden_store_is_read_by_the_document_alone(archive: Path, tmp_path: Path) -> None:
+    with tarfile.open(archive) as files:
+        files.extractall(tmp_path, filter="data")
+    store = Store(tmp_path)
+    assert store.format == int(re.findall(r"format-(\d+)", archive.name)[0])
+    check(store, json.loads(Path(str(archive).replace(".tar.xz", ".json")).read_text("utf-8")))
+
+
+def test_a_store_of_today_is_read_by_the_document_alone(tmp_path: Path) -> None:
+    specification = importlib.util.spec_from_file_location("golden_make", GOLDEN / "make.py")
+    assert specification is not None
+    assert specification.loader is not None
+    make = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(make)
+    expected = json.loads(json.dumps(make.make(tmp_path / "store")))
+    store = Store(tmp_path / "store")
+    document = (Path(__file__).parents[3] / "docs" / "format.md").read_text("utf-8")
+    assert f"Format {store.format}. " in document
+    check(store, expected)
+
+
+def test_the_reader_needs_nothing_of_greenroom() -> None:
+    source = Path(sys.modules[__name__].__file__ or "").read_text("utf-8")
+    assert not re.search(r"^\s*(from|import) greenroom", source, re.MULTILINE)
