@@ -1,4 +1,4 @@
-"""Hooks: code that is called at the points of an operation and can change its outcome."""
+"""Hooks: functions that are called at the points of an operation and can change its outcome."""
 
 from __future__ import annotations
 

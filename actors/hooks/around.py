@@ -1,4 +1,4 @@
-"""A whole operation with its hooks: before it, after it, and at its failure."""
+"""Run a whole operation with its hooks: those before it, after it, and at its failure."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class Answered(Exception):
 def prepare(
     call: Call, subject: Subject, before: Phase, role: Role = BEFORE
 ) -> tuple[Subject, str | None, HookResult | None]:
-    """Ask the hooks before an operation: what is to be performed, on which other target, and how to keep its reply.
+    """Call the hooks before an operation. Return its subject as they leave it, another target if one redirects it, and
+    the result that says how to keep its reply.
 
-    Raises `Answered` with the reply when nothing is to be performed, HookCancelled, OperationTimeout.
+    Raises `Answered` with the reply if a hook has answered instead, HookCancelled, OperationTimeout.
     """
     subject = ask(before, call, subject, role)
     if call.decision is None:
@@ -46,7 +47,7 @@ def _decided(call: Call, subject: Subject, decision: HookResult) -> tuple[str | 
     if decision.kind == "redirect":
         return decision.target, None
     if isinstance(subject, MessageSubject) and subject.crosses(call.recipient or ""):
-        return None, None  # what others let it read is asked of them each time: they may have taken it back
+        return None, None  # the owner is asked each time: it may have revoked the grant
     assert call.services is not None
     found, reply = call.services.cache.get(_cache_key(call, decision))
     if found:
@@ -64,10 +65,10 @@ Settle = Callable[[Any, BaseException | None], Any]
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """An operation that was performed and is not yet journaled: the hooks after it, or at its failure, come first.
+    """An operation that was performed and is not journaled yet: the hooks after it, or at its failure, come first.
 
-    `settle(reply, error)` journals what it has come to: the reply as the hooks leave it, or an error. It returns the
-    reply that the caller gets.
+    `settle(reply, error)` journals the outcome: the reply as the hooks leave it, or an error. It returns the caller's
+    reply.
     """
 
     reply: Any
@@ -76,7 +77,7 @@ class Performed:
 
 
 def settled(reply: Any) -> Any:
-    """Return the reply of an operation that no hook is interested in, journaled. Raises its error."""
+    """Return the reply of an operation without hooks after it, once it is journaled. Raises its error."""
     if reply.__class__ is not Performed:
         return reply
     if reply.error is not None:
@@ -88,12 +89,13 @@ def settled(reply: Any) -> Any:
 def _concluded(
     call: Call, subject: Any, reply: Any, settle: Settle | None, after: Phase, role: Role
 ) -> tuple[Any, bool]:
-    """Ask the hooks after an operation: the reply as they leave it, and whether it is to be performed again."""
+    """Call the hooks after an operation. Return the reply as they leave it, and whether to perform the operation
+    again."""
     if not after:
         return reply, False
     try:
         reply = ask(after, call, Reply(subject, reply), role).reply  # type: ignore[attr-defined]
-    except BaseException as error:  # the reply is withheld: from the journal too
+    except BaseException as error:  # the reply is withheld, from the journal too
         if settle is not None:
             settle(None, error)
         raise
@@ -113,8 +115,8 @@ def conclude(
     failures: Failures,
     role: Role,
 ) -> Any:
-    """Perform an operation and ask the hooks after it, or at its failure; again when they say so. What is journaled of
-    its end is journaled after that."""
+    """Perform an operation and call the hooks after it, or at its failure; repeat it when they say so. The outcome is
+    journaled after the hooks."""
     decider = call.decider
     tries = 0
     source = _source(subject)
@@ -177,7 +179,7 @@ def conclude(
 
 
 _Source = tuple[Any, int] | None
-"""A file that an operation reads, and where it begins to; -1 where that cannot be gone back to."""
+"""A file that an operation reads, and the position at which it begins; -1 if the file cannot be rewound."""
 _SPENT: Final = (None, -1)
 
 
@@ -195,7 +197,8 @@ def _source(subject: Any) -> _Source:
 
 
 def _rewound(source: _Source, subject: Any) -> _Source:
-    """Return what an operation reads when it is performed again, from its beginning; `_SPENT` if that is gone."""
+    """Return the source of an operation that is performed again, rewound to its beginning; `_SPENT` if it cannot be
+    rewound."""
     now = _source(subject)
     if now is None or source is None or now[0] is not source[0]:
         return now
@@ -220,7 +223,7 @@ def go_on(
     after: Phase = (),
     failures: Failures = _nothing,
 ) -> Any:
-    """Perform an operation whose hooks before it have been asked, with all that follows. Return its reply."""
+    """Perform an operation after the hooks before it were called, with everything that follows. Return its reply."""
     target = keep = None
     if call.decision is not None:
         try:

@@ -1,4 +1,4 @@
-"""A phase of an operation: the hooks of its points, asked one after the other, highest priority first."""
+"""A phase of an operation: the hooks of its points, called one after the other, highest priority first."""
 
 from __future__ import annotations
 
@@ -38,47 +38,47 @@ __all__ = [
 logger = logger_of("hooks")
 
 Phase = tuple[tuple[str, Hook], ...]
-"""The hooks of a phase with the point that each is called for, in the order of calling."""
+"""The hooks of a phase, each with the point at which it is called, in the order of calling."""
 
 MAX_NESTING: Final = 16
-"""Hooks that may be at work above an operation."""
+"""How many hooks may be running above an operation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a phase may decide."""
+    """What the hooks of a phase may decide."""
 
     kinds: frozenset[str]
     repeats_hook: bool = False
-    """A retry asks the hook again; else it performs the operation again."""
+    """Whether a retry calls the hook again. If not, it performs the operation again."""
     performed: bool = False
-    """The operation has been performed: what is refused is its reply."""
+    """Whether the operation has been performed, so that a refusal concerns its reply."""
     closes: bool = False
-    """An answer that is no result refuses the operation: nobody knows whether it was a veto."""
+    """Whether an invalid answer refuses the operation: it may have been meant as a veto."""
 
 
 _ANY: Final = frozenset({"continue", "modified", "skipped", "fork", "replace"})
 
 BEFORE: Final = Role(_ANY | {"cancel", "redirect", "retry", "cache"}, repeats_hook=True, closes=True)
 BEFORE_PART: Final = Role(_ANY | {"cancel", "retry"}, repeats_hook=True, closes=True)
-"""For one of the parts of an operation that is performed as a whole."""
+"""For one part of an operation that is performed as a whole."""
 AFTER_READ: Final = Role(_ANY | {"cancel", "retry"}, performed=True)
 AFTER_CHANGE: Final = Role(_ANY | {"retry"}, performed=True)
-"""It is too late to refuse."""
+"""For a point at which it is too late to refuse."""
 AFTER_PART_READ: Final = Role(_ANY | {"cancel"}, performed=True)
 AFTER_PART_CHANGE: Final = Role(_ANY, performed=True)
 FAILED: Final = Role(_ANY | {"cancel", "redirect", "retry"})
 ALONE: Final = Role(_ANY | {"cancel", "redirect", "retry"}, repeats_hook=True, closes=True)
-"""For a point that stands alone, before something that has not happened yet."""
+"""For a point of its own, before something that has not happened yet."""
 ALONE_AFTER: Final = Role(ALONE.kinds, repeats_hook=True)
-"""For one that tells of what has happened."""
+"""For a point of its own that reports something that has happened."""
 
 
 def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
-    """Ask the hooks of a phase; the subject as they leave it. What they decide is in `call.decision`.
+    """Call the hooks of a phase, and return the subject as they leave it. Their decision is in `call.decision`.
 
-    Raises HookCancelled when one of them cancels, or a required one fails, and OperationTimeout when the time of the
-    operation is used up.
+    Raises HookCancelled if one of them cancels or a required one fails, and OperationTimeout if the operation has no
+    time left.
     """
     call.decision = None
     current = CURRENT.get()
@@ -98,7 +98,7 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
                 raise _required(hook, point, call, role, "is left out after its failures")
             continue
         if not hook.guarded:
-            # The short way of a quick hook that has nothing to say: `_call_inline`, without the call.
+            # The fast path of a quick hook that decides nothing: `_call_inline`, without the call.
             context = HookContext(call, point, subject, 1)
             inner = hook.alone if current is None else hook.operation(current)
             answer, error, begun = None, None, monotonic()
@@ -139,10 +139,10 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
             _fork(result.operations, call, hook, point, current)
         elif kind in ("redirect", "cache"):
             if kind == "redirect" and hook.principal is not None and _SESSION.fullmatch(str(result.target)):
-                # Whoever's operation this is, a hook of a session leads it nowhere that the session does not reach.
+                # Whoever's operation this is, a session's hook may redirect it only to what that session can access.
                 security = services.delivery.security
                 security.require(str(result.target), f"hook:{hook.name}", "write", principal=hook.principal)
-            # The hooks after it still have their say, for instance to refuse.
+            # The hooks after it are still called, for instance to refuse.
             call.decision, call.decider = result, hook.id
         elif kind in ("replace", "retry"):
             call.decision, call.decider = result, hook.id
@@ -151,7 +151,8 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
 
 
 _SESSION: Final = re.compile(r"[^-]{8}(-[^-]{4}){3}-[^-]{12}")
-"""What could be the id of a session, or of the state of a scope; other targets are names of tools and agents."""
+"""Matches what could be the id of a session, or of the state of a scope. Other targets are names of tools and
+agents."""
 
 _First = tuple[HookContext, Any, float, BaseException | None]
 
@@ -165,8 +166,8 @@ def _ask_one(
     current: Operation | None,
     first: _First | None,
 ) -> tuple[Subject, HookResult]:
-    """Ask one hook, again if it fails and may be retried or asks for it; what it makes of the subject, and its
-    result. `continue` where it has failed and the operation goes on. `first`: it has been called once already."""
+    """Call one hook, again if it asks for that, or fails and may be retried. Return the subject as it leaves it, and
+    its result: `continue` if it has failed and the operation goes on. `first`: the outcome of a call already made."""
     attempt = repeats = retries = 0
     while True:
         attempt += 1
@@ -183,7 +184,7 @@ def _ask_one(
             hook.breaker.release()
             return subject, CONTINUE
         if error is None and is_awaitable(answer):
-            # Of a plain function, on its caller's thread: from now on it is called where there is a loop.
+            # A plain function returned an awaitable: from now on it is called on a thread with a loop.
             hook.waits()
             answer, seconds, error = _call_guarded(hook, context, call, current, answering=answer)
         if error is None:
@@ -206,7 +207,7 @@ def _ask_one(
             subject = changed
             call.pause(result.delay)
             continue
-        # What refuses the operation each time is no reason to leave the hook out: then it would go on.
+        # The breaker must not skip a hook whose answer refuses the operation each time: then the operation would go on.
         refuses = role.closes and isinstance(error, NoResult)
         _failed(hook, point, call, subject, attempt, seconds, error, counts=not refuses)
         if isinstance(error, HookTimeout) and call.is_late():
@@ -225,7 +226,7 @@ def _ask_one(
 def _call_inline(
     hook: Hook, context: HookContext, current: Operation | None
 ) -> tuple[Any, float, BaseException | None]:
-    """Call the function on this thread: its answer, the seconds it took, and what it raised."""
+    """Call the function on this thread. Return its answer, the seconds it took, and the error it raised."""
     inner = hook.alone if current is None else hook.operation(current)
     answer, error = None, None
     begun = monotonic()
@@ -250,7 +251,7 @@ def _call_guarded(
     hook: Hook, context: HookContext, call: Call, current: Operation | None, answering: Any = None
 ) -> tuple[Any, float, BaseException | None]:
     """Call the function on a guard thread, for at most the hook's timeout and the time that the operation has left.
-    With `answering`, an awaitable that the function has answered with, await that."""
+    With `answering`, an awaitable that the function has returned, await that instead."""
     run = hook.run if answering is None else lambda _: answering
     assert call.services is not None
     left = call.remaining()
@@ -273,7 +274,7 @@ def _call_guarded(
 
 
 def _adopted(context: HookContext, subject: Subject, result: HookResult) -> Subject:
-    """Return the subject with what the hook has changed in the data. Raises NoResult if the operation refuses that."""
+    """Return the subject with the hook's changes to the data. Raises NoResult if the operation refuses them."""
     if result.kind != "modified" and context.untouched:
         return subject
     try:
@@ -321,7 +322,7 @@ def _failed(
     *,
     counts: bool,
 ) -> None:
-    """Note that a hook has failed; with `counts`, its breaker does too."""
+    """Record that a hook has failed; with `counts`, count it for its breaker too."""
     timed_out = isinstance(error, HookTimeout)
     hook.calls += 1
     hook.failures += 1
@@ -386,7 +387,8 @@ def execution(
     seconds: float,
     error: BaseException | None,
 ) -> PendingEvent:
-    """Return the event of one execution. `duration` is in microseconds; `error` the class of what failed it."""
+    """Return the event of one execution. `duration` is in microseconds; `error` is the class of the error that failed
+    it."""
     facts: dict[str, Any] = {
         "hook": hook.name,
         "hook_id": hook.id,
@@ -410,7 +412,7 @@ def execution(
 
 
 def _fork(operations: tuple[Any, ...], call: Call, hook: Hook, point: str, current: Operation | None) -> None:
-    """Run the operations of a hook's `fork` besides, with what the hook may do."""
+    """Run the operations of a hook's `fork` in the background, with the hook's permissions."""
     services = call.services
     assert services is not None
 

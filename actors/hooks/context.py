@@ -1,4 +1,4 @@
-"""One operation on its way past the hooks, and what each hook is told of it."""
+"""An operation on its way past the hooks, and the context that each hook gets."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _MAX_RECORDS: Final = 20_000
 
 
 class Call:
-    """An operation, its session and component, the time it has, and what its hooks have decided so far."""
+    """An operation with its session and component, the time it has, and the decision of its hooks so far."""
 
-    # Most operations set none of these: defaults of the class cost them nothing.
+    # Most operations set none of these: as defaults of the class they cost nothing.
     records: list[PendingEvent] | None = None
-    """Events to journal in the session: what replayable hooks did, and what failed."""
+    """Events to journal in the session: executions of replayable hooks, and failures."""
     decision: HookResult | None = None
-    """What the last phase has decided, if anything but to go on."""
+    """The decision of the last phase, if it was not to go on."""
     decider: str | None = None
-    """The id of the hook that has decided it."""
+    """The id of the hook that made the decision."""
     component: str | None = None
     address: str | None = None
-    """In whose journal the hooks' executions are, if not in the session's: that of a scope."""
+    """The id of the scope in whose journal the executions of hooks go, instead of the session's."""
     correlation: str | None = None
     allowed: float | None = None
     """The seconds that the hook which runs on a guard thread has."""
@@ -69,20 +69,20 @@ class Call:
     def with_facts(
         self, component: str | None, notes: dict[str, Any] | None = None, address: str | None = None
     ) -> Call:
-        """Set what only some operations have, and return the same call."""
+        """Set facts that only some operations have, and return the same call."""
         self.component, self._notes, self.address = component, notes, address
         return self
 
     @property
     def recipient(self) -> str | None:
-        """Return the id of the journal that it is about."""
+        """Return the id of the journal that the operation concerns."""
         return self.address or self.session_id
 
     # -- what contexts show
 
     @property
     def about(self) -> str | None:
-        """Return what the operation is about."""
+        """Return the component: the session, scope, tool or agent that the operation concerns."""
         if self.component is None and self.session_id is not None:
             self.component = f"session:{self.session_id}"
         return self.component
@@ -117,7 +117,7 @@ class Call:
         return self.correlation
 
     def _own_correlation(self) -> str:
-        """Return what an operation belongs to where nobody has said it: its session, its scope, or only itself."""
+        """Return the correlation id of an operation without a given one: its session's, its scope's, or a new one."""
         own = self.services.correlation_of(self.session_id) if self.services is not None and self.session_id else None
         return own or self.recipient or str(uuid.uuid4())
 
@@ -127,13 +127,13 @@ class Call:
         return current.language if current is not None else None
 
     def session_info(self) -> SessionInfo | None:
-        """Return a snapshot of the session; None where there is none."""
+        """Return a snapshot of the session; None if there is none."""
         if self.services is None or self.session_id is None:
             return None
         return self.services.info_of(self.session_id)
 
     def session_config(self) -> dict[str, Any]:
-        """Return what the session's configuration sets."""
+        """Return the settings of the session's own configuration."""
         return (
             self.services.config_of(self.session_id)
             if self.services is not None and self.session_id is not None
@@ -158,8 +158,8 @@ class Call:
         )
 
     def pause(self, seconds: float) -> None:
-        """Wait before trying again. Raises OperationTimeout if the operation has not so much time left, and
-        RuntimeClosed when the runtime closes meanwhile."""
+        """Wait before another try. Raises OperationTimeout if the operation does not have that much time left, and
+        RuntimeClosed if the runtime closes meanwhile."""
         if seconds <= 0:
             return
         left = self.remaining()
@@ -178,12 +178,12 @@ class Call:
             self.records.append(draft)
 
     def take_records(self) -> list[PendingEvent] | None:
-        """Return the records, for the command that is to carry them into the journal, and keep none."""
+        """Return the records, for the command that carries them into the journal, and keep none."""
         records, self.records = self.records, None
         return records
 
     def journal(self) -> None:
-        """Journal what the hooks of an operation did, where it was not journaled with the operation itself."""
+        """Journal what the hooks of an operation did, unless it was journaled with the operation itself."""
         records = self.take_records()
         recipient = self.recipient
         services = self.services
@@ -198,7 +198,7 @@ class Call:
 
 
 class Component(NamedTuple):
-    """What an operation is about, such as ("tool", "weather")."""
+    """The type and name of a component, such as ("tool", "weather")."""
 
     type: str
     name: str
@@ -207,7 +207,7 @@ class Component(NamedTuple):
 class HookContext:
     """One call of a hook at one point.
 
-    `data` is the hook's own copy: what it changes there counts if it answers, and is forgotten if it fails.
+    `data` is the hook's own copy: its changes count if the hook answers, and are dropped if it fails.
     """
 
     __slots__ = ("_call", "_data", "_info", "_subject", "attempt", "point")
@@ -220,65 +220,66 @@ class HookContext:
         self.point = point
         """The name of the point."""
         self.attempt = attempt
-        """1, and one more each time the hook is called again for the same operation at this point."""
+        """1, and one more for each repeated call of the hook for the same operation at this point."""
 
     def __repr__(self) -> str:
         return f"<HookContext {self.point} {self._call.about or ''}>"
 
     @staticmethod
     def builder(point: str) -> HookContextBuilder:
-        """Return what builds a context for trying a hook out without an operation."""
+        """Return a builder of contexts, for trying out a hook without an operation."""
         return HookContextBuilder(point)
 
     @property
     def session_id(self) -> str | None:
-        """Return the session that the operation is sent to; None for what belongs to no session."""
+        """Return the session that the operation is sent to; None if it belongs to no session."""
         return self._call.session_id
 
     @property
     def component_id(self) -> str | None:
-        """Return what the operation is about: "session:<id>", "scope:<name>", "tool:<name>", "agent:<name>"."""
+        """Return the component: "session:<id>", "scope:<name>", "tool:<name>" or "agent:<name>"."""
         return self._call.about
 
     @property
     def operation(self) -> str:
-        """Return the operation's name: the class of the message; at a point of the host's own what it has said, or the
-        point."""
+        """Return the operation's name: the class of the message. At the host's own points it is the name given there,
+        or else the point."""
         return self._call.operation or self.point
 
     @property
     def component(self) -> Component:
-        """Return the type and the name of what the operation is about."""
+        """Return the type and the name of the component."""
         type_, _, name = (self._call.about or "runtime:").partition(":")
         return Component(type_, name)
 
     @property
     def language(self) -> str | None:
-        """Return the language of the script that acts; None where no script does."""
+        """Return the language of the acting script; None if no script acts."""
         return self._call.language
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Return what is known besides the data. All hooks of an operation get one dict, to leave notes in."""
+        """Return the facts besides the data. All hooks of an operation share one dict, in which they may leave
+        notes."""
         return self._call.notes()
 
     @property
     def correlation_id(self) -> str:
-        """Return what the operation belongs to; the session's own if nothing else was said. Never empty."""
+        """Return the correlation id of the operation, or else the session's own. Never empty."""
         return self._call.correlation_id
 
-    # -- the session as it is now: read when a hook asks for it, once for each call of the hook
+    # -- the present session: read when a hook asks for it, once for each call of the hook
 
     @property
     def session_info(self) -> SessionInfo | None:
-        """Return a snapshot of the session; None where there is none (yet, or any more)."""
+        """Return a snapshot of the session; None if there is none (yet, or any more)."""
         if self._info is None:
             self._info = self._call.session_info()
         return self._info
 
     @property
     def session_metadata(self) -> dict[str, Any]:
-        """Return the session's own metadata, a copy; empty where there is no session."""
+        """Return a copy of the session's own metadata; empty if there is no session."""
         info = self.session_info
         return info.custom_metadata if info is not None else {}
 
@@ -290,7 +291,7 @@ class HookContext:
 
     @property
     def status(self) -> str | None:
-        """Return the session's status; None where there is no session."""
+        """Return the session's status; None if there is no session."""
         info = self.session_info
         return str(info.status) if info is not None else None
 
@@ -302,12 +303,12 @@ class HookContext:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Return what the session's own configuration sets; what it does not, follows the runtime's."""
+        """Return the settings of the session's own configuration. All others follow the runtime's."""
         return self._call.session_config()
 
     @property
     def data(self) -> dict[str, Any]:
-        """Return the parameters of the operation; after it also its "result", at its failure its "error"."""
+        """Return the parameters of the operation. After it they include its "result", at its failure its "error"."""
         if self._data is None:
             self._data = self._subject.view()
         return self._data
@@ -318,7 +319,7 @@ class HookContext:
 
     @property
     def operation_data(self) -> dict[str, Any]:
-        """Return the parameters as they were before any hook changed them, a copy."""
+        """Return a copy of the parameters as they were before any hook changed them."""
         return self._call.original.view()
 
     @property
@@ -329,7 +330,7 @@ class HookContext:
 
     @property
     def error(self) -> BaseException | None:
-        """Return what the operation raised, at a point for failures; else None."""
+        """Return the operation's error at a point for failures; else None."""
         subject = self._subject
         return subject.error if isinstance(subject, Failure) else None
 
@@ -352,12 +353,12 @@ class HookContext:
 
     @property
     def untouched(self) -> bool:
-        """Return whether the hook has not even looked at the data."""
+        """Return whether the hook has not even read the data."""
         return self._data is None
 
     def ask_at_once(self, members: Sequence[Callable[[HookContext], Any]]) -> list[HookResult | BaseException]:
-        """Return what each of these answers or raises, called at once on threads of their own, each with a copy of the
-        data. What a member changes in its copy counts as `modified`."""
+        """Call members at once, on threads of their own, each with a copy of the data. Return the result or the error
+        of each. Changes of a member to its copy count as `modified`."""
         before = self._view()
         twins = [HookContext(self._call, self.point, self._subject, self.attempt) for _ in members]
         for twin in twins:
@@ -368,7 +369,7 @@ class HookContext:
             try:
                 promises.append(services.guard.elastic.submit(_answer, member, twin) if services is not None else None)
             except GreenroomError:
-                promises.append(None)  # no thread is free: it is asked on this one
+                promises.append(None)  # no thread is free: it is called on this one
         answers: list[HookResult | BaseException] = []
         for member, twin, promise in zip(members, twins, promises, strict=True):
             try:

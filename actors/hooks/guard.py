@@ -1,4 +1,4 @@
-"""What keeps a hook that hangs or fails from its caller: guard threads, and a circuit breaker."""
+"""Protect callers from hooks that hang or fail: guard threads, and a circuit breaker."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["MAX_GUARDED", "Breaker", "Guard", "GuardsTaken", "HookTimeout"]
 
 
 MAX_GUARDED: Final = 64
-"""Hooks that may run on guard threads at once, those that hang among them."""
+"""How many hooks may run on guard threads at once, hanging ones included."""
 
 
 class HookTimeout(OperationTimeout):
-    """A hook did not answer in time; not an operation of its own."""
+    """A hook did not answer in time. The error is not the operation's own."""
 
     @property
     def code(self) -> str:
@@ -29,7 +29,7 @@ class HookTimeout(OperationTimeout):
 
 
 class GuardsTaken(ResourceLimitExceeded):
-    """A hook was not called, because no thread was free for it: nothing is known of the hook by that."""
+    """A hook was not called because no thread was free for it. This says nothing about the hook."""
 
     @property
     def code(self) -> str:
@@ -37,15 +37,15 @@ class GuardsTaken(ResourceLimitExceeded):
 
 
 class Guard:
-    """Runs hooks on elastic threads, at most `most` at once. Nobody waits for a thread to get free."""
+    """Runs hooks on elastic threads, at most `most` at once. Nobody waits for a free thread."""
 
     def __init__(self, elastic: Elastic, most: int = MAX_GUARDED) -> None:
         self.elastic = elastic
         self._share = Share(self, most, self._taken)
 
     def call(self, fn: Callable[[Any], Any], context: object, timeout: float) -> tuple[Any, float]:
-        """Call a hook; its answer and the seconds it took. Raises what it raises, HookTimeout after `timeout`
-        seconds, and GuardsTaken if no thread is free."""
+        """Call a hook, and return its answer and the seconds it took. Raises the hook's error, HookTimeout after
+        `timeout` seconds, and GuardsTaken if no thread is free."""
         try:
             promise = self.elastic.submit(_run, fn, context, timeout, share=self._share)
         except GuardsTaken:
@@ -86,7 +86,8 @@ def _run(fn: Callable[[Any], Any], context: object, timeout: float) -> _Answer:
 
 
 class _Answer:
-    """What a hook answered or raised; not by the future itself, or a hook's own TimeoutError would pass for ours."""
+    """The answer or the error of a hook. It does not pass through the future, where a hook's own TimeoutError would be
+    taken for the guard's."""
 
     __slots__ = ("error", "seconds", "value")
 
@@ -102,8 +103,8 @@ HALF_OPEN: Final = "half-open"
 
 
 class Breaker:
-    """Opens after `threshold` bad calls in a row, or at once when told. After `cooldown` seconds one call may try
-    again (half-open): if it is good the breaker closes, else it stays open for another cooldown."""
+    """Opens after `threshold` bad calls in a row, or at once when told. After `cooldown` seconds one call may try again
+    (half-open): if it is good the breaker closes, else it stays open for another cooldown."""
 
     __slots__ = ("_bad", "_clock", "_cooldown", "_lock", "_opened", "_threshold", "_trying", "opened")
 
@@ -116,7 +117,7 @@ class Breaker:
         self._opened = 0.0
         self._trying = False
         self.opened = False
-        """Whether it is not closed: one look for the calls that find it so."""
+        """Whether it is not closed. A call that finds it closed needs only this one look."""
 
     @property
     def troubled(self) -> bool:
@@ -131,8 +132,8 @@ class Breaker:
         return HALF_OPEN if self._trying or self._clock() - self._opened >= self._cooldown else OPEN
 
     def admits(self) -> bool:
-        """Return whether a call may be made now. Of those that come when the cooldown is over, one may; if nothing is
-        heard of that one (it hangs, or was interrupted), another when the time is over once more."""
+        """Return whether a call may be made now. After the cooldown one call may try; if it never reports (it hangs, or
+        was interrupted), another may try after the next cooldown."""
         if not self.opened:
             return True
         with self._lock:
@@ -143,28 +144,29 @@ class Breaker:
             return True
 
     def good(self) -> None:
-        """Note that a call was good."""
+        """Record that a call was good."""
         if self._bad or self.opened:
             with self._lock:
                 self._bad = 0
-                if self._trying:  # others that end well now began before it opened
+                if self._trying:  # other calls that end well now began before it opened
                     self._trying = self.opened = False
 
     def release(self) -> None:
-        """Note that the call which might have tried again was not made after all."""
+        """Record that the call which was allowed to try again was not made after all."""
         if self.opened:
             with self._lock:
                 if self._trying:
                     self._trying, self._opened = False, self._clock() - self._cooldown
 
     def reset(self) -> None:
-        """Close it, whatever was."""
+        """Close it, whatever its state."""
         with self._lock:
             self._bad = 0
             self._trying = self.opened = False
 
     def bad(self, *, at_once: bool = False) -> bool:
-        """Note that a call was bad. Return whether that has opened the breaker; with `at_once` one such call does."""
+        """Record that a call was bad, and return whether that opened the breaker. With `at_once`, one such call is
+        enough."""
         with self._lock:
             self._bad += 1
             if not (at_once or self._trying or self._bad >= self._threshold):

@@ -1,4 +1,4 @@
-"""One registered hook: its options, its figures, and the handle and the row that users have of it."""
+"""One registered hook: its options, its figures, and its info."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _QUICK: Final = 100e-6
 SLOW_INLINE: Final = 1e-3
 _PROBATION: Final = 16
 PASSED: Final = object()
-"""The answer of a hook whose filter has said no."""
+"""Stands for the answer of a hook whose filter excluded the operation."""
 
 
 class KeywordOptions(TypedDict, total=False):
-    """The options of a hook that are given by their names only. `Hooks.register` says what they mean."""
+    """The options of a hook that are given by name only. `Hooks.register` explains them."""
 
     required: bool
     retries: int
@@ -69,7 +69,7 @@ class HookOptions(KeywordOptions, total=False):
 
 
 def checked_options(fn: HookFunction, options: HookOptions) -> dict[str, Any]:
-    """Return the options of a hook as `Hook` takes them. Raises ValidationError for what is no option's value."""
+    """Return the options of a hook as `Hook` takes them. Raises ValidationError for an invalid value."""
     require_callable("fn", fn, "a context")
     name, timeout, tags = options.get("name"), options.get("timeout", DEFAULT_TIMEOUT), options.get("tags", ())
     if name is not None and not (isinstance(name, str) and 0 < len(name) <= _MAX_NAME):
@@ -124,7 +124,7 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class HookInfo:
-    """What is known of a hook. Times are in seconds."""
+    """The options and figures of a hook. Times are in seconds."""
 
     id: str
     name: str
@@ -147,7 +147,7 @@ class HookInfo:
     """The class of the last error."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field by name, of JSON values."""
+        """Return every field by name, as JSON values."""
         row = {name: getattr(self, name) for name in self.__dataclass_fields__}
         row["points"], row["tags"] = list(self.points), list(self.tags)
         return row
@@ -159,13 +159,13 @@ class Hook:
 
     id: str
     number: int
-    """How many hooks were registered before it, and one."""
+    """The number of its registration, from 1."""
     points: tuple[str, ...]
     fn: HookFunction
     principal: str | None
-    """The session that registered it: it acts for that session and sees only what that session reaches."""
+    """The session that registered it: the hook acts for that session, and sees only what that session can access."""
     realm: object
-    """The runtime whose hook it is, see `Operation`."""
+    """The runtime that it belongs to, see `Operation`."""
     clock: InitVar[Callable[[], float]]
     thread: int | None
     """The only thread that it may run on: that of its script."""
@@ -194,13 +194,13 @@ class Hook:
     total_time: float = field(init=False, default=0.0)
     last_error: str | None = field(init=False, default=None)
     guarded: bool = field(init=False)
-    """Whether it runs on a guard thread now, where a call that hangs holds nobody."""
+    """Whether it runs on a guard thread now, where a hanging call blocks nobody."""
     run: HookFunction = field(init=False)
-    """What is called: the function behind its filter."""
+    """The function to call: the hook's own behind its filter."""
     everywhere: bool = field(init=False)
-    """Whether it is for every operation at its points."""
+    """Whether it is called for every operation at its points."""
     alone: Operation = field(init=False)
-    """The operation that it runs as where no other is current."""
+    """The operation in which it runs if there is no current one."""
     asynchronous: bool = field(init=False)
     _quick: int = field(init=False, default=0)
 
@@ -222,16 +222,16 @@ class Hook:
         return self.fn(context) if self.filter(context) else PASSED
 
     def waits(self) -> None:
-        """Note that it has answered with an awaitable: from now on it is not called on a thread that may run a loop."""
+        """Record that it has returned an awaitable: from now on it is not called on a thread that may run a loop."""
         self.asynchronous = self.guarded = True
 
     @property
     def order(self) -> tuple[int, int]:
-        """Return what hooks are sorted by: the highest priority first, then the first registered."""
+        """Return the sort key of hooks: highest priority first, then first registered."""
         return -self.priority, self.number
 
     def operation(self, current: Operation | None) -> Operation:
-        """Return the operation as which its function runs when it is called within `current`."""
+        """Return the operation in which its function runs when it is called within `current`."""
         if current is None:
             return self.alone
         return Operation(
@@ -247,7 +247,7 @@ class Hook:
         )
 
     def concerns(self, call: Call, reaches: Callable[[str, str], bool], current: Operation | None) -> bool:
-        """Return whether the options of the hook name this operation; its filter is asked when it is called."""
+        """Return whether the options of the hook include this operation. Its filter is asked when it is called."""
         if self.thread is not None and threading.get_ident() != self.thread:
             return False
         if self.session_id is not None and call.session_id != self.session_id:
@@ -261,7 +261,7 @@ class Hook:
         return True
 
     def took(self, seconds: float) -> None:
-        """Note a call on a guard thread: once the last ones were all quick, the hook runs on its caller's thread."""
+        """Record a call on a guard thread. After several quick calls in a row, the hook runs on its caller's thread."""
         self.total_time += seconds
         if self.inline is not None or self.asynchronous:
             return
@@ -270,7 +270,7 @@ class Hook:
             self.guarded = False
 
     def took_long(self) -> None:
-        """Note a call on its caller's thread that was not quick: the hook goes back to the guard threads."""
+        """Record a slow call on its caller's thread: the hook goes back to the guard threads."""
         if self.inline is None:
             self.guarded, self._quick = True, 0
 

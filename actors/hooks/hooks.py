@@ -1,4 +1,4 @@
-"""The hooks of a runtime: registered, and called."""
+"""The hooks of a runtime: register and call them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MAX_HOOKS: Final = 1000
 
 
 class Hooks:
-    """The hooks of a runtime, by id, and by the points and messages that they are called for.
+    """Holds the hooks of a runtime by id, and by the points and messages at which they are called.
 
     Example:
         ```py
@@ -71,9 +71,9 @@ class Hooks:
         self._at: dict[str, list[Hook]] = {}
         """All hooks by point, in the order of their registration."""
         self._chains: dict[str, Phase] = {}
-        """The enabled ones by point, in the order of calling. Never changed, only made anew."""
+        """The enabled hooks by point, in the order of calling. A table is never changed, only replaced."""
 
-    # -- which hooks there are
+    # -- registered hooks
 
     @checked
     def register(
@@ -87,19 +87,19 @@ class Hooks:
         tags: Iterable[str] = (),
         **options: Unpack[KeywordOptions],
     ) -> HookHandle:
-        """Have `fn(context)` called at a point; see docs/hooks.md for the points and for what it may answer.
+        """Register `fn(context)` to be called at a point; see docs/hooks.md for the points and the possible answers.
 
-        `priority`: "highest", "high", "normal", "low", "lowest" or a whole number; higher ones are called first, of
-        equals the one registered first. `replayable`: each call is journaled with its data and result. `timeout`:
-        seconds after which its caller is freed. `required`: its failure refuses the operation; it is tried `retries`
-        times more, `retry_delay` seconds apart. `session_id`, `component` (a glob such as "tool:*") and `filter` say
-        for which operations it is called. `inline`: False runs it on a guard thread always, True on its caller's
-        thread always (then no timeout can free the caller), None on the caller's once it has proved quick.
-        `failure_threshold` failures in a row, or calls slower than `slow_after` seconds (default: half the timeout),
-        or one timeout, leave it out for `cooldown` seconds.
+        `priority` is "highest", "high", "normal", "low", "lowest" or a whole number: hooks with a higher one are called
+        first, equal ones in the order of registration. `replayable`: each call is journaled with its data and result.
+        `timeout`: seconds after which the caller goes on without the hook. `required`: a failure of the hook refuses
+        the operation, after `retries` more tries, `retry_delay` seconds apart. `session_id`, `component` (a glob such
+        as "tool:*") and `filter` select the operations for which it is called. `inline`: False always runs it on a
+        guard thread, True always on its caller's thread (then no timeout can free the caller), None on the caller's
+        once it has proved quick. After `failure_threshold` failures or calls slower than `slow_after` seconds (default:
+        half the timeout) in a row, or after one timeout, the hook is skipped for `cooldown` seconds.
 
-        `fn` may be an `async def`; it then runs in an event loop of its own. A hook that code of a session registers
-        acts for that session and is called for what that session reaches. Raises ValidationError, and
+        `fn` may be an `async def`; it then runs in an event loop of its own. A hook that a session's code registers
+        acts for that session, and is called for what that session can access. Raises ValidationError, and
         ResourceLimitExceeded for more than 1000 hooks.
         """
         return self.register_at(
@@ -116,7 +116,7 @@ class Hooks:
     def register_at(
         self, points: tuple[str, ...], fn: HookFunction, *, thread: int | None = None, **options: Unpack[HookOptions]
     ) -> HookHandle:
-        """Register a function at points that have been resolved; on `thread` alone, if one is given."""
+        """Register a function at resolved points; with `thread`, for calls on that thread only."""
         checked = checked_options(fn, options)
         current = operation_in(self._delivery.security)
         number = next(self._numbers)
@@ -146,7 +146,8 @@ class Hooks:
         return HookHandle(self, hook.id)
 
     def unregister(self, hook: HookHandle | str) -> bool:
-        """Take a hook away, by its handle or id; whether it was there. A call of it that runs is let end."""
+        """Remove a hook, given by its handle or id, and return whether it was registered. A running call of it may
+        end."""
         with self._lock:
             found = self._own(hook)
             if found is None:
@@ -161,11 +162,11 @@ class Hooks:
         return True
 
     def enable(self, hook: HookHandle | str) -> None:
-        """Call a hook again, its breaker closed. Raises InvalidOperation if there is none."""
+        """Enable a hook again and close its breaker. Raises InvalidOperation if it is not registered."""
         self._switch(hook, True)
 
     def disable(self, hook: HookHandle | str) -> None:
-        """Leave a hook out until it is enabled again. Raises InvalidOperation if there is none."""
+        """Skip a hook until it is enabled again. Raises InvalidOperation if it is not registered."""
         self._switch(hook, False)
 
     def _switch(self, hook: HookHandle | str, enabled: bool) -> None:
@@ -177,7 +178,7 @@ class Hooks:
             self._rebuild(found)
 
     def info(self, hook: HookHandle | str) -> HookInfo:
-        """Return the options and figures of a hook. Raises InvalidOperation if there is none."""
+        """Return the options and figures of a hook. Raises InvalidOperation if it is not registered."""
         with self._lock:
             return self._present(hook).info()
 
@@ -190,7 +191,8 @@ class Hooks:
         enabled: bool | None = None,
         session_id: str | None = None,
     ) -> list[HookInfo]:
-        """Return the hooks that match all that is given, in the order of calling. Code of a session sees its own."""
+        """Return the hooks that match all given criteria, in the order of calling. Code of a session sees only its
+        own."""
         points = resolve(point) if point is not None else None
         own = self._delivery.security.principal()
         with self._lock:
@@ -208,7 +210,8 @@ class Hooks:
 
     @checked
     def _own(self, hook: HookHandle | str) -> Hook | None:
-        """Return a hook that the running code may touch. Code of a session is not told of others. Holds the lock."""
+        """Return a hook that the running code may change, or None. Code of a session cannot see others' hooks. The
+        caller holds the lock."""
         found = self._hooks.get(hook.id if isinstance(hook, HookHandle) else hook)
         own = self._delivery.security.principal()
         return found if found is not None and own in (None, found.principal) else None
@@ -220,7 +223,7 @@ class Hooks:
         return found
 
     def _rebuild(self, changed: Hook) -> None:
-        """Make the tables that calls look into anew, each in one assignment. The caller holds the lock."""
+        """Replace the tables that calls look into, each in one assignment. The caller holds the lock."""
         chains = dict(self._chains)
         for point in changed.points:
             there = sorted((each for each in self._at.get(point, ()) if each.enabled), key=_order)
@@ -281,11 +284,11 @@ class Hooks:
         timeout: float | None = None,
         operation: str | None = None,
     ) -> Outcome:
-        """Call the hooks of a point that stands alone, such as one of your own ("custom:deploy"). `operation` is what
-        the context calls the operation; by default the point.
+        """Call the hooks of a point that stands alone, such as one of your own ("custom:deploy"). `operation` is the
+        operation's name in the context; by default it is the point.
 
-        Raises HookCancelled when one of them cancels or a required one fails. Code of a session may fire custom
-        points, for sessions that it reaches.
+        Raises HookCancelled if one of them cancels or a required one fails. Code of a session may fire custom points,
+        for sessions that it can access.
         """
         point = _one(point)
         self._require(point, session_id)
@@ -317,11 +320,11 @@ class Hooks:
         timeout: float | None = None,
         operation: str | None = None,
     ) -> Any:
-        """Perform an operation of your own with hooks around it; its reply, as they leave it.
+        """Perform an operation of your own with hooks around it. Return its reply as they leave it.
 
-        `perform(data, target)` is called with the data as the hooks before it leave them, and the target that one of
-        them redirected to, else None. Hooks after it see its reply as `result`, hooks at its failure `error`.
-        Raises what it raises, and HookCancelled.
+        `perform(data, target)` is called with the data as the hooks before it leave them, and with the target to which
+        one of them redirected, else None. Hooks after it see its reply as `result`, hooks at its failure its `error`.
+        Raises the errors of `perform`, and HookCancelled.
         """
         before, after, error = (_one(each) if each is not None else None for each in (before, after, error))
         for point in (before, after, error):
@@ -346,8 +349,8 @@ class Hooks:
         create: Callable[[dict[str, Any], str | None], Any],
         check: Callable[[dict[str, Any]], object],
     ) -> Any:
-        """Create a session with the hooks and the middleware around it. `create` returns what has its `id`; `check`
-        raises what refuses the data that a hook has changed."""
+        """Create a session with the hooks and the middleware around it. `create` returns an object with its `id`;
+        `check` raises an error if it refuses data that a hook has changed."""
         call, _ = self._call("CreateSession", data, None, None, None, self.services.wait_limit)
         subject = call.original = Checked(dict(data), check)
         limit = self._phase(LIMIT)
@@ -393,12 +396,12 @@ class Hooks:
             self._delivery.security.require(session_id, "hooks.fire", "write")
 
     def close(self) -> None:
-        """Have those give up who wait to try again. Hooks that run are let be: their threads are the elastic ones."""
+        """End the waits of hooks that are about to be tried again. Running hooks are left to the elastic threads."""
         self.services.closing.set()
 
 
 class HookHandle:
-    """A registered hook in the hands of who registered it. As a context manager it is taken away at the end."""
+    """A registered hook, for the code that registered it. As a context manager it unregisters the hook at the end."""
 
     __slots__ = ("_hooks", "id")
 
@@ -416,19 +419,19 @@ class HookHandle:
         self.unregister()
 
     def unregister(self) -> bool:
-        """Take the hook away; whether it was still there."""
+        """Unregister the hook, and return whether it was still registered."""
         return self._hooks.unregister(self)
 
     def enable(self) -> None:
-        """Call it again, its breaker closed. Raises InvalidOperation if it was taken away."""
+        """Enable the hook again and close its breaker. Raises InvalidOperation if it was unregistered."""
         self._hooks.enable(self)
 
     def disable(self) -> None:
-        """Do not call it until it is enabled again. Raises InvalidOperation if it was taken away."""
+        """Skip the hook until it is enabled again. Raises InvalidOperation if it was unregistered."""
         self._hooks.disable(self)
 
     def info(self) -> HookInfo:
-        """Return its options and figures. Raises InvalidOperation if it was taken away."""
+        """Return its options and figures. Raises InvalidOperation if it was unregistered."""
         return self._hooks.info(self)
 
 

@@ -1,4 +1,4 @@
-"""The way of a message past the hooks at its points: around its delivery, on its sender's thread."""
+"""Take messages past the hooks at their points: around the delivery, on the sender's thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["HookedMessage"]
 
 
 class HookedMessage:
-    """Asks for messages of one class that has hooks: what the stage of hooks calls in the place of the next stage."""
+    """Asks messages of one class that has hooks. The stage of hooks calls it in place of the next stage."""
 
     __slots__ = ("_after", "_before", "_conflict", "_kind", "_limit", "_name", "_plain", "_role", "_services", "_short")
 
@@ -48,14 +48,14 @@ class HookedMessage:
 
     def __call__(self, session_id: str, message: Any, timeout: float) -> Any:
         if session_id.__class__ is not str:
-            return self._services.delivery.routing.ask(session_id, message, timeout)  # which refuses it
+            return self._services.delivery.routing.ask(session_id, message, timeout)  # which refuses the id
         if self._plain and session_id[14:15] != "8":
             services = self._services
             subject: Any = MessageSubject(message)
             call = Call(services, subject, self._name, session_id, timeout)
             if not self._short:
                 return around(call, subject, self._before, self._after, self._failed, self._deliver, self._role)
-            # Only hooks before it, which mostly have nothing to say: this way costs least.
+            # Only hooks before the message, which mostly decide nothing: this path costs least.
             try:
                 subject = ask(self._before, call, subject, BEFORE)
                 if call.decision is not None or call.records is not None:
@@ -79,8 +79,8 @@ class HookedMessage:
         return around(call, subject, self._before, self._after, self._failed, self._deliver, self._role)
 
     def tell(self, session_id: str, message: Any) -> None:
-        """Ask the hooks before the message on this thread, and send it. The hooks after it are asked on a thread of
-        their own, once it has been handled."""
+        """Call the hooks before the message on this thread, and send it. The hooks after it run on a thread of their
+        own, once it has been handled."""
         services = self._services
         if session_id.__class__ is not str:
             services.delivery.routing.tell(session_id, message)
@@ -112,12 +112,12 @@ class HookedMessage:
         delivery.routing.tell(target or session_id, outgoing, told)
 
     def tell_unasked(self, session_id: str, message: Any) -> None:
-        """Send what nobody has asked for, with all of its hooks on a thread of their own."""
+        """Send a message of the runtime's own. All of its hooks run on a thread of their own."""
         services = self._services
         services.besides(partial(self, session_id, message, services.wait_limit), f"session:{session_id}: {self._name}")
 
     def happened(self, session_id: str, message: Any) -> None:
-        """Ask the hooks after a message of which it is known that what it asks for has happened, on another thread."""
+        """Call the hooks after a message on another thread, for a change that has happened without the message."""
         if not self._after:
             return
         call = self._call(session_id, MessageSubject(message), self._services.wait_limit)
@@ -134,8 +134,7 @@ class HookedMessage:
     def _told(
         self, call: Call, subject: Any, target: str | None, keep: Any, batch: _Batch | None, handled: Callable[[], Any]
     ) -> None:
-        """Ask the hooks after a message that was sent without waiting and has been handled, or at its failure, on
-        another thread."""
+        """Call the hooks after a message that was told and has been handled, or at its failure, on another thread."""
         outcome = [handled]
         call.timeout = None
 
@@ -153,7 +152,7 @@ class HookedMessage:
 
         self._services.besides(job, f"{call.about}: {self._name}")
 
-    # -- messages about many artifacts, each of which is an operation to the hooks
+    # -- messages about many artifacts: for the hooks, each artifact is an operation
 
     def _store_many(self, call: Call, message: m.StoreMany) -> Any:
         try:
@@ -229,7 +228,7 @@ class HookedMessage:
 
     @staticmethod
     def _carrying(call: Call, subject: Any, target: str | None) -> Any:
-        """Return the message with what its hooks have to journal: both land in one commit."""
+        """Return the message with the events about its hooks, so that both are written in one commit."""
         message = subject.message
         if (
             call.records
@@ -243,10 +242,10 @@ class HookedMessage:
 
 
 class _Batch:
-    """A `StoreMany` past its hooks: each of its artifacts is one operation to them."""
+    """A `StoreMany` on its way past the hooks. For them, storing each artifact is one operation."""
 
     def __init__(self, hooked: HookedMessage, call: Call, message: m.StoreMany) -> None:
-        """Ask the hooks before each artifact. Raises HookCancelled when one of them is refused: then all are."""
+        """Call the hooks before each artifact. Raises HookCancelled for all artifacts if one of them is refused."""
         self._hooked = hooked
         self._parts: list[tuple[Call, Any, bool]] = []
         items: list[m.StoreArtifact] = []
@@ -265,7 +264,7 @@ class _Batch:
                 for record in part.take_records() or ():
                     call.record(record)
         self.message = m.StoreMany(items, durability=message.durability) if items or not message.items else None
-        """What is left to store; None if hooks have answered for all of it."""
+        """The artifacts left to store; None if hooks have answered for all of them."""
 
     def finish(self, infos: list[Any]) -> list[Any]:
         """Return the replies for all artifacts in their order, as the hooks after them leave them."""

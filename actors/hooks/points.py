@@ -1,4 +1,4 @@
-"""The hook points: their names, and which of them messages of a class meet on their way."""
+"""The hook points: their names, and the points that messages of each class meet on their way."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 CUSTOM: Final = "custom:"
-"""What the names of a host's own points begin with."""
+"""The prefix of the names of a host's own points."""
 _MAX_NAME: Final = 128
 
 _SESSION: Final = ("Created", "Suspended", "Resumed", "Completed", "Failed", "Saved", "Restored", "Deleted")
@@ -68,7 +68,7 @@ _SEPARATORS: Final = re.compile(r"[\s:._-]+")
 
 
 def _folded(name: str) -> str:
-    """Return what all spellings of a name have in common: SessionCreated, session:created, session.created, …"""
+    """Return the common form of all spellings of a name: SessionCreated, session:created, session.created, …"""
     return _SEPARATORS.sub("", name).casefold()
 
 
@@ -83,7 +83,7 @@ _VETOES: Final = frozenset(
 
 
 def can_veto(point: str) -> bool:
-    """Return whether what follows a point that stands alone has not happened yet, so that a hook can refuse it."""
+    """Return whether a hook at a point that stands alone can refuse what follows, because it has not happened yet."""
     return point.startswith(("Before", CUSTOM)) or point in _VETOES
 
 
@@ -118,7 +118,7 @@ READ: Final = "middleware:read"
 UPDATE: Final = "middleware:update"
 DELETE: Final = "middleware:delete"
 AFTER: Final = ":after"
-"""Points of the middleware: each with a twin after the operation, whose name ends in `:after`."""
+"""The suffix of the points of the middleware after the operation; each has a twin without it before the operation."""
 
 CREATION: Final = (
     "BeforeSessionCreated",
@@ -139,7 +139,7 @@ def chain_of(kind: type[m.Message[Any]]) -> str:
 
 
 def way_of(kind: type[Any]) -> frozenset[str]:
-    """Return all points on the way of a class of messages. The runtime's own have none."""
+    """Return all points on the way of a class of messages. The runtime's own messages have none."""
     if not kind.hookable:
         return frozenset()
     points, outer = kind.points, chain_of(kind)
@@ -150,7 +150,7 @@ def way_of(kind: type[Any]) -> frozenset[str]:
 
 
 def kinds_of(base: type[m.Message[Any]]) -> list[type[Any]]:
-    """Return a class of messages and all below it."""
+    """Return a class of messages and all its subclasses."""
     found = [base]
     for kind in found:
         found += kind.__subclasses__()

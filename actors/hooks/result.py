@@ -1,4 +1,4 @@
-"""What a hook may answer: nine kinds of result, each with an effect of its own."""
+"""The possible answers of a hook: nine kinds of result, each with an effect of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAX_REASON: Final = 500
 
 
 class NoResult(ValidationError):
-    """What a hook has answered with is no result, so nobody knows whether it was a veto."""
+    """A hook's answer is no valid result, so it may have been meant as a veto."""
 
     @property
     def code(self) -> str:
@@ -37,8 +37,8 @@ class NoResult(ValidationError):
 class HookResult:
     """The answer of a hook. Make one with the method named after its kind; None counts as `continue_()`.
 
-    However it is made, what is no result of its kind raises a ValidationError. If that comes out of a hook before an
-    operation, the operation is refused.
+    An invalid result raises a ValidationError, however it is made. If a hook before an operation raises it, the
+    operation is refused.
 
     Example:
         ```py
@@ -69,53 +69,55 @@ class HookResult:
             check(self)
         except NoResult:
             raise
-        except Exception as error:  # a field that fails to be looked at
+        except Exception as error:  # a field that fails when it is read
             raise NoResult(f"a hook's result {self.kind!r} has a field that cannot be read", field="type") from error
 
     @classmethod
     def continue_(cls) -> HookResult:
-        """Go on. What the hook has changed in `context.data` counts."""
+        """Go on. The hook's changes to `context.data` count."""
         return CONTINUE
 
     @classmethod
     def modified(cls, data: Mapping[str, Any]) -> HookResult:
-        """Go on with these fields of the data changed. Before an operation it runs with them; after it,
-        `{"result": …}` changes the reply."""
+        """Go on with these fields of the data changed. Before an operation it runs with them; after it, `{"result": …}`
+        changes the reply."""
         return cls("modified", data=_taken(dict, data, Mapping))
 
     @classmethod
     def cancel(cls, reason: str = "") -> HookResult:
-        """Refuse the operation: its caller gets HookCancelled, and nothing is changed. After a read or a tool call
-        the reply is withheld; after a change it is too late, and the hook counts as failed."""
+        """Refuse the operation: its caller gets HookCancelled, and nothing is changed. After a read or a tool call the
+        reply is withheld. After a change it is too late, and the hook counts as failed."""
         return cls("cancel", reason=_cut(reason))
 
     @classmethod
     def redirect(cls, target: str) -> HookResult:
-        """Perform the operation on another session, tool or agent; its caller must be allowed to reach that."""
+        """Perform the operation on another session, tool or agent, which its caller must be able to access."""
         return cls("redirect", target=target)
 
     @classmethod
     def replace(cls, value: Any) -> HookResult:
-        """Do not perform an operation but answer this; after it, or at its failure, answer this instead."""
+        """Before an operation, return this value without performing it; after it, or at its failure, return this value
+        instead."""
         return cls("replace", value=value)
 
     @classmethod
     def retry(cls, delay: float = 0.0, max_attempts: int = 3) -> HookResult:
-        """Try again. Before an operation: ask this hook again after `delay` seconds, at most `max_attempts` times, then
-        refuse. After it, or at its failure: perform it again, at most so often."""
+        """Try again. Before an operation, call this hook again after `delay` seconds, at most `max_attempts` times,
+        then refuse. After it, or at its failure, perform the operation again, at most that often."""
         return cls("retry", delay=delay, max_attempts=max_attempts)
 
     @classmethod
     def fork(cls, operations: Sequence[Any]) -> HookResult:
-        """Go on, and run these besides, each on a thread of its own: a message for the same session, a pair
-        (session id, message), or a callable without arguments. At most 16; failures are logged and journaled."""
+        """Go on, and run these operations in the background, each on a thread of its own: a message for the same
+        session, a pair (session id, message), or a callable without arguments. At most 16; failures are logged and
+        journaled."""
         text = issubclass(type(operations), (str, bytes))
         return cls("fork", operations=operations if text else _taken(tuple, operations, Sequence))  # type: ignore[arg-type]
 
     @classmethod
     def cache(cls, key: str, ttl: float) -> HookResult:
-        """Keep the reply. Before an operation: answer what this hook kept under this key for this session less than
-        `ttl` seconds ago; else perform the operation and keep its reply."""
+        """Keep the reply. Before an operation, return the reply that this hook kept under this key for this session
+        less than `ttl` seconds ago; if there is none, perform the operation and keep its reply."""
         return cls("cache", key=key, ttl=ttl)
 
     @classmethod
@@ -129,7 +131,8 @@ def _cut(reason: str) -> str:
 
 
 def _taken(make: Callable[[Any], Any], given: Any, kind: type[Any]) -> Any:
-    """Return a copy of what is given, where it is of the kind; what is not is left to the check of the result."""
+    """Return a copy of a value of the expected kind. Other values are returned unchanged, and the result's check
+    refuses them."""
     if not issubclass(type(given), kind):
         return given
     try:
@@ -220,7 +223,7 @@ def result_of(answer: Any) -> HookResult:
         return _read(answer)
     except NoResult as error:
         raise NoResult(f"it answered with {_named(answer)}: {error}", **error.fields) from None
-    except Exception as error:  # an object that fails to be looked at
+    except Exception as error:  # an object that fails when it is read
         name = type(error).__name__
         raise NoResult(f"it answered with {_named(answer)}, which failed with {name}", field="type") from error
 
@@ -252,8 +255,8 @@ _WORD: Final = re.compile(r"[A-Za-z_-]{1,32}")
 
 
 def _named(answer: Any) -> str:
-    """Return what an answer is, in words that carry no content: a number, a truth or a plain word as it is, of all else
-    the class."""
+    """Describe an answer without its content: numbers, booleans and plain words as they are, anything else by its
+    class."""
     kind = type(answer)
     if kind is bool or (kind in (int, float) and abs(answer) < 1e15):
         return repr(answer)
@@ -266,32 +269,33 @@ def _named(answer: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What `Hooks.fire` returns. A cancelled operation has no outcome: HookCancelled is raised."""
+    """The return value of `Hooks.fire`. A cancelled operation has no outcome: HookCancelled is raised."""
 
     data: dict[str, Any]
     """The operation's data as the hooks left it."""
     kind: str = "continue"
-    """"continue"; "replace": what follows is not to be done, its result is `value`; "redirect": do it on `target`."""
+    """"continue"; "replace": do not perform the operation, its result is `value`; "redirect": perform it on
+    `target`."""
     value: Any = None
     target: str | None = None
 
 
 def awaited(answer: Any, timeout: float | None = None) -> Any:
-    """Return an answer, or, of an awaitable, what it comes to within `timeout` seconds. Raises TimeoutError."""
+    """Return an answer. If it is awaitable, await it for at most `timeout` seconds. Raises TimeoutError."""
     if not is_awaitable(answer):
         return answer
 
     async def main() -> Any:
-        return await asyncio.wait_for(_result(answer), timeout)  # one that hangs gives its thread back
+        return await asyncio.wait_for(_result(answer), timeout)  # a hanging answer must not keep the thread
 
     return asyncio.run(main())
 
 
 def is_awaitable(answer: Any) -> bool:
-    """Return whether an answer has to be awaited. Never raises, whatever the answer is."""
+    """Return whether an answer has to be awaited. Never raises."""
     try:
         return answer is not None and answer.__class__ is not HookResult and isinstance(answer, Awaitable)
-    except Exception:  # an object that fails to be looked at
+    except Exception:  # an object that fails when it is read
         return False
 
 

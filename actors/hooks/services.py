@@ -1,4 +1,4 @@
-"""What the hooks of a runtime have in common while they run, and what they need of the rooms around them."""
+"""The services that all hooks of a runtime share while they run, and their interfaces to other rooms."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _SCOPES_REMEMBERED: Final = 1000
 
 
 class AdmissionStage(Protocol):
-    """Whether a message may go on."""
+    """Decides whether a message may go on."""
 
     def admit(self, session_id: str, message: Any) -> str:
-        """Return the id of the session at which a message is asked. Raises AccessDenied, RateLimited."""
+        """Return the id of the session to ask. Raises AccessDenied, RateLimited."""
 
 
 class HookedDelivery(Way, Protocol):
-    """The way of messages, whose stage of hooks is filled from here."""
+    """The delivery of messages, with a stage of hooks that this room fills."""
 
     security: Security
 
@@ -59,11 +59,11 @@ class HookedDelivery(Way, Protocol):
         """Return whether loading this session brings it back into memory."""
 
     def discard(self, message: Any) -> None:
-        """Give up what was prepared for a message that has failed."""
+        """Drop what was prepared for a message that has failed."""
 
 
 class HookServices:
-    """What an operation asks of the runtime on its way past the hooks."""
+    """The services of the runtime that an operation uses on its way past the hooks."""
 
     def __init__(
         self, delivery: HookedDelivery, services: SessionServices, elastic: Elastic, wait_limit: float
@@ -71,37 +71,37 @@ class HookServices:
         self.delivery = delivery
         self.clock = services.clock
         self.wait_limit = wait_limit
-        """Seconds that what nobody waits for may take."""
+        """The most seconds for an operation that nobody waits for."""
         self.guard = Guard(elastic)
         self.cache = ReplyCache(self.clock.monotonic)
         self.closing = Flag()
-        """Set when the runtime closes: whoever waits to try again gives up."""
+        """Set when the runtime closes, to end the waits for another try."""
         self.store = services.store
         self._elastic = elastic
         self._scopes: dict[str, str] = {}
 
     def can_access(self, principal: str, session_id: str) -> bool:
-        """Return whether what acts for a session reaches another one."""
+        """Return whether code that acts for a session can access another one."""
         return self.delivery.security.can_access(principal, session_id)
 
     def correlation_of(self, session_id: str) -> str | None:
-        """Return what a session belongs to, as its creator said."""
+        """Return the correlation id that a session's creator has given it."""
         if not is_session_id(session_id):
             return None
         row = self.store.catalog.row(session_bytes(session_id))
         return row.correlation_id if row is not None else None
 
     def info_of(self, session_id: str) -> SessionInfo | None:
-        """Return a session as it is now; None where there is none, or it cannot be read."""
+        """Return the info of a session; None if it does not exist or cannot be read."""
         info: SessionInfo | None = self._asked(session_id, m.GetInfo())
         return info
 
     def config_of(self, session_id: str) -> dict[str, Any]:
-        """Return what the configuration of a session sets."""
+        """Return the settings of a session's own configuration."""
         return self._asked(session_id, GetConfig()) or {}
 
     def scope_name(self, scope_id: str) -> str | None:
-        """Return the name of the scope whose state is kept under this id; None for what is no scope."""
+        """Return the name of the scope that keeps its state under this id; None if it is no scope's id."""
         name = self._scopes.get(scope_id)
         if name is None:
             info = self.info_of(scope_id)
@@ -114,14 +114,14 @@ class HookServices:
         return name
 
     def _asked(self, session_id: str, message: m.Message[Any]) -> Any:
-        """Return the reply of a session; None where it gives none."""
+        """Return the reply of a session; None if it gives none."""
         try:
             return self.delivery.routing.ask(session_id, message, self.wait_limit)
         except GreenroomError:
             return None
 
     def besides(self, job: Callable[[], Any], what: str) -> None:
-        """Run something that nobody waits for on a thread of its own; its failure is logged."""
+        """Run a job that nobody waits for on a thread of its own. A failure is logged."""
 
         def run() -> None:
             try:
@@ -138,7 +138,8 @@ class HookServices:
 
 
 class ReplyCache:
-    """Least recently used replies go first; one above `max_bytes` / 16 is not kept. Times are the clock's seconds."""
+    """Keeps replies for a time, and drops the least recently used ones first. A reply above `max_bytes` / 16 is not
+    kept. Times are the clock's seconds."""
 
     def __init__(self, clock: Callable[[], float], *, max_entries: int = 4096, max_bytes: int = 16 << 20) -> None:
         self._clock = clock
@@ -149,7 +150,7 @@ class ReplyCache:
         self._bytes = 0
 
     def get(self, key: Hashable) -> tuple[bool, Any]:
-        """Return whether there is a reply whose time is not over, and a copy of the reply."""
+        """Return whether there is a reply that has not expired, and a copy of it."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -175,7 +176,7 @@ class ReplyCache:
                 self._drop(next(iter(self._entries)))
 
     def forget(self, belongs: Callable[[Any], bool]) -> None:
-        """Drop the replies whose key belongs to what is gone."""
+        """Drop the replies with keys that belong to something that is gone."""
         with self._lock:
             for key in [each for each in self._entries if belongs(each)]:
                 self._drop(key)
@@ -185,7 +186,7 @@ class ReplyCache:
 
 
 def _weight(value: Any, most: int) -> int:
-    """Return how many bytes of memory a value takes, roughly; counting ends where there are more than `most`."""
+    """Return the approximate bytes of memory that a value takes. Counting ends above `most`."""
     total = 0
     left = [value]
     while left and total <= most:

@@ -1,4 +1,4 @@
-"""What an operation is about: its data as hooks see and change it, and as `hook.executed` journals it."""
+"""The subject of an operation: its data as hooks see and change it, and as `hook.executed` journals it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Subject(Protocol):
     """The data of an operation at one point of its way."""
 
     def view(self) -> dict[str, Any]:
-        """Return the data as a dict that is the caller's own, also in its depth."""
+        """Return the data as a deep copy that belongs to the caller."""
 
     def changed(self, data: dict[str, Any]) -> Subject:
         """Return the same operation with other data. Raises ValidationError, or what its checks raise."""
 
 
 def fresh(value: Any) -> Any:
-    """Return a copy of dicts and lists in their depth; everything else as it is."""
+    """Return a deep copy of dicts and lists; other values are returned unchanged."""
     kind = value.__class__
     if kind is dict:
         return {key: fresh(each) for key, each in value.items()}
@@ -52,7 +52,7 @@ class Plain:
 
 
 class Checked(Plain):
-    """Data that is refused where hooks change it to what cannot be."""
+    """Data with a check that refuses invalid changes by hooks."""
 
     __slots__ = ("_check",)
 
@@ -80,12 +80,12 @@ class Reply:
         return data
 
     def changed(self, data: dict[str, Any]) -> Reply:
-        """Return the same with another result. Only that can still be changed."""
+        """Return the same with another result. Nothing else can be changed any more."""
         return Reply(self.source, data.get("result"))
 
 
 class Failure:
-    """An operation that has failed: its data, and as "error" the class and the message of what it raised."""
+    """An operation that has failed: its data, and the class and message of its error as "error"."""
 
     __slots__ = ("error", "source")
 
@@ -102,12 +102,13 @@ class Failure:
         return data
 
     def changed(self, data: dict[str, Any]) -> Failure:
-        """Return what a retry or a redirection performs."""
+        """Return the operation that a retry or a redirection performs."""
         return Failure(self.source.changed({key: each for key, each in data.items() if key != "error"}), self.error)
 
 
 MAX_BYTES: Final = 16 << 10
-"""Of the data, and of the result, of one execution. Larger texts and bytes in them are cut, and it is said so."""
+"""The most bytes of the data, and of the result, of one execution. Longer texts and bytes in them are truncated and
+marked."""
 _CUT: Final = 256
 _DEPTH: Final = 32
 _MOST: Final = 1_000_000
@@ -140,9 +141,9 @@ def result_row(result: HookResult) -> dict[str, Any]:
 
 
 def plain(value: Any, depth: int = _DEPTH) -> Any:
-    """Return a value as JSON data and bytes: objects of ours as their fields, others by the name of their class; so
-    also what is nested deeper than `depth`, or comes after a million others. Raises ValidationError for an object
-    that fails to be looked at."""
+    """Return a value as JSON data and bytes: greenroom's objects as their fields, others by the name of their class.
+    Values nested deeper than `depth`, or after a million others, are given by their class too. Raises ValidationError
+    for an object that fails when it is read."""
     try:
         return _plain(value, depth, itertools.count())
     except Exception as error:
@@ -180,7 +181,7 @@ def shortened(value: Any, longest: int) -> Any:
 
 
 def bounded(data: Any) -> tuple[bytes, bool]:
-    """Return a value encoded in at most `MAX_BYTES`, and whether something was cut for that."""
+    """Return a value encoded in at most `MAX_BYTES`, and whether something was truncated."""
     shown = _plain(data, _DEPTH, itertools.count(_MOST - 4 * MAX_BYTES))  # more cannot be within the bound
     whole = True
     for longest in (MAX_BYTES, _CUT):

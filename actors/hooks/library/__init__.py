@@ -1,1 +1,1 @@
-"""Hooks that come with greenroom, and those that are made of other hooks."""
+"""Hooks that come with greenroom, and hooks that are composed of other hooks."""

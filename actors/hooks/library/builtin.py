@@ -1,4 +1,4 @@
-"""Hooks that come with greenroom. Each is made with its options and registered at the points where it is wanted."""
+"""Hooks that come with greenroom. Make one with its options, and register it at the points where you want it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class MetricsHook:
         return CONTINUE
 
     def snapshot(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Return by point and operation `count`, `total`, `mean` and `longest`, in seconds."""
+        """Return `count`, `total`, `mean` and `longest` (in seconds) by point and operation."""
         with self._lock:
             rows: dict[str, dict[str, dict[str, float]]] = {}
             for (point, operation), (count, total, longest) in self._counts.items():
@@ -95,8 +95,8 @@ class MetricsHook:
 
 
 class SecurityHook:
-    """Refuses operations by what they name: globs over the data's `key`, `name`, `ref` and `target`, and over the
-    component. With `allow`, what matches none of it is refused; what matches `deny` always is."""
+    """Refuses operations by globs over the data's `key`, `name`, `ref` and `target`, and over the component. Everything
+    that matches `deny` is refused, and with `allow` also everything that does not match it."""
 
     _NAMES: Final = ("key", "name", "ref", "target", "prefix")
 
@@ -118,10 +118,10 @@ class SecurityHook:
 
 
 class CachingHook:
-    """At a point before an operation: answers the same question again from the cache, for `ttl` seconds.
+    """Answers a repeated question from a cache for `ttl` seconds, at a point before an operation.
 
-    `key(context)` says what is the same question; by default the operation's name, component and data. For questions
-    only: what changes something must be performed each time.
+    `key(context)` identifies the question; by default by the operation's name, component and data. Only for questions:
+    an operation that changes something must be performed each time.
     """
 
     @checked
@@ -139,9 +139,9 @@ def _question(context: HookContext) -> str:
 
 
 class RateLimitHook:
-    """Refuses what comes faster than `rate` a second, after a burst of `burst` (default: one second's worth).
+    """Refuses operations that come faster than `rate` a second, after a burst of `burst` (default: one second's worth).
 
-    `per`: "session", "component", or "runtime" for all together. Time is the runtime's clock.
+    `per` is "session", "component", or "runtime" for all together. Time is the runtime's clock.
     """
 
     @checked
@@ -173,10 +173,10 @@ class RateLimitHook:
 
 
 class RetryHook:
-    """At a point for failures (ToolError, AgentError, StateConflict, …): has the operation performed again.
+    """Has a failed operation performed again, at a point for failures (ToolError, AgentError, StateConflict, …).
 
-    `on`: the error classes, by name, that are worth it; default all. `delay` seconds lie before the first retry, and
-    `backoff` times more before each further one.
+    `on` are the names of the error classes to retry (default: all). The first retry comes after `delay` seconds, and
+    each further delay is `backoff` times longer.
     """
 
     @checked
@@ -202,7 +202,7 @@ class RetryHook:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What agents and tools have used."""
+    """How much agents and tools have used."""
 
     calls: int = 0
     tokens: int = 0
@@ -211,10 +211,10 @@ class Spending:
 
 
 class CostHook:
-    """At AfterAgentExecution (or AfterToolExecution): adds up tokens and cost, in all and by session.
+    """Adds up tokens and cost, in total and by session, at AfterAgentExecution (or AfterToolExecution).
 
-    Reads `usage.total_tokens` and `cost_usd` (or `cost`) of the result; where it says no cost, `prices` tells it: USD
-    for a million tokens, by model (globs), of the result's `model` or the operation's.
+    Reads `usage.total_tokens` and `cost_usd` (or `cost`) of the result. If the result has no cost, `prices` gives it:
+    USD for a million tokens, by model (globs), where the model is the result's `model` or the operation's.
     """
 
     @checked
@@ -230,7 +230,7 @@ class CostHook:
 
     @checked
     def of(self, session_id: str) -> Spending:
-        """Return what one session has used. The 10 000 sessions that were at work last are known."""
+        """Return how much one session has used. Only the 10 000 most recently active sessions are remembered."""
         with self._lock:
             return self._sessions.get(session_id, Spending())
 
@@ -274,7 +274,7 @@ def _amount(value: object) -> int:
 
 
 class DebuggingHook:
-    """Keeps the last operations to be looked at, with their data; of long texts, bytes and lists the beginning."""
+    """Keeps the latest operations with their data, for inspection. Long texts, bytes and lists are truncated."""
 
     @checked
     def __init__(self, capacity: int = 1000) -> None:
@@ -296,7 +296,7 @@ class DebuggingHook:
         return CONTINUE
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return what was kept, oldest first."""
+        """Return the kept operations, oldest first."""
         return list(self._entries)
 
     def clear(self) -> None:
@@ -310,12 +310,12 @@ def _globs(field: str, patterns: Iterable[str]) -> tuple[str, ...]:
 
 
 class RedactHook:
-    """Takes out of the data of an operation what the rules say: regular expressions whose matches become
-    "[redacted]", or a function from text to text.
+    """Removes secrets from the data of an operation by regular expressions, whose matches become "[redacted]", or by a
+    function from text to text.
 
-    Before an operation it is performed with what is left: a tool gets, and the journal keeps, the cleaned input. After
-    a tool or an agent both the caller and the journal get the cleaned result. Its own failure refuses the operation.
-    For a runtime as a whole, without changing what tools get and return, there is `RuntimeConfig.redact`.
+    Before an operation, the tool gets, and the journal keeps, the cleaned input. After a tool or an agent, both the
+    caller and the journal get the cleaned result. A failure of the hook refuses the operation. To clean everything in a
+    runtime without changing what tools get and return, use `RuntimeConfig.redact`.
 
     Example:
         ```py
@@ -324,7 +324,7 @@ class RedactHook:
     """
 
     def __init__(self, rules: Rules) -> None:
-        """Take the rules. Raises ValidationError."""
+        """Compile the rules. Raises ValidationError."""
         from greenroom.actors.session.redaction import Redaction
 
         self._redaction = Redaction(rules)

@@ -1,4 +1,4 @@
-"""Hooks made of hooks: one after the other, all at once, or by vote. Each is a hook like any other."""
+"""Compose hooks of hooks: one after the other, all at once, or by vote. A composition is a hook like any other."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ _WEAK = ("continue", "skipped")
 
 @checked
 def sequential(members: Iterable[Member], name: str = "sequential") -> Sequential:
-    """Return a hook that asks its members in turn. Each sees the data as those before it have left it; the first that
-    decides anything but `modified` ends the turn. A member that fails fails the whole."""
+    """Return a hook that calls its members in turn. Each sees the data as those before it have left it. The first that
+    decides anything but `modified` ends the turn. A member's failure is the whole hook's failure."""
     return Sequential(members, name)
 
 
 @checked
 def parallel(members: Iterable[Member], name: str = "parallel") -> Parallel:
-    """Return a hook that asks its members at once, on threads of their own, each with a copy of the data.
+    """Return a hook that calls its members at once, on threads of their own, each with a copy of the data.
 
-    One that cancels decides for all, whatever becomes of the others. Else it fails if a member does, once all have
-    ended. Else the first member, in the order given, that decides anything but `modified`; the modifications of all
-    are made in that order.
+    If one cancels, that decides at once. Otherwise, once all have ended, a member's failure is the whole hook's
+    failure. Otherwise the first member, in the given order, that decides anything but `modified` decides. The
+    modifications of all members are made in that order.
     """
     return Parallel(members, name)
 
 
 @checked
 def voting(members: Iterable[Member], threshold: float = 0.5, name: str = "voting") -> Voting:
-    """Return a hook whose members vote, at once: `cancel`, and an answer that is no result, is a vote against,
-    `skipped` or a failure none, all else one for.
+    """Return a hook whose members vote, all at once. `cancel` and an invalid answer are votes against, `skipped` and a
+    failure are no vote, and every other answer is a vote for the operation.
 
     `threshold` is the share of the votes cast that must be for it, 0 < share ≤ 1, or a whole number of votes from 1.
     Otherwise, or if nobody votes, the operation is cancelled. The modifications of those who voted for it are made.
@@ -66,12 +66,12 @@ class _Composition:
 
     @property
     def waits(self) -> bool:
-        """Return whether it has to wait for other threads, or for a loop, and so never runs on its caller's thread."""
+        """Return whether it has to wait for other threads or for a loop, and so never runs on its caller's thread."""
         return self._at_once or any(waits(each) for each in self.members)
 
 
 class Sequential(_Composition):
-    """See `sequential`."""
+    """Calls its members in turn; see `sequential`."""
 
     def __call__(self, context: HookContext) -> HookResult:
         changes: dict[str, Any] = {}
@@ -86,7 +86,7 @@ class Sequential(_Composition):
 
 
 class Parallel(_Composition):
-    """See `parallel`."""
+    """Calls its members at once; see `parallel`."""
 
     _at_once = True
 
@@ -95,13 +95,13 @@ class Parallel(_Composition):
         results = [each for each in answers if isinstance(each, HookResult)]
         errors = [each for each in answers if isinstance(each, BaseException)]
         if errors and not any(each.kind == "cancel" for each in results):
-            # Of those who failed, one whose answer nobody understands may have meant to refuse.
+            # Among the failed members, an invalid answer comes first: it may have been meant as a veto.
             raise next((each for each in errors if isinstance(each, NoResult)), errors[0])
         return _together(context, results)
 
 
 class Voting(_Composition):
-    """See `voting`."""
+    """Lets its members vote; see `voting`."""
 
     _at_once = True
 
@@ -137,7 +137,7 @@ class Voting(_Composition):
 
 
 def _together(context: HookContext, results: Sequence[HookResult]) -> HookResult:
-    """Return what results that were given at once come to. A cancelling one decides; else the first that decides."""
+    """Combine results that were given at once. A cancelling one decides, or else the first that decides."""
     changes: dict[str, Any] = {}
     decisive = None
     for result in results:
@@ -159,10 +159,10 @@ _WHEN: Final = {"before": "", "after": AFTER}
 
 
 class Middleware:
-    """The chains of a runtime, around the hooks of single points.
+    """The chains of a runtime, which run around the hooks of single points.
 
-    `create`: the creation of a session. `read`: every query. `update`: every command but deleting. `delete`: the
-    deletion of a session. `operation`: all of them.
+    `create`: creating a session. `read`: every query. `update`: every command except deleting a session. `delete`:
+    deleting a session. `operation`: all of them.
 
     Example:
         ```py
@@ -188,7 +188,7 @@ class Middleware:
     ) -> HookHandle:
         """Add hooks to a chain: "create", "read", "update", "delete" or "operation".
 
-        `pattern`: "sequential", "parallel" or "voting" (with `threshold`), see the compositions of those names.
+        `pattern`: "sequential", "parallel" or "voting" (with `threshold`), see the compositions with these names.
         `when`: "before" or "after" the operation. `options` are those of `Hooks.register`. Raises ValidationError.
         """
         if chain not in _POINTS:
