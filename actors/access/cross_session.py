@@ -124,7 +124,7 @@ class CrossSessionRouter:
                 asked = DelegatedMessage(session_id, Shared(sorted(numbers)), family=False)
                 infos = self._directory.actor(owner).ask(asked, timeout)
             except (SessionNotFound, IntegrityError, SchemaTooNew) as error:
-                logger.warning("left out of what is shared with session %s: %s", session_id, error)
+                logger.warning("skipped among the artifacts shared with session %s: %s", session_id, error)
                 continue
             if infos:
                 attempt = AccessAttempt(session_id, owner, None, "list", True, "allowed", "shared_with_me")

@@ -29,7 +29,7 @@ _VERBS: Final = {
     "read": "read",
     "write": "store a version of",
     "delete": "delete",
-    "list": "list what is known of",
+    "list": "read the info of",
     "share": "share",
     "change_permissions": "change the permissions on",
 }
@@ -158,7 +158,7 @@ class Security:
             return
         self._violated(AccessAttempt(principal, None, None, access, False, "for the host only", operation))
         raise AccessDenied(
-            f"{operation} is for the host, and this code acts for session {principal[:64]}: what it asks for"
+            f"{operation} is for the host, and this code acts for session {principal[:64]}: the operation"
             " concerns all sessions",
             operation=operation,
         )
@@ -172,8 +172,8 @@ class Security:
         owner = named if is_session_id(session_id) else None
         self._violated(AccessAttempt(principal, owner, None, access, False, "out of reach", operation))
         return AccessDenied(
-            f"session {principal[:64]} may not reach session {named!r}:"
-            " it is neither that session nor one of its children",
+            f"session {principal[:64]} may not access session {named!r}:"
+            " it is neither that session nor a descendant of it",
             session_id=named,
         )
 

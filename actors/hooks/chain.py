@@ -95,7 +95,7 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
         breaker = hook.breaker
         if breaker.opened and not breaker.admits():
             if hook.required:
-                raise _required(hook, point, call, role, "is left out after its failures")
+                raise _required(hook, point, call, role, "is skipped after its failures")
             continue
         if not hook.guarded:
             # The fast path of a quick hook that decides nothing: `_call_inline`, without the call.
@@ -287,7 +287,7 @@ def _adopted(context: HookContext, subject: Subject, result: HookResult) -> Subj
         if by_signal(error):
             raise
         why = str(error) if isinstance(error, GreenroomError) else type(error).__name__
-        raise NoResult(f"what it has changed is refused: {why}", field="data") from error
+        raise NoResult(f"its change of the data is refused: {why}", field="data") from error
 
 
 def _went_well(
@@ -304,7 +304,7 @@ def _went_well(
     if seconds <= hook.slow_after:
         hook.breaker.good()
     elif hook.breaker.bad():
-        logger.warning("hook %s at %s is left out for a while: it is slow", hook.name, point)
+        logger.warning("hook %s at %s is skipped for a while: it is slow", hook.name, point)
     if hook.replayable:
         if changed is not subject and result.kind == "continue":
             result = HookResult("modified", data=context.data)
@@ -341,7 +341,7 @@ def _failed(
         point,
         f" of {call.about}" if call.about is not None else "",
         error,
-        "; it is left out for a while" if opened else "",
+        "; it is skipped for a while" if opened else "",
         exc_info=None if isinstance(error, GreenroomError) else error,
     )
     data = subject.view() if hook.replayable else {}
@@ -362,7 +362,7 @@ def _cancelled(hook: Hook, point: str, call: Call, role: Role, reason: str) -> H
 
 def _no_result(hook: Hook, point: str, call: Call, error: BaseException) -> HookCancelled:
     return HookCancelled(
-        f"{call.operation or point} was refused: what hook {hook.name!r} at {point} answered is no result; {error}",
+        f"{call.operation or point} was refused: the answer of hook {hook.name!r} at {point} is no result; {error}",
         hook=hook.name,
         point=point,
         reason=str(error),

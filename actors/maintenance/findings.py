@@ -33,7 +33,7 @@ PROBLEM_KINDS: Final = {
     CF.REFERENCES: "reference",
 }
 MARKED: Final = (
-    "marked as damaged: who refers to it stays listed, reading it raises IntegrityError, storing it again heals all"
+    "marked as damaged: its artifacts stay listed, reading them raises IntegrityError, storing it again repairs them"
 )
 _QUARANTINE: Final = b"quarantine/"
 

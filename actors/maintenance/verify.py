@@ -72,7 +72,7 @@ class _Round(JournalChecks, EntryChecks):
             self._report.add("lost", str(lost), "was unreadable when the store was salvaged")
         for session in self._counting("sessions", self._sessions()):
             self._unit(partial(self._session, session), session)
-        for key in self._counting("records of nobody", self._strays()):
+        for key in self._counting("orphaned records", self._strays()):
             self._unit(partial(self._stray, key))
         for key in self._counting("index entries", self._keys(CF.INDEX)):
             if key[:1] in BY_TAIL:

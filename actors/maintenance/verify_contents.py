@@ -54,7 +54,9 @@ class ContentChecks(Survey):
         if stored is None:
             return
         if not held:
-            found.add("content", digest.hex(), "nobody refers to it", self._contents.drop_ops(digest), "removed")
+            found.add(
+                "content", digest.hex(), "is orphaned: nothing refers to it", self._contents.drop_ops(digest), "removed"
+            )
             return
         try:
             size, stored_size, blob, *marked = unseal(digest, stored)
@@ -95,7 +97,7 @@ class ContentChecks(Survey):
         for blob in self._contents.pending_blobs():
             if self._engine.read_only or blob in self._store.writing:
                 continue
-            found.add("blob", blob.hex(), "its writing was given up", self._contents.abort_blob_ops(blob), "removed")
+            found.add("blob", blob.hex(), "its writing was abandoned", self._contents.abort_blob_ops(blob), "removed")
 
     def _blobs_of_nobody(self) -> set[bytes]:
         """Return the orphaned blobs: they have manifests or references to chunks, no content names them, and nobody
@@ -130,7 +132,7 @@ class ContentChecks(Survey):
         for blob in sorted(stray):
             mine = [op for op in ops if blob in (op[1][:16], op[1][33:49])]
             if mine:
-                found.add("blob", blob.hex(), "is of no content", mine, "removed")
+                found.add("blob", blob.hex(), "is orphaned: it belongs to no content", mine, "removed")
         found.ops = ops
 
     def _unreadable(self, digest: bytes) -> bool:
@@ -151,4 +153,6 @@ class ContentChecks(Survey):
             prefix = _CHUNK_REFERENCE + key[1:]
             stray = not self._engine.keys(CF.REFERENCES, prefix, after_prefix(prefix), limit=1)
         if stray and self._engine.keys(CF.CHUNKS, key, key + b"\0", limit=1):
-            found.add("chunk", key[1:].hex(), "is of no content", [(CF.CHUNKS, key, None)], "removed")
+            found.add(
+                "chunk", key[1:].hex(), "is orphaned: it belongs to no content", [(CF.CHUNKS, key, None)], "removed"
+            )

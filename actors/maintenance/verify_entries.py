@@ -107,7 +107,7 @@ class EntryChecks(Survey):
             return  # reported with the session
         if state is not None and key in shared_keys(state):
             return
-        self._unfit(key, owner, "for what it does not share", found)
+        self._unfit(key, owner, "for an artifact that it does not share", found)
 
     def _audit_record(self, key: bytes, found: Findings) -> None:
         stored = self._engine.get(CF.META, key)

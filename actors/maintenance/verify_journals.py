@@ -162,7 +162,7 @@ class JournalChecks(ContentChecks):
                 continue
             where = f"{derived.state.id}/{sequence}"
             ops: list[Op] = [quarantine(CF.SNAPSHOTS, key, record), (CF.SNAPSHOTS, key, None)]
-            found.add("snapshot", where, detail, ops, "moved to quarantine; the journal has what it said")
+            found.add("snapshot", where, detail, ops, "moved to quarantine; the journal has the same facts")
 
 
 def _numbers(sequences: list[int]) -> str:

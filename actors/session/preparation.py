@@ -130,4 +130,4 @@ class Preparation:
             try:
                 self._store.discard(message.encoded)
             except GreenroomError as error:
-                logger.warning("what was written ahead stays until the next opening: %s", error)
+                logger.warning("content written ahead stays until the next opening: %s", error)

@@ -284,7 +284,7 @@ class JournalCheck:
             or stored.totals[1:] != (artifacts, size)
             or size >= _MAX_TOTAL
         ):
-            raise self._bad(f"totals at event {sequence} that its events do not make")
+            raise self._bad(f"totals at event {sequence} that do not follow from its events")
         evolve(state, sequence, stored)
         return stored
 

@@ -76,7 +76,7 @@ def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) ->
     begin = base[0] if base is not None else 0
     if at < begin:
         raise InvalidOperation(
-            f"what session {origin_id} was at event {at} has been removed by retention: "
+            f"the events of session {origin_id} up to event {at} were truncated by retention: "
             f"fork it at event {begin} or later"
         )
     prefix = _prefix(store, origin, at)

@@ -185,7 +185,7 @@ class Recording:
                 try:
                     self._services.store.discard(content)
                 except GreenroomError as error:
-                    logger.warning("what was written ahead stays until the next opening: %s", error)
+                    logger.warning("content written ahead stays until the next opening: %s", error)
 
     def _leave(self) -> None:
         """Take the actor out of the table: from now on the store has the session, or it does not exist."""

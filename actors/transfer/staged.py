@@ -164,7 +164,7 @@ class StagedSessions:
                 if mark_id == self._id and phase == staging.STAGING:
                     _drop(self._store, mark_id, sessions, self._services.store_timeout)
         except GreenroomError as error:
-            logger.warning("what was written ahead stays until the next opening: %s", error)
+            logger.warning("content written ahead stays until the next opening: %s", error)
 
 
 def with_new_ids(stored: StoredEvent, ids: Mapping[str, str]) -> StoredEvent:

@@ -328,7 +328,7 @@ class ArtifactSearch:
             return unsealed_record(key, stored)
         except (IntegrityError, SchemaTooNew) as error:
             number = int.from_bytes(key[16:], "big")
-            logger.error("artifact %d of session %s is left out: %s", number, session_id_of(key[:16]), error)
+            logger.error("artifact %d of session %s is skipped: %s", number, session_id_of(key[:16]), error)
             return None
 
 

@@ -62,7 +62,7 @@ def _measure(data: bytes) -> None:
             continue
         open_items[-1] -= 1
         if position >= end:
-            raise BundleError("the bundle has a record that is cut off")
+            raise BundleError("the bundle has a truncated record")
         kind = data[position]
         position += 1
         items = -1

@@ -257,7 +257,7 @@ class BundleReader:
         data = self._file.read(size)
         self.position += len(data)
         if len(data) != size:
-            raise BundleError("the bundle is cut off: it ends too early")
+            raise BundleError("the bundle is truncated: it ends too early")
         self._digest.update(data)
         return data
 

@@ -312,7 +312,7 @@ class Catalog:
                     try:
                         last = self._journal.last(session)
                     except (IntegrityError, SchemaTooNew) as error:
-                        logger.error("left out of a listing: %s", error)
+                        logger.error("skipped in a listing: %s", error)
                         continue
                     if last is not None:
                         recent.append((last[1].time, session))
@@ -326,7 +326,7 @@ class Catalog:
         try:
             return self.row(session)
         except (IntegrityError, SchemaTooNew) as error:
-            logger.error("left out of a listing: %s", error)
+            logger.error("skipped in a listing: %s", error)
             return None
 
     def _readable_infos(self, sessions: Iterable[bytes]) -> list[SessionInfo]:
@@ -345,7 +345,7 @@ class Catalog:
             try:
                 yield session, row, self.info_of(session, row)
             except (IntegrityError, SchemaTooNew) as error:
-                logger.error("left out of a listing: %s", error)
+                logger.error("skipped in a listing: %s", error)
 
     def _among(self, query: SessionQuery, sessions: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
         """Yield (session, created_at) of the sessions that were created within the query's times."""

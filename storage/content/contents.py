@@ -420,7 +420,7 @@ class Contents:
             try:
                 size, stored_size, blob, *_ = unseal(digest, stored, _content_name)
             except IntegrityError as error:
-                logger.error("left out of the figures: %s", error)
+                logger.error("skipped in the figures: %s", error)
                 continue
             yield digest, size, stored_size, blob
 

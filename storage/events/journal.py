@@ -98,7 +98,9 @@ class Journal:
         record = self._engine.get(CF.JOURNAL, key)
         if record is None:
             base = self.base(session)
-            gone = "was removed by retention" if base is not None and sequence <= base[0] else "is missing; run verify"
+            gone = (
+                "was truncated by retention" if base is not None and sequence <= base[0] else "is missing; run verify"
+            )
             raise IntegrityError(f"event {sequence} of session {session_id_of(session)} {gone}", sequence=sequence)
         return self.unsealed(key, record)
 
@@ -156,7 +158,7 @@ class Journal:
         ops += [(CF.SNAPSHOTS, sequence_key(session, old), None) for old in surplus if old != sequence]
         return ops
 
-    # -- the base of a journal that was cut: the state from which the fold begins
+    # -- the base of a truncated journal: the state from which the fold begins
 
     @staticmethod
     def rebase(session: bytes, sequence: int, state: bytes) -> Op:

@@ -45,7 +45,7 @@ def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup
         status = STATUSES[state.status]
         raise InvalidSessionState(
             f"session {state.id} has become {status} while {command.kind} {command.data['name']!r} was at work: "
-            "what it returned is not recorded",
+            "its result is not recorded",
             status=str(status),
         )
     return [PendingEvent(f"{command.kind}.returned", command.data)]

@@ -50,7 +50,7 @@ def require_room(state: SessionState) -> None:
     """Raise ResourceLimitExceeded unless the session can give one more grant."""
     if grant_count(state) >= grants.MAX_GRANTS:
         raise ResourceLimitExceeded(
-            f"session {state.id} has given its {grants.MAX_GRANTS} grants: revoke some, or delete what was shared",
+            f"session {state.id} has given its {grants.MAX_GRANTS} grants: revoke some, or delete shared artifacts",
             resource="grants",
             limit=grants.MAX_GRANTS,
             value=grants.MAX_GRANTS,

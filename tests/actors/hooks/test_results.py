@@ -89,7 +89,7 @@ def test_a_change_that_the_operation_refuses_refuses_the_operation(
 ) -> None:
     # Or what the hook would have removed went on as it was.
     handle = rt.hooks.register("BeforeStateWrite", always(HookResult.modified(changes)))
-    with pytest.raises(HookCancelled, match="what it has changed is refused"):
+    with pytest.raises(HookCancelled, match="its change of the data is refused"):
         session.set("k", 1)
     assert session.variables() == {}
     assert failed(handle)
@@ -424,7 +424,7 @@ def test_garbage_before_an_operation_refuses_it_and_after_it_is_a_failure_of_the
     # Nobody knows whether it was meant as a veto.
     handle = rt.hooks.register("BeforeStateWrite", always(garbage), name="guard")
     for _ in range(7):  # no breaker lets the operation pass after some time
-        with pytest.raises(HookCancelled, match="what hook 'guard' at BeforeStateWrite answered is no result"):
+        with pytest.raises(HookCancelled, match="the answer of hook 'guard' at BeforeStateWrite is no result"):
             session.set("k", 1)
     assert (handle.info().last_error, handle.info().breaker) == ("ValidationError", "closed")
     with pytest.raises(HookCancelled):

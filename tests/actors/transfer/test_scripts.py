@@ -41,7 +41,7 @@ def test_a_bound_script_exports_its_own_session_and_imports_none(rt: Runtime, tm
         return rt.run_script(source, profile="files", directories=[tmp_path], session=own, args=arguments).value
 
     assert run("return Session.export(nil, ...).sessions", target) == 1
-    with pytest.raises(ScriptError, match="may not reach"):
+    with pytest.raises(ScriptError, match="may not access"):
         run("local id, path = ...; Session.export(id, path)", foreign.id, target)
     with pytest.raises(ScriptError, match="host"):
         run("Session.import(..., {keep_ids = false})", target)
