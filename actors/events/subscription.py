@@ -72,17 +72,17 @@ class Notice:
 
     @property
     def parent(self) -> str | None:
-        """The parent of a session that was deleted: nothing else tells it any more."""
+        """The parent of a deleted session: no other record names it any more."""
         parent: str | None = self._stored.data.get("parent")
         return parent
 
     @property
     def data(self) -> dict[str, Any]:
-        """The data as they are stored, shared with the session: to be looked at only."""
+        """The data as stored. They are shared with the session and must not be changed."""
         return self._stored.data
 
     def event(self) -> Event:
-        # The actor's state shares lists with what it has journaled.
+        # The actor's state shares lists with the events that it has journaled.
         return event_view(
             self.session_id, self._sequence, event_of(unseal(b"", seal(b"", self._stored.fields()))), self.told_id
         )

@@ -75,14 +75,14 @@ class Call:
 
     @property
     def recipient(self) -> str | None:
-        """Return the id of the journal that the operation concerns."""
+        """The id of the journal that the operation concerns."""
         return self.address or self.session_id
 
     # -- what contexts show
 
     @property
     def about(self) -> str | None:
-        """Return the component: the session, scope, tool or agent that the operation concerns."""
+        """The component: the session, scope, tool or agent that the operation concerns."""
         if self.component is None and self.session_id is not None:
             self.component = f"session:{self.session_id}"
         return self.component
@@ -232,83 +232,83 @@ class HookContext:
 
     @property
     def session_id(self) -> str | None:
-        """Return the session that the operation is sent to; None if it belongs to no session."""
+        """The session that the operation is sent to; None if it belongs to no session."""
         return self._call.session_id
 
     @property
     def component_id(self) -> str | None:
-        """Return the component: "session:<id>", "scope:<name>", "tool:<name>" or "agent:<name>"."""
+        """The component: "session:<id>", "scope:<name>", "tool:<name>" or "agent:<name>"."""
         return self._call.about
 
     @property
     def operation(self) -> str:
-        """Return the operation's name: the class of the message. At the host's own points it is the name given there,
+        """The operation's name: the class of the message. At the host's own points it is the name given there,
         or else the point."""
         return self._call.operation or self.point
 
     @property
     def component(self) -> Component:
-        """Return the type and the name of the component."""
+        """The type and the name of the component."""
         type_, _, name = (self._call.about or "runtime:").partition(":")
         return Component(type_, name)
 
     @property
     def language(self) -> str | None:
-        """Return the language of the acting script; None if no script acts."""
+        """The language of the acting script; None if no script acts."""
         return self._call.language
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Return the facts besides the data. All hooks of an operation share one dict, in which they may leave
+        """The facts besides the data. All hooks of an operation share one dict, in which they may leave
         notes."""
         return self._call.notes()
 
     @property
     def correlation_id(self) -> str:
-        """Return the correlation id of the operation, or else the session's own. Never empty."""
+        """The correlation id of the operation, or else the session's own. Never empty."""
         return self._call.correlation_id
 
     # -- the present session: read when a hook asks for it, once for each call of the hook
 
     @property
     def session_info(self) -> SessionInfo | None:
-        """Return a snapshot of the session; None if there is none (yet, or any more)."""
+        """A snapshot of the session; None if there is none (yet, or any more)."""
         if self._info is None:
             self._info = self._call.session_info()
         return self._info
 
     @property
     def session_metadata(self) -> dict[str, Any]:
-        """Return a copy of the session's own metadata; empty if there is no session."""
+        """A copy of the session's own metadata; empty if there is no session."""
         info = self.session_info
         return info.custom_metadata if info is not None else {}
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Return the session's tags."""
+        """The session's tags."""
         info = self.session_info
         return info.tags if info is not None else ()
 
     @property
     def status(self) -> str | None:
-        """Return the session's status; None if there is no session."""
+        """The session's status; None if there is no session."""
         info = self.session_info
         return str(info.status) if info is not None else None
 
     @property
     def operation_count(self) -> int:
-        """Return how many operations the session has made."""
+        """The number of operations that the session has made."""
         info = self.session_info
         return info.operation_count if info is not None else 0
 
     @property
     def config(self) -> dict[str, Any]:
-        """Return the settings of the session's own configuration. All others follow the runtime's."""
+        """The settings of the session's own configuration. All others follow the runtime's."""
         return self._call.session_config()
 
     @property
     def data(self) -> dict[str, Any]:
-        """Return the parameters of the operation. After it they include its "result", at its failure its "error"."""
+        """The parameters of the operation. After it they include its "result", at its failure its "error"."""
         if self._data is None:
             self._data = self._subject.view()
         return self._data
@@ -319,41 +319,41 @@ class HookContext:
 
     @property
     def operation_data(self) -> dict[str, Any]:
-        """Return a copy of the parameters as they were before any hook changed them."""
+        """A copy of the parameters as they were before any hook changed them."""
         return self._call.original.view()
 
     @property
     def result(self) -> Any:
-        """Return the reply itself, after the operation; None before it."""
+        """The reply itself, after the operation; None before it."""
         subject = self._subject
         return subject.reply if isinstance(subject, Reply) else None
 
     @property
     def error(self) -> BaseException | None:
-        """Return the operation's error at a point for failures; else None."""
+        """The operation's error at a point for failures; else None."""
         subject = self._subject
         return subject.error if isinstance(subject, Failure) else None
 
     @property
     def started_at(self) -> datetime:
-        """Return when the operation began, aware UTC."""
+        """When the operation began, aware UTC."""
         return utc_time(self._call.time_ns)
 
     @property
     def now(self) -> float:
-        """Return the seconds of the runtime's clock, which never go back."""
+        """The seconds of the runtime's clock, which never go back."""
         return self._call.now()
 
     @property
     def elapsed(self) -> float:
-        """Return the seconds since the operation began."""
+        """The seconds since the operation began."""
         return self._call.elapsed()
 
     # -- for the chain
 
     @property
     def untouched(self) -> bool:
-        """Return whether the hook has not even read the data."""
+        """Whether the hook has not even read the data."""
         return self._data is None
 
     def ask_at_once(self, members: Sequence[Callable[[HookContext], Any]]) -> list[HookResult | BaseException]:

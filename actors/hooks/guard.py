@@ -121,12 +121,12 @@ class Breaker:
 
     @property
     def troubled(self) -> bool:
-        """Return whether a good call would change anything."""
+        """Whether a good call would change anything."""
         return self._bad > 0 or self.opened
 
     @property
     def state(self) -> str:
-        """Return "closed", "open", or "half-open" when the next call may try."""
+        """ "closed", "open", or "half-open" when the next call may try."""
         if not self.opened:
             return CLOSED
         return HALF_OPEN if self._trying or self._clock() - self._opened >= self._cooldown else OPEN

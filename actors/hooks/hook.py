@@ -227,7 +227,7 @@ class Hook:
 
     @property
     def order(self) -> tuple[int, int]:
-        """Return the sort key of hooks: highest priority first, then first registered."""
+        """The sort key of hooks: highest priority first, then first registered."""
         return -self.priority, self.number
 
     def operation(self, current: Operation | None) -> Operation:

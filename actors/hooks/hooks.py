@@ -372,7 +372,7 @@ class Hooks:
 
     @property
     def creating(self) -> bool:
-        """Return whether there is a hook at the creation of sessions."""
+        """Whether there is a hook at the creation of sessions."""
         return self.any(*CREATION)
 
     def _call(

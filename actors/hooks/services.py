@@ -46,11 +46,11 @@ class HookedDelivery(Way, Protocol):
 
     @property
     def admission(self) -> AdmissionStage:
-        """Return the stage before hooks."""
+        """The stage before hooks."""
 
     @property
     def routing(self) -> Way:
-        """Return the stage after hooks."""
+        """The stage after hooks."""
 
     hooked: Mapping[type[Any], Any]
     """Classes of messages with a hook at one of their points."""

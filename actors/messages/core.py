@@ -87,7 +87,7 @@ class Message(Generic[Reply]):
 
     @property
     def operations(self) -> int:
-        """Return how many operations it counts as."""
+        """The number of operations that it counts as."""
         return 1
 
     def artifact(self) -> ArtifactId | None:

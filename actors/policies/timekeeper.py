@@ -103,7 +103,7 @@ class Timekeeper:
     def _look(
         self, prefix: bytes, after: bytes, until: bytes, now: int, most: int, *, quiet_for: int | None = None
     ) -> int:
-        """Go through the entries whose time is from `after` to `until`. Keys are prefix, time and session."""
+        """Check the entries with times from `after` to `until`. Keys are prefix, time and session."""
         first, end = prefix + after, prefix + until + b"\xff" * 16
         place = prefix + b"?" if after else prefix
         begin = max(first, self._positions.get(place, first))

@@ -66,7 +66,7 @@ class _Composition:
 
     @property
     def waits(self) -> bool:
-        """Return whether it has to wait for other threads or for a loop, and so never runs on its caller's thread."""
+        """Whether it has to wait for other threads or for a loop, and so never runs on its caller's thread."""
         return self._at_once or any(waits(each) for each in self.members)
 
 
