@@ -19,7 +19,7 @@ from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session, created_session, find_session, session_id_of
 from greenroom.runtime.handles.templates import Templates
 from greenroom.storage.common.validation import refusal
-from greenroom.storage.errors import InvalidOperation, SessionNotFound, ValidationError
+from greenroom.storage.errors import InvalidOperation, SessionNotFound, ValidationError, shown
 
 from .policies import Policies
 
@@ -179,7 +179,7 @@ class Creation:
             parent_id = session_id_of(parent, "parent")
             self._core.security.require(parent_id or "", "create_session", "write")
         if parent_id is not None and not self._core.exists(parent_id):
-            raise SessionNotFound("the parent session does not exist", session_id=str(parent_id)[:64])
+            raise SessionNotFound(f"there is no session {shown(parent_id)} to be the parent", session_id=parent_id[:64])
         overrides = session_overrides(config) if config is not None else None
         if principal is not None:
             overrides = self._policies.for_child(overrides or {}, principal)

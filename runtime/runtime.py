@@ -251,6 +251,7 @@ class Runtime:
     def refresh(self) -> None:
         """Read-only runtimes: see what the writing runtime has written since, and tell it to who listens. They do so
         by themselves every `refresh_interval`."""
+        self.core.check_open()
         self._parts.refresh()
 
     # -- making a store anew, while nobody has it open
@@ -612,6 +613,7 @@ class Runtime:
         """Snapshot every session in memory that has unsaved events, and put everything on disk; how many."""
         self.core.check_open()
         self.core.require_host("save_all")
+        self.core.check_writable("to save")
         saved = 0
         for actor in self._supervisor.residents():
             if actor.unsaved:
@@ -642,6 +644,7 @@ class Runtime:
         many."""
         self.core.check_open()
         self.core.require_host("cleanup", "delete")
+        self.core.check_writable("to delete")
         if retention_days is not None and (type(retention_days) not in (int, float) or not 0 <= retention_days < 1e9):
             raise ValidationError("retention_days: a number from 0 is needed", field="retention_days")
         now = self.core.clock.time_ns()

@@ -182,7 +182,8 @@ class Security:
         owner = session_id if is_session_id(session_id) else None
         self._violated(AccessAttempt(principal, owner, None, "write", False, "for the host only", "UpdateConfig"))
         return AccessDenied(
-            f"the configuration of a session is the host's to change, and this code acts for session {principal[:64]}",
+            f"the configuration of session {str(session_id)[:64]} is the host's to change,"
+            f" and this code acts for session {principal[:64]}",
             operation="UpdateConfig",
         )
 

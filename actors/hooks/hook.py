@@ -27,6 +27,7 @@ __all__ = [
     "HookInfo",
     "HookOptions",
     "KeywordOptions",
+    "UnnamedOptions",
     "checked_options",
 ]
 
@@ -58,14 +59,19 @@ class KeywordOptions(TypedDict, total=False):
     cooldown: float
 
 
-class HookOptions(KeywordOptions, total=False):
-    """All options of a hook."""
+class UnnamedOptions(KeywordOptions, total=False):
+    """The options of a hook but for its name."""
 
-    name: str | None
     priority: str | int
     replayable: bool
     timeout: float
     tags: Iterable[str]
+
+
+class HookOptions(UnnamedOptions, total=False):
+    """All options of a hook."""
+
+    name: str | None
 
 
 def checked_options(fn: HookFunction, options: HookOptions) -> dict[str, Any]:

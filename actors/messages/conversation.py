@@ -14,7 +14,15 @@ from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 
-from .checks import MAX_MESSAGE_BYTES, MAX_NAME, MAX_ROLE, metadata_bytes, optional_text, whole_number
+from .checks import (
+    EMPTY_METADATA,
+    MAX_MESSAGE_BYTES,
+    MAX_NAME,
+    MAX_ROLE,
+    metadata_bytes,
+    optional_text,
+    whole_number,
+)
 from .core import Command, Points, Query, unpacked
 
 if TYPE_CHECKING:
@@ -107,7 +115,8 @@ class AddMessage(Command[Turn]):
                 value=size,
             )
         self.tool_call_id = optional_text("tool_call_id", tool_call_id, MAX_NAME)
-        self.metadata = metadata_bytes(metadata) if metadata else None
+        packed = metadata_bytes(metadata) if metadata is not None else EMPTY_METADATA
+        self.metadata = packed if packed != EMPTY_METADATA else None
         self.encoded: Encoded | None = None
 
 

@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 
-def grantee_id(value: object) -> str:
+def grantee_id(value: object, field: str = "with_session") -> str:
     """Return the id of a grantee. Raises ValidationError unless it is a session id in its one spelling."""
     if not is_session_id(value):
-        raise ValidationError("with_session: the id of a session is needed", field="with_session")
+        raise ValidationError(f"{field}: the id of a session is needed", field=field)
     return str(value)
 
 
@@ -141,7 +141,7 @@ class CheckAccess(Query[bool]):
         self.ref = artifact_ref(ref)
         self.version = version_of_name(version)
         self.level = level_of(permission)
-        self.who = grantee_id(session) if session is not None else None
+        self.who = grantee_id(session, "session") if session is not None else None
 
 
 class GetPredecessor(AboutArtifact[ArtifactInfo]):

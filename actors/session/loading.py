@@ -9,6 +9,7 @@ from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import session_bytes
+from greenroom.storage.engine.settled import settled
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
 
 __all__ = ["load_state"]
@@ -20,12 +21,8 @@ def load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, lis
     Also the sequences of its snapshots, oldest first, and the bytes of the tail that was folded.
     Raises SessionNotFound, or IntegrityError where the journal is damaged.
     """
-    try:
-        return _load_state(store, session_id)
-    except IntegrityError:
-        if store.journal.base(session_bytes(session_id)) is None:
-            raise
-    return _load_state(store, session_id)  # it may have been cut between the look at its snapshots and at its events
+    # It may be cut between the look at its snapshots and at its events.
+    return settled(store.engine, lambda: _load_state(store, session_id))
 
 
 def _load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, list[int], int]:

@@ -113,7 +113,8 @@ def _get_events(actor: LiveSession, query: m.GetEvents) -> DeferredReply:
     journal, session = actor.services.store.journal, actor.state.session
     most = max(0, actor.state.sequence - query.after)
     limit = most if query.limit is None else min(most, query.limit)
-    return DeferredReply(lambda: list(journal.events(session, query.after, limit)))
+    read = lambda: list(journal.events(session, query.after, limit))  # noqa: E731
+    return DeferredReply(partial(journal.settled, session, read))
 
 
 def _get_artifact_info(actor: LiveSession, query: m.GetArtifactInfo) -> ArtifactInfo:
@@ -214,7 +215,8 @@ def _added_message(actor: LiveSession, command: m.AddMessage) -> Turn:
 def _journaled(actor: LiveSession, command: m.Command[Any]) -> DeferredReply:
     """The event that a command has just made, read from the journal."""
     state, journal = actor.state, actor.services.store.journal
-    return DeferredReply(partial(journal.event, state.session, actor.decided))
+    read = partial(journal.event, state.session, actor.decided)
+    return DeferredReply(partial(journal.settled, state.session, read))
 
 
 def _kept_time(actor: LiveSession, command: KeepTime) -> None:

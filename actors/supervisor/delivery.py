@@ -4,10 +4,11 @@ Each stage asks or tells the next one:
 
 1. **trace**: makes a span of each operation while operations are traced.
 2. **admission**: security checks whether the acting session has access; then rates check whether it asks too often.
-3. **hooks**: the hooks of the message's class run before and after all that follows.
-4. **routing**: removes secrets, then passes the message to the session itself or, if it names an artifact of another
+3. **reading only**: refuses what asks for a change, in a read-only runtime.
+4. **hooks**: the hooks of the message's class run before and after all that follows.
+5. **routing**: removes secrets, then passes the message to the session itself or, if it names an artifact of another
    session, to the router between sessions.
-5. **home**: the session's own actor, loaded into memory if needed. Content is prepared on the sender's thread.
+6. **home**: the session's own actor, loaded into memory if needed. Content is prepared on the sender's thread.
 
 `Delivery` begins with the first stage. Callers that have done a part of the way begin at a later stage, by its name:
 `delivery.routing.ask(...)`. If nothing is registered at any stage, the first two cost one look.
@@ -22,12 +23,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from greenroom.actors import messages as m
 from greenroom.actors.access.cross_session import CrossSessionRouter
 from greenroom.actors.access.security import Security
-from greenroom.actors.messages.core import Message, Reply
+from greenroom.actors.messages.core import Command, Message, Reply
 from greenroom.actors.scheduling.futures import OperationEnvelope
 from greenroom.actors.scheduling.operation import CURRENT, own_operation
 from greenroom.actors.session.directory import Way
 from greenroom.actors.session.preparation import Preparation
-from greenroom.storage.errors import IntegrityError, SchemaTooNew
+from greenroom.storage.errors import IntegrityError, InvalidOperation, SchemaTooNew
 
 if TYPE_CHECKING:
     from greenroom.actors.hooks.interceptor import HookedMessage
@@ -164,6 +165,28 @@ class HookStage:
             hooked.happened(session_id, message)
 
 
+class ReadingOnly:
+    """Refuses what asks a session to change, whether or not it would change anything now."""
+
+    def __init__(self, table: SessionTable, hooks: Way) -> None:
+        self._table = table
+        self._hooks = hooks
+
+    def ask(self, session_id: str, message: Any, timeout: float) -> Any:
+        self._check(message)
+        return self._hooks.ask(session_id, message, timeout)
+
+    def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
+        self._check(message)
+        self._hooks.tell(session_id, message, receipt)
+
+    def _check(self, message: Any) -> None:
+        self._table.check_open()
+        # Loading brings a session into memory; that it came back is noted only where it can be.
+        if isinstance(message, Command) and not isinstance(message, m.LoadSession):
+            raise InvalidOperation("this runtime is open for reading only: open it without read_only to write")
+
+
 class Admission:
     """Decides whether a message may go on: security first, then rates."""
 
@@ -213,7 +236,9 @@ class Delivery:
         self.crossing = CrossSessionRouter(table, self.home, preparation, security)
         self.routing = Routing(self.home, self.crossing, clean, services.store_timeout)
         self.hooks = HookStage(self.routing)
-        self.admission = Admission(security, self.hooks, self.home)
+        self._reads_only = services.store.engine.read_only
+        after = ReadingOnly(table, self.hooks) if self._reads_only else self.hooks
+        self.admission = Admission(security, after, self.home)
         self._trace: Trace | None = None
         self._cleans = clean is not None
         self._first: Way
@@ -223,9 +248,9 @@ class Delivery:
     def _compile(self) -> None:
         """Choose the first stage. The path is direct if no stage does anything with a message of the host."""
         self._first = self._trace if self._trace is not None else self.admission
-        self.admission.straight = not (self.hooks.of or self._cleans)
+        self.admission.straight = not (self.hooks.of or self._cleans or self._reads_only)
         self._hooked = self.hooks.of
-        self._direct = not (self._trace or self.admission.rates or self._cleans)
+        self._direct = not (self._trace or self.admission.rates or self._cleans or self._reads_only)
 
     @property
     def trace(self) -> Trace | None:

@@ -29,6 +29,7 @@ from greenroom.storage.errors import (
     SessionAlreadyExists,
     SessionNotFound,
     ValidationError,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class SessionTable:
 
     def create(self, draft: PendingEvent) -> str:
         """Create a session from its first event, and return its id."""
-        self._check_open()
+        self.check_open()
         if self._clean is not None:
             draft = self._clean(draft)
         data = draft.data
@@ -110,7 +111,7 @@ class SessionTable:
 
     def hold(self, actor: SessionActor, draft: PendingEvent) -> None:
         """Put the actor of a session that is not in the store yet into the table, and give it its first event."""
-        self._check_open()
+        self.check_open()
         if self._clean is not None:
             draft = self._clean(draft)
         with self._lock:
@@ -127,11 +128,11 @@ class SessionTable:
             self.own_rates()
 
     def activate(self, session_id: str) -> SessionActor:
-        self._check_open()
+        self.check_open()
         self.services.store.wait_for_inflight()
         if not is_session_id(session_id) and not _is_scope_id(session_id):
             raise SessionNotFound(
-                "there is no such session: an id is a lower-case UUID with hyphens",
+                f"there is no session {shown(session_id)}: an id is a lower-case UUID with hyphens",
                 session_id=str(session_id)[:64],
             )
         with self._lock:
@@ -159,7 +160,7 @@ class SessionTable:
 
         Raises SessionAlreadyExists.
         """
-        self._check_open()
+        self.check_open()
 
         def release() -> None:
             with self._lock:
@@ -296,7 +297,7 @@ class SessionTable:
         if self.services.tell is not None:
             self.services.tell(session_id, "session.deleted", {"name": None, "parent": None})
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
         """Raise RuntimeClosed if no more messages are accepted."""
         if self.closing:
             raise runtime_closed("closed or closing")

@@ -102,8 +102,10 @@ def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) ->
             return None
         staged.finish(state)
         staged.publish([state])
-    except BaseException:
+    except BaseException as error:
         staged.undo()
+        if isinstance(error, IntegrityError) and store.journal.base(origin) != base:
+            return None
         raise
     return following
 

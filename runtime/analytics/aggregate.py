@@ -101,8 +101,7 @@ class Aggregation:
             try:
                 self._add(session_id_of(session), facts_of(store, session, row, self._window, self._bucket))
             except (IntegrityError, SchemaTooNew):
-                if store.catalog.is_there(session):
-                    self.damaged(session)
+                self.damaged(session)
             except SessionNotFound:
                 pass
             if on_progress is not None and number % _TELL_EVERY == 0:

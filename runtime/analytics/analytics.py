@@ -15,7 +15,7 @@ from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
 from greenroom.storage.common.times import Moment, nanoseconds
 from greenroom.storage.common.validation import validated
-from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound, ValidationError
+from greenroom.storage.errors import SessionNotFound, ValidationError
 
 from .aggregate import AggregateMetrics, Aggregation
 from .metrics import SessionMetrics, session_metrics
@@ -98,10 +98,8 @@ class Analytics:
             raise _not_found(session_id)
         try:
             return session_metrics(core.store, key, row, self._window(wanted), wanted.bucket, self.private(privacy))
-        except (IntegrityError, SchemaTooNew):
-            if not core.store.catalog.is_there(key):
-                raise _not_found(session_id) from None
-            raise
+        except SessionNotFound:
+            raise _not_found(session_id) from None
 
     @checked
     def aggregate(

@@ -210,7 +210,12 @@ class Facts:
 
 
 def facts_of(store: ArtifactStore, session: bytes, row: SessionRow, window: Window, bucket: float) -> Facts:
-    """Read a session's facts. Raises IntegrityError or SchemaTooNew if its journal cannot be read."""
+    """Read a session's facts. Raises IntegrityError or SchemaTooNew if its journal cannot be read, SessionNotFound
+    if it was deleted."""
+    return store.journal.settled(session, lambda: _facts_of(store, session, row, window, bucket))
+
+
+def _facts_of(store: ArtifactStore, session: bytes, row: SessionRow, window: Window, bucket: float) -> Facts:
     info = store.catalog.info_of(session, row)
     updated = nanoseconds(info.updated_at)
     if row.created_at < window.high and updated >= window.low:

@@ -22,7 +22,7 @@ from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes, session_id_of
-from greenroom.storage.errors import GreenroomError, IntegrityError, SessionNotFound, ValidationError
+from greenroom.storage.errors import GreenroomError, IntegrityError, SessionNotFound, ValidationError, shown
 from greenroom.storage.events.index import LINKED, event_place
 from greenroom.storage.events.model import PUBLISHED, Event, event_view
 from greenroom.storage.events.query import EventFilter, EventQuery, event_query
@@ -259,9 +259,9 @@ class Events:
         Raises ValidationError for an event that is not there, or was only told.
         """
         from_id, to_id = _id_of(from_event, "from_event"), _id_of(to_event, "to_event")
-        message = LinkEvents(from_id, to_id, kind)
         self._event(from_id, "from_event")
         self._event(to_id, "to_event")
+        message = LinkEvents(from_id, to_id, kind)
         for each in self._journaled_links(from_id):
             if (each.from_id, each.to_id, each.kind) == (from_id, to_id, kind):
                 return each
@@ -398,15 +398,21 @@ class Events:
         place = event_place(event_id)
         if place is None:
             raise ValidationError(
-                f"{field}: the id of a journaled event is needed: a session's id, a slash and a sequence", field=field
+                f"{field}: the id of a journaled event is needed, a session's id, a slash and a sequence: "
+                f"not {shown(event_id)}",
+                field=field,
             )
         self._security.require(session_id_of(place[0]), "events.get")
-        try:
-            return self._journal.event(*place)
-        except IntegrityError:
-            if self._journal.holds(*place):
-                raise
-            raise ValidationError(f"{field}: there is no event {event_id}", field=field) from None
+
+        def look() -> Event:
+            try:
+                return self._journal.event(*place)
+            except IntegrityError:
+                if self._journal.holds(*place):
+                    raise
+                raise ValidationError(f"{field}: there is no event {event_id}", field=field) from None
+
+        return self._journal.settled(place[0], look)  # it may be published between the two looks
 
     def hurry(self) -> None:
         """Let no session wait for a listener any more. Called when `Runtime.close` begins."""

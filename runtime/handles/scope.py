@@ -9,7 +9,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.internal import VariableKeys
 from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.codec.records import Value
-from greenroom.storage.errors import InvalidOperation, SessionNotFound
+from greenroom.storage.errors import SessionNotFound
 
 from .replies import reply_as
 
@@ -28,12 +28,7 @@ class Scope:
         try:
             return self._supervisor.ask(self._id, message, self._timeout)
         except SessionNotFound:
-            # In a read-only runtime a scope has no journal before the first write.
-            if isinstance(message, m.Query):
-                return missing
-            raise InvalidOperation(
-                "this runtime is open for reading only: open it without read_only to write"
-            ) from None
+            return missing  # in a read-only runtime a scope has no journal before the first write
 
     def set(self, key: str, value: Value) -> None:
         self._ask(m.SetVariable(key, value))

@@ -21,7 +21,7 @@ from greenroom.runtime.model.workflow import (
     WorkflowResult,
     WorkflowSession,
 )
-from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.codec.records import Value, checked_data, pack_value
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.waiting import Bell, Promise
 from greenroom.storage.errors import (
@@ -419,9 +419,13 @@ _GRACE: Final = 5.0
 
 
 def _bounded(value: Value) -> Value:
-    """Return a value as an event keeps it: what is long is in the events of the calls, and only its size here."""
+    """Return a value as an event keeps it: what is long is in the events of the calls, and only its size here; so is
+    what the data of an event have no form for, integers beyond 64 bits."""
     size = len(pack_value(value, "output"))
-    return value if size <= _INLINE_BYTES else {"bytes": size}
+    if size <= _INLINE_BYTES:
+        with contextlib.suppress(ValidationError):
+            return checked_data({"value": value})["value"]
+    return {"bytes": size}
 
 
 def _described(error: BaseException | None) -> dict[str, str]:

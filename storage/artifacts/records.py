@@ -12,6 +12,7 @@ from greenroom.storage.common.metering import ROW, built, counted
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.times import utc_time
 from greenroom.storage.engine.engine import CF, Engine, Op
+from greenroom.storage.engine.settled import settled
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, ValidationError, shown
 
 from .index import artifact_entries
@@ -121,6 +122,9 @@ class Artifacts:
 
         Raises ArtifactNotFound or ValidationError.
         """
+        return settled(self._engine, lambda: self._resolve(session_id, ref, version))
+
+    def _resolve(self, session_id: str, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
         session = session_bytes(session_id)
         identity = ArtifactId.named_by(ref)
         if identity is not None:
@@ -157,8 +161,9 @@ class Artifacts:
 
     def versions(self, session: bytes, name: str) -> list[ArtifactInfo]:
         """Return all versions of a name, oldest first."""
-        if not is_artifact_name(name):
-            return []
+        return settled(self._engine, lambda: self._versions(session, name)) if is_artifact_name(name) else []
+
+    def _versions(self, session: bytes, name: str) -> list[ArtifactInfo]:
         prefix = artifact_name_prefix(session, name)
         found = self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))
         versions: list[ArtifactInfo] = []

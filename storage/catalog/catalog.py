@@ -33,6 +33,7 @@ from greenroom.storage.common.times import SECOND, nanoseconds
 from greenroom.storage.common.words import folded
 from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.engine.ranges import narrowest
+from greenroom.storage.engine.settled import settled
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
 from greenroom.storage.events.journal import Journal
 
@@ -180,13 +181,15 @@ class Catalog:
         session = session_bytes(session_id)
         row = self.row(session)
         if row is None:
-            raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
-        return self.info_of(session, row)
+            raise _not_there(session)
+        return settled(self._engine, lambda: self.info_of(session, row))
 
     def info_of(self, session: bytes, row: SessionRow) -> SessionInfo:
-        """Return the info of a session from its row."""
+        """Return the info of a session from its row. Raises SessionNotFound if it has been deleted since."""
         last = self._journal.last(session)
         if last is None:
+            if not self.is_there(session):
+                raise _not_there(session)
             raise IntegrityError(f"session {session_id_of(session)} has no journal; run verify")
         sequence, stored = last
         return SessionInfo(session_id_of(session), row, sequence, stored.time, stored.totals)
@@ -344,6 +347,8 @@ class Catalog:
                 continue
             try:
                 yield session, row, self.info_of(session, row)
+            except SessionNotFound:
+                continue
             except (IntegrityError, SchemaTooNew) as error:
                 logger.error("skipped in a listing: %s", error)
 
@@ -388,6 +393,11 @@ class Catalog:
             return
         for key in narrowest(self._engine, [[(prefix + begin, prefix + end)] for prefix in prefixes]):
             yield key[-16:], int.from_bytes(key[-24:-16], "big")
+
+
+def _not_there(session: bytes) -> SessionNotFound:
+    session_id = session_id_of(session)
+    return SessionNotFound(f"there is no session {session_id}", session_id=session_id)
 
 
 def _created_within(query: SessionQuery) -> tuple[int, int]:

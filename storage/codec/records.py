@@ -75,6 +75,10 @@ def checked_data(data: dict[str, Any]) -> dict[str, Any]:
     left = [MAX_ITEMS]
     if not _sound(data, MAX_DEPTH, left):
         raise _complaint(data, "data") if left[0] >= 0 else _too_many("data")
+    try:
+        _envelope_packer.pack(data)  # which has no form for integers beyond 64 bits, as values have
+    except OverflowError as error:
+        raise ValidationError("data: integers of at most 64 bits are needed", field="data") from error
     return data
 
 

@@ -21,6 +21,7 @@ from greenroom.storage.codec.keys import after_prefix
 from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.engine.engine import CF, Engine, Op
+from greenroom.storage.engine.settled import settled
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError
 
 from .cache import ContentCache
@@ -307,6 +308,12 @@ class Contents:
         """Return the whole content, verified. Raises IntegrityError if it is missing or damaged."""
         if cached and (hot := self.cache.get(digest)) is not None:
             return hot
+        data = settled(self._engine, lambda: self._read(digest))
+        if cached:
+            self.cache.put(digest, data)
+        return data
+
+    def _read(self, digest: bytes) -> bytes:
         what = f"content {digest.hex()}"
         record = self.record(digest)
         if record is None:
@@ -316,17 +323,14 @@ class Contents:
             stored = self._engine.get(CF.CHUNKS, _WHOLE + digest)
             if stored is None:
                 raise self._missing(digest, what)
-            data = decode(stored, size, digest, what)
-        else:
-            # Chunks go into one buffer, which is verified as a whole: no second copy, no second hashing.
-            buffer = io.BytesIO()
-            for chunk in self._chunks(digest, blob, size, verify=False):
-                buffer.write(chunk)
-            data = buffer.getvalue()
-            if content_digest(data) != digest:
-                raise IntegrityError(f"{what} is damaged on disk; run verify", content_hash=digest.hex())
-        if cached:
-            self.cache.put(digest, data)
+            return decode(stored, size, digest, what)
+        # Chunks go into one buffer, which is verified as a whole: no second copy, no second hashing.
+        buffer = io.BytesIO()
+        for chunk in self._chunks(digest, blob, size, verify=False):
+            buffer.write(chunk)
+        data = buffer.getvalue()
+        if content_digest(data) != digest:
+            raise IntegrityError(f"{what} is damaged on disk; run verify", content_hash=digest.hex())
         return data
 
     def check(self, digest: bytes) -> None:
@@ -344,17 +348,15 @@ class Contents:
 
         Opening and reading raise IntegrityError, or ArtifactNotFound if the content has been deleted meanwhile.
         """
-        record = self.record(digest)
-        if record is None:
-            raise self._missing(digest, f"content {digest.hex()}")
-        size, blob = record[0], record[2]
+        size, blob = settled(self._engine, lambda: self._found(digest))
         if blob is None:
             data = self.read(digest, cached=cached)
             return io.BufferedReader(_ChunkedReader(len(data), lambda _offset: (0, data)))
         entries: list[tuple[bytes, bytes]] = []
 
-        def load(offset: int) -> tuple[int, bytes]:
+        def look(offset: int) -> tuple[int, bytes]:
             nonlocal entries
+            assert blob is not None
             found = self._covering_chunk(digest, entries, offset)
             if found is None:
                 entries = self._manifest_page(blob, offset)
@@ -363,7 +365,27 @@ class Contents:
                 raise self._missing(digest, f"the chunk at {offset} of content {digest.hex()}")
             return found
 
+        def again(offset: int) -> tuple[int, bytes]:
+            nonlocal entries, blob
+            try:
+                return look(offset)
+            except IntegrityError:
+                now = self._found(digest)[1]
+                if now is not None and now != blob:  # it was deleted and is stored anew: the same bytes
+                    blob, entries = now, []
+                raise
+
+        def load(offset: int) -> tuple[int, bytes]:
+            return settled(self._engine, lambda: again(offset))
+
         return io.BufferedReader(_ChunkedReader(size, load), buffer_size=64 << 10)
+
+    def _found(self, digest: bytes) -> tuple[int, bytes | None]:
+        """(size, blob) of a content that somebody refers to."""
+        record = self.record(digest)
+        if record is None:
+            raise self._missing(digest, f"content {digest.hex()}")
+        return record[0], record[2]
 
     def _missing(self, digest: bytes, what: str) -> IntegrityError | ArtifactNotFound:
         """Return the error for a missing part: content without references has just been deleted."""

@@ -154,12 +154,12 @@ class Engine:
             access = rocksdict.AccessType.read_write()
         try:
             where = self._readable_view() if self.read_only else self.path
-            self._db = rocksdict.Rdict(str(where), database, column_families=families, access_type=access)
+            opened = rocksdict.Rdict(str(where), database, column_families=families, access_type=access)
         except Exception as error:
             self._remove_secondary()
             self._secondary = old
             raise_storage_error(error, f"cannot open the store at {self.path}")
-        self._use(self._db)
+        self._use(opened)
         self._write_options = rocksdict.WriteOptions()
         if self.durability is Durability.MEMORY:
             self._write_options.disable_wal = True  # type: ignore[assignment, method-assign]
@@ -167,10 +167,11 @@ class Engine:
             shutil.rmtree(old, ignore_errors=True)
 
     def _use(self, database: rocksdict.Rdict) -> None:
-        self._db = database
-        self._handles = [database.get_column_family_handle(name) for name in CF.NAMES]
-        self._families = [database.get_column_family(name) for name in CF.NAMES]
-        self._gets = [family.get for family in self._families]
+        with self._reopening:  # `moment` must not see half of it
+            self._db = database
+            self._handles = [database.get_column_family_handle(name) for name in CF.NAMES]
+            self._families = [database.get_column_family(name) for name in CF.NAMES]
+            self._gets = [family.get for family in self._families]
 
     def _readable_view(self) -> Path:
         """Return the path at which a follower opens the store. rocksdict leaves a small file there, so a directory
@@ -286,6 +287,15 @@ class Engine:
         except Exception as error:
             if self._was_reopened(error):
                 return self.get(cf, key)
+            self._raise(error, "read")
+
+    def moment(self) -> int:
+        """A number that changes with every write that can be seen: what is read between two equal ones is of one
+        moment."""
+        try:
+            with self._reopening:
+                return self._db.latest_sequence_number()
+        except Exception as error:
             self._raise(error, "read")
 
     def may_exist(self, cf: int, key: bytes) -> bool:

@@ -35,6 +35,10 @@ class ReadView(Engine):
         for family in self._families:
             family.drop()
 
+    def moment(self) -> int:
+        """All is of the one moment."""
+        return 0
+
     def __enter__(self) -> ReadView:
         return self
 

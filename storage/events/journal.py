@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
 
 from blake3 import blake3
 
 from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of
 from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.engine.engine import CF, Engine, Op
-from greenroom.storage.errors import IntegrityError, SchemaTooNew
+from greenroom.storage.engine.settled import settled
+from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew, SessionNotFound
 
 from .model import Event, StoredEvent, event_of, event_view
 
@@ -18,6 +19,8 @@ __all__ = ["Journal"]
 
 
 _LOOK_BACK: Final = 64
+
+Found = TypeVar("Found")
 
 
 def _event_name(key: bytes) -> str:
@@ -103,6 +106,23 @@ class Journal:
             )
             raise IntegrityError(f"event {sequence} of session {session_id_of(session)} {gone}", sequence=sequence)
         return self.unsealed(key, record)
+
+    def settled(self, session: bytes, read: Callable[[], Found]) -> Found:
+        """Return what a reading of a session finds, outside of its turn. Raises SessionNotFound where it has been
+        deleted meanwhile; see `settled`."""
+
+        def look() -> Found:
+            try:
+                return read()
+            except (IntegrityError, ArtifactNotFound):
+                if self.is_empty(session) and self._engine.get(CF.SESSIONS, session) is None:
+                    session_id = session_id_of(session)
+                    raise SessionNotFound(
+                        f"session {session_id} has been deleted meanwhile", session_id=session_id
+                    ) from None
+                raise
+
+        return settled(self._engine, look)
 
     def holds(self, session: bytes, sequence: int) -> bool:
         """Return whether there is an event, damaged or not."""

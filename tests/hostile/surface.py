@@ -7,7 +7,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +31,38 @@ from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.catalog.model import SessionQuery
 from greenroom.storage.events.query import EventQuery
 
-__all__ = ["JOURNALS_ATTEMPTS", "Call", "World", "calls", "makings"]
+__all__ = ["JOURNALS_ATTEMPTS", "Call", "Method", "World", "calls", "makings", "methods"]
 
 
 class World:
     """A runtime with a session that has a bit of everything."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, path: Path | None = None) -> None:
         self.folder = folder
-        self.rt = Runtime.open(config={"handle_signals": False, "ask_timeout": 20})
-        self.rt.tools.register("echo", lambda **input: input)
-        self.rt.agents.register("echo", lambda input, context: "said")
-        self.rt.tools.register("within", self._within)
+        self.path_number = 0
         self.job: Callable[[CallContext], None] = lambda context: None
+        self._open(path)
         self.rt.templates.save("preset", {"tags": ["t"]})
         self.other = self.rt.create_session("other")
-        self.path_number = 0
         self.used = self.rt.usage()
         self.policies = self.rt.policies.get()
         self.tools = {tool.name for tool in self.rt.tools.list()}
         self.renew()
+
+    def _open(self, path: Path | None, *, read_only: bool = False) -> None:
+        self.rt = Runtime.open(path, config={"handle_signals": False, "ask_timeout": 20}, read_only=read_only)
+        self.rt.tools.register("echo", lambda **input: input)
+        self.rt.agents.register("echo", lambda input, context: "said")
+        self.rt.tools.register("within", self._within)
+
+    def only_read(self) -> None:
+        """Have the store opened for reading only from now on."""
+        assert self.bundle.exists()  # made while it can be
+        self.rt.state_scope("scope").set("k", 1)
+        path = self.rt.path
+        self.rt.close()
+        self._open(path, read_only=True)
+        self.s, self.other = self.rt.session(self.s.id), self.rt.session(self.other.id)
 
     def _within(self, context: CallContext) -> None:
         self.job(context)
@@ -247,7 +259,7 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "correlation_id": lambda w: w.s.id,
     "event": lambda w: w.event_id,
     "event_id": lambda w: w.event_id,
-    "flow": lambda w: Workflow.sequential([Step("one", tool="echo")]),
+    "flow": lambda w: Workflow.sequential(Step("one", tool="echo")),
     "fn": lambda w: lambda *_: None,
     "from_event": lambda w: w.event_id,
     "hook": lambda w: w.rt.hooks.register("ArtifactStored", lambda context: None),
@@ -307,6 +319,7 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "Runtime.salvage.path": lambda w: w.store,
     "Session.store_file.path": lambda w: w.file(),
     "Session.call_tool.name": lambda w: "echo",
+    "Session.add_message.content": lambda w: "said",
     "Session.diff_artifact.name": lambda w: "a.txt",
     "Session.artifact_versions.name": lambda w: "a.txt",
     "Tools.call.name": lambda w: "echo",
@@ -315,6 +328,8 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "Templates.get.name": lambda w: "preset",
     "Runtime.restore.path": lambda w: w.path(),
 }
+SPREAD: dict[str, tuple[Any, ...]] = {"Middleware.use": (lambda context: None,)}
+"""What stands for `*args`, where some are needed."""
 MORE: dict[str, tuple[str, ...]] = {
     "Runtime.list_sessions": tuple(SessionQuery.model_fields),
     "Runtime.count_sessions": tuple(SessionQuery.model_fields),
@@ -339,6 +354,62 @@ MORE: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
+class Method:
+    """One method or property, or one class to make objects of."""
+
+    name: str
+    signature: inspect.Signature
+    find: Callable[[World], Callable[..., Any]]
+
+    @property
+    def parameters(self) -> list[inspect.Parameter]:
+        return [each for each in self.signature.parameters.values() if each.name != "self"]
+
+    @property
+    def needed(self) -> list[inspect.Parameter]:
+        various = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        return [each for each in self.parameters if each.default is each.empty and each.kind not in various]
+
+    @property
+    def named(self) -> list[str]:
+        """The names that an argument can be given by."""
+        found: list[str] = []
+        for each in self.parameters:
+            if each.kind is each.VAR_KEYWORD:
+                found += MORE.get(self.name, ("anything",))
+            elif each.kind is not each.VAR_POSITIONAL:
+                found.append(each.name)
+        return found
+
+    def right(self, world: World, parameter: str) -> Any:
+        """An argument that is right."""
+        return (RIGHT_THERE.get(f"{self.name}.{parameter}") or RIGHT[parameter])(world)
+
+    def bound(self, world: World, **given: Any) -> Callable[[], Any]:
+        """What calls it with these arguments and right ones for all others that it needs; they are made at once."""
+        given = {**{each.name: self.right(world, each.name) for each in self.needed if each.name not in given}, **given}
+        spread = SPREAD.get(self.name, ())
+        positional = (
+            inspect.Parameter.POSITIONAL_ONLY,
+            *((inspect.Parameter.POSITIONAL_OR_KEYWORD,) if spread else ()),
+        )
+        first = [given.pop(each.name) for each in self.parameters if each.kind in positional and each.name in given]
+        return partial(self.find(world), *first, *spread, **given)
+
+    def calls(self) -> Iterator[Call]:
+        """A call for each parameter."""
+        for parameter in self.named:
+            yield Call(self.name, parameter, lambda world, value, it=parameter: self.bound(world, **{it: value})())
+        if any(each.kind is each.VAR_POSITIONAL for each in self.parameters):
+
+            def spread(world: World, value: Any) -> Any:
+                needed = [each.name for each in self.needed if each.kind is not each.KEYWORD_ONLY]
+                return self.find(world)(*(self.right(world, each) for each in needed), value)
+
+            yield Call(self.name, "*", spread)
+
+
+@dataclass(frozen=True)
 class Call:
     """One method, or one class to make objects of, and one of its parameters."""
 
@@ -348,43 +419,6 @@ class Call:
 
     def __str__(self) -> str:
         return f"{self.name}({self.parameter})"
-
-
-def _calls(name: str, find: Callable[[World], Callable[..., Any]], signature: inspect.Signature) -> Iterator[Call]:
-    parameters = [each for each in signature.parameters.values() if each.name != "self"]
-    needed = [
-        each
-        for each in parameters
-        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-    ]
-    named: list[str] = []
-    for each in parameters:
-        if each.kind is each.VAR_KEYWORD:
-            named += MORE.get(name, ("anything",))
-        elif each.kind is not each.VAR_POSITIONAL:
-            named.append(each.name)
-    positional = [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY]
-
-    def right(world: World, parameter: str) -> Any:
-        return (RIGHT_THERE.get(f"{name}.{parameter}") or RIGHT[parameter])(world)
-
-    for parameter in named:
-
-        def invoke(world: World, value: Any, parameter: str = parameter) -> Any:
-            given = {each.name: right(world, each.name) for each in needed if each.name != parameter}
-            given[parameter] = value
-            first = [given.pop(each) for each in positional if each in given]
-            return find(world)(*first, **given)
-
-        yield Call(name, parameter, invoke)
-    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
-
-        def spread(world: World, value: Any) -> Any:
-            return find(world)(
-                *(right(world, each.name) for each in needed if each.kind is not each.KEYWORD_ONLY), value
-            )
-
-        yield Call(name, "*", spread)
 
 
 def public_classes() -> dict[str, type[Any]]:
@@ -427,37 +461,46 @@ def _returned(kind: type[Any], name: str, function: Any) -> Any:
         return None
 
 
-def _methods(world: World) -> Iterator[Call]:
+def _methods(world: World) -> Iterator[Method]:
     for owner, kind in sorted(
         {**public_classes(), **{name: type(make(world)) for name, make in OWNERS.items()}}.items()
     ):
         if owner in LEFT_OUT:
             continue
         for method, function in _functions(kind):
-            if f"{owner}.{method}" in LEFT_OUT or isinstance(inspect.getattr_static(kind, method), property):
+            if f"{owner}.{method}" in LEFT_OUT:
                 continue
-            if not inspect.signature(function).parameters.keys() - {"self", "cls"}:
+            bound: Any = getattr(kind, method)
+            find: Callable[[World], Any]
+            if isinstance(inspect.getattr_static(kind, method), property):
+                if owner in OWNERS:
+                    yield Method(f"{owner}.{method}", inspect.Signature(), partial(_read, owner, method))
                 continue
             if issubclass(kind, CallContext):
-
-                def find(world: World, method: str = method) -> Any:
-                    return _within(world, method)
-
-                bound: Any = getattr(kind, method)
+                find = partial(_within, method=method)
             elif isinstance(inspect.getattr_static(kind, method), (classmethod, staticmethod)):
-
-                def find(world: World, kind: type[Any] = kind, method: str = method) -> Any:
-                    return getattr(kind, method)
-
-                bound = getattr(kind, method)
+                find = partial(_same, bound)
+            elif owner in OWNERS:
+                find = partial(_of, owner, method)
+                bound = find(world)
             else:
-                assert owner in OWNERS, f"say in OWNERS how to come by a {owner}, or in LEFT_OUT why not"
+                assert not Method("", inspect.signature(function), find=_same).parameters, (
+                    f"say in OWNERS how to come by a {owner}, or in LEFT_OUT why not"
+                )
+                continue
+            yield Method(f"{owner}.{method}", inspect.signature(bound), find)
 
-                def find(world: World, owner: str = owner, method: str = method) -> Any:
-                    return getattr(OWNERS[owner](world), method)
 
-                bound = getattr(OWNERS[owner](world), method)
-            yield from _calls(f"{owner}.{method}", find, inspect.signature(bound))
+def _same(found: Any, world: World) -> Any:
+    return found
+
+
+def _of(owner: str, method: str, world: World) -> Any:
+    return getattr(OWNERS[owner](world), method)
+
+
+def _read(owner: str, name: str, world: World) -> Callable[[], Any]:
+    return partial(getattr, OWNERS[owner](world), name)
 
 
 _MADE_BY_GREENROOM = [
@@ -553,20 +596,24 @@ MADE_WITH = {
 MORE |= MADE_WITH
 
 
-def _makings() -> Iterator[Call]:
-    for name, kind in MADE.items():
-        yield from _calls(name, lambda world, kind=kind: kind, inspect.signature(kind))  # type: ignore[misc]
-
-
 def makings() -> list[Call]:
     """Every class to make objects of, with every parameter."""
-    return list(_makings())
+    return [
+        call
+        for name, kind in MADE.items()
+        for call in Method(name, inspect.signature(kind), partial(_same, kind)).calls()
+    ]
+
+
+def methods(world: World) -> list[Method]:
+    """Every method and property."""
+    return [*_methods(world)]
 
 
 def calls(folder: Path) -> list[Call]:
     """Every call with every parameter."""
     world = World(folder)
     try:
-        return [*_methods(world), *_makings()]
+        return [*(call for method in _methods(world) for call in method.calls()), *makings()]
     finally:
         world.rt.close()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Unpack
 
 from greenroom.actors.hooks.context import HookContext
+from greenroom.actors.hooks.hook import UnnamedOptions
 from greenroom.actors.hooks.hooks import HookHandle, Hooks
 from greenroom.actors.hooks.points import AFTER, CREATE, DELETE, OPERATION, READ, UPDATE
 from greenroom.actors.hooks.result import CONTINUE, HookResult, NoResult, awaited, result_of, waits
@@ -184,7 +185,7 @@ class Middleware:
         threshold: float = 0.5,
         when: str = "before",
         name: str | None = None,
-        **options: Any,
+        **options: Unpack[UnnamedOptions],
     ) -> HookHandle:
         """Add hooks to a chain: "create", "read", "update", "delete" or "operation".
 

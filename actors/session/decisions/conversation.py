@@ -10,7 +10,6 @@ from greenroom.storage.codec.keys import INDEX_MESSAGE, sequence_key
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.metering import ROW, counted
 from greenroom.storage.engine.engine import CF
-from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SessionNotFound
 from greenroom.storage.events.model import Event
 
 __all__ = ["INLINE_BYTES", "read_turns"]
@@ -22,12 +21,7 @@ INLINE_BYTES: Final = 4096
 def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None) -> list[Turn]:
     """The newest `limit` turns with a sequence smaller than `before`, oldest first."""
     prefix = INDEX_MESSAGE + session
-    try:
-        return _read_turns(store, session, prefix, before, limit)
-    except (IntegrityError, ArtifactNotFound):
-        if store.journal.is_empty(session):
-            raise SessionNotFound("the session has been deleted meanwhile") from None
-        raise
+    return store.journal.settled(session, lambda: _read_turns(store, session, prefix, before, limit))
 
 
 def _read_turns(store: ArtifactStore, session: bytes, prefix: bytes, before: int, limit: int | None) -> list[Turn]:
