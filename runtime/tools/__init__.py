@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .registry import Tools
+from .registry import FILE_OPERATIONS, Tools
 from .tool import Tool, ToolResult, attempt
 
-__all__ = ["Tool", "ToolResult", "Tools", "attempt"]
+__all__ = ["FILE_OPERATIONS", "Tool", "ToolResult", "Tools", "attempt"]

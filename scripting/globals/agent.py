@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import Agent, ResourceLimitExceeded, ValidationError
-from greenroom.runtime.tools.registry import FILE_OPERATIONS
+from greenroom.runtime.tools import FILE_OPERATIONS
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from greenroom.runtime import HookContext, ResourceLimitExceeded, ValidationError, hooks, messages
 from greenroom.runtime.hooks import plain
-from greenroom.runtime.tools.registry import FILE_OPERATIONS
+from greenroom.runtime.tools import FILE_OPERATIONS
 from greenroom.scripting.callback import Callback
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext

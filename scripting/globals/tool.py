@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from greenroom.runtime import Tool, ValidationError, messages
+from greenroom.runtime.tools import FILE_OPERATIONS as _FILES
 from greenroom.runtime.tools import attempt
-from greenroom.runtime.tools.registry import FILE_OPERATIONS as _FILES
 from greenroom.runtime.tools.standard.file_operations import file_operations_on
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
