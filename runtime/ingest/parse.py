@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
+from collections.abc import Container
 from typing import Any, Final
 
 from .records import Note
@@ -37,6 +39,27 @@ class _Repeated(dict[str, Any]):
     __slots__ = ("renamed",)
 
     renamed: list[tuple[str, str]]
+
+
+class _Names:
+    """Gives names that an object does not have yet. For each name it remembers how far it has counted, so that many
+    alike cost no more than as many different ones."""
+
+    def __init__(self, taken: Container[str]) -> None:
+        self._taken = taken
+        self._given: set[str] = set()
+        self._numbers: dict[str, int] = {}
+
+    def free(self, name: str, *, itself: bool = False) -> str:
+        """Return the first free name of `name (1)`, `name (2)` and so on; with `itself`, of `name` and these."""
+        found, number = name, self._numbers.get(name, 0)
+        if number or not itself or found in self._taken or found in self._given:
+            number += not number
+            while (found := f"{name} ({number})") in self._taken or found in self._given:
+                number += 1
+        self._numbers[name] = number + 1
+        self._given.add(found)
+        return found
 
 
 class Parser:
@@ -70,18 +93,14 @@ class Parser:
         if len(value) == len(pairs):
             return value
         self._odd = True
-        repeated, count = _Repeated(), dict[str, int]()
+        repeated, names = _Repeated(), _Names(value)
         repeated.renamed = []
-        for key, _ in pairs:
-            count[key] = count.get(key, 0) + 1
+        left = Counter(key for key, _ in pairs)
         for key, item in pairs:
-            count[key] -= 1
+            left[key] -= 1
             name = key
-            number = 1
-            while count[key] and (name == key or name in value or name in repeated):
-                name = f"{key} ({number})"
-                number += 1
-            if name != key:
+            if left[key]:
+                name = names.free(key)
                 repeated.renamed.append((key, name))
             repeated[name] = item
         return repeated
@@ -131,10 +150,11 @@ class _Mending:
             for key, name in value.renamed:
                 self._note(_inner(place, key), f"the key is there more than once: an earlier value is kept as {name!r}")
         mended: dict[str, Any] = {}
+        names = _Names(value)
         for key, item in value.items():
             name = self._text(key, _inner(place, key))
-            while name in mended:
-                name += "'"
+            if name != key:
+                name = names.free(name, itself=True)
             mended[name] = self.value(item, _inner(place, name))
         return mended
 

@@ -32,7 +32,8 @@ _FOREIGN: Final = (
     ("\udcfe\udcff", "it is UTF-16 text: convert it to UTF-8 first"),
 )
 _RESCANS: Final = 4
-"""How many times as much as has been read may be looked at again for the sake of broken places."""
+_FREE_RESCANS: Final = 1 << 20
+"""For the sake of broken places so many times as much as has been read may be looked at again, and this much more."""
 _MOST_NESTED: Final = 3
 _MISSES: Final = 100
 """After so many places of a broken line at which nothing begins, the rest of the line is passed over."""
@@ -76,10 +77,12 @@ class _Reader:
                 yield from self._no_json()
             char = window.skip_gap()
 
-    def _may_rescan(self, count: int) -> bool:
+    def _may_rescan(self, found: Failed | TooLong) -> bool:
         """Return whether to look once more at what a broken value has swallowed. Bounded, so that time stays linear."""
-        self._rescanned += count
-        return self._rescanned <= _RESCANS * self._window.passed + self._limit
+        may = self._rescanned + found.looked <= _RESCANS * self._window.read + _FREE_RESCANS
+        if may:
+            self._rescanned += found.looked
+        return may
 
     # -- values that stand by themselves
 
@@ -123,8 +126,8 @@ class _Reader:
         """After a value of many lines: go on at a line that is not indented, so that no part of it is a record."""
         window = self._window
         self._salvaging = True
-        if isinstance(found, Failed) and not self._may_rescan(found.offset):
-            window.advance(found.offset)
+        if not self._may_rescan(found):
+            window.advance(found.offset if isinstance(found, Failed) else found.looked)
         window.skip_line()
         window.retreat()
         window.find(_NEXT_LINE)
@@ -199,7 +202,7 @@ class _Reader:
 class _Items:
     """The items of a list, and a `Fault` for each that is broken."""
 
-    def __init__(self, window: Window, prefix: str, limit: int, may_rescan: Callable[[int], bool]) -> None:
+    def __init__(self, window: Window, prefix: str, limit: int, may_rescan: Callable[[Failed | TooLong], bool]) -> None:
         self._window = window
         self._prefix = prefix
         self._limit = limit
@@ -280,17 +283,17 @@ class _Items:
                         return False
                     return True
                 window.advance(found.size)
-            elif isinstance(found, Failed) and found.offset and not self._may_rescan(found.offset):
-                window.advance(found.offset)
-            else:
+            elif self._may_rescan(found):
                 window.advance(1)
+            else:
+                window.advance(max(1, found.offset if isinstance(found, Failed) else found.looked))
             if not window.find(_NEXT_ITEM):
                 return False
 
     def _scalar(self) -> Found | Failed:
         match = _SCALAR.match(self._window.text, self._window.at)
         if match is None:
-            return Failed("Expecting value", 0, False)
+            return Failed("Expecting value", 0, False, 1)
         return Found(None, match.end() - match.start(), ())
 
     def _fault(self, reason: str) -> Fault:

@@ -18,7 +18,10 @@ from .records import Note, Readable
 __all__ = ["Failed", "Found", "TooLong", "Window"]
 
 _CHUNK: Final = 1 << 17
-"""What is read at once. The parser counts the lines before each error, so more would make many errors slow."""
+"""What is read at once."""
+_FIRST_LOOK: Final = 256
+"""How much the parser gets at first where nothing tells how long a value is; four times as much after each time that
+this was too little. It counts the lines of what it gets at every error: so a broken place costs what it is long."""
 _GAP: Final = re.compile("[\\s,\ufeff\x1e\x00]*")
 _SPACE: Final = re.compile("[\\s\ufeff]*")
 _VALUE_LINE: Final = re.compile("[^\r\n]*[\r\n]+[\ufeff\x1e]*[{\\[]")
@@ -43,16 +46,20 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No value: why, and how many characters after its beginning. `at_end` where the stream ends inside it."""
+    """No value: why, how many characters after its beginning, and how many were looked at to find that out. `at_end`
+    where the stream ends inside it."""
 
     reason: str
     offset: int
     at_end: bool
+    looked: int
 
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A value, or what looks like the beginning of one, that is longer than the limit."""
+    """A value, or what looks like the beginning of one, that is longer than the limit: it was looked at so far."""
+
+    looked: int
 
 
 class Window:
@@ -70,6 +77,11 @@ class Window:
         self.ended = False
         self.passed = 0
         """Characters that have been passed since the beginning."""
+        self.read = 0
+        """Characters that have been read."""
+        self.parsed = 0
+        """Characters that the parser has got, each as often as it has got it."""
+        self._look = _FIRST_LOOK
 
     def more(self) -> bool:
         """Read on. Doubles what is there, so that a long value is parsed few times. False at the end."""
@@ -86,6 +98,7 @@ class Window:
                 text.encode()
             except UnicodeEncodeError:
                 self._broken_text = True
+        self.read += len(text)
         self.text = kept + text
         self.at = before
         return bool(data)
@@ -154,22 +167,30 @@ class Window:
 
     def value(self) -> Found | Failed | TooLong:
         """Return the object or list that begins here. Nothing is passed."""
+        look = self._look
+        self._look = _FIRST_LOOK
         while True:
+            text = self.text[self.at : self.at + look]
+            self.parsed += len(text)
             try:
-                value, end, notes = self._parser.value(self.text, self.at, broken_text=self._broken_text)
+                value, size, notes = self._parser.value(text, 0, broken_text=self._broken_text)
             except json.JSONDecodeError as error:
-                cut = error.pos >= len(self.text) - _TAIL or error.msg.startswith("Unterminated string")
-                if cut and not self.ended:
-                    if len(self.text) - self.at > self._limit:
-                        return TooLong()
+                cut = error.pos >= len(text) - _TAIL or error.msg.startswith("Unterminated string")
+                if not cut:
+                    return Failed(error.msg, error.pos, False, error.pos + 1)
+                if self.at + look >= len(self.text):
+                    if self.ended:
+                        return Failed(error.msg, error.pos, True, len(text))
+                    if len(text) > self._limit:
+                        return TooLong(len(text))
                     self.more()
-                    continue
-                return Failed(error.msg, error.pos - self.at, cut)
+                look *= 4
+                continue
             except RecursionError:
-                return Failed("it is nested too deeply", self._too_deep(), False)
-            size = end - self.at
+                return Failed("it is nested too deeply", self._too_deep(), False, len(text))
             if self.bytes(size) > self._limit:
-                return TooLong()
+                return TooLong(size)
+            self._look = max(_FIRST_LOOK, 2 * size)
             return Found(value, size, notes)
 
     def _too_deep(self) -> int:
