@@ -1,4 +1,4 @@
-"""A session's state, read from its newest snapshot and what follows it in its journal."""
+"""Load a session's state from its newest snapshot and the events after it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["load_state"]
 
 
 def load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, list[int], int]:
-    """A session's state from its newest valid snapshot and what follows it in the journal.
+    """Return a session's state from its newest valid snapshot and the events after it in the journal.
 
-    Also the sequences of its snapshots, oldest first, and the bytes of the tail that was folded.
-    Raises SessionNotFound, or IntegrityError where the journal is damaged.
+    Also return the sequences of its snapshots, oldest first, and the bytes of the events that were folded. Raises
+    SessionNotFound, or IntegrityError if the journal is damaged.
     """
     # It may be cut between the look at its snapshots and at its events.
     return settled(store.engine, lambda: _load_state(store, session_id))
@@ -43,6 +43,6 @@ def _load_state(store: ArtifactStore, session_id: str) -> tuple[SessionState, li
     if state.sequence == 0:
         raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
     if state.artifact_types is None:
-        with contextlib.suppress(IntegrityError, SchemaTooNew):  # then queries count for themselves
+        with contextlib.suppress(IntegrityError, SchemaTooNew):  # without the counts, queries count for themselves
             state.artifact_types = dict(Counter(record.type for _, record in store.artifacts.records(session)))
     return state, snapshots, tail

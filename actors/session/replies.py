@@ -1,4 +1,4 @@
-"""What a session actor replies: to queries, and to commands once their events are journaled. In its turn."""
+"""Reply to queries, and to commands once their events are journaled. Runs in the actor's turn."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _variable_keys(actor: LiveSession, query: VariableKeys) -> list[str]:
 
 
 def _finish(actor: LiveSession, query: object) -> None:
-    """Nothing to do: the answer tells that all earlier messages have been handled."""
+    """Reply None: the reply itself says that all earlier messages have been handled."""
 
 
 def _get_consumption(actor: LiveSession, query: object) -> dict[str, Consumption]:
@@ -213,7 +213,7 @@ def _added_message(actor: LiveSession, command: m.AddMessage) -> Turn:
 
 
 def _journaled(actor: LiveSession, command: m.Command[Any]) -> DeferredReply:
-    """The event that a command has just made, read from the journal."""
+    """Return the event that a command has just made, read from the journal."""
     state, journal = actor.state, actor.services.store.journal
     read = partial(journal.event, state.session, actor.decided)
     return DeferredReply(partial(journal.settled, state.session, read))
@@ -235,12 +235,12 @@ def _stored_many(actor: LiveSession, command: m.StoreMany) -> list[ArtifactInfo]
 
 
 def _recorded(actor: LiveSession, number: int, command: m.StoreArtifact) -> ArtifactInfo:
-    assert command.record is not None  # the commit has just told it
+    assert command.record is not None  # set by the commit
     return artifact_info(actor.state.id, number, command.record)
 
 
 def _saved(actor: LiveSession, command: m.SaveSession) -> Any:
-    actor.save()  # an ended session journals nothing more; its snapshot is still written
+    actor.save()  # an ended session journals nothing more, but a snapshot is still written
     info = actor.state.info()
     if not command.sync:
         return info

@@ -1,8 +1,8 @@
-"""Forking: a new session whose history is the beginning of another's.
+"""Fork: make a new session from the beginning of another's history.
 
-The events are copied as they are, under the new session's id; content is shared by references. The original's journal
-is not touched: its events up to the fork never change, so they are read while it goes on. Content is held before it can
-go, and what comes of all this is shown in one batch (`StagedSessions`).
+The events are copied unchanged, under the new session's id; content is shared by references. The original's journal is
+not touched: its events up to the fork never change, so they are read while it goes on. Content is held before it can be
+deleted, and the result is published in one batch (`StagedSessions`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = ["fork_session"]
 
 @dataclass(slots=True)
 class _Prefix:
-    """What the beginning of a journal leaves."""
+    """The facts that the beginning of a journal leaves."""
 
     artifacts: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """By their numbers, the data of the events that stored what is there at its end."""
+    """The data of the events that stored the artifacts which exist at its end, by number."""
     messages: set[bytes] = field(default_factory=set)
     """The contents of long messages."""
 
@@ -44,11 +44,11 @@ class _Prefix:
 
 
 def fork_session(services: SessionServices, origin_id: str, at: int, durability: Durability) -> str:
-    """Make a session of the events 1 to `at` of another, which has these; its id.
+    """Make a session from the events 1 to `at` of another, and return its id.
 
-    An artifact that was deleted since, and whose content is gone, is deleted in the fork as well, by an event after
-    the copied ones. Raises InvalidOperation for a moment that retention has cut away, IntegrityError where the journal
-    or what it refers to is damaged, SessionNotFound when the original is deleted meanwhile.
+    An artifact that was deleted since, and whose content is gone, is deleted in the fork as well, by an event after the
+    copied ones. Raises InvalidOperation for a moment that retention has truncated, IntegrityError if the journal or
+    something it refers to is damaged, SessionNotFound if the original is deleted meanwhile.
     """
     store = services.store
     if store.engine.read_only:
@@ -58,7 +58,7 @@ def fork_session(services: SessionServices, origin_id: str, at: int, durability:
     release = services.owner.reserve([session_id])
     try:
         while (following := _copy(services, origin_id, at, session)) is None:
-            pass  # the original's journal was cut meanwhile, which cannot happen for long
+            pass  # the original's journal was truncated meanwhile, which cannot go on for long
         if services.publish is not None:
             services.publish(session_id, at + 1, following)
     finally:
@@ -69,8 +69,8 @@ def fork_session(services: SessionServices, origin_id: str, at: int, durability:
 
 
 def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) -> list[StoredEvent] | None:
-    """Bring the fork into the store; the events after the copied ones. None if what it was to be copied from has been
-    cut meanwhile."""
+    """Write the fork into the store, and return the events after the copied ones. Return None if the events to copy
+    have been truncated meanwhile."""
     store, origin, session_id = services.store, session_bytes(origin_id), session_id_of(session)
     base = store.journal.base(origin)
     begin = base[0] if base is not None else 0
@@ -111,7 +111,7 @@ def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) ->
 
 
 def _events(store: ArtifactStore, origin: bytes, at: int) -> Iterator[tuple[int, StoredEvent]]:
-    """The events up to `at`. Raises IntegrityError, or SessionNotFound where they have gone since."""
+    """Yield the events up to `at`. Raises IntegrityError, or SessionNotFound if they were deleted meanwhile."""
     try:
         for sequence, stored in store.journal.read(origin):
             if sequence > at:
@@ -146,11 +146,11 @@ def _prefix(store: ArtifactStore, origin: bytes, at: int) -> _Prefix:
 
 
 def _missing(store: ArtifactStore, origin: bytes, prefix: _Prefix, gone: set[bytes]) -> list[int]:
-    """The numbers of the artifacts that were deleted after the prefix, and their content with them."""
+    """Return the numbers of the artifacts that were deleted after the prefix together with their content."""
     if not gone:
         return []
     missing = [number for number, data in prefix.artifacts.items() if data["content_hash"] in gone]
-    # What the original still refers to must be there.
+    # Content to which the original still refers must be there.
     lost = gone & prefix.messages
     lost.update(
         prefix.artifacts[number]["content_hash"]
@@ -171,7 +171,7 @@ def _missing(store: ArtifactStore, origin: bytes, prefix: _Prefix, gone: set[byt
 def _following(
     services: SessionServices, state: SessionState, origin_id: str, missing: list[dict[str, Any]]
 ) -> list[StoredEvent]:
-    """The events after the copied ones: the fork itself, and the artifacts that could not be brought along."""
+    """Return the events after the copied ones: the fork itself, and the deletion of artifacts without content."""
     now = max(services.clock.time_ns(), state.updated_at)
     context = event_context(CURRENT.get(), state.correlation_id)
     operations, artifacts, size = state.operation_count + 1, state.artifact_count, state.artifact_bytes

@@ -15,11 +15,11 @@ from greenroom.storage.events.model import Event
 __all__ = ["INLINE_BYTES", "read_turns"]
 
 INLINE_BYTES: Final = 4096
-"""A message's content of more encoded bytes than this is stored as deduplicated content."""
+"""Content of a message with more encoded bytes than this is stored as deduplicated content."""
 
 
 def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None) -> list[Turn]:
-    """The newest `limit` turns with a sequence smaller than `before`, oldest first."""
+    """Return the newest `limit` turns with a sequence smaller than `before`, oldest first."""
     prefix = INDEX_MESSAGE + session
     return store.journal.settled(session, lambda: _read_turns(store, session, prefix, before, limit))
 
