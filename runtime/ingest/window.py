@@ -81,7 +81,7 @@ class Window:
         """Characters that have been read."""
         self.parsed = 0
         """Characters that the parser has got, each as often as it has got it."""
-        self._look = _FIRST_LOOK
+        self._look = _CHUNK
 
     def more(self) -> bool:
         """Read on. Doubles what is there, so that a long value is parsed few times. False at the end."""
@@ -168,7 +168,7 @@ class Window:
     def value(self) -> Found | Failed | TooLong:
         """Return the object or list that begins here. Nothing is passed."""
         look = self._look
-        self._look = _FIRST_LOOK
+        self._look = _CHUNK
         while True:
             text = self.text[self.at : self.at + look]
             self.parsed += len(text)
