@@ -151,6 +151,8 @@ def rocksdb_options(
     # A follower must keep every file open, or the writer's compaction removes files that it still needs.
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
     database.set_max_open_files(-1 if read_only else max(32, min(sizes.max_open_files, allowed)))
+    # Starting RocksDB's sixteen threads for each column family takes longer than what they do.
+    database.set_max_file_opening_threads(1)
     database.set_max_background_jobs(2)
     database.set_keep_log_file_num(2)
     database.set_max_log_file_size(1 << 20)
