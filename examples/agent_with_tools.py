@@ -1,4 +1,4 @@
-"""An agent that calls a tool, and what the journal keeps of it. Run: python examples/agent_with_tools.py"""
+"""An agent calls a tool; the journal keeps both calls. Run: python examples/agent_with_tools.py"""
 
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ def weather(city: str, days: int = 1) -> dict[str, object]:
 
 
 def model(input: str, context: AgentContext) -> AgentReply:
-    """In the place of a language model: it asks its tool about the last word of the question."""
+    """Stand in for a language model: ask the tool about the last word of the question."""
     report = context.call_tool("weather", {"city": input.rstrip("?").split()[-1]})
     text = f"{context.system_prompt} {report['city']}: {report['days'][0]}."
     return AgentReply(text, TokenUsage(len(input.split()), len(text.split())), cost_usd=Decimal("0.000021"))
@@ -32,13 +32,13 @@ with Runtime.open() as runtime:
     except CallFailed as error:
         print(error)
 
-    # What the tool did follows from its call, and that from the agent's.
+    # The journal has the calls of the agent and, within them, those of the tool.
     for event in session.events():
         if event.type.startswith(("tool.", "agent.")):
             outcome = event.data.get("error") or event.data.get("result") or event.data["input"]
             print(event.sequence, event.type, event.data["name"], str(outcome)[:80])
 
-    # What was returned and has 256 bytes or more is kept as an artifact too.
+    # An output of 256 bytes or more is also kept as an artifact.
     for artifact in session.list_artifacts():
         print(artifact.artifact_type, artifact.name, artifact.custom["parameters"])
 

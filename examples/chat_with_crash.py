@@ -1,8 +1,8 @@
-"""A chat whose process is killed between two turns, and goes on where it stopped.
+"""A chat that continues after its process was killed between two turns.
 
 Run: python examples/chat_with_crash.py
-The chatting process is a child of this one. It is killed with SIGKILL in the middle; a second one opens the
-same store, finds the conversation as it was, and finishes it.
+The chat runs in a child process, which kills itself with SIGKILL after two answers. A second child process opens
+the same store, finds the conversation as it was, and finishes it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ QUESTIONS = [
 
 
 def model(question: str, turns: int) -> str:
-    """Stands for an LLM."""
+    """Stand in for an LLM."""
     return f"(answer {turns // 2 + 1}) You asked: {question}"
 
 
 def chat(store: str, die_after: int | None) -> None:
-    """Ask the questions that have no answer yet; kill this process after so many answers."""
+    """Ask the questions that have no answer yet. Kill this process after answer `die_after`."""
     with Runtime.open(store) as runtime:
         known = runtime.list_sessions(tags=["chat"])
         session = runtime.session(known[0].id) if known else runtime.create_session(name="chat", tags=["chat"])

@@ -1,4 +1,4 @@
-"""Talk to sessions by messages: ask for an answer, or tell and go on. Run: python examples/messages_api.py"""
+"""Send messages to sessions: `ask` waits for the reply, `tell` does not. Run: python examples/messages_api.py"""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,13 +7,15 @@ from greenroom.runtime import InvalidSessionState, Runtime, messages
 with Runtime.open() as runtime:
     ids = [runtime.create_session(name=f"worker {number}").id for number in range(4)]
 
-    # tell: no reply, no waiting. A session handles its messages one by one, in the order they came.
+    # tell: no reply, no waiting. A session handles its messages one by one, in the order of arrival.
     for session_id in ids:
         for value in range(100):
             runtime.tell(session_id, messages.SetVariable("step", value))
-        print(runtime.ask(session_id, messages.GetVariable("step"), timeout=5.0))  # 99: after all that was told before
+        print(
+            runtime.ask(session_id, messages.GetVariable("step"), timeout=5.0)
+        )  # 99: the messages told before are handled first
 
-    # ask: the reply, or the error that the session raised. From as many threads as you like.
+    # ask: returns the reply, or raises the session's error. Any number of threads may ask.
     def work(session_id: str) -> int:
         for number in range(50):
             runtime.ask(session_id, messages.AddMessage("assistant", f"note {number}"))

@@ -1,4 +1,4 @@
-"""Open a store, run a session in it, look at what it left. Run: python examples/quickstart.py"""
+"""Open a store, work in a session, look at its events and artifacts. Run: python examples/quickstart.py"""
 
 from greenroom.runtime import Runtime, SessionNotFound
 
@@ -15,7 +15,7 @@ with Runtime.open() as runtime:  # a temporary store; Runtime.open("data") keeps
     plan["done"] = 1
     session.set("plan", plan)
 
-    # Artifacts: what it consumed and produced. The same name again is the next version.
+    # Artifacts: what the session consumed and produced. Storing under the same name makes the next version.
     session.store_artifact("tool_result", "bakeries.csv", "name,street\nLe Fournil,Rue A\n")
     info = session.store_artifact("tool_result", "bakeries.csv", "name,street\nLe Fournil,Rue A\nAu Levain,Rue B\n")
     print(f"{info.name} is at version {info.version}, {info.size} bytes")
@@ -26,7 +26,7 @@ with Runtime.open() as runtime:  # a temporary store; Runtime.open("data") keeps
     for event in session.events():
         print(f"{event.sequence:3} {event.type}")
 
-    # By default active and suspended sessions are listed; ask for the others by status.
+    # The default lists active and suspended sessions. Filter by status for the others.
     for found in runtime.list_sessions(tags=["demo"], status="completed"):
         print(found.id, found.status, found.name, found.artifact_count, "artifacts")
 

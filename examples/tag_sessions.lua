@@ -1,4 +1,4 @@
--- Tags every session by what happened in it: "used-tools", "long", "unanswered".
+-- Tags every active session by its conversation: "used-tools", "long", "unanswered".
 -- Run: greenroom run examples/tag_sessions.lua [longest short conversation, default 10]
 local longest_short = tonumber((...) or 10)
 

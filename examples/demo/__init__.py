@@ -1,1 +1,1 @@
-"""A demo: a worker process is killed in mid-sentence, and nothing that it was acknowledged is lost."""
+"""A demo: a worker process is killed while it writes, and no acknowledged write is lost."""

@@ -1,5 +1,5 @@
--- Goes over the sessions of the demo: counts who said what, tags the sessions
--- that used tools, and leaves a summary as an artifact of a session of its own.
+-- Reads the sessions of the demo: counts messages by role and tool calls, tags the sessions that
+-- used tools, and stores a summary as an artifact of a new session.
 local roles, tools, tagged, sessions = {}, {}, 0, 0
 
 for _, info in ipairs(Session.list { tags = { "ingested" }, limit = 100 }) do

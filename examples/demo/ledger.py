@@ -1,4 +1,4 @@
-"""What the demo's worker was acknowledged, and whether a reopened store still has all of it."""
+"""The ledger: records the acknowledged writes of the demo's worker, and compares them with the reopened store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check:
-    """How many of one kind were acknowledged, how many are there, and what is wrong with the others."""
+    """A comparison of one kind of writes: how many were acknowledged, how many were found, and the faults."""
 
     what: str
     expected: int
@@ -27,7 +27,7 @@ class Check:
 
 @dataclass
 class Ledger:
-    """Every acknowledgement, as `worker` reports them line by line."""
+    """The acknowledged writes, as the worker reports them line by line."""
 
     sessions: list[str] = field(default_factory=list)
     messages: dict[str, dict[int, str]] = field(default_factory=dict)  # session -> sequence -> digest
@@ -38,7 +38,7 @@ class Ledger:
     artifact_bytes: int = 0
 
     def add(self, said: Mapping[str, Any]) -> None:
-        """Enter one acknowledged write."""
+        """Record one acknowledged write."""
         session = said["session"]
         self.events += 1
         match said["kind"]:

@@ -28,14 +28,14 @@ _WAIT_LIMIT = 60.0  # seconds that any one step may take
 
 
 def play(kept: Path | None, files: list[Path], seconds: float) -> bool:
-    """Play the demo in the store that is to be kept, or in a temporary directory; return whether nothing was lost.
+    """Play the demo in the directory `kept`, or in a temporary one; return whether nothing was lost.
 
-    `files` are taken in beside the samples; the worker writes for about `seconds` before it is killed. Raises
-    WorkerFailed. Only for the main thread: while it plays, SIGTERM ends the process with all that the demo has made.
+    `files` are ingested together with the samples. The worker writes for about `seconds` before it is killed. Raises
+    WorkerFailed. Call it on the main thread: while the demo plays, SIGTERM ends its worker and deletes its directory.
     """
     directory = kept or Path(tempfile.mkdtemp(prefix="greenroom-demo-"))
     stage = Stage()
-    # Ended from outside, the demo still clears away its folder and its worker.
+    # A demo that is ended by SIGTERM must still delete its directory and end its worker.
     ended = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         passed = _play(stage, directory, files, seconds)
@@ -51,7 +51,7 @@ def _play(stage: Stage, directory: Path, files: list[Path], seconds: float) -> b
     inputs = [*sample_paths(), *files]
     stage.title(directory)
     with _Worker(directory, inputs) as worker:
-        stage.chapter(1, "A worker process takes in the sample conversations that come with greenroom")
+        stage.chapter(1, "A worker process ingests the sample conversations that come with greenroom")
         worker.wait("ingested")
         ledger = worker.ledger
         stage.ingested(
@@ -63,12 +63,12 @@ def _play(stage: Stage, directory: Path, files: list[Path], seconds: float) -> b
             worker.took,
         )
 
-        stage.chapter(2, "It writes on from four threads, every acknowledgement goes into our ledger")
+        stage.chapter(2, "The worker writes from four threads; a ledger records every acknowledgement")
         writing = time.perf_counter()
         before = ledger.events, ledger.artifact_count
         stage.watch(ledger, seconds / 2)
         script = Path(__file__).with_name("demo.lua")
-        stage.chapter(3, "Meanwhile a Lua script goes over the sessions")
+        stage.chapter(3, "Meanwhile a Lua script reads the sessions")
         stage.script(script)
         worker.ask("script")
         said = worker.wait("script")
@@ -78,7 +78,7 @@ def _play(stage: Stage, directory: Path, files: list[Path], seconds: float) -> b
         stage.script_result(said["value"], said["duration"])
         stage.watch(ledger, seconds / 2 + random.uniform(0, 0.3))
 
-        stage.chapter(4, "In the middle of it: kill -9")
+        stage.chapter(4, "In the middle of the work: kill -9")
         pid = worker.kill()
         took = time.perf_counter() - writing
         stage.killed(pid, ledger.events)
@@ -97,7 +97,7 @@ def _play(stage: Stage, directory: Path, files: list[Path], seconds: float) -> b
 def _look(
     stage: Stage, directory: Path, ledger: Ledger, script: dict[str, Any], events: float, artifacts: float
 ) -> bool:
-    """Open the store after the crash, compare, and show what it holds; whether all of it is there."""
+    """Open the store after the crash and show what it holds; return whether everything is there."""
     started = time.perf_counter()
     with Runtime.open(directory) as runtime:
         reopened = time.perf_counter() - started
@@ -129,11 +129,11 @@ def _script_check(runtime: Any, value: dict[str, Any]) -> Check:
 
 
 class WorkerFailed(Exception):
-    """The worker ended or went silent before it was killed."""
+    """The worker ended, or stopped responding, before it was killed."""
 
 
 class _Worker:
-    """The child process: started, listened to, asked and killed."""
+    """The child process: starts it, reads its reports, sends it requests, kills it."""
 
     def __init__(self, directory: Path, files: list[Path]) -> None:
         self.ledger = Ledger()
@@ -162,7 +162,7 @@ class _Worker:
                 stream.close()
 
     def wait(self, milestone: str) -> dict[str, Any]:
-        """What the worker says at a milestone; raises WorkerFailed when it ends or stays silent instead."""
+        """Return the worker's report at a milestone. Raises WorkerFailed if the worker ends or goes silent before."""
         with self._news:
             self._news.wait_for(lambda: milestone in self._milestones or self._ended, _WAIT_LIMIT)
             if milestone in self._milestones:
@@ -172,7 +172,7 @@ class _Worker:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else "no reason given"
-        raise WorkerFailed(f"the demo's worker did not come to {milestone!r}: {reason}")
+        raise WorkerFailed(f"the demo's worker did not reach {milestone!r}: {reason}")
 
     def ask(self, what: str) -> None:
         """Send the worker a line."""
@@ -181,7 +181,7 @@ class _Worker:
         self._process.stdin.flush()
 
     def kill(self) -> int:
-        """Kill the worker the hard way and take in what it had still said; its process id."""
+        """Kill the worker with SIGKILL, read its last reports, and return its process id."""
         self._process.kill()
         self._process.wait()
         self._ear.join()
@@ -191,7 +191,7 @@ class _Worker:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if not line.endswith(b"\n"):
-                break  # it was killed while saying this: not acknowledged
+                break  # the worker was killed while it wrote this line: not acknowledged
             said = json.loads(line)
             if "session" in said:
                 self.ledger.add(said)

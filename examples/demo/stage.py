@@ -1,4 +1,4 @@
-"""What the demo shows."""
+"""The output of the demo."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BAR = 40
 
 
 class Stage:
-    """The demo's output, on stdout: with colours and live counters in a terminal, plain elsewhere."""
+    """Prints the demo to stdout: with colours and live counters in a terminal, plain elsewhere."""
 
     def __init__(self) -> None:
         live = is_terminal()
@@ -41,24 +41,24 @@ class Stage:
         )
 
     def title(self, directory: Path) -> None:
-        """The opening panel."""
+        """Print the opening panel."""
         text = Text.assemble(
             ("greenroom", "bold green"),
             " keeps LLM sessions, each with a durable journal and artifacts of its own.\n",
-            "A worker process writes to a store, is killed in mid-sentence, and we see what is left.\n",
+            "A worker process writes to a store and is killed while it writes. Then the demo checks what is left.\n",
             (f"store: {printable(str(directory))}", "dim"),
         )
         self._out.print(Panel(text, box=box.ROUNDED, border_style="green", padding=(0, 2)))
 
     def chapter(self, number: int, heading: str) -> None:
-        """The heading of the next step."""
+        """Print the heading of the next step."""
         self._out.print()
         self._out.print(Text.assemble((f" {number} ", "bold black on green"), (f" {heading}", "bold")))
 
     def ingested(
         self, inputs: Sequence[Path], sessions: int, events: int, artifacts: int, content: int, took: float
     ) -> None:
-        """What went in."""
+        """Print what was ingested."""
         files = ", ".join(printable(path.name) for path in inputs)
         self._out.print(
             Text.assemble(
@@ -74,7 +74,7 @@ class Stage:
         )
 
     def watch(self, ledger: Ledger, seconds: float) -> None:
-        """Show the acknowledgements as they come in, for some seconds."""
+        """Show the number of acknowledged writes for some seconds."""
         until = time.perf_counter() + seconds
         if not is_terminal():
             time.sleep(seconds)
@@ -88,12 +88,12 @@ class Stage:
                 time.sleep(0.05)
 
     def script(self, script: Path) -> None:
-        """The script itself."""
+        """Print the script."""
         code = Syntax(script.read_text(encoding="utf-8").rstrip(), "lua", theme="ansi_dark", background_color="default")
         self._out.print(Panel(code, box=box.ROUNDED, title=script.name, title_align="left", border_style="dim"))
 
     def script_result(self, value: dict[str, Any], duration: float) -> None:
-        """What the script counted."""
+        """Print what the script counted."""
         shown: list[RenderableType] = []
         for title, counts in (("messages by role", value["roles"]), ("tool calls", value["tools"])):
             most = max(counts.values(), default=1)
@@ -120,16 +120,16 @@ class Stage:
         self._out.print(Panel(Group(Columns(shown, padding=(0, 6)), last), box=box.ROUNDED, border_style="cyan"))
 
     def killed(self, pid: int, events: int) -> None:
-        """The crash."""
+        """Print the crash."""
         text = Text.assemble(
             ("SIGKILL", "bold red"),
             f" to process {pid}, while its threads were writing: no goodbye, no flush, no cleanup.\n",
-            f"Until then it had been told of {events:,} events: this far, it is stored.",
+            f"Until then the store had acknowledged {events:,} events.",
         )
         self._out.print(Panel(text, box=box.HEAVY, border_style="red", padding=(0, 2)))
 
     def checks(self, checks: Sequence[Check]) -> None:
-        """The comparison of the ledger with the store."""
+        """Print the comparison of the ledger with the store."""
         table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
         table.add_column("", width=2)
         table.add_column("what")
@@ -146,11 +146,11 @@ class Stage:
                 self.complain(f"… and {len(check.faults) - 5} more")
 
     def complain(self, what: str) -> None:
-        """Something is not as it should be."""
+        """Print a fault."""
         self._out.print(Text(f"   ✘ {printable(what)}", "red"))
 
     def savings(self, stats: dict[str, Any]) -> None:
-        """What deduplication and compression spared the disk."""
+        """Print how much space deduplication and compression save."""
         artifacts = stats["artifacts"]
         logical, unique, stored = (artifacts[f"{kind}_bytes"] for kind in ("logical", "unique", "stored"))
         table = Table(box=None, show_header=False, pad_edge=False)
@@ -165,7 +165,7 @@ class Stage:
             table.add_row(name, size(count), Text("█" * max(1, round(_BAR * count / max(logical, 1))), style))
         spared = 1 - stored / logical if logical else 0.0
         note = Text(
-            "The worker stores reports that repeat each other on purpose, so this is more than most data would spare: "
+            "The worker stores reports that repeat each other on purpose, so this saves more than most data would: "
             f"{artifacts['count']:,} artifacts take {spared:.1%} less than they hold; "
             f"the whole store is {size(stats['disk_bytes'])} on disk, journals included",
             "dim",
@@ -175,7 +175,7 @@ class Stage:
         )
 
     def speed(self, events: float, artifacts: float, reopened: float) -> None:
-        """How fast it went."""
+        """Print the speed."""
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(justify="right", style="bold cyan")
         table.add_column()
@@ -185,7 +185,7 @@ class Stage:
         self._out.print(Panel(table, box=box.ROUNDED, title="speed", title_align="left", border_style="green"))
 
     def farewell(self, kept: Path | None, passed: bool) -> None:
-        """The last word."""
+        """Print the result."""
         if passed:
             last = Text.assemble(("✔ nothing that was acknowledged is missing. ", "bold green"))
         else:

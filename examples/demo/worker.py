@@ -2,7 +2,7 @@
 
 Run as ``python -m greenroom.examples.demo.worker STORE FILE…``. Each line on stdout is one JSON object:
 an acknowledged write (``kind``: session, message, artifact, variable) or a milestone (ready, ingested,
-script). The line ``script`` on stdin makes it run the demo's Lua script. It never ends by itself, save when
+script). The line ``script`` on stdin makes it run the demo's Lua script. It ends by itself only when
 stdin closes.
 """
 
@@ -37,7 +37,7 @@ _KINDS = {"user": "user_input", "assistant": "agent_output", "tool": "tool_resul
 
 
 def digest(text: str) -> str:
-    """How an acknowledgement names a text: its BLAKE3 in hex."""
+    """Return the BLAKE3 of a text in hex, which stands for the text in an acknowledgement."""
     return blake3(text.encode()).hexdigest()
 
 
@@ -48,7 +48,7 @@ class _Worker:
         self._lock = threading.Lock()
 
     def ingest(self) -> None:
-        """Take the files in, conversations shared out among the threads."""
+        """Ingest the files, with their conversations distributed among the threads."""
         work: queue.SimpleQueue[tuple[Path, str, Conversation] | None] = queue.SimpleQueue()
 
         def take() -> None:
@@ -111,7 +111,7 @@ class _Worker:
                 session.set("progress", count)
                 self.say(kind="variable", session=session.id, key="progress", value=count)
             if count % 5 == 0:
-                # Agents read the same files again and again: most contents are known already.
+                # Agents read the same files again and again, so most contents are already in the store.
                 which = count * THREADS + number if count % 20 == 0 else number % 2
                 content = _report(which)
                 artifact = session.store_artifact("tool_result", "report.txt", content, created_by="demo")
@@ -149,7 +149,7 @@ def _report(which: int) -> str:
 
 
 def main(store: str, *files: str) -> None:
-    """Ingest the files into the store, then write on until killed."""
+    """Ingest the files into the store, then write until killed."""
     with Runtime.open(store) as runtime:
         worker = _Worker(runtime, [Path(file) for file in files])
         worker.say(kind="ready")
