@@ -1,4 +1,4 @@
-"""The policies that a host may set, for a runtime and for single sessions."""
+"""The policies of a runtime and of single sessions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 LONGEST: Final = 1e9
-"""Seconds, some thirty years: more could not be kept as a time."""
+"""Seconds, about thirty years. Longer times could not be stored."""
 Seconds = Annotated[float, Gt(0), Le(LONGEST)]
 Percent = Annotated[float, Gt(0), Lt(100)]
 PerMinute = Annotated[float, Ge(1e-6), Le(1e12)]
@@ -36,7 +36,7 @@ def _no_limit(given: Any) -> Any:
 
 
 NONE: Final = pydantic.BeforeValidator(_no_limit)
-"""Takes the text "none" for None: TOML and environment variables have no other word for no limit."""
+"""Reads the text "none" as None: TOML and environment variables cannot express None."""
 
 
 Limit = Annotated[Annotated[int, Ge(0)] | None, NONE]
@@ -47,87 +47,86 @@ class _Section(Checked):
 
 
 class Lifetime(_Section):
-    """How long a session may last. Seconds; None: for ever, which is the default: only who sets `max_duration` has
-    sessions ended for their time."""
+    """How long a session may last, in seconds. None, the default, sets no limit."""
 
     max_duration: Annotated[Seconds | None, NONE] = _DEFAULT.max_duration
-    """Of an active session, from its creation, or from when it was last resumed. Over it, it fails ("timeout")."""
+    """The time an active session may last from its creation or last resume. After that it fails ("timeout")."""
     idle_timeout: Annotated[Seconds | None, NONE] = _DEFAULT.idle_timeout
-    """Without an event. Over it, the session is suspended."""
+    """The time a session may be without events. After that it is suspended."""
 
 
 class TimeoutPolicy(Lifetime):
-    """How long a session may last, and what comes before its end."""
+    """How long a session may last, the grace period and the warnings."""
 
     grace_period: Annotated[float, Ge(0), Le(LONGEST)] = _DEFAULT.grace_period
-    """Between the end of `max_duration` and failing: from when the runtime first sees that it is over."""
+    """The time between the end of `max_duration`, as first seen by the runtime, and failing."""
     warnings: Annotated[tuple[Seconds, ...], MaxLen(_MAX_STEPS)] = _DEFAULT.warnings
-    """How long before the end of `max_duration` a warning is journaled."""
+    """How long before the end of `max_duration` warnings are journaled."""
 
 
 class Quota(_Section):
-    """What a session may store and do; None: no limit."""
+    """Limits on what a session stores and does; None: no limit."""
 
     max_operations: Limit = None
     max_artifacts: Limit = _DEFAULT.max_artifacts
     max_storage_bytes: Limit = _DEFAULT.max_storage_bytes
-    """Without those artifacts that collectors have made of outputs."""
+    """Not counting artifacts that collectors made of outputs."""
     max_collected_artifacts: Limit = _DEFAULT.max_collected_artifacts
     max_collected_bytes: Limit = _DEFAULT.max_collected_bytes
-    """Of the artifacts that collectors have made of outputs. Over it, outputs are not collected any more."""
+    """Limit for artifacts that collectors made of outputs. Above it, outputs are not collected any more."""
     max_state_bytes: Limit = _DEFAULT.max_state_bytes
-    """Of all variables together: their keys and encoded values, and 160 bytes for each. Of the state of a scope too."""
+    """Limit for all variables together: keys, encoded values and 160 bytes each. It also holds for the state of a
+    scope."""
 
 
 class RatePolicy(_Section):
-    """Operations per minute; None: as many as they like."""
+    """Limits of operations per minute; None: no limit."""
 
     runtime: Annotated[PerMinute | None, NONE] = None
-    """Of all sessions together."""
+    """For all sessions together."""
     session: Annotated[PerMinute | None, NONE] = None
-    """Of each session."""
+    """For each session."""
     kinds: Annotated[dict[Annotated[str, MaxLen(64)], Annotated[PerMinute | None, NONE]], MaxLen(64)] = pydantic.Field(
         default_factory=dict
     )
-    """Of each kind of operation, by all sessions together: llm_call, tool_execution, state_update, artifact_store,
-    artifact_delete, message, event, session_create, read, operation. In a session's policies: its own."""
+    """For each kind of operation, of all sessions together: llm_call, tool_execution, state_update, artifact_store,
+    artifact_delete, message, event, session_create, read, operation. In a session's policies: for its own."""
     burst: Annotated[float, Ge(1), Le(1e6)] = 1.5
-    """How many minutes' worth may come at once after a quiet time."""
+    """The burst allowed after a quiet time, in minutes' worth of operations."""
 
 
 class ResourcePolicy(Quota):
-    """What a session may use up; None: no limit."""
+    """Limits on the resources that a session uses up; None: no limit."""
 
     max_tokens: Limit = None
-    """Of all calls of agents together. The next call is refused once they are used up."""
+    """Limits for all calls of agents together. Once used up, the next call is refused."""
     max_tokens_per_operation: Limit = None
     max_cost_usd: Annotated[Annotated[float, Ge(0), Le(1e12)] | None, NONE] = None
     max_script_memory_bytes: Annotated[Annotated[int, Ge(1 << 20)] | None, NONE] = None
-    """Of scripts that are bound to a session. Never more than the runtime's `script_memory_bytes`."""
+    """Limit for scripts that are bound to a session. At most the runtime's `script_memory_bytes` applies."""
     alert_thresholds: Annotated[tuple[Percent, ...], MaxLen(_MAX_STEPS)] = _DEFAULT.alert_thresholds
-    """Percentages of a limit at which a warning is journaled, each once."""
+    """Percentages of a limit at which warnings are journaled, each once."""
 
 
 class PolicyConfig(_Section):
-    """What sessions may use of time, rate and resources.
+    """Limits of time, rate and resources for sessions.
 
-    As `RuntimeConfig.policies` it holds for all sessions; as `SessionConfig.policies` what it sets (and only that) wins
-    over the runtime's, in both directions. There `rate.runtime` and `composition` mean nothing: they are not one
-    session's to set.
+    As `RuntimeConfig.policies` it holds for all sessions. As `SessionConfig.policies`, the settings given override the
+    runtime's, whether stricter or looser; `rate.runtime` and `composition` have no effect there.
     """
 
     timeout: TimeoutPolicy = TimeoutPolicy()
     rate: RatePolicy = RatePolicy()
     resources: ResourcePolicy = ResourcePolicy()
     composition: Literal["sequential", "parallel", "voting"] = "sequential"
-    """How the rates and the policies that the host has added decide together, see `rt.policies.add`."""
+    """How the rates and the host's added policies are combined; see `rt.policies.add`."""
     voting_threshold: Annotated[float, Ge(0), Lt(1)] = 0.5
-    """With `voting`: more than this share of them must refuse."""
+    """With `voting`: an operation is refused if more than this share refuses it."""
 
     @pydantic.model_validator(mode="before")
     @classmethod
     def _from_text(cls, given: Any) -> Any:
-        """Text, as from an environment variable: "strict", "default", or JSON."""
+        """Read a text, as from an environment variable: "strict", "default", or JSON."""
         if not isinstance(given, str):
             return given
         if given in _PRESETS:
@@ -144,11 +143,11 @@ class PolicyConfig(_Section):
         return cls.model_validate(_PRESETS["strict"])
 
     def limits(self) -> Limits:
-        """Return what holds for a session that sets nothing itself."""
+        """Return the limits for a session that sets none itself."""
         return limits_with({"policies": {"timeout": dict(self.timeout), "resources": dict(self.resources)}}, _DEFAULT)
 
     def rates(self) -> RateLimits:
-        """Return the rates that hold for the runtime, and for a session that sets none itself."""
+        """Return the rates for the runtime, and for a session that sets none itself."""
         return RateLimits(**dict(self.rate))
 
 

@@ -23,7 +23,7 @@ from .config import RuntimeConfig
 
 #: The file that is read from the working directory when there is one.
 FILE_NAME = "greenroom.toml"
-#: Where the store is when nothing says otherwise.
+#: The default directory of the store.
 DEFAULT_DATA = "greenroom-data"
 
 _PREFIX = "GREENROOM_"
@@ -32,14 +32,14 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings in force, and for every key where its value is from: default, file, variable, argument."""
+    """The settings in force, and the source of each value: default, file, variable or argument."""
 
     data: Path
     config: RuntimeConfig
     origins: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every key with its value, JSON-able."""
+        """Return every key with its value, as JSON values."""
         return {"data": str(self.data), **self.config.model_dump(mode="json")}
 
 
@@ -49,11 +49,11 @@ def load_settings(
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Return the settings from all four sources; an argument that is None does not count.
+    """Return the settings from all four sources. Arguments that are None are ignored.
 
-    `file` is a TOML file that must exist; without it, ``greenroom.toml`` in the working directory is read
-    if there is one. Raises ConfigurationError for an unknown key, naming the nearest known one, and for an
-    impossible value, naming where it stands.
+    `file` is a TOML file that must exist; the default is ``greenroom.toml`` in the working directory, if it exists.
+    Raises ConfigurationError for an unknown key, naming the nearest known one, and for an invalid value, naming its
+    source.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
