@@ -1,4 +1,4 @@
-"""`rt.events`: listening to events, publishing, linking and finding them."""
+"""`rt.events`: subscribes to events, publishes, links and finds them."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ __all__ = ["Events", "Link"]
 
 MAX_LINKS: Final = 1000
 _QUERY_BYTES: Final = 32 << 20
-"""What one answer may hold for code that acts for a session, which has no memory of its own to fill but the host's."""
+"""Limit of bytes in one answer for code that acts for a session, because it fills the host's memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """`from_id` was `kind` `to_id`, as in "2 caused_by 1". `event_id` is the `event.linked` that says so; None for
-    what the events themselves tell."""
+    """A link from one event to another, such as "2 caused_by 1". `event_id` is the `event.linked` that made it; None
+    for a link that follows from the events' own ids."""
 
     from_id: str
     to_id: str
@@ -55,7 +55,7 @@ class Link:
 
 
 class Events:
-    """The events of all sessions of a runtime. Code that acts for a session sees those of the sessions it reaches.
+    """The events of all sessions of a runtime. Code that acts for a session sees the events of sessions it can access.
 
     Example:
         ```py
@@ -88,13 +88,13 @@ class Events:
         *,
         block_timeout: float = 1.0,
     ) -> Subscription:
-        """Listen to the events whose type fits the pattern, of one session or of all, from now on.
+        """Subscribe to future events whose type matches the pattern, of one session or of all.
 
-        `*` stands for one segment, `**` for any number. The queue holds `capacity` events (and 64 MiB of values); what
-        happens when it is full is `overflow`: drop_oldest, drop_newest, block (who caused the event waits for
-        `block_timeout` seconds at most, then it is dropped) or disconnect. A callback is called on a thread of the
-        subscription's own, one event after the other; what it raises is logged.
-        Raises ValidationError, SessionNotFound, ResourceLimitExceeded for more than 1024 subscriptions.
+        `*` stands for one segment, `**` for any number. The queue holds `capacity` events (and 64 MiB of values). When
+        it is full, `overflow` decides: drop_oldest, drop_newest, block (the sender waits up to `block_timeout` seconds,
+        then the event is dropped) or disconnect. A callback runs on the subscription's own thread, for one event at a
+        time; its exceptions are logged. Raises ValidationError, SessionNotFound, ResourceLimitExceeded for more than
+        1024 subscriptions.
         """
         self._core.check_open()
         session_id = id_named(session, "session")
@@ -112,7 +112,7 @@ class Events:
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """Those that are open, the oldest first. For the host."""
+        """Return the open subscriptions, oldest first. For the host."""
         self._security.require_host("events.subscriptions")
         return self._bus.subscriptions
 
@@ -120,12 +120,12 @@ class Events:
         self.handler_failed(subscription.pattern, event.id, error)
 
     def handler_failed(self, pattern: str, event_id: str, error: BaseException) -> None:
-        """Let hooks know that a callback, or a script's function, has failed at an event."""
+        """Notify hooks that a callback, or a script's function, has failed at an event."""
         hooks = self._core.hooks
         if hooks.at("EventHandlerError") is None:
             return
         problem = {"code": getattr(error, "code", type(error).__name__), "message": str(error)[:1000]}
-        with contextlib.suppress(GreenroomError):  # there is nothing left that could be cancelled
+        with contextlib.suppress(GreenroomError):  # the event has happened: nothing can be cancelled
             hooks.fire(
                 "EventHandlerError",
                 {"pattern": pattern, "event_id": event_id, "error": problem},
@@ -135,7 +135,8 @@ class Events:
             )
 
     def imported(self, session_ids: Iterable[str]) -> None:
-        """Tell of `session.imported`, the last event of sessions that an import has just written past their actors."""
+        """Notify listeners of `session.imported`, the last event of sessions that an import wrote without their
+        actors."""
         services = self._core.supervisor.services
         for each in session_ids:
             last = self._journal.last(session_bytes(each)) if services.publish is not None else None
@@ -143,7 +144,7 @@ class Events:
                 services.publish(each, last[0], [last[1]])
 
     def tell_changes(self) -> None:
-        """Read-only runtimes: tell what was journaled since the last time to who listens."""
+        """Notify listeners of events journaled since the last call. For read-only runtimes."""
         services = self._core.supervisor.services
         if services.publish is None or self._changes is None:
             self._changes = self._core.store.changes()
@@ -160,8 +161,8 @@ class Events:
         *,
         timeout: float | None = None,
     ) -> Follow:
-        """Follow the events of all sessions whose type fits the pattern: those journaled from `after` on, session by
-        session, then, by time, those that come, without a gap. Without `after` only those that come.
+        """Follow the events of all sessions whose type matches the pattern: past events from `after` on, session by
+        session, then new ones by time, without a gap. Without `after`, only new ones.
 
         Raises what `subscribe` raises.
         """
@@ -200,13 +201,13 @@ class Events:
         target: str | None = None,
         tags: Iterable[str] = (),
     ) -> Event:
-        """Publish an event of your own: with a session it is journaled there as a fact, which needs it active;
-        without, it is only told to who listens. Returns the Event.
+        """Publish an event and return it. With a session, which must be active, the event is journaled there. Without a
+        session, it only goes to listeners.
 
-        `type` is dotted, `data` a JSON object of at most 64 KiB. The types of the runtime's own families
-        (`session.*`, `artifact.*`, …) are refused, so that nobody forges a fact; `custom.*` and any other are yours.
-        Code that acts for a session cannot choose the `source`.
-        Raises ValidationError, ResourceLimitExceeded, HookCancelled, what the session raises.
+        `type` is dotted, `data` a JSON object of at most 64 KiB. The runtime's own types (`session.*`, `artifact.*`, …)
+        are refused, so that nobody can forge them; `custom.*` and all others are free. Code that acts for a session
+        cannot choose the `source`. Raises ValidationError, ResourceLimitExceeded, HookCancelled, and what the session
+        raises.
         """
         self._core.check_open()
         if source is not None and self._principal() is not None:
@@ -238,7 +239,7 @@ class Events:
         return emitted
 
     def _emit(self, changed: dict[str, Any], redirected: str | None) -> Event:
-        """Publish what hooks have left of an event, into a session if that is where they have sent it."""
+        """Publish an event as hooks have changed it, in the session that they redirect it to, if any."""
         if redirected is None:
             return self._announce(PublishEvent(**changed))
         event: Event = self._core.ask(redirected, PublishEvent(**changed))
@@ -246,17 +247,17 @@ class Events:
 
     def _announce(self, message: PublishEvent) -> Event:
         context = message.in_context(event_context(CURRENT.get(), None))
-        # What code that acts for a session says is for those who reach that session.
+        # An event of code that acts for a session is visible to those who can access that session.
         return self._bus.announce(self._principal() or "", message.type, {PUBLISHED: message.packed}, context)
 
     # -- links
 
     @checked
     def link(self, from_event: Event | str, to_event: Event | str, kind: str) -> Link:
-        """Journal that an event was caused_by, part_of, related_to, response_to, follows_from or concurrent_with
-        another one, in the session of the first, which must be active. Linking the same twice changes nothing.
+        """Link an event to another one as caused_by, part_of, related_to, response_to, follows_from or concurrent_with.
+        The session of the first event, which must be active, journals the link. Repeating a link changes nothing.
 
-        Raises ValidationError for an event that is not there, or was only told.
+        Raises ValidationError for an event that is not journaled.
         """
         from_id, to_id = _id_of(from_event, "from_event"), _id_of(to_event, "to_event")
         self._event(from_id, "from_event")
@@ -270,8 +271,8 @@ class Events:
 
     @checked
     def links(self, event: Event | str) -> list[Link]:
-        """Return the links from and to an event: those that were made, and what the events tell themselves (caused_by
-        their causation id, part_of their root). At most 1000 of each."""
+        """Return the links from and to an event: those made with `link`, and those that follow from the events' ids
+        (caused_by the causation id, part_of the root). At most 1000 of each."""
         event_id = _id_of(event, "event")
         itself = self._event(event_id, "event")
         found = self._journaled_links(event_id)
@@ -291,7 +292,7 @@ class Events:
         ]
 
     def _naming(self, event_id: str) -> Iterator[Event]:
-        """Other events that say this one caused them, or is their root."""
+        """Yield other events that name this one as cause or root."""
         for name in ("causation_id", "root_id"):
             for each in self._search.each(event_query({name: event_id, "limit": MAX_LINKS}), self._visible()):
                 if each.id != event_id:
@@ -316,19 +317,18 @@ class Events:
         """Return the journaled events that match, by time, as a page with the `total` before pagination.
 
         Criteria: session_id, type (a pattern), correlation_id, causation_id, root_id, source, tags (all of them),
-        after, before (times), limit, offset. By session or by one of the three ids, cost follows what is found there;
-        without any of them every journal is read.
-        Raises ValidationError, SessionNotFound; for code that acts for a session also ResourceLimitExceeded, for events
-        whose values take more than 32 MiB together.
+        after, before (times), limit, offset. Give a session or one of the three ids to read only the events found
+        there; otherwise every journal is read. Raises ValidationError, SessionNotFound; for code that acts for a
+        session also ResourceLimitExceeded, for events whose values take more than 32 MiB together.
         """
         query = self._checked(criteria)
         return self._search.page(query, self._visible(), self._most_bytes())
 
     def timeline(self, correlation_id: str, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:
-        """Return the events that carry a correlation id, of all sessions, a cause before what it caused, else by time.
+        """Return the events of all sessions with this correlation id, in causal order, else by time.
 
-        At most `limit` events, the oldest, of the `total` there are. What no operation caused belongs to its session:
-        `session.info().correlation_id` finds it. The id of an event stands for what that event began.
+        Returns the oldest `limit` events of `total`. Events outside of any operation carry
+        `session.info().correlation_id` of their session. The id of an event finds the operation that this event began.
         """
         if correlation_id is None:
             raise ValidationError("correlation_id: text is needed", field="correlation_id")
@@ -345,10 +345,10 @@ class Events:
         return Page(tuple(causal_order(found, causes)), found.total, 0, query.limit)
 
     def export(self, target: str | os.PathLike[str] | TextIO, **criteria: Any) -> int:
-        """Write the events that match, with every field, as JSON lines to a path or a text file; how many.
+        """Write the events that match, with every field, as JSON lines to a path or a text file. Return their number.
 
-        A regular file at the path is replaced once all is written; anything else there is refused. Bytes are
-        `{"base64": …}`. With a session or an id asked for they come by time, else session by session. Raises what
+        A regular file at the path is replaced once all is written; anything else there is refused. Bytes are written as
+        `{"base64": …}`. With a session or an id as criterion, events come by time, else session by session. Raises what
         `query` raises, and StorageError.
         """
         events = self._search.each(self._checked(criteria), self._visible())
@@ -358,7 +358,7 @@ class Events:
         with written_file(path, f"cannot write {path}", require_run) as file:
             return _write_lines(lambda line: file.write(line.encode("ascii")), events)
 
-    # -- who may see what
+    # -- visibility
 
     def _principal(self) -> str | None:
         return self._security.principal()
@@ -393,7 +393,8 @@ class Events:
         return query
 
     def _event(self, event_id: str, field: str) -> Event:
-        """Return the event with this id. Raises AccessDenied before it says whether there is one."""
+        """Return the event with this id. Raises AccessDenied first, so that it does not reveal whether the event
+        exists."""
         self._core.check_open()
         place = event_place(event_id)
         if place is None:
@@ -415,7 +416,7 @@ class Events:
         return self._journal.settled(place[0], look)  # it may be published between the two looks
 
     def hurry(self) -> None:
-        """Let no session wait for a listener any more. Called when `Runtime.close` begins."""
+        """Stop all waiting of sessions for listeners. Called when `Runtime.close` begins."""
         self._bus.hurry()
 
     def close(self, timeout: float) -> None:
@@ -440,7 +441,7 @@ def _id_of(event: Event | str, field: str) -> str:
 
 
 def _write_of(target: Any) -> Callable[[str], object]:
-    with contextlib.suppress(Exception):  # an object that cannot even be looked at
+    with contextlib.suppress(Exception):  # an object whose attributes cannot be read
         if callable(write := target.write):
             found: Callable[[str], object] = write
             return found
