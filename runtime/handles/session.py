@@ -630,7 +630,7 @@ class Session:
 
     @property
     def _patience(self) -> float:
-        """Return the longest time for calls: unlimited here, unless the handle has a timeout of its own."""
+        """Return the upper limit for the time of calls: none, unless the handle has a timeout of its own."""
         return math.inf if self._timeout == self._runtime.core.config.ask_timeout else self._timeout
 
     # -- after a repair

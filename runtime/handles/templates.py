@@ -30,7 +30,7 @@ class Template:
     name_prefix: str = ""
     """Prefix for the name of a session; the whole name if the caller gives none."""
     tags: tuple[str, ...] = ()
-    """Tags and metadata to add to a session's own."""
+    """Tags added to the session's own."""
     metadata: dict[str, Value] = field(default_factory=dict)
     config: dict[str, Value] = field(default_factory=dict)
 
