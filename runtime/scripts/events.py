@@ -1,4 +1,4 @@
-"""What a run of a script leaves behind: `script.started` and `script.finished`, and whose operation it is meanwhile."""
+"""Runs a script as an operation and journals `script.started` and `script.finished`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["run_recorded"]
 
 _WAIT_LIMIT: Final = 5.0
-"""Seconds that a note may take; a session that is busy for longer goes without."""
+"""Seconds to wait for journaling. If the session is busy for longer, the event is skipped."""
 
 
 def run_recorded(
     core: RuntimeCore, request: ScriptRequest, language: str, run: Callable[[], ScriptResult]
 ) -> ScriptResult:
-    """Run a script as the operation that it is. One that is bound to a session acts for it, and is journaled there if
-    the session is active; of others only listeners are told. Raises what running it raises."""
+    """Run a script as an operation. A script bound to a session acts for it, and its start and end are journaled there
+    if the session is active. Otherwise only listeners are notified. Raises what the script raises."""
     bound = request.session.id if request.session is not None else None
     facts: dict[str, Any] = {"script": request.name, "language": language, "profile": request.profile}
     source = f"script:{request.name}"
@@ -61,7 +61,7 @@ def run_recorded(
 
 
 def _what_follows(script: Operation, started: Called | None) -> dict[str, Any]:
-    """Return the ids of what a script causes: those of its beginning, if that was journaled."""
+    """Return the ids for the events that a script causes: those of `script.started`, if it was journaled."""
     if started is None:
         return {"correlation_id": script.correlation_id or session_id_of(new_session())}
     own = started.event_id
@@ -70,12 +70,12 @@ def _what_follows(script: Operation, started: Called | None) -> dict[str, Any]:
 
 
 def _note(core: RuntimeCore, session_id: str | None, type_: str, data: dict[str, Any]) -> Called | None:
-    """Journal a note in a session, or where there is none to take it, tell it. Return its event's id if it was
+    """Journal an event in a session; if that is not possible, only notify listeners. Return the event's id if it was
     journaled."""
     supervisor = core.supervisor
     noted: Called | None = None
     if session_id is not None and not core.read_only:
-        # The session may have ended or gone, also by the script itself; rates and hooks are for what scripts do.
+        # The script itself may have ended or deleted the session. Rates and hooks apply to what scripts do.
         with contextlib.suppress(GreenroomError):
             noted = supervisor.delivery.routing.ask(session_id, RecordEvent(type_, data), _WAIT_LIMIT)
     if noted is None and supervisor.services.tell is not None:

@@ -1,4 +1,4 @@
-"""Which files code may touch that does not act for the host alone: none, those in granted directories, or all."""
+"""Decides which files scripts and tools may use: none, those in granted directories, or all."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ FILE_MODES: Final = {
 
 
 class Files:
-    """Decides which paths may be used: those below `directories`; with None, all.
+    """Allows paths below `directories`, or all paths with None.
 
-    Links are followed first, so they lead nowhere else. `whose` says in errors to whom they were granted.
+    Links are resolved first, so they cannot lead outside. Errors use `whose` to name who got the directories.
     """
 
     def __init__(self, directories: Iterable[Path] | None, whose: str) -> None:
@@ -35,7 +35,7 @@ class Files:
 
     @property
     def granted(self) -> bool:
-        """Whether there is any path that may be used."""
+        """Whether any path is allowed."""
         return self._all or bool(self._roots)
 
     def path(self, given: Any) -> Path:
@@ -48,9 +48,9 @@ class Files:
         return real
 
     def open_for_reading(self, path: Path) -> BinaryIO:
-        """Raise StorageError."""
+        """Open a file for reading. Raises StorageError."""
         return self.open(path, "r")
 
     def open(self, path: Path, mode: str) -> BinaryIO:
-        """Open a regular file: nothing that could block, like a pipe. Raises StorageError."""
+        """Open a regular file, but nothing that could block, such as a pipe. Raises StorageError."""
         return open_regular(path, f"cannot open {path.name}", FILE_MODES[mode], follow=False)

@@ -1,4 +1,4 @@
-"""The seam to the script engines. They live a floor above and are found by their entry points."""
+"""The interface to script engines. Engines live in a higher floor and are found by entry points."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _GROUP: Final = "greenroom.script_engines"
 
 @dataclass(frozen=True)
 class ScriptRequest:
-    """One run of a script. `runtime` is the `Runtime`, which this module stands below. `timeout` is in seconds,
-    `max_memory` in bytes; `session` is the session that the script is bound to, None for a script of the host; `echo`
-    gets printed lines as they appear."""
+    """Describes one run of a script. `runtime` is the `Runtime`, untyped because this module must not import it.
+    `timeout` is in seconds, `max_memory` in bytes. `session` is the session that the script is bound to, None for a
+    script of the host. `echo` gets printed lines as they appear."""
 
     runtime: Any
     source: str
@@ -56,7 +56,7 @@ class ScriptRequest:
 
 @dataclass(frozen=True)
 class ScriptResult:
-    """What a script returned and printed, and what it used: seconds, instructions, bytes."""
+    """The values that a script returned, its output, and the seconds, instructions and bytes that it used."""
 
     value: Any
     output: str
@@ -73,17 +73,17 @@ class ScriptEngine(Protocol):
     suffixes: tuple[str, ...]
 
     def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
-        """Return what runs the script, after looking at all of the request.
+        """Check the request and return a function that runs the script.
 
-        Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot cross, and
-        ScriptError for a source that is too large. What it returns raises ScriptError, ScriptTimeout or
+        Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot be converted, and
+        ScriptError for a source that is too large. The returned function raises ScriptError, ScriptTimeout or
         ScriptMemoryExceeded.
         """
 
 
 @cache
 def _engines() -> dict[str, ScriptEngine]:
-    # On a thread of its own, where nobody throws: an import that is interrupted can leave Python's import locks taken.
+    # On a thread of its own: an interrupted import can leave Python's import locks taken.
     promise: Promise[dict[str, ScriptEngine]] = Promise()
     start_thread(threading.Thread(target=_load_engines, args=(promise,), name="greenroom-import", daemon=True))
     return promise.result()
@@ -101,7 +101,7 @@ def _load_engines(promise: Promise[dict[str, ScriptEngine]]) -> None:
 
 
 def engine_for(language: str | None, path: Path | None) -> ScriptEngine:
-    """By language, else by the file's suffix, else Lua. Raises ConfigurationError."""
+    """Return the engine for a language, else for the file's suffix, else for Lua. Raises ConfigurationError."""
     engines = _engines()
     if language is None:
         suffix = path.suffix if path is not None else ""
@@ -129,7 +129,7 @@ def read_source(path: Path) -> str:
 
 
 def with_hint(error: ScriptError, source: Any) -> ScriptError:
-    """Return the same error; where source text that does not compile reads like the name of a file, with a hint."""
+    """Return the error, with a hint if the source text looks like the name of a file."""
     if (
         error.fields.get("cause") != "SyntaxError"
         or not issubclass(type(source), str)
