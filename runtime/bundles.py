@@ -17,7 +17,7 @@ __all__ = ["import_sessions"]
 
 
 def import_sessions(core: RuntimeCore, path: Path, *, keep_ids: bool, on_progress: Progress | None) -> list[str]:
-    """Return the ids of the sessions that a bundle has brought, parents first."""
+    """Import the sessions of a bundle and return their ids, parents first."""
     core.check_writable("to import")
     supervisor = core.supervisor
     return import_bundle(

@@ -1,4 +1,4 @@
-"""What the rooms of a runtime share: its parts, and the checks that all they do begins with."""
+"""The parts of a runtime that its rooms share, and the checks at the beginning of operations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Lifetime", "RuntimeCore"]
 
 
 class Lifetime:
-    """Whether a runtime is still open."""
+    """Tells whether a runtime is still open."""
 
     __slots__ = ("closed",)
 
@@ -43,7 +43,7 @@ class Lifetime:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeCore:
-    """The parts of a runtime that stay the same from its opening to its end."""
+    """The parts of a runtime that all its rooms use. They do not change while it is open."""
 
     path: Path
     config: RuntimeConfig
@@ -53,28 +53,29 @@ class RuntimeCore:
     trail: AuditTrail
     security: Security
     redaction: Redaction | None
-    """Takes secrets out of what is journaled; None where nothing is to be taken out."""
+    """Removes secrets from journaled content; None if redaction is off."""
     supervisor: Supervisor
     hooks: Hooks
     elastic: Elastic
-    """Threads for callables of the host that may block or hang: hooks, tools, agents."""
+    """Threads for callables of the host that may block or hang."""
     timers: Timers
     lifetime: Lifetime = field(default_factory=Lifetime)
 
     # -- checks
 
     def check_open(self) -> None:
-        """Raise RuntimeClosed after the end."""
+        """Raise RuntimeClosed if the runtime is closed."""
         if self.lifetime.closed:
             raise runtime_closed()
 
     def check_writable(self, purpose: str) -> None:
-        """Raise InvalidOperation in a runtime that is open for reading only. `purpose` reads like "to repair it"."""
+        """Raise InvalidOperation if the runtime is read-only. `purpose` completes the message, such as "to repair
+        it"."""
         if self.read_only:
             raise InvalidOperation(f"this runtime is open for reading only: open it without read_only {purpose}")
 
     def require_host(self, operation: str, access: str = "read") -> None:
-        """Raise AccessDenied if the running code acts for a session: what it asks concerns all of them."""
+        """Raise AccessDenied if the running code acts for a session: only the host may do this operation."""
         self.security.require_host(operation, access)
 
     # -- sessions
@@ -84,7 +85,7 @@ class RuntimeCore:
         return self.supervisor.ask(session_id, message, self.config.ask_timeout)
 
     def exists(self, session_id: str) -> bool:
-        """Return whether there is a session with exactly this id, as far as the running code may know."""
+        """Return whether a session with exactly this id exists and is visible to the running code."""
         self.check_open()
         principal = self.security.principal()
         if principal is not None and not self.security.can_access(principal, session_id):
@@ -92,7 +93,7 @@ class RuntimeCore:
         return is_session_id(session_id) and self.store.catalog.row(session_bytes(session_id)) is not None
 
     def family(self, principal: str) -> Iterator[bytes]:
-        """Yield what code that acts for a session sees of all sessions: its own, and its descendants."""
+        """Yield the sessions visible to code that acts for a session: this session and its descendants."""
         return self.store.catalog.below(session_bytes(principal)) if is_session_id(principal) else iter(())
 
     # -- traces
@@ -104,14 +105,14 @@ class RuntimeCore:
         session_id: str | None = None,
         correlation_id: str | None = None,
     ) -> AbstractContextManager[Noted | None]:
-        """Return the span of an operation that is no message to a session; nothing while there are no traces."""
+        """Return the span of an operation that is not a message to a session. Does nothing while tracing is off."""
         trace = self.supervisor.delivery.trace
         if trace is None:
             return contextlib.nullcontext()
         return trace.span(operation, name, session_id, correlation_id)
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures of the store and of what is in memory that cost the same however much is stored."""
+        """Return figures of the store and of memory. Their cost does not depend on the size of the store."""
         self.check_open()
         table = self.supervisor.table
         return {

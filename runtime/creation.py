@@ -1,4 +1,4 @@
-"""Making sessions: from what a caller gives, a template adds and hooks change, to the first event."""
+"""Creates sessions: combines the caller's options, a template and the changes of hooks into the first event."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Creation"]
 
 
 class _NewSession(pydantic.BaseModel):
-    """What outsiders may say of a new session."""
+    """Checks the options of a new session."""
 
     model_config = pydantic.ConfigDict(strict=True)
 
@@ -41,12 +41,13 @@ _check_new_session = _NewSession.__pydantic_validator__.validate_python
 
 
 def _is_plain_name(name: object) -> bool:
-    """Return whether the model has nothing to find: the usual case, at a tenth of its cost."""
+    """Return whether the model would accept this name unchanged. It is the usual case, checked at a tenth of the
+    cost."""
     return name is None or (type(name) is str and 0 < len(name) <= m.MAX_NAME and name.isascii())
 
 
 class Creation:
-    """Makes the sessions of a runtime."""
+    """Creates the sessions of a runtime."""
 
     def __init__(self, host: Host, policies: Policies, templates: Templates) -> None:
         self._host = host
@@ -66,7 +67,7 @@ class Creation:
         correlation_id: str | None = None,
         template: str | None = None,
     ) -> Session:
-        """Make a session; see `Runtime.create_session`."""
+        """Create a session; see `Runtime.create_session`."""
         core = self._core
         hooked = core.hooks.creating
         if not hooked and core.supervisor.delivery.trace is None:
@@ -97,20 +98,20 @@ class Creation:
             return made
 
     def _create_hooked(self, data: dict[str, Any], target: str | None) -> Session:
-        """Create a session with what the hooks before it have left, or take the one they redirect to."""
+        """Create a session with the options that hooks leave, or return the session that a hook redirects to."""
         if target is not None:
             return find_session(self._host, target)
         return self._begun(self._first_event(**data))
 
     def _begun(self, draft: PendingEvent) -> Session:
-        """Make the session of a first event, if the rates let one more be created."""
+        """Create the session of a first event, if the rates allow it."""
         self._policies.require(CREATION)
         return Session(self._host, self._core.supervisor.table.create(draft))
 
     def recording(self, at: int, **options: Any) -> Recording:
-        """Begin a session that comes in whole, created at `at` (ns since the epoch), past the rates of live work.
+        """Begin an ingested session, created at `at` (ns since the epoch). It does not count against rates.
 
-        `options` are those of `create_session`; the hooks around creation may change them, but not redirect it.
+        `options` are those of `create_session`. Hooks may change them, but may not redirect the creation.
         """
         self._core.check_open()
         self._core.require_host("ingest", "write")
@@ -147,11 +148,13 @@ class Creation:
         correlation_id: str | None = None,
         template: str | None = None,
     ) -> PendingEvent:
-        """Check what a session is to be made of; the draft of its first event."""
+        """Check the options of a new session and return the draft of its first event."""
         if template is not None:
             around = CURRENT.get()
             try:
-                CURRENT.set(changed(around, {"principal": None}))  # presets are the host's, for everybody to use
+                CURRENT.set(
+                    changed(around, {"principal": None})
+                )  # templates belong to the host; everybody may use them
                 preset = self._templates.get(template)
             finally:
                 CURRENT.set(around)
@@ -174,7 +177,7 @@ class Creation:
                 for each in (name, description, created_by, correlation_id)
             )
         principal = self._core.security.principal()
-        parent_id = principal  # what a session makes is its child: that is how it may reach it
+        parent_id = principal  # a session may access the sessions it creates because they are its children
         if parent is not None:
             parent_id = session_id_of(parent, "parent")
             self._core.security.require(parent_id or "", "create_session", "write")
@@ -200,7 +203,7 @@ _OPTIONS: Final = frozenset(_PARAMETERS)
 
 
 def _check_changed(data: dict[str, Any]) -> None:
-    """Raise ValidationError for what a hook cannot make of the options of a new session."""
+    """Raise ValidationError if a hook has added or removed options of a new session."""
     if data.keys() != _OPTIONS:
         raise ValidationError("create_session: a hook has added or removed an option of a session")
     try:

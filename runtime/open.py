@@ -1,4 +1,4 @@
-"""Opening and closing: all parts of a runtime, put together in order and taken down in order."""
+"""Opens and closes a runtime: creates and closes all its parts in order."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ logger = logger_of("runtime")
 
 _SYNC_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 1.0
-"""How long closing waits for elastic threads that nobody else waits for."""
+"""How long closing waits for elastic threads that no caller waits for."""
 _TIMEOUT_SECONDS: Final = 1.0
 _SAVING_SECONDS: Final = 1.0
 _AUDIT_SECONDS: Final = 10.0
@@ -72,7 +72,7 @@ class Parts:
         clock: Clock,
         hooks: Callable[[Hooks], object] | None = None,
     ) -> None:
-        """Open the store and start what works on it. `host` is what sessions are made with; `hooks` is called with the
+        """Open the store and start all parts. Handles on sessions are made with `host`. `hooks` is called with the
         hooks before anything else happens."""
         self.path = path
         self._temporary = temporary
@@ -167,19 +167,19 @@ class Parts:
             self.core.timers.every(_SAVING_SECONDS, self.core.supervisor.save_due)
             self.core.timers.every(_AUDIT_SECONDS, self.core.trail.tidy)
             if config.durability is Durability.FSYNC:
-                # For what nobody waits for: tells.
+                # For messages sent by `tell`.
                 self.core.timers.every(_SYNC_SECONDS, self.core.store.sync)
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be done any more."""
+        """Whether the runtime is closed."""
         return self.core.lifetime.closed
 
     def close(self, timeout: float | None = None) -> None:
-        """Refuse new work, handle what waits, save the sessions in memory, release the store. Idempotent.
+        """Refuse new work, handle waiting messages, save the sessions in memory, release the store. Idempotent.
 
-        Ends within `timeout` seconds (default: `close_timeout`) and what the disk takes to flush. Whatever was
-        acknowledged is kept even when the deadline passes.
+        Takes at most `timeout` seconds (default: `close_timeout`) plus the time to flush the disk. Acknowledged writes
+        are kept even when the deadline passes.
         """
         with self._closing:
             if self.core.lifetime.closed:
@@ -213,10 +213,10 @@ class Parts:
                 shutil.rmtree(self.path, ignore_errors=True)
 
     def abandon(self) -> None:
-        """Refuse everything from now on: this is the copy that a fork has made, and only the parent may use and close
-        the runtime."""
+        """Refuse all operations from now on. Called in a forked child process: only the parent may use and close the
+        runtime."""
         self.core.lifetime.closed = True
-        self._closing = threading.Lock()  # a thread that does not exist here may have held it
+        self._closing = threading.Lock()  # a thread of the parent process may have held it
         self.core.supervisor.abandon()
         signals.unwatch(self)
 
@@ -229,8 +229,8 @@ class Parts:
             self.core.store.flush()
 
     def refresh(self) -> None:
-        """Read-only runtimes: see what the writing runtime has written since, and tell it to who listens. They do so
-        by themselves every `refresh_interval`."""
+        """Read what the writing runtime has written since, and notify listeners. Read-only runtimes also do this every
+        `refresh_interval`."""
         if not self.core.read_only:
             return
         with self._refreshing:
@@ -241,7 +241,7 @@ class Parts:
             self.events.tell_changes()
 
     def _follow(self) -> None:
-        """Refresh, if there is anything new."""
+        """Refresh if there are new writes."""
         try:
             if self._follower.is_behind():
                 self.refresh()
@@ -262,6 +262,6 @@ class Parts:
 @atexit.register
 def _close_all() -> None:
     for runtime in list(open_runtimes):
-        # The process ends; what was acknowledged is in the log.
+        # The process ends; acknowledged writes are in the log.
         with contextlib.suppress(GreenroomError):
             runtime.close()

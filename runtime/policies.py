@@ -1,4 +1,4 @@
-"""`rt.policies`: the policies of a runtime, what holds for a session, and changing them while it runs."""
+"""`rt.policies`: reads and changes the policies of a runtime, and tells which are in force for a session."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Policies:
     voting = staticmethod(voting)
 
     def __init__(self, core: RuntimeCore) -> None:
-        """Made by the runtime."""
+        """Use `Runtime.policies` instead."""
         self._core = core
         self._config = config = core.config.policies
         self._supervisor = supervisor = core.supervisor
@@ -74,11 +74,12 @@ class Policies:
     # -- reading
 
     def get(self) -> PolicyConfig:
-        """Return what holds for sessions that set nothing themselves."""
+        """Return the policies for sessions that set none themselves."""
         return self._config
 
     def effective(self, session: Session | str) -> PolicyConfig:
-        """Return what holds for a session: the runtime's policies, with those of its configuration in their place.
+        """Return the policies in force for a session: the runtime's, overridden by those of the session's
+        configuration.
 
         Raises SessionNotFound.
         """
@@ -87,7 +88,7 @@ class Policies:
         return self._effective(unpack_value(row.config) if row.config is not None else {})
 
     def config_with(self, overrides: Mapping[str, Any]) -> SessionConfig:
-        """Return the configuration in force of a session that sets these things itself."""
+        """Return the configuration in force for a session with these settings of its own."""
         return config_in_force(overrides, limits_with(overrides, self._config.limits()), self._effective(overrides))
 
     def _effective(self, overrides: Mapping[str, Any]) -> PolicyConfig:
@@ -109,7 +110,8 @@ class Policies:
         )
 
     def usage(self, session: Session | str) -> dict[str, Consumption]:
-        """Return what a session has used of operations, artifacts, storage_bytes, tokens and cost_usd, with its limits.
+        """Return how much a session has used of operations, artifacts, storage_bytes, tokens and cost_usd, with the
+        limits.
 
         Raises SessionNotFound.
         """
@@ -122,10 +124,10 @@ class Policies:
 
     @checked
     def update(self, config: PolicyConfig | Mapping[str, Any] | None = None, **sections: Any) -> PolicyConfig:
-        """Change policies from now on, until the runtime is closed: a whole PolicyConfig, or what is to change of it
-        as a mapping or keywords (`rate={"session": 600}`). Replies what holds now.
+        """Change policies until the runtime is closed, and return those in force. Give a whole PolicyConfig, or only
+        the changes as a mapping or keywords (`rate={"session": 600}`).
 
-        Holds for the next command of every session, in memory or not; what was used of rates stays used. Fires
+        The change applies from the next command of every session. Used-up rates stay used. Calls the hooks at
         ConfigurationChange, which can veto it. Raises ValidationError, HookCancelled.
         """
         self._core.require_host("policies.update")
@@ -140,7 +142,7 @@ class Policies:
                 after = validated(PolicyConfig, dict(outcome.data["policies"]))
             with self._lock:
                 if self._config is not before:
-                    continue  # somebody else has changed something meanwhile, which must not be undone
+                    continue  # another thread has changed policies meanwhile: do not undo that
                 self._config = after
                 self._supervisor.services.limits = after.limits()
                 self._rates.change(after.rates())
@@ -150,11 +152,11 @@ class Policies:
 
     @checked
     def add(self, name: str, policy: Policy) -> None:
-        """Ask a policy of the host's own about every operation, before it is done, on the thread that asks for it.
+        """Add a policy of the host. It is asked before every operation, on the caller's thread.
 
-        It gets a `Request`, lets it pass by returning None or True, and refuses it by raising a GreenroomError or
-        returning False. Compose several into one with `sequential`, `parallel` and `voting`. Raises ValidationError
-        for a name that is taken.
+        The policy gets a `Request`. It allows the request by returning None or True, and refuses it by raising a
+        GreenroomError or returning False. Combine several with `sequential`, `parallel` and `voting`. Raises
+        ValidationError for a name that is taken.
         """
         self._core.require_host("policies.add")
         require_callable("policy", policy, "a request")
@@ -166,7 +168,7 @@ class Policies:
 
     @checked
     def remove(self, name: str) -> bool:
-        """Take a policy of the host's own away; whether it was there."""
+        """Remove a policy of the host and return whether it was there."""
         self._core.require_host("policies.remove")
         with self._lock:
             there = name in self._added
@@ -175,28 +177,28 @@ class Policies:
         return there
 
     def names(self) -> list[str]:
-        """Return the policies that were added, in the order in which they are asked."""
+        """Return the names of the added policies, in the order in which they are asked."""
         return list(self._added)
 
     # -- for the runtime itself
 
     def require(self, kind: str, session: Session | str | None = None) -> None:
-        """Count an operation that is no message. Raises RateLimited, or what a policy of the host's raises."""
+        """Count an operation that is not a message. Raises RateLimited, or what a policy of the host raises."""
         if session is not None:
             self._supervisor.security.require(_id_of(session), "policies.require", "write")
         if self._supervisor.delivery.rates is not None:
             self._admit(kind, _id_of(session) if session is not None else None, kind, 1)
 
     def for_child(self, overrides: Mapping[str, Any], principal: str) -> dict[str, Any]:
-        """Return the configuration of a session that code acting for `principal` makes: in nothing looser than its
-        own."""
+        """Return the configuration of a session that code acting for `principal` creates. No limit is looser than the
+        principal's own."""
         row = self._row(principal)
         default = self._config.limits()
         limits = limits_of(row.config, default)
         return capped(overrides, default, limits, rate_overrides(row.config), self._config.rates())
 
     def script_memory(self, session_id: str | None, config: RuntimeConfig) -> int:
-        """Return bytes that a script may use that is bound to this session, or to none."""
+        """Return the bytes of memory for a script that is bound to this session, or to none."""
         most = config.script_memory_bytes
         if session_id is None:
             return most
@@ -204,7 +206,7 @@ class Policies:
         return most if limit is None else min(limit, most)
 
     def _gate(self, session_id: str, message: Any) -> None:
-        """Every message to a session comes by here while there are rates or policies of the host's own."""
+        """Check a message to a session. In use only while there are rates or policies of the host."""
         kind = message.rate
         if kind is not None:
             self._admit(kind, session_id, message.__class__.__name__, message.operations)
@@ -239,13 +241,13 @@ class Policies:
             refusals.append(limited)
         if len(refusals) > most:
             raise strictest(refusals)
-        # Outvoted, it is let through uncounted.
+        # The rates refuse it but are outvoted: allow it without counting.
         error: GreenroomError | None = rates.refusal(request.kind, session_id, count, taking=True)
         if error is not None and not voting:
             raise error
 
     def _arm(self) -> None:
-        """Have messages checked if there is anything to check them for. The caller holds the lock."""
+        """Switch the check of messages on if there is anything to check. The caller holds the lock."""
         needed = self._added or self._own_rates or self._config.rates().any
         self._supervisor.delivery.rates = self._gate if needed else None
 
@@ -274,8 +276,8 @@ class Policies:
         return row
 
     def _acted(self, session_id: str, outcome: str) -> None:
-        """A session was suspended or failed by its timeouts: the hooks that follow such a change are called, apart from
-        the session's turn. None of them is asked before it: time cannot be vetoed."""
+        """Call the After hooks of a session that its timeouts suspended or failed, outside of the session's turn. There
+        are no Before hooks, because a timeout cannot be vetoed."""
         point, reason = _FOLLOWING[outcome]
         if self._hooks.at(point) is None:
             return

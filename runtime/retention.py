@@ -1,4 +1,4 @@
-"""Retention: which artifacts, sessions and old events may go, by age, count and size. First shown, then done."""
+"""Retention deletes artifacts, sessions and old events by age, count and size. A dry run shows them first."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ DAY = 86_400 * 1_000_000_000
 
 
 class RetentionPolicy(Checked):
-    """What is kept. None sets no limit. What any limit says may go, goes."""
+    """The limits of retention. None sets no limit. Whatever exceeds any limit is deleted."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     keep_versions: Annotated[int, Ge(1)] | None = None
-    """The newest versions of each artifact name that stay."""
+    """The number of newest versions to keep of each artifact name."""
     max_age_days: Annotated[float, Ge(0)] | None = None
-    """Versions older than this go, except the latest of their name."""
+    """Delete older versions, except the latest of their name."""
     max_session_bytes: Annotated[int, Ge(0)] | None = None
-    """Bytes of artifacts per session: above it, the oldest versions go, except the latest of their name."""
+    """Bytes of artifacts per session. Above it, delete the oldest versions, except the latest of their name."""
     ended_days: Annotated[float, Ge(0)] | None = None
-    """Sessions that ended longer ago than this go, with everything."""
+    """Delete sessions that ended longer ago than this, with everything."""
     keep_journal_days: Annotated[float, Ge(0)] | None = None
-    """What older events say of the way to the present goes: values that variables, tags and metadata had, suspensions,
-    deleted artifacts. The conversation, the artifacts that are there and calls of tools and agents stay."""
+    """Truncate journals before this age: earlier values of variables, tags and metadata, suspensions and deleted
+    artifacts are removed. The conversation, existing artifacts and calls of tools and agents stay."""
     max_journal_events: Annotated[int, Ge(1)] | None = None
-    """The same for all but the newest so many events of a session."""
+    """Truncate journals in the same way to this many newest events of a session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """One thing that goes: an artifact version, or a whole session (then `artifact` is None). Sizes are bytes."""
+    """One deletion: an artifact version, or a whole session (then `artifact` is None). Sizes are in bytes."""
 
     session_id: str
     artifact: str | None
@@ -70,8 +70,8 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class JournalCut:
-    """What goes of the journal of one session (or scope): so many events, whose records have so many bytes. Up to event
-    `base` it tells no more how the session came to what it was then."""
+    """The truncation of the journal of one session or scope: the events removed and the bytes of their records. Event
+    `base` is the last one whose history is lost."""
 
     session_id: str
     events: int
@@ -84,7 +84,7 @@ class JournalCut:
 
 @dataclass(frozen=True, slots=True)
 class RetentionReport:
-    """What retention would remove, or has removed. `skipped` could not be: their sessions take no writes."""
+    """What retention would delete, or has deleted. `skipped` were not deleted because their sessions take no writes."""
 
     removed: tuple[Removal, ...]
     skipped: tuple[Removal, ...]
@@ -93,7 +93,7 @@ class RetentionReport:
 
     @property
     def bytes(self) -> int:
-        """Logical bytes of what goes; content that others use as well stays on disk."""
+        """The logical bytes deleted. Content that others also use stays on disk."""
         return sum(each.size for each in self.removed)
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class RetentionReport:
 
 
 def apply_retention(core: RuntimeCore, policy: RetentionPolicy, now: int, *, dry_run: bool) -> RetentionReport:
-    """Find what the policy lets go and, unless `dry_run`, delete it by messages like any other deletion."""
+    """Find what exceeds the policy and, unless `dry_run`, delete it by messages like any other deletion."""
     removed: list[Removal] = []
     skipped: list[Removal] = []
     for session, row in core.store.catalog.rows(tuple(SessionStatus)):
@@ -133,7 +133,7 @@ def apply_retention(core: RuntimeCore, policy: RetentionPolicy, now: int, *, dry
 
 
 def _journals(core: RuntimeCore, policy: RetentionPolicy, now: int, *, dry_run: bool) -> Iterator[JournalCut]:
-    """Cut the journals, those of scopes too."""
+    """Truncate the journals, also those of scopes."""
     days, most = policy.keep_journal_days, policy.max_journal_events
     before = now - int(min(days * DAY, now)) if days is not None else None
     for session, cut in cut_journals(core.store, before=before, most=most, dry_run=dry_run):
@@ -160,7 +160,7 @@ def _whole_session(
 
 
 def _versions(core: RuntimeCore, session: bytes, policy: RetentionPolicy, now: int) -> Iterator[Removal]:
-    """Yield the versions of a session that may go, oldest first. The latest of a name always stays."""
+    """Yield the versions of a session to delete, oldest first. The latest of a name always stays."""
     session_id = session_id_of(session)
     try:
         # Of many artifacts, without what they are described by.
@@ -169,7 +169,7 @@ def _versions(core: RuntimeCore, session: bytes, policy: RetentionPolicy, now: i
             for number, record in core.store.artifacts.records(session)
         ]
     except (IntegrityError, SchemaTooNew):
-        return  # damaged: nothing is decided about it before it is repaired
+        return  # damaged: repair it before deciding what to delete
     versions: dict[str, list[int]] = {}
     for _, record in records:
         versions.setdefault(record.name, []).append(record.version)

@@ -1,7 +1,6 @@
 """`Runtime`: the object that a host embeds.
 
-One class in one file, one method for each thing that a runtime does, which the rooms below do: it is longer than other
-files for that reason.
+The file is long because the class has one method for each operation. The rooms below do the work.
 """
 
 from __future__ import annotations
@@ -134,10 +133,10 @@ class Runtime:
     config: RuntimeConfig
     read_only: bool
     hooks: Hooks
-    """Calls functions at points of operations: see `Hooks`."""
+    """Calls functions of the host at hook points: see `Hooks`."""
     middleware: Middleware
     policies: Policies
-    """What sessions may use of time, rate and resources: see `Policies`."""
+    """Limits of time, rate and resources: see `Policies`."""
     events: Events
     """The bus, links, queries and timelines: see `Events`."""
     tools: Tools
@@ -146,7 +145,7 @@ class Runtime:
     """Registers and calls agents: see `Agents`."""
     workflows: Workflows
     core: RuntimeCore
-    """What the rooms of greenroom share. No part of the public interface, like `creation`."""
+    """The parts that the rooms share. Not public, like `creation`."""
     creation: Creation
 
     @classmethod
@@ -160,12 +159,12 @@ class Runtime:
         clock: Clock | None = None,
         hooks: Callable[[Hooks], object] | None = None,
     ) -> Runtime:
-        """Open the store at `path`, making it if there is none; without a path, a temporary one.
+        """Open the store at `path`, creating it if it does not exist. Without a path, the store is temporary.
 
-        With `read_only` it opens beside a runtime, of this or another process, that writes; `refresh` catches up.
-        `hooks` is called with `Runtime.hooks` before anything else happens: for hooks that are to see the store
-        brought up to date (StateMigration) and the runtime start (SystemStartup), either of which can refuse it.
-        Raises StoreLocked, SchemaTooNew, IntegrityError, StorageError or ValidationError.
+        With `read_only`, the store may be open for writing elsewhere; `refresh` catches up. `hooks` is called with
+        `Runtime.hooks` before anything else happens. Use it for hooks at StateMigration and SystemStartup, which can
+        refuse the migration or the start. Raises StoreLocked, SchemaTooNew, IntegrityError, StorageError or
+        ValidationError.
         """
         settings = RuntimeConfig.build(config)
         as_flag("read_only", read_only)
@@ -193,7 +192,7 @@ class Runtime:
         clock: Clock,
         hooks: Callable[[Hooks], object] | None,
     ) -> None:
-        """Put the parts together and have the hooks at SystemStartup asked."""
+        """Create the parts and call the hooks at SystemStartup."""
         self._parts = parts = Parts(
             self, path, config, read_only=read_only, temporary=temporary, clock=clock, hooks=hooks
         )
@@ -232,29 +231,29 @@ class Runtime:
 
     @property
     def _realm(self) -> object:
-        """What operations of this runtime belong to."""
+        """The realm of this runtime's operations."""
         return self.core.security
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be done any more."""
+        """Whether the runtime is closed."""
         return self._parts.closed
 
     def close(self, timeout: float | None = None) -> None:
-        """Refuse new work, handle what waits, save the sessions in memory, release the store. Idempotent.
+        """Refuse new work, handle waiting messages, save the sessions in memory, release the store. Idempotent.
 
-        Ends within `timeout` seconds (default: `close_timeout`) and what the disk takes to flush. Whatever was
-        acknowledged is kept even when the deadline passes.
+        Takes at most `timeout` seconds (default: `close_timeout`) plus the time to flush the disk. Acknowledged writes
+        are kept even when the deadline passes.
         """
         self._parts.close(timeout)
 
     def refresh(self) -> None:
-        """Read-only runtimes: see what the writing runtime has written since, and tell it to who listens. They do so
-        by themselves every `refresh_interval`."""
+        """Read what the writing runtime has written since, and notify listeners. Read-only runtimes also do this every
+        `refresh_interval`."""
         self.core.check_open()
         self._parts.refresh()
 
-    # -- making a store anew, while nobody has it open
+    # -- restoring a closed store
 
     @classmethod
     @checked
@@ -266,9 +265,9 @@ class Runtime:
         verify: bool = True,
         on_progress: Progress | None = None,
     ) -> BackupReport:
-        """Make a new store at `path` from a backup, which is only read; then `open` it.
+        """Create a store at `path` from a backup, which is only read. Use `open` afterwards.
 
-        `path` must not exist or be empty. With `verify` all of it is checked, and the report says what was found.
+        `path` must not exist or be empty. With `verify`, the new store is checked and the report lists all problems.
         Raises StorageError.
         """
 
@@ -282,8 +281,8 @@ class Runtime:
     @classmethod
     @checked
     def salvage(cls, path: str | os.PathLike[str], *, on_progress: CareProgress | None = None) -> SalvageReport:
-        """Repair a store whose files are damaged, while nobody has it open: what can be read goes into a new store,
-        which is repaired and takes the place of the old one. That stays beside it under another name.
+        """Repair a closed store whose files are damaged. Copy all readable data into a new store, repair that, and put
+        it in the place of the old one, which is kept under another name.
 
         Raises StoreLocked, or StorageError when nothing can be read.
         """
@@ -292,7 +291,7 @@ class Runtime:
             return cls.open(part, config={"handle_signals": False})
 
         where = Path(os.path.realpath(file_path(path)))
-        # The lock of the file system knows other processes only.
+        # The lock of the file system only covers other processes.
         if any(not each.closed and each.path.resolve() == where for each in list(open_runtimes)):
             raise StoreLocked(f"the store at {where} is open: close it to salvage it", path=str(where))
         return salvage_store(open_store, where, on_progress)
@@ -302,7 +301,7 @@ class Runtime:
     def query_artifacts(self, query: ArtifactQuery | None = None, **criteria: Any) -> Page[ArtifactInfo]:
         """Return the artifacts of all sessions that match, or of one with `session_id`; see `Session.query_artifacts`.
 
-        Raises ValidationError, or SessionNotFound for a session that is not there.
+        Raises ValidationError, or SessionNotFound for an unknown session.
         """
         self.core.check_open()
         wanted = artifact_query(query, criteria)
@@ -340,8 +339,8 @@ class Runtime:
     def ask(self, session_id: str, message: m.Message[Reply], timeout: float | None = None) -> Reply:
         """Send a message and return the reply, or raise what the session raised.
 
-        Raises OperationTimeout after `timeout` seconds (default: `ask_timeout`; for calls of tools and agents, the time
-        that these may take).
+        Raises OperationTimeout after `timeout` seconds (default: `ask_timeout`; for calls of tools and agents, their
+        own time limit).
         """
         if not issubclass(type(message), m.Message):
             raise InvalidOperation("messages are objects of the classes in greenroom.runtime.messages")
@@ -354,7 +353,7 @@ class Runtime:
         return self._supervisor.ask(session_id, message, timeout)
 
     def tell(self, session_id: str, message: m.Message[Any]) -> None:
-        """Send a message and go on. What goes wrong after it has been sent is logged."""
+        """Send a message without waiting. Later errors are logged."""
         if not issubclass(type(message), m.Message):
             raise InvalidOperation("messages are objects of the classes in greenroom.runtime.messages")
         self._supervisor.tell(session_id if type(session_id) is str else required_session_id(session_id), message)
@@ -371,12 +370,11 @@ class Runtime:
         root_id: str | None = None,
         source: str | None = None,
     ) -> Iterator[Operation]:
-        """Mark what the code inside does as one operation: its events, in whatever sessions, carry these ids.
+        """Treat the code inside as one operation: its events in all sessions carry these ids.
 
-        Without a correlation id it has that of the cause, else that of the operation around it, else a new one. A
-        cause is the id of a journaled event; where no root is named, the operation has the root of its cause.
-        Code that acts for a session cannot choose the `source`, nor a root that it does not reach.
-        Raises ValidationError, AccessDenied.
+        The default correlation id is that of the cause, else of the outer operation, else a new one. A cause is the id
+        of a journaled event. The default root is the root of the cause. Code that acts for a session cannot choose the
+        `source`, nor a root that it cannot access. Raises ValidationError, AccessDenied.
         """
         named = {"correlation_id": correlation_id, "root_id": root_id, "source": source}
         given = {name: as_text(name, value, m.MAX_NAME) for name, value in named.items() if value is not None}
@@ -414,10 +412,10 @@ class Runtime:
         directories: Sequence[str | os.PathLike[str]] = (),
         echo: Callable[[str], None] | None = None,
     ) -> ScriptResult:
-        """Run a script: source text, or a file given as a Path. Bound to a session it reaches only that one.
+        """Run a script: source text, or a file given as a Path. With a session, the script acts for that session.
 
-        `directories` are what the `files` profile may touch; `echo` gets printed lines as they appear.
-        Raises ScriptError, ScriptTimeout, ScriptMemoryExceeded, or ConfigurationError for an unknown language.
+        The profile `files` may use the `directories`. `echo` gets printed lines as they appear. Raises ScriptError,
+        ScriptTimeout, ScriptMemoryExceeded, or ConfigurationError for an unknown language.
         """
         self.core.check_open()
         if session is None:
@@ -463,7 +461,7 @@ class Runtime:
         wait = self.config.ask_timeout if timeout is None else as_seconds("timeout", timeout, endless=True)
         return Scope(self._supervisor, self._supervisor.table.scope(as_text("scope", name, m.MAX_KEY)), wait)
 
-    # -- who has reached what
+    # -- the audit log
 
     @in_own_realm
     @checked
@@ -479,12 +477,13 @@ class Runtime:
         limit: int | None = None,
         offset: int = 0,
     ) -> Page[AuditRecord]:
-        """Return the attempts to reach something of another session, newest first, with the `total` before pagination.
+        """Return the access attempts across sessions from the audit log, newest first, with the `total` before
+        pagination.
 
         `session` acted or was the owner; `artifact` is an id; `access` is read, write, delete, list, share or
         change_permissions; times are datetimes, RFC 3339 texts or epoch seconds, `after` ≤ time < `before`. Records
-        outlive what they name, for `audit_retention_days` and as long as there are no more than `audit_max_records`.
-        Raises ValidationError.
+        stay after their sessions are deleted, for `audit_retention_days` and up to `audit_max_records`. Raises
+        ValidationError.
         """
         self.core.check_open()
         who = session_id_of(session, "session")
@@ -513,15 +512,15 @@ class Runtime:
 
     @property
     def analytics(self) -> Analytics:
-        """Metrics of sessions, one by one and together, read from their journals: see `Analytics`."""
+        """Metrics of one session or of many, read from their journals: see `Analytics`."""
         return self._parts.analytics
 
     @checked
     def trace(self, tracer_provider: TracerProvider | None = None, *, privacy: bool | None = None) -> Tracing:
-        """Make an OpenTelemetry span of each operation from now on, until `stop` of what this returns.
+        """Create an OpenTelemetry span for each operation, until `stop` is called on the returned object.
 
-        Without a provider the one that OpenTelemetry is set up with is used. privacy: pseudonyms in place of session
-        ids (default: `analytics_privacy`). Needs the extra `otel`: raises ConfigurationError without it.
+        The default provider is OpenTelemetry's global one. privacy: pseudonyms in place of session ids (default:
+        `analytics_privacy`). Needs the extra `otel`: raises ConfigurationError without it.
         """
         self.core.check_open()
         self.core.require_host("trace")
@@ -546,11 +545,11 @@ class Runtime:
         correlation_id: str | None = None,
         template: str | None = None,
     ) -> Session:
-        """Make a durable session with an unpredictable id.
+        """Create a durable session with an unpredictable id.
 
-        name ≤ 255 characters, ≤ 64 tags of ≤ 64 characters, metadata ≤ 64 KiB of JSON. A template adds its name's
-        prefix, its tags, metadata and settings; where both say something, the caller does.
-        Raises ValidationError, or SessionNotFound if the parent does not exist.
+        name ≤ 255 characters, ≤ 64 tags of ≤ 64 characters, metadata ≤ 64 KiB of JSON. A template adds a name prefix,
+        tags, metadata and settings; arguments of the caller override them. Raises ValidationError, or SessionNotFound
+        if the parent does not exist.
         """
         return self.creation.create(
             name, description, created_by, tags, metadata, parent, config, correlation_id, template
@@ -562,7 +561,7 @@ class Runtime:
         return find_session(self, session_id)
 
     def exists(self, session_id: str) -> bool:
-        """Return whether there is a session with exactly this id, as far as the running code may know."""
+        """Return whether a session with exactly this id exists and is visible to the running code."""
         return self.core.exists(session_id if type(session_id) is str else required_session_id(session_id))
 
     def list_sessions(self, **query: Any) -> Page[SessionInfo]:
@@ -590,7 +589,7 @@ class Runtime:
         return self.list_sessions(**{**query, "limit": 0, "offset": 0}).total
 
     def find_sessions(self, id_prefix: str, limit: int = 10) -> list[str]:
-        """Ids that begin with these hex digits, at most `limit`. Raises ValidationError."""
+        """Return at most `limit` session ids that begin with these hex digits. Raises ValidationError."""
         digits = as_text("id_prefix", id_prefix, m.MAX_NAME).replace("-", "").lower()
         limit = as_number("limit", limit)
         if not 1 <= len(digits) <= 32 or any(each not in "0123456789abcdef" for each in digits):
@@ -603,14 +602,15 @@ class Runtime:
         return [each for each in own if each.replace("-", "").startswith(digits)][:limit]
 
     def delete_session(self, session_id: str) -> None:
-        """Remove a session with everything that belongs to it, also a damaged one. Raises SessionNotFound."""
+        """Delete a session with everything that belongs to it, also a damaged one. Raises SessionNotFound."""
         session_id = required_session_id(session_id)
         if not is_session_id(session_id):
             raise SessionNotFound(f"there is no session {shown(session_id)}", session_id=session_id[:64])
         Session(self, session_id).delete()
 
     def save_all(self) -> int:
-        """Snapshot every session in memory that has unsaved events, and put everything on disk; how many."""
+        """Write a snapshot of every session in memory with unsaved events, sync everything to disk, and return their
+        number."""
         self.core.check_open()
         self.core.require_host("save_all")
         self.core.check_writable("to save")
@@ -621,12 +621,12 @@ class Runtime:
                     self._supervisor.ask(actor.actor_urn, m.SaveSession(sync=False), self.config.ask_timeout)
                     saved += 1
                 except (SessionNotFound, HookCancelled):
-                    pass  # deleted meanwhile, or a hook is against it
+                    pass  # deleted meanwhile, or refused by a hook
         self._store.sync()
         return saved
 
     def restore_recent(self, n: int = 10) -> list[Session]:
-        """Bring the `n` most recently changed open sessions into memory, newest first."""
+        """Load the `n` most recently changed open sessions into memory, newest first."""
         self.core.require_host("restore_recent")
         recent = self.list_sessions(sort_by="updated_at", descending=True, limit=n)
         sessions = []
@@ -635,13 +635,13 @@ class Runtime:
             try:
                 session.load()
             except (SessionNotFound, IntegrityError, HookCancelled):
-                continue  # deleted meanwhile, damaged, or refused by a hook: the others come back all the same
+                continue  # deleted meanwhile, damaged, or refused by a hook: load the others
             sessions.append(session)
         return sessions
 
     def cleanup(self, retention_days: float | None = None) -> int:
-        """Delete sessions that ended longer ago than `retention_days` (default: each one's own, where it has one); how
-        many."""
+        """Delete sessions that ended longer ago than `retention_days` (default: each session's own setting). Return
+        their number."""
         self.core.check_open()
         self.core.require_host("cleanup", "delete")
         self.core.check_writable("to delete")
@@ -660,7 +660,7 @@ class Runtime:
                     self.delete_session(id_of_bytes(session))
                     deleted += 1
                 except (SessionNotFound, HookCancelled):
-                    pass  # somebody else deleted it, or a hook keeps it
+                    pass  # deleted meanwhile, or refused by a hook
         return deleted
 
     @property
@@ -681,13 +681,12 @@ class Runtime:
         history: bool = True,
         on_progress: Progress | None = None,
     ) -> ExportReport:
-        """Write a session, or with `tree` also all sessions below it, to a bundle: one file, as of one moment.
+        """Write a session, with `tree` also its descendants, to a bundle: one file, as of one moment.
 
-        Without `history` the bundle has what still holds: conversation, artifacts, variables, tags, metadata, status;
-        not what they were before. Works while the sessions are used. A file at `path` is replaced once the bundle is
-        whole; anything but a regular file is refused. `on_progress` is called with the bytes done and to do.
-        Raises SessionNotFound, IntegrityError where something is damaged, BundleError for more than a bundle can
-        carry, StorageError.
+        Without `history`, the bundle holds the current conversation, artifacts, variables, tags, metadata and status,
+        without earlier values. Works while the sessions are in use. A file at `path` is replaced once the bundle is
+        complete; anything but a regular file is refused. `on_progress` gets the bytes done and the total. Raises
+        SessionNotFound, IntegrityError for damaged data, BundleError if it is too large for a bundle, StorageError.
         """
         self.core.security.require_artifacts(session_id_of(session_id, "session") or "", "export_session")
         found = self.session(session_id_of(session_id, "session") or "")
@@ -704,11 +703,11 @@ class Runtime:
     def import_bundle(
         self, path: str | os.PathLike[str], *, keep_ids: bool = True, on_progress: Progress | None = None
     ) -> list[Session]:
-        """Bring in all sessions of a bundle, parents first: all of them, or none.
+        """Import all sessions of a bundle, parents first, or none of them.
 
-        With `keep_ids` false they get new ids, in their artifacts' ids and family links too. A parent outside the
-        bundle is kept if it is in this store. Raises BundleError for a damaged or hostile bundle, of which nothing is
-        written; SessionAlreadyExists for an id that is to be kept and is taken; StorageError.
+        With `keep_ids` false, sessions get new ids, also in artifact ids and family links. A parent outside the bundle
+        is kept if it is in this store. Raises BundleError for a damaged or hostile bundle, SessionAlreadyExists if an
+        id to keep is taken, StorageError. On error nothing is written.
         """
         self.core.check_open()
         self.core.require_host("import_bundle", "write")
@@ -721,29 +720,29 @@ class Runtime:
     def import_session(
         self, path: str | os.PathLike[str], *, keep_ids: bool = True, on_progress: Progress | None = None
     ) -> Session:
-        """`import_bundle`, for a bundle of one session or one tree: the session at its top."""
+        """Import a bundle of one session or one tree, like `import_bundle`. Return the topmost session."""
         return self.import_bundle(path, keep_ids=keep_ids, on_progress=on_progress)[0]
 
     @checked
     def backup(self, path: str | os.PathLike[str]) -> BackupReport:
-        """Write a backup of the whole store, as of one moment, while it is in use. It is a store itself.
+        """Write a backup of the whole store as of one moment, while it is in use. The backup is a store itself.
 
-        `path` must not exist. On the same file system it shares the table files with this store; copy it elsewhere to
-        be safe from the loss of the disk. Raises StorageError.
+        `path` must not exist. On the same file system the backup shares table files with this store: copy it elsewhere
+        to survive the loss of the disk. Raises StorageError.
         """
         self.core.check_open()
         self.core.require_host("backup")
         return backup_store(self._store, file_path(path))
 
-    # -- care of the store
+    # -- maintenance
 
     @checked
     def verify(self, repair: bool = False, *, on_progress: CareProgress | None = None) -> VerifyReport:
         """Read everything in the store and check it: checksums, gaps, hashes, indexes, references, replays.
 
-        With `repair`, what the rest of the store tells how to set right is set right, and what it does not is put
-        into quarantine, so that everything else stays readable; the report says what was done. Where table files
-        are damaged (`needs_salvage`) nothing is repaired: close the runtime and `Runtime.salvage` the store.
+        With `repair`, repair everything that can be derived from the rest of the store, and move the rest into
+        quarantine so that everything else stays readable. The report lists all repairs. If table files are damaged
+        (`needs_salvage`), nothing is repaired: close the runtime and call `Runtime.salvage`.
         """
         self.core.check_open()
         self.core.require_host("verify")
@@ -753,10 +752,10 @@ class Runtime:
 
     @checked
     def gc(self, *, on_progress: CareProgress | None = None) -> GcReport:
-        """Find and repair leaked or missing references, records of nobody, wrong index entries and counts;
-        remove what imports and forks have written that were interrupted.
+        """Find and repair leaked or missing references, orphaned records, wrong index entries and counts. Remove what
+        interrupted imports and forks have written.
 
-        Safe while sessions are at work. Reads no content: `verify` does.
+        Safe while sessions are in use. Does not read content; `verify` does.
         """
         self.core.check_open()
         self.core.require_host("gc", "write")
@@ -768,12 +767,11 @@ class Runtime:
     def retention(
         self, policy: RetentionPolicy | Mapping[str, Any] | None = None, *, dry_run: bool = True, **limits: Any
     ) -> RetentionReport:
-        """Delete what a policy lets go; unless told otherwise, only say what that would be.
+        """Delete what exceeds a retention policy; by default, only report what would be deleted.
 
-        Limits: keep_versions, max_age_days, max_session_bytes (never the latest version of a name), ended_days
-        (whole sessions), keep_journal_days, max_journal_events (what old events say of earlier values, never the newest
-        event, the conversation or artifacts that are there; `events` then leaves them out, and forks and exports begin
-        there). Raises ValidationError.
+        Limits: keep_versions, max_age_days, max_session_bytes (never the latest version of a name), ended_days (whole
+        sessions), keep_journal_days, max_journal_events (truncate journals, but keep the newest event, the conversation
+        and existing artifacts; `events`, forks and exports then begin there). Raises ValidationError.
         """
         self.core.check_open()
         self.core.require_host("retention", "delete")
@@ -786,13 +784,13 @@ class Runtime:
 
     @checked
     def usage(self, *, on_progress: CareProgress | None = None) -> Usage:
-        """Which sessions, types and names take the space."""
+        """Return which sessions, types and names take the most space."""
         self.core.check_open()
         self.core.require_host("usage", "list")
         return usage_of(self._store, on_progress)
 
     def compact(self) -> None:
-        """Give the space of deleted data back to the disk. Blocks while it works."""
+        """Return the space of deleted data to the disk. Blocks until done."""
         self.core.check_open()
         self.core.require_host("compact", "write")
         self.core.check_writable("to compact")
@@ -800,11 +798,11 @@ class Runtime:
 
     @checked
     def stats(self, details: bool = False) -> dict[str, Any]:
-        """Figures about the store and this runtime, as JSON values. Sizes are bytes. With `details` also `usage`:
-        the sessions, types and names that take most space, twenty of each.
+        """Return figures of the store and this runtime, as JSON values. Sizes are in bytes. With `details` also
+        `usage`: the sessions, types and names that take the most space, twenty of each.
 
-        Of content (artifacts, and long messages): `logical_bytes` counts it for everyone who refers to it,
-        `unique_bytes` once, `stored_bytes` as it is on disk, with chunks that contents share counted once.
+        For content (artifacts, and long messages): `logical_bytes` counts each reference, `unique_bytes` each content
+        once, `stored_bytes` the bytes on disk, with shared chunks counted once.
         """
         self.core.check_open()
         self.core.require_host("stats")

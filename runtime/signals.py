@@ -1,4 +1,4 @@
-"""Closing on SIGTERM, for hosts that have not said what it should do.
+"""Closes runtimes on SIGTERM, for hosts that have no handler of their own.
 
 The handler does not close anything itself: it runs on the main thread, perhaps in the middle of an actor's turn. It
 starts a thread that closes, which waits for that turn to end, and then ends the process as the signal asks.
@@ -20,10 +20,10 @@ __all__ = ["unwatch", "watch"]
 
 
 class Closable(Protocol):
-    """A runtime, as far as a signal ends it."""
+    """A runtime that a signal can close."""
 
     def close(self) -> None:
-        """Save what is in memory and release the store."""
+        """Save the sessions in memory and release the store."""
 
 
 _watched: weakref.WeakSet[Closable] = weakref.WeakSet()
@@ -31,8 +31,8 @@ _installed = False
 
 
 def watch(runtime: Closable) -> None:
-    """Close this runtime on SIGTERM, unless the host handles or ignores it. Only the main thread may install a handler;
-    elsewhere this does nothing, and the process's end still closes the runtime."""
+    """Close this runtime on SIGTERM, unless the host handles or ignores the signal. Only the main thread can install a
+    handler; on other threads this does nothing, and the end of the process still closes the runtime."""
     global _installed
     if threading.current_thread() is not threading.main_thread():
         return
@@ -43,7 +43,7 @@ def watch(runtime: Closable) -> None:
 
 
 def unwatch(runtime: Closable) -> None:
-    """Forget a closed runtime; after the last one, the signal means again what it meant before."""
+    """Forget a closed runtime. After the last one, restore the former signal handler."""
     global _installed
     _watched.discard(runtime)
     if _watched or not _installed or threading.current_thread() is not threading.main_thread():
