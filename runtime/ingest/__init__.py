@@ -1,4 +1,4 @@
-"""Brings recorded conversations into a runtime as completed sessions with messages and artifacts.
+"""Ingests recorded conversations as completed sessions with messages and artifacts.
 
 ```python
 from greenroom.runtime import Runtime

@@ -1,8 +1,8 @@
-"""Recognizes a conversation in a JSON record and brings its turns into one shape.
+"""Recognizes the format of a JSON record and reads its conversation in one shape.
 
-Each form is a small reader: whether a record is of its form, and the conversation in it. What a record has beside its
-turns stays with the conversation as `extra`; what a message has beside the usual fields stays with the turn as
-`metadata`. Nothing is dropped here.
+Each form has a small reader: it tells whether a record has this form, and returns the conversation. Other fields of a
+record are kept as the conversation's `extra`, other fields of a message as the turn's `metadata`. Nothing is dropped
+here.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .turns import time_of, turn_of_message, with_free_key
 __all__ = ["conversation_of", "is_conversation", "is_message"]
 
 _SYSTEM: Final = ("system", "system_prompt", "systemInstruction", "system_instruction")
-"""Keys under which what the model was told first stands beside the turns."""
+"""Keys of a system text beside the turns."""
 _TITLES: Final = ("title", "name")
 _STARTED: Final = ("created_at", "create_time", "created", "createdAt", "started_at", "start_time", "timestamp", "date")
 _ENDED: Final = ("updated_at", "update_time", "updatedAt", "ended_at", "end_time", "completed_at")
 
 
 def is_message(value: Any) -> bool:
-    """Return whether a value is one message of a conversation, not a conversation."""
+    """Return whether a value is a single message, not a conversation."""
     return isinstance(value, dict) and ("role" in value or "from" in value) and not is_conversation(value)
 
 
@@ -41,8 +41,8 @@ def is_conversation(value: Any) -> bool:
 def conversation_of(value: Any) -> Conversation:
     """Return the conversation in a parsed JSON record.
 
-    Raises UnknownRecord, with what is missing and at which message, when no turns can be made out. Message numbers
-    count from 0.
+    Raises UnknownRecord if there are no turns; the text says what is missing and at which message. Messages are counted
+    from 0.
     """
     if isinstance(value, list):
         value = {"messages": value}
@@ -74,21 +74,21 @@ def _has(*keys: str) -> Callable[[dict[str, Any]], bool]:
 
 
 def _chat(value: dict[str, Any]) -> Conversation:
-    """OpenAI's and Anthropic's: ``{"messages": [{"role", "content"}]}``."""
+    """Return a chat of OpenAI or Anthropic: ``{"messages": [{"role", "content"}]}``."""
     turns, extra, notes = _turns(value, "messages")
     anthropic = "system" in value or any(map(_has_blocks, turns))
     return _conversation("anthropic" if anthropic else "openai-chat", value, "messages", turns, extra, notes)
 
 
 def _sharegpt(value: dict[str, Any]) -> Conversation:
-    """``{"conversations": [{"from", "value"}]}``, with the roles' other names."""
+    """Return a ShareGPT conversation, ``{"conversations": [{"from", "value"}]}``, with the usual names of roles."""
     key = "conversations" if isinstance(value.get("conversations"), list) else "conversation"
     turns, extra, notes = _turns(value, key)
     return _conversation("sharegpt", value, key, turns, extra, notes)
 
 
 def _swe_agent(value: dict[str, Any]) -> Conversation:
-    """Return a trajectory: its history, and what its steps have beside that."""
+    """Return a SWE-agent trajectory: its history, and further facts of its steps."""
     steps = value.get("trajectory")
     if not isinstance(value.get("history"), list) or not value["history"]:
         turns = turns_of_steps(steps or [])
@@ -227,7 +227,7 @@ _FORMS: Final = (
 
 
 def _turns(value: dict[str, Any], key: str) -> tuple[list[Turn], dict[str, Any], list[Note]]:
-    """Return the turns under a key, a system text beside them first; and the record's other fields."""
+    """Return the turns under a key, beginning with a system text beside them, and the record's other fields."""
     turns, notes = _read_turns(value[key])
     extra = {name: item for name, item in value.items() if name != key}
     for name in _SYSTEM:
@@ -236,7 +236,7 @@ def _turns(value: dict[str, Any], key: str) -> tuple[list[Turn], dict[str, Any],
         if not text:
             continue
         if turns[0].role == "system" and turns[0].content == said:
-            del extra[name]  # it is there already
+            del extra[name]  # the first turn has it already
         elif isinstance(said, (str, list)):
             del extra[name]
             turns.insert(0, Turn("system", said, metadata={"field": name}))

@@ -1,4 +1,4 @@
-"""Brings conversations into a runtime: a session each, all of it in one write, and none twice."""
+"""Writes conversations into a runtime: a session for each, in one write, and none twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from greenroom.runtime import Runtime
 
 SESSION_ROOM: Final = 16 << 10
-"""Bytes of a record's other fields that stay in the session's metadata."""
+"""Limit of bytes for a record's other fields in the session's metadata."""
 _MOST_NOTES: Final = 20
 _PROGRESS_SECONDS: Final = 0.05
 _ALL: Final = tuple(SessionStatus)
@@ -40,23 +40,22 @@ def ingest(
     created_by: str | None = None,
     max_record_bytes: int = MAX_RECORD_BYTES,
 ) -> IngestReport:
-    """Read conversations and make a completed session of every one of them.
+    """Read conversations and create a completed session for each.
 
-    Paths are files, folders, or "-" for standard input; .gz and .zip are unpacked. Understood are OpenAI chat,
-    completions, responses and batches, Anthropic messages, ShareGPT and SWE-agent trajectories, as documents, lines
-    or lists in any mixture; the content tells which. Each turn becomes a message. User turns, agent outputs and tool
+    Paths are files, folders, or "-" for standard input; .gz and .zip are unpacked. Supported are OpenAI chat,
+    completions, responses and batches, Anthropic messages, ShareGPT and SWE-agent trajectories, as documents, lines or
+    lists in any mixture; the content decides which. Each turn becomes a message. User turns, agent outputs and tool
     results with a text also become artifacts of type ``user_input``, ``agent_output`` and ``tool_result``, whose
-    content is exactly that text in UTF-8. Fields that nothing else has a place for stay in the metadata; what is too
-    large there becomes an artifact that the metadata names. Sessions keep the titles and the times that the recording
-    tells; where it came from is in their metadata (``source_file``, ``source_position``, ``source_format``,
-    ``source_digest``).
+    content is exactly that text in UTF-8. All other fields are kept in the metadata; fields too large for it become
+    artifacts that the metadata names. Sessions keep the titles and times of the recording. Their metadata names the
+    source (``source_file``, ``source_position``, ``source_format``, ``source_digest``).
 
-    A conversation is written in one piece or not at all. One that is in the store already, by what it says, is passed
-    over. Hooks, redaction and the limits on bytes hold as for live sessions; rates do not, because this is one
-    operation of the host.
+    A conversation is written completely or not at all. One whose content is in the store already is skipped. Hooks,
+    redaction and limits on bytes apply as for live sessions; rates do not, because this is one operation of the host.
 
-    A file or record that cannot be read, or that the runtime refuses, is listed in the report's `skipped` and leaves
-    no session behind; the rest goes in. Raises StorageError and RuntimeClosed, because nothing more can go in then.
+    A file or record that cannot be read, or that the runtime refuses, is listed in the report's `skipped` and leaves no
+    session behind; the others are ingested. Raises StorageError and RuntimeClosed, because nothing more can be written
+    then.
     """
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
@@ -69,7 +68,7 @@ class _AlreadyThere(Exception):
 
 
 class _Seen:
-    """A conversation of a source: how often it was in the store before, the first there, and how often it was met."""
+    """Counts a conversation of a source: the sessions that the store had before, and how often the source has it."""
 
     __slots__ = ("before", "first", "met")
 
@@ -99,7 +98,7 @@ class _Ingest:
         self._bytes_before = 0
         self._next_progress = 0.0
         self._seen: dict[str, _Seen] = {}
-        """What was met in the source at hand, by its digest."""
+        """The conversations of the current source, by digest."""
 
     def run(self) -> IngestReport:
         started = time.perf_counter()
@@ -140,7 +139,7 @@ class _Ingest:
             conversation = conversation_of(record.value)
             notes = self._conversation(source, record, conversation)
         except UnknownRecord as error:
-            if not record.salvaged:  # its place has been reported as broken
+            if not record.salvaged:  # its position has been reported as broken
                 self._skip(source.label, record.position, str(error))
         except _AlreadyThere as found:
             report.duplicate_count += 1
@@ -158,7 +157,7 @@ class _Ingest:
     # -- one conversation
 
     def _conversation(self, source: Source, record: Record, conversation: Conversation) -> list[Note]:
-        """Write a conversation; what was changed or moved on the way. Raises _AlreadyThere."""
+        """Write a conversation and return the notes of changed and moved fields. Raises _AlreadyThere."""
         alone = self._look(conversation.digest)
         notes = [*record.notes, *conversation.notes]
         started, times, ended = _times(conversation, self._runtime.core.clock.time_ns())
@@ -179,7 +178,7 @@ class _Ingest:
             for number, (turn, place, at) in enumerate(zip(conversation.turns, placed, times, strict=True), start=1):
                 message = recording.ask(place.message, at, self._timeout)
                 about = _about(turn, getattr(message, "sequence", None))
-                # Hooks may have changed the message: its artifact has the text that the message has.
+                # Hooks may have changed the message: its artifact must have the same text.
                 changed = isinstance(message, Message) and message.content != turn.content and not place.moved
                 texts = texts_of(number, replace(turn, content=message.content)) if changed else place.texts
                 for kind, name, text in texts:
@@ -200,8 +199,8 @@ class _Ingest:
     def _look(self, digest: str) -> bool:
         """Return whether the store has no conversation with this digest, from before or from this source.
 
-        One that a source has several times is several conversations: the store has as many of it, however often the
-        source is ingested. Raises _AlreadyThere if this one is among those that were there before.
+        If a source has a conversation several times, the store gets it as many times, however often the source is
+        ingested. Raises _AlreadyThere if the store had this one before.
         """
         seen = self._seen.get(digest)
         if seen is None:
@@ -212,7 +211,7 @@ class _Ingest:
         return seen.met == 1
 
     def _look_again(self, digest: str) -> None:
-        """Raise _AlreadyThere if somebody else has written the conversation since."""
+        """Raise _AlreadyThere if another thread has written the conversation since."""
         there = self._there(digest)
         if there:
             seen = self._seen[digest] = _Seen(there)
@@ -220,7 +219,7 @@ class _Ingest:
             raise _AlreadyThere(seen.first)
 
     def _there(self, digest: str) -> list[str]:
-        """Return the sessions that were made of this conversation. A fork of one is another's, not the same."""
+        """Return the sessions that were ingested from this conversation, without their forks."""
         page = self._runtime.list_sessions(status=_ALL, metadata={"source_digest": digest})
         return [info.id for info in page if info.parent_session_id is None]
 
@@ -279,7 +278,7 @@ class _Ingest:
 
 
 def _name(source: Source, position: str, conversation: Conversation) -> str:
-    """Return the session's name: the recording's title, else its file and its place there."""
+    """Return the session's name: the recording's title, else its file and position."""
     if conversation.title is not None and plain_text(conversation.title).strip():
         return plain_text(conversation.title).strip()[: m.MAX_NAME]
     stem = Path(source.name).stem or source.name
@@ -289,7 +288,7 @@ def _name(source: Source, position: str, conversation: Conversation) -> str:
 def _described(
     source: Source, position: str, conversation: Conversation, notes: list[Note]
 ) -> tuple[dict[str, Any], list[Moved]]:
-    """Return the session's metadata: where it came from, and what the record has beside its turns."""
+    """Return the session's metadata: the source, and the record's other fields."""
     metadata: dict[str, Any] = {
         "source_file": source.name,
         "source_position": position,
@@ -312,8 +311,8 @@ def _described(
 
 
 def _times(conversation: Conversation, now: int) -> tuple[int, list[int], int]:
-    """Return when the session began, when each turn was said, and when it ended: as the recording tells, in an order
-    that never goes back. Where it tells of no time at all, all of it is now."""
+    """Return the times of the session's beginning, of each turn, and of its end, from the recording. Times never go
+    back. Without any recorded time, all are now."""
     told = [turn.time for turn in conversation.turns if turn.time is not None]
     known = [time for time in (conversation.started, told[0] if told else None, conversation.ended) if time is not None]
     started = min(known[0], told[0] if told else known[0], now) if known else now
@@ -326,7 +325,7 @@ def _times(conversation: Conversation, now: int) -> tuple[int, list[int], int]:
 
 
 def _about(turn: Turn, sequence: int | None) -> dict[str, Any]:
-    """Return what an artifact says of the turn that it belongs to."""
+    """Return the metadata that links an artifact to its turn."""
     about: dict[str, Any] = {"role": turn.role[: m.MAX_ROLE], "message_sequence": sequence}
     named = {"name": turn.name, "tool_call_id": turn.tool_call_id}
     about |= {key: value for key, value in named.items() if value is not None and len(value) <= m.MAX_NAME}

@@ -1,7 +1,7 @@
-"""Parses one JSON value out of a text, and puts right what JSON has no place for.
+"""Parses one JSON value from a text, and repairs what JSON does not allow.
 
-NaN and infinities, numbers beyond all bounds, keys that an object has twice, and half surrogate pairs occur in real
-files. Each costs only itself: it is replaced or kept under another name, and noted.
+Real files contain NaN and infinities, huge numbers, repeated keys, and half surrogate pairs. Each is replaced, or kept
+under another name, and noted; the rest stays intact.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .records import Note
 __all__ = ["MAX_NOTES", "Parser"]
 
 MAX_NOTES: Final = 100
-"""Notes of one record that are kept one by one; beyond that they are only counted."""
+"""Limit of single notes for one record; further ones are only counted."""
 
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89abcdefABCDEF]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _Odd:
-    """In the place of a number that JSON or the store has no room for: what stood there."""
+    """Stands in for a number that JSON or the store cannot hold."""
 
     __slots__ = ("token",)
 
@@ -34,7 +34,7 @@ class _Odd:
 
 
 class _Repeated(dict[str, Any]):
-    """An object that has a key more than once. The last value counts; the others are under names of their own."""
+    """An object with repeated keys. The last value keeps the key; the others get new names."""
 
     __slots__ = ("renamed",)
 
@@ -63,7 +63,7 @@ class _Names:
 
 
 class Parser:
-    """Parses values of a text. Not thread-safe: it remembers whether it has met something odd."""
+    """Parses values of a text. Not thread-safe: it remembers whether anything needs repair."""
 
     def __init__(self) -> None:
         self._odd = False
@@ -72,10 +72,10 @@ class Parser:
         ).raw_decode
 
     def value(self, text: str, at: int, *, broken_text: bool) -> tuple[Any, int, tuple[Note, ...]]:
-        """Return the value that begins at `at`, where it ends, and what was put right in it.
+        """Return the value that begins at `at`, the position of its end, and notes of its repairs.
 
-        `broken_text` says that the text may hold half surrogate pairs themselves, not only escapes of them.
-        Raises json.JSONDecodeError, RecursionError.
+        `broken_text`: the text may contain half surrogate pairs themselves, not only escapes. Raises
+        json.JSONDecodeError, RecursionError.
         """
         self._odd = False
         value, end = self._decode(text, at)
@@ -121,7 +121,7 @@ class Parser:
 
 
 class _Mending:
-    """Walks through a value that has something odd, and notes the places."""
+    """Walks through a value that needs repair, and notes the places."""
 
     def __init__(self) -> None:
         self._notes: list[Note] = []
@@ -161,7 +161,7 @@ class _Mending:
     def _text(self, text: str, place: str) -> str:
         mended, count = _SURROGATE.subn("\ufffd", text)
         if count:
-            # What was undecodable came in as the surrogates U+DC80 to U+DCFF.
+            # Undecodable bytes are read as the surrogates U+DC80 to U+DCFF.
             what = "byte(s) that are not UTF-8" if _undecodable(text) else "half surrogate pair(s)"
             self._note(place, f"{count} {what} replaced by U+FFFD", lost=True)
         return mended

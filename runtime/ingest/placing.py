@@ -1,6 +1,6 @@
-"""Finds a place for every field: in the message, in the metadata, or, for what does not fit there, in an artifact.
+"""Places every field in the message, in the metadata, or, if it does not fit there, in an artifact.
 
-Sizes are those of the encoding that is stored. What is moved to an artifact is named where it would have stood.
+Sizes are those of the stored encoding. A field that is moved to an artifact leaves the artifact's name in its place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .turns import as_json, with_free_key
 __all__ = ["Fitted", "Moved", "PlacedTurn", "fit", "place_turn", "plain_text", "texts_of"]
 
 MESSAGE_ROOM: Final = 48 << 10
-"""Bytes of a message's other fields that stay with it. With what names the moved ones, it is within 64 KiB."""
+"""Limit of bytes for a message's other fields. Together with the names of moved fields, they stay within 64 KiB."""
 _MOST_MOVED: Final = 32
 _MOST_NESTED: Final = 3
 _ARTIFACT_TYPES: Final = {"user": "user_input", "assistant": "agent_output", "tool": "tool_result"}
@@ -34,7 +34,7 @@ _SHORT: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A field that is kept as an artifact: what it is called, and its content."""
+    """A field that becomes an artifact: its name and content."""
 
     field: str
     name: str
@@ -44,27 +44,27 @@ class Moved:
 
 @dataclass(slots=True)
 class Fitted:
-    """Fields within their room, and those that were moved out of it."""
+    """Fields that fit, and fields that were moved to artifacts."""
 
     kept: dict[str, Any]
     moved: list[Moved]
     named: dict[str, str]
-    """By their paths, the artifacts that the moved fields are in."""
+    """The artifacts of the moved fields, by path."""
 
 
 @dataclass(slots=True)
 class PlacedTurn:
-    """A turn as the session takes it."""
+    """A turn with all fields placed."""
 
     message: m.AddMessage
     texts: list[tuple[str, str, str]]
-    """Artifact type, name and content of the texts of the turn."""
+    """The texts of the turn, as artifact type, name and content."""
     moved: list[Moved]
     notes: list[Note] = field(default_factory=list)
 
 
 def place_turn(number: int, turn: Turn) -> PlacedTurn:
-    """Find a place for every field of a turn, which is the `number`-th of its session from 1."""
+    """Place every field of a turn, which is number `number` of its session, from 1."""
     stem = f"turn-{number:04d}"
     place = f"message {number - 1}"
     notes: list[Note] = []
@@ -109,9 +109,9 @@ def fit(
     place: str,
     before: Iterable[Moved] = (),
 ) -> Fitted:
-    """Keep of an object what fits into so many bytes, and move the rest, the largest first.
+    """Keep the fields of an object that fit into a number of bytes, and move the others, largest first.
 
-    Of objects within it, the fields that fit are kept. `before` are fields that have been moved already.
+    Nested objects keep the fields that fit. `before` are fields that were moved already.
     """
     moved = list(before)
     if not fields and not moved:
@@ -147,7 +147,7 @@ def plain_text(text: str) -> str:
 def _divide(
     fields: Mapping[str, Any], room: int, depth: int
 ) -> tuple[dict[str, Any], list[tuple[tuple[str, ...], Any]]]:
-    """Return the fields that fit, the small ones first, and the others with their paths."""
+    """Return the fields that fit, smallest first, and the others with their paths."""
     sizes = {key: _weight(value) + len(key) * 4 + 8 for key, value in fields.items()}
     kept: dict[str, Any] = {}
     out: list[tuple[tuple[str, ...], Any]] = []
@@ -176,8 +176,8 @@ def _moved(path: str, value: Any, stem: str, notes: list[Note], place: str) -> M
 
 
 def texts_of(number: int, turn: Turn) -> list[tuple[str, str, str]]:
-    """Return the texts of a turn, as artifact type, name and content, by who speaks: what tools have answered is a
-    tool's, whatever the message's role."""
+    """Return the texts of a turn as artifact type, name and content. The type follows from the speaker; results of
+    tools are tool results whatever the message's role."""
     stem = f"turn-{number:04d}"
     content, role = turn.content, turn.role
     results: list[Any] = []
@@ -190,7 +190,7 @@ def texts_of(number: int, turn: Turn) -> list[tuple[str, str, str]]:
 
 
 def _size(value: Any) -> int | None:
-    """Return the bytes of a value as it is stored; None for one that cannot be, because it is nested too deeply."""
+    """Return the stored size of a value in bytes, or None if it is nested too deeply to be stored."""
     if value is None:
         return 1
     if isinstance(value, str) and len(value) < 1 << 20:
@@ -202,8 +202,7 @@ def _size(value: Any) -> int | None:
 
 
 def _weight(value: Any) -> int:
-    """Return the bytes of a value that stands within others, a few levels deep; more than any room for one that
-    cannot."""
+    """Return the stored size of a nested value; more than any limit if it is nested too deeply."""
     size = _size([[[[[value]]]]])
     return size if size is not None else 1 << 62
 

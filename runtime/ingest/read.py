@@ -1,10 +1,10 @@
-"""Finds the JSON records of a stream: documents, lines, items of lists, in any mixture.
+"""Finds the JSON records in a stream: documents, lines and items of lists, in any mixture.
 
-The layout is told from the content, never from the file's name: values follow each other, with or without line ends,
-commas or record separators between them, on one line each or on many. A list of messages is one record; of any other
-list each item is one. Where something is broken, reading goes on at the next place at which a value can begin: the next
-line, for a value that is broken within its line; the next line that is not indented, for one of many lines; the next
-item that is a conversation, in a list.
+The content decides the layout, never the file's name. Values may be separated by line ends, commas or record
+separators, or by nothing, and may span one line or many. A list of messages is one record; in any other list each item
+is one. After a broken value, reading goes on where the next value can begin: at the next line if the value broke within
+its first line, at the next line without indentation if it spans many, and in a list at the next item that is a
+conversation.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _FOREIGN: Final = (
 )
 _RESCANS: Final = 4
 _FREE_RESCANS: Final = 1 << 20
-"""For the sake of broken places so many times as much as has been read may be looked at again, and this much more."""
+"""Rescans after broken values may cover this much, plus `_RESCANS` times what has been read."""
 _MOST_NESTED: Final = 3
 _MISSES: Final = 100
-"""After so many places of a broken line at which nothing begins, the rest of the line is passed over."""
+"""After this many attempts in a broken line, the rest of the line is skipped."""
 _MESSAGE_BEGINS: Final = re.compile(r'\{\s*"(?:role|from)"')
 
 
 def read_records(stream: Readable, max_record_bytes: int = MAX_RECORD_BYTES) -> Iterator[Record | Fault]:
-    """Yield every record of a binary stream, and a `Fault` for each place that holds none.
+    """Yield every record of a binary stream, and a `Fault` for each place without a readable record.
 
-    A record longer than `max_record_bytes` is a fault, passed over without being held in memory.
+    A record longer than `max_record_bytes` is a fault, and is skipped without being held in memory.
     """
     return _Reader(stream, max_record_bytes).records()
 
@@ -52,10 +52,10 @@ class _Reader:
     def __init__(self, stream: Readable, limit: int) -> None:
         self._window = Window(stream, limit)
         self._limit = limit
-        self._first = True  # nothing was found so far
-        self._salvaging = False  # a value was broken, and what follows may be a part of it
+        self._first = True  # nothing has been found yet
+        self._salvaging = False  # a value was broken: what follows may be part of it
         self._after_list = False
-        self._misses = 0  # places of the line at hand that might have begun a value and did not
+        self._misses = 0  # failed attempts to find a value in the current line
         self._rescanned = 0
 
     def records(self) -> Iterator[Record | Fault]:
@@ -78,13 +78,13 @@ class _Reader:
             char = window.skip_gap()
 
     def _may_rescan(self, found: Failed | TooLong) -> bool:
-        """Return whether to look once more at what a broken value has swallowed. Bounded, so that time stays linear."""
+        """Return whether to rescan the text that a broken value has taken. Bounded, so that the time stays linear."""
         may = self._rescanned + found.looked <= _RESCANS * self._window.read + _FREE_RESCANS
         if may:
             self._rescanned += found.looked
         return may
 
-    # -- values that stand by themselves
+    # -- values outside of lists
 
     def _object(self) -> Iterator[Record | Fault]:
         window = self._window
@@ -109,7 +109,7 @@ class _Reader:
             self._go_on_after_lines(found)
 
     def _go_on_in_line(self, offset: int) -> None:
-        """After a value that is broken within its line: go on where the line has another, or with the next line."""
+        """Go on after a value that is broken within its line: at another value in the line, or at the next line."""
         window = self._window
         self._misses = self._misses + 1 if self._salvaging else 1
         if self._misses > _MISSES:
@@ -123,7 +123,8 @@ class _Reader:
         self._salvaging = window.text[window.at - 1 : window.at] not in ("\r", "\n")
 
     def _go_on_after_lines(self, found: Failed | TooLong) -> None:
-        """After a value of many lines: go on at a line that is not indented, so that no part of it is a record."""
+        """Go on after a broken value of many lines, at a line without indentation, so that no part of the value becomes
+        a record."""
         window = self._window
         self._salvaging = True
         if not self._may_rescan(found):
@@ -133,7 +134,7 @@ class _Reader:
         window.find(_NEXT_LINE)
 
     def _no_json(self) -> Iterator[Fault]:
-        """Line that begin like no object and no list: one fault for all that follow each other."""
+        """Skip lines that do not begin an object or a list. Yield one fault for each group of such lines."""
         window = self._window
         line, lines = window.line, 0
         first, after_list, salvaging = self._first, self._after_list, self._salvaging
@@ -144,7 +145,7 @@ class _Reader:
             window.skip_line()
             char = window.skip_gap()
             if scalar and not salvaging:
-                break  # each has its own fault
+                break  # objects and lists get their own faults
         self._first = self._after_list = False
         if after_list and not salvaging:
             yield Fault("document", "there is more after the end of the list")
@@ -161,7 +162,7 @@ class _Reader:
     # -- lists
 
     def _list(self) -> Iterator[Record | Fault]:
-        """Yield a list of records, or of messages, which is one record: the first readable item tells which."""
+        """Yield the records of a list. A list of messages is one record; the first readable item decides."""
         window = self._window
         line, first, salvaged = window.line, self._first, self._salvaging
         prefix = "" if first else f"line {line} "
@@ -191,7 +192,7 @@ class _Reader:
         if not items.of_messages:
             yield from faults or ([] if items.records else [Fault(prefix.strip() or "document", "the list is empty")])
         elif faults:
-            # A conversation of which a message is missing would look whole.
+            # A conversation with a missing message would look complete.
             if not salvaged:
                 yield Fault(f"line {line}", faults[0].reason) if items.cut else faults[0]
         else:
@@ -210,9 +211,9 @@ class _Items:
         self._index = 0
         self.records = 0
         self.of_messages = False
-        """Whether the list is one conversation. Told by who reads it, once the first item is known."""
+        """Whether the list is one conversation. The reader sets it once it knows the first item."""
         self.cut = False
-        """Whether the list was broken off, and something else begins on a line of its own."""
+        """Whether the list ended early, and another value begins on a new line."""
 
     def each(self) -> Iterator[Record | Fault]:
         window = self._window
@@ -253,7 +254,7 @@ class _Items:
                 return
 
     def _separator(self) -> Fault | None:
-        """Pass what stands after an item. A fault if that is neither a comma nor the end of the list."""
+        """Skip the separator after an item. Return a fault if it is neither a comma nor the end of the list."""
         window = self._window
         char = window.skip_space()
         if char == ",":
@@ -265,8 +266,8 @@ class _Items:
         return None
 
     def _next_item(self, *, here: bool) -> bool:
-        """Go to the next item that is a conversation: from a broken item, or from what follows a whole one (`here`).
-        False, where the list is over, if there is none."""
+        """Go to the next item that is a conversation, from a broken item or, with `here`, from the text after a whole
+        one. Return False at the end of the list."""
         window = self._window
         if not here:
             window.advance(1)
@@ -306,7 +307,7 @@ class _Items:
 
 
 def _each(record: Record, salvaged: bool, depth: int = _MOST_NESTED) -> Iterator[Record]:
-    """Yield the records of an item: itself, or the items of a list of conversations."""
+    """Yield the records of an item: the item itself, or the items of a nested list of conversations."""
     value = record.value
     if isinstance(value, list) and value and not is_message(value[0]) and depth:
         for number, item in enumerate(value):
@@ -329,7 +330,7 @@ def _numbered(messages: list[Record]) -> tuple[Note, ...]:
 
 
 def invalid(window: Window, found: Failed) -> str:
-    """Return why what begins here is no JSON, with the place within it."""
+    """Return why the text here is not valid JSON, with the place of the error."""
     if found.reason.startswith("it "):
         return found.reason
     before = window.text[window.at : window.at + found.offset]
@@ -344,7 +345,7 @@ def too_long(limit: int) -> str:
 
 
 def _what_it_is(text: str) -> str | None:
-    """Return what a file that is no JSON begins with."""
+    """Return the kind of a file that is not JSON, by its first characters."""
     for magic, what in _FOREIGN:
         if text.startswith(magic):
             return what

@@ -1,4 +1,4 @@
-"""The plain data that passes from the readers to the loader."""
+"""The data that readers pass to the loader."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_RECORD_BYTES = 64 * 1024 * 1024
 
 
 class Readable(Protocol):
-    """A stream of bytes that is read from its beginning to its end."""
+    """A stream of bytes, read once from beginning to end."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes; none at the end."""
@@ -23,9 +23,9 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What became of one field that could not go in as it stood: the field's place in its record, and what was done.
+    """Reports a changed field: its place in the record, and what was done.
 
-    `lost` is true where what stood there is in the store no more, `moved` where it is whole, as an artifact.
+    `lost`: the original value is not in the store. `moved`: it is kept whole, as an artifact.
     """
 
     field: str
@@ -36,17 +36,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One JSON value found in a file, and where: ``line 3``, ``index 2`` or ``document``."""
+    """One JSON value of a file, and its position: ``line 3``, ``index 2`` or ``document``."""
 
     position: str
     value: Any
     notes: tuple[Note, ...] = ()
-    salvaged: bool = False  # it stood in or after a broken place: it is a record only if it is a conversation
+    salvaged: bool = False  # found in or after a broken value: counts only if it is a conversation
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A place in a file that holds no readable record, and why."""
+    """A place in a file without a readable record, and the reason."""
 
     position: str
     reason: str
@@ -56,7 +56,7 @@ class Fault:
 class Turn:
     """One message of a conversation, in the shape of `Session.add_message`, with the time at which it was said.
 
-    `time` is in ns since the epoch; None where the recording does not tell.
+    `time` is in ns since the epoch; None if the recording has none.
     """
 
     role: str
@@ -69,7 +69,7 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """The text of the turn: its content, or the texts of its parts put together with nothing between."""
+        """The text of the turn: its content, or the joined texts of its parts."""
         return text_of_message(self.content, self.metadata)
 
 
@@ -77,7 +77,7 @@ class Turn:
 class Conversation:
     """The turns of one record; `extra` holds the record's other fields, `format` names its layout.
 
-    `started` and `ended` are in ns since the epoch, None where the record does not tell.
+    `started` and `ended` are in ns since the epoch; None if the record has none.
     """
 
     format: str
@@ -88,14 +88,14 @@ class Conversation:
     ended: int | None = None
     notes: list[Note] = field(default_factory=list)
     digest: str = ""
-    """BLAKE3 of what the record says, whatever file it stands in and however it is spaced and ordered."""
+    """BLAKE3 of the record's value, independent of file, spacing and order of keys."""
 
 
 class UnknownRecord(ValueError):
-    """The record is JSON but no conversation; the text says what is missing and where."""
+    """The record is JSON but not a conversation; the text says what is missing and where."""
 
 
 def digest_of(value: Any) -> str:
-    """Return the BLAKE3, in hex, of a JSON value; the order of keys and the spacing of its text do not count."""
+    """Return the BLAKE3 of a JSON value in hex, independent of spacing and order of keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return blake3(text.encode("utf-8", "surrogatepass")).hexdigest()

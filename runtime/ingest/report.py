@@ -1,4 +1,4 @@
-"""What an ingest did, and how far it is."""
+"""The report and the progress of an ingest."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-#: How many places of each kind are listed one by one; beyond that they are only counted.
+#: Limit of listed places of each kind; further ones are only counted.
 MAX_LISTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """What did not go in as it stood: the file, the place in it (``line 3``, ``index 2``, ``document``), the field
-    there (empty for all of it), and why or how."""
+    """A place that was skipped or changed: the file, the position in it (``line 3``, ``index 2``, ``document``), the
+    field there (empty for the whole record), and the reason or change."""
 
     path: str
     position: str
@@ -31,13 +31,13 @@ class Skipped:
 
 @dataclass(slots=True)
 class IngestReport:
-    """Counts of what went in, and every place that did not, or not as it stood.
+    """Counts what was ingested, and lists every place that was skipped or changed.
 
     `sessions`, `messages` and `artifacts` count what was stored; `session_ids` are the new sessions in file order.
-    Conversations that were there already are in `duplicates` and pass for ingested. `skipped` are places of which
-    nothing went in; `repaired` fields that went in changed, `replaced_count` those of them whose text is lost; `moved`
-    fields that are kept whole as artifacts. `failed_paths` are files of which nothing went in. The counts go on where
-    the lists end, after `MAX_LISTED`.
+    `duplicates` counts conversations that were in the store already; they count as ingested. `skipped` lists places
+    that were not ingested; `repaired` lists changed fields, and `replaced_count` counts those whose text is lost;
+    `moved` lists fields kept whole as artifacts. `failed_paths` are files without any ingested record. Lists end after
+    `MAX_LISTED`; counts do not.
     """
 
     sessions: int = 0
@@ -59,16 +59,16 @@ class IngestReport:
 
     @property
     def whole(self) -> bool:
-        """Whether everything is in the store: nothing was skipped, and no text was lost to a repair."""
+        """Whether everything is in the store: nothing was skipped, and no repair lost any text."""
         return not self.skipped_count and not self.replaced_count
 
     @property
     def nothing(self) -> bool:
-        """Whether nothing went in and nothing was there."""
+        """Whether nothing was ingested and nothing was in the store already."""
         return not self.sessions and not self.duplicate_count
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON-able values."""
+        """Return the report as JSON values."""
         return {
             "sessions": self.sessions,
             "messages": self.messages,
@@ -91,7 +91,7 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """How far an ingest is; bytes count over all files, as far as their sizes are known beforehand."""
+    """The progress of an ingest. Bytes count over all files whose sizes are known beforehand."""
 
     path: str
     bytes_read: int

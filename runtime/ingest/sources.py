@@ -1,4 +1,4 @@
-"""Opens what conversations are read from: files, folders, standard input, and what is packed in .gz and .zip."""
+"""Opens the sources of conversations: files, folders, standard input, .gz and .zip."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ __all__ = [
 STDIN: Final = "-"
 """The name that stands for standard input."""
 MAX_UNPACKED_BYTES: Final = 16 << 30
-"""The most that one packed file may unpack to."""
+"""Limit of bytes that one packed file may unpack to."""
 PIPE_TIMEOUT: Final = 30.0
-"""Seconds in which a named pipe must begin to give something."""
+"""Seconds in which the first bytes of a named pipe must arrive."""
 
 _PLAIN: Final = (".json", ".jsonl", ".ndjson", ".traj")
 _PACKED: Final = (".gz", ".zip")
 
 
 class UnreadableSource(GreenroomError):
-    """A source cannot be read, or no further; the text says why."""
+    """A source cannot be read, or not to its end; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +60,15 @@ class Source:
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """Return the path as text; bytes of it that are no UTF-8 as escapes."""
+    """Return the path as text, with escapes for bytes that are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def open_sources(path: str | os.PathLike[str]) -> Iterator[Source]:
-    """Yield every source that a path names; each is open until the next is asked for.
+    """Yield every source that a path names. Each is open until the next one is requested.
 
-    A folder names the conversation files in it and below, by their endings (.json, .jsonl, .ndjson, .traj, each also
-    with .gz, and .zip); a .zip those in it. Raises OSError or UnreadableSource.
+    A folder names all files below it with the endings .json, .jsonl, .ndjson and .traj, each also with .gz, and .zip. A
+    .zip names such files in it. Raises OSError or UnreadableSource.
     """
     if os.fspath(path) == STDIN:
         stdin = _Counted(sys.stdin.buffer)
@@ -85,7 +85,7 @@ def open_sources(path: str | os.PathLike[str]) -> Iterator[Source]:
 
 
 def require_readable(paths: Iterable[str]) -> None:
-    """Raise UnreadableSource if there is nothing at all to read from any of these paths."""
+    """Raise UnreadableSource if none of these paths has anything to read."""
     problems = []
     for path in paths:
         if path == STDIN:
@@ -126,8 +126,8 @@ def _open_file(path: Path) -> Iterator[Source]:
 
 
 def _open_descriptor(path: str, flags: int) -> int:
-    """Open a file. A named pipe is given some time to give its first bytes, or to be closed by who writes to it."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)  # which else waits for a writer without an end
+    """Open a file. For a named pipe, wait a limited time for the first bytes or for the writer to close it."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)  # opening a pipe could otherwise wait for a writer for ever
     try:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             waiting = select.poll()
@@ -145,7 +145,7 @@ def _open_descriptor(path: str, flags: int) -> int:
 
 
 def _members(label: str, file: IO[bytes]) -> Iterator[Source]:
-    """Yield the conversation files in an archive, in its order. What else is in it is passed over."""
+    """Yield the conversation files in an archive, in its order. Skip all other files."""
     try:
         with zipfile.ZipFile(file) as archive:
             chosen = [each for each in archive.infolist() if each.filename.lower().endswith(_PLAIN)]
@@ -166,7 +166,7 @@ def _members(label: str, file: IO[bytes]) -> Iterator[Source]:
 
 
 class _Counted:
-    """Counts what is read. Of the file object that it stands for, it has what gzip asks for."""
+    """Counts the bytes read from a file object. Has the methods of a file object that gzip needs."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -179,7 +179,7 @@ class _Counted:
 
 
 class _Guarded:
-    """Unpacks no more than so many bytes, and tells of damage in one way."""
+    """Limits the bytes that are unpacked, and raises one type of error for damage."""
 
     def __init__(self, stream: IO[bytes], limit: int) -> None:
         self._stream = stream
@@ -198,5 +198,5 @@ class _Guarded:
 
 
 def sample_paths() -> list[Path]:
-    """Return the files of the samples, in order of their names."""
+    """Return the sample files, ordered by name."""
     return sorted((Path(__file__).parent / "samples").glob("*.jsonl"))

@@ -1,4 +1,4 @@
-"""What an SWE-agent trajectory has in its steps and not in its history: kept by the turn that the step belongs to."""
+"""Adds facts of an SWE-agent trajectory's steps that its history lacks to the turns of those steps."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .turns import with_free_key
 __all__ = ["steps_into_turns", "turns_of_steps"]
 
 _SAID: Final = ("response", "thought", "action")
-"""The fields of a step by which its turn is known."""
+"""The fields of a step that identify its turn."""
 
 
 def turns_of_steps(steps: list[Any]) -> list[Turn]:
-    """Return the conversation that steps alone tell: what the agent said, and what came back."""
+    """Return the conversation of steps without history: the agent's texts and the observations."""
     turns: list[Turn] = []
     for step in steps:
         if not isinstance(step, dict):
@@ -33,8 +33,8 @@ def turns_of_steps(steps: list[Any]) -> list[Turn]:
 
 
 def steps_into_turns(turns: list[Turn], history: list[Any], steps: list[Any]) -> tuple[list[Turn], list[Any]]:
-    """Return the turns with what the steps have beside them, the last observation as a turn of its own; and the steps
-    that belong to no turn."""
+    """Return the turns with further facts of the steps, and the steps without a turn. The last observation becomes a
+    turn of its own."""
     turns = list(turns)
     said = {digest_of(message) for message in history}
     left: list[Any] = []
@@ -65,7 +65,7 @@ def steps_into_turns(turns: list[Turn], history: list[Any], steps: list[Any]) ->
 
 
 def _turn_of_step(turns: list[Turn], step: Any, begin: int) -> int | None:
-    """Return the next turn of the agent that says what a step says."""
+    """Return the index of the agent's next turn with the text of a step, or None."""
     if not isinstance(step, dict):
         return None
     for at in _agents(turns, begin):
@@ -83,19 +83,19 @@ def _agents(turns: list[Turn], begin: int) -> Iterator[int]:
 
 
 def _is_there(turn: Turn, key: str, value: Any) -> bool:
-    """Return whether the turn has this field of its step already."""
+    """Return whether the turn already has this field of its step."""
     return (key in turn.metadata and turn.metadata[key] == value) or (
         key in ("response", "thought") and isinstance(value, str) and value == turn.content
     )
 
 
 def _is_copied(value: Any, said: set[str]) -> bool:
-    """Return whether a field of a step is nothing but messages of the history once more."""
+    """Return whether a field of a step only repeats messages of the history."""
     return isinstance(value, list) and bool(value) and all(digest_of(each) in said for each in value)
 
 
 def _role_of_answers(turns: list[Turn]) -> str:
-    """Return the role in which observations come in this history."""
+    """Return the role of observations in this history."""
     for before, turn in zip(reversed(turns[:-1]), reversed(turns[1:]), strict=True):
         if before.role == "assistant" and turn.role in ("tool", "user"):
             return turn.role

@@ -1,4 +1,4 @@
-"""Brings one message, of whatever form, into the shape of a turn. No field of it is dropped."""
+"""Converts one message of any form to a turn. No field is dropped."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .records import Note, Turn
 __all__ = ["UNKNOWN", "time_of", "turn_of_message", "with_free_key"]
 
 
-_EARLIEST: Final = 631_152_000  # 1990, in seconds: a smaller number is no time of a recording
+_EARLIEST: Final = 631_152_000  # 1990, in seconds: a smaller number cannot be the time of a recording
 _DAY: Final = 86_400
 _UNITS: Final = ((1, 10**9), (10**3, 10**6), (10**6, 10**3), (10**9, 1))
-"""Seconds, milliseconds, microseconds and nanoseconds: how many make a second, and how many ns each is."""
+"""Units per second, and ns per unit, of seconds, milliseconds, microseconds and nanoseconds."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def time_of(value: Any) -> int | None:
-    """Return a time in ns since the epoch; None for what is none, or none that a recording could have.
+    """Return a time in ns since the epoch; None for anything that cannot be the time of a recording.
 
     Numbers count seconds, milliseconds, microseconds or nanoseconds, whichever makes a plausible time. Texts are ISO
     8601; one without an offset is taken for UTC.
@@ -66,7 +66,7 @@ def _of_text(text: str) -> int | None:
 
 
 UNKNOWN: Final = "unknown"
-"""The role of a message that does not say who wrote it, among others that do."""
+"""The role of a message without one, in a conversation where other messages have roles."""
 
 _AUTHORS: Final = ("role", "from", "author", "speaker", "sender")
 _CONTENTS: Final = ("content", "value", "text", "parts", "message")
@@ -74,8 +74,7 @@ _TIMES: Final = ("timestamp", "created_at", "create_time", "createdAt", "created
 
 
 def turn_of_message(number: int, item: Any, notes: list[Note]) -> tuple[Turn, str | None]:
-    """Return the turn that a message is, and, where it does not tell whose it is, why not. What was changed is
-    noted."""
+    """Return the turn of a message, and the reason if its role is unknown. Changes are added to `notes`."""
     if not isinstance(item, dict):
         notes.append(Note(f"message {number}", f"it is not an object: kept as a turn of the role {UNKNOWN}"))
         return Turn(UNKNOWN, item if isinstance(item, str) else as_json(item)), f"message {number} is not an object"
@@ -103,15 +102,15 @@ def as_json(value: Any) -> str:
 
 
 def with_free_key(fields: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """Return the fields with one more, under the key or, where the recording has that itself, one like it."""
+    """Return the fields with one more, under the key or, if the recording uses that key itself, under a similar one."""
     while key in fields:
         key += "_"
     return {**fields, key: value}
 
 
 def _role(rest: dict[str, Any], place: str) -> tuple[str, str | None]:
-    """Return who wrote the message, by the usual name, and why that is not known. Another name that it had stays in
-    `rest`."""
+    """Return the usual name of a message's role, and the reason if it is unknown. An original name that differs stays
+    in `rest`."""
     for key in _AUTHORS:
         said = rest.get(key)
         if isinstance(said, dict):  # ChatGPT's author
@@ -157,7 +156,7 @@ def _is_part(value: dict[str, Any]) -> bool:
 
 
 def _tool_calls(rest: dict[str, Any], place: str, notes: list[Note]) -> list[Any] | None:
-    """Return the calls of tools. A text is read as JSON; what cannot be read stays where it is."""
+    """Take the calls of tools out of `rest`. A text is parsed as JSON; if that fails, it stays in `rest`."""
     calls = rest.get("tool_calls")
     if isinstance(calls, list):
         return list(rest.pop("tool_calls"))
@@ -186,7 +185,7 @@ def _tool_calls(rest: dict[str, Any], place: str, notes: list[Note]) -> list[Any
 
 
 def _text(rest: dict[str, Any], key: str) -> str | None:
-    """Take a text field out of `rest`; anything else stays there, to be kept as metadata. Null and "" are nothing."""
+    """Take a text field out of `rest`. Other values stay there and become metadata. Null and "" count as missing."""
     value = rest.get(key)
     if value is None or value == "":
         rest.pop(key, None)

@@ -1,6 +1,6 @@
-"""The text of a stream as far as it is needed at once: a window that only moves forward.
+"""A window on the text of a stream, which only moves forward.
 
-A value is parsed where it begins, and more is read until it is whole. So memory is bounded by the longest value, and no
+A value is parsed where it begins, and more is read until it is complete. So the longest value bounds the memory, and no
 byte is read twice from the stream.
 """
 
@@ -18,26 +18,26 @@ from .records import Note, Readable
 __all__ = ["Failed", "Found", "TooLong", "Window"]
 
 _CHUNK: Final = 1 << 17
-"""What is read at once."""
+"""Bytes read at once."""
 _FIRST_LOOK: Final = 256
-"""How much the parser gets at first where nothing tells how long a value is; four times as much after each time that
-this was too little. It counts the lines of what it gets at every error: so a broken place costs what it is long."""
+"""The characters that the parser gets first if the length of a value is unknown; four times as many after each failure.
+The parser counts the lines of its text at every error, so this keeps the cost of a broken value in proportion to it."""
 _GAP: Final = re.compile("[\\s,\ufeff\x1e\x00]*")
 _SPACE: Final = re.compile("[\\s\ufeff]*")
 _VALUE_LINE: Final = re.compile("[^\r\n]*[\r\n]+[\ufeff\x1e]*[{\\[]")
 _LINE_END: Final = re.compile("[\r\n]")
 _TAIL: Final = 16
-"""Where the window ends inside a literal, the parser points at most this far before its end."""
+"""If the window ends inside a literal, the parser reports an error at most this far before the end."""
 _STRUCTURE: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL)
 _DEPTH: Final = 200
-"""Levels at which something that was too deep for the parser is taken to be so: less than any parser can do."""
+"""The level that counts as too deep in a value that the parser refuses; every parser can handle this level."""
 _OVERLAP: Final = 4096
-"""The longest match that is found across the ends of two windows."""
+"""The longest match that is found across the border of two windows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value, and how many characters it takes."""
+    """A value and its length in characters."""
 
     value: Any
     size: int
@@ -46,8 +46,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No value: why, how many characters after its beginning, and how many were looked at to find that out. `at_end`
-    where the stream ends inside it."""
+    """An invalid value: the reason, its distance from the beginning in characters, and how many characters were looked at
+    to find it. `at_end`: the stream ends inside the value."""
 
     reason: str
     offset: int
@@ -57,13 +57,13 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A value, or what looks like the beginning of one, that is longer than the limit: it was looked at so far."""
+    """A value, or text that begins like one, that is longer than the limit. `looked`: the characters looked at."""
 
     looked: int
 
 
 class Window:
-    """Where a reader is in a stream. `text[at:]` is what has been read and not yet passed."""
+    """The position of a reader in a stream. `text[at:]` has been read and not yet passed."""
 
     def __init__(self, stream: Readable, limit: int) -> None:
         self._stream = stream
@@ -76,18 +76,18 @@ class Window:
         self.line = 1
         self.ended = False
         self.passed = 0
-        """Characters that have been passed since the beginning."""
+        """Characters passed since the beginning."""
         self.read = 0
-        """Characters that have been read."""
+        """Characters read."""
         self.parsed = 0
-        """Characters that the parser has got, each as often as it has got it."""
+        """Characters given to the parser; repeated ones count each time."""
         self._look = _CHUNK
 
     def more(self) -> bool:
-        """Read on. Doubles what is there, so that a long value is parsed few times. False at the end."""
+        """Read more. The window doubles, so that a long value is parsed few times. Return False at the end."""
         if self.ended:
             return False
-        before = min(self.at, 1)  # the character before stays: it tells whether a line begins here
+        before = min(self.at, 1)  # keep the character before: it shows whether a line begins here
         kept = self.text[self.at - before :]
         data = self._stream.read(max(_CHUNK, len(kept)))
         if not data:
@@ -104,7 +104,7 @@ class Window:
         return bool(data)
 
     def advance(self, count: int) -> None:
-        """Pass so many characters, and count their lines."""
+        """Pass `count` characters, and count their lines."""
         text, at, end = self.text, self.at, self.at + count
         self.line += text.count("\n", at, end)
         if "\r" in text:
@@ -113,7 +113,7 @@ class Window:
         self.passed += count
 
     def skip(self, pattern: re.Pattern[str]) -> str:
-        """Pass what the pattern matches; the character that follows, or nothing at the end."""
+        """Pass the text that the pattern matches. Return the next character, or "" at the end."""
         while True:
             match = pattern.match(self.text, self.at)
             self.advance(match.end() - self.at if match is not None else 0)
@@ -123,7 +123,7 @@ class Window:
                 return ""
 
     def skip_gap(self) -> str:
-        """Pass what may stand between values: space, commas, record separators (RFC 7464), byte order marks."""
+        """Pass separators of values: space, commas, record separators (RFC 7464), byte order marks."""
         return self.skip(_GAP)
 
     def skip_space(self) -> str:
@@ -131,7 +131,8 @@ class Window:
         return self.skip(_SPACE)
 
     def find(self, pattern: re.Pattern[str]) -> bool:
-        """Pass everything up to the end of the pattern's next match. False, at the end, where there is none."""
+        """Pass everything up to the end of the pattern's next match. Without a match, pass everything and return
+        False."""
         while True:
             match = pattern.search(self.text, self.at)
             if match is not None and (match.end() < len(self.text) or self.ended):
@@ -151,14 +152,14 @@ class Window:
             self.advance(1)
 
     def retreat(self) -> None:
-        """Go back by one character, to the end of the line that was passed last."""
+        """Go back by one character, to the end of the last line that was passed."""
         if self.at:
             self.line -= self.text[self.at - 1] in "\r\n"
             self.at -= 1
             self.passed -= 1
 
     def begins_next_line(self) -> bool:
-        """Return whether the next line begins like a value of its own; false where there is no other line in sight."""
+        """Return whether the next line begins like a value; False if the window has no other line."""
         return _VALUE_LINE.match(self.text, self.at) is not None
 
     def line_ends_within(self, count: int) -> bool:
@@ -166,7 +167,7 @@ class Window:
         return _LINE_END.search(self.text, self.at, self.at + count) is not None
 
     def value(self) -> Found | Failed | TooLong:
-        """Return the object or list that begins here. Nothing is passed."""
+        """Return the object or list that begins here, without passing it."""
         look = self._look
         self._look = _CHUNK
         while True:
@@ -194,7 +195,7 @@ class Window:
             return Found(value, size, notes)
 
     def _too_deep(self) -> int:
-        """Return how far it is to where what begins here is nested too deeply."""
+        """Return the distance to the place where the value here is nested too deeply."""
         depth = 0
         for match in _STRUCTURE.finditer(self.text, self.at):
             if match.group() in "{[":
@@ -206,7 +207,7 @@ class Window:
         return 1
 
     def bytes(self, count: int) -> int:
-        """Return how many bytes of the file the next `count` characters are, or a bound that is within the limit."""
+        """Return the bytes of the next `count` characters in the file, or an upper bound within the limit."""
         if count * 4 <= self._limit:
             return count
         return len(self.text[self.at : self.at + count].encode("utf-8", "surrogateescape"))
