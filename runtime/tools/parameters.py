@@ -1,4 +1,4 @@
-"""What a tool takes: its schema, the check of an input, and how the callable gets it."""
+"""The parameters of a tool: their schema, the check of an input, and the call with it."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ _ANYTHING: Final[dict[str, Any]] = {"type": "object"}
 _CONTEXT: Final = "context"
 _STARRED: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _UNKNOWN: Final = object()
-"""In place of an annotation that cannot be resolved."""
+"""Marks an annotation that cannot be resolved."""
 
 
 class Parameters:
     """The parameters of one callable.
 
-    With a JSON schema given, that decides what is accepted. Without, the annotations do, as pydantic reads them, and
-    what is missing or not expected is refused. A signature that no input could ever fit is refused at once.
+    A given JSON schema decides which inputs are accepted. Otherwise pydantic checks them by the annotations, and
+    refuses missing and unexpected arguments. A signature that no input can match is refused at registration.
 
-    A callable gets its input by the names of its parameters, whatever their kinds: `*names` takes a list under its
-    name, `**more` what has no parameter of its own. A callable with one parameter only (its context apart) that is
-    annotated as a dict, or is positional-only without annotation, gets the whole input. So does a single parameter
-    without annotation that is called input, args, arguments, params or parameters, or when the input is not an object
-    with just its name; with a schema, when that has no property of its name.
+    Arguments are passed by the names of parameters of any kind: `*names` gets the list called "names", `**more` all
+    further arguments. Some callables with a single parameter (besides the context) get the whole input: if the
+    parameter is annotated as a dict, or is positional-only without annotation. Without annotation, also if it is called
+    input, args, arguments, params or parameters, or if the input is not an object with just its name; with a schema, if
+    the schema has no property of its name.
     """
 
     def __init__(self, fn: Callable[..., Any], schema: Mapping[str, Any] | None) -> None:
-        """Raise ValidationError for a schema that is none, and for a parameter that no JSON value fits."""
+        """Read the signature. Raises ValidationError for an invalid schema, and for a parameter that no JSON value
+        matches."""
         self._fn = fn
         self._given = schema_of(schema) if schema is not None else None
         self._signature = signature_of(fn)
@@ -89,7 +90,7 @@ class Parameters:
         return single.name in _WHOLE if self._given is None else single.name not in self._given.get("properties", {})
 
     def _modelled(self) -> dict[str, Any]:
-        """Make the model of the annotations; its JSON schema."""
+        """Create the pydantic model of the annotations and return its JSON schema."""
         fields: dict[str, Any] = {}
         extra: typing.Literal["allow", "forbid"] = "forbid"
         for name, parameter in list(self._parameters.items()):
@@ -109,9 +110,9 @@ class Parameters:
             except ValidationError:
                 if default is ...:
                     raise
-                del self._parameters[name]  # what no input can give keeps its default
+                del self._parameters[name]  # no input can match it: it keeps its default
                 continue
-            # by an alias, so that no name is refused for what pydantic uses it for
+            # an alias allows names that pydantic reserves
             fields[f"p{len(fields)}"] = (hint, pydantic.Field(default, alias=name, validate_default=False))
         self._model = pydantic.create_model("Input", __config__=pydantic.ConfigDict(extra=extra), **fields)
         schema = self._model.model_json_schema(by_alias=True, schema_generator=_Quiet)
@@ -123,8 +124,8 @@ class Parameters:
         return schema
 
     def check(self, input: Value) -> dict[str, Any]:
-        """Return the input as an object. Raises ValidationError, with the path of what is wrong as `field`."""
-        if input is None or input == []:  # an empty table of Lua is both
+        """Return the input as an object. Raises ValidationError, whose `field` is the path of the error."""
+        if input is None or input == []:  # an empty Lua table can be either
             input = {}
         if not isinstance(input, dict):
             raise ValidationError("input: an object of arguments is needed", field="input")
@@ -135,7 +136,7 @@ class Parameters:
         return input
 
     def _read(self, model: type[pydantic.BaseModel], input: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments that an input gives, of the annotated types."""
+        """Return the arguments in an input, converted to the annotated types."""
         try:
             values = model.model_validate(input)
             arguments = {
@@ -155,7 +156,7 @@ class Parameters:
         return arguments
 
     def call(self, input: dict[str, Any], context: CallContext) -> Any:
-        """Call the callable with a checked input. What it returns may be awaitable."""
+        """Call the callable with a checked input. The result may be awaitable."""
         single = self._single
         if self._signature is None:
             return self._fn(input)
@@ -176,13 +177,13 @@ class _Quiet(GenerateJsonSchema):
 
 
 def _adapter(name: str, hint: Any) -> pydantic.TypeAdapter[Any]:
-    """Return what validates values of a parameter. Raises ValidationError for a type that no JSON value fits."""
+    """Return the validator of a parameter. Raises ValidationError for a type that no JSON value matches."""
     if hint is not _UNKNOWN:
         try:
             adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(hint)
             adapter.json_schema(schema_generator=_Quiet)
             return adapter
-        except Exception:  # pydantic has many errors for this
+        except Exception:  # pydantic raises many types of errors here
             pass
         wrong = f"no JSON value can be made a {getattr(hint, '__name__', hint)}"
     else:
@@ -195,7 +196,7 @@ def _adapter(name: str, hint: Any) -> pydantic.TypeAdapter[Any]:
 
 
 def arguments_of(signature: inspect.Signature, arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Return arguments by name as a signature wants them: by position where they have to be."""
+    """Split named arguments into positional and keyword arguments for a signature."""
     left = dict(arguments)
     parameters = signature.parameters.values()
     starred = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), None)
@@ -208,15 +209,15 @@ def arguments_of(signature: inspect.Signature, arguments: Mapping[str, Any]) -> 
             elif each.default is not each.empty:
                 args.append(each.default)
             else:
-                break  # calling will say what is missing
+                break  # the call raises an error for the missing argument
         elif each.kind is each.VAR_POSITIONAL:
             args += left.pop(each.name, ())
     return args, left
 
 
 def context_parameters(signature: inspect.Signature | None, hints: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the parameters that get the CallContext: those annotated with it; without such, one that is
-    called `context`, unless its annotation says that it is something else."""
+    """Return the names of the parameters that get the CallContext: those annotated with it, else one called `context`
+    unless it has another annotation."""
     if signature is None:
         return ()
     plain = [name for name, each in signature.parameters.items() if each.kind not in _STARRED]
@@ -233,7 +234,7 @@ def context_parameters(signature: inspect.Signature | None, hints: Mapping[str, 
 
 
 def _is_context(hint: Any) -> bool:
-    if isinstance(hint, str):  # it exists for type checkers only, or is quoted
+    if isinstance(hint, str):  # imported for type checkers only, or quoted
         return hint.rpartition(".")[2].strip("'\" ").removesuffix(" | None") in ("CallContext", "AgentContext")
     if isinstance(hint, type):
         return issubclass(hint, CallContext)
@@ -243,7 +244,7 @@ def _is_context(hint: Any) -> bool:
 
 
 def hints_of(fn: Callable[..., Any], signature: inspect.Signature | None) -> dict[str, Any]:
-    """Return the annotations of a callable by parameter, those given as text resolved; else `_UNKNOWN`."""
+    """Return the annotations of a callable by parameter. Resolve those given as text; if that fails, use `_UNKNOWN`."""
     hints: dict[str, Any] = {}
     known: tuple[dict[str, Any], dict[str, Any]] | None = None
     for name, parameter in (signature.parameters if signature is not None else {}).items():
@@ -253,13 +254,13 @@ def hints_of(fn: Callable[..., Any], signature: inspect.Signature | None) -> dic
         holder = types.SimpleNamespace(__annotations__={name: parameter.annotation})
         try:
             hints[name] = typing.get_type_hints(holder, *known, include_extras=True)[name]
-        except Exception:  # evaluating what somebody wrote can raise anything
+        except Exception:  # evaluating an annotation can raise anything
             hints[name] = _UNKNOWN
     return hints
 
 
 def _names_known_to(fn: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the global names, and those of functions around it, that the code of a callable sees."""
+    """Return the names visible to a callable's code: globals, and names of enclosing functions."""
     while isinstance(fn, functools.partial):
         fn = fn.func
     fn = inspect.unwrap(fn)

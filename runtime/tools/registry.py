@@ -1,4 +1,4 @@
-"""The tools of a runtime: Python callables that the host registers, and the standard ones."""
+"""The tools of a runtime: callables that the host registers, and the standard tools."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Tools:
         self._registered: dict[str, Tool] = {}
         self._hidden: set[str] = set()
         self.collector: ToolResultCollector | None = ToolResultCollector()
-        """What keeps results as artifacts of the session; None keeps nothing."""
+        """Stores results as artifacts of the session; None stores nothing."""
 
     # -- registering
 
@@ -79,11 +79,11 @@ class Tools:
         *,
         replace: bool = False,
     ) -> Tool:
-        """Make a callable, synchronous or `async def`, a tool.
+        """Register a callable, synchronous or `async def`, as a tool.
 
-        `schema` is the JSON schema (draft 2020-12) of its input; without one its annotations are. The description is
-        that of its docstring unless given. A parameter `context` gets a CallContext. How it gets its input:
-        docs/tools.md. Raises ValidationError, also for a name that is taken, unless it is to be replaced.
+        `schema` is the JSON schema (draft 2020-12) of the input; the default follows from the annotations. The default
+        description is the docstring. A parameter `context` gets a CallContext. docs/tools.md describes how input
+        becomes arguments. Raises ValidationError, also for a name that is taken, unless `replace`.
         """
         self._core.require_host("tools.register", "write")
         tool = Tool(name, fn, schema=schema, description=description, category=category, tags=tags, timeout=timeout)
@@ -100,7 +100,7 @@ class Tools:
 
     @checked
     def unregister(self, name: str) -> bool:
-        """Take a tool away, a standard one too; whether it was there. Calls that run go on."""
+        """Remove a tool, also a standard one, and return whether it existed. Running calls go on."""
         self._core.require_host("tools.unregister", "write")
         with self._lock:
             there = self.exists(name)
@@ -111,9 +111,9 @@ class Tools:
 
     @checked
     def register_file_operations(self, directories: Iterable[str | os.PathLike[str]], *, replace: bool = False) -> Tool:
-        """Make `file_operations` a tool: read, write, append, delete, exists and list within these directories.
+        """Register the tool `file_operations`: read, write, append, delete, exists and list within these directories.
 
-        Links are followed first, so they lead nowhere else. Raises ValidationError for a directory that is none.
+        Links are resolved first, so they cannot lead outside. Raises ValidationError for a path that is no directory.
         """
         from greenroom.runtime.tools.standard.file_operations import file_operations
 
@@ -151,7 +151,7 @@ class Tools:
         return self.discover()
 
     def categories(self) -> Names:
-        """Return the categories that tools are in."""
+        """Return the categories of the registered tools."""
         return sorted({each.category for each in self._all().values() if each.category is not None})
 
     @checked
@@ -163,9 +163,9 @@ class Tools:
         tags: Iterable[str] = (),
         name_pattern: str | None = None,
     ) -> Found:
-        """Return the tools that match, by name: every word of `text` is in name or description, case-insensitively; the
-        category; all of the tags; the glob `name_pattern`. The hooks BeforeToolDiscovery and AfterToolDiscovery see the
-        filter and the names, and may change them."""
+        """Return the tools that match the filter, by name. Every word of `text` must be in name or description
+        (ignoring case); category, all tags and the glob `name_pattern` must match. The hooks at BeforeToolDiscovery and
+        AfterToolDiscovery may change the filter and the names."""
         wanted = {"text": text, "category": category, "tags": tag_list(tags), "name_pattern": name_pattern}
         hooks = self._hooks
         if hooks.at("BeforeToolDiscovery") is not None:
@@ -189,7 +189,7 @@ class Tools:
         return found
 
     def _named(self, names: Any) -> Found:
-        """Return the tools that a hook has chosen."""
+        """Return the tools with the names that a hook has chosen."""
         known = self._all()
         if not isinstance(names, list | tuple):
             return []
@@ -205,11 +205,11 @@ class Tools:
         session: Session | str | None = None,
         timeout: float | None = None,
     ) -> Any:
-        """Call a tool; its result, as a JSON value or bytes. In a session the call and its return are journaled.
+        """Call a tool and return its result, a JSON value or bytes. A session journals the call and its return.
 
-        `timeout` is in seconds; the default is the tool's, else `tool_timeout`. Raises ValidationError for an input
-        that does not fit, OperationTimeout, CallFailed with what the tool raised as its cause, HookCancelled,
-        ResourceLimitExceeded when no thread is free, InvalidOperation for an unknown tool.
+        `timeout` is in seconds; the default is the tool's, else `tool_timeout`. Raises ValidationError for an invalid
+        input, OperationTimeout, CallFailed with what the tool raised as its cause, HookCancelled, ResourceLimitExceeded
+        when no thread is free, InvalidOperation for an unknown tool.
         """
         return self.send(CallTool(name, input, timeout=timeout), session)
 
@@ -225,7 +225,7 @@ class Tools:
         session: Session | str | None = None,
         timeout: float | None = None,
     ) -> ToolResult:
-        """Like `call`, but what goes wrong is told in the ToolResult, as agents want it."""
+        """Call a tool like `call`, but report errors in the ToolResult instead of raising them, as agents need it."""
         return attempt(lambda: self.call(name, input, session=session, timeout=timeout))
 
     def perform(self, session_id: str | None, message: CallTool, timeout: float) -> Any:
@@ -258,7 +258,7 @@ class Tools:
         deadline: float,
         packed: bytes | None = None,
     ) -> Performed:
-        """Begin the call with an input; `packed` is the same encoded, where that is known already."""
+        """Begin the call with an input; `packed` is the encoded input, if it is known already."""
         tool = message.subject if message.subject is not None and name == message.name else self._require(name)
         if tool.name == FILE_OPERATIONS and tool is not message.subject and _of_a_script():
             raise InvalidOperation(f"scripts call {FILE_OPERATIONS} by Tool, on files of their own", tool=tool.name)
@@ -302,8 +302,8 @@ class Tools:
 
 
 def _of_a_script() -> bool:
-    """Return whether a script calls, be it by a workflow or a hook's redirection, and not a tool or an agent of the
-    host."""
+    """Return whether a script makes the call, also by a workflow or a hook's redirection, and not a tool or an agent of
+    the host."""
     operation = CURRENT.get()
     return (
         operation is not None

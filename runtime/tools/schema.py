@@ -1,4 +1,4 @@
-"""JSON schemas (draft 2020-12) as checks that neither a hostile input nor a hostile schema holds up for long."""
+"""Compiles JSON schemas (draft 2020-12) to checks that hostile inputs and schemas cannot block for long."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["compiled", "schema_of"]
 _MAX_ERRORS: Final = 100
 _MAX_SHOWN: Final = 100
 _MAX_REFERENCES: Final = 20_000
-"""References that one check may follow: a few of them multiply each other without end."""
+"""The limit of references that one check follows: a few can multiply each other without end."""
 _LITERAL: Final = frozenset({"const", "default", "enum", "examples"})
 
 Check = Callable[[dict[str, Any]], None]
@@ -35,16 +35,15 @@ _left: Final[contextvars.ContextVar[list[int]]] = contextvars.ContextVar("greenr
 
 
 def schema_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a schema. Raises ValidationError for one that is no JSON, or nested too deep to be shown in a
-    list."""
+    """Return a copy of a schema. Raises ValidationError if it is not JSON, or nested too deep for a list of tools."""
     packed = pack_value([[[dict(given)]]], "schema")
     copy: dict[str, Any] = unpack_value(packed)[0][0][0]
     return copy
 
 
 def compiled(schema: dict[str, Any]) -> Check:
-    """Return what checks an input by a JSON schema. Raises ValidationError for a schema that is none."""
-    # It takes a tenth of a second to import, and only who gives schemas needs it.
+    """Return the check of an input by a JSON schema. Raises ValidationError for an invalid schema."""
+    # The import takes a tenth of a second and is only needed for given schemas.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError, best_match
     from referencing import Registry
@@ -58,7 +57,7 @@ def compiled(schema: dict[str, Any]) -> Check:
         ) from None
     except RecursionError:
         raise ValidationError("schema: it is nested too deep", field="schema") from None
-    # An empty registry: nothing is ever fetched from an address in a schema.
+    # An empty registry: a check never fetches an address in a schema.
     validator = _validator_class()(_of_one_draft(schema), registry=Registry())
 
     def check(input: dict[str, Any]) -> None:
@@ -83,7 +82,7 @@ def compiled(schema: dict[str, Any]) -> Check:
 
 
 def _of_one_draft(schema: Any) -> Any:
-    """Return the same without `$schema`, by which parts would be checked by the validator of another draft."""
+    """Return the schema without `$schema`, which would select the validator of another draft for a part."""
     if isinstance(schema, list):
         return [_of_one_draft(each) for each in schema]
     if not isinstance(schema, dict):
@@ -128,7 +127,7 @@ def _validator_class() -> Any:
             yield Complaint("")
 
     def unique_items(validator: Any, wanted: Any, instance: Any, schema: Any) -> Errors:
-        # By what they are encoded to: to compare each with each would take quadratic time.
+        # Compare encoded values in a set: comparing all pairs would take quadratic time.
         if (
             wanted
             and validator.is_type(instance, "array")
@@ -161,8 +160,8 @@ def _validator_class() -> Any:
 
 @lru_cache(maxsize=1000)
 def _matcher(pattern: str) -> Callable[[str], Any]:
-    """Return what tells whether a text has a match: in linear time, except for patterns that look around or back.
-    Python's own engine can take years for a short text, and lets no other thread run meanwhile."""
+    """Return a function that searches a text for a pattern, in linear time unless the pattern has look-arounds or
+    back-references. Python's own engine can take years for a short text, and blocks all other threads meanwhile."""
     try:
         return SchemaValidator(core_schema.str_schema(pattern=pattern, strict=True)).isinstance_python
     except PatternError:
@@ -170,7 +169,7 @@ def _matcher(pattern: str) -> Callable[[str], Any]:
 
 
 def _canonical(value: Value) -> Value:
-    """Return the same for values that are equal in JSON."""
+    """Return a form that is the same for values that are equal in JSON."""
     if isinstance(value, float) and value.is_integer():
         return int(value) if abs(value) < 1 << 63 else value
     if isinstance(value, list):
@@ -181,7 +180,7 @@ def _canonical(value: Value) -> Value:
 
 
 def _complaint(error: Any) -> str:
-    """Return what is wrong, without the value that is."""
+    """Return the description of an error, without the wrong value."""
     rule, wanted = error.validator, error.validator_value
     if rule == "required":
         missing = [each for each in wanted if each not in error.instance]

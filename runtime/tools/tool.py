@@ -1,4 +1,4 @@
-"""A registered tool, and what a call of one comes to."""
+"""A registered tool, and the result of a call."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _MAX_DESCRIPTION: Final = 64 << 10
 
 
 class Tool:
-    """A registered tool. name, description, category, tags, timeout (seconds, None for the runtime's); `schema` is the
-    JSON schema of its input."""
+    """A registered tool: name, description, category, tags, timeout (seconds, None for the runtime's default). `schema`
+    is the JSON schema of its input."""
 
     __slots__ = ("category", "description", "fn", "name", "parameters", "tags", "timeout")
 
@@ -66,7 +66,7 @@ class Tool:
         return self.parameters.schema
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a model is told of the tool: name, description, schema, category, tags."""
+        """Return the description of the tool for a model: name, description, schema, category, tags."""
         return {
             "name": self.name,
             "description": self.description,
@@ -76,7 +76,7 @@ class Tool:
         }
 
     def matches(self, wanted: Mapping[str, Any]) -> bool:
-        """Return whether a filter of `Tools.discover` finds it."""
+        """Return whether the tool matches a filter of `Tools.discover`."""
         words = str(wanted.get("text") or "").lower().split()
         category, pattern = wanted.get("category"), wanted.get("name_pattern")
         shown = f"{self.name} {self.description}".lower()
@@ -91,14 +91,14 @@ class Tool:
         return f"<Tool {self.name}>"
 
 
-@lru_cache(maxsize=64)  # few: anybody may ask for any number of patterns
+@lru_cache(maxsize=64)  # small, because callers may use any number of patterns
 def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile(translate(pattern))
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call has come to: `result` if it succeeded, else `error` with its code and its text. duration: seconds."""
+    """The outcome of a call: `result` on success, else `error` with code and message. `duration` is in seconds."""
 
     success: bool
     result: Value = None
@@ -117,7 +117,7 @@ class ToolResult:
 
 
 def attempt(call: Callable[[], Any]) -> ToolResult:
-    """Return what a call comes to, as a ToolResult."""
+    """Make a call and return its outcome as a ToolResult."""
     started = time.perf_counter()
     try:
         result = call()

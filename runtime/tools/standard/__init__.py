@@ -1,4 +1,4 @@
-"""The standard tools: small, safe, without access to files, network or code. Made when the first one is asked for."""
+"""The standard tools: small and safe, without access to files, network or code. Created on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tool `calculator`: arithmetic, read as a syntax tree and never run as code."""
+"""The tool `calculator`: evaluates arithmetic from a syntax tree and never runs code."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from greenroom.storage.errors import ValidationError
 
 __all__ = ["datetime_tool"]
 
-# No widths or flags: the C library would make a text as long as they say.
+# No widths or flags: the C library would make a text of any width.
 _FORMAT: Final = re.compile(r"(?:[^%]|%[aAbBdHIjmMpSyYzZfGuV%])*")
 _MAX_FORMAT: Final = 200
 
@@ -56,7 +56,7 @@ def _zone(name: str) -> tzinfo:
         return UTC
     try:
         return ZoneInfo(name)
-    except Exception:  # whatever the name of a file or a folder leads to
+    except Exception:  # a name that is a file or a folder can raise anything
         raise ValidationError(
             "timezone: the name of a time zone such as Europe/Berlin is needed", field="timezone"
         ) from None

@@ -1,4 +1,4 @@
-"""The tool `file_operations`: only within directories that somebody has granted."""
+"""The tool `file_operations`, which works within granted directories only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_ENTRIES: Final = 10_000
 
 
 def file_operations(directories: Iterable[Path]) -> Callable[..., Any]:
-    """Return the tool for these directories. Raises ValidationError for one that is none."""
+    """Return the tool for these directories. Raises ValidationError for a path that is no directory."""
     roots = list(directories)
     for each in roots:
         if not each.is_dir():
@@ -30,7 +30,7 @@ def file_operations(directories: Iterable[Path]) -> Callable[..., Any]:
 
 
 def file_operations_on(files: Files, base: Path | None) -> Callable[..., Any]:
-    """Return the tool for what `files` allows; relative paths begin at `base`, or the working directory."""
+    """Return the tool for the paths that `files` allows. Relative paths begin at `base`, or the working directory."""
 
     def run(
         operation: Literal["read", "write", "append", "delete", "exists", "list"],
@@ -41,7 +41,7 @@ def file_operations_on(files: Files, base: Path | None) -> Callable[..., Any]:
         directories. Reading gives text where it is UTF-8, else bytes."""
         target = files.path(str(base / path) if base is not None and path and "\0" not in path else path)
         if operation == "exists":
-            return os.path.exists(target)  # what cannot be looked at is not there
+            return os.path.exists(target)  # an inaccessible path counts as missing
         if operation == "list":
             return _listed(target)
         if operation == "read":

@@ -19,7 +19,7 @@ def template_engine(
 ) -> str:
     """Put variables into a text: `{{name}}`, or `{{user.name}}` for what is inside of one. What is put in is not
     looked at again. Raises ValidationError for a variable that is not there."""
-    given = variables if isinstance(variables, dict) else {}  # an empty table of Lua is a list
+    given = variables if isinstance(variables, dict) else {}  # an empty Lua table arrives as a list
     parts: list[str] = []
     size = at = 0
     for found in _NAME.finditer(template):

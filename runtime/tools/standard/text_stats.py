@@ -9,7 +9,7 @@ from greenroom.storage.errors import ValidationError
 
 __all__ = ["text_stats"]
 
-# The last mark of each run of them: to look for runs would take quadratic time where they end in no space.
+# Match only the last mark of a run: matching whole runs takes quadratic time when no space follows.
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$)")
 
 
