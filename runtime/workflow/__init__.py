@@ -1,4 +1,4 @@
-"""Workflows: tools and agents called in an order, with the outputs of some as the inputs of others."""
+"""Workflows call tools and agents in an order and pass the outputs of steps on to later steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a condition holds."""
+"""Evaluates conditions of workflows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _FALSE: Final = ("", "false", "0", "null")
 
 
 def holds(condition: Condition, known: Callable[[str | None, str | None], Value], outputs: Mapping[str, Value]) -> bool:
-    """Return whether a condition holds, of what is `known` to placeholders and of the outputs by step.
+    """Return whether a condition holds. `known` gives the values of placeholders, `outputs` the outputs by step.
 
-    Raises ValidationError for what is not known or cannot be compared, InvalidOperation for a function that fails.
+    Raises ValidationError for unknown placeholders and values that cannot be compared, InvalidOperation if a function
+    fails.
     """
     if isinstance(condition, str):
         value = filled(condition, known)

@@ -1,4 +1,4 @@
-"""Running a workflow: each stage between its hooks, journaled by the session that it runs in."""
+"""Runs a workflow: calls the hooks around each stage and journals it in the session."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ logger = logger_of("workflow")
 _INLINE_BYTES: Final = 16 << 10
 _AT_ONCE: Final = 32
 _MAX_STAGES: Final = 100_000
-"""Loops in loops multiply, and every stage is kept for the result."""
+"""The limit of stages: nested loops multiply, and every stage is kept for the result."""
 _MAX_OUTPUT_BYTES: Final = 64 << 20
 _UNDO_SECONDS: Final = 30.0
 
 
 class _StepFailed(Exception):
-    """A step that is not optional has failed; its cause is the error."""
+    """A step that is not optional has failed. The cause is its error."""
 
     def __init__(self, step: Step) -> None:
         super().__init__(step.name)
@@ -142,14 +142,14 @@ class _Run:
         error = _described(cause)
         if step is not None:
             error["step"] = step
-        with contextlib.suppress(HookCancelled):  # it has failed already
+        with contextlib.suppress(HookCancelled):  # the workflow has failed already
             self._roll_back(about)
             self._core.hooks.fire("WorkflowError", {**about, "error": error}, **self._where())
         self._note("workflow.finished", {**about, "success": False, "error": error})
         return self._result(False, None, error)
 
     def _roll_back(self, about: dict[str, Any]) -> None:
-        """Undo what was done, last first. What fails to be undone is journaled, and the rest goes on."""
+        """Undo the completed steps, last first. Journal an undo that fails and go on with the others."""
         if not self._undo:
             return
         deadline = max(self._deadline, time.monotonic() + _UNDO_SECONDS)
@@ -189,8 +189,8 @@ class _Run:
         return output
 
     def _at_once(self, flow: Workflow, place: dict[str, Value]) -> Value:
-        """Return all steps beside each other, as many at a time as leave threads for their calls, and for other
-        sessions."""
+        """Run all steps at once and return their outputs. Limit the number at a time, so that threads stay free for
+        their calls and for other sessions."""
         deadline = self._deadline_of(place)
         most = max(1, min(_AT_ONCE, self._core.config.max_elastic_threads // 4))
         waiting = list(reversed(flow.steps))
@@ -206,11 +206,11 @@ class _Run:
                     running[self._core.elastic.submit(self._stage, step, place, promise=promise)] = step
                 except GreenroomError as error:
                     if running and isinstance(error, ResourceLimitExceeded):
-                        waiting.append(step)  # one of ours will be free
+                        waiting.append(step)  # a thread of this workflow will become free
                         break
                     first = _StepFailed(step)
                     first.__cause__ = error
-            # The stages themselves keep to the time; this is for what their hooks take.
+            # Stages keep to the time limit themselves; this bounds the time of their hooks.
             wait_limit = min(max(0.0, deadline - time.monotonic()) + _GRACE, threading.TIMEOUT_MAX)
             if running and not bell.wait_for(lambda: any(each.settled() for each in running), wait_limit):
                 raise first or self._late(next(iter(running.values())))
@@ -218,7 +218,7 @@ class _Run:
                 step = running.pop(promise)
                 try:
                     outputs[step.name] = promise.result()
-                except Exception as failed:  # raised once the others have come to their end
+                except Exception as failed:  # raised after the others have ended
                     first = first or failed
         if first is not None:
             raise first
@@ -286,7 +286,7 @@ class _Run:
         except (GreenroomError, _StepFailed) as error:
             within = isinstance(error, _StepFailed)
             if within and not step.optional:
-                raise  # of the workflow within, which has said so
+                raise  # of the nested workflow, which has journaled it
             failure = _described(error.__cause__ if within else error)
             result = StepResult(step.name, False, None, failure, round_, time.monotonic() - began)
             self._keep(step, place, result, about)
@@ -304,7 +304,7 @@ class _Run:
         return deadline
 
     def _within(self, step: Step, place: dict[str, Value], deadline: float) -> dict[str, Value]:
-        """Return the place of the workflow that a step is: its own input and time, where the step has some."""
+        """Return the place for a nested workflow, with the input and the time limit of its step, if it has any."""
         place = dict(place)
         if step.input is not None:
             place["input"] = filled(step.input, partial(self._known, place))
@@ -313,7 +313,7 @@ class _Run:
         return place
 
     def _go_on(self, step: Step, deadline: float) -> None:
-        """Raise _StepFailed, also of optional steps, when there is no time left, or have been too many stages."""
+        """Raise _StepFailed, also for optional steps, when no time is left or there were too many stages."""
         if time.monotonic() >= deadline:
             raise self._late(step)
         if len(self._results) >= _MAX_STAGES:
@@ -327,7 +327,7 @@ class _Run:
             raise failed
 
     def _count(self, size: int) -> None:
-        """Raise ResourceLimitExceeded when the outputs, which are all kept, get too large together."""
+        """Add the size of an output. Raise ResourceLimitExceeded when all kept outputs together get too large."""
         with self._lock:
             if self._kept + size > _MAX_OUTPUT_BYTES:
                 raise ResourceLimitExceeded(
@@ -344,7 +344,7 @@ class _Run:
             self._outputs[step.name] = result.output
             self._results.append(result)
             if result.success and step.undo is not None:
-                # What it gave this time: in a loop the next round gives something else.
+                # The output of this round: in a loop the next round has another one.
                 used = names_in(step.undo.input) & self._outputs.keys()
                 self._undo.append((step, dict(place), {name: self._outputs[name] for name in used}))
         told: dict[str, Any] = {**about, "success": result.success, "duration": result.duration}
@@ -398,7 +398,7 @@ class _Run:
         }
 
     def _record(self, type: str, data: dict[str, Any]) -> tuple[str, str | None] | None:
-        """Journal a fact, if there is a session; the event's id and the session's own correlation id."""
+        """Journal an event if there is a session. Return the event's id and the session's own correlation id."""
         if self._session is None:
             return None
         wait = self._core.config.ask_timeout
@@ -406,7 +406,8 @@ class _Run:
         return recorded
 
     def _note(self, type: str, data: dict[str, Any]) -> None:
-        """`_record` of what is too late to fail: a session that was ended meanwhile cannot be told; the caller is."""
+        """Journal an event like `_record`, but ignore an error, because the outcome is fixed: a session that has ended
+        cannot journal it, but the caller still gets it."""
         with contextlib.suppress(GreenroomError):
             self._record(type, data)
 
@@ -419,8 +420,8 @@ _GRACE: Final = 5.0
 
 
 def _bounded(value: Value) -> Value:
-    """Return a value as an event keeps it: what is long is in the events of the calls, and only its size here; so is
-    what the data of an event have no form for, integers beyond 64 bits."""
+    """Return a value for an event. Replace a long value, or one with integers beyond 64 bits, by its size: the events of
+    the calls hold it."""
     size = len(pack_value(value, "output"))
     if size <= _INLINE_BYTES:
         with contextlib.suppress(ValidationError):
