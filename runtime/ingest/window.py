@@ -207,7 +207,8 @@ class Window:
         return 1
 
     def bytes(self, count: int) -> int:
-        """Return the bytes of the next `count` characters in the file, or an upper bound within the limit."""
+        """Return the bytes of the next `count` characters in the file; just `count` if any encoding is within the
+        limit."""
         if count * 4 <= self._limit:
             return count
         return len(self.text[self.at : self.at + count].encode("utf-8", "surrogateescape"))
