@@ -1,4 +1,4 @@
-"""The globals of scripts, one file each: plain Python functions over plain data, the same for every language."""
+"""The globals of scripts, one file each: Python functions over plain data, shared by all languages."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def make_globals(principal: ScriptContext, files: Files) -> dict[str, dict[str, 
         "Event": exports_of(EventGlobal(principal)),
         "Tool": exports_of(ToolGlobal(principal, files)),
         "Workflow": exports_of(WorkflowGlobal(principal)),
-        # nil while the host has registered none, so that scripts can test for it
+        # nil while no agent is registered, so that scripts can test for it
         **({"Agent": exports_of(AgentGlobal(principal))} if principal.runtime.agents.available else {}),
     }

@@ -1,4 +1,4 @@
-"""The global `Agent`: agents made of what the host has registered, for every script language."""
+"""The global `Agent`: creates and calls agents for the models that the host has registered."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _MAX_AGENTS: Final = 1000
 
 
 class AgentGlobal:
-    """What a script creates only that script sees, until it ends. Calls are journaled in the current session, where
-    one is current."""
+    """Creates and calls agents. Agents of a script are visible to that script only, until it ends. The current session,
+    if any, journals the calls."""
 
     def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
@@ -26,7 +26,8 @@ class AgentGlobal:
 
     @export("create")
     def create(self, options: Any) -> dict[str, Any]:
-        """create{name, model, system_prompt, tools, …}: what else is given are parameters, such as temperature."""
+        """Create an agent: create{name, model, system_prompt, tools, …}. Further options are parameters, such as
+        temperature."""
         if not isinstance(options, Mapping):
             raise ValidationError("Agent.create takes a table of options", field="options")
         wanted = {key: value for key, value in options.items() if value is not None}
@@ -41,7 +42,7 @@ class AgentGlobal:
             wanted.pop("name", None), wanted.pop("model", None), wanted.pop("system_prompt", None), tools, **wanted
         )
         if FILE_OPERATIONS in agent.tools:
-            # an agent calls the host's, which are not for scripts
+            # an agent would call the host's file_operations, which scripts must not use
             raise ValidationError(f"tools: agents of scripts have no {FILE_OPERATIONS}", field="tools")
         self._made.append(agent)
         return _row(agent, len(self._made) - 1)
@@ -63,7 +64,7 @@ class AgentGlobal:
 
     @export("invoke")
     def invoke(self, handle: Any, input: Any) -> dict[str, Any]:
-        """{text, usage, cost_usd, model, provider, data}. `handle` is that of a row, or a name."""
+        """Call an agent, given by its row or name. Return {text, usage, cost_usd, model, provider, data}."""
         if isinstance(handle, int) and 0 <= handle < len(self._made):
             agent: Agent | str = self._made[handle]
         elif isinstance(handle, str):

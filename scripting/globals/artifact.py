@@ -1,4 +1,4 @@
-"""The global `Artifact`: contents of sessions, for every script language."""
+"""The global `Artifact`: stores, finds and reads artifacts of sessions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def _version(value: Any) -> Any:
 
 
 class ArtifactGlobal(ArtifactSharing):
-    """Functions take a session's id first ("" or nil: the current one), then an artifact's id or name."""
+    """Provides functions on artifacts. They take a session's id first ("" or nil: the current one), then an artifact's
+    id or name."""
 
     def __init__(self, principal: ScriptContext, files: Files) -> None:
         super().__init__(principal)
@@ -83,7 +84,8 @@ class ArtifactGlobal(ArtifactSharing):
 
     @export("query", counted=True)
     def query(self, first: Any = UNDEFINED, second: Any = UNDEFINED) -> Any:
-        """query(filter) or query(session, filter); without a session the current one, or all for the host."""
+        """Return the artifacts that match: query(filter) or query(session, filter). The default is the current session,
+        or all sessions for a script of the host."""
         given, session = (first, UNDEFINED) if second is UNDEFINED and not isinstance(first, str) else (second, first)
         wanted = options(given, "Artifact.query", _QUERY)
         if "type" in wanted:
@@ -93,24 +95,24 @@ class ArtifactGlobal(ArtifactSharing):
 
     @export("findByType", counted=True)
     def find_by_type(self, first: Any, second: Any = UNDEFINED) -> Any:
-        """findByType(session, type) or findByType(type)."""
+        """Return the artifacts of a type: findByType(session, type) or findByType(type)."""
         session, kind = (UNDEFINED, first) if second is UNDEFINED else (first, second)
         return self._find(session, {"artifact_type": kind})
 
     @export("findByTag", counted=True)
     def find_by_tag(self, first: Any, second: Any = UNDEFINED) -> Any:
-        """findByTag(session, tag) or findByTag(tag); the tag may be a list of tags, all of which are needed."""
+        """Return the artifacts with a tag, or with all tags of a list: findByTag(session, tag) or findByTag(tag)."""
         session, tag = (UNDEFINED, first) if second is UNDEFINED else (first, second)
         return self._find(session, {"tags": [tag] if isinstance(tag, str) else tag})
 
     @export("search", counted=True)
     def search(self, first: Any, second: Any = UNDEFINED) -> Any:
-        """search(session, text) or search(text)."""
+        """Return the artifacts that contain the text: search(session, text) or search(text)."""
         session, text = (UNDEFINED, first) if second is UNDEFINED else (first, second)
         return self._find(session, {"text": text})
 
     def _find(self, session: Any, criteria: dict[str, Any]) -> Any:
-        """Return the rows that match: of the session named, of the current one, or (unbound, with none current) of
+        """Return the rows that match, of the named session, else of the current one, else (in an unbound script) of
         all."""
         principal = self._principal
         for name in ("tags", "without_tags"):
@@ -137,7 +139,7 @@ class ArtifactGlobal(ArtifactSharing):
     def store_file(
         self, session: Any, path: Any, kind: Any = "user_input", metadata: Any = UNDEFINED
     ) -> dict[str, Any]:
-        """Store a file; the key `name` of the metadata is its name if not the file's own."""
+        """Store a file. The key `name` of the metadata replaces the file's own name."""
         source = self._files.path(path)
         given = dict(metadata) if isinstance(metadata, Mapping) else metadata
         name = given.pop("name", None) if isinstance(given, dict) else None
@@ -151,7 +153,7 @@ class ArtifactGlobal(ArtifactSharing):
 
     @export("saveToFile")
     def save_to_file(self, session: Any, reference: Any, path: Any, version: Any = UNDEFINED) -> int:
-        """Write the content to a file; its bytes."""
+        """Write the content to a file and return its size in bytes."""
         target = self._files.path(path)
         which = artifact_reference(reference)
         progress = self._principal.check_time

@@ -1,4 +1,4 @@
-"""The global `Event`: publishing, listening to and finding events, for every script language."""
+"""The global `Event`: publishes, receives and finds events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["EventGlobal"]
 
 MAX_SUBSCRIPTIONS: Final = 64
 QUEUE_BYTES: Final = 4 << 20
-"""Of one subscription: all of a script's together are no way around the limit on its memory."""
+"""Limit of bytes in the queue of one subscription, so that queues cannot bypass the limit on a script's memory."""
 _PUBLISH: Final = frozenset(("session_id", "correlation_id", "source", "target", "tags"))
 _SUBSCRIBE: Final = frozenset(("session_id", "capacity", "overflow"))
 _QUERY: Final = frozenset(
@@ -38,8 +38,8 @@ _QUERY: Final = frozenset(
 
 
 class EventGlobal:
-    """Subscriptions are tables with an `id`, and end with the script. The functions that `Event.on` is given stay on
-    the script's side: the language's binding calls them with what `take` answers."""
+    """Publishes, receives and finds events. Subscriptions are tables with an `id`, and end with the script. Functions
+    given to `Event.on` stay in the script: the language's binding calls them with the results of `take`."""
 
     def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
@@ -57,7 +57,8 @@ class EventGlobal:
 
     @export("publish", "emit")
     def publish(self, type: Any, data: Any = UNDEFINED, given: Any = UNDEFINED) -> dict[str, Any]:
-        """Journal an event in the current session, or the one that the options name; where there is none, tell it."""
+        """Publish an event in the current session, or the one in the options. Without a session, only notify
+        listeners."""
         wanted = options(given, "Event.publish", _PUBLISH)
         session_id = wanted.pop("session_id", None)
         if session_id is None and self._principal.current_id is None:
@@ -87,19 +88,19 @@ class EventGlobal:
         subscription.queue_bytes = QUEUE_BYTES
         self._made += 1
         self._subscriptions[self._made] = subscription
-        if self._principal.ended:  # abandoned meanwhile
+        if self._principal.ended:  # the script was abandoned meanwhile
             self._close()
         return {"id": self._made, "pattern": subscription.pattern}
 
     @export("receive")
     def receive(self, subscription: Any, timeout_ms: Any = UNDEFINED) -> Any:
-        """Return the oldest event of a subscription, waiting for one if it must; nil when none has come in time."""
+        """Return the oldest event of a subscription, waiting for one if necessary; nil if none comes in time."""
         taken = self._take([self._number(subscription)], _seconds(timeout_ms))
         return event_row(taken[1]) if taken is not None else UNDEFINED
 
     @export("take")
     def take(self, subscriptions: Any, timeout_ms: Any) -> Any:
-        """Return the oldest event of several subscriptions, with the number of its own and the milliseconds that are
+        """Return the oldest event of several subscriptions, with the number of its subscription and the milliseconds
         left."""
         wait = _seconds(timeout_ms)
         began = time.monotonic()
@@ -111,7 +112,7 @@ class EventGlobal:
 
     @export("unsubscribe")
     def unsubscribe(self, subscription: Any) -> bool:
-        """Return whether it was open."""
+        """Close a subscription and return whether it was open."""
         found = self._subscriptions.pop(self._number(subscription), None)
         if found is not None:
             found.close()
@@ -119,7 +120,7 @@ class EventGlobal:
 
     @export("failed")
     def failed(self, subscription: Any, event_id: str, code: str, message: str) -> None:
-        """A function that was given to `Event.on` has failed at an event."""
+        """Notify hooks that a function given to `Event.on` has failed at an event."""
         found = self._subscriptions.get(self._number(subscription))
         if found is not None:
             self._principal.runtime.events.handler_failed(found.pattern, event_id, ScriptError(f"{code}: {message}"))
@@ -156,7 +157,7 @@ class EventGlobal:
 
     @export("timeline", counted=True)
     def timeline(self, correlation: Any = UNDEFINED) -> Any:
-        """Return the events that carry a correlation id, or those of the current session, in causal order."""
+        """Return the events with a correlation id, or those of the current session, in causal order."""
         if correlation is UNDEFINED or correlation is None:
             rows = self._principal.session().timeline()
         else:

@@ -1,4 +1,4 @@
-"""The global `Hook`: functions of a script at the points of what the script itself does, for every script language."""
+"""The global `Hook`: registers functions of a script at hook points of the script's own operations."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _FILTER: Final = frozenset({"point", "hook_point", "tag", "name", "enabled"})
 
 
 class HookGlobal:
-    """A script's function runs on the script's thread, so it is called for what the script does itself, with the tools
-    and agents it calls, until the script ends. Its time is the script's."""
+    """Registers a script's functions as hooks. They run on the script's thread, so they are called only for operations
+    of the script itself, including the tools and agents it calls, until the script ends. Their time counts as the
+    script's."""
 
     def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
@@ -32,7 +33,7 @@ class HookGlobal:
 
     @export("register", callbacks=True)
     def register(self, point: Any, fn: Any, priority: Any = UNDEFINED) -> dict[str, Any]:
-        """register(point, fn [, priority])."""
+        """Register a function at a hook point: register(point, fn [, priority])."""
         if not isinstance(fn, Callback):
             raise ValidationError("Hook.register: a function is needed", field="fn")
         if isinstance(priority, float) and priority.is_integer():
@@ -65,13 +66,14 @@ class HookGlobal:
 
     @export("unregister")
     def unregister(self, handle: Any) -> bool:
-        """Return whether the hook, one of this script's own, was still there."""
+        """Remove a hook of this script and return whether it was registered."""
         found = self._handles.pop(handle, None) if isinstance(handle, str) else None
         return found.unregister() if found is not None else False
 
     @export("list")
     def list(self, filter: Any = UNDEFINED) -> list[dict[str, Any]]:
-        """list(point) or list{point, tag, name, enabled}: rows in the order of calling. A bound script sees its own."""
+        """Return the hooks in the order of calling: list(point) or list{point, tag, name, enabled}. A bound script sees
+        its own only."""
         if isinstance(filter, str):
             filter = {"point": filter}
         wanted = options(filter, "Hook.list", _FILTER)
@@ -123,7 +125,8 @@ class _Function:
         return answer
 
     def _spelled(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Return an answer as the host spells it; no retry waits longer than the script may run."""
+        """Return an answer with the host's names of fields. Limit the delay of a retry to the script's remaining
+        time."""
         kind = answer.get("type")
         if kind == "skip":
             answer["type"] = "skipped"

@@ -1,4 +1,4 @@
-"""How scripts name artifacts, and say what is to be known of them."""
+"""Reads artifact ids and metadata that scripts give."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIELDS: Final = ("mime_type", "description", "tags", "created_by")
 def artifact_reference(reference: Any) -> ArtifactId | str:
     """Return the artifact that a script names: an id table, a row with one, the text of an id, or a name.
 
-    An id names a session too: the artifact of another one is reached as far as that one shares it. Raises
+    An id includes a session. An artifact of another session is accessible if that session shares it. Raises
     ValidationError.
     """
     if isinstance(reference, Mapping) and "content_hash" not in reference:
@@ -40,7 +40,8 @@ def artifact_reference(reference: Any) -> ArtifactId | str:
 
 
 def store_options(metadata: Any) -> dict[str, Any]:
-    """Fields apart from custom metadata: mime_type, description, tags, created_by and parent_artifact."""
+    """Return the options for storing in a table of metadata: mime_type, description, tags, created_by and
+    parent_artifact, and all else as custom metadata."""
     if metadata is UNDEFINED or metadata is None:
         return {}
     if not isinstance(metadata, Mapping):

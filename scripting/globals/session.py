@@ -1,4 +1,4 @@
-"""The global `Session`: sessions by their ids, for every script language."""
+"""The global `Session`: creates, finds and changes sessions, given by id."""
 
 from __future__ import annotations
 
@@ -49,13 +49,14 @@ _IMPORT: Final = frozenset(("keep_ids",))
 
 
 class SessionGlobal:
-    """Functions take a session's id (or a row that has one) first; changes answer true, reads plain data."""
+    """Provides functions on sessions. They take a session's id (or a row with an id) first. Changes return true, reads
+    return plain data."""
 
     def __init__(self, principal: ScriptContext, files: Files) -> None:
         self._principal = principal
         self._files = files
 
-    # -- making and finding
+    # -- creating and finding
 
     @export("create")
     def create(self, given: Any = UNDEFINED) -> str:
@@ -138,7 +139,7 @@ class SessionGlobal:
 
     @export("load", on_session=True)
     def load(self, session: Any) -> str:
-        """Bring it into memory; its id."""
+        """Load a session into memory and return its id."""
         handle = self._principal.session(session)
         handle.load()
         return handle.id
@@ -156,7 +157,7 @@ class SessionGlobal:
 
     @export("export", on_session=True)
     def export_session(self, session: Any, path: Any, given: Any = UNDEFINED) -> dict[str, Any]:
-        """Write a bundle; what is in it."""
+        """Export a session to a bundle and return what the bundle holds."""
         wanted = options(given, "Session.export", _EXPORT)
         target = self._files.path(path)
         report = self._principal.session(session).export(target, **wanted, on_progress=self._principal.check_time)
@@ -164,7 +165,7 @@ class SessionGlobal:
 
     @export("import")
     def import_session(self, path: Any, given: Any = UNDEFINED) -> str:
-        """Bring in a bundle's sessions; the id of the one at the top."""
+        """Import the sessions of a bundle and return the id of the topmost one."""
         wanted = options(given, "Session.import", _IMPORT)
         source = self._files.path(path)
         return self._principal.runtime.import_session(source, **wanted, on_progress=self._principal.check_time).id
@@ -177,7 +178,7 @@ class SessionGlobal:
 
     @export("updateMetadata", on_session=True)
     def update_metadata(self, session: Any, changes: Any) -> bool:
-        """Merge; a value of null removes its key."""
+        """Merge changes into the metadata. A value of null deletes its key."""
         self._principal.session(session).update_metadata(changes)
         return True
 
@@ -210,7 +211,7 @@ class SessionGlobal:
 
     @export("fork", on_session=True)
     def fork(self, session: Any, sequence: Any = UNDEFINED) -> str:
-        """Return a new session, a child of this one, with its history up to an event; its id."""
+        """Create a child with the session's history up to an event, and return the child's id."""
         return self._principal.session(session).fork(None if sequence is UNDEFINED else sequence).id
 
     @export("timeline", "getTimeline", on_session=True, counted=True)
@@ -226,7 +227,7 @@ class SessionGlobal:
 
     @export("setVariable", on_session=True)
     def set_variable(self, session: Any, key: Any, value: Any = UNDEFINED) -> bool:
-        """Set, or with no value delete."""
+        """Set a variable, or delete it if no value is given."""
         if value is UNDEFINED:
             self._principal.session(session).delete_variable(key)
         else:
@@ -250,11 +251,11 @@ class SessionGlobal:
         wanted = options(query, "Session.messages", _MESSAGES)
         return [message_row(each) for each in self._principal.session(session).messages(**wanted)]
 
-    # -- artifacts, in short
+    # -- shortcuts for artifacts
 
     @export("saveArtifact", binary=(2,), on_session=True)
     def save_artifact(self, session: Any, name: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
-        """Store under a name; the key `type` (or `artifact_type`) of the metadata is its type."""
+        """Store an artifact under a name. The key `type` (or `artifact_type`) of the metadata is its type."""
         given = dict(metadata) if isinstance(metadata, dict) else metadata
         kind = "system_generated"
         if isinstance(given, dict):

@@ -1,4 +1,4 @@
-"""The part of the global `Artifact` that is about other sessions: sharing, permissions, the audit log."""
+"""The functions of the global `Artifact` for other sessions: sharing, permissions and the audit log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AUDIT: Final = frozenset(("session", "artifact", "access", "granted", "after", 
 
 
 def _other(reference: Any) -> str:
-    """Return the id of a session that the script need not reach. Raises ValidationError."""
+    """Return the id of a session that the script need not have access to. Raises ValidationError."""
     if isinstance(reference, Mapping):
         reference = reference.get("id")
     if not isinstance(reference, str) or not reference:
@@ -32,16 +32,16 @@ def _given(value: Any, default: Any = None) -> Any:
 
 
 class ArtifactSharing:
-    """Functions take the session that asks first ("" or nil: the current one), then an artifact: its own, or by id one
-    of a session that shares it."""
+    """Shares artifacts between sessions. Functions take the acting session first ("" or nil: the current one), then one
+    of its artifacts, or the id of an artifact that another session shares."""
 
     def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
 
     @export("share", "grantPermission")
     def share(self, session: Any, reference: Any, other: Any, first: Any = "read", second: Any = UNDEFINED) -> Any:
-        """share(session, artifact, other [, permission] [, options]); options: permission, expires_at, inherit,
-        version. The grant as a table."""
+        """Share an artifact and return the grant as a table: share(session, artifact, other [, permission] [,
+        options]). Options: permission, expires_at, inherit, version."""
         given = first if isinstance(first, Mapping) else second
         wanted = options(given, "Artifact.share", _GRANT)
         if not isinstance(first, Mapping) and first is not UNDEFINED and first is not None:
@@ -52,7 +52,7 @@ class ArtifactSharing:
 
     @export("revoke", "revokePermission")
     def revoke(self, session: Any, reference: Any, other: Any, permission: Any = "read") -> bool:
-        """Take a permission and those above it from another session, or all; whether it had it."""
+        """Revoke a permission and all higher ones from another session. Return whether it had them."""
         handle = self._principal.session(session)
         return handle.revoke(artifact_reference(reference), _other(other), _given(permission, "read"))
 
@@ -66,7 +66,8 @@ class ArtifactSharing:
     def check_access(
         self, session: Any, reference: Any, permission: Any = "read", other: Any = UNDEFINED, version: Any = UNDEFINED
     ) -> bool:
-        """checkAccess(session, artifact [, permission [, other]]): whether the session, or the other one, has it."""
+        """Return whether the session, or the other one, has a permission: checkAccess(session, artifact [, permission
+        [, other]])."""
         who = None if other is UNDEFINED or other is None else _other(other)
         handle = self._principal.session(session)
         kind = "read" if permission is UNDEFINED or permission is None else permission
@@ -74,7 +75,7 @@ class ArtifactSharing:
 
     @export("storeVersion", binary=(2,))
     def store_version(self, session: Any, reference: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
-        """Return the next version of an artifact, stored where that one is; its id."""
+        """Store the next version of an artifact in the artifact's session, and return its id."""
         handle = self._principal.session(session)
         more = store_options(metadata)
         return stored_row(handle.store_version(artifact_reference(reference), content, **more))
@@ -85,9 +86,9 @@ class ArtifactSharing:
 
     @export("getAuditLog", counted=True)
     def get_audit_log(self, first: Any = UNDEFINED, second: Any = UNDEFINED) -> Any:
-        """getAuditLog([session] [, filter]): what this session has tried of others and others of it, newest first.
-        The filter is an artifact, or a table: artifact, access, granted, after, before, limit, offset. Without a
-        session the current one's; of all for a script of the host with none current."""
+        """Return the access attempts by this session and on its artifacts, newest first: getAuditLog([session] [,
+        filter]). The filter is an artifact, or a table: artifact, access, granted, after, before, limit, offset. The
+        default is the current session; for a script of the host without one, all sessions."""
         alone = second is UNDEFINED and not (isinstance(first, str) and ":" not in first)
         session, given = (UNDEFINED, first) if alone else (first, second)
         if isinstance(given, str) or (isinstance(given, Mapping) and "content_hash" in given):
@@ -104,7 +105,7 @@ class ArtifactSharing:
 
     @export("verify")
     def verify(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bool:
-        """Return whether the content is what was stored."""
+        """Return whether the content is undamaged."""
         try:
             self._principal.session(session).get_artifact(artifact_reference(reference), _given(version))
         except IntegrityError:

@@ -1,4 +1,4 @@
-"""The global `State`: variables by scope, for every script language."""
+"""The global `State`: reads and writes variables by scope."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Variables(Protocol):
 
 
 class _SessionVariables:
-    """A session's variables under the names of a scope's."""
+    """Gives a session's variables the interface of a scope."""
 
     def __init__(self, session: Session) -> None:
         self.set = session.set
@@ -45,10 +45,10 @@ def _text(value: Any, what: str) -> str:
 
 
 class StateGlobal:
-    """Without a scope: the current session's variables if one is current, else the scope "global".
+    """Reads and writes variables. The default scope is the current session, or "global" if none is current.
 
     A scope is "global", "session:<id>", "session:current", "user:<id>", "agent:<id>", "tool:<id>",
-    "workflow:<id>" or "custom:<name>". A key "session:<id>:<key>" without a scope is that session's <key>.
+    "workflow:<id>" or "custom:<name>". A key "session:<id>:<key>" without a scope means <key> of that session.
     """
 
     def __init__(self, principal: ScriptContext) -> None:
@@ -73,7 +73,7 @@ class StateGlobal:
         return self._principal.scope("global")
 
     def _place(self, key: Any) -> tuple[_Variables, str]:
-        """Return where a key without a scope belongs."""
+        """Return the variables and the key that a key without a scope means."""
         key = _text(key, "key")
         if key.startswith("session:") and (match := _KEY_OF_SESSION.fullmatch(key)):
             return self._scope(match[1]), match[2]
@@ -81,7 +81,7 @@ class StateGlobal:
 
     @export("set")
     def set(self, *given: Any) -> bool:
-        """set(key, value) or set(scope, key, value); with no value the key is deleted."""
+        """Set a variable, or delete it if the value is nil: set(key, value) or set(scope, key, value)."""
         if len(given) == 2:
             where, key = self._place(given[0])
         elif len(given) == 3:
@@ -96,9 +96,9 @@ class StateGlobal:
 
     @export("get")
     def get(self, *given: Any) -> Any:
-        """get(key), get(key, default), get(scope, key) or get(scope, key, default).
+        """Return a variable: get(key), get(key, default), get(scope, key) or get(scope, key, default).
 
-        Of two texts the first is a scope if it reads like one.
+        The first of two texts is a scope if it has the form of one.
         """
         if len(given) == 1:
             where, key = self._place(given[0])
@@ -119,7 +119,7 @@ class StateGlobal:
 
     @export("delete")
     def delete(self, *given: Any) -> bool:
-        """delete(key) or delete(scope, key); whether it was there."""
+        """Delete a variable and return whether it existed: delete(key) or delete(scope, key)."""
         if len(given) == 1:
             where, key = self._place(given[0])
         elif len(given) == 2:
@@ -130,7 +130,7 @@ class StateGlobal:
 
     @export("list", counted=True)
     def list(self, *given: Any) -> dict[str, Any]:
-        """list(), list(prefix), list(scope) or list(scope, prefix): values by key."""
+        """Return variables by key: list(), list(prefix), list(scope) or list(scope, prefix)."""
         texts = [_text(each, "prefix") for each in given if each is not UNDEFINED]
         if not texts:
             return self._default().list("")
@@ -142,7 +142,7 @@ class StateGlobal:
 
     @export("clear")
     def clear(self, scope: Any = UNDEFINED) -> int:
-        """Remove all variables of a scope; how many there were."""
+        """Delete all variables of a scope and return their number."""
         where = self._default() if scope is UNDEFINED else self._scope(_text(scope, "scope"))
         count = 0
         for key in where.keys():  # noqa: SIM118 (no dict: it would read the values)

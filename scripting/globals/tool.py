@@ -1,4 +1,4 @@
-"""The global `Tool`: the tools of the host, for every script language."""
+"""The global `Tool`: finds and calls the host's tools."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FILTER: Final = frozenset({"text", "category", "tags", "name_pattern"})
 
 
 class ToolGlobal:
-    """Tools are called in the current session, where one is current, and then journaled there.
+    """Finds and calls tools. The current session, if any, journals the calls.
 
-    `file_operations` is there under a profile with files only, and works on the files of the script.
+    `file_operations` exists only under a profile with files, and works on the script's files.
     """
 
     def __init__(self, principal: ScriptContext, files: Files) -> None:
@@ -41,7 +41,7 @@ class ToolGlobal:
 
     @export("discover")
     def discover(self, filter: Any = UNDEFINED) -> Any:
-        """discover(text) or discover{text, category, tags, name_pattern}."""
+        """Return the tools that match: discover(text) or discover{text, category, tags, name_pattern}."""
         if isinstance(filter, str):
             filter = {"text": filter}
         wanted = options(filter, "Tool.discover", _FILTER)
@@ -67,7 +67,8 @@ class ToolGlobal:
 
     @export("invoke")
     def invoke(self, name: Any, input: Any = UNDEFINED) -> dict[str, Any]:
-        """{success, result, error, duration}; never raises for a tool that fails or is not there."""
+        """Call a tool and return {success, result, error, duration}. Never raises for a tool that fails or does not
+        exist."""
         outcome = attempt(lambda: self._call(name, input))
         return {key: value for key, value in outcome.to_dict().items() if value is not None}
 
@@ -76,7 +77,7 @@ class ToolGlobal:
             raise ValidationError("name: the name of a tool is needed", field="name")
         own = self._file_operations if name == _FILES else None
         if name == _FILES and own is None:
-            # what the host has registered is not for scripts without files
+            # scripts without files must not use the host's file_operations
             raise ValidationError(f"there is no tool {_FILES!r} without a profile with files", field="name")
         message = messages.CallTool(name, None if input is UNDEFINED else input)
         message.subject = own

@@ -1,4 +1,4 @@
-"""The global `Workflow`: tools and agents in an order, for every script language."""
+"""The global `Workflow`: runs workflows of tools and agents."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ __all__ = ["WorkflowGlobal"]
 
 
 class WorkflowGlobal:
-    """A workflow runs in the current session, where one is current, and is journaled there stage by stage."""
+    """Runs workflows. The current session, if any, journals each stage."""
 
     def __init__(self, principal: ScriptContext) -> None:
         self._principal = principal
 
     @export("run")
     def run(self, definition: Any, input: Any = UNDEFINED) -> dict[str, Any]:
-        """{success, data = {final_output, steps}, error, error_code, error_step}; never raises for a failing step.
+        """Run a workflow and return {success, data = {final_output, steps}, error, error_code, error_step}. Never
+        raises for a failing step.
 
-        `steps` has {success, output, error, duration} by name; of a step in a loop, the last round's.
+        `steps` has {success, output, error, duration} by name. A step in a loop has the result of the last round.
         """
         principal = self._principal
         flow = Workflow.of(definition)
