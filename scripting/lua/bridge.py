@@ -1,7 +1,7 @@
-"""The one function that Lua can call: it finds the operation, converts values, and answers with a status.
+"""The only function that Lua can call. It finds the operation, converts values, and replies with a status.
 
 No exception and no Python object gets into Lua. A reply is a tuple (status, value[, message]): `PLAIN` a scalar,
-`PACKED` MessagePack, `FAILED` an error's class and message, `STOP` the reason why the script has to end.
+`PACKED` MessagePack, `FAILED` an error's class and message, `STOP` the reason to end the script.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Reply = tuple[Any, ...]
 
 
 def pack(value: Any) -> bytes:
-    """MessagePack of plain data. Raises ValidationError."""
+    """Encode plain data as MessagePack. Raises ValidationError."""
     try:
         return _pack(value)
     except OverflowError:
@@ -55,7 +55,7 @@ def _pack(value: Any) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """Return what Lua packed: valid UTF-8 as str, other strings as bytes."""
+    """Decode data that Lua packed: valid UTF-8 to str, other strings to bytes."""
     return msgpack.unpackb(data, raw=False, strict_map_key=False)
 
 
@@ -67,8 +67,8 @@ def _text(data: bytes) -> str | bytes:
 
 
 class Bridge:
-    """Callable from Lua as host(operation, mask, ...). Holds no reference to the Lua state: that would be a cycle
-    which no garbage collector sees."""
+    """Callable from Lua as host(operation, mask, ...). Holds no reference to the Lua state: no garbage collector would
+    find that cycle."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Bridge:
         self._write = write
         self._memory = memory
         self.operations: Sequence[Export] = ()
-        """What Lua may call, by numbers from `FIRST` on."""
+        """The functions that Lua may call, numbered from `FIRST` on."""
         self.interrupt: BaseException | None = None
 
     def __call__(self, operation: int, mask: int = 0, *arguments: Any) -> Any:
@@ -113,13 +113,13 @@ class Bridge:
         except Stopped as stopped:
             return STOP, stopped.reason.encode()
         except Exception as error:
-            if operation == _PRINT:  # the host's own echo failed: its error is the host's to see
+            if operation == _PRINT:  # the host's echo failed: raise its error to the host
                 self.interrupt = error
             else:
                 self.interrupt = ScriptError(f"a global failed unexpectedly: {type(error).__name__}: {error}")
                 self.interrupt.__cause__ = error
             return STOP, b"interrupted"
-        except BaseException as error:  # KeyboardInterrupt and its like go on once the script is out of the way
+        except BaseException as error:  # KeyboardInterrupt and the like are raised again after the script has ended
             self.interrupt = error
             return STOP, b"interrupted"
 
@@ -152,8 +152,8 @@ class Bridge:
         return _reply(export.call(*values))
 
     def _function(self, data: bytes) -> Any:
-        """Return an argument that may be a function: those come as an extension type that no table of a script
-        becomes."""
+        """Return an argument that may be a function. Functions arrive as an extension type, which no table of a script
+        can imitate."""
         if len(data) == 6 and data[:2] == _FUNCTION:
             return Callback(self._callbacks, int.from_bytes(data[2:], "big"))
         return unpack(data)

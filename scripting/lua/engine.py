@@ -43,7 +43,7 @@ MAX_OUTPUT: Final = 1 << 20
 _GRACE: Final = 1.0
 _MOST_CAUSES: Final = 16
 _MAX_SCRIPTS: Final = 1024
-"""Scripts that may run at once; what they have no thread for is refused with ResourceLimitExceeded."""
+"""Limit of scripts that run at once. Further ones are refused with ResourceLimitExceeded."""
 
 
 class LuaEngine:
@@ -53,11 +53,11 @@ class LuaEngine:
     suffixes: tuple[str, ...] = (".lua",)
 
     def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
-        """Return what runs a script to its end or to its limit.
+        """Check the request and return a function that runs the script to its end or limit.
 
-        Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot cross, and
-        ScriptError for a source that is too large. What it returns raises ScriptError with `script`, `line`,
-        `traceback` and `cause` (the code of the error that it did not catch), ScriptTimeout and ScriptMemoryExceeded.
+        Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot be converted, and
+        ScriptError for a source that is too large. The returned function raises ScriptError with `script`, `line`,
+        `traceback` and `cause` (the code of the uncaught error), ScriptTimeout and ScriptMemoryExceeded.
         """
         if request.profile not in PROFILES:
             raise ConfigurationError(
@@ -76,8 +76,8 @@ class LuaEngine:
         try:
             future.result(request.timeout + _GRACE)
         except TimeoutError:
-            # A single native operation can outlast the limit in rare constructed cases. The caller is freed; the
-            # thread ends with the operation, and till then reaches and holds nothing.
+            # In rare constructed cases one native operation can outlast the limit. The caller returns at once. The
+            # thread ends with the operation, and until then has no access and holds no resources.
             run.abandon(ScriptTimeout("abandoned"))
             raise run.timeout() from None
         except BaseException as error:
@@ -88,11 +88,11 @@ class LuaEngine:
 
 _FILES: Final = "files of the profile"
 _layouts: Final[dict[tuple[str, ...], bytes]] = {}
-"""What scripts are told of the globals, by the names of those that there are: a few ways, the same for every run."""
+"""The encoded layouts of the globals, cached by the names of the globals, because runs share a few layouts."""
 
 
 def _layout_of(exported: dict[str, dict[str, Export]]) -> bytes:
-    """Return the number under which the bridge has each function, by global and name, as the kernel takes it."""
+    """Return the numbers of the bridge's functions by global and name, encoded for the kernel."""
     numbers = itertools.count(FIRST)
     layout = {name: {each: next(numbers) for each in exports} for name, exports in exported.items()}
     granted = layout.pop(_FILES, {})
@@ -102,7 +102,7 @@ def _layout_of(exported: dict[str, dict[str, Export]]) -> bytes:
 
 
 class _Run:
-    """One run: everything in it lives and dies with its Lua state."""
+    """One run. All its data ends with its Lua state."""
 
     def __init__(self, request: ScriptRequest, source: bytes, arguments: bytes) -> None:
         self._request = request
@@ -123,8 +123,8 @@ class _Run:
         self._bridge = Bridge(self._principal, self._write, self._memory, self._callbacks)
 
     def abandon(self, error: BaseException) -> None:
-        """End the script as soon as it can be, and give back at once what it holds of the runtime. Nothing that it has
-        begun takes effect any more."""
+        """Stop the script as soon as possible, and release its resources of the runtime at once. Its pending operations
+        have no effect any more."""
         self._lease.over = True
         self._bridge.interrupt = self._bridge.interrupt or error
         self._principal.release()
@@ -145,14 +145,14 @@ class _Run:
 
     def result(self) -> ScriptResult:
         if self._error is not None:
-            self._lease.over = isinstance(self._error, ScriptTimeout)  # a tool may still be at work
+            self._lease.over = isinstance(self._error, ScriptTimeout)  # a tool may still be running
             raise self._error
         return ScriptResult(self._value, self._text(), self._duration, self._instructions, self._peak)
 
-    # -- what Lua asks for
+    # -- operations that Lua calls
 
     def _write(self, line: bytes) -> bool:
-        """Return a line of output; False once there is no room for more."""
+        """Add a line of output. Return False once there is no room for more."""
         room = MAX_OUTPUT - self._written
         if len(line) > room:
             cut = line[:room]
@@ -185,7 +185,7 @@ class _Run:
         except BaseException as error:
             self._error = error
         finally:
-            # The Lua state holds the bridge: without this cut it would be a cycle that is never collected.
+            # Break a cycle that is never collected: the Lua state holds the bridge.
             self._callbacks.close()
             self._memory.close()
             self._principal.close()
@@ -236,7 +236,7 @@ class _Run:
         self._finish(outcome, killed.decode() if killed else None, line, trace)
 
     def _layout(self, files: Files, opened: OpenFiles) -> bytes:
-        """Give all functions to the bridge, and return their numbers, by global and name."""
+        """Give all functions to the bridge, and return their encoded numbers by global and name."""
         exported = make_globals(self._principal, files)
         if self._request.profile == "files":
             exported[_FILES] = exports_of(opened)
@@ -247,7 +247,7 @@ class _Run:
         return _layouts[names]
 
     def _call_back(self, call: Any) -> Callable[[int, Any], Any]:
-        """Return how the functions of the script are called, in the middle of a call of the script into the host."""
+        """Return the function that calls the script's functions while the script waits for a call into the host."""
 
         def invoke(number: int, argument: Any) -> Any:
             if self._principal.remaining() <= 0:
@@ -258,7 +258,7 @@ class _Run:
             try:
                 outcome = call(number, data)
             except (lua54.LuaError, MemoryError) as error:
-                # A limit was met: no Lua instruction of the script runs any more. Which one, Lua knows, but for memory.
+                # A limit was hit: no Lua instruction of the script runs any more. Lua knows which one, except for memory.
                 full = isinstance(error, MemoryError) or "not enough memory" in str(error)
                 raise Stopped("memory" if full else "interrupted") from None
             if outcome[0] == b"ok":
@@ -316,7 +316,7 @@ class _Run:
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Have the frames of an error no longer hold the Lua state: whoever keeps the error should not keep that too."""
+    """Clear the frames of an error, so that keeping the error does not keep the Lua state."""
     for _ in range(_MOST_CAUSES):
         if error is None:
             return
@@ -327,7 +327,7 @@ def _let_go(error: BaseException | None) -> None:
 
 
 def _quietly(call: Any) -> Callable[[int], None]:
-    """Return the same, where a limit that is met meanwhile is left for the script to meet."""
+    """Return the function without its Stopped: the script itself hits the limit next."""
 
     def quiet(number: int) -> None:
         with contextlib.suppress(lua54.LuaError, MemoryError):
@@ -342,7 +342,7 @@ def _bytes(outcome: Any, index: int) -> bytes:
 
 
 def _traceback(message: str, trace: bytes | None) -> str:
-    """Return the stack of the script: the frames of the engine itself are left out."""
+    """Return the traceback of the script, without the frames of the engine."""
     lines = (trace or b"").decode("utf-8", "replace").split("\n")
     kept = [each for each in lines[1:] if each.strip() and not each.startswith("\t?: in")]
     while kept and kept[-1].startswith("\t[C]: in"):
@@ -351,7 +351,6 @@ def _traceback(message: str, trace: bytes | None) -> str:
 
 
 _STACK: Final = 8 << 20
-"""Bytes of stack of a script's thread, whatever the host has set: Lua nests 200 calls of C in each of MAX_NESTED
-functions that wait for each other."""
+"""Stack size of a script's thread in bytes. Lua can nest 200 calls of C in each of MAX_NESTED waiting functions."""
 
 _threads: Final = Elastic(_MAX_SCRIPTS, "greenroom-script", _STACK)

@@ -1,12 +1,12 @@
-"""The memory of one Lua state, and the one rule for every crossing into it.
+"""The memory of one Lua state, and the rule for pushing values into it.
 
-lupa pushes values into a state outside of any protected call, holding the GIL. An allocation that the limit refuses
-there jumps over lupa's frames and takes the GIL along, so that the host freezes, or it aborts the process. So the limit
-is only for code of the script:
+lupa pushes values into a state outside of any protected call, holding the GIL. If the limit refuses an allocation
+there, Lua jumps over lupa's frames without releasing the GIL, and the host freezes, or the process aborts. So the limit
+applies only to code of the script:
 
-- Before the script starts (`limit`) and after it has ended (`lift`) the state has no limit.
-- While it runs, nothing is pushed unless `room` has found space for it.
-- Where there is no space the script is stopped, and `lift` comes first: what stops it always fits.
+- Before the script starts (`limit`) and after it has ended (`lift`), the state has no limit. - While the script runs,
+values are pushed only if `room` has found space for them. - Without space the script is stopped, after `lift`: so the
+value that stops it always fits.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any, Final
 __all__ = ["MARGIN", "Memory"]
 
 MARGIN: Final = 128 << 10
-"""Bytes for what is not counted with a value: errors, statuses, lupa's own strings, the stack."""
+"""Bytes reserved for uncounted data: errors, statuses, lupa's own strings, the stack."""
 RESERVE: Final = 2 << 20
-"""Bytes between what the script may keep and the limit of the allocator: between two beats a script can pass the first
-limit, never the second."""
+"""Bytes between the script's limit and the allocator's limit. Between two checks a script can exceed the first limit,
+never the second."""
 _LIFTED: Final = 4 << 20
 
 
 class Memory:
-    """Guards one state. Used on the state's own thread alone."""
+    """Guards one Lua state. For use on the state's own thread only."""
 
     def __init__(self) -> None:
         self._lua: Any = None
@@ -36,21 +36,22 @@ class Memory:
         self._lua, self._used = lua, lua.get_memory_used
 
     def close(self) -> None:
-        """Let go of the state: it holds the host's side, which holds this."""
+        """Drop the reference to the state, which would be a cycle: the state holds the host's objects, which hold this
+        one."""
         self._lua = self._used = None
 
     def limit(self, size: int) -> None:
-        """Let the script have `size` bytes more than there are now."""
+        """Limit the script to `size` bytes more than are in use now."""
         self._limit = self._used() + size + RESERVE
         self._lua.set_max_memory(self._limit)
 
     def lift(self) -> None:
-        """Make room for good, because no code of the script runs any more."""
+        """Remove the limit. Call it when no code of the script runs any more."""
         self._limit = self._used() + _LIFTED
         self._lua.set_max_memory(self._limit)
 
     def room(self, size: int) -> bool:
-        """Return whether `size` bytes more fit, after a collection if need be."""
+        """Return whether `size` more bytes fit, after a garbage collection if necessary."""
         size += MARGIN
         if self._used() + size <= self._limit:
             return True

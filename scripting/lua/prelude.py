@@ -29,7 +29,7 @@ def _refuse(target: Any, name: Any, is_setting: bool) -> Any:
 
 
 def new_runtime() -> Any:
-    """Return a Lua state that counts its memory, deals in bytes, and shows no attribute of any Python object."""
+    """Return a Lua state that counts its memory, uses bytes for strings, and hides all attributes of Python objects."""
     return lua54.LuaRuntime(
         encoding=None,
         attribute_filter=_refuse,
@@ -42,7 +42,7 @@ def new_runtime() -> Any:
 
 @cache
 def _bytecode() -> tuple[bytes, ...]:
-    # Without debug information: errors raised by native functions then name the script's line, not ours.
+    # Without debug information, errors of native functions name the script's line instead of ours.
     compile_part = new_runtime().eval(
         b"function(source, name) return string.dump(assert(load(source, name, 't')), true) end"
     )
@@ -51,7 +51,7 @@ def _bytecode() -> tuple[bytes, ...]:
 
 
 def load_kernel(lua: Any, host: Any) -> Any:
-    """Run the prelude in a new state; the table of its functions. `host` is what Lua calls."""
+    """Run the prelude in a new state and return the table of its functions. Lua calls `host`."""
     code = _bytecode()
     kernel = lua.execute(code[0], host, mode="b")
     for part in code[1:]:
