@@ -1,4 +1,4 @@
-"""Functions of a script that a global has taken: how the host calls them while the script waits for it."""
+"""Functions of a script that a global has received. The host calls them while the script waits."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from greenroom.runtime import InvalidOperation, ResourceLimitExceeded
 __all__ = ["MAX_NESTED", "Callback", "Callbacks", "Stopped"]
 
 MAX_NESTED: Final = 8
-"""Functions of one script that may wait for each other: each keeps frames of the engine and the host on the stack."""
+"""Limit of nested calls of a script's functions: each keeps frames of the engine and the host on the stack."""
 
 
 class Stopped(BaseException):
-    """The script was ended by a limit while it ran a callback: what called for it must end too.
+    """A limit stopped the script while it ran a callback, so the operation that called the callback must end too.
 
-    Not an Exception, so that nothing on the way takes it for a failure of the callback. `reason`: "time", "memory", or
-    "interrupted" where the engine knows it already.
+    Not an Exception, so that no code handles it as a failure of the callback. `reason`: "time", "memory", or
+    "interrupted" if the engine knows the reason already.
     """
 
     def __init__(self, reason: str = "interrupted") -> None:
@@ -27,12 +27,12 @@ class Stopped(BaseException):
 
 
 class Callbacks:
-    """The functions of one run. An engine sets how they are called, and takes that away at the end of the run."""
+    """The functions of one run. The engine sets `invoke` and `release`, and removes them at the end of the run."""
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         self.invoke: Callable[[int, Any], Any] | None = None
-        """Calls function number n with plain data; plain data back. Raises ScriptError, or Stopped."""
+        """Calls function number n with plain data and returns plain data. Raises ScriptError, or Stopped."""
         self.release: Callable[[int], None] | None = None
         """Forgets function number n."""
         self.depth = 0
@@ -42,7 +42,7 @@ class Callbacks:
 
 
 class Callback:
-    """A function of the script. Call it with plain data, on the script's own thread, while the script waits."""
+    """A function of the script. Call it with plain data on the script's thread, while the script waits."""
 
     __slots__ = ("_callbacks", "number")
 
@@ -52,7 +52,7 @@ class Callback:
 
     @property
     def thread(self) -> int:
-        """The thread of its script, the only one that may call it."""
+        """The thread of the script, the only one that may call the function."""
         return self._callbacks.thread
 
     def __call__(self, argument: Any) -> Any:

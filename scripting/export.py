@@ -1,4 +1,4 @@
-"""How a global names the functions it gives to scripts."""
+"""Marks the functions of a global that scripts can call."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _known: dict[type, list[tuple[str, str, _Facts]]] = {}
 
 
 class Export(NamedTuple):
-    """A function of a global: `call` takes from `least` to `most` arguments.
+    """A function of a global. `call` takes `least` to `most` arguments.
 
     Text arrives as str, other strings as bytes; the arguments at the positions in `binary` always as bytes.
-    `on_session`: its first argument is a session, so it is also a method of session ids. `callbacks`: an argument that
-    is a function arrives as a `Callback`. `counted`: its answer may be long, so it is counted against the script's
-    memory while it is built.
+    `on_session`: the first argument is a session, so the function is also a method of session ids. `callbacks`: an
+    argument that is a function arrives as a `Callback`. `counted`: the answer may be long, so it is counted against the
+    script's memory while it is built.
     """
 
     name: str
@@ -40,7 +40,7 @@ def export(
     callbacks: bool = False,
     counted: bool = False,
 ) -> Callable[[_F], _F]:
-    """Give a method to scripts under these names."""
+    """Export a method to scripts under these names."""
 
     def mark(function: _F) -> _F:
         least, most = _arity(function)
@@ -73,7 +73,7 @@ def _marked(kind: type) -> list[tuple[str, str, _Facts]]:
 
 
 def exports_of(instance: object) -> dict[str, Export]:
-    """Return the functions that an object gives to scripts, by name."""
+    """Return the functions that an object exports to scripts, by name."""
     return {
         name: Export(name, getattr(instance, attribute), *facts) for name, attribute, facts in _marked(type(instance))
     }

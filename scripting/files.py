@@ -1,4 +1,4 @@
-"""The files that a script may touch: none, those in granted directories, or all (profile trusted)."""
+"""The files that a script may use: none, those in granted directories, or all (profile trusted)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _failed(operation: str, error: OSError) -> StorageError:
 
 @contextlib.contextmanager
 def _reported(operation: str) -> Iterator[None]:
-    """Have the script learn of a failure of the file system. Raises StorageError."""
+    """Convert an OSError of the code inside to a StorageError for the script."""
     try:
         yield
     except OSError as error:
@@ -51,7 +51,7 @@ def _reported(operation: str) -> Iterator[None]:
 
 
 class OpenFiles:
-    """The files that a script of profile 'files' has open, by number: io.open and os.remove."""
+    """The open files of a script of profile 'files', by number. Provides io.open and os.remove."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -59,7 +59,7 @@ class OpenFiles:
         self._last = 0
 
     def close_all(self) -> None:
-        """Raise StorageError if what was written last cannot be kept; all are closed even so."""
+        """Close all files. Raises StorageError if the last writes fail, after all are closed."""
         failures = []
         for file in self._open.values():
             try:
@@ -90,7 +90,7 @@ class OpenFiles:
 
     @export("read")
     def read(self, number: Any, what: Any) -> Any:
-        """By "a" (all), "l" (a line), "L" (a line with its end), or a number of bytes; nothing at the end."""
+        """Read "a" (all), "l" (a line), "L" (a line with its end), or a number of bytes. Return nothing at the end."""
         file = self._file(number)
         with _reported("read"):
             return self._read(file, what)

@@ -1,8 +1,8 @@
-"""How the globals find the sessions they work on, and how long a script may wait for them.
+"""The context of a script for the globals: its sessions, and the time it has left.
 
-What a script may reach is not decided here: a script bound to a session runs as that session's operation, and the
-runtime asks its security wherever it calls. One that the host runs unbound is the host's own and reaches every session.
-The current session is a default for arguments, never an authority.
+Access is not decided here. A script bound to a session runs as that session's operation, and the runtime checks each of
+its calls. An unbound script acts for the host and has access to every session. The current session is a default for
+arguments and gives no permissions.
 """
 
 from __future__ import annotations
@@ -33,34 +33,36 @@ class ScriptContext:
         self.ended = False
 
     def at_end(self, call: Callable[[], object]) -> None:
-        """Call this when the script has ended, however it ends: on its thread or, if it is abandoned, on another."""
+        """Register a function to call at the end of the script, on its thread or, if it is abandoned, on another
+        one."""
         self._ending.callback(call)
 
     def close(self) -> None:
-        """Give back the current session that the script has set, and what else ends with it. On the script's thread."""
+        """Reset the current session, and release everything that ends with the script. Call it on the script's
+        thread."""
         self._entered.close()
         self.release()
 
     def release(self) -> None:
-        """Give back what the script holds of the runtime, though it may still be at work. On any thread."""
+        """Release the script's resources of the runtime, even if it still runs. Callable on any thread."""
         self.ended = True
         self._ending.close()
 
     def remaining(self) -> float:
-        """Return seconds until the script's time is over; 0 or less when it is."""
+        """Return the seconds that the script has left; 0 or less when its time is over."""
         return self.deadline - time.monotonic()
 
     def check_time(self, *progress: object) -> None:
-        """Raise OperationTimeout when the time is over: for what goes on and on within one call."""
+        """Raise OperationTimeout when the time is over. Long operations call this repeatedly."""
         if self.ended or self.remaining() <= 0:
             raise OperationTimeout("the script's time was over before this was done", started=True)
 
     # -- sessions
 
     def session(self, reference: Any = UNDEFINED) -> Session:
-        """Return the session that a script names: by id, by a row with an `id`, or the current one if it names none.
+        """Return the session that a script names by id or by a row with an `id`; by default the current one.
 
-        Raises AccessDenied, SessionNotFound, or ValidationError when nothing is named and nothing is current.
+        Raises AccessDenied, SessionNotFound, or ValidationError if none is named and none is current.
         """
         if isinstance(reference, Mapping):
             reference = reference.get("id")
@@ -73,11 +75,11 @@ class ScriptContext:
         return self._handle(reference)
 
     def forget(self, session_id: str) -> None:
-        """The session is gone."""
+        """Forget a deleted session."""
         self._handles.pop(session_id, None)
 
     def set_current(self, reference: Any) -> None:
-        """Make a session current until the script ends; with no reference, none is."""
+        """Make a session current until the script ends. Without a reference, no session is current."""
         if reference is UNDEFINED or reference is None:
             self._entered.close()
             self.current_id = None
@@ -94,10 +96,10 @@ class ScriptContext:
         return handle.with_timeout(self._patience())
 
     def _patience(self) -> float:
-        """Return how long a call may wait: no longer than the script may run."""
+        """Return how long a call may wait: at most the time that the script has left."""
         return min(self.runtime.config.ask_timeout, max(0.001, self.remaining()))
 
-    # -- state that is no session's
+    # -- state outside of sessions
 
     def scope(self, name: str) -> Scope:
         """Return the state of a scope such as "global" or "user:7". Raises AccessDenied for a bound script."""

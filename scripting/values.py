@@ -1,4 +1,4 @@
-"""Values as the globals see them: plain Python data, the same from every script language."""
+"""The values that globals take and return: plain Python data, the same for all script languages."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Undefined:
 
 
 UNDEFINED: Final = Undefined()
-"""An argument not given, or no answer: nil in Lua, undefined in JavaScript. None is the null of JSON."""
+"""A missing argument or answer: nil in Lua, undefined in JavaScript. None is the null of JSON."""
 
 
 def options(value: Any, what: str, known: frozenset[str]) -> dict[str, Any]:
-    """Return the table of options that a script gave, without those set to null. Raises ValidationError."""
+    """Return a script's table of options, without null values. Raises ValidationError."""
     if value is UNDEFINED or value is None:
         return {}
     if not isinstance(value, Mapping):
