@@ -258,7 +258,7 @@ class _Run:
             try:
                 outcome = call(number, data)
             except (lua54.LuaError, MemoryError) as error:
-                # A limit was hit: no Lua instruction of the script runs any more. Lua knows which one, except for memory.
+                # A limit was hit: no Lua instruction of the script runs any more. Lua knows which, except for memory.
                 full = isinstance(error, MemoryError) or "not enough memory" in str(error)
                 raise Stopped("memory" if full else "interrupted") from None
             if outcome[0] == b"ok":
