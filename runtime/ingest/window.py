@@ -46,8 +46,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An invalid value: the reason, its distance from the beginning in characters, and how many characters were looked at
-    to find it. `at_end`: the stream ends inside the value."""
+    """An invalid value: the reason, its distance from the beginning, and how much was looked at, both in characters.
+
+    `at_end`: the stream ends inside the value.
+    """
 
     reason: str
     offset: int

@@ -420,8 +420,10 @@ _GRACE: Final = 5.0
 
 
 def _bounded(value: Value) -> Value:
-    """Return a value for an event. Replace a long value, or one with integers beyond 64 bits, by its size: the events of
-    the calls hold it."""
+    """Return a value for an event. Replace a long value, or one with integers beyond 64 bits, by its size.
+
+    The events of the calls hold the value itself.
+    """
     size = len(pack_value(value, "output"))
     if size <= _INLINE_BYTES:
         with contextlib.suppress(ValidationError):
