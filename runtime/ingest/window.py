@@ -171,7 +171,7 @@ class Window:
     def value(self) -> Found | Failed | TooLong:
         """Return the object or list that begins here, without passing it."""
         look = self._look
-        self._look = _CHUNK
+        self._look = _FIRST_LOOK
         while True:
             text = self.text[self.at : self.at + look]
             self.parsed += len(text)
