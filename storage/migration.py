@@ -49,12 +49,12 @@ def migrate(engine: Engine) -> None:
         _renew_words(engine)
         return
     logger.info("bringing the store at %s from format %d to %d", engine.path, engine.format, FORMAT_VERSION)
-    count = _list_artifacts(engine)
-    _list_deadlines(engine)
-    _list_events(engine)
+    for version, steps in _STEPS.items():
+        for step in steps if version > engine.format else ():
+            step(engine)
     engine.set_format()
     _renew_words(engine)
-    logger.info("the store has format %d now; %d artifacts were indexed", FORMAT_VERSION, count)
+    logger.info("the store has format %d now", FORMAT_VERSION)
 
 
 def _records(
@@ -92,19 +92,16 @@ def _words_once(record: ArtifactRecord) -> set[str]:
     return {word for text in texts for word in _WORD.findall(text.casefold())}
 
 
-def _list_artifacts(engine: Engine) -> int:
+def _list_artifacts(engine: Engine) -> None:
     """Index artifacts by type, tag, creator, custom entries and words, as format 2 requires."""
     ops: list[Op] = []
-    count = 0
     for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
         ops += [(CF.INDEX, entry, b"") for entry in artifact_entries(session, number, record)]
-        count += 1
         if len(ops) >= _BATCH:
             engine.write(ops)
             ops = []
     if ops:
         engine.write(ops)
-    return count
 
 
 def _list_events(engine: Engine) -> None:
@@ -134,3 +131,10 @@ def _list_deadlines(engine: Engine) -> None:
             ops = []
     if ops:
         engine.write(ops)
+
+
+_STEPS: Final[dict[int, tuple[Callable[[Engine], None], ...]]] = {
+    2: (_list_artifacts, _list_deadlines, _list_events),
+    3: (),
+}
+"""What each format needs besides what the formats before it have. A step may be done again: it finds its own work."""

@@ -36,7 +36,7 @@ from .witness import Witness
 
 __all__ = ["CF", "FORMAT_VERSION", "Durability", "Engine", "EngineOptions", "Op"]
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 _FORMAT_KEY: Final = FORMAT_KEY
 _HEAL_SECONDS: Final = 1.0
 _SYNC_LOOK: Final = 0.2

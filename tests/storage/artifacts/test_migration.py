@@ -1,4 +1,4 @@
-"""A store of format 1 opens under the newest format, and everything in it is there."""
+"""A store of an older format opens under the newest one, and everything in it is there."""
 
 from __future__ import annotations
 
@@ -161,12 +161,15 @@ def test_a_migration_that_is_killed_is_done_by_the_next_opening(golden_1: Golden
 
 def test_a_store_of_format_2_is_what_it_was(golden_2: Golden) -> None:
     path, expected = golden_2
+    with pytest.raises(StorageError, match="open it once for writing"):
+        Runtime.open(path, read_only=True)
+    with Runtime.open(path) as rt:
+        assert rt.gc().repaired == ()
+        assert rt.verify().problems == []
+    assert format_of(path) == FORMAT_VERSION
     with Runtime.open(path, read_only=True) as rt:
         for each in expected["sessions"]:
             check_session(rt.session(each["info"]["id"]), each)
         for name, variables in expected["scopes"].items():
             assert plain(rt.state_scope(name).list()) == variables
-        assert rt.verify().problems == []
-    with Runtime.open(path) as rt:
-        assert rt.gc().repaired == ()
         assert rt.verify().problems == []
