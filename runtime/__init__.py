@@ -5,10 +5,10 @@ from __future__ import annotations
 from greenroom.actors.events import Overflow, Subscription
 from greenroom.actors.hooks import HookContext, HookHandle, HookInfo, HookResult
 from greenroom.actors.maintenance.backup import BackupReport
-from greenroom.actors.maintenance.findings import Problem, VerifyReport
 from greenroom.actors.maintenance.gc import GcReport
 from greenroom.actors.maintenance.salvage import SalvageReport
 from greenroom.actors.maintenance.usage import Share, Usage
+from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
 from greenroom.actors.messages.conversation import Turn as Message
 from greenroom.actors.messages.internal import Consumption
 from greenroom.actors.messages.permissions import Grant

@@ -21,12 +21,12 @@ from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.hooks import Hooks
 from greenroom.actors.hooks.library.composition import Middleware
 from greenroom.actors.maintenance.backup import BackupReport, backup_store, restore_store
-from greenroom.actors.maintenance.findings import Progress as CareProgress
-from greenroom.actors.maintenance.findings import VerifyReport
 from greenroom.actors.maintenance.gc import GcReport, collect
 from greenroom.actors.maintenance.salvage import SalvageReport, salvage_store
 from greenroom.actors.maintenance.usage import Usage, content_figures, usage_of
-from greenroom.actors.maintenance.verify import verify_store
+from greenroom.actors.maintenance.verification.findings import Progress as CareProgress
+from greenroom.actors.maintenance.verification.findings import VerifyReport
+from greenroom.actors.maintenance.verification.verify import verify_store
 from greenroom.actors.messages.calls import Call
 from greenroom.actors.messages.core import Reply
 from greenroom.actors.scheduling.operation import (

@@ -11,7 +11,7 @@ from greenroom.actors.store import ArtifactStore
 from greenroom.storage.bundle.export import Progress
 from greenroom.storage.engine.backup import create_backup, restore_backup
 
-from .findings import Verifiable, VerifyReport
+from .verification.findings import Verifiable, VerifyReport
 
 __all__ = ["BackupReport", "backup_store", "restore_store"]
 

@@ -9,8 +9,8 @@ from typing import Any
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor.supervisor import Supervisor
 
-from .findings import Problem, Progress
-from .verify import care_for
+from .verification.findings import Problem, Progress
+from .verification.verify import care_for
 
 __all__ = ["GcReport", "collect"]
 

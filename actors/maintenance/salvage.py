@@ -14,7 +14,7 @@ from greenroom.storage.engine.salvage import rebuild
 from greenroom.storage.errors import StorageError
 from greenroom.storage.files.swapping import swap
 
-from .findings import Progress, Verifiable, VerifyReport
+from .verification.findings import Progress, Verifiable, VerifyReport
 
 __all__ = ["SalvageReport", "salvage_store"]
 

@@ -14,7 +14,7 @@ from greenroom.storage.content.staging import IMPORT
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 
-from .findings import Progress
+from .verification.findings import Progress
 
 __all__ = ["Share", "Usage", "content_figures", "store_figures", "usage_of"]
 

@@ -46,7 +46,7 @@ def _bytecode() -> tuple[bytes, ...]:
     compile_part = new_runtime().eval(
         b"function(source, name) return string.dump(assert(load(source, name, 't')), true) end"
     )
-    folder = resources.files(__package__)
+    folder = resources.files(__package__) / "library"
     return tuple(compile_part(folder.joinpath(f"{part}.lua").read_bytes(), b"=[greenroom]") for part in _PARTS)
 
 

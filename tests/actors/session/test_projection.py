@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.actors.maintenance.expected import derive
+from greenroom.actors.maintenance.verification.expected import derive
 from greenroom.runtime import GreenroomError, Runtime, Session
 from greenroom.storage.artifacts.index import ACROSS
 from greenroom.storage.codec.keys import INDEX_SHARED, INDEX_UPDATED, session_bytes

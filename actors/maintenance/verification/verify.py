@@ -23,10 +23,10 @@ from greenroom.storage.engine.salvage import Lost, losses, readable, settle_loss
 from greenroom.storage.errors import IntegrityError
 from greenroom.storage.events.index import OF_EVENTS
 
+from .entries import BY_TAIL, EntryChecks
 from .findings import DAMAGE, Findings, Look, Progress, VerifyReport
+from .journals import JournalChecks
 from .scan import END
-from .verify_entries import BY_TAIL, EntryChecks
-from .verify_journals import JournalChecks
 
 __all__ = ["care_for", "verify_store"]
 

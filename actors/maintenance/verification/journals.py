@@ -10,10 +10,10 @@ from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.journal import Journal
 
+from .contents import ContentChecks
 from .expected import Derived, derive, owned
 from .findings import DAMAGE, PROBLEM_KINDS, Findings, kind_of, quarantine
 from .journal_repair import mend, message_contents
-from .verify_contents import ContentChecks
 
 __all__ = ["JournalChecks"]
 
