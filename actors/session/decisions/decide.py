@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.core import PendingEvent
+from greenroom.actors.messages.core import PendingEvent, pending
 from greenroom.actors.messages.internal import KeepTime, RecordHooks
 from greenroom.actors.session.state.collected import COLLECTED, held, is_collected
 from greenroom.actors.session.state.model import (
@@ -67,7 +67,7 @@ def _set_variable(state: SessionState, command: m.SetVariable, limits: Limits, l
         _require_expected(state, command)
     if state.variables_weight + _MOST_ADDED + len(command.packed) > limits.max_state_bytes:
         _require_state_room(state, command, limits)
-    return [PendingEvent("variable.set", {"key": command.key, "value": command.packed})]
+    return [pending(("variable.set", {"key": command.key, "value": command.packed}, 0, 0))]
 
 
 _MOST_ADDED: Final = m.MAX_KEY + VARIABLE_WEIGHT
@@ -176,7 +176,7 @@ def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, loo
         data["tool_call_id"] = command.tool_call_id
     if command.metadata is not None:
         data["metadata"] = command.metadata
-    return [PendingEvent("message.added", data)]
+    return [pending(("message.added", data, 0, 0))]
 
 
 def require_room(session_id: str, artifacts: int, size: int, limits: Limits, *, more: int, bytes: int) -> None:
@@ -272,7 +272,7 @@ def _stored(command: m.StoreArtifact, number: int, version: int, previous: bytes
     }
     if command.collected:
         data[COLLECTED] = True
-    return PendingEvent("artifact.stored", data, 1, content.size)
+    return pending(("artifact.stored", data, 1, content.size))
 
 
 def _delete_artifact(
@@ -338,4 +338,4 @@ def creation(
         "config": pack_value(dict(config), "config") if config else None,
         "correlation_id": correlation_id,
     }
-    return PendingEvent("session.created", data)
+    return pending(("session.created", data, 0, 0))
