@@ -1,190 +1,27 @@
-"""What a host embeds: the runtime, its sessions, their messages and errors."""
+"""What a host embeds: the runtime, its sessions, their messages and errors.
+
+Nothing is imported before a name is asked for, so that `greenroom --help` answers at once.
+"""
 
 from __future__ import annotations
 
-from greenroom.actors.events import Overflow, Subscription
-from greenroom.actors.hooks import HookContext, HookHandle, HookInfo, HookResult
-from greenroom.actors.maintenance.backup import BackupReport
-from greenroom.actors.maintenance.gc import GcReport
-from greenroom.actors.maintenance.salvage import SalvageReport
-from greenroom.actors.maintenance.usage import Share, Usage
-from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
-from greenroom.actors.messages.conversation import Turn as Message
-from greenroom.actors.messages.internal import Consumption
-from greenroom.actors.messages.permissions import Grant
-from greenroom.actors.policies.composition import Request as PolicyRequest
-from greenroom.actors.transfer.bundle_export import ExportReport
-from greenroom.runtime.calls.collectors import AgentOutputCollector, ToolResultCollector
-from greenroom.runtime.calls.work import CallContext
-from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
-from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
-from greenroom.runtime.events.events import Events, Link
-from greenroom.runtime.handles.scope import Scope
-from greenroom.runtime.handles.session import ManyArtifacts, Session, SessionTree
-from greenroom.runtime.handles.templates import Template
-from greenroom.runtime.handles.timeline import TimelineRow
-from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest, ScriptResult
-from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
-from greenroom.storage.artifacts.query import ArtifactQuery
-from greenroom.storage.audit import AuditRecord
-from greenroom.storage.catalog.model import SessionInfo, SessionStatus
-from greenroom.storage.common.durability import Durability
-from greenroom.storage.common.page import Page
-from greenroom.storage.errors import (
-    AccessDenied,
-    ArtifactNotFound,
-    ArtifactTooLarge,
-    BundleError,
-    CallFailed,
-    ConfigurationError,
-    GreenroomError,
-    HookCancelled,
-    IntegrityError,
-    InvalidOperation,
-    InvalidSessionState,
-    InvalidStateTransition,
-    OperationTimeout,
-    RateLimited,
-    ReplayError,
-    ResourceLimitExceeded,
-    RuntimeClosed,
-    SchemaTooNew,
-    ScriptError,
-    ScriptMemoryExceeded,
-    ScriptTimeout,
-    SessionAlreadyExists,
-    SessionNotFound,
-    StorageError,
-    StorageFull,
-    StoreLocked,
-    ValidationError,
-)
-from greenroom.storage.events.model import Event
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from . import hooks, messages
-from .agents import Agent, AgentContext, AgentReply, TokenUsage
-from .analytics import (
-    Activity,
-    AggregateMetrics,
-    Analytics,
-    CallMetrics,
-    CallTable,
-    Checkpoints,
-    Distribution,
-    Figures,
-    Ranked,
-    ResourceUse,
-    SessionMetrics,
-)
-from .retention import JournalCut, Removal, RetentionPolicy, RetentionReport
-from .runtime import Runtime
-from .tools import Tool, ToolResult
-from .workflow import Step, StepResult, Workflow, WorkflowResult
+if TYPE_CHECKING:
+    from .public import *  # noqa: F403
+    from .public import __all__ as __all__
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "AccessDenied",
-    "Activity",
-    "Agent",
-    "AgentContext",
-    "AgentOutputCollector",
-    "AgentReply",
-    "AggregateMetrics",
-    "Analytics",
-    "Artifact",
-    "ArtifactId",
-    "ArtifactInfo",
-    "ArtifactNotFound",
-    "ArtifactQuery",
-    "ArtifactTooLarge",
-    "AuditRecord",
-    "BackupReport",
-    "BundleError",
-    "CallContext",
-    "CallFailed",
-    "CallMetrics",
-    "CallTable",
-    "Checkpoints",
-    "ConfigurationError",
-    "Consumption",
-    "Distribution",
-    "Durability",
-    "Event",
-    "Events",
-    "ExportReport",
-    "Figures",
-    "GcReport",
-    "Grant",
-    "GreenroomError",
-    "HookCancelled",
-    "HookContext",
-    "HookHandle",
-    "HookInfo",
-    "HookResult",
-    "IntegrityError",
-    "InvalidOperation",
-    "InvalidSessionState",
-    "InvalidStateTransition",
-    "JournalCut",
-    "Link",
-    "ManyArtifacts",
-    "Message",
-    "OperationTimeout",
-    "Overflow",
-    "Page",
-    "PolicyConfig",
-    "PolicyRequest",
-    "Problem",
-    "Ranked",
-    "RateLimited",
-    "RatePolicy",
-    "Removal",
-    "ReplayError",
-    "ResourceLimitExceeded",
-    "ResourcePolicy",
-    "ResourceUse",
-    "RetentionPolicy",
-    "RetentionReport",
-    "Runtime",
-    "RuntimeClosed",
-    "RuntimeConfig",
-    "SalvageReport",
-    "SchemaTooNew",
-    "Scope",
-    "ScriptEngine",
-    "ScriptError",
-    "ScriptMemoryExceeded",
-    "ScriptRequest",
-    "ScriptResult",
-    "ScriptTimeout",
-    "Session",
-    "SessionAlreadyExists",
-    "SessionConfig",
-    "SessionInfo",
-    "SessionMetrics",
-    "SessionNotFound",
-    "SessionStatus",
-    "SessionTree",
-    "Share",
-    "Step",
-    "StepResult",
-    "StorageError",
-    "StorageFull",
-    "StoreLocked",
-    "Subscription",
-    "Template",
-    "TimelineRow",
-    "TimeoutPolicy",
-    "TokenUsage",
-    "Tool",
-    "ToolResult",
-    "ToolResultCollector",
-    "Usage",
-    "ValidationError",
-    "VerifyReport",
-    "Workflow",
-    "WorkflowResult",
-    "hooks",
-    "messages",
-]
+
+def __getattr__(name: str) -> Any:
+    public = import_module(f"{__name__}.public")
+    if name != "__all__" and name not in public.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(public, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *import_module(f"{__name__}.public").__all__]

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from greenroom.actors.access.audit_trail import AuditTrail
 from greenroom.actors.access.security import Security
@@ -39,11 +39,13 @@ from greenroom.storage.errors import GreenroomError, ValidationError
 
 from . import signals
 from .agents import Agents
-from .analytics import Analytics
 from .core import RuntimeCore
 from .policies import Policies
 from .tools import Tools
 from .workflow import Workflows
+
+if TYPE_CHECKING:
+    from .analytics import Analytics
 
 __all__ = ["Parts", "open_runtimes"]
 
@@ -144,7 +146,8 @@ class Parts:
         self.calls.tools = self.tools = Tools(core, self.calls, config.tool_timeout)
         self.calls.agents = self.agents = Agents(core, self.calls, self.tools, config.agent_timeout)
         self.workflows = Workflows(core, self.tools, self.agents)
-        self.analytics = Analytics(core, self.events)
+        self._analytics: Analytics | None = None
+        self._making = threading.Lock()
         try:
             if hooks is not None:
                 if not callable(hooks):
@@ -169,6 +172,16 @@ class Parts:
             if config.durability is Durability.FSYNC:
                 # For messages sent by `tell`.
                 self.core.timers.every(_SYNC_SECONDS, self.core.store.sync)
+
+    @property
+    def analytics(self) -> Analytics:
+        """The metrics of sessions. Their modules are imported when somebody first asks."""
+        with self._making:
+            if self._analytics is None:
+                from .analytics import Analytics
+
+                self._analytics = Analytics(self.core, self.events)
+            return self._analytics
 
     @property
     def closed(self) -> bool:

@@ -95,7 +95,6 @@ from greenroom.storage.files.regular_file import file_path
 
 from . import signals
 from .agents import Agents
-from .analytics import Analytics
 from .bundles import import_sessions
 from .core import RuntimeCore
 from .creation import Creation
@@ -108,6 +107,7 @@ from .workflow import Workflows
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
+    from greenroom.runtime.analytics import Analytics
     from greenroom.runtime.analytics.tracing import Tracing
 
 __all__ = ["Runtime"]

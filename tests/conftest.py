@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from greenroom.runtime import Runtime
-from greenroom.storage import Durability, Engine, EngineOptions
+from greenroom.storage.engine.engine import Durability, Engine, EngineOptions
 
 # Fixtures are shared by all examples of a property on purpose: each example makes sessions of its own.
 settings.register_profile("greenroom", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

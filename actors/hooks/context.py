@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -10,6 +9,7 @@ from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.actors.messages.internal import RecordHooks
+from greenroom.actors.scheduling.callables import cancelled_error
 from greenroom.actors.scheduling.operation import CURRENT
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.times import utc_time
@@ -378,7 +378,7 @@ class HookContext:
                 if result.kind == "continue" and twin.data != before:
                     result = HookResult.modified(twin.data)
                 answers.append(result)
-            except (Exception, SystemExit, asyncio.CancelledError) as error:
+            except (Exception, SystemExit, cancelled_error()) as error:
                 answers.append(error)
         return answers
 

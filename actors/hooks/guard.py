@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from greenroom.actors.scheduling.callables import cancelled_error
 from greenroom.actors.scheduling.threads import Elastic, Share
 from greenroom.storage.errors import OperationTimeout, ResourceLimitExceeded
 
@@ -76,7 +76,7 @@ def _run(fn: Callable[[Any], Any], context: object, timeout: float) -> _Answer:
     try:
         value = fn(context)
         answer.value = awaited(value, timeout)
-    except (asyncio.CancelledError, GeneratorExit) as error:
+    except (cancelled_error(), GeneratorExit) as error:
         answer.error = RuntimeError(f"the hook ended with {type(error).__name__}")
     except BaseException as error:
         answer.error = error

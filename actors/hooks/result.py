@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 import re
@@ -284,6 +283,8 @@ def awaited(answer: Any, timeout: float | None = None) -> Any:
     """Return an answer. If it is awaitable, await it for at most `timeout` seconds. Raises TimeoutError."""
     if not is_awaitable(answer):
         return answer
+
+    import asyncio
 
     async def main() -> Any:
         return await asyncio.wait_for(_result(answer), timeout)  # a hanging answer must not keep the thread

@@ -8,7 +8,7 @@ from typing import Any
 
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["require_callable", "signature_of"]
+__all__ = ["cancelled_error", "require_callable", "signature_of"]
 
 
 def signature_of(fn: Callable[..., Any]) -> inspect.Signature | None:
@@ -17,6 +17,13 @@ def signature_of(fn: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(fn)
     except Exception:  # an object of the host's own class may raise anything when inspected
         return None
+
+
+def cancelled_error() -> type[BaseException]:
+    """Return the class of `asyncio.CancelledError`. asyncio takes long to import, so it is imported when needed."""
+    import asyncio
+
+    return asyncio.CancelledError
 
 
 def require_callable(field: str, fn: Any, argument: str) -> None:

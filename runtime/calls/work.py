@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import contextvars
 import inspect
@@ -119,6 +118,7 @@ class CallContext:
 
     def complete(self, awaitable: Any) -> Any:
         """Run an awaitable to its end, or until this call is cancelled."""
+        import asyncio
 
         async def main() -> Any:
             task = asyncio.ensure_future(awaitable)

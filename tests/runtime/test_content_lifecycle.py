@@ -23,8 +23,8 @@ from greenroom.runtime import (
     Session,
     ValidationError,
 )
-from greenroom.storage import CF
 from greenroom.storage.content.chunks import read_chunks
+from greenroom.storage.engine.engine import CF
 
 MIB = 1 << 20
 CONTENT_FAMILIES = (CF.CONTENTS, CF.CHUNKS, CF.MANIFESTS, CF.REFERENCES)

@@ -31,8 +31,8 @@ from greenroom.runtime import (
     ValidationError,
     messages,
 )
-from greenroom.storage import CF, Engine
 from greenroom.storage.codec.records import seal
+from greenroom.storage.engine.engine import CF, Engine
 
 BOUND = 20.0
 

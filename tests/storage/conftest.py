@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.storage import Durability, Engine, EngineOptions
+from greenroom.storage.engine.engine import Durability, Engine, EngineOptions
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import GreenroomError, IntegrityError, Runtime, Session, StorageError
-from greenroom.storage import Durability, Engine, EngineOptions
-from greenroom.storage.engine.engine import CF
+from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 
 CONFIG = {"handle_signals": False, "artifact_cache_bytes": 0}
 """Without the cache every reading comes from the disk."""

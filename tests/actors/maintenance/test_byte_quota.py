@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import ResourceLimitExceeded, Runtime, Session, messages
-from greenroom.storage import CF
+from greenroom.storage.engine.engine import CF
 
 
 def everything(rt: Runtime) -> list[tuple[bytes, bytes]]:

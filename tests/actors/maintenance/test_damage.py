@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import IntegrityError, Runtime, Session, SessionStatus, StorageError
-from greenroom.storage import Durability, Engine, EngineOptions
 from greenroom.storage.codec.keys import after_prefix, session_bytes
 from greenroom.storage.codec.records import seal
-from greenroom.storage.engine.engine import CF
+from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 from greenroom.storage.events.journal import Journal
 
 Store = Any

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from greenroom.actors.session.deletion import deletion
 from greenroom.actors.session.loading import load_state
 from greenroom.runtime import IntegrityError, InvalidOperation, Runtime, Session
-from greenroom.storage import CF, Engine
 from greenroom.storage.codec.keys import sequence_key, session_bytes
+from greenroom.storage.engine.engine import CF, Engine
 
 
 @pytest.fixture(scope="module")

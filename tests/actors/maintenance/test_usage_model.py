@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from greenroom.runtime import ResourceLimitExceeded, Runtime, Session
-from greenroom.storage import CF
 from greenroom.storage.codec.keys import session_bytes
+from greenroom.storage.engine.engine import CF
 
 LARGE = random.Random(1).randbytes(200_000)
 CONTENTS = [b"", b"one", b"two " * 1000, LARGE, LARGE[:100_000] + b"inserted" + LARGE[100_000:], b"z" * 150_000]

@@ -11,7 +11,8 @@ from greenroom.actors import messages as m
 from greenroom.actors.session.decisions.decide import Limits, PendingEvent, creation, decide
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SUSPENDED, SessionState
-from greenroom.storage import ArtifactId, ArtifactInfo, SessionStatus
+from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
+from greenroom.storage.catalog.model import SessionStatus
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.content.chunks import Encoded
 from greenroom.storage.errors import (

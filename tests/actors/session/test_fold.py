@@ -13,10 +13,11 @@ from greenroom.actors.session.decisions.decide import Limits, creation, decide
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.runtime import GreenroomError, Runtime
-from greenroom.storage import ArtifactId, ArtifactInfo, Journal
+from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError
+from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
 
 SESSION = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"

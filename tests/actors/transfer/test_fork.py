@@ -21,8 +21,8 @@ from greenroom.runtime import (
     ValidationError,
     messages,
 )
-from greenroom.storage import CF, Engine
 from greenroom.storage.codec.keys import sequence_key, session_bytes
+from greenroom.storage.engine.engine import CF, Engine
 
 
 @pytest.fixture(scope="module")

@@ -25,12 +25,12 @@ from greenroom.runtime import (
     Session,
     ValidationError,
 )
-from greenroom.storage import CF, Durability, Engine, EngineOptions
 from greenroom.storage.bundle.decoding import plain_record, stored_value
 from greenroom.storage.bundle.format import Manifest
 from greenroom.storage.codec.records import seal, unpack_value, unseal
 from greenroom.storage.content.chunks import Encoded, Reference, encode
 from greenroom.storage.content.contents import Contents
+from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
 

@@ -24,8 +24,8 @@ from greenroom.runtime import (
     StorageError,
     messages,
 )
-from greenroom.storage import CF, Engine
 from greenroom.storage.codec.keys import sequence_key, session_bytes
+from greenroom.storage.engine.engine import CF, Engine
 
 Everything = Callable[[Runtime], list[tuple[bytes, bytes]]]
 

@@ -20,9 +20,9 @@ from greenroom.runtime import (
     SessionNotFound,
     SessionStatus,
 )
-from greenroom.storage import CF, Engine
 from greenroom.storage.codec.keys import sequence_key, session_bytes
 from greenroom.storage.codec.records import seal
+from greenroom.storage.engine.engine import CF, Engine
 
 ALL = tuple(SessionStatus)
 CONFIG = RuntimeConfig(artifact_cache_bytes=0, snapshot_every=1000)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import Event, Runtime, RuntimeConfig, SessionNotFound, ValidationError
-from greenroom.storage import CF
+from greenroom.storage.engine.engine import CF
 
 LONG = "a longer text, with ünïcode. " * 500
 

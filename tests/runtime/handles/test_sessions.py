@@ -24,7 +24,7 @@ from greenroom.runtime import (
     ValidationError,
     messages,
 )
-from greenroom.storage import CF
+from greenroom.storage.engine.engine import CF
 
 ALL = tuple(SessionStatus)
 UNKNOWN = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.storage import ArtifactId
 from greenroom.storage.artifacts.mime import guess_mime_type
-from greenroom.storage.artifacts.model import artifact_type
+from greenroom.storage.artifacts.model import ArtifactId, artifact_type
 from greenroom.storage.errors import ValidationError
 
 HASHES = st.binary(min_size=32, max_size=32).map(bytes.hex)

@@ -26,7 +26,7 @@ from greenroom.runtime import (
     ValidationError,
     messages,
 )
-from greenroom.storage import CF
+from greenroom.storage.engine.engine import CF
 
 
 def leftovers(rt: Runtime) -> list[bytes]:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from greenroom.runtime import ArtifactInfo, ArtifactQuery, Runtime, Session, SessionNotFound, ValidationError
-from greenroom.storage import CF
+from greenroom.storage.engine.engine import CF
 
 # -- the same question, answered by looking at every artifact
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenroom.runtime import ArtifactNotFound, Runtime, Session
-from greenroom.storage import CF
 from greenroom.storage.codec.keys import after_prefix, artifact_name_prefix, session_bytes
+from greenroom.storage.engine.engine import CF
 
 
 def entries(rt: Runtime, session: Session, name: str) -> int:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from greenroom.runtime import Runtime
-from greenroom.storage import Durability, Engine, EngineOptions
 from greenroom.storage.artifacts.index import BY_WORD, WORDS_KEY
 from greenroom.storage.codec.keys import after_prefix
-from greenroom.storage.engine.engine import CF
+from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 
 NFD = unicodedata.normalize("NFD", "Résumé für Zoë")
 CASES = [

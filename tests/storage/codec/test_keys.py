@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.storage import CF, Engine
 from greenroom.storage.codec.keys import (
     after_prefix,
     artifact_name_prefix,
@@ -17,6 +16,7 @@ from greenroom.storage.codec.keys import (
     session_bytes,
     session_id_of,
 )
+from greenroom.storage.engine.engine import CF, Engine
 
 SESSIONS = st.binary(min_size=16, max_size=16)
 SEQUENCES = st.integers(0, (1 << 64) - 1)

@@ -13,9 +13,10 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.storage import CF, Contents, Engine
 from greenroom.storage.content.cache import ContentCache
 from greenroom.storage.content.chunks import CHUNK_ABOVE, BlobPart, Encoded, Reference, encode, read_chunks, read_up_to
+from greenroom.storage.content.contents import Contents
+from greenroom.storage.engine.engine import CF, Engine
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, ValidationError
 
 MIB = 1 << 20

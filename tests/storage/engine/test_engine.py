@@ -14,9 +14,8 @@ import rocksdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenroom.storage import CF, Durability, Engine, EngineOptions
 from greenroom.storage.codec.records import seal
-from greenroom.storage.engine.engine import FORMAT_VERSION
+from greenroom.storage.engine.engine import CF, FORMAT_VERSION, Durability, Engine, EngineOptions
 from greenroom.storage.errors import (
     IntegrityError,
     InvalidOperation,

@@ -11,11 +11,12 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenroom.storage import CF, Engine, Journal
 from greenroom.storage.codec.keys import sequence_key
 from greenroom.storage.codec.records import pack_value, seal
 from greenroom.storage.common.times import iso_time, utc_time
+from greenroom.storage.engine.engine import CF, Engine
 from greenroom.storage.errors import IntegrityError
+from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
 
 MOMENT = 1_700_000_000_123_456_789
