@@ -18,6 +18,7 @@ from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session, created_session, find_session, session_id_of
 from greenroom.runtime.handles.templates import Templates
+from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.validation import refusal
 from greenroom.storage.errors import InvalidOperation, SessionNotFound, ValidationError, shown
 
@@ -81,7 +82,7 @@ class Creation:
             "description": description,
             "created_by": created_by,
             "tags": list(tags) if isinstance(tags, Iterable) and not isinstance(tags, str) else tags,
-            "metadata": metadata,
+            "metadata": unpack_value(m.metadata_bytes(metadata)) if metadata is not None else None,
             "parent": parent.id if isinstance(parent, Session) else parent,
             "config": config.model_dump(exclude_unset=True) if isinstance(config, SessionConfig) else config,
             "correlation_id": correlation_id,

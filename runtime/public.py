@@ -58,6 +58,7 @@ from greenroom.storage.errors import (
     StorageFull,
     StoreLocked,
     ValidationError,
+    VariableNotFound,
 )
 from greenroom.storage.events.model import Event
 
@@ -180,6 +181,7 @@ __all__ = [
     "ToolResultCollector",
     "Usage",
     "ValidationError",
+    "VariableNotFound",
     "VerifyReport",
     "Workflow",
     "WorkflowResult",

@@ -459,7 +459,8 @@ class Runtime:
         """
         self.core.require_host("state_scope")
         wait = self.config.ask_timeout if timeout is None else as_seconds("timeout", timeout, endless=True)
-        return Scope(self._supervisor, self._supervisor.table.scope(as_text("scope", name, m.MAX_KEY)), wait)
+        name = as_text("scope", name, m.MAX_KEY)
+        return Scope(self._supervisor, self._supervisor.table.scope(name), wait, name)
 
     # -- the audit log
 

@@ -36,6 +36,7 @@ __all__ = [
     "StorageFull",
     "StoreLocked",
     "ValidationError",
+    "VariableNotFound",
     "shown",
 ]
 
@@ -150,6 +151,13 @@ class ScriptTimeout(ScriptError):
 
 class ScriptMemoryExceeded(ScriptError):
     """A script used up its memory."""
+
+
+class VariableNotFound(GreenroomError, KeyError):
+    """The session or scope has no variable with this key. Fields: `key`."""
+
+    def __str__(self) -> str:  # a KeyError shows its argument in quotes
+        return Exception.__str__(self)
 
 
 class StorageError(GreenroomError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from greenroom.storage.artifacts.model import ArtifactId
-from greenroom.storage.codec.records import Value, pack_value
-from greenroom.storage.common.arguments import as_items, as_mapping, as_number, as_text
+from greenroom.storage.codec.plain import plain
+from greenroom.storage.codec.records import pack_value
+from greenroom.storage.common.arguments import as_items, as_number, as_text, kind_of
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ValidationError
 
@@ -26,6 +27,7 @@ __all__ = [
     "artifact_ref",
     "metadata_bytes",
     "named_ref",
+    "object_bytes",
     "tag_list",
     "version_of_name",
     "whole_number",
@@ -120,11 +122,20 @@ _MAX_GIVEN_TAGS: Final = 10_000
 EMPTY_METADATA: Final = pack_value({})
 
 
-def metadata_bytes(metadata: Mapping[str, Value] | None) -> bytes:
+def object_bytes(field: str, value: object) -> bytes:
+    """Encode a mapping, a model or a dataclass as a JSON object."""
+    if type(value) is not dict:
+        value = plain(value, field)
+        if type(value) is not dict:
+            raise ValidationError(f"{field}: an object with text keys is needed, not {kind_of(value)}", field=field)
+    return pack_value(value, field)
+
+
+def metadata_bytes(metadata: object) -> bytes:
     """Encode metadata, a JSON object of at most 64 KiB."""
     if metadata is None:
         return EMPTY_METADATA
-    packed = pack_value(metadata if type(metadata) is dict else as_mapping("metadata", metadata), "metadata")
+    packed = object_bytes("metadata", metadata)
     if len(packed) > MAX_METADATA_BYTES:
         raise ValidationError(
             f"metadata: at most {MAX_METADATA_BYTES} bytes, this has {len(packed)}: store an artifact",

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from greenroom.actors.scheduling.operation import CURRENT
-from greenroom.storage.codec.records import Value, checked_data, pack_value, unpack_value
-from greenroom.storage.common.arguments import as_mapping, as_text
+from greenroom.storage.codec.records import Value, checked_data, unpack_value
+from greenroom.storage.common.arguments import as_text
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.events.index import event_place
 from greenroom.storage.events.model import Event
 
 from .calls import Called
-from .checks import MAX_NAME, tag_list, whole_number
+from .checks import EMPTY_METADATA, MAX_NAME, object_bytes, tag_list, whole_number
 from .core import Command, Points, Query
 
 __all__ = [
@@ -84,7 +84,7 @@ class PublishEvent(Command[Event]):
     ) -> None:
         super().__init__(durability=durability)
         self.type = _published_type(type)
-        self.packed = pack_value(as_mapping("data", data) if data is not None else {}, "data")
+        self.packed = object_bytes("data", data) if data is not None else EMPTY_METADATA
         if len(self.packed) > MAX_EVENT_BYTES:
             raise ResourceLimitExceeded(
                 f"the data of an event may have {MAX_EVENT_BYTES} bytes, these have {len(self.packed)}: "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from greenroom.actors.messages.calls import CallAgent, CallTool
 from greenroom.actors.scheduling.operation import Lease
-from greenroom.runtime.model.plain import plain
+from greenroom.storage.codec.plain import plain_result
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.times import utc_time
@@ -153,7 +153,7 @@ class Work:
     """Seconds."""
     about: dict[str, str] = field(default_factory=dict)
     """Further facts of the call to journal."""
-    reply: Callable[[Any], Any] = plain
+    reply: Callable[[Any], Any] = plain_result
     """Makes the reply from the returned value. Raises ValidationError for unusable values."""
     value: Callable[[Any], Value] = _itself
     """The reply as a JSON value or bytes."""

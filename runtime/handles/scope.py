@@ -3,51 +3,68 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.internal import VariableKeys
 from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import SessionNotFound
 
-from .replies import reply_as
+from .variables import TypeOf, Variables
 
 __all__ = ["Scope"]
 
+T = TypeVar("T")
+D = TypeVar("D")
 
-class Scope:
+
+class Scope(Variables):
     """The variables of one scope. Durable, journaled and serialized like a session's."""
 
-    def __init__(self, supervisor: Supervisor, scope_id: str, timeout: float) -> None:
+    def __init__(self, supervisor: Supervisor, scope_id: str, timeout: float, name: str = "") -> None:
         self._supervisor = supervisor
         self._id = scope_id
         self._timeout = timeout
+        self._name = name
 
-    def _ask(self, message: m.Message[Any], missing: Value = None) -> Value:
+    def __repr__(self) -> str:
+        return f"<Scope {self._name or self._id}>"
+
+    def _send(self, message: m.Message[Any], missing: Any = None) -> Any:
         try:
             return self._supervisor.ask(self._id, message, self._timeout)
         except SessionNotFound:
             return missing  # in a read-only runtime a scope has no journal before the first write
 
-    def set(self, key: str, value: Value) -> None:
-        self._ask(m.SetVariable(key, value))
+    def set(self, key: str, value: object) -> None:
+        self._send(m.SetVariable(key, value))
 
-    def get(self, key: str, default: Value = None) -> Value:
-        return self._ask(m.GetVariable(key, default), default)
+    @overload
+    def get(self, key: str) -> Value: ...
+    @overload
+    def get(self, key: str, default: D) -> Value | D: ...
+    @overload
+    def get(self, key: str, default: None = None, *, as_: TypeOf[T]) -> T | None: ...
+    @overload
+    def get(self, key: str, default: D, *, as_: TypeOf[T]) -> T | D: ...
+    def get(self, key: str, default: Any = None, as_: Any = None) -> Any:
+        """Return a copy of the value of a variable, or `default`; with `as_`, as that type (see `Session.get`)."""
+        if as_ is not None:
+            return self._typed(key, default, as_)
+        return self._send(m.GetVariable(key, default), default)
 
     def delete(self, key: str) -> bool:
         """Delete a variable and return whether it existed."""
-        return bool(self._ask(m.DeleteVariable(key)))
+        return bool(self._send(m.DeleteVariable(key)))
 
     def list(self, prefix: str = "") -> dict[str, Value]:
         """Return the variables whose key begins with `prefix`, by key."""
-        found: dict[str, Value] = self._ask(m.ListVariables(prefix), {})
+        found: dict[str, Value] = self._send(m.ListVariables(prefix), {})
         return found
 
     def keys(self) -> builtins.list[str]:
         """Return the keys of all variables, in order. Reads no value."""
-        return reply_as(builtins.list, self._ask(VariableKeys(), []), "the keys")
+        return builtins.list(self)
 
     def clear(self) -> int:
         """Delete all variables and return their number. Reads no value."""

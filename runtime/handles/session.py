@@ -13,12 +13,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, TypeVar, cast, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import CallTool
 from greenroom.actors.messages.conversation import Turn
-from greenroom.actors.messages.internal import VariableKeys
 from greenroom.actors.messages.lifecycle import GetConfig, UpdateConfig
 from greenroom.actors.messages.permissions import Grant
 from greenroom.actors.messages.sharing import (
@@ -55,6 +54,7 @@ from .host import Host
 from .replies import reply_as
 from .streams import StreamProgress, Watched
 from .timeline import MAX_TIMELINE, TimelineRow
+from .variables import TypeOf, Variables
 
 __all__ = [
     "ManyArtifacts",
@@ -65,6 +65,9 @@ __all__ = [
     "required_session_id",
     "session_id_of",
 ]
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 _current: contextvars.ContextVar[tuple[Session, ...]] = contextvars.ContextVar("greenroom_session", default=())
 """The current sessions, one for each runtime, the innermost first."""
@@ -88,7 +91,7 @@ class SessionTree:
     children: tuple[SessionTree, ...]
 
 
-class Session:
+class Session(Variables):
     """Sends messages to one session. A handle is small, has no state, and is thread-safe.
 
     Every method may raise SessionNotFound, OperationTimeout, StorageError or RuntimeClosed; writes also
@@ -146,8 +149,22 @@ class Session:
         """
         self._ask(self.id, m.SetVariable(key, value, expected=expected, durability=durability), self._timeout)
 
-    def get(self, key: str, default: Value = None) -> Value:
-        """Return a copy of the value of a variable, or `default`."""
+    @overload
+    def get(self, key: str) -> Value: ...
+    @overload
+    def get(self, key: str, default: D) -> Value | D: ...
+    @overload
+    def get(self, key: str, default: None = None, *, as_: TypeOf[T]) -> T | None: ...
+    @overload
+    def get(self, key: str, default: D, *, as_: TypeOf[T]) -> T | D: ...
+    def get(self, key: str, default: Any = None, as_: Any = None) -> Any:
+        """Return a copy of the value of a variable, or `default`.
+
+        With `as_`, return the value as that type: a pydantic model, a dataclass, `datetime`, `list[int]` or whatever
+        else pydantic validates. Raises ValidationError, which names the key, if the value does not fit.
+        """
+        if as_ is not None:
+            return self._typed(key, default, as_)
         return self._ask(self.id, m.GetVariable(key, default), self._timeout)
 
     def delete_variable(self, key: str) -> bool:
@@ -161,7 +178,10 @@ class Session:
 
     def variable_keys(self) -> list[str]:
         """Return the keys of all variables, in order. Reads no value."""
-        return reply_as(list, self._ask(self.id, VariableKeys(), self._timeout), "the keys")
+        return list(self)
+
+    def _send(self, message: m.Message[Any], missing: Any = None) -> Any:
+        return self._ask(self.id, message, self._timeout)
 
     # -- life
 

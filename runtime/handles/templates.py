@@ -9,7 +9,7 @@ from typing import Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.session.state.limits import merged
 from greenroom.runtime.config.config import SessionConfig, session_overrides
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import ValidationError
@@ -54,10 +54,8 @@ class Template:
         return list(dict.fromkeys([*self.tags, *m.tag_list(tags)]))
 
     @checked
-    def described(self, metadata: Mapping[str, Value] | None) -> dict[str, Value]:
-        if metadata is not None and not isinstance(metadata, Mapping):
-            raise ValidationError("metadata: an object with text keys is needed", field="metadata")
-        return {**self.metadata, **(metadata or {})}
+    def described(self, metadata: object) -> dict[str, Value]:
+        return {**self.metadata, **unpack_value(m.metadata_bytes(metadata))}
 
     @checked
     def configured(self, config: SessionConfig | Mapping[str, Any] | None) -> dict[str, Any]:
@@ -96,12 +94,11 @@ class Templates:
         prefix = preset.get("name_prefix") or ""
         if not isinstance(prefix, str) or len(prefix) > m.MAX_NAME:
             raise ValidationError(f"name_prefix: text of at most {m.MAX_NAME} characters", field="name_prefix")
-        m.metadata_bytes(preset.get("metadata"))
         template = Template(
             name,
             prefix,
             tuple(m.tag_list(preset.get("tags") or ())),
-            dict(preset.get("metadata") or {}),
+            unpack_value(m.metadata_bytes(preset.get("metadata"))),
             session_overrides(preset.get("config") or {}),
         )
         self._scope().set(name, template.to_dict())

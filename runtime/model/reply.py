@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from greenroom.storage.codec.plain import plain_result
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked_fields
 from greenroom.storage.common.message_text import text_of
 from greenroom.storage.errors import ValidationError
-
-from .plain import plain
 
 __all__ = ["AgentReply", "TokenUsage"]
 
@@ -89,7 +88,7 @@ class AgentReply:
         """Convert a callable's return value to a reply. It may be an AgentReply, text, or a mapping (or pydantic model)
         with `text` or `content`, and optionally `usage`, `cost_usd` and other fields. Raises ValidationError."""
         if isinstance(value, cls):
-            data = plain(value.data)
+            data = plain_result(value.data)
             if not isinstance(data, dict):
                 raise ValidationError("result: the `data` of an agent's reply is an object", field="result")
             return cls(
@@ -102,7 +101,7 @@ class AgentReply:
             )
         if isinstance(value, str):
             return cls(str.__str__(value), model=model, provider=provider)
-        row = plain(value)
+        row = plain_result(value)
         if not isinstance(row, Mapping):
             raise ValidationError(
                 "result: an agent returns text, an AgentReply, or a dict with text, usage, cost_usd", field="result"

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from greenroom.storage.codec.records import MAX_DEPTH, Value
+from greenroom.storage.codec.plain import MAX_DEPTH
+from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import ValidationError
 
 __all__ = ["filled", "names_in"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from greenroom.storage.codec.records import MAX_DEPTH, pack_value, unpack_value
+from greenroom.storage.codec.plain import MAX_DEPTH
+from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.errors import BundleError, GreenroomError
 
 __all__ = ["plain_record", "stored_value"]

@@ -11,6 +11,7 @@ from blake3 import blake3
 
 from greenroom.storage.common.session_ids import is_session_id, new_session, session_bytes, session_id_of
 
+from .plain import plain
 from .records import pack_value
 
 __all__ = [
@@ -79,13 +80,16 @@ def canonical_value(value: Any) -> bytes:
 
 
 def _canonical(value: Any) -> Any:
-    if isinstance(value, dict):
+    if type(value) is dict:
         return {key: _canonical(value[key]) for key in sorted(value)}
-    if isinstance(value, (list, tuple)):
+    if type(value) in (list, tuple):
         return [_canonical(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         return int(value)
-    return value
+    return value if type(value) in _SCALARS else _canonical(plain(value, "metadata"))
+
+
+_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def artifact_name_prefix(session: bytes, name: str) -> bytes:

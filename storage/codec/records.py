@@ -1,8 +1,7 @@
 """Turn values into bytes: msgpack in a sealed record with a schema version and a checksum.
 
 A record is `version (1 byte) | msgpack payload | CRC-32 of key + version + payload (4 bytes, little endian)`. The
-checksum covers the key, so a record under a wrong key is as damaged as one with a flipped bit. Values are JSON values
-plus bytes. Integers beyond 64 bits are stored as msgpack extension 1 (decimal text).
+checksum covers the key, so a record under a wrong key is as damaged as one with a flipped bit.
 
 Values are JSON values plus bytes. Integers beyond 64 bits travel as msgpack extension 1 (decimal text).
 """
@@ -17,7 +16,9 @@ from zlib import crc32
 import msgpack
 
 from greenroom.storage.concurrency.interrupts import thrown_in
-from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationError, shown
+from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationError
+
+from .plain import MAX_DEPTH, plain
 
 __all__ = ["SCHEMA_VERSION", "Value", "checked_data", "pack_value", "seal", "unpack_value", "unseal"]
 
@@ -27,8 +28,6 @@ Value = Any
 SCHEMA_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([SCHEMA_VERSION])
 _BIG_INT: Final = 1
-MAX_DEPTH: Final = 100
-_MAX_PLACE: Final = 200
 MAX_ITEMS: Final = 1 << 23
 
 _packb: Callable[..., bytes] = msgpack.packb
@@ -48,18 +47,19 @@ def _unpack_ext(code: int, data: bytes) -> int:
 
 
 def pack_value(value: Value, field: str = "value") -> bytes:
-    """Encode a JSON value (or bytes, also nested). Raises ValidationError naming `field` and the place within it."""
+    """Encode a value. JSON values and bytes are packed as they are; all others go through `plain` first. Raises
+    ValidationError naming `field` and the place within it."""
     kind = type(value)
     try:
         if kind is dict or kind is list or kind is tuple:
             left = [MAX_ITEMS]
             if not _sound(value, MAX_DEPTH, left):
-                raise _complaint(value, field) if left[0] >= 0 else _too_many(field)
+                value = _made_plain(value, field, left)
         elif kind is float:
             if not math.isfinite(value):
-                raise _complaint(value, field)
+                value = plain(value, field)
         elif kind not in _SCALARS:
-            raise _complaint(value, field)
+            value = plain(value, field)
         return _packb(value, default=_pack_other, unicode_errors="surrogatepass")
     except ValidationError:
         raise
@@ -69,12 +69,18 @@ def pack_value(value: Value, field: str = "value") -> bytes:
         raise ValidationError(f"{field}: it has a number of too many digits", field=field) from error
 
 
+def _made_plain(value: Any, field: str, left: list[int]) -> Value:
+    if left[0] < 0:
+        raise ValidationError(f"{field}: more than {MAX_ITEMS} items in all", field=field)
+    return plain(value, field)
+
+
 def checked_data(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data of an event unchanged if they can be stored, or raise ValidationError. Called where the data are
+    """Return the data of an event as they can be stored, or raise ValidationError. Called where the data are
     made, because a failure to journal them would be the session's."""
     left = [MAX_ITEMS]
     if not _sound(data, MAX_DEPTH, left):
-        raise _complaint(data, "data") if left[0] >= 0 else _too_many("data")
+        data = _made_plain(data, "data", left)
     try:
         _envelope_packer.pack(data)  # which has no form for integers beyond 64 bits, as values have
     except OverflowError as error:
@@ -118,42 +124,6 @@ def _sound_item(item: Value, depth: int, left: list[int]) -> bool:
     if kind is dict or kind is list or kind is tuple:
         return _sound(item, depth - 1, left)
     return kind is float and math.isfinite(item)
-
-
-def _complaint(value: Value, field: str) -> ValidationError:
-    """Return the error for a value that cannot be stored: the place in it, and the reason."""
-    place, why = _fault(value, field, MAX_DEPTH) or (field, "it was changed while it was read")
-    if len(place) > _MAX_PLACE:
-        place = f"{place[: _MAX_PLACE // 2]}…{place[-_MAX_PLACE // 2 :]}"
-    return ValidationError(f"{place}: {why}", field=field)
-
-
-def _too_many(field: str) -> ValidationError:
-    return ValidationError(f"{field}: more than {MAX_ITEMS} items in all", field=field)
-
-
-def _fault(value: Value, place: str, depth: int) -> tuple[str, str] | None:
-    """Return the first place in a value that cannot be stored, and the reason. Visits places in the order of
-    `_sound`."""
-    kind = type(value)
-    if kind is float:
-        return None if math.isfinite(value) else (place, "NaN and infinities are not JSON values")
-    if kind is dict or kind is list or kind is tuple:
-        if depth == 0:
-            return place, f"nested deeper than {MAX_DEPTH} levels, or within itself"
-        if kind is dict:
-            for key in value:
-                if type(key) is not str:
-                    return place, f"keys must be text, one is {type(key).__name__}"
-        for key, item in value.items() if kind is dict else enumerate(value):
-            if type(item) not in _PLAIN:
-                found = _fault(item, f"{place}[{shown(key, 32) if kind is dict else key}]", depth - 1)
-                if found is not None:
-                    return found
-        return None
-    if kind in _SCALARS:
-        return None
-    return place, f"{type(value).__name__} cannot be stored; use None, bool, int, float, str, bytes, list or dict"
 
 
 # One packer serves all threads: it is used only on values that greenroom has built from plain types, so packing runs no

@@ -246,12 +246,13 @@ class Complaint(NamedTuple):
         return "".join(parts).removeprefix(".")
 
 
-def complaints(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> list[Complaint]:
-    """Return pydantic's complaints, one for each place."""
+def complaints(error: pydantic.ValidationError, model: Any, *, foreign: bool = False) -> list[Complaint]:
+    """Return pydantic's complaints, one for each place. Leaves out the words of `foreign` validators, which may repeat
+    the value."""
     by_choice: dict[tuple[str | int, ...], list[tuple[Complaint, bool]]] = {}
     for each in error.errors(include_url=False):
         path, choice, names = _walk(each["loc"], model)
-        by_choice.setdefault(path if choice is None else path[:choice], []).append(_said(each, path, names))
+        by_choice.setdefault(path if choice is None else path[:choice], []).append(_said(each, path, names, foreign))
     found: list[Complaint] = []
     for said in by_choice.values():
         # If a value may have several forms, the form that it matches to the greatest depth was meant.
@@ -270,7 +271,7 @@ def complaints(error: pydantic.ValidationError, model: type[pydantic.BaseModel])
     return found
 
 
-def _said(each: Any, path: tuple[str | int, ...], names: Iterable[str]) -> tuple[Complaint, bool]:
+def _said(each: Any, path: tuple[str | int, ...], names: Iterable[str], foreign: bool) -> tuple[Complaint, bool]:
     """Return one complaint in greenroom's words, and whether they say what is needed instead."""
     kind: str = each["type"]
     context = {name: _shown(value) for name, value in each.get("ctx", {}).items() if type(value) in (int, float, str)}
@@ -281,7 +282,7 @@ def _said(each: Any, path: tuple[str | int, ...], names: Iterable[str]) -> tuple
         return Complaint(path, f"one of {each['ctx']['expected']}"), True
     if kind == "value_error":
         reason = each["ctx"]["error"]
-        return Complaint(path, str(reason) if reason is not None else "it is not valid"), False
+        return Complaint(path, str(reason) if reason is not None and not foreign else "it is not valid"), False
     try:
         if kind in _NEEDED:
             return Complaint(path, _NEEDED[kind].format_map(context)), True

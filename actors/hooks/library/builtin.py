@@ -18,7 +18,7 @@ from greenroom.actors.hooks.result import CONTINUE, HookResult
 from greenroom.actors.hooks.subject import plain, shortened
 from greenroom.actors.scheduling.token_bucket import TokenBucket
 from greenroom.storage.codec.keys import canonical_value
-from greenroom.storage.codec.records import MAX_DEPTH
+from greenroom.storage.codec.plain import MAX_DEPTH
 from greenroom.storage.common.arguments import as_number
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import one_line

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -115,8 +116,10 @@ class _Endless(Mapping[str, int]):
         self._stop = stop
 
     def __iter__(self) -> Iterator[str]:
-        while not self._stop.wait(0.001):
-            yield "again"
+        for number in itertools.count():
+            if self._stop.wait(0.001):
+                return
+            yield f"again {number}"
 
     def __getitem__(self, key: str) -> int:
         return 1

@@ -1,0 +1,69 @@
+"""The variables of a session or a scope as a mapping, and as types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias, TypeVar
+
+from pydantic import TypeAdapter
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.internal import VariableKeys
+from greenroom.runtime.model.typed import as_type
+from greenroom.storage.codec.records import Value
+from greenroom.storage.errors import ValidationError, VariableNotFound, shown
+
+from .replies import reply_as
+
+__all__ = ["TypeOf", "Variables"]
+
+T = TypeVar("T")
+
+TypeOf: TypeAlias = type[T] | TypeAdapter[T]
+"""What `as_` takes: a type, or a `pydantic.TypeAdapter` where a type checker accepts no type, as for `int | None`."""
+
+
+class Variables:
+    """Base of handles that have variables: `handle["k"]`, `handle["k"] = v`, `del handle["k"]`, `"k" in handle`, and
+    iteration over the keys. There is no `len`, so that a handle is never false."""
+
+    __slots__ = ()
+
+    def _send(self, message: m.Message[Any], missing: Any = None) -> Any:
+        """Send a message and return the reply; `missing` if nothing has ever been there to ask."""
+        raise NotImplementedError
+
+    def _typed(self, key: str, default: Any, kind: Any) -> Any:
+        """Return the value of a variable as a type, or `default` as it is."""
+        value = self._send(m.GetVariable(key, m.ABSENT), m.ABSENT)
+        return default if value is m.ABSENT else as_type(value, kind, key)
+
+    def __getitem__(self, key: str) -> Value:
+        """Return a copy of the value of a variable. Raises VariableNotFound, which is a KeyError."""
+        value = self._send(m.GetVariable(key, m.ABSENT), m.ABSENT)
+        if value is m.ABSENT:
+            raise _not_found(key)
+        return value
+
+    def __setitem__(self, key: str, value: object) -> None:
+        self._send(m.SetVariable(key, value))
+
+    def __delitem__(self, key: str) -> None:
+        if not self._send(m.DeleteVariable(key), False):
+            raise _not_found(key)
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether there is a variable with this key."""
+        try:
+            message = m.GetVariable(key, m.ABSENT)  # type: ignore[arg-type]
+        except ValidationError:
+            return False  # it could not be a key
+        return self._send(message, m.ABSENT) is not m.ABSENT
+
+    def __iter__(self) -> Iterator[str]:
+        """Return an iterator over the keys of all variables, in order. Reads no value."""
+        return iter(reply_as(list, self._send(VariableKeys(), []), "the keys"))
+
+
+def _not_found(key: str) -> VariableNotFound:
+    return VariableNotFound(f"there is no variable {shown(key)}", key=key)
