@@ -4,6 +4,8 @@ Small content is one value. Large content is a *blob*: content-defined chunks, e
 manifest whose entries are keyed by offset, so that neither writing nor reading ever needs the whole. The uses of a
 content are a set of reference keys, not a counter: adding and dropping one needs no read, the set cannot drift, and
 `gc` and `stats` can see each use.
+
+Writing, reading and removing share the layout of these records, so they stand in one file, which is longer than others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The public API, found by looking at it: what there is to call, and what each call needs to be right."""
+"""The public API, found by looking at it: what there is to call, and what each call needs to be right.
+
+The file is long because it knows a right argument for every parameter of the public API.
+"""
 
 from __future__ import annotations
 

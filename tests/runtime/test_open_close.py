@@ -1,4 +1,7 @@
-"""Opening, closing, reading beside a writer, and what each durability keeps."""
+"""Opening, closing, reading beside a writer, and what each durability keeps.
+
+The file is long because opening, reading beside a writer and closing are tested on the same filled store.
+"""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def _verdict(report: VerifyReport) -> str:
 
 
 def gc(context: typer.Context, as_json: AsJson = False) -> None:
-    """Find and repair leaked or missing references, records of nobody, wrong counts."""
+    """Find and repair leaked or missing references, orphaned records, wrong counts."""
     with the_store(context).writing() as runtime, progress("collecting") as tell:
         report = runtime.gc(on_progress=tell)
     if as_json:

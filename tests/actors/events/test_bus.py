@@ -1,4 +1,7 @@
-"""Subscriptions: what comes in, in which order, what happens when a queue is full, and that nobody else suffers."""
+"""Subscriptions: what comes in, in which order, what happens when a queue is full, and that nobody else suffers.
+
+The file is long because every property of a subscription is tested with the same few tools.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Artifacts: named, versioned content that comes back as it was stored."""
+"""Artifacts: named, versioned content that comes back as it was stored.
+
+The file is long because storing, reading and versions are tested on the same contents.
+"""
 
 from __future__ import annotations
 
