@@ -8,11 +8,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .public import *  # noqa: F403
     from .public import __all__ as __all__
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

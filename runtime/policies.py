@@ -71,6 +71,9 @@ class Policies:
         supervisor.table.reconfigured = self._reconfigured
         self._arm()
 
+    def __repr__(self) -> str:
+        return "<Policies>"
+
     # -- reading
 
     def get(self) -> PolicyConfig:

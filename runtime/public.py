@@ -80,6 +80,7 @@ from .analytics import (
 from .retention import JournalCut, Removal, RetentionPolicy, RetentionReport
 from .runtime import Runtime
 from .tools import Tool, ToolResult
+from .version import __version__
 from .workflow import Step, StepResult, Workflow, WorkflowResult
 
 __all__ = [
@@ -185,6 +186,7 @@ __all__ = [
     "VerifyReport",
     "Workflow",
     "WorkflowResult",
+    "__version__",
     "hooks",
     "messages",
 ]

@@ -409,6 +409,9 @@ class HookContextBuilder:
         self._metadata: dict[str, Any] = {}
         self._data: dict[str, Any] = {}
 
+    def __repr__(self) -> str:
+        return f"<HookContextBuilder {self._point}>"
+
     def session(self, session_id: str) -> HookContextBuilder:
         self._session_id = session_id
         return self

@@ -73,6 +73,9 @@ class Hooks:
         self._chains: dict[str, Phase] = {}
         """The enabled hooks by point, in the order of calling. A table is never changed, only replaced."""
 
+    def __repr__(self) -> str:
+        return f"<Hooks {len(self._hooks)} registered>"
+
     # -- registered hooks
 
     @checked

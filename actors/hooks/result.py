@@ -71,6 +71,9 @@ class HookResult:
         except Exception as error:  # a field that fails when it is read
             raise NoResult(f"a hook's result {self.kind!r} has a field that cannot be read", field="type") from error
 
+    def __repr__(self) -> str:
+        return f"<HookResult {self.kind}>"
+
     @classmethod
     def continue_(cls) -> HookResult:
         """Go on. The hook's changes to `context.data` count."""

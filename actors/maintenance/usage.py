@@ -48,6 +48,9 @@ class Usage:
     types: dict[str, Share]
     names: dict[str, Share]
 
+    def __repr__(self) -> str:
+        return f"<Usage of {len(self.sessions)} sessions>"
+
     @checked
     def to_dict(self, limit: int | None = None) -> dict[str, Any]:
         """Return the shares as JSON values, at most `limit` of each kind."""

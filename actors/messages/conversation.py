@@ -12,7 +12,7 @@ from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.message_text import text_of_message
 from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.engine.engine import Durability
-from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
+from greenroom.storage.errors import ResourceLimitExceeded, ValidationError, shown
 
 from .checks import (
     EMPTY_METADATA,
@@ -46,6 +46,9 @@ class Turn:
     tool_calls: list[Value] | None = None
     tool_call_id: str | None = None
     metadata: dict[str, Value] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Message {self.sequence} {shown(self.role)}>"
 
     @property
     def text(self) -> str:

@@ -100,6 +100,9 @@ class Message(Generic[Reply]):
     shown: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     """Functions that read a parameter for hooks, where the message keeps it encoded or under another name."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     @property
     def operations(self) -> int:
         """The number of operations that it counts as."""

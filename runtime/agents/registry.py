@@ -84,6 +84,9 @@ class Agents:
         self.collector: AgentOutputCollector | None = AgentOutputCollector()
         """Stores the agents' texts as artifacts of the session; None stores nothing."""
 
+    def __repr__(self) -> str:
+        return f"<Agents {len(self._agents)} made, {len(self._providers)} providers>"
+
     # -- the callables behind models
 
     @checked

@@ -68,6 +68,9 @@ class Analytics:
         self._pseudonyms: Pseudonyms | None = None
         self._counts: EventCounts | None = None
 
+    def __repr__(self) -> str:
+        return "<Analytics>"
+
     # -- metrics
 
     @checked

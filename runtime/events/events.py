@@ -75,6 +75,9 @@ class Events:
         self._changes = store.changes() if core.read_only else None
         self._bus = Bus(supervisor.services, supervisor.security, supervisor.services.clock, self._callback_failed)
 
+    def __repr__(self) -> str:
+        return f"<Events {len(self._bus.subscriptions)} subscriptions>"
+
     # -- listening
 
     @checked

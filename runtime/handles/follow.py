@@ -41,6 +41,9 @@ class Follow(Iterator[Event]):
         self._timeout = timeout
         self._found: Iterator[Event] = iter(())
 
+    def __repr__(self) -> str:
+        return f"<Follow {self._subscription.pattern}{' closed' if self._subscription.closed else ''}>"
+
     def __next__(self) -> Event:
         looked = False
         while True:

@@ -82,6 +82,9 @@ class ManyArtifacts:
     results: dict[ArtifactId | str, Artifact]
     errors: dict[ArtifactId | str, GreenroomError]
 
+    def __repr__(self) -> str:
+        return f"<ManyArtifacts {len(self.results)} results, {len(self.errors)} errors>"
+
 
 @dataclass(frozen=True, slots=True)
 class SessionTree:
@@ -89,6 +92,9 @@ class SessionTree:
 
     info: SessionInfo
     children: tuple[SessionTree, ...]
+
+    def __repr__(self) -> str:
+        return f"<SessionTree {self.info.id} with {len(self.children)} children>"
 
 
 class Session(Variables):

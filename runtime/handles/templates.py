@@ -12,7 +12,7 @@ from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.common.checked_call import checked
-from greenroom.storage.errors import ValidationError
+from greenroom.storage.errors import ValidationError, shown
 
 from .scope import Scope
 
@@ -33,6 +33,9 @@ class Template:
     """Tags added to the session's own."""
     metadata: dict[str, Value] = field(default_factory=dict)
     config: dict[str, Value] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Template {shown(self.name)}>"
 
     def to_dict(self) -> dict[str, Value]:
         """Return the preset as JSON values."""
@@ -78,6 +81,9 @@ class Templates:
 
     def __init__(self, scope: Callable[[], Scope]) -> None:
         self._scope = scope
+
+    def __repr__(self) -> str:
+        return "<Templates>"
 
     def save(self, name: str, preset: Mapping[str, Any]) -> Template:
         """Store a preset under a name, replacing an earlier one.

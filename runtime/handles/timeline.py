@@ -24,6 +24,9 @@ class TimelineRow:
     depth: int
     cause: str | None
 
+    def __repr__(self) -> str:
+        return f"<TimelineRow {self.event.id} {self.event.type} at depth {self.depth}>"
+
     def to_dict(self) -> dict[str, Any]:
         """Return every field of the event, and `depth` and `cause`."""
         return {**self.event.to_dict(), "depth": self.depth, "cause": self.cause}

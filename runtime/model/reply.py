@@ -67,6 +67,9 @@ class AgentReply:
     def __str__(self) -> str:
         return self.text
 
+    def __repr__(self) -> str:
+        return f"<AgentReply {len(self.text)} characters from {self.model}>"
+
     @property
     def cost_microusd(self) -> int | None:
         """The cost in millionths of a dollar."""

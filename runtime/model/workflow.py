@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Protocol
 
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked, checked_fields
-from greenroom.storage.errors import ValidationError
+from greenroom.storage.errors import ValidationError, shown
 
 from .agent import Agent
 from .reply import AgentReply
@@ -270,6 +270,9 @@ class StepResult:
     round: int | None = None
     duration: float = 0.0
 
+    def __repr__(self) -> str:
+        return f"<StepResult {shown(self.name)} {'succeeded' if self.success else 'failed'}>"
+
     def to_dict(self) -> dict[str, Value]:
         """Return the fields that have a value, by name."""
         row: dict[str, Value] = {key: getattr(self, key) for key in self.__dataclass_fields__}
@@ -286,6 +289,11 @@ class WorkflowResult:
     error: dict[str, str] | None
     duration: float
     run_id: str
+
+    def __repr__(self) -> str:
+        return (
+            f"<WorkflowResult {self.run_id} {'succeeded' if self.success else 'failed'} after {len(self.steps)} steps>"
+        )
 
 
 class WorkflowSession(Protocol):

@@ -65,6 +65,9 @@ class ScriptResult:
     memory_peak: int
     error: GreenroomError | None = None
 
+    def __repr__(self) -> str:
+        return f"<ScriptResult {self.error.code if self.error is not None else 'success'}>"
+
 
 class ScriptEngine(Protocol):
     """Runs scripts of one language."""

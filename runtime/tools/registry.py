@@ -64,6 +64,9 @@ class Tools:
         self.collector: ToolResultCollector | None = ToolResultCollector()
         """Stores results as artifacts of the session; None stores nothing."""
 
+    def __repr__(self) -> str:
+        return f"<Tools {len(self._registered)} registered>"
+
     # -- registering
 
     @checked

@@ -106,6 +106,9 @@ class ToolResult:
     error_code: str | None = None
     duration: float = 0.0
 
+    def __repr__(self) -> str:
+        return f"<ToolResult {'success' if self.success else self.error_code}>"
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "success": self.success,

@@ -67,6 +67,9 @@ class Workflows:
         self.tools = tools
         self.agents = agents
 
+    def __repr__(self) -> str:
+        return "<Workflows>"
+
     def run(self, flow: Workflow, session: WorkflowSession | None, input: Value, timeout: float) -> WorkflowResult:
         """Run a workflow to its end, its first failure, or the end of its time; see `Session.run_workflow`."""
         if not isinstance(flow, Workflow):

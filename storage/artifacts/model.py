@@ -11,7 +11,7 @@ from greenroom.storage.codec.keys import is_session_id
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.times import iso_time
-from greenroom.storage.errors import ValidationError
+from greenroom.storage.errors import ValidationError, shown
 
 __all__ = ["MAX_TYPE", "Artifact", "ArtifactId", "ArtifactInfo", "ArtifactRecord", "artifact_type", "is_artifact_name"]
 
@@ -122,6 +122,9 @@ class ArtifactInfo:
     parent_artifact: str | None
     is_compressed: bool
 
+    def __repr__(self) -> str:
+        return f"<ArtifactInfo {shown(self.name)} version {self.version}, {self.artifact_type}, {self.size} bytes>"
+
     def to_dict(self) -> dict[str, Value]:
         """Return every field by name as JSON values, with `id` as text and the time in RFC 3339."""
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -137,6 +140,9 @@ class Artifact:
 
     info: ArtifactInfo
     content: bytes
+
+    def __repr__(self) -> str:
+        return f"<Artifact of {self.info!r}>"
 
 
 def is_artifact_name(text: str) -> bool:

@@ -20,6 +20,9 @@ class Page(Generic[T], Sequence[T]):
     offset: int = 0
     limit: int | None = None
 
+    def __repr__(self) -> str:
+        return f"<Page of {len(self.items)} from {self.offset}>"
+
     @property
     def has_more(self) -> bool:
         return self.offset + len(self.items) < self.total

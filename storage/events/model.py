@@ -104,6 +104,9 @@ class Event:
     language: str | None = None
     schema_version: int = SCHEMA_VERSION
 
+    def __repr__(self) -> str:
+        return f"<Event {self.id} {self.type}>"
+
     def to_dict(self) -> dict[str, Value]:
         """Return every field by name, with the time in RFC 3339. Bytes in `data` stay bytes."""
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}

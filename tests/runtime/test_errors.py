@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +124,13 @@ def test_the_public_names_can_be_imported() -> None:
     assert "Runtime" in dir(api)
     with pytest.raises(AttributeError):
         api.no_such_name  # noqa: B018
+
+
+def test_there_is_one_version() -> None:
+    from greenroom.runtime import __version__
+
+    assert "__version__" in api.__all__
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", __version__)
+    settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert settings["project"]["dynamic"] == ["version"]
+    assert settings["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "greenroom.runtime.version.__version__"}

@@ -176,6 +176,9 @@ class Middleware:
     def __init__(self, hooks: Hooks) -> None:
         self._hooks = hooks
 
+    def __repr__(self) -> str:
+        return "<Middleware>"
+
     @checked
     def use(
         self,

@@ -32,6 +32,8 @@ def calculator(expression: str, operation: Literal["evaluate"] = "evaluate") -> 
     try:
         tree = ast.parse(expression.strip().replace("^", "**"), mode="eval")
         return _bounded(_value(tree.body, 0))
+    except ValidationError:  # which is a ValueError
+        raise
     except (SyntaxError, RecursionError, MemoryError):
         raise _bad("this is no arithmetic") from None
     except ZeroDivisionError:

@@ -170,7 +170,7 @@ def test_a_script_that_fails_is_journaled_as_such(shared_runtime: Runtime) -> No
         False,
         "ScriptError",
     )
-    assert "secret" not in repr(finished)
+    assert "secret" not in repr(finished.to_dict())
 
 
 def test_a_script_inherits_the_operation_around_it(shared_runtime: Runtime) -> None:

@@ -39,8 +39,8 @@ def on_disk(rt: Runtime, secret: str) -> set[str]:
     found = {path.name for path in rt.path.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()}
     for session in rt.list_sessions(status=["active", "suspended", "completed", "failed", "archived"], limit=None):
         handle = rt.session(session.id)
-        found |= {event.type for event in handle.events() if secret in repr(event)}
-        found |= {"artifact" for info in handle.list_artifacts() if secret in repr(info)}
+        found |= {event.type for event in handle.events() if secret in repr(event.to_dict())}
+        found |= {"artifact" for info in handle.list_artifacts() if secret in repr(info.to_dict())}
         for info in handle.list_artifacts():
             if secret.encode() in handle.get_artifact(info.id).content:
                 found.add(f"content of {info.name}")

@@ -92,3 +92,17 @@ def test_what_is_no_bounded_arithmetic_is_refused_at_once(expression: str) -> No
     with pytest.raises(ValidationError) as refused:
         calculator(expression)
     assert refused.value.field == "expression"
+
+
+@pytest.mark.parametrize(
+    ("expression", "what"),
+    [
+        ("+".join(["1"] * 450), "nested deeper than"),
+        ("unknown", "are known"),
+        ("2 +", "this is no arithmetic"),
+        ("sqrt(-1)", "not defined for these arguments"),
+    ],
+)
+def test_an_error_says_what_is_wrong_and_not_what_might_be(expression: str, what: str) -> None:
+    with pytest.raises(ValidationError, match=what):
+        calculator(expression=expression)

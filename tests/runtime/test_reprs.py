@@ -1,0 +1,73 @@
+"""What a debugger or a log shows of an object names it, is short, and has no content and no secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from greenroom import runtime as api
+from greenroom.runtime import HookResult, Runtime, Step, Workflow, hooks, messages
+
+SECRET = "words-not-to-be-shown"
+
+
+def _objects(rt: Runtime) -> Iterator[Any]:
+    s = rt.create_session("name", SECRET, metadata={"k": SECRET})
+    s.set("k", SECRET)
+    yield from (s, s.info(), rt.list_sessions(), s.tree(), s.config, s.fork())
+    yield from (s.add_message("user", SECRET), s.messages()[0])
+    info = s.store_artifact("note", "a.txt", SECRET, description=SECRET, metadata={"k": SECRET})
+    yield from (info, info.id, s.get_artifact(info.id), s.get_many([info.id]), s.query_artifacts())
+    yield from (s.share(info.id, rt.create_session()), *rt.audit(), *s.timeline(), s.timeline(), *s.events())
+    yield from (rt.state_scope("user:1"), rt.templates.save("preset", {"metadata": {"k": SECRET}}))
+    rt.tools.register("say", lambda: SECRET)
+    rt.agents.register("say", lambda input, context: SECRET)
+    yield from (rt.tools.get("say"), rt.tools.invoke("say"), s.call_agent("say", SECRET))
+    result = s.run_workflow(Workflow.sequential(Step("one", tool="say")))
+    yield from (result, *result.steps)
+    yield rt.run_script(f"return '{SECRET}'")
+    handle = rt.hooks.register("ArtifactStored", lambda context: None)
+    yield from (handle, handle.info(), HookResult.replace(SECRET), HookResult.modified({"k": SECRET}))
+    builder = hooks.HookContext.builder("BeforeStateWrite").data(value=SECRET)
+    yield from (builder, builder.build())
+    with rt.events.subscribe() as subscription, s.follow() as follow:
+        yield from (subscription, follow, rt.events.publish("custom.x", {"k": SECRET}))
+    yield from (messages.SetVariable("k", SECRET), messages.AddMessage("user", SECRET), messages.GetInfo())
+    yield from (rt, rt.hooks, rt.events, rt.tools, rt.agents, rt.templates, rt.policies, rt.middleware, rt.analytics)
+    yield from (rt.usage(), rt.verify(), rt.workflows)
+
+
+@pytest.fixture
+def objects(rt: Runtime) -> list[Any]:
+    return list(_objects(rt))
+
+
+def test_objects_show_what_they_are_and_no_content(objects: list[Any]) -> None:
+    for each in objects:
+        text = repr(each)
+        assert type(each).__name__ in text or isinstance(each, messages.Message) or "Message" in text, text
+        assert SECRET not in text
+        assert " object at 0x" not in text
+        assert "\n" not in text
+    assert max(len(repr(each)) for each in objects if not isinstance(each, api.SessionConfig)) < 500
+
+
+def test_every_public_class_with_content_is_looked_at(objects: list[Any]) -> None:
+    """A public class of values that has no line here may show what it holds."""
+    seen = {type(each).__name__ for each in objects} | {"Message"}
+    holders = {
+        name
+        for name in api.__all__
+        if isinstance(kind := getattr(api, name), type)
+        and {"data", "content", "value", "text", "output", "custom", "custom_metadata", "metadata", "result"}
+        & set(getattr(kind, "__slots__", ()) or getattr(kind, "__annotations__", {}))
+    }
+    assert holders - {"Consumption", "Ranked"} <= seen  # these two hold numbers
+
+
+def test_the_representation_of_a_session_asks_nothing(rt: Runtime) -> None:
+    s = rt.create_session()
+    rt.close()
+    assert repr(s) == f"<Session {s.id}>"
