@@ -121,6 +121,9 @@ class StoreArtifact(Command[ArtifactInfo]):
         self.collected = False
         """Whether this is an output that the runtime collects. Collected outputs have limits of their own."""
 
+    def carried(self) -> list[tuple[Any, Any]]:
+        return [(self.encoded, self.content)]
+
     def crosses(self, session_id: str) -> bool:
         """Return whether the version belongs to an artifact of another session."""
         return self.version_of is not None and self.version_of.session_id != session_id
@@ -178,6 +181,9 @@ class StoreMany(Command[list[ArtifactInfo]]):
     @property
     def operations(self) -> int:
         return len(self.items)
+
+    def carried(self) -> list[tuple[Any, Any]]:
+        return [pair for item in self.items for pair in item.carried()]
 
 
 def _batched(index: int, item: StoreArtifact | Mapping[str, Any]) -> StoreArtifact:

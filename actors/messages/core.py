@@ -6,7 +6,7 @@ access, the hooks it meets, whether it may concern another session, and what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from operator import attrgetter
@@ -107,6 +107,11 @@ class Message(Generic[Reply]):
     def operations(self) -> int:
         """The number of operations that it counts as."""
         return 1
+
+    def carried(self) -> Sequence[tuple[Any, Any]]:
+        """Return the contents that were prepared for it, each with the bytes or the stream it was prepared from, in the
+        order of its events."""
+        return ()
 
     def artifact(self) -> ArtifactId | None:
         """Return the one artifact that it names by its id."""

@@ -32,6 +32,8 @@ def _readers(kind: type[m.Message[Any]]) -> dict[str, Reader]:
         readers[name] = kind.shown.get(name) or attribute(name)
     if issubclass(kind, m.StoreMany):
         readers["items"] = lambda message: [MessageSubject(item).view() for item in message.items]
+    elif issubclass(kind, m.AddMessages):
+        readers["messages"] = lambda message: [MessageSubject(item).view() for item in message.messages]
     return readers
 
 
@@ -48,6 +50,8 @@ class MessageSubject:
         data = {name: read(message) for name, read in _readers(message.__class__).items()}
         if data.get("expected") is m.ANY:
             del data["expected"]
+        for name in [name for name, value in data.items() if value is m.UNCHANGED]:
+            del data[name]
         return data
 
     def crosses(self, session_id: str) -> bool:

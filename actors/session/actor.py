@@ -43,12 +43,14 @@ from greenroom.storage.errors import (
 )
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent, new_event
+from greenroom.storage.events.turns import Head
 
 from .deletion import delete_damaged, deletion
 from .loading import load_state
 from .projection import PROJECTED, Change, found_by, project
-from .replies import ANSWERS, REPLIES
+from .replies import ANSWERS, DECIDED, REPLIES
 from .services import SessionServices
+from .turns import turn_head, turn_sequences
 
 if TYPE_CHECKING:
     from greenroom.actors.scheduling.dispatcher import Envelope
@@ -166,6 +168,15 @@ class SessionActor(PooledActor):
                 raise self.doubtful("an artifact that is not there") from None
             raise
 
+    def turn_head(self, sequence: int) -> Head | None:
+        return turn_head(self.services.store, self.state.session, sequence)
+
+    def turns(self, after: int, *, newest: bool = False) -> list[int]:
+        return turn_sequences(self.services.store, self.state.session, after, newest=newest)
+
+    def turn_event(self, sequence: int) -> StoredEvent:
+        return self.services.store.journal.stored(self.state.session, sequence)
+
     def doubtful(self, what: str) -> IntegrityError:
         """Return the error for something that a damaged and lost event may have changed."""
         return IntegrityError(
@@ -278,9 +289,10 @@ class SessionActor(PooledActor):
         elif command.__class__ is RecordEvent:
             return None
         reply = REPLIES.get(command.__class__)
-        if command.__class__ is m.DeleteVariable:
-            return bool(drafts)
-        return reply(self, command) if reply is not None else None
+        if reply is not None:
+            return reply(self, command)
+        told = DECIDED.get(command.__class__)
+        return told(drafts) if told is not None else None
 
     def commit(
         self, drafts: list[PendingEvent], command: m.Command[Any] | None = None, also: Sequence[Op] = ()
@@ -540,11 +552,10 @@ class SessionActor(PooledActor):
 def _prepared(change: Change, command: Any) -> tuple[tuple[Encoded, Reference], ...]:
     """Return the contents that come with a command, each with its new reference. Messages that stored artifacts keep
     the artifacts' records, for the reply."""
-    if command.__class__ is not m.StoreMany:
-        if change.records:
-            command.record = change.records[0]
-        return ((command.encoded, change.held[0][1]),) if change.held else ()
-    parts: Sequence[Any] = command.items
-    for at, record in enumerate(change.records):
-        parts[at].record = record
-    return tuple([(parts[at].encoded, held[1]) for at, held in enumerate(change.held)])
+    if change.records:
+        parts = command.items if command.__class__ is m.StoreMany else (command,)
+        for part, record in zip(parts, change.records, strict=True):
+            part.record = record
+    if not change.held:
+        return ()
+    return tuple([(encoded, held[1]) for (encoded, _), held in zip(command.carried(), change.held, strict=True)])

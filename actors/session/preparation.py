@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.session.decisions.conversation import INLINE_BYTES
 from greenroom.actors.session.decisions.decide import require_room
 from greenroom.actors.store import ArtifactStore, ContentGone
 from greenroom.storage.artifacts.mime import guess_mime_type
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.content.chunks import Encoded
 from greenroom.storage.errors import GreenroomError, OperationTimeout, ResourceLimitExceeded, ValidationError
 
 from .delegated import DelegatedMessage
@@ -54,21 +54,48 @@ class Preparation:
 
         With `known`, content that the store has already is not encoded.
         """
+        if isinstance(message, m.TurnCommand):
+            return self._prepare_turn(message, known=known)
+        if isinstance(message, m.AddMessages):
+            return self._prepare_turns(message, known=known)
         if isinstance(message, m.StoreMany):
             return self._prepare_many(actor, message, known=known)
-        if not isinstance(message, m.StoreArtifact) and len(message.content) <= INLINE_BYTES:
-            return message
         if message.encoded is not m.UNSHARED:
             message = message.copy()
-        if isinstance(message, m.StoreArtifact):
-            self._check_name(actor, message)
-            self._prepare_artifact(message, actor.limits.max_storage_bytes, known=known)
-        else:
-            # Long text is stored as the bytes of an artifact with the same text, so that both share one content.
-            text = message.text
-            content = text.encode("utf-8", "surrogatepass") if text is not None else message.content
-            message.encoded = self._store.prepare(content, len(content), known=known)[0]
+        self._check_name(actor, message)
+        self._prepare_artifact(message, actor.limits.max_storage_bytes, known=known)
         return message
+
+    def _prepare_turn(self, message: m.TurnCommand[Any], *, known: bool) -> m.TurnCommand[Any]:
+        """Return the message itself if all its fields are small, else a copy with the large ones encoded."""
+        large = [*message.large_fields()] if message.is_large else ()
+        if not large:
+            return message
+        message = message.copy()
+        encoded: dict[str, Encoded] = {}
+        try:
+            for name, content in large:
+                encoded[name] = self._store.prepare(content, len(content), known=known)[0]
+        except BaseException:
+            for each in encoded.values():
+                self._store.discard(each)
+            raise
+        message.encoded = encoded.pop("content", None)
+        message.more = encoded or None
+        return message
+
+    def _prepare_turns(self, batch: m.AddMessages, *, known: bool) -> m.AddMessages:
+        if not any(message.is_large for message in batch.messages):
+            return batch
+        batch = batch.copy()
+        given, batch.messages = batch.messages, []
+        try:
+            for message in given:
+                batch.messages.append(self._prepare_turn(message, known=known))  # type: ignore[arg-type]
+        except BaseException:
+            self.discard(batch)
+            raise
+        return batch
 
     @staticmethod
     def _check_name(actor: Any, message: m.StoreArtifact) -> None:
@@ -123,11 +150,10 @@ class Preparation:
         """Remove what was written ahead for a message that has failed."""
         if isinstance(message, DelegatedMessage):
             message = message.message
-        if isinstance(message, m.StoreMany):
-            for item in message.items:
-                self.discard(item)
-        elif isinstance(message, (m.StoreArtifact, m.AddMessage)) and message.encoded not in (None, m.UNSHARED):
+        for encoded, _ in message.carried():
+            if encoded is None or encoded is m.UNSHARED:
+                continue
             try:
-                self._store.discard(message.encoded)
+                self._store.discard(encoded)
             except GreenroomError as error:
                 logger.warning("content written ahead stays until the next opening: %s", error)

@@ -24,12 +24,23 @@ from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.events.index import LINKED, event_keys
 from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.turns import (
+    ADDED,
+    DELTA,
+    EDITED,
+    FINISHED,
+    RETRACTED,
+    STARTED,
+    TURN_EVENTS,
+    Head,
+    held_contents,
+    sequences_of,
+)
 
 __all__ = [
     "ARTIFACT_DELETED",
     "ARTIFACT_STORED",
     "LOST",
-    "MESSAGE_ADDED",
     "OWNED_INDEXES",
     "PROJECTED",
     "Change",
@@ -45,7 +56,6 @@ __all__ = [
     "state_entries",
 ]
 
-MESSAGE_ADDED: Final = "message.added"
 ARTIFACT_STORED: Final = "artifact.stored"
 ARTIFACT_DELETED: Final = "artifact.deleted"
 LOST: Final = "event.lost"
@@ -53,6 +63,8 @@ LOST: Final = "event.lost"
 _GRANTS: Final = frozenset({"artifact.shared", "artifact.revoked"})
 _told: Final = itemgetter(*ArtifactRecord._fields[:-1])
 """The fields of a record that the event which stored the artifact has, besides its own time."""
+_WITH_CONTENT: Final = frozenset({ADDED, FINISHED, EDITED, LOST})
+"""Types of the events that may refer to contents. A message with a lost event has left its text."""
 OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, *IN_SESSION)
 """First bytes of the index keys that continue with the session."""
 
@@ -116,7 +128,9 @@ class FoldedArtifacts:
         change = Change()
         add_event(change, self._session, sequence, stored)
         data = stored.data
-        if stored.type == ARTIFACT_STORED:
+        if stored.type in TURN_EVENTS:
+            _turn_changed(change, self._session, sequence, stored)
+        elif stored.type == ARTIFACT_STORED:
             _artifact_stored(self, change, self._session, stored, self._live)
             there = self._live is None or data["sequence"] in self._live
             self._newest[data["name"]] = data["version"], there
@@ -160,16 +174,12 @@ def found_by(session: bytes, sequence: int, stored: StoredEvent) -> list[Op]:
 
 
 def add_event(change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
-    """Add what an event has as long as it is in the journal: the entries by which it is found, and its content."""
+    """Add what an event has as long as it is in the journal: the entries by which it is found, and its contents."""
     type_, data = stored.type, stored.data
     if stored.context is not None or type_ == LINKED:
         change.ops += found_by(session, sequence, stored)
-    if type_ == MESSAGE_ADDED:
-        change.ops.append((CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence), b""))
-    elif type_ != LOST:  # a message with a lost event has left its text
-        return
-    if "content_hash" in data:
-        change.held.append((data["content_hash"], Reference(session, MESSAGE, sequence)))
+    if type_ in _WITH_CONTENT:
+        change.held += [(digest, Reference(session, MESSAGE, sequence)) for digest in held_contents(data)]
 
 
 def add_artifact(change: Change, session: bytes, number: int, record: ArtifactRecord) -> None:
@@ -206,7 +216,9 @@ def project(known: KnownArtifacts, change: Change, session: bytes, sequence: int
     is left out: it follows from the state."""
     type_ = stored.type
     add_event(change, session, sequence, stored)
-    if type_ == ARTIFACT_STORED:
+    if type_ in TURN_EVENTS:
+        _turn_changed(change, session, sequence, stored)
+    elif type_ == ARTIFACT_STORED:
         _artifact_stored(known, change, session, stored)
     elif type_ == ARTIFACT_DELETED:
         _artifact_deleted(known, change, session, stored)
@@ -214,6 +226,19 @@ def project(known: KnownArtifacts, change: Change, session: bytes, sequence: int
         data = stored.data
         there = b"" if type_ == "artifact.shared" else None
         change.ops.append((CF.INDEX, shared_key(data["session"], session, data["sequence"]), there))
+
+
+def _turn_changed(change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
+    """Add the changes to the index of messages, which has the current turns and their heads."""
+    type_, data, prefix = stored.type, stored.data, INDEX_MESSAGE + session
+    if type_ == ADDED:
+        change.ops.append((CF.INDEX, sequence_key(prefix, sequence), b""))
+    elif type_ == RETRACTED:
+        change.ops += [(CF.INDEX, sequence_key(prefix, turn), None) for turn in sequences_of(data)]
+    else:
+        turn = sequence if type_ == STARTED else data["sequence"]
+        head = Head(sequence, type_ in (STARTED, DELTA))
+        change.ops.append((CF.INDEX, sequence_key(prefix, turn), head.encode()))
 
 
 def _artifact_stored(
@@ -244,6 +269,6 @@ def _artifact_deleted(known: KnownArtifacts, change: Change, session: bytes, sto
     change.released.append((data["content_hash"], Reference(session, ARTIFACT, number)))
 
 
-PROJECTED: Final = frozenset({MESSAGE_ADDED, ARTIFACT_STORED, ARTIFACT_DELETED, *_GRANTS, LINKED})
+PROJECTED: Final = frozenset({*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, *_GRANTS, LINKED})
 """Types of the events that change more than the journal and the row. Events of other types do so only by the ids in
 their context."""

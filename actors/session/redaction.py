@@ -123,7 +123,7 @@ class Redaction:
             return [each if ArtifactId.named_by(each) is not None else self.value(each) for each in value]
         if name == "ref" and ArtifactId.named_by(value) is not None:
             return value
-        if name == "items" and isinstance(value, list):
+        if name in ("items", "messages") and isinstance(value, list):
             return [self.parameters(each) if isinstance(each, dict) else each for each in value]
         if name == "content" and isinstance(value, bytes):
             return value  # an artifact: its metadata are cleaned, its content is kept as it was stored

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.conversation import Turn, turn_of
+from greenroom.actors.messages.conversation import AddMessage, Turn, stored_turn
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import LinkEvents, PublishEvent
 from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime, VariableKeys
@@ -15,7 +15,6 @@ from greenroom.actors.messages.lifecycle import GetConfig
 from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.session.decisions.calls import CALL_REPLIES
 from greenroom.actors.session.decisions.configuring import CONFIG_REPLIES, get_config
-from greenroom.actors.session.decisions.conversation import read_turns
 from greenroom.actors.session.decisions.facts import retrieval
 from greenroom.actors.session.decisions.workflows import WORKFLOW_REPLIES
 from greenroom.actors.session.state.budgets import consumption
@@ -37,11 +36,12 @@ from greenroom.storage.errors import (
 )
 
 from . import delegated as behalf
+from .turns import read_retracted, read_turn, read_turns
 
 if TYPE_CHECKING:
     from .live import LiveSession
 
-__all__ = ["ANSWERS", "REPLIES"]
+__all__ = ["ANSWERS", "DECIDED", "REPLIES"]
 
 
 def _get_variable(actor: LiveSession, query: m.GetVariable) -> Any:
@@ -207,9 +207,39 @@ ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
 # -- to commands, after their events
 
 
-def _added_message(actor: LiveSession, command: m.AddMessage) -> Turn:
-    content = unpack_value(command.content)
-    return turn_of(actor.decided, actor.state.updated_at, command, content)
+def _added_message(actor: LiveSession, command: AddMessage) -> Turn:
+    return _turn_of(actor.decided, actor.state.updated_at, command)
+
+
+def _added_messages(actor: LiveSession, command: m.AddMessages) -> list[Turn]:
+    first, time = actor.decided - len(command.messages) + 1, actor.state.updated_at
+    return [_turn_of(sequence, time, each) for sequence, each in enumerate(command.messages, first)]
+
+
+def _turn_of(sequence: int, time: int, command: AddMessage) -> Turn:
+    """Return the turn that a command has just added."""
+    data = {
+        "role": command.role,
+        "name": command.name,
+        "tool_calls": command.tool_calls,
+        "tool_call_id": command.tool_call_id,
+        "metadata": command.metadata,
+    }
+    return stored_turn(sequence, time, data, command.content)
+
+
+def _edited_message(actor: LiveSession, command: m.EditMessage) -> DeferredReply:
+    store, session = actor.services.store, actor.state.session
+    return DeferredReply(partial(read_turn, store, session, command.sequence, actor.decided))
+
+
+def _retracted_message(actor: LiveSession, command: m.Command[Turn]) -> DeferredReply:
+    store, session, decided = actor.services.store, actor.state.session, actor.decided
+    return DeferredReply(partial(read_retracted, store, session, decided))
+
+
+def _retracted_count(drafts: list[PendingEvent]) -> int:
+    return sum(last - first + 1 for draft in drafts for first, last in draft.data["turns"])
 
 
 def _journaled(actor: LiveSession, command: m.Command[Any]) -> DeferredReply:
@@ -280,6 +310,9 @@ REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.SaveSession: _saved,
     m.LoadSession: _loaded,
     m.AddMessage: _added_message,
+    m.AddMessages: _added_messages,
+    m.EditMessage: _edited_message,
+    **dict.fromkeys((m.RetractMessage, m.PopMessage), _retracted_message),
     m.StoreArtifact: _stored_artifact,
     m.StoreMany: _stored_many,
     **CALL_REPLIES,
@@ -287,3 +320,10 @@ REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     **WORKFLOW_REPLIES,
     **dict.fromkeys((PublishEvent, LinkEvents), _journaled),
 }
+
+DECIDED: Final[dict[type[Any], Callable[[list[PendingEvent]], Any]]] = {
+    m.DeleteVariable: bool,
+    m.TruncateMessages: _retracted_count,
+    m.ClearMessages: _retracted_count,
+}
+"""Replies that say what was decided, which may be nothing."""

@@ -34,8 +34,11 @@ from greenroom.storage.common.times import SECOND
 from greenroom.storage.errors import BundleError, GreenroomError
 from greenroom.storage.events.index import LINKED, event_place
 from greenroom.storage.events.model import PUBLISHED, StoredEvent, event_of
+from greenroom.storage.events.turns import TURN_EVENTS
 
-__all__ = ["Contents", "JournalCheck", "message_value"]
+from .turn_check import FieldContents, TurnCheck
+
+__all__ = ["Contents", "JournalCheck"]
 
 MAX_STATE_BYTES: Final = 1 << 30
 """The most memory that the state of one session may take."""
@@ -45,14 +48,11 @@ _MOST_GRANTS: Final = 2 * grants.MAX_GRANTS
 _CONTEXT: Final = frozenset(("correlation_id", "causation_id", "root_id", "source", "target", "tags", "language"))
 
 
-class Contents(Protocol):
+class Contents(FieldContents, Protocol):
     """The contents of a bundle, as far as its journals use them."""
 
     def use(self, digest: bytes) -> int | None:
         """Mark a content as used and return its size; None if the bundle does not have it."""
-
-    def is_message(self, digest: bytes, *, text: bool) -> bool:
-        """Return whether the bundle has this content and a message can have it: UTF-8 text or an encoded value."""
 
 
 # -- the form of event data: one check per field, that raises or is false for what cannot be
@@ -85,20 +85,12 @@ def _object(most: int) -> Callable[[Any], bool]:
     return check
 
 
-def _value(kinds: tuple[type[Any], ...], most: int) -> Callable[[Any], bool]:
-    def check(value: Any) -> bool:
-        return type(value) is bytes and len(value) <= most and type(stored_value(value, "value")) in kinds
-
-    return check
-
-
 def _any_value(value: Any) -> bool:
     stored_value(value, "value")
     return len(value) <= m.MAX_VARIABLE_BYTES
 
 
 _METADATA: Final = _object(m.MAX_METADATA_BYTES)
-_MESSAGE_CONTENT: Final = _value((str, list, type(None)), m.MAX_MESSAGE_BYTES)
 _ARTIFACT_NAME: Final = 4096
 _ARTIFACT: Final[dict[str, Callable[[Any], Any]]] = {
     "content_hash": _hash,
@@ -146,7 +138,7 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     "variable.deleted": {"key": _text(m.MAX_KEY)},
     "metadata.updated": {"metadata": _METADATA},
     "tags.changed": {"tags": _tags},
-    "message.added": {"role": _text(m.MAX_ROLE)},
+    **{kind: {} for kind in TURN_EVENTS},  # see `TurnCheck`
     "artifact.stored": {"sequence": _whole(1, 1 << 62), **_ARTIFACT},
     "artifact.deleted": {
         "sequence": _whole(1, 1 << 62),
@@ -175,16 +167,6 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     LINKED: {"from": event_place, "to": event_place, "kind": LINK_KINDS.__contains__},
 }
 _PUBLISHED: Final = _object(MAX_EVENT_BYTES)
-_MESSAGE_EXTRAS: Final[dict[str, Callable[[Any], Any]]] = {
-    "content": _MESSAGE_CONTENT,
-    "content_hash": _hash,
-    "text": lambda value: type(value) is bool,
-    "name": _text(m.MAX_NAME),
-    "tool_calls": _value((list,), m.MAX_MESSAGE_BYTES),
-    "tool_call_id": _text(m.MAX_NAME),
-    "metadata": _METADATA,
-}
-
 # The status that an event needs: writes need an active session, changes of status the statuses that lead there.
 _OPEN: Final = (ACTIVE, SUSPENDED)
 _NEEDS: Final[dict[str, tuple[int, ...]]] = {
@@ -194,7 +176,7 @@ _NEEDS: Final[dict[str, tuple[int, ...]]] = {
             "variable.deleted",
             "metadata.updated",
             "tags.changed",
-            "message.added",
+            *TURN_EVENTS,
             "artifact.stored",
             "artifact.deleted",
         ),
@@ -228,6 +210,7 @@ class JournalCheck:
         self._session = session
         self._contents = contents
         self._check_config = check_config
+        self._turns = TurnCheck(contents, self._bad)
         self.live: dict[int, list[Any]] = {}
         self._stored: dict[int, tuple[bytes, str, int, int, str, int | None]] = {}
         self._versions: dict[str, int] = {}
@@ -271,8 +254,8 @@ class JournalCheck:
             artifacts, size = artifacts + 1, size + data["size"]
         elif kind == "artifact.deleted":
             artifacts, size = artifacts - 1, size - self._artifact_deleted(sequence, data)
-        elif kind == "message.added":
-            self._message_added(sequence, data)
+        elif kind in TURN_EVENTS:
+            self._turns.event(sequence, stored)
         elif kind == "artifact.shared":
             if data["sequence"] not in self._stored or grant_count(state) >= _MOST_GRANTS:
                 raise self._bad(f"a grant at event {sequence} on an artifact that is not there, or too many")
@@ -366,31 +349,5 @@ class JournalCheck:
             raise self._bad(f"a deletion at event {sequence} that gives back other bytes than were taken")
         return found[3]
 
-    def _message_added(self, sequence: int, data: dict[str, Any]) -> None:
-        for name, check in _MESSAGE_EXTRAS.items():
-            try:
-                good = name not in data or check(data[name])
-            except GreenroomError:
-                good = False
-            if not good:
-                raise self._bad(f"a message at event {sequence} with an impossible {name}")
-        if ("content" in data) == ("content_hash" in data) or ("content_hash" in data) != ("text" in data):
-            raise self._bad(f"a message at event {sequence} without content, or with two")
-        if "content_hash" in data and not self._contents.is_message(data["content_hash"], text=data["text"]):
-            raise self._bad(f"a message at event {sequence} whose content is not in the bundle, or is no message")
-
     def _bad(self, what: str) -> BundleError:
         return BundleError(f"session {self._session.id} in the bundle has {what}", session_id=self._session.id)
-
-
-def message_value(content: bytes, *, text: bool) -> bool:
-    """Return whether a message can have this content."""
-    if len(content) > m.MAX_MESSAGE_BYTES:
-        return False
-    try:
-        if text:
-            content.decode("utf-8", "surrogatepass")
-            return True
-        return _MESSAGE_CONTENT(content)
-    except (GreenroomError, UnicodeDecodeError):
-        return False

@@ -25,15 +25,16 @@ from greenroom.storage.content.chunks import Encoded
 from greenroom.storage.errors import BundleError, GreenroomError, SessionAlreadyExists, StorageError
 from greenroom.storage.events.model import StoredEvent, event_of
 
-from .bundle_check import JournalCheck, message_value
+from .bundle_check import JournalCheck
 from .staged import StagedSessions, with_new_ids
+from .turn_check import field_kinds
 
 if TYPE_CHECKING:
     from greenroom.actors.session.services import SessionServices
 
 __all__ = ["BundleCheck", "import_bundle"]
 
-_USED, _TEXT, _VALUE, _NOT_TEXT, _NOT_VALUE = 1, 2, 4, 8, 16
+_USED, _LOOKED = 1, 2
 
 Progress = Callable[[int, int], None]
 
@@ -74,19 +75,19 @@ class _Contents:
         self._flags[at] |= _USED
         return self._sizes[at]
 
-    def is_message(self, digest: bytes, *, text: bool) -> bool:
+    def is_field(self, digest: bytes, kind: int) -> bool:
         at = self._find(digest)
         if at is None:
             return False
-        yes, no = (_TEXT, _NOT_TEXT) if text else (_VALUE, _NOT_VALUE)
-        if not self._flags[at] & (yes | no):
+        if not self._flags[at] & _LOOKED:
             here = self._file.tell()
             with self.section(at) as section:
                 content = section.read(self._sizes[at]) if self._sizes[at] <= 1 << 25 else b""
             self._file.seek(here)
-            good = len(content) == self._sizes[at] and message_value(content, text=text)
-            self._flags[at] |= _USED | (yes if good else no)
-        return bool(self._flags[at] & yes)
+            kinds = field_kinds(content) if len(content) == self._sizes[at] else 0
+            self._flags[at] |= _LOOKED | kinds
+        self._flags[at] |= _USED
+        return bool(self._flags[at] & kind)
 
     def section(self, at: int) -> _Section:
         return _Section(self._file, self._offsets[at], self._sizes[at])

@@ -20,6 +20,7 @@ from greenroom.storage.codec.keys import new_session, session_bytes, session_id_
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import IntegrityError, InvalidOperation, SessionNotFound
 from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.turns import TURN_EVENTS, held_contents
 
 from .staged import StagedSessions, with_new_ids
 
@@ -140,8 +141,8 @@ def _prefix(store: ArtifactStore, origin: bytes, at: int) -> _Prefix:
             prefix.artifacts[data["sequence"]] = data
         elif kind == "artifact.deleted":
             prefix.artifacts.pop(data["sequence"], None)
-        elif kind == "message.added" and "content_hash" in data:
-            prefix.messages.add(data["content_hash"])
+        elif kind in TURN_EVENTS:
+            prefix.messages.update(held_contents(data))
     return prefix
 
 

@@ -56,17 +56,16 @@ class _RecordedSession(SessionActor):
     """The actor of a session that is not in the store yet. It collects what its commits would write."""
 
     appends: list[Append]
-    known: list[m.AddMessage | m.StoreArtifact]
-    """Commands with content that the store had when they were prepared."""
+    known: list[bytes | memoryview]
+    """Contents that the store had when their commands were prepared."""
 
     def commit(
         self, drafts: list[PendingEvent], command: m.Command[Any] | None = None, also: Sequence[Op] = ()
     ) -> None:
         super().commit(drafts, command, also)
-        if isinstance(command, (m.AddMessage, m.StoreArtifact)):
-            encoded = command.encoded
+        for encoded, content in command.carried() if command is not None else ():
             if encoded is not None and encoded.payload is None and encoded.blob is None:
-                self.known.append(command)
+                self.known.append(content)
 
     def _write(self, append: Append) -> int:
         self.appends.append(append)
@@ -214,13 +213,7 @@ class Recording:
         """Return the contents. Those that the store had when they were prepared, and that are gone since, are encoded
         now."""
         again: dict[bytes, Encoded] = {}
-        for command in self._actor.known:
-            assert command.encoded is not None
-            if command.encoded.hash not in again:
-                content = command.content
-                if isinstance(command, m.AddMessage) and command.text is not None:
-                    content = command.text.encode("utf-8", "surrogatepass")
-                assert isinstance(content, (bytes, memoryview))
-                prepared = self._services.store.prepare(content, len(content), known=False)[0]
-                again[prepared.hash] = prepared
-        return tuple((again.get(content.hash, content), reference) for content, reference in append.contents)
+        for content in self._actor.known:
+            prepared = self._services.store.prepare(content, len(content), known=False)[0]
+            again[prepared.hash] = prepared
+        return tuple((again.get(encoded.hash, encoded), reference) for encoded, reference in append.contents)

@@ -322,8 +322,46 @@ class Session(Variables):
         turn: Turn = self._ask(self.id, message, self._timeout)
         return turn
 
+    def add_messages(
+        self, messages: Iterable[Mapping[str, Any] | Turn], *, durability: Durability | str | None = None
+    ) -> list[Turn]:
+        """Add several turns in one write, all or none. Each is a Message, or an object with `role` and `content`, and
+        optionally `name`, `tool_calls`, `tool_call_id` and `metadata`."""
+        return self._ask(self.id, m.AddMessages(messages, durability=durability), self._timeout)
+
+    def edit_message(
+        self,
+        sequence: int,
+        *,
+        content: str | list[Value] | m.Unchanged | None = m.UNCHANGED,
+        metadata: Mapping[str, Value] | m.Unchanged | None = m.UNCHANGED,
+        durability: Durability | str | None = None,
+    ) -> Turn:
+        """Replace the content or the metadata of a turn, or both, and return it. What it was before stays in the
+        journal. `sequence` is the turn's; raises ValidationError if the conversation has no such turn."""
+        edit = m.EditMessage(sequence, content=content, metadata=metadata, durability=durability)
+        return self._ask(self.id, edit, self._timeout)
+
+    def retract_message(self, sequence: int, *, durability: Durability | str | None = None) -> Turn:
+        """Take a turn out of the conversation and return it. Its past stays in the journal. Raises ValidationError if
+        the conversation has no such turn."""
+        return self._ask(self.id, m.RetractMessage(sequence, durability=durability), self._timeout)
+
+    def pop_message(self, *, durability: Durability | str | None = None) -> Turn:
+        """Take the newest turn out of the conversation and return it. Raises InvalidOperation if there is none."""
+        return self._ask(self.id, m.PopMessage(durability=durability), self._timeout)
+
+    def truncate_messages(self, after_sequence: int, *, durability: Durability | str | None = None) -> int:
+        """Take all turns with a sequence greater than `after_sequence` out of the conversation, and return how many."""
+        return self._ask(self.id, m.TruncateMessages(after_sequence, durability=durability), self._timeout)
+
+    def clear_messages(self, *, durability: Durability | str | None = None) -> int:
+        """Take all turns out of the conversation, and return how many."""
+        return self._ask(self.id, m.ClearMessages(durability=durability), self._timeout)
+
     def messages(self, limit: int | None = None, before: int | None = None) -> list[Turn]:
-        """Return the newest `limit` turns with a sequence smaller than `before`, oldest first."""
+        """Return the newest `limit` turns with a sequence smaller than `before`, oldest first, as they are now: edited,
+        and without those that were retracted."""
         turns: list[Turn] = self._ask(self.id, m.GetMessages(limit, before), self._timeout)
         return turns
 

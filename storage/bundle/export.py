@@ -20,8 +20,10 @@ from greenroom.storage.errors import BundleError, IntegrityError, SessionNotFoun
 from greenroom.storage.events.index import event_place
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent, Totals
+from greenroom.storage.events.turns import TURN_EVENTS, held_contents, moved_turn_event
 
 from .format import MAX_RECORD_BYTES, MAX_SESSIONS, BundledSession, BundleWriter, Manifest, content_name, framed
+from .turns import CurrentTurns
 
 __all__ = ["Exported", "Progress", "write_bundle"]
 
@@ -159,8 +161,8 @@ class _Source:
         for _, stored in self._events(session, plan):
             events += 1
             journal_bytes += len(_framed_event(events, stored))
-            if stored.type == "message.added" and "content_hash" in stored.data:
-                digests.add(stored.data["content_hash"])
+            if stored.type in TURN_EVENTS:
+                digests.update(held_contents(stored.data))
         return BundledSession(session_id_of(session), row.parent, events, artifacts), artifact_bytes, journal_bytes
 
     def artifact_records(self, session: bytes) -> Iterator[bytes]:
@@ -223,6 +225,7 @@ def _with_base(events: Iterator[tuple[int, StoredEvent]], at: int, state: bytes)
     row, _, updated_at, *_, variables, _ = fields[:10]
     row = SessionRow(*row)
     number = 0
+    places: dict[int, int] = {}
     below = True
     last: Totals = 0, 0, 0
     for sequence, stored in events:
@@ -233,6 +236,9 @@ def _with_base(events: Iterator[tuple[int, StoredEvent]], at: int, state: bytes)
                 yield number, StoredEvent("session.suspended", updated_at, {}, *last)
         last = stored.totals
         number += 1
+        if stored.type in TURN_EVENTS:
+            places[sequence] = number
+            stored = stored._replace(data=moved_turn_event(stored.data, places.get))
         if stored.type != "session.created" or not below:
             yield number, stored
             continue
@@ -258,9 +264,9 @@ class _Effective:
     """The events of a journal that still hold: they give the same session, conversation and artifacts without the way
     there.
 
-    Kept are the creation, the messages, the artifacts that exist, the last change of each variable, of the tags, of the
-    metadata and of the configuration, and the changes of status that lead to the present one. A bare entry of a deleted
-    artifact is kept if its number or its version would be given out again.
+    Kept are the creation, the current messages as they are now, the artifacts that exist, the last change of each
+    variable, of the tags, of the metadata and of the configuration, and the changes of status that lead to the present
+    one. A bare entry of a deleted artifact is kept if its number or its version would be given out again.
     """
 
     def __init__(self, events: Iterator[tuple[int, StoredEvent]], live: set[int]) -> None:
@@ -272,9 +278,12 @@ class _Effective:
         stored_at: dict[int, tuple[int, int]] = {}
         gone: dict[int, int] = {}
         newest: dict[str, int] = {}
+        self._turns = CurrentTurns()
         for sequence, stored in events:
             kind, data = stored.type, stored.data
-            if kind == "variable.set":
+            if kind in TURN_EVENTS:
+                self._turns.follow(sequence, stored)
+            elif kind == "variable.set":
                 variables[data["key"]] = sequence
             elif kind == "variable.deleted":
                 variables.pop(data["key"], None)
@@ -314,13 +323,20 @@ class _Effective:
         """Yield the events that still hold, counted anew, with the totals of artifacts adjusted."""
         number = artifacts = size = operations = 0
         previous: StoredEvent | None = None
+        places: dict[int, int] = {}
         for sequence, stored in events:
             kind, time, data, operations = stored.type, stored.time, stored.data, stored.operation_count
             if kind == "session.created":
                 data = {**data, **self._superseded}
             elif sequence in self._bare:
                 data = {**data, "description": None, "tags": [], "custom": _EMPTY_OBJECT, "parent_artifact": None}
-            elif kind != "message.added" and sequence not in self._kept:
+            elif kind in TURN_EVENTS:
+                present = self._turns.present(sequence, stored, places.get)
+                if present is None:
+                    continue
+                data = present
+                places[sequence] = number + 1 + (previous is not None)
+            elif sequence not in self._kept:
                 continue
             if kind == "artifact.stored":
                 artifacts, size = artifacts + 1, size + data["size"]

@@ -47,7 +47,9 @@ INDEX_CREATOR: Final = b"b"  # digest of created_by, created_at, session
 INDEX_PARENT: Final = b"p"  # parent session, created_at, session
 INDEX_METADATA: Final = b"m"  # digest of one key and its value, created_at, session
 INDEX_DEADLINE: Final = b"d"  # first moment at which its own time limits matter, session; active sessions only
-INDEX_MESSAGE: Final = b"M"  # session, sequence of a message.added event
+INDEX_MESSAGE: Final = (
+    b"M"  # session, sequence of the event that began a current turn -> its newest event, if there is a later one
+)
 INDEX_SHARED: Final = b"S"  # grantee, owner, number of an artifact that the owner shares with the grantee
 INDEX_ARTIFACT_NAME: Final = b"v"  # session, name, NUL, version -> artifact sequence
 

@@ -68,6 +68,9 @@ ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "session.configured": ("config",),
     "variable.set": ("value",),
     "message.added": ("content", "tool_calls", "metadata"),
+    "message.started": ("metadata",),
+    "message.finished": ("content", "tool_calls", "metadata"),
+    "message.edited": ("content", "metadata"),
     "artifact.stored": ("custom",),
     "tool.called": ("input",),
     "tool.returned": ("result",),
@@ -75,6 +78,8 @@ ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "agent.returned": ("result",),
     "hook.executed": ("data", "result"),
 }
+
+_HASHES: Final = ("content_hash", "tool_calls_hash", "metadata_hash", "previous_hash")
 
 PUBLISHED: Final = "published"
 
@@ -130,7 +135,7 @@ def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str
     if PUBLISHED in data:
         data = unpack_value(data[PUBLISHED])
     else:
-        for name in ("content_hash", "previous_hash"):
+        for name in _HASHES:
             if isinstance(data.get(name), bytes):
                 data[name] = data[name].hex()
     context = stored.context or {}

@@ -7,6 +7,7 @@ witnesses counts as one that may have set any variable: reading those raises Int
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.turns import CONTENT_FIELDS, DELTA, EDITED, FINISHED, RETRACTED, parse_head, sequences_of
 
 __all__ = ["Mended", "mend", "message_contents"]
 
@@ -57,9 +59,14 @@ class _Evidence:
     listed: set[tuple[str, int]] = field(default_factory=set)
     """(name, version) of artifacts that exist by their index entry, or by their reference to the content."""
     messages: set[int] = field(default_factory=set)
+    """Sequences of the events that began turns, current or retracted."""
+    heads: dict[int, str] = field(default_factory=dict)
+    """Types of the newest events about turns, by sequence."""
 
 
-def mend(store: ArtifactStore, session: bytes, *, tail_lost: bool, contents: dict[tuple[bytes, int], bytes]) -> Mended:
+def mend(
+    store: ArtifactStore, session: bytes, *, tail_lost: bool, contents: dict[tuple[bytes, int], list[bytes]]
+) -> Mended:
     """Return the repair that makes the journal of a session whole again. Raises IntegrityError if too little is left.
 
     `tail_lost`: events may be missing at the end. `contents`: the contents that messages refer to, by (session,
@@ -91,8 +98,11 @@ def mend(store: ArtifactStore, session: bytes, *, tail_lost: bool, contents: dic
             data["row"] = list(seen.row) if seen.row is not None else None
         elif n in seen.messages:
             data["was"] = "message.added"
-            if (session, n) in contents:
-                data["content_hash"] = contents[session, n]
+            data.update(_content_fields(contents.get((session, n), ())))
+        elif n in seen.heads or (session, n) in contents:
+            # It told of a message: the state does not depend on it. The message is then as it was before.
+            data["was"] = seen.heads.get(n, EDITED)
+            data.update(_content_fields(contents.get((session, n), ())))
         filled[n] = StoredEvent(LOST, 0, data, 0, 0, 0)
         mended.lost.append(n)
     _carry_totals(seen, filled, last)
@@ -145,8 +155,23 @@ def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
             if engine.get(CF.REFERENCES, reference) is not None:
                 seen.listed.add((data["name"], data["version"]))
     prefix = INDEX_MESSAGE + session
-    seen.messages = {int.from_bytes(key[-8:], "big") for key, _ in engine.pages(CF.INDEX, prefix, after_prefix(prefix))}
+    for key, value in engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+        turn = int.from_bytes(key[-8:], "big")
+        head = parse_head(turn, value)
+        seen.messages.add(turn)
+        if head.sequence != turn:
+            seen.heads[head.sequence] = DELTA if head.open else EDITED
+    for event in seen.events.values():
+        if event.type == RETRACTED:
+            seen.messages.update(sequences_of(event.data))
+        elif event.type in (DELTA, FINISHED, EDITED):
+            seen.messages.add(event.data["sequence"])
     return seen
+
+
+def _content_fields(digests: Iterable[bytes]) -> dict[str, bytes]:
+    """Return fields of a lost event that keep its contents."""
+    return dict(zip((f"{name}_hash" for name in CONTENT_FIELDS), digests, strict=False))
 
 
 def _set_new_base(seen: _Evidence, session: bytes, mended: Mended) -> None:
@@ -266,12 +291,12 @@ def _tell_row(seen: _Evidence, filled: dict[int, StoredEvent], session: bytes, l
             filled[unknown].data["was"] = "session"
 
 
-def message_contents(store: ArtifactStore) -> dict[tuple[bytes, int], bytes]:
+def message_contents(store: ArtifactStore) -> dict[tuple[bytes, int], list[bytes]]:
     """Return the contents that messages refer to, by (session, sequence), from the references themselves."""
     end = after_prefix(CONTENT_REFERENCE)
-    found: dict[tuple[bytes, int], bytes] = {}
+    found: dict[tuple[bytes, int], list[bytes]] = {}
     for key, _ in store.engine.pages(CF.REFERENCES, CONTENT_REFERENCE, end):
         digest, reference = Reference.parse(key)
         if reference.kind == MESSAGE:
-            found[reference.session, reference.sequence] = digest
+            found.setdefault((reference.session, reference.sequence), []).append(digest)
     return found

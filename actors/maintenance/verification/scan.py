@@ -47,7 +47,7 @@ class Survey:
         self._repair = repair
         self._on_progress = on_progress
         self._lost: list[Lost] = []
-        self._message_contents: dict[tuple[bytes, int], bytes] | None = None
+        self._message_contents: dict[tuple[bytes, int], list[bytes]] | None = None
         self._writing = False
         self._mended: set[bytes] = set()
         """Sessions with a journal that was repaired in this walk."""

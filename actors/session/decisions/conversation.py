@@ -1,54 +1,94 @@
-"""The conversation of a session: its turns, read from the journal's message events."""
+"""Decide what adds, edits and retracts the turns of a conversation."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from greenroom.actors.messages.conversation import Turn
-from greenroom.actors.store import ArtifactStore
-from greenroom.storage.codec.keys import INDEX_MESSAGE, sequence_key
-from greenroom.storage.codec.records import unpack_value
-from greenroom.storage.common.metering import ROW, counted
-from greenroom.storage.engine.engine import CF
-from greenroom.storage.events.model import Event
+from greenroom.actors import messages as m
+from greenroom.actors.messages.core import PendingEvent, pending
+from greenroom.actors.session.state.model import SessionState
+from greenroom.storage.errors import InvalidOperation, ValidationError
+from greenroom.storage.events.turns import ADDED, EDITED, RETRACTED, Head, edit_pointers, runs_of
 
-__all__ = ["INLINE_BYTES", "read_turns"]
+from .draft import Limits, Lookup, require_writable
 
-INLINE_BYTES: Final = 4096
-"""Content of a message with more encoded bytes than this is stored as deduplicated content."""
+__all__ = ["CONVERSATION_DECIDERS"]
 
 
-def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None) -> list[Turn]:
-    """Return the newest `limit` turns with a sequence smaller than `before`, oldest first."""
-    prefix = INDEX_MESSAGE + session
-    return store.journal.settled(session, lambda: _read_turns(store, session, prefix, before, limit))
+def _add(state: SessionState, command: m.AddMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    require_writable(state, limits)
+    return [pending((ADDED, command.stored_fields(), 0, 0))]
 
 
-def _read_turns(store: ArtifactStore, session: bytes, prefix: bytes, before: int, limit: int | None) -> list[Turn]:
-    found = store.engine.scan(
-        CF.INDEX, prefix, sequence_key(prefix, min(before, (1 << 64) - 1)), reverse=True, limit=limit
-    )
-    events = (store.journal.event(session, int.from_bytes(key[-8:], "big")) for key, _ in reversed(found))
-    return [*counted((_turn(store, event) for event in events), _facts)]
+def _add_many(state: SessionState, command: m.AddMessages, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    require_writable(state, limits)
+    return [pending((ADDED, message.stored_fields(), 0, 0)) for message in command.messages]
 
 
-def _facts(turn: Turn) -> list[Any]:
-    return [turn.content, turn.tool_calls, turn.metadata, ROW]
+def _edit(state: SessionState, command: m.EditMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    require_writable(state, limits)
+    turn = command.sequence
+    head = require_turn(state, lookup, turn)
+    fields = command.stored_fields()
+    pointers: dict[str, int] = {}
+    if head.sequence != turn:
+        kind, _, data, *_ = lookup.turn_event(head.sequence)
+        pointers = edit_pointers(turn, head.sequence, kind, data)
+        if command.content is not None:
+            pointers.pop("content_at", None)
+        if command.metadata is not None:
+            pointers.pop("metadata_at", None)
+    return [PendingEvent(EDITED, {"sequence": turn, **fields, **pointers})]
 
 
-def _turn(store: ArtifactStore, event: Event) -> Turn:
-    data = event.data
-    content = data.get("content")
-    if "content_hash" in data:
-        stored = store.contents.read(bytes.fromhex(data["content_hash"]))
-        content = stored.decode("utf-8", "surrogatepass") if data["text"] else unpack_value(stored)
-    return Turn(
-        event.sequence,
-        data["role"],
-        content,
-        event.timestamp,
-        data.get("name"),
-        data.get("tool_calls"),
-        data.get("tool_call_id"),
-        data.get("metadata") or {},
-    )
+def _retract(state: SessionState, command: m.RetractMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    require_writable(state, limits)
+    return _retracted(command.sequence, require_turn(state, lookup, command.sequence))
+
+
+def _pop(state: SessionState, command: m.PopMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    require_writable(state, limits)
+    newest = lookup.turns(0, newest=True)
+    if not newest:
+        raise InvalidOperation(f"session {state.id} has no message to take back: its conversation is empty")
+    return _retracted(newest[0], require_turn(state, lookup, newest[0]))
+
+
+def _retracted(turn: int, head: Head) -> list[PendingEvent]:
+    """Return the retraction of one turn, which says where its last form is read."""
+    return [
+        PendingEvent(RETRACTED, {"turns": [[turn, turn]], **({"head": head.sequence} if head.sequence != turn else {})})
+    ]
+
+
+def _truncate(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    require_writable(state, limits)
+    after = command.after_sequence if isinstance(command, m.TruncateMessages) else 0
+    turns = runs_of(lookup.turns(after))
+    return [PendingEvent(RETRACTED, {"turns": turns})] if turns else []
+
+
+def require_turn(state: SessionState, lookup: Lookup, turn: int) -> Head:
+    """Return the head of a turn. Raises ValidationError if the conversation has no such turn."""
+    head = lookup.turn_head(turn)
+    if head is None:
+        raise ValidationError(
+            f"sequence: the conversation of session {state.id} has no message {turn}, or no longer: "
+            "give the sequence of one of session.messages()",
+            field="sequence",
+        )
+    return head
+
+
+CONVERSATION_DECIDERS: Final[
+    dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]
+] = {
+    m.AddMessage: _add,
+    m.AddMessages: _add_many,
+    m.EditMessage: _edit,
+    m.RetractMessage: _retract,
+    m.PopMessage: _pop,
+    m.TruncateMessages: _truncate,
+    m.ClearMessages: _truncate,
+}

@@ -26,6 +26,7 @@ from greenroom.storage.errors import InvalidOperation, InvalidStateTransition, R
 
 from .calls import CALL_DECIDERS
 from .configuring import CONFIG_DECIDERS
+from .conversation import CONVERSATION_DECIDERS
 from .draft import Limits, Lookup, decide_records, require_operations, require_writable
 from .facts import EVENT_DECIDERS
 from .sharing import DECIDERS as SHARING_DECIDERS
@@ -160,25 +161,6 @@ def _update_metadata(
     return [PendingEvent("metadata.updated", {"metadata": packed})] if packed != state.metadata else []
 
 
-def _add_message(state: SessionState, command: m.AddMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
-    require_writable(state, limits)
-    data: dict[str, Any] = {"role": command.role}
-    if command.encoded is not None:
-        data["content_hash"] = command.encoded.hash
-        data["text"] = command.text is not None
-    else:
-        data["content"] = command.content
-    if command.name is not None:
-        data["name"] = command.name
-    if command.tool_calls is not None:
-        data["tool_calls"] = command.tool_calls
-    if command.tool_call_id is not None:
-        data["tool_call_id"] = command.tool_call_id
-    if command.metadata is not None:
-        data["metadata"] = command.metadata
-    return [pending(("message.added", data, 0, 0))]
-
-
 def require_room(session_id: str, artifacts: int, size: int, limits: Limits, *, more: int, bytes: int) -> None:
     """Raise ResourceLimitExceeded unless a session with `artifacts` and `size` bytes can take `more` artifacts and
     `bytes`."""
@@ -303,7 +285,6 @@ DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, 
     m.RemoveTag: _tags,
     m.SetTags: _tags,
     m.UpdateMetadata: _update_metadata,
-    m.AddMessage: _add_message,
     m.StoreArtifact: _store_artifact,
     m.StoreMany: _store_many,
     m.DeleteArtifact: _delete_artifact,
@@ -311,6 +292,7 @@ DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, 
     KeepTime: keep_time,
     **CALL_DECIDERS,
     **CONFIG_DECIDERS,
+    **CONVERSATION_DECIDERS,
     **EVENT_DECIDERS,
     **SHARING_DECIDERS,
     **WORKFLOW_DECIDERS,

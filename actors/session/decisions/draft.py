@@ -11,18 +11,29 @@ from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import InvalidSessionState, ResourceLimitExceeded
+from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.turns import Head
 
 __all__ = ["Limits", "Lookup", "decide_records", "require_operations", "require_writable"]
 
 
 class Lookup(Protocol):
-    """Look-ups of the session's artifacts, for decisions. They give the same answer for the same sequence."""
+    """Look-ups of the session's artifacts and turns, for decisions. They give the same answer for the same sequence."""
 
     def latest_version(self, name: str) -> tuple[int, bytes | None]:
         """Return (highest version number ever given, content hash of the newest existing version) of a name."""
 
     def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
         """Return the info of an artifact. Raises ArtifactNotFound."""
+
+    def turn_head(self, sequence: int) -> Head | None:
+        """Return the head of a turn, or None if the conversation has no such turn."""
+
+    def turns(self, after: int, *, newest: bool = False) -> list[int]:
+        """Return the turns with a sequence greater than `after`, oldest first; or only the newest of them."""
+
+    def turn_event(self, sequence: int) -> StoredEvent:
+        """Return an event about a turn. Raises IntegrityError."""
 
 
 def require_writable(state: SessionState, limits: Limits) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED
 
 from . import collected, grants
 from .budgets import alerted
@@ -113,6 +114,10 @@ def _message_added(state: SessionState, data: Data, time: int) -> None:
     state.message_count += 1
 
 
+def _message_retracted(state: SessionState, data: Data, time: int) -> None:
+    state.message_count -= sum(last - first + 1 for first, last in data["turns"])
+
+
 def _artifact_stored(state: SessionState, data: Data, time: int) -> None:
     state.last_artifact = data["sequence"]
     if collected.COLLECTED in data:
@@ -156,7 +161,7 @@ def _lost(state: SessionState, data: Data, time: int) -> None:
             state.failure_reason,
             state.config,
         ) = row
-    if data.get("was") == "message.added":
+    if data.get("was") in (ADDED, STARTED):
         state.message_count += 1
     elif data.get("was") is None:
         grants.forget(state)  # the lost event may have revoked one
@@ -187,7 +192,9 @@ EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
     "variable.deleted": _variable_deleted,
     "metadata.updated": _metadata_updated,
     "tags.changed": _tags_changed,
-    "message.added": _message_added,
+    ADDED: _message_added,
+    STARTED: _message_added,
+    RETRACTED: _message_retracted,
     "artifact.stored": _artifact_stored,
     "artifact.deleted": _artifact_deleted,
     "artifact.shared": grants.shared,

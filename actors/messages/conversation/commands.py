@@ -1,0 +1,226 @@
+"""The commands that add, edit and retract turns, and the query that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors.messages.checks import EMPTY_METADATA, MAX_BATCH, MAX_NAME, MAX_ROLE, optional_text, whole_number
+from greenroom.actors.messages.core import Command, Query, unpacked
+from greenroom.storage.codec.records import Value
+from greenroom.storage.common.arguments import as_items, as_mapping, as_text
+from greenroom.storage.engine.engine import Durability
+from greenroom.storage.errors import ValidationError
+
+from .turn import Turn
+from .turn_command import TurnCommand, packed_content, packed_metadata, packed_tool_calls, require_turn_size
+
+if TYPE_CHECKING:
+    from greenroom.storage.content.chunks import Encoded
+
+__all__ = [
+    "UNCHANGED",
+    "AddMessage",
+    "AddMessages",
+    "ClearMessages",
+    "EditMessage",
+    "GetMessages",
+    "PopMessage",
+    "RetractMessage",
+    "TruncateMessages",
+    "Unchanged",
+]
+
+
+class Unchanged(Enum):
+    """Stands for a field that an edit leaves as it is."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+
+class AddMessage(TurnCommand[Turn]):
+    """Add a turn to the conversation. Its content is text, a list of parts, or None. Replies Message."""
+
+    __slots__ = ("name", "role", "tool_call_id")
+
+    def __init__(
+        self,
+        role: str,
+        content: str | list[Value] | None,
+        *,
+        name: str | None = None,
+        tool_calls: list[Value] | None = None,
+        tool_call_id: str | None = None,
+        metadata: Mapping[str, Value] | None = None,
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        self.role = as_text("role", role, MAX_ROLE)
+        packed, self.text = packed_content(content)
+        self.content = packed
+        self.name = optional_text("name", name, MAX_NAME)
+        self.tool_calls = packed_tool_calls(tool_calls)
+        self.tool_call_id = optional_text("tool_call_id", tool_call_id, MAX_NAME)
+        own = packed_metadata(metadata) if metadata is not None else EMPTY_METADATA
+        self.metadata = own if own != EMPTY_METADATA else None
+        require_turn_size(len(packed) + len(self.tool_calls or b"") + len(self.metadata or b""))
+        self.encoded = None
+        self.more = None
+
+    def stored_fields(self) -> dict[str, Any]:
+        data = {"role": self.role, **super().stored_fields()}
+        if self.name is not None:
+            data["name"] = self.name
+        if self.tool_call_id is not None:
+            data["tool_call_id"] = self.tool_call_id
+        return data
+
+
+_MESSAGE_KEYS: Final = ("role", "content", "name", "tool_calls", "tool_call_id", "metadata")
+
+
+class AddMessages(Command[list[Turn]]):
+    """Add several turns in one write, all or none. Replies the list of Messages.
+
+    Each is an object with `role` and `content`, and optionally `name`, `tool_calls`, `tool_call_id` and `metadata`.
+    """
+
+    __slots__ = ("messages",)
+    rate = "message"
+    preparation = "content"
+    points = AddMessage.points
+
+    def __init__(
+        self,
+        messages: Iterable[Mapping[str, Any] | Turn | AddMessage],
+        *,
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        items = as_items("messages", messages, MAX_BATCH, "a list of messages")
+        self.messages = [_message(number, each) for number, each in enumerate(items)]
+
+    @property
+    def operations(self) -> int:
+        return len(self.messages)
+
+    def carried(self) -> list[tuple[Encoded, Any]]:
+        return [pair for each in self.messages for pair in each.carried()]
+
+
+def _message(number: int, item: object) -> AddMessage:
+    """Return the message of one item. Raises ValidationError that names the item."""
+    if isinstance(item, AddMessage):
+        return item
+    try:
+        if isinstance(item, Turn):
+            return AddMessage(
+                item.role,
+                item.content,
+                name=item.name,
+                tool_calls=item.tool_calls,
+                tool_call_id=item.tool_call_id,
+                metadata=item.metadata,
+            )
+        fields = as_mapping("message", item)
+        if not fields.keys() <= frozenset(_MESSAGE_KEYS) or "role" not in fields:
+            raise ValidationError(f"an object with role and content, and of {', '.join(_MESSAGE_KEYS[2:])}")
+        return AddMessage(
+            fields["role"], fields.get("content"), **{k: fields[k] for k in _MESSAGE_KEYS[2:] if k in fields}
+        )
+    except ValidationError as error:
+        raise ValidationError(f"messages[{number}]: {error}", field=f"messages[{number}]") from None
+
+
+def _shown(name: str) -> Callable[[Any], Any]:
+    read = unpacked(name)
+    return lambda message: read(message) if getattr(message, name) is not None else UNCHANGED
+
+
+class EditMessage(TurnCommand[Turn]):
+    """Change the content or the metadata of a turn, which keeps its place. Replies Message.
+
+    `sequence` is the turn's. What it was before stays in the journal.
+    """
+
+    __slots__ = ("sequence",)
+    shown = {name: _shown(name) for name in ("content", "metadata")}
+
+    def __init__(
+        self,
+        sequence: int,
+        *,
+        content: str | list[Value] | Unchanged | None = UNCHANGED,
+        metadata: Mapping[str, Value] | Unchanged | None = UNCHANGED,
+        durability: Durability | str | None = None,
+    ) -> None:
+        super().__init__(durability=durability)
+        self.sequence = _sequence("sequence", sequence)
+        self.tool_calls = None
+        self.content = self.text = self.metadata = None
+        if content is not UNCHANGED:
+            self.content, self.text = packed_content(content)
+        if metadata is not UNCHANGED:
+            self.metadata = packed_metadata(metadata) if metadata is not None else EMPTY_METADATA
+        if self.content is None and self.metadata is None:
+            raise ValidationError("content: new content or new metadata is needed", field="content")
+        require_turn_size(len(self.content or b"") + len(self.metadata or b""))
+        self.encoded = None
+        self.more = None
+
+
+class RetractMessage(Command[Turn]):
+    """Take a turn out of the conversation. Its past stays in the journal. Replies the Message that it was."""
+
+    __slots__ = ("sequence",)
+    rate = "message"
+
+    def __init__(self, sequence: int, *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        self.sequence = _sequence("sequence", sequence)
+
+
+class PopMessage(Command[Turn]):
+    """Take the newest turn out of the conversation. Replies the Message that it was."""
+
+    __slots__ = ()
+    rate = "message"
+
+
+class TruncateMessages(Command[int]):
+    """Take all turns with a greater sequence than `after_sequence` out of the conversation. Replies how many."""
+
+    __slots__ = ("after_sequence",)
+    rate = "message"
+
+    def __init__(self, after_sequence: int, *, durability: Durability | str | None = None) -> None:
+        super().__init__(durability=durability)
+        self.after_sequence = _sequence("after_sequence", after_sequence)
+
+
+class ClearMessages(Command[int]):
+    """Take all turns out of the conversation. Replies how many."""
+
+    __slots__ = ()
+    rate = "message"
+
+
+class GetMessages(Query[list[Turn]]):
+    """Replies the newest `limit` messages before event sequence `before`, oldest first."""
+
+    __slots__ = ("before", "limit")
+
+    def __init__(self, limit: int | None = None, before: int | None = None) -> None:
+        self.limit = whole_number("limit", limit)
+        self.before = whole_number("before", before)
+
+
+def _sequence(field: str, value: object) -> int:
+    number = whole_number(field, value)
+    if number is None:
+        raise ValidationError(f"{field}: the sequence of a message is needed", field=field)
+    return min(number, (1 << 63) - 1)

@@ -1,0 +1,153 @@
+"""Read the conversation of a session: its current turns, each from the events that tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from greenroom.actors.messages.conversation import Turn, stored_turn
+from greenroom.actors.store import ArtifactStore
+from greenroom.storage.codec.keys import INDEX_MESSAGE, after_prefix, sequence_key
+from greenroom.storage.common.metering import ROW, counted
+from greenroom.storage.engine.engine import CF
+from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.turns import ADDED, CONTENT_FIELDS, DELTA, EDITED, FINISHED, STARTED, Head, parse_head
+
+__all__ = ["read_retracted", "read_turn", "read_turns", "turn_head", "turn_sequences"]
+
+_LAST: Final = (1 << 64) - 1
+
+
+def turn_head(store: ArtifactStore, session: bytes, sequence: int) -> Head | None:
+    """Return the head of a current turn; None if there is no such turn."""
+    value = store.engine.get(CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence))
+    return parse_head(sequence, value) if value is not None else None
+
+
+def turn_sequences(store: ArtifactStore, session: bytes, after: int, *, newest: bool = False) -> list[int]:
+    """Return the current turns with a sequence greater than `after`, oldest first; or only the newest of them."""
+    prefix = INDEX_MESSAGE + session
+    found = store.engine.scan(
+        CF.INDEX, sequence_key(prefix, after + 1), after_prefix(prefix), reverse=newest, limit=1 if newest else None
+    )
+    return [int.from_bytes(key[-8:], "big") for key, _ in found]
+
+
+def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None) -> list[Turn]:
+    """Return the newest `limit` turns with a sequence smaller than `before`, oldest first."""
+    return store.journal.settled(session, lambda: _read_turns(store, session, before, limit))
+
+
+def read_turn(store: ArtifactStore, session: bytes, turn: int, head: int) -> Turn:
+    """Return a turn as the event `head` left it."""
+
+    def read() -> Turn:
+        if head == turn:
+            return _turn(store, turn, store.journal.stored(session, turn))
+        return _later_turn(store, session, turn, head)
+
+    return store.journal.settled(session, read)
+
+
+def read_retracted(store: ArtifactStore, session: bytes, sequence: int) -> Turn:
+    """Return the one turn that an event has retracted, as it was last."""
+    data = store.journal.settled(session, lambda: store.journal.stored(session, sequence)).data
+    turn = data["turns"][0][0]
+    return read_turn(store, session, turn, data.get("head", turn))
+
+
+def _read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None) -> list[Turn]:
+    prefix = INDEX_MESSAGE + session
+    found = store.engine.scan(CF.INDEX, prefix, sequence_key(prefix, min(before, _LAST)), reverse=True, limit=limit)
+    found.reverse()
+    return [*counted(_turns(store, session, found), _facts)]
+
+
+def _turns(store: ArtifactStore, session: bytes, found: list[tuple[bytes, bytes]]) -> Iterator[Turn]:
+    """Yield the turns of these entries of the index. A turn whose first event was lost to damage is left out."""
+    sequences = [int.from_bytes(key[-8:], "big") for key, _ in found]
+    for sequence, (_, head), fields in zip(sequences, found, store.journal.many(session, sequences), strict=True):
+        type_, time, data, *_ = fields
+        if not head and type_ == ADDED:
+            content = data.get("content")
+            if content is None or "tool_calls_hash" in data or "metadata_hash" in data:
+                yield _turn(store, sequence, StoredEvent(type_, time, data, 0, 0, 0))
+            else:
+                yield stored_turn(sequence, time, data, content)
+        elif type_ in (ADDED, STARTED):
+            yield _later_turn(store, session, sequence, parse_head(sequence, head).sequence)
+
+
+def _facts(turn: Turn) -> list[Any]:
+    return [turn.content, turn.tool_calls, turn.metadata, ROW]
+
+
+def _turn(store: ArtifactStore, sequence: int, added: StoredEvent) -> Turn:
+    """Return a turn that was only added."""
+    data = _with_contents(store, added.data)
+    return stored_turn(sequence, added.time, data, data["content"])
+
+
+def _later_turn(store: ArtifactStore, session: bytes, turn: int, head: int) -> Turn:
+    """Return a turn that was edited or streamed, as the event `head` left it: what began it, under what its stream
+    ended with, under its newest edits."""
+    journal = store.journal
+    began = journal.stored(session, turn)
+    newest = journal.stored(session, head) if head != turn else began
+    base, edits, edited = newest, {}, None
+    if newest.type == EDITED:
+        edited = newest.time
+        base = journal.stored(session, newest.data["base"]) if "base" in newest.data else began
+        for name in ("content", "metadata"):
+            at = newest.data.get(f"{name}_at")
+            edit = newest.data if at is None else journal.stored(session, at).data
+            if _has(edit, name):
+                edits[name] = edit
+    data = dict(began.data)
+    if base.type == FINISHED:
+        for name in CONTENT_FIELDS:
+            _put(data, base.data, name)
+    for name, edit in edits.items():
+        _put(data, edit, name)
+    data = _with_contents(store, data)
+    if "content" in edits or base.type in (ADDED, FINISHED):
+        partial = "content" not in edits and base.data.get("partial", False)
+        return stored_turn(turn, began.time, data, data["content"], edited, partial)
+    return stored_turn(turn, began.time, data, _written(store, session, base), edited, True)
+
+
+def _written(store: ArtifactStore, session: bytes, delta: StoredEvent) -> str:
+    """Return the text of a stream up to a delta."""
+    texts: list[str] = []
+    while delta.type == DELTA:
+        texts.append(delta.data["text"])
+        previous = delta.data.get("previous")
+        if previous is None:
+            break
+        delta = store.journal.stored(session, previous)
+    return "".join(reversed(texts))
+
+
+def _has(data: dict[str, Any], name: str) -> bool:
+    return name in data or f"{name}_hash" in data
+
+
+def _put(data: dict[str, Any], source: dict[str, Any], name: str) -> None:
+    """Replace a field of a turn by the one in `source`, if it has one."""
+    if _has(source, name):
+        names = (name, f"{name}_hash", *(("text",) if name == "content" else ()))
+        for each in names:
+            data.pop(each, None)
+        data.update((each, source[each]) for each in names if each in source)
+
+
+def _with_contents(store: ArtifactStore, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a turn with those that are stored as content."""
+    fields = dict(data)
+    for name in CONTENT_FIELDS:
+        digest = fields.pop(f"{name}_hash", None)
+        if digest is not None:
+            stored: Any = store.contents.read(digest)
+            as_text = name == "content" and data["text"]
+            fields[name] = stored.decode("utf-8", "surrogatepass") if as_text else stored
+    return fields
