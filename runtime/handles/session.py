@@ -17,7 +17,6 @@ from typing import Any, BinaryIO, Final, TypeVar, cast, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import CallTool
-from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.messages.lifecycle import GetConfig, UpdateConfig
 from greenroom.actors.messages.permissions import Grant
 from greenroom.actors.messages.sharing import (
@@ -48,6 +47,7 @@ from greenroom.storage.errors import GreenroomError, InvalidOperation, SessionNo
 from greenroom.storage.events.model import Event
 from greenroom.storage.files.regular_file import file_path, open_regular, written_file
 
+from .conversation import Conversation
 from .diff import unified_diff
 from .follow import Follow
 from .host import Host
@@ -97,7 +97,7 @@ class SessionTree:
         return f"<SessionTree {self.info.id} with {len(self.children)} children>"
 
 
-class Session(Variables):
+class Session(Variables, Conversation):
     """Sends messages to one session. A handle is small, has no state, and is thread-safe.
 
     Every method may raise SessionNotFound, OperationTimeout, StorageError or RuntimeClosed; writes also
@@ -304,66 +304,6 @@ class Session(Variables):
         raise AssertionError("unreachable")
 
     # -- conversation and events
-
-    def add_message(
-        self,
-        role: str,
-        content: str | list[Value] | None,
-        *,
-        name: str | None = None,
-        tool_calls: list[Value] | None = None,
-        tool_call_id: str | None = None,
-        metadata: Mapping[str, Value] | None = None,
-    ) -> Turn:
-        """Add a turn of the conversation. Content is text, a list of parts, or None (a pure tool call)."""
-        message = m.AddMessage(
-            role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata
-        )
-        turn: Turn = self._ask(self.id, message, self._timeout)
-        return turn
-
-    def add_messages(
-        self, messages: Iterable[Mapping[str, Any] | Turn], *, durability: Durability | str | None = None
-    ) -> list[Turn]:
-        """Add several turns in one write, all or none. Each is a Message, or an object with `role` and `content`, and
-        optionally `name`, `tool_calls`, `tool_call_id` and `metadata`."""
-        return self._ask(self.id, m.AddMessages(messages, durability=durability), self._timeout)
-
-    def edit_message(
-        self,
-        sequence: int,
-        *,
-        content: str | list[Value] | m.Unchanged | None = m.UNCHANGED,
-        metadata: Mapping[str, Value] | m.Unchanged | None = m.UNCHANGED,
-        durability: Durability | str | None = None,
-    ) -> Turn:
-        """Replace the content or the metadata of a turn, or both, and return it. What it was before stays in the
-        journal. `sequence` is the turn's; raises ValidationError if the conversation has no such turn."""
-        edit = m.EditMessage(sequence, content=content, metadata=metadata, durability=durability)
-        return self._ask(self.id, edit, self._timeout)
-
-    def retract_message(self, sequence: int, *, durability: Durability | str | None = None) -> Turn:
-        """Take a turn out of the conversation and return it. Its past stays in the journal. Raises ValidationError if
-        the conversation has no such turn."""
-        return self._ask(self.id, m.RetractMessage(sequence, durability=durability), self._timeout)
-
-    def pop_message(self, *, durability: Durability | str | None = None) -> Turn:
-        """Take the newest turn out of the conversation and return it. Raises InvalidOperation if there is none."""
-        return self._ask(self.id, m.PopMessage(durability=durability), self._timeout)
-
-    def truncate_messages(self, after_sequence: int, *, durability: Durability | str | None = None) -> int:
-        """Take all turns with a sequence greater than `after_sequence` out of the conversation, and return how many."""
-        return self._ask(self.id, m.TruncateMessages(after_sequence, durability=durability), self._timeout)
-
-    def clear_messages(self, *, durability: Durability | str | None = None) -> int:
-        """Take all turns out of the conversation, and return how many."""
-        return self._ask(self.id, m.ClearMessages(durability=durability), self._timeout)
-
-    def messages(self, limit: int | None = None, before: int | None = None) -> list[Turn]:
-        """Return the newest `limit` turns with a sequence smaller than `before`, oldest first, as they are now: edited,
-        and without those that were retracted."""
-        turns: list[Turn] = self._ask(self.id, m.GetMessages(limit, before), self._timeout)
-        return turns
 
     def events(self, after: int = 0, limit: int | None = None) -> Iterator[Event]:
         """Return the journal's events with a sequence greater than `after`, in order, read as they are consumed."""

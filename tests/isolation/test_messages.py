@@ -9,6 +9,7 @@ import pytest
 
 from greenroom.actors.messages.artifacts import AboutArtifact
 from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
+from greenroom.actors.messages.conversation import TurnCommand
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.internal import GetConsumption, KeepTime, RecordHooks, RecordWorkflow, VariableKeys
 from greenroom.actors.messages.sharing import ForgetGrantee, GetPredecessor
@@ -18,20 +19,23 @@ from greenroom.runtime import messages as m
 
 from .conftest import NOBODY, SECRET, Two
 
-ABSTRACT = {m.Message, m.Query, m.Command, AboutArtifact, Call}
+ABSTRACT = {m.Message, m.Query, m.Command, TurnCommand, AboutArtifact, Call}
 
 MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.AcceptLosses: lambda two: m.AcceptLosses(),
     m.AddMessage: lambda two: m.AddMessage("user", "x"),
+    m.AddMessages: lambda two: m.AddMessages([{"role": "user", "content": "x"}]),
     m.AddTag: lambda two: m.AddTag("t"),
     m.ArchiveSession: lambda two: m.ArchiveSession(),
     m.CallAgent: lambda two: m.CallAgent("echo", "x"),
     m.CallTool: lambda two: m.CallTool("noop", {}),
     m.CheckAccess: lambda two: m.CheckAccess("n"),
+    m.ClearMessages: lambda two: m.ClearMessages(),
     m.CompleteSession: lambda two: m.CompleteSession(),
     m.DeleteArtifact: lambda two: m.DeleteArtifact("n"),
     m.DeleteSession: lambda two: m.DeleteSession(),
     m.DeleteVariable: lambda two: m.DeleteVariable("k"),
+    m.EditMessage: lambda two: m.EditMessage(2, content="x"),
     m.FailSession: lambda two: m.FailSession("x"),
     m.Finish: lambda two: m.Finish(),
     m.ForkSession: lambda two: m.ForkSession(),
@@ -50,10 +54,12 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.ListVariables: lambda two: m.ListVariables(),
     VariableKeys: lambda two: VariableKeys(),
     m.LoadSession: lambda two: m.LoadSession(),
+    m.PopMessage: lambda two: m.PopMessage(),
     m.PublishEvent: lambda two: m.PublishEvent("custom.x", {}),
     m.QueryArtifacts: lambda two: m.QueryArtifacts(),
     m.RemoveTag: lambda two: m.RemoveTag(SECRET),
     m.ResumeSession: lambda two: m.ResumeSession(),
+    m.RetractMessage: lambda two: m.RetractMessage(2),
     m.RevokeArtifact: lambda two: m.RevokeArtifact("n", two.mine.id),
     m.SaveSession: lambda two: m.SaveSession(),
     m.SetTags: lambda two: m.SetTags([]),
@@ -62,6 +68,7 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.StoreArtifact: lambda two: m.StoreArtifact("log", "n", "y"),
     m.StoreMany: lambda two: m.StoreMany([{"type": "log", "name": "n", "content": "y"}]),
     m.SuspendSession: lambda two: m.SuspendSession(),
+    m.TruncateMessages: lambda two: m.TruncateMessages(0),
     m.UpdateConfig: lambda two: m.UpdateConfig({"max_artifacts": None}),
     m.UpdateMetadata: lambda two: m.UpdateMetadata({"k": 1}),
     # what only the runtime sends

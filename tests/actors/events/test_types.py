@@ -49,6 +49,8 @@ def everything(rt: Runtime, clock: Any, tmp_path: Path) -> None:
     s.update_metadata({"a": 1})
     s.add_tag("t")
     s.add_message("user", "hello")
+    s.edit_message(s.messages()[0].sequence, content="hallo")
+    s.pop_message()
     s.call_tool("double", {"n": 2})
     s.call_agent("mirror", "hello")
     info = s.store_artifact("own", "a", "content")

@@ -18,7 +18,7 @@ from greenroom.actors.session.decisions.decide import DECIDERS
 from greenroom.actors.session.replies import ANSWERS, REPLIES
 
 ROOT = Path(__file__).parents[3]
-ABSTRACT = {m.Query, m.Command, AboutArtifact, Call}
+ABSTRACT = {m.Query, m.Command, m.TurnCommand, AboutArtifact, Call}
 WITHOUT_DECIDER = {
     m.DeleteSession: "the actor deletes itself with its journal",
     m.ForkSession: "makes another session: a question to this one",

@@ -114,6 +114,9 @@ _STEP: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("metadata"), _WHICH, st.sampled_from("mn"), st.sampled_from([None, 1, [1, 2.5], {"a": "b"}])),
     st.tuples(st.just("configure"), _WHICH, st.sampled_from([None, 3600.0, 7200.0])),
     st.tuples(st.just("message"), _WHICH, st.sampled_from(["", "short", _LONG])),
+    st.tuples(st.just("messages"), _WHICH, st.lists(st.sampled_from(["short", _LONG]), max_size=3)),
+    st.tuples(st.just("edit"), _WHICH, st.integers(0, 3), st.sampled_from([None, "new", _LONG * 2]), st.booleans()),
+    st.tuples(st.just("retract"), _WHICH, st.sampled_from(["pop", "some", "all"]), st.integers(0, 3)),
     st.tuples(st.just("store"), _WHICH, _NAME, _CONTENT, _TAGS, _CUSTOM),
     st.tuples(st.just("store"), _WHICH, _NAME, _CONTENT, _TAGS, _CUSTOM),
     st.tuples(st.just("store many"), _WHICH, st.lists(_NAME, min_size=1, max_size=4), _CONTENT),
@@ -156,6 +159,20 @@ def take(runtime: Runtime, sessions: list[Session], step: Step) -> None:
             session.update_config(max_duration=seconds)
         case "message", text:
             session.add_message("user", text)
+        case "messages", texts:
+            session.add_messages([{"role": "user", "content": text} for text in texts])
+        case "edit", back, text, about:
+            turn = session.messages()[-1 - back]
+            changes = {"content": text} if text is not None else {}
+            session.edit_message(turn.sequence, **changes, **({"metadata": {"m": _LONG * back}} if about else {}))
+        case "retract", how, back:
+            turns = session.messages()
+            if how == "pop":
+                session.pop_message()
+            elif how == "some":
+                session.truncate_messages(turns[-1 - back].sequence)
+            else:
+                session.clear_messages()
         case "store", name, content, tags, custom:
             by = "me" if tags else None
             session.store_artifact("t" + "".join(tags), name, content, tags=tags, metadata=custom, created_by=by)
@@ -189,7 +206,7 @@ def test_whoever_writes_or_checks_the_entries_of_a_history_comes_to_the_same_byt
     third = here.create_session("third", config={"max_duration": 3600})
     sessions = [first, second, third]
     for step in [*steps, *ends]:
-        with contextlib.suppress(GreenroomError):
+        with contextlib.suppress(GreenroomError, IndexError):
             take(here, sessions, step)
 
     committed = written(here)

@@ -1,0 +1,88 @@
+"""The conversation of a session: its turns are added, changed and read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.conversation import Turn
+from greenroom.actors.messages.core import Message, Reply
+from greenroom.storage.codec.records import Value
+from greenroom.storage.common.durability import Durability
+
+__all__ = ["Conversation"]
+
+
+class Conversation:
+    """Base of handles on a session: the methods about its turns. Each turn is a `Message`, known by its sequence."""
+
+    __slots__ = ()
+
+    id: str
+    _ask: Callable[..., Any]
+    _timeout: float
+
+    def _reply(self, message: Message[Reply]) -> Reply:
+        reply: Reply = self._ask(self.id, message, self._timeout)
+        return reply
+
+    def add_message(
+        self,
+        role: str,
+        content: str | list[Value] | None,
+        *,
+        name: str | None = None,
+        tool_calls: list[Value] | None = None,
+        tool_call_id: str | None = None,
+        metadata: Mapping[str, Value] | None = None,
+    ) -> Turn:
+        """Add a turn of the conversation. Content is text, a list of parts, or None (a pure tool call)."""
+        message = m.AddMessage(
+            role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata
+        )
+        turn: Turn = self._ask(self.id, message, self._timeout)
+        return turn
+
+    def add_messages(
+        self, messages: Iterable[Mapping[str, Any] | Turn], *, durability: Durability | str | None = None
+    ) -> list[Turn]:
+        """Add several turns in one write, all or none. Each is a Message, or an object with `role` and `content`, and
+        optionally `name`, `tool_calls`, `tool_call_id` and `metadata`."""
+        return self._reply(m.AddMessages(messages, durability=durability))
+
+    def edit_message(
+        self,
+        sequence: int,
+        *,
+        content: str | list[Value] | m.Unchanged | None = m.UNCHANGED,
+        metadata: Mapping[str, Value] | m.Unchanged | None = m.UNCHANGED,
+        durability: Durability | str | None = None,
+    ) -> Turn:
+        """Replace the content or the metadata of a turn, or both, and return it. What it was before stays in the
+        journal. `sequence` is the turn's; raises ValidationError if the conversation has no such turn."""
+        edit = m.EditMessage(sequence, content=content, metadata=metadata, durability=durability)
+        return self._reply(edit)
+
+    def retract_message(self, sequence: int, *, durability: Durability | str | None = None) -> Turn:
+        """Take a turn out of the conversation and return it. Its past stays in the journal. Raises ValidationError if
+        the conversation has no such turn."""
+        return self._reply(m.RetractMessage(sequence, durability=durability))
+
+    def pop_message(self, *, durability: Durability | str | None = None) -> Turn:
+        """Take the newest turn out of the conversation and return it. Raises InvalidOperation if there is none."""
+        return self._reply(m.PopMessage(durability=durability))
+
+    def truncate_messages(self, after_sequence: int, *, durability: Durability | str | None = None) -> int:
+        """Take all turns with a sequence greater than `after_sequence` out of the conversation, and return how many."""
+        return self._reply(m.TruncateMessages(after_sequence, durability=durability))
+
+    def clear_messages(self, *, durability: Durability | str | None = None) -> int:
+        """Take all turns out of the conversation, and return how many."""
+        return self._reply(m.ClearMessages(durability=durability))
+
+    def messages(self, limit: int | None = None, before: int | None = None) -> list[Turn]:
+        """Return the newest `limit` turns with a sequence smaller than `before`, oldest first, as they are now: edited,
+        and without those that were retracted."""
+        turns: list[Turn] = self._ask(self.id, m.GetMessages(limit, before), self._timeout)
+        return turns
