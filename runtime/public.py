@@ -60,7 +60,7 @@ from greenroom.storage.errors import (
     ValidationError,
     VariableNotFound,
 )
-from greenroom.storage.events.model import Event
+from greenroom.storage.events.model import Event, Origin
 
 from . import hooks, messages
 from .agents import Agent, AgentContext, AgentReply, TokenUsage
@@ -131,6 +131,7 @@ __all__ = [
     "ManyArtifacts",
     "Message",
     "OperationTimeout",
+    "Origin",
     "Overflow",
     "Page",
     "PolicyConfig",

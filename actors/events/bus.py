@@ -13,7 +13,7 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.concurrency.interrupts import thrown_in
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
-from greenroom.storage.events.model import Event, StoredEvent, event_view
+from greenroom.storage.events.model import Event, Origin, StoredEvent, event_view, shown_type
 from greenroom.storage.events.pattern import EventPattern
 
 from .subscription import Callback, Notice, Overflow, Subscription
@@ -72,6 +72,7 @@ class Bus:
         block_timeout: float,
         callback: Callback | None,
         session_id: str | None,
+        origin: Origin | str | None = None,
     ) -> Subscription:
         """Open a subscription for the current principal. Raises ValidationError, RuntimeClosed, and
         ResourceLimitExceeded for more than 1024 subscriptions."""
@@ -84,7 +85,7 @@ class Bus:
             raise ValidationError("block_timeout: a number of seconds above 0, 60 at most, is needed",
                                   field="block_timeout")  # fmt: skip
         principal = self._security.principal()
-        accepts = self._filter(principal, session_id)
+        accepts = _of_origin(origin, self._filter(principal, session_id))
         made = Subscription(
             fits,
             capacity,
@@ -203,12 +204,13 @@ class Bus:
     def _match(self, matching: dict[str, _Listeners], type_: str) -> _Listeners:
         """Return the subscriptions that match a type. `matching` belongs to one table of subscriptions; each table has
         its own."""
+        shown = shown_type(type_)
         with self._lock:
             if matching is not self._matching:
-                return tuple(each for each in self._listeners if each.matches(type_))
+                return tuple(each for each in self._listeners if each.matches(shown))
             if len(matching) >= _TYPES_REMEMBERED:
                 matching.clear()
-            found = matching[type_] = tuple(each for each in self._listeners if each.matches(type_))
+            found = matching[type_] = tuple(each for each in self._listeners if each.matches(shown))
             return found
 
     # -- the end
@@ -230,3 +232,18 @@ class Bus:
         deadline = time.monotonic() + min(timeout, _JOIN_SECONDS)
         for each in listeners:
             each.join(max(0.0, deadline - time.monotonic()))
+
+
+def _of_origin(
+    origin: Origin | str | None, accepts: Callable[[Notice], bool] | None
+) -> Callable[[Notice], bool] | None:
+    """Return a filter that also asks for the origin. Raises ValidationError for an unknown one."""
+    if origin is None:
+        return accepts
+    try:
+        wanted = Origin(origin)
+    except Exception:  # a value that fails when it is read
+        raise ValidationError(f"origin: one of {', '.join(Origin)} is needed", field="origin") from None
+    if accepts is None:
+        return lambda notice: notice.origin is wanted
+    return lambda notice: notice.origin is wanted and accepts(notice)

@@ -19,7 +19,7 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.starter import start_thread
 from greenroom.storage.concurrency.waiting import Bell
 from greenroom.storage.errors import InvalidOperation, ValidationError
-from greenroom.storage.events.model import Event, StoredEvent, event_of, event_view
+from greenroom.storage.events.model import Event, Origin, StoredEvent, event_of, event_view, origin_of
 from greenroom.storage.events.pattern import EventPattern
 
 __all__ = ["Callback", "Notice", "Overflow", "Subscription"]
@@ -64,7 +64,12 @@ class Notice:
 
     @property
     def type(self) -> str:
+        """The type as it is stored."""
         return self._stored.type
+
+    @property
+    def origin(self) -> Origin:
+        return origin_of(self._stored)
 
     @property
     def time(self) -> int:

@@ -55,7 +55,7 @@ RESERVED_FAMILIES: Final = frozenset(
     }
 )
 
-"""First segments of the event types that only the runtime itself produces, so that nobody can forge a fact."""
+"""First segments of the types of events that the runtime itself produces."""
 
 _TYPE: Final = re.compile(r"[\w:-]+(\.[\w:-]+)*")
 
@@ -63,8 +63,8 @@ _TYPE: Final = re.compile(r"[\w:-]+(\.[\w:-]+)*")
 class PublishEvent(Command[Event]):
     """Journal an event of the sender's own. Replies the Event.
 
-    `type` is dotted (`custom.step_done`) and in none of the runtime's own families; `data` is a JSON object of at most
-    64 KiB. `correlation_id` and, if the host sends it, `source` override those of the sender's operation.
+    `type` is dotted (`custom.step_done`); `data` is a JSON object of at most 64 KiB. `correlation_id` and, if the host
+    sends it, `source` override those of the sender's operation. The event's origin is "published", whatever its type.
     """
 
     __slots__ = ("correlation_id", "packed", "source", "tags", "target", "type")
@@ -165,12 +165,6 @@ def _published_type(value: object) -> str:
         raise ValidationError(
             f"type: 1 to {MAX_NAME} letters, digits, '_', '-' and ':' in segments between dots are needed, "
             "as in custom.step_done",
-            field="type",
-        )
-    family = value.partition(".")[0]
-    if family in RESERVED_FAMILIES:
-        raise ValidationError(
-            f"type: only the runtime itself produces events of the family {family!r}; use custom.{value}",
             field="type",
         )
     return value

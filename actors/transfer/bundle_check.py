@@ -33,7 +33,7 @@ from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.errors import BundleError, GreenroomError
 from greenroom.storage.events.index import LINKED, event_place
-from greenroom.storage.events.model import PUBLISHED, StoredEvent, event_of
+from greenroom.storage.events.model import PUBLISHED, StoredEvent, event_of, shown_type
 from greenroom.storage.events.turns import TURN_EVENTS
 
 from .turn_check import FieldContents, TurnCheck
@@ -294,7 +294,10 @@ class JournalCheck:
                 raise self._bad(f"event {sequence}, a link from an event that is not before it")
             if kind == "policy.warning" and not (is_alert if data["policy"] == "resources" else is_warning)(data):
                 raise self._bad(f"event {sequence}, {kind}, of something that no policy warns of")
-            if PUBLISHED in data and not (_PUBLISHED(data[PUBLISHED]) and len(data) == 1):
+            marked = shown_type(kind) != kind
+            if (PUBLISHED in data or marked) and (
+                form is not None or not (_PUBLISHED(data.get(PUBLISHED)) and len(data) == 1)
+            ):
                 raise self._bad(f"event {sequence}, {kind[:64]!r}, with an impossible {PUBLISHED}")
             pack_value(data)  # whatever else it contains must at least be storable
         except BundleError:

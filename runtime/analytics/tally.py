@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from greenroom.actors.messages.events import RESERVED_FAMILIES
 from greenroom.actors.session.state.usage import returned_use
 from greenroom.storage.events.journal import Journal
-from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.model import StoredEvent, shown_type
 
 from .counts import ActivityTally, TableTally, counted
 
@@ -48,6 +49,12 @@ def read_session(journal: Journal, session: bytes, last: int, window: Window, bu
         if stored.time >= window.low:
             tally.add(stored)
     return tally
+
+
+def _name(type_: str) -> str:
+    """Return the name to count a type under: what was published under a type of the runtime's is no fact."""
+    shown = shown_type(type_)
+    return f"published:{shown}" if shown != type_ and shown.partition(".")[0] in RESERVED_FAMILIES else shown
 
 
 def _before(journal: Journal, session: bytes, last: int, low: int) -> int:
@@ -108,7 +115,7 @@ class Tally:
         if self.first is None:
             self.first = time
         self.last = time
-        counted(self.types, type_)
+        counted(self.types, _name(type_))
         self.activity.add(time)
         read = _READERS.get(type_)
         if read is not None:

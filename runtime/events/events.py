@@ -24,7 +24,7 @@ from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes, session_id_of
 from greenroom.storage.errors import GreenroomError, IntegrityError, SessionNotFound, ValidationError, shown
 from greenroom.storage.events.index import LINKED, event_place
-from greenroom.storage.events.model import PUBLISHED, Event, event_view
+from greenroom.storage.events.model import PUBLISHED, Event, Origin, event_view, published_type
 from greenroom.storage.events.query import EventFilter, EventQuery, event_query
 from greenroom.storage.events.search import Visible
 from greenroom.storage.files.regular_file import file_path, written_file
@@ -90,8 +90,10 @@ class Events:
         session: Session | str | None = None,
         *,
         block_timeout: float = 1.0,
+        origin: Origin | str | None = None,
     ) -> Subscription:
-        """Subscribe to future events whose type matches the pattern, of one session or of all.
+        """Subscribe to future events whose type matches the pattern, of one session or of all, of any `origin`
+        ("runtime" or "published") or of one.
 
         `*` stands for one segment, `**` for any number. The queue holds `capacity` events (and 64 MiB of values). When
         it is full, `overflow` decides: drop_oldest, drop_newest, block (the sender waits up to `block_timeout` seconds,
@@ -111,6 +113,7 @@ class Events:
             block_timeout=block_timeout,
             callback=callback,
             session_id=session_id,
+            origin=origin,
         )
 
     @property
@@ -207,10 +210,10 @@ class Events:
         """Publish an event and return it. With a session, which must be active, the event is journaled there. Without a
         session, it only goes to listeners.
 
-        `type` is dotted, `data` a JSON object of at most 64 KiB. The runtime's own types (`session.*`, `artifact.*`, …)
-        are refused, so that nobody can forge them; `custom.*` and all others are free. Code that acts for a session
-        cannot choose the `source`. Raises ValidationError, ResourceLimitExceeded, HookCancelled, and what the session
-        raises.
+        `type` is dotted, `data` a JSON object of at most 64 KiB. Every type is free, the runtime's own too
+        (`session.started`): the event's `origin` is "published", and nothing takes it for a fact. Code that acts for a
+        session cannot choose the `source`. Raises ValidationError, ResourceLimitExceeded, HookCancelled, and what the
+        session raises.
         """
         self._core.check_open()
         if source is not None and self._principal() is not None:
@@ -251,7 +254,9 @@ class Events:
     def _announce(self, message: PublishEvent) -> Event:
         context = message.in_context(event_context(CURRENT.get(), None))
         # An event of code that acts for a session is visible to those who can access that session.
-        return self._bus.announce(self._principal() or "", message.type, {PUBLISHED: message.packed}, context)
+        return self._bus.announce(
+            self._principal() or "", published_type(message.type), {PUBLISHED: message.packed}, context
+        )
 
     # -- links
 

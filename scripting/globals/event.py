@@ -19,7 +19,7 @@ MAX_SUBSCRIPTIONS: Final = 64
 QUEUE_BYTES: Final = 4 << 20
 """Limit of bytes in the queue of one subscription, so that queues cannot bypass the limit on a script's memory."""
 _PUBLISH: Final = frozenset(("session_id", "correlation_id", "source", "target", "tags"))
-_SUBSCRIBE: Final = frozenset(("session_id", "capacity", "overflow"))
+_SUBSCRIBE: Final = frozenset(("session_id", "capacity", "overflow", "origin"))
 _QUERY: Final = frozenset(
     (
         "session_id",
@@ -29,6 +29,7 @@ _QUERY: Final = frozenset(
         "root_id",
         "source",
         "tags",
+        "origin",
         "after",
         "before",
         "limit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -15,12 +16,16 @@ __all__ = [
     "ENCODED_FIELDS",
     "PUBLISHED",
     "Event",
+    "Origin",
     "StoredEvent",
     "Totals",
     "event_ids",
     "event_of",
     "event_view",
     "new_event",
+    "origin_of",
+    "published_type",
+    "shown_type",
 ]
 
 Totals = tuple[int, int, int]
@@ -85,6 +90,34 @@ PUBLISHED: Final = "published"
 
 """The entry in the data of published events that holds all data of the host or script, encoded."""
 
+_MARK: Final = "~"
+"""Begins the stored type of a published event, unless the type is in the family that is for published events only. No
+fold, index or policy knows such a type, so nothing published is taken for a fact. Types do not contain it."""
+_OWN_FAMILY: Final = "custom."
+
+
+class Origin(enum.StrEnum):
+    """Where an event comes from."""
+
+    RUNTIME = "runtime"
+    """greenroom itself journaled it: it is a fact."""
+    PUBLISHED = "published"
+    """A host or a script published it, under a type of its choice."""
+
+
+def published_type(type_: str) -> str:
+    """Return the type that a published event is stored with."""
+    return type_ if type_.startswith(_OWN_FAMILY) else _MARK + type_
+
+
+def shown_type(stored: str) -> str:
+    """Return the type that an event was published or journaled with, from the type that is stored."""
+    return stored[1:] if stored.startswith(_MARK) else stored
+
+
+def origin_of(stored: StoredEvent) -> Origin:
+    return Origin.PUBLISHED if PUBLISHED in stored.data else Origin.RUNTIME
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -92,6 +125,7 @@ class Event:
     UUID as id.
 
     `data` holds JSON values and bytes; `timestamp` is aware UTC. `session_id` is empty if no session is concerned.
+    `origin` is "runtime" for facts, and "published" for what a host or a script published, under whatever type.
     """
 
     id: str
@@ -108,6 +142,7 @@ class Event:
     tags: tuple[str, ...] = ()
     language: str | None = None
     schema_version: int = SCHEMA_VERSION
+    origin: Origin = Origin.RUNTIME
 
     def __repr__(self) -> str:
         return f"<Event {self.id} {self.type}>"
@@ -117,6 +152,7 @@ class Event:
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
         row["timestamp"] = iso_time(self.timestamp)
         row["tags"] = list(self.tags)
+        row["origin"] = self.origin.value
         return row
 
 
@@ -127,8 +163,9 @@ def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str
     the correlation of its cause, or else of its session, which is the session's id unless its creator has given
     another.
     """
-    type_, time, data = stored.type, stored.time, dict(stored.data)
-    for name in ENCODED_FIELDS.get(type_, ()):
+    type_, time, data = shown_type(stored.type), stored.time, dict(stored.data)
+    origin = origin_of(stored)
+    for name in ENCODED_FIELDS.get(stored.type, ()):
         encoded = data.get(name)
         if encoded is not None:
             data[name] = unpack_value(encoded)
@@ -155,6 +192,7 @@ def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str
         target=context.get("target"),
         tags=tuple(context.get("tags", ())),
         language=context.get("language"),
+        origin=origin,
     )
 
 

@@ -11,7 +11,7 @@ from greenroom.storage.common.times import Moment, nanoseconds
 from greenroom.storage.common.validation import SessionId, validated
 from greenroom.storage.errors import ValidationError
 
-from .model import StoredEvent, event_ids
+from .model import Origin, StoredEvent, event_ids, origin_of, shown_type
 from .pattern import EventPattern
 
 __all__ = ["EventFilter", "EventQuery", "event_query"]
@@ -37,6 +37,7 @@ class EventQuery(pydantic.BaseModel):
     root_id: _Text | None = None
     source: _Text | None = None
     tags: tuple[_Text, ...] = ()
+    origin: Origin | None = None
     after: Moment | None = None
     before: Moment | None = None
     limit: _Count | None = None
@@ -74,12 +75,15 @@ class EventFilter:
         self._matches = pattern.matches if pattern is not None and query.type != "**" else None
         self._types: dict[str, bool] = {}
         self._source = query.source
+        self._origin = query.origin
         self._tags = frozenset(query.tags)
         self._ids = (query.correlation_id, query.causation_id, query.root_id)
         self._any_ids = any(each is not None for each in self._ids)
 
     def accepts(self, session_id: str, sequence: int, stored: StoredEvent) -> bool:
         if not self.low <= stored.time < self.high or not (self._matches is None or self._fits(stored.type)):
+            return False
+        if self._origin is not None and origin_of(stored) is not self._origin:
             return False
         context = stored.context or {}
         if self._source is not None and context.get("source") != self._source:
@@ -104,5 +108,5 @@ class EventFilter:
         if known is None:
             if len(self._types) >= 4096:
                 self._types.clear()
-            known = self._types[type_] = self._matches(type_)
+            known = self._types[type_] = self._matches(shown_type(type_))
         return known

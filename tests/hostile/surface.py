@@ -547,6 +547,7 @@ _MADE_BY_GREENROOM = [
     "NoResult",
     "Notice",
     "Operation",
+    "Origin",
     "Outcome",
     "Overflow",
     "Page",

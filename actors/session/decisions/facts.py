@@ -12,7 +12,7 @@ from greenroom.actors.session.state.model import ACTIVE, SessionState
 from greenroom.storage.artifacts.model import ArtifactInfo
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.events.index import LINKED, event_place
-from greenroom.storage.events.model import PUBLISHED
+from greenroom.storage.events.model import PUBLISHED, published_type
 
 from .draft import Limits, Lookup, require_writable
 
@@ -36,7 +36,7 @@ def retrieval(info: ArtifactInfo) -> dict[str, Any]:
 
 def _publish(state: SessionState, command: PublishEvent, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
-    return [PendingEvent(command.type, {PUBLISHED: command.packed})]
+    return [PendingEvent(published_type(command.type), {PUBLISHED: command.packed})]
 
 
 def _link(state: SessionState, command: LinkEvents, limits: Limits, lookup: Lookup) -> list[PendingEvent]:

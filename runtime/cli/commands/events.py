@@ -65,6 +65,15 @@ def show(
         ),
     ] = None,
     correlation: _Correlation = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            "--origin",
+            metavar="ORIGIN",
+            help="Only facts that greenroom journaled (runtime), or only what hosts and scripts published (published).",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: a list, with --follow one object a line.")
     ] = False,
@@ -73,12 +82,14 @@ def show(
 
     With --correlation also those of all sessions that belong to one operation.
     """
+    if origin not in (None, "runtime", "published"):
+        raise typer.BadParameter("runtime or published", param_hint="--origin")
     if session is None:
         if correlation is None:
             raise typer.BadParameter("name a session, or what belongs together with --correlation")
         if follow or after:
             raise typer.BadParameter("--follow and --after are for the events of one session")
-        _show_correlated(context, correlation, type, limit, as_json)
+        _show_correlated(context, correlation, type, limit, origin, as_json)
         return
     from greenroom.runtime import SessionNotFound
     from greenroom.storage.events.pattern import EventPattern
@@ -87,6 +98,7 @@ def show(
 
     def wanted(event: Event) -> bool:
         fits = pattern is None or pattern.matches(event.type)
+        fits = fits and origin in (None, event.origin)
         return fits and (correlation is None or event.correlation_id == correlation)
 
     with the_store(context).reading() as runtime:
@@ -123,9 +135,9 @@ def show(
 
 
 def _show_correlated(
-    context: typer.Context, correlation: str, type: str | None, limit: int | None, as_json: bool
+    context: typer.Context, correlation: str, type: str | None, limit: int | None, origin: str | None, as_json: bool
 ) -> None:
-    criteria = {"correlation_id": correlation, "type": type, "limit": limit}
+    criteria = {"correlation_id": correlation, "type": type, "limit": limit, "origin": origin}
     with the_store(context).reading() as runtime:
         found = runtime.events.query(**{name: value for name, value in criteria.items() if value is not None})
         if as_json:
@@ -171,6 +183,8 @@ def _print_event(event: Event, *, session: bool = False, depth: int = 0) -> None
     when = event.timestamp.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     where = f"{event.session_id[:8] if is_terminal() else event.session_id}  " if session else ""
     type_ = _STEP * min(depth, _MOST_STEPS) + printable(event.type)
+    if event.origin == "published" and not event.type.startswith("custom."):
+        type_ += " (published)"
     if not is_terminal():
         print(f"{where}{event.sequence:>6}  {when}  {type_:<20}  {data}")
         return

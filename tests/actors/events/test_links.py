@@ -273,7 +273,7 @@ def test_export_writes_one_json_object_a_line(shared_runtime: Runtime, tmp_path:
     assert rows[1]["data"]["value"] == {"base64": "/wA="}
     assert list(rows[0]) == [
         "id", "type", "session_id", "sequence", "timestamp", "data", "correlation_id", "causation_id", "root_id",
-        "source", "target", "tags", "language", "schema_version",
+        "source", "target", "tags", "language", "schema_version", "origin",
     ]  # fmt: skip
     text = io.StringIO()
     assert shared_runtime.events.export(text, session_id=session.id, type="variable.*") == 1

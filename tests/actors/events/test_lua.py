@@ -154,7 +154,8 @@ def test_waiting_is_bounded_by_the_time_of_the_script(shared_runtime: Runtime) -
 @pytest.mark.parametrize(
     ("source", "code"),
     [
-        ("Event.publish('session.created', {})", "ValidationError"),
+        ("Event.publish('session created', {})", "ValidationError"),
+        ("Event.subscribe('**', { origin = 'somewhere' })", "ValidationError"),
         ("Event.publish('custom.x', 'text')", "ValidationError"),
         ("Event.publish('custom.x', {}, { colour = 1 })", "ValidationError"),
         ("Event.publish('custom.x', {}, { source = 'somebody' })", "ValidationError"),

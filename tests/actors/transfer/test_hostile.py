@@ -139,6 +139,10 @@ ILLEGAL: dict[str, Change] = {
     "published text": changed_event("custom.step", lambda data: data.update(published=msgpack.packb("text"))),
     "published rubbish": changed_event("custom.step", lambda data: data.update(published=b"\xc1")),
     "published and more": changed_event("custom.step", lambda data: data.update(more=1)),
+    "a fact made of what was published": changed_events(
+        lambda records: next(each for each in records if each[1] == "custom.step").__setitem__(1, "session.completed")
+    ),
+    "a fact marked as published": changed_events(lambda records: records[1].__setitem__(1, "~" + records[1][1])),
     "published a megabyte": changed_event(
         "custom.step", lambda data: data.update(published=msgpack.packb({"k": "x" * (1 << 20)}))
     ),

@@ -33,11 +33,13 @@ def plain(value: Any) -> Any:
 
 
 def rooted(event: dict[str, Any]) -> dict[str, Any]:
-    """The event with what it does not name: it is the root of what it causes, and belongs to its session."""
+    """The event with what it does not name: it is the root of what it causes, belongs to its session, and has an
+    origin."""
     named = event["correlation_id"]
     return event | {
         "correlation_id": event["session_id"] if named in (None, event["id"]) else named,
         "root_id": event["root_id"] or event["id"],
+        "origin": "published" if event["type"].startswith("custom.") else "runtime",
     }
 
 
