@@ -1,14 +1,18 @@
-"""Other ways to do the same: plain pykka actors, each with a thread of its own."""
+"""Other ways to do the same: plain pykka actors, each with a thread of its own; tables of SQLite."""
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgpack
 import pykka
 
-__all__ = ["ThreadedVariables"]
+__all__ = ["SqliteMessages", "StoredMessage", "ThreadedVariables"]
 
 
 class _Variables(pykka.ThreadingActor):
@@ -36,3 +40,48 @@ class ThreadedVariables:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ref.stop()
+
+
+class SqliteMessages:
+    """Keeps conversations in a table of SQLite, with a log (WAL) and `synchronous=NORMAL`: what a host would write
+    without greenroom."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = sqlite3.connect(folder / "messages.db", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(
+            "CREATE TABLE messages (id INTEGER PRIMARY KEY, session TEXT, role TEXT, content TEXT, created REAL)"
+        )
+        self._db.execute("CREATE INDEX by_session ON messages (session, id)")
+
+    def add(self, session: str, role: str, content: str) -> None:
+        self._db.execute(
+            "INSERT INTO messages (session, role, content, created) VALUES (?, ?, ?, ?)",
+            (session, role, content, time.time()),
+        )
+
+    def read(self, session: str, limit: int) -> list[StoredMessage]:
+        rows = self._db.execute(
+            "SELECT id, role, content, created FROM messages WHERE session = ? ORDER BY id DESC LIMIT ?",
+            (session, limit),
+        ).fetchall()
+        return [StoredMessage(*row) for row in reversed(rows)]
+
+    def __enter__(self) -> SqliteMessages:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+
+@dataclass(slots=True)
+class StoredMessage:
+    """A message as a host would have it."""
+
+    id: int
+    role: str
+    content: str
+    created: float

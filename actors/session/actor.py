@@ -552,10 +552,13 @@ class SessionActor(PooledActor):
 def _prepared(change: Change, command: Any) -> tuple[tuple[Encoded, Reference], ...]:
     """Return the contents that come with a command, each with its new reference. Messages that stored artifacts keep
     the artifacts' records, for the reply."""
+    kind: Any = command.__class__
+    if kind is m.StoreArtifact:
+        command.record = change.records[0]
+        return ((command.encoded, change.held[0][1]),)
     if change.records:
-        parts = command.items if command.__class__ is m.StoreMany else (command,)
-        for part, record in zip(parts, change.records, strict=True):
-            part.record = record
+        for item, record in zip(command.items, change.records, strict=True):
+            item.record = record
     if not change.held:
         return ()
     return tuple([(encoded, held[1]) for (encoded, _), held in zip(command.carried(), change.held, strict=True)])

@@ -54,11 +54,11 @@ class Preparation:
 
         With `known`, content that the store has already is not encoded.
         """
-        if isinstance(message, m.TurnCommand):
-            return self._prepare_turn(message, known=known)
-        if isinstance(message, m.AddMessages):
-            return self._prepare_turns(message, known=known)
-        if isinstance(message, m.StoreMany):
+        if not isinstance(message, m.StoreArtifact):
+            if isinstance(message, m.TurnCommand):
+                return self._prepare_turn(message, known=known)
+            if isinstance(message, m.AddMessages):
+                return self._prepare_turns(message, known=known)
             return self._prepare_many(actor, message, known=known)
         if message.encoded is not m.UNSHARED:
             message = message.copy()
@@ -68,8 +68,7 @@ class Preparation:
 
     def _prepare_turn(self, message: m.TurnCommand[Any], *, known: bool) -> m.TurnCommand[Any]:
         """Return the message itself if all its fields are small, else a copy with the large ones encoded."""
-        large = [*message.large_fields()] if message.is_large else ()
-        if not large:
+        if message.small or not (large := [*message.large_fields()]):
             return message
         message = message.copy()
         encoded: dict[str, Encoded] = {}
@@ -85,7 +84,7 @@ class Preparation:
         return message
 
     def _prepare_turns(self, batch: m.AddMessages, *, known: bool) -> m.AddMessages:
-        if not any(message.is_large for message in batch.messages):
+        if all(message.small for message in batch.messages):
             return batch
         batch = batch.copy()
         given, batch.messages = batch.messages, []

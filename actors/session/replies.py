@@ -106,7 +106,10 @@ def _get_messages(actor: LiveSession, query: m.GetMessages) -> DeferredReply:
     before = actor.state.sequence + 1
     if query.before is not None:
         before = min(before, query.before)
-    return DeferredReply(partial(read_turns, actor.services.store, actor.state.session, before, query.limit))
+    state = actor.state
+    return DeferredReply(
+        partial(read_turns, actor.services.store, state.session, before, query.limit, state.message_count)
+    )
 
 
 def _get_events(actor: LiveSession, query: m.GetEvents) -> DeferredReply:

@@ -33,9 +33,10 @@ def turn_sequences(store: ArtifactStore, session: bytes, after: int, *, newest: 
     return [int.from_bytes(key[-8:], "big") for key, _ in found]
 
 
-def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None) -> list[Turn]:
-    """Return the newest `limit` turns with a sequence smaller than `before`, oldest first."""
-    return store.journal.settled(session, lambda: _read_turns(store, session, before, limit))
+def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None, count: int) -> list[Turn]:
+    """Return the newest `limit` turns with a sequence smaller than `before`, oldest first. `count` is the number of all
+    turns."""
+    return store.journal.settled(session, lambda: _read_turns(store, session, before, limit, count))
 
 
 def read_turn(store: ArtifactStore, session: bytes, turn: int, head: int) -> Turn:
@@ -43,7 +44,7 @@ def read_turn(store: ArtifactStore, session: bytes, turn: int, head: int) -> Tur
 
     def read() -> Turn:
         if head == turn:
-            return _turn(store, turn, store.journal.stored(session, turn))
+            return next(_turns(store, session, [(sequence_key(b"", turn), b"")]))
         return _later_turn(store, session, turn, head)
 
     return store.journal.settled(session, read)
@@ -56,36 +57,36 @@ def read_retracted(store: ArtifactStore, session: bytes, sequence: int) -> Turn:
     return read_turn(store, session, turn, data.get("head", turn))
 
 
-def _read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None) -> list[Turn]:
+def _read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | None, count: int) -> list[Turn]:
     prefix = INDEX_MESSAGE + session
-    found = store.engine.scan(CF.INDEX, prefix, sequence_key(prefix, min(before, _LAST)), reverse=True, limit=limit)
-    found.reverse()
+    end = sequence_key(prefix, min(before, _LAST))
+    if limit is None or limit >= count:  # each step back costs twice a step forward
+        found = store.engine.scan(CF.INDEX, prefix, end)
+        found = found if limit is None else found[max(0, len(found) - limit) :]
+    else:
+        found = store.engine.scan(CF.INDEX, prefix, end, reverse=True, limit=limit)
+        found.reverse()
     return [*counted(_turns(store, session, found), _facts)]
 
 
 def _turns(store: ArtifactStore, session: bytes, found: list[tuple[bytes, bytes]]) -> Iterator[Turn]:
     """Yield the turns of these entries of the index. A turn whose first event was lost to damage is left out."""
-    sequences = [int.from_bytes(key[-8:], "big") for key, _ in found]
-    for sequence, (_, head), fields in zip(sequences, found, store.journal.many(session, sequences), strict=True):
-        type_, time, data, *_ = fields
-        if not head and type_ == ADDED:
+    number = int.from_bytes
+    sequences = [number(key[-8:]) for key, _ in found]
+    for (_, head), sequence, fields in zip(found, sequences, store.journal.many(session, sequences), strict=True):
+        data = fields[2]
+        if fields[0] == ADDED and not head:
             content = data.get("content")
             if content is None or "tool_calls_hash" in data or "metadata_hash" in data:
-                yield _turn(store, sequence, StoredEvent(type_, time, data, 0, 0, 0))
-            else:
-                yield stored_turn(sequence, time, data, content)
-        elif type_ in (ADDED, STARTED):
+                data = _with_contents(store, data)
+                content = data["content"]
+            yield stored_turn(sequence, fields[1], data, content)
+        elif fields[0] in (ADDED, STARTED):
             yield _later_turn(store, session, sequence, parse_head(sequence, head).sequence)
 
 
 def _facts(turn: Turn) -> list[Any]:
     return [turn.content, turn.tool_calls, turn.metadata, ROW]
-
-
-def _turn(store: ArtifactStore, sequence: int, added: StoredEvent) -> Turn:
-    """Return a turn that was only added."""
-    data = _with_contents(store, added.data)
-    return stored_turn(sequence, added.time, data, data["content"])
 
 
 def _later_turn(store: ArtifactStore, session: bytes, turn: int, head: int) -> Turn:

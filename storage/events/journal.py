@@ -124,16 +124,16 @@ class Journal:
         """Yield the events with these ascending sequences, as lists of fields. Those that lie close together are read
         with one scan. Raises IntegrityError if one is missing or damaged."""
         for near in _near(sequences):
-            if len(near) == 1:
-                yield list(self.stored(session, near[0]))
+            begin, end = near[0], near[-1] + 1
+            found = self._engine.scan(CF.JOURNAL, sequence_key(session, begin), sequence_key(session, end))
+            if len(found) == end - begin == len(near):  # which is usual, and so there is nothing to look up
+                for key, record in found:
+                    yield unseal(key, record, _event_name)
                 continue
-            records = dict(
-                self._engine.scan(CF.JOURNAL, sequence_key(session, near[0]), sequence_key(session, near[-1] + 1))
-            )
+            records = dict(found)
             for sequence in near:
                 key = sequence_key(session, sequence)
-                record = records.get(key)
-                yield list(self.stored(session, sequence)) if record is None else unseal(key, record, _event_name)
+                yield unseal(key, records[key], _event_name) if key in records else [*self.stored(session, sequence)]
 
     def settled(self, session: bytes, read: Callable[[], Found]) -> Found:
         """Return what a reading of a session finds, outside of its turn. Raises SessionNotFound where it has been

@@ -14,7 +14,7 @@ from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ValidationError
 
 from .turn import Turn
-from .turn_command import TurnCommand, packed_content, packed_metadata, packed_tool_calls, require_turn_size
+from .turn_command import TurnCommand, packed_content, packed_metadata, packed_tool_calls
 
 if TYPE_CHECKING:
     from greenroom.storage.content.chunks import Encoded
@@ -60,19 +60,24 @@ class AddMessage(TurnCommand[Turn]):
     ) -> None:
         super().__init__(durability=durability)
         self.role = as_text("role", role, MAX_ROLE)
-        packed, self.text = packed_content(content)
-        self.content = packed
-        self.name = optional_text("name", name, MAX_NAME)
-        self.tool_calls = packed_tool_calls(tool_calls)
-        self.tool_call_id = optional_text("tool_call_id", tool_call_id, MAX_NAME)
-        own = packed_metadata(metadata) if metadata is not None else EMPTY_METADATA
-        self.metadata = own if own != EMPTY_METADATA else None
-        require_turn_size(len(packed) + len(self.tool_calls or b"") + len(self.metadata or b""))
-        self.encoded = None
-        self.more = None
+        self.content, self.text = packed_content(content)
+        size = len(self.content)
+        self.name = optional_text("name", name, MAX_NAME) if name is not None else None
+        self.tool_calls = self.tool_call_id = self.metadata = None
+        if tool_calls is not None:
+            self.tool_calls = packed_tool_calls(tool_calls)
+            size += len(self.tool_calls)
+        if tool_call_id is not None:
+            self.tool_call_id = optional_text("tool_call_id", tool_call_id, MAX_NAME)
+        if metadata is not None:
+            packed = packed_metadata(metadata)
+            self.metadata = packed if packed != EMPTY_METADATA else None
+            size += len(packed)
+        self.sized(size)
 
     def stored_fields(self) -> dict[str, Any]:
-        data = {"role": self.role, **super().stored_fields()}
+        data: dict[str, Any] = {"role": self.role}
+        self.put_fields(data)
         if self.name is not None:
             data["name"] = self.name
         if self.tool_call_id is not None:
@@ -168,9 +173,7 @@ class EditMessage(TurnCommand[Turn]):
             self.metadata = packed_metadata(metadata) if metadata is not None else EMPTY_METADATA
         if self.content is None and self.metadata is None:
             raise ValidationError("content: new content or new metadata is needed", field="content")
-        require_turn_size(len(self.content or b"") + len(self.metadata or b""))
-        self.encoded = None
-        self.more = None
+        self.sized(len(self.content or b"") + len(self.metadata or b""))
 
 
 class RetractMessage(Command[Turn]):

@@ -14,7 +14,7 @@ from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 if TYPE_CHECKING:
     from greenroom.storage.content.chunks import Encoded
 
-__all__ = ["INLINE_BYTES", "TurnCommand", "packed_content", "packed_metadata", "packed_tool_calls", "require_turn_size"]
+__all__ = ["INLINE_BYTES", "TurnCommand", "packed_content", "packed_metadata", "packed_tool_calls"]
 
 INLINE_BYTES: Final = 4096
 """A field of a turn with more encoded bytes than this is stored as deduplicated content."""
@@ -24,7 +24,7 @@ Reply = TypeVar("Reply")
 class TurnCommand(Command[Reply]):
     """A command with fields of a turn, encoded. A field that it does not have is None."""
 
-    __slots__ = ("content", "encoded", "metadata", "more", "text", "tool_calls")
+    __slots__ = ("content", "encoded", "metadata", "more", "small", "text", "tool_calls")
     rate = "message"
     preparation = "content"
     points = Points("BeforeMessageAdd", "MessageAdded")
@@ -39,15 +39,22 @@ class TurnCommand(Command[Reply]):
     """The content on its way into the store, if it is large."""
     more: dict[str, Encoded] | None
     """The other large fields on their way into the store, in the order of the fields."""
+    small: bool
+    """Whether no field is so large that it is stored as content."""
 
-    @property
-    def is_large(self) -> bool:
-        """Whether any field may have to be stored as content."""
-        return (
-            len(self.content or b"") > INLINE_BYTES
-            or len(self.tool_calls or b"") > INLINE_BYTES
-            or len(self.metadata or b"") > INLINE_BYTES
-        )
+    def sized(self, size: int) -> None:
+        """Complete a new message with these many bytes in its fields. Raises ResourceLimitExceeded if they are more
+        than a message may have."""
+        if size > MAX_MESSAGE_BYTES:
+            raise ResourceLimitExceeded(
+                f"a message may have {MAX_MESSAGE_BYTES} bytes, this one has {size}: store an artifact",
+                resource="message_bytes",
+                limit=MAX_MESSAGE_BYTES,
+                value=size,
+            )
+        self.small = size <= INLINE_BYTES
+        self.encoded = None
+        self.more = None
 
     def large_fields(self) -> Iterator[tuple[str, bytes]]:
         """Yield the fields that are stored as content, with the bytes of that content."""
@@ -64,26 +71,30 @@ class TurnCommand(Command[Reply]):
         encoded = {**({"content": self.encoded} if self.encoded is not None else {}), **(self.more or {})}
         return [(encoded[name], content) for name, content in self.large_fields()] if encoded else []
 
-    def stored_fields(self) -> dict[str, Any]:
-        """Return the fields as an event holds them."""
-        data: dict[str, Any] = {}
+    def put_fields(self, data: dict[str, Any]) -> None:
+        """Put the fields into the data of an event."""
         if self.encoded is not None:
             data["content_hash"] = self.encoded.hash
             data["text"] = self.text is not None
         elif self.content is not None:
             data["content"] = self.content
-        for name, value in (("tool_calls", self.tool_calls), ("metadata", self.metadata)):
-            if value is None:
-                continue
-            if self.more is not None and name in self.more:
-                data[f"{name}_hash"] = self.more[name].hash
+        more = self.more
+        if self.tool_calls is not None:
+            if more is not None and "tool_calls" in more:
+                data["tool_calls_hash"] = more["tool_calls"].hash
             else:
-                data[name] = value
-        return data
+                data["tool_calls"] = self.tool_calls
+        if self.metadata is not None:
+            if more is not None and "metadata" in more:
+                data["metadata_hash"] = more["metadata"].hash
+            else:
+                data["metadata"] = self.metadata
 
 
 def packed_content(content: object) -> tuple[bytes, str | None]:
     """Return a content encoded, and its text if it is text. Raises ValidationError."""
+    if type(content) is str:
+        return pack_value(content, "content"), content
     if content is not None and type(content) is not list:
         if not issubclass(type(content), str):
             raise ValidationError("content: a message is text, a list of parts, or None", field="content")
@@ -91,10 +102,8 @@ def packed_content(content: object) -> tuple[bytes, str | None]:
     return pack_value(content, "content"), content if type(content) is str else None
 
 
-def packed_tool_calls(tool_calls: list[Value] | None) -> bytes | None:
+def packed_tool_calls(tool_calls: list[Value]) -> bytes:
     """Return tool calls encoded. Raises ValidationError."""
-    if tool_calls is None:
-        return None
     if type(tool_calls) is not list:
         raise ValidationError("tool_calls: a list of objects", field="tool_calls")
     return pack_value(tool_calls, "tool_calls")
@@ -103,14 +112,3 @@ def packed_tool_calls(tool_calls: list[Value] | None) -> bytes | None:
 def packed_metadata(metadata: Mapping[str, Value]) -> bytes:
     """Return the metadata of a turn encoded. Raises ValidationError."""
     return pack_value(metadata if type(metadata) is dict else as_mapping("metadata", metadata), "metadata")
-
-
-def require_turn_size(size: int) -> None:
-    """Raise ResourceLimitExceeded if the fields of a turn have more bytes than a message may have."""
-    if size > MAX_MESSAGE_BYTES:
-        raise ResourceLimitExceeded(
-            f"a message may have {MAX_MESSAGE_BYTES} bytes, this one has {size}: store an artifact",
-            resource="message_bytes",
-            limit=MAX_MESSAGE_BYTES,
-            value=size,
-        )

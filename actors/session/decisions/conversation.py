@@ -30,16 +30,17 @@ def _edit(state: SessionState, command: m.EditMessage, limits: Limits, lookup: L
     require_writable(state, limits)
     turn = command.sequence
     head = require_turn(state, lookup, turn)
-    fields = command.stored_fields()
-    pointers: dict[str, int] = {}
+    data: dict[str, Any] = {"sequence": turn}
+    command.put_fields(data)
     if head.sequence != turn:
-        kind, _, data, *_ = lookup.turn_event(head.sequence)
-        pointers = edit_pointers(turn, head.sequence, kind, data)
+        newest = lookup.turn_event(head.sequence)
+        pointers = edit_pointers(turn, head.sequence, newest.type, newest.data)
         if command.content is not None:
             pointers.pop("content_at", None)
         if command.metadata is not None:
             pointers.pop("metadata_at", None)
-    return [PendingEvent(EDITED, {"sequence": turn, **fields, **pointers})]
+        data.update(pointers)
+    return [PendingEvent(EDITED, data)]
 
 
 def _retract(state: SessionState, command: m.RetractMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
