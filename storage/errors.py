@@ -15,6 +15,7 @@ __all__ = [
     "BundleError",
     "CallFailed",
     "ConfigurationError",
+    "Conflict",
     "GreenroomError",
     "HookCancelled",
     "IntegrityError",
@@ -101,6 +102,11 @@ class InvalidSessionState(GreenroomError):
 
 class InvalidOperation(GreenroomError):
     """The operation makes no sense here, such as an unknown message or a write to a read-only runtime."""
+
+
+class Conflict(InvalidOperation):
+    """Something else has changed what this change was made for: read again and decide anew. Nothing was changed.
+    Fields: `expected_sequence` and `sequence` of the session, or `key` of the variable; `conflict` is true."""
 
 
 class ArtifactNotFound(GreenroomError, LookupError):

@@ -78,6 +78,7 @@ class CrossSessionRouter:
         """Ask a message that concerns other sessions, on behalf of this one. Raises AccessDenied."""
         if message.__class__ is m.DeleteSession:
             return self._delete(session_id, message, timeout)
+        _refuse_condition(message)
         self._require(session_id)
         if message.__class__ is m.GetArtifacts:
             return self._many(session_id, message, timeout)
@@ -89,6 +90,8 @@ class CrossSessionRouter:
         """Tell a message that concerns other sessions, on behalf of this one. `receipt` is notified when it has been
         handled. Raises AccessDenied, which is checked before anything is sent."""
         if message.__class__ is m.DeleteSession:
+            if message.condition is not None:
+                self._directory.actor(session_id).require(message.condition)
             for sharer in self._index(session_id):
                 try:
                     self._directory.actor(sharer).tell(m.ForgetGrantee(session_id))
@@ -96,6 +99,7 @@ class CrossSessionRouter:
                     self._still_shared(sharer, session_id, error)
             self._home.tell(session_id, message, receipt)
             return
+        _refuse_condition(message)
         self._require(session_id)
         owner = message.owner()
         if owner is None or message.__class__ not in _CHANGES:
@@ -226,6 +230,8 @@ class CrossSessionRouter:
     def _delete(self, session_id: str, message: m.DeleteSession, timeout: float) -> Any:
         """Revoke what was shared with a session, then delete it: if the process ends in between, no grant outlives its
         grantee."""
+        if message.condition is not None:  # asked again in the session's own turn
+            self._directory.actor(session_id).require(message.condition)
         for owner in self._index(session_id):
             try:
                 self._home.ask(owner, m.ForgetGrantee(session_id), timeout)
@@ -236,3 +242,12 @@ class CrossSessionRouter:
     @staticmethod
     def _still_shared(owner: str, session_id: str, error: GreenroomError) -> None:
         logger.warning("session %s still shares with the deleted %s: %s", owner, session_id, error)
+
+
+def _refuse_condition(message: Any) -> None:
+    """Raise ValidationError if a message has a condition: it would be about the asking session, and changes another."""
+    if isinstance(message, m.Command) and message.condition is not None:
+        raise ValidationError(
+            "expected_sequence, idempotency_key: an artifact of another session cannot be changed under a condition",
+            field="expected_sequence",
+        )

@@ -263,8 +263,10 @@ class _Batch:
             finally:
                 for record in part.take_records() or ():
                     call.record(record)
-        self.message = m.StoreMany(items, durability=message.durability) if items or not message.items else None
+        self.message = m.StoreMany(items) if items or not message.items else None
         """The artifacts left to store; None if hooks have answered for all of them."""
+        if self.message is not None:
+            self.message.durability, self.message.condition = message.durability, message.condition
 
     def finish(self, infos: list[Any]) -> list[Any]:
         """Return the replies for all artifacts in their order, as the hooks after them leave them."""

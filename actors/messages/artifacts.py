@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from inspect import signature
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Unpack, cast
 
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo, is_artifact_name
 from greenroom.storage.artifacts.query import ArtifactQuery, artifact_query
@@ -13,7 +13,6 @@ from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_items, as_mapping, as_text, kind_of
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.validation import nearest
-from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import GreenroomError, ValidationError, shown
 
 from .checks import (
@@ -28,7 +27,7 @@ from .checks import (
     version_of_name,
     whole_number,
 )
-from .core import Command, Points, Query, Reply, attribute, unpacked
+from .core import Command, How, Points, Query, Reply, attribute, unpacked
 from .permissions import ADMIN, READ, WRITE
 
 if TYPE_CHECKING:
@@ -96,9 +95,9 @@ class StoreArtifact(Command[ArtifactInfo]):
         created_by: str | None = None,
         parent_artifact: ArtifactId | str | None = None,
         version_of: ArtifactId | str | None = None,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> None:
-        super().__init__(durability=durability)
+        super().__init__(**how)
         self.version_of = ArtifactId.of(version_of) if version_of is not None else None
         self.artifact_type = new_artifact_type(type)
         self.name = as_text("name", name, 4096)
@@ -171,10 +170,8 @@ class StoreMany(Command[list[ArtifactInfo]]):
     preparation = "content"
     points = Points("BeforeArtifactStore", "ArtifactStored")
 
-    def __init__(
-        self, items: Iterable[StoreArtifact | Mapping[str, Any]], *, durability: Durability | str | None = None
-    ) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, items: Iterable[StoreArtifact | Mapping[str, Any]], **how: Unpack[How]) -> None:
+        super().__init__(**how)
         given = as_items("items", items, MAX_BATCH, "a list of artifacts")
         self.items: list[StoreArtifact] = [_batched(index, item) for index, item in enumerate(given)]
 
@@ -224,10 +221,9 @@ class DeleteArtifact(Command[None]):
         self,
         ref: ArtifactId | str,
         version: int | str | None = None,
-        *,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> None:
-        super().__init__(durability=durability)
+        super().__init__(**how)
         self.ref = artifact_ref(ref)
         self.version = version_of_name(version)
 

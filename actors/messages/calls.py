@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from greenroom.storage.codec.records import Value, checked_data, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_seconds, as_text
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded
 
-from .core import Command
+from .core import Command, How
 
 __all__ = [
     "MAX_CALL_NAME",
@@ -42,9 +42,9 @@ class Call(Command[Any]):
         input: Value = None,
         *,
         timeout: float | None = None,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> None:
-        super().__init__(durability=durability)
+        super().__init__(**how)
         self.name = as_text("name", name, MAX_CALL_NAME)
         self.packed = packed_input(input)
         self.timeout = as_seconds("timeout", timeout, endless=True) if timeout is not None else None

@@ -15,6 +15,7 @@ from greenroom.storage.errors import ValidationError
 __all__ = [
     "EMPTY_METADATA",
     "MAX_BATCH",
+    "MAX_IDEMPOTENCY_KEY",
     "MAX_KEY",
     "MAX_MESSAGE_BYTES",
     "MAX_METADATA_BYTES",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 MAX_KEY: Final = 255
+
+MAX_IDEMPOTENCY_KEY: Final = 255
 
 MAX_VARIABLE_BYTES: Final = 1 << 20
 

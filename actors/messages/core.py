@@ -10,23 +10,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from operator import attrgetter
-from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Literal, NamedTuple, Self, TypedDict, TypeVar
 
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.arguments import as_text
 from greenroom.storage.engine.engine import Durability
 
-from .checks import checked_durability
+from .checks import MAX_IDEMPOTENCY_KEY, checked_durability, whole_number
 
 __all__ = [
     "CREATION",
     "READ_RATE",
     "Command",
+    "Condition",
+    "How",
     "Message",
     "PendingEvent",
     "Points",
     "Query",
     "attribute",
+    "condition_of",
     "pending",
     "unpacked",
 ]
@@ -145,17 +149,52 @@ class Query(Message[Reply]):
     access = "read"
 
 
-class Command(Message[Reply]):
-    """Asks a session to change. `durability` overrides the runtime's for this one change."""
+class How(TypedDict, total=False):
+    """How a command is performed. Every command and every method that sends one takes these.
 
-    __slots__ = ("durability", "records")
+    `durability` overrides the runtime's for this one change. `expected_sequence` is the sequence that the session must
+    have (`SessionInfo.sequence`); otherwise Conflict is raised, and nothing changes. A command that is sent again with
+    the same `idempotency_key` changes nothing, and answers what it answered the first time.
+    """
+
+    durability: Durability | str | None
+    expected_sequence: int | None
+    idempotency_key: str | None
+
+
+class Condition(NamedTuple):
+    """What is asked of a session before a command is performed."""
+
+    expected_sequence: int | None
+    idempotency_key: str | None
+
+
+class Command(Message[Reply]):
+    """Asks a session to change. `How` says what all commands take."""
+
+    __slots__ = ("condition", "durability", "records")
     rate: ClassVar[str | None] = "operation"
     access = "write"
 
-    def __init__(self, *, durability: Durability | str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        durability: Durability | str | None = None,
+        expected_sequence: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> None:
         self.durability = checked_durability(durability) if durability is not None else None
+        self.condition = condition_of(expected_sequence, idempotency_key)
         self.records: list[Any] | None = None
         """Drafts of events about hooks. They are journaled together with the command's own change."""
+
+
+def condition_of(expected_sequence: int | None, idempotency_key: str | None) -> Condition | None:
+    """Return the condition of a command; None, as for most commands, if nothing is asked. Raises ValidationError."""
+    if expected_sequence is None and idempotency_key is None:
+        return None
+    key = as_text("idempotency_key", idempotency_key, MAX_IDEMPOTENCY_KEY) if idempotency_key is not None else None
+    return Condition(whole_number("expected_sequence", expected_sequence), key)
 
 
 def unpacked(name: str) -> Callable[[Any], Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from greenroom.actors.scheduling.operation import CURRENT
 from greenroom.storage.codec.records import Value, checked_data, unpack_value
@@ -16,7 +16,7 @@ from greenroom.storage.events.model import Event
 
 from .calls import Called
 from .checks import EMPTY_METADATA, MAX_NAME, object_bytes, tag_list, whole_number
-from .core import Command, Points, Query
+from .core import Command, How, Points, Query
 
 __all__ = [
     "LINK_KINDS",
@@ -80,9 +80,9 @@ class PublishEvent(Command[Event]):
         source: str | None = None,
         target: str | None = None,
         tags: Iterable[str] = (),
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> None:
-        super().__init__(durability=durability)
+        super().__init__(**how)
         self.type = _published_type(type)
         self.packed = object_bytes("data", data) if data is not None else EMPTY_METADATA
         if len(self.packed) > MAX_EVENT_BYTES:
@@ -124,8 +124,8 @@ class LinkEvents(Command[Event]):
     __slots__ = ("from_id", "kind", "to_id")
     rate = "event"
 
-    def __init__(self, from_id: str, to_id: str, kind: str, *, durability: Durability | str | None = None) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, from_id: str, to_id: str, kind: str, **how: Unpack[How]) -> None:
+        super().__init__(**how)
         for field, value in (("from_id", from_id), ("to_id", to_id)):
             if event_place(value) is None:
                 raise ValidationError(

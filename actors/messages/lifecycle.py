@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.arguments import as_flag, as_mapping, as_text
-from greenroom.storage.engine.engine import Durability
 
 from .checks import MAX_TAG, MAX_TEXT, metadata_bytes, tag_list, whole_number
-from .core import CREATION, Command, Points, Query
+from .core import CREATION, Command, How, Points, Query
 
 __all__ = [
     "AddTag",
@@ -65,8 +64,8 @@ class FailSession(Command[SessionInfo]):
     rate = None
     points = Points("BeforeSessionFailed", "SessionFailed")
 
-    def __init__(self, reason: str, *, durability: Durability | str | None = None) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, reason: str, **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.reason = as_text("reason", reason, MAX_TEXT)
 
 
@@ -84,8 +83,8 @@ class SaveSession(Command[SessionInfo]):
     rate = None
     points = Points("BeforeSessionSaved", "SessionSaved")
 
-    def __init__(self, *, sync: bool = True) -> None:
-        super().__init__()
+    def __init__(self, *, sync: bool = True, **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.sync = as_flag("sync", sync)
 
 
@@ -120,8 +119,8 @@ class ForkSession(Command[str]):
     about_artifacts = True
     points = Points("BeforeSessionCreated", "SessionCreated")
 
-    def __init__(self, at_sequence: int | None = None, *, durability: Durability | str | None = None) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, at_sequence: int | None = None, **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.at_sequence = whole_number("at_sequence", at_sequence)
 
 
@@ -145,8 +144,8 @@ class AddTag(Command[SessionInfo]):
     __slots__ = ("tag",)
     rate = "state_update"
 
-    def __init__(self, tag: str, *, durability: Durability | str | None = None) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, tag: str, **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.tag = as_text("tag", tag, MAX_TAG)
 
 
@@ -156,8 +155,8 @@ class RemoveTag(Command[SessionInfo]):
     __slots__ = ("tag",)
     rate = "state_update"
 
-    def __init__(self, tag: str, *, durability: Durability | str | None = None) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, tag: str, **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.tag = as_text("tag", tag, MAX_TAG)
 
 
@@ -167,8 +166,8 @@ class SetTags(Command[SessionInfo]):
     __slots__ = ("tags",)
     rate = "state_update"
 
-    def __init__(self, tags: Iterable[str], *, durability: Durability | str | None = None) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, tags: Iterable[str], **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.tags = tag_list(tags)
 
 
@@ -178,8 +177,8 @@ class UpdateMetadata(Command[SessionInfo]):
     __slots__ = ("changes",)
     rate = "state_update"
 
-    def __init__(self, changes: Mapping[str, Value], *, durability: Durability | str | None = None) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, changes: Mapping[str, Value], **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.changes: dict[str, Value] = unpack_value(metadata_bytes(changes))
 
 
@@ -207,6 +206,6 @@ class UpdateConfig(Command[Mapping[str, Any]]):
     checked: ClassVar[Callable[[Mapping[str, Any]], dict[str, Any]]] = _as_given
     """Checks settings and returns them as they are stored. Set by the floor above, which knows the settings."""
 
-    def __init__(self, changes: Mapping[str, Value], *, durability: Durability | str | None = None) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, changes: Mapping[str, Value], **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.changes = type(self).checked(as_mapping("changes", changes))

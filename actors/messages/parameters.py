@@ -10,14 +10,14 @@ from typing import Any, Final
 from greenroom.actors import messages as m
 from greenroom.storage.errors import ValidationError
 
-from .core import attribute
+from .core import How, attribute
 
 __all__ = ["MessageSubject"]
 
 Reader = Callable[[Any], Any]
 
 
-_HIDDEN: Final = frozenset({"self", "durability"})
+_HIDDEN: Final = frozenset({"self", *How.__annotations__})
 
 
 @cache
@@ -69,15 +69,13 @@ class MessageSubject:
         for name in data:
             if name not in readers:
                 raise ValidationError(f"{kind.__name__} has no {str(name)[:64]!r}", field=str(name)[:64])
-        given = dict(data)
-        durability = getattr(message, "durability", None)
-        if durability is not None:
-            given["durability"] = durability
         try:
-            made = kind(**given)
+            made = kind(**data)
         except TypeError:
             missing = [name for name in readers if name not in data]
             raise ValidationError(f"{kind.__name__} needs {', '.join(missing)}", field="data") from None
+        if isinstance(made, m.Command):
+            made.durability, made.condition = message.durability, message.condition
         if isinstance(made, m.StoreArtifact):
             made.collected = message.collected
         return MessageSubject(made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.codec.keys import is_session_id
@@ -13,11 +13,11 @@ from greenroom.storage.errors import ValidationError
 
 from .artifacts import AboutArtifact
 from .checks import artifact_ref, version_of_name
-from .core import Command, Query, attribute
+from .core import Command, How, Query, attribute
 from .permissions import ADMIN, NAMES, READ, WRITE, Grant, level_of
 
 if TYPE_CHECKING:
-    from greenroom.storage.engine.engine import Durability
+    pass
 
 
 __all__ = [
@@ -71,9 +71,9 @@ class ShareArtifact(Command[Grant]):
         expires_at: datetime | str | float | None = None,
         inherit: bool = False,
         version: int | str | None = None,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> None:
-        super().__init__(durability=durability)
+        super().__init__(**how)
         self.ref = artifact_ref(ref)
         self.version = version_of_name(version)
         self.with_session = grantee_id(with_session)
@@ -102,9 +102,9 @@ class RevokeArtifact(Command[bool]):
         permission: str = "read",
         *,
         version: int | str | None = None,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> None:
-        super().__init__(durability=durability)
+        super().__init__(**how)
         self.ref = artifact_ref(ref)
         self.version = version_of_name(version)
         self.with_session = grantee_id(with_session)

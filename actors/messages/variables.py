@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_text
@@ -11,7 +11,7 @@ from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded
 
 from .checks import MAX_KEY, MAX_VARIABLE_BYTES, checked_durability, variable_key
-from .core import Command, Points, Query
+from .core import Command, How, Points, Query, condition_of
 
 __all__ = [
     "ABSENT",
@@ -63,9 +63,16 @@ class SetVariable(Command[None]):
         *,
         expected: Value | Expectation = ANY,
         durability: Durability | str | None = None,
+        expected_sequence: int | None = None,
+        idempotency_key: str | None = None,
     ) -> None:
         self.expected = expected if type(expected) is Expectation else pack_value(expected, "expected")
         self.durability = checked_durability(durability) if durability is not None else None
+        self.condition = (
+            condition_of(expected_sequence, idempotency_key)
+            if expected_sequence is not None or idempotency_key is not None
+            else None
+        )
         self.records = None
         self.key = variable_key(key)
         self.packed = pack_value(value)
@@ -90,10 +97,8 @@ class DeleteVariable(Command[bool]):
     points = Points("BeforeStateWrite", "AfterStateWrite", conflict=True)
     shown = {"expected": _expectation}
 
-    def __init__(
-        self, key: str, *, expected: Value | Expectation = ANY, durability: Durability | str | None = None
-    ) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, key: str, *, expected: Value | Expectation = ANY, **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.key = variable_key(key)
         self.expected = expected if type(expected) is Expectation else pack_value(expected, "expected")
 

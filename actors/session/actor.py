@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.core import Condition
 from greenroom.actors.messages.events import PublishEvent, RecordEvent
 from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.dispatcher import PooledActor
@@ -33,6 +34,7 @@ from greenroom.storage.content.chunks import Encoded, Reference
 from greenroom.storage.engine.engine import Durability, Op
 from greenroom.storage.errors import (
     ArtifactNotFound,
+    Conflict,
     GreenroomError,
     IntegrityError,
     InvalidOperation,
@@ -274,6 +276,8 @@ class SessionActor(PooledActor):
         also: Sequence[Op] = (),
     ) -> Any:
         """Decide and commit, and return the reply. `more` adds events to those decided; `also` is written with them."""
+        if command.condition is not None:
+            self.require(command.condition)
         if command.__class__ is m.DeleteSession:
             return self._delete()
         try:
@@ -293,6 +297,18 @@ class SessionActor(PooledActor):
             return reply(self, command)
         told = DECIDED.get(command.__class__)
         return told(drafts) if told is not None else None
+
+    def require(self, condition: Condition) -> None:
+        """Raise Conflict if the session has another sequence than a command expects."""
+        expected, sequence = condition.expected_sequence, self.state.sequence
+        if expected is not None and expected != sequence:
+            raise Conflict(
+                f"session {self.state.id} has the sequence {sequence} and not {expected}, somebody has changed it: "
+                "read it again and decide anew",
+                expected_sequence=expected,
+                sequence=sequence,
+                conflict=True,
+            )
 
     def commit(
         self, drafts: list[PendingEvent], command: m.Command[Any] | None = None, also: Sequence[Op] = ()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from greenroom.actors.messages.core import Command, PendingEvent, Query
+    from greenroom.actors.messages.core import Command, Condition, PendingEvent, Query
     from greenroom.actors.session.state.limits import Limits
     from greenroom.actors.session.state.model import SessionState
     from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
@@ -51,6 +51,9 @@ class LiveSession(Protocol):
         also: Sequence[Op] = (),
     ) -> Any:
         """Perform a command, with additional events and operations in its batch."""
+
+    def require(self, condition: Condition) -> None:
+        """Raise Conflict if the session has another sequence than a command expects."""
 
     def await_durability(self, reply: Any, durability: Durability | None) -> Any:
         """Hold a reply back until the change is as durable as asked."""

@@ -93,6 +93,8 @@ def _fork(actor: LiveSession, command: m.ForkSession) -> DeferredReply:
     state, services = actor.state, actor.services
     if not actor.cataloged:
         raise InvalidOperation("only sessions can be forked: this is the state of a scope")
+    if command.condition is not None:
+        actor.require(command.condition)
     at = state.sequence if command.at_sequence is None else command.at_sequence
     if not 1 <= at <= state.sequence:
         raise ValidationError(

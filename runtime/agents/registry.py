@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.around import settled
 from greenroom.actors.messages.calls import CallAgent, packed_input
+from greenroom.actors.messages.core import How
 from greenroom.actors.scheduling.callables import signature_of
 from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.calls.collectors import AgentOutputCollector
@@ -297,9 +298,9 @@ class Agents:
 
     @staticmethod
     @checked
-    def message(agent: Agent | str, input: Value, timeout: float | None) -> CallAgent:
+    def message(agent: Agent | str, input: Value, timeout: float | None, **how: Unpack[How]) -> CallAgent:
         """Return the message that calls an agent. Raises ValidationError."""
-        message = CallAgent(agent.name if isinstance(agent, Agent) else agent, input, timeout=timeout)
+        message = CallAgent(agent.name if isinstance(agent, Agent) else agent, input, timeout=timeout, **how)
         message.subject = agent if isinstance(agent, Agent) else None
         return message
 
@@ -367,6 +368,7 @@ class Agents:
             left,
             about=about,
             durability=message.durability,
+            condition=message.condition,
             reply=lambda returned: AgentReply.of(returned, about["model"], about["provider"]),
             value=AgentReply.to_dict,
             facts=_facts,

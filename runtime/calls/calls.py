@@ -131,7 +131,9 @@ class Calls:
             return self._begin_outside(work)
         supervisor, wait = self.core.supervisor, self.core.config.ask_timeout
         data = {"name": work.name, "input": self._shown(work.packed), **work.about}
-        called: Called = supervisor.delivery.routing.ask(session_id, RecordCall(work.kind, data), wait)
+        record = RecordCall(work.kind, data)
+        record.condition = work.condition
+        called: Called = supervisor.delivery.routing.ask(session_id, record, wait)
         caller = CURRENT.get()
         acts: dict[str, Any] = {
             "principal": session_id,

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from greenroom.actors.messages.calls import CallAgent, CallTool
+from greenroom.actors.messages.core import Condition
 from greenroom.actors.scheduling.operation import Lease
 from greenroom.storage.codec.plain import plain_result
 from greenroom.storage.codec.records import Value, pack_value
@@ -161,6 +162,8 @@ class Work:
     """Further facts of the reply to journal."""
     collector: Collector | None = None
     durability: Durability | None = None
+    condition: Condition | None = None
+    """What is asked of the session before the call is journaled."""
     """Durability of the return and of all events before it; None for the runtime's."""
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.conversation import Turn
-from greenroom.actors.messages.core import Message, Reply
+from greenroom.actors.messages.core import How, Message, Reply
 from greenroom.storage.codec.records import Value
-from greenroom.storage.common.durability import Durability
 
 __all__ = ["Conversation"]
 
@@ -44,12 +43,10 @@ class Conversation:
         turn: Turn = self._ask(self.id, message, self._timeout)
         return turn
 
-    def add_messages(
-        self, messages: Iterable[Mapping[str, Any] | Turn], *, durability: Durability | str | None = None
-    ) -> list[Turn]:
+    def add_messages(self, messages: Iterable[Mapping[str, Any] | Turn], **how: Unpack[How]) -> list[Turn]:
         """Add several turns in one write, all or none. Each is a Message, or an object with `role` and `content`, and
         optionally `name`, `tool_calls`, `tool_call_id` and `metadata`."""
-        return self._reply(m.AddMessages(messages, durability=durability))
+        return self._reply(m.AddMessages(messages, **how))
 
     def edit_message(
         self,
@@ -57,29 +54,29 @@ class Conversation:
         *,
         content: str | list[Value] | m.Unchanged | None = m.UNCHANGED,
         metadata: Mapping[str, Value] | m.Unchanged | None = m.UNCHANGED,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> Turn:
         """Replace the content or the metadata of a turn, or both, and return it. What it was before stays in the
         journal. `sequence` is the turn's; raises ValidationError if the conversation has no such turn."""
-        edit = m.EditMessage(sequence, content=content, metadata=metadata, durability=durability)
+        edit = m.EditMessage(sequence, content=content, metadata=metadata, **how)
         return self._reply(edit)
 
-    def retract_message(self, sequence: int, *, durability: Durability | str | None = None) -> Turn:
+    def retract_message(self, sequence: int, **how: Unpack[How]) -> Turn:
         """Take a turn out of the conversation and return it. Its past stays in the journal. Raises ValidationError if
         the conversation has no such turn."""
-        return self._reply(m.RetractMessage(sequence, durability=durability))
+        return self._reply(m.RetractMessage(sequence, **how))
 
-    def pop_message(self, *, durability: Durability | str | None = None) -> Turn:
+    def pop_message(self, **how: Unpack[How]) -> Turn:
         """Take the newest turn out of the conversation and return it. Raises InvalidOperation if there is none."""
-        return self._reply(m.PopMessage(durability=durability))
+        return self._reply(m.PopMessage(**how))
 
-    def truncate_messages(self, after_sequence: int, *, durability: Durability | str | None = None) -> int:
+    def truncate_messages(self, after_sequence: int, **how: Unpack[How]) -> int:
         """Take all turns with a sequence greater than `after_sequence` out of the conversation, and return how many."""
-        return self._reply(m.TruncateMessages(after_sequence, durability=durability))
+        return self._reply(m.TruncateMessages(after_sequence, **how))
 
-    def clear_messages(self, *, durability: Durability | str | None = None) -> int:
+    def clear_messages(self, **how: Unpack[How]) -> int:
         """Take all turns out of the conversation, and return how many."""
-        return self._reply(m.ClearMessages(durability=durability))
+        return self._reply(m.ClearMessages(**how))
 
     def messages(self, limit: int | None = None, before: int | None = None) -> list[Turn]:
         """Return the newest `limit` turns with a sequence smaller than `before`, oldest first, as they are now: edited,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from greenroom.actors.events import Subscription
 from greenroom.actors.messages.calls import CallAgent
+from greenroom.actors.messages.core import How
 from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.config.config import SessionConfig
 from greenroom.runtime.core import RuntimeCore
@@ -42,7 +43,7 @@ class EventSource(Protocol):
 class AgentSource(Protocol):
     """Knows the agents."""
 
-    def message(self, agent: Agent | str, input: Value, timeout: float | None) -> CallAgent:
+    def message(self, agent: Agent | str, input: Value, timeout: float | None, **how: Unpack[How]) -> CallAgent:
         """Return the message that calls an agent."""
 
 

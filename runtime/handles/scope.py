@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.core import How
 from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import SessionNotFound
@@ -36,8 +37,9 @@ class Scope(Variables):
         except SessionNotFound:
             return missing  # in a read-only runtime a scope has no journal before the first write
 
-    def set(self, key: str, value: object) -> None:
-        self._send(m.SetVariable(key, value))
+    def set(self, key: str, value: object, **how: Unpack[How]) -> None:
+        """Set a variable to a value of at most 1 MiB."""
+        self._send(m.SetVariable(key, value, **how))
 
     @overload
     def get(self, key: str) -> Value: ...
@@ -53,9 +55,9 @@ class Scope(Variables):
             return self._typed(key, default, as_)
         return self._send(m.GetVariable(key, default), default)
 
-    def delete(self, key: str) -> bool:
+    def delete(self, key: str, **how: Unpack[How]) -> bool:
         """Delete a variable and return whether it existed."""
-        return bool(self._send(m.DeleteVariable(key)))
+        return bool(self._send(m.DeleteVariable(key, **how)))
 
     def list(self, prefix: str = "") -> dict[str, Value]:
         """Return the variables whose key begins with `prefix`, by key."""

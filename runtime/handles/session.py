@@ -13,10 +13,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, Final, TypeVar, cast, overload
+from typing import Any, BinaryIO, Final, TypeVar, Unpack, cast, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import CallTool
+from greenroom.actors.messages.core import How
 from greenroom.actors.messages.lifecycle import GetConfig, UpdateConfig
 from greenroom.actors.messages.permissions import Grant
 from greenroom.actors.messages.sharing import (
@@ -40,7 +41,6 @@ from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_seconds
 from greenroom.storage.common.checked_call import checked
-from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes
 from greenroom.storage.errors import GreenroomError, InvalidOperation, SessionNotFound, ValidationError, shown
@@ -146,14 +146,14 @@ class Session(Variables, Conversation):
         value: Value,
         *,
         expected: Value | m.Expectation = m.ANY,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> None:
         """Set a variable to a JSON value or bytes, at most 1 MiB encoded.
 
         With `expected`, set it only if that is its current value, or, with `messages.ABSENT`, if the variable does not
         exist. Otherwise raises InvalidOperation with the field `conflict` true, and changes nothing.
         """
-        self._ask(self.id, m.SetVariable(key, value, expected=expected, durability=durability), self._timeout)
+        self._ask(self.id, m.SetVariable(key, value, expected=expected, **how), self._timeout)
 
     @overload
     def get(self, key: str) -> Value: ...
@@ -173,9 +173,9 @@ class Session(Variables, Conversation):
             return self._typed(key, default, as_)
         return self._ask(self.id, m.GetVariable(key, default), self._timeout)
 
-    def delete_variable(self, key: str) -> bool:
+    def delete_variable(self, key: str, **how: Unpack[How]) -> bool:
         """Delete a variable and return whether it existed."""
-        return bool(self._ask(self.id, m.DeleteVariable(key), self._timeout))
+        return bool(self._ask(self.id, m.DeleteVariable(key, **how), self._timeout))
 
     def variables(self, prefix: str = "") -> dict[str, Value]:
         """Return the variables whose key begins with `prefix`, by key."""
@@ -199,39 +199,39 @@ class Session(Variables, Conversation):
         info: SessionInfo = self._ask(self.id, message, self._timeout)
         return info
 
-    def suspend(self) -> SessionInfo:
+    def suspend(self, **how: Unpack[How]) -> SessionInfo:
         """Suspend the session: active → suspended. Raises InvalidStateTransition, like all changes of status."""
-        return self._info(m.SuspendSession())
+        return self._info(m.SuspendSession(**how))
 
-    def resume(self) -> SessionInfo:
+    def resume(self, **how: Unpack[How]) -> SessionInfo:
         """Resume the session: suspended → active."""
-        return self._info(m.ResumeSession())
+        return self._info(m.ResumeSession(**how))
 
-    def complete(self) -> SessionInfo:
+    def complete(self, **how: Unpack[How]) -> SessionInfo:
         """Complete the session: active or suspended → completed. This is final."""
-        return self._info(m.CompleteSession())
+        return self._info(m.CompleteSession(**how))
 
-    def fail(self, reason: str) -> SessionInfo:
+    def fail(self, reason: str, **how: Unpack[How]) -> SessionInfo:
         """Fail the session: active or suspended → failed. This is final."""
-        return self._info(m.FailSession(reason))
+        return self._info(m.FailSession(reason, **how))
 
-    def archive(self) -> SessionInfo:
+    def archive(self, **how: Unpack[How]) -> SessionInfo:
         """Archive the session: completed or failed → archived. Default listings skip it; journal and artifacts stay."""
-        return self._info(m.ArchiveSession())
+        return self._info(m.ArchiveSession(**how))
 
-    def save(self) -> SessionInfo:
+    def save(self, **how: Unpack[How]) -> SessionInfo:
         """Write a snapshot and sync everything to disk."""
-        return self._info(m.SaveSession())
+        return self._info(m.SaveSession(**how))
 
-    def load(self) -> SessionInfo:
+    def load(self, **how: Unpack[How]) -> SessionInfo:
         """Load the session into memory, if it is not there already."""
-        return self._info(m.LoadSession())
+        return self._info(m.LoadSession(**how))
 
-    def delete(self) -> None:
+    def delete(self, **how: Unpack[How]) -> None:
         """Delete the session with its journal, variables and artifacts, and the content that only it used."""
-        self._ask(self.id, m.DeleteSession(), self._timeout)
+        self._ask(self.id, m.DeleteSession(**how), self._timeout)
 
-    def fork(self, at_sequence: int | None = None) -> Session:
+    def fork(self, at_sequence: int | None = None, **how: Unpack[How]) -> Session:
         """Create a session with a copy of this one's history, up to event `at_sequence` (default: all). Works in any
         status.
 
@@ -240,7 +240,7 @@ class Session(Variables, Conversation):
         whose content was deleted since are deleted in the fork too. Raises ValidationError if this session has no such
         event, IntegrityError for damaged data.
         """
-        return created_session(self._runtime, self._ask(self.id, m.ForkSession(at_sequence), self._timeout))
+        return created_session(self._runtime, self._ask(self.id, m.ForkSession(at_sequence, **how), self._timeout))
 
     # -- configuration
 
@@ -265,19 +265,19 @@ class Session(Variables, Conversation):
 
     # -- tags, metadata, family
 
-    def add_tag(self, tag: str) -> SessionInfo:
-        return self._info(m.AddTag(tag))
+    def add_tag(self, tag: str, **how: Unpack[How]) -> SessionInfo:
+        return self._info(m.AddTag(tag, **how))
 
-    def remove_tag(self, tag: str) -> SessionInfo:
-        return self._info(m.RemoveTag(tag))
+    def remove_tag(self, tag: str, **how: Unpack[How]) -> SessionInfo:
+        return self._info(m.RemoveTag(tag, **how))
 
-    def set_tags(self, tags: Iterable[str]) -> SessionInfo:
+    def set_tags(self, tags: Iterable[str], **how: Unpack[How]) -> SessionInfo:
         """Replace all tags; at most 64 of at most 64 characters."""
-        return self._info(m.SetTags(tags))
+        return self._info(m.SetTags(tags, **how))
 
-    def update_metadata(self, changes: Mapping[str, Value]) -> SessionInfo:
+    def update_metadata(self, changes: Mapping[str, Value], **how: Unpack[How]) -> SessionInfo:
         """Merge changes into the metadata (at most 64 KiB in all). A value of None deletes its key."""
-        return self._info(m.UpdateMetadata(changes))
+        return self._info(m.UpdateMetadata(changes, **how))
 
     def children(self) -> list[SessionInfo]:
         """Return the children of this session in any status, oldest first."""
@@ -361,8 +361,8 @@ class Session(Variables, Conversation):
         created_by: str | None = None,
         parent_artifact: ArtifactId | str | None = None,
         version_of: ArtifactId | str | None = None,
-        durability: Durability | str | None = None,
         on_progress: StreamProgress | None = None,
+        **how: Unpack[How],
     ) -> ArtifactInfo:
         """Store content under a name; the same name again makes the next version.
 
@@ -385,7 +385,7 @@ class Session(Variables, Conversation):
             created_by=created_by,
             parent_artifact=parent_artifact,
             version_of=version_of,
-            durability=durability,
+            **how,
         )
         message.encoded = m.UNSHARED
         info: ArtifactInfo = self._ask(self.id, message, self._timeout)
@@ -407,15 +407,14 @@ class Session(Variables, Conversation):
     def store_many(
         self,
         items: Iterable[m.StoreArtifact | Mapping[str, Any]],
-        *,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> list[ArtifactInfo]:
         """Store a batch of artifacts in one atomic write: all of them, in their order, or none.
 
         Each is a mapping of the arguments of `store_artifact` (type, name, content, …) or a `messages.StoreArtifact`.
         Raises what storing one of them raises.
         """
-        infos: list[ArtifactInfo] = self._ask(self.id, m.StoreMany(items, durability=durability), self._timeout)
+        infos: list[ArtifactInfo] = self._ask(self.id, m.StoreMany(items, **how), self._timeout)
         return infos
 
     def get_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> Artifact:
@@ -519,9 +518,9 @@ class Session(Variables, Conversation):
         """
         return unified_diff(self.get_artifact, self.get_artifact_info, name, old, new, context)
 
-    def delete_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> None:
+    def delete_artifact(self, ref: ArtifactId | str, version: int | str | None = None, **how: Unpack[How]) -> None:
         """Delete one artifact, and its content if nothing else uses it. Raises ArtifactNotFound."""
-        self._ask(self.id, m.DeleteArtifact(ref, version), self._timeout)
+        self._ask(self.id, m.DeleteArtifact(ref, version, **how), self._timeout)
 
     # -- sharing
 
@@ -534,6 +533,7 @@ class Session(Variables, Conversation):
         inherit: bool = False,
         *,
         version: int | str | None = None,
+        **how: Unpack[How],
     ) -> Grant:
         """Grant another session permission to read an artifact (`read`), also to store its next version (`write`), or
         to do all that the owner may (`admin`).
@@ -545,7 +545,7 @@ class Session(Variables, Conversation):
         """
         other = session_id_of(with_session, "with_session")
         message = ShareArtifact(
-            artifact, other or "", permission, expires_at=expires_at, inherit=inherit, version=version
+            artifact, other or "", permission, expires_at=expires_at, inherit=inherit, version=version, **how
         )
         grant: Grant = self._ask(self.id, message, self._timeout)
         return grant
@@ -557,10 +557,11 @@ class Session(Variables, Conversation):
         permission: str = "read",
         *,
         version: int | str | None = None,
+        **how: Unpack[How],
     ) -> bool:
         """Revoke a permission and all higher ones from another session, by default all. Return whether it had them."""
         other = session_id_of(with_session, "with_session")
-        message = RevokeArtifact(artifact, other or "", permission, version=version)
+        message = RevokeArtifact(artifact, other or "", permission, version=version, **how)
         return bool(self._ask(self.id, message, self._timeout))
 
     def permissions(self, artifact: ArtifactId | str, version: int | str | None = None) -> list[Grant]:
@@ -606,19 +607,21 @@ class Session(Variables, Conversation):
 
     # -- tools and agents
 
-    def call_tool(self, name: str, input: Value = None, *, timeout: float | None = None) -> Any:
+    def call_tool(self, name: str, input: Value = None, *, timeout: float | None = None, **how: Unpack[How]) -> Any:
         """Call a tool in this session and return its result, a JSON value or bytes. The call and its return are
         journaled. Meanwhile the session handles other messages.
 
         `timeout` is in seconds (default: the tool's own, else `tool_timeout`). Raises what `Tools.call` raises.
         """
-        return self._ask(self.id, CallTool(name, input, timeout=timeout), self._patience)
+        return self._ask(self.id, CallTool(name, input, timeout=timeout, **how), self._patience)
 
     @checked
-    def call_agent(self, agent: Agent | str, input: Value, *, timeout: float | None = None) -> AgentReply:
+    def call_agent(
+        self, agent: Agent | str, input: Value, *, timeout: float | None = None, **how: Unpack[How]
+    ) -> AgentReply:
         """Call an agent in this session, given as an Agent, by its name or by a model's name. The call, its return,
         tokens and cost are journaled. Raises what `Agents.call` raises."""
-        message = self._runtime.agents.message(agent, input, timeout)
+        message = self._runtime.agents.message(agent, input, timeout, **how)
         reply: AgentReply = self._ask(self.id, message, self._patience)
         return reply
 
@@ -639,9 +642,9 @@ class Session(Variables, Conversation):
 
     # -- after a repair
 
-    def accept_losses(self) -> None:
+    def accept_losses(self, **how: Unpack[How]) -> None:
         """Accept the variables as they are, after a repair that lost an event with unknown content."""
-        self._ask(self.id, m.AcceptLosses(), self._timeout)
+        self._ask(self.id, m.AcceptLosses(**how), self._timeout)
 
     # -- transfer
 

@@ -277,6 +277,7 @@ class Tools:
             lambda context: tool.parameters.call(input, context),
             left,
             durability=message.durability,
+            condition=message.condition,
             collector=self.collector,
         )
         return self._calls.begin(work, session_id)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.actors.messages.checks import EMPTY_METADATA, MAX_BATCH, MAX_NAME, MAX_ROLE, optional_text, whole_number
-from greenroom.actors.messages.core import Command, Query, unpacked
+from greenroom.actors.messages.core import Command, How, Query, unpacked
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_items, as_mapping, as_text
-from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ValidationError
 
 from .turn import Turn
@@ -56,9 +55,9 @@ class AddMessage(TurnCommand[Turn]):
         tool_calls: list[Value] | None = None,
         tool_call_id: str | None = None,
         metadata: Mapping[str, Value] | None = None,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> None:
-        super().__init__(durability=durability)
+        super().__init__(**how)
         self.role = as_text("role", role, MAX_ROLE)
         self.content, self.text = packed_content(content)
         size = len(self.content)
@@ -102,10 +101,9 @@ class AddMessages(Command[list[Turn]]):
     def __init__(
         self,
         messages: Iterable[Mapping[str, Any] | Turn | AddMessage],
-        *,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> None:
-        super().__init__(durability=durability)
+        super().__init__(**how)
         items = as_items("messages", messages, MAX_BATCH, "a list of messages")
         self.messages = [_message(number, each) for number, each in enumerate(items)]
 
@@ -161,9 +159,9 @@ class EditMessage(TurnCommand[Turn]):
         *,
         content: str | list[Value] | Unchanged | None = UNCHANGED,
         metadata: Mapping[str, Value] | Unchanged | None = UNCHANGED,
-        durability: Durability | str | None = None,
+        **how: Unpack[How],
     ) -> None:
-        super().__init__(durability=durability)
+        super().__init__(**how)
         self.sequence = _sequence("sequence", sequence)
         self.tool_calls = None
         self.content = self.text = self.metadata = None
@@ -182,8 +180,8 @@ class RetractMessage(Command[Turn]):
     __slots__ = ("sequence",)
     rate = "message"
 
-    def __init__(self, sequence: int, *, durability: Durability | str | None = None) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, sequence: int, **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.sequence = _sequence("sequence", sequence)
 
 
@@ -200,8 +198,8 @@ class TruncateMessages(Command[int]):
     __slots__ = ("after_sequence",)
     rate = "message"
 
-    def __init__(self, after_sequence: int, *, durability: Durability | str | None = None) -> None:
-        super().__init__(durability=durability)
+    def __init__(self, after_sequence: int, **how: Unpack[How]) -> None:
+        super().__init__(**how)
         self.after_sequence = _sequence("after_sequence", after_sequence)
 
 

@@ -22,7 +22,7 @@ from greenroom.actors.session.state.timeout import keep_time
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import pack_value, unpack_value
-from greenroom.storage.errors import InvalidOperation, InvalidStateTransition, ResourceLimitExceeded
+from greenroom.storage.errors import Conflict, InvalidOperation, InvalidStateTransition, ResourceLimitExceeded
 
 from .calls import CALL_DECIDERS
 from .configuring import CONFIG_DECIDERS
@@ -45,7 +45,7 @@ def decide(state: SessionState, command: m.Command[Any], limits: Limits, lookup:
 
 
 def _require_expected(state: SessionState, command: m.SetVariable | m.DeleteVariable) -> None:
-    """Raise InvalidOperation unless the variable has the value that the command expects."""
+    """Raise Conflict unless the variable has the value that the command expects."""
     packed, expected = state.variables.get(command.key), command.expected
     if isinstance(expected, m.Expectation):
         holds = packed is None
@@ -54,7 +54,7 @@ def _require_expected(state: SessionState, command: m.SetVariable | m.DeleteVari
             packed == expected or canonical_value(unpack_value(packed)) == canonical_value(unpack_value(expected))
         )
     if not holds:
-        raise InvalidOperation(
+        raise Conflict(
             f"variable {command.key!r} of session {state.id} is not what was expected, somebody has changed it:"
             " read it again and decide anew",
             conflict=True,

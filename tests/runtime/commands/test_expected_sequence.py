@@ -1,0 +1,156 @@
+"""`expected_sequence` on every command: it is performed if nothing came between, and otherwise changes nothing."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from greenroom.runtime import Conflict, InvalidOperation, Runtime, Session, SessionNotFound, ValidationError, messages
+from greenroom.runtime.agents import echo
+
+m = messages
+COMMANDS: dict[type[Any], Callable[..., Any]] = {
+    m.AcceptLosses: lambda **how: m.AcceptLosses(**how),
+    m.AddMessage: lambda **how: m.AddMessage("user", "x", **how),
+    m.AddMessages: lambda **how: m.AddMessages([{"role": "user", "content": "x"}], **how),
+    m.AddTag: lambda **how: m.AddTag("t", **how),
+    m.ArchiveSession: lambda **how: m.ArchiveSession(**how),
+    m.CallAgent: lambda **how: m.CallAgent("echo", "x", **how),
+    m.CallTool: lambda **how: m.CallTool("noop", {}, **how),
+    m.ClearMessages: lambda **how: m.ClearMessages(**how),
+    m.CompleteSession: lambda **how: m.CompleteSession(**how),
+    m.DeleteArtifact: lambda **how: m.DeleteArtifact("n", **how),
+    m.DeleteSession: lambda **how: m.DeleteSession(**how),
+    m.DeleteVariable: lambda **how: m.DeleteVariable("k", **how),
+    m.EditMessage: lambda **how: m.EditMessage(4, content="y", **how),
+    m.FailSession: lambda **how: m.FailSession("x", **how),
+    m.ForkSession: lambda **how: m.ForkSession(**how),
+    m.LinkEvents: lambda **how: m.LinkEvents("", "", "caused_by", **how),
+    m.LoadSession: lambda **how: m.LoadSession(**how),
+    m.PopMessage: lambda **how: m.PopMessage(**how),
+    m.PublishEvent: lambda **how: m.PublishEvent("custom.x", {}, **how),
+    m.RemoveTag: lambda **how: m.RemoveTag("old", **how),
+    m.ResumeSession: lambda **how: m.ResumeSession(**how),
+    m.RetractMessage: lambda **how: m.RetractMessage(4, **how),
+    m.RevokeArtifact: lambda **how: m.RevokeArtifact("n", "", **how),
+    m.SaveSession: lambda **how: m.SaveSession(**how),
+    m.SetTags: lambda **how: m.SetTags(["a"], **how),
+    m.SetVariable: lambda **how: m.SetVariable("k", 2, **how),
+    m.ShareArtifact: lambda **how: m.ShareArtifact("n", "", **how),
+    m.StoreArtifact: lambda **how: m.StoreArtifact("log", "n", b"x", **how),
+    m.StoreMany: lambda **how: m.StoreMany([{"type": "log", "name": "n", "content": b"x"}], **how),
+    m.SuspendSession: lambda **how: m.SuspendSession(**how),
+    m.TruncateMessages: lambda **how: m.TruncateMessages(0, **how),
+    m.UpdateConfig: lambda **how: m.UpdateConfig({"max_artifacts": 9}, **how),
+    m.UpdateMetadata: lambda **how: m.UpdateMetadata({"a": 1}, **how),
+}
+FROM = {m.ArchiveSession: "completed", m.ResumeSession: "suspended"}
+FINISHED_LATER = (m.LinkEvents, m.RevokeArtifact, m.ShareArtifact)
+
+
+def public_commands() -> set[type[Any]]:
+    named = {getattr(m, name) for name in m.__all__}
+    return {each for each in named if inspect.isclass(each) and issubclass(each, m.Command)} - {m.Command}
+
+
+def filled(rt: Runtime) -> Session:
+    s = rt.create_session(tags=["old"])
+    s.set("k", 1)
+    s.store_artifact("log", "n", b"content")
+    s.add_message("user", "hello")
+    rt.tools.register("noop", lambda: None, replace=True)
+    if not any(each == "echo" for each in rt.agents.models()):
+        rt.agents.register("echo", echo)
+    return s
+
+
+def sent(rt: Runtime, s: Session, kind: type[Any], **how: Any) -> Any:
+    """Send a sample of a class of commands, with ids that exist."""
+    message = COMMANDS[kind](**how) if kind not in FINISHED_LATER else None
+    other = rt.create_session().id if message is None else ""
+    if kind is m.LinkEvents:
+        message = m.LinkEvents(f"{s.id}/1", f"{s.id}/2", "caused_by", **how)
+    elif kind is m.ShareArtifact:
+        message = m.ShareArtifact("n", other, "read", **how)
+    elif kind is m.RevokeArtifact:
+        message = m.RevokeArtifact("n", other, "read", **how)
+    return rt.ask(s.id, message, timeout=30)
+
+
+def test_every_public_command_is_here() -> None:
+    assert set(COMMANDS) == public_commands()
+
+
+@pytest.mark.parametrize("kind", COMMANDS, ids=lambda kind: kind.__name__)
+def test_a_command_for_another_sequence_changes_nothing(runtime: Runtime, kind: type[Any]) -> None:
+    s = filled(runtime)
+    if FROM.get(kind) == "completed":
+        s.complete()
+    elif FROM.get(kind) == "suspended":
+        s.suspend()
+    before, events = s.info(), len(list(s.events()))
+    for wrong in (before.sequence - 1, before.sequence + 1, 0, 1 << 62):
+        with pytest.raises(Conflict) as caught:
+            sent(runtime, s, kind, expected_sequence=wrong)
+        fields = caught.value.fields
+        assert (fields["expected_sequence"], fields["sequence"]) == (wrong, before.sequence)
+        assert isinstance(caught.value, InvalidOperation)
+    assert s.info() == before
+    assert len(list(s.events())) == events
+    sent(runtime, s, kind, expected_sequence=before.sequence)
+    if kind is m.DeleteSession:
+        with pytest.raises(SessionNotFound):
+            s.info()
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "1", True, [], object()], ids=repr)
+def test_what_is_no_sequence_is_refused(session: Session, wrong: Any) -> None:
+    with pytest.raises(ValidationError, match="expected_sequence"):
+        session.set("k", 1, expected_sequence=wrong)
+
+
+def test_of_many_threads_one_wins_each_round(runtime: Runtime) -> None:
+    s = runtime.create_session()
+    s.set("count", 0)
+    won: list[int] = []
+
+    def count() -> None:
+        for _ in range(50):
+            sequence = s.info().sequence
+            value = s.get("count")
+            try:
+                s.set("count", value + 1, expected_sequence=sequence)
+            except Conflict:
+                continue
+            won.append(1)
+
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert s.get("count") == len(won) > 0
+
+
+def test_hooks_that_change_a_command_leave_its_condition(runtime: Runtime) -> None:
+    from greenroom.runtime import HookResult
+
+    s = runtime.create_session()
+    runtime.hooks.register("BeforeStateWrite", lambda c: HookResult.modified({**c.data, "value": 7}))
+    with pytest.raises(Conflict):
+        s.set("k", 1, expected_sequence=99)
+    s.set("k", 1, expected_sequence=s.info().sequence)
+    assert s.get("k") == 7
+
+
+def test_artifacts_of_other_sessions_know_no_condition(runtime: Runtime) -> None:
+    owner, other = runtime.create_session(), runtime.create_session()
+    info = owner.store_artifact("log", "n", b"x")
+    owner.share(info.id, other, "admin")
+    with pytest.raises(ValidationError, match="another session"):
+        other.delete_artifact(info.id, expected_sequence=1)
+    other.delete_artifact(info.id)
