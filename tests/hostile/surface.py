@@ -16,6 +16,7 @@ from typing import Any
 
 import greenroom.runtime
 from greenroom.actors.hooks.hook import KeywordOptions
+from greenroom.actors.messages.core import How
 from greenroom.runtime import (
     AgentOutputCollector,
     ArtifactQuery,
@@ -23,6 +24,7 @@ from greenroom.runtime import (
     GreenroomError,
     Runtime,
     SessionConfig,
+    SessionNotFound,
     Step,
     Subscription,
     ToolResultCollector,
@@ -93,7 +95,11 @@ class World:
         if rt.policies.get() != self.policies:
             left.append(rt.policies.get())
             rt.policies.update(self.policies)
-        return self.s.info(), rt.state_scope("scope").list(), rt.templates.list(), left
+        try:
+            info = self.s.info()
+        except SessionNotFound:  # deleted
+            info = None
+        return info, rt.state_scope("scope").list(), rt.templates.list(), left
 
     def renew(self) -> None:
         """A session that no call has touched."""
@@ -101,6 +107,7 @@ class World:
         self.s.set("k", 1)
         self.artifact = self.s.store_artifact("note", "a.txt", b"content")
         self.event_id = f"{self.s.id}/2"
+        self.turn = self.s.add_message("user", "said").sequence
 
     def path(self) -> Path:
         self.path_number += 1
@@ -273,6 +280,8 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "key": lambda w: "k",
     "kind": lambda w: "related_to",
     "message": lambda w: messages.GetInfo(),
+    "messages": lambda w: [{"role": "user", "content": "said"}],
+    "after_sequence": lambda w: 1 << 40,
     "name": lambda w: "name",
     "new": lambda w: 1,
     "old": lambda w: 1,
@@ -323,6 +332,8 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "Session.store_file.path": lambda w: w.file(),
     "Session.call_tool.name": lambda w: "echo",
     "Session.add_message.content": lambda w: "said",
+    "Session.edit_message.sequence": lambda w: w.turn,
+    "Session.retract_message.sequence": lambda w: w.turn,
     "Session.diff_artifact.name": lambda w: "a.txt",
     "Session.artifact_versions.name": lambda w: "a.txt",
     "Tools.call.name": lambda w: "echo",
@@ -331,6 +342,8 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "Templates.get.name": lambda w: "preset",
     "Runtime.restore.path": lambda w: w.path(),
 }
+ALSO: dict[str, dict[str, Any]] = {"Session.edit_message": {"content": "edited"}}
+"""Arguments that a call does not need by its signature, but by its meaning."""
 SPREAD: dict[str, tuple[Any, ...]] = {"Middleware.use": (lambda context: None,)}
 """What stands for `*args`, where some are needed."""
 MORE: dict[str, tuple[str, ...]] = {
@@ -379,7 +392,8 @@ class Method:
         found: list[str] = []
         for each in self.parameters:
             if each.kind is each.VAR_KEYWORD:
-                found += MORE.get(self.name, ("anything",))
+                known = tuple(How.__annotations__) if "[How]" in str(each.annotation) else ("anything",)
+                found += MORE.get(self.name, known)
             elif each.kind is not each.VAR_POSITIONAL:
                 found.append(each.name)
         return found
@@ -390,7 +404,8 @@ class Method:
 
     def bound(self, world: World, **given: Any) -> Callable[[], Any]:
         """What calls it with these arguments and right ones for all others that it needs; they are made at once."""
-        given = {**{each.name: self.right(world, each.name) for each in self.needed if each.name not in given}, **given}
+        needed = [each.name for each in self.needed if each.name not in given]
+        given = {**ALSO.get(self.name, {}), **{name: self.right(world, name) for name in needed}, **given}
         spread = SPREAD.get(self.name, ())
         positional = (
             inspect.Parameter.POSITIONAL_ONLY,

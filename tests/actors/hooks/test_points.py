@@ -267,7 +267,7 @@ def test_a_conflict_is_told_and_the_retry_decides_anew(rt: Runtime, session: Ses
     rt.hooks.register("StateConflict", again)
     session.set("n", 3, expected=2)
     assert session.get("n") == 3
-    assert seen == [("InvalidOperation", 2)]
+    assert seen == [("Conflict", 2)]
 
 
 @pytest.mark.parametrize(

@@ -14,36 +14,36 @@ from greenroom.runtime.agents import echo
 
 m = messages
 COMMANDS: dict[type[Any], Callable[..., Any]] = {
-    m.AcceptLosses: lambda **how: m.AcceptLosses(**how),
+    m.AcceptLosses: m.AcceptLosses,
     m.AddMessage: lambda **how: m.AddMessage("user", "x", **how),
     m.AddMessages: lambda **how: m.AddMessages([{"role": "user", "content": "x"}], **how),
     m.AddTag: lambda **how: m.AddTag("t", **how),
-    m.ArchiveSession: lambda **how: m.ArchiveSession(**how),
+    m.ArchiveSession: m.ArchiveSession,
     m.CallAgent: lambda **how: m.CallAgent("echo", "x", **how),
     m.CallTool: lambda **how: m.CallTool("noop", {}, **how),
-    m.ClearMessages: lambda **how: m.ClearMessages(**how),
-    m.CompleteSession: lambda **how: m.CompleteSession(**how),
+    m.ClearMessages: m.ClearMessages,
+    m.CompleteSession: m.CompleteSession,
     m.DeleteArtifact: lambda **how: m.DeleteArtifact("n", **how),
-    m.DeleteSession: lambda **how: m.DeleteSession(**how),
+    m.DeleteSession: m.DeleteSession,
     m.DeleteVariable: lambda **how: m.DeleteVariable("k", **how),
     m.EditMessage: lambda **how: m.EditMessage(4, content="y", **how),
     m.FailSession: lambda **how: m.FailSession("x", **how),
-    m.ForkSession: lambda **how: m.ForkSession(**how),
+    m.ForkSession: m.ForkSession,
     m.LinkEvents: lambda **how: m.LinkEvents("", "", "caused_by", **how),
-    m.LoadSession: lambda **how: m.LoadSession(**how),
-    m.PopMessage: lambda **how: m.PopMessage(**how),
+    m.LoadSession: m.LoadSession,
+    m.PopMessage: m.PopMessage,
     m.PublishEvent: lambda **how: m.PublishEvent("custom.x", {}, **how),
     m.RemoveTag: lambda **how: m.RemoveTag("old", **how),
-    m.ResumeSession: lambda **how: m.ResumeSession(**how),
+    m.ResumeSession: m.ResumeSession,
     m.RetractMessage: lambda **how: m.RetractMessage(4, **how),
     m.RevokeArtifact: lambda **how: m.RevokeArtifact("n", "", **how),
-    m.SaveSession: lambda **how: m.SaveSession(**how),
+    m.SaveSession: m.SaveSession,
     m.SetTags: lambda **how: m.SetTags(["a"], **how),
     m.SetVariable: lambda **how: m.SetVariable("k", 2, **how),
     m.ShareArtifact: lambda **how: m.ShareArtifact("n", "", **how),
     m.StoreArtifact: lambda **how: m.StoreArtifact("log", "n", b"x", **how),
     m.StoreMany: lambda **how: m.StoreMany([{"type": "log", "name": "n", "content": b"x"}], **how),
-    m.SuspendSession: lambda **how: m.SuspendSession(**how),
+    m.SuspendSession: m.SuspendSession,
     m.TruncateMessages: lambda **how: m.TruncateMessages(0, **how),
     m.UpdateConfig: lambda **how: m.UpdateConfig({"max_artifacts": 9}, **how),
     m.UpdateMetadata: lambda **how: m.UpdateMetadata({"a": 1}, **how),
@@ -107,7 +107,7 @@ def test_a_command_for_another_sequence_changes_nothing(runtime: Runtime, kind: 
             s.info()
 
 
-@pytest.mark.parametrize("wrong", [-1, 1.5, "1", True, [], object()], ids=repr)
+@pytest.mark.parametrize("wrong", [-1, 1.5, "1", True, []], ids=repr)
 def test_what_is_no_sequence_is_refused(session: Session, wrong: Any) -> None:
     with pytest.raises(ValidationError, match="expected_sequence"):
         session.set("k", 1, expected_sequence=wrong)
