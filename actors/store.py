@@ -20,7 +20,7 @@ from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.artifacts.search import ArtifactSearch
 from greenroom.storage.audit import AuditLog
 from greenroom.storage.catalog.catalog import Catalog
-from greenroom.storage.catalog.changes import Changes
+from greenroom.storage.catalog.changes import Changes, Position
 from greenroom.storage.codec.keys import COUNTS_KEY, INDEX_CREATED, QUOTA_KEY
 from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.content.chunks import (
@@ -292,9 +292,9 @@ class ArtifactStore(PooledActor):
         """Give the space of deleted data back to the disk. Blocks while it works."""
         self.engine.compact()
 
-    def changes(self) -> Changes:
-        """Return a finder of the events that any process journals from now on."""
-        return Changes(self.engine, self.journal)
+    def changes(self, position: Position | None = None) -> Changes:
+        """Return a finder of the events that any process journals from now on, or from a position on."""
+        return Changes(self.engine, self.journal, position)
 
     def await_synced(self, timeout: float) -> None:
         """Wait, at `fsync` durability, until everything written so far is on disk; at others return at once.

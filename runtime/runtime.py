@@ -91,6 +91,7 @@ from greenroom.storage.errors import (
     shown,
 )
 from greenroom.storage.events.index import event_place
+from greenroom.storage.events.model import Origin
 from greenroom.storage.files.regular_file import file_path
 
 from . import signals
@@ -504,10 +505,16 @@ class Runtime:
         )
 
     def follow(
-        self, pattern: str = "**", after: datetime | str | float | None = None, *, timeout: float | None = None
+        self,
+        pattern: str = "**",
+        after: datetime | str | float | None = None,
+        *,
+        session: Session | str | None = None,
+        origin: Origin | str | None = None,
+        timeout: float | None = None,
     ) -> Follow:
-        """Follow the events of all sessions: see `Events.follow`."""
-        return self.events.follow(pattern, after, timeout=timeout)
+        """Follow the events of all sessions, from a time or a cursor on: see `Events.follow`."""
+        return self.events.follow(pattern, after, session=session, origin=origin, timeout=timeout)
 
     # -- analytics
 

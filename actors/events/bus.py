@@ -13,7 +13,7 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.concurrency.interrupts import thrown_in
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
-from greenroom.storage.events.model import Event, Origin, StoredEvent, event_view, shown_type
+from greenroom.storage.events.model import Event, Origin, StoredEvent, as_origin, event_view, shown_type
 from greenroom.storage.events.pattern import EventPattern
 
 from .subscription import Callback, Notice, Overflow, Subscription
@@ -238,12 +238,9 @@ def _of_origin(
     origin: Origin | str | None, accepts: Callable[[Notice], bool] | None
 ) -> Callable[[Notice], bool] | None:
     """Return a filter that also asks for the origin. Raises ValidationError for an unknown one."""
-    if origin is None:
+    wanted = as_origin(origin)
+    if wanted is None:
         return accepts
-    try:
-        wanted = Origin(origin)
-    except Exception:  # a value that fails when it is read
-        raise ValidationError(f"origin: one of {', '.join(Origin)} is needed", field="origin") from None
     if accepts is None:
         return lambda notice: notice.origin is wanted
     return lambda notice: notice.origin is wanted and accepts(notice)

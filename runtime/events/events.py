@@ -16,18 +16,20 @@ from greenroom.runtime.handles.follow import Follow
 from greenroom.runtime.handles.session import Session
 from greenroom.runtime.handles.session import session_id_of as id_named
 from greenroom.runtime.handles.timeline import MAX_TIMELINE, TimelineRow, causal_order
-from greenroom.storage.catalog.changes import Changes
 from greenroom.storage.codec.json_lines import json_line
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes, session_id_of
+from greenroom.storage.common.times import utc_time
 from greenroom.storage.errors import GreenroomError, IntegrityError, SessionNotFound, ValidationError, shown
 from greenroom.storage.events.index import LINKED, event_place
-from greenroom.storage.events.model import PUBLISHED, Event, Origin, event_view, published_type
-from greenroom.storage.events.query import EventFilter, EventQuery, event_query
+from greenroom.storage.events.model import PUBLISHED, Event, Origin, published_type
+from greenroom.storage.events.query import EventQuery, event_query
 from greenroom.storage.events.search import Visible
 from greenroom.storage.files.regular_file import file_path, written_file
+
+from .following import Following, is_cursor, parse_cursor
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
@@ -160,38 +162,36 @@ class Events:
             if publish is not None:
                 publish(session_id_of(session), sequence, [stored])
 
+    @checked
     def follow(
         self,
         pattern: str = "**",
         after: datetime | str | float | None = None,
         *,
+        session: Session | str | None = None,
+        origin: Origin | str | None = None,
         timeout: float | None = None,
     ) -> Follow:
-        """Follow the events of all sessions whose type matches the pattern: past events from `after` on, session by
-        session, then new ones by time, without a gap. Without `after`, only new ones.
+        """Follow the events of all sessions, or of one, whose type matches the pattern: past events from `after` on,
+        session by session, then new ones by time, without a gap. Without `after`, only new ones.
 
-        Raises what `subscribe` raises.
+        `after` is a time, or the `cursor` of an earlier `Follow`, from which this one goes on. It may come from another
+        process. Raises what `subscribe` raises.
         """
-        query = self._checked({"type": pattern, "after": after})
-        subscription = self.subscribe(pattern, 1)
-        changes = self._core.store.changes()
-        return Follow(subscription, self._reader(query, changes, whole=after is not None), timeout)
-
-    def _reader(self, query: EventQuery, changes: Changes, *, whole: bool) -> Callable[[], Iterator[Event]]:
-        visible, tested = self._visible(), EventFilter(query)
-        history = [whole]
-
-        def read() -> Iterator[Event]:
-            if history.pop() if history else False:
-                for session, sequence, stored in self._search.stored(query, visible):
-                    if changes.is_known(session, sequence, stored):
-                        yield event_view(session_id_of(session), sequence, stored)
-            for session, sequence, stored in changes.poll():
-                about = session_id_of(session)
-                if visible(about) and tested.accepts(about, sequence, stored):
-                    yield event_view(about, sequence, stored)
-
-        return read
+        cursor = parse_cursor(str(after)) if is_cursor(after) else None
+        start = after
+        if cursor is not None:
+            start = utc_time(cursor.history[0]) if cursor.history is not None else None
+        query = self._checked(
+            {"type": pattern, "after": start, "session_id": id_named(session, "session"), "origin": origin}
+        )
+        # The end of the only session must be heard of, whatever the pattern.
+        subscription = self.subscribe(pattern if session is None else "**", 1, session=session)
+        history = (query.low, b"", 0) if after is not None else None
+        changes = self._core.store.changes(cursor.live if cursor is not None else None)
+        begin = cursor.history if cursor is not None else history
+        reader = Following(self._search, changes, query, self._visible(), self._core.exists, begin)
+        return Follow(subscription, reader, timeout)
 
     # -- publishing
 

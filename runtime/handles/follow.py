@@ -1,20 +1,56 @@
-"""Follows a journal: an iterator over past events and then new ones, without a gap."""
+"""Follows journals: an iterator over past events and then new ones, without a gap."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Final, Protocol, Self
 
 from greenroom.actors.events import Subscription
+from greenroom.storage.common.arguments import as_number
 from greenroom.storage.errors import RuntimeClosed, SessionNotFound
-from greenroom.storage.events.model import Event
+from greenroom.storage.events.model import Event, Origin, as_origin
+from greenroom.storage.events.pattern import EventPattern
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = ["Follow", "JournalReader", "Reader"]
 
-__all__ = ["Follow"]
+
+_CURSOR: Final = re.compile(r"\d{1,19}")
+
+
+class Reader(Protocol):
+    """Reads what there is of the events that are followed."""
+
+    def read(self) -> Iterator[Event]:
+        """Yield the events since the last call."""
+
+    def cursor(self) -> str:
+        """Return the position after the last event that was given."""
+
+
+class JournalReader:
+    """Reads the journal of one session."""
+
+    def __init__(
+        self, events: Callable[[int], Iterator[Event]], after: int | str, pattern: str, origin: Origin | str | None
+    ) -> None:
+        """Begin after a sequence, or at a cursor. `events` returns the events with a greater sequence. Raises
+        ValidationError."""
+        self._events = events
+        self._matches = EventPattern(pattern).matches
+        self._origin = as_origin(origin)
+        self._after = as_number("after", int(after) if type(after) is str and _CURSOR.fullmatch(after) else after)
+
+    def read(self) -> Iterator[Event]:
+        for event in self._events(self._after):
+            self._after = event.sequence
+            if self._origin in (None, event.origin) and self._matches(event.type):
+                yield event
+
+    def cursor(self) -> str:
+        return str(self._after)
 
 
 class Follow(Iterator[Event]):
@@ -31,36 +67,41 @@ class Follow(Iterator[Event]):
         ```
     """
 
-    def __init__(
-        self, subscription: Subscription, read: Callable[[], Iterator[Event]], timeout: float | None = None
-    ) -> None:
-        """Use `Session.follow` and `Runtime.follow` instead. `read` returns the events since its last call; the
-        subscription, of capacity 1, says when to read again."""
+    def __init__(self, subscription: Subscription, reader: Reader, timeout: float | None = None) -> None:
+        """Use `Session.follow` and `Runtime.follow` instead. The subscription, of capacity 1, says when to read
+        again."""
         self._subscription = subscription
-        self._read = read
+        self._reader = reader
         self._timeout = timeout
         self._found: Iterator[Event] = iter(())
+        self._ended = False
 
     def __repr__(self) -> str:
-        return f"<Follow {self._subscription.pattern}{' closed' if self._subscription.closed else ''}>"
+        return f"<Follow {self._subscription.pattern}{' closed' if self._ended else ''}>"
+
+    @property
+    def cursor(self) -> str:
+        """The position after the last event that this has given, to be stored and given to `follow` as `after`: that
+        one goes on from there, in this process or another, and repeats nothing."""
+        return self._reader.cursor()
 
     def __next__(self) -> Event:
         looked = False
-        while True:
+        while not self._ended:
             with contextlib.suppress(SessionNotFound, RuntimeClosed):
                 for event in self._found:
                     return event
                 if not looked or self._subscription.take(self._timeout) is not None:
                     looked = True
-                    self._found = self._read()
+                    self._found = self._reader.read()
                     continue
             self.close()
-            raise StopIteration
+        raise StopIteration
 
     def close(self) -> None:
         """Stop following. Threads that wait for the next event stop waiting. Idempotent."""
+        self._ended = True
         self._found = iter(())
-        self._read = lambda: iter(())
         self._subscription.close()
 
     def __enter__(self) -> Self:

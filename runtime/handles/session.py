@@ -44,12 +44,12 @@ from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes
 from greenroom.storage.errors import GreenroomError, InvalidOperation, SessionNotFound, ValidationError, shown
-from greenroom.storage.events.model import Event
+from greenroom.storage.events.model import Event, Origin
 from greenroom.storage.files.regular_file import file_path, open_regular, written_file
 
 from .conversation import Conversation
 from .diff import unified_diff
-from .follow import Follow
+from .follow import Follow, JournalReader
 from .host import Host
 from .replies import reply_as
 from .streams import StreamProgress, Watched
@@ -310,22 +310,23 @@ class Session(Variables, Conversation):
         return self._events(m.whole_number("after", after) or 0, m.whole_number("limit", limit))
 
     @checked
-    def follow(self, after: int = 0, *, timeout: float | None = None) -> Follow:
-        """Follow the journal: past events with a sequence greater than `after`, then new ones, without a gap.
+    def follow(
+        self,
+        after: int | str = 0,
+        *,
+        pattern: str = "**",
+        origin: Origin | str | None = None,
+        timeout: float | None = None,
+    ) -> Follow:
+        """Follow the journal: past events with a sequence greater than `after`, then new ones, without a gap. Only
+        those whose type matches the pattern, and of one `origin` if it is given.
 
-        With `timeout`, the iteration ends when no event has come for that many seconds. A read-only runtime follows the
-        events that the writing runtime journals. Raises SessionNotFound, ResourceLimitExceeded for more than 1024
-        subscriptions.
+        `after` may be the `cursor` of an earlier `Follow`. With `timeout`, the iteration ends when no event has come
+        for that many seconds. A read-only runtime follows the events that the writing runtime journals. Raises
+        SessionNotFound, ResourceLimitExceeded for more than 1024 subscriptions.
         """
-        place = [m.whole_number("after", after) or 0]
-        subscription = self._runtime.events.subscribe("**", 1, session=self.id)
-
-        def read() -> Iterator[Event]:
-            for event in self._events(place[0], None):
-                place[0] = event.sequence
-                yield event
-
-        return Follow(subscription, read, timeout)
+        reader = JournalReader(lambda after: self._events(after, None), after, pattern, origin)
+        return Follow(self._runtime.events.subscribe("**", 1, session=self.id), reader, timeout)
 
     @checked
     def timeline(self, limit: int = MAX_TIMELINE) -> Page[TimelineRow]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import Final
+from itertools import chain
+from typing import Final, NamedTuple
 
 from greenroom.storage.codec.keys import INDEX_UPDATED, after_prefix
 from greenroom.storage.common.times import SECOND
@@ -19,13 +20,24 @@ from greenroom.storage.events.model import StoredEvent
 
 from .model import STATUSES
 
-__all__ = ["Changes"]
+__all__ = ["Changes", "Position"]
 
 _SLACK: Final = 10
 """Seconds by which an event may be older than events that were journaled before it."""
 
+_MERGED: Final = 1000
+"""Sessions whose new events are given by time. After a long absence there may be more: those are read one by one."""
+
 Change = tuple[bytes, int, StoredEvent]
 """(session, sequence, event)"""
+
+
+class Position(NamedTuple):
+    """What was given so far: everything from before the second `since`, and in these sessions everything up to these
+    sequences."""
+
+    since: int
+    known: dict[bytes, int]
 
 
 class Changes:
@@ -36,12 +48,21 @@ class Changes:
     caught up. States of scopes are not followed.
     """
 
-    def __init__(self, engine: Engine, journal: Journal) -> None:
+    def __init__(self, engine: Engine, journal: Journal, position: Position | None = None) -> None:
+        """Begin at a position; without one, at the end of what there is."""
         self._engine = engine
         self._journal = journal
         self._since = 0
         self._known: dict[bytes, int] = {}
-        self.restart()
+        if position is None:
+            self.restart()
+        else:
+            self._since, self._known = position.since, dict(position.known)
+
+    def position(self) -> Position:
+        """Return the position behind the events that count as known. It grows with the sessions that had events in the
+        last seconds, or, until they are all read, since the position at which this has begun."""
+        return Position(self._since, dict(self._known))
 
     def restart(self) -> None:
         """Begin anew: everything that exists now counts as known."""
@@ -62,16 +83,20 @@ class Changes:
         """Yield the new events by time, those of one session in their order. An event counts as known once the next one
         is asked for."""
         recent = dict(self._recent())
-        hidden = staged_sessions(self._engine)
-        journals = [self._new(session) for session in recent if session not in hidden]
-        for session, sequence, stored in heapq.merge(*journals, key=_time):
+        for session in staged_sessions(self._engine):
+            recent.pop(session, None)
+        before = {each: self._known[each] if each in self._known else self._before(each) for each in recent}
+        journals = (self._new(session, at) for session, at in before.items())
+        together = len(recent) <= _MERGED
+        found = heapq.merge(*journals, key=_time) if together else chain.from_iterable(journals)
+        for session, sequence, stored in found:
             yield session, sequence, stored
             self._known[session] = sequence
         self._since = max(self._since, max(recent.values(), default=0) - _SLACK)
         self._known = {
-            session: self._known.get(session) or self._last(session)
+            session: self._known.get(session, before[session])
             for session, second in recent.items()
-            if second >= self._since and session not in hidden
+            if second >= self._since
         }
 
     def _recent(self) -> Iterator[tuple[bytes, int]]:
@@ -82,10 +107,7 @@ class Changes:
             for key, _ in self._engine.pages(CF.INDEX, begin, after_prefix(prefix)):
                 yield key[6:], _second(key)
 
-    def _new(self, session: bytes) -> Iterator[Change]:
-        known = self._known.get(session)
-        if known is None:
-            known = self._before(session)
+    def _new(self, session: bytes, known: int) -> Iterator[Change]:
         for sequence, stored in self._journal.readable(session, known):
             yield session, sequence, stored
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from greenroom.storage.codec.records import SCHEMA_VERSION, Value, unpack_value
 from greenroom.storage.common.times import iso_time, utc_time
+from greenroom.storage.errors import ValidationError
 
 __all__ = [
     "ENCODED_FIELDS",
@@ -19,6 +20,7 @@ __all__ = [
     "Origin",
     "StoredEvent",
     "Totals",
+    "as_origin",
     "event_ids",
     "event_of",
     "event_view",
@@ -103,6 +105,18 @@ class Origin(enum.StrEnum):
     """greenroom itself journaled it: it is a fact."""
     PUBLISHED = "published"
     """A host or a script published it, under a type of its choice."""
+
+
+def as_origin(value: object) -> Origin | None:
+    """Return the origin that an argument names, if any. Raises ValidationError."""
+    if value is None or type(value) is Origin:
+        return value
+    if type(value) is str and value in _ORIGINS:
+        return Origin(value)
+    raise ValidationError(f"origin: one of {', '.join(Origin)} is needed", field="origin")
+
+
+_ORIGINS: Final = frozenset(each.value for each in Origin)
 
 
 def published_type(type_: str) -> str:

@@ -80,10 +80,20 @@ class EventSearch:
                 left -= 1
             yield _view(found)
 
-    def stored(self, query: EventQuery, visible: Visible) -> Iterator[tuple[bytes, int, StoredEvent]]:
-        """Yield (session, sequence, event) of the events that match, as `each` orders them, without its paging."""
-        for (_, session, sequence), stored in self._matching(query, visible):
-            yield session, sequence, stored
+    def stored(
+        self, query: EventQuery, visible: Visible, after: tuple[bytes, int] = (b"", 0)
+    ) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        """Yield (session, sequence, event) of the events that match, session by session in the order of their ids, from
+        behind this place on. For queries without an id of an event or a correlation."""
+        tested = EventFilter(query)
+        if query.session_id is not None:
+            session = session_bytes(query.session_id)
+            candidates = self._of_session(session, tested, after[1] if after[0] == session else 0)
+        else:
+            candidates = self._everywhere(visible, tested, after)
+        for session, sequence, stored in candidates:
+            if tested.accepts(session_id_of(session), sequence, stored):
+                yield session, sequence, stored
 
     def links(self, session: bytes, sequence: int, limit: int) -> list[Event]:
         """Return the `event.linked` events from and to an event, oldest link of each session first."""
@@ -146,8 +156,10 @@ class EventSearch:
             if stored is not None:
                 yield session, sequence, stored
 
-    def _everywhere(self, visible: Visible, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
-        for session, _ in self._engine.pages(CF.SESSIONS, b"", b"\xff" * 17):
+    def _everywhere(
+        self, visible: Visible, tested: EventFilter, after: tuple[bytes, int] = (b"", 0)
+    ) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        for session, _ in self._engine.pages(CF.SESSIONS, after[0], b"\xff" * 17):
             if not visible(session_id_of(session)):
                 continue
             try:
@@ -156,10 +168,12 @@ class EventSearch:
                     continue
             except (IntegrityError, SchemaTooNew):
                 pass
-            yield from self._of_session(session, tested)
+            yield from self._of_session(session, tested, after[1] if after[0] == session else 0)
 
-    def _of_session(self, session: bytes, tested: EventFilter) -> Iterator[tuple[bytes, int, StoredEvent]]:
-        for sequence, stored in self._journal.readable(session):
+    def _of_session(
+        self, session: bytes, tested: EventFilter, after: int = 0
+    ) -> Iterator[tuple[bytes, int, StoredEvent]]:
+        for sequence, stored in self._journal.readable(session, after):
             if stored.time >= tested.high:
                 return
             yield session, sequence, stored

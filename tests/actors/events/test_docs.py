@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "events.md"
 def test_the_snippets_run() -> None:
     names: dict[str, object] = {}
     snippets = re.findall(r"```py\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    assert len(snippets) == 5
+    assert len(snippets) == 6
     try:
         for snippet in snippets:
             exec(compile(snippet, str(PAGE), "exec"), names)
