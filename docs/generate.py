@@ -1,24 +1,32 @@
-"""Writes the pages that are made from the code: `python docs/generate.py`. A test compares them with what it writes."""
+"""Writes the pages of docs/reference that are made from the code: `python docs/generate.py`. A test compares them with
+what it writes."""
 
 from __future__ import annotations
 
+import ast
+import enum
+import importlib
 import inspect
+import re
+import textwrap
 import typing
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from greenroom.runtime import messages
+import pydantic
+import typer
 
-_HEAD = """# Messages
+import greenroom.runtime
+from greenroom.runtime import GreenroomError, PolicyConfig, Runtime, RuntimeConfig, Session, SessionConfig, messages
+from greenroom.runtime.core import RuntimeCore
+from greenroom.runtime.creation import Creation
 
-Written by `python docs/generate.py` from the classes in `greenroom.runtime.messages`. Send one with
-`rt.ask(session_id, message, timeout=...)`, which returns its reply, or with `rt.tell(session_id, message)`.
+_FOLDER = Path(__file__).parent / "reference"
+_WRITTEN = "Written by `python docs/generate.py`"
 
-*Rate* is the kind of operation that rates count it as (docs/policies.md). *Access* is what the audit log calls it
-(docs/security.md). *Hooks* are the points before and after it (docs/hooks.md).
 
-| message | reply | rate | access | hooks |
-| --- | --- | --- | --- | --- |
-"""
+# -- messages
 
 
 def _reply(kind: type[messages.Message[object]]) -> str:
@@ -42,9 +50,17 @@ def _name(kind: object) -> str:
     return f"{_name(typing.get_origin(kind))}[{', '.join(map(_name, arguments))}]"
 
 
-def message_rows() -> str:
-    """Return a line of the table for each public message."""
-    lines = []
+def _messages() -> Iterator[str]:
+    yield f"""# Messages
+
+{_WRITTEN} from the classes in `greenroom.runtime.messages`. Send one with
+`rt.ask(session_id, message, timeout=...)`, which returns its reply, or with `rt.tell(session_id, message)`.
+
+*Rate* is the kind of operation that rates count it as (policies.md). *Access* is what the audit log calls it
+(security.md). *Hooks* are the points before and after it (hooks.md).
+
+| message | reply | rate | access | hooks |
+| --- | --- | --- | --- | --- |"""
     for name in messages.__all__:
         kind = getattr(messages, name)
         if not (inspect.isclass(kind) and issubclass(kind, (messages.Command, messages.Query))) or kind in (
@@ -52,15 +68,312 @@ def message_rows() -> str:
             messages.Query,
         ):
             continue
-        what = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split()).partition(" Replies ")[0]
+        what = _first(kind).partition(" Replies ")[0]
         points = " · ".join(f"`{point}`" for point in (kind.points.before, kind.points.after) if point)
-        lines.append(f"| `{name}`: {what} | {_reply(kind)} | {kind.rate or ''} | {kind.access} | {points} |")
-    return "\n".join(lines) + "\n"
+        yield f"| `{name}`: {what} | {_reply(kind)} | {kind.rate or ''} | {kind.access} | {points} |"
 
 
-PAGES = {"messages.md": lambda: _HEAD + message_rows()}
+# -- the Python API
+
+
+def _first(subject: object) -> str:
+    """Return the first paragraph of a docstring as one line."""
+    return " ".join((inspect.getdoc(subject) or "").split("\n\n")[0].split())
+
+
+def _signature(name: str, function: Callable[..., Any]) -> str:
+    try:
+        text = str(inspect.signature(function))
+    except (TypeError, ValueError):
+        return f"{name}(...)"
+    text = re.sub(r"^\(self(, )?", "(", text)
+    text = re.sub(r"\b(?:greenroom|collections|typing|datetime|pathlib)\.[\w.]*\b(\w+)", r"\1", text)
+    return name + text.replace("'", "")
+
+
+def _members(kind: type) -> Iterator[tuple[str, str, str]]:
+    """Yield (name, heading, doc) of the public methods and properties that a class itself has, in its order."""
+    for name, member in vars(kind).items():
+        if name.startswith("_"):
+            continue
+        inner = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
+        if isinstance(inner, property):
+            yield name, name, inspect.getdoc(inner) or ""
+        elif inspect.isfunction(inner):
+            heading = _signature(name, inner)
+            yield name, re.sub(r"\(cls(, )?", "(", heading), inspect.getdoc(inner) or ""
+
+
+def _notes(kind: type) -> dict[str, str]:
+    """Return the texts that stand below the fields of a class in its source, by the fields above them."""
+    notes: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(each)))
+        except (OSError, TypeError):
+            continue
+        above: list[str] = []
+        body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+        for node in body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                above.append(node.target.id)
+            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and above:
+                text = " ".join(str(node.value.value).split())
+                notes.update(dict.fromkeys(above, text))
+                above = []
+            else:
+                above = []
+    return notes
+
+
+def _reachable() -> list[tuple[str, type]]:
+    """Return (how a program comes to it, class) of the objects with methods that a program uses."""
+    with Runtime.open() as runtime:
+        session = runtime.create_session()
+        found: dict[type, str] = {Runtime: "Runtime", Session: "Session"}
+        for start, owner in (("rt", runtime), ("s", session)):
+            for name in sorted(dir(owner)):
+                if not name.startswith("_") and not callable(member := getattr(owner, name)):
+                    kind = type(member)
+                    if kind.__module__.startswith("greenroom.") and any(True for _ in _members(kind)):
+                        found.setdefault(kind, f"{start}.{name}")
+    return [(reached, kind) for kind, reached in found.items()]
+
+
+def _python() -> Iterator[str]:
+    yield f"""# The Python API
+
+{_WRITTEN} from the public names of `greenroom.runtime`. Errors are on
+[a page of their own](errors.md), settings on [another](settings.md), messages [on a third](messages.md)."""
+    told = set()
+    for reached, kind in _reachable():
+        if issubclass(kind, (enum.Enum, pydantic.BaseModel, RuntimeCore, Creation)):
+            continue
+        told.add(kind)
+        title = kind.__name__ if reached == kind.__name__ else f"{kind.__name__} (`{reached}`)"
+        yield f"\n## {title}\n\n{inspect.getdoc(kind) or ''}"
+        for _, heading, doc in _members(kind):
+            yield f"\n### `{heading}`\n\n{doc}"
+    yield "\n## Values\n"
+    for name in greenroom.runtime.__all__:
+        kind = getattr(greenroom.runtime, name)
+        if not inspect.isclass(kind) or issubclass(kind, (GreenroomError, pydantic.BaseModel)) or kind in told:
+            continue
+        yield f"### {name}\n\n{_plain_doc(kind)}"
+        if issubclass(kind, enum.Enum):
+            yield f"\nOne of {', '.join(f'`{each.value}`' for each in kind)}."
+        fields = [field for field in getattr(kind, "__annotations__", {}) if not field.startswith("_")]
+        if fields and not issubclass(kind, enum.Enum):
+            notes = _notes(kind)
+            yield ""
+            for field in fields:
+                type_ = str(kind.__annotations__[field]).replace("|", "or")
+                yield f"- `{field}`: {type_}" + (f". {notes[field]}" if field in notes else "")
+        for _, heading, doc in _members(kind):
+            first = " ".join(doc.split("\n\n")[0].split())
+            yield f"- `{heading}`: {first}"
+        yield ""
+
+
+def _plain_doc(kind: type) -> str:
+    doc = inspect.getdoc(kind) or ""
+    return "" if doc.startswith(f"{kind.__name__}(") else doc
+
+
+# -- settings
+
+
+def _type(annotation: Any) -> str:
+    """Return the type of a setting as one writes it down, with its bounds."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _type(typing.get_args(annotation)[0])
+    if inspect.isclass(annotation) and issubclass(annotation, enum.Enum):
+        return " or ".join(f"`{each.value}`" for each in annotation)
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return " or ".join(f"`{each}`" for each in arguments)
+    if annotation is type(None):
+        return "none"
+    if arguments and typing.get_origin(annotation) in (typing.Union, __import__("types").UnionType):
+        return " or ".join(_type(each) for each in arguments)
+    if arguments:
+        inner = ", ".join("…" if each is ... else _type(each) for each in arguments)
+        return f"{getattr(typing.get_origin(annotation), '__name__', annotation)}[{inner}]"
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def _settings_of(kind: type[pydantic.BaseModel]) -> Iterator[str]:
+    yield "\n| setting | type | default | what it does |\n| --- | --- | --- | --- |"
+    notes = _notes(kind)
+    for name, field in kind.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, pydantic.BaseModel):
+            shown = f"see [{type(default).__name__}](#{type(default).__name__.lower()})"
+        elif isinstance(default, enum.Enum):
+            shown = f"`{default.value}`"
+        else:
+            shown = "none" if default is None else f"`{default}`"
+        yield f"| `{name}` | {_type(field.annotation)} | {shown} | {notes.get(name, '')} |"
+
+
+def _sections(kind: type[pydantic.BaseModel]) -> Iterator[type[pydantic.BaseModel]]:
+    for field in kind.model_fields.values():
+        for each in (field.annotation, *typing.get_args(field.annotation)):
+            if inspect.isclass(each) and issubclass(each, pydantic.BaseModel):
+                yield each
+
+
+def _settings() -> Iterator[str]:
+    yield f"""# Settings
+
+{_WRITTEN}. Sizes are in bytes and times in seconds, unless the name says otherwise. "none" means no limit.
+
+A runtime takes its settings from `Runtime.open(config=...)`. The command line reads `greenroom.toml` in the working
+directory (`durability = "fsync"`), then the environment (`GREENROOM_DURABILITY=fsync`), then arguments. An unknown
+setting is an error that names the nearest known one. `greenroom config show` prints what is in force, and where each
+value comes from."""
+    shown: list[type[pydantic.BaseModel]] = []
+    waiting: list[type[pydantic.BaseModel]] = [RuntimeConfig, SessionConfig, PolicyConfig]
+    while waiting:
+        kind = waiting.pop(0)
+        if kind in shown:
+            continue
+        shown.append(kind)
+        yield f"\n## {kind.__name__}\n\n{inspect.getdoc(kind) or ''}"
+        yield from _settings_of(kind)
+        waiting += [each for each in _sections(kind) if each not in shown]
+
+
+# -- limits
+
+_LIMITS = (
+    ("the name of a session, of an artifact's creator", "checks.MAX_NAME", "characters"),
+    ("the description of a session or an artifact", "checks.MAX_TEXT", "characters"),
+    ("tags of a session or an artifact", "checks.MAX_TAGS", ""),
+    ("one tag", "checks.MAX_TAG", "characters"),
+    ("metadata of a session, custom entries of an artifact", "checks.MAX_METADATA_BYTES", "bytes, encoded"),
+    ("the key of a variable", "checks.MAX_KEY", "characters"),
+    ("a variable", "checks.MAX_VARIABLE_BYTES", "bytes, encoded"),
+    ("a message of the conversation", "checks.MAX_MESSAGE_BYTES", "bytes, encoded"),
+    ("the role of a message", "checks.MAX_ROLE", "characters"),
+    ("artifacts or messages in one call", "checks.MAX_BATCH", ""),
+    ("an idempotency key", "checks.MAX_IDEMPOTENCY_KEY", "characters"),
+    ("the input of a tool or an agent", "calls.MAX_INPUT_BYTES", "bytes, encoded"),
+    ("the data of a published event", "events.MAX_EVENT_BYTES", "bytes, encoded"),
+)
+_HOST_LIMITS = (
+    ("the result of a tool or an agent", "greenroom.runtime.calls.work.MAX_RESULT_BYTES", "bytes, encoded"),
+    ("calls of tools and agents within one another", "greenroom.runtime.calls.calls.MAX_NESTING", ""),
+    ("grants that one session gives", "greenroom.actors.session.state.grants.MAX_GRANTS", ""),
+    ("registered hooks", "greenroom.actors.hooks.hooks.MAX_HOOKS", ""),
+    ("hooks within one another", "greenroom.actors.hooks.chain.MAX_NESTING", ""),
+    ("subscriptions", "greenroom.actors.events.bus.MAX_SUBSCRIPTIONS", ""),
+    ("events that wait for one subscriber", "greenroom.actors.events.subscription.MAX_CAPACITY", ""),
+    ("levels of a value", "greenroom.storage.codec.plain.MAX_DEPTH", ""),
+)
+
+
+def _limits() -> Iterator[str]:
+    yield f"""# Fixed limits
+
+{_WRITTEN}. What these refuse is a `ValidationError` or a `ResourceLimitExceeded` that names the limit. Limits that
+can be set, and all defaults, are on [the page of settings](settings.md).
+
+| of | at most |
+| --- | --- |"""
+    for what, where, unit in (*((a, f"greenroom.actors.messages.{b}", c) for a, b, c in _LIMITS), *_HOST_LIMITS):
+        module, _, name = where.rpartition(".")
+        value = getattr(importlib.import_module(module), name)
+        yield f"| {what} | {value:,} {unit} |".replace(" |", " |")
+
+
+# -- errors
+
+
+def _errors() -> Iterator[str]:
+    yield f"""# Errors
+
+{_WRITTEN}. Every error that greenroom raises on purpose is a `GreenroomError`. `error.code` is the name of its
+class, `error.fields` are the facts of the case, which can be read as attributes too, and `str(error)` says what was
+asked, what is wrong and what to do. An indented error is a kind of the one above it.
+"""
+    public = [getattr(greenroom.runtime, name) for name in greenroom.runtime.__all__]
+    errors = [each for each in public if inspect.isclass(each) and issubclass(each, GreenroomError)]
+
+    def tree(kind: type, depth: int) -> Iterator[str]:
+        also = [f"`{each.__name__}`" for each in kind.__bases__ if not issubclass(each, GreenroomError)]
+        beside = f" (also a {', '.join(also)})" if also and kind is not GreenroomError else ""
+        yield f"{'  ' * depth}- **{kind.__name__}**{beside}: {_first(kind)}"
+        for each in sorted(errors, key=lambda error: error.__name__):
+            if each.__bases__[0] is kind:
+                yield from tree(each, depth + 1)
+
+    yield from tree(GreenroomError, 0)
+
+
+# -- the command line
+
+
+def _command_line() -> Iterator[str]:
+    from greenroom.runtime.cli.app import app
+
+    yield f"# The command line\n\n{_WRITTEN} from the help of `greenroom`. `greenroom COMMAND --help` shows the same."
+    root: Any = typer.main.get_command(app)
+    yield f"\n{_help(root)}"
+    yield from _options(root)
+
+    def walk(command: Any, path: str) -> Iterator[str]:
+        for name, inner in sorted(getattr(command, "commands", {}).items()):
+            if getattr(inner, "hidden", False):
+                continue
+            usage = " ".join(
+                each.name.upper() + ("..." if each.nargs == -1 else "")
+                for each in inner.params
+                if each.param_type_name == "argument"
+            )
+            yield f"\n## `{path} {name}{' ' + usage if usage else ''}`\n\n{_help(inner)}"
+            if not hasattr(inner, "commands"):
+                yield from _options(inner)
+            yield from walk(inner, f"{path} {name}")
+
+    yield from walk(root, "greenroom")
+
+
+def _help(command: Any) -> str:
+    text = re.sub(r"\[/?(?:bold|dim|italic|b|i|cyan|green|yellow|red)\]", "", command.help or "")
+    return inspect.cleandoc(text)
+
+
+def _options(command: Any) -> Iterator[str]:
+    rows = []
+    for each in command.params:
+        what = " ".join((getattr(each, "help", None) or "").split())
+        if each.param_type_name == "argument":
+            rows.append(f"| `{each.name.upper()}` | {what} |")
+        elif not getattr(each, "hidden", False):
+            names = " ".join(f"`{name}`" for name in (*each.opts, *each.secondary_opts))
+            rows.append(f"| {names} | {what} |")
+    if rows:
+        yield "\n| argument or option | |\n| --- | --- |"
+        yield from (row.replace(" || ", " or ") for row in rows)
+
+
+PAGES: dict[str, Callable[[], Iterator[str]]] = {
+    "messages.md": _messages,
+    "python.md": _python,
+    "settings.md": _settings,
+    "limits.md": _limits,
+    "errors.md": _errors,
+    "command-line.md": _command_line,
+}
+
+
+def page(name: str) -> str:
+    """Return the text of a page."""
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(PAGES[name]())).rstrip() + "\n"
 
 
 if __name__ == "__main__":
-    for page, make in PAGES.items():
-        (Path(__file__).parent / page).write_text(make())
+    _FOLDER.mkdir(exist_ok=True)
+    for each in PAGES:
+        (_FOLDER / each).write_text(page(each), encoding="utf-8")

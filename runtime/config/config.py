@@ -62,6 +62,7 @@ class RuntimeConfig(Checked):
     max_artifact_bytes: Count = 100 << 20
     """Bytes of content that one call may carry; streams and files may be larger."""
     max_artifact_name: Annotated[int, Ge(1), Le(4096)] = 255
+    """Characters of an artifact's name."""
     compress_above: Bytes = 10 << 10
     """Content larger than this is compressed, if that makes it smaller."""
     max_store_bytes: Annotated[Bytes | None, NONE] = None
@@ -126,7 +127,9 @@ class SessionConfig(Quota, Lifetime):
     auto_save_interval: Annotated[Annotated[float, Gt(0)] | None, NONE] = 300.0
     """The longest time without a snapshot while the session has changes in memory; None: no snapshots by time."""
     auto_collect_artifacts: bool = True
+    """Store outputs of tools and agents as artifacts of the session."""
     enable_replay: bool = True
+    """Whether the session may be replayed."""
     retention_days: Annotated[Annotated[float, Ge(0)] | None, NONE] = None
     """How long `cleanup` keeps the session after its end; None: for ever."""
     policies: PolicyConfig = PolicyConfig()

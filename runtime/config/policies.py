@@ -68,6 +68,7 @@ class Quota(_Section):
     """Limits on what a session stores and does; None: no limit."""
 
     max_operations: Limit = None
+    """Commands that the session may perform."""
     max_artifacts: Limit = _DEFAULT.max_artifacts
     max_storage_bytes: Limit = _DEFAULT.max_storage_bytes
     """Not counting artifacts that collectors made of outputs."""
@@ -101,7 +102,9 @@ class ResourcePolicy(Quota):
     max_tokens: Limit = None
     """Limits for all calls of agents together. Once used up, the next call is refused."""
     max_tokens_per_operation: Limit = None
+    """Limit for one call of an agent."""
     max_cost_usd: Annotated[Annotated[float, Ge(0), Le(1e12)] | None, NONE] = None
+    """Limit for all calls of agents together, in US dollars. Once used up, the next call is refused."""
     max_script_memory_bytes: Annotated[Annotated[int, Ge(1 << 20)] | None, NONE] = None
     """Limit for scripts that are bound to a session. At most the runtime's `script_memory_bytes` applies."""
     alert_thresholds: Annotated[tuple[Percent, ...], MaxLen(_MAX_STEPS)] = _DEFAULT.alert_thresholds
@@ -118,6 +121,7 @@ class PolicyConfig(_Section):
     timeout: TimeoutPolicy = TimeoutPolicy()
     rate: RatePolicy = RatePolicy()
     resources: ResourcePolicy = ResourcePolicy()
+    """Limits of time, rate and resources."""
     composition: Literal["sequential", "parallel", "voting"] = "sequential"
     """How the rates and the host's added policies are combined; see `rt.policies.add`."""
     voting_threshold: Annotated[float, Ge(0), Lt(1)] = 0.5
