@@ -60,11 +60,11 @@ class ContentGone(GreenroomError):
 class Append:
     """Write these operations atomically. Replies the commit number for `Engine.wait_synced`.
 
-    `moved` is the session's change of status (before, after), with None for no session; `contents` are added and
-    `released` are dropped, each with its reference.
+    `moved` is the session's change of status (before, after), with None for no session, and `also_moved` are those of
+    other sessions; `contents` are added and `released` are dropped, each with its reference.
     """
 
-    __slots__ = ("contents", "moved", "ops", "ranges", "released")
+    __slots__ = ("also_moved", "contents", "moved", "ops", "ranges", "released")
 
     def __init__(
         self,
@@ -73,9 +73,11 @@ class Append:
         contents: tuple[tuple[Encoded, Reference], ...] = (),
         released: tuple[tuple[bytes, Reference], ...] = (),
         ranges: tuple[tuple[int, bytes, bytes], ...] = (),
+        also_moved: tuple[tuple[int | None, int | None], ...] = (),
     ) -> None:
         self.ops = ops
         self.moved = moved
+        self.also_moved = also_moved
         self.contents = contents
         self.released = released
         self.ranges = ranges
@@ -83,7 +85,7 @@ class Append:
     @property
     def plain(self) -> bool:
         """Whether the message has only operations, so that several such messages can share a batch."""
-        return not self.contents and not self.released and not self.ranges
+        return not self.contents and not self.released and not self.ranges and not self.also_moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ class ArtifactStore(PooledActor):
             if self.quota is not None:
                 more = self.quota.growth(ops)
                 self.quota.require(more)
-        commit_number = self._write(ops, append.ranges, append.moved, more=more)
+        commit_number = self._write(ops, append.ranges, append.moved, *append.also_moved, more=more)
         self.commits += 1
         return commit_number
 

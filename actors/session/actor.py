@@ -65,6 +65,7 @@ logger = logger_of("session")
 _ROW_EVENTS: Final = frozenset(
     {
         "session.created",
+        "session.forked",
         "session.suspended",
         "session.resumed",
         "session.completed",

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.session.actor import SessionActor
 from greenroom.actors.session.state.limits import UNLIMITED
 from greenroom.actors.session.state.model import SessionState
@@ -25,8 +26,8 @@ from greenroom.storage.events.model import StoredEvent
 
 if TYPE_CHECKING:
     from greenroom.actors.clock import Clock
-    from greenroom.actors.session.decisions.decide import PendingEvent
     from greenroom.actors.session.directory import Directory, Way
+    from greenroom.actors.session.services import SessionServices
 
 __all__ = ["Recording"]
 
@@ -140,14 +141,34 @@ class Recording:
         self._time.at = at
         return self._way.ask(self.id, message, timeout)
 
-    def finish(self, check: Callable[[], object] | None = None) -> None:
-        """Write the session in one batch, which makes it visible.
+    def become_fork(self, origin: Recording, at: int) -> None:
+        """Make this a fork of another recording. Both have had the same messages so far, and this one goes on in
+        another way. Its history is that of `Session.fork`, called at this moment."""
+        state = self._actor.state
+        facts = {"from_session": origin.id, "sequence": state.sequence, "parent": origin.id, "missing": 0}
+        self._time.at = at
+        drafts = [PendingEvent("session.forked", facts)]
+        if not self._actor.do_in_turn(lambda: self._actor.commit(drafts), self._services.store_timeout):
+            raise OperationTimeout(
+                f"session {self.id}, which is being ingested, has been busy for too long", started=False
+            )
+
+    def finish(self, check: Callable[[], object] | None = None, also: Sequence[Recording] = ()) -> None:
+        """Write the session in one batch, which makes it visible. `also` are recordings that go with it: they are in
+        the same batch.
 
         `check` is called last, when no other recording of this process can be written; an exception from it ends the
         recording. Raises ResourceLimitExceeded if the store's quota is used up, and StorageError.
         """
         services = self._services
+        recordings = (self, *also)
         append = self._whole()
+        for other in also:
+            more = other._whole()
+            append.ops += more.ops
+            append.contents += more.contents
+            if more.moved is not None:
+                append.also_moved += (more.moved,)
         timeout = services.store_timeout
         with _one_at_a_time:
             if check is not None:
@@ -165,15 +186,17 @@ class Recording:
                 except ContentGone:
                     if attempt == _ATTEMPTS - 1:
                         raise
-                    append.contents = self._prepared_again(append)
-        self._actor.appends = []  # the written content must not be discarded
-        self._leave()
+                    append.contents = _prepared_again(services, recordings, append)
+        for each in recordings:
+            each._actor.appends = []  # the written content must not be discarded
+            each._leave()
         if services.durability is Durability.FSYNC:
             services.store.engine.wait_synced(commit_number, timeout)
-        if services.tell is not None:
-            services.tell(self.id, "session.started", {})
-        if services.publish is not None:
-            services.publish(self.id, 1, self._events)
+        for each in recordings:
+            if services.tell is not None:
+                services.tell(each.id, "session.started", {})
+            if services.publish is not None:
+                services.publish(each.id, 1, each._events)
 
     def abandon(self) -> None:
         """Give up: nothing of the session is left. Does nothing after `finish`."""
@@ -209,11 +232,12 @@ class Recording:
             tuple(pair for append in appends for pair in append.contents),
         )
 
-    def _prepared_again(self, append: Append) -> tuple[Any, ...]:
-        """Return the contents. Those that the store had when they were prepared, and that are gone since, are encoded
-        now."""
-        again: dict[bytes, Encoded] = {}
-        for content in self._actor.known:
-            prepared = self._services.store.prepare(content, len(content), known=False)[0]
-            again[prepared.hash] = prepared
-        return tuple((again.get(encoded.hash, encoded), reference) for encoded, reference in append.contents)
+
+def _prepared_again(services: SessionServices, recordings: Sequence[Recording], append: Append) -> tuple[Any, ...]:
+    """Return the contents of a batch. Those that the store had when they were prepared, and that are gone since, are
+    encoded now."""
+    again: dict[bytes, Encoded] = {}
+    for content in [content for each in recordings for content in each._actor.known]:
+        prepared = services.store.prepare(content, len(content), known=False)[0]
+        again[prepared.hash] = prepared
+    return tuple((again.get(encoded.hash, encoded), reference) for encoded, reference in append.contents)

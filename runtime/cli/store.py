@@ -51,6 +51,15 @@ class Store:
             yield runtime
 
     @contextmanager
+    def reading_if_there(self) -> Iterator[Runtime | None]:
+        """The store opened beside whoever writes to it; None if there is none."""
+        if not self.settings().data.is_dir():
+            yield None
+            return
+        with self.reading() as runtime:
+            yield runtime
+
+    @contextmanager
     def writing(self, create: bool = False) -> Iterator[Runtime]:
         """The store opened for writing; made when it is not there and `create` is true."""
         with self._open(create=create) as runtime:

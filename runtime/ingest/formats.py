@@ -1,8 +1,8 @@
 """Recognizes the format of a JSON record and reads its conversation in one shape.
 
-Each form has a small reader: it tells whether a record has this form, and returns the conversation. Other fields of a
+The table below has every form: it tells whether a record has this form, and returns the conversation. Other fields of a
 record are kept as the conversation's `extra`, other fields of a message as the turn's `metadata`. Nothing is dropped
-here.
+here. The content of a record decides, never the name of its file; the most specific form comes first.
 """
 
 from __future__ import annotations
@@ -11,24 +11,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from greenroom.storage.common.message_text import text_of
+from .forms import agents, apis, chatgpt, chats, claude_code, codex, gemini
+from .forms.common import read_turns, whole, with_times
+from .records import Conversation, Joined, UnknownRecord, digest_of
 
-from .records import Conversation, Note, Turn, UnknownRecord, digest_of
-from .swe_agent import steps_into_turns, turns_of_steps
-from .turns import time_of, turn_of_message, with_free_key
+__all__ = ["LineForm", "conversation_of", "is_conversation", "is_message", "line_form_of"]
 
-__all__ = ["conversation_of", "is_conversation", "is_message"]
-
-_SYSTEM: Final = ("system", "system_prompt", "systemInstruction", "system_instruction")
-"""Keys of a system text beside the turns."""
-_TITLES: Final = ("title", "name")
-_STARTED: Final = ("created_at", "create_time", "created", "createdAt", "started_at", "start_time", "timestamp", "date")
-_ENDED: Final = ("updated_at", "update_time", "updatedAt", "ended_at", "end_time", "completed_at")
+_OF_CONVERSATION: Final = ("conversation_id", "conversationId", "session_id", "sessionId", "thread_id", "chat_id")
+"""Fields of a message that tell which conversation it belongs to."""
 
 
 def is_message(value: Any) -> bool:
-    """Return whether a value is a single message, not a conversation."""
-    return isinstance(value, dict) and ("role" in value or "from" in value) and not is_conversation(value)
+    """Return whether a value is a single message, or event of an agent, and not a conversation."""
+    return (
+        isinstance(value, dict)
+        and ("role" in value or "from" in value or agents.is_event(value))
+        and not is_conversation(value)
+    )
 
 
 def is_conversation(value: Any) -> bool:
@@ -44,15 +43,19 @@ def conversation_of(value: Any) -> Conversation:
     Raises UnknownRecord if there are no turns; the text says what is missing and at which message. Messages are counted
     from 0.
     """
+    if isinstance(value, Joined):
+        return with_times(next(form for form in _LINE_FORMS if form.name == value.form).conversation(value.items))
     if isinstance(value, list):
-        value = {"messages": value}
-        if is_message(value["messages"][0] if value["messages"] else None) and "role" not in value["messages"][0]:
-            value = {"conversations": value["messages"]}
+        first = value[0] if value else None
+        key = "messages"
+        if isinstance(first, dict) and is_message(first) and "role" not in first:
+            key = "conversations" if "from" in first else "history"
+        value = {key: value}
     if not isinstance(value, dict):
         raise UnknownRecord("it is no conversation: neither an object nor a list")
     for form in _FORMS:
         if form.reads(value):
-            return _with_times(form.conversation(value))
+            return with_times(form.conversation(value))
     if "role" in value or "from" in value:
         raise UnknownRecord("it is a single message, not a conversation")
     raise UnknownRecord('it is no conversation: it has no list under "messages", "history" or "conversations"')
@@ -66,43 +69,27 @@ class _Form:
     conversation: Callable[[dict[str, Any]], Conversation]
 
 
-# --- forms ----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class LineForm:
+    """A form whose conversation is several records of a file.
+
+    `begins` tells whether a record can be its first; `belongs` whether a record is of the same conversation as those
+    before it. `adjacent`: an empty line ends the conversation.
+    """
+
+    name: str
+    begins: Callable[[Any], bool]
+    belongs: Callable[[list[Any], Any], bool]
+    conversation: Callable[[list[Any]], Conversation]
+    adjacent: bool = False
 
 
-def _has(*keys: str) -> Callable[[dict[str, Any]], bool]:
-    return lambda value: any(isinstance(value.get(key), list) for key in keys)
+def line_form_of(value: Any) -> LineForm | None:
+    """Return the form of a record that is a part of a conversation, None for any other record."""
+    return next((form for form in _LINE_FORMS if form.begins(value)), None)
 
 
-def _chat(value: dict[str, Any]) -> Conversation:
-    """Return a chat of OpenAI or Anthropic: ``{"messages": [{"role", "content"}]}``."""
-    turns, extra, notes = _turns(value, "messages")
-    anthropic = "system" in value or any(map(_has_blocks, turns))
-    return _conversation("anthropic" if anthropic else "openai-chat", value, "messages", turns, extra, notes)
-
-
-def _sharegpt(value: dict[str, Any]) -> Conversation:
-    """Return a ShareGPT conversation, ``{"conversations": [{"from", "value"}]}``, with the usual names of roles."""
-    key = "conversations" if isinstance(value.get("conversations"), list) else "conversation"
-    turns, extra, notes = _turns(value, key)
-    return _conversation("sharegpt", value, key, turns, extra, notes)
-
-
-def _swe_agent(value: dict[str, Any]) -> Conversation:
-    """Return a SWE-agent trajectory: its history, and further facts of its steps."""
-    steps = value.get("trajectory")
-    if not isinstance(value.get("history"), list) or not value["history"]:
-        turns = turns_of_steps(steps or [])
-        if not turns:
-            raise UnknownRecord("the trajectory has no steps")
-        extra = {key: item for key, item in value.items() if key != "trajectory"}
-        return _conversation("swe-agent", value, "trajectory", turns, extra, [])
-    turns, extra, notes = _turns(value, "history")
-    if isinstance(steps, list):
-        turns, left = steps_into_turns(turns, value["history"], steps)
-        del extra["trajectory"]
-        if left:
-            extra["trajectory"] = left
-    return _conversation("swe-agent", value, "history", turns, extra, notes)
+# --- records that hold others ---------------------------------------------------------------------
 
 
 def _is_batch(value: dict[str, Any]) -> bool:
@@ -111,8 +98,11 @@ def _is_batch(value: dict[str, Any]) -> bool:
 
 def _batch_parts(value: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Return the request and the response that a line of a batch, or of a log, holds."""
-    request = value.get("body") if "custom_id" in value else value.get("request")
+    request = value.get("body", value.get("params")) if "custom_id" in value else value.get("request")
     response = value.get("response")
+    result = value.get("result")
+    if response is None and isinstance(result, dict) and "custom_id" in value:
+        response = result.get("message")  # Anthropic's batches
     if isinstance(request, dict) and isinstance(request.get("body"), dict):
         request = request["body"]
     if isinstance(response, dict) and isinstance(response.get("body"), dict):
@@ -124,16 +114,18 @@ def _batch_parts(value: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str
 
 
 def _batch(value: dict[str, Any]) -> Conversation:
-    """Return a line of OpenAI's batches, or of a log of requests and responses."""
+    """Return a line of OpenAI's or Anthropic's batches, or of a log of requests and responses."""
     parts = [part for part in _batch_parts(value) if part is not None]
     conversations = [conversation_of(part) for part in parts]
     extra = dict(value)
-    for key in ("body", "request", "response"):
+    for key in ("body", "params", "request", "response", "result"):
         for part, conversation in zip(parts, conversations, strict=True):
             if value.get(key) is part:
                 extra[key] = conversation.extra
-            elif isinstance(value.get(key), dict) and value[key].get("body") is part:
-                extra[key] = {**value[key], "body": conversation.extra}
+            elif isinstance(value.get(key), dict):
+                for inner in ("body", "message"):
+                    if value[key].get(inner) is part:
+                        extra[key] = {**value[key], inner: conversation.extra}
     return replace(
         conversations[0],
         turns=[turn for conversation in conversations for turn in conversation.turns],
@@ -147,144 +139,55 @@ def _is_exchange(value: dict[str, Any]) -> bool:
     return any(form.reads(value) for form in _FORMS if form.reads is not _is_batch)
 
 
-def _has_choices(value: dict[str, Any]) -> bool:
-    choices = value.get("choices")
-    return isinstance(choices, list) and any(
-        isinstance(each, dict) and isinstance(each.get("message"), dict) for each in choices
-    )
+# --- one message a line ---------------------------------------------------------------------------
 
 
-def _completion(value: dict[str, Any]) -> Conversation:
-    """Return a response of OpenAI's chat completions: ``{"choices": [{"message": …}]}``."""
-    choices = [each if isinstance(each, dict) else {"message": each} for each in value["choices"]]
-    messages = [each.get("message") for each in choices]
-    turns, notes = _read_turns(messages)
-    for number, (turn, choice) in enumerate(zip(turns, choices, strict=True)):
-        beside = {key: item for key, item in choice.items() if key != "message"}
-        if beside:
-            turns[number] = replace(turn, metadata=with_free_key(turn.metadata, "choice", beside))
-    extra = {key: item for key, item in value.items() if key != "choices"}
-    return _conversation("openai-chat", value, "choices", turns, extra, notes)
+def _is_of_the_same(messages: list[Any], value: Any) -> bool:
+    item = isinstance(value, dict) and value.get("type") in apis.ITEMS
+    return (item or is_message(value)) and all(messages[0].get(key) == value.get(key) for key in _OF_CONVERSATION)
 
 
-def _is_responses(value: dict[str, Any]) -> bool:
-    items = value.get("output") if isinstance(value.get("output"), list) else value.get("input")
-    return (
-        isinstance(items, list)
-        and bool(items)
-        and all(isinstance(item, dict) for item in items)
-        and any("role" in item or item.get("type") in _ITEMS for item in items)
-    ) or (value.get("object") == "response" and isinstance(value.get("output"), list))
+def _messages(items: list[Any]) -> Conversation:
+    """Return messages that follow each other in a file."""
+    if agents.is_event(items[0]):
+        return agents.openhands({"history": items})
+    turns, notes = read_turns([apis.item(each) for each in items])
+    key = next((key for key in _OF_CONVERSATION if items[0].get(key) is not None), None)
+    return whole("messages", items, turns, {}, notes, source_id=items[0][key] if key is not None else None)
 
 
-_ITEMS: Final = ("message", "function_call", "function_call_output", "reasoning")
+def _is_logged(lines: list[Any], value: Any) -> bool:
+    """Return whether a record belongs to a log that has begun: records of unknown types do."""
+    return isinstance(value, dict) and not is_conversation(value)
 
 
-def _responses(value: dict[str, Any]) -> Conversation:
-    """Return a request or a response of OpenAI's responses: items of `input` and `output`, and `instructions`."""
-    items: list[Any] = []
-    extra = dict(value)
-    if isinstance(value.get("instructions"), str) and value["instructions"]:
-        items.append({"role": "system", "content": extra.pop("instructions")})
-    for key in ("input", "output"):
-        if isinstance(value.get(key), str) and value[key]:
-            items.append({"role": "user" if key == "input" else "assistant", "content": extra.pop(key)})
-        elif isinstance(value.get(key), list):
-            items += [_item(item) for item in extra.pop(key)]
-    turns, notes = _read_turns(items)
-    return _conversation("openai-responses", value, "output", turns, extra, notes)
+def _is_of_session(lines: list[Any], value: Any) -> bool:
+    return _is_logged(lines, value) and claude_code.is_of_session(lines, value)
 
 
-def _item(item: Any) -> Any:
-    """Return an item of a response as a message."""
-    if not isinstance(item, dict) or "role" in item:
-        return item
-    kind = item.get("type")
-    if kind == "function_call":
-        function = {key: item[key] for key in ("name", "arguments") if key in item}
-        call = {"type": "function", "function": function}
-        if "call_id" in item:
-            call["id"] = item["call_id"]
-        rest = {key: each for key, each in item.items() if key not in ("name", "arguments", "call_id")}
-        return {"role": "assistant", "content": None, "tool_calls": [call], **rest}
-    if kind == "function_call_output":
-        rest = {key: each for key, each in item.items() if key not in ("output", "call_id")}
-        return {"role": "tool", "content": item.get("output"), "tool_call_id": item.get("call_id"), **rest}
-    return {"role": "assistant", "content": [item]}
-
+# --- the table ------------------------------------------------------------------------------------
 
 _FORMS: Final = (
-    _Form(_has("messages"), _chat),
-    _Form(_has("history", "trajectory"), _swe_agent),
-    _Form(_has("conversations", "conversation"), _sharegpt),
-    _Form(_has_choices, _completion),
-    _Form(_is_responses, _responses),
+    _Form(chatgpt.is_chatgpt, chatgpt.chatgpt),
+    _Form(chats.is_claude, chats.claude),
+    _Form(chats.is_open_webui, chats.open_webui),
+    _Form(chats.is_librechat, chats.librechat),
+    _Form(agents.is_tau_bench, agents.tau_bench),
+    _Form(agents.is_openhands, agents.openhands),
+    _Form(gemini.is_ai_studio, gemini.ai_studio),
+    _Form(gemini.is_takeout, gemini.takeout),
+    _Form(gemini.is_gemini, gemini.gemini),
+    _Form(apis.has("messages"), apis.chat),
+    _Form(apis.has("history", "trajectory"), apis.swe_agent),
+    _Form(apis.has("conversations", "conversation"), apis.sharegpt),
+    _Form(apis.has_choices, apis.completion),
+    _Form(apis.is_anthropic_message, apis.anthropic_message),
+    _Form(apis.is_responses, apis.responses),
     _Form(_is_batch, _batch),
 )
 
-
-# --- what all forms share -------------------------------------------------------------------------
-
-
-def _turns(value: dict[str, Any], key: str) -> tuple[list[Turn], dict[str, Any], list[Note]]:
-    """Return the turns under a key, beginning with a system text beside them, and the record's other fields."""
-    turns, notes = _read_turns(value[key])
-    extra = {name: item for name, item in value.items() if name != key}
-    for name in _SYSTEM:
-        said = extra.get(name)
-        text = said if isinstance(said, str) else text_of(said)
-        if not text:
-            continue
-        if turns[0].role == "system" and turns[0].content == said:
-            del extra[name]  # the first turn has it already
-        elif isinstance(said, (str, list)):
-            del extra[name]
-            turns.insert(0, Turn("system", said, metadata={"field": name}))
-        else:
-            turns.insert(0, Turn("system", text, metadata={"field": name}))
-        break
-    return turns, extra, notes
-
-
-def _read_turns(items: list[Any]) -> tuple[list[Turn], list[Note]]:
-    if not items:
-        raise UnknownRecord("the conversation has no messages")
-    notes: list[Note] = []
-    problem: str | None = None
-    turns: list[Turn] = []
-    told = False
-    for number, item in enumerate(items):
-        turn, missing = turn_of_message(number, item, notes)
-        turns.append(turn)
-        told = told or missing is None
-        problem = problem or missing
-    if not told:
-        raise UnknownRecord(problem or "no message has a role")
-    return turns, notes
-
-
-def _conversation(
-    form: str, value: dict[str, Any], key: str, turns: list[Turn], extra: dict[str, Any], notes: list[Note]
-) -> Conversation:
-    beside = {name: item for name, item in value.items() if name != key}
-    return Conversation(form, turns, extra, notes=notes, digest=digest_of([value.get(key), beside]))
-
-
-def _with_times(conversation: Conversation) -> Conversation:
-    extra = conversation.extra
-    title = next(
-        (extra[key].strip() for key in _TITLES if isinstance(extra.get(key), str) and extra[key].strip()), None
-    )
-    return replace(
-        conversation,
-        title=title,
-        started=next((time for key in _STARTED if (time := time_of(extra.get(key))) is not None), None),
-        ended=next((time for key in _ENDED if (time := time_of(extra.get(key))) is not None), None),
-    )
-
-
-def _has_blocks(turn: Turn) -> bool:
-    return isinstance(turn.content, list) and any(
-        isinstance(part, dict) and (part.get("type") in ("tool_use", "tool_result", "thinking"))
-        for part in turn.content
-    )
+_LINE_FORMS: Final = (
+    LineForm("claude-code", claude_code.is_claude_code_line, _is_of_session, claude_code.claude_code),
+    LineForm("codex", codex.is_codex_line, _is_logged, codex.codex),
+    LineForm("messages", is_message, _is_of_the_same, _messages, adjacent=True),
+)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from blake3 import blake3
@@ -17,8 +17,9 @@ from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.message_text import is_tool_result, text_of, text_of_message
 from greenroom.storage.errors import ValidationError
 
+from .files import ARTIFACT_TYPES, Moved, take_files
+from .forms.message import as_json, with_free_key
 from .records import Note, Turn
-from .turns import as_json, with_free_key
 
 __all__ = ["Fitted", "Moved", "PlacedTurn", "fit", "place_turn", "plain_text", "texts_of"]
 
@@ -26,20 +27,9 @@ MESSAGE_ROOM: Final = 48 << 10
 """Limit of bytes for a message's other fields. Together with the names of moved fields, they stay within 64 KiB."""
 _MOST_MOVED: Final = 32
 _MOST_NESTED: Final = 3
-_ARTIFACT_TYPES: Final = {"user": "user_input", "assistant": "agent_output", "tool": "tool_result"}
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHORT: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A field that becomes an artifact: its name and content."""
-
-    field: str
-    name: str
-    content: str
-    mime_type: str
 
 
 @dataclass(slots=True)
@@ -57,6 +47,8 @@ class PlacedTurn:
     """A turn with all fields placed."""
 
     message: m.AddMessage
+    content: str | list[Any] | None
+    """The content of the message; None if it became an artifact."""
     texts: list[tuple[str, str, str]]
     """The texts of the turn, as artifact type, name and content."""
     moved: list[Moved]
@@ -82,7 +74,11 @@ def place_turn(number: int, turn: Turn) -> PlacedTurn:
     role = shortened("role", turn.role, m.MAX_ROLE) or turn.role
     name = shortened("name", turn.name, m.MAX_NAME)
     tool_call_id = shortened("tool_call_id", turn.tool_call_id, m.MAX_NAME)
-    content, tool_calls = turn.content, turn.tool_calls
+    tool_calls = turn.tool_calls
+    content, fields, files = take_files(turn.content, fields, stem, turn.role)
+    for each in files:
+        moved.append(each)
+        notes.append(Note(f"{place}.{each.field}", f"a file: kept as the artifact {each.name}", moved=True))
     room = m.MAX_MESSAGE_BYTES
     size = _size(tool_calls)
     if tool_calls is not None and (size is None or size > room // 2):
@@ -98,7 +94,7 @@ def place_turn(number: int, turn: Turn) -> PlacedTurn:
     message = m.AddMessage(
         role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata
     )
-    return PlacedTurn(message, texts_of(number, turn), fitted.moved, notes)
+    return PlacedTurn(message, content, texts_of(number, turn), fitted.moved, notes)
 
 
 def fit(
@@ -132,7 +128,7 @@ def fit(
         if name in taken:
             base, dot, ending = name.rpartition(".")
             name = f"{base}-{number}{dot}{ending}"
-            moved[number] = each = Moved(each.field, name, each.content, each.mime_type)
+            moved[number] = each = replace(each, name=name)
         taken.add(name)
         key = _cut(each.field)
         named[key if key not in named else f"{key} ({number})"] = name
@@ -186,7 +182,7 @@ def texts_of(number: int, turn: Turn) -> list[tuple[str, str, str]]:
         if results:
             content = [part for part in content if not is_tool_result(part)]
     texts = [("tool", text_of(results)), (role, text_of_message(content, turn.metadata))]
-    return [(_ARTIFACT_TYPES[who], f"{stem}-{who}.txt", text) for who, text in texts if text and who in _ARTIFACT_TYPES]
+    return [(ARTIFACT_TYPES[who], f"{stem}-{who}.txt", text) for who, text in texts if text and who in ARTIFACT_TYPES]
 
 
 def _size(value: Any) -> int | None:

@@ -96,7 +96,7 @@ class _Reader:
             if salvaged and is_conversation(found.value):
                 self._salvaging = False
             position = "document" if first and window.line > line else f"line {line}"
-            yield Record(position, found.value, found.notes, salvaged)
+            yield Record(position, found.value, found.notes, salvaged, found.size, line, window.line)
             return
         within_line = isinstance(found, Failed) and not window.line_ends_within(found.offset)
         if not salvaged:

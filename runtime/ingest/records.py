@@ -42,6 +42,12 @@ class Record:
     value: Any
     notes: tuple[Note, ...] = ()
     salvaged: bool = False  # found in or after a broken value: counts only if it is a conversation
+    size: int = 0
+    """Characters in the file. 0 for the item of a list."""
+    line: int = 0
+    """The line of the file on which it begins; 0 for the item of a list."""
+    last_line: int = 0
+    """The line on which it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,14 @@ class Fault:
 
     position: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Records of a file that are one conversation together, such as the lines of a log."""
+
+    form: str
+    items: list[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +88,25 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """A path of a conversation that the application does not show, such as the answer before a regenerated one.
+
+    It leaves another path, `origin`: -1 is the conversation itself, other numbers are earlier branches. It begins with
+    the first `shared` turns of that path, and `turns` are its own. `id` names its last message.
+    """
+
+    origin: int
+    shared: int
+    turns: list[Turn]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """The turns of one record; `extra` holds the record's other fields, `format` names its layout.
 
-    `started` and `ended` are in ns since the epoch; None if the record has none.
+    `started` and `ended` are in ns since the epoch; None if the record has none. `source_id` is the id that the
+    application gave the conversation.
     """
 
     format: str
@@ -87,6 +116,8 @@ class Conversation:
     started: int | None = None
     ended: int | None = None
     notes: list[Note] = field(default_factory=list)
+    branches: list[Branch] = field(default_factory=list)
+    source_id: str | None = None
     digest: str = ""
     """BLAKE3 of the record's value, independent of file, spacing and order of keys."""
 

@@ -33,24 +33,31 @@ class Skipped:
 class IngestReport:
     """Counts what was ingested, and lists every place that was skipped or changed.
 
-    `sessions`, `messages` and `artifacts` count what was stored; `session_ids` are the new sessions in file order.
-    `duplicates` counts conversations that were in the store already; they count as ingested. `skipped` lists places
-    that were not ingested; `repaired` lists changed fields, and `replaced_count` counts those whose text is lost;
-    `moved` lists fields kept whole as artifacts. `failed_paths` are files without any ingested record. Lists end after
-    `MAX_LISTED`; counts do not.
+    `sessions` counts the conversations that were stored, and `session_ids` are their sessions in file order; `branches`
+    counts the forks that have their other branches, and `branch_ids` are these. `messages` and `artifacts` count those
+    of both. `duplicates` counts conversations that were in the store already; they count as ingested. `grown` lists
+    conversations of which the store had another state, and has both now. `skipped` lists places that were not ingested;
+    `repaired` lists changed fields, and `replaced_count` counts those whose text is lost; `moved` lists fields kept
+    whole as artifacts. `failed_paths` are files without any ingested record. Lists end after `MAX_LISTED`; counts do
+    not. After a dry run, `sessions` and the others say what would have been stored.
     """
 
+    dry_run: bool = False
     sessions: int = 0
+    branches: int = 0
     messages: int = 0
     artifacts: int = 0
     bytes_read: int = 0
     duplicate_count: int = 0
+    grown_count: int = 0
     skipped_count: int = 0
     repaired_count: int = 0
     replaced_count: int = 0
     moved_count: int = 0
     session_ids: list[str] = field(default_factory=list)
+    branch_ids: list[str] = field(default_factory=list)
     duplicates: list[Skipped] = field(default_factory=list)
+    grown: list[Skipped] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     repaired: list[Skipped] = field(default_factory=list)
     moved: list[Skipped] = field(default_factory=list)
@@ -70,14 +77,19 @@ class IngestReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
         return {
+            "dry_run": self.dry_run,
             "sessions": self.sessions,
+            "branches": self.branches,
             "messages": self.messages,
             "artifacts": self.artifacts,
             "bytes_read": self.bytes_read,
             "duration": round(self.duration, 6),
             "session_ids": list(self.session_ids),
+            "branch_ids": list(self.branch_ids),
             "duplicate_count": self.duplicate_count,
             "duplicates": [item.to_dict() for item in self.duplicates],
+            "grown_count": self.grown_count,
+            "grown": [item.to_dict() for item in self.grown],
             "skipped_count": self.skipped_count,
             "skipped": [item.to_dict() for item in self.skipped],
             "repaired_count": self.repaired_count,

@@ -35,6 +35,11 @@ STDIN: Final = "-"
 """The name that stands for standard input."""
 MAX_UNPACKED_BYTES: Final = 16 << 30
 """Limit of bytes that one packed file may unpack to."""
+MAX_RATIO: Final = 200
+_FREE_UNPACKED: Final = 64 << 20
+"""What a packed file unpacks to may be `MAX_RATIO` times as large as the file, and this much is free."""
+MAX_MEMBERS: Final = 100_000
+"""Limit of files in an archive."""
 PIPE_TIMEOUT: Final = 30.0
 """Seconds in which the first bytes of a named pipe must arrive."""
 
@@ -67,8 +72,9 @@ def shown(path: str | os.PathLike[str]) -> str:
 def open_sources(path: str | os.PathLike[str]) -> Iterator[Source]:
     """Yield every source that a path names. Each is open until the next one is requested.
 
-    A folder names all files below it with the endings .json, .jsonl, .ndjson and .traj, each also with .gz, and .zip. A
-    .zip names such files in it. Raises OSError or UnreadableSource.
+    A folder names all files below it with the endings .json, .jsonl, .ndjson and .traj, each also with .gz, and .zip,
+    in the order of their names; hidden ones are skipped. A .zip names such files in it, but no archives. Raises OSError
+    or UnreadableSource.
     """
     if os.fspath(path) == STDIN:
         stdin = _Counted(sys.stdin.buffer)
@@ -103,9 +109,9 @@ def require_readable(paths: Iterable[str]) -> None:
 
 def _files_below(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if name.lower().endswith(_PLAIN + _PACKED):
+            if name.lower().endswith(_PLAIN + _PACKED) and not name.startswith("."):
                 yield Path(parent, name)
 
 
@@ -120,7 +126,7 @@ def _open_file(path: Path) -> Iterator[Source]:
             yield from _members(label, file)
         elif path.suffix.lower() == ".gz":
             with gzip.GzipFile(fileobj=counted, mode="rb") as unpacked:  # type: ignore[call-overload]
-                yield Source(label, name, _Guarded(unpacked, MAX_UNPACKED_BYTES), lambda: counted.count)
+                yield Source(label, name, _Guarded(unpacked, lambda: _most(counted.count)), lambda: counted.count)
         else:
             yield Source(label, name, counted, lambda: counted.count)
 
@@ -148,21 +154,42 @@ def _members(label: str, file: IO[bytes]) -> Iterator[Source]:
     """Yield the conversation files in an archive, in its order. Skip all other files."""
     try:
         with zipfile.ZipFile(file) as archive:
-            chosen = [each for each in archive.infolist() if each.filename.lower().endswith(_PLAIN)]
+            members = archive.infolist()
+            if len(members) > MAX_MEMBERS:
+                raise UnreadableSource(
+                    f"the archive has {len(members)} files, and {MAX_MEMBERS} is the limit: unpack it"
+                )
+            shown_members = [each for each in members if not _is_hidden(each.filename)]
+            chosen = [each for each in shown_members if each.filename.lower().endswith(_PLAIN)]
             left = MAX_UNPACKED_BYTES
             done = 0
             for member in chosen:
                 with archive.open(member) as unpacked:
-                    guarded = _Guarded(unpacked, left)
+                    most = min(left, _most(member.compress_size))
+                    guarded = _Guarded(unpacked, lambda most=most: most)  # type: ignore[misc]
                     before = done
                     name = shown(member.filename)
                     yield Source(f"{label}: {name}", name.rpartition("/")[2], guarded, lambda before=before: before)  # type: ignore[misc]
                 left -= guarded.count
                 done += member.compress_size
+            packed = [shown(each.filename) for each in shown_members if each.filename.lower().endswith(_PACKED)]
+            if packed:
+                raise UnreadableSource(
+                    f"archives within an archive are not read, unpack it first: {', '.join(packed[:5])}"
+                )
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         raise UnreadableSource(f"the archive cannot be read: {error}") from error
     if not chosen:
         raise UnreadableSource(f"there is no conversation file in this archive ({', '.join(_PLAIN)})")
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def _most(packed: int) -> int:
+    """Return how many bytes a packed file of this size may unpack to."""
+    return min(MAX_UNPACKED_BYTES, _FREE_UNPACKED + packed * MAX_RATIO)
 
 
 class _Counted:
@@ -181,7 +208,7 @@ class _Counted:
 class _Guarded:
     """Limits the bytes that are unpacked, and raises one type of error for damage."""
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
+    def __init__(self, stream: IO[bytes], limit: Callable[[], int]) -> None:
         self._stream = stream
         self._limit = limit
         self.count = 0
@@ -192,8 +219,8 @@ class _Guarded:
         except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
             raise UnreadableSource(f"what it packs is damaged: {error}") from error
         self.count += len(data)
-        if self.count > self._limit:
-            raise UnreadableSource(f"it unpacks to more than {self._limit} bytes")
+        if self.count > self._limit():
+            raise UnreadableSource(f"it unpacks to more than {self._limit()} bytes, the limit for its size")
         return data
 
 

@@ -41,13 +41,26 @@ def take_in(
     created_by: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who the sessions are created by.", show_default=False)
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read everything, say what would go in, and write nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make completed sessions of recorded conversations: their turns become messages and artifacts.
 
-    Understands OpenAI chat, batch and responses, Anthropic messages, ShareGPT and SWE-agent .traj, as documents, lines
-    or lists, also packed as .gz and .zip; the content tells which. A conversation goes in whole or not at all, and what
-    is in the store already is passed over. What is broken is reported by file and position, the rest goes in.
+    Understands the exports of ChatGPT, Claude, LibreChat and Open WebUI; sessions of Claude Code and Codex; requests
+    and responses of OpenAI, Anthropic and Gemini; ShareGPT, SWE-agent, OpenHands and tau-bench; and one message a line.
+    Files may be documents, lines or lists, also packed as .gz and .zip; the content tells which form it is.
+
+    A conversation keeps its title and times. It goes in whole or not at all; its other branches become forks. What is
+    in the store already is passed over. What is broken is reported by file and position, and the rest goes in.
+
+    Examples:
+
+      greenroom ingest chatgpt-export.zip
+      greenroom ingest ~/.claude/projects ~/.codex/sessions
+      greenroom ingest --dry-run conversations.json
+      zcat runs.jsonl.gz | greenroom ingest -
 
     Exit code 0: everything is in. 3: something was skipped or replaced, the rest is in. 1: nothing is in. 2: wrong
     usage.
@@ -56,9 +69,10 @@ def take_in(
     from greenroom.runtime.ingest.sources import require_readable
 
     require_readable(files)  # before a store is made
+    store = the_store(context)
     with (
         _stopping_between_conversations() as stop_if_asked,
-        the_store(context).writing(create=True) as runtime,
+        store.reading_if_there() if dry_run else store.writing(create=True) as runtime,
         _progress(not as_json) as show,
     ):
 
@@ -66,7 +80,7 @@ def take_in(
             show(state)
             stop_if_asked()
 
-        report = ingest(runtime, files, on_progress=on_progress, created_by=created_by)
+        report = ingest(runtime, files, dry_run=dry_run, on_progress=on_progress, created_by=created_by)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -81,6 +95,7 @@ def _print_report(report: IngestReport) -> None:
         ("skipped", report.skipped, report.skipped_count),
         ("repaired", report.repaired, report.repaired_count),
         ("moved", report.moved, report.moved_count),
+        ("grown", report.grown, report.grown_count),
     )
     for word, items, count in listed:
         for item in items:
@@ -89,7 +104,8 @@ def _print_report(report: IngestReport) -> None:
             note(f"{word:<8} {count - len(items)} more")
     rate = report.bytes_read / report.duration if report.duration else 0
     fields = {
-        "sessions": str(report.sessions),
+        "sessions": str(report.sessions) + (" would go in" if report.dry_run else ""),
+        "branches": str(report.branches),
         "messages": str(report.messages),
         "artifacts": str(report.artifacts),
         "there already": str(report.duplicate_count),
@@ -97,7 +113,7 @@ def _print_report(report: IngestReport) -> None:
         "read": f"{size(report.bytes_read)} in {report.duration:.2f} s ({size(int(rate))}/s)",
     }
     print_fields(fields)
-    if report.sessions and is_terminal():
+    if report.sessions and not report.dry_run and is_terminal():
         note("see them: greenroom sessions list --status completed")
 
 

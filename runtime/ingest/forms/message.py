@@ -7,9 +7,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from greenroom.runtime.ingest.records import Note, Turn
 from greenroom.storage.common.message_text import role_of
-
-from .records import Note, Turn
 
 __all__ = ["UNKNOWN", "time_of", "turn_of_message", "with_free_key"]
 
@@ -65,6 +64,17 @@ def _of_text(text: str) -> int | None:
     return (delta.days * _DAY + delta.seconds) * 10**9 + delta.microseconds * 1000
 
 
+def _is_impossible(value: Any) -> bool:
+    """Return whether a value, which `time_of` knows no time for, is meant to be one: it is before 1990, say."""
+    if isinstance(value, str) and 8 <= len(value.strip()) <= 40:
+        try:
+            datetime.fromisoformat(value.strip())
+        except ValueError:
+            return False
+        return True
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 UNKNOWN: Final = "unknown"
 """The role of a message without one, in a conversation where other messages have roles."""
 
@@ -93,6 +103,13 @@ def turn_of_message(number: int, item: Any, notes: list[Note]) -> tuple[Turn, st
         if len(ids) == 1:
             del rest["tool_call_ids"]
     time = next((found for key in _TIMES if (found := time_of(rest.get(key))) is not None), None)
+    if time is None:
+        for key in _TIMES:
+            if _is_impossible(rest.get(key)):
+                notes.append(
+                    Note(f"{place}.{key}", f"{rest[key]} cannot be its time: that of the turn before it is shown")
+                )
+                break
     return Turn(role, content, name, tool_calls, tool_call_id, rest, time), missing
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from .records import Turn, digest_of
-from .turns import with_free_key
+from greenroom.runtime.ingest.records import Turn, digest_of
+
+from .message import with_free_key
 
 __all__ = ["steps_into_turns", "turns_of_steps"]
 

@@ -1,0 +1,109 @@
+"""Joins the records of a file that are one conversation together: lines that are messages, or records of a log.
+
+A conversation with a missing line would look complete. So a broken line among the lines of a conversation costs all of
+it, and both are reported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from .formats import LineForm, line_form_of
+from .read import too_long
+from .records import Fault, Joined, Note, Record
+
+__all__ = ["joined"]
+
+_LINE: Final = re.compile(r"line (\d+)")
+
+
+@dataclass(slots=True)
+class _Group:
+    """The records of one conversation."""
+
+    form: LineForm
+    line: int
+    last_line: int
+    values: list[Any] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    size: int = 0
+    broken: str | None = None
+    """Why the conversation cannot be whole."""
+    after_fault: bool = False
+    """Whether a broken line was the last; where it ends is unknown."""
+
+    def takes(self, record: Record) -> bool:
+        """Return whether a record belongs to this conversation."""
+        if not record.line or not self.form.belongs(self.values, record.value):
+            return False
+        return not self.form.adjacent or self.after_fault or record.line <= self.last_line + 1
+
+    def add(self, record: Record, limit: int) -> None:
+        """Add a record, unless the conversation cannot be whole any more."""
+        self.last_line, self.after_fault = record.last_line, False
+        if self.broken is not None:
+            return
+        self.size += record.size
+        if self.size > limit and self.values:
+            self.spoil(too_long(limit))
+            return
+        if record.notes:
+            number = len(self.values)
+            self.notes += [
+                replace(note, field=f"[{number}].{note.field}" if note.field else f"[{number}]")
+                for note in record.notes
+            ]
+        self.values.append(record.value)
+
+    def spoil(self, reason: str) -> None:
+        """Give the conversation up, and what it holds in memory but for the first record, which tells what belongs."""
+        self.broken = self.broken or reason
+        del self.values[1:]
+        self.notes.clear()
+
+    def result(self, *, whole_file: bool) -> Record | Fault:
+        """Return the conversation, or why there is none."""
+        lines = f"line {self.line}" if self.line == self.last_line else f"lines {self.line}-{self.last_line}"
+        position = "document" if whole_file else lines
+        if self.broken is not None:
+            return Fault(position, self.broken)
+        return Record(position, Joined(self.form.name, self.values), tuple(self.notes), size=self.size, line=self.line)
+
+
+def joined(found: Iterable[Record | Fault], limit: int) -> Iterator[Record | Fault]:
+    """Yield records and faults, with records that are one conversation joined. A conversation of more than `limit`
+    characters is a fault."""
+    group: _Group | None = None
+    first = True
+    fault_at: int | None = None
+    for each in found:
+        if isinstance(each, Fault):
+            at = _LINE.match(each.position)
+            fault_at = int(at.group(1)) if at is not None else None
+            if group is not None and (not group.form.adjacent or fault_at is None or fault_at <= group.last_line + 1):
+                group.after_fault = True
+                group.spoil(f"one of its lines is broken ({each.position}), and half a conversation is not ingested")
+            yield each
+            first = False
+            continue
+        if group is not None:
+            if group.takes(each):
+                group.add(each, limit)
+                continue
+            yield group.result(whole_file=False)
+            group, first = None, False
+        form = line_form_of(each.value) if each.line and not each.salvaged else None
+        if form is None:
+            yield each
+            first = False
+        else:
+            group = _Group(form, each.line, each.last_line)
+            group.add(each, limit)
+            if fault_at is not None and fault_at == each.line - 1:
+                group.spoil("the line before it is broken, and half a conversation is not ingested")
+        fault_at = None
+    if group is not None:
+        yield group.result(whole_file=first)
