@@ -44,7 +44,7 @@ def conversation_of(value: Any) -> Conversation:
     from 0.
     """
     if isinstance(value, Joined):
-        return with_times(next(form for form in _LINE_FORMS if form.name == value.form).conversation(value.items))
+        return _read(next(form for form in _LINE_FORMS if form.name == value.form).conversation, value.items)
     if isinstance(value, list):
         first = value[0] if value else None
         key = "messages"
@@ -55,10 +55,24 @@ def conversation_of(value: Any) -> Conversation:
         raise UnknownRecord("it is no conversation: neither an object nor a list")
     for form in _FORMS:
         if form.reads(value):
-            return with_times(form.conversation(value))
+            return _read(form.conversation, value)
     if "role" in value or "from" in value:
         raise UnknownRecord("it is a single message, not a conversation")
     raise UnknownRecord('it is no conversation: it has no list under "messages", "history" or "conversations"')
+
+
+def _read(conversation: Callable[[Any], Conversation], value: Any) -> Conversation:
+    """Return the conversation, with its title and times. A reader that meets a type which it does not expect must not
+    cost the other conversations."""
+    try:
+        return with_times(conversation(value))
+    except UnknownRecord:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UnknownRecord(f"{UNEXPECTED} ({type(error).__name__}: {error})"[:300]) from error
+
+
+UNEXPECTED: Final = "one of its fields is of a type that its form does not have"
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,33 +77,38 @@ def joined(found: Iterable[Record | Fault], limit: int) -> Iterator[Record | Fau
     """Yield records and faults, with records that are one conversation joined. A conversation of more than `limit`
     characters is a fault."""
     group: _Group | None = None
-    first = True
-    fault_at: int | None = None
+    alone = True  # nothing but this group has been found
+    end = 0
+    """The line on which the last record, or broken value, is known to end."""
+    after_fault = False
     for each in found:
         if isinstance(each, Fault):
             at = _LINE.match(each.position)
-            fault_at = int(at.group(1)) if at is not None else None
-            if group is not None and (not group.form.adjacent or fault_at is None or fault_at <= group.last_line + 1):
+            if group is not None and (not group.form.adjacent or at is None or int(at.group(1)) <= end + 1):
                 group.after_fault = True
                 group.spoil(f"one of its lines is broken ({each.position}), and half a conversation is not ingested")
+            end = int(at.group(1)) if at is not None else end
+            after_fault = True
             yield each
-            first = False
+            alone = False
             continue
         if group is not None:
             if group.takes(each):
                 group.add(each, limit)
+                end, after_fault = each.last_line, False
                 continue
             yield group.result(whole_file=False)
-            group, first = None, False
-        form = line_form_of(each.value) if each.line and not each.salvaged else None
+            group, alone = None, False
+        form = line_form_of(each.value) if each.line else None
         if form is None:
             yield each
-            first = False
+            alone = False
         else:
             group = _Group(form, each.line, each.last_line)
             group.add(each, limit)
-            if fault_at is not None and fault_at == each.line - 1:
-                group.spoil("the line before it is broken, and half a conversation is not ingested")
-        fault_at = None
+            doubtful, adjacent = after_fault or each.salvaged, each.line <= end + 1
+            if (doubtful and adjacent) or (after_fault and each.salvaged):
+                group.spoil("it follows a broken line, and half a conversation is not ingested")
+        end, after_fault = each.last_line, False
     if group is not None:
-        yield group.result(whole_file=first)
+        yield group.result(whole_file=alone)

@@ -22,6 +22,7 @@ from .write import plan, write
 if TYPE_CHECKING:
     from greenroom.runtime import Runtime
 
+_PLANNED: Final = "(of this dry run)"
 _PROGRESS_SECONDS: Final = 0.05
 _ALL: Final = tuple(SessionStatus)
 
@@ -98,6 +99,8 @@ class _Ingest:
         self._dry_run = dry_run
         self._would_be_there: set[str] = set()
         """The digests of conversations that a dry run would have written."""
+        self._newest: dict[tuple[str, str], str | None] = {}
+        """The newest session by format and id of the conversation, of those that were looked up."""
         self._report = IngestReport(dry_run=dry_run)
         self._bytes_total = sum(map(_size, paths))
         self._bytes_before = 0
@@ -176,6 +179,8 @@ class _Ingest:
             assert runtime is not None
             check = (lambda: self._look_again(conversation.digest)) if alone else None
             ids, artifacts = write(runtime, planned, self._created_by, check)
+        if conversation.source_id is not None:
+            self._newest[conversation.format, conversation.source_id[: m.MAX_NAME]] = ids[0] if ids else _PLANNED
         report.sessions += 1
         report.branches += len(planned.paths) - 1
         report.messages += planned.messages
@@ -194,10 +199,13 @@ class _Ingest:
 
     def _earlier(self, conversation: Conversation) -> str | None:
         """Return the newest session of the same conversation, which had another content when it was ingested."""
-        if conversation.source_id is None or self._runtime is None:
+        if conversation.source_id is None:
             return None
-        there = self._sessions(source_id=conversation.source_id[: m.MAX_NAME], source_format=conversation.format)
-        return there[-1] if there else None
+        key = conversation.format, conversation.source_id[: m.MAX_NAME]
+        if key not in self._newest:
+            there = self._sessions(source_id=key[1], source_format=key[0])
+            self._newest[key] = there[-1] if there else None
+        return self._newest[key]
 
     def _look(self, digest: str) -> bool:
         """Return whether the store has no conversation with this digest, from before or from this source.
@@ -224,7 +232,7 @@ class _Ingest:
     def _there(self, digest: str) -> list[str]:
         """Return the sessions that were ingested from this conversation, without their forks."""
         there = self._sessions(source_digest=digest)
-        return there or ["of this run"] if digest in self._would_be_there else there
+        return there or [_PLANNED] if digest in self._would_be_there else there
 
     def _sessions(self, **metadata: str) -> list[str]:
         """Return the sessions that are not forks and have these fields in their metadata, in the order of creation."""

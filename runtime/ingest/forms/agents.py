@@ -62,7 +62,7 @@ def openhands(value: dict[str, Any]) -> Conversation:
     key = next(key for key in _LISTS if _begins(value.get(key)))
     messages: list[dict[str, Any]] = []
     states: list[Any] = []
-    calls: dict[Any, Any] = {}
+    calls: dict[str, Any] = {}
     for event in _each(value[key]):
         made = _message(event, calls) if isinstance(event, dict) else None
         if made is None:
@@ -88,7 +88,7 @@ def _each(events: list[Any]) -> Iterator[Any]:
             yield event
 
 
-def _message(event: dict[str, Any], calls: dict[Any, Any]) -> dict[str, Any] | None:
+def _message(event: dict[str, Any], calls: dict[str, Any]) -> dict[str, Any] | None:
     """Return an event as a message, or None if it has no text. `calls` remembers which event called which tool."""
     action, observation = event.get("action"), event.get("observation")
     about = event.get("tool_call_metadata")
@@ -98,7 +98,7 @@ def _message(event: dict[str, Any], calls: dict[Any, Any]) -> dict[str, Any] | N
         if not content and not about:
             return None
         made = {**without(event, "content"), "role": "tool", "content": content if content is not None else ""}
-        made["tool_call_id"] = about.get("tool_call_id") or calls.get(event.get("cause"))
+        made["tool_call_id"] = about.get("tool_call_id") or calls.get(str(event.get("cause")))
         made["name"] = text_or_none(about.get("function_name")) or observation
         return _cut(made, about)
     if not isinstance(action, str):
@@ -117,7 +117,7 @@ def _message(event: dict[str, Any], calls: dict[Any, Any]) -> dict[str, Any] | N
         return None if said is None else {**event, "role": "user" if source == "user" else "assistant", "content": said}
     id_ = about.get("tool_call_id") or (f"event-{event['id']}" if isinstance(event.get("id"), (int, str)) else None)
     if id_ is not None:
-        calls[event.get("id")] = id_
+        calls[str(event.get("id"))] = id_
     if action not in ("think", "finish"):
         said = text_or_none(args.get("thought"))
     arguments = {key: item for key, item in args.items() if item != said or not said}

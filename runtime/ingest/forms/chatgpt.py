@@ -60,7 +60,8 @@ def _add_nodes(tree: Tree, mapping: dict[str, Any]) -> None:
     """Add the nodes. The parent of one that does not name any follows from its parent's list of children."""
     parents: dict[str, str] = {}
     for name, node in mapping.items():
-        for child in node.get("children") or () if isinstance(node, dict) else ():
+        children = node.get("children") if isinstance(node, dict) else None
+        for child in children if isinstance(children, list) else ():
             if isinstance(child, str):
                 parents.setdefault(child, name)
     for name, node in mapping.items():

@@ -17,7 +17,6 @@ _ITEMS: Final = (
     *("message", "reasoning", "function_call", "function_call_output", "custom_tool_call"),
     *("custom_tool_call_output", "local_shell_call", "web_search_call"),
 )
-_AS: Final = {"custom_tool_call_output": "function_call_output"}
 _SPOKEN: Final = {"user_message": "user", "agent_message": "assistant"}
 
 
@@ -47,7 +46,7 @@ def codex(lines: list[Any]) -> Conversation:
             messages.append({"timestamp": at, **_message(payload)} if at is not None else _message(payload))
         else:
             records.append(line)
-            if kind == "event_msg" and payload.get("type") in _SPOKEN:
+            if kind == "event_msg" and payload.get("type") in tuple(_SPOKEN):
                 said = {"role": _SPOKEN[payload["type"]], "content": payload.get("message"), "timestamp": at}
                 spoken.append({**said, **without(payload, "message", "type")})
     if not messages and not spoken:
@@ -83,9 +82,10 @@ def _message(payload: dict[str, Any]) -> dict[str, Any]:
     if kind == "local_shell_call":
         made = call(payload.get("call_id"), "local_shell", payload.get("action"))
         return {"role": "assistant", "content": None, "tool_calls": [made], **without(payload, "call_id", "action")}
-    found: dict[str, Any] = item({**payload, "type": _AS.get(kind, kind)} if kind is not None else payload)
-    if kind in _AS:
-        found["type"] = kind
+    if kind == "custom_tool_call_output":
+        found: dict[str, Any] = {**item({**payload, "type": "function_call_output"}), "type": kind}
+    else:
+        found = item(payload)
     output = found.get("content")
     if found.get("role") == "tool" and isinstance(output, dict) and text_or_none(output.get("content")):
         found = {**found, "content": output["content"], "output": without(output, "content")}

@@ -18,8 +18,16 @@ def said(id: str, role: str, content: Any, at: float | None = None, **more: Any)
         content = {"content_type": "text", "parts": [content]}
     author = {"role": role, "name": more.pop("name", None), "metadata": {}}
     return {
-        **{"id": id, "author": author, "create_time": at, "update_time": None, "content": content},
-        **{"status": "finished_successfully", "end_turn": True, "weight": 1.0, "metadata": {}, "recipient": "all"},
+        "id": id,
+        "author": author,
+        "create_time": at,
+        "update_time": None,
+        "content": content,
+        "status": "finished_successfully",
+        "end_turn": True,
+        "weight": 1.0,
+        "metadata": {},
+        "recipient": "all",
         **more,
     }
 
@@ -44,9 +52,16 @@ def chatgpt(**changes: Any) -> dict[str, Any]:
         node("a3", "q2", said("a3", "assistant", "booked", T + 9)),
     ]
     return {
-        **{"title": "A trip", "create_time": T + 0.5, "update_time": T + 10, "current_node": "a3"},
-        **{"mapping": {each["id"]: each for each in nodes}, "conversation_id": "c-1", "id": "c-1"},
-        **{"is_archived": False, "default_model_slug": "gpt-x", "moderation_results": []},
+        "title": "A trip",
+        "create_time": T + 0.5,
+        "update_time": T + 10,
+        "current_node": "a3",
+        "mapping": {each["id"]: each for each in nodes},
+        "conversation_id": "c-1",
+        "id": "c-1",
+        "is_archived": False,
+        "default_model_slug": "gpt-x",
+        "moderation_results": [],
         **changes,
     }
 
@@ -103,22 +118,31 @@ def claude(**changes: Any) -> dict[str, Any]:
     ]
     notes = {"file_name": "notes.txt", "file_size": 9, "file_type": "txt", "extracted_content": "wet roofs"}
     return {
-        **{"uuid": "k-1", "name": "A haiku", "created_at": iso(0), "updated_at": iso(30), "account": {"uuid": "u-1"}},
+        "uuid": "k-1",
+        "name": "A haiku",
+        "created_at": iso(0),
+        "updated_at": iso(30),
+        "account": {"uuid": "u-1"},
         "chat_messages": [
             {
-                **{
-                    "uuid": "m1",
-                    "sender": "human",
-                    "text": "a haiku, please",
-                    "created_at": iso(1),
-                    "updated_at": iso(1),
-                },
-                **{"content": [{"type": "text", "text": "a haiku, please"}], "attachments": [notes]},
-                **{"files": [{"file_name": "roof.png", "file_uuid": "f-1"}]},
+                "uuid": "m1",
+                "sender": "human",
+                "text": "a haiku, please",
+                "created_at": iso(1),
+                "updated_at": iso(1),
+                "content": [{"type": "text", "text": "a haiku, please"}],
+                "attachments": [notes],
+                "files": [{"file_name": "roof.png", "file_uuid": "f-1"}],
             },
             {
-                **{"uuid": "m2", "sender": "assistant", "text": "Rain.", "content": blocks, "created_at": iso(4)},
-                **{"updated_at": iso(5), "attachments": [], "files": []},
+                "uuid": "m2",
+                "sender": "assistant",
+                "text": "Rain.",
+                "content": blocks,
+                "created_at": iso(4),
+                "updated_at": iso(5),
+                "attachments": [],
+                "files": [],
             },
             {"uuid": "m3", "sender": "human", "text": "thanks", "created_at": iso(9), "attachments": [], "files": []},
         ],
@@ -137,9 +161,17 @@ def line(id: str, parent: str | None, kind: str, content: Any, at: int, **more: 
             "usage": {"input_tokens": 3},
         }
     return {
-        **{"parentUuid": parent, "isSidechain": False, "userType": "external", "cwd": "/home/ada/app"},
-        **{"sessionId": "s-1", "version": "2.0.1", "gitBranch": "main", "type": kind, "message": message, "uuid": id},
-        **{"timestamp": iso(at)},
+        "parentUuid": parent,
+        "isSidechain": False,
+        "userType": "external",
+        "cwd": "/home/ada/app",
+        "sessionId": "s-1",
+        "version": "2.0.1",
+        "gitBranch": "main",
+        "type": kind,
+        "message": message,
+        "uuid": id,
+        "timestamp": iso(at),
         **more,
     }
 
@@ -205,8 +237,14 @@ def librechat(**changes: Any) -> dict[str, Any]:
     def one(id: str, parent: str, by_user: bool, text: str, at: int, *children: Any, **more: Any) -> dict[str, Any]:
         sender = "User" if by_user else "GPT-X"
         return {
-            **{"messageId": id, "parentMessageId": parent, "conversationId": "l-1", "sender": sender, "text": text},
-            **{"isCreatedByUser": by_user, "createdAt": iso(at), "children": list(children)},
+            "messageId": id,
+            "parentMessageId": parent,
+            "conversationId": "l-1",
+            "sender": sender,
+            "text": text,
+            "isCreatedByUser": by_user,
+            "createdAt": iso(at),
+            "children": list(children),
             **more,
         }
 
@@ -214,23 +252,36 @@ def librechat(**changes: Any) -> dict[str, Any]:
     parts = [{"type": "text", "text": "Green tea."}, {"type": "tool_call", "tool_call": called}]
     nothing = "00000000-0000-0000-0000-000000000000"
     return {
-        **{"conversationId": "l-1", "endpoint": "openAI", "title": "Tea", "exportAt": "10:00:00 GMT", "branches": True},
-        **{"recursive": True, "options": {"model": "gpt-x", "temperature": 1}},
+        "conversationId": "l-1",
+        "endpoint": "openAI",
+        "title": "Tea",
+        "exportAt": "10:00:00 GMT",
+        "branches": True,
+        "recursive": True,
+        "options": {"model": "gpt-x", "temperature": 1},
         "messages": [
             one(
-                "m1", nothing, True, "which tea?", 1,
+                "m1",
+                nothing,
+                True,
+                "which tea?",
+                1,
                 one("m2", "m1", False, "Black tea.", 2),
                 one("m3", "m1", False, "", 3, content=parts),
             )
         ],
         **changes,
-    }  # fmt: skip
+    }
 
 
 def open_webui(**changes: Any) -> dict[str, Any]:
     def one(id: str, parent: str | None, role: str, content: str, at: int, *children: str) -> dict[str, Any]:
         return {
-            **{"id": id, "parentId": parent, "childrenIds": list(children), "role": role, "content": content},
+            "id": id,
+            "parentId": parent,
+            "childrenIds": list(children),
+            "role": role,
+            "content": content,
             "timestamp": T + at,
         }
 
@@ -240,13 +291,25 @@ def open_webui(**changes: Any) -> dict[str, Any]:
         one("m3", "m1", "assistant", "good day", 3),
     ]
     chat = {
-        **{"id": "", "title": "Greetings", "models": ["llama-x"], "params": {"system": "be polite"}, "tags": ["a"]},
-        **{"history": {"messages": {each["id"]: each for each in nodes}, "currentId": "m3"}, "timestamp": T * 1000},
+        "id": "",
+        "title": "Greetings",
+        "models": ["llama-x"],
+        "params": {"system": "be polite"},
+        "tags": ["a"],
+        "history": {"messages": {each["id"]: each for each in nodes}, "currentId": "m3"},
+        "timestamp": T * 1000,
         "messages": [nodes[0], nodes[2]],
     }
     return {
-        **{"id": "w-1", "user_id": "u-1", "title": "Greetings", "chat": chat, "created_at": T, "updated_at": T + 5},
-        **{"archived": False, "pinned": False, "meta": {}},
+        "id": "w-1",
+        "user_id": "u-1",
+        "title": "Greetings",
+        "chat": chat,
+        "created_at": T,
+        "updated_at": T + 5,
+        "archived": False,
+        "pinned": False,
+        "meta": {},
         **changes,
     }
 
@@ -281,7 +344,10 @@ def ai_studio() -> dict[str, Any]:
 
 def takeout() -> dict[str, Any]:
     return {
-        **{"header": "Gemini Apps", "title": "Prompted how old is Rome?", "time": iso(1), "products": ["Gemini Apps"]},
+        "header": "Gemini Apps",
+        "title": "Prompted how old is Rome?",
+        "time": iso(1),
+        "products": ["Gemini Apps"],
         "safeHtmlItem": [{"html": "<p>Very old.</p><p>Since 753&nbsp;BC.</p>"}],
     }
 
@@ -289,7 +355,10 @@ def takeout() -> dict[str, Any]:
 def tau_bench() -> dict[str, Any]:
     call = {"id": "c1", "type": "function", "function": {"name": "cancel", "arguments": '{"order": 1}'}}
     return {
-        **{"task_id": 7, "reward": 1.0, "trial": 0, "info": {"task": {"user_id": "ada"}}},
+        "task_id": 7,
+        "reward": 1.0,
+        "trial": 0,
+        "info": {"task": {"user_id": "ada"}},
         "traj": [
             {"role": "system", "content": "policy"},
             {"role": "user", "content": "cancel my order"},
@@ -302,12 +371,18 @@ def tau_bench() -> dict[str, Any]:
 
 def openhands() -> list[dict[str, Any]]:
     about = {"function_name": "execute_bash", "tool_call_id": "c1", "total_calls_in_response": 1}
-    about["model_response"] = {"id": "r1", "choices": [{"message": {"content": "long"}}]}
+    metadata = {**about, "model_response": {"id": "r1", "choices": [{"message": {"content": "long"}}]}}
+
+    def event(id: int, source: str, message: str, **fields: Any) -> dict[str, Any]:
+        return {"id": id, "timestamp": iso(id), "source": source, "message": message, **fields}
+
+    run = {"command": "ls", "thought": "look"}
+    done = {"final_thought": "It works.", "outputs": {}}
     return [
-        {"id": 0, "timestamp": iso(0), "source": "agent", "message": "You are", "action": "system", "args": {"content": "You are"}},
-        {"id": 1, "timestamp": iso(1), "source": "user", "message": "fix", "action": "message", "args": {"content": "fix", "image_urls": None}},
-        {"id": 2, "source": "environment", "message": "", "observation": "agent_state_changed", "content": "", "extras": {"agent_state": "running"}},
-        {"id": 3, "timestamp": iso(3), "source": "agent", "message": "Running", "action": "run", "args": {"command": "ls", "thought": "look"}, "tool_call_metadata": about},
-        {"id": 4, "timestamp": iso(4), "source": "agent", "message": "ran", "cause": 3, "observation": "run", "content": "a.py", "extras": {"command": "ls"}, "tool_call_metadata": about},
-        {"id": 5, "timestamp": iso(5), "source": "agent", "message": "All done", "action": "finish", "args": {"final_thought": "It works.", "outputs": {}}},
-    ]  # fmt: skip
+        event(0, "agent", "You are", action="system", args={"content": "You are"}),
+        event(1, "user", "fix", action="message", args={"content": "fix", "image_urls": None}),
+        event(2, "environment", "", observation="agent_state_changed", content="", extras={"agent_state": "running"}),
+        event(3, "agent", "Running", action="run", args=run, tool_call_metadata=metadata),
+        event(4, "agent", "ran", cause=3, observation="run", content="a.py", extras={}, tool_call_metadata=metadata),
+        event(5, "agent", "All done", action="finish", args=done),
+    ]
