@@ -81,15 +81,15 @@ class _Taking:
         if key == _EXTRACTED:
             mime = _mime_of(_name_of(value))
             return self._kept(text, mime if mime.startswith("text/") else "text/plain", path, _name_of(value))
-        match = _DATA_URL.match(text)
-        if match is not None:
-            return self._decoded(text, match.end(), match.group(1), path, value)
+        url = _DATA_URL.match(text)
+        if url is not None:
+            return self._decoded(text, url.end(), url.group(1), path, value)
         if key == "data":
-            mime = next((each for name in _MIME_KEYS if isinstance(each := value.get(name), str)), None)
-            if mime is None and isinstance(value.get("format"), str):
-                mime = f"audio/{value['format']}"
-            if mime is not None and _MIME.fullmatch(mime) and value.get("type") != "text":
-                return self._decoded(text, 0, mime, path, value)
+            named = [value[name] for name in _MIME_KEYS if isinstance(value.get(name), str)]
+            if isinstance(value.get("format"), str):
+                named.append(f"audio/{value['format']}")
+            if named and _MIME.fullmatch(named[0]) and value.get("type") != "text":
+                return self._decoded(text, 0, named[0], path, value)
         return text
 
     def _decoded(self, text: str, at: int, mime: str, path: str, around: dict[str, Any]) -> str:

@@ -172,9 +172,10 @@ class _Ingest:
         earlier = self._earlier(conversation)
         if earlier is not None:
             planned.metadata["source_earlier"] = earlier
+        ids: list[str] = []
         if self._dry_run:
             self._would_be_there.add(conversation.digest)
-            ids, artifacts = [], planned.artifacts
+            artifacts = planned.artifacts
         else:
             assert runtime is not None
             check = (lambda: self._look_again(conversation.digest)) if alone else None

@@ -478,11 +478,9 @@ def test_wrong_types_anywhere_cost_no_more_than_the_conversation(name: str, runt
             changed = _changed(rows, at, new)[0]
             if name in _LINES:
                 (tmp_path / "lines").write_text("\n".join(json.dumps(row) for row in changed) + "\n" + good)
-                report = ingest(runtime, tmp_path / "lines")
-                assert report.sessions + report.duplicate_count >= 1
+                report = ingest(None, tmp_path / "lines", dry_run=True)
+                assert report.sessions >= 1
                 reasons += [item.reason for item in report.skipped]
-                for session_id in report.session_ids:
-                    runtime.delete_session(session_id)
             else:
                 texts.append(json.dumps(changed if name == "openhands" else changed[0]))
         if texts:
