@@ -19,6 +19,7 @@ from greenroom.runtime.calls.work import CallContext
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
 from greenroom.runtime.events.events import Events, Link
+from greenroom.runtime.handles.conversation import MessageStream
 from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import ManyArtifacts, Session, SessionTree
 from greenroom.runtime.handles.templates import Template
@@ -132,6 +133,7 @@ __all__ = [
     "Link",
     "ManyArtifacts",
     "Message",
+    "MessageStream",
     "OperationTimeout",
     "Origin",
     "Overflow",

@@ -46,6 +46,11 @@ class HookedMessage:
         self._short = not (after or self._conflict or limit)
         self._role = AFTER_READ if issubclass(kind, m.Query) else AFTER_CHANGE
 
+    @property
+    def guards(self) -> bool:
+        """Whether a hook runs before the message."""
+        return bool(self._before)
+
     def __call__(self, session_id: str, message: Any, timeout: float) -> Any:
         if session_id.__class__ is not str:
             return self._services.delivery.routing.ask(session_id, message, timeout)  # which refuses the id

@@ -22,7 +22,7 @@ class Timers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._heap: list[tuple[float, int, float, Callable[[], object]]] = []
+        self._heap: list[tuple[float, int, float | None, Callable[[], object]]] = []
         self._order = itertools.count()
         self._lock = threading.Lock()
         self._bell = Bell()
@@ -32,7 +32,14 @@ class Timers:
 
     def every(self, seconds: float, call: Callable[[], object]) -> None:
         """Call a function again and again, `seconds` after the end of its last call."""
-        entry = (self._clock.monotonic() + seconds, next(self._order), seconds, call)
+        self._enter(seconds, seconds, call)
+
+    def once(self, seconds: float, call: Callable[[], object]) -> None:
+        """Call a function once, `seconds` from now."""
+        self._enter(seconds, None, call)
+
+    def _enter(self, seconds: float, again: float | None, call: Callable[[], object]) -> None:
+        entry = (self._clock.monotonic() + seconds, next(self._order), again, call)
         with self._lock:
             heapq.heappush(self._heap, entry)
         self._bell.ring()
@@ -45,14 +52,15 @@ class Timers:
                 self._bell.wait_for(lambda first=first: self._closed or self._first() is not first, wait)  # type: ignore[misc]
                 continue
             with self._lock:
-                _, _, seconds, call = heapq.heappop(self._heap)
+                _, _, again, call = heapq.heappop(self._heap)
             try:
                 call()
             except Exception:
                 logger.exception("a timed call failed")
-            self.every(seconds, call)
+            if again is not None:
+                self.every(again, call)
 
-    def _first(self) -> tuple[float, int, float, Callable[[], object]] | None:
+    def _first(self) -> tuple[float, int, float | None, Callable[[], object]] | None:
         with self._lock:
             return self._heap[0] if self._heap else None
 

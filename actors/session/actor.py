@@ -76,6 +76,8 @@ _ROW_EVENTS: Final = frozenset(
         "tags.changed",
     }
 )
+_UNCOUNTED: Final = frozenset({RecordHooks, m.ContinueMessage, m.FinishMessage})
+"""Commands that are part of an operation which is counted already."""
 _SNAPSHOT_BYTES: Final = 256 << 10
 _WEIGH_BYTES: Final = 4 << 10
 _TELL_EVERY: Final = 60.0
@@ -325,7 +327,7 @@ class SessionActor(PooledActor):
         sequence = state.sequence
         first = sequence + 1
         operations, artifacts, size = state.operation_count + 1, state.artifact_count, state.artifact_bytes
-        if command.__class__ is RecordHooks:
+        if command.__class__ in _UNCOUNTED:
             operations -= 1
         self.decided = sequence + len(drafts)
         if sequence and (operations >= self._alarms[0] or len(drafts) > 1 or may_alert(state, self._alarms, drafts[0])):

@@ -223,17 +223,24 @@ def _added_messages(actor: LiveSession, command: m.AddMessages) -> list[Turn]:
 
 def _turn_of(sequence: int, time: int, command: AddMessage) -> Turn:
     """Return the turn that a command has just added."""
-    data = {
+    return stored_turn(sequence, time, _fields(command), command.content)
+
+
+def _fields(command: AddMessage | m.StartMessage) -> dict[str, Any]:
+    return {
         "role": command.role,
         "name": command.name,
         "tool_calls": command.tool_calls,
         "tool_call_id": command.tool_call_id,
         "metadata": command.metadata,
     }
-    return stored_turn(sequence, time, data, command.content)
 
 
-def _edited_message(actor: LiveSession, command: m.EditMessage) -> DeferredReply:
+def _started_message(actor: LiveSession, command: m.StartMessage) -> Turn:
+    return stored_turn(actor.decided, actor.state.updated_at, _fields(command), "", None, True)
+
+
+def _edited_message(actor: LiveSession, command: m.EditMessage | m.FinishMessage) -> DeferredReply:
     store, session = actor.services.store, actor.state.session
     return DeferredReply(partial(read_turn, store, session, command.sequence, actor.decided))
 
@@ -316,7 +323,8 @@ REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.LoadSession: _loaded,
     m.AddMessage: _added_message,
     m.AddMessages: _added_messages,
-    m.EditMessage: _edited_message,
+    m.StartMessage: _started_message,
+    **dict.fromkeys((m.EditMessage, m.FinishMessage), _edited_message),
     **dict.fromkeys((m.RetractMessage, m.PopMessage), _retracted_message),
     m.StoreArtifact: _stored_artifact,
     m.StoreMany: _stored_many,

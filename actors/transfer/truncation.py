@@ -21,6 +21,7 @@ from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.turns import DELTA, FINISHED
 
 __all__ = ["CUT", "Cut", "cut_journal", "cut_journals", "cuttable"]
 
@@ -148,6 +149,7 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
     deleted_at: dict[int, int] = {}
     newest: dict[str, int] = {}
     going: list[int] = []
+    deltas: dict[int, list[int]] = {}
     state = _state_before(store, session, begin, upto)
     for sequence, stored in store.journal.read(session):
         if sequence > upto:
@@ -162,6 +164,10 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
             newest[data["name"]] = data["sequence"]
         elif kind == "artifact.deleted":
             deleted_at[data["sequence"]] = sequence
+        elif kind == DELTA:
+            deltas.setdefault(data["sequence"], []).append(sequence)
+        elif kind == FINISHED:
+            going += deltas.pop(data["sequence"], ())  # it has all of the text
         if sequence > state.sequence:
             evolve(state, sequence, stored)
     if state.sequence != upto:

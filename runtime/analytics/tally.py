@@ -228,6 +228,7 @@ _READERS: Final[dict[str, Callable[[Tally, dict[str, Any], int], None]]] = {
     "script.finished": Tally._script_finished,
     "session.saved": Tally._session_saved,
     "message.added": Tally._message_added,
+    "message.started": Tally._message_added,
     "artifact.stored": Tally._artifact_stored,
     "artifact.deleted": Tally._artifact_deleted,
 }

@@ -79,6 +79,7 @@ SESSION: dict[str, Call] = {
     "store_file": lambda two: two.other.store_file(__file__),
     "store_many": lambda two: two.other.store_many([{"type": "log", "name": "n", "content": "y"}]),
     "store_version": lambda two: two.other.store_version("n", "y"),
+    "stream_message": lambda two: two.other.stream_message("user").__enter__(),
     "suspend": lambda two: two.other.suspend(),
     "timeline": lambda two: two.other.timeline(),
     "tree": lambda two: two.other.tree(),

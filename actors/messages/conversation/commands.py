@@ -29,6 +29,7 @@ __all__ = [
     "RetractMessage",
     "TruncateMessages",
     "Unchanged",
+    "turn_sequence",
 ]
 
 
@@ -162,7 +163,7 @@ class EditMessage(TurnCommand[Turn]):
         **how: Unpack[How],
     ) -> None:
         super().__init__(**how)
-        self.sequence = _sequence("sequence", sequence)
+        self.sequence = turn_sequence("sequence", sequence)
         self.tool_calls = None
         self.content = self.text = self.metadata = None
         if content is not UNCHANGED:
@@ -182,7 +183,7 @@ class RetractMessage(Command[Turn]):
 
     def __init__(self, sequence: int, **how: Unpack[How]) -> None:
         super().__init__(**how)
-        self.sequence = _sequence("sequence", sequence)
+        self.sequence = turn_sequence("sequence", sequence)
 
 
 class PopMessage(Command[Turn]):
@@ -200,7 +201,7 @@ class TruncateMessages(Command[int]):
 
     def __init__(self, after_sequence: int, **how: Unpack[How]) -> None:
         super().__init__(**how)
-        self.after_sequence = _sequence("after_sequence", after_sequence)
+        self.after_sequence = turn_sequence("after_sequence", after_sequence)
 
 
 class ClearMessages(Command[int]):
@@ -220,7 +221,8 @@ class GetMessages(Query[list[Turn]]):
         self.before = whole_number("before", before)
 
 
-def _sequence(field: str, value: object) -> int:
+def turn_sequence(field: str, value: object) -> int:
+    """Return the sequence of a turn. Raises ValidationError."""
     number = whole_number(field, value)
     if number is None:
         raise ValidationError(f"{field}: the sequence of a message is needed", field=field)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from greenroom.actors.messages.checks import MAX_MESSAGE_BYTES
 from greenroom.actors.messages.core import Command, Points, unpacked
@@ -25,7 +25,7 @@ class TurnCommand(Command[Reply]):
     """A command with fields of a turn, encoded. A field that it does not have is None."""
 
     __slots__ = ("content", "encoded", "metadata", "more", "small", "text", "tool_calls")
-    rate = "message"
+    rate: ClassVar[str | None] = "message"
     preparation = "content"
     points = Points("BeforeMessageAdd", "MessageAdded")
     shown = {name: unpacked(name) for name in ("content", "tool_calls", "metadata")}

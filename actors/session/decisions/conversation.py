@@ -9,9 +9,19 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.core import PendingEvent, pending
 from greenroom.actors.session.state.model import SessionState
 from greenroom.storage.errors import InvalidOperation, ValidationError
-from greenroom.storage.events.turns import ADDED, EDITED, RETRACTED, Head, edit_pointers, runs_of
+from greenroom.storage.events.turns import (
+    ADDED,
+    DELTA,
+    EDITED,
+    FINISHED,
+    RETRACTED,
+    STARTED,
+    Head,
+    edit_pointers,
+    runs_of,
+)
 
-from .draft import Limits, Lookup, require_writable
+from .draft import Limits, Lookup, require_active, require_writable
 
 __all__ = ["CONVERSATION_DECIDERS"]
 
@@ -70,6 +80,40 @@ def _truncate(state: SessionState, command: m.Command[Any], limits: Limits, look
     return [PendingEvent(RETRACTED, {"turns": turns})] if turns else []
 
 
+def _start(state: SessionState, command: m.StartMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    require_writable(state, limits)
+    data: dict[str, Any] = {}
+    command.put_fields(data)
+    return [PendingEvent(STARTED, data)]
+
+
+def _continue(state: SessionState, command: m.ContinueMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    head = _require_open(state, lookup, command.sequence)
+    data: dict[str, Any] = {"sequence": command.sequence, "text": command.text}
+    if head.sequence != command.sequence:
+        data["previous"] = head.sequence
+    return [PendingEvent(DELTA, data)]
+
+
+def _finish(state: SessionState, command: m.FinishMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    _require_open(state, lookup, command.sequence)
+    data: dict[str, Any] = {}
+    command.put_fields(data)
+    return [PendingEvent(FINISHED, data)]
+
+
+def _require_open(state: SessionState, lookup: Lookup, turn: int) -> Head:
+    """Return the head of a turn that takes more text. Its operation was counted when it began."""
+    require_active(state)
+    head = lookup.turn_head(turn)
+    if head is None or not head.open:
+        raise InvalidOperation(
+            f"message {turn} of session {state.id} takes no more text: it is complete, or was edited or retracted "
+            "meanwhile"
+        )
+    return head
+
+
 def require_turn(state: SessionState, lookup: Lookup, turn: int) -> Head:
     """Return the head of a turn. Raises ValidationError if the conversation has no such turn."""
     head = lookup.turn_head(turn)
@@ -87,6 +131,9 @@ CONVERSATION_DECIDERS: Final[
 ] = {
     m.AddMessage: _add,
     m.AddMessages: _add_many,
+    m.StartMessage: _start,
+    m.ContinueMessage: _continue,
+    m.FinishMessage: _finish,
     m.EditMessage: _edit,
     m.RetractMessage: _retract,
     m.PopMessage: _pop,

@@ -14,7 +14,7 @@ from greenroom.storage.errors import InvalidSessionState, ResourceLimitExceeded
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import Head
 
-__all__ = ["Limits", "Lookup", "decide_records", "require_operations", "require_writable"]
+__all__ = ["Limits", "Lookup", "decide_records", "require_active", "require_operations", "require_writable"]
 
 
 class Lookup(Protocol):
@@ -39,11 +39,16 @@ class Lookup(Protocol):
 def require_writable(state: SessionState, limits: Limits) -> None:
     """Raise InvalidSessionState unless the session is active, ResourceLimitExceeded if it has made all its
     operations."""
+    require_active(state)
+    require_operations(state, limits)
+
+
+def require_active(state: SessionState) -> None:
+    """Raise InvalidSessionState unless the session is active."""
     if state.status != ACTIVE:
         status = STATUSES[state.status]
         advice = "resume it first" if state.status == SUSPENDED else "it is final; start a new session"
         raise InvalidSessionState(f"session {state.id} is {status}, writing needs active: {advice}", status=str(status))
-    require_operations(state, limits)
 
 
 def require_operations(state: SessionState, limits: Limits) -> None:

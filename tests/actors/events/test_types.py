@@ -51,6 +51,8 @@ def everything(rt: Runtime, clock: Any, tmp_path: Path) -> None:
     s.add_message("user", "hello")
     s.edit_message(s.messages()[0].sequence, content="hallo")
     s.pop_message()
+    with s.stream_message("assistant") as stream:
+        stream.write("hello")
     s.call_tool("double", {"n": 2})
     s.call_agent("mirror", "hello")
     info = s.store_artifact("own", "a", "content")

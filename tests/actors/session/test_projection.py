@@ -116,6 +116,7 @@ _STEP: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("message"), _WHICH, st.sampled_from(["", "short", _LONG])),
     st.tuples(st.just("messages"), _WHICH, st.lists(st.sampled_from(["short", _LONG]), max_size=3)),
     st.tuples(st.just("edit"), _WHICH, st.integers(0, 3), st.sampled_from([None, "new", _LONG * 2]), st.booleans()),
+    st.tuples(st.just("stream"), _WHICH, st.lists(st.sampled_from(["a", "bc", _LONG]), max_size=4), st.booleans()),
     st.tuples(st.just("retract"), _WHICH, st.sampled_from(["pop", "some", "all"]), st.integers(0, 3)),
     st.tuples(st.just("store"), _WHICH, _NAME, _CONTENT, _TAGS, _CUSTOM),
     st.tuples(st.just("store"), _WHICH, _NAME, _CONTENT, _TAGS, _CUSTOM),
@@ -161,6 +162,12 @@ def take(runtime: Runtime, sessions: list[Session], step: Step) -> None:
             session.add_message("user", text)
         case "messages", texts:
             session.add_messages([{"role": "user", "content": text} for text in texts])
+        case "stream", texts, finish:
+            stream = session.stream_message("assistant").__enter__()
+            for text in texts:
+                stream.write(text)
+            if finish:
+                stream.__exit__(None, None, None)
         case "edit", back, text, about:
             turn = session.messages()[-1 - back]
             changes = {"content": text} if text is not None else {}

@@ -23,11 +23,13 @@ COMMANDS: dict[type[Any], Callable[..., Any]] = {
     m.CallTool: lambda **how: m.CallTool("noop", {}, **how),
     m.ClearMessages: m.ClearMessages,
     m.CompleteSession: m.CompleteSession,
+    m.ContinueMessage: lambda **how: m.ContinueMessage(5, "x", **how),
     m.DeleteArtifact: lambda **how: m.DeleteArtifact("n", **how),
     m.DeleteSession: m.DeleteSession,
     m.DeleteVariable: lambda **how: m.DeleteVariable("k", **how),
     m.EditMessage: lambda **how: m.EditMessage(4, content="y", **how),
     m.FailSession: lambda **how: m.FailSession("x", **how),
+    m.FinishMessage: lambda **how: m.FinishMessage(5, "x", **how),
     m.ForkSession: m.ForkSession,
     m.LinkEvents: lambda **how: m.LinkEvents("", "", "caused_by", **how),
     m.LoadSession: m.LoadSession,
@@ -41,6 +43,7 @@ COMMANDS: dict[type[Any], Callable[..., Any]] = {
     m.SetTags: lambda **how: m.SetTags(["a"], **how),
     m.SetVariable: lambda **how: m.SetVariable("k", 2, **how),
     m.ShareArtifact: lambda **how: m.ShareArtifact("n", "", **how),
+    m.StartMessage: lambda **how: m.StartMessage("user", **how),
     m.StoreArtifact: lambda **how: m.StoreArtifact("log", "n", b"x", **how),
     m.StoreMany: lambda **how: m.StoreMany([{"type": "log", "name": "n", "content": b"x"}], **how),
     m.SuspendSession: m.SuspendSession,
@@ -62,6 +65,7 @@ def filled(rt: Runtime) -> Session:
     s.set("k", 1)
     s.store_artifact("log", "n", b"content")
     s.add_message("user", "hello")
+    rt.ask(s.id, m.StartMessage("assistant"))
     rt.tools.register("noop", lambda: None, replace=True)
     if not any(each == "echo" for each in rt.agents.models()):
         rt.agents.register("echo", echo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,22 @@ class Conversations(RuleBasedStateMachine):
         turns = self.session.add_messages([{"role": "user", "content": c, "metadata": m} for c, m in rows])
         assert [turn.content for turn in turns] == [content for content, _ in rows]
         self.turns.update((turn.sequence, (*row, False)) for turn, row in zip(turns, rows, strict=True))
+        self.done()
+
+    @rule(
+        texts=st.lists(st.sampled_from(["a", "bc ", "long " * 2000]), max_size=4), how=st.sampled_from(["end", "break"])
+    )
+    def stream(self, texts: list[str], how: str) -> None:
+        with contextlib.suppress(ZeroDivisionError), self.session.stream_message("user") as stream:
+            for number, text in enumerate(texts):
+                stream.write(text)
+                self.turns[stream.sequence] = "".join(texts[: number + 1]), {}, False
+                if number < 20:
+                    self.done()
+            if how == "break":
+                raise ZeroDivisionError
+        self.turns[stream.sequence] = "".join(texts), {}, False
+        assert self.session.messages(limit=1)[0].partial == (how == "break")
         self.done()
 
     @rule()

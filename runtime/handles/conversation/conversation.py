@@ -10,6 +10,9 @@ from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.messages.core import How, Message, Reply
 from greenroom.storage.codec.records import Value
 
+from ..host import Host
+from .stream import MessageStream
+
 __all__ = ["Conversation"]
 
 
@@ -19,6 +22,7 @@ class Conversation:
     __slots__ = ()
 
     id: str
+    _runtime: Host
     _ask: Callable[..., Any]
     _timeout: float
 
@@ -47,6 +51,30 @@ class Conversation:
         """Add several turns in one write, all or none. Each is a Message, or an object with `role` and `content`, and
         optionally `name`, `tool_calls`, `tool_call_id` and `metadata`."""
         return self._reply(m.AddMessages(messages, **how))
+
+    def stream_message(
+        self,
+        role: str,
+        *,
+        name: str | None = None,
+        tool_call_id: str | None = None,
+        metadata: Mapping[str, Value] | None = None,
+        **how: Unpack[How],
+    ) -> MessageStream:
+        """Begin a turn that is written piece by piece, as a context manager. The turn's place is where it begins.
+
+        What is written is kept after a crash; the turn is then `partial`. It is complete at the end of the block; an
+        exception in the block leaves it partial.
+
+        Example:
+            ```py
+            with session.stream_message("assistant") as message:
+                for delta in model.stream(...):
+                    message.write(delta)
+            ```
+        """
+        start = m.StartMessage(role, name=name, tool_call_id=tool_call_id, metadata=metadata, **how)
+        return MessageStream(self._runtime.core, self.id, self._timeout, start, metadata, how.get("durability"))
 
     def edit_message(
         self,
