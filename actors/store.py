@@ -22,6 +22,7 @@ from greenroom.storage.audit import AuditLog
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.catalog.changes import Changes, Position
 from greenroom.storage.codec.keys import COUNTS_KEY, INDEX_CREATED, QUOTA_KEY
+from greenroom.storage.concurrency.claims import Claims
 from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.content.chunks import (
     CHUNK_ABOVE,
@@ -43,18 +44,27 @@ from greenroom.storage.errors import (
     GreenroomError,
     OperationTimeout,
     ResourceLimitExceeded,
+    SessionAlreadyExists,
     StorageError,
+    shown,
 )
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.search import EventSearch
 
-__all__ = ["Append", "ArtifactStore", "ContentGone", "Repair"]
+__all__ = ["Append", "ArtifactStore", "ContentGone", "Repair", "key_taken"]
 
 _LITTLE: Final = 2048
 
 
 class ContentGone(GreenroomError):
     """Content that was known when a message was prepared has been deleted since. It must be prepared again."""
+
+
+def key_taken(key: str, session_id: str, advice: str) -> SessionAlreadyExists:
+    """Return the error for a key that another session has. `advice` says what to do."""
+    return SessionAlreadyExists(
+        f"session {session_id} has the key {shown(key)} already: {advice}", key=key, session_id=session_id
+    )
 
 
 class Append:
@@ -147,6 +157,8 @@ class ArtifactStore(PooledActor):
             forget_count(engine)
         self._compress_above = compress_above
         self._max_bytes = max_bytes
+        self.session_keys = Claims()
+        """The keys of sessions that are being created."""
         self.commits = 0
         self._doubts = 0
         """The number of commits that ended without saying whether they were written."""
@@ -181,6 +193,11 @@ class ArtifactStore(PooledActor):
         if kind is _AbortBlob:
             return self.engine.write(self.contents.abort_blob_ops(message.blob))
         return super()._handle_receive(message)
+
+    def session_with_key(self, key: str) -> bytes | None:
+        """Return the session that has this key; None if there is none. Certain for the holder of the key's claim."""
+        self.wait_for_inflight()
+        return self.catalog.with_key(key)
 
     def commit(self, append: Append, timeout: float) -> int:
         """Send an `Append` and return its commit number. After an OperationTimeout the batch may still be written:

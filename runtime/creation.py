@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from inspect import signature
 from typing import Annotated, Any, Final
 
@@ -13,12 +14,14 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.core import CREATION
 from greenroom.actors.scheduling.operation import CURRENT, changed
 from greenroom.actors.session.decisions.decide import PendingEvent, creation
+from greenroom.actors.store import key_taken
 from greenroom.actors.transfer.recording import Recording
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session, created_session, find_session, session_id_of
 from greenroom.runtime.handles.templates import Templates
 from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
 from greenroom.storage.common.validation import refusal
 from greenroom.storage.errors import InvalidOperation, SessionNotFound, ValidationError, shown
 
@@ -67,14 +70,15 @@ class Creation:
         config: SessionConfig | Mapping[str, Any] | None = None,
         correlation_id: str | None = None,
         template: str | None = None,
+        key: str | None = None,
     ) -> Session:
-        """Create a session; see `Runtime.create_session`."""
+        """Create a session; see `Runtime.create_session`. The caller has claimed the key."""
         core = self._core
         hooked = core.hooks.creating
         if not hooked and core.supervisor.delivery.trace is None:
             return self._begun(
                 self._first_event(
-                    name, description, created_by, tags, metadata, parent, config, correlation_id, template
+                    name, description, created_by, tags, metadata, parent, config, correlation_id, template, key
                 )
             )
         given: dict[str, Any] = {
@@ -87,16 +91,58 @@ class Creation:
             "config": config.model_dump(exclude_unset=True) if isinstance(config, SessionConfig) else config,
             "correlation_id": correlation_id,
             "template": template,
+            "key": key,
         }
+        check = partial(_check_changed, key=key)
         with core.span("create_session", correlation_id=correlation_id) as noted:
             if hooked:
-                answer = core.hooks.creation(given, self._create_hooked, _check_changed)
+                answer = core.hooks.creation(given, self._create_hooked, check)
                 made = created_session(self._host, answer)
             else:
                 made = self._begun(self._first_event(**given))
             if noted is not None:
                 noted.session(made.id)
             return made
+
+    def create_keyed(self, key: str, options: Mapping[str, Any]) -> Session:
+        """Create a session with a key of the host. Raises SessionAlreadyExists."""
+        self._core.require_host("create_session with a key", "write")
+        store = self._core.store
+        key = m.session_key(key)
+        with store.session_keys.claimed((key,), self._core.config.ask_timeout):
+            there = store.session_with_key(key)
+            if there is not None:
+                raise key_taken(key, id_of_bytes(there), "get_or_create returns it, or choose another key")
+            return self.create(**options, key=key)
+
+    def get_or_create(self, key: str, options: Mapping[str, Any]) -> Session:
+        """Return the session with this key; create it if there is none."""
+        key = m.session_key(key)
+        found = self.with_key(key)
+        if found is not None:
+            return found
+        self._core.require_host("get_or_create", "write")
+        with self._core.store.session_keys.claimed((key,), self._core.config.ask_timeout):
+            found = self.with_key(key)
+            return found if found is not None else self.create(**options, key=key)
+
+    def session_with_key(self, key: str, session_id: str | None = None) -> Session:
+        """Return the session with this key. Raises SessionNotFound, ValidationError if an id is given too."""
+        if session_id is not None:
+            raise ValidationError("session: give the id of a session or its key, not both", field="key")
+        key = m.session_key(key)
+        found = self.with_key(key)
+        if found is None:
+            raise SessionNotFound(f"there is no session with the key {shown(key)}", key=key)
+        return found
+
+    def with_key(self, key: str) -> Session | None:
+        """Return the session with this key, if there is one that the running code may reach."""
+        self._core.check_open()
+        there = self._core.store.session_with_key(key)
+        if there is None or not self._core.exists(id_of_bytes(there)):
+            return None
+        return Session(self._host, id_of_bytes(there))
 
     def _create_hooked(self, data: dict[str, Any], target: str | None) -> Session:
         """Create a session with the options that hooks leave, or return the session that a hook redirects to."""
@@ -129,7 +175,7 @@ class Creation:
             if not self._core.hooks.creating:
                 return begin(options, None)
             given = {name: each.default for name, each in _PARAMETERS.items()} | options
-            answer: object = self._core.hooks.creation(given, begin, _check_changed)
+            answer: object = self._core.hooks.creation(given, begin, partial(_check_changed, key=None))
             if answer is not recording:
                 raise InvalidOperation("a hook has answered the creation of a session that comes in whole")
         except BaseException:
@@ -148,6 +194,7 @@ class Creation:
         config: SessionConfig | Mapping[str, Any] | None = None,
         correlation_id: str | None = None,
         template: str | None = None,
+        key: str | None = None,
     ) -> PendingEvent:
         """Check the options of a new session and return the draft of its first event."""
         if template is not None:
@@ -196,6 +243,7 @@ class Creation:
             parent_id,
             overrides,
             correlation_id,
+            key,
         )
 
 
@@ -203,10 +251,12 @@ _PARAMETERS: Final = {name: each for name, each in signature(Creation.create).pa
 _OPTIONS: Final = frozenset(_PARAMETERS)
 
 
-def _check_changed(data: dict[str, Any]) -> None:
-    """Raise ValidationError if a hook has added or removed options of a new session."""
+def _check_changed(data: dict[str, Any], key: str | None) -> None:
+    """Raise ValidationError if a hook has made the options of a new session impossible, or changed its key."""
     if data.keys() != _OPTIONS:
         raise ValidationError("create_session: a hook has added or removed an option of a session")
+    if data["key"] != key:
+        raise ValidationError("create_session: a hook has changed the key of a session, which its caller chose")
     try:
         _check_new_session(data)
     except pydantic.ValidationError as error:

@@ -552,21 +552,72 @@ class Runtime:
         config: SessionConfig | Mapping[str, Any] | None = None,
         correlation_id: str | None = None,
         template: str | None = None,
+        key: str | None = None,
     ) -> Session:
         """Create a durable session with an unpredictable id.
 
         name ≤ 255 characters, ≤ 64 tags of ≤ 64 characters, metadata ≤ 64 KiB of JSON. A template adds a name prefix,
-        tags, metadata and settings; arguments of the caller override them. Raises ValidationError, or SessionNotFound
-        if the parent does not exist.
+        tags, metadata and settings; arguments of the caller override them. key: the host's own name for the session,
+        any text of ≤ 512 bytes, unique in the store. Raises ValidationError, SessionNotFound if the parent does not
+        exist, SessionAlreadyExists if the key is taken.
         """
+        if key is not None:
+            return self.creation.create_keyed(
+                key,
+                {
+                    "name": name,
+                    "description": description,
+                    "created_by": created_by,
+                    "tags": tags,
+                    "metadata": metadata,
+                    "parent": parent,
+                    "config": config,
+                    "correlation_id": correlation_id,
+                    "template": template,
+                },
+            )
         return self.creation.create(
             name, description, created_by, tags, metadata, parent, config, correlation_id, template
         )
 
-    def session(self, session_id: str) -> Session:
-        """Return a handle on an existing session. Raises SessionNotFound."""
-        session_id = required_session_id(session_id)
-        return find_session(self, session_id)
+    @in_own_realm
+    def get_or_create(
+        self,
+        key: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        created_by: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        parent: Session | str | None = None,
+        config: SessionConfig | Mapping[str, Any] | None = None,
+        correlation_id: str | None = None,
+        template: str | None = None,
+    ) -> Session:
+        """Return the session with this key, whatever its status; create it with these options if there is none.
+
+        Of any number of concurrent callers one creates it, and all get the same session. Hooks of its creation run for
+        that one only. Raises what `create_session` raises.
+        """
+        options = {
+            "name": name,
+            "description": description,
+            "created_by": created_by,
+            "tags": tags,
+            "metadata": metadata,
+            "parent": parent,
+            "config": config,
+            "correlation_id": correlation_id,
+            "template": template,
+        }
+        return self.creation.get_or_create(key, options)
+
+    def session(self, session_id: str | None = None, *, key: str | None = None) -> Session:
+        """Return a handle on an existing session, given by its id or by its key. Raises SessionNotFound."""
+        if key is not None:
+            return self.creation.session_with_key(key, session_id)
+        return find_session(self, required_session_id(session_id))
 
     def exists(self, session_id: str) -> bool:
         """Return whether a session with exactly this id exists and is visible to the running code."""

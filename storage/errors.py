@@ -85,11 +85,11 @@ def _rebuild(kind: type[GreenroomError], message: str, fields: dict[str, Any]) -
 
 
 class SessionNotFound(GreenroomError, LookupError):
-    """There is no session with this id. Fields: `session_id`."""
+    """There is no session with this id, or with this key. Fields: `session_id`, or `key`."""
 
 
 class SessionAlreadyExists(GreenroomError):
-    """A session with this id is already in the store."""
+    """A session with this id, or with this key, exists already. Fields: `session_id`, and `key` if that is taken."""
 
 
 class InvalidStateTransition(GreenroomError):

@@ -21,14 +21,17 @@ __all__ = [
     "MAX_METADATA_BYTES",
     "MAX_NAME",
     "MAX_ROLE",
+    "MAX_SESSION_KEY_BYTES",
     "MAX_TAG",
     "MAX_TAGS",
     "MAX_TEXT",
     "MAX_VARIABLE_BYTES",
     "artifact_ref",
+    "is_session_key",
     "metadata_bytes",
     "named_ref",
     "object_bytes",
+    "session_key",
     "tag_list",
     "version_of_name",
     "whole_number",
@@ -55,6 +58,30 @@ MAX_ROLE: Final = 64
 MAX_MESSAGE_BYTES: Final = 16 << 20
 
 MAX_BATCH: Final = 10_000
+
+MAX_SESSION_KEY_BYTES: Final = 512
+
+
+def is_session_key(value: object) -> bool:
+    """Return whether a session can have this key: any text of at most 512 bytes in UTF-8."""
+    if type(value) is not str:
+        return False
+    try:
+        return 0 < len(value.encode()) <= MAX_SESSION_KEY_BYTES
+    except UnicodeEncodeError:
+        return False
+
+
+def session_key(value: object, field: str = "key") -> str:
+    """Return the key of a session as a plain text. Raises ValidationError."""
+    if issubclass(type(value), str):
+        key = str.__str__(value)
+        if is_session_key(key):
+            return key
+    raise ValidationError(
+        f"{field}: a text of 1 to {MAX_SESSION_KEY_BYTES} bytes in UTF-8 is needed, without lone surrogates",
+        field=field,
+    )
 
 
 def optional_text(field: str, value: object, most: int = MAX_NAME) -> str | None:

@@ -7,7 +7,14 @@ from typing import Final
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import Append, ArtifactStore
 from greenroom.storage.artifacts.index import ACROSS
-from greenroom.storage.codec.keys import INDEX_CREATED, INDEX_SHARED, after_prefix, sequence_key, session_bytes
+from greenroom.storage.codec.keys import (
+    INDEX_CREATED,
+    INDEX_KEY,
+    INDEX_SHARED,
+    after_prefix,
+    sequence_key,
+    session_bytes,
+)
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
 from greenroom.storage.events.index import OF_EVENTS
@@ -63,7 +70,10 @@ def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> int
         add_event(there, session, sequence, stored)
     ops: list[Op] = [(CF.SESSIONS, session, None)]
     status: int | None = None
-    for key, _ in store.engine.pages(CF.INDEX, b"", b"\xff"):
+    for key, value in store.engine.pages(CF.INDEX, b"", b"\xff"):
+        if key[:1] == INDEX_KEY:
+            ops += [(CF.INDEX, key, None)] if value == session else []
+            continue
         across = key[:1] in ACROSS or key[:1] in OF_EVENTS or key[:1] == INDEX_SHARED
         if key[-24:-8] == session if across else key.endswith(session) and not _is_owned(CF.INDEX, key):
             ops.append((CF.INDEX, key, None))

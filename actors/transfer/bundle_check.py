@@ -14,7 +14,7 @@ from greenroom.actors.messages.events import LINK_KINDS, MAX_EVENT_BYTES
 from greenroom.actors.session.state import grants
 from greenroom.actors.session.state.budgets import is_alert
 from greenroom.actors.session.state.collected import COLLECTED
-from greenroom.actors.session.state.evolve import CONFIGURED, EVOLVE, evolve
+from greenroom.actors.session.state.evolve import CONFIGURED, DROPPED_KEY, EVOLVE, evolve
 from greenroom.actors.session.state.model import (
     ACTIVE,
     ARCHIVED,
@@ -166,6 +166,8 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     },
     LINKED: {"from": event_place, "to": event_place, "kind": LINK_KINDS.__contains__},
 }
+_KEYS: Final = {"session.created": ("key",), "session.imported": (DROPPED_KEY,)}
+"""Fields with keys of sessions, which only some events have."""
 _PUBLISHED: Final = _object(MAX_EVENT_BYTES)
 # The status that an event needs: writes need an active session, changes of status the statuses that lead there.
 _OPEN: Final = (ACTIVE, SUSPENDED)
@@ -304,6 +306,9 @@ class JournalCheck:
             raise
         except (GreenroomError, RecursionError):
             raise self._bad(f"event {sequence}, {kind[:64]!r}, with impossible data") from None
+        for name in _KEYS.get(kind, ()):
+            if name in data and not m.is_session_key(data[name]):
+                raise self._bad(f"event {sequence}, {kind}, with an impossible {name}")
         if kind in ("session.created", CONFIGURED) and data["config"] is not None:
             try:
                 self._check_config(stored_value(data["config"], "config"))

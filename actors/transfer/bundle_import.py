@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from blake3 import blake3
 
 from greenroom.actors.session.projection import FoldedArtifacts
+from greenroom.actors.session.state.evolve import DROPPED_KEY
 from greenroom.actors.session.state.model import SessionState
-from greenroom.actors.store import ContentGone
+from greenroom.actors.store import ArtifactStore, ContentGone, key_taken
 from greenroom.storage.bundle.decoding import plain_record
 from greenroom.storage.bundle.format import BundledSession, BundleReader, Manifest, Member, content_name, open_bundle
 from greenroom.storage.codec.keys import new_session, session_bytes, session_id_of
@@ -153,12 +154,17 @@ class BundleCheck:
         if sum(map(self.contents.size, range(len(self.contents)))) != manifest.content_bytes:
             raise BundleError("the bundle's contents are not of the size that its manifest says")
         self.places: list[_Place] = []
+        self.keys: set[str] = set()
+        """The keys that its sessions have."""
         for session in manifest.sessions:
             check = JournalCheck(session, self.contents, check_config)
             name = f"sessions/{session.id}"
             artifacts = _each_record(reader.next(f"{name}/artifacts"), check.artifact)
             journal = _each_record(reader.next(f"{name}/journal"), check.event)
-            check.finish()
+            key = check.finish().key
+            if key in self.keys:
+                raise BundleError("the bundle has two sessions with one key")
+            self.keys |= {key} if key is not None else set()
             self.places.append(_Place(artifacts, journal))
             on_progress(reader.position, 2 * size)
         if self.contents.unused():
@@ -236,19 +242,31 @@ def import_bundle(
         except OSError as error:
             raise StorageError(f"cannot read the bundle {path}: {error.strerror}", path=str(path)) from error
         ids = {each.id: each.id if keep_ids else session_id_of(new_session()) for each in check.manifest.sessions}
-        release = reserve(list(ids.values()))
-        importing = _Import(services, check, ids, report)
-        try:
-            importing.run()
-        except BaseException as error:
-            importing.undo()
+        with store.session_keys.claimed(check.keys, services.store_timeout):
+            taken = _taken_keys(store, check.keys, keep_ids=keep_ids)
+            release = reserve(list(ids.values()))
+            importing = _Import(services, check, ids, taken, report)
+            try:
+                importing.run()
+            except BaseException as error:
+                importing.undo()
+                release()
+                if isinstance(error, OSError) and not isinstance(error, GreenroomError):
+                    raise StorageError(f"cannot read the bundle {path}: {error.strerror}", path=str(path)) from error
+                raise
             release()
-            if isinstance(error, OSError) and not isinstance(error, GreenroomError):
-                raise StorageError(f"cannot read the bundle {path}: {error.strerror}", path=str(path)) from error
-            raise
-        release()
     report(2 * size, 2 * size)
     return list(ids.values())
+
+
+def _taken_keys(store: ArtifactStore, keys: set[str], *, keep_ids: bool) -> set[str]:
+    """Return the keys that sessions of this store have. Raises SessionAlreadyExists if the bundle's sessions are to
+    stay what they are."""
+    found = {key: session for key in keys if (session := store.session_with_key(key)) is not None}
+    if keep_ids and found:
+        key = min(found)
+        raise key_taken(key, session_id_of(found[key]), "import the bundle with new ids, which leaves the key behind")
+    return set(found)
 
 
 def _silent(done: int, total: int) -> None:
@@ -259,12 +277,13 @@ class _Import:
     """The second reading of a bundle, which writes its sessions."""
 
     def __init__(
-        self, services: SessionServices, check: BundleCheck, ids: dict[str, str], on_progress: Progress
+        self, services: SessionServices, check: BundleCheck, ids: dict[str, str], taken: set[str], on_progress: Progress
     ) -> None:
         self._services = services
         self._store = services.store
         self._check = check
         self._ids = ids
+        self._taken = taken
         self._progress = on_progress
         self._staged = StagedSessions(services, [session_bytes(each) for each in ids.values()])
         self._done = check.size
@@ -324,6 +343,8 @@ class _Import:
             "history": self._check.manifest.history,
             "bundle": self._check.checksum,
         }
+        if state.key in self._taken:
+            data[DROPPED_KEY] = state.key
         self._staged.event(state, StoredEvent("session.imported", now, data, *state.totals), artifacts)
         self._staged.finish(state)
         return state

@@ -14,7 +14,7 @@ SessionId = Annotated[
     str,
     typer.Argument(
         metavar="SESSION",
-        help="Id of the session, or the first six or more digits of it.",
+        help="Id of the session, the first six or more digits of it, or key:KEY.",
         autocompletion=completion.sessions,
     ),
 ]
@@ -22,7 +22,7 @@ SessionIds = Annotated[
     list[str],
     typer.Argument(
         metavar="SESSION",
-        help="Ids of sessions, or the first six or more digits of each.",
+        help="Ids of sessions, the first six or more digits of each, or key:KEY.",
         autocompletion=completion.sessions,
     ),
 ]

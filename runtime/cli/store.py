@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from greenroom.runtime.config.settings import Settings
 
 _LEAST_DIGITS = 6
+KEY = "key:"
+"""Marks the key of a session where an id is expected."""
 _WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]*")
 _SOME = 4  # how many ids a message lists
@@ -92,18 +94,20 @@ def the_sessions(runtime: Runtime, names: list[str]) -> list[Session]:
 
 
 def the_session(runtime: Runtime, name: str) -> Session:
-    """Return the session that an id, or the beginning of one, names.
+    """Return the session that an id, the beginning of one, or `key:` and its key names.
 
     Raises SessionNotFound when there is none and ValidationError when it is no such beginning or fits
     several.
     """
     from greenroom.runtime import SessionNotFound, ValidationError
 
+    if name.startswith(KEY):
+        return runtime.session(key=name.removeprefix(KEY))
     if _WHOLE_ID.fullmatch(name):
         return runtime.session(name)
     if not _PREFIX.fullmatch(name) or len(name.replace("-", "")) < _LEAST_DIGITS:
         raise ValidationError(
-            f"{name!r} is no session id: give the whole id or at least its first {_LEAST_DIGITS} digits",
+            f"{name!r} is no session id: give the whole id, at least its first {_LEAST_DIGITS} digits, or {KEY}KEY",
             field="session",
         )
     found = runtime.find_sessions(name, limit=_SOME + 1)

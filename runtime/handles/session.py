@@ -688,7 +688,7 @@ def session_id_of(session: Session | str | None, field: str) -> str | None:
     raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
 
 
-def required_session_id(session: Session | str, field: str = "session_id") -> str:
+def required_session_id(session: Session | str | None, field: str = "session_id") -> str:
     """Return the id that a handle or a text names, like `session_id_of`. Raises ValidationError also for None."""
     found = session_id_of(session, field)
     if found is None:

@@ -24,7 +24,7 @@ from .references import artifact_reference, store_options
 __all__ = ["SessionGlobal"]
 
 _CREATE: Final = frozenset(
-    ("name", "description", "created_by", "tags", "metadata", "parent_session_id", "config", "correlation_id")
+    ("name", "description", "created_by", "tags", "metadata", "parent_session_id", "config", "correlation_id", "key")
 )
 _QUERY: Final = frozenset(
     (
@@ -60,11 +60,22 @@ class SessionGlobal:
 
     @export("create")
     def create(self, given: Any = UNDEFINED) -> str:
-        wanted = options(given, "Session.create", _CREATE)
+        return self._principal.runtime.create_session(**self._creation(given, "Session.create")).id
+
+    @export("getOrCreate")
+    def get_or_create(self, key: Any, given: Any = UNDEFINED) -> str:
+        """Return the id of the session with this key. Create the session if there is none."""
+        wanted = self._creation(given, "Session.getOrCreate")
+        if wanted.setdefault("key", key) != key:
+            raise ValidationError("Session.getOrCreate takes one key, and was given two", field="key")
+        return self._principal.runtime.get_or_create(**wanted).id
+
+    def _creation(self, given: Any, caller: str) -> dict[str, Any]:
+        wanted = options(given, caller, _CREATE)
         parent = wanted.pop("parent_session_id", None)
         if parent is not None:
             wanted["parent"] = self._principal.session(parent).id
-        return self._principal.runtime.create_session(**wanted).id
+        return wanted
 
     @export("get", on_session=True)
     def get(self, session: Any) -> dict[str, Any]:

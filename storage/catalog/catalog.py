@@ -14,6 +14,7 @@ from greenroom.storage.codec.keys import (
     COUNTS_KEY,
     INDEX_CREATED,
     INDEX_CREATOR,
+    INDEX_KEY,
     INDEX_METADATA,
     INDEX_PARENT,
     INDEX_TAG,
@@ -64,12 +65,15 @@ class Catalog:
 
     @staticmethod
     def put(session: bytes, row: SessionRow) -> Op:
-        return CF.SESSIONS, session, seal(session, list(row))
+        return CF.SESSIONS, session, seal(session, row.fields())
 
     @staticmethod
     def create(session: bytes, row: SessionRow, updated: int) -> list[Op]:
         """Return the operations that add a session whose last event has this time (ns since the epoch)."""
-        return [Catalog.put(session, row), *((CF.INDEX, key, b"") for key in _index_keys(session, row, updated))]
+        ops = [Catalog.put(session, row), *((CF.INDEX, key, b"") for key in _index_keys(session, row, updated))]
+        if row.key is not None:
+            ops.append((CF.INDEX, _key_entry(row.key), session))
+        return ops
 
     @staticmethod
     def change(session: bytes, before: SessionRow, after: SessionRow, was_updated: int, updated: int) -> list[Op]:
@@ -171,6 +175,10 @@ class Catalog:
         if record is None:
             return None
         return SessionRow(*unseal(session, record, _row_name))
+
+    def with_key(self, key: str) -> bytes | None:
+        """Return the session that has this key; None if there is none."""
+        return self._engine.get(CF.INDEX, _key_entry(key))
 
     def is_there(self, session: bytes) -> bool:
         """Return whether the session has a row, damaged or not."""
@@ -444,6 +452,10 @@ def _index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
     if row.config is not None and row.status == _ACTIVE:
         keys += deadline_keys(session, row.created_at, row.config)
     return keys
+
+
+def _key_entry(key: str) -> bytes:
+    return INDEX_KEY + key.encode()
 
 
 def _updated_key(status: int, updated: int, session: bytes) -> bytes:

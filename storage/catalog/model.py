@@ -47,6 +47,11 @@ class SessionRow(NamedTuple):
     correlation_id: str | None
     failure_reason: str | None
     config: bytes | None
+    key: str | None = None
+
+    def fields(self) -> list[Any]:
+        """Return the fields as they are stored. A session without a key has none, as all sessions had once."""
+        return list(self) if self.key is not None else list(self[:-1])
 
 
 class SessionInfo:
@@ -78,6 +83,7 @@ class SessionInfo:
         "correlation_id",
         "failure_reason",
         "duration",
+        "key",
     )
 
     def __init__(self, session_id: str, row: SessionRow, sequence: int, updated: int, totals: Totals) -> None:
@@ -165,6 +171,11 @@ class SessionInfo:
         start = self._row.started_at if self._row.started_at is not None else self._row.created_at
         until = self._row.ended_at if self._row.ended_at is not None else self._updated
         return max(0, until - start) / SECOND
+
+    @property
+    def key(self) -> str | None:
+        """The host's own name for this session, unique in the store."""
+        return self._row.key
 
     def to_dict(self) -> dict[str, Value]:
         """Return every field by name as JSON values, with times in RFC 3339."""

@@ -20,6 +20,7 @@ __all__ = [
     "INDEX_CREATED",
     "INDEX_CREATOR",
     "INDEX_DEADLINE",
+    "INDEX_KEY",
     "INDEX_MESSAGE",
     "INDEX_METADATA",
     "INDEX_PARENT",
@@ -47,6 +48,7 @@ INDEX_CREATOR: Final = b"b"  # digest of created_by, created_at, session
 INDEX_PARENT: Final = b"p"  # parent session, created_at, session
 INDEX_METADATA: Final = b"m"  # digest of one key and its value, created_at, session
 INDEX_DEADLINE: Final = b"d"  # first moment at which its own time limits matter, session; active sessions only
+INDEX_KEY: Final = b"k"  # the key that the host gave a session, in UTF-8 -> session
 INDEX_MESSAGE: Final = (
     b"M"  # session, sequence of the event that began a current turn -> its newest event, if there is a later one
 )

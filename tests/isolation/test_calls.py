@@ -126,6 +126,7 @@ DENIED: dict[str, Call] = {
     "delete_session": lambda two: two.rt.delete_session(two.other.id),
     "export_session": lambda two: two.rt.export_session(two.other.id, two.folder / "b"),
     "gc": lambda two: two.rt.gc(),
+    "get_or_create": lambda two: two.rt.get_or_create("new"),
     "import_bundle": lambda two: two.rt.import_bundle(two.folder / "b"),
     "import_session": lambda two: two.rt.import_session(two.folder / "b"),
     "query_artifacts": lambda two: two.rt.query_artifacts(),
@@ -143,6 +144,7 @@ DENIED: dict[str, Call] = {
 }
 ALSO_DENIED: list[Call] = [
     lambda two: two.rt.query_artifacts(session_id=two.other.id),
+    lambda two: two.rt.create_session(key="new"),
     lambda two: two.rt.list_sessions(parent=two.other.id),
     lambda two: two.rt.count_sessions(parent=two.other.id),
     lambda two: two.rt.run_script("return 1", session=two.other),

@@ -30,6 +30,8 @@ DENIED: dict[str, list[str]] = {
         "getTags(other)",
         "getTimeline(other)",
         "getVariable(other, 'k')",
+        "create { key = 'new' }",
+        "getOrCreate('new')",
         "import(path)",
         "list { parent = other }",
         "count { parent = other }",

@@ -14,6 +14,7 @@ from greenroom.storage.codec.keys import (
     INDEX_CREATED,
     INDEX_CREATOR,
     INDEX_DEADLINE,
+    INDEX_KEY,
     INDEX_METADATA,
     INDEX_PARENT,
     INDEX_TAG,
@@ -78,6 +79,20 @@ class EntryChecks(Survey):
         if row is None and session in staged_sessions(self._engine):
             return
         self._unfit(key, session, "that does not fit its row", found)
+
+    def _key_entry(self, key: bytes, found: Findings) -> None:
+        """Check an entry from a key to the session that has it: the session must confirm it."""
+        session = self._engine.get(CF.INDEX, key)
+        if session is None:
+            return  # the session was deleted meanwhile
+        try:
+            row = self._store.catalog.row(session)
+        except DAMAGE:
+            return  # reported with the session
+        if row is None or row.key is None or INDEX_KEY + row.key.encode() != key:
+            owner = session_id_of(session) if len(session) == 16 else ""
+            detail = f"has an index entry of kind {kind_of(key)} that does not fit its row"
+            found.add("index", owner, detail, [(CF.INDEX, key, None)], "removed")
 
     def _artifact_entry(self, key: bytes, found: Findings) -> None:
         """Check an entry that finds an artifact across sessions: it ends in session and number."""

@@ -95,7 +95,7 @@ def mend(
             if seen.row is None and is_session(session):
                 raise IntegrityError(f"the first event and the row of session {session_id_of(session)} are lost")
             data["was"] = "session.created"
-            data["row"] = list(seen.row) if seen.row is not None else None
+            data["row"] = seen.row.fields() if seen.row is not None else None
         elif n in seen.messages:
             data["was"] = "message.added"
             data.update(_content_fields(contents.get((session, n), ())))
@@ -284,9 +284,9 @@ def _tell_row(seen: _Evidence, filled: dict[int, StoredEvent], session: bytes, l
         evolve(state, n, event)
         if event.type == LOST and "was" not in event.data:
             unknown = n
-    if unknown and list(state.row()) != list(seen.row):
+    if unknown and state.row() != seen.row:
         # Later events make their changes to the row again.
-        filled[unknown].data["row"] = list(seen.row)
+        filled[unknown].data["row"] = seen.row.fields()
         if sum(event.type == LOST and "was" not in event.data for event in filled.values()) == 1:
             filled[unknown].data["was"] = "session"
 

@@ -16,7 +16,7 @@ from greenroom.actors.store import ArtifactStore, Repair
 from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.artifacts.index import ACROSS
 from greenroom.storage.audit import AUDIT, AUDIT_INDEX
-from greenroom.storage.codec.keys import INDEX_SHARED, session_id_of
+from greenroom.storage.codec.keys import INDEX_KEY, INDEX_SHARED, session_id_of
 from greenroom.storage.content.chunks import CONTENT_REFERENCE
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.engine.salvage import Lost, losses, readable, settle_loss
@@ -81,6 +81,8 @@ class _Round(JournalChecks, EntryChecks):
                 self._unit(partial(self._artifact_entry, key))
             elif key[:1] in OF_EVENTS:
                 self._unit(partial(self._event_entry, key))
+            elif key[:1] == INDEX_KEY:
+                self._unit(partial(self._key_entry, key))
             elif key[:1] == INDEX_SHARED:
                 self._unit(partial(self._shared_entry, key))
         self._unit(self._totals)

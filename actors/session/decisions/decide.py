@@ -308,9 +308,10 @@ def creation(
     parent: str | None,
     config: Mapping[str, Any] | None,
     correlation_id: str | None,
+    key: str | None = None,
 ) -> PendingEvent:
     """Return the first event of a session."""
-    data = {
+    data: dict[str, Any] = {
         "name": name,
         "description": description,
         "created_by": created_by,
@@ -320,4 +321,6 @@ def creation(
         "config": pack_value(dict(config), "config") if config else None,
         "correlation_id": correlation_id,
     }
+    if key is not None:
+        data["key"] = key
     return pending(("session.created", data, 0, 0))

@@ -17,7 +17,7 @@ from .usage import account
 if TYPE_CHECKING:
     from .model import SessionState
 
-__all__ = ["CONFIGURED", "NOT_INHERITED", "Data", "configured", "evolve"]
+__all__ = ["CONFIGURED", "DROPPED_KEY", "NOT_INHERITED", "Data", "configured", "evolve"]
 
 Data = dict[str, Any]
 
@@ -31,11 +31,15 @@ def _created(state: SessionState, data: Data, time: int) -> None:
     state.parent = data["parent"]
     state.config = data["config"]
     state.correlation_id = data["correlation_id"]
+    state.key = data.get("key")
     state.created_at = time
     state.started_at = time
 
 
 CONFIGURED: Final = "session.configured"
+
+DROPPED_KEY: Final = "dropped_key"
+"""The field of `session.imported` with the key that the session had elsewhere and that another one has here."""
 
 
 def configured(state: SessionState, data: dict[str, Any], time: int) -> None:
@@ -76,6 +80,7 @@ def _forked(state: SessionState, data: Data, time: int) -> None:
     """Fold the event that follows a fork's copied events. The fork is a young session, whatever the original's
     status."""
     state.status = ACTIVE
+    state.key = None
     state.parent = data["parent"]
     state.created_at = time
     state.started_at = time
@@ -160,7 +165,9 @@ def _lost(state: SessionState, data: Data, time: int) -> None:
             state.correlation_id,
             state.failure_reason,
             state.config,
+            *key,
         ) = row
+        state.key = key[0] if key else None
     if data.get("was") in (ADDED, STARTED):
         state.message_count += 1
     elif data.get("was") is None:
@@ -171,6 +178,8 @@ def _lost(state: SessionState, data: Data, time: int) -> None:
 
 def _imported(state: SessionState, data: Data, time: int) -> None:
     restarted(state, data, time)
+    if DROPPED_KEY in data:
+        state.key = None
     grants.forget(state)  # sessions of another store, or of another time, mean nothing here
 
 

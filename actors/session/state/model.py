@@ -62,6 +62,7 @@ class SessionState:
         "ended_at",
         "failure_reason",
         "id",
+        "key",
         "last_artifact",
         "message_count",
         "metadata",
@@ -97,6 +98,7 @@ class SessionState:
         self.correlation_id: str | None = None
         self.failure_reason: str | None = None
         self.config: bytes | None = None
+        self.key: str | None = None
         self.operation_count = 0
         self.artifact_count = 0
         self.artifact_bytes = 0
@@ -134,6 +136,7 @@ class SessionState:
             self.correlation_id,
             self.failure_reason,
             self.config,
+            self.key,
         )
 
     def info(self) -> SessionInfo:
@@ -169,7 +172,7 @@ class SessionState:
     def encode(self) -> bytes:
         """Return the canonical encoding: equal states give equal bytes, in whatever order they were made."""
         fields = [
-            list(self.row()),
+            self.row().fields(),
             self.sequence,
             self.updated_at,
             self.operation_count,
@@ -217,7 +220,9 @@ class SessionState:
                 self.correlation_id,
                 self.failure_reason,
                 self.config,
+                *key,
             ) = row
+            self.key = key[0] if key else None
             self.variables = dict(variables)
             if more:
                 self.artifact_types = dict(more[0]) if more[0] is not None else None

@@ -10,7 +10,7 @@ import typer
 from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.output import counted, done, moment, note, one_line, print_json, print_rows, short_id
 from greenroom.runtime.cli.parameters import ArtifactReference, ArtifactVersion, AsJson, SessionId
-from greenroom.runtime.cli.store import the_session, the_store
+from greenroom.runtime.cli.store import KEY, the_session, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 
 Other = Annotated[
@@ -167,7 +167,7 @@ def audit(
     with the_store(context).reading() as runtime:
         who = None
         if session is not None:  # also one that has been deleted
-            who = session if len(session) == 36 else the_session(runtime, session).id
+            who = session if len(session) == 36 and not session.startswith(KEY) else the_session(runtime, session).id
         page = runtime.audit(
             session=who,
             artifact=artifact,

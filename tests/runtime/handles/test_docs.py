@@ -1,4 +1,4 @@
-"""The snippets of docs/values.md run, one after the other."""
+"""The snippets of docs/values.md and docs/sessions.md run, one after the other."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[3] / "docs" / "values.md"
+import pytest
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
-def test_the_snippets_about_values_run() -> None:
-    names: dict[str, Any] = {"__name__": "values"}
-    for number, text in enumerate(re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)):
-        exec(compile(text, f"docs/values.md, snippet {number + 1}", "exec"), names)
-    assert names["rt"].closed
+@pytest.mark.parametrize("page", ["values.md", "sessions.md"])
+def test_the_snippets_run(page: str) -> None:
+    names: dict[str, Any] = {"__name__": page}
+    for number, text in enumerate(re.findall(r"```py\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)):
+        exec(compile(text, f"docs/{page}, snippet {number + 1}", "exec"), names)
+    names["rt"].close()
