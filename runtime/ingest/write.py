@@ -17,6 +17,7 @@ from .records import Conversation, Note, Turn
 from .sources import Source
 
 if TYPE_CHECKING:
+    from greenroom.actors.session.redaction import Redaction
     from greenroom.actors.transfer.recording import Recording
     from greenroom.runtime import Runtime
 
@@ -116,7 +117,7 @@ def write(
                 plan.started, name=plan.name, created_by=created_by, tags=plan.tags, metadata=plan.metadata
             )
             abandoned.callback(recording.abandon)  # does nothing once it is written
-            writer = _Writer(recording, created_by, runtime.config.ask_timeout)
+            writer = _Writer(recording, created_by, runtime.config.ask_timeout, runtime.core.redaction)
             writer.moved(plan.moved, plan.started, {})
             for number, said in enumerate(path.said):
                 if number == path.shared and recordings:
@@ -129,11 +130,17 @@ def write(
     return [recording.id for recording in recordings], artifacts
 
 
+_TEXTS: Final = ("text/", "application/json")
+
+
 class _Writer:
     """Sends the messages of one recording."""
 
-    def __init__(self, recording: Recording, created_by: str | None, timeout: float) -> None:
+    def __init__(
+        self, recording: Recording, created_by: str | None, timeout: float, redaction: Redaction | None
+    ) -> None:
         self._recording = recording
+        self._redaction = redaction
         self._created_by = created_by
         self._timeout = timeout
         self.artifacts = 0
@@ -163,6 +170,8 @@ class _Writer:
         self, kind: str, name: str, content: str | bytes, mime_type: str, about: dict[str, Any], at: int
     ) -> None:
         created_by = self._created_by
+        if self._redaction is not None and (type(content) is str or mime_type.startswith(_TEXTS)):
+            content = self._redaction.value(content)  # text of a message goes the way of messages
         self.ask(m.StoreArtifact(kind, name, content, mime_type=mime_type, metadata=about, created_by=created_by), at)
         self.artifacts += 1
 

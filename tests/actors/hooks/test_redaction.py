@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from greenroom.actors.session.redaction import IDENTITIES
 from greenroom.runtime import (
     CallFailed,
     HookCancelled,
@@ -24,6 +26,7 @@ from greenroom.runtime import (
     messages,
 )
 from greenroom.runtime.agents import AgentReply
+from greenroom.runtime.ingest import ingest
 from greenroom.storage.engine.engine import CF
 
 RULES = [r"sk-[0-9a-f]+"]
@@ -287,3 +290,43 @@ def test_what_a_failing_redaction_says_is_not_logged(store_path: Path, caplog: p
         assert session.messages()[0].content == "[redacted]"
     assert "ValueError" in caplog.text
     assert "sk-very-secret" not in caplog.text
+
+
+def test_what_is_ingested_is_redacted_also_where_it_becomes_an_artifact(
+    store_path: Path, tmp_path: Path, secret: str
+) -> None:
+    large = f"{secret} " * 8000
+    conversation = {
+        "messages": [
+            {"role": "user", "content": f"key {secret}", "odd": {"x": secret}, "name": secret, "blob": large},
+            {"role": "assistant", "content": [{"type": "text", "text": secret}], "tool_calls": [{"id": secret}]},
+            {"role": "user", "content": large},
+        ],
+        "title": f"about {secret}",
+        "extra": {"large": large, "small": secret},
+        secret: secret,
+    }
+    path = tmp_path / "conversations.jsonl"
+    path.write_text(json.dumps(conversation) + "\n")
+    with Runtime.open(store_path, config={"redact": RULES}) as rt:
+        report = ingest(rt, [str(path)])
+        assert (report.sessions, report.messages) == (1, 3)
+        assert report.artifacts >= 4
+        assert on_disk(rt, secret) == set()
+    with Runtime.open(tmp_path / "plain") as rt:
+        ingest(rt, [str(path)])
+        assert "content of turn-0001-blob.txt" in on_disk(rt, secret)
+
+
+def test_the_snippets_of_the_page_about_redaction_run() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "redaction.md").read_text()
+    names: dict[str, Any] = {}
+    for number, text in enumerate(re.findall(r"```py\n(.*?)```", page, re.DOTALL)):
+        exec(compile(text, f"docs/redaction.md, snippet {number + 1}", "exec"), names)
+    assert names["rt"].closed
+
+
+def test_the_page_about_redaction_lists_what_stays() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "redaction.md").read_text()
+    missing = [each for each in IDENTITIES if f"`{each}`" not in page]
+    assert not missing
