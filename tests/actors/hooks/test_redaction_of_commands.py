@@ -3,6 +3,7 @@ identity that stays. New commands and parameters fail until they are looked at."
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import secrets
 from collections.abc import Callable
@@ -38,6 +39,7 @@ PLANTED: dict[str, Planter] = {
     "tag": lambda told: told,
     "tags": lambda told: [told],
     "target": lambda told: told,
+    "text": lambda told: told,
     "tool_call_id": lambda told: told,
     "tool_calls": lambda told: [{"arguments": told}],
     "value": lambda told: {"deep": [told, {told: told}], "b": told.encode()},
@@ -52,6 +54,7 @@ KEPT: dict[str, str] = {
     "busy": "the runtime's own",
     "how": "how the command is performed",
     "inherit": "a flag",
+    "partial": "a flag",
     "now": "the runtime's own",
     "sequence": "a number",
     "sync": "a flag",
@@ -67,6 +70,9 @@ SPECIAL: dict[str, dict[str, Planter]] = {
     "AddMessage": {"role": lambda told: "user"},
     "CallAgent": {"name": lambda told: "leaky", "input": lambda told: told},
     "CallTool": {"name": lambda told: "leak"},
+    "ContinueMessage": {"sequence": lambda told: 5},
+    "FinishMessage": {"sequence": lambda told: 5},
+    "StartMessage": {"role": lambda told: "user"},
     "DeleteArtifact": {"ref": lambda told: "here.txt"},
     "EditMessage": {"sequence": lambda told: 4},
     "PublishEvent": {"type": lambda told: "custom.x"},
@@ -146,6 +152,7 @@ def _send_all(rt: Runtime, secret: str) -> dict[str, Session]:
         s.set("k", 1)
         s.store_artifact("note", "here.txt", b"")
         s.add_message("user", "hello")
+        rt.ask(s.id, m.StartMessage("assistant"))
         try:
             rt.ask(s.id, made(kind, told))
         except GreenroomError:
@@ -166,6 +173,22 @@ def test_no_command_writes_what_the_redaction_removes(store_path: Path, secret: 
     raw = b"".join(path.read_bytes() for path in store_path.rglob("*") if path.is_file())
     assert secret.encode() not in raw
     assert sent.keys() >= {"SetVariable", "AddMessage", "AddMessages", "EditMessage", "StoreArtifact", "CallTool"}
+
+
+def test_a_secret_that_comes_in_pieces_is_not_written(store_path: Path, secret: str) -> None:
+    with Runtime.open(store_path, config={"redact": RULES}) as rt:
+        s = rt.create_session()
+        with s.stream_message("assistant") as message:
+            for letter in f"{secret} " * 300:
+                message.write(letter)
+        assert s.messages()[-1].content == "[redacted] " * 300
+        assert on_disk(rt, secret) == set()
+        with contextlib.suppress(ZeroDivisionError), s.stream_message("assistant") as message:
+            message.write(secret[:20])
+            message.write(secret[20:])
+            raise ZeroDivisionError
+        assert on_disk(rt, secret) == set()
+        assert not [event for event in s.events() if secret[:10] in repr(event.to_dict())]
 
 
 def test_without_redaction_each_of_them_writes_it(store_path: Path, secret: str) -> None:
