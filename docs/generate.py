@@ -57,10 +57,11 @@ def _messages() -> Iterator[str]:
 `rt.ask(session_id, message, timeout=...)`, which returns its reply, or with `rt.tell(session_id, message)`.
 
 *Rate* is the kind of operation that rates count it as (policies.md). *Access* is what the audit log calls it
-(security.md). *Hooks* are the points before and after it (hooks.md).
+(security.md). *Shared* is the permission on a whole session with which another session can send it; without one it is
+for the session, its ancestors and the host. *Hooks* are the points before and after it (hooks.md).
 
-| message | reply | rate | access | hooks |
-| --- | --- | --- | --- | --- |"""
+| message | reply | rate | access | shared | hooks |
+| --- | --- | --- | --- | --- | --- |"""
     for name in messages.__all__:
         kind = getattr(messages, name)
         if not (inspect.isclass(kind) and issubclass(kind, (messages.Command, messages.Query))) or kind in (
@@ -70,7 +71,9 @@ def _messages() -> Iterator[str]:
             continue
         what = _first(kind).partition(" Replies ")[0]
         points = " · ".join(f"`{point}`" for point in (kind.points.before, kind.points.after) if point)
-        yield f"| `{name}`: {what} | {_reply(kind)} | {kind.rate or ''} | {kind.access} | {points} |"
+        shared = {0: "host only" if kind.host_only else "", 1: "read", 2: "write"}[kind.whole]
+        facts = (_reply(kind), kind.rate or "", kind.access, shared, points)
+        yield f"| `{name}`: {what} | {' | '.join(facts)} |"
 
 
 # -- the Python API

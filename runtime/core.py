@@ -88,7 +88,7 @@ class RuntimeCore:
         """Return whether a session with exactly this id exists and is visible to the running code."""
         self.check_open()
         principal = self.security.principal()
-        if principal is not None and not self.security.can_access(principal, session_id):
+        if principal is not None and not self.security.can_read(principal, session_id):
             return False
         return is_session_id(session_id) and self.store.catalog.row(session_bytes(session_id)) is not None
 

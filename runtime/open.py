@@ -97,7 +97,7 @@ class Parts:
         trail = AuditTrail(
             store, clock, config.ask_timeout, most=config.audit_max_records, days=config.audit_retention_days
         )
-        security = Security(store.catalog, trail)
+        security = Security(store.engine, store.catalog, trail, clock)
         redaction = Redaction(config.redact) if config.redact else None
         table = SessionTable(
             config.max_resident_sessions,

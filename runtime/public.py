@@ -11,7 +11,7 @@ from greenroom.actors.maintenance.usage import Share, Usage
 from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
 from greenroom.actors.messages.conversation import Turn as Message
 from greenroom.actors.messages.internal import Consumption
-from greenroom.actors.messages.permissions import Grant
+from greenroom.actors.messages.permissions import Grant, ScopeGrant, SessionShare
 from greenroom.actors.policies.composition import Request as PolicyRequest
 from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.calls.collectors import AgentOutputCollector, ToolResultCollector
@@ -157,6 +157,7 @@ __all__ = [
     "SalvageReport",
     "SchemaTooNew",
     "Scope",
+    "ScopeGrant",
     "ScriptEngine",
     "ScriptError",
     "ScriptMemoryExceeded",
@@ -169,6 +170,7 @@ __all__ = [
     "SessionInfo",
     "SessionMetrics",
     "SessionNotFound",
+    "SessionShare",
     "SessionStatus",
     "SessionTree",
     "Share",

@@ -456,11 +456,12 @@ class Runtime:
     def state_scope(self, name: str, timeout: float | None = None) -> Scope:
         """Return the state of a scope that is not a session: "global", "user:<id>", "agent:<id>", …
 
+        Code that acts for a session reaches the scopes that the host has granted it: see `Session.grant_scope`.
         Its calls wait at most `timeout` seconds (default: `ask_timeout`).
         """
-        self.core.require_host("state_scope")
         wait = self.config.ask_timeout if timeout is None else as_seconds("timeout", timeout, endless=True)
         name = as_text("scope", name, m.MAX_KEY)
+        self.core.security.require_scope(name, "state_scope")
         return Scope(self._supervisor, self._supervisor.table.scope(name), wait, name)
 
     # -- the audit log

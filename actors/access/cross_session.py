@@ -6,11 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.permissions import NAMES, AccessAttempt
+from greenroom.actors.messages.permissions import NAMES, PERMISSIONS, AccessAttempt, SessionShare
 from greenroom.actors.scheduling.futures import OperationEnvelope
+from greenroom.actors.scheduling.operation import CURRENT
 from greenroom.actors.session.delegated import DelegatedMessage, MayWrite, Refused, Shared
 from greenroom.actors.session.directory import Directory, Way
 from greenroom.actors.session.preparation import Preparation
+from greenroom.actors.session.session_sharing import VisitingMessage
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.keys import INDEX_SHARED, after_prefix, is_session_id, session_bytes, session_id_of
 from greenroom.storage.common.logs import logger_of
@@ -45,19 +47,23 @@ _RECORDED: Final = (*_CHANGES, m.GetPredecessor, m.CheckAccess)
 class _Behalf:
     """Stands for an owner's actor, and sends it messages on behalf of another session."""
 
-    def __init__(self, actor: SessionActor, principal: str, *, family: bool) -> None:
+    def __init__(
+        self, actor: SessionActor, principal: str, *, family: bool, kind: type[DelegatedMessage] = DelegatedMessage
+    ) -> None:
         self.actor_urn = actor.actor_urn
         self.limits = actor.limits
         self.name_limit = actor.name_limit
         self._actor = actor
         self._principal = principal
         self._family = family
+        self._kind = kind
+        self.refused = actor.refused
 
     def ask(self, message: Any, timeout: float) -> Any:
-        return self._actor.ask(DelegatedMessage(self._principal, message, family=self._family), timeout)
+        return self._actor.ask(self._kind(self._principal, message, family=self._family), timeout)
 
     def tell(self, message: Any, receipt: TellReceipt | None) -> None:
-        asked = DelegatedMessage(self._principal, message, family=self._family, told=True)
+        asked = self._kind(self._principal, message, family=self._family, told=True)
         if receipt is None:
             self._actor.tell(asked)
         else:
@@ -115,14 +121,51 @@ class CrossSessionRouter:
             message = self._preparation.prepare(behalf, message, known=False)
         behalf.tell(message, receipt)
 
+    def visit(self, session_id: str, message: Any, timeout: float) -> Any:
+        """Ask a session or scope a message that a permission on all of it covers. Raises AccessDenied if the permission
+        does not hold any more."""
+        principal, behalf = self._visitor(session_id)
+        try:
+            if message.preparation == "content":
+                return self._preparation.ask(behalf, message, timeout)
+            return behalf.ask(message, timeout)
+        except Refused as refused:
+            has = PERMISSIONS.get(refused.fields["has"], 0)
+            raise self._security.deny_whole(principal, session_id, message, has) from None
+        except (OperationTimeout, RuntimeClosed):
+            raise
+        except GreenroomError as error:
+            if not isinstance(message, m.Query):  # a change that was made is recorded with its event
+                reason, kind = f"allowed; it failed with {error.code}", type(message).__name__
+                self._security.trail.record(
+                    AccessAttempt(principal, session_id, None, message.access, True, reason, kind)
+                )
+            raise
+
+    def visit_telling(self, session_id: str, message: Any, receipt: TellReceipt | None) -> None:
+        """Tell a session or scope a message that a permission on all of it covers."""
+        _, behalf = self._visitor(session_id)
+        if message.preparation == "content":
+            message = self._preparation.prepare(behalf, message, known=False)
+        behalf.tell(message, receipt)
+
+    def _visitor(self, session_id: str) -> tuple[str, _Behalf]:
+        operation = CURRENT.get()
+        principal = operation.principal if operation is not None else None
+        assert principal is not None, "only a session visits"
+        family = self._security.can_access(principal, session_id)
+        return principal, _Behalf(self._directory.actor(session_id), principal, family=family, kind=VisitingMessage)
+
     def shared_with(self, session_id: str, timeout: float) -> list[ArtifactInfo]:
         """Return the artifacts that other sessions let a session read now, oldest first."""
         wanted: dict[str, set[int]] = {}
         for grantee in (session_id, *self._security.ancestors(session_id)):
             for owner, numbers in self._index(grantee).items():
-                wanted.setdefault(owner, set()).update(numbers)
+                wanted.setdefault(owner, set()).update(numbers - {0})
         found: list[ArtifactInfo] = []
         for owner, numbers in wanted.items():
+            if not numbers:
+                continue  # all of it is shared, and no artifact by itself
             # The index says where to look. Only the session that gave a grant knows whether it still holds.
             try:
                 asked = DelegatedMessage(session_id, Shared(sorted(numbers)), family=False)
@@ -135,6 +178,22 @@ class CrossSessionRouter:
                 self._security.trail.record(attempt)
                 found += infos
         return sorted(found, key=lambda info: (info.created_at, str(info.id)))
+
+    def sessions_shared_with(self, session_id: str) -> list[SessionShare]:
+        """Return the shares by which this session may use all of another one now, by the other one's id."""
+        found: list[SessionShare] = []
+        for owner in sorted(owner for owner, numbers in self._index(session_id).items() if 0 in numbers):
+            try:
+                shares = self._directory.actor(owner).ask(m.ListShares(), self._directory.services.store_timeout)
+            except (SessionNotFound, IntegrityError, SchemaTooNew) as error:
+                logger.warning("skipped among the sessions shared with session %s: %s", session_id, error)
+                continue
+            now = [each for each in shares if each.with_session == session_id and not each.expired]
+            if now:
+                attempt = AccessAttempt(session_id, owner, None, "list", True, "allowed", "shared_sessions")
+                self._security.trail.record(attempt)
+                found += now
+        return found
 
     def _index(self, grantee: str) -> dict[str, set[int]]:
         """Return the sessions that share with this one: owner → numbers of the shared artifacts."""

@@ -140,7 +140,10 @@ class Bus:
 
         if session_id is None:
             return within
-        self._security.require(session_id, "events.subscribe")
+        self._security.require_reading(session_id, "events.subscribe")
+        if not reaches(principal, session_id):  # it is shared: looked at for each event, because a share may end
+            can_read = self._security.can_read
+            return lambda notice: notice.session_id == session_id and can_read(principal, session_id)
         return lambda notice: notice.session_id == session_id and within(notice)
 
     def _remove(self, subscription: Subscription) -> None:

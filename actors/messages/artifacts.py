@@ -72,6 +72,7 @@ class StoreArtifact(Command[ArtifactInfo]):
         "tags",
         "version_of",
     )
+    whole = WRITE
     rate = "artifact_store"
     access = "write"
     about_artifacts = True
@@ -164,6 +165,7 @@ class StoreMany(Command[list[ArtifactInfo]]):
     """
 
     __slots__ = ("items",)
+    whole = WRITE
     rate = "artifact_store"
     access = "write"
     about_artifacts = True

@@ -18,6 +18,7 @@ from greenroom.storage.common.arguments import as_text
 from greenroom.storage.engine.engine import Durability
 
 from .checks import MAX_IDEMPOTENCY_KEY, checked_durability, whole_number
+from .permissions import READ
 
 __all__ = [
     "CREATION",
@@ -92,6 +93,10 @@ class Message(Generic[Reply]):
     """The permission (READ, WRITE, ADMIN) needed on an artifact of another session."""
     names: ClassVar[str | None] = None
     """The attribute that names an artifact, by an id that may belong to another session."""
+    whole: ClassVar[int] = 0
+    """The permission (READ, WRITE) on a whole session with which another session may send it. 0: none suffices."""
+    host_only: ClassVar[bool] = False
+    """Whether only the host may send it, to whichever session."""
     may_cross: ClassVar[bool] = False
     """Whether it may concern other sessions than the one it is sent to. If so, `crosses` is asked."""
     preparation: ClassVar[Literal["content", "call"] | None] = None
@@ -147,6 +152,7 @@ class Query(Message[Reply]):
     __slots__ = ()
     rate: ClassVar[str | None] = READ_RATE
     access = "read"
+    whole = READ
 
 
 class How(TypedDict, total=False):

@@ -17,6 +17,7 @@ from greenroom.storage.events.model import Event
 from .calls import Called
 from .checks import EMPTY_METADATA, MAX_NAME, object_bytes, tag_list, whole_number
 from .core import Command, How, Points, Query
+from .permissions import WRITE
 
 __all__ = [
     "LINK_KINDS",
@@ -44,6 +45,7 @@ RESERVED_FAMILIES: Final = frozenset(
         "metadata",
         "policy",
         "replay",
+        "scope",
         "script",
         "session",
         "state",
@@ -68,6 +70,7 @@ class PublishEvent(Command[Event]):
     """
 
     __slots__ = ("correlation_id", "packed", "source", "tags", "target", "type")
+    whole = WRITE
     rate = "event"
     points = Points("BeforeEventEmit", "AfterEventEmit")
 

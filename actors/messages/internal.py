@@ -89,6 +89,7 @@ class GetConsumption(Query[dict[str, Consumption]]):
     """Replies a dict of Consumption by the name of the resource: what the session has used and may use."""
 
     __slots__ = ()
+    whole = 0
     rate = None
 
 

@@ -11,6 +11,7 @@ from greenroom.storage.common.arguments import as_flag, as_mapping, as_text
 
 from .checks import MAX_TAG, MAX_TEXT, metadata_bytes, tag_list, whole_number
 from .core import CREATION, Command, How, Points, Query
+from .permissions import WRITE
 
 __all__ = [
     "AddTag",
@@ -142,6 +143,7 @@ class AddTag(Command[SessionInfo]):
     """Add a tag; adding a tag that is present changes nothing. Replies SessionInfo."""
 
     __slots__ = ("tag",)
+    whole = WRITE
     rate = "state_update"
 
     def __init__(self, tag: str, **how: Unpack[How]) -> None:
@@ -153,6 +155,7 @@ class RemoveTag(Command[SessionInfo]):
     """Remove a tag; removing a tag that is absent changes nothing. Replies SessionInfo."""
 
     __slots__ = ("tag",)
+    whole = WRITE
     rate = "state_update"
 
     def __init__(self, tag: str, **how: Unpack[How]) -> None:
@@ -164,6 +167,7 @@ class SetTags(Command[SessionInfo]):
     """Replace all tags with these. Replies SessionInfo."""
 
     __slots__ = ("tags",)
+    whole = WRITE
     rate = "state_update"
 
     def __init__(self, tags: Iterable[str], **how: Unpack[How]) -> None:
@@ -175,6 +179,7 @@ class UpdateMetadata(Command[SessionInfo]):
     """Merge into the metadata; a value of None removes its key. Replies SessionInfo."""
 
     __slots__ = ("changes",)
+    whole = WRITE
     rate = "state_update"
 
     def __init__(self, changes: Mapping[str, Value], **how: Unpack[How]) -> None:
@@ -202,6 +207,8 @@ class UpdateConfig(Command[Mapping[str, Any]]):
     __slots__ = ("changes",)
     rate = None
     points = Points("ConfigurationChange", None)
+
+    host_only = True
 
     checked: ClassVar[Callable[[Mapping[str, Any]], dict[str, Any]]] = _as_given
     """Checks settings and returns them as they are stored. Set by the floor above, which knows the settings."""

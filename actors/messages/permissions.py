@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +13,19 @@ from greenroom.storage.errors import ValidationError
 if TYPE_CHECKING:
     from greenroom.storage.codec.records import Value
 
-__all__ = ["ADMIN", "NAMES", "PERMISSIONS", "READ", "WRITE", "AccessAttempt", "Grant", "level_of"]
+__all__ = [
+    "ADMIN",
+    "NAMES",
+    "PERMISSIONS",
+    "READ",
+    "WRITE",
+    "AccessAttempt",
+    "Grant",
+    "ScopeGrant",
+    "SessionShare",
+    "level_of",
+    "whole_level",
+]
 
 READ: Final = 1
 
@@ -58,6 +70,55 @@ class Grant:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class SessionShare:
+    """What one session may do with all of another one. Times are aware UTC."""
+
+    session_id: str
+    """The session that is shared."""
+    with_session: str
+    """The grantee."""
+    permission: str
+    """"read", or "write" (includes read)."""
+    expires_at: datetime | None
+    """When the share expires. From then on it counts as not given."""
+    shared_at: datetime
+    expired: bool = False
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return every field by name as JSON values."""
+        return {
+            "session_id": self.session_id,
+            "with_session": self.with_session,
+            "permission": self.permission,
+            "expires_at": iso_time(self.expires_at),
+            "shared_at": iso_time(self.shared_at),
+            "expired": self.expired,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeGrant:
+    """What a session may do with the state of a scope. Times are aware UTC."""
+
+    scope: str
+    permission: str
+    """"read", or "write" (includes read)."""
+    granted_at: datetime
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return every field by name as JSON values."""
+        return {"scope": self.scope, "permission": self.permission, "granted_at": iso_time(self.granted_at)}
+
+
+def whole_level(permission: object) -> int:
+    """Return the level of a permission on a whole session or scope. Raises ValidationError."""
+    level = level_of(permission)
+    if level > WRITE:
+        raise ValidationError("permission: read or write, for a whole session or scope", field="permission")
+    return level
+
+
 def level_of(permission: object) -> int:
     """Return the level of a permission given by name. Raises ValidationError."""
     level = PERMISSIONS.get(str.__str__(permission)) if issubclass(type(permission), str) else None
@@ -77,3 +138,7 @@ class AccessAttempt:
     granted: bool
     reason: str
     operation: str
+
+    def denied(self, reason: str) -> AccessAttempt:
+        """Return the same attempt, denied for a reason."""
+        return replace(self, granted=False, reason=reason)

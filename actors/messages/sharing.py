@@ -1,20 +1,20 @@
-"""Messages about sharing artifacts with other sessions."""
+"""Messages about sharing artifacts and whole sessions with other sessions, and about scopes that a session may use."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.codec.keys import is_session_id
-from greenroom.storage.common.arguments import as_flag
+from greenroom.storage.common.arguments import as_flag, as_text
 from greenroom.storage.common.times import iso_time, moment, utc_time
 from greenroom.storage.errors import ValidationError
 
 from .artifacts import AboutArtifact
-from .checks import artifact_ref, version_of_name
+from .checks import MAX_KEY, artifact_ref, version_of_name
 from .core import Command, How, Query, attribute
-from .permissions import ADMIN, NAMES, READ, WRITE, Grant, level_of
+from .permissions import ADMIN, NAMES, READ, WRITE, Grant, ScopeGrant, SessionShare, level_of, whole_level
 
 if TYPE_CHECKING:
     pass
@@ -24,9 +24,15 @@ __all__ = [
     "CheckAccess",
     "ForgetGrantee",
     "GetPredecessor",
+    "GrantScope",
     "ListPermissions",
+    "ListScopes",
+    "ListShares",
     "RevokeArtifact",
+    "RevokeScope",
+    "RevokeSession",
     "ShareArtifact",
+    "ShareSession",
     "grantee_id",
 ]
 
@@ -116,6 +122,7 @@ class ListPermissions(AboutArtifact[list[Grant]]):
     """Replies a list of Grant: all grants on an artifact, expired ones included."""
 
     __slots__ = ()
+    whole = 0
     access = "list"
     permission = ADMIN
 
@@ -124,6 +131,7 @@ class CheckAccess(Query[bool]):
     """Replies whether a session (default: the one that is asked) has a permission on an artifact."""
 
     __slots__ = ("level", "ref", "version", "who")
+    whole = 0
     access = "list"
     permission = READ
     names = "ref"
@@ -149,8 +157,102 @@ class GetPredecessor(AboutArtifact[ArtifactInfo]):
     version."""
 
     __slots__ = ()
+    whole = WRITE
     access = "write"
     permission = WRITE
+
+
+class ShareSession(Command[SessionShare]):
+    """Let another session read this one (`read`), or also change its variables, messages, artifacts, tags and metadata
+    (`write`). A new share replaces an earlier one. Replies SessionShare. Works in every status."""
+
+    __slots__ = ("expires_at", "level", "with_session")
+    access = "share"
+    shown = {"permission": _permission, "expires_at": _expiry_text}
+
+    def __init__(
+        self,
+        with_session: str,
+        permission: str = "read",
+        *,
+        expires_at: datetime | str | float | None = None,
+        **how: Unpack[How],
+    ) -> None:
+        super().__init__(**how)
+        self.with_session = grantee_id(with_session)
+        self.level = whole_level(permission)
+        self.expires_at = moment(expires_at, "expires_at")
+
+
+class RevokeSession(Command[bool]):
+    """End the share of this session with another one. Replies whether there was one. Works in every status."""
+
+    __slots__ = ("with_session",)
+    access = "change_permissions"
+
+    def __init__(self, with_session: str, **how: Unpack[How]) -> None:
+        super().__init__(**how)
+        self.with_session = grantee_id(with_session)
+
+
+class ListShares(Query[list[SessionShare]]):
+    """Replies a list of SessionShare: the sessions with which this one is shared, expired shares included."""
+
+    __slots__ = ()
+    access = "list"
+    whole = 0
+
+
+def scope_name(value: object) -> str:
+    """Return the name of a scope that the host can grant. Raises ValidationError."""
+    name = as_text("scope", value, MAX_KEY)
+    if name.startswith(("session:", "greenroom:")) or name in _INNER:
+        raise ValidationError(
+            'scope: the name of a scope such as "user:7" is needed; sessions are shared with `share`', field="scope"
+        )
+    return name
+
+
+_INNER: Final = frozenset({"templates"})
+"""Scopes in which the runtime keeps what is the host's to change."""
+
+
+class GrantScope(Command[ScopeGrant]):
+    """Let the session read the state of a scope such as "user:7" (`read`), or also change it (`write`). A new grant
+    replaces an earlier one. For the host only. Replies ScopeGrant. Works in every status."""
+
+    __slots__ = ("level", "scope")
+    access = "share"
+    rate = None
+    host_only = True
+    shown = {"permission": _permission}
+
+    def __init__(self, scope: str, permission: str = "read", **how: Unpack[How]) -> None:
+        super().__init__(**how)
+        self.scope = scope_name(scope)
+        self.level = whole_level(permission)
+
+
+class RevokeScope(Command[bool]):
+    """Take the permission on a scope from the session. For the host only. Replies whether there was one. Works in every
+    status."""
+
+    __slots__ = ("scope",)
+    access = "change_permissions"
+    rate = None
+    host_only = True
+
+    def __init__(self, scope: str, **how: Unpack[How]) -> None:
+        super().__init__(**how)
+        self.scope = scope_name(scope)
+
+
+class ListScopes(Query[list[ScopeGrant]]):
+    """Replies a list of ScopeGrant: the scopes that the host lets the session use."""
+
+    __slots__ = ()
+    access = "list"
+    whole = 0
 
 
 class ForgetGrantee(Command[None]):

@@ -12,6 +12,7 @@ from greenroom.storage.errors import ResourceLimitExceeded
 
 from .checks import MAX_KEY, MAX_VARIABLE_BYTES, checked_durability, variable_key
 from .core import Command, How, Points, Query, condition_of
+from .permissions import WRITE
 
 __all__ = [
     "ABSENT",
@@ -52,6 +53,7 @@ class SetVariable(Command[None]):
     """
 
     __slots__ = ("expected", "key", "packed")
+    whole = WRITE
     rate = "state_update"
     points = Points("BeforeStateWrite", "AfterStateWrite", conflict=True)
     shown = {"expected": _expectation}
@@ -93,6 +95,7 @@ class DeleteVariable(Command[bool]):
     """Remove a variable; with `expected`, only if that is its value now. Replies whether the variable existed."""
 
     __slots__ = ("expected", "key")
+    whole = WRITE
     rate = "state_update"
     points = Points("BeforeStateWrite", "AfterStateWrite", conflict=True)
     shown = {"expected": _expectation}

@@ -78,6 +78,8 @@ class Operation:
     """The call of a tool or an agent that the code belongs to."""
     run: Lease | None = field(default=None, repr=False)
     """The run of the script that the code belongs to. It is over once its caller has been told that it timed out."""
+    visiting: str | None = None
+    """The session or scope that a message of this operation was admitted to by a permission on all of it."""
     lent: bool = False
     """Whether this is the operation of a thread that the code has started. Such a thread acts for its session as long
     as the call lasts."""

@@ -12,6 +12,7 @@ from greenroom.actors.session.decisions import sharing as sh
 from greenroom.actors.session.decisions.draft import require_operations
 from greenroom.actors.session.state import grants
 from greenroom.actors.session.state.grants import Held
+from greenroom.actors.session.state.shares import level_held
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.errors import ArtifactNotFound, GreenroomError, SessionNotFound, ValidationError
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 
     from .live import LiveSession
 
-__all__ = ["ANSWERS", "DelegatedMessage", "MayWrite", "Refused", "Shared"]
+__all__ = [
+    "ANSWERS",
+    "DelegatedMessage",
+    "MayWrite",
+    "Refused",
+    "Shared",
+    "acting_session",
+    "recorded",
+    "require_grantee",
+]
 
 
 class DelegatedMessage:
@@ -86,11 +96,14 @@ def _held(actor: LiveSession, asked: DelegatedMessage, artifact: ArtifactId) -> 
 
 
 def _granted(actor: LiveSession, session_id: str, artifact: ArtifactId) -> Held | None:
+    """Return the permission of a session on the artifact: by a grant, or because the whole session is shared."""
     now = actor.services.clock.time_ns()
+    whole = level_held(actor.state, session_id, now)
     if not grants.grants_of(actor.state, artifact.sequence):
-        return None
+        return Held(whole, None) if whole else None
     above = actor.services.security.ancestors(session_id)
-    return grants.held(actor.state, artifact.sequence, session_id, above, now)
+    given = grants.held(actor.state, artifact.sequence, session_id, above, now)
+    return given if given is not None and given.level > whole else Held(whole, None) if whole else None
 
 
 def _permitted(actor: LiveSession, asked: DelegatedMessage, artifact: ArtifactId | None, needed: int) -> Held:
@@ -167,10 +180,10 @@ def _versions(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
 def _performed(actor: LiveSession, asked: DelegatedMessage, has: Held, more: Any = None) -> Any:
     """Perform the message, and record it in the same batch."""
     reason = "above the owner" if asked.family else f"{NAMES[has.level]} permission"
-    return _recorded(actor, asked.message, _attempt(asked, actor.state.id, reason, granted=True), more)
+    return recorded(actor, asked.message, _attempt(asked, actor.state.id, reason, granted=True), more)
 
 
-def _recorded(actor: LiveSession, command: m.Command[Any], attempt: AccessAttempt, more: Any = None) -> Any:
+def recorded(actor: LiveSession, command: m.Command[Any], attempt: AccessAttempt, more: Any = None) -> Any:
     trail, before = actor.services.security.trail, actor.state.sequence
     beside = trail.beside(attempt)
     reply = actor.perform(command, more=more, also=beside)
@@ -185,7 +198,7 @@ def _stored(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
     before = actor.artifact(message.version_of or "", None)
     if message.name != before.name:
         raise ValidationError("name: a version has the name of the artifact it is a version of", field="name")
-    if asked.family:
+    if asked.family or level_held(actor.state, asked.principal, actor.services.clock.time_ns()) >= WRITE:
         return _performed(actor, asked, has)
 
     def share(drafts: list[Any]) -> list[Any]:
@@ -210,7 +223,7 @@ def _shared(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
         raise Refused("", reason="a grant beyond its own", needed="an admin permission that lasts as long", has="admin")
     if message.with_session == actor.state.id:
         raise ValidationError("with_session: the owner has admin already", field="with_session")
-    _require_sharing(actor, message)
+    require_grantee(actor, message.with_session)
     message.by = asked.principal
     _performed(actor, DelegatedMessage(asked.principal, message, family=asked.family), has)
     artifact = actor.artifact(message.ref, message.version).id
@@ -246,18 +259,21 @@ _ON_BEHALF: Final[dict[type[Any], Callable[[LiveSession, DelegatedMessage, Held]
 # -- the owner itself
 
 
-def _require_sharing(actor: LiveSession, message: m.ShareArtifact) -> None:
+def require_grantee(actor: LiveSession, grantee: str) -> None:
     """Raise SessionNotFound for the host if the grantee does not exist, for instance after a typing error. Code that
     acts for a session gets no such error, because it would learn which sessions exist; it is limited by its operations
     instead, since no status ends sharing."""
     if actor.services.security.principal() is not None:
         require_operations(actor.state, actor.limits)
         return
-    row = actor.services.store.catalog.row(session_bytes(message.with_session))
-    if row is None:
-        raise SessionNotFound(
-            f"there is no session {message.with_session} to share with", session_id=message.with_session
-        )
+    if actor.services.store.catalog.row(session_bytes(grantee)) is None:
+        raise SessionNotFound(f"there is no session {grantee} to share with", session_id=grantee)
+
+
+def acting_session() -> str | None:
+    """Return the session that the running code acts for; None for the host."""
+    operation = CURRENT.get()
+    return operation.principal if operation is not None else None
 
 
 def _grant(actor: LiveSession, artifact: ArtifactId, message: m.ShareArtifact) -> Grant:
@@ -267,16 +283,15 @@ def _grant(actor: LiveSession, artifact: ArtifactId, message: m.ShareArtifact) -
 def _change(actor: LiveSession, message: Any, access: str) -> ArtifactId:
     """Change permissions as the owner, record it in the same batch, and return the artifact."""
     info = actor.artifact(message.ref, message.version)
-    operation = CURRENT.get()
-    who = operation.principal if operation is not None and operation.principal is not None else actor.state.id
+    who = acting_session() or actor.state.id
     reason = "the owner" if who == actor.state.id else "above the owner"
     attempt = AccessAttempt(who, actor.state.id, str(info.id), access, True, reason, type(message).__name__)
-    _recorded(actor, message, attempt)
+    recorded(actor, message, attempt)
     return info.id
 
 
 def _owner_shares(actor: LiveSession, message: m.ShareArtifact) -> Any:
-    _require_sharing(actor, message)
+    require_grantee(actor, message.with_session)
     artifact = _change(actor, message, "share")
     return actor.await_durability(_grant(actor, artifact, message), message.durability)
 

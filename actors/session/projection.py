@@ -14,12 +14,13 @@ from typing import Final, Protocol
 
 from greenroom.actors.session.state.grants import shared_key, shared_keys
 from greenroom.actors.session.state.model import SessionState
+from greenroom.actors.session.state.shares import whole_entries, whole_entry
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.artifacts.index import IN_SESSION
 from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.catalog.catalog import Catalog
-from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, sequence_key
+from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, INDEX_SCOPE, sequence_key
 from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.events.index import LINKED, event_keys
@@ -61,11 +62,12 @@ ARTIFACT_DELETED: Final = "artifact.deleted"
 LOST: Final = "event.lost"
 """Stands in a journal for an event that damage has destroyed."""
 _GRANTS: Final = frozenset({"artifact.shared", "artifact.revoked"})
+_WHOLE: Final = frozenset({"session.shared", "session.unshared", "scope.granted", "scope.revoked"})
 _told: Final = itemgetter(*ArtifactRecord._fields[:-1])
 """The fields of a record that the event which stored the artifact has, besides its own time."""
 _WITH_CONTENT: Final = frozenset({ADDED, FINISHED, EDITED, LOST})
 """Types of the events that may refer to contents. A message with a lost event has left its text."""
-OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, *IN_SESSION)
+OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, INDEX_SCOPE, *IN_SESSION)
 """First bytes of the index keys that continue with the session."""
 
 
@@ -205,6 +207,7 @@ def state_entries(state: SessionState) -> list[Op]:
     """Return the entries of the present session: its row and listings, and its grants by their grantees."""
     session = state.session
     entries: list[Op] = [(CF.INDEX, key, b"") for key in shared_keys(state)]
+    entries += [(CF.INDEX, key, value) for key, value in whole_entries(state)]
     return [*Catalog.create(session, state.row(), state.updated_at), *entries] if is_session(session) else entries
 
 
@@ -226,6 +229,8 @@ def project(known: KnownArtifacts, change: Change, session: bytes, sequence: int
         data = stored.data
         there = b"" if type_ == "artifact.shared" else None
         change.ops.append((CF.INDEX, shared_key(data["session"], session, data["sequence"]), there))
+    elif type_ in _WHOLE:
+        change.ops.append((CF.INDEX, *whole_entry(session, type_, stored.data)))
 
 
 def _turn_changed(change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
@@ -269,6 +274,6 @@ def _artifact_deleted(known: KnownArtifacts, change: Change, session: bytes, sto
     change.released.append((data["content_hash"], Reference(session, ARTIFACT, number)))
 
 
-PROJECTED: Final = frozenset({*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, *_GRANTS, LINKED})
+PROJECTED: Final = frozenset({*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, *_GRANTS, *_WHOLE, LINKED})
 """Types of the events that change more than the journal and the row. Events of other types do so only by the ids in
 their context."""

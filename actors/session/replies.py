@@ -36,6 +36,7 @@ from greenroom.storage.errors import (
 )
 
 from . import delegated as behalf
+from . import session_sharing
 from .turns import read_retracted, read_turn, read_turns
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.ListArtifacts: _list_artifacts,
     m.ListArtifactVersions: _list_versions,
     **behalf.ANSWERS,
+    **session_sharing.ANSWERS,
 }
 
 

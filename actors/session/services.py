@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from greenroom.actors.clock import Clock
     from greenroom.actors.messages.permissions import AccessAttempt
     from greenroom.actors.scheduling.dispatcher import Dispatcher, Envelope
+    from greenroom.actors.session.state.shares import Reach
     from greenroom.actors.store import ArtifactStore
     from greenroom.storage.engine.engine import Op
 
@@ -52,6 +53,9 @@ class AccessControl(Protocol):
 
     def can_access(self, principal: str, session_id: str) -> bool:
         """Return whether a session is the principal's own or a descendant of it."""
+
+    def reach(self, principal: str, session_id: str) -> Reach | None:
+        """Return how far a session reaches into another session, or a scope, that is not below it."""
 
     def forget_families(self) -> None:
         """Forget which sessions are descendants of which, because a session was deleted or imported."""

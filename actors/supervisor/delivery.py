@@ -25,7 +25,7 @@ from greenroom.actors.access.cross_session import CrossSessionRouter
 from greenroom.actors.access.security import Security
 from greenroom.actors.messages.core import Command, Message, Reply
 from greenroom.actors.scheduling.futures import OperationEnvelope
-from greenroom.actors.scheduling.operation import CURRENT, own_operation
+from greenroom.actors.scheduling.operation import CURRENT, changed, own_operation
 from greenroom.actors.session.directory import Way
 from greenroom.actors.session.preparation import Preparation
 from greenroom.storage.errors import IntegrityError, InvalidOperation, SchemaTooNew
@@ -118,6 +118,8 @@ class Routing:
             message = self._clean(message)
         if message.may_cross and message.crosses(session_id):
             return self._crossing.ask(session_id, message, timeout)
+        if message.whole and _visits(session_id):
+            return self._crossing.visit(session_id, message, timeout)
         return self._home.ask(session_id, message, timeout)
 
     def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
@@ -125,8 +127,16 @@ class Routing:
             message = self._clean(message)
         if message.may_cross and message.crosses(session_id):
             self._crossing.tell(session_id, message, self._timeout, receipt)
+        elif message.whole and _visits(session_id):
+            self._crossing.visit_telling(session_id, message, receipt)
         else:
             self._home.tell(session_id, message, receipt)
+
+
+def _visits(session_id: str) -> bool:
+    """Return whether the running code was admitted to this session by a permission on all of it."""
+    operation = CURRENT.get()
+    return operation is not None and operation.visiting == session_id and operation.principal is not None
 
 
 class HookStage:
@@ -200,24 +210,49 @@ class Admission:
         """Called with each message to a session while any rate is limited. Raises RateLimited."""
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
-        session_id = self.admit(session_id, message)
+        session_id, visiting = self._admitted(session_id, message)
+        if visiting:
+            around = CURRENT.get()
+            try:  # not by `with`: see `changed`
+                CURRENT.set(changed(around, {"visiting": session_id}))
+                return self._hooks.ask(session_id, message, timeout)
+            finally:
+                CURRENT.set(around)
         if self.straight and not (message.may_cross and message.crosses(session_id)):
             return self._home.ask(session_id, message, timeout)
         return self._hooks.ask(session_id, message, timeout)
 
     def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
-        self._hooks.tell(self.admit(session_id, message), message, receipt)
+        session_id, visiting = self._admitted(session_id, message)
+        if not visiting:
+            self._hooks.tell(session_id, message, receipt)
+            return
+        around = CURRENT.get()
+        try:  # not by `with`: see `changed`
+            CURRENT.set(changed(around, {"visiting": session_id}))
+            self._hooks.tell(session_id, message, receipt)
+        finally:
+            CURRENT.set(around)
 
     def admit(self, session_id: str, message: Any) -> str:
-        """Return the id of the session to ask. Raises AccessDenied, RateLimited."""
+        """Return the id of the session to ask. A permission on a whole session does not count. Raises AccessDenied,
+        RateLimited."""
+        session_id, visiting = self._admitted(session_id, message)
+        if visiting:
+            principal = self._security.principal() or ""
+            raise self._security.deny(principal, session_id, type(message).__name__, message.access)
+        return session_id
+
+    def _admitted(self, session_id: str, message: Any) -> tuple[str, bool]:
         operation = CURRENT.get()
+        visiting = False
         if operation is not None and operation.principal is not None:
             if operation.lent:
                 self._security.require_call(operation)
-            session_id = self._security.authorize(operation.principal, session_id, message)
+            session_id, visiting = self._security.authorize(operation.principal, session_id, message)
         if self.rates is not None:
             self.rates(session_id, message)
-        return session_id
+        return session_id, visiting
 
 
 class Delivery:

@@ -7,9 +7,6 @@ import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from uuid import UUID
-
-from blake3 import blake3
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import PendingEvent
@@ -22,6 +19,7 @@ from greenroom.actors.session.state.limits import limits_of, rate_overrides
 from greenroom.actors.session.state.model import SessionState
 from greenroom.storage.codec.keys import is_session_id, new_session, session_bytes, session_id_of
 from greenroom.storage.common.logs import logger_of
+from greenroom.storage.common.session_ids import scope_bytes
 from greenroom.storage.concurrency.forking import runtime_closed
 from greenroom.storage.errors import (
     GreenroomError,
@@ -186,10 +184,7 @@ class SessionTable:
         """
         if not name or len(name) > m.MAX_KEY:
             raise ValidationError(f"scope: 1 to {m.MAX_KEY} characters", field="scope")
-        raw = bytearray(blake3(b"greenroom.scope\x00" + name.encode("utf-8", "surrogatepass")).digest(16))
-        raw[6] = raw[6] & 0x0F | 0x80  # UUID version 8, "custom"
-        raw[8] = raw[8] & 0x3F | 0x80
-        scope_id = str(UUID(bytes=bytes(raw)))
+        scope_id = session_id_of(scope_bytes(name))
         if scope_id in self.actors:
             return scope_id
         with self._lock:

@@ -152,6 +152,14 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
         "inherit": lambda value: type(value) is bool,
         "by": is_session_id,
     },
+    "session.shared": {
+        "session": is_session_id,
+        "permission": ("read", "write").__contains__,
+        "expires_at": _maybe(_whole(0, 1 << 64)),
+    },
+    "session.unshared": {"session": is_session_id},
+    "scope.granted": {"scope": _text(m.MAX_KEY), "permission": ("read", "write").__contains__},
+    "scope.revoked": {"scope": _text(m.MAX_KEY)},
     "policy.warning": {"policy": ("timeout", "resources").__contains__},
     "artifact.revoked": {"sequence": _whole(1, 1 << 62), "session": is_session_id, "by": is_session_id},
     "tool.called": _CALLED,
@@ -261,6 +269,9 @@ class JournalCheck:
         elif kind == "artifact.shared":
             if data["sequence"] not in self._stored or grant_count(state) >= _MOST_GRANTS:
                 raise self._bad(f"a grant at event {sequence} on an artifact that is not there, or too many")
+        elif kind in ("session.shared", "scope.granted"):
+            if grant_count(state) >= _MOST_GRANTS:
+                raise self._bad(f"too many permissions at event {sequence}")
         elif kind == "variable.set" and state.weight + len(data["value"]) > MAX_STATE_BYTES:
             raise self._bad("variables that take more memory than a session may")
         if (

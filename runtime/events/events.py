@@ -106,7 +106,7 @@ class Events:
         self._core.check_open()
         session_id = id_named(session, "session")
         if session_id is not None and not self._core.exists(session_id):
-            self._security.require(session_id, "events.subscribe")
+            self._security.require_reading(session_id, "events.subscribe")
             raise SessionNotFound(f"there is no session {str(session_id)[:64]!r}", session_id=str(session_id)[:64])
         return self._bus.subscribe(
             pattern,

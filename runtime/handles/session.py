@@ -13,13 +13,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, Final, TypeVar, Unpack, cast, overload
+from typing import Any, BinaryIO, Final, Literal, TypeVar, Unpack, cast, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import CallTool
 from greenroom.actors.messages.core import How
 from greenroom.actors.messages.lifecycle import GetConfig, UpdateConfig
-from greenroom.actors.messages.permissions import Grant
+from greenroom.actors.messages.permissions import PERMISSIONS, Grant, ScopeGrant, SessionShare
 from greenroom.actors.messages.sharing import (
     CheckAccess,
     GetPredecessor,
@@ -281,8 +281,14 @@ class Session(Variables, Conversation):
 
     def children(self) -> list[SessionInfo]:
         """Return the children of this session in any status, oldest first."""
-        self.info()
+        self._require_family("children")
         return self._runtime.core.store.catalog.children(session_bytes(self.id))
+
+    def _require_family(self, operation: str) -> None:
+        """Raise SessionNotFound or AccessDenied unless the running code can access the session with its descendants. A
+        share of the session does not cover those."""
+        self._runtime.core.security.require(self.id, operation, "list")
+        self.info()
 
     def parent(self) -> Session | None:
         """Return the parent session, or None if there is none or it was deleted."""
@@ -291,6 +297,7 @@ class Session(Variables, Conversation):
 
     def tree(self) -> SessionTree:
         """Return this session and all descendants. A parent is older than its children, so the tree has no cycles."""
+        self._require_family("tree")
         root = self.info()
         below: dict[str, list[SessionTree]] = {}
         order = [root]
@@ -525,7 +532,116 @@ class Session(Variables, Conversation):
 
     # -- sharing
 
+    @overload
+    def share(  # type: ignore[overload-overlap]  # no session has the id "read"
+        self,
+        with_session: Session | str,
+        permission: Literal["read", "write"] = "read",
+        /,
+        *,
+        expires_at: datetime | str | float | None = None,
+        **how: Unpack[How],
+    ) -> SessionShare: ...
+    @overload
     def share(
+        self,
+        with_session: Session | str,
+        /,
+        *,
+        permission: Literal["read", "write"],
+        expires_at: datetime | str | float | None = None,
+        **how: Unpack[How],
+    ) -> SessionShare: ...
+    @overload
+    def share(
+        self,
+        *,
+        with_session: Session | str,
+        permission: Literal["read", "write"] = "read",
+        expires_at: datetime | str | float | None = None,
+        **how: Unpack[How],
+    ) -> SessionShare: ...
+    @overload
+    def share(
+        self,
+        artifact: ArtifactId | str,
+        with_session: Session | str,
+        permission: str = "read",
+        expires_at: datetime | str | float | None = None,
+        inherit: bool = False,
+        *,
+        version: int | str | None = None,
+        **how: Unpack[How],
+    ) -> Grant: ...
+    def share(
+        self,
+        artifact: ArtifactId | Session | str | None = None,
+        with_session: Session | str | None = None,
+        permission: str = "read",
+        expires_at: datetime | str | float | None = None,
+        inherit: bool = False,
+        *,
+        version: int | str | None = None,
+        **how: Unpack[How],
+    ) -> Any:
+        """Share this whole session with another one, or share one artifact.
+
+        `share(other, "read")` lets another session read this one: info, variables, conversation, events and artifacts.
+        `share(other, "write")` lets it also change variables, conversation, tags and metadata, and store artifacts.
+        Either lasts until `expires_at` (a datetime, RFC 3339 text or epoch seconds) and replaces an earlier share. It
+        does not cover descendants, forks, tools, nor changes of status, configuration and permissions.
+
+        `share(artifact, other, "read")` grants permission on one artifact; see `share_artifact`.
+        """
+        if artifact is None:
+            return self._share_whole(with_session, permission, expires_at=expires_at, **how)
+        named = type(with_session) is str and with_session in PERMISSIONS
+        if named or with_session is None:
+            level = cast(str, with_session) if named else permission
+            return self._share_whole(cast("Session | str", artifact), level, expires_at=expires_at, **how)
+        ref = cast("ArtifactId | str", artifact)
+        return self.share_artifact(ref, with_session, permission, expires_at, inherit, version=version, **how)
+
+    def _share_whole(
+        self,
+        with_session: Session | str | None,
+        permission: str = "read",
+        *,
+        expires_at: datetime | str | float | None = None,
+        **how: Unpack[How],
+    ) -> SessionShare:
+        other = session_id_of(with_session, "with_session")
+        message = m.ShareSession(other or "", permission, expires_at=expires_at, **how)
+        share: SessionShare = self._ask(self.id, message, self._timeout)
+        return share
+
+    def shares(self) -> list[SessionShare]:
+        """Return the shares of this whole session with others, also expired ones."""
+        found: list[SessionShare] = self._ask(self.id, m.ListShares(), self._timeout)
+        return found
+
+    def shared_sessions(self) -> list[SessionShare]:
+        """Return the shares by which this session may use all of another one now; `session_id` is the other one."""
+        self._require_family("shared_sessions")
+        return self._runtime.core.supervisor.delivery.crossing.sessions_shared_with(self.id)
+
+    def grant_scope(self, scope: str, permission: Literal["read", "write"] = "read", **how: Unpack[How]) -> ScopeGrant:
+        """Let this session read, or with "write" also change, the state of a scope such as "user:7". A new grant
+        replaces an earlier one. Children and forks do not have it. For the host only. Raises AccessDenied for code that
+        acts for a session."""
+        grant: ScopeGrant = self._ask(self.id, m.GrantScope(scope, permission, **how), self._timeout)
+        return grant
+
+    def revoke_scope(self, scope: str, **how: Unpack[How]) -> bool:
+        """Take the permission on a scope from this session. Return whether it had one. For the host only."""
+        return bool(self._ask(self.id, m.RevokeScope(scope, **how), self._timeout))
+
+    def scopes(self) -> list[ScopeGrant]:
+        """Return the scopes that the host lets this session use, by name."""
+        found: list[ScopeGrant] = self._ask(self.id, m.ListScopes(), self._timeout)
+        return found
+
+    def share_artifact(
         self,
         artifact: ArtifactId | str,
         with_session: Session | str,
@@ -551,6 +667,9 @@ class Session(Variables, Conversation):
         grant: Grant = self._ask(self.id, message, self._timeout)
         return grant
 
+    @overload
+    def revoke(self, with_session: Session | str, /, **how: Unpack[How]) -> bool: ...
+    @overload
     def revoke(
         self,
         artifact: ArtifactId | str,
@@ -559,10 +678,25 @@ class Session(Variables, Conversation):
         *,
         version: int | str | None = None,
         **how: Unpack[How],
+    ) -> bool: ...
+    def revoke(
+        self,
+        artifact: ArtifactId | Session | str | None = None,
+        with_session: Session | str | None = None,
+        permission: str = "read",
+        *,
+        version: int | str | None = None,
+        **how: Unpack[How],
     ) -> bool:
-        """Revoke a permission and all higher ones from another session, by default all. Return whether it had them."""
+        """End the share of this whole session with another one: `revoke(other)`. Or revoke a permission on an artifact
+        and all higher ones: `revoke(artifact, other, permission="read")`. Return whether there was one."""
+        if artifact is None or with_session is None:
+            whole = cast("Session | str | None", with_session if artifact is None else artifact)
+            ends = m.RevokeSession(session_id_of(whole, "with_session") or "", **how)
+            return bool(self._ask(self.id, ends, self._timeout))
+        ref = cast("ArtifactId | str", artifact)
         other = session_id_of(with_session, "with_session")
-        message = RevokeArtifact(artifact, other or "", permission, version=version, **how)
+        message = RevokeArtifact(ref, other or "", permission, version=version, **how)
         return bool(self._ask(self.id, message, self._timeout))
 
     def permissions(self, artifact: ArtifactId | str, version: int | str | None = None) -> list[Grant]:
@@ -586,7 +720,7 @@ class Session(Variables, Conversation):
 
     def shared_with_me(self) -> list[ArtifactInfo]:
         """Return the artifacts that other sessions share with this one now, also those inherited from its ancestors."""
-        self._ask(self.id, m.GetInfo(), self._timeout)  # raises if this session may not ask
+        self._require_family("shared_with_me")
         crossing = self._runtime.core.supervisor.delivery.crossing
         return crossing.shared_with(self.id, self._runtime.core.config.ask_timeout)
 
@@ -698,7 +832,7 @@ def required_session_id(session: Session | str | None, field: str = "session_id"
 
 def find_session(runtime: Host, session_id: str) -> Session:
     """Return a handle on an existing session. Raises SessionNotFound, AccessDenied."""
-    runtime.core.security.require(session_id, "session")
+    runtime.core.security.require_reading(session_id, "session")
     if not runtime.core.exists(session_id):
         raise SessionNotFound(f"there is no session {shown(session_id)}", session_id=session_id[:64])
     return Session(runtime, session_id)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from greenroom.runtime import ArtifactId, ValidationError
 from greenroom.scripting.values import UNDEFINED
 
-__all__ = ["artifact_reference", "store_options"]
+__all__ = ["artifact_reference", "filled", "other_session", "store_options"]
 
 _FIELDS: Final = ("mime_type", "description", "tags", "created_by")
 
@@ -54,3 +54,17 @@ def store_options(metadata: Any) -> dict[str, Any]:
     if parent is not None:
         found["parent_artifact"] = artifact_reference(parent)
     return {**found, "metadata": custom} if custom else found
+
+
+def other_session(reference: Any) -> str:
+    """Return the id of a session that the script need not have access to. Raises ValidationError."""
+    if isinstance(reference, Mapping):
+        reference = reference.get("id")
+    if not isinstance(reference, str) or not reference:
+        raise ValidationError("the id of the other session is needed", field="with_session")
+    return reference
+
+
+def filled(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without the fields that have no value."""
+    return {key: value for key, value in row.items() if value is not None}

@@ -19,7 +19,7 @@ from greenroom.scripting.values import (
     timeline_row,
 )
 
-from .references import artifact_reference, store_options
+from .references import artifact_reference, filled, other_session, store_options
 
 __all__ = ["SessionGlobal"]
 
@@ -44,6 +44,7 @@ _QUERY: Final = frozenset(
 )
 _MESSAGE: Final = frozenset(("name", "tool_calls", "tool_call_id", "metadata"))
 _MESSAGES: Final = frozenset(("limit", "before"))
+_SHARE: Final = frozenset(("expires_at",))
 _EXPORT: Final = frozenset(("tree", "history"))
 _IMPORT: Final = frozenset(("keep_ids",))
 
@@ -284,3 +285,42 @@ class SessionGlobal:
     @export("listArtifacts", on_session=True, counted=True)
     def list_artifacts(self, session: Any = UNDEFINED) -> Any:
         return [artifact_row(each) for each in self._principal.session(session).list_artifacts()]
+
+    # -- sharing
+
+    @export("share", on_session=True)
+    def share(self, session: Any, other: Any, permission: Any = "read", given: Any = UNDEFINED) -> dict[str, Any]:
+        """Let another session read all of this one, or change it too ("write"): share(session, other [, permission] [,
+        {expires_at}])."""
+        if isinstance(permission, dict):
+            permission, given = "read", permission
+        wanted = options(given, "Session.share", _SHARE)
+        kind = "read" if permission is UNDEFINED or permission is None else permission
+        return filled(self._principal.session(session).share(other_session(other), kind, **wanted).to_dict())
+
+    @export("revoke", on_session=True)
+    def revoke(self, session: Any, other: Any) -> bool:
+        """End the share of a session with another one. Return whether there was one."""
+        return self._principal.session(session).revoke(other_session(other))
+
+    @export("shares", on_session=True, counted=True)
+    def shares(self, session: Any = UNDEFINED) -> Any:
+        return [filled(each.to_dict()) for each in self._principal.session(session).shares()]
+
+    @export("sharedSessions", on_session=True, counted=True)
+    def shared_sessions(self, session: Any = UNDEFINED) -> Any:
+        return [filled(each.to_dict()) for each in self._principal.session(session).shared_sessions()]
+
+    @export("grantScope", on_session=True)
+    def grant_scope(self, session: Any, scope: Any, permission: Any = "read") -> dict[str, Any]:
+        """Let a session use the state of a scope. For scripts of the host."""
+        kind: Any = "read" if permission is UNDEFINED or permission is None else permission
+        return filled(self._principal.session(session).grant_scope(scope, kind).to_dict())
+
+    @export("revokeScope", on_session=True)
+    def revoke_scope(self, session: Any, scope: Any) -> bool:
+        return self._principal.session(session).revoke_scope(scope)
+
+    @export("scopes", on_session=True, counted=True)
+    def scopes(self, session: Any = UNDEFINED) -> Any:
+        return [each.to_dict() for each in self._principal.session(session).scopes()]

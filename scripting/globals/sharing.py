@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from greenroom.runtime import IntegrityError, ValidationError
+from greenroom.runtime import IntegrityError
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED, artifact_row, options, stored_row
 
-from .references import artifact_reference, store_options
+from .references import artifact_reference, filled, other_session, store_options
 
 __all__ = ["ArtifactSharing"]
 
 _GRANT: Final = frozenset(("permission", "expires_at", "inherit", "version"))
 _AUDIT: Final = frozenset(("session", "artifact", "access", "granted", "after", "before", "limit", "offset"))
-
-
-def _other(reference: Any) -> str:
-    """Return the id of a session that the script need not have access to. Raises ValidationError."""
-    if isinstance(reference, Mapping):
-        reference = reference.get("id")
-    if not isinstance(reference, str) or not reference:
-        raise ValidationError("the id of the other session is needed", field="with_session")
-    return reference
 
 
 def _given(value: Any, default: Any = None) -> Any:
@@ -47,20 +38,20 @@ class ArtifactSharing:
         if not isinstance(first, Mapping) and first is not UNDEFINED and first is not None:
             wanted["permission"] = first
         handle = self._principal.session(session)
-        grant = handle.share(artifact_reference(reference), _other(other), **wanted)
-        return {key: value for key, value in grant.to_dict().items() if value is not None}
+        grant = handle.share(artifact_reference(reference), other_session(other), **wanted)
+        return filled(grant.to_dict())
 
     @export("revoke", "revokePermission")
     def revoke(self, session: Any, reference: Any, other: Any, permission: Any = "read") -> bool:
         """Revoke a permission and all higher ones from another session. Return whether it had them."""
         handle = self._principal.session(session)
-        return handle.revoke(artifact_reference(reference), _other(other), _given(permission, "read"))
+        return handle.revoke(artifact_reference(reference), other_session(other), _given(permission, "read"))
 
     @export("getPermissions", counted=True)
     def get_permissions(self, session: Any, reference: Any, version: Any = UNDEFINED) -> Any:
         handle = self._principal.session(session)
         found = handle.permissions(artifact_reference(reference), _given(version))
-        return [{key: value for key, value in each.to_dict().items() if value is not None} for each in found]
+        return [filled(each.to_dict()) for each in found]
 
     @export("checkAccess")
     def check_access(
@@ -68,7 +59,7 @@ class ArtifactSharing:
     ) -> bool:
         """Return whether the session, or the other one, has a permission: checkAccess(session, artifact [, permission
         [, other]])."""
-        who = None if other is UNDEFINED or other is None else _other(other)
+        who = None if other is UNDEFINED or other is None else other_session(other)
         handle = self._principal.session(session)
         kind = "read" if permission is UNDEFINED or permission is None else permission
         return handle.check_access(artifact_reference(reference), kind, session=who, version=_given(version))
@@ -101,7 +92,7 @@ class ArtifactSharing:
         if not (nobody and self._principal.current_id is None):
             wanted["session"] = self._principal.session(who)
         found = self._principal.runtime.audit(**wanted)
-        return [{key: value for key, value in each.to_dict().items() if value is not None} for each in found]
+        return [filled(each.to_dict()) for each in found]
 
     @export("verify")
     def verify(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "INDEX_MESSAGE",
     "INDEX_METADATA",
     "INDEX_PARENT",
+    "INDEX_SCOPE",
     "INDEX_SHARED",
     "INDEX_TAG",
     "INDEX_UPDATED",
@@ -52,7 +53,10 @@ INDEX_KEY: Final = b"k"  # the key that the host gave a session, in UTF-8 -> ses
 INDEX_MESSAGE: Final = (
     b"M"  # session, sequence of the event that began a current turn -> its newest event, if there is a later one
 )
-INDEX_SHARED: Final = b"S"  # grantee, owner, number of an artifact that the owner shares with the grantee
+INDEX_SHARED: Final = (
+    b"S"  # grantee, owner, number of a shared artifact; 0 if the whole session is shared -> permission
+)
+INDEX_SCOPE: Final = b"s"  # session, scope that the host lets the session use -> permission
 INDEX_ARTIFACT_NAME: Final = b"v"  # session, name, NUL, version -> artifact sequence
 
 

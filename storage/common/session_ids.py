@@ -6,7 +6,9 @@ import os
 import re
 from typing import Final
 
-__all__ = ["is_session_id", "new_session", "session_bytes", "session_id_of"]
+from blake3 import blake3
+
+__all__ = ["is_session_id", "new_session", "scope_bytes", "session_bytes", "session_id_of"]
 
 _SESSION_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _RANDOM_BLOCK: Final = 4096
@@ -43,3 +45,11 @@ def session_id_of(raw: bytes) -> str:
     """Return the session id of raw bytes."""
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def scope_bytes(name: str) -> bytes:
+    """Return the id under which the state of a scope ("global", "user:7") is stored: a UUIDv8, which no session has."""
+    raw = bytearray(blake3(b"greenroom.scope\x00" + name.encode("utf-8", "surrogatepass")).digest(16))
+    raw[6] = raw[6] & 0x0F | 0x80
+    raw[8] = raw[8] & 0x3F | 0x80
+    return bytes(raw)

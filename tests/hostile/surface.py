@@ -306,6 +306,8 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "type": lambda w: "custom.type",
     "value": lambda w: 1,
     "with_session": lambda w: w.other.id,
+    "scope": lambda w: "user:7",
+    "permission": lambda w: "read",
     "field": lambda w: "size",
     "text": lambda w: "text",
     "pattern": lambda w: "*.txt",
@@ -344,6 +346,8 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
 }
 ALSO: dict[str, dict[str, Any]] = {"Session.edit_message": {"content": "edited"}}
 """Arguments that a call does not need by its signature, but by its meaning."""
+NEEDED = dict.fromkeys(("Session.share", "Session.revoke"), ("artifact", "with_session"))
+"""Parameters that a call does not need by its signature, but by its meaning: their values are of a world."""
 SPREAD: dict[str, tuple[Any, ...]] = {"Middleware.use": (lambda context: None,)}
 """What stands for `*args`, where some are needed."""
 MORE: dict[str, tuple[str, ...]] = {
@@ -404,7 +408,8 @@ class Method:
 
     def bound(self, world: World, **given: Any) -> Callable[[], Any]:
         """What calls it with these arguments and right ones for all others that it needs; they are made at once."""
-        needed = [each.name for each in self.needed if each.name not in given]
+        names = (*(each.name for each in self.needed), *NEEDED.get(self.name, ()))
+        needed = [each for each in names if each not in given]
         given = {**ALSO.get(self.name, {}), **{name: self.right(world, name) for name in needed}, **given}
         spread = SPREAD.get(self.name, ())
         positional = (
@@ -580,11 +585,13 @@ _MADE_BY_GREENROOM = [
     "Scope",
     "ScriptEngine",
     "ScriptRequest",
+    "ScopeGrant",
     "ScriptResult",
     "Session",
     "SessionInfo",
     "SessionMetrics",
     "SessionStatus",
+    "SessionShare",
     "SessionTree",
     "Share",
     "Spending",

@@ -44,8 +44,8 @@ READING = {
     for name in (
         "artifact_versions", "check_access", "children", "config", "diff_artifact", "events", "export", "follow", "get",
         "get_artifact", "get_artifact_info", "get_many", "info", "list_artifacts", "load", "messages", "open_artifact",
-        "parent", "permissions", "query_artifacts", "save_artifact", "shared_with_me", "timeline", "tree",
-        "variable_keys", "variables", "with_timeout",
+        "parent", "permissions", "query_artifacts", "save_artifact", "scopes", "shared_sessions", "shared_with_me",
+        "shares", "timeline", "tree", "variable_keys", "variables", "with_timeout",
     )
 }  # fmt: skip
 """Methods of a session that change nothing of it."""
@@ -153,6 +153,8 @@ def test_a_runtime_that_only_reads_refuses_every_change(world: World) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+ANY_TIME = ("share", "share_artifact", "revoke", "grant_scope", "revoke_scope", "update_config", "delete")
+
 STATUSES: dict[str, tuple[Callable[[Session], object], dict[str, Kind]]] = {
     "suspended": (Session.suspend, dict.fromkeys(("Session.complete", "Session.fail", "Session.resume"))),
     "completed": (Session.complete, {"Session.archive": None}),
@@ -171,7 +173,7 @@ def test_a_session_that_takes_no_writes_says_so(world: World, status: str) -> No
             InvalidStateTransition,
         ),
         # Whether others may read it, what holds for it, and its end are its owner's to decide at any time.
-        **dict.fromkeys(("Session.share", "Session.revoke", "Session.update_config", "Session.delete")),
+        **{f"Session.{name}": None for name in ANY_TIME},
         "Session.fork": None,  # changes another one
         "Session.save": None,  # changes nothing of it
         "Session.accept_losses": None,  # repairs it

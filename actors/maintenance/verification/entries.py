@@ -7,6 +7,7 @@ from typing import Final
 from greenroom.actors.session.loading import load_state
 from greenroom.actors.session.projection import brought_by
 from greenroom.actors.session.state.grants import shared_keys
+from greenroom.actors.session.state.shares import whole_entries
 from greenroom.storage.audit import AUDIT, audit_entries
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import (
@@ -120,9 +121,9 @@ class EntryChecks(Survey):
             state = None
         except DAMAGE:
             return  # reported with the session
-        if state is not None and key in shared_keys(state):
+        if state is not None and (key in shared_keys(state) or key in dict(whole_entries(state))):
             return
-        self._unfit(key, owner, "for an artifact that it does not share", found)
+        self._unfit(key, owner, "for something that it does not share", found)
 
     def _audit_record(self, key: bytes, found: Findings) -> None:
         stored = self._engine.get(CF.META, key)

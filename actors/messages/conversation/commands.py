@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.actors.messages.checks import EMPTY_METADATA, MAX_BATCH, MAX_NAME, MAX_ROLE, optional_text, whole_number
 from greenroom.actors.messages.core import Command, How, Query, unpacked
+from greenroom.actors.messages.permissions import WRITE
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_items, as_mapping, as_text
 from greenroom.storage.errors import ValidationError
@@ -95,6 +96,7 @@ class AddMessages(Command[list[Turn]]):
     """
 
     __slots__ = ("messages",)
+    whole = WRITE
     rate = "message"
     preparation = "content"
     points = AddMessage.points
@@ -179,6 +181,7 @@ class RetractMessage(Command[Turn]):
     """Take a turn out of the conversation. Its past stays in the journal. Replies the Message that it was."""
 
     __slots__ = ("sequence",)
+    whole = WRITE
     rate = "message"
 
     def __init__(self, sequence: int, **how: Unpack[How]) -> None:
@@ -190,6 +193,7 @@ class PopMessage(Command[Turn]):
     """Take the newest turn out of the conversation. Replies the Message that it was."""
 
     __slots__ = ()
+    whole = WRITE
     rate = "message"
 
 
@@ -197,6 +201,7 @@ class TruncateMessages(Command[int]):
     """Take all turns with a greater sequence than `after_sequence` out of the conversation. Replies how many."""
 
     __slots__ = ("after_sequence",)
+    whole = WRITE
     rate = "message"
 
     def __init__(self, after_sequence: int, **how: Unpack[How]) -> None:
@@ -208,6 +213,7 @@ class ClearMessages(Command[int]):
     """Take all turns out of the conversation. Replies how many."""
 
     __slots__ = ()
+    whole = WRITE
     rate = "message"
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Unpack
 
 from greenroom.actors.messages.checks import EMPTY_METADATA, MAX_NAME, MAX_ROLE, optional_text
 from greenroom.actors.messages.core import Command, How, Points
+from greenroom.actors.messages.permissions import WRITE
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_flag, as_text
 
@@ -58,6 +59,7 @@ class ContinueMessage(Command[None]):
     meets no hooks, and is no operation of its own."""
 
     __slots__ = ("sequence", "text")
+    whole = WRITE
     rate = None
 
     def __init__(self, sequence: int, text: str, **how: Unpack[How]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from greenroom.actors.messages.checks import MAX_MESSAGE_BYTES
 from greenroom.actors.messages.core import Command, Points, unpacked
+from greenroom.actors.messages.permissions import WRITE
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
@@ -25,6 +26,7 @@ class TurnCommand(Command[Reply]):
     """A command with fields of a turn, encoded. A field that it does not have is None."""
 
     __slots__ = ("content", "encoded", "metadata", "more", "small", "text", "tool_calls")
+    whole = WRITE
     rate: ClassVar[str | None] = "message"
     preparation = "content"
     points = Points("BeforeMessageAdd", "MessageAdded")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import Command, PendingEvent
-from greenroom.actors.messages.sharing import ForgetGrantee, RevokeArtifact, ShareArtifact
+from greenroom.actors.messages.sharing import RevokeArtifact, ShareArtifact
 from greenroom.actors.session.state import grants
 from greenroom.actors.session.state.model import GRANTS, grant_count
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
@@ -109,8 +109,8 @@ def ends(state: SessionState, info: ArtifactInfo) -> list[PendingEvent]:
     ]
 
 
-def _forget(state: SessionState, command: ForgetGrantee, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
-    gone = command.session_id
+def forgotten(state: SessionState, gone: str) -> list[PendingEvent]:
+    """Return the events that end all grants to a session which was deleted."""
     numbers = [number for number, given in state.more.get(GRANTS, {}).items() if gone in given]
     return [
         PendingEvent("artifact.revoked", {**_revoked(number, gone, state.id), "reason": "the session was deleted"})
@@ -121,5 +121,4 @@ def _forget(state: SessionState, command: ForgetGrantee, limits: Limits, lookup:
 DECIDERS: Final[dict[type[Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]] = {
     ShareArtifact: _share,
     RevokeArtifact: _revoke,
-    ForgetGrantee: _forget,
 }

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED
 
-from . import collected, grants
+from . import collected, grants, shares
 from .budgets import alerted
-from .model import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SUSPENDED, SessionState
+from .model import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SCOPES, SHARES, SUSPENDED, SessionState
 from .timeout import restarted, warned
 from .usage import account
 
@@ -71,7 +71,7 @@ def _failed(state: SessionState, data: Data, time: int) -> None:
     state.failure_reason = data["reason"]
 
 
-NOT_INHERITED: Final[set[str]] = {"timeouts", GRANTS}
+NOT_INHERITED: Final[set[str]] = {"timeouts", GRANTS, SHARES, SCOPES}
 
 """Names of entries in `SessionState.more` that belong to one session alone: a fork begins without them."""
 
@@ -172,6 +172,7 @@ def _lost(state: SessionState, data: Data, time: int) -> None:
         state.message_count += 1
     elif data.get("was") is None:
         grants.forget(state)  # the lost event may have revoked one
+        shares.forget(state)
         state.certain = set()
         state.artifact_types = None
 
@@ -181,6 +182,7 @@ def _imported(state: SessionState, data: Data, time: int) -> None:
     if DROPPED_KEY in data:
         state.key = None
     grants.forget(state)  # sessions of another store, or of another time, mean nothing here
+    shares.forget(state)
 
 
 def _accepted(state: SessionState, data: Data, time: int) -> None:
@@ -208,6 +210,10 @@ EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
     "artifact.deleted": _artifact_deleted,
     "artifact.shared": grants.shared,
     "artifact.revoked": grants.revoked,
+    "session.shared": shares.shared,
+    "session.unshared": shares.unshared,
+    "scope.granted": shares.scope_granted,
+    "scope.revoked": shares.scope_revoked,
     "event.lost": _lost,
     "losses.accepted": _accepted,
     "agent.returned": account,

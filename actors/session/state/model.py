@@ -21,6 +21,8 @@ __all__ = [
     "GRANTS",
     "GRANT_WEIGHT",
     "NEW_WEIGHT",
+    "SCOPES",
+    "SHARES",
     "SUSPENDED",
     "VARIABLE_WEIGHT",
     "SessionState",
@@ -249,6 +251,8 @@ def _in_order(value: Any) -> Any:
 
 
 GRANTS: Final = "grants"
+SHARES: Final = "shares"
+SCOPES: Final = "scopes"
 
 GRANT_WEIGHT: Final = 350
 
@@ -256,4 +260,6 @@ GRANT_WEIGHT: Final = 350
 
 
 def grant_count(state: SessionState) -> int:
-    return sum(map(len, state.more.get(GRANTS, {}).values()))
+    """Return how many permissions on artifacts, on the session, and on scopes there are."""
+    more = state.more
+    return sum(map(len, more.get(GRANTS, {}).values())) + len(more.get(SHARES, ())) + len(more.get(SCOPES, ()))

@@ -1,9 +1,10 @@
-"""``greenroom artifacts share``, ``unshare``, ``permissions``, ``shared``; ``greenroom audit``."""
+"""``greenroom artifacts share``, ``unshare``, ``permissions``, ``shared``; ``greenroom sessions share``, ``unshare``,
+``shares``; ``greenroom audit``."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,6 +29,11 @@ class Permission(StrEnum):
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"
+
+
+class WholePermission(StrEnum):
+    READ = "read"
+    WRITE = "write"
 
 
 class Access(StrEnum):
@@ -136,6 +142,66 @@ def shared(context: typer.Context, session: SessionId, as_json: AsJson = False) 
             for info in infos
         ],
         right=("version",),
+    )
+
+
+def share_session(
+    context: typer.Context,
+    session: SessionId,
+    other: Other,
+    permission: Annotated[
+        WholePermission,
+        typer.Option(help="read; write: also change variables, messages, tags and metadata, and store artifacts."),
+    ] = WholePermission.READ,
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Until then: RFC 3339, 24h or 7d from now, tomorrow.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let another session use all of a session, but not what is below it."""
+    with the_store(context).writing() as runtime:
+        until = moment_of(expires, "--expires", ahead=True)
+        kind: Literal["read", "write"] = "write" if permission is WholePermission.WRITE else "read"
+        made = the_session(runtime, session).share(the_session(runtime, other), kind, expires_at=until)
+    if as_json:
+        print_json(made.to_dict())
+    else:
+        when = f"  until {moment(made.expires_at)}" if made.expires_at is not None else ""
+        done(f"shared  {made.session_id}  with {made.with_session}  {made.permission}{when}")
+
+
+def unshare_session(context: typer.Context, session: SessionId, other: Other, as_json: AsJson = False) -> None:
+    """End the share of a session with another one."""
+    with the_store(context).writing() as runtime:
+        found = the_session(runtime, session)
+        had = found.revoke(the_session(runtime, other))
+    if as_json:
+        print_json({"session_id": found.id, "revoked": had})
+    else:
+        done(f"{'revoked' if had else 'nothing to revoke'}  {found.id}")
+
+
+def shares(context: typer.Context, session: SessionId, as_json: AsJson = False) -> None:
+    """List with which sessions one is shared, and which are shared with it."""
+    with the_store(context).reading() as runtime:
+        found = the_session(runtime, session)
+        rows = [*found.shares(), *found.shared_sessions()]
+    if as_json:
+        print_json([each.to_dict() for each in rows])
+        return
+    print_rows(
+        ("session", "with", "permission", "shared (UTC)", "expires (UTC)"),
+        [
+            (
+                each.session_id,
+                each.with_session,
+                each.permission,
+                moment(each.shared_at),
+                "never" if each.expires_at is None else moment(each.expires_at) + (" (over)" * each.expired),
+            )
+            for each in rows
+        ],
     )
 
 

@@ -13,6 +13,7 @@ JOURNALED = {
     "variable.deleted", "metadata.updated", "tags.changed", "artifact.stored", "artifact.deleted", "artifact.shared",
     "artifact.revoked", "message.added", "tool.called", "tool.returned", "agent.called", "agent.returned",
     "hook.executed", "policy.warning", "policy.violated", "script.started", "script.finished", "custom.own",
+    "session.shared", "session.unshared", "scope.granted", "scope.revoked",
 }  # fmt: skip
 TOLD = {"session.started", "session.deleted", "artifact.retrieved"}
 
@@ -59,6 +60,10 @@ def everything(rt: Runtime, clock: Any, tmp_path: Path) -> None:
     s.get_artifact("a")
     s.share(info.id, other, "read")
     s.revoke(info.id, other)
+    s.share(other)
+    s.revoke(other)
+    s.grant_scope("user:7")
+    s.revoke_scope("user:7")
     s.delete_artifact("a")
     rt.run_script("return 1", session=s)
     rt.events.publish("custom.own", {}, s)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from greenroom.actors.maintenance.verification.expected import derive
 from greenroom.runtime import GreenroomError, Runtime, Session
 from greenroom.storage.artifacts.index import ACROSS
-from greenroom.storage.codec.keys import INDEX_SHARED, INDEX_UPDATED, session_bytes
+from greenroom.storage.codec.keys import INDEX_SCOPE, INDEX_SHARED, INDEX_UPDATED, session_bytes
 from greenroom.storage.codec.records import unseal
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.events.index import OF_EVENTS
@@ -24,7 +24,7 @@ from greenroom.storage.events.index import OF_EVENTS
 Entries = dict[tuple[int, bytes], Any]
 Step = tuple[Any, ...]
 
-_OWNED = (b"M", b"v", b"A", b"G")
+_OWNED = (b"M", b"v", b"A", b"G", INDEX_SCOPE)
 """First bytes of the index keys in which the session follows at once."""
 _OF_SESSIONS = (CF.SESSIONS, CF.JOURNAL, CF.SNAPSHOTS, CF.ARTIFACTS, CF.INDEX, CF.REFERENCES, CF.CONTENTS, CF.CHUNKS)
 _LONG = "long " * 1500
@@ -95,7 +95,7 @@ def copied(entries: Entries, session: Session) -> Entries:
     raw = session_bytes(session.id)
     return {
         (cf, key.replace(raw, b"")): unseal(key, value) if cf == CF.ARTIFACTS else value
-        for (cf, key), value in of(entries, session).items()
+        for (cf, key), value in of(entries, session, without=(INDEX_SCOPE,)).items()
         if cf in (CF.ARTIFACTS, CF.REFERENCES) or (cf == CF.INDEX and key[:1] in (*_OWNED, *ACROSS))
     }
 
@@ -125,6 +125,9 @@ _STEP: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("delete"), _WHICH, _NAME, st.integers(0, 2)),
     st.tuples(st.just("share"), _WHICH, _NAME, _WHICH, st.sampled_from(["read", "write"]), st.booleans()),
     st.tuples(st.just("revoke"), _WHICH, _NAME, _WHICH),
+    st.tuples(st.just("share all"), _WHICH, _WHICH, st.sampled_from(["read", "write"]), st.booleans()),
+    st.tuples(st.just("revoke all"), _WHICH, _WHICH),
+    st.tuples(st.just("scope"), _WHICH, st.sampled_from(["user:1", "global"]), st.sampled_from(["read", "write", ""])),
     st.tuples(st.just("link"), _WHICH, _WHICH),
     st.tuples(st.just("publish"), _WHICH, st.sampled_from(["corr", "other"])),
     st.tuples(st.just("truncate"), st.integers(1, 9)),
@@ -193,6 +196,12 @@ def take(runtime: Runtime, sessions: list[Session], step: Step) -> None:
             session.share(name, sessions[other], level, expires_at=None if lasting else time.time() + 3600)
         case "revoke", name, other:
             session.revoke(name, sessions[other])
+        case "share all", other, level, lasting:
+            session.share(sessions[other], level, expires_at=None if lasting else time.time() + 3600)
+        case "revoke all", other:
+            session.revoke(sessions[other])
+        case "scope", name, level:
+            session.grant_scope(name, level) if level else session.revoke_scope(name)
         case "link", other:
             runtime.events.link(f"{session.id}/1", f"{sessions[other].id}/1", "related_to")
         case "publish", correlation:
@@ -228,7 +237,7 @@ def test_whoever_writes_or_checks_the_entries_of_a_history_comes_to_the_same_byt
         for session in tree:
             if here._store.journal.base(session_bytes(session.id)) is None:  # else what is left is counted anew
                 # It has one event more, and its grants mean nothing in another store.
-                changed = (INDEX_UPDATED, INDEX_SHARED)
+                changed = (INDEX_UPDATED, INDEX_SHARED, INDEX_SCOPE)
                 assert of(arrived, session, without=changed) == of(committed, session, without=changed)
         for session in reversed(imported):
             session.delete()

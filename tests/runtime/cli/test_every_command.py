@@ -230,6 +230,7 @@ def test_every_time_is_given_the_same_way(greenroom: Any, session: str) -> None:
         needed = {
             ("stats",): ("--sessions",),
             ("artifacts", "share"): (session, "a.txt", "--with", session),
+            ("sessions", "share"): (session, "--with", session),
         }.get(path, ())
         for time in ("24h", "yesterday", "2026-01-31T12:00:00Z", "2026-01-31"):
             said = greenroom(*path, *needed, option, time, code=1 if path[-1] == "share" else 0)

@@ -1,0 +1,100 @@
+"""Handle messages of sessions with which a whole session is shared, or that may use a scope, and the sharing itself.
+Runs in the turn of the session or scope that is reached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.permissions import ADMIN, NAMES, AccessAttempt, ScopeGrant, SessionShare
+from greenroom.actors.session.state import shares
+
+from .delegated import DelegatedMessage, Refused, acting_session, recorded, require_grantee
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .live import LiveSession
+
+__all__ = ["ANSWERS", "VisitingMessage"]
+
+
+class VisitingMessage(DelegatedMessage):
+    """A message to a session or scope on behalf of a session that has a permission on all of it. Like the delegated
+    message, only the runtime makes it."""
+
+    __slots__ = ()
+
+
+def _visited(actor: LiveSession, asked: VisitingMessage) -> Any:
+    """Handle the message if the permission holds now. Raises Refused."""
+    message = asked.message
+    level, why = _level(actor, asked)
+    attempt = AccessAttempt(asked.principal, actor.state.id, None, message.access, True, why, type(message).__name__)
+    if level < message.whole:
+        reason = f"{NAMES[level]} is not enough" if level else "no permission"
+        if asked.told:  # it was allowed when it was sent
+            actor.services.security.trail.record(attempt.denied(reason))
+        raise Refused(reason, reason=reason, needed=NAMES[message.whole], has=NAMES.get(level))
+    if isinstance(message, m.Command):
+        return recorded(actor, message, attempt)
+    return actor.answer(message)
+
+
+def _level(actor: LiveSession, asked: VisitingMessage) -> tuple[int, str]:
+    """Return the level of the principal's permission, and the reason for the audit log."""
+    if asked.family:
+        return ADMIN, "above the owner"
+    if actor.cataloged:
+        level = shares.level_held(actor.state, asked.principal, actor.services.clock.time_ns())
+        return level, f"{NAMES.get(level)} permission on the session"
+    reach = actor.services.security.reach(asked.principal, actor.state.id)
+    if reach is None:
+        return 0, ""
+    return reach.level, f"{NAMES[reach.level]} permission on the scope {reach.scope}"
+
+
+def _changed(actor: LiveSession, command: Any) -> None:
+    """Change permissions as the owner or the host, and record it in the same batch."""
+    who = acting_session()
+    reason = "the owner" if who == actor.state.id else "above the owner" if who is not None else "the host"
+    attempt = AccessAttempt(who, actor.state.id, None, command.access, True, reason, type(command).__name__)
+    recorded(actor, command, attempt)
+
+
+def _shared(actor: LiveSession, command: m.ShareSession) -> Any:
+    require_grantee(actor, command.with_session)
+    _changed(actor, command)
+    share: SessionShare = shares.share_of(actor.state, command.with_session, actor.services.clock.time_ns())
+    return actor.await_durability(share, command.durability)
+
+
+def _granted(actor: LiveSession, command: m.GrantScope) -> Any:
+    _changed(actor, command)
+    grant: ScopeGrant = next(each for each in shares.scopes_listed(actor.state) if each.scope == command.scope)
+    return actor.await_durability(grant, command.durability)
+
+
+def _revoked(actor: LiveSession, command: m.RevokeSession | m.RevokeScope) -> Any:
+    before = actor.state.sequence
+    _changed(actor, command)
+    return actor.await_durability(actor.state.sequence > before, command.durability)
+
+
+def _shares(actor: LiveSession, query: m.ListShares) -> list[SessionShare]:
+    return shares.shares_listed(actor.state, actor.services.clock.time_ns())
+
+
+def _scopes(actor: LiveSession, query: m.ListScopes) -> list[ScopeGrant]:
+    return shares.scopes_listed(actor.state)
+
+
+ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
+    VisitingMessage: _visited,
+    m.ShareSession: _shared,
+    m.RevokeSession: _revoked,
+    m.ListShares: _shares,
+    m.GrantScope: _granted,
+    m.RevokeScope: _revoked,
+    m.ListScopes: _scopes,
+}
