@@ -9,7 +9,7 @@ from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.arguments import as_flag, as_mapping, as_text
 
-from .checks import MAX_TAG, MAX_TEXT, metadata_bytes, tag_list, whole_number
+from .checks import MAX_TAG, MAX_TEXT, metadata_bytes, optional_text, tag_list, whole_number
 from .core import CREATION, Command, How, Points, Query
 from .permissions import WRITE
 
@@ -18,6 +18,7 @@ __all__ = [
     "ArchiveSession",
     "CompleteSession",
     "DeleteSession",
+    "DescribeSession",
     "FailSession",
     "Finish",
     "ForkSession",
@@ -25,6 +26,7 @@ __all__ = [
     "GetInfo",
     "LoadSession",
     "RemoveTag",
+    "RenameSession",
     "ResumeSession",
     "SaveSession",
     "SetTags",
@@ -173,6 +175,28 @@ class SetTags(Command[SessionInfo]):
     def __init__(self, tags: Iterable[str], **how: Unpack[How]) -> None:
         super().__init__(**how)
         self.tags = tag_list(tags)
+
+
+class RenameSession(Command[SessionInfo]):
+    """Give a session another name, or none, in any status. Replies SessionInfo."""
+
+    __slots__ = ("name",)
+    rate = "state_update"
+
+    def __init__(self, name: str | None, **how: Unpack[How]) -> None:
+        super().__init__(**how)
+        self.name = optional_text("name", name)
+
+
+class DescribeSession(Command[SessionInfo]):
+    """Give a session another description, or none, in any status. Replies SessionInfo."""
+
+    __slots__ = ("text",)
+    rate = "state_update"
+
+    def __init__(self, text: str | None, **how: Unpack[How]) -> None:
+        super().__init__(**how)
+        self.text = as_text("text", text, MAX_TEXT, empty=True) if text is not None else None
 
 
 class UpdateMetadata(Command[SessionInfo]):

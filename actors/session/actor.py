@@ -20,7 +20,7 @@ from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.scheduling.operation import CURRENT, event_context, require_run
 from greenroom.actors.session.decisions.decide import Limits, PendingEvent, decide
 from greenroom.actors.session.state.budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
-from greenroom.actors.session.state.evolve import CONFIGURED, evolve
+from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, RENAMED, evolve
 from greenroom.actors.session.state.limits import limits_of, limits_of_scope
 from greenroom.actors.session.state.model import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState
 from greenroom.actors.session.state.timeout import CARE
@@ -72,6 +72,8 @@ _ROW_EVENTS: Final = frozenset(
         "session.failed",
         "session.archived",
         CONFIGURED,
+        RENAMED,
+        DESCRIBED,
         "metadata.updated",
         "tags.changed",
     }

@@ -316,6 +316,8 @@ REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
             m.AddTag,
             m.RemoveTag,
             m.SetTags,
+            m.RenameSession,
+            m.DescribeSession,
             m.UpdateMetadata,
         ),
         _get_info,

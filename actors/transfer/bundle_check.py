@@ -14,7 +14,7 @@ from greenroom.actors.messages.events import LINK_KINDS, MAX_EVENT_BYTES
 from greenroom.actors.session.state import grants
 from greenroom.actors.session.state.budgets import is_alert
 from greenroom.actors.session.state.collected import COLLECTED
-from greenroom.actors.session.state.evolve import CONFIGURED, DROPPED_KEY, EVOLVE, evolve
+from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, DROPPED_KEY, EVOLVE, RENAMED, evolve
 from greenroom.actors.session.state.model import (
     ACTIVE,
     ARCHIVED,
@@ -127,6 +127,8 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
         "parent": _maybe(is_session_id),
         "missing": _whole(0, 1 << 62),
     },
+    RENAMED: {"name": _maybe(_text(m.MAX_NAME))},
+    DESCRIBED: {"description": _maybe(_text(m.MAX_TEXT, empty=True))},
     CONFIGURED: {"config": _maybe(_object(m.MAX_METADATA_BYTES))},
     "session.suspended": {},
     "session.imported": {},

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from greenroom.actors.session.projection import LOST, Change, add_event
-from greenroom.actors.session.state.evolve import CONFIGURED, evolve
+from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, RENAMED, evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore, Repair
 from greenroom.storage.artifacts.records import Artifacts
@@ -32,6 +32,8 @@ CUT: Final = frozenset(
         "metadata.updated",
         "tags.changed",
         CONFIGURED,
+        RENAMED,
+        DESCRIBED,
         "session.suspended",
         "session.resumed",
         "session.saved",

@@ -263,6 +263,14 @@ class Session(Variables, Conversation):
         reply: object = self._ask(self.id, message, self._timeout)
         return self._runtime.policies.config_with(reply_as(Mapping, reply, "the configuration"))
 
+    def rename(self, name: str | None, **how: Unpack[How]) -> SessionInfo:
+        """Give the session another name of at most 255 characters, or None, in any status."""
+        return self._info(m.RenameSession(name, **how))
+
+    def describe(self, text: str | None, **how: Unpack[How]) -> SessionInfo:
+        """Give the session another description, or None, in any status."""
+        return self._info(m.DescribeSession(text, **how))
+
     # -- tags, metadata, family
 
     def add_tag(self, tag: str, **how: Unpack[How]) -> SessionInfo:

@@ -165,6 +165,16 @@ class SessionGlobal:
         self._principal.forget(handle.id)
         return True
 
+    @export("rename", on_session=True)
+    def rename(self, session: Any, name: Any) -> bool:
+        self._principal.session(session).rename(None if name is UNDEFINED else name)
+        return True
+
+    @export("describe", on_session=True)
+    def describe(self, session: Any, text: Any) -> bool:
+        self._principal.session(session).describe(None if text is UNDEFINED else text)
+        return True
+
     # -- bundles
 
     @export("export", on_session=True)

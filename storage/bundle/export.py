@@ -256,6 +256,8 @@ _SUPERSEDED: Final[dict[str, tuple[str, Any]]] = {
     "tags.changed": ("tags", []),
     "metadata.updated": ("metadata", _EMPTY_OBJECT),
     "session.configured": ("config", None),
+    "session.renamed": ("name", None),
+    "session.described": ("description", None),
 }
 """Settings whose last event tells all, so that the creation keeps none of them."""
 

@@ -77,7 +77,9 @@ def make(path: Path) -> dict[str, Any]:
         second.add_message("assistant", text(9000, 1).decode())
         second.complete()
 
-        third = rt.create_session(name="Failed")
+        third = rt.create_session(name="Broken", key="user-7/größe")
+        third.rename("Failed")
+        third.describe("Out of luck")
         for step in range(40):
             third.set("step", step)
         third.save()

@@ -66,6 +66,8 @@ SESSION: dict[str, Call] = {
     "pop_message": lambda two: two.other.pop_message(),
     "query_artifacts": lambda two: two.other.query_artifacts(),
     "remove_tag": lambda two: two.other.remove_tag(SECRET),
+    "describe": lambda two: two.other.describe("x"),
+    "rename": lambda two: two.other.rename("x"),
     "resume": lambda two: two.other.resume(),
     "retract_message": lambda two: two.other.retract_message(2),
     "revoke": lambda two: two.other.revoke(two.mine),

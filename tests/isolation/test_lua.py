@@ -42,6 +42,8 @@ DENIED: dict[str, list[str]] = {
         "loadArtifact('', id)",
         "messages(other)",
         "removeTag(other, 'x')",
+        "rename(other, 'x')",
+        "describe(other, 'x')",
         "restoreRecent(1)",
         "resume(other)",
         "save(other)",

@@ -62,6 +62,8 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.PopMessage: lambda two: m.PopMessage(),
     m.PublishEvent: lambda two: m.PublishEvent("custom.x", {}),
     m.QueryArtifacts: lambda two: m.QueryArtifacts(),
+    m.DescribeSession: lambda two: m.DescribeSession("x"),
+    m.RenameSession: lambda two: m.RenameSession("x"),
     m.RemoveTag: lambda two: m.RemoveTag(SECRET),
     m.ResumeSession: lambda two: m.ResumeSession(),
     m.RetractMessage: lambda two: m.RetractMessage(2),

@@ -129,6 +129,14 @@ class SessionMachine(RuleBasedStateMachine):
 
         self.write(which, lambda: session.add_tag(tag) if add else session.remove_tag(tag), expect)
 
+    @rule(which=st.integers(0, 2), name=st.sampled_from([None, "n", "é"]))
+    def rename(self, which: int, name: str | None) -> None:
+        model = self.models[which]
+        assert self.sessions[which].rename(name).name == name
+        if name != model.name:
+            model.events.append("session.renamed")
+        model.name = name
+
     @rule(which=st.integers(0, 2), tags=st.lists(TAGS, max_size=4))
     def set_tags(self, which: int, tags: list[str]) -> None:
         def expect(model: Model) -> str | None:

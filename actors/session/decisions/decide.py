@@ -9,6 +9,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.core import PendingEvent, pending
 from greenroom.actors.messages.internal import KeepTime, RecordHooks
 from greenroom.actors.session.state.collected import COLLECTED, held, is_collected
+from greenroom.actors.session.state.evolve import DESCRIBED, RENAMED
 from greenroom.actors.session.state.model import (
     ACTIVE,
     ARCHIVED,
@@ -153,6 +154,14 @@ def _tags(state: SessionState, command: m.Command[Any], limits: Limits, lookup: 
     return [PendingEvent("tags.changed", {"tags": m.tag_list(tags)})] if tags != state.tags else []
 
 
+def _rename(state: SessionState, command: m.RenameSession, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    return [PendingEvent(RENAMED, {"name": command.name})] if command.name != state.name else []
+
+
+def _describe(state: SessionState, command: m.DescribeSession, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    return [PendingEvent(DESCRIBED, {"description": command.text})] if command.text != state.description else []
+
+
 def _update_metadata(
     state: SessionState, command: m.UpdateMetadata, limits: Limits, lookup: Lookup
 ) -> list[PendingEvent]:
@@ -285,6 +294,8 @@ DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, 
     m.AddTag: _tags,
     m.RemoveTag: _tags,
     m.SetTags: _tags,
+    m.RenameSession: _rename,
+    m.DescribeSession: _describe,
     m.UpdateMetadata: _update_metadata,
     m.StoreArtifact: _store_artifact,
     m.StoreMany: _store_many,

@@ -17,7 +17,7 @@ from .usage import account
 if TYPE_CHECKING:
     from .model import SessionState
 
-__all__ = ["CONFIGURED", "DROPPED_KEY", "NOT_INHERITED", "Data", "configured", "evolve"]
+__all__ = ["CONFIGURED", "DESCRIBED", "DROPPED_KEY", "NOT_INHERITED", "RENAMED", "Data", "configured", "evolve"]
 
 Data = dict[str, Any]
 
@@ -45,6 +45,18 @@ DROPPED_KEY: Final = "dropped_key"
 def configured(state: SessionState, data: dict[str, Any], time: int) -> None:
     """Fold a change of the configuration."""
     state.config = data["config"]
+
+
+RENAMED: Final = "session.renamed"
+DESCRIBED: Final = "session.described"
+
+
+def _renamed(state: SessionState, data: Data, time: int) -> None:
+    state.name = data["name"]
+
+
+def _described(state: SessionState, data: Data, time: int) -> None:
+    state.description = data["description"]
 
 
 def _status(code: int, *, ends: bool = False) -> Callable[[SessionState, Data, int], None]:
@@ -199,6 +211,8 @@ EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
     "session.archived": _status(ARCHIVED),
     "session.forked": _forked,
     CONFIGURED: configured,
+    RENAMED: _renamed,
+    DESCRIBED: _described,
     "variable.set": _variable_set,
     "variable.deleted": _variable_deleted,
     "metadata.updated": _metadata_updated,

@@ -33,7 +33,7 @@ from greenroom.storage.common.message_text import text_of
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from greenroom.runtime import Message, Runtime, SessionInfo, SessionTree
+    from greenroom.runtime import Message, Runtime, Session, SessionInfo, SessionTree
 
 app = Commands(help="List, show and change sessions.")
 
@@ -181,6 +181,23 @@ def fail(
 def archive(context: typer.Context, sessions: SessionIds, as_json: AsJson = False) -> None:
     """Archive completed or failed sessions: they leave the usual listings and keep everything."""
     _change(context, sessions, lambda session: session.archive(), as_json)
+
+
+@app.command()
+def rename(
+    context: typer.Context,
+    session: SessionId,
+    name: Annotated[str, typer.Argument(help="The new name.")],
+    description: Annotated[str | None, typer.Option(help="Also describe it so.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a session another name."""
+
+    def change(found: Session) -> SessionInfo:
+        renamed = found.rename(name)
+        return found.describe(description or None) if description is not None else renamed
+
+    _change(context, [session], change, as_json)
 
 
 @app.command()

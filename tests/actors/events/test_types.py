@@ -9,7 +9,9 @@ from greenroom.runtime import GreenroomError, HookResult, Runtime
 
 JOURNALED = {
     "session.created", "session.suspended", "session.resumed", "session.completed", "session.failed",
-    "session.archived", "session.saved", "session.restored", "session.forked", "session.imported", "variable.set",
+    "session.archived", "session.saved", "session.restored", "session.forked", "session.imported",
+    "session.renamed", "session.described",
+    "variable.set",
     "variable.deleted", "metadata.updated", "tags.changed", "artifact.stored", "artifact.deleted", "artifact.shared",
     "artifact.revoked", "message.added", "tool.called", "tool.returned", "agent.called", "agent.returned",
     "hook.executed", "policy.warning", "policy.violated", "script.started", "script.finished", "custom.own",
@@ -72,6 +74,8 @@ def everything(rt: Runtime, clock: Any, tmp_path: Path) -> None:
             s.store_artifact("own", f"n{n}", str(n))
         except GreenroomError:
             break
+    s.rename("other")
+    s.describe("text")
     s.fork().delete()
     s.export(tmp_path / "s.bundle")
     rt.import_bundle(tmp_path / "s.bundle", keep_ids=False)

@@ -70,6 +70,10 @@ def fill(session: Session) -> None:
     session.delete_variable("v3")
     session.set_tags(["one", "two"])
     session.add_tag("drei ü")
+    name = session.info().name
+    session.rename("another")
+    session.rename(name)
+    session.describe("of everything")
     session.update_metadata({"team": "x", "level": 3, "gone": 1})
     session.update_metadata({"gone": None})
     session.add_message("user", "hello")

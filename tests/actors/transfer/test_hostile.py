@@ -238,6 +238,11 @@ ILLEGAL: dict[str, Change] = {
     "metadata that is too long": changed_event(
         "metadata.updated", lambda data: data.update(metadata=msgpack.packb({"k": "x" * (1 << 16)}))
     ),
+    "renamed to a number": changed_event("session.renamed", lambda data: data.update(name=7)),
+    "renamed to nothing": changed_event("session.renamed", lambda data: data.update(name="")),
+    "described by a number": changed_event("session.described", lambda data: data.update(description=7)),
+    "key that is too long": changed_event("session.created", lambda data: data.update(key="x" * 513)),
+    "key that is no text": changed_event("session.created", lambda data: data.update(key=7)),
     "tags as text": changed_event("tags.changed", lambda data: data.update(tags="abc")),
     "tag twice": changed_event("tags.changed", lambda data: data.update(tags=["a", "a"])),
     "name that is too long": changed_event("session.created", lambda data: data.update(name="x" * 256)),

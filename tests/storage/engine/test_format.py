@@ -161,6 +161,7 @@ class Store:
             "ended_at": moment(ended) if ended is not None else None,
             "correlation_id": row[10] or session_id(session),
             "failure_reason": row[11],
+            "key": row[13] if len(row) > 13 else None,
             "operation_count": event[3],
             "artifact_count": event[4],
             "total_artifact_size": event[5],
@@ -282,6 +283,9 @@ class Store:
             if row[5] is not None:
                 keys.add(b"p" + uuid.UUID(row[5]).bytes + age)
             keys |= {b"m" + entry_digest(key, value) + age for key, value in unpacked(row[6]).items()}
+            for name in row[13:]:
+                assert self["index"][b"k" + name.encode()] == session
+                keys.add(b"k" + name.encode())
             if self.format >= 2 and row[0] == 0 and row[12] is not None:
                 keys |= {b"d" + due.to_bytes(8, "big") + session for due in first_due(row[7], unpacked(row[12]))}
         newest_of: dict[bytes, bytes] = {}
@@ -393,7 +397,7 @@ def check(store: Store, expected: dict[str, Any]) -> None:
     for session, wanted in zip(ids, expected["sessions"], strict=False):
         info = store.info(session)
         assert info.pop("duration") == pytest.approx(wanted["info"].pop("duration"))
-        assert info == wanted["info"]
+        assert info == {"key": None, **wanted["info"]}
         assert store.variables(session) == wanted["variables"]
         assert store.messages(session) == [(each["role"], each["content"]) for each in wanted["messages"]]
         assert store.events(session) == [
