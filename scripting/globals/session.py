@@ -43,6 +43,7 @@ _QUERY: Final = frozenset(
     )
 )
 _MESSAGE: Final = frozenset(("name", "tool_calls", "tool_call_id", "metadata"))
+_CHANGES: Final = frozenset(("content", "metadata"))
 _MESSAGES: Final = frozenset(("limit", "before"))
 _SHARE: Final = frozenset(("expires_at",))
 _EXPORT: Final = frozenset(("tree", "history"))
@@ -267,6 +268,32 @@ class SessionGlobal:
         more = options(given, "Session.addMessage", _MESSAGE)
         handle = self._principal.session(session)
         return message_row(handle.add_message(role, None if content is UNDEFINED else content, **more))
+
+    @export("addMessages", on_session=True, counted=True)
+    def add_messages(self, session: Any, messages: Any) -> Any:
+        return [message_row(each) for each in self._principal.session(session).add_messages(messages)]
+
+    @export("editMessage", on_session=True, counted=True)
+    def edit_message(self, session: Any, sequence: Any, changes: Any) -> dict[str, Any]:
+        """Replace the content or the metadata of a turn, or both."""
+        given = options(changes, "Session.editMessage", _CHANGES)
+        return message_row(self._principal.session(session).edit_message(sequence, **given))
+
+    @export("retractMessage", on_session=True, counted=True)
+    def retract_message(self, session: Any, sequence: Any) -> dict[str, Any]:
+        return message_row(self._principal.session(session).retract_message(sequence))
+
+    @export("popMessage", on_session=True, counted=True)
+    def pop_message(self, session: Any) -> dict[str, Any]:
+        return message_row(self._principal.session(session).pop_message())
+
+    @export("truncateMessages", on_session=True)
+    def truncate_messages(self, session: Any, after: Any) -> int:
+        return self._principal.session(session).truncate_messages(after)
+
+    @export("clearMessages", on_session=True)
+    def clear_messages(self, session: Any) -> int:
+        return self._principal.session(session).clear_messages()
 
     @export("messages", on_session=True, counted=True)
     def messages(self, session: Any, query: Any = UNDEFINED) -> Any:

@@ -48,6 +48,7 @@ SESSION: dict[str, Call] = {
     "edit_message": lambda two: two.other.edit_message(2, content="x"),
     "events": lambda two: list(two.other.events()),
     "export": lambda two: two.other.export(two.folder / "b"),
+    "export_messages": lambda two: two.other.export_messages(two.folder / "m"),
     "fail": lambda two: two.other.fail("x"),
     "fork": lambda two: two.other.fork(),
     "get": lambda two: two.other.get("k"),

@@ -16,12 +16,18 @@ from .conftest import SECRET, Two
 DENIED: dict[str, list[str]] = {
     "Session": [
         "addMessage(other, 'user', 'x')",
+        "addMessages(other, { { role = 'user', content = 'x' } })",
         "addTag(other, 'x')",
         "archive(other)",
         "children(other)",
+        "clearMessages(other)",
         "complete(other)",
         "create { parent_session_id = other }",
         "delete(other)",
+        "editMessage(other, 2, { content = 'x' })",
+        "popMessage(other)",
+        "retractMessage(other, 2)",
+        "truncateMessages(other, 0)",
         "export(other, path)",
         "fail(other, 'x')",
         "fork(other)",

@@ -127,6 +127,30 @@ def test_conversation(lua: Any, runtime: Runtime) -> None:
     assert len(session.messages()) == 3
 
 
+def test_a_conversation_is_changed(lua: Any, runtime: Runtime) -> None:
+    session = runtime.create_session()
+    rows = lua(
+        """
+      local s = ...
+      local turns = s:addMessages { { role = "user", content = "a" }, { role = "assistant", content = "b" },
+        { role = "user", content = "c" }, { role = "user", content = "d" }, { role = "user", content = "e" } }
+      local edited = Session.editMessage(s, turns[1].sequence, { content = "A", metadata = { n = 1 } })
+      local taken = s:retractMessage(turns[2].sequence)
+      local popped = s:popMessage()
+      local cut = s:truncateMessages(turns[3].sequence)
+      local left = s:messages()
+      local unknown = pcall(Session.editMessage, s, turns[1].sequence, { contents = "x" })
+      return { edited, taken.content, popped.content, cut, #left, left[1].content, s:clearMessages(), unknown,
+        pcall(Session.popMessage, s) }
+    """,
+        args=[session.id],
+    )
+    assert (rows[0]["content"], rows[0]["metadata"], "edited_at" in rows[0]) == ("A", {"n": 1}, True)
+    assert rows[1:8] == ["b", "e", 1, 2, "A", 2, False]
+    assert rows[8] is False
+    assert session.messages() == []
+
+
 def test_the_current_session_is_a_default(lua: Any, runtime: Runtime) -> None:
     session = runtime.create_session(name="mine")
     assert lua("return Session.getCurrent()") is None

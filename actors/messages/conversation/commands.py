@@ -87,12 +87,16 @@ class AddMessage(TurnCommand[Turn]):
 
 
 _MESSAGE_KEYS: Final = ("role", "content", "name", "tool_calls", "tool_call_id", "metadata")
+_SPEAKING: Final = frozenset({"function_call", "refusal", "audio"})
+"""Other keys with which a message of OpenAI's needs no content."""
+_TOLD_OF_TURNS: Final = ("sequence", "created_at", "edited_at", "partial")
 
 
 class AddMessages(Command[list[Turn]]):
     """Add several turns in one write, all or none. Replies the list of Messages.
 
     Each is an object with `role` and `content`, and optionally `name`, `tool_calls`, `tool_call_id` and `metadata`.
+    Other keys are kept in the metadata.
     """
 
     __slots__ = ("messages",)
@@ -133,11 +137,22 @@ def _message(number: int, item: object) -> AddMessage:
                 metadata=item.metadata,
             )
         fields = as_mapping("message", item)
-        if not fields.keys() <= frozenset(_MESSAGE_KEYS) or "role" not in fields:
-            raise ValidationError(f"an object with role and content, and of {', '.join(_MESSAGE_KEYS[2:])}")
-        return AddMessage(
-            fields["role"], fields.get("content"), **{k: fields[k] for k in _MESSAGE_KEYS[2:] if k in fields}
-        )
+        own = {name: fields.pop(name) for name in _MESSAGE_KEYS if name in fields}
+        if "role" not in own:
+            raise ValidationError("an object with `role` and `content` is needed: it has no role")
+        if "content" not in own and own.get("tool_calls") is None and not _SPEAKING.intersection(fields):
+            raise ValidationError("an object with `role` and `content` is needed: it has no content")
+        if "sequence" in fields and "created_at" in fields:  # it was made by `Turn.to_dict`
+            for name in _TOLD_OF_TURNS:
+                fields.pop(name, None)
+        if fields:
+            metadata = dict(as_mapping("metadata", own.get("metadata") or {}))
+            for name, value in fields.items():
+                while name in metadata:
+                    name += "_"
+                metadata[name] = value
+            own["metadata"] = metadata
+        return AddMessage(own.pop("role"), own.pop("content", None), **own)
     except ValidationError as error:
         raise ValidationError(f"messages[{number}]: {error}", field=f"messages[{number}]") from None
 

@@ -120,7 +120,7 @@ def require_turn(state: SessionState, lookup: Lookup, turn: int) -> Head:
     if head is None:
         raise ValidationError(
             f"sequence: the conversation of session {state.id} has no message {turn}, or no longer: "
-            "give the sequence of one of session.messages()",
+            "give the sequence of one of its messages",
             field="sequence",
         )
     return head

@@ -2,33 +2,79 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from greenroom.runtime.cli.output import counted, done, note, print_fields, print_json, print_rows, progress_bar, size
-from greenroom.runtime.cli.parameters import AsJson, SessionId
-from greenroom.runtime.cli.store import the_session, the_store
+from greenroom.runtime.cli import completion
+from greenroom.runtime.cli.output import (
+    counted,
+    done,
+    is_terminal,
+    note,
+    print_fields,
+    print_json,
+    print_rows,
+    printable,
+    progress_bar,
+    size,
+)
+from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.store import the_session, the_sessions, the_store
+
+_BUNDLE: Final = "bundle"
+_FORMATS: Final = ("openai", "sharegpt", "markdown")
 
 
 def export_session(
     context: typer.Context,
-    session: SessionId,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The bundle to write; replaced if it is there.")],
-    tree: Annotated[bool, typer.Option("--tree", help="Also all sessions below it.")] = False,
+    sessions: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SESSION… [FILE]",
+            help="A session and the bundle to write, or, with --format, one session or more.",
+            autocompletion=completion.sessions,
+        ),
+    ],
+    format: Annotated[
+        str,
+        typer.Option(
+            help=f"{_BUNDLE}, which any store can import, or the conversation as {', '.join(_FORMATS)}.",
+            autocompletion=completion.one_of(_BUNDLE, *_FORMATS),
+        ),
+    ] = _BUNDLE,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write, replaced if it is there. Conversations otherwise go to standard output.",
+            show_default=False,
+        ),
+    ] = None,
+    tree: Annotated[bool, typer.Option("--tree", help="Also all sessions below it, in a bundle.")] = False,
     history: Annotated[
         bool,
-        typer.Option("--history/--no-history", help="How it came to be, or only what still holds."),
+        typer.Option("--history/--no-history", help="In a bundle: how it came to be, or only what still holds."),
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Write a session to a bundle: one file that any store can import.
+    """Write a session to a bundle, or conversations in a format of other tools.
 
-    Works while another process has the store open.
+    A bundle is one file that any store can import. The formats openai and sharegpt are lines of JSON, one for each
+    conversation; markdown is for people. Works while another process has the store open.
     """
+    if format != _BUNDLE:
+        _export_conversations(context, sessions, format, output, as_json)
+        return
+    if len(sessions) != (2 if output is None else 1):
+        raise typer.BadParameter("a bundle needs one SESSION and one FILE; for conversations say --format")
+    file = output if output is not None else Path(sessions[1])
     with the_store(context).reading() as runtime, progress_bar("export", not as_json) as show:
-        found = the_session(runtime, session)
+        found = the_session(runtime, sessions[0])
         report = found.export(file, tree=tree, history=history, on_progress=show)
     if as_json:
         print_json(report.to_dict())
@@ -42,6 +88,30 @@ def export_session(
                 "written": f"{size(report.bytes)} to {report.path}",
             }
         )
+
+
+def _export_conversations(
+    context: typer.Context, names: list[str], format: str, output: Path | None, as_json: bool
+) -> None:
+    from greenroom.runtime.handles.conversation import EXPORT_FORMATS, exported, write_export
+
+    if format not in EXPORT_FORMATS:
+        raise typer.BadParameter(f"--format is {_BUNDLE}, {', '.join(EXPORT_FORMATS)}, not {format!r}")
+    with the_store(context).reading() as runtime:
+        found = [(session.info(), session.messages()) for session in the_sessions(runtime, names)]
+    text = ("\n" if format == "markdown" else "").join(exported(info, turns, format) for info, turns in found)
+    if output is None:
+        if is_terminal():
+            print(printable(text), end="")
+        else:
+            write_export(sys.stdout.buffer, text)
+        return
+    write_export(output, text)
+    turns = sum(len(turns) for _, turns in found)
+    if as_json:
+        print_json({"conversations": len(found), "messages": turns, "path": str(output)})
+    else:
+        done(f"{counted(len(found), 'conversation')} of {counted(turns, 'message')} written to {output}")
 
 
 def import_sessions(

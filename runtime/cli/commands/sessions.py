@@ -298,7 +298,9 @@ def _print_message(turn: Message) -> None:
         )
         content = "".join(texts)
     calls = [call.get("function", {}).get("name", "?") for call in turn.tool_calls or [] if isinstance(call, dict)]
+    marks = [*(["partial"] if turn.partial else []), *(["edited"] if turn.edited_at is not None else [])]
     head = f"{turn.sequence} {turn.role}" + (f" → {', '.join(calls)}" if calls else "")
+    head += f" ({', '.join(marks)})" if marks else ""
     if is_terminal():
         console().rule(printable(head), align="left", style="dim")
     else:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Unpack
+from typing import IO, Any, Final, Literal, Unpack, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.messages.core import How, Message, Reply
 from greenroom.storage.codec.records import Value
+from greenroom.storage.errors import ValidationError
 
 from ..host import Host
+from .anthropic import AnthropicMessages, anthropic_messages
+from .export import exported, write_export
+from .openai import openai_messages
 from .stream import MessageStream
 
 __all__ = ["Conversation"]
@@ -49,7 +54,8 @@ class Conversation:
 
     def add_messages(self, messages: Iterable[Mapping[str, Any] | Turn], **how: Unpack[How]) -> list[Turn]:
         """Add several turns in one write, all or none. Each is a Message, or an object with `role` and `content`, and
-        optionally `name`, `tool_calls`, `tool_call_id` and `metadata`."""
+        optionally `name`, `tool_calls`, `tool_call_id` and `metadata`, as OpenAI's and Anthropic's are. Other keys are
+        kept in the metadata."""
         return self._reply(m.AddMessages(messages, **how))
 
     def stream_message(
@@ -106,8 +112,51 @@ class Conversation:
         """Take all turns out of the conversation, and return how many."""
         return self._reply(m.ClearMessages(**how))
 
-    def messages(self, limit: int | None = None, before: int | None = None) -> list[Turn]:
+    @overload
+    def messages(self, limit: int | None = None, before: int | None = None, *, format: None = None) -> list[Turn]: ...
+    @overload
+    def messages(
+        self, limit: int | None = None, before: int | None = None, *, format: Literal["openai"]
+    ) -> list[dict[str, Value]]: ...
+    @overload
+    def messages(
+        self, limit: int | None = None, before: int | None = None, *, format: Literal["anthropic"]
+    ) -> AnthropicMessages: ...
+    def messages(
+        self,
+        limit: int | None = None,
+        before: int | None = None,
+        *,
+        format: Literal["openai", "anthropic"] | None = None,
+    ) -> Any:
         """Return the newest `limit` turns with a sequence smaller than `before`, oldest first, as they are now: edited,
-        and without those that were retracted."""
-        turns: list[Turn] = self._ask(self.id, m.GetMessages(limit, before), self._timeout)
-        return turns
+        and without those that were retracted.
+
+        With `format`, return what the chat APIs of OpenAI and Anthropic take: lists of dicts. Anthropic's has the
+        system prompt in its attribute `system`.
+        """
+        convert = _FORMATS.get(format) if format is None or type(format) is str else None
+        if convert is None:
+            raise ValidationError('format: "openai" or "anthropic" is needed, or none', field="format")
+        return convert(self._reply(m.GetMessages(limit, before)))
+
+    def export_messages(
+        self,
+        target: str | os.PathLike[str] | IO[Any],
+        format: Literal["openai", "sharegpt", "markdown"] = "openai",
+    ) -> int:
+        """Write the conversation to a path or an open file, and return the number of turns.
+
+        `openai` and `sharegpt` are one line of JSON, so that files can be put together. A file at a path appears whole
+        or not at all. Raises ValidationError for an unknown format, StorageError.
+        """
+        turns = self._reply(m.GetMessages())
+        write_export(target, exported(self._reply(m.GetInfo()), turns, format))
+        return len(turns)
+
+
+_FORMATS: Final[dict[str | None, Callable[[list[Turn]], Any]]] = {
+    None: lambda turns: turns,
+    "openai": openai_messages,
+    "anthropic": anthropic_messages,
+}

@@ -73,7 +73,8 @@ def test_of_many_turns_all_or_none_is_added(rt: Runtime) -> None:
         session.add_messages([{"role": "user", "content": LONGER}, {"role": "user", "content": 7}])
     assert caught.value.fields["field"] == "messages[1]"
     assert "messages[1]" in str(caught.value)
-    for bad in ([{"content": "x"}], [{"role": "user", "contents": "x"}], ["x"], "x", [None], {"role": "user"}):
+    wrong: list[Any] = [{"content": "x"}, {"role": 1, "content": ""}, {"role": "user", "contents": "x"}, "x", None]
+    for bad in (*([each] for each in wrong), "x", {"role": "user"}):
         with pytest.raises(ValidationError):
             session.add_messages(bad)  # type: ignore[arg-type]
     session.suspend()
