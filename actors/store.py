@@ -35,6 +35,7 @@ from greenroom.storage.content.chunks import (
     encode,
     read_chunks,
     read_up_to,
+    record_chunks,
 )
 from greenroom.storage.content.contents import Contents
 from greenroom.storage.content.quota import ByteQuota, forget_count
@@ -50,10 +51,13 @@ from greenroom.storage.errors import (
 )
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.search import EventSearch
+from greenroom.storage.records.records import Records
 
 __all__ = ["Append", "ArtifactStore", "ContentGone", "Repair", "key_taken"]
 
 _LITTLE: Final = 2048
+_TOGETHER: Final = 1 << 20
+"""The chunks of a record of at most this many bytes are written together with it."""
 
 
 class ContentGone(GreenroomError):
@@ -147,6 +151,7 @@ class ArtifactStore(PooledActor):
         self.catalog.in_turn = self._in_turn
         self.contents = Contents(engine, cache_bytes)
         self.artifacts = Artifacts(engine)
+        self.records = Records(engine)
         self.search = ArtifactSearch(engine, self.artifacts)
         self.events = EventSearch(engine, self.journal)
         self.audit = AuditLog(engine)
@@ -233,7 +238,7 @@ class ArtifactStore(PooledActor):
             for content, reference in append.contents:
                 if content.hash in seen:  # a batch may have the same content twice
                     ops.append(self.contents.refer_op(content.hash, reference))
-                    if content.blob is not None:
+                    if content.blob is not None and content.parts is None:
                         ops += self.contents.abort_blob_ops(content.blob)
                     continue
                 seen.add(content.hash)
@@ -242,7 +247,7 @@ class ArtifactStore(PooledActor):
                     raise ContentGone("the content was deleted while it was being stored again")
                 ops += added
             if append.released:
-                ops += self.contents.release_ops(append.released)
+                ops += self.contents.release_ops(append.released, ops)
             if self.quota is not None:
                 more = self.quota.growth(ops)
                 self.quota.require(more)
@@ -431,9 +436,39 @@ class ArtifactStore(PooledActor):
         begun, size, stored = self._write_blob(read_chunks(content), None, len(content))
         return Encoded(digest, size, stored, blob=begun.blob, ahead=begun)
 
+    def prepare_record(self, value: bytes, digest: bytes, *, known: bool, ahead: bool = False) -> Encoded:
+        """Cut the value of a record into small chunks and encode them. With `known`, what the store has is not encoded.
+        The chunks of large values, and with `ahead` of all, are written ahead, like those of other content.
+
+        Raises ArtifactTooLarge, ResourceLimitExceeded.
+        """
+        self.check_size(len(value))
+        record = self.contents.intact(digest) if known else None
+        if record is not None:
+            return Encoded(digest, record[0], record[1])
+        if self.quota is not None and len(value) > self.quota.room and self.contents.intact(digest) is None:
+            self.quota.require(len(value))
+        if len(value) > _TOGETHER or ahead:
+            chunks = read_chunks(value) if len(value) > _TOGETHER else record_chunks(value)
+            begun, size, stored = self._write_blob(chunks, None, len(value))
+            return Encoded(digest, size, stored, blob=begun.blob, ahead=begun)
+        parts: list[BlobPart] = []
+        offset = total = 0
+        for chunk in record_chunks(value):
+            name = blake3(chunk).digest()
+            stored_size = self.contents.known_chunk(name) if known else None
+            payload = None
+            if stored_size is None:
+                payload = encode(chunk, 0)
+                stored_size = len(payload) - 1
+            parts.append(BlobPart(offset, len(chunk), name, payload))
+            offset += len(chunk)
+            total += stored_size
+        return Encoded(digest, offset, total, blob=os.urandom(16), parts=tuple(parts))
+
     def discard(self, content: Encoded) -> None:
         """Drop prepared content that will not be stored, and remove what was written ahead of it."""
-        if content.blob is not None:
+        if content.blob is not None and content.parts is None:
             self.ask(_AbortBlob(content.blob), self.WRITE_TIMEOUT)
 
     def _write_blob(self, chunks: Iterable[memoryview], digest: Any, limit: int) -> tuple[WriteAhead, int, int]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from greenroom.actors.store import ArtifactStore
-from greenroom.storage.codec.keys import session_id_of
+from greenroom.storage.codec.keys import after_prefix, session_id_of
 from greenroom.storage.common.checked_call import checked
-from greenroom.storage.content.chunks import ARTIFACT, MESSAGE
+from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, RECORD
 from greenroom.storage.content.staging import IMPORT
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
+from greenroom.storage.records.model import IN_CONTENT
+from greenroom.storage.records.records import RECORD_ENTRY, stored_record
 
 from .verification.findings import Progress
 
@@ -20,6 +22,8 @@ __all__ = ["Share", "Usage", "content_figures", "store_figures", "usage_of"]
 
 MESSAGES = "(messages)"
 """The type and name under which long messages are counted."""
+RECORDS = "(records)"
+"""The type and name under which records are counted."""
 
 
 @dataclass(slots=True)
@@ -82,6 +86,7 @@ def usage_of(store: ArtifactStore, on_progress: Progress | None = None) -> Usage
                 table[users[label].pop()].unique_bytes += stored
         if on_progress is not None and count % 256 == 0:
             on_progress("contents", count)
+    _count_records(store, sessions, types, names)
     for count, (place, record) in enumerate(store.engine.pages(CF.JOURNAL, b"", b"\xff" * 25), 1):
         share = sessions.setdefault(session_id_of(place[:16]), Share())
         share.journal_bytes += len(place) + len(record)
@@ -90,10 +95,31 @@ def usage_of(store: ArtifactStore, on_progress: Progress | None = None) -> Usage
     return Usage(_largest(sessions), _largest(types), _largest(names))
 
 
+def _count_records(
+    store: ArtifactStore, sessions: dict[str, Share], types: dict[str, Share], names: dict[str, Share]
+) -> None:
+    """Count the records whose values are no contents. Each takes the space of its entry."""
+    for place, entry in store.engine.pages(CF.INDEX, RECORD_ENTRY, after_prefix(RECORD_ENTRY)):
+        try:
+            record = stored_record(place, entry)
+        except (IntegrityError, SchemaTooNew):
+            continue
+        if record.flags & IN_CONTENT:
+            continue
+        tables = (sessions, session_id_of(place[1:17])), (types, RECORDS), (names, RECORDS)
+        for table, key in tables:
+            share = table.setdefault(key, Share())
+            share.items += 1
+            share.logical_bytes += record.size
+            share.unique_bytes += len(place) + len(entry)
+
+
 def _described(store: ArtifactStore, session: bytes, kind: bytes, sequence: int) -> tuple[str, str]:
     """Return the (type, name) of the artifact or message that refers to a content."""
     if kind == MESSAGE:
         return MESSAGES, MESSAGES
+    if kind == RECORD:
+        return RECORDS, RECORDS
     try:
         record = store.artifacts.record(session, sequence) if kind == ARTIFACT else None
     except (IntegrityError, SchemaTooNew):

@@ -15,5 +15,6 @@ from .events import *
 from .internal import *
 from .lifecycle import *
 from .permissions import *
+from .records import *
 from .sharing import *
 from .variables import *

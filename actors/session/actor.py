@@ -19,6 +19,7 @@ from greenroom.actors.scheduling.dispatcher import PooledActor
 from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.scheduling.operation import CURRENT, event_context, require_run
 from greenroom.actors.session.decisions.decide import Limits, PendingEvent, decide
+from greenroom.actors.session.decisions.records import known_record
 from greenroom.actors.session.state.budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
 from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, RENAMED, evolve
 from greenroom.actors.session.state.limits import limits_of, limits_of_scope
@@ -46,11 +47,12 @@ from greenroom.storage.errors import (
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent, new_event
 from greenroom.storage.events.turns import Head
+from greenroom.storage.records.model import StoredRecord
 
 from .deletion import delete_damaged, deletion
 from .loading import load_state
 from .projection import PROJECTED, Change, found_by, project
-from .replies import ANSWERS, DECIDED, REPLIES
+from .replies import ANSWERS, DECIDED, OUTCOMES, REPLIES
 from .services import SessionServices
 from .turns import turn_head, turn_sequences
 
@@ -184,6 +186,12 @@ class SessionActor(PooledActor):
     def turn_event(self, sequence: int) -> StoredEvent:
         return self.services.store.journal.stored(self.state.session, sequence)
 
+    def record(self, key: bytes) -> StoredRecord | None:
+        return known_record(self.services.store, self.state.session, key)
+
+    def record_keys(self, prefix: bytes, limit: int) -> list[bytes]:
+        return self.services.store.records.keys(self.state.session, prefix, after=None, limit=limit)
+
     def doubtful(self, what: str) -> IntegrityError:
         """Return the error for something that a damaged and lost event may have changed."""
         return IntegrityError(
@@ -301,7 +309,14 @@ class SessionActor(PooledActor):
         if reply is not None:
             return reply(self, command)
         told = DECIDED.get(command.__class__)
-        return told(drafts) if told is not None else None
+        if told is not None:
+            return told(drafts)
+        outcome = OUTCOMES.get(command.__class__)
+        if outcome is None:
+            return None
+        if not drafts:
+            self.services.discard(command)
+        return outcome(command, drafts)
 
     def require(self, condition: Condition) -> None:
         """Raise Conflict if the session has another sequence than a command expects."""
@@ -360,7 +375,10 @@ class SessionActor(PooledActor):
                 self._tail_bytes += len(op[2] or b"")
                 evolve(state, sequence, stored)
                 if type_ in PROJECTED:
-                    change = change or Change(ops)
+                    if change is None:
+                        change = Change(ops)
+                        if command.__class__ is m.PutRecords:
+                            change.values = command.inline
                     project(services.store.artifacts, change, session, sequence, stored)
                 elif context is not None:
                     ops += found_by(session, sequence, stored)
@@ -577,6 +595,9 @@ def _prepared(change: Change, command: Any) -> tuple[tuple[Encoded, Reference], 
     if kind is m.StoreArtifact:
         command.record = change.records[0]
         return ((command.encoded, change.held[0][1]),)
+    if kind is m.PutRecords:  # what changes nothing is not in its event
+        encoded = {each.hash: each for each, _ in command.carried()}
+        return tuple([(encoded[digest], reference) for digest, reference in change.held])
     if change.records:
         for item, record in zip(command.items, change.records, strict=True):
             item.record = record

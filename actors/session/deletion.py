@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 from greenroom.actors.session.state.model import SessionState
@@ -18,8 +19,17 @@ from greenroom.storage.codec.keys import (
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
 from greenroom.storage.events.index import OF_EVENTS
+from greenroom.storage.records.records import record_key, stored_record
 
-from .projection import OWNED_INDEXES, Change, add_artifact, add_event, owned_prefixes, state_entries
+from .projection import (
+    OWNED_INDEXES,
+    Change,
+    add_artifact,
+    add_event,
+    owned_prefixes,
+    record_references,
+    state_entries,
+)
 
 __all__ = ["delete_damaged", "deletion"]
 
@@ -35,6 +45,7 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
         add_artifact(there, session, number, record)
     for sequence, stored in store.journal.read(session):
         add_event(there, session, sequence, stored)
+    there.held += record_references(session, (record for _, record in store.records.all(session))).held
     ops: list[Op] = [(cf, key, None) for cf, key, _ in there.ops if not _is_owned(cf, key)]
     # A truncation written before this batch adds a base, which the keys read above do not show.
     ops.append((CF.SNAPSHOTS, sequence_key(session, 0), None))
@@ -68,6 +79,9 @@ def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> int
             add_artifact(there, session, number, record)
     for sequence, stored in store.journal.readable(session):
         add_event(there, session, sequence, stored)
+    for key, entry in store.records.entries(session):
+        with contextlib.suppress(IntegrityError, SchemaTooNew):
+            there.held += record_references(session, [stored_record(record_key(session, key), entry)]).held
     ops: list[Op] = [(CF.SESSIONS, session, None)]
     status: int | None = None
     for key, value in store.engine.pages(CF.INDEX, b"", b"\xff"):

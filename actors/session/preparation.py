@@ -59,6 +59,8 @@ class Preparation:
                 return self._prepare_turn(message, known=known)
             if isinstance(message, m.AddMessages):
                 return self._prepare_turns(message, known=known)
+            if isinstance(message, m.PutRecords):
+                return self._prepare_records(message, known=known)
             return self._prepare_many(actor, message, known=known)
         if message.encoded is not m.UNSHARED:
             message = message.copy()
@@ -144,6 +146,24 @@ class Preparation:
             self.discard(batch)
             raise
         return batch
+
+    def _prepare_records(self, message: m.PutRecords, *, known: bool) -> m.PutRecords:
+        """Return a copy of a message with its large values prepared, or the message itself if it has none."""
+        if not any(item.is_large for item in message.items):
+            return message
+        twin = message.copy()
+        twin.items = [item.copy() for item in message.items]
+        gathered = 0
+        try:
+            for item in twin.items:
+                if item.is_large and (item.encoded is None or not item.is_missing):
+                    ahead = gathered > _BATCH_BYTES
+                    item.encoded = self._store.prepare_record(item.data, item.hash, known=known, ahead=ahead)
+                    gathered += len(item.data)
+        except BaseException:
+            self.discard(twin)
+            raise
+        return twin
 
     def discard(self, message: Any) -> None:
         """Remove what was written ahead for a message that has failed."""

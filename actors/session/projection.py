@@ -8,9 +8,9 @@ those of the events that it takes, and `verify` compares with them.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Mapping
 from operator import itemgetter
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from greenroom.actors.session.state.grants import shared_key, shared_keys
 from greenroom.actors.session.state.model import SessionState
@@ -21,7 +21,7 @@ from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, INDEX_SCOPE, sequence_key
-from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, Reference
+from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, RECORD, Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.events.index import LINKED, event_keys
 from greenroom.storage.events.model import StoredEvent
@@ -37,6 +37,8 @@ from greenroom.storage.events.turns import (
     held_contents,
     sequences_of,
 )
+from greenroom.storage.records.model import IN_CONTENT, RECORDS_CHANGED, RecordChange, RecordFold, StoredRecord
+from greenroom.storage.records.records import RECORD_ENTRY, record_entry, record_key
 
 __all__ = [
     "ARTIFACT_DELETED",
@@ -49,11 +51,13 @@ __all__ = [
     "KnownArtifacts",
     "add_artifact",
     "add_event",
+    "add_record",
     "brought_by",
     "found_by",
     "is_session",
     "owned_prefixes",
     "project",
+    "record_references",
     "state_entries",
 ]
 
@@ -67,7 +71,7 @@ _told: Final = itemgetter(*ArtifactRecord._fields[:-1])
 """The fields of a record that the event which stored the artifact has, besides its own time."""
 _WITH_CONTENT: Final = frozenset({ADDED, FINISHED, EDITED, LOST})
 """Types of the events that may refer to contents. A message with a lost event has left its text."""
-OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, INDEX_SCOPE, *IN_SESSION)
+OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, INDEX_SCOPE, RECORD_ENTRY, *IN_SESSION)
 """First bytes of the index keys that continue with the session."""
 
 
@@ -75,7 +79,7 @@ class Change:
     """The changes of events to the store besides the journal: operations, and the contents that they hold or
     release."""
 
-    __slots__ = ("held", "ops", "records", "released")
+    __slots__ = ("held", "ops", "records", "released", "values")
 
     def __init__(self, ops: list[Op] | None = None) -> None:
         self.ops: list[Op] = [] if ops is None else ops
@@ -84,6 +88,8 @@ class Change:
         self.released: list[tuple[bytes, Reference]] = []
         self.records: list[ArtifactRecord] = []
         """The records of the artifacts that were stored."""
+        self.values: Mapping[bytes, bytes] = {}
+        """The values of records that are no contents, by their hash."""
 
     def written(self) -> list[Op]:
         """Return all operations, for a writer that takes care of the contents itself."""
@@ -124,6 +130,8 @@ class FoldedArtifacts:
         self._session = session
         self._live = live
         self._newest: dict[str, tuple[int, bool]] = {}
+        self.kept = RecordFold()
+        """The records that the events have left. They follow from the whole journal: nothing is added for an event."""
 
     def project(self, sequence: int, stored: StoredEvent) -> Change:
         """Return what the next event changes, except grants, which follow from the state like the row."""
@@ -143,6 +151,8 @@ class FoldedArtifacts:
             self.records.pop(data["sequence"], None)
             if self.is_newest(self._session, data["name"], data["version"]):
                 self._newest[data["name"]] = data["version"], False
+        elif stored.type == RECORDS_CHANGED or (stored.type == LOST and data.get("was") == RECORDS_CHANGED):
+            self.kept.apply(sequence, data.get("changes", ()))
         return change
 
     def record(self, session: bytes, number: int) -> ArtifactRecord | None:
@@ -190,6 +200,21 @@ def add_artifact(change: Change, session: bytes, number: int, record: ArtifactRe
     change.held.append((record.content_hash, Reference(session, ARTIFACT, number)))
 
 
+def add_record(change: Change, session: bytes, key: bytes, record: StoredRecord) -> None:
+    """Add what a record has as long as it exists: its entry, and its content if its value is one."""
+    change.ops.append(record_entry(session, key, record))
+    held = record.holds(session)
+    if held is not None:
+        change.held.append(held)
+
+
+def record_references(session: bytes, records: Iterable[StoredRecord]) -> Change:
+    """Return the contents that records hold, without their entries."""
+    change = Change()
+    change.held += [held for record in records if (held := record.holds(session)) is not None]
+    return change
+
+
 def brought_by(store: ArtifactStore, family: int, session: bytes, number: int) -> Change:
     """Return what an artifact or an event in the store has added to it; `family` is the family of its record. Return an
     empty change if it does not exist. Raises IntegrityError, SchemaTooNew."""
@@ -231,6 +256,8 @@ def project(known: KnownArtifacts, change: Change, session: bytes, sequence: int
         change.ops.append((CF.INDEX, shared_key(data["session"], session, data["sequence"]), there))
     elif type_ in _WHOLE:
         change.ops.append((CF.INDEX, *whole_entry(session, type_, stored.data)))
+    elif type_ == RECORDS_CHANGED:
+        _records_changed(change, session, sequence, stored.data["changes"])
 
 
 def _turn_changed(change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
@@ -274,6 +301,21 @@ def _artifact_deleted(known: KnownArtifacts, change: Change, session: bytes, sto
     change.released.append((data["content_hash"], Reference(session, ARTIFACT, number)))
 
 
-PROJECTED: Final = frozenset({*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, *_GRANTS, *_WHOLE, LINKED})
+def _records_changed(change: Change, session: bytes, sequence: int, changes: list[list[Any]]) -> None:
+    for position, fields in enumerate(changes):
+        each = RecordChange.of(fields)
+        if each.released is not None:
+            number, digest = each.released
+            change.released.append((digest, Reference(session, RECORD, number)))
+        if each.hash is None:
+            change.ops.append((CF.INDEX, record_key(session, each.key), None))
+            continue
+        data = None if each.flags & IN_CONTENT else change.values[each.hash]
+        add_record(change, session, each.key, StoredRecord(sequence, position, each.flags, each.size, each.hash, data))
+
+
+PROJECTED: Final = frozenset(
+    {*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, RECORDS_CHANGED, *_GRANTS, *_WHOLE, LINKED}
+)
 """Types of the events that change more than the journal and the row. Events of other types do so only by the ids in
 their context."""

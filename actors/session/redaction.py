@@ -18,6 +18,7 @@ from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import ValidationError
+from greenroom.storage.records.model import IS_VALUE
 
 __all__ = ["IDENTITIES", "REDACTED", "Redaction", "Rules"]
 
@@ -48,6 +49,7 @@ IDENTITIES: Final = frozenset(
     }
 )
 """Parameters that name something or choose among existing things. They are no content and are left unchanged."""
+_ABOUT_RECORDS: Final = frozenset({m.GetRecord, m.ScanRecords, m.CountRecords, m.DeleteRecords})
 _PACKED: Final = ("data", "result")
 """Fields of `hook.executed` that hold encoded values."""
 
@@ -137,6 +139,14 @@ class Redaction:
         kind = message.__class__
         if isinstance(message, Call) or kind in (RecordCall, RecordReturn, UpdateConfig):
             return message  # a tool gets its input unchanged; the caller of the tool journals a cleaned copy
+        if kind in _ABOUT_RECORDS:
+            return message  # keys are kept as they are, or nobody would find the records
+        if kind is m.PutRecords:
+            message = self._put(message)
+            if message.records:
+                message = message.copy()
+                message.records = self.drafts(message.records)
+            return message
         if kind is RecordHooks:
             return RecordHooks(self.drafts(message.drafts))
         if kind in (RecordEvent, RecordWorkflow):
@@ -152,6 +162,21 @@ class Redaction:
         if records:
             message.records = self.drafts(records)
         return message
+
+    def _put(self, message: m.PutRecords) -> m.PutRecords:
+        """Return a message with its JSON values cleaned. Bytes are opaque."""
+        items = [self._record(item) for item in message.items]
+        if all(item is given for item, given in zip(items, message.items, strict=True)):
+            return message
+        message = message.copy()
+        message.items = items
+        return message
+
+    def _record(self, item: m.RecordPut) -> m.RecordPut:
+        if not item.flags & IS_VALUE:
+            return item
+        cleaned = self.packed(item.data)
+        return item if cleaned is item.data else m.RecordPut(item.key, unpack_value(cleaned))
 
     def drafts(self, drafts: list[PendingEvent]) -> list[PendingEvent]:
         """Return the drafts of events about hooks without secrets."""

@@ -16,6 +16,7 @@ from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.session.decisions.calls import CALL_REPLIES
 from greenroom.actors.session.decisions.configuring import CONFIG_REPLIES, get_config
 from greenroom.actors.session.decisions.facts import retrieval
+from greenroom.actors.session.decisions.records import RECORD_ANSWERS, RECORD_OUTCOMES
 from greenroom.actors.session.decisions.workflows import WORKFLOW_REPLIES
 from greenroom.actors.session.state.budgets import consumption
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED
@@ -42,7 +43,7 @@ from .turns import read_retracted, read_turn, read_turns
 if TYPE_CHECKING:
     from .live import LiveSession
 
-__all__ = ["ANSWERS", "DECIDED", "REPLIES"]
+__all__ = ["ANSWERS", "DECIDED", "OUTCOMES", "REPLIES"]
 
 
 def _get_variable(actor: LiveSession, query: m.GetVariable) -> Any:
@@ -206,6 +207,7 @@ ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.QueryArtifacts: _query_artifacts,
     m.ListArtifacts: _list_artifacts,
     m.ListArtifactVersions: _list_versions,
+    **RECORD_ANSWERS,
     **behalf.ANSWERS,
     **session_sharing.ANSWERS,
 }
@@ -344,3 +346,6 @@ DECIDED: Final[dict[type[Any], Callable[[list[PendingEvent]], Any]]] = {
     m.ClearMessages: _retracted_count,
 }
 """Replies that say what was decided, which may be nothing."""
+
+OUTCOMES: Final[dict[type[Any], Callable[[Any, list[PendingEvent]], Any]]] = {**RECORD_OUTCOMES}
+"""Replies that follow from the command and what was decided."""

@@ -24,6 +24,7 @@ from greenroom.actors.session.state.model import (
     SessionState,
     grant_count,
 )
+from greenroom.actors.session.state.records import kept
 from greenroom.actors.session.state.timeout import is_warning
 from greenroom.storage.artifacts.model import ArtifactRecord, artifact_type, is_artifact_name
 from greenroom.storage.bundle.decoding import plain_record, stored_value
@@ -35,6 +36,15 @@ from greenroom.storage.errors import BundleError, GreenroomError
 from greenroom.storage.events.index import LINKED, event_place
 from greenroom.storage.events.model import PUBLISHED, StoredEvent, event_of, shown_type
 from greenroom.storage.events.turns import TURN_EVENTS
+from greenroom.storage.records.model import (
+    IN_CONTENT,
+    IS_VALUE,
+    RECORDS_CHANGED,
+    RecordChange,
+    RecordFold,
+    StoredRecord,
+    are_changes,
+)
 
 from .turn_check import FieldContents, TurnCheck
 
@@ -53,6 +63,12 @@ class Contents(FieldContents, Protocol):
 
     def use(self, digest: bytes) -> int | None:
         """Mark a content as used and return its size; None if the bundle does not have it."""
+
+    def use_inline(self, digest: bytes) -> int | None:
+        """Mark a content as the value of a record and return its size; None if the bundle does not have it."""
+
+    def value(self, digest: bytes) -> bytes:
+        """Return a content as a whole."""
 
 
 # -- the form of event data: one check per field, that raises or is false for what cannot be
@@ -174,6 +190,7 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
         "data": _maybe(_any_value),
         "result": _maybe(_any_value),
     },
+    RECORDS_CHANGED: {"changes": are_changes},
     LINKED: {"from": event_place, "to": event_place, "kind": LINK_KINDS.__contains__},
 }
 _KEYS: Final = {"session.created": ("key",), "session.imported": (DROPPED_KEY,)}
@@ -191,6 +208,7 @@ _NEEDS: Final[dict[str, tuple[int, ...]]] = {
             *TURN_EVENTS,
             "artifact.stored",
             "artifact.deleted",
+            RECORDS_CHANGED,
         ),
         (ACTIVE,),
     ),
@@ -226,6 +244,7 @@ class JournalCheck:
         self.live: dict[int, list[Any]] = {}
         self._stored: dict[int, tuple[bytes, str, int, int, str, int | None]] = {}
         self._versions: dict[str, int] = {}
+        self._records = RecordFold()
 
     def artifact(self, encoded: bytes) -> None:
         """Take in one artifact record. Records come before the journal, in the order of their numbers."""
@@ -274,6 +293,8 @@ class JournalCheck:
         elif kind in ("session.shared", "scope.granted"):
             if grant_count(state) >= _MOST_GRANTS:
                 raise self._bad(f"too many permissions at event {sequence}")
+        elif kind == RECORDS_CHANGED:
+            self._records_changed(sequence, data["changes"])
         elif kind == "variable.set" and state.weight + len(data["value"]) > MAX_STATE_BYTES:
             raise self._bad("variables that take more memory than a session may")
         if (
@@ -284,6 +305,8 @@ class JournalCheck:
         ):
             raise self._bad(f"totals at event {sequence} that do not follow from its events")
         evolve(state, sequence, stored)
+        if kept(state).bytes >= _MAX_TOTAL:
+            raise self._bad(f"records at event {sequence} that are larger than all could be")
         return stored
 
     def finish(self) -> SessionState:
@@ -295,6 +318,8 @@ class JournalCheck:
             raise self._bad("another parent than the manifest says")
         if self.live.keys() != self._stored.keys():
             raise self._bad("artifact records that are not those of its journal")
+        for record in self._records.live.values():
+            self._check_record(record)
         return state
 
     def _form(self, sequence: int, kind: str, data: dict[str, Any]) -> None:
@@ -369,6 +394,28 @@ class JournalCheck:
         if data.get(COLLECTED) != found[5] or type(data.get(COLLECTED)) not in (int, type(None)):
             raise self._bad(f"a deletion at event {sequence} that gives back other bytes than were taken")
         return found[3]
+
+    def _records_changed(self, sequence: int, changes: list[list[Any]]) -> None:
+        for fields in changes:
+            change = RecordChange.of(fields)
+            before = self._records.live.get(change.key)
+            size = before.size if before is not None else None
+            released = before.released if before is not None else None
+            if change.replaced != size or change.released != released:
+                raise self._bad(f"a change of a record at event {sequence} that does not follow from its events")
+        self._records.apply(sequence, changes)
+
+    def _check_record(self, record: StoredRecord) -> None:
+        """Check that the bundle has the value of a record that is there in the end."""
+        contents = self._contents
+        use = contents.use if record.flags & IN_CONTENT else contents.use_inline
+        if use(record.hash) != record.size:
+            raise self._bad("a record whose value is not in the bundle in that size")
+        if record.flags & IS_VALUE:
+            try:
+                stored_value(contents.value(record.hash), "record")
+            except BundleError:
+                raise self._bad("a record with a value that cannot be") from None
 
     def _bad(self, what: str) -> BundleError:
         return BundleError(f"session {self._session.id} in the bundle has {what}", session_id=self._session.id)

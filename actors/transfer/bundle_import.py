@@ -22,9 +22,10 @@ from greenroom.actors.store import ArtifactStore, ContentGone, key_taken
 from greenroom.storage.bundle.decoding import plain_record
 from greenroom.storage.bundle.format import BundledSession, BundleReader, Manifest, Member, content_name, open_bundle
 from greenroom.storage.codec.keys import new_session, session_bytes, session_id_of
-from greenroom.storage.content.chunks import Encoded
+from greenroom.storage.content.chunks import Encoded, content_digest
 from greenroom.storage.errors import BundleError, GreenroomError, SessionAlreadyExists, StorageError
 from greenroom.storage.events.model import StoredEvent, event_of
+from greenroom.storage.records.model import IN_CONTENT
 
 from .bundle_check import JournalCheck
 from .staged import StagedSessions, with_new_ids
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BundleCheck", "import_bundle"]
 
-_USED, _LOOKED = 1, 2
+_USED, _LOOKED, _HELD = 1, 2, 64
+"""Held are contents that the store will hold as such. All others are values that records hold themselves."""
 
 Progress = Callable[[int, int], None]
 
@@ -70,11 +72,34 @@ class _Contents:
         return at if at < len(self) and self.digest(at) == digest else None
 
     def use(self, digest: bytes) -> int | None:
+        return self._use(digest, _USED | _HELD)
+
+    def use_inline(self, digest: bytes) -> int | None:
+        return self._use(digest, _USED)
+
+    def _use(self, digest: bytes, flags: int) -> int | None:
         at = self._find(digest)
         if at is None:
             return None
-        self._flags[at] |= _USED
+        self._flags[at] |= flags
         return self._sizes[at]
+
+    def is_held(self, at: int) -> bool:
+        """Return whether the store will hold a content as one."""
+        return bool(self._flags[at] & _HELD)
+
+    def value(self, digest: bytes) -> bytes:
+        """Return a content as a whole, verified. Raises BundleError."""
+        at = self._find(digest)
+        data = b""
+        if at is not None:
+            here = self._file.tell()
+            with self.section(at) as section:
+                data = section.read(self._sizes[at])
+            self._file.seek(here)
+        if content_digest(data) != digest:
+            raise BundleError("the bundle has changed while it was imported")
+        return data
 
     def is_field(self, digest: bytes, kind: int) -> bool:
         at = self._find(digest)
@@ -87,7 +112,7 @@ class _Contents:
             self._file.seek(here)
             kinds = field_kinds(content) if len(content) == self._sizes[at] else 0
             self._flags[at] |= _LOOKED | kinds
-        self._flags[at] |= _USED
+        self._flags[at] |= _USED | _HELD
         return bool(self._flags[at] & kind)
 
     def section(self, at: int) -> _Section:
@@ -290,7 +315,10 @@ class _Import:
 
     def run(self) -> None:
         for at in range(len(self._check.contents)):
-            self._content(at)
+            if self._check.contents.is_held(at):
+                self._content(at)
+            else:
+                self._advance(self._check.contents.size(at))
         states: list[SessionState] = []
         for session, place in zip(self._check.manifest.sessions, self._check.places, strict=True):
             states.append(self._session(session, place))
@@ -336,6 +364,10 @@ class _Import:
         for encoded in self._check.records(place.journal):
             _, *fields = plain_record(encoded)
             self._staged.event(state, self._with_new_ids(event_of(fields)), artifacts)
+        for key, record in artifacts.kept.live.items():
+            if not record.flags & IN_CONTENT:
+                record = record._replace(data=self._check.contents.value(record.hash))
+            self._staged.record(state.session, key, record)
         now = max(self._services.clock.time_ns(), state.updated_at)
         data = {
             "from_session": bundled.id,

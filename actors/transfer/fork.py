@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.scheduling.operation import CURRENT, event_context
 from greenroom.actors.session.projection import LOST, FoldedArtifacts
@@ -21,6 +21,14 @@ from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import IntegrityError, InvalidOperation, SessionNotFound
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import TURN_EVENTS, held_contents
+from greenroom.storage.records.model import (
+    IN_CONTENT,
+    LOST_VALUE,
+    RECORDS_CHANGED,
+    RecordChange,
+    RecordFold,
+    StoredRecord,
+)
 
 from .staged import StagedSessions, with_new_ids
 
@@ -28,6 +36,11 @@ if TYPE_CHECKING:
     from greenroom.actors.session.services import SessionServices
 
 __all__ = ["fork_session"]
+
+_KEYS_NAMED: Final = 100
+"""How many of the records that a fork cannot have are named in its first event. The event after it names all."""
+_CHANGES: Final = 10_000
+"""The most changes in one event about records."""
 
 
 @dataclass(slots=True)
@@ -38,18 +51,22 @@ class _Prefix:
     """The data of the events that stored the artifacts which exist at its end, by number."""
     messages: set[bytes] = field(default_factory=set)
     """The contents of long messages."""
+    records: RecordFold = field(default_factory=RecordFold)
 
     @property
     def contents(self) -> set[bytes]:
-        return self.messages.union(data["content_hash"] for data in self.artifacts.values())
+        held = {record.hash for record in self.records.live.values() if record.flags & IN_CONTENT}
+        return held.union(self.messages, (data["content_hash"] for data in self.artifacts.values()))
 
 
 def fork_session(services: SessionServices, origin_id: str, at: int, durability: Durability) -> str:
     """Make a session from the events 1 to `at` of another, and return its id.
 
     An artifact that was deleted since, and whose content is gone, is deleted in the fork as well, by an event after the
-    copied ones. Raises InvalidOperation for a moment that retention has truncated, IntegrityError if the journal or
-    something it refers to is damaged, SessionNotFound if the original is deleted meanwhile.
+    copied ones; so are records that were put anew or deleted since, as far as their values are gone.
+
+    Raises InvalidOperation for a moment that retention has truncated, IntegrityError if the journal or something it
+    refers to is damaged, SessionNotFound if the original is deleted meanwhile.
     """
     store = services.store
     if store.engine.read_only:
@@ -83,7 +100,9 @@ def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) ->
     prefix = _prefix(store, origin, at)
     staged = StagedSessions(services, [session])
     try:
-        missing = _missing(store, origin, prefix, staged.hold(prefix.contents))
+        gone = staged.hold(prefix.contents)
+        records, lost = _records(store, origin, prefix, gone)
+        missing = _missing(store, origin, prefix, gone)
         artifacts = FoldedArtifacts(session, prefix.artifacts.keys() - set(missing))
         state = SessionState(session_id, session)
         if base is not None:
@@ -95,7 +114,10 @@ def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) ->
                 staged.kept(session, sequence, mine, artifacts)
             else:
                 staged.event(state, mine, artifacts)
-        following = _following(services, state, origin_id, [prefix.artifacts[number] for number in missing])
+        for key, record in records.items():
+            staged.record(session, key, record)
+        deleted = [RecordChange(key, None, 0, 0, record.size, record.released) for key, record in lost.items()]
+        following = _following(services, state, origin_id, [prefix.artifacts[number] for number in missing], deleted)
         for stored in following:
             staged.event(state, stored, artifacts)
         if store.journal.base(origin) != base:
@@ -135,7 +157,7 @@ def _events(store: ArtifactStore, origin: bytes, at: int) -> Iterator[tuple[int,
 
 def _prefix(store: ArtifactStore, origin: bytes, at: int) -> _Prefix:
     prefix = _Prefix()
-    for _, stored in _events(store, origin, at):
+    for sequence, stored in _events(store, origin, at):
         kind, data = stored.type, stored.data
         if kind == "artifact.stored":
             prefix.artifacts[data["sequence"]] = data
@@ -143,7 +165,35 @@ def _prefix(store: ArtifactStore, origin: bytes, at: int) -> _Prefix:
             prefix.artifacts.pop(data["sequence"], None)
         elif kind in TURN_EVENTS:
             prefix.messages.update(held_contents(data))
+        elif kind == RECORDS_CHANGED:
+            prefix.records.apply(sequence, data.get("changes", ()))
     return prefix
+
+
+def _records(
+    store: ArtifactStore, origin: bytes, prefix: _Prefix, gone: set[bytes]
+) -> tuple[dict[bytes, StoredRecord], dict[bytes, StoredRecord]]:
+    """Return the records at the end of the prefix whose values are still in the store, and those whose are not. Raises
+    IntegrityError for a record that is there and damaged."""
+    there: dict[bytes, StoredRecord] = {}
+    lost: dict[bytes, StoredRecord] = {}
+    for key, record in prefix.records.live.items():
+        if record.flags & IN_CONTENT and record.hash not in gone:
+            there[key] = record
+            continue
+        now = store.records.get(origin, key)
+        if now is None or now._replace(data=None) != record:
+            if now is not None and now.flags & LOST_VALUE and now.number == record.number:
+                now.whole(key)
+            lost[key] = record
+        elif record.flags & IN_CONTENT:
+            raise IntegrityError(
+                f"content {record.hash.hex()} of session {session_id_of(origin)} is missing from the store; run verify",
+                content_hash=record.hash.hex(),
+            )
+        else:
+            there[key] = now
+    return there, lost
 
 
 def _missing(store: ArtifactStore, origin: bytes, prefix: _Prefix, gone: set[bytes]) -> list[int]:
@@ -170,13 +220,25 @@ def _missing(store: ArtifactStore, origin: bytes, prefix: _Prefix, gone: set[byt
 
 
 def _following(
-    services: SessionServices, state: SessionState, origin_id: str, missing: list[dict[str, Any]]
+    services: SessionServices,
+    state: SessionState,
+    origin_id: str,
+    missing: list[dict[str, Any]],
+    deleted: list[RecordChange],
 ) -> list[StoredEvent]:
-    """Return the events after the copied ones: the fork itself, and the deletion of artifacts without content."""
+    """Return the events after the copied ones: the fork itself, and the deletion of artifacts and records without
+    content."""
     now = max(services.clock.time_ns(), state.updated_at)
     context = event_context(CURRENT.get(), state.correlation_id)
     operations, artifacts, size = state.operation_count + 1, state.artifact_count, state.artifact_bytes
-    forked = {"from_session": origin_id, "sequence": state.sequence, "parent": origin_id, "missing": len(missing)}
+    forked: dict[str, Any] = {
+        "from_session": origin_id,
+        "sequence": state.sequence,
+        "parent": origin_id,
+        "missing": len(missing),
+    }
+    if deleted:
+        forked["records_lost"] = {"count": len(deleted), "keys": [each.key for each in deleted[:_KEYS_NAMED]]}
     events = [StoredEvent("session.forked", now, forked, operations, artifacts, size, context)]
     for data in missing:
         artifacts, size = artifacts - 1, size - data["size"]
@@ -184,4 +246,7 @@ def _following(
         if COLLECTED in data:
             facts[COLLECTED] = data["size"]
         events.append(StoredEvent("artifact.deleted", now, facts, operations, artifacts, size, context))
+    for at in range(0, len(deleted), _CHANGES):
+        changes = {"changes": [each.fields() for each in deleted[at : at + _CHANGES]]}
+        events.append(StoredEvent(RECORDS_CHANGED, now, changes, operations, artifacts, size, context))
     return events

@@ -16,8 +16,10 @@ from greenroom.actors.scheduling.operation import require_run
 from greenroom.actors.session.projection import (
     Change,
     FoldedArtifacts,
+    add_record,
     brought_by,
     owned_prefixes,
+    record_references,
     state_entries,
 )
 from greenroom.actors.session.state.evolve import evolve
@@ -33,6 +35,8 @@ from greenroom.storage.errors import GreenroomError, IntegrityError, SchemaTooNe
 from greenroom.storage.events.index import LINKED
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.records.model import StoredRecord
+from greenroom.storage.records.records import RECORD_ENTRY
 
 if TYPE_CHECKING:
     from greenroom.actors.session.services import SessionServices
@@ -111,6 +115,13 @@ class StagedSessions:
         """Write an event that a truncation has kept: its changes to the state are in the base."""
         self._write(Journal.append(session, sequence, stored))
         for op in artifacts.project(sequence, stored).written():
+            self._write(op)
+
+    def record(self, session: bytes, key: bytes, record: StoredRecord) -> None:
+        """Write the entry of a record, and the reference to its content, which is held already."""
+        change = Change()
+        add_record(change, session, key, record)
+        for op in change.written():
             self._write(op)
 
     def finish(self, state: SessionState) -> None:
@@ -232,8 +243,11 @@ def _drop(store: ArtifactStore, mark_id: bytes, sessions: list[bytes], timeout: 
 
 
 def _entries(store: ArtifactStore, family: int, key: bytes) -> Change:
-    """Return what the record of an artifact or an event has added to the store."""
+    """Return what the record of an artifact, an event or an entry of a record has added to the store."""
     try:
+        if family == CF.INDEX and key[:1] == RECORD_ENTRY:
+            record = store.records.get(key[1:17], key[17:])
+            return record_references(key[1:17], [record]) if record is not None else Change()
         return brought_by(store, family, key[:16], int.from_bytes(key[16:], "big"))
     except (IntegrityError, SchemaTooNew) as error:
         logger.warning("an abandoned import or fork has left something behind: %s", error)

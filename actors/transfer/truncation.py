@@ -1,8 +1,8 @@
 """Truncate a journal: remove the events that led to an old state, and make that state its base.
 
 Events that users would miss stay, under their own sequences: the creation, the conversation, the existing artifacts,
-calls of tools and agents, ends and forks. Nothing of the present session changes, and no turn of its actor is needed:
-events never change, so everything is computed beforehand and written by the one writer.
+the records, calls of tools and agents, ends and forks. Nothing of the present session changes, and no turn of its actor
+is needed: events never change, so everything is computed beforehand and written by the one writer.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.turns import DELTA, FINISHED
+from greenroom.storage.records.model import RECORDS_CHANGED, RecordFold
 
 __all__ = ["CUT", "Cut", "cut_journal", "cut_journals", "cuttable"]
 
@@ -47,7 +48,7 @@ CUT: Final = frozenset(
     }
 )
 """Types of the events that are removed. Events of deleted artifacts are removed too, as long as no version number could
-be given out again."""
+be given out again, and events about records that are not there any more."""
 _SLICE: Final = 5000
 """How many events are read for one batch."""
 
@@ -152,6 +153,7 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
     newest: dict[str, int] = {}
     going: list[int] = []
     deltas: dict[int, list[int]] = {}
+    changed: list[tuple[int, list[list[Any]]]] = []
     state = _state_before(store, session, begin, upto)
     for sequence, stored in store.journal.read(session):
         if sequence > upto:
@@ -170,10 +172,13 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
             deltas.setdefault(data["sequence"], []).append(sequence)
         elif kind == FINISHED:
             going += deltas.pop(data["sequence"], ())  # it has all of the text
+        elif kind == RECORDS_CHANGED:
+            changed.append((sequence, data.get("changes", [])))
         if sequence > state.sequence:
             evolve(state, sequence, stored)
     if state.sequence != upto:
         raise IntegrityError(f"event {upto} of session {session_id_of(session)} is missing; run verify")
+    going += _superseded(changed)
     kept = {*newest.values(), *list(stored_at)[-1:]}
     for number, at in deleted_at.items():
         if number in kept or number not in stored_at:
@@ -198,6 +203,27 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
             step.ops.append((CF.SNAPSHOTS, sequence_key(session, sequence), None))
     step.ops.append(Journal.rebase(session, upto, state.encode()))
     return step
+
+
+def _superseded(changed: list[tuple[int, list[list[Any]]]]) -> list[int]:
+    """Return the events about records, of (sequence, changes), that are not needed to tell which records there are.
+
+    An event stays if one of its records is there, and if it takes away a record that an event which stays has put:
+    otherwise the record would seem to be there still.
+    """
+    fold = RecordFold()
+    for sequence, changes in changed:
+        fold.apply(sequence, changes)
+    needed = {record.sequence for record in fold.live.values()}
+    told: set[bytes] = set()
+    going: list[int] = []
+    for sequence, changes in changed:
+        if sequence not in needed and not any(fields[0] in told for fields in changes):
+            going.append(sequence)
+            continue
+        for key, digest, *_ in changes:
+            (told.add if digest is not None else told.discard)(key)
+    return going
 
 
 def _state_before(store: ArtifactStore, session: bytes, begin: int, upto: int) -> SessionState:

@@ -75,6 +75,9 @@ class Quota(_Section):
     max_collected_artifacts: Limit = _DEFAULT.max_collected_artifacts
     max_collected_bytes: Limit = _DEFAULT.max_collected_bytes
     """Limit for artifacts that collectors made of outputs. Above it, outputs are not collected any more."""
+    max_records: Limit = _DEFAULT.max_records
+    max_record_bytes: Limit = _DEFAULT.max_record_bytes
+    """Limit for the keys and values of all records together."""
     max_state_bytes: Limit = _DEFAULT.max_state_bytes
     """Limit for all variables together: keys, encoded values and 160 bytes each. It also holds for the state of a
     scope."""

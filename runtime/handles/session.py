@@ -51,6 +51,7 @@ from .conversation import Conversation
 from .diff import unified_diff
 from .follow import Follow, JournalReader
 from .host import Host
+from .records import Records
 from .replies import reply_as
 from .streams import StreamProgress, Watched
 from .timeline import MAX_TIMELINE, TimelineRow
@@ -186,6 +187,11 @@ class Session(Variables, Conversation):
         """Return the keys of all variables, in order. Reads no value."""
         return list(self)
 
+    @property
+    def records(self) -> Records:
+        """The records of the session: values under keys of bytes, outside its state."""
+        return Records(self)
+
     def _send(self, message: m.Message[Any], missing: Any = None) -> Any:
         return self._ask(self.id, message, self._timeout)
 
@@ -235,10 +241,10 @@ class Session(Variables, Conversation):
         """Create a session with a copy of this one's history, up to event `at_sequence` (default: all). Works in any
         status.
 
-        The fork is active and a child of this session. It has the variables, tags, conversation and artifacts of that
-        moment; its artifacts have new ids and share the content. Its first own event is `session.forked`. Artifacts
-        whose content was deleted since are deleted in the fork too. Raises ValidationError if this session has no such
-        event, IntegrityError for damaged data.
+        The fork is active and a child of this session. It has the variables, tags, conversation, artifacts and records
+        of that moment; its artifacts have new ids and share the content. Its first own event is `session.forked`.
+        Artifacts whose content was deleted since are deleted in the fork too, and so are records that were changed
+        since. Raises ValidationError if this session has no such event, IntegrityError for damaged data.
         """
         return created_session(self._runtime, self._ask(self.id, m.ForkSession(at_sequence, **how), self._timeout))
 

@@ -14,6 +14,7 @@ from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import session_bytes, session_id_of
 from greenroom.storage.common.times import iso_time
+from greenroom.storage.content.chunks import content_digest
 from greenroom.storage.content.contents import Contents
 from greenroom.storage.engine.read_view import ReadView
 from greenroom.storage.errors import BundleError, IntegrityError, SessionNotFound
@@ -21,8 +22,20 @@ from greenroom.storage.events.index import event_place
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent, Totals
 from greenroom.storage.events.turns import TURN_EVENTS, held_contents, moved_turn_event
+from greenroom.storage.records.model import IN_CONTENT, RECORDS_CHANGED, RecordChange, RecordFold
+from greenroom.storage.records.records import Records
 
-from .format import MAX_RECORD_BYTES, MAX_SESSIONS, BundledSession, BundleWriter, Manifest, content_name, framed
+from .format import (
+    MAX_RECORD_BYTES,
+    MAX_SESSIONS,
+    WITH_RECORDS,
+    WITHOUT_RECORDS,
+    BundledSession,
+    BundleWriter,
+    Manifest,
+    content_name,
+    framed,
+)
 from .turns import CurrentTurns
 
 __all__ = ["Exported", "Progress", "write_bundle"]
@@ -87,6 +100,7 @@ def write_bundle(
         sessions=tuple(rows),
         contents=len(ordered),
         content_bytes=content_bytes,
+        version=WITH_RECORDS if source.has_records(sessions) else WITHOUT_RECORDS,
     )
     total = content_bytes + sum(map(sum, sizes))
     writer = BundleWriter(file)
@@ -124,6 +138,9 @@ class _Source:
         self._catalog = Catalog(moment, self._journal)
         self._contents = Contents(moment, 0)
         self._artifacts = Artifacts(moment)
+        self._records = Records(moment)
+        self._inline: dict[bytes, tuple[bytes, bytes]] = {}
+        """(session, key) of a record that has this content as its value, where the content is none of the store's."""
 
     def family(self, root: bytes) -> list[bytes]:
         """Return a session and all its descendants, parents first."""
@@ -155,6 +172,10 @@ class _Source:
         artifacts = artifact_bytes = events = journal_bytes = 0
         for _, record in self._artifacts.records(session):
             digests.add(record.content_hash)
+        for key, kept in self._records.all(session):
+            digests.add(kept.hash)
+            if not kept.flags & IN_CONTENT:
+                self._inline[kept.hash] = session, key
         for framed_record in self.artifact_records(session):
             artifacts += 1
             artifact_bytes += len(framed_record)
@@ -189,13 +210,34 @@ class _Source:
                 )
             yield sequence, stored
 
+    def has_records(self, sessions: list[bytes]) -> bool:
+        return any(self._records.keys(session, b"", after=None, limit=1) for session in sessions)
+
+    def _value(self, digest: bytes) -> bytes | None:
+        """Return the value of a record that has this hash and is no content; None if there is none."""
+        place = self._inline.get(digest)
+        record = self._records.get(*place) if place is not None else None
+        if place is None or record is None:
+            return None
+        value = record.whole(place[1])
+        if content_digest(value) != digest:
+            raise IntegrityError(f"record {place[1]!r} of session {session_id_of(place[0])} is damaged; run verify")
+        return value
+
     def content_size(self, digest: bytes) -> int:
+        value = self._value(digest)
+        if value is not None:
+            return len(value)
         record = self._contents.record(digest)
         if record is None:
             raise IntegrityError(f"content {digest.hex()} is missing from the store; run verify")
         return record[0]
 
     def content(self, digest: bytes) -> Iterator[bytes]:
+        value = self._value(digest)
+        if value is not None:
+            yield value
+            return
         # Chunks are verified one by one as they are read. The importer checks that they are the right ones.
         with self._contents.open(digest, cached=False) as stream:
             while block := stream.read(_BLOCK_BYTES):
@@ -281,10 +323,13 @@ class _Effective:
         gone: dict[int, int] = {}
         newest: dict[str, int] = {}
         self._turns = CurrentTurns()
+        records = RecordFold()
         for sequence, stored in events:
             kind, data = stored.type, stored.data
             if kind in TURN_EVENTS:
                 self._turns.follow(sequence, stored)
+            elif kind == RECORDS_CHANGED:
+                records.apply(sequence, data.get("changes", ()))
             elif kind == "variable.set":
                 variables[data["key"]] = sequence
             elif kind == "variable.deleted":
@@ -319,6 +364,11 @@ class _Effective:
         self._kept = kept
         self._bare = {stored_at[number][0] for number in bare}
         self._sizes = {number: stored_at[number][1] for number in bare}
+        self._records: dict[int, list[list[Any]]] = {}
+        """The changes of events about records that still hold, by sequence."""
+        for key, record in records.live.items():
+            change = RecordChange(key, record.hash, record.size, record.flags, None)
+            self._records.setdefault(record.sequence, []).append(change.fields())
         self._superseded = dict(_SUPERSEDED[kind] for kind in last)
 
     def events(self, events: Iterator[tuple[int, StoredEvent]]) -> Iterator[tuple[int, StoredEvent]]:
@@ -338,6 +388,8 @@ class _Effective:
                     continue
                 data = present
                 places[sequence] = number + 1 + (previous is not None)
+            elif sequence in self._records:
+                data = {"changes": self._records[sequence]}
             elif sequence not in self._kept:
                 continue
             if kind == "artifact.stored":

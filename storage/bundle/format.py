@@ -24,6 +24,8 @@ __all__ = [
     "BUNDLE_VERSION",
     "MAX_RECORD_BYTES",
     "MAX_SESSIONS",
+    "WITHOUT_RECORDS",
+    "WITH_RECORDS",
     "BundleReader",
     "BundleWriter",
     "BundledSession",
@@ -34,7 +36,10 @@ __all__ = [
     "open_bundle",
 ]
 
-BUNDLE_VERSION: Final = 1
+WITHOUT_RECORDS: Final = 1
+WITH_RECORDS: Final = 2
+"""The versions of bundles whose sessions have no records, and of those with some."""
+BUNDLE_VERSION: Final = WITH_RECORDS
 MAX_SESSIONS: Final = 10_000
 """The most sessions in one bundle."""
 MAX_RECORD_BYTES: Final = 64 << 20
@@ -72,12 +77,13 @@ class Manifest:
     sessions: tuple[BundledSession, ...]
     contents: int
     content_bytes: int
+    version: int = WITHOUT_RECORDS
 
     def encode(self) -> bytes:
         rows = [{name: getattr(each, name) for name in BundledSession.__slots__} for each in self.sessions]
         text = {
             "kind": _KIND,
-            "version": BUNDLE_VERSION,
+            "version": self.version,
             "created_at": self.created_at,
             "written_by": self.written_by,
             "history": self.history,
@@ -115,6 +121,7 @@ class Manifest:
             sessions=tuple(_bundled_session(row) for row in rows),
             contents=_typed(found, "contents", int),
             content_bytes=_typed(found, "content_bytes", int),
+            version=version,
         )
         if len(found) != 8:
             raise BundleError("the manifest has entries that its format does not have")

@@ -17,6 +17,7 @@ __all__ = [
     "CHUNK_ABOVE",
     "CONTENT_REFERENCE",
     "MESSAGE",
+    "RECORD",
     "BlobPart",
     "Encoded",
     "Readable",
@@ -26,6 +27,7 @@ __all__ = [
     "encode",
     "read_chunks",
     "read_up_to",
+    "record_chunks",
 ]
 
 CHUNK_ABOVE: Final = 128 << 10
@@ -40,6 +42,8 @@ _LARGE_CHUNKS: Final = FastCDC(avg_size=256 << 10, min_size=64 << 10, max_size=1
 
 _LARGE_ABOVE: Final = 4 << 20
 
+_RECORD_CHUNKS: Final = FastCDC(avg_size=2 << 10, min_size=512, max_size=8 << 10)
+
 READ_SIZE: Final = 1 << 20
 
 _THREADED_ABOVE: Final = 1 << 20
@@ -52,13 +56,14 @@ CONTENT_REFERENCE: Final = b"c"
 """First byte of the keys of references to contents."""
 ARTIFACT: Final = b"a"
 MESSAGE: Final = b"m"
+RECORD: Final = b"r"
 """Kinds of references to contents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A use of a content: by a session, as what (`a`rtifact or `m`essage), and the sequence of the artifact or
-    event."""
+    """A use of a content: by a session, as what (`a`rtifact, `m`essage or `r`ecord), and the number of the
+    artifact, event or change."""
 
     session: bytes
     kind: bytes
@@ -86,6 +91,7 @@ class WriteAhead:
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """Content ready for the writer: its hash, size and stored size, and its stored form or the blob with its chunks.
+    With `parts`, the chunks are not written ahead but together with the content.
 
     Payload and blob are both None if the store already had the content when it was prepared.
     """
@@ -95,6 +101,7 @@ class Encoded:
     stored_size: int
     payload: bytes | None = None
     blob: bytes | None = None
+    parts: tuple[BlobPart, ...] | None = None
     ahead: WriteAhead | None = field(default=None, repr=False, compare=False)
     """Keeps the blob from being taken for an abandoned one."""
 
@@ -178,6 +185,12 @@ def read_chunks(source: bytes | memoryview | Readable) -> Iterator[memoryview]:
             yield chunk.data
             kept = chunk.offset + chunk.length
         window = window[kept:] + following
+
+
+def record_chunks(content: bytes) -> Iterator[memoryview]:
+    """Cut the value of a record into small chunks: such values grow by little from one to the next."""
+    for chunk in _RECORD_CHUNKS.cut_buf(content):
+        yield chunk.data
 
 
 class Readable(Protocol):

@@ -14,7 +14,7 @@ import contextlib
 import io
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
 
 from blake3 import blake3
@@ -100,18 +100,24 @@ class Contents:
         ops: list[Op] = []
         there = self._engine.may_exist(CF.CONTENTS, content.hash)
         if there and self.intact(content.hash) is not None:
-            if content.blob is not None:
+            if content.blob is not None and content.parts is None:
                 ops += self.abort_blob_ops(content.blob)  # another writer was first
         else:
             if content.payload is not None:
                 ops.append((CF.CHUNKS, _WHOLE + content.hash, content.payload))
+            elif content.blob is not None and content.parts is not None:
+                more, missing = self.blob_part_ops(content.blob, content.parts)
+                if missing:
+                    return None
+                ops += more
             elif content.blob is not None and self._engine.get(CF.META, _PENDING + content.blob) is not None:
                 ops.append((CF.META, _PENDING + content.blob, None))
             else:
                 return None
             replaced = self._blob_of(content.hash) if there else None
             if replaced is not None:
-                ops += self.drop_blobs_ops({replaced})  # the new content replaces the damaged one
+                # The new content replaces the damaged one.
+                ops += self.drop_blobs_ops({replaced}, {part.hash for part in content.parts or ()})
             record = [content.size, content.stored_size, content.blob]
             ops.append((CF.CONTENTS, content.hash, seal(content.hash, record)))
         ops.append(self.refer_op(content.hash, reference))
@@ -156,9 +162,9 @@ class Contents:
             ops.append((CF.REFERENCES, _CHUNK_REFERENCE + part.hash + blob, stored.to_bytes(4, "big")))
         return ops, missing
 
-    def drop_blobs_ops(self, blobs: set[bytes]) -> list[Op]:
-        """Return the operations that remove blobs: manifests, references to chunks, and chunks that no other blob
-        uses."""
+    def drop_blobs_ops(self, blobs: set[bytes], kept: Container[bytes] = ()) -> list[Op]:
+        """Return the operations that remove blobs: manifests, references to chunks, and chunks that no other blob uses,
+        except the chunks in `kept`."""
         ops: list[Op] = []
         dropped: set[bytes] = set()
         for blob in blobs:
@@ -170,7 +176,7 @@ class Contents:
                     continue  # its chunk is unknown: `gc` removes the reference
                 prefix = _CHUNK_REFERENCE + digest
                 ops.append((CF.REFERENCES, prefix + blob, None))
-                if digest in dropped:
+                if digest in dropped or digest in kept:
                     continue
                 holders = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=len(blobs) + 1)
                 if all(holder[-16:] in blobs for holder, _ in holders):
@@ -178,15 +184,21 @@ class Contents:
                     ops.append((CF.CHUNKS, _CHUNK + digest, None))
         return ops
 
-    def release_ops(self, released: Iterable[tuple[bytes, Reference]]) -> list[Op]:
-        """Return the operations that drop references, and every content that has no reference left."""
+    def release_ops(self, released: Iterable[tuple[bytes, Reference]], added: Iterable[Op] = ()) -> list[Op]:
+        """Return the operations that drop references, and every content that has no reference left. `added` are
+        operations of the same batch, written before these: what they refer to stays."""
         by_content: dict[bytes, set[bytes]] = {}
+        referred = [key for cf, key, value in added if cf == CF.REFERENCES and value is not None]
+        kept = {key[1:33] for key in referred if key[:1] == CONTENT_REFERENCE}
+        kept_chunks = {key[1:33] for key in referred if key[:1] == _CHUNK_REFERENCE}
         for digest, reference in released:
             by_content.setdefault(digest, set()).add(reference.key(digest))
         ops: list[Op] = []
         blobs: set[bytes] = set()
         for digest, keys in by_content.items():
             ops += [(CF.REFERENCES, key, None) for key in keys]
+            if digest in kept:
+                continue
             prefix = CONTENT_REFERENCE + digest
             holders = self._engine.scan(CF.REFERENCES, prefix, after_prefix(prefix), limit=len(keys) + 1)
             if any(holder not in keys for holder, _ in holders):
@@ -198,7 +210,7 @@ class Contents:
                 blobs.add(blob)
             else:
                 ops.append((CF.CHUNKS, _WHOLE + digest, None))
-        return ops + self.drop_blobs_ops(blobs)
+        return ops + self.drop_blobs_ops(blobs, kept_chunks)
 
     def pending_blobs(self) -> list[bytes]:
         """Return the blobs that nothing has completed. On opening these are the remains of interrupted writes."""

@@ -185,6 +185,8 @@ def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str
             data[name] = unpack_value(encoded)
     if PUBLISHED in data:
         data = unpack_value(data[PUBLISHED])
+    elif type_ == "records.changed":
+        data["changes"] = [_change_view(*fields) for fields in data["changes"]]
     else:
         for name in _HASHES:
             if isinstance(data.get(name), bytes):
@@ -208,6 +210,16 @@ def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str
         language=context.get("language"),
         origin=origin,
     )
+
+
+def _change_view(key: bytes, digest: bytes | None, size: int, flags: int, replaced: int | None, *_: Any) -> Value:
+    """Return the change of a record as users see it."""
+    return {
+        "key": key,
+        "hash": digest.hex() if digest is not None else None,
+        "size": size if digest is not None else None,
+        "replaced_size": replaced,
+    }
 
 
 def event_ids(own: str, context: dict[str, Any]) -> tuple[str, str | None, str]:

@@ -19,6 +19,7 @@ from greenroom.runtime import (
     ValidationError,
     messages,
 )
+from greenroom.runtime.handles.records import Records
 from greenroom.runtime.workflow import Workflow
 
 from .conftest import NOBODY, SECRET, Two
@@ -98,7 +99,20 @@ SESSION: dict[str, Call] = {
     "variable_keys": lambda two: two.other.variable_keys(),
     "variables": lambda two: two.other.variables(),
 }
-HARMLESS = {"as_current", "current", "id", "with_timeout"}
+RECORDS: dict[str, Call] = {
+    "count": lambda two: two.other.records.count(),
+    "delete": lambda two: two.other.records.delete("k"),
+    "delete_many": lambda two: two.other.records.delete_many(["k"]),
+    "delete_prefix": lambda two: two.other.records.delete_prefix(b""),
+    "get": lambda two: two.other.records.get("k"),
+    "iterate": lambda two: list(two.other.records.iterate()),
+    "keys": lambda two: two.other.records.keys(),
+    "put": lambda two: two.other.records.put("k", 1),
+    "put_if_absent": lambda two: two.other.records.put_if_absent("k", 1),
+    "put_many": lambda two: two.other.records.put_many({"k": 1}),
+    "scan": lambda two: two.other.records.scan(),
+}
+HARMLESS = {"as_current", "current", "id", "records", "with_timeout"}
 """What a handle tells or does by itself, without its session."""
 
 
@@ -108,13 +122,17 @@ def public(kind: type[Any]) -> set[str]:
 
 def test_every_method_of_a_session_is_in_the_matrix() -> None:
     assert public(Session) == SESSION.keys() | HARMLESS
+    assert public(Records) == RECORDS.keys()
 
 
-@pytest.mark.parametrize("name", SESSION)
+CALLS = {**SESSION, **{f"records.{name}": call for name, call in RECORDS.items()}}
+
+
+@pytest.mark.parametrize("name", CALLS)
 def test_a_handle_on_another_session_is_of_no_use(two: Two, name: str) -> None:
     before, log = two.sequence(), two.rt.audit(session=two.other, granted=False).total
     with acting(principal=two.mine.id), pytest.raises(AccessDenied) as caught:
-        SESSION[name](two)
+        CALLS[name](two)
     assert SECRET not in str(caught.value)
     assert two.sequence() == before
     assert not list(two.folder.iterdir())

@@ -20,11 +20,12 @@ COVERED = {
     READ: {
         m.GetInfo, m.GetVariable, m.ListVariables, m.GetMessages, m.GetEvents, m.GetArtifact, m.GetArtifactInfo,
         m.GetArtifacts, m.QueryArtifacts, m.ListArtifacts, m.ListArtifactVersions, m.GetConfig, m.Finish,
+        m.GetRecord, m.ScanRecords, m.CountRecords,
     },
     WRITE: {
         m.SetVariable, m.DeleteVariable, m.AddMessage, m.AddMessages, m.EditMessage, m.RetractMessage, m.PopMessage,
         m.TruncateMessages, m.ClearMessages, m.StoreArtifact, m.StoreMany, m.PublishEvent, m.AddTag, m.RemoveTag,
-        m.SetTags, m.UpdateMetadata,
+        m.SetTags, m.UpdateMetadata, m.PutRecords, m.DeleteRecords,
     },
 }  # fmt: skip
 """The messages that a permission on a whole session must cover at least, whatever messages there will be."""

@@ -25,13 +25,14 @@ from greenroom.storage.codec.keys import (
     session_id_of,
 )
 from greenroom.storage.codec.records import unseal
-from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, Reference
+from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, RECORD, Reference
 from greenroom.storage.content.staging import IMPORT, staged_imports, staged_sessions
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SessionNotFound
+from greenroom.storage.records.records import RECORD_ENTRY
 
 from .findings import DAMAGE, PROBLEM_KINDS, Findings, kind_of, quarantine
-from .scan import Survey
+from .records import RecordChecks
 
 __all__ = ["BY_TAIL", "EntryChecks"]
 
@@ -41,7 +42,7 @@ _FAMILIES: Final = {ARTIFACT: CF.ARTIFACTS, MESSAGE: CF.JOURNAL}
 """The family of the records that refer to content, by the kind of the reference."""
 
 
-class EntryChecks(Survey):
+class EntryChecks(RecordChecks):
     """The checks of one record or entry."""
 
     def _stray(self, place: bytes, found: Findings) -> None:
@@ -52,7 +53,7 @@ class EntryChecks(Survey):
         prefix = key[: skip + 16]
         ops: list[Op] = []
         for each, value in self._engine.pages(cf, prefix, after_prefix(prefix)):
-            if cf == CF.ARTIFACTS:
+            if cf == CF.ARTIFACTS or key[:1] == RECORD_ENTRY:
                 ops.append(quarantine(cf, each, value))
             ops.append((cf, each, None))
         if ops:
@@ -158,6 +159,8 @@ class EntryChecks(Survey):
         try:
             if reference.kind == IMPORT:
                 held = session in staged_imports(self._engine)
+            elif reference.kind == RECORD:
+                held = self._holds_record(digest, reference)
             elif reference.kind in _FAMILIES:
                 brought = brought_by(self._store, _FAMILIES[reference.kind], session, reference.sequence)
                 held = (digest, reference) in brought.held

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from greenroom.actors.session.projection import LOST, FoldedArtifacts, owned_prefixes, state_entries
+from greenroom.actors.session.projection import LOST, FoldedArtifacts, owned_prefixes, record_references, state_entries
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
@@ -17,6 +17,8 @@ from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, after_prefix, sess
 from greenroom.storage.content.chunks import Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError
+from greenroom.storage.records.model import StoredRecord
+from greenroom.storage.records.records import RECORD_ENTRY
 
 __all__ = ["Derived", "derive", "owned"]
 
@@ -40,6 +42,10 @@ class Derived:
     snapshots: int = 0
     differing: list[int] = field(default_factory=list)
     """Sequences of snapshots that differ from the fold."""
+    kept: dict[bytes, StoredRecord] = field(default_factory=dict)
+    """Records by key, without the values that are no contents. Their entries are not among `entries`."""
+    lost_after: int = 0
+    """The sequence of the last lost event of which nothing is known."""
     optional: set[Place] = field(default_factory=set)
     """Entries that older versions have left, of deleted versions that are not the newest of their name."""
 
@@ -74,6 +80,8 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
             continue  # its changes are in the base
         evolve(derived.state, sequence, stored)
         derived.unknown = derived.unknown or stored.type == LOST
+        if stored.type == LOST and stored.data.get("was") is None:
+            derived.lost_after = sequence
         snapshot = snapshots.pop(sequence, None)
         if snapshot is None:
             continue
@@ -86,6 +94,8 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
             derived.differing.append(sequence)
     derived.differing += list(snapshots)
     derived.records = artifacts.records
+    derived.kept = artifacts.kept.live
+    derived.add(record_references(session, derived.kept.values()).written())
     derived.contents = {Reference.parse(key)[0]: None for cf, key in derived.entries if cf == CF.REFERENCES}
     for record in artifacts.records.values():
         derived.contents[record.content_hash] = record.size, record.stored_size
@@ -97,12 +107,15 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
 
 
 def owned(store: ArtifactStore, session: bytes) -> dict[Place, bytes]:
-    """Return what the store holds under keys that begin with a session: its row, artifact records and index entries."""
+    """Return what the store holds under keys that begin with a session: its row, artifact records and index entries.
+    Its records are left out: they are many, and large."""
     found: dict[Place, bytes] = {}
     row = store.engine.get(CF.SESSIONS, session)
     if row is not None:
         found[CF.SESSIONS, session] = row
     for cf, prefix in owned_prefixes(session):
+        if cf == CF.INDEX and prefix[:1] == RECORD_ENTRY:
+            continue
         for key, value in store.engine.pages(cf, prefix, after_prefix(prefix)):
             found[cf, key] = value
     return found

@@ -26,10 +26,14 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import CONTENT_FIELDS, DELTA, EDITED, FINISHED, RETRACTED, parse_head, sequences_of
+from greenroom.storage.records.model import LOST_VALUE, RECORDS_CHANGED, RecordChange
+from greenroom.storage.records.records import record_key, stored_record
 
 __all__ = ["Mended", "mend", "message_contents"]
 
 _MOST: Final = 1_000_000
+_NO_CHANGE: Final = RecordChange(b"", None, 0, 0, None)
+"""Stands where a change was of which nothing is known."""
 
 
 @dataclass(slots=True)
@@ -62,6 +66,13 @@ class _Evidence:
     """Sequences of the events that began turns, current or retracted."""
     heads: dict[int, str] = field(default_factory=dict)
     """Types of the newest events about turns, by sequence."""
+    kept: dict[int, dict[int, RecordChange]] = field(default_factory=dict)
+    """What the present records tell of the events that put them: by sequence and position."""
+
+    @property
+    def told(self) -> set[int]:
+        """The sequences of events of which other entries tell what they were."""
+        return self.messages.union(self.kept)
 
 
 def mend(
@@ -76,13 +87,20 @@ def mend(
     mended = Mended()
     if seen.base_damaged is not None:
         _set_new_base(seen, session, mended)
-    known = [*seen.events, *seen.damaged, *seen.snapshots, *seen.messages, *([seen.base] if seen.base else [])]
+    known = [
+        *seen.events,
+        *seen.damaged,
+        *seen.snapshots,
+        *seen.messages,
+        *seen.kept,
+        *([seen.base] if seen.base else []),
+    ]
     if not known and seen.row is None and is_session(session):
         raise IntegrityError(f"nothing is left of session {session_id_of(session)}")
     last = max(known, default=0)
     if tail_lost or not known:
         last += 1
-    missing = sorted(n for n in {*seen.damaged, *seen.messages} if n <= seen.base and n not in seen.events)
+    missing = sorted(n for n in {*seen.damaged, *seen.told} if n <= seen.base and n not in seen.events)
     missing += [n for n in range(seen.base + 1, last + 1) if n not in seen.events]
     if len(missing) > _MOST:
         raise IntegrityError(f"the journal of session {session_id_of(session)} has too many gaps")
@@ -103,6 +121,10 @@ def mend(
             # It told of a message: the state does not depend on it. The message is then as it was before.
             data["was"] = seen.heads.get(n, EDITED)
             data.update(_content_fields(contents.get((session, n), ())))
+        elif n in seen.kept:
+            data["was"] = RECORDS_CHANGED
+            known_changes = seen.kept[n]
+            data["changes"] = [known_changes.get(at, _NO_CHANGE).fields() for at in range(max(known_changes) + 1)]
         filled[n] = StoredEvent(LOST, 0, data, 0, 0, 0)
         mended.lost.append(n)
     _carry_totals(seen, filled, last)
@@ -166,6 +188,14 @@ def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
             seen.messages.update(sequences_of(event.data))
         elif event.type in (DELTA, FINISHED, EDITED):
             seen.messages.add(event.data["sequence"])
+    for key, entry in store.records.entries(session):
+        try:
+            kept = stored_record(record_key(session, key), entry)
+        except (IntegrityError, SchemaTooNew):
+            continue
+        if kept.sequence not in seen.events:
+            change = RecordChange(key, kept.hash, kept.size, kept.flags & ~LOST_VALUE, None)
+            seen.kept.setdefault(kept.sequence, {})[kept.position] = change
     return seen
 
 
@@ -203,7 +233,7 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
             continue
         after = max((n for each, n in stored.items() if each < number), default=1)
         before = min((n for each, n in stored.items() if each > number), default=1 << 63)
-        free = [n for n in missing if after < n < before and n not in filled and n not in seen.messages]
+        free = [n for n in missing if after < n < before and n not in filled and n not in seen.told]
         if not free:
             continue  # verify reports the record as unknown to the journal
         data: dict[str, Any] = record._asdict()
@@ -220,7 +250,7 @@ def _restore_artifacts(seen: _Evidence, missing: list[int], mended: Mended) -> d
         data = event.data
         if number in deleted or number in seen.records or (data["name"], data["version"]) in seen.listed:
             continue
-        free = [each for each in missing if each > n and each not in filled and each not in seen.messages]
+        free = [each for each in missing if each > n and each not in filled and each not in seen.told]
         if free:
             facts = {name: data[name] for name in ("sequence", "content_hash", "name", "version", "type")}
             if COLLECTED in data:

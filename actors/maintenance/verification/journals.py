@@ -14,11 +14,12 @@ from .contents import ContentChecks
 from .expected import Derived, derive, owned
 from .findings import DAMAGE, PROBLEM_KINDS, Findings, kind_of, quarantine
 from .journal_repair import mend, message_contents
+from .records import RecordChecks
 
 __all__ = ["JournalChecks"]
 
 
-class JournalChecks(ContentChecks):
+class JournalChecks(ContentChecks, RecordChecks):
     """The checks of one session."""
 
     def _session(self, session: bytes, found: Findings) -> None:
@@ -107,6 +108,7 @@ class JournalChecks(ContentChecks):
                 [*keep, (cf, key, None)],
                 "removed",
             )
+        self._records(session, derived, found)
         self._snapshots(session, derived, found)
         self._counted(session, derived, found)
         for digest, sizes in derived.contents.items():

@@ -78,7 +78,7 @@ class Survey:
             if not keys:
                 return
             yield keys[0]
-            position = keys[0][: start + 16] + b"\xff" * 96
+            position = after_prefix(keys[0][: start + 16])
 
     def _sessions(self) -> Iterator[bytes]:
         """Yield every session and scope that has a journal, a row or a snapshot."""

@@ -30,6 +30,7 @@ from .configuring import CONFIG_DECIDERS
 from .conversation import CONVERSATION_DECIDERS
 from .draft import Limits, Lookup, decide_records, require_operations, require_writable
 from .facts import EVENT_DECIDERS
+from .records import RECORD_DECIDERS
 from .session_sharing import DECIDERS as SESSION_SHARING_DECIDERS
 from .sharing import DECIDERS as SHARING_DECIDERS
 from .sharing import ends
@@ -306,6 +307,7 @@ DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, 
     **CONFIG_DECIDERS,
     **CONVERSATION_DECIDERS,
     **EVENT_DECIDERS,
+    **RECORD_DECIDERS,
     **SHARING_DECIDERS,
     **SESSION_SHARING_DECIDERS,
     **WORKFLOW_DECIDERS,

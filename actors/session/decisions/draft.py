@@ -1,4 +1,4 @@
-"""The inputs of decisions: drafts of events, the limits of a session, and look-ups of its artifacts."""
+"""The inputs of decisions: drafts of events, the limits of a session, and look-ups of its artifacts and records."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import InvalidSessionState, ResourceLimitExceeded
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import Head
+from greenroom.storage.records.model import StoredRecord
 
 __all__ = ["Limits", "Lookup", "decide_records", "require_active", "require_operations", "require_writable"]
 
 
 class Lookup(Protocol):
-    """Look-ups of the session's artifacts and turns, for decisions. They give the same answer for the same sequence."""
+    """Look-ups for decisions. They give the same answer for the same sequence."""
 
     def latest_version(self, name: str) -> tuple[int, bytes | None]:
         """Return (highest version number ever given, content hash of the newest existing version) of a name."""
@@ -34,6 +35,12 @@ class Lookup(Protocol):
 
     def turn_event(self, sequence: int) -> StoredEvent:
         """Return an event about a turn. Raises IntegrityError."""
+
+    def record(self, key: bytes) -> StoredRecord | None:
+        """Return a record, by which a change of it is decided."""
+
+    def record_keys(self, prefix: bytes, limit: int) -> list[bytes]:
+        """Return the first keys of records with a prefix."""
 
 
 def require_writable(state: SessionState, limits: Limits) -> None:

@@ -16,6 +16,7 @@ from greenroom.storage.errors import ResourceLimitExceeded
 
 from .collected import COLLECTED, held
 from .limits import MICRO, UNLIMITED, Limits
+from .records import kept
 from .usage import cost_used, returned_use, tokens_used
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def over_operation(session_id: str, limits: Limits, tokens: int) -> ResourceLimi
 
 def consumption(state: SessionState, limits: Limits) -> dict[str, Consumption]:
     """Return how much of each resource a session has used."""
-    has = held(state)
+    has, records = held(state), kept(state)
     found = {
         resource: Consumption(value, None if limit >= UNLIMITED else limit)
         for resource, value, limit in (
@@ -87,6 +88,8 @@ def consumption(state: SessionState, limits: Limits) -> dict[str, Consumption]:
             ("storage_bytes", has.bytes, limits.max_storage_bytes),
             ("collected_artifacts", has.collected, limits.max_collected_artifacts),
             ("collected_bytes", has.collected_bytes, limits.max_collected_bytes),
+            ("records", records.records, limits.max_records),
+            ("record_bytes", records.bytes, limits.max_record_bytes),
             ("state_bytes", state.variables_weight, limits.max_state_bytes),
         )
     }

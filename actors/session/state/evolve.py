@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED
+from greenroom.storage.records.model import RECORDS_CHANGED
 
-from . import collected, grants, shares
+from . import collected, grants, records, shares
 from .budgets import alerted
 from .model import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SCOPES, SHARES, SUSPENDED, SessionState
 from .timeout import restarted, warned
@@ -182,6 +183,8 @@ def _lost(state: SessionState, data: Data, time: int) -> None:
         state.key = key[0] if key else None
     if data.get("was") in (ADDED, STARTED):
         state.message_count += 1
+    elif data.get("was") == RECORDS_CHANGED:
+        records.changed(state, data, time)
     elif data.get("was") is None:
         grants.forget(state)  # the lost event may have revoked one
         shares.forget(state)
@@ -231,6 +234,7 @@ EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
     "event.lost": _lost,
     "losses.accepted": _accepted,
     "agent.returned": account,
+    RECORDS_CHANGED: records.changed,
     "policy.warning": _warned,
 }
 

@@ -48,6 +48,8 @@ class Limits:
     max_storage_bytes: int = _set_in("resources", 10 << 30, counted=True)
     max_collected_artifacts: int = _set_in("resources", 10_000, counted=True)
     max_collected_bytes: int = _set_in("resources", 10 << 30, counted=True)
+    max_records: int = _set_in("resources", 1_000_000, counted=True)
+    max_record_bytes: int = _set_in("resources", 10 << 30, counted=True)
     max_state_bytes: int = _set_in("resources", 64 << 20, counted=True)
     max_operations: int = _set_in("resources", UNLIMITED, counted=True)
     auto_save_interval: float = 300.0

@@ -15,7 +15,7 @@ JOURNALED = {
     "variable.deleted", "metadata.updated", "tags.changed", "artifact.stored", "artifact.deleted", "artifact.shared",
     "artifact.revoked", "message.added", "tool.called", "tool.returned", "agent.called", "agent.returned",
     "hook.executed", "policy.warning", "policy.violated", "script.started", "script.finished", "custom.own",
-    "session.shared", "session.unshared", "scope.granted", "scope.revoked",
+    "records.changed", "session.shared", "session.unshared", "scope.granted", "scope.revoked",
 }  # fmt: skip
 TOLD = {"session.started", "session.deleted", "artifact.retrieved"}
 
@@ -49,6 +49,7 @@ def everything(rt: Runtime, clock: Any, tmp_path: Path) -> None:
     s, other = rt.create_session(config={"max_duration": 3600, "max_artifacts": 4}), rt.create_session()
     s.set("k", 1)
     s.delete_variable("k")
+    s.records.put(b"k", 1)
     s.update_metadata({"a": 1})
     s.add_tag("t")
     s.add_message("user", "hello")

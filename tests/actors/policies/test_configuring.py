@@ -298,7 +298,7 @@ def test_rates_hold_from_then_on_and_what_was_used_counts(opened: Opened) -> Non
 
 def test_none_is_no_limit_in_every_source(tmp_path: Path) -> None:
     limits = [name for name, value in SessionConfig() if name.startswith(("max_", "idle", "auto_save", "retention"))]
-    assert len(limits) == 10
+    assert len(limits) == 12
     for none in (None, "none", "None", " NONE "):
         config = SessionConfig.model_validate(dict.fromkeys(limits, none))
         assert {getattr(config, name) for name in limits} == {None}

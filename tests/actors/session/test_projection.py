@@ -20,11 +20,13 @@ from greenroom.storage.codec.keys import INDEX_SCOPE, INDEX_SHARED, INDEX_UPDATE
 from greenroom.storage.codec.records import unseal
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.events.index import OF_EVENTS
+from greenroom.storage.records.model import record_hash
+from greenroom.storage.records.records import RECORD_ENTRY, record_key, stored_record
 
 Entries = dict[tuple[int, bytes], Any]
 Step = tuple[Any, ...]
 
-_OWNED = (b"M", b"v", b"A", b"G", INDEX_SCOPE)
+_OWNED = (b"M", b"v", b"A", b"G", INDEX_SCOPE, RECORD_ENTRY)
 """First bytes of the index keys in which the session follows at once."""
 _OF_SESSIONS = (CF.SESSIONS, CF.JOURNAL, CF.SNAPSHOTS, CF.ARTIFACTS, CF.INDEX, CF.REFERENCES, CF.CONTENTS, CF.CHUNKS)
 _LONG = "long " * 1500
@@ -52,18 +54,30 @@ def written(runtime: Runtime, *families: int) -> Entries:
     """Everything in these families; without any, all that is in a store because of the sessions in it, but their
     journals and the contents themselves."""
     return {
-        (cf, key): value
+        (cf, key): record_of(key, value) if cf == CF.INDEX and key[:1] == RECORD_ENTRY else value
         for cf in families or (CF.SESSIONS, CF.ARTIFACTS, CF.INDEX, CF.REFERENCES)
         for key, value in runtime._store.engine.scan(cf, b"", b"\xff" * 96)
         if families or cf != CF.REFERENCES or key[:1] == b"c"
     }
 
 
+def record_of(key: bytes, entry: bytes) -> Any:
+    """A record as an event tells of it; its value must be what the hash says."""
+    record = stored_record(key, entry)
+    assert record.data is None or record_hash(record.data) == record.hash
+    return record._replace(data=None)
+
+
 def expected(runtime: Runtime, sessions: list[Session]) -> Entries:
     """What `verify` expects in a store that has these sessions."""
     entries: Entries = {}
     for session in sessions:
-        entries |= derive(runtime._store, session_bytes(session.id)).entries
+        derived = derive(runtime._store, session_bytes(session.id))
+        entries |= derived.entries
+        entries |= {(CF.INDEX, record_key(derived.state.session, key)): each for key, each in derived.kept.items()}
+        kept = derived.state.more.get("records", {"count": 0, "bytes": 0})
+        sizes = [len(key) + each.size for key, each in derived.kept.items()]
+        assert kept == {"count": len(sizes), "bytes": sum(sizes)}
     return entries
 
 
@@ -107,6 +121,8 @@ _NAME = st.sampled_from(["a", "b.txt"])
 _TAGS = st.lists(st.sampled_from(["x", "y", "ü"]), max_size=3, unique=True)
 _CONTENT = st.sampled_from([b"", b"one", b"two " * 3000, b"three" * 40_000])
 _CUSTOM = st.sampled_from([{}, {"k": 1}, {f"{n}": n for n in range(70)}, {"words": " ".join(map(str, range(300)))}])
+_KEY = st.sampled_from([b"a", b"b/1", b"b/2", b"\xff"])
+_VALUE = st.sampled_from([b"", b"v", {"v": 1}, b"two " * 3000, b"two " * 3000 + b"and", b"three" * 40_000, [_LONG]])
 _STEP: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("set"), _WHICH, st.sampled_from("kl"), st.integers(0, 3)),
     st.tuples(st.sampled_from(["unset", "pause", "suspend", "resume", "save", "call"]), _WHICH),
@@ -130,6 +146,9 @@ _STEP: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("scope"), _WHICH, st.sampled_from(["user:1", "global"]), st.sampled_from(["read", "write", ""])),
     st.tuples(st.just("link"), _WHICH, _WHICH),
     st.tuples(st.just("publish"), _WHICH, st.sampled_from(["corr", "other"])),
+    st.tuples(st.just("put"), _WHICH, st.dictionaries(_KEY, _VALUE, min_size=1)),
+    st.tuples(st.just("put"), _WHICH, st.dictionaries(_KEY, _VALUE, min_size=1)),
+    st.tuples(st.just("take away"), _WHICH, st.lists(_KEY, min_size=1, max_size=2)),
     st.tuples(st.just("truncate"), st.integers(1, 9)),
 )
 _END: st.SearchStrategy[Step] = st.tuples(st.sampled_from(["complete", "fail", "suspend", "save"]), _WHICH)
@@ -163,6 +182,10 @@ def take(runtime: Runtime, sessions: list[Session], step: Step) -> None:
             session.update_config(max_duration=seconds)
         case "message", text:
             session.add_message("user", text)
+        case "put", values:
+            session.records.put_many(values)
+        case "take away", keys:
+            session.records.delete_many(keys)
         case "messages", texts:
             session.add_messages([{"role": "user", "content": text} for text in texts])
         case "stream", texts, finish:

@@ -107,7 +107,7 @@ def drop_artifact_deletion(records: list[Any]) -> None:
 
 
 ILLEGAL: dict[str, Change] = {
-    "newer format": changed_manifest(version=2),
+    "newer format": changed_manifest(version=3),
     "no version": changed_manifest(version=None),
     "version as text": changed_manifest(version="1"),
     "version zero": changed_manifest(version=0),

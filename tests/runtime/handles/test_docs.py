@@ -1,4 +1,4 @@
-"""The snippets of docs/values.md and docs/sessions.md run, one after the other."""
+"""The snippets of docs/values.md, docs/sessions.md and docs/records.md run, one after the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 DOCS = Path(__file__).parents[3] / "docs"
 
 
-@pytest.mark.parametrize("page", ["values.md", "sessions.md"])
+@pytest.mark.parametrize("page", ["values.md", "sessions.md", "records.md"])
 def test_the_snippets_run(page: str) -> None:
     names: dict[str, Any] = {"__name__": page}
     for number, text in enumerate(re.findall(r"```py\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)):
