@@ -111,6 +111,8 @@ if TYPE_CHECKING:
     from greenroom.runtime.analytics import Analytics
     from greenroom.runtime.analytics.tracing import Tracing
 
+    from .ingest.report import IngestReport, OnProgress
+
 __all__ = ["Runtime"]
 
 DAY: Final = 86_400 * 1_000_000_000
@@ -782,6 +784,27 @@ class Runtime:
     ) -> Session:
         """Import a bundle of one session or one tree, like `import_bundle`. Return the topmost session."""
         return self.import_bundle(path, keep_ids=keep_ids, on_progress=on_progress)[0]
+
+    @checked
+    def ingest(
+        self,
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+        created_by: str | None = None,
+    ) -> IngestReport:
+        """Read recorded conversations from files, folders, archives or "-", and create a completed session for each.
+
+        Each keeps its title and times, and is written completely, with its branches as forks, or not at all; one that
+        is in the store already is skipped. With `dry_run` nothing is written. Return what was ingested and what was
+        not; docs/ingest.md lists the forms. Raises StorageError and RuntimeClosed.
+        """
+        from .ingest import ingest
+
+        self.core.check_open()
+        self.core.require_host("ingest", "read" if as_flag("dry_run", dry_run) else "write")
+        return ingest(self, paths, dry_run=dry_run, on_progress=on_progress, created_by=created_by)
 
     @checked
     def backup(self, path: str | os.PathLike[str]) -> BackupReport:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from greenroom.actors import messages as m
 from greenroom.storage.catalog.model import SessionStatus
+from greenroom.storage.common.arguments import as_function, as_items
 from greenroom.storage.errors import GreenroomError, RuntimeClosed, StorageError, ValidationError
+from greenroom.storage.files.regular_file import file_path
 
 from .formats import conversation_of
 from .lines import joined
@@ -17,18 +19,17 @@ from .read import read_records
 from .records import MAX_RECORD_BYTES, Conversation, Fault, Note, Record, UnknownRecord
 from .report import MAX_LISTED, IngestProgress, IngestReport, OnProgress, Skipped
 from .sources import STDIN, Source, UnreadableSource, open_sources, shown
-from .write import plan, write
+from .write import Target, plan, write
 
-if TYPE_CHECKING:
-    from greenroom.runtime import Runtime
-
+MAX_PATHS: Final = 1_000_000
+"""Limit of paths of one call."""
 _PLANNED: Final = "(of this dry run)"
 _PROGRESS_SECONDS: Final = 0.05
 _ALL: Final = tuple(SessionStatus)
 
 
 def ingest(
-    runtime: Runtime | None,
+    runtime: Target | None,
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     dry_run: bool = False,
@@ -57,11 +58,14 @@ def ingest(
 
     Raises StorageError and RuntimeClosed, because nothing more can be written then.
     """
-    if isinstance(paths, (str, os.PathLike)):
-        paths = [paths]
     if runtime is None and not dry_run:
         raise ValidationError("ingest: a runtime is needed to write to; without one, ask for dry_run=True")
-    names = [os.fspath(path) for path in paths]
+    if runtime is not None and not dry_run:
+        runtime.core.check_writable("to ingest")
+    given = [paths] if isinstance(paths, (str, bytes, os.PathLike)) else as_items("paths", paths, MAX_PATHS)
+    names = [each if type(each) is str and each == STDIN else os.fspath(file_path(each, "paths")) for each in given]
+    if on_progress is not None:
+        as_function("on_progress", on_progress)
     work = _Ingest(runtime, names, on_progress, created_by, max_record_bytes, dry_run)
     return work.run()
 
@@ -84,7 +88,7 @@ class _Seen:
 class _Ingest:
     def __init__(
         self,
-        runtime: Runtime | None,
+        runtime: Target | None,
         paths: list[str],
         on_progress: OnProgress | None,
         created_by: str | None,

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.conversation import Turn as Message
@@ -17,11 +17,31 @@ from .records import Conversation, Note, Turn
 from .sources import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from greenroom.actors.session.redaction import Redaction
     from greenroom.actors.transfer.recording import Recording
-    from greenroom.runtime import Runtime
+    from greenroom.runtime.config.config import RuntimeConfig
+    from greenroom.runtime.core import RuntimeCore
+    from greenroom.runtime.creation import Creation
+    from greenroom.storage.catalog.model import SessionInfo
 
-__all__ = ["Plan", "plan", "write"]
+__all__ = ["Plan", "Target", "plan", "write"]
+
+
+class Target(Protocol):
+    """The runtime that conversations are written to."""
+
+    core: RuntimeCore
+    creation: Creation
+
+    @property
+    def config(self) -> RuntimeConfig:
+        """The settings in force."""
+
+    def list_sessions(self, *, status: Any, metadata: Any, sort_by: Any) -> Iterable[SessionInfo]:
+        """Return the sessions that match the filters."""
+
 
 SESSION_ROOM: Final = 16 << 10
 """Limit of bytes for a record's other fields in the session's metadata."""
@@ -105,7 +125,7 @@ def plan(source: Source, position: str, conversation: Conversation, notes: list[
 
 
 def write(
-    runtime: Runtime, plan: Plan, created_by: str | None, check: Callable[[], object] | None = None
+    runtime: Target, plan: Plan, created_by: str | None, check: Callable[[], object] | None = None
 ) -> tuple[list[str], int]:
     """Write the sessions of a plan in one batch. Return their ids, the conversation's first, and how many artifacts
     they have. `check` is called before the batch is written. Raises what hooks, limits and the store raise."""

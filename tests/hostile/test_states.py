@@ -137,7 +137,7 @@ def test_a_runtime_that_only_reads_refuses_every_change(world: World) -> None:
             "CallContext.*", "Events.link", "Scope.clear", "Scope.delete", "Scope.set", "Templates.delete",
             "Templates.save", "Runtime.backup", "Runtime.cleanup", "Runtime.compact", "Runtime.create_session",
             "Runtime.delete_session", "Runtime.gc", "Runtime.import_bundle", "Runtime.import_session",
-            "Runtime.save_all",
+            "Runtime.ingest", "Runtime.save_all",
         ),
         InvalidOperation,
     )  # fmt: skip

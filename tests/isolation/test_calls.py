@@ -155,6 +155,7 @@ DENIED: dict[str, Call] = {
     "gc": lambda two: two.rt.gc(),
     "get_or_create": lambda two: two.rt.get_or_create("new"),
     "import_bundle": lambda two: two.rt.import_bundle(two.folder / "b"),
+    "ingest": lambda two: two.rt.ingest(two.folder / "b"),
     "import_session": lambda two: two.rt.import_session(two.folder / "b"),
     "query_artifacts": lambda two: two.rt.query_artifacts(),
     "restore_recent": lambda two: two.rt.restore_recent(),
