@@ -142,7 +142,7 @@ class _Ingest:
                 self._skip(source.label, found.position, found.reason)
             else:
                 self._record(source, found)
-            if self._on_progress and time.monotonic() >= self._next_progress:
+            if self._on_progress is not None and time.monotonic() >= self._next_progress:
                 self._progress(source.label, source.position())
 
     def _record(self, source: Source, record: Record) -> None:

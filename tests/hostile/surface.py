@@ -118,6 +118,11 @@ class World:
         path.write_bytes(b"content")
         return path
 
+    def conversation(self) -> Path:
+        path = self.path()
+        path.write_text('{"role": "user", "content": "hello"}')
+        return path
+
     @cached_property
     def bundle(self) -> Path:
         path = self.path()
@@ -319,6 +324,7 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "condition": lambda w: "$input",
     "members": lambda w: [lambda context: None],
     "model": lambda w: "model",
+    "paths": lambda w: w.conversation(),
     "policies": lambda w: [lambda request: None],
     "provider": lambda w: "provider",
     "rate": lambda w: 5,

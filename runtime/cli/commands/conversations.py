@@ -48,8 +48,8 @@ def take_in(
 ) -> None:
     """Make completed sessions of recorded conversations: their turns become messages and artifacts.
 
-    Understands the exports of ChatGPT, Claude, LibreChat and Open WebUI; sessions of Claude Code and Codex; what goes
-    to and comes from OpenAI, Anthropic and Gemini; ShareGPT, SWE-agent, OpenHands and tau-bench; and one message a line.
+    Understands the exports of ChatGPT, Claude, LibreChat and Open WebUI; sessions of Claude Code and Codex; what
+    goes to and comes from OpenAI, Anthropic and Gemini; ShareGPT, SWE-agent, OpenHands, tau-bench; one message a line.
     Files may be documents, lines or lists, also packed as .gz and .zip; the content tells which form it is.
 
     A conversation keeps its title and times. It goes in whole or not at all, and its other branches become forks. What
