@@ -21,9 +21,10 @@ from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, Resource
 from greenroom.runtime.events.events import Events, Link
 from greenroom.runtime.handles.conversation import MessageStream
 from greenroom.runtime.handles.scope import Scope
-from greenroom.runtime.handles.session import ManyArtifacts, Session, SessionTree
+from greenroom.runtime.handles.session import Session, SessionTree
 from greenroom.runtime.handles.templates import Template
 from greenroom.runtime.handles.timeline import TimelineRow
+from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts
 from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest, ScriptResult
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
@@ -111,6 +112,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "Consumption",
+    "DeletedArtifacts",
     "Distribution",
     "Durability",
     "Event",

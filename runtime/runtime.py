@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from greenroom.actors import messages as m
 from greenroom.actors.clock import Clock, SystemClock
@@ -45,9 +45,11 @@ from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.follow import Follow
 from greenroom.runtime.handles.scope import Scope
-from greenroom.runtime.handles.session import ManyArtifacts, Session, find_session, required_session_id, session_id_of
+from greenroom.runtime.handles.session import Session, find_session, required_session_id, session_id_of
+from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
 from greenroom.runtime.handles.templates import Templates
+from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
 from greenroom.runtime.scripts.events import run_recorded
 from greenroom.runtime.scripts.scripts import (
     MAX_SCRIPT_ARGUMENTS,
@@ -58,7 +60,7 @@ from greenroom.runtime.scripts.scripts import (
     with_hint,
 )
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
-from greenroom.storage.artifacts.query import ArtifactQuery, artifact_query
+from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.bundle.export import Progress
 from greenroom.storage.catalog.model import SessionInfo, SessionQuery, SessionStatus
@@ -301,7 +303,9 @@ class Runtime:
 
     # -- artifacts of all sessions
 
-    def query_artifacts(self, query: ArtifactQuery | None = None, **criteria: Any) -> Page[ArtifactInfo]:
+    def query_artifacts(
+        self, query: ArtifactQuery | None = None, **criteria: Unpack[ArtifactKeywords]
+    ) -> Page[ArtifactInfo]:
         """Return the artifacts of all sessions that match, or of one with `session_id`; see `Session.query_artifacts`.
 
         Raises ValidationError, or SessionNotFound for an unknown session.
@@ -314,8 +318,18 @@ class Runtime:
         self.core.require_host("query_artifacts", "list")
         return self._store.search.everywhere(wanted)
 
-    def get_many(self, ids: Iterable[ArtifactId | str]) -> ManyArtifacts:
-        """Return the artifacts with these ids, of any sessions; one that cannot be read is an error under its id."""
+    def count_artifacts(self, query: ArtifactQuery | None = None, **criteria: Unpack[ArtifactKeywords]) -> int:
+        """Return the number of artifacts of all sessions that match, or of one with `session_id`, whatever the
+        limit."""
+        return self.query_artifacts(artifact_query(query, criteria).having(limit=0, offset=0)).total
+
+    @checked
+    def get_many(self, ids: Iterable[ArtifactId | str], *, on_progress: StreamProgress | None = None) -> ManyArtifacts:
+        """Return the artifacts with these ids, of any sessions; one that cannot be read is an error under its id.
+        `on_progress` gets the number of artifacts read, and of all."""
+        if on_progress is not None:
+            wanted = as_items("ids", ids, m.MAX_BATCH, "a list of artifact ids")
+            return read_in_parts([m.named_ref(each, "ids") for each in wanted], self.get_many, on_progress)
         results: dict[ArtifactId | str, Artifact] = {}
         errors: dict[ArtifactId | str, GreenroomError] = {}
         by_session: dict[str, list[ArtifactId | str]] = {}

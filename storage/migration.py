@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from greenroom.storage.artifacts.index import (
+    BY_PARENT,
     BY_WORD,
     MANY_WORDS,
     WORDS_KEY,
@@ -104,6 +105,20 @@ def _list_artifacts(engine: Engine) -> None:
         engine.write(ops)
 
 
+def _list_by_parent(engine: Engine) -> None:
+    """Index artifacts by their parents, as format 3 requires."""
+    ops: list[Op] = []
+    for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
+        if record.parent_artifact is not None:
+            entries = artifact_entries(session, number, record)
+            ops += [(CF.INDEX, entry, b"") for entry in entries if entry[:1] == BY_PARENT]
+        if len(ops) >= _BATCH:
+            engine.write(ops)
+            ops = []
+    if ops:
+        engine.write(ops)
+
+
 def _list_events(engine: Engine) -> None:
     """Index events by the ids that their contexts name, as format 2 requires."""
     ops: list[Op] = []
@@ -135,6 +150,6 @@ def _list_deadlines(engine: Engine) -> None:
 
 _STEPS: Final[dict[int, tuple[Callable[[Engine], None], ...]]] = {
     2: (_list_artifacts, _list_deadlines, _list_events),
-    3: (),
+    3: (_list_by_parent,),
 }
 """What each format needs besides what the formats before it have. A step may be done again: it finds its own work."""

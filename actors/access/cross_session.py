@@ -40,6 +40,7 @@ __all__ = ["CrossSessionRouter"]
 logger = logger_of("crossing")
 
 _CHANGES: Final = (m.StoreArtifact, m.DeleteArtifact, m.ShareArtifact, m.RevokeArtifact)
+_WITH_PARENTS: Final = (m.StoreArtifact, m.StoreMany)
 _RECORDED: Final = (*_CHANGES, m.GetPredecessor, m.CheckAccess)
 """Messages that the owner itself records: with their change, as a part of one, or as a question that reads nothing."""
 
@@ -89,6 +90,10 @@ class CrossSessionRouter:
         if message.__class__ is m.GetArtifacts:
             return self._many(session_id, message, timeout)
         owner = message.owner()
+        if message.__class__ in _WITH_PARENTS:
+            self._require_parents(session_id, owner, message, timeout)
+            if owner is None or owner == session_id:
+                return self._home.ask(session_id, message, timeout)
         assert owner is not None, "only what names an artifact of another session crosses"
         return self._ask(session_id, owner, message, timeout)
 
@@ -108,6 +113,11 @@ class CrossSessionRouter:
         _refuse_condition(message)
         self._require(session_id)
         owner = message.owner()
+        if message.__class__ in _WITH_PARENTS:
+            self._require_parents(session_id, owner, message, timeout)
+            if owner is None or owner == session_id:
+                self._home.tell(session_id, message, receipt)
+                return
         if owner is None or message.__class__ not in _CHANGES:
             if receipt is not None:
                 receipt.set(None)
@@ -259,6 +269,22 @@ class CrossSessionRouter:
     def _attempt(principal: str, owner: str, message: Any, reason: str, *, granted: bool) -> AccessAttempt:
         artifact = str(message.artifact())
         return AccessAttempt(principal, owner, artifact, message.access, granted, reason, type(message).__name__)
+
+    def _require_parents(self, session_id: str, owner: str | None, message: Any, timeout: float) -> None:
+        """Raise unless the session may read the parents, in other sessions, of the artifacts that it stores."""
+        for parent in message.parents(session_id):
+            self._ask(session_id, parent.session_id, m.GetArtifactInfo(parent), timeout)
+        parent = message.parent_artifact if owner not in (None, session_id) else None
+        if parent is None:
+            return
+        # The session that stores the version cannot see whether its author may read the parent.
+        if ArtifactId.named_by(parent) is None:
+            raise ValidationError(
+                "parent_artifact: for a version of another session's artifact, name it by its id",
+                field="parent_artifact",
+            )
+        if not message.parents(session_id):
+            self._home.ask(session_id, m.GetArtifactInfo(parent), timeout)
 
     # -- several artifacts
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from inspect import signature
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Unpack, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Unpack, cast
 
-from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo, is_artifact_name
-from greenroom.storage.artifacts.query import ArtifactQuery, artifact_query
+from greenroom.storage.artifacts.mime import given_mime_type
+from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo, artifact_label, is_artifact_name
+from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.artifacts.records import new_artifact_type
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_items, as_mapping, as_text, kind_of
@@ -38,9 +39,12 @@ __all__ = [
     "UNSHARED",
     "AboutArtifact",
     "DeleteArtifact",
+    "DeleteMany",
+    "DeletedArtifact",
     "GetArtifact",
     "GetArtifactInfo",
     "GetArtifacts",
+    "ListArtifactNames",
     "ListArtifactVersions",
     "ListArtifacts",
     "QueryArtifacts",
@@ -53,8 +57,10 @@ class StoreArtifact(Command[ArtifactInfo]):
     """Store content under a name; storing the same name again makes the next version. Replies ArtifactInfo.
 
     Content is text (stored as UTF-8), bytes, a memoryview, or a binary file object, which is read to its end. It is
-    hashed and compressed on the sender's thread. `version_of` is the id of an artifact of that name: the content is
-    stored in the same session as that one, which may be another session that shares it with write permission.
+    hashed and compressed on the sender's thread. `label` is a name for this version, unique among the versions of the
+    name. `parent_artifact` is an artifact that the session may read. `version_of` is the id of an artifact of that
+    name: the content is stored in the same session as that one, which may be another session that shares it with write
+    permission.
     """
 
     __slots__ = (
@@ -65,6 +71,7 @@ class StoreArtifact(Command[ArtifactInfo]):
         "custom",
         "description",
         "encoded",
+        "label",
         "mime_type",
         "name",
         "parent_artifact",
@@ -96,6 +103,7 @@ class StoreArtifact(Command[ArtifactInfo]):
         created_by: str | None = None,
         parent_artifact: ArtifactId | str | None = None,
         version_of: ArtifactId | str | None = None,
+        label: str | None = None,
         **how: Unpack[How],
     ) -> None:
         super().__init__(**how)
@@ -111,11 +119,12 @@ class StoreArtifact(Command[ArtifactInfo]):
             raise ValidationError(f"name: {wrong}", field="name")
         self.content: bytes | memoryview | Readable = _stored(content)
         self.description = optional_text("description", description, MAX_TEXT)
-        self.mime_type = optional_text("mime_type", mime_type, MAX_NAME)
+        self.mime_type = given_mime_type(mime_type) if mime_type is not None else None
         self.tags = tag_list(tags)
         self.custom = metadata_bytes(metadata)
         self.created_by = optional_text("created_by", created_by, MAX_NAME)
-        self.parent_artifact = str(artifact_ref(parent_artifact)) if parent_artifact is not None else None
+        self.parent_artifact = artifact_ref(parent_artifact, "parent_artifact") if parent_artifact is not None else None
+        self.label = artifact_label(label) if label is not None else None
         self.encoded: Encoded | None = None
         self.record: ArtifactRecord | None = None
         self.collected = False
@@ -125,8 +134,15 @@ class StoreArtifact(Command[ArtifactInfo]):
         return [(self.encoded, self.content)]
 
     def crosses(self, session_id: str) -> bool:
-        """Return whether the version belongs to an artifact of another session."""
-        return self.version_of is not None and self.version_of.session_id != session_id
+        """Return whether the version or the parent belongs to an artifact of another session."""
+        return (self.version_of is not None and self.version_of.session_id != session_id) or (
+            self.parent_artifact is not None and self.parents(session_id) != []
+        )
+
+    def parents(self, session_id: str) -> list[ArtifactId]:
+        """Return the parent if it is an artifact of another session than this one."""
+        found = ArtifactId.named_by(self.parent_artifact)
+        return [found] if found is not None and found.session_id != session_id else []
 
 
 UNSHARED: Final[Any] = object()
@@ -169,6 +185,7 @@ class StoreMany(Command[list[ArtifactInfo]]):
     rate = "artifact_store"
     access = "write"
     about_artifacts = True
+    may_cross = True
     preparation = "content"
     points = Points("BeforeArtifactStore", "ArtifactStored")
 
@@ -183,6 +200,14 @@ class StoreMany(Command[list[ArtifactInfo]]):
 
     def carried(self) -> list[tuple[Any, Any]]:
         return [pair for item in self.items for pair in item.carried()]
+
+    def crosses(self, session_id: str) -> bool:
+        """Return whether any parent belongs to another session."""
+        return any(item.parent_artifact is not None and item.parents(session_id) for item in self.items)
+
+    def parents(self, session_id: str) -> list[ArtifactId]:
+        """Return the parents that are artifacts of other sessions than this one."""
+        return list(dict.fromkeys(parent for item in self.items for parent in item.parents(session_id)))
 
 
 def _batched(index: int, item: StoreArtifact | Mapping[str, Any]) -> StoreArtifact:
@@ -228,6 +253,38 @@ class DeleteArtifact(Command[None]):
         super().__init__(**how)
         self.ref = artifact_ref(ref)
         self.version = version_of_name(version)
+
+
+class DeletedArtifact(NamedTuple):
+    """One artifact that `DeleteMany` has deleted."""
+
+    sequence: int
+    content_hash: str
+    name: str
+    version: int
+
+
+class DeleteMany(Command[list[DeletedArtifact]]):
+    """Delete the artifacts of the session with these ids, and the latest versions of these names, in one atomic write.
+
+    Replies those that were deleted, each once. References to artifacts that the session does not have are skipped.
+    """
+
+    __slots__ = ("refs",)
+    rate = "artifact_delete"
+    access = "delete"
+    about_artifacts = True
+    points = Points("BeforeArtifactDelete", "ArtifactDeleted")
+    shown = {"refs": lambda message: [str(ref) for ref in message.refs]}
+
+    def __init__(self, refs: Iterable[ArtifactId | str], **how: Unpack[How]) -> None:
+        super().__init__(**how)
+        given = as_items("refs", refs, MAX_BATCH, "a list of ids and names")
+        self.refs = [artifact_ref(ref, "refs") for ref in given]
+
+    @property
+    def operations(self) -> int:
+        return len(self.refs)
 
 
 class AboutArtifact(Query[Reply]):
@@ -289,7 +346,7 @@ class QueryArtifacts(Query[Page[ArtifactInfo]]):
     access = "list"
     about_artifacts = True
 
-    def __init__(self, query: ArtifactQuery | None = None, **criteria: Any) -> None:
+    def __init__(self, query: ArtifactQuery | None = None, **criteria: Unpack[ArtifactKeywords]) -> None:
         self.query = artifact_query(query, criteria)
 
 
@@ -303,6 +360,17 @@ class ListArtifacts(Query[Page[ArtifactInfo]]):
     def __init__(self, limit: int | None = None, offset: int = 0) -> None:
         self.limit = whole_number("limit", limit)
         self.offset = whole_number("offset", offset) or 0
+
+
+class ListArtifactNames(Query[list[str]]):
+    """Replies the distinct names of the session's artifacts that begin with `prefix`, in order."""
+
+    __slots__ = ("prefix",)
+    access = "list"
+    about_artifacts = True
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = as_text("prefix", prefix, 4096, empty=True)
 
 
 class ListArtifactVersions(Query[list[ArtifactInfo]]):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.permissions import ADMIN, NAMES, WRITE, AccessAttempt, Grant
+from greenroom.actors.messages.permissions import ADMIN, NAMES, READ, WRITE, AccessAttempt, Grant
 from greenroom.actors.scheduling.operation import CURRENT
 from greenroom.actors.session.decisions import sharing as sh
 from greenroom.actors.session.decisions.draft import require_operations
@@ -100,10 +100,21 @@ def _granted(actor: LiveSession, session_id: str, artifact: ArtifactId) -> Held 
     now = actor.services.clock.time_ns()
     whole = level_held(actor.state, session_id, now)
     if not grants.grants_of(actor.state, artifact.sequence):
-        return Held(whole, None) if whole else None
+        return _capped(actor, artifact, Held(whole, None)) if whole else None
     above = actor.services.security.ancestors(session_id)
     given = grants.held(actor.state, artifact.sequence, session_id, above, now)
-    return given if given is not None and given.level > whole else Held(whole, None) if whole else None
+    return _capped(
+        actor, artifact, given if given is not None and given.level > whole else Held(whole, None) if whole else None
+    )
+
+
+def _capped(actor: LiveSession, artifact: ArtifactId, held: Held | None) -> Held | None:
+    """Return a permission on an artifact, or what of it the artifact's type allows."""
+    if held is None or held.level == READ:
+        return held
+    info = actor.services.store.artifacts.info(actor.state.session, artifact.sequence)
+    most = sh.most_level(info.artifact_type) if info is not None else held.level
+    return held if held.level <= most else Held(most, held.expires_at)
 
 
 def _permitted(actor: LiveSession, asked: DelegatedMessage, artifact: ArtifactId | None, needed: int) -> Held:
@@ -208,10 +219,9 @@ def _stored(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
         # A grantee by a grant to its ancestor does not pass that grant on, but gets this version for itself.
         inherit = given is not None and given[2] and (given[1] is None or given[1] > actor.services.clock.time_ns())
         sh.require_room(actor.state)
+        level = min(has.level, sh.most_level(data["type"]))
         return [
-            sh.shared_draft(
-                artifact, before.name, asked.principal, has.level, has.expires_at, inherit, by=asked.principal
-            )
+            sh.shared_draft(artifact, before.name, asked.principal, level, has.expires_at, inherit, by=asked.principal)
         ]
 
     return _performed(actor, asked, has, share)

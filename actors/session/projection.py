@@ -17,7 +17,7 @@ from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.session.state.shares import whole_entries, whole_entry
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.artifacts.index import IN_SESSION
-from greenroom.storage.artifacts.model import ArtifactRecord
+from greenroom.storage.artifacts.model import LABEL, ArtifactRecord
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, INDEX_SCOPE, sequence_key
@@ -67,8 +67,8 @@ LOST: Final = "event.lost"
 """Stands in a journal for an event that damage has destroyed."""
 _GRANTS: Final = frozenset({"artifact.shared", "artifact.revoked"})
 _WHOLE: Final = frozenset({"session.shared", "session.unshared", "scope.granted", "scope.revoked"})
-_told: Final = itemgetter(*ArtifactRecord._fields[:-1])
-"""The fields of a record that the event which stored the artifact has, besides its own time."""
+_told: Final = itemgetter(*ArtifactRecord._fields[:-2])
+"""The fields of a record that the event which stored the artifact always has, besides its own time."""
 _WITH_CONTENT: Final = frozenset({ADDED, FINISHED, EDITED, LOST})
 """Types of the events that may refer to contents. A message with a lost event has left its text."""
 OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, INDEX_SCOPE, RECORD_ENTRY, *IN_SESSION)
@@ -284,7 +284,7 @@ def _artifact_stored(
     if live is not None and number not in live:
         change.ops.append(Artifacts.name_entry(session, name, version, b""))
         return
-    record = ArtifactRecord._make((*_told(data), stored.time))
+    record = ArtifactRecord._make((*_told(data), stored.time, data.get(LABEL)))
     change.records.append(record)
     add_artifact(change, session, number, record)
 

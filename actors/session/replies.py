@@ -190,6 +190,10 @@ def _list_versions(actor: LiveSession, query: m.ListArtifactVersions) -> Deferre
     return DeferredReply(partial(actor.services.store.artifacts.versions, actor.state.session, name))
 
 
+def _list_names(actor: LiveSession, query: m.ListArtifactNames) -> DeferredReply:
+    return DeferredReply(partial(actor.services.store.artifacts.names, actor.state.session, query.prefix))
+
+
 ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.GetVariable: _get_variable,
     m.ListVariables: _list_variables,
@@ -206,6 +210,7 @@ ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.GetArtifacts: _get_artifacts,
     m.QueryArtifacts: _query_artifacts,
     m.ListArtifacts: _list_artifacts,
+    m.ListArtifactNames: _list_names,
     m.ListArtifactVersions: _list_versions,
     **RECORD_ANSWERS,
     **behalf.ANSWERS,
@@ -252,6 +257,14 @@ def _edited_message(actor: LiveSession, command: m.EditMessage | m.FinishMessage
 def _retracted_message(actor: LiveSession, command: m.Command[Turn]) -> DeferredReply:
     store, session, decided = actor.services.store, actor.state.session, actor.decided
     return DeferredReply(partial(read_retracted, store, session, decided))
+
+
+def _deleted_artifacts(drafts: list[PendingEvent]) -> list[m.DeletedArtifact]:
+    return [
+        m.DeletedArtifact(data["sequence"], data["content_hash"].hex(), data["name"], data["version"])
+        for type_, data, *_ in drafts
+        if type_ == "artifact.deleted"
+    ]
 
 
 def _retracted_count(drafts: list[PendingEvent]) -> int:
@@ -342,6 +355,7 @@ REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
 
 DECIDED: Final[dict[type[Any], Callable[[list[PendingEvent]], Any]]] = {
     m.DeleteVariable: bool,
+    m.DeleteMany: _deleted_artifacts,
     m.TruncateMessages: _retracted_count,
     m.ClearMessages: _retracted_count,
 }

@@ -26,7 +26,7 @@ from greenroom.actors.session.state.model import (
 )
 from greenroom.actors.session.state.records import kept
 from greenroom.actors.session.state.timeout import is_warning
-from greenroom.storage.artifacts.model import ArtifactRecord, artifact_type, is_artifact_name
+from greenroom.storage.artifacts.model import LABEL, ArtifactRecord, artifact_label, artifact_type, is_artifact_name
 from greenroom.storage.bundle.decoding import plain_record, stored_value
 from greenroom.storage.bundle.format import BundledSession
 from greenroom.storage.codec.keys import is_session_id
@@ -242,16 +242,17 @@ class JournalCheck:
         self._check_config = check_config
         self._turns = TurnCheck(contents, self._bad)
         self.live: dict[int, list[Any]] = {}
-        self._stored: dict[int, tuple[bytes, str, int, int, str, int | None]] = {}
+        self._stored: dict[int, tuple[bytes, str, int, int, str, int | None, str | None]] = {}
         self._versions: dict[str, int] = {}
         self._records = RecordFold()
+        self._labels: set[tuple[str, str | None]] = set()
 
     def artifact(self, encoded: bytes) -> None:
         """Take in one artifact record. Records come before the journal, in the order of their numbers."""
         record = plain_record(encoded)
         if (
             type(record) is not list
-            or len(record) != 15
+            or len(record) not in (15, 16)
             or not _whole(1, 1 << 62)(record[0])
             or (self.live and record[0] <= next(reversed(self.live)))
             or len(self.live) >= self._session.artifacts
@@ -375,11 +376,26 @@ class JournalCheck:
         if data.get(COLLECTED, True) is not True:
             raise self._bad(f"an artifact at event {sequence} that is neither collected nor the user's")
         given_back = data["size"] if COLLECTED in data else None
-        self._stored[number] = (data["content_hash"], name, data["version"], data["size"], data["type"], given_back)
+        label = data.get(LABEL)
+        if LABEL in data and (artifact_label(label) != label or (name, label) in self._labels):
+            raise self._bad(f"an artifact at event {sequence} whose label cannot be, or is taken")
+        if label is not None:
+            self._labels.add((name, label))
+        self._stored[number] = (
+            data["content_hash"],
+            name,
+            data["version"],
+            data["size"],
+            data["type"],
+            given_back,
+            label,
+        )
         record = self.live.get(number)
         if record is None:
             return  # deleted later on, or `finish` complains
-        expected = [*(data[field] for field in ArtifactRecord._fields[:-1]), time]
+        expected = [*(data[field] for field in ArtifactRecord._fields[:-2]), time]
+        if LABEL in data:
+            expected.append(data[LABEL])
         if record != expected or [type(each) for each in record] != [type(each) for each in expected]:
             raise self._bad(f"an artifact record {number} that differs from its event")
         if self._contents.use(data["content_hash"]) != data["size"]:
@@ -391,6 +407,7 @@ class JournalCheck:
             raise self._bad(f"a deletion at event {sequence} of an artifact that is not there")
         if data.get("type", found[4]) != found[4]:  # events of format 1 have no type
             raise self._bad(f"a deletion at event {sequence} of an artifact of another type")
+        self._labels.discard((found[1], found[6]))
         if data.get(COLLECTED) != found[5] or type(data.get(COLLECTED)) not in (int, type(None)):
             raise self._bad(f"a deletion at event {sequence} that gives back other bytes than were taken")
         return found[3]

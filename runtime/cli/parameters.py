@@ -8,7 +8,13 @@ import typer
 
 from . import completion
 
-__all__ = ["ArtifactName", "ArtifactReference", "ArtifactVersion", "AsJson", "SessionId", "SessionIds"]
+__all__ = ["ArtifactName", "ArtifactReference", "ArtifactVersion", "AsJson", "SessionId", "SessionIds", "version_of"]
+
+
+def version_of(text: str | None) -> int | str | None:
+    """Return the version that a text names: its number, else its label."""
+    return int(text) if text is not None and text.isdecimal() else text
+
 
 SessionId = Annotated[
     str,
@@ -34,7 +40,9 @@ ArtifactName = Annotated[
     str, typer.Argument(metavar="ARTIFACT", help="Name of the artifact.", autocompletion=completion.artifacts)
 ]
 ArtifactVersion = Annotated[
-    int | None,
-    typer.Option("--version", min=1, metavar="N", help="This version; otherwise the latest.", show_default=False),
+    str | None,
+    typer.Option(
+        "--version", metavar="N|LABEL", help="The version of this number or label; else the latest.", show_default=False
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, errors too, for programs.")]

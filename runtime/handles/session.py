@@ -32,10 +32,11 @@ from greenroom.actors.session.decisions.facts import retrieval
 from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.model.agent import Agent
+from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deletion_report, read_in_parts
 from greenroom.runtime.model.reply import AgentReply
 from greenroom.runtime.model.workflow import Workflow, WorkflowResult
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
-from greenroom.storage.artifacts.query import ArtifactQuery
+from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.bundle.export import Progress
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value
@@ -43,7 +44,7 @@ from greenroom.storage.common.arguments import as_seconds
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes
-from greenroom.storage.errors import GreenroomError, InvalidOperation, SessionNotFound, ValidationError, shown
+from greenroom.storage.errors import InvalidOperation, SessionNotFound, ValidationError, shown
 from greenroom.storage.events.model import Event, Origin
 from greenroom.storage.files.regular_file import file_path, open_regular, written_file
 
@@ -58,7 +59,6 @@ from .timeline import MAX_TIMELINE, TimelineRow
 from .variables import TypeOf, Variables
 
 __all__ = [
-    "ManyArtifacts",
     "Session",
     "SessionTree",
     "created_session",
@@ -74,17 +74,6 @@ _current: contextvars.ContextVar[tuple[Session, ...]] = contextvars.ContextVar("
 """The current sessions, one for each runtime, the innermost first."""
 _EVENT_PAGE: Final = 256
 _COPY_BYTES: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class ManyArtifacts:
-    """The result of `get_many`: artifacts and errors, by the requested ids and names."""
-
-    results: dict[ArtifactId | str, Artifact]
-    errors: dict[ArtifactId | str, GreenroomError]
-
-    def __repr__(self) -> str:
-        return f"<ManyArtifacts {len(self.results)} results, {len(self.errors)} errors>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,10 +372,15 @@ class Session(Variables, Conversation):
         created_by: str | None = None,
         parent_artifact: ArtifactId | str | None = None,
         version_of: ArtifactId | str | None = None,
+        label: str | None = None,
         on_progress: StreamProgress | None = None,
         **how: Unpack[How],
     ) -> ArtifactInfo:
         """Store content under a name; the same name again makes the next version.
+
+        `label` is a name for this version, such as "1.2.0", unique among the versions of the name; wherever a version
+        is asked for, its label will do. `parent_artifact` is the artifact that this one was made from: one of this
+        session, or one that another session shares with it. `mime_type` has the form type/subtype.
 
         Content that is in the store already is not written again. Raises ArtifactTooLarge for more than
         `max_artifact_bytes` in memory; a binary file object may be as long as the session's storage allows.
@@ -407,6 +401,7 @@ class Session(Variables, Conversation):
             created_by=created_by,
             parent_artifact=parent_artifact,
             version_of=version_of,
+            label=label,
             **how,
         )
         message.encoded = m.UNSHARED
@@ -442,27 +437,46 @@ class Session(Variables, Conversation):
     def get_artifact(self, ref: ArtifactId | str, version: int | str | None = None) -> Artifact:
         """Return the artifact with this id, or a version (default: the latest) of a name, with its verified content.
 
-        Raises ArtifactNotFound, or IntegrityError if what is on disk is not what was stored.
+        A version is its number, its label or "latest". Raises ArtifactNotFound, or IntegrityError if what is on disk is
+        not what was stored.
         """
         artifact: Artifact = self._ask(self.id, m.GetArtifact(ref, version), self._timeout)
         return artifact
 
-    def get_many(self, refs: Iterable[ArtifactId | str]) -> ManyArtifacts:
+    @checked
+    def get_many(self, refs: Iterable[ArtifactId | str], *, on_progress: StreamProgress | None = None) -> ManyArtifacts:
         """Return the artifacts with these ids, or the latest versions of these names. A missing or damaged artifact is
-        an error under its id and does not affect the others."""
-        return ManyArtifacts(*self._ask(self.id, m.GetArtifacts(refs), self._timeout))
+        an error under its id and does not affect the others. `on_progress` gets the number of artifacts read, and of
+        all."""
+        wanted = m.GetArtifacts(refs)
+        if on_progress is not None:
+            return read_in_parts(wanted.refs, self.get_many, on_progress)
+        return ManyArtifacts(*self._ask(self.id, wanted, self._timeout))
 
-    def query_artifacts(self, query: ArtifactQuery | None = None, **criteria: Any) -> Page[ArtifactInfo]:
-        """Return the artifacts that match, as a page with the `total` before pagination.
+    def query_artifacts(
+        self, query: ArtifactQuery | None = None, **criteria: Unpack[ArtifactKeywords]
+    ) -> Page[ArtifactInfo]:
+        """Return the artifacts that match, newest first, as a page with the `total` before pagination.
 
         Give an `ArtifactQuery` or keywords: artifact_type, name_pattern (a part, or a glob with `*` or `?`; ignores
-        case unless case_sensitive), tags (all of), without_tags, content_hash, custom (equality per key), text (every
-        word of it begins a word of name, description, tags or custom values; with fuzzy=True, is a part of one or
-        almost the same), created_after, created_before, min_size, max_size, created_by, sort (date, name, size, type),
-        descending, limit, offset. Raises ValidationError.
+        case unless case_sensitive), tags (all of), without_tags, content_hash, parent_artifact, latest_only (no earlier
+        versions), custom (equality per key), text (every word of it begins a word of name, description, tags or custom
+        values; with fuzzy=True, is a part of one or almost the same), created_after, created_before, min_size,
+        max_size, created_by, sort (date, name, size, type), descending (by default only for the date), limit (default
+        100; None for all), offset. Raises ValidationError.
         """
         page: Page[ArtifactInfo] = self._ask(self.id, m.QueryArtifacts(query, **criteria), self._timeout)
         return page
+
+    def count_artifacts(self, query: ArtifactQuery | None = None, **criteria: Unpack[ArtifactKeywords]) -> int:
+        """Return the number of artifacts that match, as `query_artifacts` selects them, whatever the limit."""
+        wanted = artifact_query(query, criteria).having(limit=0, offset=0)
+        return self.query_artifacts(wanted).total
+
+    def artifact_names(self, prefix: str = "") -> list[str]:
+        """Return the names of the session's artifacts that begin with `prefix`, each once, in order."""
+        names: list[str] = self._ask(self.id, m.ListArtifactNames(prefix), self._timeout)
+        return names
 
     def get_artifact_info(self, ref: ArtifactId | str, version: int | str | None = None) -> ArtifactInfo:
         """Return the description of an artifact, without its content. Raises ArtifactNotFound."""
@@ -543,6 +557,13 @@ class Session(Variables, Conversation):
     def delete_artifact(self, ref: ArtifactId | str, version: int | str | None = None, **how: Unpack[How]) -> None:
         """Delete one artifact, and its content if nothing else uses it. Raises ArtifactNotFound."""
         self._ask(self.id, m.DeleteArtifact(ref, version, **how), self._timeout)
+
+    @checked
+    def delete_many(self, refs: Iterable[ArtifactId | str], **how: Unpack[How]) -> DeletedArtifacts:
+        """Delete artifacts of this session in one atomic write: those with these ids, and the latest versions of these
+        names. What the session does not have is reported as missing, and the others are deleted."""
+        message = m.DeleteMany(refs, **how)
+        return deletion_report(self.id, message.refs, self._ask(self.id, message, self._timeout))
 
     # -- sharing
 
@@ -667,7 +688,7 @@ class Session(Variables, Conversation):
         **how: Unpack[How],
     ) -> Grant:
         """Grant another session permission to read an artifact (`read`), also to store its next version (`write`), or
-        to do all that the owner may (`admin`).
+        to do all that the owner may (`admin`). Artifacts of type `system_generated` are shared for reading only.
 
         The grant covers this one version, until `expires_at` (a datetime, RFC 3339 text or epoch seconds), and with
         `inherit` also the other session's descendants. It replaces an earlier grant. To share an artifact of another

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from greenroom.runtime import Artifact
+from greenroom.runtime import Artifact, ArtifactId
 from greenroom.runtime.scripts import reply_as
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, artifact_row, content_row, options, stored_row
+from greenroom.scripting.values import UNDEFINED, artifact_row, content_row, identity_row, options, stored_row
 
 from .references import artifact_reference, store_options
 from .sharing import ArtifactSharing
@@ -27,6 +27,8 @@ _QUERY: Final = frozenset(
         "tags",
         "without_tags",
         "content_hash",
+        "parent_artifact",
+        "latest_only",
         "custom",
         "text",
         "fuzzy",
@@ -46,6 +48,20 @@ _QUERY: Final = frozenset(
 
 def _version(value: Any) -> Any:
     return None if value is UNDEFINED else value
+
+
+def _criteria(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the criteria of a filter under the names of the Python API."""
+    if "type" in given:
+        given["artifact_type"] = given.pop("type")
+    if given.get("parent_artifact") is not None:
+        given["parent_artifact"] = artifact_reference(given["parent_artifact"])
+    for name in ("sort", "order_by"):
+        order = given.get(name)
+        if isinstance(order, str) and order.endswith(("_asc", "_desc")):
+            given[name], _, direction = order.rpartition("_")
+            given.setdefault("descending", direction == "desc")
+    return given
 
 
 class ArtifactGlobal(ArtifactSharing):
@@ -88,42 +104,50 @@ class ArtifactGlobal(ArtifactSharing):
         or all sessions for a script of the host."""
         given, session = (first, UNDEFINED) if second is UNDEFINED and not isinstance(first, str) else (second, first)
         wanted = options(given, "Artifact.query", _QUERY)
-        if "type" in wanted:
-            wanted["artifact_type"] = wanted.pop("type")
-        named = wanted.pop("session_id", None)
-        return self._find(named if session is UNDEFINED or session is None or session == "" else session, wanted)
+        return self._find(session, _criteria(wanted))
+
+    @export("count")
+    def count(self, first: Any = UNDEFINED, second: Any = UNDEFINED) -> int:
+        """Return the number of artifacts that match: count(filter) or count(session, filter), of the same artifacts as
+        `query` without a limit."""
+        given, session = (first, UNDEFINED) if second is UNDEFINED and not isinstance(first, str) else (second, first)
+        place, criteria = self._place(session, _criteria(options(given, "Artifact.count", _QUERY)))
+        return int(place.count_artifacts(**criteria))
 
     @export("findByType", counted=True)
     def find_by_type(self, first: Any, second: Any = UNDEFINED) -> Any:
         """Return the artifacts of a type: findByType(session, type) or findByType(type)."""
         session, kind = (UNDEFINED, first) if second is UNDEFINED else (first, second)
-        return self._find(session, {"artifact_type": kind})
+        return self._find(session, {"artifact_type": kind, "limit": None})
 
     @export("findByTag", counted=True)
     def find_by_tag(self, first: Any, second: Any = UNDEFINED) -> Any:
         """Return the artifacts with a tag, or with all tags of a list: findByTag(session, tag) or findByTag(tag)."""
         session, tag = (UNDEFINED, first) if second is UNDEFINED else (first, second)
-        return self._find(session, {"tags": [tag] if isinstance(tag, str) else tag})
+        return self._find(session, {"tags": [tag] if isinstance(tag, str) else tag, "limit": None})
 
     @export("search", counted=True)
     def search(self, first: Any, second: Any = UNDEFINED) -> Any:
         """Return the artifacts that contain the text: search(session, text) or search(text)."""
         session, text = (UNDEFINED, first) if second is UNDEFINED else (first, second)
-        return self._find(session, {"text": text})
+        return self._find(session, {"text": text, "limit": None})
 
     def _find(self, session: Any, criteria: dict[str, Any]) -> Any:
-        """Return the rows that match, of the named session, else of the current one, else (in an unbound script) of
-        all."""
+        place, criteria = self._place(session, criteria)
+        return [artifact_row(each) for each in place.query_artifacts(**criteria)]
+
+    def _place(self, session: Any, criteria: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Return where to look, and for what: in the named session, else in the current one, else (in an unbound
+        script) in all."""
         principal = self._principal
+        named = criteria.pop("session_id", None)
+        if session is UNDEFINED or session is None or session == "":
+            session = named
         for name in ("tags", "without_tags"):
             if criteria.get(name) == {}:
                 criteria[name] = []
-        nobody = session is UNDEFINED or session is None or session == ""
-        if nobody and principal.current_id is None:
-            found = principal.runtime.query_artifacts(**criteria)
-        else:
-            found = principal.session(session).query_artifacts(**criteria)
-        return [artifact_row(each) for each in found]
+        nobody = session is None or session == ""
+        return principal.runtime if nobody and principal.current_id is None else principal.session(session), criteria
 
     @export("versions", counted=True)
     def versions(self, session: Any, name: Any) -> Any:
@@ -134,6 +158,15 @@ class ArtifactGlobal(ArtifactSharing):
         which = artifact_reference(reference)
         self._principal.session(session).delete_artifact(which, _version(version))
         return True
+
+    @export("deleteMany")
+    def delete_many(self, session: Any, references: Any) -> dict[str, Any]:
+        """Delete artifacts in one atomic write, and return a table of the ids that were `deleted` and of the references
+        that were `missing`."""
+        which = [artifact_reference(each) for each in references] if isinstance(references, Sequence) else references
+        report = self._principal.session(session).delete_many(which)
+        missing = [identity_row(each) if isinstance(each, ArtifactId) else each for each in report.missing]
+        return {"deleted": [identity_row(each) for each in report.deleted], "missing": missing}
 
     @export("storeFile")
     def store_file(

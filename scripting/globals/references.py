@@ -10,7 +10,7 @@ from greenroom.scripting.values import UNDEFINED
 
 __all__ = ["artifact_reference", "filled", "other_session", "store_options"]
 
-_FIELDS: Final = ("mime_type", "description", "tags", "created_by")
+_FIELDS: Final = ("mime_type", "description", "tags", "label", "created_by")
 
 
 def artifact_reference(reference: Any) -> ArtifactId | str:
@@ -40,8 +40,8 @@ def artifact_reference(reference: Any) -> ArtifactId | str:
 
 
 def store_options(metadata: Any) -> dict[str, Any]:
-    """Return the options for storing in a table of metadata: mime_type, description, tags, created_by and
-    parent_artifact, and all else as custom metadata."""
+    """Return the options for storing in a table of metadata: mime_type, description, tags, label,
+    created_by and parent_artifact, and all else as custom metadata."""
     if metadata is UNDEFINED or metadata is None:
         return {}
     if not isinstance(metadata, Mapping):

@@ -1,8 +1,8 @@
 """The index entries of an artifact: the keys under which queries find it.
 
-Within a session an artifact is listed by type and by tag, in the order of its number, which is the order of time.
-Across sessions it is listed by type, tag, creator, custom entries and words; these keys end in its *place*: the time,
-the session and the number. docs/format.md is the specification.
+Within a session an artifact is listed by type, by tag, and by name and label, in the order of its number, which is the
+order of time. Across sessions it is listed by type, tag, creator, parent, custom entries and words; these keys end in
+its *place*: the time, the session and the number. docs/format.md is the specification.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ __all__ = [
     "ACROSS",
     "BY_CREATOR",
     "BY_CUSTOM",
+    "BY_PARENT",
     "BY_TAG",
     "BY_TYPE",
     "BY_WORD",
@@ -29,12 +30,14 @@ __all__ = [
     "MANY_CUSTOM",
     "MANY_WORDS",
     "PLACE",
+    "SESSION_LABEL",
     "SESSION_TAG",
     "SESSION_TYPE",
     "WORDS_KEY",
     "WORDS_MARK",
     "artifact_entries",
     "digest_of",
+    "label_prefix",
     "place_of",
     "texts_of",
     "word_bytes",
@@ -44,17 +47,19 @@ __all__ = [
 # First bytes of keys in the `index` family.
 SESSION_TYPE: Final = b"A"  # session, digest of the type, number
 SESSION_TAG: Final = b"G"  # session, digest of the tag, number
+SESSION_LABEL: Final = b"L"  # session, name, NUL, label, NUL, number
 BY_TYPE: Final = b"a"  # digest of the type, place
 BY_TAG: Final = b"g"  # digest of the tag, place
 BY_CREATOR: Final = b"y"  # digest of created_by, place
+BY_PARENT: Final = b"q"  # digest of the parent artifact, place
 BY_CUSTOM: Final = b"x"  # digest of one key and its value, place
 BY_WORD: Final = b"w"  # a word, NUL, place
 MANY_CUSTOM: Final = b"zx"  # place, of an artifact with too many custom entries to list each
 MANY_WORDS: Final = b"zw"  # place, of an artifact with too many words to list each
 
-IN_SESSION: Final = (SESSION_TYPE, SESSION_TAG)
+IN_SESSION: Final = (SESSION_TYPE, SESSION_TAG, SESSION_LABEL)
 """First bytes of the keys that continue with the session."""
-ACROSS: Final = (BY_TYPE, BY_TAG, BY_CREATOR, BY_CUSTOM, BY_WORD, b"z")
+ACROSS: Final = (BY_TYPE, BY_TAG, BY_CREATOR, BY_PARENT, BY_CUSTOM, BY_WORD, b"z")
 """First bytes of the keys that end in a place."""
 
 PLACE: Final = 32
@@ -77,6 +82,11 @@ def place_of(session: bytes, number: int, time: int) -> bytes:
     return time.to_bytes(8, "big") + session + number.to_bytes(8, "big")
 
 
+def label_prefix(session: bytes, name: str, label: str) -> bytes:
+    """Return the prefix of the entries of a label. Names and labels have no control characters, so NUL ends them."""
+    return SESSION_LABEL + session + f"{name}\x00{label}\x00".encode("utf-8", "surrogatepass")
+
+
 def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> list[bytes]:
     """Return the keys that list an artifact, from its record, except the one of its name and version."""
     type_digest = digest_of(record.type)
@@ -88,6 +98,10 @@ def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> lis
         keys += (SESSION_TAG + session + tag_digest + last, BY_TAG + tag_digest + place)
     if record.created_by is not None:
         keys.append(BY_CREATOR + digest_of(record.created_by) + place)
+    if record.parent_artifact is not None:
+        keys.append(BY_PARENT + digest_of(record.parent_artifact) + place)
+    if record.label is not None:
+        keys.append(label_prefix(session, record.name, record.label) + last)
     if len(record.custom) > 1:  # an empty object is one byte
         custom = unpack_value(record.custom)
         if len(custom) > MOST_CUSTOM:

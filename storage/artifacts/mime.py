@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["guess_mime_type"]
+from greenroom.storage.common.arguments import as_text
+from greenroom.storage.errors import ValidationError, shown
+
+__all__ = ["given_mime_type", "guess_mime_type"]
 
 _SIGNATURES: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -16,6 +20,24 @@ _SIGNATURES: Final = (
     (b"PK\x03\x04", "application/zip"),
     (b"\x1f\x8b", "application/gzip"),
 )
+
+
+_TOKEN: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_MIME_TYPE: Final = re.compile(rf"{_TOKEN}/{_TOKEN}( *;[\x20-\x7e]*)?")
+_MAX_MIME_TYPE: Final = 255
+
+
+def given_mime_type(text: object) -> str:
+    """Return a MIME type that a caller gives. Raises ValidationError unless it is type/subtype, with or without
+    parameters."""
+    mime_type = as_text("mime_type", text, _MAX_MIME_TYPE)
+    if _MIME_TYPE.fullmatch(mime_type) is None:
+        raise ValidationError(
+            f'mime_type: {shown(mime_type)} is not of the form type/subtype, such as "text/plain" or'
+            ' "application/json"; without one, greenroom guesses it from the name and the content',
+            field="mime_type",
+        )
+    return mime_type
 
 
 @lru_cache(maxsize=256)

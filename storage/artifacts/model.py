@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from greenroom.storage.codec.keys import is_session_id
 from greenroom.storage.codec.records import Value
@@ -13,7 +13,17 @@ from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.times import iso_time
 from greenroom.storage.errors import ValidationError, shown
 
-__all__ = ["MAX_TYPE", "Artifact", "ArtifactId", "ArtifactInfo", "ArtifactRecord", "artifact_type", "is_artifact_name"]
+__all__ = [
+    "LABEL",
+    "MAX_TYPE",
+    "Artifact",
+    "ArtifactId",
+    "ArtifactInfo",
+    "ArtifactRecord",
+    "artifact_label",
+    "artifact_type",
+    "is_artifact_name",
+]
 
 CONTENT_HASH: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -22,11 +32,14 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ALIASES: Final = {"tool_output": "tool_result", "prompt": "user_input"}
 
 MAX_TYPE: Final = 64
+MAX_LABEL: Final = 255
+LABEL: Final = "label"
+"""The key of a version's label in the data of `artifact.stored`. It is absent without a label."""
 
 
 class ArtifactRecord(NamedTuple):
     """The record that the store keeps of an artifact, in this order. The event that stored the artifact has the same
-    fields by these names; the time (ns since the epoch) is the event's."""
+    fields by these names; the time (ns since the epoch) is the event's. A record without a label ends with the time."""
 
     content_hash: bytes
     name: str
@@ -42,6 +55,11 @@ class ArtifactRecord(NamedTuple):
     tags: list[str]
     custom: bytes
     time: int
+    label: str | None = None
+
+    def stored(self) -> tuple[Any, ...]:
+        """Return the fields to be written."""
+        return self if self.label is not None else self[:-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +122,8 @@ class ArtifactId:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactInfo:
-    """The facts of an artifact, without its content. Sizes are bytes; `version` counts from 1."""
+    """The facts of an artifact, without its content. Sizes are bytes; `version` counts from 1, and `label` is its
+    optional name."""
 
     id: ArtifactId
     name: str
@@ -121,6 +140,7 @@ class ArtifactInfo:
     created_by: str | None
     parent_artifact: str | None
     is_compressed: bool
+    label: str | None = None
 
     def __repr__(self) -> str:
         return f"<ArtifactInfo {shown(self.name)} version {self.version}, {self.artifact_type}, {self.size} bytes>"
@@ -148,6 +168,29 @@ class Artifact:
 def is_artifact_name(text: str) -> bool:
     """Return whether this text can be a name: it has no control characters, and does not spell an id."""
     return bool(text) and _CONTROL.search(text) is None and ArtifactId.named_by(text) is None
+
+
+def artifact_label(text: object) -> str:
+    """Return the label of a version. Raises ValidationError for a number and for "latest": they mean other versions."""
+    label = as_text("label", text, MAX_LABEL)
+    if not label.isprintable():
+        raise ValidationError("label: it has printable characters only", field="label")
+    if label.strip().casefold() == "latest":
+        raise ValidationError('label: "latest" always means the newest version: choose another text', field="label")
+    if _is_number(label):
+        advice = f"write it as {shown('v' + label.strip())}"
+        raise ValidationError(
+            f"label: {shown(label)} could be taken for the number of a version: {advice}", field="label"
+        )
+    return label
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def artifact_type(text: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from fnmatch import translate
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Protocol, Self, TypedDict, Unpack
 
 import pydantic
 from annotated_types import Ge, MaxLen, MinLen
@@ -13,21 +14,31 @@ from annotated_types import Ge, MaxLen, MinLen
 from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.checked_call import checked
+from greenroom.storage.common.page import Page
 from greenroom.storage.common.times import Moment, nanoseconds
 from greenroom.storage.common.validation import SessionId, validated
 from greenroom.storage.common.words import folded, wanted_words
 from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .index import words_of
-from .model import ArtifactRecord, artifact_type
+from .model import ArtifactId, ArtifactInfo, ArtifactRecord, artifact_type
 from .similar import is_similar
 
-__all__ = ["ArtifactCriteria", "ArtifactFilter", "ArtifactQuery", "SortField", "artifact_query"]
+__all__ = [
+    "ArtifactCriteria",
+    "ArtifactFilter",
+    "ArtifactKeywords",
+    "ArtifactQuery",
+    "Queryable",
+    "SortField",
+    "artifact_query",
+]
 
 SortField = Literal["date", "name", "size", "type"]
 _MOST: Final = (1 << 63) - 1
 _Count = Annotated[int, Ge(0), pydantic.Field(le=_MOST)]
 _Text = Annotated[str, MinLen(1), MaxLen(4096)]
+_DEFAULT_LIMIT: Final = 100
 
 
 class ArtifactCriteria(pydantic.BaseModel):
@@ -39,6 +50,8 @@ class ArtifactCriteria(pydantic.BaseModel):
     character; runs of Chinese and Japanese are compared by pairs of characters. With `fuzzy` it may also be a part of
     such a word, or differ from it by one edit from 3 characters on, by two from 6 on. Times are datetimes, RFC 3339
     text or epoch seconds, from `created_after` on and before `created_before`. Sizes are bytes, both bounds included.
+    `latest_only` leaves out every artifact of which the session has a later version. The order is newest first by
+    default; sorted by anything else than the date, it is ascending unless `descending`. A `limit` of None means all.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -50,6 +63,8 @@ class ArtifactCriteria(pydantic.BaseModel):
     tags: tuple[_Text, ...] = ()
     without_tags: tuple[_Text, ...] = ()
     content_hash: str | None = None
+    parent_artifact: _Text | None = None
+    latest_only: bool = False
     custom: dict[str, Any] = pydantic.Field(default_factory=dict)
     text: _Text | None = None
     fuzzy: bool = False
@@ -61,8 +76,8 @@ class ArtifactCriteria(pydantic.BaseModel):
     sort: SortField = pydantic.Field(
         default="date", validation_alias=pydantic.AliasChoices("sort", "sort_by", "order_by")
     )
-    descending: bool = False
-    limit: _Count | None = None
+    descending: bool | None = None
+    limit: _Count | None = _DEFAULT_LIMIT
     offset: _Count = 0
 
     @pydantic.field_validator("artifact_type")
@@ -79,6 +94,11 @@ class ArtifactCriteria(pydantic.BaseModel):
         if value is not None and not re.fullmatch("[0-9a-f]{64}", value):
             raise ValueError("64 lower-case hex digits are needed")
         return value
+
+    @pydantic.field_validator("parent_artifact", mode="before")
+    @classmethod
+    def _id_text(cls, value: Any) -> Any:
+        return str(ArtifactId.of(value)) if isinstance(value, ArtifactId) else value
 
     @pydantic.field_validator("text")
     @classmethod
@@ -112,6 +132,11 @@ class ArtifactCriteria(pydantic.BaseModel):
         return nanoseconds(self.created_before) if self.created_before is not None else (1 << 64) - 1
 
     @property
+    def reverse(self) -> bool:
+        """Whether the last in order comes first."""
+        return self.sort == "date" if self.descending is None else self.descending
+
+    @property
     def words(self) -> frozenset[str]:
         """The beginnings of words that an artifact must have."""
         return frozenset(wanted_words(self.text)) if self.text is not None else frozenset()
@@ -120,11 +145,46 @@ class ArtifactCriteria(pydantic.BaseModel):
     def asked(self) -> frozenset[str]:
         """The names of the given criteria, except sorting and paging."""
         values = self.__dict__
-        return frozenset(name for name in _FILTERS if values[name] not in (None, (), {}))
+        return frozenset(name for name in _FILTERS if values[name] not in (None, (), {}) and values[name] is not False)
 
 
 _PAGING: Final = frozenset(("case_sensitive", "fuzzy", "sort", "descending", "limit", "offset"))
 _FILTERS: Final = tuple(name for name in ArtifactCriteria.model_fields if name not in _PAGING)
+
+
+class ArtifactKeywords(TypedDict, total=False):
+    """The criteria of `ArtifactCriteria` as callers give them by keyword."""
+
+    session_id: str | None
+    artifact_type: str | None
+    name_pattern: str | None
+    case_sensitive: bool
+    tags: Iterable[str]
+    without_tags: Iterable[str]
+    content_hash: str | None
+    parent_artifact: ArtifactId | str | None
+    latest_only: bool
+    custom: Mapping[str, Any]
+    text: str | None
+    fuzzy: bool
+    created_after: datetime | str | float | None
+    created_before: datetime | str | float | None
+    min_size: int | None
+    max_size: int | None
+    created_by: str | None
+    sort: SortField | Literal["created_at", "artifact_type"]
+    sort_by: SortField | Literal["created_at", "artifact_type"]
+    order_by: SortField | Literal["created_at", "artifact_type"]
+    descending: bool | None
+    limit: int | None
+    offset: int
+
+
+class Queryable(Protocol):
+    """What can be asked for artifacts: a session, or a runtime for all sessions."""
+
+    def query_artifacts(self, query: ArtifactQuery, /) -> Page[ArtifactInfo]:
+        """Return the artifacts that match."""
 
 
 class ArtifactQuery:
@@ -132,8 +192,8 @@ class ArtifactQuery:
 
     Example:
         ```py
-        reports = ArtifactQuery().of_type("tool_result").tagged("report").named("*.json")
-        page = session.query_artifacts(reports.sorted_by("size", descending=True).limit(20))
+        reports = ArtifactQuery().of_type("tool_result").with_tag("report").named("*.json")
+        page = reports.order_by("size", descending=True).limit(20).run(session)
         ```
     """
 
@@ -141,7 +201,7 @@ class ArtifactQuery:
 
     criteria: ArtifactCriteria
 
-    def __init__(self, **criteria: Any) -> None:
+    def __init__(self, **criteria: Unpack[ArtifactKeywords]) -> None:
         """Make a query from criteria by keyword: the fields of `ArtifactCriteria`. Raises ValidationError."""
         for name in ("tags", "without_tags"):
             if type(criteria.get(name)) is str:
@@ -155,12 +215,14 @@ class ArtifactQuery:
         """Return the given criteria by name."""
         return {name: getattr(self.criteria, name) for name in sorted(self.criteria.model_fields_set)}
 
-    def having(self, **criteria: Any) -> Self:
+    def having(self, **criteria: Unpack[ArtifactKeywords]) -> Self:
         """Return the same query with these criteria replaced."""
-        if "sort_by" in criteria or "order_by" in criteria:
-            criteria["sort"] = criteria.pop("sort_by", None) or criteria.pop("order_by", None)
+        given: dict[str, Any] = dict(criteria)
+        for other in ("sort_by", "order_by"):
+            if other in given:
+                given["sort"] = given.pop(other)
         kept = {name: getattr(self.criteria, name) for name in self.criteria.model_fields_set}
-        return type(self)(**{**kept, **criteria})
+        return type(self)(**{**kept, **given})
 
     def in_session(self, session_id: str) -> Self:
         return self.having(session_id=session_id)
@@ -173,17 +235,24 @@ class ArtifactQuery:
         return self.having(name_pattern=pattern, case_sensitive=case_sensitive)
 
     @checked
-    def tagged(self, *tags: str) -> Self:
+    def with_tag(self, *tags: str) -> Self:
         """Require all of these tags, besides those required before."""
         return self.having(tags=(*self.criteria.tags, *tags))
 
     @checked
-    def without(self, *tags: str) -> Self:
+    def without_tag(self, *tags: str) -> Self:
         """Exclude these tags, besides those excluded before."""
         return self.having(without_tags=(*self.criteria.without_tags, *tags))
 
     def with_content(self, content_hash: str) -> Self:
         return self.having(content_hash=content_hash)
+
+    def with_parent(self, artifact: ArtifactId | str) -> Self:
+        return self.having(parent_artifact=artifact)
+
+    def latest(self) -> Self:
+        """Filter by version: only the latest of each name."""
+        return self.having(latest_only=True)
 
     @checked
     def where(self, custom: Mapping[str, Any] | None = None, **more: Any) -> Self:
@@ -196,9 +265,13 @@ class ArtifactQuery:
         `fuzzy`, it may be a part of one or almost the same."""
         return self.having(text=text, fuzzy=fuzzy)
 
-    def created(self, after: Any = None, before: Any = None) -> Self:
-        """Filter by time: from `after` on, and before `before`."""
-        return self.having(created_after=after, created_before=before)
+    def created_after(self, when: datetime | str | float) -> Self:
+        """Filter by time: from this moment on."""
+        return self.having(created_after=when)
+
+    def created_before(self, when: datetime | str | float) -> Self:
+        """Filter by time: before this moment."""
+        return self.having(created_before=when)
 
     def sized(self, at_least: int | None = None, at_most: int | None = None) -> Self:
         """Filter by size in bytes, both bounds included."""
@@ -208,7 +281,8 @@ class ArtifactQuery:
         return self.having(created_by=created_by)
 
     @checked
-    def sorted_by(self, sort: SortField, *, descending: bool = False) -> Self:
+    def order_by(self, sort: SortField, *, descending: bool | None = None) -> Self:
+        """Sort by date (newest first unless `descending` is False), name, size or type."""
         return self.having(sort=sort, descending=descending)
 
     def offset(self, offset: int) -> Self:
@@ -216,6 +290,14 @@ class ArtifactQuery:
 
     def limit(self, limit: int | None) -> Self:
         return self.having(limit=limit)
+
+    def run(self, where: Queryable) -> Page[ArtifactInfo]:
+        """Return the artifacts of a session, or of all sessions of a runtime, that match."""
+        ask: Any = getattr(type(where), "query_artifacts", None)
+        if not callable(ask):
+            raise ValidationError("where: a session or a runtime is needed", field="where")
+        page: Page[ArtifactInfo] = ask(where, self)
+        return page
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ArtifactQuery) and self.criteria == other.criteria
@@ -241,7 +323,7 @@ def _begins(wanted: str, word: str) -> bool:
 
 
 class ArtifactFilter:
-    """Tests whether a record matches the criteria, except session and content, which the caller has checked."""
+    """Tests whether a record matches the criteria, except session and latest version, which the caller has checked."""
 
     def __init__(self, criteria: ArtifactCriteria) -> None:
         self._criteria = criteria
@@ -268,6 +350,8 @@ class ArtifactFilter:
         if self._tags and not self._tags.issubset(record.tags):
             return False
         if self._without and not self._without.isdisjoint(record.tags):
+            return False
+        if wanted.parent_artifact is not None and record.parent_artifact != wanted.parent_artifact:
             return False
         if wanted.created_by is not None and record.created_by != wanted.created_by:
             return False

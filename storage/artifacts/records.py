@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
-from greenroom.storage.codec.keys import after_prefix, artifact_name_prefix, sequence_key, session_bytes, session_id_of
+from greenroom.storage.codec.keys import (
+    INDEX_ARTIFACT_NAME,
+    after_prefix,
+    artifact_name_prefix,
+    sequence_key,
+    session_bytes,
+    session_id_of,
+)
 from greenroom.storage.codec.records import seal, unpack_value, unseal
 from greenroom.storage.common.metering import ROW, built, counted
 from greenroom.storage.common.page import Page
@@ -15,7 +22,7 @@ from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.engine.settled import settled
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, ValidationError, shown
 
-from .index import artifact_entries
+from .index import artifact_entries, label_prefix
 from .model import ArtifactId, ArtifactInfo, ArtifactRecord, artifact_type, is_artifact_name
 
 __all__ = ["Artifacts", "facts_of", "new_artifact_type"]
@@ -73,7 +80,7 @@ class Artifacts:
         """Return the operations that store a record and its index entries."""
         key = sequence_key(session, sequence)
         ops: list[Op] = [
-            (CF.ARTIFACTS, key, seal(key, record)),
+            (CF.ARTIFACTS, key, seal(key, record.stored())),
             (CF.INDEX, _name_key(session, record.name, record.version), key[16:]),
         ]
         ops += [(CF.INDEX, entry, b"") for entry in artifact_entries(session, sequence, record)]
@@ -142,16 +149,25 @@ class Artifacts:
         elif type(version) is int and 0 < version < 1 << 32:
             stored = self._engine.get(CF.INDEX, _name_key(session, ref, version))
             sequence = _artifact_number(stored) if stored else None
+        elif type(version) is str and not _is_whole(version):
+            found = self._engine.last(CF.INDEX, label_prefix(session, ref, version)) if version.isprintable() else None
+            sequence = int.from_bytes(found[0][-8:], "big") if found is not None else None
         else:
-            raise ValidationError('a version is a whole number from 1, or "latest"', field="version")
+            raise ValidationError(
+                'a version is a whole number from 1 (no text of one), "latest", or the label of a version',
+                field="version",
+            )
         info = self.info(session, sequence) if sequence is not None else None
         if info is None:
             if sequence is not None:
                 raise _misled(session_id, ref)
             wanted = f" in version {version}" if isinstance(version, int) else ""
+            if isinstance(version, str) and version != "latest":
+                wanted = f" with the label {shown(version)}"
             raise ArtifactNotFound(f"session {session_id} has no artifact named {shown(ref)}{wanted}", artifact=ref)
         _check_found(info, ref)
-        if isinstance(version, int) and info.version != version:
+        wrong = info.version if isinstance(version, int) else info.label
+        if version not in (None, "latest", wrong):
             raise _misled(session_id, ref)
         return info
 
@@ -176,6 +192,24 @@ class Artifacts:
                 built(facts_of(info))
                 versions.append(info)
         return versions
+
+    def newest_numbers(self, session: bytes) -> list[int]:
+        """Return the numbers of the newest existing version of each name, in order."""
+        found: dict[bytes, int] = {}
+        prefix = INDEX_ARTIFACT_NAME + session
+        for key, value in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+            if value:
+                found[key[:-4]] = _artifact_number(value)
+        return sorted(found.values())
+
+    def names(self, session: bytes, beginning: str) -> list[str]:
+        """Return the names of existing artifacts that begin so, each once, in the order of their characters."""
+        names: dict[bytes, None] = {}
+        prefix = INDEX_ARTIFACT_NAME + session + beginning.encode("utf-8", "surrogatepass")
+        for key, value in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+            if value:
+                names[key[17:-5]] = None
+        return [name.decode("utf-8", "surrogatepass") for name in names]
 
     def records(self, session: bytes) -> Iterator[tuple[int, ArtifactRecord]]:
         """Yield (sequence, record) of every artifact of a session, in order."""
@@ -221,6 +255,7 @@ def artifact_info(session_id: str, sequence: int, record: ArtifactRecord) -> Art
         tags,
         custom,
         time,
+        label,
     ) = record
     # By position, because a page of these is the main cost of a query.
     return ArtifactInfo(
@@ -239,6 +274,7 @@ def artifact_info(session_id: str, sequence: int, record: ArtifactRecord) -> Art
         by,
         parent,
         stored < size,
+        label,
     )
 
 
@@ -247,6 +283,14 @@ def _misled(session_id: str, name: str) -> IntegrityError:
     return IntegrityError(
         f"the index of session {session_id} leads to another artifact; run verify", session_id=session_id, artifact=name
     )
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _artifact_number(value: bytes) -> int:
@@ -263,7 +307,7 @@ def _check_found(info: ArtifactInfo, name: str) -> None:
 
 def unsealed_record(key: bytes, stored: bytes) -> ArtifactRecord:
     """Return the record that is stored under a key. Raises IntegrityError, SchemaTooNew."""
-    return ArtifactRecord._make(unseal(key, stored, _record_name))
+    return ArtifactRecord(*unseal(key, stored, _record_name))
 
 
 def _record_name(key: bytes) -> str:

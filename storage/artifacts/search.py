@@ -20,6 +20,7 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from .index import (
     BY_CREATOR,
     BY_CUSTOM,
+    BY_PARENT,
     BY_TAG,
     BY_TYPE,
     BY_WORD,
@@ -81,13 +82,13 @@ class ArtifactSearch:
         if total == count:
             # All artifacts are asked for: the records themselves are the list.
             found = self._engine.pages(
-                CF.ARTIFACTS, session, after_prefix(session), reverse=criteria.descending, page=min(end, 256)
+                CF.ARTIFACTS, session, after_prefix(session), reverse=criteria.reverse, page=min(end, 256)
             )
             records = ((key, self._unsealed(key, stored)) for key, stored in islice(found, offset, end))
         else:
             assert kind is not None
             prefix = SESSION_TYPE + session + digest_of(kind)
-            listed = self._engine.scan(CF.INDEX, prefix, after_prefix(prefix), reverse=criteria.descending, limit=end)[
+            listed = self._engine.scan(CF.INDEX, prefix, after_prefix(prefix), reverse=criteria.reverse, limit=end)[
                 offset:
             ]
             records = self._listed_records(session, [key[-8:] for key, _ in listed])
@@ -137,8 +138,14 @@ class ArtifactSearch:
         listed: list[bytes] | None = None
         if criteria.content_hash is not None:
             listed = [key[-8:] for key in self._uses(criteria.content_hash, session)]
+        elif criteria.parent_artifact is not None:
+            begin, end = _whole(BY_PARENT + digest_of(criteria.parent_artifact))
+            listed = [key[-8:] for key, _ in self._engine.pages(CF.INDEX, begin, end) if key[-24:-8] == session]
         elif drivers:
             listed = [key[-8:] for key in narrowest(self._engine, drivers)]
+        if criteria.latest_only:
+            newest = [number.to_bytes(8, "big") for number in self._artifacts.newest_numbers(session)]
+            listed = newest if listed is None else sorted(set(newest).intersection(listed))
         if listed is None or len(listed) * _SPARSE > count:
             wanted = None if listed is None else set(listed)
             for key, stored in self._engine.pages(CF.ARTIFACTS, session, after_prefix(session), page=256):
@@ -170,10 +177,14 @@ class ArtifactSearch:
                 if place[8:24] in hidden:
                     continue
                 record = self._record(place[8:])
-                if record is not None:
+                if record is not None and (not criteria.latest_only or self._is_latest(place, record)):
                     yield place, record
 
         return self._page(criteria, records())
+
+    def _is_latest(self, place: bytes, record: ArtifactRecord) -> bool:
+        newest = self._artifacts.latest(place[8:24], record.name)[1]
+        return newest == int.from_bytes(place[24:], "big")
 
     def _listed_page(self, criteria: ArtifactCriteria) -> Page[ArtifactInfo] | None:
         """Return a page by time if one range lists exactly what is asked for, so that its keys alone give the total;
@@ -182,7 +193,7 @@ class ArtifactSearch:
         limit = criteria.limit
         if limit is None or criteria.sort != "date" or len(asked) > 1 or len(criteria.tags) > 1:
             return None
-        if not asked <= {"artifact_type", "tags", "created_by"}:
+        if not asked <= {"artifact_type", "tags", "created_by", "parent_artifact"}:
             return None
         ranges = self._ranges_of_all(criteria) if not asked else self._drivers(criteria)[0]
         hidden = staged_sessions(self._engine)
@@ -193,16 +204,16 @@ class ArtifactSearch:
             if hidden:
                 listed = [
                     key[-PLACE:]
-                    for key, _ in self._engine.pages(CF.INDEX, begin, end, reverse=criteria.descending)
+                    for key, _ in self._engine.pages(CF.INDEX, begin, end, reverse=criteria.reverse)
                     if key[-24:-8] not in hidden
                 ]
                 total += len(listed)
                 places += listed[:wanted]
             else:
                 total += self._engine.count(CF.INDEX, begin, end)
-                found = self._engine.scan(CF.INDEX, begin, end, reverse=criteria.descending, limit=wanted)
+                found = self._engine.scan(CF.INDEX, begin, end, reverse=criteria.reverse, limit=wanted)
                 places += [key[-PLACE:] for key, _ in found]
-        places.sort(reverse=criteria.descending)
+        places.sort(reverse=criteria.reverse)
         accept = ArtifactFilter(criteria)
         items: list[ArtifactInfo] = []
         for place in places[criteria.offset : wanted]:
@@ -243,6 +254,8 @@ class ArtifactSearch:
         drivers = [[between(BY_TAG + digest_of(tag))] for tag in criteria.tags]
         if criteria.created_by is not None:
             drivers.append([between(BY_CREATOR + digest_of(criteria.created_by))])
+        if criteria.parent_artifact is not None:
+            drivers.append([between(BY_PARENT + digest_of(criteria.parent_artifact))])
         drivers += [
             [between(BY_CUSTOM + metadata_digest(key, value)), between(MANY_CUSTOM)]
             for key, value in criteria.custom.items()
@@ -299,9 +312,9 @@ class ArtifactSearch:
 
         end = None if criteria.limit is None else criteria.offset + criteria.limit
         if end is None:
-            found = sorted(held(matching(), _encoded), key=_order, reverse=criteria.descending)
+            found = sorted(held(matching(), _encoded), key=_order, reverse=criteria.reverse)
         else:
-            choose: Callable[..., list[Found]] = heapq.nlargest if criteria.descending else heapq.nsmallest
+            choose: Callable[..., list[Found]] = heapq.nlargest if criteria.reverse else heapq.nsmallest
             found = choose(end, held(matching(), _encoded, end), key=_order)
             if not end:
                 total = sum(1 for _ in matching())

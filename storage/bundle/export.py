@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final
 
 import msgpack
 
+from greenroom.storage.artifacts.model import LABEL
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.catalog.model import SessionRow
@@ -188,7 +189,7 @@ class _Source:
 
     def artifact_records(self, session: bytes) -> Iterator[bytes]:
         for number, record in self._artifacts.records(session):
-            yield _framed([number, *record])
+            yield _framed([number, *record.stored()])
 
     def journal_records(self, session: bytes, plan: _Effective | None) -> Iterator[bytes]:
         for sequence, stored in self._events(session, plan):
@@ -382,6 +383,7 @@ class _Effective:
                 data = {**data, **self._superseded}
             elif sequence in self._bare:
                 data = {**data, "description": None, "tags": [], "custom": _EMPTY_OBJECT, "parent_artifact": None}
+                data.pop(LABEL, None)
             elif kind in TURN_EVENTS:
                 present = self._turns.present(sequence, stored, places.get)
                 if present is None:

@@ -68,7 +68,7 @@ def make(path: Path) -> dict[str, Any]:
         first.delete_artifact("removed.bin")
         first.save()
         first.store_artifact("tool_result", "removed.bin", bytes(range(255)), created_by="bob")
-        first.store_artifact("tool_result", "table.csv", text(20_000, 5), parent_artifact="table.csv")
+        first.store_artifact("tool_result", "table.csv", text(20_000, 5), parent_artifact="table.csv", label="2.0.1")
         first.add_tag("late")
 
         second = rt.create_session(name="Child", parent=first, metadata={"team": "y"}, correlation_id="run-7")

@@ -15,7 +15,7 @@ _WHERE: dict[str, _Given] = {
     "sessions after": lambda rt, s, when: rt.list_sessions(created_after=when),
     "sessions before": lambda rt, s, when: rt.list_sessions(created_before=when),
     "artifacts of a session": lambda rt, s, when: s.query_artifacts(created_after=when),
-    "artifacts by a query": lambda rt, s, when: s.query_artifacts(ArtifactQuery().created(before=when)),
+    "artifacts by a query": lambda rt, s, when: s.query_artifacts(ArtifactQuery().created_before(when)),
     "artifacts by a message": lambda rt, s, when: rt.ask(s.id, messages.QueryArtifacts(created_before=when)),
     "artifacts of all": lambda rt, s, when: rt.query_artifacts(created_after=when),
     "events": lambda rt, s, when: rt.events.query(session_id=s.id, after=when),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
 from greenroom.actors import messages as m
@@ -20,10 +21,19 @@ from greenroom.actors.session.state.model import (
     SessionState,
 )
 from greenroom.actors.session.state.timeout import keep_time
+from greenroom.storage.artifacts.model import LABEL, ArtifactId, ArtifactInfo
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import pack_value, unpack_value
-from greenroom.storage.errors import Conflict, InvalidOperation, InvalidStateTransition, ResourceLimitExceeded
+from greenroom.storage.errors import (
+    ArtifactNotFound,
+    Conflict,
+    InvalidOperation,
+    InvalidStateTransition,
+    ResourceLimitExceeded,
+    ValidationError,
+    shown,
+)
 
 from .calls import CALL_DECIDERS
 from .configuring import CONFIG_DECIDERS
@@ -227,24 +237,71 @@ def _store_artifact(
         _room_for_collected(state, limits, _size(command))
     else:
         _room_for(state, limits, 1, _size(command))
+    if command.label is not None:
+        _require_free_label(state, command, lookup)
+    parent = _parent(state, command, lookup) if command.parent_artifact is not None else None
     highest, previous = lookup.latest_version(command.name)
-    return [_stored(command, state.last_artifact + 1, highest + 1, previous)]
+    return [_stored(command, state.last_artifact + 1, highest + 1, previous, parent)]
 
 
 def _store_many(state: SessionState, command: m.StoreMany, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
     _room_for(state, limits, len(command.items), sum(map(_size, command.items)))
     latest: dict[str, tuple[int, bytes | None]] = {}
+    ids: dict[str, ArtifactId] = {}
+    labels: set[tuple[str, str]] = set()
     drafts: list[PendingEvent] = []
     for number, item in enumerate(command.items, state.last_artifact + 1):
+        if item.label is not None:
+            _require_free_label(state, item, lookup, labels)
+            labels.add((item.name, item.label))
+        parent = _parent(state, item, lookup, ids) if item.parent_artifact is not None else None
         highest, previous = latest.get(item.name) or lookup.latest_version(item.name)
-        draft = _stored(item, number, highest + 1, previous)
-        latest[item.name] = highest + 1, draft.data["content_hash"]
+        draft = _stored(item, number, highest + 1, previous, parent)
+        digest = draft.data["content_hash"]
+        latest[item.name] = highest + 1, digest
+        ids[item.name] = ArtifactId(digest.hex(), state.id, number)
         drafts.append(draft)
     return drafts
 
 
-def _stored(command: m.StoreArtifact, number: int, version: int, previous: bytes | None) -> PendingEvent:
+def _require_free_label(
+    state: SessionState, command: m.StoreArtifact, lookup: Lookup, batch: Container[tuple[str, str]] = ()
+) -> None:
+    """Raise InvalidOperation if a version of the name has the label already, in the session or in the same batch."""
+    label = command.label
+    assert label is not None
+    if (command.name, label) not in batch:
+        try:
+            lookup.artifact(command.name, label)
+        except ArtifactNotFound:
+            return
+    raise InvalidOperation(
+        f"a version of {shown(command.name)} in session {state.id} has the label {shown(label)} already, and a label"
+        " names one version: choose another, or delete that version first",
+        artifact=command.name,
+        label=label,
+    )
+
+
+def _parent(
+    state: SessionState, command: m.StoreArtifact, lookup: Lookup, batch: Mapping[str, ArtifactId] | None = None
+) -> str:
+    """Return the id of the parent artifact. One of another session was looked up before the message came here. Raises
+    ArtifactNotFound."""
+    parent = command.parent_artifact
+    assert parent is not None
+    found = ArtifactId.named_by(parent)
+    if found is None and batch is not None:
+        found = batch.get(str(parent))
+    elif found is not None and found.session_id == state.id:
+        found = None
+    return str(found if found is not None else lookup.artifact(parent, None).id)
+
+
+def _stored(
+    command: m.StoreArtifact, number: int, version: int, previous: bytes | None, parent: str | None
+) -> PendingEvent:
     content = command.encoded
     assert content is not None
     data = {
@@ -259,10 +316,12 @@ def _stored(command: m.StoreArtifact, number: int, version: int, previous: bytes
         "stored_size": content.stored_size,
         "description": command.description,
         "created_by": command.created_by,
-        "parent_artifact": command.parent_artifact,
+        "parent_artifact": parent,
         "tags": command.tags,
         "custom": command.custom,
     }
+    if command.label is not None:
+        data[LABEL] = command.label
     if command.collected:
         data[COLLECTED] = True
     return pending(("artifact.stored", data, 1, content.size))
@@ -272,7 +331,28 @@ def _delete_artifact(
     state: SessionState, command: m.DeleteArtifact, limits: Limits, lookup: Lookup
 ) -> list[PendingEvent]:
     require_writable(state, limits)
-    info = lookup.artifact(command.ref, command.version)
+    return _deletion(state, lookup.artifact(command.ref, command.version))
+
+
+def _delete_many(state: SessionState, command: m.DeleteMany, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    require_writable(state, limits)
+    found: dict[int, ArtifactInfo] = {}
+    for ref in command.refs:
+        artifact = ArtifactId.named_by(ref)
+        if artifact is not None and artifact.session_id != state.id:
+            raise ValidationError(
+                f"refs: artifact {ref} belongs to another session than {state.id}: delete it alone, with"
+                " delete_artifact",
+                field="refs",
+            )
+        with contextlib.suppress(ArtifactNotFound):
+            info = lookup.artifact(ref, None)
+            found[info.id.sequence] = info
+    return [draft for info in found.values() for draft in _deletion(state, info)]
+
+
+def _deletion(state: SessionState, info: ArtifactInfo) -> list[PendingEvent]:
+    """Return the events that delete an artifact."""
     data = {
         "sequence": info.id.sequence,
         "content_hash": bytes.fromhex(info.id.content_hash),
@@ -301,6 +381,7 @@ DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, 
     m.StoreArtifact: _store_artifact,
     m.StoreMany: _store_many,
     m.DeleteArtifact: _delete_artifact,
+    m.DeleteMany: _delete_many,
     RecordHooks: decide_records,
     KeepTime: keep_time,
     **CALL_DECIDERS,

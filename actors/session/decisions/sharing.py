@@ -14,7 +14,7 @@ from greenroom.actors.messages.sharing import RevokeArtifact, ShareArtifact
 from greenroom.actors.session.state import grants
 from greenroom.actors.session.state.model import GRANTS, grant_count
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
-from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
+from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded, ValidationError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,13 @@ def _share(state: SessionState, command: ShareArtifact, limits: Limits, lookup: 
     info = lookup.artifact(command.ref, command.version)
     if command.with_session == state.id:
         raise ValidationError("with_session: the owner has admin already", field="with_session")
+    if command.level > most_level(info.artifact_type):
+        raise InvalidOperation(
+            f"artifact {shown(info.name)} of session {state.id} is {SYSTEM_GENERATED}, and such artifacts are shared"
+            ' for reading only: share it with the permission "read", or store a copy of another type and share that',
+            artifact=str(info.id),
+            permission=m.NAMES[command.level],
+        )
     if command.with_session not in grants.grants_of(state, info.id.sequence):
         require_room(state)
     by = command.by or state.id
@@ -44,6 +51,14 @@ def _share(state: SessionState, command: ShareArtifact, limits: Limits, lookup: 
             info.id, info.name, command.with_session, command.level, command.expires_at, command.inherit, by=by
         )
     ]
+
+
+SYSTEM_GENERATED: Final = "system_generated"
+
+
+def most_level(artifact_type: str) -> int:
+    """Return the highest permission that other sessions can have on an artifact of this type."""
+    return m.READ if artifact_type == SYSTEM_GENERATED else m.ADMIN
 
 
 def require_room(state: SessionState) -> None:
@@ -82,7 +97,8 @@ def _revoke(state: SessionState, command: RevokeArtifact, limits: Limits, lookup
     by = command.by or state.id
     if command.level > m.READ:  # the lower permissions stay
         _, expires_at, inherit, _, _ = grant
-        return [shared_draft(info.id, info.name, command.with_session, command.level - 1, expires_at, inherit, by=by)]
+        level = min(command.level - 1, most_level(info.artifact_type))
+        return [shared_draft(info.id, info.name, command.with_session, level, expires_at, inherit, by=by)]
     content_hash = bytes.fromhex(info.id.content_hash)
     data = _revoked(info.id.sequence, command.with_session, by)
     return [PendingEvent("artifact.revoked", {**data, "content_hash": content_hash, "name": info.name})]

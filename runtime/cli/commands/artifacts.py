@@ -28,7 +28,14 @@ from greenroom.runtime.cli.output import (
     progress_bar,
     size,
 )
-from greenroom.runtime.cli.parameters import ArtifactName, ArtifactReference, ArtifactVersion, AsJson, SessionId
+from greenroom.runtime.cli.parameters import (
+    ArtifactName,
+    ArtifactReference,
+    ArtifactVersion,
+    AsJson,
+    SessionId,
+    version_of,
+)
 from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 
@@ -96,8 +103,19 @@ def list_artifacts(
     before: Annotated[str | None, typer.Option(metavar="TIME", help="Created before then.", show_default=False)] = None,
     min_size: Annotated[int | None, typer.Option(min=0, help="Bytes at least.", show_default=False)] = None,
     max_size: Annotated[int | None, typer.Option(min=0, help="Bytes at most.", show_default=False)] = None,
+    parent: Annotated[
+        str | None, typer.Option(metavar="ID", help="Made from the artifact with this id.", show_default=False)
+    ] = None,
+    latest: Annotated[bool, typer.Option("--latest", help="Only the latest version of each name.")] = False,
     sort: Annotated[SortBy, typer.Option(help="What to sort by.")] = SortBy.DATE,
-    descending: Annotated[bool, typer.Option("--descending", help="Newest, last or largest first.")] = False,
+    descending: Annotated[
+        bool | None,
+        typer.Option(
+            "--descending/--ascending",
+            help="Newest, last or largest first; by default dates are descending and the rest is ascending.",
+            show_default=False,
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
     offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
     as_json: AsJson = False,
@@ -113,6 +131,8 @@ def list_artifacts(
         "fuzzy": fuzzy or None,
         "custom": _entries(custom or []),
         "content_hash": content_hash,
+        "parent_artifact": parent,
+        "latest_only": latest or None,
         "created_by": by,
         "created_after": moment_of(after, "--after"),
         "created_before": moment_of(before, "--before"),
@@ -176,17 +196,17 @@ def get(
     with the_store(context).reading() as runtime:
         found = the_session(runtime, session)
         if info:
-            known = found.get_artifact_info(artifact, version).to_dict()
+            known = found.get_artifact_info(artifact, version_of(version)).to_dict()
             print_json(known) if as_json else print_fields({key: brief(value, 1000) for key, value in known.items()})
         elif output is not None:
             with progress_bar("write", not as_json) as show:
-                count = found.save_artifact(artifact, output, version, on_progress=show)
+                count = found.save_artifact(artifact, output, version_of(version), on_progress=show)
             if as_json:
                 print_json({"path": str(output), "bytes": count})
             else:
                 done(f"{counted(count, 'byte')} written to {output}")
         else:
-            with found.open_artifact(artifact, version) as stream:
+            with found.open_artifact(artifact, version_of(version)) as stream:
                 if is_terminal():
                     _refuse_binary(stream.read(4096))
                     stream.seek(0)
@@ -214,6 +234,9 @@ def put(
     description: Annotated[str | None, typer.Option(help="What it is.", show_default=False)] = None,
     mime_type: Annotated[str | None, typer.Option(help="Its MIME type; otherwise guessed.", show_default=False)] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag (may be repeated).", show_default=False)] = None,
+    label: Annotated[
+        str | None, typer.Option(help='A name for this version, such as "1.2.0".', show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Store a file as an artifact; a name that is there already gets its next version."""
@@ -230,6 +253,7 @@ def put(
                     description=description,
                     mime_type=mime_type,
                     tags=tag or (),
+                    label=label,
                     on_progress=show,
                 )
             else:
@@ -240,6 +264,7 @@ def put(
                     description=description,
                     mime_type=mime_type,
                     tags=tag or (),
+                    label=label,
                     on_progress=show,
                 )
     if as_json:
@@ -253,17 +278,18 @@ def diff(
     context: typer.Context,
     session: SessionId,
     artifact: ArtifactName,
-    old: Annotated[int, typer.Argument(min=1, metavar="OLD", help="The version to compare.")],
-    new: Annotated[
-        int | None, typer.Argument(min=1, metavar="[NEW]", help="With this one; otherwise the latest.")
-    ] = None,
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The version to compare: its number or label.")],
+    new: Annotated[str | None, typer.Argument(metavar="[NEW]", help="With this one; otherwise the latest.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what changed from one version of a text to another, as a unified diff."""
     with the_store(context).reading() as runtime:
-        text = the_session(runtime, session).diff_artifact(artifact, old, new if new is not None else "latest")
+        one, other = version_of(old), version_of(new)
+        text = the_session(runtime, session).diff_artifact(
+            artifact, one if one is not None else "latest", other if other is not None else "latest"
+        )
     if as_json:
-        print_json({"artifact": artifact, "old": old, "new": new, "diff": text})
+        print_json({"artifact": artifact, "old": one, "new": other, "diff": text})
         return
     for line in text.splitlines():
         print(printable(line))
@@ -274,10 +300,7 @@ def delete(
     context: typer.Context,
     session: SessionId,
     artifact: ArtifactReference,
-    version: Annotated[
-        int | None,
-        typer.Option("--version", min=1, metavar="N", help="This version; otherwise the newest.", show_default=False),
-    ] = None,
+    version: ArtifactVersion = None,
     every: Annotated[bool, typer.Option("--all", help="All versions.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask (it asks in a terminal only).")] = False,
     as_json: AsJson = False,
@@ -290,15 +313,14 @@ def delete(
         raise typer.BadParameter("it does not go with --version", param_hint="--all")
     with the_store(context).writing() as runtime:
         found = the_session(runtime, session)
-        one = found.get_artifact_info(artifact, version)
+        one = found.get_artifact_info(artifact, version_of(version))
         versions = found.artifact_versions(one.name)
         going = versions if every else [one]
         label = one_line(one.name)
         what = f"{label} with {counted(len(versions), 'version')}" if every else f"{label} version {one.version}"
         if not yes and sys.stdin.isatty():
             typer.confirm(f"Delete {what}?", abort=True)
-        for each in reversed(going):
-            found.delete_artifact(each.id)
+        found.delete_many([each.id for each in going])
     left = len(versions) - len(going)
     if as_json:
         print_json({"deleted": [each.to_dict() for each in going], "versions_left": left})
@@ -311,8 +333,14 @@ def _print(infos: list[ArtifactInfo], as_json: bool, *, with_session: bool = Fal
     if as_json:
         print_json([info.to_dict() for info in infos])
         return
+    labelled = any(info.label is not None for info in infos)
     print_rows(
-        (*(("session",) if with_session else ()), "seq", "name", "type", "version", "size", "created (UTC)"),
+        (
+            *(("session",) if with_session else ()),
+            *("seq", "name", "type", "version"),
+            *(("label",) if labelled else ()),
+            *("size", "created (UTC)"),
+        ),
         [
             (
                 *((info.id.session_id,) if with_session else ()),
@@ -320,6 +348,7 @@ def _print(infos: list[ArtifactInfo], as_json: bool, *, with_session: bool = Fal
                 info.name,
                 info.artifact_type,
                 str(info.version),
+                *((info.label or "",) if labelled else ()),
                 size(info.size),
                 moment(info.created_at),
             )

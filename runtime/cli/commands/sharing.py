@@ -10,7 +10,7 @@ import typer
 
 from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.output import counted, done, moment, note, one_line, print_json, print_rows, short_id
-from greenroom.runtime.cli.parameters import ArtifactReference, ArtifactVersion, AsJson, SessionId
+from greenroom.runtime.cli.parameters import ArtifactReference, ArtifactVersion, AsJson, SessionId, version_of
 from greenroom.runtime.cli.store import KEY, the_session, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 
@@ -70,7 +70,7 @@ def share(
             str(permission),
             moment_of(expires, "--expires", ahead=True),
             inherit,
-            version=version,
+            version=version_of(version),
         )
     if as_json:
         print_json(grant.to_dict())
@@ -93,7 +93,7 @@ def unshare(
     """Take back what another session may do with an artifact."""
     with the_store(context).writing() as runtime:
         found = the_session(runtime, session)
-        had = found.revoke(artifact, the_session(runtime, other), str(permission), version=version)
+        had = found.revoke(artifact, the_session(runtime, other), str(permission), version=version_of(version))
     if as_json:
         print_json({"artifact": artifact, "revoked": had})
     else:
@@ -109,7 +109,7 @@ def permissions(
 ) -> None:
     """List who may do what with an artifact."""
     with the_store(context).reading() as runtime:
-        grants = the_session(runtime, session).permissions(artifact, version)
+        grants = the_session(runtime, session).permissions(artifact, version_of(version))
     if as_json:
         print_json([grant.to_dict() for grant in grants])
         return

@@ -102,6 +102,7 @@ def family(rt: Runtime) -> Session:
     )
     fill(root)
     child = rt.create_session(name="child", parent=root)
+    root.share("r.txt", child, version=1)
     child.store_artifact("own", "shared", "first", parent_artifact=root.get_artifact_info("r.txt", 1).id)
     child.suspend()
     grandchild = rt.create_session(name="grandchild", parent=child)

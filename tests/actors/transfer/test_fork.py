@@ -120,13 +120,15 @@ def test_content_is_shared_and_not_written_again(shared: Runtime) -> None:
 
 def test_references_between_artifacts_lead_to_the_forks_own(shared: Runtime) -> None:
     origin = shared.create_session()
-    elsewhere = shared.create_session().store_artifact("t", "e", "elsewhere")
+    other = shared.create_session()
+    elsewhere = other.store_artifact("t", "e", "elsewhere")
+    other.share(elsewhere.id, origin)
     first = origin.store_artifact("t", "a", "first")
     origin.store_artifact("t", "b", "second", parent_artifact=first.id)
     origin.store_artifact("t", "c", "third", parent_artifact=elsewhere.id)
     origin.store_artifact("t", "d", "fourth", parent_artifact="a")
     fork = origin.fork()
-    assert fork.get_artifact_info("d").parent_artifact == "a"
+    assert fork.get_artifact_info("d").parent_artifact == str(fork.get_artifact_info("a").id)
     assert fork.get_artifact_info("b").parent_artifact == str(fork.get_artifact_info("a").id)
     assert fork.get_artifact_info("c").parent_artifact == str(elsewhere.id)
 

@@ -182,9 +182,9 @@ def test_artifacts_go_in_and_come_out_byte_for_byte(greenroom: Any, tmp_path: Pa
     rich = ids(greenroom)["rich"]
     listed = greenroom.json("artifacts", "list", rich)
     assert [(row["name"], row["version"]) for row in listed] == [
-        ("data.bin", 1),
-        ("data.bin", 2),
         ("note.txt", 1),
+        ("data.bin", 2),
+        ("data.bin", 1),
     ]
     assert [row["version"] for row in greenroom.json("artifacts", "versions", rich, "data.bin")] == [1, 2]
     greenroom("artifacts", "get", rich, "data.bin", "-o", "latest")

@@ -49,6 +49,7 @@ def noise(size: int, seed: int = 1) -> bytes:
 
 def test_an_artifact_has_the_fields_it_was_given(session: Session) -> None:
     before = datetime.now(UTC)
+    parent = session.store_artifact("prompt", "question", b"?").id
     info = session.store_artifact(
         "tool_output",
         "results.json",
@@ -57,16 +58,18 @@ def test_an_artifact_has_the_fields_it_was_given(session: Session) -> None:
         tags=["t", "u", "t"],
         metadata={"step": "1", "nested": {"a": [1]}},
         created_by="worker",
-        parent_artifact="some other id",
+        parent_artifact=parent,
+        label="1.2.0",
     )
     assert info.id.content_hash == blake3(b"{}").hexdigest()
-    assert (info.id.session_id, info.id.sequence) == (session.id, 1)
+    assert (info.id.session_id, info.id.sequence) == (session.id, 2)
     assert (info.name, info.description, info.artifact_type) == ("results.json", "what came out", "tool_result")
     assert (info.mime_type, info.size, info.stored_size) == ("application/json", 2, 2)
     assert info.tags == ("t", "u")
     assert info.custom == {"step": "1", "nested": {"a": [1]}}
     assert (info.version, info.previous_hash) == (1, None)
-    assert (info.created_by, info.parent_artifact, info.is_compressed) == ("worker", "some other id", False)
+    assert (info.created_by, info.parent_artifact, info.is_compressed) == ("worker", str(parent), False)
+    assert info.label == "1.2.0"
     assert abs((info.created_at - before).total_seconds()) < 60
     assert session.get_artifact_info(info.id) == info
     artifact = session.get_artifact("results.json")
@@ -174,6 +177,8 @@ def test_what_is_not_there_is_not_found(rt: Runtime, session: Session) -> None:
         ("", None),
         ("a", 2),
         ("b", 1),
+        ("a", "first"),
+        ("a", "first\x00"),
         (ArtifactId(info.id.content_hash, session.id, 2), None),
         (ArtifactId("0" * 64, session.id, 1), None),
         ("x" * 10_000, None),
@@ -196,7 +201,7 @@ def test_what_is_not_there_is_not_found(rt: Runtime, session: Session) -> None:
             session.get_artifact(foreign_id)
     with pytest.raises(ArtifactNotFound):
         session.save_artifact("b", "/nowhere")
-    for version in (0, -1, "first", 1.5, True, [1]):
+    for version in (0, -1, "1", 1.5, True, [1]):
         with pytest.raises(ValidationError) as caught:
             session.get_artifact("a", version)  # type: ignore[arg-type]
         assert caught.value.fields["field"] == "version"

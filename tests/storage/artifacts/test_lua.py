@@ -37,8 +37,10 @@ def names(rt: Runtime, source: str, *args: Any, **options: Any) -> list[str]:
 
 def test_a_filter_has_the_keys_of_the_query(rt: Runtime, filled: list[Session]) -> None:
     one = filled[0].id
-    assert names(rt, "Artifact.query(..., {type = 'tool_result'})", one) == ["1.json", "3.json"]
-    assert names(rt, "Artifact.query(..., {type = 'tool_output', limit = 1, offset = 1})", one) == ["3.json"]
+    assert names(rt, "Artifact.query(..., {type = 'tool_result'})", one) == ["3.json", "1.json"]
+    assert names(rt, "Artifact.query(..., {type = 'tool_output', limit = 1, offset = 1})", one) == ["1.json"]
+    assert names(rt, "Artifact.query(..., {order_by = 'size_desc', limit = 2})", one) == ["3.json", "2.json"]
+    assert names(rt, "Artifact.query(..., {order_by = 'size_asc', limit = 1})", one) == ["0.json"]
     assert names(rt, "Artifact.query(..., {order_by = 'size', descending = true, limit = 2})", one) == [
         "3.json",
         "2.json",
@@ -48,7 +50,7 @@ def test_a_filter_has_the_keys_of_the_query(rt: Runtime, filled: list[Session]) 
         "2.json"
     ]
     assert names(rt, "Artifact.query(..., {created_after = os.time() + 100})", one) == []
-    assert names(rt, "Artifact.query(..., {tags = {}})", one) == [f"{n}.json" for n in range(4)]
+    assert names(rt, "Artifact.query(..., {tags = {}})", one) == [f"{3 - n}.json" for n in range(4)]
     assert names(rt, "Artifact.query({session_id = ..., text = 'quart 3'})", one) == ["3.json"]
     assert len(names(rt, "Artifact.query {type = 'tool_result'}")) == 4
     assert len(names(rt, "Artifact.query {type = 'tool_result'}", session=filled[1])) == 2
@@ -56,12 +58,12 @@ def test_a_filter_has_the_keys_of_the_query(rt: Runtime, filled: list[Session]) 
 
 def test_shortcuts_name_a_session_or_mean_the_current_one(rt: Runtime, filled: list[Session]) -> None:
     one = filled[0].id
-    assert names(rt, "Artifact.findByType(..., 'user_input')", one) == ["0.json", "2.json"]
-    assert names(rt, "Artifact.findByTag(..., 'odd')", one) == ["1.json", "3.json"]
-    assert names(rt, "Artifact.findByTag(..., {'odd', 'all'})", one) == ["1.json", "3.json"]
+    assert names(rt, "Artifact.findByType(..., 'user_input')", one) == ["2.json", "0.json"]
+    assert names(rt, "Artifact.findByTag(..., 'odd')", one) == ["3.json", "1.json"]
+    assert names(rt, "Artifact.findByTag(..., {'odd', 'all'})", one) == ["3.json", "1.json"]
     assert names(rt, "Artifact.search(..., 'quart 2')", one) == ["2.json"]
     for source in ("findByType('user_input')", "findByTag('even')", "findByType('', 'user_input')"):
-        assert names(rt, f"Artifact.{source}", session=filled[1]) == ["0.json", "2.json"]
+        assert names(rt, f"Artifact.{source}", session=filled[1]) == ["2.json", "0.json"]
     assert names(rt, "Artifact.search('quart 2')", session=filled[1]) == ["2.json"]
     assert len(names(rt, "Artifact.search('quart 2')")) == 2
 

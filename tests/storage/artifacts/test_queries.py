@@ -68,6 +68,7 @@ def wanted(info: ArtifactInfo, query: dict[str, Any]) -> bool:
         "min_size": lambda value: info.size >= value,
         "max_size": lambda value: info.size <= value,
         "created_by": lambda value: info.created_by == value,
+        "parent_artifact": lambda value: info.parent_artifact == str(value),
     }
     return all(checks[name](value) for name, value in query.items() if name in checks)
 
@@ -79,10 +80,13 @@ def answer(infos: list[ArtifactInfo], query: dict[str, Any]) -> list[ArtifactInf
         "size": lambda info: info.size,
         "type": lambda info: info.artifact_type,
     }[query.get("sort", "date")]
+    newest = {(info.id.session_id, info.name): info for info in sorted(infos, key=lambda info: info.version)}
+    if query.get("latest_only"):
+        infos = list(newest.values())
     return sorted(
         (info for info in infos if wanted(info, query)),
         key=lambda info: (by(info), info.created_at, info.id.session_id, info.id.sequence),
-        reverse=query.get("descending", False),
+        reverse=query.get("descending", query.get("sort", "date") == "date"),
     )
 
 
@@ -143,13 +147,14 @@ queries = optional(
     min_size=st.integers(0, 3),
     max_size=st.integers(0, 3),
     created_by=st.sampled_from([*PEOPLE, "eve"]),
+    latest_only=st.booleans(),
     sort=st.sampled_from(["date", "name", "size", "type"]),
     descending=st.booleans(),
-    limit=st.integers(0, 5),
+    limit=st.integers(0, 5) | st.none(),
     offset=st.integers(0, 4),
 )
 # Most criteria exclude each other: few at a time leave something to find.
-few = st.tuples(queries, st.lists(st.integers(0, 15), max_size=4)).map(
+few = st.tuples(queries, st.lists(st.integers(0, 16), max_size=4)).map(
     lambda drawn: {key: value for index, (key, value) in enumerate(sorted(drawn[0].items())) if index in drawn[1]}
 )
 
@@ -176,12 +181,14 @@ def ticking() -> Iterator[tuple[Runtime, Clock]]:
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     batches=st.lists(st.tuples(st.integers(0, 1), st.lists(artifacts, max_size=5)), min_size=1, max_size=6),
+    children=st.lists(st.integers(0, 20), max_size=3),
     deleted=st.sets(st.integers(0, 20), max_size=5),
     asked=st.lists(few, min_size=1, max_size=12),
 )
 def test_a_query_finds_what_a_look_at_every_artifact_finds(
     ticking: tuple[Runtime, Clock],
     batches: list[tuple[int, list[dict[str, Any]]]],
+    children: list[int],
     deleted: set[int],
     asked: list[dict[str, Any]],
 ) -> None:
@@ -193,6 +200,11 @@ def test_a_query_finds_what_a_look_at_every_artifact_finds(
             sessions[owner].store_many(batch)
             clock.now += 10**9
         infos = [info for session in sessions for info in session.list_artifacts()]
+        parents = [infos[index].id for index in children if index < len(infos)]
+        for parent in parents:
+            rt.session(parent.session_id).store_artifact("child", "report.json", "", parent_artifact=parent)
+        infos = [info for session in sessions for info in session.list_artifacts()]
+        asked = [*asked, *({"parent_artifact": parent} for parent in parents)]
         for index in sorted(deleted & set(range(len(infos))), reverse=True):
             info = infos.pop(index)
             rt.session(info.id.session_id).delete_artifact(info.id)
@@ -205,10 +217,13 @@ def test_a_query_finds_what_a_look_at_every_artifact_finds(
             ):
                 expected = answer(everything, query)
                 page = where.query_artifacts(**query)
-                begin, limit = query.get("offset", 0), query.get("limit")
+                begin, limit = query.get("offset", 0), query.get("limit", 100)
                 assert list(page) == expected[begin : None if limit is None else begin + limit], query
                 assert page.total == len(expected), query
                 assert page.has_more == (begin + len(page) < len(expected))
+                assert where.count_artifacts(**query) == len(expected)
+        for each in sessions:
+            assert each.artifact_names() == sorted({info.name for info in infos if info.id.session_id == each.id})
     finally:
         for each in sessions:
             each.delete()
@@ -228,7 +243,7 @@ def test_pages_go_through_all_that_matches(session: Session) -> None:
         names += [info.name for info in page]
         if not page.has_more:
             break
-    assert names == [f"{n}" for n in range(50) if n % 3]
+    assert names == [f"{n}" for n in reversed(range(50)) if n % 3]
 
 
 def test_a_query_is_built_step_by_step_and_never_changes(session: Session) -> None:
@@ -236,15 +251,18 @@ def test_a_query_is_built_step_by_step_and_never_changes(session: Session) -> No
         session.store_artifact(
             "tool_result" if n else "log", f"{n}.json", "x" * n, tags=["x"], metadata={"n": n}, created_by="ada"
         )
-    base = ArtifactQuery().of_type("tool_result").tagged("x")
-    narrow = base.named("*.json").where(n=2).by("ada").sized(1, 3).containing("2").without("y")
+    base = ArtifactQuery().of_type("tool_result").with_tag("x")
+    narrow = base.named("*.json").where(n=2).by("ada").sized(1, 3).containing("2").without_tag("y")
     assert [info.name for info in session.query_artifacts(narrow)] == ["2.json"]
     assert session.query_artifacts(base).total == 3
-    assert [info.name for info in session.query_artifacts(base.sorted_by("size", descending=True).limit(2))] == [
+    assert [info.name for info in session.query_artifacts(base.order_by("size", descending=True).limit(2))] == [
         "3.json",
         "2.json",
     ]
-    assert session.query_artifacts(base, offset=2).items[0].name == "3.json"
+    assert session.query_artifacts(base, offset=2).items[0].name == "1.json"
+    assert base.order_by("name").limit(1).run(session).items[0].name == "1.json"
+    assert base.order_by("date").run(session._runtime).items[0].name == "3.json"
+    assert base.created_after(0).created_before(1).run(session).total == 0
     assert base == ArtifactQuery(artifact_type="tool_result", tags=["x"])
     with pytest.raises(AttributeError):
         base.criteria = narrow.criteria  # type: ignore[misc]

@@ -244,6 +244,7 @@ class Store:
                 tags,
                 custom,
                 time,
+                *label,
             ) = record
             assert b"c" + digest + session + b"a" + key[16:] in self["references"]
             assert self["index"][b"v" + session + name.encode() + b"\0" + version.to_bytes(4, "big")] == key[16:]
@@ -264,6 +265,9 @@ class Store:
                 "created_at": moment(time),
                 "is_compressed": stored_size < size,
             }
+            if self.format >= 3:
+                assert len(label) in (0, 1)
+                info["label"] = label[0] if label else None
             found.append((info, self.content(digest)))
         return found
 
@@ -311,7 +315,7 @@ class Store:
                 keys |= event_keys(key, event)
         if self.format >= 2:
             for key, record in self.of("artifacts", b""):
-                keys |= artifact_keys(key[:16], key[16:], record)
+                keys |= artifact_keys(key[:16], key[16:], record, self.format)
         keys |= {*newest_of.values(), *(key for key, there in granted.items() if there)}
         return keys, deleted - keys
 
@@ -346,7 +350,7 @@ def event_keys(key: bytes, event: list[Any]) -> set[bytes]:
     return keys
 
 
-def artifact_keys(session: bytes, sequence: bytes, record: list[Any]) -> set[bytes]:
+def artifact_keys(session: bytes, sequence: bytes, record: list[Any], version: int) -> set[bytes]:
     kind, created_by, tags, custom = digest8(record[4].encode()), record[9], record[11], unpacked(record[12])
     place = record[13].to_bytes(8, "big") + session + sequence
     keys = {b"A" + session + kind + sequence, b"a" + kind + place}
@@ -354,6 +358,10 @@ def artifact_keys(session: bytes, sequence: bytes, record: list[Any]) -> set[byt
         keys |= {b"G" + session + digest8(tag.encode()) + sequence, b"g" + digest8(tag.encode()) + place}
     if created_by is not None:
         keys.add(b"y" + digest8(created_by.encode()) + place)
+    if version >= 3 and record[10] is not None:
+        keys.add(b"q" + digest8(record[10].encode()) + place)
+    if len(record) > 14:
+        keys.add(b"L" + session + f"{record[1]}\0{record[14]}\0".encode() + sequence)
     if len(custom) > 64:
         keys.add(b"zx" + place)
     else:
