@@ -21,6 +21,7 @@ from greenroom.storage.artifacts.search import ArtifactSearch
 from greenroom.storage.audit import AuditLog
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.catalog.changes import Changes, Position
+from greenroom.storage.catalog.creators import Charge, Creators
 from greenroom.storage.codec.keys import COUNTS_KEY, INDEX_CREATED, QUOTA_KEY
 from greenroom.storage.concurrency.claims import Claims
 from greenroom.storage.concurrency.forking import runtime_closed
@@ -75,10 +76,11 @@ class Append:
     """Write these operations atomically. Replies the commit number for `Engine.wait_synced`.
 
     `moved` is the session's change of status (before, after), with None for no session, and `also_moved` are those of
-    other sessions; `contents` are added and `released` are dropped, each with its reference.
+    other sessions; `charges` are what changes for creators; `contents` are added and `released` are dropped, each with
+    its reference.
     """
 
-    __slots__ = ("also_moved", "contents", "moved", "ops", "ranges", "released")
+    __slots__ = ("also_moved", "charges", "contents", "moved", "ops", "ranges", "released")
 
     def __init__(
         self,
@@ -92,6 +94,7 @@ class Append:
         self.ops = ops
         self.moved = moved
         self.also_moved = also_moved
+        self.charges: tuple[Charge, ...] = ()
         self.contents = contents
         self.released = released
         self.ranges = ranges
@@ -149,6 +152,7 @@ class ArtifactStore(PooledActor):
         self.journal = Journal(engine)
         self.catalog = Catalog(engine, self.journal)
         self.catalog.in_turn = self._in_turn
+        self.creators = Creators(self.catalog, self.journal)
         self.contents = Contents(engine, cache_bytes)
         self.artifacts = Artifacts(engine)
         self.records = Records(engine)
@@ -251,8 +255,11 @@ class ArtifactStore(PooledActor):
             if self.quota is not None:
                 more = self.quota.growth(ops)
                 self.quota.require(more)
+        taken = self.creators.take(append.charges) if append.charges and self.creators.active else None
         commit_number = self._write(ops, append.ranges, append.moved, *append.also_moved, more=more)
         self.commits += 1
+        if taken is not None:
+            self.creators.give(taken)
         return commit_number
 
     def _in_turn(self, work: Callable[[], None]) -> None:
@@ -270,6 +277,7 @@ class ArtifactStore(PooledActor):
             if any(cf == CF.INDEX and key.startswith(INDEX_CREATED) for cf, key, _ in ops):
                 self.catalog.forget_counts()
             self._write(ops, more=self.quota.growth(ops) if self.quota is not None else 0)
+            self.creators.forget()
             if (CF.META, COUNTS_KEY, None) in ops:
                 self.catalog.forget_counts()
             if self.quota is not None and (CF.META, QUOTA_KEY, None) in ops:
@@ -352,7 +360,9 @@ class ArtifactStore(PooledActor):
                     taken.append(envelope)
                     break
                 most -= 1
-                if envelope.message.__class__ is Append and envelope.message.plain:
+                message = envelope.message
+                charged = message.__class__ is Append and message.charges and self.creators.active
+                if message.__class__ is Append and message.plain and not charged:
                     group.append(envelope)
                 else:
                     self._commit_group(group)

@@ -21,6 +21,7 @@ from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session, created_session, find_session, session_id_of
 from greenroom.runtime.handles.templates import Templates
 from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.session_ids import session_bytes
 from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
 from greenroom.storage.common.validation import refusal
 from greenroom.storage.errors import InvalidOperation, SessionNotFound, ValidationError, shown
@@ -233,6 +234,7 @@ class Creation:
             raise SessionNotFound(f"there is no session {shown(parent_id)} to be the parent", session_id=parent_id[:64])
         overrides = session_overrides(config) if config is not None else None
         if principal is not None:
+            created_by = self._creator(principal, created_by)
             overrides = self._policies.for_child(overrides or {}, principal)
         return creation(
             name,
@@ -245,6 +247,18 @@ class Creation:
             correlation_id,
             key,
         )
+
+    def _creator(self, principal: str, given: str | None) -> str | None:
+        """Return the creator of a session that another one makes: its own creator, unless it names another one. It may
+        not escape a quota by that, nor use up that of somebody else. Raises AccessDenied."""
+        row = self._core.store.catalog.row(session_bytes(principal))
+        own = row.created_by if row is not None else None
+        if given is None or given == own:
+            return own
+        creators = self._core.store.creators
+        if creators.quota(given) is not None or (own is not None and creators.quota(own) is not None):
+            raise self._core.security.deny_creator(principal)
+        return given
 
 
 _PARAMETERS: Final = {name: each for name, each in signature(Creation.create).parameters.items() if name != "self"}

@@ -80,7 +80,8 @@ from .analytics import (
     ResourceUse,
     SessionMetrics,
 )
-from .retention import JournalCut, Removal, RetentionPolicy, RetentionReport
+from .retention.policy import JournalCut, Removal, RetentionPolicy, RetentionReport
+from .retention.quotas import CreatorQuota, Quotas
 from .runtime import Runtime
 from .tools import Tool, ToolResult
 from .version import __version__
@@ -112,6 +113,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "Consumption",
+    "CreatorQuota",
     "DeletedArtifacts",
     "Distribution",
     "Durability",
@@ -143,6 +145,7 @@ __all__ = [
     "PolicyConfig",
     "PolicyRequest",
     "Problem",
+    "Quotas",
     "Ranked",
     "RateLimited",
     "RatePolicy",

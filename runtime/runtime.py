@@ -103,7 +103,8 @@ from .core import RuntimeCore
 from .creation import Creation
 from .open import Parts, open_runtimes
 from .policies import Policies
-from .retention import RetentionPolicy, RetentionReport, apply_retention
+from .retention.policy import RetentionPolicy, RetentionReport, apply_retention
+from .retention.quotas import Quotas
 from .tools import Tools
 from .workflow import Workflows
 
@@ -149,6 +150,8 @@ class Runtime:
     agents: Agents
     """Registers and calls agents: see `Agents`."""
     workflows: Workflows
+    quotas: Quotas
+    """What the sessions of one `created_by` may have together: see `Quotas`."""
     core: RuntimeCore
     """The parts that the rooms share. Not public, like `creation`."""
     creation: Creation
@@ -207,6 +210,7 @@ class Runtime:
         self.middleware = Middleware(core.hooks)
         self.policies, self.events, self.tools, self.agents = parts.policies, parts.events, parts.tools, parts.agents
         self.workflows = parts.workflows
+        self.quotas = Quotas(core)
         scopes = core.supervisor.table
         self.creation = Creation(
             self,

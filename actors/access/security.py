@@ -263,6 +263,14 @@ class Security:
             operation=operation,
         )
 
+    def deny_creator(self, principal: str) -> AccessDenied:
+        """Return the error for a session that makes one of another creator, where quotas hold. Record the attempt."""
+        self._violated(AccessAttempt(principal, None, None, "write", False, "another creator", "create_session"))
+        return AccessDenied(
+            f"created_by: session {principal[:64]} makes sessions of its own creator, because creators have quotas",
+            operation="create_session",
+        )
+
     def deny_artifact(self, attempt: AccessAttempt, needed: str, has: str | None) -> AccessDenied:
         """Return the error for an artifact of another session, in the same words whether it exists. Record the
         attempt."""

@@ -28,6 +28,7 @@ from greenroom.actors.session.state.timeout import CARE
 from greenroom.actors.store import Append
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.catalog.creators import Charge
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.concurrency.interrupts import thrown_in
@@ -343,7 +344,8 @@ class SessionActor(PooledActor):
         before = state.row() if moves and state.sequence else None
         sequence = state.sequence
         first = sequence + 1
-        operations, artifacts, size = state.operation_count + 1, state.artifact_count, state.artifact_bytes
+        operations, artifacts = state.operation_count + 1, state.artifact_count
+        size = state_bytes = state.artifact_bytes
         if command.__class__ in _UNCOUNTED:
             operations -= 1
         self.decided = sequence + len(drafts)
@@ -389,6 +391,8 @@ class SessionActor(PooledActor):
             if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
                 self._snapshot(ops)
             append = Append(ops, moved)
+            if state.created_by is not None and (first == 1 or size != state_bytes):
+                append.charges = (Charge(state.created_by, int(first == 1), size - state_bytes),)
             if change is not None and (change.held or change.released):
                 append.contents = _prepared(change, command)
                 append.released = tuple(change.released)

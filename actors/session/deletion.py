@@ -8,6 +8,7 @@ from typing import Final
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import Append, ArtifactStore
 from greenroom.storage.artifacts.index import ACROSS
+from greenroom.storage.catalog.creators import Charge
 from greenroom.storage.codec.keys import (
     INDEX_CREATED,
     INDEX_KEY,
@@ -58,7 +59,10 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
         else:
             ranges.append((cf, begin, end))
     moved = (state.status, None) if cataloged else None
-    return Append(ops, moved, released=tuple(there.held), ranges=tuple(ranges))
+    append = Append(ops, moved, released=tuple(there.held), ranges=tuple(ranges))
+    if state.created_by is not None:
+        append.charges = (Charge(state.created_by, -1, -state.artifact_bytes),)
+    return append
 
 
 def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> int:
@@ -96,7 +100,11 @@ def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> int
     if status is None and len(ops) == 1 and store.journal.is_empty(session):
         raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
     moved = (status, None) if status is not None else None
-    return store.commit(Append(ops, moved, released=tuple(there.held), ranges=tuple(_ranges(session))), timeout)
+    commit_number = store.commit(
+        Append(ops, moved, released=tuple(there.held), ranges=tuple(_ranges(session))), timeout
+    )
+    store.creators.forget()
+    return commit_number
 
 
 def _is_owned(cf: int, key: bytes) -> bool:

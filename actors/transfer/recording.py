@@ -168,6 +168,7 @@ class Recording:
             append.ops += more.ops
             append.contents += more.contents
             if more.moved is not None:
+                append.charges += more.charges
                 append.also_moved += (more.moved,)
         timeout = services.store_timeout
         with _one_at_a_time:
@@ -226,11 +227,13 @@ class Recording:
             for cf, key, value in gathered:
                 ops[cf, key] = value
         moves = [append.moved for append in appends if append.moved is not None]
-        return Append(
+        whole = Append(
             [(cf, key, value) for (cf, key), value in ops.items() if value is not None],
             (None, moves[-1][1]),
             tuple(pair for append in appends for pair in append.contents),
         )
+        whole.charges = tuple(charge for append in appends for charge in append.charges)
+        return whole
 
 
 def _prepared_again(services: SessionServices, recordings: Sequence[Recording], append: Append) -> tuple[Any, ...]:

@@ -26,6 +26,7 @@ from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import Append, ArtifactStore, Repair
 from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.catalog.creators import Charge
 from greenroom.storage.codec.keys import after_prefix
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.content import staging
@@ -154,10 +155,20 @@ class StagedSessions:
             ops.append(staging.mark(self._id, staging.PUBLISHED, self._sessions))
         for state in states:
             ops += state_entries(state)
+        charges = tuple(
+            Charge(each.created_by, 1, each.artifact_bytes) for each in states if each.created_by is not None
+        )
         if len(states) == 1:
-            self._store.commit(Append(ops, (None, states[0].status)), self._services.store_timeout)
+            append = Append(ops, (None, states[0].status))
+            append.charges = charges
+            self._store.commit(append, self._services.store_timeout)
         else:
-            self._store.ask(Repair(lambda: ops), ArtifactStore.WRITE_TIMEOUT)
+
+            def within_quotas() -> list[Op]:
+                self._store.creators.take(charges)
+                return ops
+
+            self._store.ask(Repair(within_quotas), ArtifactStore.WRITE_TIMEOUT)
         # From here on the sessions exist. The next opening would do the rest as well.
         if self._marked:
             try:

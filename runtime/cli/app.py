@@ -17,6 +17,7 @@ from greenroom.runtime.cli.commands import (
     conversations,
     demo,
     events,
+    keeping,
     scripts,
     sessions,
     settings,
@@ -55,6 +56,7 @@ app.command("gc")(care.gc)
 app.command("compact")(care.compact)
 app.command("retention")(care.retention)
 app.add_typer(care.templates, name="templates")
+app.add_typer(keeping.quotas, name="quotas")
 sessions.app.command("export")(bundles.export_session)
 sessions.app.command("import")(bundles.import_sessions)
 app.command("backup")(bundles.backup)

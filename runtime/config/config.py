@@ -65,6 +65,10 @@ class RuntimeConfig(Checked):
     """Characters of an artifact's name."""
     compress_above: Bytes = 10 << 10
     """Content larger than this is compressed, if that makes it smaller."""
+    creator_max_sessions: Annotated[Count | None, NONE] = None
+    creator_max_storage_bytes: Annotated[Bytes | None, NONE] = None
+    """What the sessions of one `created_by` may have together: sessions in any status, and bytes of artifacts.
+    `rt.quotas.set` sets other limits for one creator."""
     max_store_bytes: Annotated[Bytes | None, NONE] = None
     """Bytes of all contents together, each counted once and before compression."""
     block_cache_bytes: Bytes = 32 << 20

@@ -219,6 +219,18 @@ class Catalog:
         for key, _ in self._engine.pages(CF.SESSIONS, b"", b"\xff" * 17):
             yield key
 
+    def created_by(self, creator: str) -> Iterator[bytes]:
+        """Yield the sessions of a creator, in any status, oldest first. Those with damaged rows are left out."""
+        prefix = INDEX_CREATOR + text_digest(creator)
+        for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
+            session = key[-16:]
+            try:
+                row = self.row(session)
+            except (IntegrityError, SchemaTooNew):
+                continue
+            if row is not None and row.created_by == creator:
+                yield session
+
     def rows(self, statuses: Sequence[SessionStatus]) -> Iterator[tuple[bytes, SessionRow]]:
         """Yield (session, row) of all sessions in these statuses, each status oldest first."""
         for status in statuses:

@@ -301,6 +301,12 @@ REGISTRIES: dict[str, dict[str, Call]] = {
         "fire": lambda two: two.rt.hooks.fire("custom:x", {}, session_id=two.other.id),
     },
     "middleware": {},
+    "quotas": {
+        "delete": lambda two: two.rt.quotas.delete("ada"),
+        "get": lambda two: two.rt.quotas.get("ada"),
+        "list": lambda two: two.rt.quotas.list(),
+        "set": lambda two: two.rt.quotas.set("ada"),
+    },
     "analytics": {
         "collector": lambda two: two.rt.analytics.collector(),
         "count_events": lambda two: two.rt.analytics.count_events(),
@@ -315,6 +321,7 @@ CONFINED_CALLS: dict[str, set[str]] = {
     "events": {"export", "follow", "timeline"},
     "hooks": {"any", "at", "disable", "enable", "info", "list", "register", "register_at", "unregister"},
     "middleware": {"use"},
+    "quotas": set(),
     "analytics": {"aggregate"},
 }
 """What works on what is everybody's, or on a session's own: confined, or asked for in another place."""

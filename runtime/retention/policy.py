@@ -26,7 +26,7 @@ from greenroom.storage.errors import (
 )
 
 if TYPE_CHECKING:
-    from .core import RuntimeCore
+    from greenroom.runtime.core import RuntimeCore
 
 __all__ = ["JournalCut", "Removal", "RetentionPolicy", "RetentionReport", "apply_retention"]
 
