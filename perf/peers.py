@@ -12,7 +12,7 @@ from typing import Any
 import msgpack
 import pykka
 
-__all__ = ["SqliteMessages", "StoredMessage", "ThreadedVariables"]
+__all__ = ["SqliteMessages", "SqliteRecords", "StoredMessage", "ThreadedVariables"]
 
 
 class _Variables(pykka.ThreadingActor):
@@ -75,6 +75,40 @@ class SqliteMessages:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._db.close()
+
+
+class SqliteRecords:
+    """Keeps values under keys in a table of SQLite, set up like `SqliteMessages`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = sqlite3.connect(folder / "records.db", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute("CREATE TABLE records (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (key, value))
+
+    def get(self, key: bytes) -> bytes | None:
+        row = self._db.execute("SELECT value FROM records WHERE key = ?", (key,)).fetchone()
+        return row[0] if row is not None else None
+
+    def newest(self, prefix: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        return self._db.execute(
+            "SELECT key, value FROM records WHERE key >= ? AND key < ? ORDER BY key DESC LIMIT ?",
+            (prefix, prefix + b"\xff" * 8, limit),
+        ).fetchall()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> SqliteRecords:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 @dataclass(slots=True)

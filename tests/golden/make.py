@@ -70,6 +70,10 @@ def make(path: Path) -> dict[str, Any]:
         first.store_artifact("tool_result", "removed.bin", bytes(range(255)), created_by="bob")
         first.store_artifact("tool_result", "table.csv", text(20_000, 5), parent_artifact="table.csv", label="2.0.1")
         first.add_tag("late")
+        first.records.put_many({"step/1": b"one", "step/2": {"n": 2}, b"\xff\x00": text(9000, 1), "gone": 1})
+        first.records.put("step/1", text(20_000, 7))
+        first.records.put("step/1", text(20_000, 7) + b"and a turn more")
+        first.records.delete("gone")
 
         second = rt.create_session(name="Child", parent=first, metadata={"team": "y"}, correlation_id="run-7")
         second.store_artifact("tool_result", "same.csv", text(20_000, 3), tags=["keep"])
@@ -129,6 +133,7 @@ def described(rt: Any, session: Any) -> dict[str, Any]:
         "variables": plain(session.variables()),
         "messages": [plain(each.to_dict()) for each in session.messages()],
         "events": [plain(each.to_dict()) for each in session.events()],
+        "records": [[b64encode(key).decode(), plain(value)] for key, value in session.records.iterate()],
         "artifacts": [
             {"info": info.to_dict(), **content_of(session.get_artifact(info.id).content)}
             for info in session.list_artifacts()

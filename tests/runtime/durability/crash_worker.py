@@ -23,6 +23,7 @@ from typing import Any
 from greenroom.runtime import Runtime, Session
 
 VARIABLES = 12
+RECORDS = 8
 LONG = 300
 """Events after which a session is ended."""
 KEPT = 8
@@ -145,6 +146,18 @@ class Writer:
             chosen = self._random.choice(artifacts).id
             self._acknowledged(self._own, "unstore", lambda: self._own.delete_artifact(chosen), id=str(chosen))
 
+    def _put(self) -> None:
+        keys = self._random.sample(range(RECORDS), self._random.randint(1, 3))
+        records = {
+            f"r{key}": [self._random.getrandbits(32), self._random.choice((9, 3000, 20_000, 150_000))] for key in keys
+        }
+        values = {key: content_of(*content) for key, content in records.items()}
+        self._acknowledged(self._own, "put", lambda: self._own.records.put_many(values), records=records)
+
+    def _take_away(self) -> None:
+        keys = [f"r{self._random.randrange(RECORDS)}" for _ in range(2)]
+        self._acknowledged(self._own, "take away", lambda: self._own.records.delete_many(keys), keys=keys)
+
     def _pause(self) -> None:
         self._acknowledged(self._own, "status", self._own.suspend, status="suspended")
         self._acknowledged(self._own, "status", self._own.resume, status="active")
@@ -179,6 +192,8 @@ class Writer:
         (_store_small, 10),
         (_store_large, 3),
         (_unstore, 4),
+        (_put, 10),
+        (_take_away, 3),
         (_pause, 3),
         (_tag, 3),
         (_save, 2),

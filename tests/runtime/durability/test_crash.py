@@ -110,6 +110,7 @@ class Known:
     variables: dict[str, list[Any]] = field(default_factory=dict)
     messages: dict[int, list[Any]] = field(default_factory=dict)
     artifacts: dict[str, list[int]] = field(default_factory=dict)
+    records: dict[str, list[int]] = field(default_factory=dict)
     events: int = 1
     touched: bool = True
 
@@ -138,12 +139,16 @@ class Ledger:
             return
         known = self.sessions[report["session"]]
         known.touched = True
-        if op != "unset":  # which journals nothing if there was nothing to delete
+        if op not in ("unset", "take away"):  # which journals nothing if there was nothing to delete
             known.events += 1
         if op == "set":
             known.variables[report["key"]] = report["value"]
         elif op == "unset":
             known.variables.pop(report["key"], None)
+        elif op == "put":
+            known.records |= report["records"]
+        elif op == "take away":
+            known.records = {key: each for key, each in known.records.items() if key not in report["keys"]}
         elif op == "message":
             known.messages[done] = report["text"]
         elif op == "store":
@@ -188,6 +193,7 @@ class Ledger:
         variables = {key: [value[:16], len(value)] for key, value in session.variables().items()}
         messages = {each.sequence: [each.content[:20], len(each.content)] for each in session.messages()}
         artifacts = {str(each.id): each for each in session.list_artifacts()}
+        records = dict(session.records.iterate())
         events = list(session.events())
         assert [event.sequence for event in events] == list(range(1, info.sequence + 1))
         assert info.sequence >= known.events
@@ -198,6 +204,10 @@ class Ledger:
                 known.variables[each["key"]] = each["value"]
             elif op == "unset" and each["key"] not in variables:
                 known.variables.pop(each["key"], None)
+            elif op == "put" and records.items() >= _contents(each["records"]).items():
+                known.records |= each["records"]
+            elif op == "take away" and not any(key.encode() in records for key in each["keys"]):
+                known.records = {key: value for key, value in known.records.items() if key not in each["keys"]}
             elif op == "message":
                 new = [at for at, text in messages.items() if at not in known.messages and text == each["text"]]
                 known.messages.update(dict.fromkeys(new, each["text"]))
@@ -216,6 +226,8 @@ class Ledger:
 
         assert variables == known.variables
         assert messages == known.messages
+        assert records == _contents(known.records)
+        assert session.records.count() == len(records)
         assert artifacts.keys() == known.artifacts.keys()
         assert info.artifact_count == len(artifacts)
         assert info.status == known.status
@@ -225,6 +237,10 @@ class Ledger:
             assert session.get_artifact(artifact_id).content == expected
         set_last = {event.data["key"]: event.data["value"] for event in events if event.type == "variable.set"}
         assert {key: [set_last[key][:16], len(set_last[key])] for key in known.variables} == known.variables
+
+
+def _contents(records: dict[str, list[int]]) -> dict[bytes, bytes]:
+    return {key.encode(): crash_worker.content_of(*content) for key, content in records.items()}
 
 
 def _hash(content: list[int]) -> str:

@@ -38,6 +38,7 @@ def fill(rt: Runtime, seed: int, *, parent: Session | None = None) -> Session:
     session.add_message("user", f"long {seed} " * 1000)
     session.store_artifact("x", "a", f"small {seed}")
     session.store_artifact("x", "b", f"b {seed}")
+    session.records.put_many({"r": seed, "large": f"record {seed} " * 1000})
     session.store_artifact("x", "large", random.Random(seed).randbytes(400_000))
     return session
 
@@ -55,6 +56,9 @@ READS: dict[str, Callable[[Session], Any]] = {
     "stream": lambda s: s.open_artifact("large").read(),
     "versions": lambda s: s.artifact_versions("a"),
     "children": lambda s: s.children(),
+    "record": lambda s: s.records.get("r"),
+    "records": lambda s: s.records.scan(),
+    "keys of records": lambda s: s.records.keys(),
 }
 
 

@@ -181,6 +181,16 @@ class Store:
             for name in ENCODED.get(event[0], ()):
                 if data.get(name) is not None:
                     data[name] = unpacked(data[name])
+            if event[0] == "records.changed":
+                data["changes"] = [
+                    {
+                        "key": name,
+                        "hash": digest.hex() if digest is not None else None,
+                        "size": size if digest is not None else None,
+                        "replaced_size": replaced,
+                    }
+                    for name, digest, size, _, replaced, *_ in data["changes"]
+                ]
             for name in ("content_hash", "previous_hash"):
                 if data.get(name) is not None:
                     data[name] = data[name].hex()
@@ -224,6 +234,28 @@ class Store:
                 found.append((data["role"], content.decode() if data["text"] else plain(unpacked(content))))
             else:
                 found.append((data["role"], plain(unpacked(data["content"]))))
+        return found
+
+    def records(self, session: bytes) -> list[list[Any]]:
+        """The records, each confirmed by the newest event that names its key."""
+        newest: dict[bytes, list[Any]] = {}
+        for key, event in self.of("journal", session):
+            for position, change in enumerate(event[2]["changes"] if event[0] == "records.changed" else ()):
+                newest[change[0]] = [number(key[16:]), position, change]
+        found = []
+        for key, (sequence, position, flags, size, digest, value) in self.of("index", b"R" + session):
+            change = newest.pop(key[17:])[2]
+            assert change[1:4] == [digest, size, flags]
+            if flags & 2:
+                place = (sequence * 65536 + position).to_bytes(8, "big")
+                assert b"c" + digest + session + b"r" + place in self["references"]
+                assert value is None
+                value = self.content(digest)
+            else:
+                assert len(value) <= 4096
+            assert (len(value), blake3(value).digest()) == (size, digest)
+            found.append([b64encode(key[17:]).decode(), plain(unpacked(value) if flags & 1 else value)])
+        assert all(change[1] is None for *_, change in newest.values())
         return found
 
     def artifacts(self, session: bytes) -> list[tuple[dict[str, Any], bytes]]:
@@ -297,6 +329,9 @@ class Store:
         for key, event in self.of("journal", b""):
             if event[0] == "message.added":
                 keys.add(b"M" + key)
+            elif event[0] == "records.changed":
+                for change in event[2]["changes"]:
+                    (keys.add if change[1] is not None else keys.discard)(b"R" + key[:16] + change[0])
             elif event[0] == "artifact.stored":
                 data = event[2]
                 name = b"v" + key[:16] + data["name"].encode() + b"\0"
@@ -411,6 +446,7 @@ def check(store: Store, expected: dict[str, Any]) -> None:
         assert store.events(session) == [
             {name: each[name] for name in ("type", "sequence", "timestamp", "data")} for each in wanted["events"]
         ]
+        assert store.records(session) == wanted.get("records", [])
         artifacts = store.artifacts(session)
         assert [info for info, _ in artifacts] == [each["info"] for each in wanted["artifacts"]]
         for (_, content), each in zip(artifacts, wanted["artifacts"], strict=True):
