@@ -9,8 +9,8 @@ from typing import Any, Final
 from greenroom.actors.messages.artifacts import StoreArtifact, StoreMany
 from greenroom.actors.messages.parameters import MessageSubject
 
+from .call import Call
 from .chain import BEFORE, FAILED, Phase, Role, ask
-from .context import Call
 from .result import MAX_ATTEMPTS, HookResult
 from .subject import Failure, Reply, Subject
 

@@ -13,7 +13,8 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.interrupts import by_signal
 from greenroom.storage.errors import GreenroomError, HookCancelled, InvalidOperation, ValidationError
 
-from .context import Call, HookContext
+from .call import Call
+from .context import CALLING, HookContext
 from .guard import GuardsTaken, HookTimeout
 from .hook import PASSED, SLOW_INLINE, Hook
 from .result import CONTINUE, HookResult, NoResult, is_awaitable, result_of
@@ -81,7 +82,7 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
     time left.
     """
     call.decision = None
-    current = CURRENT.get()
+    current, outer = CURRENT.get(), CALLING.get()
     within = current.within if current is not None else ()
     if len(within) >= MAX_NESTING:
         raise InvalidOperation(f"hooks are nested deeper than {MAX_NESTING}: they call for each other without end")
@@ -99,10 +100,11 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
             continue
         if not hook.guarded:
             # The fast path of a quick hook that decides nothing: `_call_inline`, without the call.
-            context = HookContext(call, point, subject, 1)
+            context = HookContext(call, point, subject, 1, outer)
             inner = hook.alone if current is None else hook.operation(current)
             answer, error, begun = None, None, monotonic()
             try:
+                CALLING.set(context)
                 CURRENT.set(inner)
                 answer = hook.run(context)
             except (Exception, SystemExit) as failure:
@@ -112,6 +114,7 @@ def ask(phase: Phase, call: Call, subject: Subject, role: Role) -> Subject:
                 raise
             finally:
                 CURRENT.set(current)  # first of all: see `greenroom.actors.operation.changed`
+                CALLING.set(outer)
             seconds = monotonic() - begun
             hook.total_time += seconds
             if seconds > SLOW_INLINE:
@@ -175,7 +178,7 @@ def _ask_one(
             context, answer, seconds, error = first
             first = None
         else:
-            context = HookContext(call, point, subject, attempt)
+            context = HookContext(call, point, subject, attempt, CALLING.get())
             if hook.guarded:
                 answer, seconds, error = _call_guarded(hook, context, call, current)
             else:
@@ -230,7 +233,9 @@ def _call_inline(
     inner = hook.alone if current is None else hook.operation(current)
     answer, error = None, None
     begun = monotonic()
+    outer = context.outer
     try:
+        CALLING.set(context)
         CURRENT.set(inner)
         answer = hook.run(context)
     except BaseException as failure:
@@ -240,6 +245,7 @@ def _call_inline(
         error = failure
     finally:
         CURRENT.set(current)
+        CALLING.set(outer)
     seconds = monotonic() - begun
     hook.total_time += seconds
     if seconds > SLOW_INLINE:
@@ -260,6 +266,7 @@ def _call_guarded(
     inner = hook.operation(current)
     begun = monotonic()
     try:
+        CALLING.set(context)
         CURRENT.set(inner)
         answer, seconds = call.services.guard.call(run, context, timeout)
     except BaseException as error:
@@ -269,6 +276,7 @@ def _call_guarded(
         return None, monotonic() - begun, error
     finally:
         CURRENT.set(current)
+        CALLING.set(context.outer)
     hook.took(seconds)
     return answer, seconds, None
 

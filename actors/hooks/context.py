@@ -1,200 +1,28 @@
-"""An operation on its way past the hooks, and the context that each hook gets."""
+"""The context that each call of a hook gets."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import datetime
-from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.callables import cancelled_error
 from greenroom.actors.scheduling.operation import CURRENT
-from greenroom.storage.common.logs import logger_of
-from greenroom.storage.common.times import utc_time
+from greenroom.storage.common.arguments import as_items, as_mapping, as_number, as_seconds, as_text
+from greenroom.storage.common.times import iso_time, moment, utc_time
 from greenroom.storage.concurrency.waiting import Promise
-from greenroom.storage.errors import GreenroomError, OperationTimeout, RuntimeClosed, SessionNotFound
+from greenroom.storage.errors import GreenroomError, ValidationError
 
+from .call import Call, ToldSession
 from .result import HookResult, awaited, result_of
-from .services import HookServices
-from .subject import Failure, Plain, Reply, Subject
+from .subject import Failure, Plain, Reply, Subject, plain
 
 if TYPE_CHECKING:
-    from greenroom.actors.messages.core import PendingEvent
     from greenroom.storage.catalog.model import SessionInfo
 
 
-__all__ = ["Call", "Component", "HookContext", "HookContextBuilder"]
-
-
-logger = logger_of("hooks")
-
-_MAX_RECORDS: Final = 20_000
-
-
-class Call:
-    """An operation with its session and component, the time it has, and the decision of its hooks so far."""
-
-    # Most operations set none of these: as defaults of the class they cost nothing.
-    records: list[PendingEvent] | None = None
-    """Events to journal in the session: executions of replayable hooks, and failures."""
-    decision: HookResult | None = None
-    """The decision of the last phase, if it was not to go on."""
-    decider: str | None = None
-    """The id of the hook that made the decision."""
-    component: str | None = None
-    address: str | None = None
-    """The id of the scope in whose journal the executions of hooks go, instead of the session's."""
-    correlation: str | None = None
-    allowed: float | None = None
-    """The seconds that the hook which runs on a guard thread has."""
-    _notes: dict[str, Any] | None = None
-
-    def __init__(
-        self,
-        services: HookServices | None,
-        original: Subject,
-        operation: str | None,
-        session_id: str | None,
-        timeout: float | None = None,
-    ) -> None:
-        self.services = services
-        self.original = original
-        self.operation = operation
-        self.session_id = session_id
-        self.timeout = timeout
-        self.begun = monotonic()
-
-    def with_facts(
-        self, component: str | None, notes: dict[str, Any] | None = None, address: str | None = None
-    ) -> Call:
-        """Set facts that only some operations have, and return the same call."""
-        self.component, self._notes, self.address = component, notes, address
-        return self
-
-    @property
-    def recipient(self) -> str | None:
-        """The id of the journal that the operation concerns."""
-        return self.address or self.session_id
-
-    # -- what contexts show
-
-    @property
-    def about(self) -> str | None:
-        """The component: the session, scope, tool or agent that the operation concerns."""
-        if self.component is None and self.session_id is not None:
-            self.component = f"session:{self.session_id}"
-        return self.component
-
-    @property
-    def time_ns(self) -> int:
-        now = self.services.clock.time_ns() if self.services is not None else time_ns()
-        return now - int(self.elapsed() * 1e9)
-
-    def now(self) -> float:
-        return self.services.clock.monotonic() if self.services is not None else monotonic()
-
-    def elapsed(self) -> float:
-        return monotonic() - self.begun
-
-    def notes(self) -> dict[str, Any]:
-        if self._notes is None:
-            current = CURRENT.get()
-            self._notes = {"operation": self.operation} if self.operation is not None else {}
-            if current is not None and current.principal is not None:
-                self._notes["principal"] = current.principal
-        return self._notes
-
-    @property
-    def correlation_id(self) -> str:
-        if self.correlation is None:
-            current = CURRENT.get()
-            if current is not None and current.correlation_id is not None:
-                self.correlation = current.correlation_id
-            else:
-                self.correlation = self._own_correlation()
-        return self.correlation
-
-    def _own_correlation(self) -> str:
-        """Return the correlation id of an operation without a given one: its session's, its scope's, or a new one."""
-        own = self.services.correlation_of(self.session_id) if self.services is not None and self.session_id else None
-        return own or self.recipient or str(uuid.uuid4())
-
-    @property
-    def language(self) -> str | None:
-        current = CURRENT.get()
-        return current.language if current is not None else None
-
-    def session_info(self) -> SessionInfo | None:
-        """Return a snapshot of the session; None if there is none."""
-        if self.services is None or self.session_id is None:
-            return None
-        return self.services.info_of(self.session_id)
-
-    def session_config(self) -> dict[str, Any]:
-        """Return the settings of the session's own configuration."""
-        return (
-            self.services.config_of(self.session_id)
-            if self.services is not None and self.session_id is not None
-            else {}
-        )
-
-    # -- time
-
-    def remaining(self) -> float | None:
-        """Return the seconds that the operation has left; None if it has no limit."""
-        return None if self.timeout is None else self.timeout - (monotonic() - self.begun)
-
-    def is_late(self) -> bool:
-        left = self.remaining()
-        return left is not None and left <= 0
-
-    def late(self) -> OperationTimeout:
-        return OperationTimeout(
-            f"no answer within {self.timeout:g} s: its hooks have used up the time of the operation; nothing was done",
-            timeout=self.timeout,
-            started=False,
-        )
-
-    def pause(self, seconds: float) -> None:
-        """Wait before another try. Raises OperationTimeout if the operation does not have that much time left, and
-        RuntimeClosed if the runtime closes meanwhile."""
-        if seconds <= 0:
-            return
-        left = self.remaining()
-        if left is not None and left <= seconds:
-            raise self.late()
-        assert self.services is not None
-        if self.services.closing.wait(seconds):
-            raise RuntimeClosed("the runtime is closing")
-
-    # -- records
-
-    def record(self, draft: PendingEvent) -> None:
-        if self.records is None:
-            self.records = []
-        if len(self.records) < _MAX_RECORDS:
-            self.records.append(draft)
-
-    def take_records(self) -> list[PendingEvent] | None:
-        """Return the records, for the command that carries them into the journal, and keep none."""
-        records, self.records = self.records, None
-        return records
-
-    def journal(self) -> None:
-        """Journal what the hooks of an operation did, unless it was journaled with the operation itself."""
-        records = self.take_records()
-        recipient = self.recipient
-        services = self.services
-        if not records or recipient is None or services is None or services.store.engine.read_only:
-            return
-        try:
-            services.delivery.routing.ask(recipient, RecordHooks(records), services.wait_limit)
-        except (SessionNotFound, RuntimeClosed):
-            pass  # the operation has ended the session, or there never was one
-        except GreenroomError as error:
-            logger.warning("what hooks did for %s was not journaled: %s", self.about, error)
+__all__ = ["CALLING", "Component", "HookContext", "HookContextBuilder"]
 
 
 class Component(NamedTuple):
@@ -210,13 +38,17 @@ class HookContext:
     `data` is the hook's own copy: its changes count if the hook answers, and are dropped if it fails.
     """
 
-    __slots__ = ("_call", "_data", "_info", "_subject", "attempt", "point")
+    __slots__ = ("_call", "_data", "_info", "_subject", "attempt", "outer", "point")
 
-    def __init__(self, call: Call, point: str, subject: Subject, attempt: int) -> None:
+    def __init__(
+        self, call: Call, point: str, subject: Subject, attempt: int, outer: HookContext | None = None
+    ) -> None:
         self._call = call
         self._subject = subject
         self._data: dict[str, Any] | None = None
         self._info: SessionInfo | None = None
+        self.outer = outer
+        """The call of a hook that this one came out of, whoever may see it."""
         self.point = point
         """The name of the point."""
         self.attempt = attempt
@@ -268,6 +100,54 @@ class HookContext:
         """The correlation id of the operation, or else the session's own. Never empty."""
         return self._call.correlation_id
 
+    @property
+    def parent(self) -> HookContext | None:
+        """The context of the hook whose code caused this operation; None if no hook did. Code that acts for a session
+        sees only contexts of that session."""
+        outer = self.outer
+        if outer is None or outer._call.services is not self._call.services:
+            return None  # of no runtime, or of another one
+        current = CURRENT.get()
+        principal = current.principal if current is not None else None
+        return outer if principal in (None, outer.session_id) else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything that the context says as JSON values and bytes, with the facts of the session and the
+        parents. Reads the session. Values that cannot be shown are given by the name of their class."""
+        parent = self.parent
+        row = {
+            "point": self.point,
+            "operation": self.operation,
+            "component": {"type": self.component.type, "name": self.component.name},
+            "session_id": self.session_id,
+            "session": {
+                "status": self.status,
+                "tags": list(self.tags),
+                "metadata": self.session_metadata,
+                "config": self.config,
+                "operation_count": self.operation_count,
+            }
+            if self.session_id is not None
+            else None,
+            "correlation_id": self.correlation_id,
+            "language": self.language,
+            "attempt": self.attempt,
+            "started_at": iso_time(self.started_at),
+            "elapsed": self.elapsed,
+            "metadata": self.metadata,
+            "operation_data": self.operation_data,
+            "data": self.data,
+        }
+        found: dict[str, Any] = plain(row)
+        found["parent"] = parent.to_dict() if parent is not None else None
+        return found
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> HookContext:
+        """Return a context that says what `to_dict` has returned: for another process, or for trying out a hook later.
+        It belongs to no operation that is under way. Raises ValidationError."""
+        return _context_of(row)
+
     # -- the present session: read when a hook asks for it, once for each call of the hook
 
     @property
@@ -278,28 +158,32 @@ class HookContext:
         return self._info
 
     @property
+    def _session(self) -> SessionInfo | ToldSession | None:
+        return self._call.told_session or self.session_info
+
+    @property
     def session_metadata(self) -> dict[str, Any]:
         """A copy of the session's own metadata; empty if there is no session."""
-        info = self.session_info
-        return info.custom_metadata if info is not None else {}
+        session = self._session
+        return session.custom_metadata if session is not None else {}
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The session's tags."""
-        info = self.session_info
-        return info.tags if info is not None else ()
+        session = self._session
+        return session.tags if session is not None else ()
 
     @property
     def status(self) -> str | None:
         """The session's status; None if there is no session."""
-        info = self.session_info
-        return str(info.status) if info is not None else None
+        session = self._session
+        return str(session.status) if session is not None and session.status is not None else None
 
     @property
     def operation_count(self) -> int:
         """The number of operations that the session has made."""
-        info = self.session_info
-        return info.operation_count if info is not None else 0
+        session = self._session
+        return session.operation_count if session is not None else 0
 
     @property
     def config(self) -> dict[str, Any]:
@@ -360,7 +244,7 @@ class HookContext:
         """Call members at once, on threads of their own, each with a copy of the data. Return the result or the error
         of each. Changes of a member to its copy count as `modified`."""
         before = self._view()
-        twins = [HookContext(self._call, self.point, self._subject, self.attempt) for _ in members]
+        twins = [HookContext(self._call, self.point, self._subject, self.attempt, self.outer) for _ in members]
         for twin in twins:
             twin._data = Plain(before).view()
         services = self._call.services
@@ -390,8 +274,46 @@ def _answer(member: Callable[[HookContext], Any], context: HookContext) -> Any:
     return awaited(member(context))
 
 
+CALLING: Final[ContextVar[HookContext | None]] = ContextVar("greenroom_hook", default=None)
+"""The context of the hook that runs."""
+
+
+class _Told(Call):
+    """An operation that is not under way: it is as it was described."""
+
+    def __init__(self, facts: Mapping[str, Any], operation_data: dict[str, Any]) -> None:
+        super().__init__(None, Plain(operation_data), facts.get("operation"), facts.get("session_id"))
+        self.with_facts(facts.get("component_id"), facts.get("metadata", {}))
+        self.correlation = facts.get("correlation_id")
+        self._facts = facts
+        session: Mapping[str, Any] = facts.get("session") or {}
+        self.told_session = ToldSession(
+            session.get("status"),
+            tuple(session.get("tags", ())),
+            dict(session.get("metadata", {})),
+            session.get("operation_count", 0),
+        )
+        self._config = dict(session.get("config", {}))
+
+    @property
+    def language(self) -> str | None:
+        return self._facts.get("language")
+
+    @property
+    def time_ns(self) -> int:
+        started: int | None = self._facts.get("started_at")
+        return super().time_ns if started is None else started
+
+    def elapsed(self) -> float:
+        elapsed: float | None = self._facts.get("elapsed")
+        return super().elapsed() if elapsed is None else elapsed
+
+    def session_config(self) -> dict[str, Any]:
+        return dict(self._config)
+
+
 class HookContextBuilder:
-    """Builds a `HookContext`.
+    """Builds a `HookContext` of an operation that is not under way.
 
     Example:
         ```py
@@ -402,34 +324,80 @@ class HookContextBuilder:
 
     def __init__(self, point: str) -> None:
         self._point = point
-        self._session_id: str | None = None
-        self._component: str | None = None
-        self._operation: str | None = None
-        self._correlation_id: str | None = None
-        self._metadata: dict[str, Any] = {}
+        self._facts: dict[str, Any] = {"metadata": {}}
+        self._session: dict[str, Any] = {}
         self._data: dict[str, Any] = {}
+        self._operation_data: dict[str, Any] | None = None
+        self._attempt = 1
+        self._parent: HookContext | None = None
 
     def __repr__(self) -> str:
         return f"<HookContextBuilder {self._point}>"
 
-    def session(self, session_id: str) -> HookContextBuilder:
-        self._session_id = session_id
+    def session(
+        self,
+        session_id: str,
+        *,
+        status: str | None = None,
+        tags: Iterable[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        operation_count: int = 0,
+    ) -> HookContextBuilder:
+        """Set the session, and what the context says of it."""
+        self._facts["session_id"] = session_id
+        self._session = {
+            "status": as_text("status", status, _MOST) if status is not None else None,
+            "tags": [as_text("tags", each, _MOST) for each in as_items("tags", tags, _MOST)],
+            "metadata": as_mapping("metadata", {} if metadata is None else metadata),
+            "config": as_mapping("config", {} if config is None else config),
+            "operation_count": as_number("operation_count", operation_count),
+        }
         return self
 
     def component(self, component_id: str) -> HookContextBuilder:
-        self._component = component_id
+        """Set the component, such as "tool:weather"."""
+        self._facts["component_id"] = component_id
         return self
 
     def operation(self, name: str) -> HookContextBuilder:
-        self._operation = name
+        """Set the class of the message."""
+        self._facts["operation"] = name
         return self
 
     def correlation(self, correlation_id: str) -> HookContextBuilder:
-        self._correlation_id = correlation_id
+        self._facts["correlation_id"] = correlation_id
+        return self
+
+    def language(self, name: str) -> HookContextBuilder:
+        """Set the language of the acting script."""
+        self._facts["language"] = name
+        return self
+
+    def time(self, started_at: datetime, elapsed: float = 0.0) -> HookContextBuilder:
+        """Set when the operation began, and the seconds since."""
+        self._facts["started_at"] = moment(started_at, "started_at")
+        self._facts["elapsed"] = as_seconds("elapsed", elapsed, zero=True)
+        return self
+
+    def attempt(self, number: int) -> HookContextBuilder:
+        self._attempt = as_number("attempt", number, 1)
+        return self
+
+    def parent(self, context: HookContext) -> HookContextBuilder:
+        """Set the context of the hook whose code caused this operation."""
+        if not issubclass(type(context), HookContext):
+            raise ValidationError("parent: a HookContext is needed", field="parent")
+        self._parent = context
         return self
 
     def metadata(self, **metadata: Any) -> HookContextBuilder:
-        self._metadata.update(metadata)
+        self._facts["metadata"].update(metadata)
+        return self
+
+    def operation_data(self, **data: Any) -> HookContextBuilder:
+        """Set the parameters as they were before any hook changed them (default: the data)."""
+        self._operation_data = {**(self._operation_data or {}), **data}
         return self
 
     def data(self, **data: Any) -> HookContextBuilder:
@@ -437,8 +405,45 @@ class HookContextBuilder:
         return self
 
     def build(self) -> HookContext:
-        subject = Plain(self._data)
-        call = Call(None, subject, self._operation, self._session_id).with_facts(self._component, self._metadata)
-        if self._correlation_id is not None:
-            call.correlation = self._correlation_id
-        return HookContext(call, self._point, subject, 1)
+        facts = {**self._facts, "session": self._session} if self._session else self._facts
+        before = self._operation_data
+        call = _Told(facts, self._data if before is None else before)
+        return HookContext(call, self._point, Plain(self._data), self._attempt, self._parent)
+
+
+_MOST: Final = 1000
+_MAX_PARENTS: Final = 64
+
+
+def _context_of(row: Mapping[str, Any], depth: int = _MAX_PARENTS) -> HookContext:
+    row = as_mapping("context", row)
+    point = as_text("point", row.get("point"), _MOST)
+    if depth == 0:
+        raise ValidationError(f"parent: more than {_MAX_PARENTS} contexts within each other", field="parent")
+    built = HookContextBuilder(point).attempt(row.get("attempt", 1))
+    for name in ("operation", "correlation_id", "language"):
+        if row.get(name) is not None:
+            built._facts[name] = as_text(name, row[name], _MOST)
+    component = row.get("component")
+    if component is not None:
+        component = as_mapping("component", component)
+        kind, name = (as_text("component", component.get(each), 4096, empty=True) for each in ("type", "name"))
+        built._facts["component_id"] = f"{kind}:{name}"
+    if row.get("session_id") is not None:
+        session = as_mapping("session", row.get("session") or {})
+        known = {name: session[name] for name in _SESSION_FACTS if session.get(name) is not None}
+        built.session(as_text("session_id", row["session_id"], _MOST), **known)
+    if row.get("started_at") is not None:
+        built._facts["started_at"] = moment(row["started_at"], "started_at")
+    if row.get("elapsed") is not None:
+        built._facts["elapsed"] = as_seconds("elapsed", row["elapsed"], zero=True)
+    built._facts["metadata"] = as_mapping("metadata", row.get("metadata") or {})
+    built._data = as_mapping("data", row.get("data") or {})
+    if row.get("operation_data") is not None:
+        built._operation_data = as_mapping("operation_data", row["operation_data"])
+    if row.get("parent") is not None:
+        built._parent = _context_of(row["parent"], depth - 1)
+    return built.build()
+
+
+_SESSION_FACTS: Final = ("status", "tags", "metadata", "config", "operation_count")

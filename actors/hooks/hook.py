@@ -14,7 +14,8 @@ from greenroom.actors.scheduling.operation import Operation
 from greenroom.storage.codec.keys import is_session_id
 from greenroom.storage.errors import ValidationError
 
-from .context import Call, HookContext
+from .call import Call
+from .context import HookContext
 from .guard import Breaker
 from .result import waits
 

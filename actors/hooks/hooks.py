@@ -15,8 +15,8 @@ from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded, ValidationError
 
 from .around import around, settled
+from .call import Call
 from .chain import AFTER_CHANGE, AFTER_READ, ALONE, ALONE_AFTER, Phase, ask
-from .context import Call
 from .hook import DEFAULT_TIMEOUT, Hook, HookFunction, HookInfo, HookOptions, KeywordOptions, checked_options
 from .interceptor import HookedMessage
 from .points import (

@@ -13,8 +13,8 @@ from greenroom.actors.scheduling.futures import TellReceipt
 from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
 
 from .around import Answered, around, conclude, go_on, prepare
+from .call import Call
 from .chain import AFTER_CHANGE, AFTER_PART_CHANGE, AFTER_PART_READ, AFTER_READ, BEFORE, BEFORE_PART, Phase, Role, ask
-from .context import Call
 from .services import HookServices
 from .subject import Reply, Subject
 
