@@ -61,6 +61,7 @@ class Redaction:
     @checked
     def __init__(self, redact: Rules) -> None:
         """Compile the rules. Raises ValidationError."""
+        self._patterns: re.Pattern[str] | None = None
         if callable(redact):
             self._clean: Callable[[str], str] = redact
             return
@@ -71,6 +72,7 @@ class Redaction:
             raise ValidationError("redact: a function or regular expressions are needed", field="redact") from None
         if joined.search("") is not None:
             raise ValidationError("redact: an expression that matches nothing at all is none", field="redact")
+        self._patterns = joined
         self._clean = lambda text: joined.sub(REDACTED, text)
 
     def text(self, text: str) -> str:
@@ -109,6 +111,15 @@ class Redaction:
             text = self.text(shown)
             return value if text == shown else text
         return value
+
+    def _masked(self, data: bytes) -> bytes:
+        """Return bytes with an asterisk in place of each byte that the expressions match. Bytes have a form of their
+        own, which may say how long its parts are. A function cannot keep that, so it does not see them."""
+        if self._patterns is None:
+            return data
+        shown = data.decode("utf-8", "surrogateescape")
+        masked = self._patterns.sub(lambda match: "*" * len(match[0].encode("utf-8", "surrogateescape")), shown)
+        return masked.encode("utf-8", "surrogateescape")
 
     def packed(self, packed: bytes) -> bytes:
         """Return an encoded value with its content cleaned, or the same object if there was nothing to remove."""
@@ -164,7 +175,7 @@ class Redaction:
         return message
 
     def _put(self, message: m.PutRecords) -> m.PutRecords:
-        """Return a message with its JSON values cleaned. Bytes are opaque."""
+        """Return a message with its values cleaned."""
         items = [self._record(item) for item in message.items]
         if all(item is given for item, given in zip(items, message.items, strict=True)):
             return message
@@ -174,7 +185,8 @@ class Redaction:
 
     def _record(self, item: m.RecordPut) -> m.RecordPut:
         if not item.flags & IS_VALUE:
-            return item
+            masked = self._masked(item.data)
+            return item if masked == item.data else m.RecordPut(item.key, masked)
         cleaned = self.packed(item.data)
         return item if cleaned is item.data else m.RecordPut(item.key, unpack_value(cleaned))
 

@@ -44,6 +44,7 @@ def on_disk(rt: Runtime, secret: str) -> set[str]:
         handle = rt.session(session.id)
         found |= {event.type for event in handle.events() if secret in repr(event.to_dict())}
         found |= {"artifact" for info in handle.list_artifacts() if secret in repr(info.to_dict())}
+        found |= {"record" for key, value in handle.records.scan() if secret in repr(key) + repr(value)}
         for info in handle.list_artifacts():
             if secret.encode() in handle.get_artifact(info.id).content:
                 found.add(f"content of {info.name}")
