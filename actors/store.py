@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -239,7 +239,8 @@ class ArtifactStore(PooledActor):
         if not append.plain:
             ops = list(ops)
             seen: set[bytes] = set()
-            for content, reference in append.contents:
+            contents, released = self._settled_uses(append, ops)
+            for content, reference in contents:
                 if content.hash in seen:  # a batch may have the same content twice
                     ops.append(self.contents.refer_op(content.hash, reference))
                     if content.blob is not None and content.parts is None:
@@ -250,8 +251,8 @@ class ArtifactStore(PooledActor):
                 if added is None:
                     raise ContentGone("the content was deleted while it was being stored again")
                 ops += added
-            if append.released:
-                ops += self.contents.release_ops(append.released, ops)
+            if released:
+                ops += self.contents.release_ops(released, ops)
             if self.quota is not None:
                 more = self.quota.growth(ops)
                 self.quota.require(more)
@@ -261,6 +262,24 @@ class ArtifactStore(PooledActor):
         if taken is not None:
             self.creators.give(taken)
         return commit_number
+
+    def _settled_uses(
+        self, append: Append, ops: list[Op]
+    ) -> tuple[Sequence[tuple[Encoded, Reference]], Sequence[tuple[bytes, Reference]]]:
+        """Return the contents to add and the references to drop. What a batch has both added and dropped is in neither:
+        it never was."""
+        if not append.contents or not append.released:
+            return append.contents, append.released
+        gone = set(append.released)
+        contents = []
+        for content, reference in append.contents:
+            if (content.hash, reference) in gone:
+                gone.discard((content.hash, reference))
+                if content.blob is not None and content.parts is None:
+                    ops += self.contents.abort_blob_ops(content.blob)
+            else:
+                contents.append((content, reference))
+        return contents, [*gone]
 
     def _in_turn(self, work: Callable[[], None]) -> None:
         """Run `work` while nothing is written."""
@@ -430,6 +449,12 @@ class ArtifactStore(PooledActor):
                 size=size,
                 limit=self._max_bytes,
             )
+
+    def whole(self, content: Readable) -> bytes:
+        """Return all that a stream holds. Raises ArtifactTooLarge for more than one call may carry."""
+        data = read_up_to(content, self._max_bytes + 1)
+        self.check_size(len(data))
+        return data
 
     def _prepare_bytes(self, content: bytes | memoryview, known: bool, ahead: bool) -> Encoded:
         digest = content_digest(content)

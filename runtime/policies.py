@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pydantic
 
+from greenroom.actors.messages.batch import Batch
 from greenroom.actors.messages.internal import Consumption, GetConsumption
 from greenroom.actors.policies.composition import Policy, Request, parallel, refusals_of, sequential, strictest, voting
-from greenroom.actors.policies.rate import Rates
+from greenroom.actors.policies.rate import Demand, Rates
 from greenroom.actors.policies.timekeeper import Timekeeper
 from greenroom.actors.scheduling.callables import require_callable
 from greenroom.actors.session.state.limits import capped, limits_of, limits_with, rate_overrides, sections_of
@@ -213,40 +214,54 @@ class Policies:
         kind = message.rate
         if kind is not None:
             self._admit(kind, session_id, message.__class__.__name__, message.operations)
+        elif message.__class__ is Batch:
+            each = zip(message.targets, message.commands, strict=True)
+            counted = [(Demand(one.rate, to or session_id, one.operations), one) for to, one in each if one.rate]
+            self._admit_all([(demand, one.__class__.__name__) for demand, one in counted])
 
     def _admit(self, kind: str, session_id: str | None, name: str, count: int) -> None:
+        self._admit_all([(Demand(kind, session_id, count), name)])
+
+    def _admit_all(self, wanted: Sequence[tuple[Demand, str]]) -> None:
+        """Count operations, each with the name of its message, or none of them. Raises RateLimited, or what a policy of
+        the host raises."""
+        demands = [demand for demand, _ in wanted]
         try:
             if self._added:
-                self._ask_all(Request(kind, session_id, name, self._supervisor.security.principal()), count)
-            else:
-                self._rates.take(kind, session_id, count)
+                principal = self._supervisor.security.principal()
+                requests = [Request(demand.kind, demand.session_id, name, principal) for demand, name in wanted]
+                self._ask_all(requests, demands)
+            elif len(demands) == 1:
+                self._rates.take(*demands[0])
+            elif (error := self._rates.refusal(demands, taking=True)) is not None:
+                raise error
         except RateLimited as error:
+            session_id = error.fields.get("session_id", demands[0].session_id)
             actor = self._supervisor.table.resident_actor(session_id) if session_id is not None else None
             if actor is not None:
-                actor.refused("rate", error.fields.get("kind", kind), error.fields.get("limit", 0))
+                actor.refused("rate", error.fields.get("kind", demands[0].kind), error.fields.get("limit", 0))
             raise
 
-    def _ask_all(self, request: Request, count: int) -> None:
-        session_id = request.session_id
+    def _ask_all(self, requests: Sequence[Request], demands: Sequence[Demand]) -> None:
         config, added, rates = self._config, self._added, self._rates
-        if config.composition == "sequential":
-            for policy in added.values():
-                refusals = refusals_of((policy,), request)
-                if refusals:
-                    raise refusals[0]
-            rates.take(request.kind, session_id, count)
-            return
-        refusals = refusals_of(added.values(), request)
-        voting = config.composition == "voting"
-        most = config.voting_threshold * (len(added) + 1) if voting else 0.0
-        limited = rates.refusal(request.kind, session_id, count, taking=False)
-        if limited is not None:
-            refusals.append(limited)
-        if len(refusals) > most:
-            raise strictest(refusals)
-        # The rates refuse it but are outvoted: allow it without counting.
-        error: GreenroomError | None = rates.refusal(request.kind, session_id, count, taking=True)
-        if error is not None and not voting:
+        voting, sequential = config.composition == "voting", config.composition == "sequential"
+        if sequential:
+            for request in requests:
+                for policy in added.values():
+                    refusals = refusals_of((policy,), request)
+                    if refusals:
+                        raise refusals[0]
+        else:
+            most = config.voting_threshold * (len(added) + 1) if voting else 0.0
+            limited = rates.refusal(demands, taking=False)
+            for request in requests:
+                refusals = refusals_of(added.values(), request)
+                if limited is not None:
+                    refusals.append(limited)
+                if len(refusals) > most:
+                    raise strictest(refusals)
+        error = rates.refusal(demands, taking=True)
+        if error is not None and not voting:  # rates that refuse it and are outvoted count nothing
             raise error
 
     def _arm(self) -> None:

@@ -21,7 +21,7 @@ from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, Resource
 from greenroom.runtime.events.events import Events, Link
 from greenroom.runtime.handles.conversation import MessageStream
 from greenroom.runtime.handles.scope import Scope
-from greenroom.runtime.handles.session import Session, SessionTree
+from greenroom.runtime.handles.session import Session, SessionBatch, SessionTree
 from greenroom.runtime.handles.templates import Template
 from greenroom.runtime.handles.timeline import TimelineRow
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts
@@ -171,6 +171,7 @@ __all__ = [
     "ScriptTimeout",
     "Session",
     "SessionAlreadyExists",
+    "SessionBatch",
     "SessionConfig",
     "SessionInfo",
     "SessionMetrics",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.actors.messages.batch import Batch
 from greenroom.actors.messages.core import Query
 from greenroom.actors.messages.events import LinkEvents
 from greenroom.actors.messages.permissions import NAMES, AccessAttempt
@@ -154,6 +155,8 @@ class Security:
         That is the other session itself if the principal can access it. If the message names an artifact of that
         session, it is the principal: from there the message goes as far as grants allow. Otherwise raise AccessDenied.
         """
+        if message.__class__ is Batch:
+            return self._authorize_batch(principal, session_id, message)
         if message.host_only:
             raise self._deny_hosts_own(principal, session_id, message)
         if message.__class__ is LinkEvents and self.can_access(principal, session_id):
@@ -180,6 +183,18 @@ class Security:
             attempt = AccessAttempt(principal, session_id, None, message.access, True, _why(reach), operation)
             self.trail.record(attempt)
         return session_id, True
+
+    def _authorize_batch(self, principal: str, session_id: str, batch: Batch) -> tuple[str, bool]:
+        """Authorize each command of a batch for the actor that it is for. A permission on all of a session or scope is
+        looked at again in its turn."""
+        reach = None if self.can_access(principal, session_id) else self.reach(principal, session_id) or Reach(0)
+        if reach is not None and reach.level < batch.whole:
+            raise self.deny_whole(principal, session_id, batch, reach.level)
+        for target, command in zip(batch.targets, batch.commands, strict=True):
+            to = target or session_id
+            if self.authorize(principal, to, command)[0] != to:
+                raise self.deny(principal, to, "Batch", "write")
+        return session_id, False
 
     def require(self, session_id: str, operation: str, access: str = "read", *, principal: str | None = None) -> None:
         """Raise AccessDenied unless the running code (or the given principal) can access a session."""

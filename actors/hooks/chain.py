@@ -30,6 +30,7 @@ __all__ = [
     "BEFORE",
     "BEFORE_PART",
     "FAILED",
+    "FAILED_PART",
     "MAX_NESTING",
     "Phase",
     "Role",
@@ -69,6 +70,8 @@ AFTER_CHANGE: Final = Role(_ANY | {"retry"}, performed=True)
 AFTER_PART_READ: Final = Role(_ANY | {"cancel"}, performed=True)
 AFTER_PART_CHANGE: Final = Role(_ANY, performed=True)
 FAILED: Final = Role(_ANY | {"cancel", "redirect", "retry"})
+FAILED_PART: Final = Role(frozenset({"continue", "modified", "skipped", "fork"}))
+"""For the failure of an operation that is performed as a part of a whole."""
 ALONE: Final = Role(_ANY | {"cancel", "redirect", "retry"}, repeats_hook=True, closes=True)
 """For a point of its own, before something that has not happened yet."""
 ALONE_AFTER: Final = Role(ALONE.kinds, repeats_hook=True)

@@ -15,6 +15,7 @@ from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded, ValidationError
 
 from .around import around, settled
+from .batches import HookedBatch
 from .call import Call
 from .chain import AFTER_CHANGE, AFTER_READ, ALONE, ALONE_AFTER, Phase, ask
 from .hook import DEFAULT_TIMEOUT, Hook, HookFunction, HookInfo, HookOptions, KeywordOptions, checked_options
@@ -250,6 +251,9 @@ class Hooks:
                 hooked[kind] = HookedMessage(self.services, kind, before, after, conflict, limit)
             else:
                 hooked.pop(kind, None)
+        hooked.pop(m.Batch, None)
+        if hooked:
+            hooked[m.Batch] = HookedBatch(self.services, hooked)
         self._delivery.hooked = hooked
 
     def _phase(self, *points: str | None) -> Phase:

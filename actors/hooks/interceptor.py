@@ -18,13 +18,13 @@ from .chain import AFTER_CHANGE, AFTER_PART_CHANGE, AFTER_PART_READ, AFTER_READ,
 from .services import HookServices
 from .subject import Reply, Subject
 
-__all__ = ["HookedMessage"]
+__all__ = ["HookedMessage", "ManyStored"]
 
 
 class HookedMessage:
     """Asks messages of one class that has hooks. The stage of hooks calls it in place of the next stage."""
 
-    __slots__ = ("_after", "_before", "_conflict", "_kind", "_limit", "_name", "_plain", "_role", "_services", "_short")
+    __slots__ = ("_after", "_conflict", "_kind", "_limit", "_name", "_plain", "_role", "_services", "_short", "before")
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class HookedMessage:
         self._services = services
         self._kind = kind
         self._name = kind.__name__
-        self._before = before
+        self.before = before
         self._after = after
         self._conflict = conflict if kind.points.conflict else ()
         self._limit = limit
@@ -49,7 +49,7 @@ class HookedMessage:
     @property
     def guards(self) -> bool:
         """Whether a hook runs before the message."""
-        return bool(self._before)
+        return bool(self.before)
 
     def __call__(self, session_id: str, message: Any, timeout: float) -> Any:
         if session_id.__class__ is not str:
@@ -59,10 +59,10 @@ class HookedMessage:
             subject: Any = MessageSubject(message)
             call = Call(services, subject, self._name, session_id, timeout)
             if not self._short:
-                return around(call, subject, self._before, self._after, self._failed, self._deliver, self._role)
+                return around(call, subject, self.before, self._after, self.failures, self._deliver, self._role)
             # Only hooks before the message, which mostly decide nothing: this path costs least.
             try:
-                subject = ask(self._before, call, subject, BEFORE)
+                subject = ask(self.before, call, subject, BEFORE)
                 if call.decision is not None or call.records is not None:
                     return go_on(call, subject, self._deliver, self._role)
             finally:
@@ -76,12 +76,12 @@ class HookedMessage:
         if kind is m.LoadSession and not self._services.delivery.is_restoring(session_id):
             return self._services.delivery.routing.ask(session_id, message, timeout)  # it is in memory already
         subject = MessageSubject(message)
-        call = self._call(session_id, subject, timeout)
+        call = self.call(session_id, subject, timeout)
         if kind is m.StoreMany:
             return self._store_many(call, message)
         if kind is m.GetArtifacts:
             return self._get_many(call, subject)
-        return around(call, subject, self._before, self._after, self._failed, self._deliver, self._role)
+        return around(call, subject, self.before, self._after, self.failures, self._deliver, self._role)
 
     def tell(self, session_id: str, message: Any) -> None:
         """Call the hooks before the message on this thread, and send it. The hooks after it run on a thread of their
@@ -91,24 +91,24 @@ class HookedMessage:
             services.delivery.routing.tell(session_id, message)
             return
         subject: Any = MessageSubject(message)
-        call = self._call(session_id, subject, services.wait_limit)
+        call = self.call(session_id, subject, services.wait_limit)
         target = keep = batch = None
         try:
             if self._kind is m.StoreMany:
-                batch = _Batch(self, call, message)
+                batch = ManyStored(self, call, message)
                 if batch.message is None:
                     call.journal()
                     return
                 subject = MessageSubject(batch.message)
-            elif self._before:
-                subject, target, keep = prepare(call, subject, self._before)
+            elif self.before:
+                subject, target, keep = prepare(call, subject, self.before)
         except Answered:
             call.journal()
             return
         except BaseException:
             call.journal()
             raise
-        outgoing = self._carrying(call, subject, target)
+        outgoing = self.carrying(call, subject, target)
         call.journal()
         delivery = services.delivery
         if target is not None:
@@ -125,7 +125,7 @@ class HookedMessage:
         """Call the hooks after a message on another thread, for a change that has happened without the message."""
         if not self._after:
             return
-        call = self._call(session_id, MessageSubject(message), self._services.wait_limit)
+        call = self.call(session_id, MessageSubject(message), self._services.wait_limit)
 
         def job() -> None:
             try:
@@ -137,7 +137,13 @@ class HookedMessage:
         self._services.besides(job, f"{call.about}: {self._name}")
 
     def _told(
-        self, call: Call, subject: Any, target: str | None, keep: Any, batch: _Batch | None, handled: Callable[[], Any]
+        self,
+        call: Call,
+        subject: Any,
+        target: str | None,
+        keep: Any,
+        batch: ManyStored | None,
+        handled: Callable[[], Any],
     ) -> None:
         """Call the hooks after a message that was told and has been handled, or at its failure, on another thread."""
         outcome = [handled]
@@ -149,7 +155,7 @@ class HookedMessage:
         def job() -> None:
             try:
                 after = self._after if batch is None else ()
-                reply = conclude(call, subject, target, keep, perform, after, self._failed, self._role)
+                reply = conclude(call, subject, target, keep, perform, after, self.failures, self._role)
                 if batch is not None:
                     batch.finish(reply)
             finally:
@@ -161,22 +167,22 @@ class HookedMessage:
 
     def _store_many(self, call: Call, message: m.StoreMany) -> Any:
         try:
-            batch = _Batch(self, call, message)
+            batch = ManyStored(self, call, message)
             if batch.message is None:
                 return batch.finish([])
             subject = MessageSubject(batch.message)
-            infos = conclude(call, subject, None, None, self._deliver, (), self._failed, self._role)
+            infos = conclude(call, subject, None, None, self._deliver, (), self.failures, self._role)
             return batch.finish(infos)
         finally:
             call.journal()
 
     def _get_many(self, call: Call, subject: MessageSubject) -> Any:
-        reply = around(call, subject, self._before, (), self._failed, self._deliver, self._role)
+        reply = around(call, subject, self.before, (), self.failures, self._deliver, self._role)
         results, errors = dict(reply[0]), dict(reply[1])
         for ref, artifact in list(results.items()):
             part = self._part(call, MessageSubject(m.GetArtifact(ref)))
             try:
-                results[ref] = self._after_part(part, part.original, artifact, AFTER_PART_READ)
+                results[ref] = self.after_part(part, part.original, artifact, AFTER_PART_READ)
             except HookCancelled as error:
                 del results[ref]
                 errors[ref] = error
@@ -195,7 +201,7 @@ class HookedMessage:
         part.begun = call.begun
         return part
 
-    def _after_part(self, part: Call, subject: Subject, reply: Any, role: Role) -> Any:
+    def after_part(self, part: Call, subject: Subject, reply: Any, role: Role) -> Any:
         if not self._after:
             return reply
         done: Any = ask(self._after, part, Reply(subject, reply), role)
@@ -203,7 +209,7 @@ class HookedMessage:
 
     # --
 
-    def _call(self, session_id: str, subject: Subject, timeout: float) -> Call:
+    def call(self, session_id: str, subject: Subject, timeout: float) -> Call:
         services = self._services
         if session_id[14:15] == "8":
             scope = services.scope_name(session_id)
@@ -211,7 +217,7 @@ class HookedMessage:
                 return Call(services, subject, self._name, None, timeout).with_facts(f"scope:{scope}", None, session_id)
         return Call(services, subject, self._name, session_id, timeout)
 
-    def _failed(self, error: BaseException) -> Phase:
+    def failures(self, error: BaseException) -> Phase:
         if isinstance(error, ResourceLimitExceeded):
             return self._limit
         if isinstance(error, InvalidOperation) and error.fields.get("conflict"):
@@ -220,7 +226,7 @@ class HookedMessage:
 
     def _deliver(self, call: Call, subject: Any, target: str | None) -> Any:
         services = self._services
-        message = subject.message if call.records is None else self._carrying(call, subject, target)
+        message = subject.message if call.records is None else self.carrying(call, subject, target)
         if target is not None:
             target = services.delivery.admission.admit(target, message)
         if call.timeout is None:
@@ -232,7 +238,7 @@ class HookedMessage:
         return services.delivery.routing.ask(target or call.recipient or "", message, left)
 
     @staticmethod
-    def _carrying(call: Call, subject: Any, target: str | None) -> Any:
+    def carrying(call: Call, subject: Any, target: str | None) -> Any:
         """Return the message with the events about its hooks, so that both are written in one commit."""
         message = subject.message
         if (
@@ -246,7 +252,7 @@ class HookedMessage:
         return message
 
 
-class _Batch:
+class ManyStored:
     """A `StoreMany` on its way past the hooks. For them, storing each artifact is one operation."""
 
     def __init__(self, hooked: HookedMessage, call: Call, message: m.StoreMany) -> None:
@@ -258,8 +264,8 @@ class _Batch:
             part = hooked._part(call, MessageSubject(item))
             subject: Any = part.original
             try:
-                if hooked._before:
-                    subject, _, _ = prepare(part, subject, hooked._before, BEFORE_PART)
+                if hooked.before:
+                    subject, _, _ = prepare(part, subject, hooked.before, BEFORE_PART)
             except Answered as answered:
                 self._parts.append((part, answered.value, False))
             else:
@@ -282,7 +288,7 @@ class _Batch:
                 replies.append(subject)
                 continue
             try:
-                replies.append(self._hooked._after_part(part, subject, next(stored), AFTER_PART_CHANGE))
+                replies.append(self._hooked.after_part(part, subject, next(stored), AFTER_PART_CHANGE))
             finally:
                 part.journal()
         return replies

@@ -7,6 +7,7 @@ checked and encoded when the message is made, so a message never changes on its 
 from __future__ import annotations
 
 from .artifacts import *
+from .batch import *
 from .calls import *
 from .checks import *
 from .conversation import *

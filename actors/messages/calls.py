@@ -34,6 +34,7 @@ class Call(Command[Any]):
     runtime's. A caller who asks with a shorter timeout waits only that long, and the call ends with it."""
 
     __slots__ = ("name", "packed", "subject", "timeout")
+    batched = False
     preparation = "call"
 
     def __init__(
@@ -107,6 +108,7 @@ class RecordCall(Command[Called]):
     """Journal that a tool or an agent (`kind`) is called. Replies Called."""
 
     __slots__ = ("data", "kind")
+    batched = False
     rate = None
 
     def __init__(self, kind: str, data: dict[str, Any]) -> None:
@@ -119,6 +121,7 @@ class RecordReturn(Command[None]):
     """Journal how a call ended. Works until the session has ended, whatever its limits say. Replies None."""
 
     __slots__ = ("data", "kind")
+    batched = False
     note = True
     rate = None
 

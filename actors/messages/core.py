@@ -99,8 +99,8 @@ class Message(Generic[Reply]):
     """Whether only the host may send it, to whichever session."""
     may_cross: ClassVar[bool] = False
     """Whether it may concern other sessions than the one it is sent to. If so, `crosses` is asked."""
-    preparation: ClassVar[Literal["content", "call"] | None] = None
-    """What the sender's thread does first: hash and compress "content", or make a "call"."""
+    preparation: ClassVar[Literal["content", "call", "batch"] | None] = None
+    """What the sender's thread does first: hash and compress "content", make a "call", or bring a "batch" together."""
     points: ClassVar[Points] = Points()
     note: ClassVar[bool] = False
     """Whether it only records what has already happened. It is never too late for that."""
@@ -181,6 +181,9 @@ class Command(Message[Reply]):
     __slots__ = ("condition", "durability", "records")
     rate: ClassVar[str | None] = "operation"
     access = "write"
+    batched: ClassVar[bool] = True
+    """Whether it can be part of a batch: it is decided by the session alone, and is over once its events are
+    written."""
 
     def __init__(
         self,

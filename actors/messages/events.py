@@ -152,6 +152,7 @@ class RecordEvent(Command[Called | None]):
     """
 
     __slots__ = ("data", "type")
+    batched = False
     note = True
     rate = None
 

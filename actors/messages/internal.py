@@ -26,6 +26,7 @@ class RecordHooks(Command[None]):
     """Journal executions of hooks."""
 
     __slots__ = ("drafts",)
+    batched = False
     note = True
     rate = None
     hookable = False
@@ -41,6 +42,7 @@ class KeepTime(Command[None]):
     that changed the status, if any."""
 
     __slots__ = ("busy", "now", "outcome", "told")
+    batched = False
 
     def __init__(self, now: int, told: Callable[[bytes, int | None, str | None], None], *, busy: bool = False) -> None:
         """`busy`: a tool or an agent works for the session, so the session is not idle."""
@@ -59,6 +61,7 @@ class RecordWorkflow(Command[tuple[str, str | None]]):
     session was created with, if any."""
 
     __slots__ = ("data", "type")
+    batched = False
     note = True
     rate = None
 

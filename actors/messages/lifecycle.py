@@ -83,6 +83,7 @@ class SaveSession(Command[SessionInfo]):
     """Write a snapshot; with `sync`, also put everything on disk. Replies SessionInfo."""
 
     __slots__ = ("sync",)
+    batched = False
     rate = None
     points = Points("BeforeSessionSaved", "SessionSaved")
 
@@ -95,6 +96,7 @@ class LoadSession(Command[SessionInfo]):
     """Bring the session into memory. Replies SessionInfo."""
 
     __slots__ = ()
+    batched = False
     rate = None
     points = Points("BeforeSessionRestored", "SessionRestored")
 
@@ -103,6 +105,7 @@ class DeleteSession(Command[None]):
     """Delete the session and everything that belongs to it. Replies None."""
 
     __slots__ = ()
+    batched = False
     rate = None
     access = "delete"
     points = Points("BeforeSessionDeleted", "SessionDeleted")
@@ -117,6 +120,7 @@ class ForkSession(Command[str]):
     status. Replies the new session's id."""
 
     __slots__ = ("at_sequence",)
+    batched = False
     rate = CREATION
     access = "read"  # a fork has all artifacts of the original
     about_artifacts = True
@@ -229,6 +233,7 @@ class UpdateConfig(Command[Mapping[str, Any]]):
     """
 
     __slots__ = ("changes",)
+    batched = False
     rate = None
     points = Points("ConfigurationChange", None)
 

@@ -61,6 +61,7 @@ class ShareArtifact(Command[Grant]):
     """
 
     __slots__ = ("by", "expires_at", "inherit", "level", "ref", "version", "with_session")
+    batched = False
     access = "share"
     about_artifacts = True
     permission = ADMIN
@@ -94,6 +95,7 @@ class RevokeArtifact(Command[bool]):
     read, revoking `read` leaves nothing. Replies whether the session had that permission. Works in every status."""
 
     __slots__ = ("by", "level", "ref", "version", "with_session")
+    batched = False
     access = "change_permissions"
     about_artifacts = True
     permission = ADMIN
@@ -167,6 +169,7 @@ class ShareSession(Command[SessionShare]):
     (`write`). A new share replaces an earlier one. Replies SessionShare. Works in every status."""
 
     __slots__ = ("expires_at", "level", "with_session")
+    batched = False
     access = "share"
     shown = {"permission": _permission, "expires_at": _expiry_text}
 
@@ -188,6 +191,7 @@ class RevokeSession(Command[bool]):
     """End the share of this session with another one. Replies whether there was one. Works in every status."""
 
     __slots__ = ("with_session",)
+    batched = False
     access = "change_permissions"
 
     def __init__(self, with_session: str, **how: Unpack[How]) -> None:
@@ -222,6 +226,7 @@ class GrantScope(Command[ScopeGrant]):
     replaces an earlier one. For the host only. Replies ScopeGrant. Works in every status."""
 
     __slots__ = ("level", "scope")
+    batched = False
     access = "share"
     rate = None
     host_only = True
@@ -238,6 +243,7 @@ class RevokeScope(Command[bool]):
     status."""
 
     __slots__ = ("scope",)
+    batched = False
     access = "change_permissions"
     rate = None
     host_only = True
@@ -259,6 +265,7 @@ class ForgetGrantee(Command[None]):
     """Revoke all that was shared with a session which has been deleted. Sent by the runtime. Replies None."""
 
     __slots__ = ("session_id",)
+    batched = False
     rate = None
 
     def __init__(self, session_id: str) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.actors.messages.core import CREATION, READ_RATE
 from greenroom.actors.scheduling.token_bucket import TokenBucket
@@ -19,9 +19,17 @@ from greenroom.storage.errors import RateLimited
 if TYPE_CHECKING:
     from greenroom.actors.clock import Clock
 
-__all__ = ["Rates"]
+__all__ = ["Demand", "Rates"]
 
 _MAX_SESSIONS: Final = 100_000
+
+
+class Demand(NamedTuple):
+    """So many operations of a kind in a session."""
+
+    kind: str
+    session_id: str | None
+    number: float
 
 
 class _SessionBuckets:
@@ -110,24 +118,27 @@ class Rates:
                     for _, bucket in held:
                         bucket.level -= 1.0
                     return
-        error = self.refusal(kind, session_id, count, taking=True)
+        error = self.refusal([Demand(kind, session_id, count)], taking=True)
         if error is not None:
             raise error
 
-    def refusal(self, kind: str, session_id: str | None, count: float, *, taking: bool) -> RateLimited | None:
-        """Return the error that refuses so many operations of a kind; None if they may pass. With `taking`, count those
-        that pass."""
+    def refusal(self, demands: Sequence[Demand], *, taking: bool) -> RateLimited | None:
+        """Return the error that refuses these operations; None if all of them may pass. With `taking`, count them if
+        they pass."""
         with self._lock:
             now = self._clock.monotonic()
-            held = self._buckets(kind, session_id, now)
+            wanted: dict[TokenBucket, float] = {}
             longest = 0.0
-            for scope, bucket in held:
-                wait = bucket.wait(count, now)
-                if wait > longest:
-                    longest, narrowest, tightest = wait, scope, bucket
+            for demand in demands:
+                for scope, bucket in self._buckets(demand.kind, demand.session_id, now):
+                    count = wanted[bucket] = wanted.get(bucket, 0.0) + demand.number
+                    wait = bucket.wait(count, now)
+                    if wait > longest:
+                        longest, narrowest, tightest = wait, scope, bucket
+                        kind, session_id = demand.kind, demand.session_id
             if not longest:
                 if taking:
-                    for _, bucket in held:
+                    for bucket, count in wanted.items():
                         bucket.take(count)
                 return None
         rate = tightest.rate * 60

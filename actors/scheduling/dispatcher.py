@@ -195,14 +195,19 @@ class PooledActor(pykka.Actor):
                         pass  # it was not ours
             if reply.__class__ is DeferredReply:
                 return reply.finish()
-        elif self._turn.is_ours():
+        else:
+            self.refuse_within()
+        future = PooledFuture()
+        self.put(OperationEnvelope(message, future))
+        return future.get(timeout=timeout)
+
+    def refuse_within(self) -> None:
+        """Raise InvalidOperation if this thread holds the turn: it cannot wait for itself."""
+        if self._turn.is_ours():
             raise InvalidOperation(
                 f"{self.actor_urn} is just handling a message on this very thread, which cannot wait for itself: a "
                 "signal handler or a callback within may `tell`"
             )
-        future = PooledFuture()
-        self.put(OperationEnvelope(message, future))
-        return future.get(timeout=timeout)
 
     def tell(self, message: Any) -> None:
         """Send a message without waiting for a reply. Raises ResourceLimitExceeded when the mailbox is full."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
@@ -40,6 +40,7 @@ from greenroom.storage.errors import (
     GreenroomError,
     IntegrityError,
     InvalidOperation,
+    OperationTimeout,
     ResourceLimitExceeded,
     SchemaTooNew,
     SessionNotFound,
@@ -55,6 +56,7 @@ from .loading import load_state
 from .projection import PROJECTED, Change, found_by, project
 from .replies import ANSWERS, DECIDED, OUTCOMES, REPLIES
 from .services import SessionServices
+from .staging import Reading, StagedStore
 from .turns import turn_head, turn_sequences
 
 if TYPE_CHECKING:
@@ -104,6 +106,8 @@ class SessionActor(PooledActor):
         super().__init__(services.dispatcher, state.id, services.mailbox_capacity)
         self.services = services
         self.state = state
+        self._reading: Reading = services.store
+        """What decisions look up: the store, in a batch with what the commands so far have staged."""
         self.cataloged = cataloged
         self._default = services.limits
         self._limits = limits if limits is not None else self._limits_by(self._default)
@@ -165,33 +169,33 @@ class SessionActor(PooledActor):
     # -- Lookup, for deciding
 
     def latest_version(self, name: str) -> tuple[int, bytes | None]:
-        artifacts = self.services.store.artifacts
+        artifacts = self._reading.artifacts
         highest, sequence = artifacts.latest(self.state.session, name)
         record = artifacts.record(self.state.session, sequence) if sequence is not None else None
         return highest, record.content_hash if record is not None else None
 
     def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
         try:
-            return self.services.store.artifacts.resolve(self.state.id, ref, version)
+            return self._reading.artifacts.resolve(self.state.id, ref, version)
         except ArtifactNotFound:
             if self.state.certain is not None:
                 raise self.doubtful("an artifact that is not there") from None
             raise
 
     def turn_head(self, sequence: int) -> Head | None:
-        return turn_head(self.services.store, self.state.session, sequence)
+        return turn_head(self._reading.engine, self.state.session, sequence)
 
     def turns(self, after: int, *, newest: bool = False) -> list[int]:
-        return turn_sequences(self.services.store, self.state.session, after, newest=newest)
+        return turn_sequences(self._reading.engine, self.state.session, after, newest=newest)
 
     def turn_event(self, sequence: int) -> StoredEvent:
-        return self.services.store.journal.stored(self.state.session, sequence)
+        return self._reading.journal.stored(self.state.session, sequence)
 
     def record(self, key: bytes) -> StoredRecord | None:
-        return known_record(self.services.store, self.state.session, key)
+        return known_record(self._reading, self.state.session, key)
 
     def record_keys(self, prefix: bytes, limit: int) -> list[bytes]:
-        return self.services.store.records.keys(self.state.session, prefix, after=None, limit=limit)
+        return self._reading.records.keys(self.state.session, prefix, after=None, limit=limit)
 
     def doubtful(self, what: str) -> IntegrityError:
         """Return the error for something that a damaged and lost event may have changed."""
@@ -252,6 +256,25 @@ class SessionActor(PooledActor):
             return self._durable(reply, durability or services.durability, reading=isinstance(message, m.Query))
         return reply
 
+    def in_turn(self, work: Callable[[], None], wait: float) -> bool:
+        """Run `work` in the session's turn, after the messages that came before. Return False if the actor has stopped
+        meanwhile. Raises OperationTimeout after `wait` seconds, InvalidOperation within the turn itself."""
+        begun = False
+
+        def run() -> None:
+            nonlocal begun
+            self._drain_all()
+            if not self.stopped:
+                begun = True
+                if self._torn is not None:
+                    self._reload(raising=True)
+                work()
+
+        if self.do_in_turn(run, wait):
+            return begun
+        self.refuse_within()
+        raise OperationTimeout(f"session {self.state.id} is busy: nothing was done", timeout=wait, started=False)
+
     def on_receive(self, message: Any) -> Any:
         raise InvalidOperation(f"a session does not know the message {type(message).__name__}")
 
@@ -294,11 +317,9 @@ class SessionActor(PooledActor):
             self.require(command.condition)
         if command.__class__ is m.DeleteSession:
             return self._delete()
-        try:
-            drafts = decide(self.state, command, self.limits, self)
-        except ResourceLimitExceeded as error:
-            self.refused("resources", error.fields["resource"], error.fields["limit"])
-            raise
+        if command.__class__ is m.Batch:
+            return self._perform_batch(command, also)
+        drafts = self._decide(command)
         records = command.records
         if records is not None and self.state.status in (ACTIVE, SUSPENDED):
             self.commit([*records, *drafts, *(more(drafts) if drafts and more is not None else ())], command, also)
@@ -306,6 +327,17 @@ class SessionActor(PooledActor):
             self.commit(drafts if more is None else drafts + more(drafts), command, also)
         elif command.__class__ is RecordEvent:
             return None
+        return self._reply(command, drafts)
+
+    def _decide(self, command: m.Command[Any]) -> list[PendingEvent]:
+        try:
+            return decide(self.state, command, self.limits, self)
+        except ResourceLimitExceeded as error:
+            self.refused("resources", error.fields["resource"], error.fields["limit"])
+            raise
+
+    def _reply(self, command: m.Command[Any], drafts: list[PendingEvent]) -> Any:
+        """Return the reply to a command whose events the state has now."""
         reply = REPLIES.get(command.__class__)
         if reply is not None:
             return reply(self, command)
@@ -318,6 +350,59 @@ class SessionActor(PooledActor):
         if not drafts:
             self.services.discard(command)
         return outcome(command, drafts)
+
+    def _perform_batch(self, batch: m.Batch, also: Sequence[Op]) -> Any:
+        """Decide the commands of a batch one after the other, and journal all of their events in one write. Return
+        their replies."""
+        self.require_all(batch)
+        refusals, told_of = self._refusals, self._told_of
+        replies: list[Any] = []
+        steps = self._steps(batch, replies)
+        try:
+            step = next(steps, None)
+            if step is not None:
+                self.commit(*step, also, following=steps, write=batch.write)
+            elif batch.write is not None:
+                batch.write(Append([]))
+        except BaseException:
+            # What the events would have told of refusals is still to be told.
+            self._refusals, self._told_of = {**(refusals or {}), **(self._refusals or {})} or None, told_of
+            raise
+        if any(reply.__class__ is DeferredReply for reply in replies):
+            always = any(reply.__class__ is DeferredReply and reply.always for reply in replies)
+            return DeferredReply(lambda: [*map(_finished, replies)], always=always)
+        return replies
+
+    def require_all(self, batch: m.Batch) -> None:
+        """Raise Conflict if the session has another sequence than a batch, or one of its commands, expects."""
+        if batch.condition is not None:
+            self.require(batch.condition)
+        for place, command in zip(batch.places, batch.commands, strict=True):
+            if command.condition is not None:
+                try:
+                    self.require(command.condition)
+                except Conflict as error:
+                    error.fields["index"] = place
+                    raise
+
+    def handle(self, message: Any) -> Any:
+        """Handle a message and return the reply. The caller holds the turn."""
+        return self._handle_receive(message)
+
+    def _steps(self, batch: m.Batch, replies: list[Any]) -> Iterator[tuple[list[PendingEvent], m.Command[Any]]]:
+        """Yield the events of each command of a batch that causes any. Each is decided, and replied to, on the state
+        that the commands before it have left."""
+        for place, command in zip(batch.places, batch.commands, strict=True):
+            try:
+                drafts = self._decide(command)
+                if command.records is not None and self.state.status in (ACTIVE, SUSPENDED):
+                    yield [*command.records, *drafts], command
+                elif drafts:
+                    yield drafts, command
+                replies.append(self._reply(command, drafts))
+            except GreenroomError as error:
+                error.fields.setdefault("index", place)
+                raise
 
     def require(self, condition: Condition) -> None:
         """Raise Conflict if the session has another sequence than a command expects."""
@@ -332,74 +417,102 @@ class SessionActor(PooledActor):
             )
 
     def commit(
-        self, drafts: list[PendingEvent], command: m.Command[Any] | None = None, also: Sequence[Op] = ()
+        self,
+        drafts: list[PendingEvent],
+        command: m.Command[Any] | None = None,
+        also: Sequence[Op] = (),
+        *,
+        following: Iterator[tuple[list[PendingEvent], m.Command[Any]]] | None = None,
+        write: Callable[[Append], int] | None = None,
     ) -> None:
-        """Journal the events and evolve the state. On any failure the state is read back from the journal."""
+        """Journal the events and evolve the state. On any failure the state is read back from the journal.
+
+        `following` yields the further events of a batch with their commands, each decided on the state so far; all are
+        written together. `write` writes in place of the store: the batch concerns other actors too.
+        """
         services = self.services
         state = self.state
         session = state.session
         was_updated = state.updated_at
         now = max(services.clock.time_ns(), was_updated)  # a clock set back must not turn the journal's order around
-        moves = drafts[0].type in _ROW_EVENTS or (len(drafts) > 1 and any(each.type in _ROW_EVENTS for each in drafts))
-        before = state.row() if moves and state.sequence else None
         sequence = state.sequence
         first = sequence + 1
-        operations, artifacts = state.operation_count + 1, state.artifact_count
         size = state_bytes = state.artifact_bytes
-        if command.__class__ in _UNCOUNTED:
-            operations -= 1
-        self.decided = sequence + len(drafts)
-        if sequence and (operations >= self._alarms[0] or len(drafts) > 1 or may_alert(state, self._alarms, drafts[0])):
-            drafts = self._with_notes(drafts, operations)
+        moves = False
+        before = None
         ops: list[Op] = [*also]
-        change: Change | None = None
+        contents: tuple[tuple[Encoded, Reference], ...] = ()
+        released: tuple[tuple[bytes, Reference], ...] = ()
         written: list[StoredEvent] = []
-        operation, correlation = CURRENT.get(), state.correlation_id
+        operation = CURRENT.get()
         if operation is not None and operation.run is not None and (command is None or not command.note):
             require_run()
-        context = None
-        if not sequence:
-            correlation = drafts[0].data["correlation_id"]
-        if operation is not None or correlation is not None or command.__class__ is PublishEvent:
-            context = event_context(operation, correlation)
-            if command.__class__ is PublishEvent:
-                context = command.in_context(context)
         self._torn = first, written
         try:
-            for type_, data, more_artifacts, more_bytes in drafts:
-                sequence += 1
-                artifacts += more_artifacts
-                size += more_bytes
-                stored = new_event((type_, now, data, operations, artifacts, size, context))
-                written.append(stored)
-                op = Journal.append(session, sequence, stored)
-                ops.append(op)
-                self._tail_bytes += len(op[2] or b"")
-                evolve(state, sequence, stored)
-                if type_ in PROJECTED:
-                    if change is None:
-                        change = Change(ops)
-                        if command.__class__ is m.PutRecords:
-                            change.values = command.inline
-                    project(services.store.artifacts, change, session, sequence, stored)
-                elif context is not None:
-                    ops += found_by(session, sequence, stored)
-            self._tail += len(drafts)
+            if following is not None:
+                self._reading = StagedStore(services.store, ops)
+            while True:
+                if not moves and (
+                    drafts[0].type in _ROW_EVENTS
+                    or (len(drafts) > 1 and any(each.type in _ROW_EVENTS for each in drafts))
+                ):
+                    moves = True
+                    before = state.row() if sequence else None
+                operations, artifacts = state.operation_count + 1, state.artifact_count
+                if command.__class__ in _UNCOUNTED:
+                    operations -= 1
+                self.decided = sequence + len(drafts)
+                if sequence and (
+                    operations >= self._alarms[0] or len(drafts) > 1 or may_alert(state, self._alarms, drafts[0])
+                ):
+                    drafts = self._with_notes(drafts, operations)
+                context = None
+                correlation = state.correlation_id if sequence else drafts[0].data["correlation_id"]
+                if operation is not None or correlation is not None or command.__class__ is PublishEvent:
+                    context = event_context(operation, correlation)
+                    if command.__class__ is PublishEvent:
+                        context = command.in_context(context)
+                change: Change | None = None
+                for type_, data, more_artifacts, more_bytes in drafts:
+                    sequence += 1
+                    artifacts += more_artifacts
+                    size += more_bytes
+                    stored = new_event((type_, now, data, operations, artifacts, size, context))
+                    written.append(stored)
+                    op = Journal.append(session, sequence, stored)
+                    ops.append(op)
+                    self._tail_bytes += len(op[2] or b"")
+                    evolve(state, sequence, stored)
+                    if type_ in PROJECTED:
+                        if change is None:
+                            change = Change(ops)
+                            if command.__class__ is m.PutRecords:
+                                change.values = command.inline
+                        project(self._reading.artifacts, change, session, sequence, stored)
+                    elif context is not None:
+                        ops += found_by(session, sequence, stored)
+                if change is not None and (change.held or change.released):
+                    contents += _prepared(change, command)
+                    released += tuple(change.released)
+                if following is None or (step := next(following, None)) is None:
+                    break
+                drafts, command = step
+            self._tail += len(written)
             moved = None
             if self.cataloged and (moves or now // SECOND != was_updated // SECOND):
                 moved = self._catalog_ops(ops, moves, before, was_updated, now)
             if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
                 self._snapshot(ops)
-            append = Append(ops, moved)
+            append = Append(ops, moved, contents, released)
             if state.created_by is not None and (first == 1 or size != state_bytes):
                 append.charges = (Charge(state.created_by, int(first == 1), size - state_bytes),)
-            if change is not None and (change.held or change.released):
-                append.contents = _prepared(change, command)
-                append.released = tuple(change.released)
-            self._commit_number = self._write(append)
+            self._commit_number = write(append) if write is not None else self._write(append)
         except BaseException:
+            self._reading = services.store
             self._reload()
             raise
+        if following is not None:
+            self._reading = services.store
         if services.publish is not None:
             services.publish(state.id, first, written)
         self._torn = None
@@ -590,6 +703,10 @@ class SessionActor(PooledActor):
                 services.owner.failed(self.state.id, reason)
             except GreenroomError as refused:
                 logger.error("session %s cannot be failed: %s", self.state.id, refused)
+
+
+def _finished(reply: Any) -> Any:
+    return reply.finish() if reply.__class__ is DeferredReply else reply
 
 
 def _prepared(change: Change, command: Any) -> tuple[tuple[Encoded, Reference], ...]:

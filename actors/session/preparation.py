@@ -61,6 +61,8 @@ class Preparation:
                 return self._prepare_turns(message, known=known)
             if isinstance(message, m.PutRecords):
                 return self._prepare_records(message, known=known)
+            if isinstance(message, m.Batch):
+                return self._prepare_batch(actor, message, known=known)
             return self._prepare_many(actor, message, known=known)
         if message.encoded is not m.UNSHARED:
             message = message.copy()
@@ -97,6 +99,17 @@ class Preparation:
             self.discard(batch)
             raise
         return batch
+
+    def _prepare_batch(self, actor: Any, batch: m.Batch, *, known: bool) -> m.Batch:
+        prepared: list[m.Command[Any]] = []
+        try:
+            for command in batch.commands:
+                content = command.preparation == "content"
+                prepared.append(self.prepare(actor, command, known=known) if content else command)
+        except BaseException:
+            self.discard(batch.made_of(prepared))
+            raise
+        return batch.made_of(prepared)
 
     @staticmethod
     def _check_name(actor: Any, message: m.StoreArtifact) -> None:

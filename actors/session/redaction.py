@@ -158,6 +158,8 @@ class Redaction:
                 message = message.copy()
                 message.records = self.drafts(message.records)
             return message
+        if kind is m.Batch:
+            return message.made_of([self.message(command) for command in message.commands])
         if kind is RecordHooks:
             return RecordHooks(self.drafts(message.drafts))
         if kind in (RecordEvent, RecordWorkflow):

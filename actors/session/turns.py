@@ -9,7 +9,7 @@ from greenroom.actors.messages.conversation import Turn, stored_turn
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import INDEX_MESSAGE, after_prefix, sequence_key
 from greenroom.storage.common.metering import ROW, counted
-from greenroom.storage.engine.engine import CF
+from greenroom.storage.engine.engine import CF, Engine
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, CONTENT_FIELDS, DELTA, EDITED, FINISHED, STARTED, Head, parse_head
 
@@ -18,16 +18,16 @@ __all__ = ["read_retracted", "read_turn", "read_turns", "turn_head", "turn_seque
 _LAST: Final = (1 << 64) - 1
 
 
-def turn_head(store: ArtifactStore, session: bytes, sequence: int) -> Head | None:
+def turn_head(engine: Engine, session: bytes, sequence: int) -> Head | None:
     """Return the head of a current turn; None if there is no such turn."""
-    value = store.engine.get(CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence))
+    value = engine.get(CF.INDEX, sequence_key(INDEX_MESSAGE + session, sequence))
     return parse_head(sequence, value) if value is not None else None
 
 
-def turn_sequences(store: ArtifactStore, session: bytes, after: int, *, newest: bool = False) -> list[int]:
+def turn_sequences(engine: Engine, session: bytes, after: int, *, newest: bool = False) -> list[int]:
     """Return the current turns with a sequence greater than `after`, oldest first; or only the newest of them."""
     prefix = INDEX_MESSAGE + session
-    found = store.engine.scan(
+    found = engine.scan(
         CF.INDEX, sequence_key(prefix, after + 1), after_prefix(prefix), reverse=newest, limit=1 if newest else None
     )
     return [int.from_bytes(key[-8:], "big") for key, _ in found]

@@ -30,6 +30,8 @@ from greenroom.actors.session.directory import Way
 from greenroom.actors.session.preparation import Preparation
 from greenroom.storage.errors import IntegrityError, InvalidOperation, SchemaTooNew
 
+from .joint import joined
+
 if TYPE_CHECKING:
     from greenroom.actors.hooks.interceptor import HookedMessage
     from greenroom.actors.scheduling.futures import TellReceipt
@@ -63,8 +65,9 @@ class Trace(Way, Protocol):
 class Home:
     """The last stage: the session's own actor."""
 
-    def __init__(self, table: SessionTable, preparation: Preparation) -> None:
+    def __init__(self, table: SessionTable, preparation: Preparation, security: Security) -> None:
         self._table = table
+        self._security = security
         self._actors = table.actors
         self._preparation = preparation
         self.calls: CallPath
@@ -83,6 +86,8 @@ class Home:
         if message.preparation is not None:
             if message.preparation == "call":
                 return self.calls.ask(session_id, message, timeout)
+            if message.preparation == "batch":
+                return self._preparation.ask(joined(self._table, self._security, actor, message), message, timeout)
             return self._preparation.ask(actor, message, timeout)
         return actor.ask(message, timeout)
 
@@ -92,6 +97,8 @@ class Home:
             if message.preparation == "call":
                 self.calls.tell(session_id, message, receipt)
                 return
+            if message.preparation == "batch" and joined(self._table, self._security, actor, message) is not actor:
+                raise InvalidOperation("a batch that concerns scopes or shared sessions is asked and not told")
             # Nobody waits who could prepare the content again, so it travels along even if the store has it.
             message = self._preparation.prepare(actor, message, known=False)
         if receipt is None:
@@ -267,7 +274,7 @@ class Delivery:
     ) -> None:
         self._services = services = table.services
         self.security = security
-        self.home = Home(table, preparation)
+        self.home = Home(table, preparation, security)
         self.crossing = CrossSessionRouter(table, self.home, preparation, security)
         self.routing = Routing(self.home, self.crossing, clean, services.store_timeout)
         self.hooks = HookStage(self.routing)

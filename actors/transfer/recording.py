@@ -61,8 +61,14 @@ class _RecordedSession(SessionActor):
     """Contents that the store had when their commands were prepared."""
 
     def commit(
-        self, drafts: list[PendingEvent], command: m.Command[Any] | None = None, also: Sequence[Op] = ()
+        self,
+        drafts: list[PendingEvent],
+        command: m.Command[Any] | None = None,
+        also: Sequence[Op] = (),
+        **batch: Any,
     ) -> None:
+        if batch:
+            raise InvalidOperation("a recording takes one command at a time: it is written as a whole in any case")
         super().commit(drafts, command, also)
         for encoded, content in command.carried() if command is not None else ():
             if encoded is not None and encoded.payload is None and encoded.blob is None:

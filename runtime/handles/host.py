@@ -18,6 +18,7 @@ from greenroom.storage.bundle.export import Progress
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.page import Page
 
+from .scope import Scope
 from .timeline import TimelineRow
 
 __all__ = ["Host"]
@@ -76,6 +77,9 @@ class Host(Protocol):
     @property
     def workflows(self) -> WorkflowSource:
         """The workflows' runner."""
+
+    def state_scope(self, name: str, timeout: float | None = None) -> Scope:
+        """Return the state of a scope that is not a session."""
 
     def export_session(
         self,

@@ -7,10 +7,10 @@ from typing import Any, TypeVar, Unpack, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import How
-from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import SessionNotFound
 
+from .collecting import Asking
 from .variables import TypeOf, Variables
 
 __all__ = ["Scope"]
@@ -22,7 +22,7 @@ D = TypeVar("D")
 class Scope(Variables):
     """The variables of one scope. Durable, journaled and serialized like a session's."""
 
-    def __init__(self, supervisor: Supervisor, scope_id: str, timeout: float, name: str = "") -> None:
+    def __init__(self, supervisor: Asking, scope_id: str, timeout: float, name: str = "") -> None:
         self._supervisor = supervisor
         self._id = scope_id
         self._timeout = timeout
@@ -30,6 +30,10 @@ class Scope(Variables):
 
     def __repr__(self) -> str:
         return f"<Scope {self._name or self._id}>"
+
+    def _through(self, asking: Asking) -> Scope:
+        """Return a handle on the same scope that sends its messages to `asking`."""
+        return Scope(asking, self._id, self._timeout, self._name)
 
     def _send(self, message: m.Message[Any], missing: Any = None) -> Any:
         try:

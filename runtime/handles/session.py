@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, Final, Literal, TypeVar, Unpack, cast, overload
+from typing import Any, BinaryIO, Final, Literal, Self, TypeVar, Unpack, cast, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import CallTool
@@ -48,18 +48,21 @@ from greenroom.storage.errors import InvalidOperation, SessionNotFound, Validati
 from greenroom.storage.events.model import Event, Origin
 from greenroom.storage.files.regular_file import file_path, open_regular, written_file
 
+from .collecting import Collected, Outside
 from .conversation import Conversation
 from .diff import unified_diff
 from .follow import Follow, JournalReader
 from .host import Host
 from .records import Records
 from .replies import reply_as
+from .scope import Scope
 from .streams import StreamProgress, Watched
 from .timeline import MAX_TIMELINE, TimelineRow
 from .variables import TypeOf, Variables
 
 __all__ = [
     "Session",
+    "SessionBatch",
     "SessionTree",
     "created_session",
     "find_session",
@@ -183,6 +186,26 @@ class Session(Variables, Conversation):
 
     def _send(self, message: m.Message[Any], missing: Any = None) -> Any:
         return self._ask(self.id, message, self._timeout)
+
+    # -- several changes at once
+
+    def batch(self, **how: Unpack[How]) -> SessionBatch:
+        """Begin a batch, for a `with` block: what is called on it is done in one write at the end of the block, or none
+        of it.
+
+        It has the methods of this handle that change the session, and `scope(name)` for scopes. Nothing is sent if an
+        exception leaves the block. What one of the changes raises, the block raises, with the field `index`.
+
+        Example:
+            ```py
+            with session.batch() as b:
+                b.set("step", 2)
+                b.add_message("user", "hi")
+                b.scope("user:7").set("seen", True)
+            b.replies[1].sequence
+            ```
+        """
+        return SessionBatch(self, how)
 
     # -- life
 
@@ -843,6 +866,47 @@ class Session(Variables, Conversation):
     def current(cls, runtime: Host | None = None) -> Session | None:
         """Return the session of the innermost `as_current`, or None. With a runtime, only its sessions count."""
         return next((each for each in _current.get() if runtime in (None, each._runtime)), None)
+
+
+class SessionBatch(Session):
+    """Collects changes of a session, by its own methods, for one write: see `Session.batch`."""
+
+    __slots__ = ("_collected", "_how", "_replies", "_session")
+
+    def __init__(self, session: Session, how: How) -> None:
+        m.Batch((), **how)  # refuses what is wrong with `how` at once
+        self._session = session
+        self._how = how
+        self._replies: list[Any] | None = None
+        self._collected = Collected(session._runtime.core.store)
+        self._ask = self._collected.ask
+        self._runtime = cast(Host, Outside())
+        self._timeout = session._timeout
+        self.id = session.id
+
+    def __repr__(self) -> str:
+        return f"<SessionBatch of {len(self._collected.commands)} changes of {self.id}>"
+
+    def scope(self, name: str) -> Scope:
+        """Return a handle on a scope ("global", "user:7") whose changes belong to the batch."""
+        return self._session._runtime.state_scope(name)._through(self._collected)
+
+    @property
+    def replies(self) -> list[Any]:
+        """What the changes replied, in their order. Raises InvalidOperation before the end of the block."""
+        if self._replies is None:
+            raise InvalidOperation("a batch has its replies when it was sent, at the end of its block")
+        return self._replies
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        commands = self._collected.close()
+        if kind is None:
+            session = self._session
+            message = m.Batch(commands, **self._how)
+            self._replies = session._ask(session.id, message, session._timeout) if commands else []
 
 
 def session_id_of(session: Session | str | None, field: str) -> str | None:

@@ -160,6 +160,7 @@ def _within(world: World, method: str) -> Callable[..., Any]:
 OWNERS: dict[str, Callable[[World], Any]] = {
     "Runtime": lambda w: w.rt,
     "Session": lambda w: w.s,
+    "SessionBatch": lambda w: w.s.batch(),
     "Scope": lambda w: w.rt.state_scope("scope"),
     "Templates": lambda w: w.rt.templates,
     "Template": lambda w: w.rt.templates.get("preset"),
@@ -604,6 +605,7 @@ _MADE_BY_GREENROOM = [
     "SessionInfo",
     "SessionMetrics",
     "SessionStatus",
+    "SessionBatch",
     "SessionShare",
     "SessionTree",
     "Share",

@@ -28,6 +28,12 @@ Call = Callable[[Two], Any]
 
 # -- a handle on another session
 
+
+def _batched(two: Two) -> None:
+    with two.other.batch() as batch:
+        batch.set("k", 1)
+
+
 SESSION: dict[str, Call] = {
     "accept_losses": lambda two: two.other.accept_losses(),
     "add_message": lambda two: two.other.add_message("user", "x"),
@@ -35,6 +41,7 @@ SESSION: dict[str, Call] = {
     "add_tag": lambda two: two.other.add_tag("x"),
     "archive": lambda two: two.other.archive(),
     "artifact_versions": lambda two: two.other.artifact_versions("n"),
+    "batch": _batched,
     "call_agent": lambda two: two.other.call_agent("echo", "x"),
     "call_tool": lambda two: two.other.call_tool("noop"),
     "check_access": lambda two: two.other.check_access("n"),

@@ -27,6 +27,7 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.AddMessages: lambda two: m.AddMessages([{"role": "user", "content": "x"}]),
     m.AddTag: lambda two: m.AddTag("t"),
     m.ArchiveSession: lambda two: m.ArchiveSession(),
+    m.Batch: lambda two: m.Batch([m.SetVariable("k", 1)]),
     m.CallAgent: lambda two: m.CallAgent("echo", "x"),
     m.CallTool: lambda two: m.CallTool("noop", {}),
     m.CheckAccess: lambda two: m.CheckAccess("n"),

@@ -29,6 +29,7 @@ from .draft import Lookup, require_writable
 
 if TYPE_CHECKING:
     from greenroom.actors.session.live import LiveSession
+    from greenroom.actors.session.staging import Reading
     from greenroom.actors.store import ArtifactStore
 
 __all__ = ["RECORD_ANSWERS", "RECORD_DECIDERS", "RECORD_OUTCOMES", "known_record"]
@@ -38,7 +39,7 @@ _PAGE_BYTES: Final = 1 << 20
 _TRIES: Final = 8
 
 
-def known_record(store: ArtifactStore, session: bytes, key: bytes) -> StoredRecord | None:
+def known_record(store: Reading, session: bytes, key: bytes) -> StoredRecord | None:
     """Return a record for a decision about it. If its entry is damaged, the newest event that names its key says what
     the entry said."""
     try:

@@ -73,6 +73,14 @@ SPECIAL: dict[str, dict[str, Planter]] = {
         "messages": lambda told: [{"role": "user", "content": told, "metadata": {"m": told}, "name": told}]
     },
     "AddMessage": {"role": lambda told: "user"},
+    "Batch": {
+        "commands": lambda told: [
+            m.SetVariable("k", {"deep": [told]}),
+            m.AddMessage("user", told * 500),
+            m.AddTag(told),
+            m.StoreArtifact("note", told, b"", description=told),
+        ]
+    },
     "CallAgent": {"name": lambda told: "leaky", "input": lambda told: told},
     "CallTool": {"name": lambda told: "leak"},
     "ContinueMessage": {"sequence": lambda told: 5},

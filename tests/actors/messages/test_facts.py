@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[3]
 ABSTRACT = {m.Query, m.Command, m.TurnCommand, AboutArtifact, Call}
 WITHOUT_DECIDER = {
     m.DeleteSession: "the actor deletes itself with its journal",
+    m.Batch: "each of its commands has one",
     m.ForkSession: "makes another session: a question to this one",
     m.CallTool: "runs outside of the session's turn, and records by messages of its own",
     m.CallAgent: "runs outside of the session's turn, and records by messages of its own",

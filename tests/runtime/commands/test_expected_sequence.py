@@ -19,18 +19,21 @@ COMMANDS: dict[type[Any], Callable[..., Any]] = {
     m.AddMessages: lambda **how: m.AddMessages([{"role": "user", "content": "x"}], **how),
     m.AddTag: lambda **how: m.AddTag("t", **how),
     m.ArchiveSession: m.ArchiveSession,
+    m.Batch: lambda **how: m.Batch([m.SetVariable("k", 2), m.AddTag("t")], **how),
     m.CallAgent: lambda **how: m.CallAgent("echo", "x", **how),
     m.CallTool: lambda **how: m.CallTool("noop", {}, **how),
     m.ClearMessages: m.ClearMessages,
     m.CompleteSession: m.CompleteSession,
     m.ContinueMessage: lambda **how: m.ContinueMessage(5, "x", **how),
     m.DeleteArtifact: lambda **how: m.DeleteArtifact("n", **how),
+    m.DeleteMany: lambda **how: m.DeleteMany(["n"], **how),
     m.DeleteSession: m.DeleteSession,
     m.DeleteVariable: lambda **how: m.DeleteVariable("k", **how),
     m.EditMessage: lambda **how: m.EditMessage(4, content="y", **how),
     m.FailSession: lambda **how: m.FailSession("x", **how),
     m.FinishMessage: lambda **how: m.FinishMessage(5, "x", **how),
     m.ForkSession: m.ForkSession,
+    m.GrantScope: lambda **how: m.GrantScope("user:7", "read", **how),
     m.LinkEvents: lambda **how: m.LinkEvents("", "", "caused_by", **how),
     m.LoadSession: m.LoadSession,
     m.PopMessage: m.PopMessage,
@@ -39,10 +42,17 @@ COMMANDS: dict[type[Any], Callable[..., Any]] = {
     m.ResumeSession: m.ResumeSession,
     m.RetractMessage: lambda **how: m.RetractMessage(4, **how),
     m.RevokeArtifact: lambda **how: m.RevokeArtifact("n", "", **how),
+    m.RevokeScope: lambda **how: m.RevokeScope("user:7", **how),
+    m.RevokeSession: lambda **how: m.RevokeSession("", **how),
+    m.PutRecords: lambda **how: m.PutRecords({b"r": 1}, **how),
+    m.DeleteRecords: lambda **how: m.DeleteRecords([b"r"], **how),
+    m.DescribeSession: lambda **how: m.DescribeSession("x", **how),
+    m.RenameSession: lambda **how: m.RenameSession("x", **how),
     m.SaveSession: m.SaveSession,
     m.SetTags: lambda **how: m.SetTags(["a"], **how),
     m.SetVariable: lambda **how: m.SetVariable("k", 2, **how),
     m.ShareArtifact: lambda **how: m.ShareArtifact("n", "", **how),
+    m.ShareSession: lambda **how: m.ShareSession("", **how),
     m.StartMessage: lambda **how: m.StartMessage("user", **how),
     m.StoreArtifact: lambda **how: m.StoreArtifact("log", "n", b"x", **how),
     m.StoreMany: lambda **how: m.StoreMany([{"type": "log", "name": "n", "content": b"x"}], **how),
@@ -52,7 +62,7 @@ COMMANDS: dict[type[Any], Callable[..., Any]] = {
     m.UpdateMetadata: lambda **how: m.UpdateMetadata({"a": 1}, **how),
 }
 FROM = {m.ArchiveSession: "completed", m.ResumeSession: "suspended"}
-FINISHED_LATER = (m.LinkEvents, m.RevokeArtifact, m.ShareArtifact)
+FINISHED_LATER = (m.LinkEvents, m.RevokeArtifact, m.RevokeSession, m.ShareArtifact, m.ShareSession)
 
 
 def public_commands() -> set[type[Any]]:
@@ -82,6 +92,8 @@ def sent(rt: Runtime, s: Session, kind: type[Any], **how: Any) -> Any:
         message = m.ShareArtifact("n", other, "read", **how)
     elif kind is m.RevokeArtifact:
         message = m.RevokeArtifact("n", other, "read", **how)
+    elif kind in (m.ShareSession, m.RevokeSession):
+        message = kind(other, **how)
     return rt.ask(s.id, message, timeout=30)
 
 

@@ -303,7 +303,8 @@ def test_of_those_that_come_to_a_half_open_breaker_one_tries(clock: Any) -> None
 
 def test_no_message_takes_another_way_while_no_hook_is_there(rt: Runtime, session: Session) -> None:
     handle = rt.hooks.register("BeforeStateWrite", boom)
-    assert set(rt._supervisor.delivery.hooked) == {messages.SetVariable, messages.DeleteVariable}
+    # A batch looks for the hooks of its commands.
+    assert set(rt._supervisor.delivery.hooked) == {messages.SetVariable, messages.DeleteVariable, messages.Batch}
     handle.unregister()
     assert rt._supervisor.delivery.hooked == {}
     assert rt.hooks.at("BeforeStateWrite") is None
