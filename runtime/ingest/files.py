@@ -112,10 +112,33 @@ def take_files(
     content: str | list[Any] | None, fields: dict[str, Any], stem: str, role: str
 ) -> tuple[str | list[Any] | None, dict[str, Any], list[Moved]]:
     """Return the content and the other fields of a message, with names in place of files, and the files."""
+    if not _may_have_files(content) and not _may_have_files(fields):
+        return content, fields, []
     taking = _Taking(stem, role)
     kept: Any = taking.value(content, "content") if isinstance(content, list) else content
     rest: dict[str, Any] = taking.value(fields, "") if fields else fields
     return kept, rest, taking.files
+
+
+def _may_have_files(value: Any, depth: int = _MAX_DEPTH) -> bool:
+    """Return whether a value has any text that could be a file. Most have none."""
+    if type(value) is dict:
+        for key, item in value.items():
+            kind = type(item)
+            if kind is str:
+                if len(item) >= _LEAST or (key == _EXTRACTED and item):
+                    return True
+            elif (kind is dict or kind is list) and depth and _may_have_files(item, depth - 1):
+                return True
+    elif type(value) is list:
+        for item in value:
+            kind = type(item)
+            if kind is str:
+                if len(item) >= _LEAST:
+                    return True
+            elif (kind is dict or kind is list) and depth and _may_have_files(item, depth - 1):
+                return True
+    return False
 
 
 def _name_of(value: dict[str, Any]) -> str:

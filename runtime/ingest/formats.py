@@ -13,12 +13,21 @@ from typing import Any, Final
 
 from .forms import agents, apis, chatgpt, chats, claude_code, codex, gemini
 from .forms.common import read_turns, whole, with_times
-from .records import Conversation, Joined, UnknownRecord, digest_of
+from .records import BesideConversations, Conversation, Joined, UnknownRecord, digest_of
 
 __all__ = ["LineForm", "conversation_of", "is_conversation", "is_message", "line_form_of"]
 
 _OF_CONVERSATION: Final = ("conversation_id", "conversationId", "session_id", "sessionId", "thread_id", "chat_id")
 """Fields of a message that tell which conversation it belongs to."""
+_BESIDE: Final = (
+    {"email", "chatgpt_plus_user"},  # ChatGPT: the account, ratings of answers, links that were shared
+    {"conversation_id", "rating"},
+    {"conversation_id", "is_anonymous"},
+    {"full_name", "email_address"},  # Claude: the account, projects, memories
+    {"prompt_template", "docs"},
+    {"conversations_memory"},
+)
+"""Fields that tell what exports have beside conversations."""
 
 
 def is_message(value: Any) -> bool:
@@ -56,6 +65,8 @@ def conversation_of(value: Any) -> Conversation:
     for form in _FORMS:
         if form.reads(value):
             return _read(form.conversation, value)
+    if any(keys <= value.keys() for keys in _BESIDE):
+        raise BesideConversations("it belongs to an export, and is no conversation")
     if "role" in value or "from" in value:
         raise UnknownRecord("it is a single message, not a conversation")
     raise UnknownRecord('it is no conversation: it has no list under "messages", "history" or "conversations"')

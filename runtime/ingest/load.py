@@ -15,8 +15,8 @@ from greenroom.storage.files.regular_file import file_path
 
 from .formats import conversation_of
 from .lines import joined
-from .read import read_records
-from .records import MAX_RECORD_BYTES, Conversation, Fault, Note, Record, UnknownRecord
+from .read import EMPTY_LIST, read_records
+from .records import MAX_RECORD_BYTES, BesideConversations, Conversation, Fault, Note, Record, UnknownRecord
 from .report import MAX_LISTED, IngestProgress, IngestReport, OnProgress, Skipped
 from .sources import STDIN, Source, UnreadableSource, open_sources, shown
 from .write import Target, plan, write
@@ -139,7 +139,8 @@ class _Ingest:
         self._seen = {}
         for found in joined(read_records(source.stream, self._limit), self._limit):
             if isinstance(found, Fault):
-                self._skip(source.label, found.position, found.reason)
+                empty = source.in_archive and found.reason == EMPTY_LIST  # exports have such files
+                (self._ignore if empty else self._skip)(source.label, found.position, found.reason)
             else:
                 self._record(source, found)
             if self._on_progress is not None and time.monotonic() >= self._next_progress:
@@ -150,6 +151,8 @@ class _Ingest:
         try:
             conversation = conversation_of(record.value)
             notes = self._conversation(source, record, conversation)
+        except BesideConversations as error:
+            self._ignore(source.label, record.position, str(error))
         except UnknownRecord as error:
             if not record.salvaged:  # its position has been reported as broken
                 self._skip(source.label, record.position, str(error))
@@ -262,6 +265,11 @@ class _Ingest:
         self._report.skipped_count += 1
         if len(self._report.skipped) < MAX_LISTED:
             self._report.skipped.append(Skipped(label, position, reason))
+
+    def _ignore(self, label: str, position: str, what: str) -> None:
+        self._report.ignored_count += 1
+        if len(self._report.ignored) < MAX_LISTED:
+            self._report.ignored.append(Skipped(label, position, what))
 
     def _progress(self, label: str, offset: int) -> None:
         if self._on_progress is None:

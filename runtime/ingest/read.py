@@ -18,8 +18,9 @@ from .formats import is_conversation, is_message
 from .records import MAX_RECORD_BYTES, Fault, Note, Readable, Record
 from .window import Failed, Found, TooLong, Window
 
-__all__ = ["read_records"]
+__all__ = ["EMPTY_LIST", "read_records", "too_long"]
 
+EMPTY_LIST: Final = "the list is empty"
 _NEXT_ON_LINE: Final = re.compile("[\r\n]|\x1e[ \t]*(?=[{\\[])|(?<=[}\\]])[ \t]*(?=[{\\[])")
 _NEXT_LINE: Final = re.compile("(?<=[\r\n])[\ufeff\x1e]*(?=[{\\[])")
 _NEXT_ITEM: Final = re.compile("[,\\]]\\s*(?=[{\\[])|(?<=[\r\n])[\ufeff\x1e]*(?=[{\\[])")
@@ -190,7 +191,7 @@ class _Reader:
                     yield from _each(found, salvaged)
         self._first, self._salvaging, self._after_list = False, False, not items.cut
         if not items.of_messages:
-            yield from faults or ([] if items.records else [Fault(prefix.strip() or "document", "the list is empty")])
+            yield from faults or ([] if items.records else [Fault(prefix.strip() or "document", EMPTY_LIST)])
         elif faults:
             # A conversation with a missing message would look complete.
             if not salvaged:

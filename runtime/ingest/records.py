@@ -126,6 +126,10 @@ class UnknownRecord(ValueError):
     """The record is JSON but not a conversation; the text says what is missing and where."""
 
 
+class BesideConversations(UnknownRecord):
+    """The record belongs to an application's export, and is known to be no conversation: an account, say."""
+
+
 def digest_of(value: Any) -> str:
     """Return the BLAKE3 of a JSON value in hex, independent of spacing and order of keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

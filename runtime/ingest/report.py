@@ -36,7 +36,8 @@ class IngestReport:
     `sessions` counts the conversations that were stored, and `session_ids` are their sessions in file order; `branches`
     counts the forks that have their other branches, and `branch_ids` are these. `messages` and `artifacts` count those
     of both. `duplicates` counts conversations that were in the store already; they count as ingested. `grown` lists
-    conversations of which the store had another state, and has both now. `skipped` lists places that were not ingested;
+    conversations of which the store had another state, and has both now. `ignored` lists what exports have beside their
+    conversations, such as the account. `skipped` lists places that were not ingested;
     `repaired` lists changed fields, and `replaced_count` counts those whose text is lost; `moved` lists fields kept
     whole as artifacts. `failed_paths` are files without any ingested record. Lists end after `MAX_LISTED`; counts do
     not. After a dry run, `sessions` and the others say what would have been stored.
@@ -50,6 +51,7 @@ class IngestReport:
     bytes_read: int = 0
     duplicate_count: int = 0
     grown_count: int = 0
+    ignored_count: int = 0
     skipped_count: int = 0
     repaired_count: int = 0
     replaced_count: int = 0
@@ -58,6 +60,7 @@ class IngestReport:
     branch_ids: list[str] = field(default_factory=list)
     duplicates: list[Skipped] = field(default_factory=list)
     grown: list[Skipped] = field(default_factory=list)
+    ignored: list[Skipped] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     repaired: list[Skipped] = field(default_factory=list)
     moved: list[Skipped] = field(default_factory=list)
@@ -90,6 +93,8 @@ class IngestReport:
             "duplicates": [item.to_dict() for item in self.duplicates],
             "grown_count": self.grown_count,
             "grown": [item.to_dict() for item in self.grown],
+            "ignored_count": self.ignored_count,
+            "ignored": [item.to_dict() for item in self.ignored],
             "skipped_count": self.skipped_count,
             "skipped": [item.to_dict() for item in self.skipped],
             "repaired_count": self.repaired_count,

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -62,6 +63,7 @@ class Source:
     name: str
     stream: Readable
     position: Callable[[], int]
+    in_archive: bool = False
 
 
 def shown(path: str | os.PathLike[str]) -> str:
@@ -167,9 +169,9 @@ def _members(label: str, file: IO[bytes]) -> Iterator[Source]:
                 with archive.open(member) as unpacked:
                     most = min(left, _most(member.compress_size))
                     guarded = _Guarded(unpacked, lambda most=most: most)  # type: ignore[misc]
-                    before = done
                     name = shown(member.filename)
-                    yield Source(f"{label}: {name}", name.rpartition("/")[2], guarded, lambda before=before: before)  # type: ignore[misc]
+                    position = partial(int, done)
+                    yield Source(f"{label}: {name}", name.rpartition("/")[2], guarded, position, in_archive=True)
                 left -= guarded.count
                 done += member.compress_size
             packed = [shown(each.filename) for each in shown_members if each.filename.lower().endswith(_PACKED)]

@@ -85,7 +85,7 @@ def take_in(
         print_json(report.to_dict())
     else:
         _print_report(report)
-    if report.whole:
+    if report.whole and not (report.nothing and report.ignored_count):
         return
     raise typer.Exit(1 if report.nothing else PARTIAL)
 
@@ -96,6 +96,7 @@ def _print_report(report: IngestReport) -> None:
         ("repaired", report.repaired, report.repaired_count),
         ("moved", report.moved, report.moved_count),
         ("grown", report.grown, report.grown_count),
+        ("ignored", report.ignored, report.ignored_count),
     )
     for word, items, count in listed:
         for item in items:

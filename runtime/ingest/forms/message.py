@@ -102,15 +102,21 @@ def turn_of_message(number: int, item: Any, notes: list[Note]) -> tuple[Turn, st
         tool_call_id = ids[0]
         if len(ids) == 1:
             del rest["tool_call_ids"]
-    time = next((found for key in _TIMES if (found := time_of(rest.get(key))) is not None), None)
-    if time is None:
-        for key in _TIMES:
-            if _is_impossible(rest.get(key)):
-                notes.append(
-                    Note(f"{place}.{key}", f"{rest[key]} cannot be its time: that of the turn before it is shown")
-                )
-                break
-    return Turn(role, content, name, tool_calls, tool_call_id, rest, time), missing
+    return Turn(role, content, name, tool_calls, tool_call_id, rest, _time(rest, place, notes)), missing
+
+
+def _time(rest: dict[str, Any], place: str, notes: list[Note]) -> int | None:
+    """Return the time of a message: that of the first field that has one. A time that cannot be is noted."""
+    told = [key for key in _TIMES if rest.get(key) is not None] if rest else ()
+    for key in told:
+        time = time_of(rest[key])
+        if time is not None:
+            return time
+    for key in told:
+        if _is_impossible(rest[key]):
+            notes.append(Note(f"{place}.{key}", f"{rest[key]} cannot be its time: that of the turn before it is shown"))
+            break
+    return None
 
 
 def as_json(value: Any) -> str:

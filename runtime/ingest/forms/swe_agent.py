@@ -37,7 +37,7 @@ def steps_into_turns(turns: list[Turn], history: list[Any], steps: list[Any]) ->
     """Return the turns with further facts of the steps, and the steps without a turn. The last observation becomes a
     turn of its own."""
     turns = list(turns)
-    said = {digest_of(message) for message in history}
+    said = _Said(history)
     left: list[Any] = []
     place = 0
     extra: Turn | None = None
@@ -90,9 +90,22 @@ def _is_there(turn: Turn, key: str, value: Any) -> bool:
     )
 
 
-def _is_copied(value: Any, said: set[str]) -> bool:
+class _Said:
+    """Tells which values are messages of the history. Most steps have no field that could be."""
+
+    def __init__(self, history: list[Any]) -> None:
+        self._history = history
+        self._digests: set[str] | None = None
+
+    def __contains__(self, value: Any) -> bool:
+        if self._digests is None:
+            self._digests = {digest_of(message) for message in self._history}
+        return digest_of(value) in self._digests
+
+
+def _is_copied(value: Any, said: _Said) -> bool:
     """Return whether a field of a step only repeats messages of the history."""
-    return isinstance(value, list) and bool(value) and all(digest_of(each) in said for each in value)
+    return isinstance(value, list) and bool(value) and all(each in said for each in value)
 
 
 def _role_of_answers(turns: list[Turn]) -> str:

@@ -205,3 +205,23 @@ def test_times_that_cannot_be_are_said_in_the_metadata(tmp_path: Path) -> None:
         told = session.info().custom_metadata["source_repaired"]
         assert ["message 0" in each or "message 1" in each or "message 3" in each for each in told[:3]] == [True] * 3
         assert session.messages()[0].metadata["create_time"] == -86_400.0  # what the source says is kept
+
+
+def test_what_an_export_has_beside_its_conversations_is_ignored_and_said(tmp_path: Path) -> None:
+    beside = {
+        "user.json": {"id": "u", "email": "ada@example.org", "chatgpt_plus_user": False},
+        "message_feedback.json": [{"id": "f", "conversation_id": "c-1", "rating": "thumbsUp", "content": "{}"}],
+        "shared_conversations.json": [],
+        "users.json": [{"uuid": "u", "full_name": "Ada", "email_address": "ada@example.org"}],
+        "projects.json": [{"uuid": "p", "name": "x", "prompt_template": "", "docs": []}],
+        "memories.json": [{"conversations_memory": "likes tea", "account_uuid": "u"}],
+    }
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+        archive.writestr("conversations.json", json.dumps([examples.chatgpt(), examples.claude()]))
+        archive.writestr("chat.html", "<html>")
+        for name, value in beside.items():
+            archive.writestr(name, json.dumps(value))
+    with Runtime.open(tmp_path / "store") as runtime:
+        report = ingest(runtime, tmp_path / "export.zip")
+        assert (report.sessions, report.skipped, report.whole) == (2, [], True)
+        assert sorted(item.path.rpartition(": ")[2] for item in report.ignored) == sorted(beside)
