@@ -41,6 +41,7 @@ from . import signals
 from .agents import Agents
 from .core import RuntimeCore
 from .policies import Policies
+from .retention.schedule import RetentionRuns
 from .tools import Tools
 from .workflow import Workflows
 
@@ -146,6 +147,7 @@ class Parts:
         self.calls.tools = self.tools = Tools(core, self.calls, config.tool_timeout)
         self.calls.agents = self.agents = Agents(core, self.calls, self.tools, config.agent_timeout)
         self.workflows = Workflows(core, self.tools, self.agents)
+        self.retention = RetentionRuns(core)
         self._analytics: Analytics | None = None
         self._making = threading.Lock()
         try:
@@ -169,6 +171,7 @@ class Parts:
             self.core.timers.every(_TIMEOUT_SECONDS, self.policies.timekeeper.tick)
             self.core.timers.every(_SAVING_SECONDS, self.core.supervisor.save_due)
             self.core.timers.every(_AUDIT_SECONDS, self.core.trail.tidy)
+            self.retention.begin()
             if config.durability is Durability.FSYNC:
                 # For messages sent by `tell`.
                 self.core.timers.every(_SYNC_SECONDS, self.core.store.sync)
@@ -208,6 +211,7 @@ class Parts:
                         timeout=self._remaining(deadline) / 2,
                         operation="CloseRuntime",
                     )
+            self.retention.end()
             self.core.hooks.close()
             self.events.hurry()
             self.core.timers.close(self._remaining(deadline))

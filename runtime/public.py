@@ -18,6 +18,7 @@ from greenroom.runtime.calls.collectors import AgentOutputCollector, ToolResultC
 from greenroom.runtime.calls.work import CallContext
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
+from greenroom.runtime.config.retention import RetentionSchedule
 from greenroom.runtime.events.events import Events, Link
 from greenroom.runtime.handles.conversation import MessageStream
 from greenroom.runtime.handles.scope import Scope
@@ -82,6 +83,7 @@ from .analytics import (
 )
 from .retention.policy import JournalCut, Removal, RetentionPolicy, RetentionReport
 from .retention.quotas import CreatorQuota, Quotas
+from .retention.schedule import RetentionRun
 from .runtime import Runtime
 from .tools import Tool, ToolResult
 from .version import __version__
@@ -156,6 +158,8 @@ __all__ = [
     "ResourceUse",
     "RetentionPolicy",
     "RetentionReport",
+    "RetentionRun",
+    "RetentionSchedule",
     "Runtime",
     "RuntimeClosed",
     "RuntimeConfig",

@@ -63,8 +63,7 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.bundle.export import Progress
-from greenroom.storage.catalog.model import SessionInfo, SessionQuery, SessionStatus
-from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.catalog.model import SessionInfo, SessionQuery
 from greenroom.storage.common.arguments import (
     as_flag,
     as_function,
@@ -105,6 +104,7 @@ from .open import Parts, open_runtimes
 from .policies import Policies
 from .retention.policy import RetentionPolicy, RetentionReport, apply_retention
 from .retention.quotas import Quotas
+from .retention.schedule import RetentionRun
 from .tools import Tools
 from .workflow import Workflows
 
@@ -211,6 +211,7 @@ class Runtime:
         self.policies, self.events, self.tools, self.agents = parts.policies, parts.events, parts.tools, parts.agents
         self.workflows = parts.workflows
         self.quotas = Quotas(core)
+        self._retention = parts.retention
         scopes = core.supervisor.table
         self.creation = Creation(
             self,
@@ -720,28 +721,16 @@ class Runtime:
         return sessions
 
     def cleanup(self, retention_days: float | None = None) -> int:
-        """Delete sessions that ended longer ago than `retention_days` (default: each session's own setting). Return
-        their number."""
+        """Delete sessions that ended longer ago than `retention_days`; by default, those that are over their own
+        `retention_days` or `delete_after_idle_days`. Return their number."""
         self.core.check_open()
         self.core.require_host("cleanup", "delete")
         self.core.check_writable("to delete")
         if retention_days is not None and (type(retention_days) not in (int, float) or not 0 <= retention_days < 1e9):
             raise ValidationError("retention_days: a number from 0 is needed", field="retention_days")
-        now = self.core.clock.time_ns()
-        ended = (SessionStatus.COMPLETED, SessionStatus.FAILED, SessionStatus.ARCHIVED)
-        default = SessionConfig().retention_days
-        deleted = 0
-        for session, row in self._store.catalog.rows(ended):
-            days = retention_days
-            if days is None:
-                days = unpack_value(row.config).get("retention_days", default) if row.config else default
-            if days is not None and row.ended_at is not None and now - row.ended_at >= days * DAY:
-                try:
-                    self.delete_session(id_of_bytes(session))
-                    deleted += 1
-                except (SessionNotFound, HookCancelled):
-                    pass  # deleted meanwhile, or refused by a hook
-        return deleted
+        policy = RetentionPolicy(lifetimes=retention_days is None, ended_days=retention_days)
+        report = apply_retention(self.core, policy, self.core.clock.time_ns(), dry_run=False)
+        return len(report.removed)
 
     @property
     def templates(self) -> Templates:
@@ -871,8 +860,9 @@ class Runtime:
         """Delete what exceeds a retention policy; by default, only report what would be deleted.
 
         Limits: keep_versions, max_age_days, max_session_bytes (never the latest version of a name), ended_days (whole
-        sessions), keep_journal_days, max_journal_events (truncate journals, but keep the newest event, the conversation
-        and existing artifacts; `events`, forks and exports then begin there). Raises ValidationError.
+        sessions), lifetimes (sessions over their own time), keep_journal_days, max_journal_events (truncate journals,
+        but keep the newest event, the conversation and existing artifacts; `events`, forks and exports then begin
+        there). Raises ValidationError.
         """
         self.core.check_open()
         self.core.require_host("retention", "delete")
@@ -882,6 +872,24 @@ class Runtime:
         if not as_flag("dry_run", dry_run):
             self.core.check_writable("to delete")
         return apply_retention(self.core, wanted, self.core.clock.time_ns(), dry_run=dry_run)
+
+    def run_retention(self) -> RetentionRun:
+        """Run retention by the limits of `RuntimeConfig.retention` now; without these, by the sessions' own
+        (`retention_days`, `delete_after_idle_days`). Record the run, and return what it has done.
+
+        Raises InvalidOperation while another run is going on.
+        """
+        self.core.check_open()
+        self.core.require_host("run_retention", "delete")
+        self.core.check_writable("to delete")
+        return self._retention.run()
+
+    @checked
+    def retention_runs(self, limit: int = 20) -> list[RetentionRun]:
+        """Return the newest runs of retention, scheduled or not, newest first. The newest 100 are kept."""
+        self.core.check_open()
+        self.core.require_host("retention_runs", "list")
+        return self._retention.runs(as_number("limit", limit))
 
     @checked
     def usage(self, *, on_progress: CareProgress | None = None) -> Usage:

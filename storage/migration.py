@@ -24,6 +24,7 @@ from greenroom.storage.artifacts.index import (
 from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.artifacts.records import unsealed_record
 from greenroom.storage.catalog.catalog import Catalog
+from greenroom.storage.catalog.lifetimes import lifetime_keys
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import INDEX_DEADLINE
 from greenroom.storage.codec.records import unpack_value, unseal
@@ -148,8 +149,24 @@ def _list_deadlines(engine: Engine) -> None:
         engine.write(ops)
 
 
+def _list_lifetimes(engine: Engine) -> None:
+    """Index sessions whose own configuration says when they may be deleted, as format 3 requires."""
+    ops: list[Op] = []
+    for session, stored in engine.pages(CF.SESSIONS, b"", b"\xff" * 17, page=256):
+        try:
+            row = SessionRow(*unseal(session, stored, "a row"))
+        except (IntegrityError, SchemaTooNew):
+            continue
+        ops += [(CF.INDEX, key, b"") for key in (lifetime_keys(session, row.config) if row.config is not None else ())]
+        if len(ops) >= _BATCH:
+            engine.write(ops)
+            ops = []
+    if ops:
+        engine.write(ops)
+
+
 _STEPS: Final[dict[int, tuple[Callable[[Engine], None], ...]]] = {
     2: (_list_artifacts, _list_deadlines, _list_events),
-    3: (_list_by_parent,),
+    3: (_list_by_parent, _list_lifetimes),
 }
 """What each format needs besides what the formats before it have. A step may be done again: it finds its own work."""

@@ -45,6 +45,7 @@ RESERVED_FAMILIES: Final = frozenset(
         "metadata",
         "policy",
         "replay",
+        "retention",
         "scope",
         "script",
         "session",

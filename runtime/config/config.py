@@ -18,6 +18,7 @@ from greenroom.storage.common.validation import Checked, validated
 from greenroom.storage.errors import ValidationError
 
 from .policies import NONE, Lifetime, PolicyConfig, Quota, Seconds
+from .retention import RetentionSchedule
 
 __all__ = ["RuntimeConfig", "SessionConfig", "session_overrides"]
 
@@ -99,6 +100,9 @@ class RuntimeConfig(Checked):
     policies: PolicyConfig = PolicyConfig()
     """Limits of time, rate and resources for sessions that do not set their own."""
 
+    retention: Annotated[RetentionSchedule | None, NONE] = None
+    """What the runtime deletes by itself, and how often. None: nothing."""
+
     refresh_interval: Seconds = 0.25
     """How often a read-only runtime looks for new writes."""
 
@@ -135,7 +139,9 @@ class SessionConfig(Quota, Lifetime):
     enable_replay: bool = True
     """Whether the session may be replayed."""
     retention_days: Annotated[Annotated[float, Ge(0)] | None, NONE] = None
-    """How long `cleanup` keeps the session after its end; None: for ever."""
+    """How long retention keeps the session after its end; None: for ever."""
+    delete_after_idle_days: Annotated[Annotated[float, Gt(0)] | None, NONE] = None
+    """Retention deletes the session, in any status, when nothing has happened in it for so long; None: never."""
     policies: PolicyConfig = PolicyConfig()
     """Policies of this session. What they set overrides the runtime's policies."""
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-
-import pydantic
-from annotated_types import Ge
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.session.state.timeout import CARE
 from greenroom.actors.transfer.truncation import cut_journals
+from greenroom.runtime.config.retention import RetentionPolicy
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.catalog.model import STATUSES, SessionRow, SessionStatus
+from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.session_ids import session_id_of
-from greenroom.storage.common.validation import Checked
 from greenroom.storage.errors import (
     ArtifactNotFound,
+    Conflict,
     HookCancelled,
     IntegrityError,
     InvalidSessionState,
@@ -28,29 +28,10 @@ from greenroom.storage.errors import (
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
 
-__all__ = ["JournalCut", "Removal", "RetentionPolicy", "RetentionReport", "apply_retention"]
+__all__ = ["JournalCut", "Removal", "RetentionPolicy", "RetentionReport", "Skipped", "apply_retention", "retained"]
 
-DAY = 86_400 * 1_000_000_000
-
-
-class RetentionPolicy(Checked):
-    """The limits of retention. None sets no limit. Whatever exceeds any limit is deleted."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    keep_versions: Annotated[int, Ge(1)] | None = None
-    """The number of newest versions to keep of each artifact name."""
-    max_age_days: Annotated[float, Ge(0)] | None = None
-    """Delete older versions, except the latest of their name."""
-    max_session_bytes: Annotated[int, Ge(0)] | None = None
-    """Bytes of artifacts per session. Above it, delete the oldest versions, except the latest of their name."""
-    ended_days: Annotated[float, Ge(0)] | None = None
-    """Delete sessions that ended longer ago than this, with everything."""
-    keep_journal_days: Annotated[float, Ge(0)] | None = None
-    """Truncate journals before this age: earlier values of variables, tags and metadata, suspensions and deleted
-    artifacts are removed. The conversation, existing artifacts and calls of tools and agents stay."""
-    max_journal_events: Annotated[int, Ge(1)] | None = None
-    """Truncate journals in the same way to this many newest events of a session."""
+DAY: Final = 86_400 * 1_000_000_000
+ENDED: Final = (SessionStatus.COMPLETED, SessionStatus.FAILED, SessionStatus.ARCHIVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +91,110 @@ def apply_retention(core: RuntimeCore, policy: RetentionPolicy, now: int, *, dry
     """Find what exceeds the policy and, unless `dry_run`, delete it by messages like any other deletion."""
     removed: list[Removal] = []
     skipped: list[Removal] = []
-    for session, row in core.store.catalog.rows(tuple(SessionStatus)):
-        session_id = session_id_of(session)
-        whole = _whole_session(core, session_id, row, policy, now)
-        for removal in [whole] if whole is not None else _versions(core, session, policy, now):
-            # Only an active session takes writes.
-            if removal.artifact is not None and STATUSES[row.status] is not SessionStatus.ACTIVE:
-                skipped.append(removal)
-                continue
-            if not dry_run:
-                try:
-                    _remove(core, removal)
-                except (SessionNotFound, ArtifactNotFound):
-                    continue  # somebody else was first
-                except (InvalidSessionState, ResourceLimitExceeded, IntegrityError, HookCancelled):
-                    skipped.append(removal)
-                    continue
-            removed.append(removal)
-    gone = {removal.session_id for removal in removed if removal.artifact is None}
-    journals = [cut for cut in _journals(core, policy, now, dry_run=dry_run) if cut.session_id not in gone]
+    journals: list[JournalCut] = []
+    for each in retained(core, policy, now, dry_run=dry_run):
+        if isinstance(each, JournalCut):
+            journals.append(each)
+        elif isinstance(each, Removal):
+            removed.append(each)
+        elif each is not None:
+            skipped.append(each.removal)
     return RetentionReport(tuple(removed), tuple(skipped), dry_run, tuple(journals))
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A deletion that was not made, because the session takes no writes, or somebody refused."""
+
+    removal: Removal
+
+
+def retained(
+    core: RuntimeCore, policy: RetentionPolicy, now: int, *, dry_run: bool
+) -> Iterator[Removal | Skipped | JournalCut | None]:
+    """Delete what exceeds the policy, step by step, and yield what each step has done; None for a session that stays.
+
+    What no limit concerns is not read: without limits on artifacts no artifacts, without `ended_days` no row.
+    """
+    gone: set[str] = set()
+    whole = [_idle_or_ended(core, now)] if policy.lifetimes else []
+    whole += [_ended(core, policy.ended_days, now)] if policy.ended_days is not None else []
+    artifacts = (policy.keep_versions, policy.max_age_days, policy.max_session_bytes) != (None, None, None)
+    for found in [*whole, *([_all_versions(core, policy, now)] if artifacts else [])]:
+        for candidate in found:
+            if candidate is None or candidate.removal.session_id in gone:
+                yield None
+                continue
+            removal = candidate.removal
+            outcome: Removal | Skipped | None = removal
+            if not candidate.possible:
+                outcome = Skipped(removal)
+            elif not dry_run:
+                try:
+                    _remove(core, candidate)
+                except (SessionNotFound, ArtifactNotFound, Conflict):
+                    outcome = None  # somebody else was first
+                except (InvalidSessionState, ResourceLimitExceeded, IntegrityError, HookCancelled):
+                    outcome = Skipped(removal)
+            if outcome is removal and removal.artifact is None:
+                gone.add(removal.session_id)
+            yield outcome
+    if policy.keep_journal_days is not None or policy.max_journal_events is not None:
+        yield from (cut for cut in _journals(core, policy, now, dry_run=dry_run) if cut.session_id not in gone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Something that could be deleted."""
+
+    removal: Removal
+    possible: bool = True
+    sequence: int | None = None
+    """The sequence that the session must still have; None: any."""
+
+
+def _ended(core: RuntimeCore, days: float, now: int) -> Iterator[_Candidate | None]:
+    """Yield the sessions that ended longer ago."""
+    for session, row in core.store.catalog.rows(ENDED):
+        over = row.ended_at is not None and now - row.ended_at >= days * DAY
+        yield _whole(core, session, row, f"ended more than {days:g} days ago") if over else None
+
+
+def _idle_or_ended(core: RuntimeCore, now: int) -> Iterator[_Candidate | None]:
+    """Yield the sessions that are over the time that they set themselves."""
+    catalog, journal = core.store.catalog, core.store.journal
+    for session in catalog.with_lifetimes():
+        try:
+            row, last = catalog.row(session), journal.last(session)
+            if row is None or row.config is None or last is None:
+                continue
+            settings = unpack_value(row.config)
+            days, idle = settings.get("retention_days"), settings.get("delete_after_idle_days")
+            if days is not None and row.ended_at is not None and now - row.ended_at >= days * DAY:
+                yield _whole(core, session, row, f"ended more than {days:g} days ago")
+            elif idle is not None and now - (journal.last_but(session, CARE) or last[1].time) >= idle * DAY:
+                yield _whole(core, session, row, f"nothing has happened in it for {idle:g} days", last[0])
+            else:
+                yield None
+        except (IntegrityError, SchemaTooNew):
+            yield None  # damaged: repair it before deciding what to delete
+
+
+def _whole(core: RuntimeCore, session: bytes, row: SessionRow, reason: str, sequence: int | None = None) -> _Candidate:
+    session_id = session_id_of(session)
+    try:
+        size = core.store.catalog.info(session_id).total_artifact_size
+    except (IntegrityError, SchemaTooNew, SessionNotFound):
+        size = 0
+    return _Candidate(Removal(session_id, None, row.name, None, size, reason), sequence=sequence)
+
+
+def _all_versions(core: RuntimeCore, policy: RetentionPolicy, now: int) -> Iterator[_Candidate | None]:
+    for session, row in core.store.catalog.rows(tuple(SessionStatus)):
+        active = STATUSES[row.status] is SessionStatus.ACTIVE  # only an active session takes writes
+        yield None
+        for removal in _versions(core, session, policy, now):
+            yield _Candidate(removal, possible=active)
 
 
 def _journals(core: RuntimeCore, policy: RetentionPolicy, now: int, *, dry_run: bool) -> Iterator[JournalCut]:
@@ -140,23 +205,12 @@ def _journals(core: RuntimeCore, policy: RetentionPolicy, now: int, *, dry_run: 
         yield JournalCut(session_id_of(session), cut.events, cut.bytes, cut.base)
 
 
-def _remove(core: RuntimeCore, removal: Removal) -> None:
+def _remove(core: RuntimeCore, candidate: _Candidate) -> None:
+    removal = candidate.removal
     if removal.artifact is None:
-        core.ask(removal.session_id, m.DeleteSession())
+        core.ask(removal.session_id, m.DeleteSession(expected_sequence=candidate.sequence))
     else:
         core.ask(removal.session_id, m.DeleteArtifact(ArtifactId.parse(removal.artifact)))
-
-
-def _whole_session(
-    core: RuntimeCore, session_id: str, row: SessionRow, policy: RetentionPolicy, now: int
-) -> Removal | None:
-    if policy.ended_days is None or row.ended_at is None or now - row.ended_at < policy.ended_days * DAY:
-        return None
-    try:
-        size = core.store.catalog.info(session_id).total_artifact_size
-    except (IntegrityError, SchemaTooNew, SessionNotFound):
-        size = 0
-    return Removal(session_id, None, row.name, None, size, f"ended more than {policy.ended_days:g} days ago")
 
 
 def _versions(core: RuntimeCore, session: bytes, policy: RetentionPolicy, now: int) -> Iterator[Removal]:

@@ -15,6 +15,7 @@ from greenroom.storage.codec.keys import (
     INDEX_CREATED,
     INDEX_CREATOR,
     INDEX_KEY,
+    INDEX_LIFETIME,
     INDEX_METADATA,
     INDEX_PARENT,
     INDEX_TAG,
@@ -39,6 +40,7 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFou
 from greenroom.storage.events.journal import Journal
 
 from .deadlines import deadline_keys
+from .lifetimes import lifetime_keys
 from .model import STATUS_CODE, STATUSES, SessionInfo, SessionQuery, SessionRow, SessionStatus
 
 __all__ = ["Catalog"]
@@ -230,6 +232,11 @@ class Catalog:
                 continue
             if row is not None and row.created_by == creator:
                 yield session
+
+    def with_lifetimes(self) -> Iterator[bytes]:
+        """Yield the sessions whose own configuration says when they may be deleted."""
+        for key, _ in self._engine.pages(CF.INDEX, INDEX_LIFETIME, after_prefix(INDEX_LIFETIME)):
+            yield key[1:]
 
     def rows(self, statuses: Sequence[SessionStatus]) -> Iterator[tuple[bytes, SessionRow]]:
         """Yield (session, row) of all sessions in these statuses, each status oldest first."""
@@ -463,6 +470,8 @@ def _index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
         ]
     if row.config is not None and row.status == _ACTIVE:
         keys += deadline_keys(session, row.created_at, row.config)
+    if row.config is not None:
+        keys += lifetime_keys(session, row.config)
     return keys
 
 

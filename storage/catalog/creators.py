@@ -116,7 +116,7 @@ def _require(created_by: str, what: str, value: int, limit: int | None) -> None:
     if limit is not None and value > limit:
         raise ResourceLimitExceeded(
             f"the creator {shown(created_by)} may have {limit} {what.replace('_', ' ')} and would have {value}: delete"
-            f" some, or raise its max_{what} with rt.quotas.set",
+            " some, or raise the quota of the creator",
             resource=f"creator_{what}",
             limit=limit,
             value=value,

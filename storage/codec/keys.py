@@ -21,6 +21,7 @@ __all__ = [
     "INDEX_CREATOR",
     "INDEX_DEADLINE",
     "INDEX_KEY",
+    "INDEX_LIFETIME",
     "INDEX_MESSAGE",
     "INDEX_METADATA",
     "INDEX_PARENT",
@@ -50,6 +51,7 @@ INDEX_PARENT: Final = b"p"  # parent session, created_at, session
 INDEX_METADATA: Final = b"m"  # digest of one key and its value, created_at, session
 INDEX_DEADLINE: Final = b"d"  # first moment at which its own time limits matter, session; active sessions only
 INDEX_KEY: Final = b"k"  # the key that the host gave a session, in UTF-8 -> session
+INDEX_LIFETIME: Final = b"T"  # session whose own configuration says when it may be deleted
 INDEX_MESSAGE: Final = (
     b"M"  # session, sequence of the event that began a current turn -> its newest event, if there is a later one
 )

@@ -16,6 +16,7 @@ from greenroom.storage.codec.keys import (
     INDEX_CREATOR,
     INDEX_DEADLINE,
     INDEX_KEY,
+    INDEX_LIFETIME,
     INDEX_METADATA,
     INDEX_PARENT,
     INDEX_TAG,
@@ -36,7 +37,16 @@ from .records import RecordChecks
 
 __all__ = ["BY_TAIL", "EntryChecks"]
 
-BY_TAIL: Final = (INDEX_CREATED, INDEX_UPDATED, INDEX_TAG, INDEX_CREATOR, INDEX_PARENT, INDEX_METADATA, INDEX_DEADLINE)
+BY_TAIL: Final = (
+    INDEX_CREATED,
+    INDEX_UPDATED,
+    INDEX_TAG,
+    INDEX_CREATOR,
+    INDEX_PARENT,
+    INDEX_METADATA,
+    INDEX_DEADLINE,
+    INDEX_LIFETIME,
+)
 
 _FAMILIES: Final = {ARTIFACT: CF.ARTIFACTS, MESSAGE: CF.JOURNAL}
 """The family of the records that refer to content, by the kind of the reference."""

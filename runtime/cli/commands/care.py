@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from greenroom.runtime.cli.output import (
     console,
     counted,
     done,
+    moment,
     note,
     one_line,
     print_fields,
@@ -189,8 +191,42 @@ def compact(context: typer.Context, as_json: AsJson = False) -> None:
         print(f"{size(before)} before, {size(after)} after, {took:.2f} s")
 
 
+class Action(StrEnum):
+    RUN = "run"
+    SHOW = "show"
+
+
+def _show_runs(context: typer.Context, action: Action, as_json: bool) -> None:
+    store = the_store(context)
+    with store.writing() if action is Action.RUN else store.reading() as runtime:
+        runs = [runtime.run_retention()] if action is Action.RUN else runtime.retention_runs()
+    if as_json:
+        print_json([run.to_dict() for run in runs])
+        return
+    print_rows(
+        ("started (UTC)", "sessions", "artifacts", "size", "events", "skipped", "outcome"),
+        [
+            (
+                moment(run.started_at),
+                str(run.sessions),
+                str(run.artifacts),
+                size(run.bytes),
+                str(run.events),
+                str(run.skipped),
+                run.error or "done",
+            )
+            for run in runs
+        ],
+        right=("sessions", "artifacts", "size", "events", "skipped"),
+    )
+
+
 def retention(
     context: typer.Context,
+    action: Annotated[
+        Action | None,
+        typer.Argument(help="run: by the settings, now; show: the runs so far.", show_default=False),
+    ] = None,
     keep_versions: Annotated[
         int | None, typer.Option(min=1, help="Keep this many versions of each name.", show_default=False)
     ] = None,
@@ -216,7 +252,13 @@ def retention(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what could go by age, count and size, and with --yes delete it. The latest version of a name always stays."""
+    """Say what could go by age, count and size, and with --yes delete it. The latest version of a name always stays.
+
+    `retention run` deletes by the settings (retention in greenroom.toml, and the sessions' own); `retention show` lists
+    the runs so far."""
+    if action is not None:
+        _show_runs(context, action, as_json)
+        return
     limits = {
         "keep_versions": keep_versions,
         "max_age_days": max_age_days,
