@@ -45,6 +45,7 @@ for command in (sharing.share, sharing.unshare, sharing.permissions, sharing.sha
 sessions.app.command("share")(sharing.share_session)
 sessions.app.command("unshare")(sharing.unshare_session)
 sessions.app.command("shares")(sharing.shares)
+app.command("records")(sessions.records)
 app.command("audit")(sharing.audit)
 app.command("ingest")(conversations.take_in)
 app.command("run")(scripts.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ from greenroom.runtime.cli.parameters import AsJson, SessionId, SessionIds
 from greenroom.runtime.cli.store import the_session, the_sessions, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 from greenroom.storage.common.message_text import text_of
+from greenroom.storage.errors import InvalidOperation, shown
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -122,6 +124,45 @@ def show(
     print_fields(_fields(info) | {f"variable {key}": brief(item) for key, item in variables.items()})
     for turn in turns:
         _print_message(turn)
+
+
+def records(
+    context: typer.Context,
+    session: SessionId,
+    key: Annotated[
+        str | None,
+        typer.Argument(metavar="KEY", help="Write out the value under this key.", show_default=False),
+    ] = None,
+    prefix: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only keys that begin with this.", show_default=False)
+    ] = "",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The greatest keys first.")] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the records of a session in the order of their keys, or write out the value of one, byte for byte."""
+    missing = object()
+    with the_store(context).reading() as runtime:
+        kept = the_session(runtime, session).records
+        if key is not None:
+            value = kept.get(os.fsencode(key), missing)
+            if value is missing:
+                raise InvalidOperation(f"the session has no record {shown(key)}: greenroom records SESSION lists them")
+            if as_json or not isinstance(value, bytes):
+                print_json(value)
+            else:
+                sys.stdout.flush()
+                sys.stdout.buffer.write(value)
+                sys.stdout.buffer.flush()
+            return
+        rows = kept.scan(os.fsencode(prefix), reverse=reverse, limit=limit)
+        total = kept.count(os.fsencode(prefix))
+    if as_json:
+        print_json([{"key": name, "value": value} for name, value in rows])
+        return
+    print_rows(["key", "value"], [[name.decode(errors="backslashreplace"), brief(value)] for name, value in rows])
+    if total > len(rows):
+        note(f"{len(rows)} of {counted(total, 'record')}; more with --limit")
 
 
 @app.command()

@@ -41,6 +41,7 @@ def session(tmp_path: Path) -> str:
         made = runtime.create_session(name="one")
         made.set("raw", b"\x00\xff")
         made.set("nested", {"raw": b"\x00", "list": [b"x"]})
+        made.records.put_many({"step/1": b"raw\n", "step/2": {"n": 2}, b"\xff": 3})
         for content in ("first", "second", "third"):
             made.store_artifact("t", "a.txt", content)
         return made.id
@@ -246,6 +247,23 @@ def test_bytes_are_not_printed_as_python_prints_them(greenroom: Any, session: st
     assert "b'" not in said
     assert "2 B" in said
     assert json.loads(greenroom("sessions", "show", session, "--json").stdout)["variables"]["raw"] == {"base64": "AP8="}
+
+
+def test_records_are_listed_and_written_out(greenroom: Any, session: str) -> None:
+    assert greenroom("records", session, "--prefix", "step/").stdout.splitlines() == [
+        "KEY     VALUE",
+        "step/1  4 B",
+        'step/2  {"n": 2}',
+    ]
+    rows = json.loads(greenroom("records", session, "--reverse", "--limit", "2", "--json").stdout)
+    assert rows == [
+        {"key": {"base64": "/w=="}, "value": 3},
+        {"key": {"base64": "c3RlcC8y"}, "value": {"n": 2}},
+    ]
+    assert "1 of 3 records; more with --limit" in greenroom("records", session, "--limit", "1").stderr
+    assert json.loads(greenroom("records", session, "step/2").stdout) == {"n": 2}
+    assert greenroom("records", session, "step/1").stdout == "raw\n"
+    assert "no record" in greenroom("records", session, "step/3", code=1).stderr
 
 
 def test_one_thing_is_one_thing(greenroom: Any, session: str) -> None:
