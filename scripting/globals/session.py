@@ -45,6 +45,7 @@ _QUERY: Final = frozenset(
 _MESSAGE: Final = frozenset(("name", "tool_calls", "tool_call_id", "metadata"))
 _CHANGES: Final = frozenset(("content", "metadata"))
 _MESSAGES: Final = frozenset(("limit", "before"))
+_RECORDS: Final = frozenset(("prefix", "reverse", "after", "limit"))
 _SHARE: Final = frozenset(("expires_at",))
 _EXPORT: Final = frozenset(("tree", "history"))
 _IMPORT: Final = frozenset(("keep_ids",))
@@ -260,6 +261,29 @@ class SessionGlobal:
     @export("listVariables", on_session=True, counted=True)
     def list_variables(self, session: Any, prefix: Any = "") -> dict[str, Any]:
         return self._principal.session(session).variables("" if prefix is UNDEFINED else prefix)
+
+    # -- records
+
+    @export("getRecord", on_session=True, counted=True)
+    def get_record(self, session: Any, key: Any, default: Any = UNDEFINED) -> Any:
+        return self._principal.session(session).records.get(key, default)
+
+    @export("putRecord", on_session=True)
+    def put_record(self, session: Any, key: Any, value: Any = UNDEFINED) -> bool:
+        """Put a record, or delete it if no value is given."""
+        records = self._principal.session(session).records
+        if value is UNDEFINED:
+            records.delete(key)
+        else:
+            records.put(key, value)
+        return True
+
+    @export("scanRecords", on_session=True, counted=True)
+    def scan_records(self, session: Any, query: Any = UNDEFINED) -> Any:
+        """Return rows of key and value in the order of the keys."""
+        wanted = options(query, "Session.scanRecords", _RECORDS)
+        rows = self._principal.session(session).records.scan(**wanted)
+        return [{"key": key, "value": value} for key, value in rows]
 
     # -- conversation
 

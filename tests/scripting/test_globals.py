@@ -98,6 +98,24 @@ def test_tags_metadata_and_variables(lua: Any, runtime: Runtime) -> None:
     assert session.info().tags == ()
 
 
+def test_records(lua: Any, runtime: Runtime) -> None:
+    session = runtime.create_session()
+    session.records.put(b"step/0", b"\x00\xff")
+    assert lua(
+        """
+      local s = ...
+      for n = 1, 5 do s:putRecord("step/" .. n, { n = n }) end
+      s:putRecord("gone", "text") s:putRecord("gone", nil) s:putRecord("text", "text")
+      local rows = s:scanRecords { prefix = "step/", reverse = true, after = "step/5", limit = 2 }
+      local raw = s:getRecord("step/0")
+      return { rows, s:getRecord("none", 7), s:getRecord("text"), #raw, raw == "\\0\\255", #s:scanRecords() }
+    """,
+        args=[session.id],
+    ) == [[{"key": "step/4", "value": {"n": 4}}, {"key": "step/3", "value": {"n": 3}}], 7, "text", 2, True, 7]
+    assert session.records.get("step/5") == {"n": 5}
+    assert session.records.get("gone") is None
+
+
 def test_children_and_parents(lua: Any, runtime: Runtime) -> None:
     parent = runtime.create_session()
     child, rows = lua(

@@ -54,6 +54,10 @@ CASES = {
         "for n in range(12): session.set(f'k{n}', LISTS)",
         ["return #Session.listVariables(...)", "return #Event.query { session_id = ... }"],
     ),
+    "records": (
+        "for n in range(40): session.records.put(f'k{n}', TEXT), session.records.put(f'n{n}', NUMBERS)",
+        ["return #Session.scanRecords(...)", "return #Session.scanRecords(..., { prefix = 'n' })"],
+    ),
     "scope": (
         "for n in range(40): scope.set(f'k{n}', TEXT)\n    for n in range(60): scope.set(f'n{n}', NUMBERS)",
         ["return #State.list('global')", "return #State.list('global', 'n')"],
