@@ -32,18 +32,16 @@ class _Group:
     size: int = 0
     broken: str | None = None
     """Why the conversation cannot be whole."""
-    after_fault: bool = False
-    """Whether a broken line was the last; where it ends is unknown."""
 
     def takes(self, record: Record) -> bool:
         """Return whether a record belongs to this conversation."""
         if not record.line or not self.form.belongs(self.values, record.value):
             return False
-        return not self.form.adjacent or self.after_fault or record.line <= self.last_line + 1
+        return not self.form.adjacent or record.salvaged or record.line <= self.last_line + 1
 
     def add(self, record: Record, limit: int) -> None:
         """Add a record, unless the conversation cannot be whole any more."""
-        self.last_line, self.after_fault = record.last_line, False
+        self.last_line = record.last_line
         if self.broken is not None:
             return
         self.size += record.size
@@ -84,11 +82,11 @@ def joined(found: Iterable[Record | Fault], limit: int) -> Iterator[Record | Fau
     for each in found:
         if isinstance(each, Fault):
             at = _LINE.match(each.position)
-            if group is not None and (not group.form.adjacent or at is None or int(at.group(1)) <= end + 1):
-                group.after_fault = True
+            line = int(at.group(1)) if at is not None else end
+            if group is not None and (not group.form.adjacent or line <= end + 1):
+                group.last_line = max(group.last_line, line)
                 group.spoil(f"one of its lines is broken ({each.position}), and half a conversation is not ingested")
-            end = int(at.group(1)) if at is not None else end
-            after_fault = True
+            end, after_fault = line, True
             yield each
             alone = False
             continue
@@ -106,8 +104,7 @@ def joined(found: Iterable[Record | Fault], limit: int) -> Iterator[Record | Fau
         else:
             group = _Group(form, each.line, each.last_line)
             group.add(each, limit)
-            doubtful, adjacent = after_fault or each.salvaged, each.line <= end + 1
-            if (doubtful and adjacent) or (after_fault and each.salvaged):
+            if each.salvaged or (after_fault and each.line <= end + 1):
                 group.spoil("it follows a broken line, and half a conversation is not ingested")
         end, after_fault = each.last_line, False
     if group is not None:

@@ -76,7 +76,10 @@ class _Reader:
                 yield from self._list()
             else:
                 yield from self._no_json()
+            line = window.line
             char = window.skip_gap()
+            if window.line > line + 1:
+                self._salvaging = False  # after an empty line begins something new
 
     def _may_rescan(self, found: Failed | TooLong) -> bool:
         """Return whether to rescan the text that a broken value has taken. Bounded, so that the time stays linear."""
@@ -131,6 +134,8 @@ class _Reader:
         if not self._may_rescan(found):
             window.advance(found.offset if isinstance(found, Failed) else found.looked)
         window.skip_line()
+        if window.text[window.at : window.at + 1] in ("\r", "\n"):
+            self._salvaging = False  # an empty line follows: what was broken is that one line
         window.retreat()
         window.find(_NEXT_LINE)
 

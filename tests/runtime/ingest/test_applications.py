@@ -327,6 +327,13 @@ def test_a_broken_line_costs_the_whole_conversation_and_only_that(runtime: Runti
     report = ingest(runtime, tmp_path / "log.jsonl")
     assert [item.position for item in report.skipped] == ["line 2", "lines 1-3"]
     assert [len(said(runtime.session(each))) for each in report.session_ids] == [2]
+    (tmp_path / "log.jsonl").write_text("\n".join([message, message[:-4], "", message, message, message]))
+    report = ingest(runtime, tmp_path / "log.jsonl")
+    assert [item.position for item in report.skipped] == ["line 2", "lines 1-2"]
+    assert [len(said(runtime.session(each))) for each in report.session_ids] == [3]
+    (tmp_path / "log.jsonl").write_text("\n".join([message, message[:-4]] * 5))
+    report = ingest(runtime, tmp_path / "log.jsonl")
+    assert (report.sessions, bool(report.skipped)) == (0, True)
     lines = [json.dumps(line) for line in examples.claude_code()]
     (tmp_path / "s.jsonl").write_text("\n".join(lines)[:-9])
     report = ingest(runtime, tmp_path / "s.jsonl")
