@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import pydantic
 
@@ -18,7 +18,7 @@ from greenroom.actors.scheduling.callables import require_callable
 from greenroom.actors.session.state.limits import capped, limits_of, limits_with, rate_overrides, sections_of
 from greenroom.actors.session.state.timeout import REASON
 from greenroom.runtime.config.config import SessionConfig, config_in_force
-from greenroom.runtime.config.policies import PolicyConfig
+from greenroom.runtime.config.policies import PolicyConfig, PolicyKeywords
 from greenroom.runtime.handles.session import required_session_id
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.records import unpack_value
@@ -127,7 +127,9 @@ class Policies:
     # -- changing
 
     @checked
-    def update(self, config: PolicyConfig | Mapping[str, Any] | None = None, **sections: Any) -> PolicyConfig:
+    def update(
+        self, config: PolicyConfig | Mapping[str, object] | None = None, **sections: Unpack[PolicyKeywords]
+    ) -> PolicyConfig:
         """Change policies until the runtime is closed, and return those in force. Give a whole PolicyConfig, or only
         the changes as a mapping or keywords (`rate={"session": 600}`).
 

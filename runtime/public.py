@@ -31,6 +31,7 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.catalog.model import SessionInfo, SessionStatus
+from greenroom.storage.codec.records import Json as Value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.page import Page
 from greenroom.storage.errors import (
@@ -199,6 +200,7 @@ __all__ = [
     "ToolResultCollector",
     "Usage",
     "ValidationError",
+    "Value",
     "VariableNotFound",
     "VerifyReport",
     "Workflow",

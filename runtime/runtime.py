@@ -42,6 +42,7 @@ from greenroom.actors.scheduling.operation import (
 from greenroom.actors.transfer.bundle_export import ExportReport, export_bundle
 from greenroom.actors.transfer.staged import recover_staged
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
+from greenroom.runtime.config.retention import RetentionKeywords
 from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.follow import Follow
 from greenroom.runtime.handles.scope import Scope
@@ -162,7 +163,7 @@ class Runtime:
         cls,
         path: str | os.PathLike[str] | None = None,
         *,
-        config: RuntimeConfig | Mapping[str, Any] | None = None,
+        config: RuntimeConfig | Mapping[str, object] | None = None,
         read_only: bool = False,
         clock: Clock | None = None,
         hooks: Callable[[Hooks], object] | None = None,
@@ -427,7 +428,7 @@ class Runtime:
         language: str | None = None,
         profile: str = "sandboxed",
         session: Session | str | None = None,
-        args: Sequence[Any] = (),
+        args: Sequence[object] = (),
         timeout: float | None = None,
         *,
         name: str | None = None,
@@ -569,9 +570,9 @@ class Runtime:
         description: str | None = None,
         created_by: str | None = None,
         tags: Iterable[str] = (),
-        metadata: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, object] | None = None,
         parent: Session | str | None = None,
-        config: SessionConfig | Mapping[str, Any] | None = None,
+        config: SessionConfig | Mapping[str, object] | None = None,
         correlation_id: str | None = None,
         template: str | None = None,
         key: str | None = None,
@@ -611,9 +612,9 @@ class Runtime:
         description: str | None = None,
         created_by: str | None = None,
         tags: Iterable[str] = (),
-        metadata: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, object] | None = None,
         parent: Session | str | None = None,
-        config: SessionConfig | Mapping[str, Any] | None = None,
+        config: SessionConfig | Mapping[str, object] | None = None,
         correlation_id: str | None = None,
         template: str | None = None,
     ) -> Session:
@@ -855,7 +856,11 @@ class Runtime:
 
     @checked
     def retention(
-        self, policy: RetentionPolicy | Mapping[str, Any] | None = None, *, dry_run: bool = True, **limits: Any
+        self,
+        policy: RetentionPolicy | Mapping[str, object] | None = None,
+        *,
+        dry_run: bool = True,
+        **limits: Unpack[RetentionKeywords],
     ) -> RetentionReport:
         """Delete what exceeds a retention policy; by default, only report what would be deleted.
 

@@ -60,9 +60,9 @@ class GreenroomError(Exception):
     `SessionNotFound` is a LookupError, `ValidationError` a ValueError.
     """
 
-    def __init__(self, message: str, **fields: Any) -> None:
+    def __init__(self, message: str, **fields: object) -> None:
         super().__init__(message)
-        self.fields = fields
+        self.fields: dict[str, Any] = fields
 
     @property
     def code(self) -> str:

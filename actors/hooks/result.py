@@ -50,13 +50,13 @@ class HookResult:
     """
 
     kind: str
-    data: Mapping[str, Any] | None = None
+    data: Mapping[str, object] | None = None
     reason: str = ""
     target: str | None = None
-    value: Any = None
+    value: object = None
     delay: float = 0.0
     max_attempts: int = 0
-    operations: tuple[Any, ...] = ()
+    operations: tuple[object, ...] = ()
     key: str = ""
     ttl: float = 0.0
 
@@ -80,7 +80,7 @@ class HookResult:
         return CONTINUE
 
     @classmethod
-    def modified(cls, data: Mapping[str, Any]) -> HookResult:
+    def modified(cls, data: Mapping[str, object]) -> HookResult:
         """Go on with these fields of the data changed. Before an operation it runs with them; after it, `{"result": …}`
         changes the reply."""
         return cls("modified", data=_taken(dict, data, Mapping))
@@ -97,7 +97,7 @@ class HookResult:
         return cls("redirect", target=target)
 
     @classmethod
-    def replace(cls, value: Any) -> HookResult:
+    def replace(cls, value: object) -> HookResult:
         """Before an operation, return this value without performing it; after it, or at its failure, return this value
         instead."""
         return cls("replace", value=value)
@@ -109,7 +109,7 @@ class HookResult:
         return cls("retry", delay=delay, max_attempts=max_attempts)
 
     @classmethod
-    def fork(cls, operations: Sequence[Any]) -> HookResult:
+    def fork(cls, operations: Sequence[object]) -> HookResult:
         """Go on, and run these operations in the background, each on a thread of its own: a message for the same
         session, a pair (session id, message), or a callable without arguments. At most 16; failures are logged and
         journaled."""

@@ -10,7 +10,6 @@ from greenroom.storage.artifacts.mime import given_mime_type
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo, artifact_label, is_artifact_name
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.artifacts.records import new_artifact_type
-from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_items, as_mapping, as_text, kind_of
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.validation import nearest
@@ -99,7 +98,7 @@ class StoreArtifact(Command[ArtifactInfo]):
         description: str | None = None,
         mime_type: str | None = None,
         tags: Iterable[str] = (),
-        metadata: Mapping[str, Value] | None = None,
+        metadata: Mapping[str, object] | None = None,
         created_by: str | None = None,
         parent_artifact: ArtifactId | str | None = None,
         version_of: ArtifactId | str | None = None,
@@ -189,7 +188,7 @@ class StoreMany(Command[list[ArtifactInfo]]):
     preparation = "content"
     points = Points("BeforeArtifactStore", "ArtifactStored")
 
-    def __init__(self, items: Iterable[StoreArtifact | Mapping[str, Any]], **how: Unpack[How]) -> None:
+    def __init__(self, items: Iterable[StoreArtifact | Mapping[str, object]], **how: Unpack[How]) -> None:
         super().__init__(**how)
         given = as_items("items", items, MAX_BATCH, "a list of artifacts")
         self.items: list[StoreArtifact] = [_batched(index, item) for index, item in enumerate(given)]
@@ -210,7 +209,7 @@ class StoreMany(Command[list[ArtifactInfo]]):
         return list(dict.fromkeys(parent for item in self.items for parent in item.parents(session_id)))
 
 
-def _batched(index: int, item: StoreArtifact | Mapping[str, Any]) -> StoreArtifact:
+def _batched(index: int, item: StoreArtifact | Mapping[str, object]) -> StoreArtifact:
     if type(item) is StoreArtifact:
         if item.version_of is not None:
             raise ValidationError(f"items[{index}]: a version of another's artifact is stored alone", field="items")

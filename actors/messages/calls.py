@@ -40,7 +40,7 @@ class Call(Command[Any]):
     def __init__(
         self,
         name: str,
-        input: Value = None,
+        input: object = None,
         *,
         timeout: float | None = None,
         **how: Unpack[How],
@@ -80,7 +80,7 @@ class CallAgent(Call):
     rate = "llm_call"
 
 
-def packed_input(value: Value) -> bytes:
+def packed_input(value: object) -> bytes:
     """Encode an input. Raises ValidationError, or ResourceLimitExceeded for more than 1 MiB."""
     packed = pack_value(value, "input")
     if len(packed) > MAX_INPUT_BYTES:

@@ -78,7 +78,7 @@ class PublishEvent(Command[Event]):
     def __init__(
         self,
         type: str,
-        data: Mapping[str, Value] | None = None,
+        data: Mapping[str, object] | None = None,
         *,
         correlation_id: str | None = None,
         source: str | None = None,

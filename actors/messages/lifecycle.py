@@ -210,7 +210,7 @@ class UpdateMetadata(Command[SessionInfo]):
     whole = WRITE
     rate = "state_update"
 
-    def __init__(self, changes: Mapping[str, Value], **how: Unpack[How]) -> None:
+    def __init__(self, changes: Mapping[str, object], **how: Unpack[How]) -> None:
         super().__init__(**how)
         self.changes: dict[str, Value] = unpack_value(metadata_bytes(changes))
 
@@ -242,6 +242,6 @@ class UpdateConfig(Command[Mapping[str, Any]]):
     checked: ClassVar[Callable[[Mapping[str, Any]], dict[str, Any]]] = _as_given
     """Checks settings and returns them as they are stored. Set by the floor above, which knows the settings."""
 
-    def __init__(self, changes: Mapping[str, Value], **how: Unpack[How]) -> None:
+    def __init__(self, changes: Mapping[str, object], **how: Unpack[How]) -> None:
         super().__init__(**how)
         self.changes = type(self).checked(as_mapping("changes", changes))

@@ -183,7 +183,7 @@ class GetRecord(Query[Any]):
 
     __slots__ = ("default", "key")
 
-    def __init__(self, key: bytes | str, default: Value = None) -> None:
+    def __init__(self, key: bytes | str, default: object = None) -> None:
         self.key = record_key_of(key)
         self.default = default
 

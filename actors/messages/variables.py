@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any, Final, Unpack
 
-from greenroom.storage.codec.records import Value, pack_value, unpack_value
+from greenroom.storage.codec.records import Json, Value, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded
@@ -61,9 +61,9 @@ class SetVariable(Command[None]):
     def __init__(
         self,
         key: str,
-        value: Value,
+        value: object,
         *,
-        expected: Value | Expectation = ANY,
+        expected: object = ANY,
         durability: Durability | str | None = None,
         expected_sequence: int | None = None,
         idempotency_key: str | None = None,
@@ -100,24 +100,24 @@ class DeleteVariable(Command[bool]):
     points = Points("BeforeStateWrite", "AfterStateWrite", conflict=True)
     shown = {"expected": _expectation}
 
-    def __init__(self, key: str, *, expected: Value | Expectation = ANY, **how: Unpack[How]) -> None:
+    def __init__(self, key: str, *, expected: object = ANY, **how: Unpack[How]) -> None:
         super().__init__(**how)
         self.key = variable_key(key)
         self.expected = expected if type(expected) is Expectation else pack_value(expected, "expected")
 
 
-class GetVariable(Query[Value]):
+class GetVariable(Query[Json]):
     """Replies the value of a variable, or `default`."""
 
     __slots__ = ("default", "key")
     points = Points("BeforeStateRead", "AfterStateRead")
 
-    def __init__(self, key: str, default: Value = None) -> None:
+    def __init__(self, key: str, default: object = None) -> None:
         self.key = variable_key(key)
         self.default = default
 
 
-class ListVariables(Query[dict[str, Value]]):
+class ListVariables(Query[dict[str, Json]]):
     """Replies a dict of the variables whose key begins with `prefix`."""
 
     __slots__ = ("prefix",)

@@ -41,7 +41,7 @@ class AgentContext(CallContext):
         found = (self._calls.tools.get(each) for each in self.agent.tools)
         return [each for each in found if each is not None]
 
-    def call_tool(self, name: str, input: Value = None, timeout: float | None = None) -> Any:
+    def call_tool(self, name: str, input: object = None, timeout: float | None = None) -> Any:
         """Call one of the agent's tools, in the same session. Raises AccessDenied for any other."""
         if name not in self.agent.tools:
             raise AccessDenied(

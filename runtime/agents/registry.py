@@ -277,7 +277,7 @@ class Agents:
     def call(
         self,
         agent: Agent | str,
-        input: Value,
+        input: object,
         *,
         session: Session | str | None = None,
         timeout: float | None = None,
@@ -298,7 +298,7 @@ class Agents:
 
     @staticmethod
     @checked
-    def message(agent: Agent | str, input: Value, timeout: float | None, **how: Unpack[How]) -> CallAgent:
+    def message(agent: Agent | str, input: object, timeout: float | None, **how: Unpack[How]) -> CallAgent:
         """Return the message that calls an agent. Raises ValidationError."""
         message = CallAgent(agent.name if isinstance(agent, Agent) else agent, input, timeout=timeout, **how)
         message.subject = agent if isinstance(agent, Agent) else None
@@ -346,7 +346,7 @@ class Agents:
         session_id: str | None,
         message: CallAgent,
         agent: Agent,
-        input: Value,
+        input: object,
         deadline: float,
         packed: bytes | None = None,
     ) -> Performed:

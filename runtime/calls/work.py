@@ -103,7 +103,7 @@ class CallContext:
         """Return the seconds until the caller stops waiting; 0 when it has stopped."""
         return max(0.0, self._deadline - time.monotonic())
 
-    def call_tool(self, name: str, input: Value = None, timeout: float | None = None) -> Any:
+    def call_tool(self, name: str, input: object = None, timeout: float | None = None) -> Any:
         """Call another tool in the same session, within the time that is left for this call. Raises what that tool
         raises."""
         message = CallTool(name, input, timeout=timeout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import pydantic
 from annotated_types import Ge, Gt, Le
@@ -28,12 +28,19 @@ Bytes = Annotated[int, Ge(0), Le(_LARGEST)]
 Count = Annotated[int, Ge(1), Le(_LARGEST)]
 
 
+def _durability(value: object) -> object:
+    """Return a durability that is given by its name; anything else unchanged."""
+    return Durability(value) if type(value) is str and value in {*Durability} else value
+
+
 class RuntimeConfig(Checked):
     """The settings of a runtime."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    durability: Durability = Durability.WAL
+    durability: Annotated[Durability | Literal["memory", "wal", "fsync"], pydantic.BeforeValidator(_durability)] = (
+        Durability.WAL
+    )
     """What an acknowledged write survives: `memory` nothing, `wal` a crash of the process, `fsync` a crash of the
     machine."""
     ask_timeout: Seconds = 30.0
@@ -124,7 +131,7 @@ class RuntimeConfig(Checked):
         return value
 
     @classmethod
-    def build(cls, values: RuntimeConfig | Mapping[str, Any] | None) -> RuntimeConfig:
+    def build(cls, values: RuntimeConfig | Mapping[str, object] | None) -> RuntimeConfig:
         """Return a checked configuration, given one or a mapping. Raises ValidationError."""
         return validated(cls, {} if values is None else values)
 
@@ -146,7 +153,7 @@ class SessionConfig(Quota, Lifetime):
     """Policies of this session. What they set overrides the runtime's policies."""
 
 
-def session_overrides(config: SessionConfig | Mapping[str, Any]) -> dict[str, Any]:
+def session_overrides(config: SessionConfig | Mapping[str, object]) -> dict[str, Any]:
     """Return the settings of a session's config that differ from the defaults. Raises ValidationError."""
     if issubclass(type(config), SessionConfig):
         config = cast(SessionConfig, config).model_dump(

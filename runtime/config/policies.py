@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Final, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self, TypedDict
 
 import pydantic
 from annotated_types import Ge, Gt, Le, Lt, MaxLen
@@ -16,6 +17,7 @@ __all__ = [
     "Lifetime",
     "Limit",
     "PolicyConfig",
+    "PolicyKeywords",
     "Quota",
     "RatePolicy",
     "ResourcePolicy",
@@ -169,3 +171,13 @@ _PRESETS: Final[dict[str, dict[str, Any]]] = {
         }
     },
 }
+
+
+class PolicyKeywords(TypedDict, total=False):
+    """The sections of a `PolicyConfig`, for type checkers and editors."""
+
+    timeout: TimeoutPolicy | Mapping[str, object]
+    rate: RatePolicy | Mapping[str, object]
+    resources: ResourcePolicy | Mapping[str, object]
+    composition: Literal["sequential", "parallel", "voting"]
+    voting_threshold: float

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import pydantic
 from annotated_types import Ge, Gt
 
 from greenroom.storage.common.validation import Checked
 
-__all__ = ["RetentionPolicy", "RetentionSchedule"]
+__all__ = ["RetentionKeywords", "RetentionPolicy", "RetentionSchedule"]
 
 
 class RetentionPolicy(Checked):
@@ -32,6 +32,18 @@ class RetentionPolicy(Checked):
     """Truncate journals in the same way to this many newest events of a session."""
     lifetimes: bool = False
     """Delete sessions that are over their own `retention_days` or `delete_after_idle_days`."""
+
+
+class RetentionKeywords(TypedDict, total=False):
+    """The limits of a `RetentionPolicy`, for type checkers and editors."""
+
+    keep_versions: int | None
+    max_age_days: float | None
+    max_session_bytes: int | None
+    ended_days: float | None
+    keep_journal_days: float | None
+    max_journal_events: int | None
+    lifetimes: bool
 
 
 class RetentionSchedule(RetentionPolicy):

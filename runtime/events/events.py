@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, Unpack
 
 from greenroom.actors.events import LINK_KINDS, Bus, LinkEvents, Overflow, PublishEvent, Subscription
 from greenroom.actors.events.subscription import Callback
@@ -17,7 +17,6 @@ from greenroom.runtime.handles.session import Session
 from greenroom.runtime.handles.session import session_id_of as id_named
 from greenroom.runtime.handles.timeline import MAX_TIMELINE, TimelineRow, causal_order
 from greenroom.storage.codec.json_lines import json_line
-from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import session_bytes, session_id_of
@@ -25,7 +24,7 @@ from greenroom.storage.common.times import utc_time
 from greenroom.storage.errors import GreenroomError, IntegrityError, SessionNotFound, ValidationError, shown
 from greenroom.storage.events.index import LINKED, event_place
 from greenroom.storage.events.model import PUBLISHED, Event, Origin, published_type
-from greenroom.storage.events.query import EventQuery, event_query
+from greenroom.storage.events.query import EventKeywords, EventQuery, event_query
 from greenroom.storage.events.search import Visible
 from greenroom.storage.files.regular_file import file_path, written_file
 
@@ -199,7 +198,7 @@ class Events:
     def publish(
         self,
         type: str,
-        data: Mapping[str, Value] | None = None,
+        data: Mapping[str, object] | None = None,
         session: Session | str | None = None,
         *,
         correlation_id: str | None = None,
@@ -311,7 +310,8 @@ class Events:
         assert place is not None
         found: dict[tuple[str, str, str], Link] = {}
         for each in self._search.links(*place, limit=MAX_LINKS):
-            link = Link(each.data["from"], each.data["to"], each.data["kind"], each.id)
+            ends: dict[str, Any] = {**each.data}
+            link = Link(ends["from"], ends["to"], ends["kind"], each.id)
             found.setdefault((link.from_id, link.to_id, link.kind), link)
         return list(found.values())
 
@@ -321,7 +321,7 @@ class Events:
         """Return the journaled event with this id. Raises ValidationError if there is none."""
         return self._event(event_id, "event_id")
 
-    def query(self, **criteria: Any) -> Page[Event]:
+    def query(self, **criteria: Unpack[EventKeywords]) -> Page[Event]:
         """Return the journaled events that match, by time, as a page with the `total` before pagination.
 
         Criteria: session_id, type (a pattern), correlation_id, causation_id, root_id, source, tags (all of them),
@@ -348,11 +348,13 @@ class Events:
 
     def _in_order(self, query: EventQuery) -> Page[TimelineRow]:
         found = self._search.page(query, self._visible(), self._most_bytes())
-        links = [each.data for each in found if each.type == LINKED]
+        links: list[dict[str, Any]] = [
+            {**each.data} for each in found if each.type == LINKED and each.origin == Origin.RUNTIME
+        ]
         causes = [(each["from"], each["to"]) for each in links if each["kind"] in _CAUSAL]
         return Page(tuple(causal_order(found, causes)), found.total, 0, query.limit)
 
-    def export(self, target: str | os.PathLike[str] | TextIO, **criteria: Any) -> int:
+    def export(self, target: str | os.PathLike[str] | TextIO, **criteria: Unpack[EventKeywords]) -> int:
         """Write the events that match, with every field, as JSON lines to a path or a text file. Return their number.
 
         A regular file at the path is replaced once all is written; anything else there is refused. Bytes are written as
@@ -391,7 +393,7 @@ class Events:
 
         return visible
 
-    def _checked(self, criteria: dict[str, Any]) -> EventQuery:
+    def _checked(self, criteria: Mapping[str, Any]) -> EventQuery:
         self._core.check_open()
         query = event_query(criteria)
         if query.session_id is not None:

@@ -15,7 +15,6 @@ from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.workflow import Workflow, WorkflowResult, WorkflowSession
 from greenroom.storage.bundle.export import Progress
-from greenroom.storage.codec.records import Value
 from greenroom.storage.common.page import Page
 
 from .scope import Scope
@@ -44,14 +43,14 @@ class EventSource(Protocol):
 class AgentSource(Protocol):
     """Knows the agents."""
 
-    def message(self, agent: Agent | str, input: Value, timeout: float | None, **how: Unpack[How]) -> CallAgent:
+    def message(self, agent: Agent | str, input: object, timeout: float | None, **how: Unpack[How]) -> CallAgent:
         """Return the message that calls an agent."""
 
 
 class WorkflowSource(Protocol):
     """Runs workflows."""
 
-    def run(self, flow: Workflow, session: WorkflowSession | None, input: Value, timeout: float) -> WorkflowResult:
+    def run(self, flow: Workflow, session: WorkflowSession | None, input: object, timeout: float) -> WorkflowResult:
         """Run a workflow to its end, its first failure, or the end of its time."""
 
 

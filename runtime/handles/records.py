@@ -8,7 +8,7 @@ from typing import Any, Protocol, Unpack
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import How
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json
 from greenroom.storage.common.arguments import as_number
 
 from .replies import reply_as
@@ -47,16 +47,16 @@ class Records:
 
     # -- writing
 
-    def put(self, key: bytes | str, value: Value, **how: Unpack[How]) -> None:
+    def put(self, key: bytes | str, value: object, **how: Unpack[How]) -> None:
         """Put a value under a key, in place of what is there. A value that is there already changes nothing."""
         self._session._send(m.PutRecords({key: value}, **how))
 
-    def put_if_absent(self, key: bytes | str, value: Value, **how: Unpack[How]) -> bool:
+    def put_if_absent(self, key: bytes | str, value: object, **how: Unpack[How]) -> bool:
         """Put a value under a key if there is none, and return whether that was so."""
         message = m.PutRecords({key: value}, if_absent=True, **how)
         return reply_as(bool, self._session._send(message), "whether it was put")
 
-    def put_many(self, values: Mapping[Any, Value], **how: Unpack[How]) -> None:
+    def put_many(self, values: Mapping[Any, object], **how: Unpack[How]) -> None:
         """Put up to 10 000 values in one write: all of them or none."""
         self._session._send(m.PutRecords(values, **how))
 
@@ -92,7 +92,7 @@ class Records:
         reverse: bool = False,
         after: bytes | str | None = None,
         limit: int | None = None,
-    ) -> list[tuple[bytes, Value]]:
+    ) -> list[tuple[bytes, Json]]:
         """Return (key, value) of the records whose key begins with `prefix`, in the order of the keys.
 
         With `reverse` the greatest keys come first. With `after`, begin behind that key, whether it exists or not: the
@@ -107,7 +107,7 @@ class Records:
         reverse: bool = False,
         after: bytes | str | None = None,
         limit: int | None = None,
-    ) -> Iterator[tuple[bytes, Value]]:
+    ) -> Iterator[tuple[bytes, Json]]:
         """Return an iterator over what `scan` returns. It reads page by page, and sees what is written meanwhile."""
         return self._rows(prefix, reverse, after, limit, values=True)
 

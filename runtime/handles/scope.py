@@ -7,7 +7,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import How
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json
 from greenroom.storage.errors import SessionNotFound
 
 from .collecting import Asking
@@ -46,9 +46,9 @@ class Scope(Variables):
         self._send(m.SetVariable(key, value, **how))
 
     @overload
-    def get(self, key: str) -> Value: ...
+    def get(self, key: str) -> Json: ...
     @overload
-    def get(self, key: str, default: D) -> Value | D: ...
+    def get(self, key: str, default: D) -> Json | D: ...
     @overload
     def get(self, key: str, default: None = None, *, as_: TypeOf[T]) -> T | None: ...
     @overload
@@ -63,9 +63,9 @@ class Scope(Variables):
         """Delete a variable and return whether it existed."""
         return bool(self._send(m.DeleteVariable(key, **how)))
 
-    def list(self, prefix: str = "") -> dict[str, Value]:
+    def list(self, prefix: str = "") -> dict[str, Json]:
         """Return the variables whose key begins with `prefix`, by key."""
-        found: dict[str, Value] = self._send(m.ListVariables(prefix), {})
+        found: dict[str, Json] = self._send(m.ListVariables(prefix), {})
         return found
 
     def keys(self) -> builtins.list[str]:

@@ -34,12 +34,13 @@ from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deletion_report, read_in_parts
 from greenroom.runtime.model.reply import AgentReply
+from greenroom.runtime.model.typed import as_type
 from greenroom.runtime.model.workflow import Workflow, WorkflowResult
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.bundle.export import Progress
 from greenroom.storage.catalog.model import SessionInfo
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json
 from greenroom.storage.common.arguments import as_seconds
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
@@ -53,6 +54,7 @@ from .conversation import Conversation
 from .diff import unified_diff
 from .follow import Follow, JournalReader
 from .host import Host
+from .keywords import ArtifactOptions, ConfigKeywords, VersionOptions
 from .records import Records
 from .replies import reply_as
 from .scope import Scope
@@ -136,9 +138,9 @@ class Session(Variables, Conversation):
     def set(
         self,
         key: str,
-        value: Value,
+        value: object,
         *,
-        expected: Value | m.Expectation = m.ANY,
+        expected: object = m.ANY,
         **how: Unpack[How],
     ) -> None:
         """Set a variable to a JSON value or bytes, at most 1 MiB encoded.
@@ -149,9 +151,9 @@ class Session(Variables, Conversation):
         self._ask(self.id, m.SetVariable(key, value, expected=expected, **how), self._timeout)
 
     @overload
-    def get(self, key: str) -> Value: ...
+    def get(self, key: str) -> Json: ...
     @overload
-    def get(self, key: str, default: D) -> Value | D: ...
+    def get(self, key: str, default: D) -> Json | D: ...
     @overload
     def get(self, key: str, default: None = None, *, as_: TypeOf[T]) -> T | None: ...
     @overload
@@ -170,9 +172,9 @@ class Session(Variables, Conversation):
         """Delete a variable and return whether it existed."""
         return bool(self._ask(self.id, m.DeleteVariable(key, **how), self._timeout))
 
-    def variables(self, prefix: str = "") -> dict[str, Value]:
+    def variables(self, prefix: str = "") -> dict[str, Json]:
         """Return the variables whose key begins with `prefix`, by key."""
-        found: dict[str, Value] = self._ask(self.id, m.ListVariables(prefix), self._timeout)
+        found: dict[str, Json] = self._ask(self.id, m.ListVariables(prefix), self._timeout)
         return found
 
     def variable_keys(self) -> list[str]:
@@ -269,7 +271,9 @@ class Session(Variables, Conversation):
         return self._runtime.policies.config_with(self._ask(self.id, GetConfig(), self._timeout))
 
     @checked
-    def update_config(self, changes: SessionConfig | Mapping[str, Any] | None = None, **settings: Any) -> SessionConfig:
+    def update_config(
+        self, changes: SessionConfig | Mapping[str, object] | None = None, **settings: Unpack[ConfigKeywords]
+    ) -> SessionConfig:
         """Change settings of this session, in any status, and return the configuration in force. None means no limit.
 
         Give settings of SessionConfig by keyword, or as a mapping. Name only the `policies` to change:
@@ -301,7 +305,7 @@ class Session(Variables, Conversation):
         """Replace all tags; at most 64 of at most 64 characters."""
         return self._info(m.SetTags(tags, **how))
 
-    def update_metadata(self, changes: Mapping[str, Value], **how: Unpack[How]) -> SessionInfo:
+    def update_metadata(self, changes: Mapping[str, object], **how: Unpack[How]) -> SessionInfo:
         """Merge changes into the metadata (at most 64 KiB in all). A value of None deletes its key."""
         return self._info(m.UpdateMetadata(changes, **how))
 
@@ -391,7 +395,7 @@ class Session(Variables, Conversation):
         description: str | None = None,
         mime_type: str | None = None,
         tags: Iterable[str] = (),
-        metadata: Mapping[str, Value] | None = None,
+        metadata: Mapping[str, object] | None = None,
         created_by: str | None = None,
         parent_artifact: ArtifactId | str | None = None,
         version_of: ArtifactId | str | None = None,
@@ -433,7 +437,11 @@ class Session(Variables, Conversation):
 
     @checked
     def store_file(
-        self, path: str | os.PathLike[str], type: str = "user_input", name: str | None = None, **options: Any
+        self,
+        path: str | os.PathLike[str],
+        type: str = "user_input",
+        name: str | None = None,
+        **options: Unpack[ArtifactOptions],
     ) -> ArtifactInfo:
         """Store a file's content, streamed from disk, under its own name unless another is given.
 
@@ -446,7 +454,7 @@ class Session(Variables, Conversation):
 
     def store_many(
         self,
-        items: Iterable[m.StoreArtifact | Mapping[str, Any]],
+        items: Iterable[m.StoreArtifact | Mapping[str, object]],
         **how: Unpack[How],
     ) -> list[ArtifactInfo]:
         """Store a batch of artifacts in one atomic write: all of them, in their order, or none.
@@ -786,7 +794,7 @@ class Session(Variables, Conversation):
         self,
         artifact: ArtifactId | str,
         content: str | bytes | bytearray | memoryview | BinaryIO,
-        **options: Any,
+        **options: Unpack[VersionOptions],
     ) -> ArtifactInfo:
         """Store the next version of an artifact under its name and type. Given an id, this also works for an artifact
         of another session that grants write permission; the version then takes storage there.
@@ -795,22 +803,35 @@ class Session(Variables, Conversation):
         session has access to it, with the permission that it has on the version before.
         """
         before: ArtifactInfo = self._ask(self.id, GetPredecessor(artifact), self._timeout)
-        kind = options.pop("type", before.artifact_type)
-        return self.store_artifact(kind, before.name, content, version_of=before.id, **options)
+        given: dict[str, Any] = {**options}
+        kind = given.pop("type", before.artifact_type)
+        return self.store_artifact(kind, before.name, content, version_of=before.id, **given)
 
     # -- tools and agents
 
-    def call_tool(self, name: str, input: Value = None, *, timeout: float | None = None, **how: Unpack[How]) -> Any:
-        """Call a tool in this session and return its result, a JSON value or bytes. The call and its return are
-        journaled. Meanwhile the session handles other messages.
+    @overload
+    def call_tool(
+        self, name: str, input: object = None, *, timeout: float | None = None, as_: TypeOf[T], **how: Unpack[How]
+    ) -> T: ...
+    @overload
+    def call_tool(
+        self, name: str, input: object = None, *, timeout: float | None = None, **how: Unpack[How]
+    ) -> Json: ...
+    def call_tool(
+        self, name: str, input: object = None, *, timeout: float | None = None, as_: Any = None, **how: Unpack[How]
+    ) -> Any:
+        """Call a tool in this session and return its result, a JSON value or bytes; with `as_`, as that type, such as a
+        pydantic model (see `get`). The call and its return are journaled. Meanwhile the session handles other messages.
 
-        `timeout` is in seconds (default: the tool's own, else `tool_timeout`). Raises what `Tools.call` raises.
+        `timeout` is in seconds (default: the tool's own, else `tool_timeout`). Raises what `Tools.call` raises, and
+        ValidationError if the result does not fit the type.
         """
-        return self._ask(self.id, CallTool(name, input, timeout=timeout, **how), self._patience)
+        result = self._ask(self.id, CallTool(name, input, timeout=timeout, **how), self._patience)
+        return result if as_ is None else as_type(result, as_, "result")
 
     @checked
     def call_agent(
-        self, agent: Agent | str, input: Value, *, timeout: float | None = None, **how: Unpack[How]
+        self, agent: Agent | str, input: object, *, timeout: float | None = None, **how: Unpack[How]
     ) -> AgentReply:
         """Call an agent in this session, given as an Agent, by its name or by a model's name. The call, its return,
         tokens and cost are journaled. Raises what `Agents.call` raises."""
@@ -819,7 +840,7 @@ class Session(Variables, Conversation):
         return reply
 
     @checked
-    def run_workflow(self, flow: Workflow, input: Value = None, *, timeout: float | None = None) -> WorkflowResult:
+    def run_workflow(self, flow: Workflow, input: object = None, *, timeout: float | None = None) -> WorkflowResult:
         """Run a workflow in this session and journal each stage. A failed step is reported in the result, not raised.
 
         `timeout` is in seconds, for the whole workflow (default: `workflow_timeout`). Raises ValidationError for an

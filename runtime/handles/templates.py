@@ -114,7 +114,7 @@ class Templates:
     def get(self, name: str) -> Template:
         """Return the template with this name. Raises ValidationError if there is none."""
         name = m.GetVariable(name).key
-        found = self._scope().get(name)
+        found: Any = self._scope().get(name)
         if found is None:
             known = ", ".join(each.name for each in self.list()[:8]) or "none yet"
             raise ValidationError(f"there is no template {name!r}; there are: {known}", field="template")
@@ -122,7 +122,8 @@ class Templates:
 
     def list(self) -> list[Template]:
         """Return all templates, by name."""
-        return [_template(each) for each in self._scope().list().values()]
+        found: dict[str, Any] = {**self._scope().list()}
+        return [_template(each) for each in found.values()]
 
     @checked
     def delete(self, name: str) -> bool:

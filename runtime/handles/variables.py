@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from greenroom.actors import messages as m
 from greenroom.actors.messages.internal import VariableKeys
 from greenroom.runtime.model.typed import as_type
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json
 from greenroom.storage.errors import ValidationError, VariableNotFound, shown
 
 from .replies import reply_as
@@ -38,10 +38,10 @@ class Variables:
         value = self._send(m.GetVariable(key, m.ABSENT), m.ABSENT)
         return default if value is m.ABSENT else as_type(value, kind, key)
 
-    def __getitem__(self, key: str) -> Value:
+    def __getitem__(self, key: str) -> Json:
         """Return a copy of the value of a variable. Raises VariableNotFound, which is a KeyError."""
-        value = self._send(m.GetVariable(key, m.ABSENT), m.ABSENT)
-        if value is m.ABSENT:
+        value: Json | m.Expectation = self._send(m.GetVariable(key, m.ABSENT), m.ABSENT)
+        if isinstance(value, m.Expectation):
             raise _not_found(key)
         return value
 

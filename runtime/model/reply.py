@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from greenroom.storage.codec.plain import plain_result
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json
 from greenroom.storage.common.checked_call import checked_fields
 from greenroom.storage.common.message_text import text_of
 from greenroom.storage.errors import ValidationError
@@ -62,7 +62,7 @@ class AgentReply:
     cost_usd: Decimal | None = None
     model: str | None = None
     provider: str | None = None
-    data: dict[str, Value] = field(default_factory=dict)
+    data: dict[str, Json] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.text
@@ -75,11 +75,11 @@ class AgentReply:
         """The cost in millionths of a dollar."""
         return int((self.cost_usd * 1_000_000).to_integral_value()) if self.cost_usd is not None else None
 
-    def to_dict(self) -> dict[str, Value]:
+    def to_dict(self) -> dict[str, Json]:
         """Return every field that has a value, by name, as JSON values."""
         return {
             "text": self.text,
-            **({"usage": self.usage.to_dict()} if self.usage is not None else {}),
+            **({"usage": {**self.usage.to_dict()}} if self.usage is not None else {}),
             **({"cost_usd": float(self.cost_usd)} if self.cost_usd is not None else {}),
             **({"model": self.model} if self.model is not None else {}),
             **({"provider": self.provider} if self.provider is not None else {}),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json, Value
 from greenroom.storage.common.checked_call import checked, checked_fields
 from greenroom.storage.errors import ValidationError, shown
 
@@ -43,7 +43,7 @@ class Step:
     agent: Any = None
     """The name of an agent, or an Agent."""
     workflow: Workflow | None = None
-    input: Value = None
+    input: object = None
     timeout: float | None = None
     optional: bool = False
     undo: Step | None = None
@@ -106,7 +106,7 @@ class Workflow:
     name: str = "workflow"
     condition: Condition | None = None
     otherwise: tuple[Step, ...] = ()
-    items: Value = None
+    items: object = None
     rounds: int = MAX_ROUNDS
     _depth: int = field(default=0, init=False, repr=False, compare=False)
 
@@ -142,7 +142,7 @@ class Workflow:
         cls,
         *steps: Step | Mapping[str, Any],
         times: int | None = None,
-        items: Value = None,
+        items: object = None,
         condition: Condition | None = None,
         name: str = "loop",
     ) -> Workflow:
@@ -222,7 +222,9 @@ class Workflow:
         """Raise ValidationError if something refers to a missing step."""
         steps = list(self.every_step())
         names = {step.name for step in steps}
-        used = [(f"workflow {flow.name!r}", (flow.condition, flow.items)) for flow in self._every_flow()]
+        used: list[tuple[str, object]] = [
+            (f"workflow {flow.name!r}", (flow.condition, flow.items)) for flow in self._every_flow()
+        ]
         used += [(f"step {step.name!r}", (step.input, step.undo and step.undo.input)) for step in steps]
         for what, values in used:
             missing = sorted(names_in(values) - names)
@@ -265,7 +267,7 @@ class StepResult:
 
     name: str
     success: bool
-    output: Value = None
+    output: Json = None
     error: dict[str, str] | None = None
     round: int | None = None
     duration: float = 0.0
@@ -284,7 +286,7 @@ class WorkflowResult:
     """The result of a workflow. `steps` are in the order of their ends; `error` is {code, message, step}."""
 
     success: bool
-    output: Value
+    output: Json
     steps: tuple[StepResult, ...]
     error: dict[str, str] | None
     duration: float
@@ -301,8 +303,8 @@ class WorkflowSession(Protocol):
 
     id: str
 
-    def call_tool(self, name: str, input: Value = None, *, timeout: float | None = None) -> Any:
+    def call_tool(self, name: str, input: object = None, *, timeout: float | None = None) -> Any:
         """Call a tool in the session."""
 
-    def call_agent(self, agent: Agent | str, input: Value, *, timeout: float | None = None) -> AgentReply:
+    def call_agent(self, agent: Agent | str, input: object, *, timeout: float | None = None) -> AgentReply:
         """Call an agent in the session."""

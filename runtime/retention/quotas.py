@@ -63,7 +63,8 @@ class Quotas:
         if config.creator_max_sessions is not None or config.creator_max_storage_bytes is not None:
             self._creators.default = Quota(config.creator_max_sessions, config.creator_max_storage_bytes)
         if core.store.journal.last(scope_bytes(SCOPE)) is not None:
-            self._creators.own = {name: Quota(*value) for name, value in self._scope().list().items()}
+            kept: dict[str, Any] = {**self._scope().list()}
+            self._creators.own = {name: Quota(*value) for name, value in kept.items()}
 
     def __repr__(self) -> str:
         return "<Quotas>"

@@ -153,7 +153,8 @@ class RetentionRuns:
         if self._core.store.journal.last(scope_bytes(SCOPE)) is None:
             return []
         scope = self._scope()
-        return [_unpacked(scope.get(key)) for key in reversed(scope.keys()[-limit:] if limit else [])]
+        rows: list[Any] = [scope.get(key) for key in reversed(scope.keys()[-limit:] if limit else [])]
+        return [_unpacked(row) for row in rows]
 
 
 def _count(each: Removal | Skipped | JournalCut | None, figures: dict[str, int]) -> None:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from greenroom.storage.codec.records import Json
 from greenroom.storage.concurrency.starter import start_thread
 from greenroom.storage.concurrency.waiting import Promise
 from greenroom.storage.errors import ConfigurationError, GreenroomError, ScriptError, StorageError, shown
@@ -58,7 +59,7 @@ class ScriptRequest:
 class ScriptResult:
     """The values that a script returned, its output, and the seconds, instructions and bytes that it used."""
 
-    value: Any
+    value: Json
     output: str
     duration: float
     instructions: int

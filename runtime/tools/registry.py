@@ -203,7 +203,7 @@ class Tools:
     def call(
         self,
         name: str,
-        input: Value = None,
+        input: object = None,
         *,
         session: Session | str | None = None,
         timeout: float | None = None,
@@ -223,7 +223,7 @@ class Tools:
     def invoke(
         self,
         name: str,
-        input: Value = None,
+        input: object = None,
         *,
         session: Session | str | None = None,
         timeout: float | None = None,

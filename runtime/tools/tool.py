@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from greenroom.actors.messages.checks import tag_list
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json
 from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .parameters import Parameters
@@ -101,7 +101,7 @@ class ToolResult:
     """The outcome of a call: `result` on success, else `error` with code and message. `duration` is in seconds."""
 
     success: bool
-    result: Value = None
+    result: Json = None
     error: str | None = None
     error_code: str | None = None
     duration: float = 0.0

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from greenroom.storage.codec.keys import is_session_id
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json, Value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.times import iso_time
 from greenroom.storage.errors import ValidationError, shown
@@ -133,7 +133,7 @@ class ArtifactInfo:
     size: int
     stored_size: int
     tags: tuple[str, ...]
-    custom: dict[str, Value]
+    custom: dict[str, Json]
     version: int
     previous_hash: str | None
     created_at: datetime
@@ -145,7 +145,7 @@ class ArtifactInfo:
     def __repr__(self) -> str:
         return f"<ArtifactInfo {shown(self.name)} version {self.version}, {self.artifact_type}, {self.size} bytes>"
 
-    def to_dict(self) -> dict[str, Value]:
+    def to_dict(self) -> dict[str, Json]:
         """Return every field by name as JSON values, with `id` as text and the time in RFC 3339."""
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
         row["id"] = str(self.id)

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import pydantic
 
-from greenroom.storage.codec.records import Value, unpack_value
+from greenroom.storage.codec.records import Json, Value, unpack_value
 from greenroom.storage.common.times import SECOND, Moment, iso_time, utc_time
 from greenroom.storage.events.model import Totals
 
@@ -126,7 +126,7 @@ class SessionInfo:
         return self._row.parent
 
     @property
-    def custom_metadata(self) -> dict[str, Value]:
+    def custom_metadata(self) -> dict[str, Json]:
         metadata: dict[str, Value] = unpack_value(self._row.metadata)
         return metadata
 
@@ -177,7 +177,7 @@ class SessionInfo:
         """The host's own name for this session, unique in the store."""
         return self._row.key
 
-    def to_dict(self) -> dict[str, Value]:
+    def to_dict(self) -> dict[str, Json]:
         """Return every field by name as JSON values, with times in RFC 3339."""
         row: dict[str, Value] = {name: getattr(self, name) for name in self.FIELDS}
         for name in ("created_at", "updated_at", "started_at", "ended_at"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from zlib import crc32
 
 import msgpack
@@ -20,10 +20,13 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationErr
 
 from .plain import MAX_DEPTH, plain
 
-__all__ = ["SCHEMA_VERSION", "Value", "checked_data", "pack_value", "seal", "unpack_value", "unseal"]
+__all__ = ["SCHEMA_VERSION", "Json", "Value", "checked_data", "pack_value", "seal", "unpack_value", "unseal"]
+
+Json: TypeAlias = "bool | int | float | str | bytes | list[Json] | dict[str, Json] | None"
+"""What comes back from the store. Users know it as `Value`."""
 
 Value = Any
-"""None, bool, int, float, str, bytes, or a list or a str-keyed dict of these."""
+"""The same, where greenroom itself handles it: a checker would have to be told of every step into it."""
 
 SCHEMA_VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([SCHEMA_VERSION])

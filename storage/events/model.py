@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from greenroom.storage.codec.records import SCHEMA_VERSION, Value, unpack_value
+from greenroom.storage.codec.records import SCHEMA_VERSION, Json, Value, unpack_value
 from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import ValidationError
 
@@ -147,7 +147,7 @@ class Event:
     session_id: str
     sequence: int
     timestamp: datetime
-    data: dict[str, Value] = field(default_factory=dict)
+    data: dict[str, Json] = field(default_factory=dict)
     correlation_id: str | None = None
     causation_id: str | None = None
     root_id: str | None = None
@@ -161,7 +161,7 @@ class Event:
     def __repr__(self) -> str:
         return f"<Event {self.id} {self.type}>"
 
-    def to_dict(self) -> dict[str, Value]:
+    def to_dict(self) -> dict[str, Json]:
         """Return every field by name, with the time in RFC 3339. Bytes in `data` stay bytes."""
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
         row["timestamp"] = iso_time(self.timestamp)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, TypedDict
 
 import pydantic
 from annotated_types import Ge, MaxLen, MinLen
@@ -14,7 +16,7 @@ from greenroom.storage.errors import ValidationError
 from .model import Origin, StoredEvent, event_ids, origin_of, shown_type
 from .pattern import EventPattern
 
-__all__ = ["EventFilter", "EventQuery", "event_query"]
+__all__ = ["EventFilter", "EventKeywords", "EventQuery", "event_query"]
 
 _MOST: Final = (1 << 63) - 1
 _Count = Annotated[int, Ge(0), pydantic.Field(le=_MOST)]
@@ -59,7 +61,24 @@ class EventQuery(pydantic.BaseModel):
         return self.causation_id or self.root_id or self.correlation_id
 
 
-def event_query(criteria: dict[str, Any]) -> EventQuery:
+class EventKeywords(TypedDict, total=False):
+    """The criteria of `EventQuery` as callers give them by keyword."""
+
+    session_id: str | None
+    type: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    root_id: str | None
+    source: str | None
+    tags: Iterable[str]
+    origin: Origin | Literal["runtime", "published"] | None
+    after: datetime | str | float | None
+    before: datetime | str | float | None
+    limit: int | None
+    offset: int
+
+
+def event_query(criteria: Mapping[str, Any]) -> EventQuery:
     """Return a query from its criteria. Raises ValidationError."""
     if type(criteria.get("tags")) is str:
         raise ValidationError("tags: a list of texts is needed, not one text", field="tags")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.actors.messages.checks import EMPTY_METADATA, MAX_BATCH, MAX_NAME, MAX_ROLE, optional_text, whole_number
 from greenroom.actors.messages.core import Command, How, Query, unpacked
 from greenroom.actors.messages.permissions import WRITE
-from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_items, as_mapping, as_text
 from greenroom.storage.errors import ValidationError
 
@@ -51,12 +50,12 @@ class AddMessage(TurnCommand[Turn]):
     def __init__(
         self,
         role: str,
-        content: str | list[Value] | None,
+        content: str | Sequence[object] | None,
         *,
         name: str | None = None,
-        tool_calls: list[Value] | None = None,
+        tool_calls: Sequence[object] | None = None,
         tool_call_id: str | None = None,
-        metadata: Mapping[str, Value] | None = None,
+        metadata: Mapping[str, object] | None = None,
         **how: Unpack[How],
     ) -> None:
         super().__init__(**how)
@@ -107,7 +106,7 @@ class AddMessages(Command[list[Turn]]):
 
     def __init__(
         self,
-        messages: Iterable[Mapping[str, Any] | Turn | AddMessage],
+        messages: Iterable[Mapping[str, object] | Turn | AddMessage],
         **how: Unpack[How],
     ) -> None:
         super().__init__(**how)
@@ -175,8 +174,8 @@ class EditMessage(TurnCommand[Turn]):
         self,
         sequence: int,
         *,
-        content: str | list[Value] | Unchanged | None = UNCHANGED,
-        metadata: Mapping[str, Value] | Unchanged | None = UNCHANGED,
+        content: str | Sequence[object] | Unchanged | None = UNCHANGED,
+        metadata: Mapping[str, object] | Unchanged | None = UNCHANGED,
         **how: Unpack[How],
     ) -> None:
         super().__init__(**how)

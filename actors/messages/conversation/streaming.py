@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Unpack
 
 from greenroom.actors.messages.checks import EMPTY_METADATA, MAX_NAME, MAX_ROLE, optional_text
 from greenroom.actors.messages.core import Command, How, Points
 from greenroom.actors.messages.permissions import WRITE
-from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_flag, as_text
 
 from .commands import turn_sequence
@@ -35,7 +34,7 @@ class StartMessage(TurnCommand[Turn]):
         *,
         name: str | None = None,
         tool_call_id: str | None = None,
-        metadata: Mapping[str, Value] | None = None,
+        metadata: Mapping[str, object] | None = None,
         **how: Unpack[How],
     ) -> None:
         super().__init__(**how)
@@ -78,10 +77,10 @@ class FinishMessage(TurnCommand[Turn]):
     def __init__(
         self,
         sequence: int,
-        content: str | list[Value] | None,
+        content: str | Sequence[object] | None,
         *,
-        tool_calls: list[Value] | None = None,
-        metadata: Mapping[str, Value] | None = None,
+        tool_calls: Sequence[object] | None = None,
+        metadata: Mapping[str, object] | None = None,
         partial: bool = False,
         **how: Unpack[How],
     ) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from greenroom.storage.codec.records import Value, unpack_value
+from greenroom.storage.codec.records import Json, Value, unpack_value
 from greenroom.storage.common.message_text import text_of_message
 from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import shown
@@ -85,7 +85,7 @@ class Turn:
         return role
 
     @property
-    def content(self) -> str | list[Value] | None:
+    def content(self) -> str | list[Json] | None:
         content = self._content
         if content.__class__ is bytes:
             content = self._content = _decoded(content)
@@ -101,7 +101,7 @@ class Turn:
         return self._data.get("name")
 
     @property
-    def tool_calls(self) -> list[Value] | None:
+    def tool_calls(self) -> list[Json] | None:
         calls = self._data.get("tool_calls")
         if calls.__class__ is bytes:
             calls = self._data["tool_calls"] = unpack_value(calls)
@@ -112,7 +112,7 @@ class Turn:
         return self._data.get("tool_call_id")
 
     @property
-    def metadata(self) -> dict[str, Value]:
+    def metadata(self) -> dict[str, Json]:
         metadata = self._data.get("metadata")
         if metadata.__class__ is not dict:
             metadata = self._data["metadata"] = unpack_value(metadata) if metadata else {}
@@ -133,7 +133,7 @@ class Turn:
         text: the turn's refusal, spoken words or reasoning."""
         return text_of_message(self.content, self.metadata)
 
-    def to_dict(self) -> dict[str, Value]:
+    def to_dict(self) -> dict[str, Json]:
         """Return every field by name, with times in RFC 3339."""
         row: dict[str, Value] = {name: getattr(self, name) for name in _FIELDS}
         row["created_at"] = iso_time(self.created_at)

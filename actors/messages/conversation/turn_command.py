@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from greenroom.actors.messages.checks import MAX_MESSAGE_BYTES
 from greenroom.actors.messages.core import Command, Points, unpacked
 from greenroom.actors.messages.permissions import WRITE
-from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 
@@ -104,13 +104,13 @@ def packed_content(content: object) -> tuple[bytes, str | None]:
     return pack_value(content, "content"), content if type(content) is str else None
 
 
-def packed_tool_calls(tool_calls: list[Value]) -> bytes:
+def packed_tool_calls(tool_calls: Sequence[object]) -> bytes:
     """Return tool calls encoded. Raises ValidationError."""
     if type(tool_calls) is not list:
         raise ValidationError("tool_calls: a list of objects", field="tool_calls")
     return pack_value(tool_calls, "tool_calls")
 
 
-def packed_metadata(metadata: Mapping[str, Value]) -> bytes:
+def packed_metadata(metadata: Mapping[str, object]) -> bytes:
     """Return the metadata of a turn encoded. Raises ValidationError."""
     return pack_value(metadata if type(metadata) is dict else as_mapping("metadata", metadata), "metadata")

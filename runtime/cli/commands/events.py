@@ -137,7 +137,7 @@ def show(
 def _show_correlated(
     context: typer.Context, correlation: str, type: str | None, limit: int | None, origin: str | None, as_json: bool
 ) -> None:
-    criteria = {"correlation_id": correlation, "type": type, "limit": limit, "origin": origin}
+    criteria: dict[str, Any] = {"correlation_id": correlation, "type": type, "limit": limit, "origin": origin}
     with the_store(context).reading() as runtime:
         found = runtime.events.query(**{name: value for name, value in criteria.items() if value is not None})
         if as_json:

@@ -319,7 +319,8 @@ def _roots(runtime: Runtime) -> list[SessionTree]:
 
 def _fields(info: SessionInfo) -> dict[str, str]:
     shown = {}
-    for name, value in info.to_dict().items():
+    row: dict[str, Any] = {**info.to_dict()}
+    for name, value in row.items():
         if value in (None, [], {}):
             continue
         if name == "total_artifact_size":
@@ -333,12 +334,12 @@ def _fields(info: SessionInfo) -> dict[str, str]:
 
 def _print_message(turn: Message) -> None:
     content: str | None = turn.text
-    if isinstance(turn.content, list):
-        texts = (
-            text_of(part) or f"[{part.get('type')}]" if isinstance(part, dict) else str(part) for part in turn.content
-        )
+    parts: Any = turn.content
+    if isinstance(parts, list):
+        texts = (text_of(part) or f"[{part.get('type')}]" if isinstance(part, dict) else str(part) for part in parts)
         content = "".join(texts)
-    calls = [call.get("function", {}).get("name", "?") for call in turn.tool_calls or [] if isinstance(call, dict)]
+    called: list[Any] = [*(turn.tool_calls or ())]
+    calls = [call.get("function", {}).get("name", "?") for call in called if isinstance(call, dict)]
     marks = [*(["partial"] if turn.partial else []), *(["edited"] if turn.edited_at is not None else [])]
     head = f"{turn.sequence} {turn.role}" + (f" → {', '.join(calls)}" if calls else "")
     head += f" ({', '.join(marks)})" if marks else ""

@@ -65,7 +65,7 @@ def _said(turn: Turn) -> str | list[Value]:
 
 def _function_call(turn: Turn) -> list[Value]:
     """Return the call of OpenAI's older form, which has no id: its result has the function's name."""
-    call = turn.metadata.get("function_call")
+    call: Value = turn.metadata.get("function_call")
     return [{"id": f"call_{call.get('name', '')}", "function": call}] if isinstance(call, dict) else []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO, Any, Final, Literal, Unpack, overload
 
 from greenroom.actors import messages as m
@@ -38,12 +38,12 @@ class Conversation:
     def add_message(
         self,
         role: str,
-        content: str | list[Value] | None,
+        content: str | Sequence[object] | None,
         *,
         name: str | None = None,
-        tool_calls: list[Value] | None = None,
+        tool_calls: Sequence[object] | None = None,
         tool_call_id: str | None = None,
-        metadata: Mapping[str, Value] | None = None,
+        metadata: Mapping[str, object] | None = None,
     ) -> Turn:
         """Add a turn of the conversation. Content is text, a list of parts, or None (a pure tool call)."""
         message = m.AddMessage(
@@ -52,7 +52,7 @@ class Conversation:
         turn: Turn = self._ask(self.id, message, self._timeout)
         return turn
 
-    def add_messages(self, messages: Iterable[Mapping[str, Any] | Turn], **how: Unpack[How]) -> list[Turn]:
+    def add_messages(self, messages: Iterable[Mapping[str, object] | Turn], **how: Unpack[How]) -> list[Turn]:
         """Add several turns in one write, all or none. Each is a Message, or an object with `role` and `content`, and
         optionally `name`, `tool_calls`, `tool_call_id` and `metadata`, as OpenAI's and Anthropic's are. Other keys are
         kept in the metadata."""
@@ -64,7 +64,7 @@ class Conversation:
         *,
         name: str | None = None,
         tool_call_id: str | None = None,
-        metadata: Mapping[str, Value] | None = None,
+        metadata: Mapping[str, object] | None = None,
         **how: Unpack[How],
     ) -> MessageStream:
         """Begin a turn that is written piece by piece, as a context manager. The turn's place is where it begins.
@@ -86,8 +86,8 @@ class Conversation:
         self,
         sequence: int,
         *,
-        content: str | list[Value] | m.Unchanged | None = m.UNCHANGED,
-        metadata: Mapping[str, Value] | m.Unchanged | None = m.UNCHANGED,
+        content: str | Sequence[object] | m.Unchanged | None = m.UNCHANGED,
+        metadata: Mapping[str, object] | m.Unchanged | None = m.UNCHANGED,
         **how: Unpack[How],
     ) -> Turn:
         """Replace the content or the metadata of a turn, or both, and return it. What it was before stays in the

@@ -30,7 +30,8 @@ def openai_messages(turns: Iterable[Turn]) -> list[dict[str, Value]]:
 
 def _messages(turn: Turn) -> list[dict[str, Value]]:
     role = turn.role if turn.role in _ROLES else role_of(turn.role) or turn.role
-    content, calls = turn.content, list(turn.tool_calls or [])
+    content: Any = turn.content
+    calls: list[Value] = [*(turn.tool_calls or ())]
     results: list[dict[str, Value]] = []
     if isinstance(content, list) and any(_type(part) in _BLOCKS for part in content):
         results = [_result(part) for part in content if _type(part) == "tool_result"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -13,7 +13,6 @@ from greenroom.actors.messages.conversation import MAX_DELTA, Turn
 from greenroom.actors.messages.core import Message, Reply
 from greenroom.actors.scheduling.token_bucket import TokenBucket
 from greenroom.runtime.core import RuntimeCore
-from greenroom.storage.codec.records import Value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import GreenroomError, InvalidOperation, ResourceLimitExceeded, ValidationError
@@ -43,11 +42,11 @@ class MessageStream:
         session_id: str,
         timeout: float,
         start: m.StartMessage,
-        metadata: Mapping[str, Value] | None,
+        metadata: Mapping[str, object] | None,
         durability: Durability | str | None,
     ) -> None:
-        self.tool_calls: list[Value] | None = None
-        self.metadata: dict[str, Value] = dict(metadata or {})
+        self.tool_calls: Sequence[object] | None = None
+        self.metadata: dict[str, object] = dict(metadata or {})
         self._core = core
         self._session_id = session_id
         self._timeout = timeout

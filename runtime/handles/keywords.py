@@ -1,0 +1,54 @@
+"""Keywords that several methods of a session take, for type checkers and editors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypedDict
+
+from greenroom.actors.messages.core import How
+from greenroom.runtime.config.policies import PolicyConfig
+from greenroom.storage.artifacts.model import ArtifactId
+
+from .streams import StreamProgress
+
+__all__ = ["ArtifactOptions", "ConfigKeywords", "VersionOptions"]
+
+
+class ConfigKeywords(TypedDict, total=False):
+    """The settings of a `SessionConfig`. None: no limit."""
+
+    max_duration: float | None
+    idle_timeout: float | None
+    max_operations: int | None
+    max_artifacts: int | None
+    max_storage_bytes: int | None
+    max_collected_artifacts: int | None
+    max_collected_bytes: int | None
+    max_records: int | None
+    max_record_bytes: int | None
+    max_state_bytes: int | None
+    auto_save_interval: float | None
+    auto_collect_artifacts: bool
+    enable_replay: bool
+    retention_days: float | None
+    delete_after_idle_days: float | None
+    policies: PolicyConfig | Mapping[str, object]
+
+
+class ArtifactOptions(How, total=False):
+    """What an artifact may have besides its type, name and content."""
+
+    description: str | None
+    mime_type: str | None
+    tags: Iterable[str]
+    metadata: Mapping[str, object] | None
+    created_by: str | None
+    parent_artifact: ArtifactId | str | None
+    label: str | None
+    on_progress: StreamProgress | None
+
+
+class VersionOptions(ArtifactOptions, total=False):
+    """What a further version of an artifact may have besides its content."""
+
+    type: str

@@ -1,0 +1,173 @@
+"""A program as a user writes it. It is never run: type checkers read it, and must neither complain nor see an Any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pydantic
+
+from greenroom.runtime import (
+    ArtifactInfo,
+    Event,
+    GreenroomError,
+    HookContext,
+    HookResult,
+    Message,
+    Page,
+    Runtime,
+    RuntimeConfig,
+    Session,
+    SessionInfo,
+    Value,
+    VariableNotFound,
+    __version__,
+    messages,
+)
+
+
+class Plan(pydantic.BaseModel):
+    title: str
+    due: datetime | None = None
+
+
+@dataclass
+class Point:
+    x: int
+    y: int
+
+
+def variables(s: Session) -> None:
+    s.set("n", 1, durability="wal", expected_sequence=4)
+    s.set("plan", Plan(title="t"))
+    s.set("point", Point(1, 2))
+    s["at"] = datetime.now()
+    s.set("numbers", [1, 2, 3])
+    s.set("k", {"a": {"b": [1, None, b"x"]}}, expected=messages.ABSENT)
+    value: Value = s.get("k")
+    if isinstance(value, dict):
+        inner: Value = value["a"]
+        print(inner)
+    number: int | None = s.get("n", as_=int)
+    surely: int = s.get("n", 0, as_=int)
+    plan: Plan | None = s.get("plan", as_=Plan)
+    plans: list[Plan] = s.get("plans", [], as_=list[Plan])
+    maybe: int | str | None = s.get("n", as_=pydantic.TypeAdapter[int | str](int | str))
+    everything: dict[str, Value] = s.variables("prefix")
+    if plan is not None:
+        print(plan.due, number, surely, plans, maybe, everything)
+    try:
+        print(s["none"], "k" in s, [key.upper() for key in s])
+    except VariableNotFound as error:
+        print(error.code, str(error))
+    s.delete_variable("k")
+
+
+def conversation(s: Session) -> None:
+    turn: Message = s.add_message("user", "hello", name="ann", metadata={"a": 1})
+    text: str = turn.text
+    role: str = turn.role
+    added: list[Message] = s.add_messages([{"role": "user", "content": "a"}])
+    with s.stream_message("assistant") as growing:
+        growing.write("text")
+    for each in s.messages(limit=20):
+        print(each.sequence, each.content, each.created_at.year, each.metadata, text, role, added)
+
+
+def artifacts(rt: Runtime, s: Session) -> None:
+    info: ArtifactInfo = s.store_artifact("note", "a.txt", "content", tags=["t"], metadata={"a": 1}, label="1.0")
+    content: bytes = s.get_artifact(info.id).content
+    page: Page[ArtifactInfo] = s.query_artifacts(artifact_type="note", name_pattern="*.txt", limit=5)
+    first: ArtifactInfo = page[0]
+    names: list[str] = [each.name for each in rt.query_artifacts(session_id=s.id)]
+    grant = s.share(info.id, s.fork(), "read")
+    custom: Value = info.custom["a"]
+    print(content, first.size + 1, names, grant.permission, page.total, custom)
+
+
+def sessions(rt: Runtime) -> Session:
+    s = rt.create_session(name="n", tags=["t"], metadata={"team": "x"}, config={"max_artifacts": 5}, key="a/1")
+    again: Session = rt.get_or_create(key="a/1", name="n")
+    page: Page[SessionInfo] = rt.list_sessions(status="active", limit=10, search="x")
+    count: int = rt.count_sessions(created_by="me")
+    for info in page:
+        print(info.name, info.status, info.created_at.isoformat(), info.custom_metadata, again.id, count)
+    config = s.update_config(max_operations=None, max_artifacts=5)
+    limit: int | None = config.max_operations
+    print(limit)
+    return s
+
+
+def events(rt: Runtime, s: Session) -> None:
+    for event in s.events(after=3):
+        data: dict[str, Value] = event.data
+        print(event.type, event.timestamp.year, data, event.origin == "published")
+    page: Page[Event] = rt.events.query(session_id=s.id, type="variable.*", origin="runtime", limit=3)
+    with rt.events.subscribe("custom.*", session=s, callback=lambda event: print(event.id)) as subscription:
+        received: Event | None = subscription.receive(timeout=1)
+    with rt.follow("custom.*", after=0, timeout=0) as following:
+        cursor: str = following.cursor
+        for event in following:
+            print(event.sequence, cursor, received, page[0].id)
+    rt.events.publish("custom.x", {"a": 1}, s, tags=["t"])
+
+
+def records(s: Session) -> None:
+    s.records.put(b"a", {"b": 1})
+    value: Value = s.records.get("a")
+    for key, each in s.records.scan(prefix=b"a", reverse=True, limit=20):
+        print(key.decode(), each, value)
+
+
+def hooks(rt: Runtime) -> None:
+    def veto(context: HookContext) -> HookResult | None:
+        if context.status == "active" and "secret" in context.tags:
+            return HookResult.cancel("no")
+        return None
+
+    handle = rt.hooks.register("BeforeStateWrite", veto, priority="high", timeout=1.0, required=True)
+    handle.unregister()
+
+
+def calls(rt: Runtime, s: Session) -> None:
+    def weather(city: str) -> dict[str, int]:
+        return {city: 1}
+
+    rt.tools.register("weather", weather)
+    result: Value = s.call_tool("weather", {"city": "Berlin"})
+    typed: dict[str, int] = s.call_tool("weather", {"city": "Berlin"}, as_=dict[str, int])
+    reply = s.call_agent("echo", "hello")
+    print(result, typed, reply.text, reply.data)
+
+
+def sent(rt: Runtime, s: Session) -> None:
+    value: Value = rt.ask(s.id, messages.GetVariable("k"), timeout=1.0)
+    nothing: None = rt.ask(s.id, messages.SetVariable("k", 1))
+    info: SessionInfo = rt.ask(s.id, messages.GetInfo())
+    turn: Message = rt.ask(s.id, messages.AddMessage("user", "x"))
+    rt.tell(s.id, messages.SetVariable("k", 2))
+    print(value, nothing, info, turn.text)
+
+
+def main() -> None:
+    config = RuntimeConfig(durability="wal", ask_timeout=5)
+    with Runtime.open("data", config=config) as rt:
+        s = sessions(rt)
+        variables(s)
+        conversation(s)
+        artifacts(rt, s)
+        events(rt, s)
+        records(s)
+        hooks(rt)
+        calls(rt, s)
+        sent(rt, s)
+        value: Value = rt.run_script("return 1", session=s).value
+        report = rt.verify()
+        try:
+            print(s.complete().ended_at)
+        except GreenroomError as error:
+            print(error.code, value, report.ok, __version__)
+
+
+if __name__ == "__main__":
+    main()

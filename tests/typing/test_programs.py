@@ -1,0 +1,80 @@
+"""What mypy says of users' programs: nothing of a right one, where it sees no Any, and every mistake of a wrong one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from greenroom.actors.messages.artifacts import StoreArtifact
+from greenroom.runtime import PolicyConfig, RetentionPolicy, SessionConfig
+from greenroom.runtime.config.policies import PolicyKeywords
+from greenroom.runtime.config.retention import RetentionKeywords
+from greenroom.runtime.handles.keywords import ArtifactOptions, ConfigKeywords
+from greenroom.storage.events.query import EventKeywords, EventQuery
+
+PROGRAMS = Path(__file__).parent / "programs"
+_LINE = re.compile(r"(?P<file>\w+)\.py:(?P<line>\d+): error: (?P<text>.*)")
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, list[str]]]:
+    """The complaints of mypy in strict mode by program and line."""
+    folder = tmp_path_factory.mktemp("mypy")
+    settings = folder / "mypy.ini"
+    settings.write_text("[mypy]\nstrict = True\n[mypy-right]\ndisallow_any_expr = True\n")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--config-file",
+            settings,
+            "--cache-dir",
+            folder / "cache",
+            "right.py",
+            "wrong.py",
+        ],
+        cwd=PROGRAMS,
+        env={name: value for name, value in os.environ.items() if name != "MYPYPATH"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    by_file: dict[str, dict[int, list[str]]] = {"right": defaultdict(list), "wrong": defaultdict(list)}
+    for line in done.stdout.splitlines():
+        match = _LINE.match(line)
+        if match is not None:
+            by_file[match["file"]][int(match["line"])].append(match["text"])
+    assert "Found" in done.stdout, done.stdout + done.stderr
+    return by_file
+
+
+def test_a_right_program_is_right_and_sees_no_any(found: dict[str, dict[int, list[str]]]) -> None:
+    assert found["right"] == {}
+
+
+def test_every_mistake_is_found(found: dict[str, dict[int, list[str]]]) -> None:
+    lines = (PROGRAMS / "wrong.py").read_text().splitlines()
+    wrong = {number for number, line in enumerate(lines, start=1) if line.endswith("# wrong")}
+    missed = [lines[number - 1].strip() for number in sorted(wrong - found["wrong"].keys())]
+    assert not missed
+    assert found["wrong"].keys() <= wrong
+
+
+def test_typed_keywords_are_those_that_there_are() -> None:
+    assert ConfigKeywords.__annotations__.keys() == SessionConfig.model_fields.keys()
+    assert RetentionKeywords.__annotations__.keys() == RetentionPolicy.model_fields.keys()
+    assert PolicyKeywords.__annotations__.keys() == PolicyConfig.model_fields.keys()
+    assert EventKeywords.__annotations__.keys() == EventQuery.model_fields.keys()
+    stored = set(StoreArtifact.__init__.__annotations__) - {"type", "name", "content", "version_of", "how", "return"}
+    assert stored <= ArtifactOptions.__annotations__.keys()
