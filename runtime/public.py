@@ -21,6 +21,7 @@ from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, Resource
 from greenroom.runtime.config.retention import RetentionSchedule
 from greenroom.runtime.events.events import Events, Link
 from greenroom.runtime.handles.conversation import MessageStream
+from greenroom.runtime.handles.records import Records
 from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import Session, SessionBatch, SessionTree
 from greenroom.runtime.handles.templates import Template
@@ -152,6 +153,7 @@ __all__ = [
     "Ranked",
     "RateLimited",
     "RatePolicy",
+    "Records",
     "Removal",
     "ReplayError",
     "ResourceLimitExceeded",

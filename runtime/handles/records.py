@@ -49,11 +49,11 @@ class Records:
 
     def put(self, key: bytes | str, value: object, **how: Unpack[How]) -> None:
         """Put a value under a key, in place of what is there. A value that is there already changes nothing."""
-        self._session._send(m.PutRecords({key: value}, **how))
+        self._session._send(m.PutRecords({m.record_key_of(key): value}, **how))
 
     def put_if_absent(self, key: bytes | str, value: object, **how: Unpack[How]) -> bool:
         """Put a value under a key if there is none, and return whether that was so."""
-        message = m.PutRecords({key: value}, if_absent=True, **how)
+        message = m.PutRecords({m.record_key_of(key): value}, if_absent=True, **how)
         return reply_as(bool, self._session._send(message), "whether it was put")
 
     def put_many(self, values: Mapping[Any, object], **how: Unpack[How]) -> None:

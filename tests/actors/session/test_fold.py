@@ -19,6 +19,7 @@ from greenroom.storage.codec.records import pack_value
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.records.model import StoredRecord
 
 SESSION = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
 
@@ -29,6 +30,12 @@ class NoArtifacts:
 
     def artifact(self, ref: ArtifactId | str, version: int | str | None) -> ArtifactInfo:
         raise ArtifactNotFound("there is none")
+
+    def record(self, key: bytes) -> StoredRecord | None:
+        return None
+
+    def record_keys(self, prefix: bytes, limit: int) -> list[bytes]:
+        return []
 
 
 KEYS = st.sampled_from(["a", "b", "c", "schlüssel", "\ud800"])
@@ -45,6 +52,7 @@ COMMANDS = st.one_of(
     st.builds(m.SetTags, st.lists(KEYS, max_size=4)),
     st.builds(m.UpdateMetadata, st.dictionaries(KEYS, JSON, max_size=3)),
     st.builds(m.AddMessage, st.sampled_from(["user", "assistant"]), st.text(max_size=10)),
+    st.builds(m.PutRecords, st.dictionaries(KEYS, JSON, max_size=3)),
     st.builds(m.SuspendSession),
     st.builds(m.ResumeSession),
     st.builds(m.SaveSession),

@@ -89,6 +89,12 @@ def fill(session: Session) -> None:
     events.link(published, next(session.events()), "follows_from")
     session.store_artifact("own", "big.bin", bytes(range(256)) * 1200, created_by="me")
     session.store_artifact("own", "last", "to be deleted")
+    session.records.put_many(
+        {"r/1": b"one", "r/2": {"n": 2}, "large": b"large " * 2000, "gone": 1, b"\xff": b"two " * 9000}
+    )
+    session.records.put("r/1", b"larger " * 3000)
+    session.records.put("large", b"large " * 2500)
+    session.records.delete_many(["gone", b"\xff"])
     session.suspend()
     session.resume()
     session.delete_artifact("last")

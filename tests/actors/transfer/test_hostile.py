@@ -106,6 +106,23 @@ def drop_artifact_deletion(records: list[Any]) -> None:
         each[0] = number
 
 
+def changed_record(field: int, value: Any, *, at: int = 1, event: int = 0) -> Change:
+    """Change a field of one change in an event about records."""
+
+    def change(records: list[Any]) -> None:
+        changes = [each[3]["changes"] for each in records if each[1] == "records.changed"][event]
+        changes[at][field] = value
+
+    return changed_events(change)
+
+
+def _second_change(records: list[Any]) -> list[Any]:
+    """The change that puts a record in the place of one that is no content."""
+    changes: list[Any] = [each[3]["changes"] for each in records if each[1] == "records.changed"][1]
+    found: list[Any] = changes[0]
+    return found
+
+
 ILLEGAL: dict[str, Change] = {
     "newer format": changed_manifest(version=3),
     "no version": changed_manifest(version=None),
@@ -290,6 +307,30 @@ ILLEGAL: dict[str, Change] = {
     "artifact record that differs": changed_artifacts(lambda records: records[0].__setitem__(2, "other name")),
     "artifact record as text": changed_artifacts(lambda records: records.__setitem__(0, "x")),
     "artifact record that is short": changed_artifacts(lambda records: records[0].pop()),
+    "record under no key": changed_record(0, b""),
+    "record under a long key": changed_record(0, b"k" * 1025),
+    "record under a text": changed_record(0, "r/2"),
+    "record of another content": changed_record(1, bytes(32)),
+    "record without a hash": changed_record(1, b"x"),
+    "record deleted without being there": changed_record(1, None),
+    "record of another size": changed_record(2, 1),
+    "record of a size below zero": changed_record(2, -1),
+    "record of a size beyond all": changed_record(2, 1 << 62),
+    "record that is no value": changed_record(3, 1, at=4),
+    "record that is lost": changed_record(3, 5),
+    "record in place of one that is not there": changed_record(4, 7),
+    "record in place of nothing": changed_events(lambda records: _second_change(records).__setitem__(4, None)),
+    "record that releases another content": changed_events(
+        lambda records: _second_change(records).append([1, bytes(32)])
+    ),
+    "record too large for itself": changed_record(3, 0, at=0, event=2),
+    "record twice in an event": changed_event(
+        "records.changed", lambda data: data["changes"].append(data["changes"][0])
+    ),
+    "no change of records": changed_event("records.changed", lambda data: data["changes"].clear()),
+    "changes that are no list": changed_event("records.changed", lambda data: data.update(changes={})),
+    "change that is no list": changed_event("records.changed", lambda data: data["changes"].append(b"x")),
+    "change that is short": changed_event("records.changed", lambda data: data["changes"][1].pop()),
 }
 
 

@@ -44,7 +44,13 @@ def view(session: Session, *, sequences: bool = True) -> dict[str, Any]:
     messages = [message.to_dict() for message in session.messages()]
     for message in messages:
         message["sequence"] = message["sequence"] if sequences else 0
-    return {"info": info, "variables": session.variables(), "artifacts": artifacts, "messages": messages}
+    return {
+        "info": info,
+        "variables": session.variables(),
+        "records": session.records.scan(),
+        "artifacts": artifacts,
+        "messages": messages,
+    }
 
 
 def shape(tree: SessionTree) -> list[Any]:
