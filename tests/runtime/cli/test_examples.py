@@ -24,6 +24,10 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
         ),
         ("chat_with_crash.py", ["begins with 2 answers in the store", "complete with 4 answers"]),
         ("agent_with_tools.py", ["Today in Berlin: sunny.", "LookupError", "tool_result weather-3.json", "result=42"]),
+        (
+            "batch_pipeline.py",
+            ["third run", "this run: 30 there already", "moods: 18 good, 6 bad; given up: 6; failures: 24"],
+        ),
         ("messages_api.py", ["99", "InvalidSessionState", "suspended"]),
     ],
 )
