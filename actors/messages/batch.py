@@ -25,8 +25,9 @@ class Batch(Command[list[Any]]):
     tools and agents, and changes of other sessions' artifacts cannot be part of a batch.
     """
 
-    __slots__ = ("commands", "places", "targets", "write")
+    __slots__ = ("commands", "places", "targets", "told", "whole_places", "write")
     batched = False
+    batch = True
     rate = None  # each command is counted as what it is
     whole = WRITE
     preparation = "batch"
@@ -47,6 +48,11 @@ class Batch(Command[list[Any]]):
             self.targets.append(target)
         self.places: Sequence[int] = range(len(given))
         """The place of each command in the batch as it was sent."""
+        self.told: dict[int | None, Any] | None = None
+        """The replies as they are remembered, by place, if they are to be: shared by the parts of a batch for several
+        actors. Set on the way."""
+        self.whole_places: Sequence[int] = self.places
+        """The places of all parts."""
         self.write: Callable[[Any], int] | None = None
         """Writes in place of the store, where the batch concerns other actors too. Set on the way."""
 
@@ -73,7 +79,7 @@ class Batch(Command[list[Any]]):
         twin = self.copy()
         if places is not None:
             twin.targets = [self.targets[at] for at in places]
-            twin.places = [self.places[at] for at in places]
+            twin.places = twin.whole_places = [self.places[at] for at in places]
         twin.commands = list(commands)
         return twin
 

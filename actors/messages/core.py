@@ -16,6 +16,7 @@ from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.engine.engine import Durability
+from greenroom.storage.errors import ValidationError
 
 from .checks import MAX_IDEMPOTENCY_KEY, checked_durability, whole_number
 from .permissions import READ
@@ -183,7 +184,9 @@ class Command(Message[Reply]):
     access = "write"
     batched: ClassVar[bool] = True
     """Whether it can be part of a batch: it is decided by the session alone, and is over once its events are
-    written."""
+    written. Only such commands, and batches, take an idempotency key."""
+    batch: ClassVar[bool] = False
+    """Whether it is a batch of commands."""
 
     def __init__(
         self,
@@ -193,7 +196,12 @@ class Command(Message[Reply]):
         idempotency_key: str | None = None,
     ) -> None:
         self.durability = checked_durability(durability) if durability is not None else None
-        self.condition = condition_of(expected_sequence, idempotency_key)
+        if expected_sequence is None and idempotency_key is None:
+            self.condition = None
+        else:
+            self.condition = condition_of(expected_sequence, idempotency_key)
+            if idempotency_key is not None and not (self.batched or self.batch):
+                raise ValidationError(f"idempotency_key: {type(self).__name__} takes none", field="idempotency_key")
         self.records: list[Any] | None = None
         """Drafts of events about hooks. They are journaled together with the command's own change."""
 

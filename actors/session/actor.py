@@ -51,6 +51,7 @@ from greenroom.storage.events.model import StoredEvent, new_event
 from greenroom.storage.events.turns import Head
 from greenroom.storage.records.model import StoredRecord
 
+from .answered import answer_draft, earlier_answer, told
 from .deletion import delete_damaged, deletion
 from .loading import load_state
 from .projection import PROJECTED, Change, found_by, project
@@ -85,6 +86,8 @@ _ROW_EVENTS: Final = frozenset(
 )
 _UNCOUNTED: Final = frozenset({RecordHooks, m.ContinueMessage, m.FinishMessage})
 """Commands that are part of an operation which is counted already."""
+_NOTED: Final = RecordHooks([])
+"""Stands for the command of an event that only notes what has happened."""
 _SNAPSHOT_BYTES: Final = 256 << 10
 _WEIGH_BYTES: Final = 4 << 10
 _TELL_EVERY: Final = 60.0
@@ -314,6 +317,8 @@ class SessionActor(PooledActor):
     ) -> Any:
         """Decide and commit, and return the reply. `more` adds events to those decided; `also` is written with them."""
         if command.condition is not None:
+            if command.condition.idempotency_key is not None:
+                return self._perform_once(command, command.condition.idempotency_key, also)
             self.require(command.condition)
         if command.__class__ is m.DeleteSession:
             return self._delete()
@@ -351,19 +356,49 @@ class SessionActor(PooledActor):
             self.services.discard(command)
         return outcome(command, drafts)
 
+    def _perform_once(self, command: m.Command[Any], key: str, also: Sequence[Op]) -> Any:
+        """Perform a command unless this key says that it was performed before, and return what it was answered."""
+        earlier = self.earlier_answer(command, key)
+        if earlier is not None:
+            return earlier[0]
+        if command.__class__ is m.Batch:
+            return self._perform_batch(command, also)
+        assert command.condition is not None
+        self.require(command.condition)
+        replies = self._perform_all(command, [command], (None,), also)
+        return DeferredReply(lambda: replies.finish()[0]) if replies.__class__ is DeferredReply else replies[0]
+
+    def earlier_answer(self, command: m.Command[Any], key: str) -> tuple[Any] | None:
+        """Return what a command with this key was answered; None if none is known. Raises ValidationError."""
+        earlier = earlier_answer(self, command, key)
+        if earlier is not None:
+            self.services.discard(command)
+        return earlier
+
     def _perform_batch(self, batch: m.Batch, also: Sequence[Op]) -> Any:
-        """Decide the commands of a batch one after the other, and journal all of their events in one write. Return
-        their replies."""
         self.require_all(batch)
+        return self._perform_all(batch, batch.commands, batch.places, also, batch)
+
+    def _perform_all(
+        self,
+        asked: m.Command[Any],
+        commands: Sequence[m.Command[Any]],
+        places: Sequence[int | None],
+        also: Sequence[Op],
+        batch: m.Batch | None = None,
+    ) -> Any:
+        """Decide commands one after the other, and journal all of their events in one write. Return their replies.
+        `asked` is what they were sent as, and `places` are their places in it."""
         refusals, told_of = self._refusals, self._told_of
+        write = batch.write if batch is not None else None
         replies: list[Any] = []
-        steps = self._steps(batch, replies)
+        steps = self._steps(asked, commands, places, replies, batch)
         try:
             step = next(steps, None)
             if step is not None:
-                self.commit(*step, also, following=steps, write=batch.write)
-            elif batch.write is not None:
-                batch.write(Append([]))
+                self.commit(*step, also, following=steps, write=write)
+            elif write is not None:
+                write(Append([]))
         except BaseException:
             # What the events would have told of refusals is still to be told.
             self._refusals, self._told_of = {**(refusals or {}), **(self._refusals or {})} or None, told_of
@@ -389,20 +424,41 @@ class SessionActor(PooledActor):
         """Handle a message and return the reply. The caller holds the turn."""
         return self._handle_receive(message)
 
-    def _steps(self, batch: m.Batch, replies: list[Any]) -> Iterator[tuple[list[PendingEvent], m.Command[Any]]]:
-        """Yield the events of each command of a batch that causes any. Each is decided, and replied to, on the state
-        that the commands before it have left."""
-        for place, command in zip(batch.places, batch.commands, strict=True):
+    def _steps(
+        self,
+        asked: m.Command[Any],
+        commands: Sequence[m.Command[Any]],
+        places: Sequence[int | None],
+        replies: list[Any],
+        batch: m.Batch | None,
+    ) -> Iterator[tuple[list[PendingEvent], m.Command[Any]]]:
+        """Yield the events of each command that causes any, and the event that remembers the replies, if they are to
+        be. Each command is decided, and replied to, on the state that those before it have left."""
+        key = asked.condition.idempotency_key if asked.condition is not None else None
+        answers = batch.told if batch is not None else None
+        if key is not None and answers is None:
+            answers = {}
+        for place, command in zip(places, commands, strict=True):
             try:
                 drafts = self._decide(command)
                 if command.records is not None and self.state.status in (ACTIVE, SUSPENDED):
                     yield [*command.records, *drafts], command
                 elif drafts:
                     yield drafts, command
-                replies.append(self._reply(command, drafts))
+                reply = self._reply(command, drafts)
+                replies.append(reply)
             except GreenroomError as error:
-                error.fields.setdefault("index", place)
+                if place is not None:
+                    error.fields.setdefault("index", place)
                 raise
+            if answers is not None:
+                answer = told(self, command, drafts, reply)
+                answers[place] = answer if key is not None else ["of", self.state.id, answer]
+        if key is not None:
+            assert answers is not None
+            all_places = batch.whole_places if batch is not None else None
+            answer = answers[None] if all_places is None else ["list", [answers[place] for place in all_places]]
+            yield [answer_draft(key, asked, answer)], _NOTED
 
     def require(self, condition: Condition) -> None:
         """Raise Conflict if the session has another sequence than a command expects."""

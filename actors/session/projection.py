@@ -52,6 +52,7 @@ __all__ = [
     "add_artifact",
     "add_event",
     "add_record",
+    "artifact_record",
     "brought_by",
     "found_by",
     "is_session",
@@ -284,9 +285,14 @@ def _artifact_stored(
     if live is not None and number not in live:
         change.ops.append(Artifacts.name_entry(session, name, version, b""))
         return
-    record = ArtifactRecord._make((*_told(data), stored.time, data.get(LABEL)))
+    record = artifact_record(stored)
     change.records.append(record)
     add_artifact(change, session, number, record)
+
+
+def artifact_record(stored: StoredEvent) -> ArtifactRecord:
+    """Return the record of the artifact that an event has stored."""
+    return ArtifactRecord._make((*_told(stored.data), stored.time, stored.data.get(LABEL)))
 
 
 def _artifact_deleted(known: KnownArtifacts, change: Change, session: bytes, stored: StoredEvent) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +68,13 @@ class Joint:
         """Perform a batch in one write, and return its replies. Raises what refuses one of its commands, and
         OperationTimeout; then nothing has happened."""
         parts = self._parts(batch)
-        self._enter(parts, [], monotonic() + timeout, timeout)
+        earlier = self._enter(parts, [], monotonic() + timeout, timeout)
+        if earlier is not None:
+            found: list[Any] = _finished(earlier[0])
+            return found
         replies: list[Any] = [None] * len(batch.commands)
         for part in parts:
-            reply = part.reply.finish() if part.reply.__class__ is DeferredReply else part.reply
-            for place, each in zip(part.places, reply, strict=True):
+            for place, each in zip(part.places, _finished(part.reply), strict=True):
                 replies[place] = each
         return replies
 
@@ -82,30 +83,53 @@ class Joint:
         places: dict[str, list[int]] = {self.actor_urn: []}
         for place, target in enumerate(batch.targets):
             places.setdefault(target or self.actor_urn, []).append(place)
+        told: dict[int | None, Any] | None = {} if self._key(batch) is not None else None
         parts = []
         for actor_id in sorted(places):
             own = batch.made_of([batch.commands[at] for at in places[actor_id]], places[actor_id])
             if actor_id != self.actor_urn:
                 own.condition = None  # it is about the session that the batch is sent to
+            own.told, own.whole_places = told, batch.places
             parts.append(_Part(actor_id, own, places[actor_id]))
         return parts
 
-    def _enter(self, parts: list[_Part], actors: list[SessionActor], deadline: float, timeout: float) -> None:
-        """Take the turns of the actors that are not taken yet, and perform the batch. Raises OperationTimeout."""
+    @staticmethod
+    def _key(batch: Batch) -> str | None:
+        return batch.condition.idempotency_key if batch.condition is not None else None
+
+    def _enter(
+        self, parts: list[_Part], actors: list[SessionActor], deadline: float, timeout: float
+    ) -> tuple[Any] | None:
+        """Take the turns of the actors that are not taken yet, and perform the batch. Return what it was answered
+        before, if it was. Raises OperationTimeout."""
         if len(actors) == len(parts):
+            # The session that the batch is sent to comes last: it remembers the replies of all.
+            order = sorted(range(len(parts)), key=lambda at: parts[at].actor_id == self.actor_urn)
+            parts, actors = [parts[at] for at in order], [actors[at] for at in order]
+            key = self._key(parts[-1].batch)
+            earlier = actors[-1].earlier_answer(parts[-1].batch, key) if key is not None else None
+            if earlier is not None:
+                for part in parts:
+                    self._actor.services.discard(part.batch)
+                return earlier
             for actor, part in zip(actors, parts, strict=True):
                 actor.require_all(part.batch)
             self._perform(parts, actors, [])
-            return
+            return None
+        earlier = None
         while True:
             # Looked for only now: an actor whose turn is taken stays in memory, whatever is loaded meanwhile.
             actor = self._table.actor(parts[len(actors)].actor_id)
-            go_on = partial(self._enter, parts, [*actors, actor], deadline, timeout)
+
+            def go_on(actor: SessionActor = actor) -> None:
+                nonlocal earlier
+                earlier = self._enter(parts, [*actors, actor], deadline, timeout)
+
             left = deadline - monotonic()
             if left <= 0:
                 raise OperationTimeout(f"{actor.actor_urn} is busy: nothing was done", timeout=timeout, started=False)
             if actor.in_turn(go_on, left):
-                return
+                return earlier
 
     def _perform(self, parts: list[_Part], actors: list[SessionActor], appends: list[Append]) -> int:
         """Have the actors from this one on decide their parts, each within the write of the one before, and write all.
@@ -137,6 +161,10 @@ class Joint:
         except Refused as refused:
             level = PERMISSIONS.get(refused.fields["has"], 0)
             raise security.deny_whole(principal, actor.actor_urn, batch, level) from None
+
+
+def _finished(reply: Any) -> Any:
+    return reply.finish() if reply.__class__ is DeferredReply else reply
 
 
 def _together(appends: list[Append]) -> Append:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from greenroom.actors import messages as m
 from greenroom.actors.messages.events import LINK_KINDS, MAX_EVENT_BYTES
 from greenroom.actors.session.state import grants
+from greenroom.actors.session.state.answers import ANSWERED
 from greenroom.actors.session.state.budgets import is_alert
 from greenroom.actors.session.state.collected import COLLECTED
 from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, DROPPED_KEY, EVOLVE, RENAMED, evolve
@@ -152,6 +153,11 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     "session.completed": {},
     "session.failed": {"reason": _text(m.MAX_TEXT)},
     "session.archived": {},
+    ANSWERED: {
+        "key": _text(m.MAX_IDEMPOTENCY_KEY),
+        "message": _text(m.MAX_NAME),
+        "reply": _any_value,
+    },
     "variable.set": {"key": _text(m.MAX_KEY), "value": _any_value},
     "variable.deleted": {"key": _text(m.MAX_KEY)},
     "metadata.updated": {"metadata": _METADATA},

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from greenroom.actors.session.projection import LOST, Change, add_event
+from greenroom.actors.session.state.answers import ANSWERED
 from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, RENAMED, evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore, Repair
@@ -45,6 +46,7 @@ CUT: Final = frozenset(
         "script.started",
         "script.finished",
         "artifact.retrieved",
+        ANSWERED,
     }
 )
 """Types of the events that are removed. Events of deleted artifacts are removed too, as long as no version number could

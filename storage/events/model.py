@@ -84,6 +84,7 @@ ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "agent.called": ("input",),
     "agent.returned": ("result",),
     "hook.executed": ("data", "result"),
+    "command.answered": ("reply",),
 }
 
 _HASHES: Final = ("content_hash", "tool_calls_hash", "metadata_hash", "previous_hash")

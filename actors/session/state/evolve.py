@@ -9,7 +9,7 @@ from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED
 from greenroom.storage.records.model import RECORDS_CHANGED
 
-from . import collected, grants, records, shares
+from . import answers, collected, grants, records, shares
 from .budgets import alerted
 from .model import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SCOPES, SHARES, SUSPENDED, SessionState
 from .timeout import restarted, warned
@@ -84,7 +84,7 @@ def _failed(state: SessionState, data: Data, time: int) -> None:
     state.failure_reason = data["reason"]
 
 
-NOT_INHERITED: Final[set[str]] = {"timeouts", GRANTS, SHARES, SCOPES}
+NOT_INHERITED: Final[set[str]] = {"timeouts", GRANTS, SHARES, SCOPES, answers.ANSWERS}
 
 """Names of entries in `SessionState.more` that belong to one session alone: a fork begins without them."""
 
@@ -198,6 +198,7 @@ def _imported(state: SessionState, data: Data, time: int) -> None:
         state.key = None
     grants.forget(state)  # sessions of another store, or of another time, mean nothing here
     shares.forget(state)
+    answers.forget(state)
 
 
 def _accepted(state: SessionState, data: Data, time: int) -> None:
@@ -233,6 +234,7 @@ EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
     "scope.revoked": shares.scope_revoked,
     "event.lost": _lost,
     "losses.accepted": _accepted,
+    answers.ANSWERED: answers.answered,
     "agent.returned": account,
     RECORDS_CHANGED: records.changed,
     "policy.warning": _warned,

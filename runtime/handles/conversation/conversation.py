@@ -44,10 +44,11 @@ class Conversation:
         tool_calls: Sequence[object] | None = None,
         tool_call_id: str | None = None,
         metadata: Mapping[str, object] | None = None,
+        **how: Unpack[How],
     ) -> Turn:
         """Add a turn of the conversation. Content is text, a list of parts, or None (a pure tool call)."""
         message = m.AddMessage(
-            role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata
+            role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata, **how
         )
         turn: Turn = self._ask(self.id, message, self._timeout)
         return turn

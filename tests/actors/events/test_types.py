@@ -15,7 +15,7 @@ JOURNALED = {
     "variable.deleted", "metadata.updated", "tags.changed", "artifact.stored", "artifact.deleted", "artifact.shared",
     "artifact.revoked", "message.added", "tool.called", "tool.returned", "agent.called", "agent.returned",
     "hook.executed", "policy.warning", "policy.violated", "script.started", "script.finished", "custom.own",
-    "records.changed", "session.shared", "session.unshared", "scope.granted", "scope.revoked",
+    "records.changed", "command.answered", "session.shared", "session.unshared", "scope.granted", "scope.revoked",
 }  # fmt: skip
 TOLD = {"session.started", "session.deleted", "artifact.retrieved"}
 
@@ -47,7 +47,7 @@ def everything(rt: Runtime, clock: Any, tmp_path: Path) -> None:
     rt.agents.register("mirror", lambda input, context: {"text": "reply"})
     rt.hooks.register("BeforeStateWrite", lambda context: HookResult.continue_(), name="watch", replayable=True)
     s, other = rt.create_session(config={"max_duration": 3600, "max_artifacts": 4}), rt.create_session()
-    s.set("k", 1)
+    s.set("k", 1, idempotency_key="i")
     s.delete_variable("k")
     s.records.put(b"k", 1)
     s.update_metadata({"a": 1})

@@ -82,6 +82,14 @@ def filled(rt: Runtime) -> Session:
     return s
 
 
+def prepared(s: Session, kind: type[Any]) -> None:
+    """Bring a session into the status that a command begins from."""
+    if FROM.get(kind) == "completed":
+        s.complete()
+    elif FROM.get(kind) == "suspended":
+        s.suspend()
+
+
 def sent(rt: Runtime, s: Session, kind: type[Any], **how: Any) -> Any:
     """Send a sample of a class of commands, with ids that exist."""
     message = COMMANDS[kind](**how) if kind not in FINISHED_LATER else None
@@ -104,10 +112,7 @@ def test_every_public_command_is_here() -> None:
 @pytest.mark.parametrize("kind", COMMANDS, ids=lambda kind: kind.__name__)
 def test_a_command_for_another_sequence_changes_nothing(runtime: Runtime, kind: type[Any]) -> None:
     s = filled(runtime)
-    if FROM.get(kind) == "completed":
-        s.complete()
-    elif FROM.get(kind) == "suspended":
-        s.suspend()
+    prepared(s, kind)
     before, events = s.info(), len(list(s.events()))
     for wrong in (before.sequence - 1, before.sequence + 1, 0, 1 << 62):
         with pytest.raises(Conflict) as caught:

@@ -1,0 +1,133 @@
+"""Answers that are remembered under the idempotency keys of commands.
+
+A command with a key journals `command.answered` in the write of its own events. That event has the reply: what is
+large, or is in the journal anyway, as the sequence of the event that has it. The state knows only which event each key
+leads to. A key is forgotten after a day, when 256 newer ones have come, or when retention has taken its event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.actors import messages as m
+from greenroom.actors.messages.artifacts import DeletedArtifact
+from greenroom.actors.messages.conversation import Turn
+from greenroom.actors.messages.core import PendingEvent
+from greenroom.actors.messages.events import LinkEvents, PublishEvent
+from greenroom.actors.scheduling.futures import DeferredReply
+from greenroom.actors.session.state.answers import ANSWERED, KEPT_FOR, place_of_answer
+from greenroom.storage.artifacts.records import artifact_info
+from greenroom.storage.catalog.model import SessionInfo, SessionRow
+from greenroom.storage.codec.keys import session_bytes, session_id_of
+from greenroom.storage.codec.records import pack_value, unpack_value
+from greenroom.storage.errors import ValidationError
+
+from .projection import artifact_record
+from .turns import read_retracted, read_turn
+
+if TYPE_CHECKING:
+    from greenroom.actors.store import ArtifactStore
+
+    from .live import LiveSession
+
+__all__ = ["answer_draft", "earlier_answer", "told"]
+
+Told = list[Any]
+"""A reply as an event stores it: its kind, and what it consists of."""
+
+
+def told(actor: LiveSession, command: m.Command[Any], drafts: list[PendingEvent], reply: Any) -> Told:
+    """Return the reply to a command that was just staged as its event stores it."""
+    kind, at = command.__class__, actor.decided
+    if kind in (PublishEvent, LinkEvents):
+        return ["event", at]
+    if kind in (m.RetractMessage, m.PopMessage):
+        return ["retracted", at]
+    if kind in (m.EditMessage, m.FinishMessage):
+        return ["turn", command.sequence, at]  # type: ignore[attr-defined]
+    if kind is m.StoreArtifact:
+        return ["artifact", at]
+    if kind is m.StoreMany:
+        return ["list", [["artifact", at - number] for number in reversed(range(len(reply)))]]
+    if isinstance(reply, Turn):
+        return ["turn", reply.sequence, reply.sequence]
+    if kind is m.AddMessages:
+        return ["list", [["turn", turn.sequence, turn.sequence] for turn in reply]]
+    if kind is m.DeleteMany:
+        return ["deleted", [list(each) for each in reply]]
+    if isinstance(reply, SessionInfo):
+        state = actor.state
+        return ["info", state.row().fields(), state.sequence, state.updated_at, list(state.totals)]
+    if reply.__class__ is DeferredReply:
+        raise ValidationError(f"idempotency_key: {kind.__name__} takes none", field="idempotency_key")
+    return ["value", reply]
+
+
+def answer_draft(key: str, command: m.Command[Any], reply: Told) -> PendingEvent:
+    """Return the event by which a reply is remembered."""
+    return PendingEvent(ANSWERED, {"key": key, "message": type(command).__name__, "reply": pack_value(reply)})
+
+
+def earlier_answer(actor: LiveSession, command: m.Command[Any], key: str) -> tuple[Any] | None:
+    """Return what a command with this key was answered, perhaps as a DeferredReply; None if the key is not known.
+
+    Raises ValidationError if it was a command of another class.
+    """
+    place = place_of_answer(actor.state, key)
+    if place is None or actor.services.clock.time_ns() - place[0] > KEPT_FOR:
+        return None
+    store, session = actor.services.store, actor.state.session
+    if not store.journal.holds(session, place[1]):
+        return None  # retention has taken it
+    stored = store.journal.stored(session, place[1])
+    if stored.type != ANSWERED:
+        return None  # damage has destroyed it
+    before, now = stored.data["message"], type(command).__name__
+    if before != now:
+        raise ValidationError(
+            f"idempotency_key: it was given with a {before} before and comes with a {now} now: use another key",
+            field="idempotency_key",
+        )
+    reply: Told = unpack_value(stored.data["reply"])
+    if reply[0] == "value":
+        return (reply[1],)
+    return (DeferredReply(partial(store.journal.settled, session, partial(_reply, store, session, reply))),)
+
+
+def _reply(store: ArtifactStore, session: bytes, reply: Told) -> Any:
+    return _READERS[reply[0]](store, session, *reply[1:])
+
+
+def _list(store: ArtifactStore, session: bytes, replies: list[Told]) -> list[Any]:
+    return [_reply(store, session, each) for each in replies]
+
+
+def _elsewhere(store: ArtifactStore, session: bytes, session_id: str, reply: Told) -> Any:
+    return _reply(store, session_bytes(session_id), reply)
+
+
+def _artifact(store: ArtifactStore, session: bytes, sequence: int) -> Any:
+    stored = store.journal.stored(session, sequence)
+    return artifact_info(session_id_of(session), stored.data["sequence"], artifact_record(stored))
+
+
+def _info(
+    store: ArtifactStore, session: bytes, row: list[Any], sequence: int, updated: int, totals: list[int]
+) -> SessionInfo:
+    operations, artifacts, size = totals
+    return SessionInfo(session_id_of(session), SessionRow(*row), sequence, updated, (operations, artifacts, size))
+
+
+_READERS: Final[dict[str, Callable[..., Any]]] = {
+    "value": lambda store, session, value: value,
+    "list": _list,
+    "of": _elsewhere,
+    "event": lambda store, session, at: store.journal.event(session, at),
+    "turn": read_turn,
+    "retracted": read_retracted,
+    "artifact": _artifact,
+    "deleted": lambda store, session, rows: [DeletedArtifact(*row) for row in rows],
+    "info": _info,
+}
