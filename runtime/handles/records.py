@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Protocol, Unpack
+from typing import Any, Protocol, TypeVar, Unpack, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import How
+from greenroom.runtime.model.typed import as_type
 from greenroom.storage.codec.records import Json
 from greenroom.storage.common.arguments import as_number
 
 from .replies import reply_as
+from .variables import TypeOf
 
 __all__ = ["Records"]
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 
 class Sender(Protocol):
@@ -81,9 +86,22 @@ class Records:
 
     # -- reading
 
-    def get(self, key: bytes | str, default: Any = None) -> Any:
-        """Return the value under a key, or `default`."""
-        return self._session._send(m.GetRecord(key, default))
+    @overload
+    def get(self, key: bytes | str) -> Json: ...
+    @overload
+    def get(self, key: bytes | str, default: D) -> Json | D: ...
+    @overload
+    def get(self, key: bytes | str, default: None = None, *, as_: TypeOf[T]) -> T | None: ...
+    @overload
+    def get(self, key: bytes | str, default: T, *, as_: TypeOf[T]) -> T: ...
+    @overload
+    def get(self, key: bytes | str, default: D, *, as_: TypeOf[T]) -> T | D: ...
+    def get(self, key: bytes | str, default: Any = None, as_: Any = None) -> Any:
+        """Return the value under a key, or `default`; with `as_`, as that type (see `Session.get`)."""
+        if as_ is None:
+            return self._session._send(m.GetRecord(key, default))
+        value = self._session._send(m.GetRecord(key, m.ABSENT))
+        return default if value is m.ABSENT else as_type(value, as_, "record")
 
     def scan(
         self,

@@ -426,3 +426,22 @@ def test_hooks_see_a_read_through_the_mapping(rt: Runtime) -> None:
     assert seen == [("GetVariable", "k"), "2026-01-31T12:00:00.000250Z"]
     with pytest.raises(GreenroomError):
         s["no"]
+
+
+def test_records_come_back_as_types_too(session: Session) -> None:
+    step = Step(title="t", due=NOON)
+    session.records.put("step", step)
+    assert session.records.get("step") == {"title": "t", "due": "2026-01-31T12:00:00.000250Z", "colour": "red"}
+    assert session.records.get("step", as_=Step) == step
+    assert session.records.get("none", as_=Step) is None
+    assert session.records.get("none", [], as_=list[Step]) == []
+    with pytest.raises(ValidationError, match="record: the value does not fit Point"):
+        session.records.get("step", as_=Point)
+    assert [value for _, value in session.records.scan()] == [session.records.get("step")]
+
+
+def test_a_tool_answers_with_a_type(rt: Runtime, session: Session) -> None:
+    rt.tools.register("make", lambda: Step(title="made", due=NOON))
+    assert session.call_tool("make", as_=Step) == Step(title="made", due=NOON)
+    with pytest.raises(ValidationError, match="result: the value does not fit Point"):
+        session.call_tool("make", as_=Point)

@@ -115,8 +115,9 @@ def events(rt: Runtime, s: Session) -> None:
 def records(s: Session) -> None:
     s.records.put(b"a", {"b": 1})
     value: Value = s.records.get("a")
+    plan: Plan | None = s.records.get("a", as_=Plan)
     for key, each in s.records.scan(prefix=b"a", reverse=True, limit=20):
-        print(key.decode(), each, value)
+        print(key.decode(), each, value, plan)
 
 
 def hooks(rt: Runtime) -> None:
