@@ -83,6 +83,7 @@ from .analytics import (
     ResourceUse,
     SessionMetrics,
 )
+from .retention.erasure import ErasureReport
 from .retention.policy import JournalCut, Removal, RetentionPolicy, RetentionReport
 from .retention.quotas import CreatorQuota, Quotas
 from .retention.schedule import RetentionRun
@@ -121,6 +122,7 @@ __all__ = [
     "DeletedArtifacts",
     "Distribution",
     "Durability",
+    "ErasureReport",
     "Event",
     "Events",
     "ExportReport",

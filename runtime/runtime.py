@@ -103,6 +103,7 @@ from .core import RuntimeCore
 from .creation import Creation
 from .open import Parts, open_runtimes
 from .policies import Policies
+from .retention.erasure import ErasureReport, erase
 from .retention.policy import RetentionPolicy, RetentionReport, apply_retention
 from .retention.quotas import Quotas
 from .retention.schedule import RetentionRun
@@ -877,6 +878,42 @@ class Runtime:
         if not as_flag("dry_run", dry_run):
             self.core.check_writable("to delete")
         return apply_retention(self.core, wanted, self.core.clock.time_ns(), dry_run=dry_run)
+
+    @checked
+    def erase(
+        self,
+        created_by: str,
+        *,
+        scopes: Sequence[str] = (),
+        needles: Sequence[bytes] = (),
+        dry_run: bool = False,
+        compact: bool = True,
+        on_progress: CareProgress | None = None,
+    ) -> ErasureReport:
+        """Erase everything of one creator: its sessions in every status with all they have, the permissions given to
+        and by them, and the named `scopes` (such as "user:7"). Then compact the store and search it.
+
+        The report proves it: `left` has every row, index entry, event and reference that is still there, and `needles`
+        the places where one of these bytes still stands, in the store or its files. Contents that other sessions hold
+        too stay with them. `dry_run` says what would go. After a crash, run it again. Raises ValidationError.
+        """
+        self.core.check_open()
+        self.core.require_host("erase", "delete")
+        if not as_flag("dry_run", dry_run):
+            self.core.check_writable("to erase")
+        wanted = [bytes(each) for each in as_items("needles", needles, 100, "a list of bytes")]
+        if not all(wanted):
+            raise ValidationError("needles: bytes to look for are needed, not none", field="needles")
+        return erase(
+            self.core,
+            self.quotas,
+            as_text("created_by", created_by, m.MAX_NAME),
+            [m.scope_name(each, "scopes") for each in as_items("scopes", scopes, 1000, "a list of names")],
+            wanted,
+            dry_run=dry_run,
+            compact=as_flag("compact", compact),
+            on_progress=on_progress,
+        )
 
     def run_retention(self) -> RetentionRun:
         """Run retention by the limits of `RuntimeConfig.retention` now; without these, by the sessions' own

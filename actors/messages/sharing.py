@@ -34,6 +34,7 @@ __all__ = [
     "ShareArtifact",
     "ShareSession",
     "grantee_id",
+    "scope_name",
 ]
 
 
@@ -207,12 +208,13 @@ class ListShares(Query[list[SessionShare]]):
     whole = 0
 
 
-def scope_name(value: object) -> str:
+def scope_name(value: object, field: str = "scope") -> str:
     """Return the name of a scope that the host can grant. Raises ValidationError."""
-    name = as_text("scope", value, MAX_KEY)
+    name = as_text(field, value, MAX_KEY)
     if name.startswith(("session:", "greenroom:")) or name in _INNER:
         raise ValidationError(
-            'scope: the name of a scope such as "user:7" is needed; sessions are shared with `share`', field="scope"
+            f'{field}: the name of a scope such as "user:7" is needed, and no session nor state of the runtime',
+            field=field,
         )
     return name
 

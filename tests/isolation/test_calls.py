@@ -170,6 +170,7 @@ DENIED: dict[str, Call] = {
     "query_artifacts": lambda two: two.rt.query_artifacts(),
     "count_artifacts": lambda two: two.rt.count_artifacts(),
     "restore_recent": lambda two: two.rt.restore_recent(),
+    "erase": lambda two: two.rt.erase("ada"),
     "retention_runs": lambda two: two.rt.retention_runs(),
     "run_retention": lambda two: two.rt.run_retention(),
     "retention": lambda two: two.rt.retention(keep_versions=1),

@@ -13,6 +13,7 @@ __all__ = [
     "DAMAGE",
     "MARKED",
     "PROBLEM_KINDS",
+    "QUARANTINE",
     "Findings",
     "Look",
     "Problem",
@@ -35,7 +36,7 @@ PROBLEM_KINDS: Final = {
 MARKED: Final = (
     "marked as damaged: its artifacts stay listed, reading them raises IntegrityError, storing it again repairs them"
 )
-_QUARANTINE: Final = b"quarantine/"
+QUARANTINE: Final = b"quarantine/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +122,4 @@ def kind_of(key: bytes) -> str:
 
 def quarantine(cf: int, key: bytes, record: bytes) -> Op:
     """Return the operation that keeps a damaged record where nothing reads it, see docs/format.md."""
-    return CF.META, _QUARANTINE + bytes([cf]) + key, record
+    return CF.META, QUARANTINE + bytes([cf]) + key, record

@@ -1,4 +1,4 @@
-"""``greenroom quotas``: what the sessions of one creator may have together."""
+"""``greenroom quotas`` and ``greenroom erase``: what the sessions of one creator may have, and the end of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from greenroom.runtime.cli.command import Commands
-from greenroom.runtime.cli.output import done, one_line, print_json, print_rows, size
+from greenroom.runtime.cli.output import counted, done, note, one_line, print_json, print_rows, size
 from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import the_store
 
@@ -80,3 +80,45 @@ def delete_quota(context: typer.Context, creator: Creator, as_json: AsJson = Fal
         print_json({"created_by": creator, "deleted": there})
     else:
         done(f"{'deleted' if there else 'nothing to delete'}  {one_line(creator)}")
+
+
+def erase(
+    context: typer.Context,
+    created_by: Annotated[str, typer.Option(metavar="CREATOR", help="What the sessions have as created_by.")],
+    scopes: Annotated[
+        list[str] | None, typer.Option("--scope", metavar="NAME", help="Also this state, such as user:7. Repeatable.")
+    ] = None,
+    needles: Annotated[
+        list[str] | None,
+        typer.Option("--needle", metavar="TEXT", help="Look for this text in the store afterwards. Repeatable."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go. So without --yes.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase everything of one creator: its sessions in every status, with all they have. Then compact and search the
+    store. The exit code is 1 if anything is left."""
+    doing = yes and not dry_run
+    store = the_store(context)
+    with store.writing() if doing else store.reading() as runtime:
+        report = runtime.erase(
+            created_by,
+            scopes=scopes or [],
+            needles=[each.encode("utf-8", "surrogateescape") for each in needles or []],
+            dry_run=not doing,
+        )
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        outcome = "erased" if doing else "would go; --yes erases them"
+        for each in report.sessions:
+            print(each)
+        print(f"{counted(len(report.sessions), 'session')} with {size(report.bytes)} of artifacts {outcome}")
+        for scope in report.scopes:
+            print(f"scope {one_line(scope)} {outcome}")
+        for place in (*report.refused, *report.left, *report.needles):
+            note(f"left: {place}")
+        for text in report.notes:
+            note(text)
+    if doing and not report.clean:
+        raise typer.Exit(1)

@@ -25,3 +25,35 @@ def test_a_session_is_forked_and_old_events_are_cut(greenroom: Any, tmp_path: Pa
     assert "deleted" in greenroom(*data, "retention", "--max-journal-events", 2, "--yes").stdout
     assert len(greenroom.json(*data, "events", session.id)) == 3
     assert greenroom.json(*data, "sessions", "show", session.id)["variables"] == {"k": 19}
+
+
+def test_sessions_are_shared_limited_and_erased(greenroom: Any, tmp_path: Path) -> None:
+    data = ("--data", tmp_path / "store")
+    with Runtime.open(tmp_path / "store") as rt:
+        hers, his = rt.create_session("hers", created_by="ada"), rt.create_session("his", created_by="bob")
+        hers.store_artifact("t", "a", "0123456789")
+        hers.set("k", "Rosebud")
+        idle = rt.create_session(config={"delete_after_idle_days": 1e-9}).id
+    share = greenroom.json(*data, "sessions", "share", hers.id, "--with", his.id, "--permission", "write")
+    assert (share["session_id"], share["with_session"], share["permission"]) == (hers.id, his.id, "write")
+    assert his.id in greenroom(*data, "sessions", "shares", hers.id).stdout
+    assert hers.id in greenroom(*data, "sessions", "shares", his.id).stdout
+    assert "revoked" in greenroom(*data, "sessions", "unshare", hers.id, "--with", his.id).stdout
+    assert greenroom.json(*data, "sessions", "shares", hers.id) == []
+
+    assert greenroom.json(*data, "quotas", "set", "ada", "--max-sessions", 1)[0]["sessions"] == 1
+    assert greenroom.json(*data, "quotas", "list")[0]["storage_bytes"] == 10
+    assert "ada" in greenroom(*data, "sessions", "fork", hers.id, code=1).stderr
+    assert "deleted" in greenroom(*data, "quotas", "delete", "ada").stdout
+    assert "any" in greenroom(*data, "quotas", "show", "ada").stdout
+
+    run = greenroom.json(*data, "retention", "run")[0]
+    assert (run["sessions"], run["error"]) == (1, None)
+    assert idle not in greenroom(*data, "sessions", "list").stdout
+    assert "done" in greenroom(*data, "retention", "show").stdout
+
+    assert "would go" in greenroom(*data, "erase", "--created-by", "ada").stdout
+    assert "would go" in greenroom(*data, "erase", "--created-by", "ada", "--yes", "--dry-run").stdout
+    report = greenroom.json(*data, "erase", "--created-by", "ada", "--yes", "--needle", "Rosebud")
+    assert (report["sessions"], report["clean"], report["left"]) == ([hers.id], True, [])
+    greenroom(*data, "erase", "--created-by", "ada", "--yes", "--needle", "bob", code=1)
