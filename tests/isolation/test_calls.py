@@ -36,6 +36,7 @@ def _batched(two: Two) -> None:
 
 SESSION: dict[str, Call] = {
     "accept_losses": lambda two: two.other.accept_losses(),
+    "admitted": lambda two: two.other.admitted("message").__enter__(),
     "add_message": lambda two: two.other.add_message("user", "x"),
     "add_messages": lambda two: two.other.add_messages([{"role": "user", "content": "x"}]),
     "add_tag": lambda two: two.other.add_tag("x"),
@@ -338,7 +339,7 @@ CONFINED_CALLS: dict[str, set[str]] = {
 OF_THE_RUNTIME: dict[str, set[str]] = {
     "tools": {"collector", "perform", "send"},
     "agents": {"close", "collector", "message", "perform", "send"},
-    "policies": {"config_with", "for_child", "script_memory", "timekeeper"},
+    "policies": {"admitted", "config_with", "for_child", "script_memory", "timekeeper"},
     "events": {"close", "handler_failed", "hurry", "imported", "tell_changes"},
     "hooks": {"close", "creating", "creation"},
     "analytics": {"private"},
