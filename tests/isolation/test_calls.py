@@ -190,6 +190,7 @@ ALSO_DENIED: list[Call] = [
     lambda two: two.rt.create_session(key="new"),
     lambda two: two.rt.list_sessions(parent=two.other.id),
     lambda two: two.rt.count_sessions(parent=two.other.id),
+    lambda two: list(two.rt.iterate_sessions(parent=two.other.id)),
     lambda two: two.rt.run_script("return 1", session=two.other),
     lambda two: two.rt.run_script("return 1", session=two.other.id),
 ]
@@ -198,6 +199,7 @@ CONFINED: dict[str, Call] = {
     "exists": lambda two: two.rt.exists(two.other.id),
     "find_sessions": lambda two: two.rt.find_sessions(two.other.id[:8]),
     "get_many": lambda two: two.rt.get_many([two.artifact.id]).results,
+    "iterate_sessions": lambda two: list(two.rt.iterate_sessions(tags=[SECRET])),
     "list_sessions": lambda two: list(two.rt.list_sessions(tags=[SECRET])),
 }
 """Answers as if there were no other session."""
