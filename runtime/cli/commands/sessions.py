@@ -80,6 +80,7 @@ def list_sessions(
         query["status"] = _all_statuses() if "all" in status else status
     with the_store(context).reading() as runtime:
         page = runtime.list_sessions(**query)
+        total = page.total if page.has_more and not as_json else len(page)  # counted while the store is open
     if as_json:
         print_json([info.to_dict() for info in page])
         return
@@ -98,8 +99,8 @@ def list_sessions(
         ],
         right=("artifacts",),
     )
-    if len(page) < page.total:
-        note(f"{len(page)} of {counted(page.total, 'session')}; more with --offset {offset + len(page)}")
+    if len(page) < total:
+        note(f"{len(page)} of {counted(total, 'session')}; more with --offset {offset + len(page)}")
 
 
 @app.command()
