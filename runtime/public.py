@@ -9,11 +9,13 @@ from greenroom.actors.maintenance.gc import GcReport
 from greenroom.actors.maintenance.salvage import SalvageReport
 from greenroom.actors.maintenance.usage import Share, Usage
 from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
+from greenroom.actors.messages.approvals import Approval
 from greenroom.actors.messages.conversation import Turn as Message
 from greenroom.actors.messages.internal import Consumption
 from greenroom.actors.messages.permissions import Grant, ScopeGrant, SessionShare
 from greenroom.actors.policies.composition import Request as PolicyRequest
 from greenroom.actors.transfer.bundle_export import ExportReport
+from greenroom.runtime.approvals import Approvals
 from greenroom.runtime.calls.collectors import AgentOutputCollector, ToolResultCollector
 from greenroom.runtime.calls.work import CallContext
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
@@ -32,7 +34,6 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.catalog.model import SessionInfo, SessionStatus
-from greenroom.storage.catalog.query import SessionKeywords, SessionQuery
 from greenroom.storage.codec.records import Json as Value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.page import Page
@@ -102,6 +103,8 @@ __all__ = [
     "AgentReply",
     "AggregateMetrics",
     "Analytics",
+    "Approval",
+    "Approvals",
     "Artifact",
     "ArtifactId",
     "ArtifactInfo",
@@ -184,10 +187,8 @@ __all__ = [
     "SessionBatch",
     "SessionConfig",
     "SessionInfo",
-    "SessionKeywords",
     "SessionMetrics",
     "SessionNotFound",
-    "SessionQuery",
     "SessionShare",
     "SessionStatus",
     "SessionTree",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import (
+    Approval,
     Artifact,
     ArtifactId,
     ArtifactInfo,
@@ -20,6 +21,7 @@ from greenroom.runtime.scripts import reply_as
 __all__ = [
     "UNDEFINED",
     "Undefined",
+    "approval_row",
     "artifact_row",
     "content_row",
     "event_row",
@@ -95,6 +97,12 @@ def artifact_row(info: ArtifactInfo) -> dict[str, Any]:
     row = {key: value for key, value in info.to_dict().items() if value is not None}
     row["id"] = identity_row(info.id)
     return row
+
+
+def approval_row(approval: Approval) -> dict[str, Any]:
+    """Return every field of a question to people by name; fields without a value are left out."""
+    approval = reply_as(Approval, approval, "a question")
+    return {key: value for key, value in approval.to_dict().items() if value is not None}
 
 
 def event_row(event: Event) -> dict[str, Any]:

@@ -48,6 +48,7 @@ POINTS: Final[frozenset[str]] = frozenset(
     + ["BeforeWorkflowStart", "WorkflowStageTransition", "BeforeWorkflowStage", "AfterWorkflowStage"]
     + ["WorkflowCheckpoint", "WorkflowRollback", "AfterWorkflowComplete", "WorkflowError"]
     + ["BeforeMessageAdd", "MessageAdded"]
+    + ["BeforeApprovalRequest", "ApprovalRequested", "BeforeApprovalAnswer", "ApprovalAnswered"]
     + ["BeforeEventEmit", "AfterEventEmit", "EventHandlerError"]
     + ["SystemStartup", "SystemShutdown", "ConfigurationChange", "ResourceLimitExceeded", "SecurityViolation"]
 )

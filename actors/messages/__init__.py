@@ -6,6 +6,7 @@ checked and encoded when the message is made, so a message never changes on its 
 
 from __future__ import annotations
 
+from .approvals import *
 from .artifacts import *
 from .batch import *
 from .calls import *

@@ -52,6 +52,7 @@ from greenroom.storage.events.turns import Head
 from greenroom.storage.records.model import StoredRecord
 
 from .answered import answer_draft, earlier_answer, told
+from .approvals import read_approval
 from .deletion import delete_damaged, deletion
 from .loading import load_state
 from .projection import PROJECTED, Change, found_by, project
@@ -190,6 +191,12 @@ class SessionActor(PooledActor):
 
     def turns(self, after: int, *, newest: bool = False) -> list[int]:
         return turn_sequences(self._reading.engine, self.state.session, after, newest=newest)
+
+    def now(self) -> int:
+        return self.services.clock.time_ns()
+
+    def approval(self, sequence: int) -> m.Approval:
+        return read_approval(self.services.store, self.state.session, sequence, self.now())
 
     def turn_event(self, sequence: int) -> StoredEvent:
         return self._reading.journal.stored(self.state.session, sequence)

@@ -24,6 +24,7 @@ from greenroom.storage.codec.keys import session_bytes, session_id_of
 from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.errors import ValidationError
 
+from .approvals import read_approval
 from .projection import artifact_record
 from .turns import read_retracted, read_turn
 
@@ -55,6 +56,8 @@ def told(actor: LiveSession, command: m.Command[Any], drafts: list[PendingEvent]
         return ["turn", reply.sequence, reply.sequence]
     if kind is m.AddMessages:
         return ["list", [["turn", turn.sequence, turn.sequence] for turn in reply]]
+    if kind in (m.AnswerApproval, m.CancelApproval):
+        return ["approval", command.approval]  # type: ignore[attr-defined]
     if kind is m.DeleteMany:
         return ["deleted", [list(each) for each in reply]]
     if isinstance(reply, SessionInfo):
@@ -130,4 +133,5 @@ _READERS: Final[dict[str, Callable[..., Any]]] = {
     "artifact": _artifact,
     "deleted": lambda store, session, rows: [DeletedArtifact(*row) for row in rows],
     "info": _info,
+    "approval": lambda store, session, sequence: read_approval(store, session, sequence, 0),
 }

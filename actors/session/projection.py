@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Mapping
 from operator import itemgetter
 from typing import Any, Final, Protocol
 
+from greenroom.actors.session.state.approvals import entry_changed, pending_entries
 from greenroom.actors.session.state.grants import shared_key, shared_keys
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.session.state.shares import whole_entries, whole_entry
@@ -20,10 +21,10 @@ from greenroom.storage.artifacts.index import IN_SESSION
 from greenroom.storage.artifacts.model import LABEL, ArtifactRecord
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.catalog.catalog import Catalog
-from greenroom.storage.codec.keys import INDEX_ARTIFACT_NAME, INDEX_MESSAGE, INDEX_SCOPE, sequence_key
+from greenroom.storage.codec.keys import INDEX_APPROVAL, INDEX_ARTIFACT_NAME, INDEX_MESSAGE, INDEX_SCOPE, sequence_key
 from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, RECORD, Reference
 from greenroom.storage.engine.engine import CF, Op
-from greenroom.storage.events.index import LINKED, event_keys
+from greenroom.storage.events.index import APPROVAL_EVENTS, LISTED, event_keys
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import (
     ADDED,
@@ -72,7 +73,7 @@ _told: Final = itemgetter(*ArtifactRecord._fields[:-2])
 """The fields of a record that the event which stored the artifact always has, besides its own time."""
 _WITH_CONTENT: Final = frozenset({ADDED, FINISHED, EDITED, LOST})
 """Types of the events that may refer to contents. A message with a lost event has left its text."""
-OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, INDEX_SCOPE, RECORD_ENTRY, *IN_SESSION)
+OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, INDEX_SCOPE, INDEX_APPROVAL, RECORD_ENTRY, *IN_SESSION)
 """First bytes of the index keys that continue with the session."""
 
 
@@ -189,7 +190,7 @@ def found_by(session: bytes, sequence: int, stored: StoredEvent) -> list[Op]:
 def add_event(change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
     """Add what an event has as long as it is in the journal: the entries by which it is found, and its contents."""
     type_, data = stored.type, stored.data
-    if stored.context is not None or type_ == LINKED:
+    if stored.context is not None or type_ in LISTED:
         change.ops += found_by(session, sequence, stored)
     if type_ in _WITH_CONTENT:
         change.held += [(digest, Reference(session, MESSAGE, sequence)) for digest in held_contents(data)]
@@ -234,6 +235,7 @@ def state_entries(state: SessionState) -> list[Op]:
     session = state.session
     entries: list[Op] = [(CF.INDEX, key, b"") for key in shared_keys(state)]
     entries += [(CF.INDEX, key, value) for key, value in whole_entries(state)]
+    entries += [(CF.INDEX, key, value) for key, value in pending_entries(state)]
     return [*Catalog.create(session, state.row(), state.updated_at), *entries] if is_session(session) else entries
 
 
@@ -257,6 +259,8 @@ def project(known: KnownArtifacts, change: Change, session: bytes, sequence: int
         change.ops.append((CF.INDEX, shared_key(data["session"], session, data["sequence"]), there))
     elif type_ in _WHOLE:
         change.ops.append((CF.INDEX, *whole_entry(session, type_, stored.data)))
+    elif type_ in APPROVAL_EVENTS:
+        change.ops.append((CF.INDEX, *entry_changed(session, sequence, type_, stored.data, stored.time)))
     elif type_ == RECORDS_CHANGED:
         _records_changed(change, session, sequence, stored.data["changes"])
 
@@ -321,7 +325,7 @@ def _records_changed(change: Change, session: bytes, sequence: int, changes: lis
 
 
 PROJECTED: Final = frozenset(
-    {*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, RECORDS_CHANGED, *_GRANTS, *_WHOLE, LINKED}
+    {*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, RECORDS_CHANGED, *_GRANTS, *_WHOLE, *LISTED}
 )
 """Types of the events that change more than the journal and the row. Events of other types do so only by the ids in
 their context."""

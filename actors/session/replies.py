@@ -38,6 +38,7 @@ from greenroom.storage.errors import (
 
 from . import delegated as behalf
 from . import session_sharing
+from .approvals import APPROVAL_ANSWERS, APPROVAL_REPLIES
 from .turns import read_retracted, read_turn, read_turns
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.ListArtifactNames: _list_names,
     m.ListArtifactVersions: _list_versions,
     **RECORD_ANSWERS,
+    **APPROVAL_ANSWERS,
     **behalf.ANSWERS,
     **session_sharing.ANSWERS,
 }
@@ -347,6 +349,7 @@ REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     **dict.fromkeys((m.RetractMessage, m.PopMessage), _retracted_message),
     m.StoreArtifact: _stored_artifact,
     m.StoreMany: _stored_many,
+    **APPROVAL_REPLIES,
     **CALL_REPLIES,
     **CONFIG_REPLIES,
     **WORKFLOW_REPLIES,

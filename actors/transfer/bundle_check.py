@@ -13,6 +13,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.events import LINK_KINDS, MAX_EVENT_BYTES
 from greenroom.actors.session.state import grants
 from greenroom.actors.session.state.answers import ANSWERED
+from greenroom.actors.session.state.approvals import MAX_PENDING, pending_of
 from greenroom.actors.session.state.budgets import is_alert
 from greenroom.actors.session.state.collected import COLLECTED
 from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, DROPPED_KEY, EVOLVE, RENAMED, evolve
@@ -34,7 +35,7 @@ from greenroom.storage.codec.keys import is_session_id
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.errors import BundleError, GreenroomError
-from greenroom.storage.events.index import LINKED, event_place
+from greenroom.storage.events.index import APPROVAL_CLOSED, APPROVAL_REQUESTED, LINKED, event_place
 from greenroom.storage.events.model import PUBLISHED, StoredEvent, event_of, shown_type
 from greenroom.storage.events.turns import TURN_EVENTS
 from greenroom.storage.records.model import (
@@ -184,6 +185,19 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     "session.unshared": {"session": is_session_id},
     "scope.granted": {"scope": _text(m.MAX_KEY), "permission": ("read", "write").__contains__},
     "scope.revoked": {"scope": _text(m.MAX_KEY)},
+    APPROVAL_REQUESTED: {
+        "question": _text(m.MAX_TEXT),
+        "schema": _maybe(_object(m.MAX_METADATA_BYTES)),
+        "metadata": _METADATA,
+        "expires_at": _maybe(_whole(0, 1 << 64)),
+    },
+    "approval.answered": {
+        "approval": _whole(1, 1 << 62),
+        "value": _any_value,
+        "by": _maybe(_text(m.MAX_NAME)),
+    },
+    "approval.expired": {"approval": _whole(1, 1 << 62)},
+    "approval.cancelled": {"approval": _whole(1, 1 << 62), "reason": _maybe(_text(m.MAX_TEXT))},
     "policy.warning": {"policy": ("timeout", "resources").__contains__},
     "artifact.revoked": {"sequence": _whole(1, 1 << 62), "session": is_session_id, "by": is_session_id},
     "tool.called": _CALLED,
@@ -214,10 +228,12 @@ _NEEDS: Final[dict[str, tuple[int, ...]]] = {
             *TURN_EVENTS,
             "artifact.stored",
             "artifact.deleted",
+            APPROVAL_REQUESTED,
             RECORDS_CHANGED,
         ),
         (ACTIVE,),
     ),
+    **dict.fromkeys(APPROVAL_CLOSED, _OPEN),
     "session.suspended": (ACTIVE,),
     "session.resumed": (SUSPENDED,),
     "session.completed": _OPEN,
@@ -302,6 +318,10 @@ class JournalCheck:
                 raise self._bad(f"too many permissions at event {sequence}")
         elif kind == RECORDS_CHANGED:
             self._records_changed(sequence, data["changes"])
+        elif kind == APPROVAL_REQUESTED and len(pending_of(state)) >= MAX_PENDING:
+            raise self._bad(f"a question at event {sequence} beyond those that may be pending")
+        elif kind in APPROVAL_CLOSED and data["approval"] not in pending_of(state):
+            raise self._bad(f"event {sequence}, {kind}, about a question that is not pending")
         elif kind == "variable.set" and state.weight + len(data["value"]) > MAX_STATE_BYTES:
             raise self._bad("variables that take more memory than a session may")
         if (

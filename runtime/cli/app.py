@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from greenroom.runtime.cli.commands import (
+    approvals,
     artifacts,
     bundles,
     care,
@@ -40,6 +41,7 @@ app = Commands(
 )
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(artifacts.app, name="artifacts")
+app.add_typer(approvals.app, name="approvals")
 for command in (sharing.share, sharing.unshare, sharing.permissions, sharing.shared):
     artifacts.app.command()(command)
 sessions.app.command("share")(sharing.share_session)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from typing import Any, Protocol, Unpack
 
 from greenroom.actors.events import Subscription
 from greenroom.actors.messages.calls import CallAgent
 from greenroom.actors.messages.core import How
 from greenroom.actors.transfer.bundle_export import ExportReport
+from greenroom.runtime.approvals import Approvals
 from greenroom.runtime.config.config import SessionConfig
 from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.model.agent import Agent
@@ -29,9 +29,6 @@ class ConfigSource(Protocol):
 
     def config_with(self, own: Mapping[str, Any]) -> SessionConfig:
         """Return the configuration in force for a session with the settings `own`."""
-
-    def admitted(self, session_id: str, kinds: Sequence[str]) -> AbstractContextManager[None]:
-        """Count one operation of each kind, and let rates pass all further ones of the code inside."""
 
 
 class EventSource(Protocol):
@@ -72,6 +69,10 @@ class Host(Protocol):
     @property
     def events(self) -> EventSource:
         """The events of all sessions."""
+
+    @property
+    def approvals(self) -> Approvals:
+        """The questions to people."""
 
     @property
     def agents(self) -> AgentSource:

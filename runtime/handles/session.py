@@ -11,7 +11,6 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Final, Literal, Self, TypeVar, Unpack, cast, overload
@@ -211,16 +210,6 @@ class Session(Variables, Conversation):
             ```
         """
         return SessionBatch(self, how)
-
-    def admitted(self, *kinds: str) -> AbstractContextManager[None]:
-        """Admit a unit of work by its rates once: for a `with` block, so that a turn is not cut in half.
-
-        One operation of each kind (message, llm_call, tool_execution, state_update, …) is counted at the beginning, or
-        RateLimited is raised with `retry_after`, before anything has happened. Rates then pass all operations of these
-        kinds on this session by the code inside, uncounted. That holds for this thread (or task) alone, and ends with
-        the block.
-        """
-        return self._runtime.policies.admitted(self.id, kinds)
 
     # -- life
 
@@ -607,7 +596,8 @@ class Session(Variables, Conversation):
         """Delete artifacts of this session in one atomic write: those with these ids, and the latest versions of these
         names. What the session does not have is reported as missing, and the others are deleted."""
         message = m.DeleteMany(refs, **how)
-        return deletion_report(self.id, message.refs, self._ask(self.id, message, self._timeout))
+        gone = reply_as(list, self._ask(self.id, message, self._timeout), "what was deleted")
+        return deletion_report(self.id, message.refs, gone)
 
     # -- sharing
 
@@ -866,6 +856,35 @@ class Session(Variables, Conversation):
     def _patience(self) -> float:
         """Return the upper limit for the time of calls: none, unless the handle has a timeout of its own."""
         return math.inf if self._timeout == self._runtime.core.config.ask_timeout else self._timeout
+
+    # -- questions to people
+
+    def ask_human(
+        self,
+        question: str,
+        schema: Mapping[str, Any] | None = None,
+        expires: float | datetime | str | None = None,
+        metadata: Mapping[str, object] | None = None,
+        **how: Unpack[How],
+    ) -> str:
+        """Ask people a question and return its id. It stays pending, in the store, until it is answered.
+
+        An answer must fit `schema`, a JSON schema. The question expires after `expires` seconds, or at that moment (a
+        datetime or RFC 3339 text). `metadata` is for those who show it. The host answers with `rt.approvals.answer`.
+        Raises ResourceLimitExceeded for more than 256 pending questions, HookCancelled.
+        """
+        asked: object = self._ask(self.id, m.AskHuman(question, schema, expires, metadata, **how), self._timeout)
+        return reply_as(str, asked, "the id of a question")
+
+    def approvals(self, status: m.ApprovalStatus | None = None, *, limit: int = 100) -> list[m.Approval]:
+        """Return at most `limit` questions of this session, oldest first: all, or those with a status ("pending",
+        "answered", "expired", "cancelled")."""
+        found: list[m.Approval] = self._ask(self.id, m.ListApprovals(status, limit), self._timeout)
+        return found
+
+    def wait_for(self, approval: str, timeout: float | None = None) -> m.Approval:
+        """Wait until a question is answered, expired or cancelled, and return it; see `Approvals.wait`."""
+        return self._runtime.approvals.wait(approval, timeout)
 
     # -- after a repair
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
-from greenroom.actors.messages.artifacts import DeletedArtifact
 from greenroom.storage.artifacts.model import Artifact, ArtifactId
 from greenroom.storage.errors import GreenroomError
 
@@ -40,10 +39,10 @@ class DeletedArtifacts:
         return f"<DeletedArtifacts {len(self.deleted)} deleted, {len(self.missing)} missing>"
 
 
-def deletion_report(
-    session_id: str, refs: Iterable[ArtifactId | str], gone: Sequence[DeletedArtifact]
-) -> DeletedArtifacts:
-    """Return the report on a deletion."""
+def deletion_report(session_id: str, refs: Iterable[ArtifactId | str], gone: Any) -> DeletedArtifacts:
+    """Return the report on a deletion; in a batch, which deletes later, what stands for it."""
+    if not isinstance(gone, list):
+        return cast(DeletedArtifacts, gone)
     deleted = tuple(ArtifactId(each.content_hash, session_id, each.sequence) for each in gone)
     found = {*deleted, *map(str, deleted), *(each.name for each in gone)}
     return DeletedArtifacts(deleted, tuple(ref for ref in refs if ref not in found))

@@ -13,12 +13,11 @@ import pydantic
 from pydantic.json_schema import GenerateJsonSchema
 
 from greenroom.actors.scheduling.callables import signature_of
+from greenroom.actors.schema import compiled, schema_of
 from greenroom.runtime.calls.work import CallContext
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.validation import complaints, refusal
 from greenroom.storage.errors import ValidationError
-
-from .schema import compiled, schema_of
 
 __all__ = ["Parameters", "arguments_of", "context_parameters", "hints_of"]
 

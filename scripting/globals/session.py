@@ -10,6 +10,7 @@ from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import (
     UNDEFINED,
+    approval_row,
     artifact_row,
     content_row,
     message_row,
@@ -46,6 +47,7 @@ _MESSAGE: Final = frozenset(("name", "tool_calls", "tool_call_id", "metadata"))
 _CHANGES: Final = frozenset(("content", "metadata"))
 _MESSAGES: Final = frozenset(("limit", "before"))
 _RECORDS: Final = frozenset(("prefix", "reverse", "after", "limit"))
+_QUESTION: Final = frozenset(("schema", "expires", "metadata"))
 _SHARE: Final = frozenset(("expires_at",))
 _EXPORT: Final = frozenset(("tree", "history"))
 _IMPORT: Final = frozenset(("keep_ids",))
@@ -324,13 +326,43 @@ class SessionGlobal:
         wanted = options(query, "Session.messages", _MESSAGES)
         return [message_row(each) for each in self._principal.session(session).messages(**wanted)]
 
+    # -- questions to people
+
+    @export("askHuman", on_session=True)
+    def ask_human(self, session: Any, question: Any, given: Any = UNDEFINED) -> str:
+        """Ask people a question and return its id: askHuman(session, question [, {schema, expires, metadata}])."""
+        more = options(given, "Session.askHuman", _QUESTION)
+        return self._principal.session(session).ask_human(question, **more)
+
+    @export("approvals", on_session=True, counted=True)
+    def approvals(self, session: Any = UNDEFINED, status: Any = UNDEFINED) -> Any:
+        """Return the session's questions, oldest first, or those with a status."""
+        wanted = None if status is UNDEFINED else status
+        return [approval_row(each) for each in self._principal.session(session).approvals(wanted)]
+
+    @export("getApproval", counted=True)
+    def get_approval(self, approval: Any) -> dict[str, Any]:
+        return approval_row(self._principal.runtime.approvals.get(approval))
+
+    @export("answerApproval", counted=True)
+    def answer_approval(self, approval: Any, value: Any = None, by: Any = UNDEFINED) -> dict[str, Any]:
+        """Answer a question. For scripts of the host."""
+        answer = None if value is UNDEFINED else value
+        who = None if by is UNDEFINED else by
+        return approval_row(self._principal.runtime.approvals.answer(approval, answer, who))
+
+    @export("cancelApproval", counted=True)
+    def cancel_approval(self, approval: Any, reason: Any = UNDEFINED) -> dict[str, Any]:
+        why = None if reason is UNDEFINED else reason
+        return approval_row(self._principal.runtime.approvals.cancel(approval, why))
+
     # -- shortcuts for artifacts
 
     @export("saveArtifact", binary=(2,), on_session=True)
     def save_artifact(self, session: Any, name: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
         """Store an artifact under a name. The key `type` (or `artifact_type`) of the metadata is its type."""
         given = dict(metadata) if isinstance(metadata, dict) else metadata
-        kind = "system_generated"
+        kind = "user_input"
         if isinstance(given, dict):
             kind = given.pop("type", None) or given.pop("artifact_type", None) or kind
         more = store_options(given)

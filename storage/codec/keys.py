@@ -16,6 +16,7 @@ from .records import pack_value
 
 __all__ = [
     "COUNTS_KEY",
+    "INDEX_APPROVAL",
     "INDEX_ARTIFACT_NAME",
     "INDEX_CREATED",
     "INDEX_CREATOR",
@@ -59,6 +60,7 @@ INDEX_SHARED: Final = (
     b"S"  # grantee, owner, number of a shared artifact; 0 if the whole session is shared -> permission
 )
 INDEX_SCOPE: Final = b"s"  # session, scope that the host lets the session use -> permission
+INDEX_APPROVAL: Final = b"H"  # session, sequence of a pending question -> when it was asked, and when it expires
 INDEX_ARTIFACT_NAME: Final = b"v"  # session, name, NUL, version -> artifact sequence
 
 

@@ -15,10 +15,16 @@ from greenroom.storage.codec.keys import sequence_key, session_bytes, session_id
 from .model import StoredEvent
 
 __all__ = [
+    "APPROVAL_CLOSED",
+    "APPROVAL_EVENTS",
+    "APPROVAL_REQUESTED",
+    "BY_APPROVAL",
     "BY_ID",
     "BY_LINK",
     "LINKED",
+    "LISTED",
     "OF_EVENTS",
+    "approval_prefix",
     "event_id",
     "event_keys",
     "event_place",
@@ -32,9 +38,16 @@ __all__ = [
 BY_ID: Final = b"e"  # digest of a correlation, causation or root id, time, session, sequence
 BY_LINK: Final = b"l"  # session and sequence of an event that is linked, session, sequence of the link
 
-OF_EVENTS: Final = (BY_ID, BY_LINK)
+BY_APPROVAL: Final = b"h"  # session and sequence of a question, session, sequence of an event about it
+
+OF_EVENTS: Final = (BY_ID, BY_LINK, BY_APPROVAL)
 """First bytes of the keys that end in the session and the sequence of an event."""
 LINKED: Final = "event.linked"
+APPROVAL_REQUESTED: Final = "approval.requested"
+APPROVAL_CLOSED: Final = frozenset({"approval.answered", "approval.expired", "approval.cancelled"})
+APPROVAL_EVENTS: Final = frozenset({APPROVAL_REQUESTED, *APPROVAL_CLOSED})
+LISTED: Final = frozenset({LINKED, *APPROVAL_EVENTS})
+"""Types of the events that have keys besides those of their contexts."""
 
 _SESSION: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[48][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _EVENT_ID: Final = re.compile(f"({_SESSION})/([1-9][0-9]{{0,17}})")
@@ -58,6 +71,9 @@ def event_keys(session: bytes, sequence: int, stored: StoredEvent) -> list[bytes
     keys = id_keys(session, sequence, stored) if stored.context is not None else []
     if stored.type == LINKED:
         keys += link_keys(session, sequence, stored.data)
+    elif stored.type in APPROVAL_EVENTS:
+        question = stored.data.get("approval", sequence)
+        keys.append(approval_prefix(session, question) + sequence_key(session, sequence))
     return keys
 
 
@@ -81,6 +97,12 @@ def link_keys(session: bytes, sequence: int, data: dict[str, Any]) -> list[bytes
 def id_prefix(named: str) -> bytes:
     """Return the beginning of the keys of events whose context names this id. A match is confirmed on the event."""
     return BY_ID + _digest(named)
+
+
+def approval_prefix(session: bytes, sequence: int) -> bytes:
+    """Return the beginning of the keys of the events about a question: the one that asked, and the one that closed
+    it."""
+    return BY_APPROVAL + sequence_key(session, sequence)
 
 
 def link_prefix(session: bytes, sequence: int) -> bytes:

@@ -79,6 +79,8 @@ ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "message.finished": ("content", "tool_calls", "metadata"),
     "message.edited": ("content", "metadata"),
     "artifact.stored": ("custom",),
+    "approval.requested": ("schema", "metadata"),
+    "approval.answered": ("value",),
     "tool.called": ("input",),
     "tool.returned": ("result",),
     "agent.called": ("input",),

@@ -54,6 +54,8 @@ def make(path: Path) -> dict[str, Any]:
         first.set("huge", 1 << 80)
         first.set("gone", 1)
         first.delete_variable("gone")
+        rt.approvals.answer(first.ask_human("Go on?", schema={"type": "boolean"}), True, by="ada")
+        first.ask_human("Who will read it?", metadata={"to": "ada"})
         first.add_message("user", "What is in the store?", name="ada", metadata={"turn": 1})
         first.add_message("assistant", text(9000, 1).decode())
         first.add_message("assistant", [{"type": "text", "text": text(5000, 2).decode()}])

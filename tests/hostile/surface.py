@@ -33,7 +33,7 @@ from greenroom.runtime import (
     messages,
 )
 from greenroom.storage.artifacts.query import ArtifactCriteria
-from greenroom.storage.catalog.query import SessionQuery
+from greenroom.storage.catalog.model import SessionQuery
 from greenroom.storage.events.query import EventQuery
 
 __all__ = ["JOURNALS_ATTEMPTS", "Call", "Method", "World", "calls", "makings", "methods"]
@@ -108,6 +108,8 @@ class World:
         self.artifact = self.s.store_artifact("note", "a.txt", b"content")
         self.event_id = f"{self.s.id}/2"
         self.turn = self.s.add_message("user", "said").sequence
+        self.asked, self.cancelled = self.s.ask_human("Which?"), self.s.ask_human("Which?")
+        self.rt.approvals.cancel(self.cancelled)
 
     def path(self) -> Path:
         self.path_number += 1
@@ -173,6 +175,7 @@ OWNERS: dict[str, Callable[[World], Any]] = {
     "Policies": lambda w: w.rt.policies,
     "Analytics": lambda w: w.rt.analytics,
     "Quotas": lambda w: w.rt.quotas,
+    "Approvals": lambda w: w.rt.approvals,
     "Subscription": lambda w: w.listening(),
     "ArtifactQuery": lambda w: ArtifactQuery(),
     "Usage": lambda w: w.used,
@@ -279,6 +282,8 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "correlation_id": lambda w: w.s.id,
     "event": lambda w: w.event_id,
     "where": lambda w: w.s,
+    "approval": lambda w: w.asked,
+    "question": lambda w: "Which?",
     "event_id": lambda w: w.event_id,
     "flow": lambda w: Workflow.sequential(Step("one", tool="echo")),
     "fn": lambda w: lambda *_: None,
@@ -347,6 +352,8 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "Runtime.import_bundle.path": lambda w: w.bundle,
     "Runtime.import_session.path": lambda w: w.bundle,
     "Runtime.salvage.path": lambda w: w.store,
+    "Approvals.wait.approval": lambda w: w.cancelled,
+    "Session.wait_for.approval": lambda w: w.cancelled,
     "Session.store_file.path": lambda w: w.file(),
     "Session.call_tool.name": lambda w: "echo",
     "Session.add_message.content": lambda w: "said",
@@ -545,6 +552,7 @@ def _read(owner: str, name: str, world: World) -> Callable[[], Any]:
 
 
 _MADE_BY_GREENROOM = [
+    "Approval",
     "Activity",
     "Agent",
     "AgentContext",

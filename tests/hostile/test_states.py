@@ -42,7 +42,7 @@ OF_RUNTIMES = frozenset(OWNERS) - VALUES | {"CallContext"}
 READING = {
     f"Session.{name}": None
     for name in (
-        "artifact_names", "artifact_versions", "check_access", "count_artifacts",
+        "approvals", "artifact_names", "artifact_versions", "wait_for", "check_access", "count_artifacts",
         "children", "config", "diff_artifact", "events", "export", "follow", "get",
         "get_artifact", "get_artifact_info", "get_many", "info", "list_artifacts", "load", "messages", "open_artifact",
         "parent", "permissions", "query_artifacts", "save_artifact", "scopes", "shared_sessions", "shared_with_me",
@@ -138,7 +138,7 @@ def test_a_runtime_that_only_reads_refuses_every_change(world: World) -> None:
             "CallContext.*", "Events.link", "Scope.clear", "Scope.delete", "Scope.set", "Templates.delete",
             "Templates.save", "Runtime.backup", "Runtime.cleanup", "Runtime.compact", "Runtime.create_session",
             "Runtime.delete_session", "Runtime.gc", "Runtime.import_bundle", "Runtime.import_session",
-            "Runtime.ingest", "Runtime.save_all",
+            "Runtime.ingest", "Runtime.save_all", "Approvals.answer", "Approvals.cancel",
         ),
         InvalidOperation,
     )  # fmt: skip

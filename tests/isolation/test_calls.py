@@ -36,7 +36,6 @@ def _batched(two: Two) -> None:
 
 SESSION: dict[str, Call] = {
     "accept_losses": lambda two: two.other.accept_losses(),
-    "admitted": lambda two: two.other.admitted("message").__enter__(),
     "add_message": lambda two: two.other.add_message("user", "x"),
     "add_messages": lambda two: two.other.add_messages([{"role": "user", "content": "x"}]),
     "add_tag": lambda two: two.other.add_tag("x"),
@@ -76,6 +75,9 @@ SESSION: dict[str, Call] = {
     "pop_message": lambda two: two.other.pop_message(),
     "query_artifacts": lambda two: two.other.query_artifacts(),
     "count_artifacts": lambda two: two.other.count_artifacts(),
+    "approvals": lambda two: two.other.approvals(),
+    "ask_human": lambda two: two.other.ask_human("Which?"),
+    "wait_for": lambda two: two.other.wait_for(f"{two.other.id}/2", 0),
     "artifact_names": lambda two: two.other.artifact_names(),
     "delete_many": lambda two: two.other.delete_many(["n"]),
     "remove_tag": lambda two: two.other.remove_tag(SECRET),
@@ -190,7 +192,6 @@ ALSO_DENIED: list[Call] = [
     lambda two: two.rt.create_session(key="new"),
     lambda two: two.rt.list_sessions(parent=two.other.id),
     lambda two: two.rt.count_sessions(parent=two.other.id),
-    lambda two: list(two.rt.iterate_sessions(parent=two.other.id)),
     lambda two: two.rt.run_script("return 1", session=two.other),
     lambda two: two.rt.run_script("return 1", session=two.other.id),
 ]
@@ -199,7 +200,6 @@ CONFINED: dict[str, Call] = {
     "exists": lambda two: two.rt.exists(two.other.id),
     "find_sessions": lambda two: two.rt.find_sessions(two.other.id[:8]),
     "get_many": lambda two: two.rt.get_many([two.artifact.id]).results,
-    "iterate_sessions": lambda two: list(two.rt.iterate_sessions(tags=[SECRET])),
     "list_sessions": lambda two: list(two.rt.list_sessions(tags=[SECRET])),
 }
 """Answers as if there were no other session."""
@@ -341,7 +341,7 @@ CONFINED_CALLS: dict[str, set[str]] = {
 OF_THE_RUNTIME: dict[str, set[str]] = {
     "tools": {"collector", "perform", "send"},
     "agents": {"close", "collector", "message", "perform", "send"},
-    "policies": {"admitted", "config_with", "for_child", "script_memory", "timekeeper"},
+    "policies": {"config_with", "for_child", "script_memory", "timekeeper"},
     "events": {"close", "handler_failed", "hurry", "imported", "tell_changes"},
     "hooks": {"close", "creating", "creation"},
     "analytics": {"private"},

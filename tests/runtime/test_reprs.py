@@ -22,6 +22,7 @@ def _objects(rt: Runtime) -> Iterator[Any]:
     yield from (info, info.id, s.get_artifact(info.id), s.get_many([info.id]), s.query_artifacts())
     yield from (s.share(info.id, rt.create_session()), *rt.audit(), *s.timeline(), s.timeline(), *s.events())
     yield from (rt.state_scope("user:1"), rt.templates.save("preset", {"metadata": {"k": SECRET}}))
+    yield from (rt.approvals, rt.approvals.answer(s.ask_human(SECRET), SECRET), s.delete_many([SECRET]))
     rt.tools.register("say", lambda: SECRET)
     rt.agents.register("say", lambda input, context: SECRET)
     yield from (rt.tools.get("say"), rt.tools.invoke("say"), s.call_agent("say", SECRET))

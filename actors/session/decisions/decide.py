@@ -9,6 +9,7 @@ from typing import Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import PendingEvent, pending
 from greenroom.actors.messages.internal import KeepTime, RecordHooks
+from greenroom.actors.session.state.approvals import cancellations
 from greenroom.actors.session.state.collected import COLLECTED, held, is_collected
 from greenroom.actors.session.state.evolve import DESCRIBED, RENAMED
 from greenroom.actors.session.state.model import (
@@ -35,6 +36,7 @@ from greenroom.storage.errors import (
     shown,
 )
 
+from .approvals import APPROVAL_DECIDERS
 from .calls import CALL_DECIDERS
 from .configuring import CONFIG_DECIDERS
 from .conversation import CONVERSATION_DECIDERS
@@ -135,7 +137,8 @@ def _transition(state: SessionState, command: m.Command[Any], limits: Limits, lo
         )
     if target == ACTIVE:
         require_operations(state, limits)  # or suspending and resuming in turns would be operations without end
-    return [PendingEvent(event, {"reason": command.reason} if isinstance(command, m.FailSession) else {})]
+    ends = cancellations(state) if target in (COMPLETED, FAILED) else []
+    return [*ends, PendingEvent(event, {"reason": command.reason} if isinstance(command, m.FailSession) else {})]
 
 
 def _saved(state: SessionState, command: m.SaveSession, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
@@ -384,6 +387,7 @@ DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, 
     m.DeleteMany: _delete_many,
     RecordHooks: decide_records,
     KeepTime: keep_time,
+    **APPROVAL_DECIDERS,
     **CALL_DECIDERS,
     **CONFIG_DECIDERS,
     **CONVERSATION_DECIDERS,

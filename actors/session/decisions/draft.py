@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from greenroom.actors.messages.approvals import Approval
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.session.state.limits import Limits
@@ -32,6 +33,12 @@ class Lookup(Protocol):
 
     def turns(self, after: int, *, newest: bool = False) -> list[int]:
         """Return the turns with a sequence greater than `after`, oldest first; or only the newest of them."""
+
+    def now(self) -> int:
+        """Return the time by the runtime's clock. What is decided by it is journaled, so no fold depends on it."""
+
+    def approval(self, sequence: int) -> Approval:
+        """Return a question that the session has asked, as it stands. Raises ValidationError, IntegrityError."""
 
     def turn_event(self, sequence: int) -> StoredEvent:
         """Return an event about a turn. Raises IntegrityError."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.storage.events.index import APPROVAL_CLOSED, APPROVAL_REQUESTED
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED
 from greenroom.storage.records.model import RECORDS_CHANGED
 
-from . import answers, collected, grants, records, shares
+from . import answers, approvals, collected, grants, records, shares
 from .budgets import alerted
 from .model import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SCOPES, SHARES, SUSPENDED, SessionState
 from .timeout import restarted, warned
@@ -84,7 +85,7 @@ def _failed(state: SessionState, data: Data, time: int) -> None:
     state.failure_reason = data["reason"]
 
 
-NOT_INHERITED: Final[set[str]] = {"timeouts", GRANTS, SHARES, SCOPES, answers.ANSWERS}
+NOT_INHERITED: Final[set[str]] = {"timeouts", GRANTS, SHARES, SCOPES, answers.ANSWERS, approvals.APPROVALS}
 
 """Names of entries in `SessionState.more` that belong to one session alone: a fork begins without them."""
 
@@ -187,6 +188,7 @@ def _lost(state: SessionState, data: Data, time: int) -> None:
         records.changed(state, data, time)
     elif data.get("was") is None:
         grants.forget(state)  # the lost event may have revoked one
+        state.more.pop(approvals.APPROVALS, None)  # and it may have been an answer
         shares.forget(state)
         state.certain = set()
         state.artifact_types = None
@@ -232,6 +234,8 @@ EVOLVE: Final[dict[str, Callable[[SessionState, Data, int], None]]] = {
     "session.unshared": shares.unshared,
     "scope.granted": shares.scope_granted,
     "scope.revoked": shares.scope_revoked,
+    APPROVAL_REQUESTED: approvals.requested,
+    **dict.fromkeys(APPROVAL_CLOSED, approvals.closed),
     "event.lost": _lost,
     "losses.accepted": _accepted,
     answers.ANSWERED: answers.answered,

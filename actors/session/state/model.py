@@ -147,7 +147,7 @@ class SessionState:
     @property
     def weight(self) -> int:
         """The approximate bytes of memory that this state takes."""
-        shared = GRANT_WEIGHT * grant_count(self) if self.more else 0
+        shared = GRANT_WEIGHT * (grant_count(self) + len(self.more.get("approvals", ()))) if self.more else 0
         return NEW_WEIGHT + self.variables_weight + len(self.metadata) + shared
 
     @property

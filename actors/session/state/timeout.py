@@ -13,6 +13,8 @@ from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.internal import KeepTime
 from greenroom.storage.common.times import iso_time, utc_time
 
+from .approvals import cancellations
+
 if TYPE_CHECKING:
     from .limits import Limits
     from .model import SessionState
@@ -47,6 +49,7 @@ def keep_time(state: SessionState, command: KeepTime, limits: Limits, lookup: An
         if now >= deadline and (not grace or (over is not None and now >= over + grace)):
             command.outcome = "session.failed"
             return [
+                *cancellations(state),
                 PendingEvent("session.failed", {"reason": REASON}),
                 PendingEvent("policy.violated", {**warning, "lasted": (now - _since(state)) / _SECOND}),
             ]

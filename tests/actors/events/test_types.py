@@ -16,6 +16,7 @@ JOURNALED = {
     "artifact.revoked", "message.added", "tool.called", "tool.returned", "agent.called", "agent.returned",
     "hook.executed", "policy.warning", "policy.violated", "script.started", "script.finished", "custom.own",
     "records.changed", "command.answered", "session.shared", "session.unshared", "scope.granted", "scope.revoked",
+    "approval.requested", "approval.answered", "approval.expired", "approval.cancelled",
 }  # fmt: skip
 TOLD = {"session.started", "session.deleted", "artifact.retrieved"}
 
@@ -51,6 +52,11 @@ def everything(rt: Runtime, clock: Any, tmp_path: Path) -> None:
     s.delete_variable("k")
     s.records.put(b"k", 1)
     s.update_metadata({"a": 1})
+    rt.approvals.answer(s.ask_human("Which?"), 1)
+    rt.approvals.cancel(s.ask_human("Which?"))
+    s.ask_human("Which?", expires=1)
+    clock.advance(2)
+    s.ask_human("Which?")
     s.add_tag("t")
     s.add_message("user", "hello")
     s.edit_message(s.messages()[0].sequence, content="hallo")

@@ -35,6 +35,7 @@ def _sessions(rt: Runtime) -> None:
     session.set("k", 1)
     session.get("k")
     session.add_message("user", "hello")
+    rt.approvals.answer(session.ask_human("Which?"), 1)
     with contextlib.suppress(GreenroomError):
         session.set("k", 2, expected=3)
     other.store_artifact("x", "one", "1")

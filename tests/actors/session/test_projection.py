@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from greenroom.actors.maintenance.verification.expected import derive
 from greenroom.runtime import GreenroomError, Runtime, Session
-from greenroom.storage.artifacts.index import ACROSS
-from greenroom.storage.codec.keys import INDEX_SCOPE, INDEX_SHARED, INDEX_UPDATED, session_bytes
+from greenroom.storage.artifacts.index import ACROSS, BY_PARENT
+from greenroom.storage.codec.keys import INDEX_APPROVAL, INDEX_SCOPE, INDEX_SHARED, INDEX_UPDATED, session_bytes
 from greenroom.storage.codec.records import unseal
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.events.index import OF_EVENTS
@@ -26,7 +26,7 @@ from greenroom.storage.records.records import RECORD_ENTRY, record_key, stored_r
 Entries = dict[tuple[int, bytes], Any]
 Step = tuple[Any, ...]
 
-_OWNED = (b"M", b"v", b"A", b"G", INDEX_SCOPE, RECORD_ENTRY)
+_OWNED = (b"M", b"v", b"A", b"G", b"L", INDEX_SCOPE, INDEX_APPROVAL, RECORD_ENTRY)
 """First bytes of the index keys in which the session follows at once."""
 _OF_SESSIONS = (CF.SESSIONS, CF.JOURNAL, CF.SNAPSHOTS, CF.ARTIFACTS, CF.INDEX, CF.REFERENCES, CF.CONTENTS, CF.CHUNKS)
 _LONG = "long " * 1500
@@ -107,9 +107,14 @@ def copied(entries: Entries, session: Session) -> Entries:
     """Of the entries of a session those that a fork takes over, without the session's id: its messages, its artifacts
     and their contents."""
     raw = session_bytes(session.id)
+
+    def record(key: bytes, value: bytes) -> list[Any]:
+        fields = unseal(key, value)
+        return [each.replace(session.id, "") if isinstance(each, str) else each for each in fields]  # its parent
+
     return {
-        (cf, key.replace(raw, b"")): unseal(key, value) if cf == CF.ARTIFACTS else value
-        for (cf, key), value in of(entries, session, without=(INDEX_SCOPE,)).items()
+        (cf, key.replace(raw, b"")): record(key, value) if cf == CF.ARTIFACTS else value
+        for (cf, key), value in of(entries, session, without=(INDEX_SCOPE, INDEX_APPROVAL, BY_PARENT)).items()
         if cf in (CF.ARTIFACTS, CF.REFERENCES) or (cf == CF.INDEX and key[:1] in (*_OWNED, *ACROSS))
     }
 
@@ -149,6 +154,8 @@ _STEP: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("put"), _WHICH, st.dictionaries(_KEY, _VALUE, min_size=1)),
     st.tuples(st.just("put"), _WHICH, st.dictionaries(_KEY, _VALUE, min_size=1)),
     st.tuples(st.just("take away"), _WHICH, st.lists(_KEY, min_size=1, max_size=2)),
+    st.tuples(st.just("ask"), _WHICH, st.sampled_from([None, 3600.0, 0.000001])),
+    st.tuples(st.just("answer"), _WHICH, st.integers(0, 2), st.sampled_from(["answer", "cancel"])),
     st.tuples(st.just("truncate"), st.integers(1, 9)),
 )
 _END: st.SearchStrategy[Step] = st.tuples(st.sampled_from(["complete", "fail", "suspend", "save"]), _WHICH)
@@ -208,13 +215,22 @@ def take(runtime: Runtime, sessions: list[Session], step: Step) -> None:
                 session.clear_messages()
         case "store", name, content, tags, custom:
             by = "me" if tags else None
-            session.store_artifact("t" + "".join(tags), name, content, tags=tags, metadata=custom, created_by=by)
+            label, parent = ("l" + tags[0], name) if tags and session.artifact_names(name) else (None, None)
+            more = {"label": label, "parent_artifact": parent}
+            session.store_artifact(
+                "t" + "".join(tags), name, content, tags=tags, metadata=custom, created_by=by, **more
+            )
         case "store many", names, content:
             session.store_many([{"type": "t", "name": name, "content": content} for name in names])
         case "delete", name, back:
             versions = session.artifact_versions(name)
             if back < len(versions):
                 session.delete_artifact(versions[-1 - back].id)
+        case "ask", expires:
+            session.ask_human("Which?", expires=expires)
+        case "answer", back, how:
+            asked = session.approvals()[-1 - back].id
+            runtime.approvals.answer(asked, 1) if how == "answer" else runtime.approvals.cancel(asked)
         case "share", name, other, level, lasting:
             session.share(name, sessions[other], level, expires_at=None if lasting else time.time() + 3600)
         case "revoke", name, other:

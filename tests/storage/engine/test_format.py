@@ -41,6 +41,8 @@ ENCODED = {
     "variable.set": ("value",),
     "message.added": ("content", "tool_calls", "metadata"),
     "artifact.stored": ("custom",),
+    "approval.requested": ("schema", "metadata"),
+    "approval.answered": ("value",),
 }
 
 
@@ -313,13 +315,12 @@ class Store:
             status, age = bytes([row[0]]), row[7].to_bytes(8, "big") + session
             newest = self.of("journal", session)[-1][1][1]
             keys |= {b"c" + status + age, b"u" + status + (newest // 10**9).to_bytes(4, "big") + session}
-            place = status + age if self.format >= 3 else age
-            keys |= {b"t" + digest8(tag.encode()) + place for tag in row[4]}
+            keys |= {b"t" + digest8(tag.encode()) + age for tag in row[4]}
             if row[3] is not None:
-                keys.add(b"b" + digest8(row[3].encode()) + place)
+                keys.add(b"b" + digest8(row[3].encode()) + age)
             if row[5] is not None:
-                keys.add(b"p" + uuid.UUID(row[5]).bytes + place)
-            keys |= {b"m" + entry_digest(key, value) + place for key, value in unpacked(row[6]).items()}
+                keys.add(b"p" + uuid.UUID(row[5]).bytes + age)
+            keys |= {b"m" + entry_digest(key, value) + age for key, value in unpacked(row[6]).items()}
             for name in row[13:]:
                 assert self["index"][b"k" + name.encode()] == session
                 keys.add(b"k" + name.encode())
@@ -342,6 +343,12 @@ class Store:
                     keys.add(name + version)
                 else:
                     deleted.add(name + version)
+            elif event[0] == "approval.requested":
+                keys.add(b"H" + key)
+            elif event[0] == "session.forked":
+                keys -= {each for each in keys if each.startswith(b"H" + key[:16])}
+            elif event[0].startswith("approval."):
+                keys.discard(b"H" + key[:16] + event[2]["approval"].to_bytes(8, "big"))
             elif event[0] in ("artifact.shared", "artifact.revoked"):
                 grantee = uuid.UUID(event[2]["session"]).bytes
                 granted[b"S" + grantee + key[:16] + event[2]["sequence"].to_bytes(8, "big")] = (
@@ -383,6 +390,9 @@ def event_keys(key: bytes, event: list[Any]) -> set[bytes]:
         for end in ("from", "to"):
             session, _, sequence = event[2][end].partition("/")
             keys.add(b"l" + uuid.UUID(session).bytes + int(sequence).to_bytes(8, "big") + key)
+    if event[0].startswith("approval."):
+        asked = event[2]["approval"].to_bytes(8, "big") if "approval" in event[2] else key[16:]
+        keys.add(b"h" + key[:16] + asked + key)
     return keys
 
 
