@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -15,6 +17,7 @@ from greenroom.actors.policies.composition import Policy, Request, parallel, ref
 from greenroom.actors.policies.rate import Demand, Rates
 from greenroom.actors.policies.timekeeper import Timekeeper
 from greenroom.actors.scheduling.callables import require_callable
+from greenroom.actors.scheduling.operation import in_place
 from greenroom.actors.session.state.limits import capped, limits_of, limits_with, rate_overrides, sections_of
 from greenroom.actors.session.state.timeout import REASON
 from greenroom.runtime.config.config import SessionConfig, config_in_force
@@ -22,7 +25,7 @@ from greenroom.runtime.config.policies import PolicyConfig, PolicyKeywords
 from greenroom.runtime.handles.session import required_session_id
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.records import unpack_value
-from greenroom.storage.common.arguments import as_mapping
+from greenroom.storage.common.arguments import as_mapping, as_text
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.session_ids import is_session_id, session_bytes, session_id_of
@@ -36,6 +39,13 @@ if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
 
 __all__ = ["Policies"]
+
+MAX_KIND: Final = 64
+"""The most characters of the name of a kind of operation."""
+_UNITS: contextvars.ContextVar[tuple[tuple[Policies, str, frozenset[str]], ...]] = contextvars.ContextVar(
+    "greenroom_units", default=()
+)
+"""The units of work that the running code is within: the policies that admitted each, its session, and its kinds."""
 
 logger = logger_of("policies")
 
@@ -188,6 +198,26 @@ class Policies:
 
     # -- for the runtime itself
 
+    @contextlib.contextmanager
+    def admitted(self, session_id: str, kinds: Sequence[str]) -> Iterator[None]:
+        """Count one operation of each of these kinds in a session, and let rates pass all further ones of the code
+        inside. Raises RateLimited, and then counts none."""
+        if not kinds:
+            raise ValidationError("kinds: name at least one kind of operation, such as message", field="kinds")
+        wanted = frozenset(as_text("kinds", kind, MAX_KIND) for kind in kinds)
+        self._supervisor.security.require(session_id, "session.admitted", "write")
+        if self._supervisor.delivery.rates is not None:
+            self._admit_all([(Demand(kind, session_id, 1), "admitted") for kind in sorted(wanted)])
+        with in_place(_UNITS, (*_UNITS.get(), (self, session_id, wanted))):
+            yield
+
+    def _is_admitted(self, demand: Demand) -> bool:
+        """Return whether the running code is within a unit of work that was admitted for this kind of operation."""
+        return any(
+            policies is self and session_id == demand.session_id and demand.kind in kinds
+            for policies, session_id, kinds in _UNITS.get()
+        )
+
     def require(self, kind: str, session: Session | str | None = None) -> None:
         """Count an operation that is not a message. Raises RateLimited, or what a policy of the host raises."""
         if session is not None:
@@ -228,6 +258,8 @@ class Policies:
         """Count operations, each with the name of its message, or none of them. Raises RateLimited, or what a policy of
         the host raises."""
         demands = [demand for demand, _ in wanted]
+        if _UNITS.get():
+            demands = [demand for demand in demands if not self._is_admitted(demand)]
         try:
             if self._added:
                 principal = self._supervisor.security.principal()

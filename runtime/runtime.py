@@ -46,6 +46,7 @@ from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 from greenroom.runtime.config.retention import RetentionKeywords
 from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.follow import Follow
+from greenroom.runtime.handles.listing import iterate_pages, list_page
 from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import Session, find_session, required_session_id, session_id_of
 from greenroom.runtime.handles.streams import StreamProgress
@@ -65,7 +66,8 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.bundle.export import Progress
-from greenroom.storage.catalog.model import SessionInfo, SessionQuery
+from greenroom.storage.catalog.model import SessionInfo
+from greenroom.storage.catalog.query import SessionKeywords, SessionQuery, session_query
 from greenroom.storage.common.arguments import (
     as_flag,
     as_function,
@@ -651,29 +653,32 @@ class Runtime:
         """Return whether a session with exactly this id exists and is visible to the running code."""
         return self.core.exists(session_id if type(session_id) is str else required_session_id(session_id))
 
-    def list_sessions(self, **query: Any) -> Page[SessionInfo]:
-        """Return the sessions that match, as a page with the `total` before pagination.
+    def list_sessions(
+        self, query: SessionQuery | Mapping[str, Any] | None = None, **criteria: Unpack[SessionKeywords]
+    ) -> Page[SessionInfo]:
+        """Return a page of the sessions that match a query: see `SessionQuery` for its criteria, which can be given as
+        keywords too.
 
-        Keys: status (one or several; default active and suspended), created_by, tags (all of), parent, created_after,
-        created_before, search (in name and description, case-insensitive), metadata (equality per key), sort_by
-        (created_at, updated_at, name, artifact_count, operation_count), descending, limit, offset.
+        By default the first 100 active and suspended sessions, oldest first. `has_more` and `next_cursor` lead to the
+        next page. `total`, the number of all that match, is counted only if it is read.
         """
-        self.core.check_open()
-        if type(query.get("tags")) is str:
-            raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
-        wanted = validated(SessionQuery, query)
-        if wanted.parent is not None and not is_session_id(wanted.parent):
-            raise ValidationError("parent: a session id is needed", field="parent")
-        principal = self.core.security.principal()
-        if principal is None:
-            return self._store.catalog.query(wanted)
-        if wanted.parent is not None:
-            self.core.security.require(wanted.parent, "list_sessions", "list")
-        return self._store.catalog.query(wanted, self.core.family(principal))
+        return list_page(self.core, session_query(query, criteria))
 
-    def count_sessions(self, **query: Any) -> int:
-        """Return how many sessions match."""
-        return self.list_sessions(**{**query, "limit": 0, "offset": 0}).total
+    def iterate_sessions(
+        self, query: SessionQuery | Mapping[str, Any] | None = None, **criteria: Unpack[SessionKeywords]
+    ) -> Iterator[SessionInfo]:
+        """Yield all sessions that match a query, or as many as its `limit` if one is given, in its order.
+
+        They are read page by page on the way: sessions that are created, change or go meanwhile are seen as they are
+        when their place in the order comes.
+        """
+        return iterate_pages(self.core, query, criteria)
+
+    def count_sessions(
+        self, query: SessionQuery | Mapping[str, Any] | None = None, **criteria: Unpack[SessionKeywords]
+    ) -> int:
+        """Return how many sessions match a query, whatever its limit, offset and cursor."""
+        return list_page(self.core, session_query(query, {**criteria, "limit": 0, "offset": 0, "cursor": None})).total
 
     def find_sessions(self, id_prefix: str, limit: int = 10) -> list[str]:
         """Return at most `limit` session ids that begin with these hex digits. Raises ValidationError."""

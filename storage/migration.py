@@ -26,7 +26,14 @@ from greenroom.storage.artifacts.records import unsealed_record
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.catalog.lifetimes import lifetime_keys
 from greenroom.storage.catalog.model import SessionRow
-from greenroom.storage.codec.keys import INDEX_DEADLINE
+from greenroom.storage.codec.keys import (
+    INDEX_CREATOR,
+    INDEX_DEADLINE,
+    INDEX_METADATA,
+    INDEX_PARENT,
+    INDEX_TAG,
+    after_prefix,
+)
 from greenroom.storage.codec.records import unpack_value, unseal
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.engine.engine import CF, FORMAT_VERSION, Engine, Op
@@ -165,8 +172,32 @@ def _list_lifetimes(engine: Engine) -> None:
         engine.write(ops)
 
 
+def _list_by_status(engine: Engine) -> None:
+    """Put the status into the entries that find sessions by tag, creator, parent and metadata, as format 3 requires."""
+    for kind, size in _BY_CREATION.items():
+        ops: list[Op] = []
+        for key, _ in engine.pages(CF.INDEX, kind, after_prefix(kind)):
+            if len(key) != size:
+                continue  # it has the status already
+            ops.append((CF.INDEX, key, None))
+            stored = engine.get(CF.SESSIONS, key[-16:])
+            try:
+                row = SessionRow(*unseal(key[-16:], stored, "a row")) if stored is not None else None
+            except (IntegrityError, SchemaTooNew):
+                row = None
+            if row is not None:
+                ops.append((CF.INDEX, key[:-24] + bytes([row.status]) + key[-24:], b""))
+            if len(ops) >= _BATCH:
+                engine.write(ops)
+                ops = []
+        if ops:
+            engine.write(ops)
+
+
+_BY_CREATION: Final = {INDEX_TAG: 33, INDEX_CREATOR: 33, INDEX_METADATA: 33, INDEX_PARENT: 41}
+"""The kinds of entries that have had no status before format 3, and how long they were."""
 _STEPS: Final[dict[int, tuple[Callable[[Engine], None], ...]]] = {
     2: (_list_artifacts, _list_deadlines, _list_events),
-    3: (_list_by_parent, _list_lifetimes),
+    3: (_list_by_status, _list_by_parent, _list_lifetimes),
 }
 """What each format needs besides what the formats before it have. A step may be done again: it finds its own work."""

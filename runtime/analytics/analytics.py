@@ -10,7 +10,7 @@ import pydantic
 from annotated_types import Ge, Gt
 
 from greenroom.runtime.handles.session import session_id_of
-from greenroom.storage.catalog.model import SessionQuery, SessionStatus
+from greenroom.storage.catalog.query import SessionQuery, session_query
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
 from greenroom.storage.common.times import Moment, nanoseconds
@@ -35,7 +35,7 @@ __all__ = ["Analytics"]
 
 _DAY: Final = 86_400 * 1_000_000_000
 _ALL_TIME: Final = (1 << 64) - 1
-_PAGING: Final = ("sort_by", "descending", "limit", "offset")
+_PAGING: Final = ("sort_by", "descending", "limit", "offset", "cursor")
 
 
 class _Wanted(pydantic.BaseModel):
@@ -195,12 +195,7 @@ def _query(criteria: dict[str, Any]) -> SessionQuery:
     for name in _PAGING:
         if name in criteria:
             raise ValidationError(f"{name}: a query for figures has no order and no pages", field=name)
-    if issubclass(type(criteria.get("tags")), str):
-        raise ValidationError("tags: a list of texts is needed, not one text", field="tags")
-    wanted = validated(SessionQuery, {"status": tuple(SessionStatus), **criteria})
-    if wanted.parent is not None and not is_session_id(wanted.parent):
-        raise ValidationError("parent: a session id is needed", field="parent")
-    return wanted
+    return session_query({"status": "all"}, criteria)
 
 
 def _not_found(session_id: str) -> SessionNotFound:

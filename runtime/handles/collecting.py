@@ -36,7 +36,10 @@ class Collected:
             raise InvalidOperation("this batch is over: begin another one")
         if not isinstance(message, Command):
             raise InvalidOperation(f"a batch only collects changes: send {type(message).__name__} outside of it")
-        self.commands.append((session_id, self._lasting(message)))
+        if isinstance(message, m.Batch):  # its commands are part of this batch
+            self.commands += [(session_id, self._lasting(each)) for each in message.commands]
+        else:
+            self.commands.append((session_id, self._lasting(message)))
         return LATER
 
     def close(self) -> list[tuple[str, Command[Any]]]:

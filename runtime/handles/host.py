@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, Unpack
 
 from greenroom.actors.events import Subscription
@@ -29,6 +30,9 @@ class ConfigSource(Protocol):
 
     def config_with(self, own: Mapping[str, Any]) -> SessionConfig:
         """Return the configuration in force for a session with the settings `own`."""
+
+    def admitted(self, session_id: str, kinds: Sequence[str]) -> AbstractContextManager[None]:
+        """Count one operation of each kind, and let rates pass all further ones of the code inside."""
 
 
 class EventSource(Protocol):

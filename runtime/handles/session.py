@@ -11,6 +11,7 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Final, Literal, Self, TypeVar, Unpack, cast, overload
@@ -210,6 +211,16 @@ class Session(Variables, Conversation):
             ```
         """
         return SessionBatch(self, how)
+
+    def admitted(self, *kinds: str) -> AbstractContextManager[None]:
+        """Admit a unit of work by its rates once: for a `with` block, so that a turn is not cut in half.
+
+        One operation of each kind (message, llm_call, tool_execution, state_update, …) is counted at the beginning, or
+        RateLimited is raised with `retry_after`, before anything has happened. Rates then pass all operations of these
+        kinds on this session by the code inside, uncounted. That holds for this thread (or task) alone, and ends with
+        the block.
+        """
+        return self._runtime.policies.admitted(self.id, kinds)
 
     # -- life
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter
@@ -11,6 +11,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.internal import VariableKeys
 from greenroom.runtime.model.typed import as_type
 from greenroom.storage.codec.records import Json
+from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.errors import ValidationError, VariableNotFound, shown
 
 from .replies import reply_as
@@ -24,8 +25,8 @@ TypeOf: TypeAlias = type[T] | TypeAdapter[T]
 
 
 class Variables:
-    """Base of handles that have variables: `handle["k"]`, `handle["k"] = v`, `del handle["k"]`, `"k" in handle`, and
-    iteration over the keys. There is no `len`, so that a handle is never false."""
+    """Base of handles that have variables: `handle["k"]`, `handle["k"] = v`, `del handle["k"]`, `"k" in handle`,
+    `handle.update({…})`, and iteration over the keys. There is no `len`, so that a handle is never false."""
 
     __slots__ = ()
 
@@ -47,6 +48,12 @@ class Variables:
 
     def __setitem__(self, key: str, value: object) -> None:
         self._send(m.SetVariable(key, value))
+
+    def update(self, values: Mapping[str, object] | None = None, /, **more: object) -> None:
+        """Set several variables in one write, all or none: `handle.update({"a": 1}, b=2)`."""
+        given = {**as_mapping("values", {} if values is None else values), **more}
+        if given:
+            self._send(m.Batch([m.SetVariable(key, value) for key, value in given.items()]))
 
     def __delitem__(self, key: str) -> None:
         if not self._send(m.DeleteVariable(key), False):

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from greenroom.actors import messages as m
-from greenroom.storage.catalog.model import SessionStatus
 from greenroom.storage.common.arguments import as_function, as_items
 from greenroom.storage.errors import GreenroomError, RuntimeClosed, StorageError, ValidationError
 from greenroom.storage.files.regular_file import file_path
@@ -25,7 +24,6 @@ MAX_PATHS: Final = 1_000_000
 """Limit of paths of one call."""
 _PLANNED: Final = "(of this dry run)"
 _PROGRESS_SECONDS: Final = 0.05
-_ALL: Final = tuple(SessionStatus)
 
 
 def ingest(
@@ -246,7 +244,7 @@ class _Ingest:
         """Return the sessions that are not forks and have these fields in their metadata, in the order of creation."""
         if self._runtime is None:
             return []
-        page = self._runtime.list_sessions(status=_ALL, metadata=metadata, sort_by="created_at")
+        page = self._runtime.list_sessions(status="all", metadata=metadata, sort_by="created_at", limit=None)
         return [info.id for info in page if info.parent_session_id is None]
 
     # -- the report

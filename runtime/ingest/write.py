@@ -39,7 +39,7 @@ class Target(Protocol):
     def config(self) -> RuntimeConfig:
         """The settings in force."""
 
-    def list_sessions(self, *, status: Any, metadata: Any, sort_by: Any) -> Iterable[SessionInfo]:
+    def list_sessions(self, *, status: Any, metadata: Any, sort_by: Any, limit: Any) -> Iterable[SessionInfo]:
         """Return the sessions that match the filters."""
 
 

@@ -8,6 +8,7 @@ journal carries them. So a write costs one record, and `SessionInfo` costs one g
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from greenroom.storage.codec.keys import (
@@ -21,7 +22,6 @@ from greenroom.storage.codec.keys import (
     INDEX_TAG,
     INDEX_UPDATED,
     after_prefix,
-    canonical_value,
     metadata_digest,
     session_bytes,
     session_id_of,
@@ -29,19 +29,20 @@ from greenroom.storage.codec.keys import (
 )
 from greenroom.storage.codec.records import seal, unpack_value, unseal
 from greenroom.storage.common.logs import logger_of
-from greenroom.storage.common.metering import hold, metering
+from greenroom.storage.common.metering import hold
 from greenroom.storage.common.page import Page
-from greenroom.storage.common.times import SECOND, nanoseconds
-from greenroom.storage.common.words import folded
+from greenroom.storage.common.times import SECOND
 from greenroom.storage.engine.engine import CF, Engine, Op
-from greenroom.storage.engine.ranges import narrowest
 from greenroom.storage.engine.settled import settled
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFound
 from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.model import StoredEvent
 
 from .deadlines import deadline_keys
 from .lifetimes import lifetime_keys
-from .model import STATUS_CODE, STATUSES, SessionInfo, SessionQuery, SessionRow, SessionStatus
+from .listing import Listing
+from .model import STATUS_CODE, STATUSES, SessionInfo, SessionRow, SessionStatus
+from .query import SessionQuery, row_test
 
 __all__ = ["Catalog"]
 
@@ -49,6 +50,7 @@ logger = logger_of("catalog")
 
 
 _ACTIVE: Final = STATUSES.index(SessionStatus.ACTIVE)
+_AT_ONCE: Final = 256
 
 
 class Catalog:
@@ -207,8 +209,13 @@ class Catalog:
     def children(self, session: bytes) -> list[SessionInfo]:
         """Return the sessions with this parent, oldest first."""
         prefix = INDEX_PARENT + session
-        found = self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))
-        return self._readable_infos(key[-16:] for key, _ in found)
+        places = {key[-24:] for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix))}
+        found = ((place[8:], self.readable_row(place[8:])) for place in sorted(places))
+        infos = []
+        for _, row, info in self.readable_infos((child, row) for child, row in found if row is not None):
+            hold(len(row.metadata))
+            infos.append(info)
+        return infos
 
     def with_prefix(self, prefix: str, limit: int) -> list[str]:
         """Return the ids of sessions that begin with these hex digits (hyphens ignored)."""
@@ -243,7 +250,7 @@ class Catalog:
         for status in statuses:
             prefix = INDEX_CREATED + bytes([STATUS_CODE[status]])
             for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix)):
-                row = self._readable_row(key[-16:])
+                row = self.readable_row(key[-16:])
                 if row is not None:
                     yield key[-16:], row
 
@@ -260,37 +267,9 @@ class Catalog:
                     seen.add(key[-16:])
                     found.append(key[-16:])
 
-    def query(self, query: SessionQuery, among: Iterable[bytes] | None = None) -> Page[SessionInfo]:
-        """Answer from the narrowest index, or from these sessions alone. A listing by time without other filters reads
-        only its own page."""
-        plain = not (query.created_by is not None or query.tags or query.parent or query.metadata or query.search)
-        any_time = query.created_after is None and query.created_before is None
-        by_time = any_time and query.sort_by in ("created_at", "updated_at")
-        if among is None and plain and by_time and query.limit is not None:
-            return self._page_by_time(query, query.limit)
-        matches = [
-            (session, row.name or "", created)
-            for session, created in (self._candidates(query) if among is None else self._among(query, among))
-            if (row := self._readable_row(session)) is not None and _matches(query, row)
-        ]
-        end = None if query.limit is None else query.offset + query.limit
-        if query.sort_by == "created_at":
-            matches.sort(key=lambda match: (match[2], match[0]), reverse=query.descending)
-            ordered = [session for session, _, _ in matches]
-        elif query.sort_by == "name":
-            matches.sort(key=lambda match: (match[1], match[2], match[0]), reverse=query.descending)
-            ordered = [session for session, _, _ in matches]
-        elif query.limit is None and not metering():
-            every = self._readable_infos(session for session, _, _ in matches)
-            every.sort(key=lambda info: (getattr(info, query.sort_by), info.id), reverse=query.descending)
-            return Page(tuple(every[query.offset :]), len(matches), query.offset, None)
-        else:
-            infos = self._infos(session for session, _, _ in matches)
-            keyed = [(getattr(info, query.sort_by), session) for session, _, info in infos]
-            keyed.sort(reverse=query.descending)
-            ordered = [session for _, session in keyed]
-        chosen = self._readable_infos(ordered[query.offset : end])
-        return Page(tuple(chosen), len(matches), query.offset, query.limit)
+    def query(self, query: SessionQuery, among: Callable[[], Iterable[bytes]] | None = None) -> Page[SessionInfo]:
+        """Return a page of the sessions that match; with `among`, of those alone that it returns."""
+        return Listing(self._engine, self, query).page(among)
 
     def matching(
         self,
@@ -304,11 +283,10 @@ class Catalog:
         With `among`, only these sessions are considered. Order and pages of the query are ignored. Rows that cannot be
         read are skipped and reported.
         """
+        matches = row_test(query)
         narrowed = query.created_by is not None or query.tags or query.parent is not None or query.metadata
-        low, high = _created_within(query)
         if among is None:
-            # The index by status and time would show a session twice if its status changes meanwhile.
-            among = (session for session, _ in self._candidates(query)) if narrowed else self.sessions()
+            among = Listing(self._engine, self, query).sessions() if narrowed else self.sessions()
         for session in among:
             try:
                 row = self.row(session)
@@ -316,42 +294,16 @@ class Catalog:
                 if on_damaged is not None:
                     on_damaged(session)
                 continue
-            if row is not None and low <= row.created_at < high and _matches(query, row):
+            if row is not None and matches(row) and (not query.updated_matters or self._updated(session, query)):
                 yield session, row
 
-    def _page_by_time(self, query: SessionQuery, limit: int) -> Page[SessionInfo]:
-        counts = self.counts()
-        total = sum(counts[status] for status in query.statuses)
-        wanted = query.offset + limit
-        infos: list[SessionInfo] = []
-        if query.sort_by == "created_at":
-            keys: list[bytes] = []
-            for status in query.statuses:
-                prefix = INDEX_CREATED + bytes([STATUS_CODE[status]])
-                found = self._engine.scan(
-                    CF.INDEX, prefix, after_prefix(prefix), reverse=query.descending, limit=wanted
-                )
-                keys += [key[2:] for key, _ in found]
-            keys.sort(reverse=query.descending)
-            sessions = [key[8:] for key in keys[query.offset : wanted]]
-            infos = self._readable_infos(sessions)
-        else:
-            recent: list[tuple[int, bytes]] = []
-            for status in query.statuses:
-                for session in self._recent(STATUS_CODE[status], wanted, query.descending):
-                    try:
-                        last = self._journal.last(session)
-                    except (IntegrityError, SchemaTooNew) as error:
-                        logger.error("skipped in a listing: %s", error)
-                        continue
-                    if last is not None:
-                        recent.append((last[1].time, session))
-            recent.sort(reverse=query.descending)
-            sessions = [session for _, session in recent[query.offset : wanted]]
-            infos = self._readable_infos(sessions)
-        return Page(tuple(infos), total, query.offset, limit)
+    def _updated(self, session: bytes, query: SessionQuery) -> bool:
+        """Return whether the last event of a session is of the times of a query."""
+        last = self._journal.last(session)
+        low, high = query.updated
+        return last is not None and low <= last[1].time < high
 
-    def _readable_row(self, session: bytes) -> SessionRow | None:
+    def readable_row(self, session: bytes) -> SessionRow | None:
         """Return the row, or None if it is gone or damaged: one bad record must not spoil a listing."""
         try:
             return self.row(session)
@@ -359,67 +311,44 @@ class Catalog:
             logger.error("skipped in a listing: %s", error)
             return None
 
-    def _readable_infos(self, sessions: Iterable[bytes]) -> list[SessionInfo]:
-        infos = []
-        for _, row, info in self._infos(sessions):
-            hold(len(row.metadata))
-            infos.append(info)
-        return infos
+    def readable_infos(
+        self, found: Iterable[tuple[bytes, SessionRow]]
+    ) -> Iterator[tuple[bytes, SessionRow, SessionInfo]]:
+        """Yield (session, row, info) for each (session, row) of which the last event can be read."""
+        left = iter(found)
+        while part := list(islice(left, _AT_ONCE)):
+            lasts = self._lasts([session for session, _ in part])
+            for (session, row), last in zip(part, lasts, strict=True):
+                if last is not None:
+                    sequence, stored = last
+                    info = SessionInfo(session_id_of(session), row, sequence, stored.time, stored.totals)
+                    yield session, row, info
 
-    def _infos(self, sessions: Iterable[bytes]) -> Iterator[tuple[bytes, SessionRow, SessionInfo]]:
-        """Yield (session, row, info) of the sessions that can be read, one at a time."""
-        for session in sessions:
-            row = self._readable_row(session)
-            if row is None:
-                continue
-            try:
-                yield session, row, self.info_of(session, row)
-            except SessionNotFound:
-                continue
-            except (IntegrityError, SchemaTooNew) as error:
-                logger.error("skipped in a listing: %s", error)
+    def last_times(self, sessions: list[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Yield (time of its last event, session) for each of these sessions of which that can be read."""
+        for at in range(0, len(sessions), _AT_ONCE):
+            part = sessions[at : at + _AT_ONCE]
+            for session, last in zip(part, self._lasts(part), strict=True):
+                if last is not None:
+                    yield last[1].time, session
 
-    def _among(self, query: SessionQuery, sessions: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-        """Yield (session, created_at) of the sessions that were created within the query's times."""
-        low, high = _created_within(query)
-        for session in sessions:
-            row = self._readable_row(session)
-            if row is not None and low <= row.created_at < high:
-                yield session, row.created_at
-
-    def _recent(self, status: int, wanted: int, descending: bool) -> list[bytes]:
-        """Return the first `wanted` sessions by the second of their last event, and all others of the last such
-        second."""
-        prefix = INDEX_UPDATED + bytes([status])
-        found: list[bytes] = []
-        second = b""
-        for key, _ in self._engine.pages(CF.INDEX, prefix, after_prefix(prefix), reverse=descending, page=256):
-            if len(found) >= wanted and key[2:6] != second:
-                break
-            second = key[2:6]
-            found.append(key[6:])
+    def _lasts(self, sessions: list[bytes]) -> list[tuple[int, StoredEvent] | None]:
+        """Return the last event of each of these sessions; None if it is gone or damaged."""
+        try:
+            found = self._journal.lasts(sessions)
+        except (IntegrityError, SchemaTooNew):
+            found = [self._readable_last(session) for session in sessions]
+        for session, last in zip(sessions, found, strict=True):
+            if last is None and self.is_there(session):
+                logger.error("skipped in a listing: session %s has no journal; run verify", session_id_of(session))
         return found
 
-    def _candidates(self, query: SessionQuery) -> Iterator[tuple[bytes, int]]:
-        """Yield (session, created_at) from the narrowest index range: all sessions that match, and perhaps more."""
-        prefixes = [INDEX_TAG + text_digest(tag) for tag in query.tags]
-        if query.created_by is not None:
-            prefixes.append(INDEX_CREATOR + text_digest(query.created_by))
-        if query.parent is not None:
-            prefixes.append(INDEX_PARENT + session_bytes(query.parent))
-        prefixes += [INDEX_METADATA + metadata_digest(key, value) for key, value in query.metadata.items()]
-        low, high = _created_within(query)
-        if low >= high:
-            return
-        begin, end = low.to_bytes(8, "big"), high.to_bytes(8, "big")
-        if not prefixes:
-            for status in query.statuses:
-                prefix = INDEX_CREATED + bytes([STATUS_CODE[status]])
-                for key, _ in self._engine.pages(CF.INDEX, prefix + begin, prefix + end):
-                    yield key[-16:], int.from_bytes(key[-24:-16], "big")
-            return
-        for key in narrowest(self._engine, [[(prefix + begin, prefix + end)] for prefix in prefixes]):
-            yield key[-16:], int.from_bytes(key[-24:-16], "big")
+    def _readable_last(self, session: bytes) -> tuple[int, StoredEvent] | None:
+        try:
+            return self._journal.last(session)
+        except (IntegrityError, SchemaTooNew) as error:
+            logger.error("skipped in a listing: %s", error)
+            return None
 
 
 def _not_there(session: bytes) -> SessionNotFound:
@@ -427,37 +356,9 @@ def _not_there(session: bytes) -> SessionNotFound:
     return SessionNotFound(f"there is no session {session_id}", session_id=session_id)
 
 
-def _created_within(query: SessionQuery) -> tuple[int, int]:
-    low = nanoseconds(query.created_after) if query.created_after is not None else 0
-    high = nanoseconds(query.created_before) if query.created_before is not None else (1 << 64) - 1
-    return low, high
-
-
-def _matches(query: SessionQuery, row: SessionRow) -> bool:
-    if STATUSES[row.status] not in query.statuses:
-        return False
-    if query.created_by is not None and row.created_by != query.created_by:
-        return False
-    if query.tags and not set(query.tags).issubset(row.tags):
-        return False
-    if query.parent is not None and row.parent != query.parent:
-        return False
-    if query.metadata:
-        metadata = unpack_value(row.metadata)
-        if any(
-            key not in metadata or canonical_value(metadata[key]) != canonical_value(value)
-            for key, value in query.metadata.items()
-        ):
-            return False
-    if query.search:
-        needle = folded(query.search)
-        return needle in folded(row.name or "") or needle in folded(row.description or "")
-    return True
-
-
 def _index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
-    tail = row.created_at.to_bytes(8, "big") + session
-    keys = [INDEX_CREATED + bytes([row.status]) + tail, _updated_key(row.status, updated, session)]
+    tail = bytes([row.status]) + row.created_at.to_bytes(8, "big") + session
+    keys = [INDEX_CREATED + tail, _updated_key(row.status, updated, session)]
     if row.tags:
         keys += [INDEX_TAG + text_digest(tag) + tail for tag in row.tags]
     if row.created_by is not None:

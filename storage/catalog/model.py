@@ -1,18 +1,16 @@
-"""The facts of a session: its row, its public snapshot, and the query that lists sessions."""
+"""The facts of a session: its row, and its public snapshot."""
 
 from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple
-
-import pydantic
+from typing import Any, Final, NamedTuple
 
 from greenroom.storage.codec.records import Json, Value, unpack_value
-from greenroom.storage.common.times import SECOND, Moment, iso_time, utc_time
+from greenroom.storage.common.times import SECOND, iso_time, utc_time
 from greenroom.storage.events.model import Totals
 
-__all__ = ["STATUSES", "SessionInfo", "SessionQuery", "SessionRow", "SessionStatus"]
+__all__ = ["STATUSES", "SessionInfo", "SessionRow", "SessionStatus"]
 
 
 class SessionStatus(enum.StrEnum):
@@ -26,8 +24,6 @@ class SessionStatus(enum.StrEnum):
 STATUSES: Final = tuple(SessionStatus)
 
 STATUS_CODE: Final = {status: code for code, status in enumerate(STATUSES)}
-
-_LISTED: Final = (SessionStatus.ACTIVE, SessionStatus.SUSPENDED)
 
 
 class SessionRow(NamedTuple):
@@ -139,6 +135,11 @@ class SessionInfo:
         return utc_time(self._updated)
 
     @property
+    def updated_ns(self) -> int:
+        """The time of the last event in ns since the epoch."""
+        return self._updated
+
+    @property
     def started_at(self) -> datetime | None:
         return utc_time(self._row.started_at) if self._row.started_at is not None else None
 
@@ -197,29 +198,3 @@ class SessionInfo:
 
     def __repr__(self) -> str:
         return f"<SessionInfo {self.id} {self.status} at {self.sequence}>"
-
-
-class SessionQuery(pydantic.BaseModel):
-    """Selects the sessions to list. A session must have all `tags`; times are datetimes, RFC 3339 text or epoch
-    seconds."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    status: SessionStatus | tuple[SessionStatus, ...] | None = None
-    created_by: str | None = None
-    tags: tuple[str, ...] = ()
-    parent: str | None = None
-    created_after: Moment | None = None
-    created_before: Moment | None = None
-    search: str | None = None
-    metadata: dict[str, Any] = pydantic.Field(default_factory=dict)
-    sort_by: Literal["created_at", "updated_at", "name", "artifact_count", "operation_count"] = "created_at"
-    descending: bool = False
-    limit: int | None = pydantic.Field(default=None, ge=0)
-    offset: int = pydantic.Field(default=0, ge=0)
-
-    @property
-    def statuses(self) -> tuple[SessionStatus, ...]:
-        if self.status is None:
-            return _LISTED
-        return (self.status,) if isinstance(self.status, SessionStatus) else tuple(dict.fromkeys(self.status))

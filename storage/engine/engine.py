@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -354,6 +354,57 @@ class Engine:
             iterator = step = None  # a kept error keeps this frame, and an iterator keeps the store locked
             if self._was_reopened(error):
                 return self.scan(cf, begin, end, reverse=reverse, limit=limit)
+            self._raise(error, "read")
+        return found
+
+    def scan_keys(
+        self, cf: int, ranges: Sequence[tuple[bytes, bytes]], *, reverse: bool = False, limit: int
+    ) -> list[list[bytes]]:
+        """Return for each range (begin ≤ key < end) its first `limit` keys, or its last ones reversed, all as of one
+        moment."""
+        found: list[list[bytes]] = []
+        iterator: Any = None
+        step: Any = None
+        try:
+            iterator = self._families[cf].iter()
+            key_here, step = iterator.key, iterator.prev if reverse else iterator.next
+            for begin, end in ranges:
+                keys: list[bytes] = []
+                if reverse:
+                    iterator.seek_for_prev(end)
+                    if iterator.valid() and key_here() == end:
+                        iterator.prev()
+                else:
+                    iterator.seek(begin)
+                while len(keys) < limit and iterator.valid():
+                    key = key_here()
+                    if key < begin if reverse else key >= end:
+                        break
+                    keys.append(key)
+                    step()
+                iterator.status()
+                found.append(keys)
+        except Exception as error:
+            iterator = step = key_here = None
+            if self._was_reopened(error):
+                return self.scan_keys(cf, ranges, reverse=reverse, limit=limit)
+            self._raise(error, "read")
+        return found
+
+    def lasts(self, cf: int, prefixes: Iterable[bytes]) -> list[tuple[bytes, bytes] | None]:
+        """Return what `last` returns for each of these prefixes, all as of one moment."""
+        found: list[tuple[bytes, bytes] | None] = []
+        iterator: Any = None
+        try:
+            iterator = self._families[cf].iter()
+            for prefix in prefixes:
+                iterator.seek_for_prev(prefix + b"\xff" * 9)
+                there = iterator.valid() and iterator.key().startswith(prefix)
+                found.append((iterator.key(), iterator.value()) if there else None)
+                if not there:
+                    iterator.status()  # an iterator that meets a damaged block just stops being valid
+        except Exception as error:
+            iterator = None
             self._raise(error, "read")
         return found
 

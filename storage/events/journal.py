@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from blake3 import blake3
@@ -165,6 +165,13 @@ class Journal:
         if found is None:
             return None
         return int.from_bytes(found[0][16:], "big"), self.unsealed(*found)
+
+    def lasts(self, sessions: Iterable[bytes]) -> list[tuple[int, StoredEvent] | None]:
+        """Return what `last` returns for each of these sessions, at less cost."""
+        return [
+            (int.from_bytes(found[0][16:], "big"), self.unsealed(*found)) if found is not None else None
+            for found in self._engine.lasts(CF.JOURNAL, sessions)
+        ]
 
     def last_but(self, session: bytes, types: frozenset[str]) -> int | None:
         """Return the time of the newest event of another type than these. Only the last 64 events are read; if all are

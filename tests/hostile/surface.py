@@ -33,7 +33,7 @@ from greenroom.runtime import (
     messages,
 )
 from greenroom.storage.artifacts.query import ArtifactCriteria
-from greenroom.storage.catalog.model import SessionQuery
+from greenroom.storage.catalog.query import SessionQuery
 from greenroom.storage.events.query import EventQuery
 
 __all__ = ["JOURNALS_ATTEMPTS", "Call", "Method", "World", "calls", "makings", "methods"]

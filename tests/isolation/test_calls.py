@@ -36,6 +36,7 @@ def _batched(two: Two) -> None:
 
 SESSION: dict[str, Call] = {
     "accept_losses": lambda two: two.other.accept_losses(),
+    "admitted": lambda two: two.other.admitted("message").__enter__(),
     "add_message": lambda two: two.other.add_message("user", "x"),
     "add_messages": lambda two: two.other.add_messages([{"role": "user", "content": "x"}]),
     "add_tag": lambda two: two.other.add_tag("x"),
@@ -192,6 +193,7 @@ ALSO_DENIED: list[Call] = [
     lambda two: two.rt.create_session(key="new"),
     lambda two: two.rt.list_sessions(parent=two.other.id),
     lambda two: two.rt.count_sessions(parent=two.other.id),
+    lambda two: list(two.rt.iterate_sessions(parent=two.other.id)),
     lambda two: two.rt.run_script("return 1", session=two.other),
     lambda two: two.rt.run_script("return 1", session=two.other.id),
 ]
@@ -200,6 +202,7 @@ CONFINED: dict[str, Call] = {
     "exists": lambda two: two.rt.exists(two.other.id),
     "find_sessions": lambda two: two.rt.find_sessions(two.other.id[:8]),
     "get_many": lambda two: two.rt.get_many([two.artifact.id]).results,
+    "iterate_sessions": lambda two: list(two.rt.iterate_sessions(tags=[SECRET])),
     "list_sessions": lambda two: list(two.rt.list_sessions(tags=[SECRET])),
 }
 """Answers as if there were no other session."""
@@ -341,7 +344,7 @@ CONFINED_CALLS: dict[str, set[str]] = {
 OF_THE_RUNTIME: dict[str, set[str]] = {
     "tools": {"collector", "perform", "send"},
     "agents": {"close", "collector", "message", "perform", "send"},
-    "policies": {"config_with", "for_child", "script_memory", "timekeeper"},
+    "policies": {"admitted", "config_with", "for_child", "script_memory", "timekeeper"},
     "events": {"close", "handler_failed", "hurry", "imported", "tell_changes"},
     "hooks": {"close", "creating", "creation"},
     "analytics": {"private"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 from collections import OrderedDict
@@ -404,6 +405,38 @@ def test_a_handle_is_a_mapping_of_its_variables(variables: Session | Scope) -> N
         assert wrong not in variables
         with pytest.raises(ValidationError):
             variables[wrong]  # type: ignore[index]
+
+
+def test_several_variables_are_set_in_one_write(rt: Runtime, variables: Session | Scope) -> None:
+    with rt.events.subscribe("variable.set") as told:
+        variables.update({"a": 1, "b": NOON}, c=[Colour.RED])
+        assert [variables[key] for key in variables] == [1, "2026-01-31T12:00:00.000250Z", ["red"]]
+        variables.update()
+        variables.update({}, a=2)
+        assert told.pending == 4
+    for wrong in ({"d": 1, "e": object()}, {"d": 1, 5: 1}, {"d": 1, "x" * 300: 1}, 7, [("d", 1)]):
+        with pytest.raises(ValidationError):
+            variables.update(wrong)  # type: ignore[arg-type]
+    assert "d" not in variables
+    assert variables["a"] == 2
+
+
+def test_an_update_is_one_write_and_can_be_part_of_a_larger_one(rt: Runtime) -> None:
+    s = rt.create_session(config={"max_state_bytes": 1000})
+    before = s.info().sequence
+    with pytest.raises(ResourceLimitExceeded):
+        s.update({"a": 1, "b": "x" * 2000})
+    assert (s.info().sequence, s.variables()) == (before, {})
+    with s.batch() as b:
+        b.update({"a": 1, "b": 2})
+        b["c"] = 3
+        b.add_message("user", "x")
+        assert s.variables() == {}
+    assert s.variables() == {"a": 1, "b": 2, "c": 3}
+    with contextlib.suppress(ZeroDivisionError), s.batch() as b:
+        b.update(a=5)
+        raise ZeroDivisionError
+    assert s["a"] == 1
 
 
 def test_a_mapping_of_a_session_that_is_gone_says_so(rt: Runtime) -> None:

@@ -85,6 +85,21 @@ def test_all_that_was_in_it_is_there(golden_1: Golden) -> None:
         assert format_of(path) == FORMAT_VERSION
 
 
+def test_sessions_of_before_are_found_by_every_query(golden_1: Golden) -> None:
+    path, expected = golden_1
+    with Runtime.open(path) as rt:
+        infos = [each["info"] for each in expected["sessions"]]
+        for info in infos:
+            queries: list[dict[str, Any]] = [{"tags": [tag]} for tag in info["tags"]]
+            queries += [{"metadata": {key: value}} for key, value in info["custom_metadata"].items()]
+            queries += [{"created_by": info["created_by"]}] if info["created_by"] is not None else []
+            queries += [{"parent": info["parent_session_id"]}] if info["parent_session_id"] is not None else []
+            for query in queries:
+                assert info["id"] in [each.id for each in rt.list_sessions(status=info["status"], **query)]
+                assert rt.count_sessions(status="all", **query) == len(rt.list_sessions(status="all", **query))
+        assert all(rt.session(each["id"]).children() for each in infos if each["name"] == "Analysis")
+
+
 def test_what_was_stored_before_is_found_by_every_query(golden_1: Golden) -> None:
     path, expected = golden_1
     with Runtime.open(path) as rt:

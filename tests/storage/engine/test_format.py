@@ -315,12 +315,13 @@ class Store:
             status, age = bytes([row[0]]), row[7].to_bytes(8, "big") + session
             newest = self.of("journal", session)[-1][1][1]
             keys |= {b"c" + status + age, b"u" + status + (newest // 10**9).to_bytes(4, "big") + session}
-            keys |= {b"t" + digest8(tag.encode()) + age for tag in row[4]}
+            place = status + age if self.format >= 3 else age
+            keys |= {b"t" + digest8(tag.encode()) + place for tag in row[4]}
             if row[3] is not None:
-                keys.add(b"b" + digest8(row[3].encode()) + age)
+                keys.add(b"b" + digest8(row[3].encode()) + place)
             if row[5] is not None:
-                keys.add(b"p" + uuid.UUID(row[5]).bytes + age)
-            keys |= {b"m" + entry_digest(key, value) + age for key, value in unpacked(row[6]).items()}
+                keys.add(b"p" + uuid.UUID(row[5]).bytes + place)
+            keys |= {b"m" + entry_digest(key, value) + place for key, value in unpacked(row[6]).items()}
             for name in row[13:]:
                 assert self["index"][b"k" + name.encode()] == session
                 keys.add(b"k" + name.encode())

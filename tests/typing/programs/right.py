@@ -42,6 +42,7 @@ def variables(s: Session) -> None:
     s.set("plan", Plan(title="t"))
     s.set("point", Point(1, 2))
     s["at"] = datetime.now()
+    s.update({"a": 1, "b": Plan(title="t")}, c=[1, 2])
     s.set("numbers", [1, 2, 3])
     s.set("k", {"a": {"b": [1, None, b"x"]}}, expected=messages.ABSENT)
     value: Value = s.get("k")
