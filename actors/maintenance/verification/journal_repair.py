@@ -15,6 +15,7 @@ from greenroom.actors.session.projection import LOST, is_session
 from greenroom.actors.session.state.collected import COLLECTED
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
+from greenroom.actors.session.state.records import kept
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.artifacts.records import unsealed_record
@@ -26,7 +27,7 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import CONTENT_FIELDS, DELTA, EDITED, FINISHED, RETRACTED, parse_head, sequences_of
-from greenroom.storage.records.model import LOST_VALUE, RECORDS_CHANGED, RecordChange
+from greenroom.storage.records.model import LOST_VALUE, RECORDS_CHANGED, RecordChange, RecordFold
 from greenroom.storage.records.records import record_key, stored_record
 
 __all__ = ["Mended", "mend", "message_contents"]
@@ -129,6 +130,7 @@ def mend(
         mended.lost.append(n)
     _carry_totals(seen, filled, last)
     _tell_row(seen, filled, session, last)
+    _tell_records(store, seen, filled, session)
     newest = max(seen.snapshots, default=seen.base)
     mended.doubtful = [n for n in mended.lost if not filled[n].data.get("was") and n > newest]
     mended.ops += [Journal.append(session, n, stored) for n, stored in sorted(filled.items())]
@@ -319,6 +321,28 @@ def _tell_row(seen: _Evidence, filled: dict[int, StoredEvent], session: bytes, l
         filled[unknown].data["row"] = seen.row.fields()
         if sum(event.type == LOST and "was" not in event.data for event in filled.values()) == 1:
             filled[unknown].data["was"] = "session"
+
+
+def _tell_records(store: ArtifactStore, seen: _Evidence, filled: dict[int, StoredEvent], session: bytes) -> None:
+    """Put into the last lost event by how much the totals of records are wrong without it."""
+    lost = [n for n, event in filled.items() if event.type == LOST and event.data.get("was") in (None, RECORDS_CHANGED)]
+    if not lost:
+        return
+    session_id = session_id_of(session)
+    state = SessionState.decode(session_id, seen.base_state) if seen.base_state else SessionState(session_id)
+    fold = RecordFold()
+    for n, event in sorted({**filled, **seen.events}.items()):
+        if event.type == RECORDS_CHANGED or event.data.get("was") == RECORDS_CHANGED:
+            fold.apply(n, event.data.get("changes", ()))
+        if n > seen.base:
+            evolve(state, n, event)
+    unknown = max((n for n in lost if "was" not in filled[n].data), default=0)
+    there = {key for key, _ in store.records.entries(session)}
+    sizes = [len(key) + record.size for key, record in fold.live.items() if key in there or record.sequence > unknown]
+    has = kept(state)
+    more = [len(sizes) - has.records, sum(sizes) - has.bytes]
+    if more != [0, 0]:
+        filled[max(lost)].data["records"] = more
 
 
 def message_contents(store: ArtifactStore) -> dict[tuple[bytes, int], list[bytes]]:

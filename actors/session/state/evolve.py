@@ -184,9 +184,9 @@ def _lost(state: SessionState, data: Data, time: int) -> None:
         state.key = key[0] if key else None
     if data.get("was") in (ADDED, STARTED):
         state.message_count += 1
-    elif data.get("was") == RECORDS_CHANGED:
-        records.changed(state, data, time)
-    elif data.get("was") is None:
+    if data.get("was") in (RECORDS_CHANGED, None):
+        records.lost(state, data, time)
+    if data.get("was") is None:
         grants.forget(state)  # the lost event may have revoked one
         state.more.pop(approvals.APPROVALS, None)  # and it may have been an answer
         shares.forget(state)

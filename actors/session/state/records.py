@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from .model import SessionState
 
-__all__ = ["RECORDS", "Kept", "changed", "kept", "totals_after"]
+__all__ = ["RECORDS", "Kept", "changed", "kept", "lost", "totals_after"]
 
 RECORDS: Final = "records"
 """The name of the entry in the state."""
@@ -45,8 +45,21 @@ def totals_after(totals: Kept, changes: Iterable[Sequence[Any]]) -> Kept:
 
 def changed(state: SessionState, data: dict[str, Any], time: int) -> None:
     """Fold a `records.changed` event."""
-    count, size = totals_after(kept(state), data.get("changes", ()))
-    if count > 0:
-        state.more[RECORDS] = {"count": count, "bytes": max(0, size)}
-    else:  # below nothing only after an event was lost to damage
+    _keep(state, totals_after(kept(state), data.get("changes", ())))
+
+
+def lost(state: SessionState, data: dict[str, Any], time: int) -> None:
+    """Fold what the event in the place of a lost one tells of records. Its `records` is by how much the totals would be
+    wrong without it."""
+    changed(state, data, time)
+    more = data.get(RECORDS)
+    if more is not None:
+        count, size = kept(state)
+        _keep(state, Kept(count + more[0], size + more[1]))
+
+
+def _keep(state: SessionState, totals: Kept) -> None:
+    if totals == _NONE:
         state.more.pop(RECORDS, None)
+    else:
+        state.more[RECORDS] = {"count": totals.records, "bytes": totals.bytes}

@@ -162,12 +162,43 @@ def test_a_lost_event_is_told_by_its_records(rt: Runtime, session: Session, how:
     assert rt.verify(repair=True).ok
     assert rt.verify().problems == []
     assert session.records.scan() == list({**VALUES, b"a": b"later"}.items())
+    assert session.records.count() == len(VALUES)
+    assert rt._supervisor.table.actors[session.id].state.more["records"] == {
+        "count": len(VALUES),
+        "bytes": sum(len(key) + each.size for key, each in rt._store.records.all(session_bytes(session.id))),
+    }
     session.records.put(b"c", LARGE[:-1])
     session.records.delete(b"b")
     assert session.records.keys() == [b"a", b"c", b"d"]
     assert rt.verify().problems == []
     session.delete()
     assert rt.stats()["artifacts"]["contents"] == 0
+
+
+@pytest.mark.parametrize("lost", [[3], [4], [3, 4], [2, 4], [2, 3, 4, 5]])
+@pytest.mark.parametrize("saved", [False, True])
+def test_the_totals_are_right_after_events_were_lost(
+    rt: Runtime, session: Session, lost: list[int], saved: bool
+) -> None:
+    session.records.delete(b"a")
+    session.records.put_many({b"a": b"again", b"b": LARGE, b"x": 1})
+    session.records.delete_many([b"x", b"d"])
+    if saved:
+        session.save()
+    for number in lost:
+        flip(rt, CF.JOURNAL, sequence_key(session_bytes(session.id), number))
+    rt._supervisor.forget()
+    there = session_bytes(session.id)
+    assert rt.verify(repair=True).ok
+    assert rt.verify().problems == []
+    session.accept_losses()
+    assert session.records.keys() == [b"a", b"b", b"c"]
+    assert session.records.count() == 3
+    held = sum(len(key) + each.size for key, each in rt._store.records.all(there))
+    assert rt._supervisor.table.actors[session.id].state.more["records"] == {"count": 3, "bytes": held}
+    session.records.delete_prefix(b"")
+    assert "records" not in rt._supervisor.table.actors[session.id].state.more
+    assert rt.verify().problems == []
 
 
 def test_a_session_with_damaged_records_can_be_deleted(rt: Runtime, session: Session) -> None:
