@@ -217,8 +217,6 @@ class Runtime:
         self.middleware = Middleware(core.hooks)
         self.policies, self.events, self.tools, self.agents = parts.policies, parts.events, parts.tools, parts.agents
         self.workflows = parts.workflows
-        self.approvals = Approvals(core, parts.events.subscribe)
-        self.quotas = Quotas(core)
         self._retention = parts.retention
         scopes = core.supervisor.table
         self.creation = Creation(
@@ -227,6 +225,8 @@ class Runtime:
             Templates(lambda: Scope(core.supervisor, scopes.scope(TEMPLATES), config.ask_timeout)),
         )
         try:
+            self.approvals = Approvals(core, parts.events.subscribe)
+            self.quotas = Quotas(core)
             facts = {"path": str(path), "read_only": read_only}
             self.hooks.fire("SystemStartup", facts, operation="OpenRuntime")
         except BaseException:
