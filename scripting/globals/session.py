@@ -33,16 +33,25 @@ _QUERY: Final = frozenset(
         "created_by",
         "tags",
         "parent",
+        "key_prefix",
         "created_after",
         "created_before",
+        "updated_after",
+        "updated_before",
         "search",
         "metadata",
         "sort_by",
         "descending",
         "limit",
         "offset",
+        "cursor",
+        "parent_session_id",
+        "search_text",
+        "sort_desc",
     )
 )
+_SAME: Final = {"parent_session_id": "parent", "search_text": "search", "sort_desc": "descending"}
+"""Other names of criteria."""
 _MESSAGE: Final = frozenset(("name", "tool_calls", "tool_call_id", "metadata"))
 _CHANGES: Final = frozenset(("content", "metadata"))
 _MESSAGES: Final = frozenset(("limit", "before"))
@@ -89,13 +98,26 @@ class SessionGlobal:
         return session_row(self._principal.session(session).info())
 
     @export("list", counted=True)
-    def list(self, query: Any = UNDEFINED) -> Any:
-        wanted = options(query, "Session.list", _QUERY)
-        return [session_row(each) for each in self._principal.runtime.list_sessions(**wanted)]
+    def list(self, query: Any = UNDEFINED) -> dict[str, Any]:
+        """Return a page: its rows, whether there are more, and the cursor of the next page."""
+        page = self._principal.runtime.list_sessions(**self._criteria(query, "Session.list"))
+        more = {"next_cursor": page.next_cursor} if page.next_cursor is not None else {}
+        return {"rows": [session_row(each) for each in page], "has_more": page.has_more, **more}
 
     @export("count")
     def count(self, query: Any = UNDEFINED) -> int:
-        return self._principal.runtime.count_sessions(**options(query, "Session.count", _QUERY))
+        return self._principal.runtime.count_sessions(**self._criteria(query, "Session.count"))
+
+    def _criteria(self, query: Any, caller: str) -> dict[str, Any]:
+        wanted = options(query, caller, _QUERY)
+        for name in [name for name in wanted if name in _SAME]:
+            if _SAME[name] in wanted:
+                raise ValidationError(f"{caller}: {name} and {_SAME[name]} are the same: give one", field=name)
+            wanted[_SAME[name]] = wanted.pop(name)
+        parent = wanted.get("parent")
+        if parent is not None and not isinstance(parent, str):
+            wanted["parent"] = self._principal.session(parent).id
+        return wanted
 
     @export("saveAll")
     def save_all(self) -> int:

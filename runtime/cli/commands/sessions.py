@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,33 +55,73 @@ def list_sessions(
     search: Annotated[str | None, typer.Option(help="Only with this text in name or description.")] = None,
     created_by: Annotated[str | None, typer.Option(help="Only created by this user.")] = None,
     sort: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="created_at, updated_at, name, artifact_count or operation_count.",
-            autocompletion=completion.one_of("created_at", "updated_at", "name", "artifact_count", "operation_count"),
+            help="created_at, updated_at, name, artifact_count, operation_count, or with --key-prefix key.",
+            autocompletion=completion.one_of(
+                "created_at", "updated_at", "name", "artifact_count", "operation_count", "key"
+            ),
+            show_default="created_at, or key with --key-prefix",
         ),
-    ] = "created_at",
+    ] = None,
     descending: Annotated[bool, typer.Option("--descending", help="Largest or newest first.")] = False,
     after: Annotated[
         str | None, typer.Option(metavar="TIME", help=f"Created then or later: {TIMES}.", show_default=False)
     ] = None,
     before: Annotated[str | None, typer.Option(metavar="TIME", help="Created before then.", show_default=False)] = None,
+    updated_after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Changed then or later.", show_default=False)
+    ] = None,
+    updated_before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Not changed since then.", show_default=False)
+    ] = None,
+    key_prefix: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Only with a key that begins so.", show_default=False),
+    ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SESSION",
+            help="Only children of this session.",
+            autocompletion=completion.sessions,
+            show_default=False,
+        ),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Only with this entry in the metadata; the value is JSON, or text."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+    cursor: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="Go on where an earlier page ended.", show_default=False)
+    ] = None,
+    total: Annotated[bool, typer.Option("--total", help="Also count all of them.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List sessions."""
     query: dict[str, Any] = {"sort_by": sort, "descending": descending, "limit": limit, "offset": offset}
+    query |= {"key_prefix": key_prefix, "cursor": cursor}
     query |= {"search": search} if search else {}
     query |= {"created_by": created_by} if created_by else {}
     query |= {"tags": tag} if tag else {}
     query |= {"created_after": moment_of(after, "--after")} if after else {}
     query |= {"created_before": moment_of(before, "--before")} if before else {}
-    if status:
-        query["status"] = _all_statuses() if "all" in status else status
+    query |= {"updated_after": moment_of(updated_after, "--updated-after")} if updated_after else {}
+    query |= {"updated_before": moment_of(updated_before, "--updated-before")} if updated_before else {}
+    query |= {"metadata": dict(map(_entry, metadata))} if metadata else {}
+    query |= {"status": status} if status else {}
     with the_store(context).reading() as runtime:
-        page = runtime.list_sessions(**query)
-        total = page.total if page.has_more and not as_json else len(page)  # counted while the store is open
+        if parent is not None:
+            query["parent"] = the_session(runtime, parent).id
+        page = runtime.list_sessions(query)
+        counted_all = f" of {counted(page.total, 'session')}" if total else ""
+    if page.has_more:
+        counted_all = counted_all or f" {'session' if len(page) == 1 else 'sessions'}"
+        note(f"{len(page)}{counted_all}; more with --cursor {page.next_cursor}")
+    elif total:
+        note(f"{len(page)}{counted_all}")
     if as_json:
         print_json([info.to_dict() for info in page])
         return
@@ -99,8 +140,6 @@ def list_sessions(
         ],
         right=("artifacts",),
     )
-    if len(page) < total:
-        note(f"{len(page)} of {counted(total, 'session')}; more with --offset {offset + len(page)}")
 
 
 @app.command()
@@ -296,26 +335,24 @@ def _change(context: typer.Context, names: list[str], change: Any, as_json: bool
         print_json([info.to_dict() for info in changed])
 
 
-def _all_statuses() -> list[str]:
-    from greenroom.runtime import SessionStatus
-
-    return [str(status) for status in SessionStatus]
+def _entry(text: str) -> tuple[str, Any]:
+    """Return the key and the value of KEY=VALUE."""
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise typer.BadParameter(f"{text!r} is not of the form KEY=VALUE", param_hint="--metadata")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
 
 
 def _roots(runtime: Runtime) -> list[SessionTree]:
     """Return the trees of all sessions that have no parent, or whose parent is gone."""
-    trees: list[SessionTree] = []
-    offset = 0
-    while True:
-        page = runtime.list_sessions(status=_all_statuses(), limit=1000, offset=offset)
-        trees += [
-            runtime.session(info.id).tree()
-            for info in page
-            if info.parent_session_id is None or not runtime.exists(info.parent_session_id)
-        ]
-        offset += 1000
-        if not page.has_more:
-            return trees
+    return [
+        runtime.session(info.id).tree()
+        for info in runtime.iterate_sessions(status="all")
+        if info.parent_session_id is None or not runtime.exists(info.parent_session_id)
+    ]
 
 
 def _fields(info: SessionInfo) -> dict[str, str]:

@@ -167,7 +167,7 @@ local function safe_setmetatable(t, metatable)
     -- finalizers run where no limit can reach them
     error("a metatable with __gc is not allowed", 2)
   end
-  if rawmetatable(t) == array then set_rawmetatable(t, nil) end
+  if K.marks_array(rawmetatable(t)) then set_rawmetatable(t, nil) end
   return setmetatable(t, metatable)
 end
 

@@ -18,7 +18,7 @@ end
 function J.array(t)
   if t == nil then t = {} end
   if type(t) ~= "table" then fail("ValidationError", "JSON.array takes a table, not a " .. type(t)) end
-  if rawmetatable(t) ~= nil and rawmetatable(t) ~= array then
+  if rawmetatable(t) ~= nil and not K.marks_array(rawmetatable(t)) then
     fail("ValidationError", "JSON.array takes a table without a metatable")
   end
   return setmetatable(t, array)

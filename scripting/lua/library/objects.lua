@@ -21,6 +21,19 @@ end
 
 K.objects = {}
 
+function K.objects.Session(global)
+  local list, count = global.list, global.count
+  function global.list(query)
+    local asked = {}
+    if type(query) == "table" then
+      for key, value in next, query do asked[key] = value end
+    end
+    local page = list(query)
+    local fields = { has_more = page.has_more, next_cursor = page.next_cursor }
+    return K.listing(page.rows, fields, { total = function() return count(asked) end })
+  end
+end
+
 function K.objects.Tool(global)
   local metatable = { __name = "tool", __metatable = "tool", __tostring = named }
   local list, get, discover, call = global.list, global.get, global.discover, global.invoke

@@ -5,7 +5,8 @@ local charge = K.charge
 local type, error, next, tostring, tonumber = type, error, next, tostring, tonumber
 local rawlen, rawget, rawequal, setmetatable = rawlen, rawget, rawequal, setmetatable
 local spack, sunpack, byte, sub, format = string.pack, string.unpack, string.byte, string.sub, string.format
-local math_type, concat, utf8len, rawmetatable = math.type, table.concat, utf8.len, debug.getmetatable
+local math_type, concat, utf8len = math.type, table.concat, utf8.len
+local rawmetatable, set_rawmetatable = debug.getmetatable, debug.setmetatable
 
 local MAX_DEPTH, MAX_NODES, MAX_BYTES = 100, 1000000, 32 << 20
 
@@ -17,6 +18,25 @@ local null = setmetatable({}, {
 })
 local array = { __metatable = "array" }
 K.null, K.array_metatable = null, array
+
+-- Pages of a listing: arrays that also have fields, which neither `pairs` nor the host sees. `lazy` has functions that
+-- make a field when it is read for the first time.
+local listings = setmetatable({}, { __mode = "k" })
+function K.listing(rows, fields, lazy)
+  local metatable = { __name = "listing", __metatable = "array" }
+  function metatable.__index(_, key)
+    if fields[key] == nil and lazy[key] ~= nil then fields[key] = lazy[key]() end
+    return fields[key]
+  end
+  listings[metatable] = true
+  return set_rawmetatable(rows, metatable)
+end
+
+-- Whether this is the metatable of arrays, or of a listing.
+local function marks_array(metatable)
+  return metatable == array or metatable ~= nil and listings[metatable] or false
+end
+K.marks_array = marks_array
 
 -- Integers from 2^63 to 2^64-1, which Lua has none of: values that say their digits and go back unchanged. Their bits
 -- stand in a table of our own, so no script can make one, or change one.
@@ -61,7 +81,7 @@ end
 local function list_length(t)
   local size = rawlen(t)
   if size == 0 then
-    if next(t) == nil and rawmetatable(t) == array then return 0 end
+    if next(t) == nil and marks_array(rawmetatable(t)) then return 0 end
     return nil
   end
   local n = 0

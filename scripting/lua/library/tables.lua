@@ -16,7 +16,7 @@ local SHORT, LONG_SORT = 5000, 100000
 local function plain(t)
   if type(t) ~= "table" then return false end
   local mt = rawmetatable(t)
-  return mt == nil or mt == K.array_metatable
+  return mt == nil or K.marks_array(mt)
 end
 
 local function integer(value, index, name)
