@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.permissions import ADMIN, NAMES, AccessAttempt, ScopeGrant, SessionShare
+from greenroom.actors.messages.permissions import ADMIN, NAMES, READ, WRITE, AccessAttempt, ScopeGrant, SessionShare
+from greenroom.actors.session.decisions.sharing import most_level
 from greenroom.actors.session.state import shares
 
 from .delegated import DelegatedMessage, Refused, acting_session, recorded, require_grantee
@@ -30,6 +31,8 @@ def _visited(actor: LiveSession, asked: VisitingMessage) -> Any:
     """Handle the message if the permission holds now. Raises Refused."""
     message = asked.message
     level, why = _level(actor, asked)
+    if level == WRITE and not _may_store(actor, message):
+        level = READ
     attempt = AccessAttempt(asked.principal, actor.state.id, None, message.access, True, why, type(message).__name__)
     if level < message.whole:
         reason = f"{NAMES[level]} is not enough" if level else "no permission"
@@ -39,6 +42,21 @@ def _visited(actor: LiveSession, asked: VisitingMessage) -> Any:
     if isinstance(message, m.Command):
         return recorded(actor, message, attempt)
     return actor.answer(message)
+
+
+def _may_store(actor: LiveSession, message: Any) -> bool:
+    """Return whether a writer may store what the message stores. Names of artifacts that others only read are not
+    theirs to go on."""
+    if isinstance(message, m.Batch):
+        return all(_may_store(actor, command) for command in message.commands)
+    items = message.items if isinstance(message, m.StoreMany) else [message]
+    artifacts, session = actor.services.store.artifacts, actor.state.session
+    for item in items if isinstance(message, (m.StoreMany, m.StoreArtifact)) else ():
+        _, number = artifacts.latest(session, item.name)
+        record = artifacts.record(session, number) if number is not None else None
+        if record is not None and most_level(record.type) < WRITE:
+            return False
+    return True
 
 
 def _level(actor: LiveSession, asked: VisitingMessage) -> tuple[int, str]:

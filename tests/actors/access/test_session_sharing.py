@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from greenroom.actors.scheduling.operation import acting
-from greenroom.runtime import AccessDenied, Runtime, Session, SessionNotFound, ValidationError
+from greenroom.runtime import AccessDenied, Runtime, Session, SessionNotFound, ValidationError, messages
 from greenroom.storage.engine.engine import CF
 
 from ...conftest import DrivenClock
@@ -71,6 +71,43 @@ def test_what_a_reader_and_a_writer_do(rt: Runtime) -> None:
     assert owner.revoke(other) is False
     assert not reads(rt, other, owner)
     assert rt.verify().problems == []
+
+
+def test_what_the_system_has_made_is_only_read(rt: Runtime) -> None:
+    owner, other = rt.create_session(), rt.create_session()
+    made = owner.store_artifact("system_generated", "report", "made")
+    owner.share(other, "write")
+    with acting(principal=other.id):
+        assert owner.get_artifact("report").content == b"made"
+        for attempt in (
+            lambda: owner.store_artifact("log", "report", "mine"),
+            lambda: owner.store_many([{"type": "log", "name": "report", "content": "mine"}]),
+            lambda: other.store_version(made.id, "mine"),
+        ):
+            with pytest.raises(AccessDenied):
+                attempt()
+        owner.store_artifact("log", "another", "mine")
+    owner.store_artifact("log", "report", "the owner's")
+
+
+def test_a_batch_goes_as_far_as_its_commands(rt: Runtime) -> None:
+    owner, other = rt.create_session(), rt.create_session()
+    owner.store_artifact("system_generated", "report", "made")
+
+    def attempt(value: int, *more: messages.Command[Any]) -> None:
+        with acting(principal=other.id):
+            rt.ask(owner.id, messages.Batch([messages.SetVariable("k", value), *more]))
+
+    owner.share(other, "write")
+    attempt(1, messages.StoreArtifact("log", "own", "x"))
+    for forbidden in (messages.StoreArtifact("log", "report", "mine"), messages.RenameSession("mine")):
+        with pytest.raises(AccessDenied):
+            attempt(2, forbidden)
+    owner.share(other, "read")
+    with pytest.raises(AccessDenied):
+        attempt(3)
+    assert owner.get("k") == 1
+    assert [each.name for each in owner.list_artifacts()] == ["report", "own"]
 
 
 def test_scripts_share_too(rt: Runtime) -> None:
@@ -277,5 +314,5 @@ class Sharing(RuleBasedStateMachine):
             assert got == {self.ids[owner] for owner, who in self.shares if who == each and self.level(owner, who)}
 
 
-Sharing.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
+Sharing.TestCase.settings = settings(max_examples=12, stateful_step_count=30)
 TestSharing = Sharing.TestCase
