@@ -89,6 +89,13 @@ class SqliteRecords:
     def put(self, key: bytes, value: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (key, value))
 
+    def put_all(self, values: list[tuple[bytes, bytes]]) -> None:
+        """Put several in one transaction."""
+        self._db.execute("BEGIN IMMEDIATE")
+        for key, value in values:
+            self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (key, value))
+        self._db.execute("COMMIT")
+
     def get(self, key: bytes) -> bytes | None:
         row = self._db.execute("SELECT value FROM records WHERE key = ?", (key,)).fetchone()
         return row[0] if row is not None else None

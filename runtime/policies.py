@@ -252,7 +252,14 @@ class Policies:
             self._admit_all([(demand, one.__class__.__name__) for demand, one in counted])
 
     def _admit(self, kind: str, session_id: str | None, name: str, count: int) -> None:
-        self._admit_all([(Demand(kind, session_id, count), name)])
+        if self._added or _UNITS.get():
+            self._admit_all([(Demand(kind, session_id, count), name)])
+            return
+        try:
+            self._rates.take(kind, session_id, count)
+        except RateLimited as error:
+            self._note_refusal(error, kind, session_id)
+            raise
 
     def _admit_all(self, wanted: Sequence[tuple[Demand, str]]) -> None:
         """Count operations, each with the name of its message, or none of them. Raises RateLimited, or what a policy of
@@ -265,16 +272,17 @@ class Policies:
                 principal = self._supervisor.security.principal()
                 requests = [Request(demand.kind, demand.session_id, name, principal) for demand, name in wanted]
                 self._ask_all(requests, demands)
-            elif len(demands) == 1:
-                self._rates.take(*demands[0])
             elif (error := self._rates.refusal(demands, taking=True)) is not None:
                 raise error
         except RateLimited as error:
-            session_id = error.fields.get("session_id", demands[0].session_id)
-            actor = self._supervisor.table.resident_actor(session_id) if session_id is not None else None
-            if actor is not None:
-                actor.refused("rate", error.fields.get("kind", demands[0].kind), error.fields.get("limit", 0))
+            self._note_refusal(error, wanted[0][0].kind, wanted[0][0].session_id)
             raise
+
+    def _note_refusal(self, error: RateLimited, kind: str, session_id: str | None) -> None:
+        """Have the session journal, with its next change, that rates have refused an operation."""
+        actor = self._supervisor.table.resident_actor(session_id) if session_id is not None else None
+        if actor is not None:
+            actor.refused("rate", error.fields.get("kind", kind), error.fields.get("limit", 0))
 
     def _ask_all(self, requests: Sequence[Request], demands: Sequence[Demand]) -> None:
         config, added, rates = self._config, self._added, self._rates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Protocol
 
 from greenroom.actors.store import ArtifactStore
@@ -38,7 +39,23 @@ class StagedStore:
     """The store as it will be once these operations are written."""
 
     def __init__(self, store: ArtifactStore, ops: list[Op]) -> None:
-        self.engine = StagedView(store.engine, ops)
-        self.journal = Journal(self.engine)
-        self.artifacts = Artifacts(self.engine)
-        self.records = Records(self.engine)
+        self._store = store
+        self._ops = ops
+
+    # Made when something is looked up: most commands decide by the state alone.
+
+    @cached_property
+    def engine(self) -> Engine:
+        return StagedView(self._store.engine, self._ops)
+
+    @cached_property
+    def journal(self) -> Journal:
+        return Journal(self.engine)
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        return Artifacts(self.engine)
+
+    @cached_property
+    def records(self) -> Records:
+        return Records(self.engine)

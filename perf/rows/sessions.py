@@ -7,7 +7,7 @@ import random
 
 import msgpack
 from harness import MICRO, Bench, Measured, at_most, row
-from peers import ThreadedVariables
+from peers import SqliteRecords, ThreadedVariables
 from raw import RawStore, same_bytes
 
 from greenroom.runtime import Runtime, Session, messages
@@ -44,6 +44,55 @@ def set_(bench: Bench) -> Measured:
     session = rt.create_session()
     note = same_bytes(rt, lambda: session.set("k", 1), raw, lambda: raw.set_variable("k", 1))
     return bench.compare(lambda: session.set("k", 1), lambda: raw.set_variable("k", 1), "raw", batch=1000, note=note)
+
+
+CHANGED = [f"key{index}" for index in range(5)]
+
+
+def _five_at_once(session: Session) -> None:
+    with session.batch() as b:
+        for key in CHANGED:
+            b.set(key, 1)
+
+
+@row("a batch of 5 changes, against one transaction", None)
+def batch(bench: Bench) -> Measured:
+    session, peer = bench.runtime().create_session(), bench.keep(SqliteRecords(bench.directory()))
+    values = [(key.encode(), msgpack.packb(1)) for key in CHANGED]
+    return bench.compare(lambda: _five_at_once(session), lambda: peer.put_all(values), "SQLite")
+
+
+@row("a batch of 5 changes, against 5 single ones", at_most(1, "ratio"))
+def batch_or_single(bench: Bench) -> Measured:
+    together, single = bench.runtime().create_session(), bench.runtime().create_session()
+
+    def one_by_one() -> None:
+        for key in CHANGED:
+            single.set(key, 1)
+
+    return bench.compare(lambda: _five_at_once(together), one_by_one, "5 × set")
+
+
+@row("a batch of 5 changes, against a dict", None)
+def batch_or_dict(bench: Bench) -> Measured:
+    session, held = bench.runtime().create_session(), dict[str, bytes]()
+    return bench.compare(
+        lambda: _five_at_once(session),
+        lambda: held.update((key, msgpack.packb(1)) for key in CHANGED),
+        "dict + msgpack",
+    )
+
+
+@row("send a change again under its idempotency key", None)
+def again(bench: Bench) -> Measured:
+    session = bench.runtime().create_session()
+    numbers = itertools.count()
+    session.set("k", 1, idempotency_key="again")
+    return bench.compare(
+        lambda: session.set("k", 1, idempotency_key="again"),
+        lambda: session.set("k", 1, idempotency_key=f"first {next(numbers)}"),
+        "the first time",
+    )
 
 
 @row("ask round trip to an idle session", at_most(1 / 10, "ratio"))

@@ -938,7 +938,8 @@ class SessionBatch(Session):
     __slots__ = ("_collected", "_how", "_replies", "_session")
 
     def __init__(self, session: Session, how: How) -> None:
-        m.Batch((), **how)  # refuses what is wrong with `how` at once
+        if how:
+            m.Batch((), **how)  # refuses at once what is wrong with it
         self._session = session
         self._how = how
         self._replies: list[Any] | None = None
