@@ -196,7 +196,7 @@ class SessionActor(PooledActor):
         return self.services.clock.time_ns()
 
     def approval(self, sequence: int) -> m.Approval:
-        return read_approval(self.services.store, self.state.session, sequence, self.now())
+        return read_approval(self._reading, self.state.session, sequence, self.now())
 
     def turn_event(self, sequence: int) -> StoredEvent:
         return self._reading.journal.stored(self.state.session, sequence)

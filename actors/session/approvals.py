@@ -18,6 +18,7 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationErr
 from greenroom.storage.events.index import APPROVAL_REQUESTED, BY_APPROVAL, approval_prefix, event_id
 
 if TYPE_CHECKING:
+    from greenroom.actors.session.staging import Reading
     from greenroom.actors.store import ArtifactStore
     from greenroom.storage.events.model import StoredEvent
 
@@ -32,7 +33,7 @@ _CLOSED: Final[dict[str, ApprovalStatus]] = {
 }
 
 
-def read_approval(store: ArtifactStore, session: bytes, sequence: int, now: int) -> Approval:
+def read_approval(store: Reading, session: bytes, sequence: int, now: int) -> Approval:
     """Return a question as it stands. Raises ValidationError if the event asked no question, IntegrityError."""
     # In this order: what is pending no more when this looks has its closing event by then.
     entry = store.engine.get(CF.INDEX, sequence_key(INDEX_APPROVAL + session, sequence))

@@ -168,6 +168,14 @@ def test_content_that_a_batch_stores_and_drops_was_never_there(runtime: Runtime,
     assert kept.id.content_hash == session.get_artifact_info("again").id.content_hash
 
 
+def test_a_question_may_be_asked_and_cancelled_in_a_batch(runtime: Runtime, session: Session) -> None:
+    asked, cancelled = runtime.ask(session.id, m.Batch([m.AskHuman("Which?"), m.CancelApproval(2)]))
+    assert (asked, cancelled.status) == (f"{session.id}/2", "cancelled")
+    with pytest.raises(ValidationError):
+        runtime.ask(session.id, m.Batch([m.AskHuman("Which?"), m.CancelApproval(5)]))
+    assert session.info().sequence == 3
+
+
 def test_records_belong_to_a_batch(runtime: Runtime, session: Session) -> None:
     large = b"l" * 100_000
     session.records.put(b"old", b"o" * 50_000)

@@ -18,10 +18,13 @@ COMMANDS: dict[type[Any], Callable[..., Any]] = {
     m.AddMessage: lambda **how: m.AddMessage("user", "x", **how),
     m.AddMessages: lambda **how: m.AddMessages([{"role": "user", "content": "x"}], **how),
     m.AddTag: lambda **how: m.AddTag("t", **how),
+    m.AnswerApproval: lambda **how: m.AnswerApproval(6, "this", **how),
     m.ArchiveSession: m.ArchiveSession,
+    m.AskHuman: lambda **how: m.AskHuman("Why?", **how),
     m.Batch: lambda **how: m.Batch([m.SetVariable("k", 2), m.AddTag("t")], **how),
     m.CallAgent: lambda **how: m.CallAgent("echo", "x", **how),
     m.CallTool: lambda **how: m.CallTool("noop", {}, **how),
+    m.CancelApproval: lambda **how: m.CancelApproval(6, **how),
     m.ClearMessages: m.ClearMessages,
     m.CompleteSession: m.CompleteSession,
     m.ContinueMessage: lambda **how: m.ContinueMessage(5, "x", **how),
@@ -76,6 +79,7 @@ def filled(rt: Runtime) -> Session:
     s.store_artifact("log", "n", b"content")
     s.add_message("user", "hello")
     rt.ask(s.id, m.StartMessage("assistant"))
+    s.ask_human("Which?")
     rt.tools.register("noop", lambda: None, replace=True)
     if not any(each == "echo" for each in rt.agents.models()):
         rt.agents.register("echo", echo)
