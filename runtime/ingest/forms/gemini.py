@@ -80,17 +80,11 @@ def ai_studio(value: dict[str, Any]) -> Conversation:
             chunk = {**without(chunk, "text"), "content": [{"type": "thinking", "thinking": chunk["text"]}]}
         if isinstance(chunk, dict) and chunk.get("parts") and "text" in chunk:
             chunk = without(chunk, "parts")  # the same text, as it was streamed
-        messages.append(_timed(chunk))
+        messages.append(chunk)
     rest = without(prompt, "chunks")
     extra = without(value, "chunkedPrompt") | ({"chunkedPrompt": rest} if rest else {})
     turns, extra, notes = turns_under({"messages": messages, **extra}, "messages")
     return whole("ai-studio", value, turns, extra, notes)
-
-
-def _timed(chunk: Any) -> Any:
-    if isinstance(chunk, dict) and "createTime" in chunk and "create_time" not in chunk:
-        return {**without(chunk, "createTime"), "create_time": chunk["createTime"]}
-    return chunk
 
 
 # --- Takeout --------------------------------------------------------------------------------------

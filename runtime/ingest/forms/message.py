@@ -80,7 +80,7 @@ UNKNOWN: Final = "unknown"
 
 _AUTHORS: Final = ("role", "from", "author", "speaker", "sender")
 _CONTENTS: Final = ("content", "value", "text", "parts", "message")
-_TIMES: Final = ("timestamp", "created_at", "create_time", "createdAt", "created", "time", "date", "ts")
+_TIMES: Final = ("timestamp", "created_at", "create_time", "createTime", "createdAt", "created", "time", "date", "ts")
 
 
 def turn_of_message(number: int, item: Any, notes: list[Note]) -> tuple[Turn, str | None]:

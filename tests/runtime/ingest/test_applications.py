@@ -182,6 +182,38 @@ def test_claude_code_sessions_that_follow_each_other_in_a_stream(runtime: Runtim
     assert (report.sessions, report.skipped) == (2, [])
 
 
+def test_claude_code_of_a_sub_agent_after_compaction_and_with_a_lost_parent(runtime: Runtime, tmp_path: Path) -> None:
+    aside = [
+        examples.line("x1", None, "user", "find it", 1, isSidechain=True, agentId="a1"),
+        examples.line("x2", "x1", "assistant", [{"type": "text", "text": "found"}], 2, isSidechain=True, agentId="a1"),
+    ]
+    session = the_only(runtime, taken(runtime, tmp_path, aside, "agent-a1.jsonl"), "claude-code")
+    assert said(session) == [("user", "find it"), ("assistant", "found")]
+    boundary = {
+        "type": "system",
+        "subtype": "compact_boundary",
+        "content": "compacted",
+        "uuid": "b",
+        "parentUuid": None,
+        "logicalParentUuid": "a1",
+        "sessionId": "s-3",
+        "timestamp": examples.iso(3),
+    }
+    lines = [
+        examples.line("u1", None, "user", "one", 1),
+        examples.line("a1", "u1", "assistant", "two", 2),
+        boundary,
+        examples.line("u2", "b", "user", "three", 4),
+        examples.line("a2", "gone", "assistant", "four", 5),
+    ]
+    lines = [{**line, "sessionId": "s-3"} for line in lines]
+    report = taken(runtime, tmp_path, [*lines, lines[-1]], "compacted.jsonl")
+    session = the_only(runtime, report, "claude-code")
+    assert [text for _, text in said(session)] == ["one", "two", "compacted", "three", "four"]
+    assert report.branches == 0
+    assert report.repaired_count >= 2  # the parent that is not there, and the line that is there twice
+
+
 def test_codex_items_are_the_conversation_and_events_are_kept(runtime: Runtime, tmp_path: Path) -> None:
     session = the_only(runtime, taken(runtime, tmp_path, examples.codex(), "rollout-1.jsonl"), "codex")
     assert said(session) == [

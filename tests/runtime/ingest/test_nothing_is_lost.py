@@ -132,7 +132,8 @@ def found_in(session: Session) -> tuple[set[Any], str]:
     rows += [info.name, info.custom_metadata]
     texts = []
     for each in session.list_artifacts():
-        text = session.get_artifact(each.id).content.decode("utf-8", "surrogatepass")
+        errors = "replace" if each.mime_type.startswith("image/") else "surrogatepass"
+        text = session.get_artifact(each.id).content.decode("utf-8", errors)
         texts.append(text)
         rows.append(each.custom)
         if each.mime_type == "application/json":
