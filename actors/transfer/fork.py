@@ -101,7 +101,6 @@ def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) ->
     staged = StagedSessions(services, [session])
     try:
         gone = staged.hold(prefix.contents)
-        records, lost = _records(store, origin, prefix, gone)
         missing = _missing(store, origin, prefix, gone)
         artifacts = FoldedArtifacts(session, prefix.artifacts.keys() - set(missing))
         state = SessionState(session_id, session)
@@ -114,8 +113,15 @@ def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) ->
                 staged.kept(session, sequence, mine, artifacts)
             else:
                 staged.event(state, mine, artifacts)
-        for key, record in records.items():
-            staged.record(session, key, record)
+        lost: dict[bytes, StoredRecord] = {}
+        for key, record in prefix.records.live.items():
+            there = _as_it_was(store, origin, key, record, gone)
+            if there is not None:
+                staged.record(session, key, there)
+            else:
+                lost[key] = record
+        if lost and store.journal.is_empty(origin):
+            raise SessionNotFound(f"session {origin_id} has been deleted meanwhile")
         deleted = [RecordChange(key, None, 0, 0, record.size, record.released) for key, record in lost.items()]
         following = _following(services, state, origin_id, [prefix.artifacts[number] for number in missing], deleted)
         for stored in following:
@@ -170,30 +176,26 @@ def _prefix(store: ArtifactStore, origin: bytes, at: int) -> _Prefix:
     return prefix
 
 
-def _records(
-    store: ArtifactStore, origin: bytes, prefix: _Prefix, gone: set[bytes]
-) -> tuple[dict[bytes, StoredRecord], dict[bytes, StoredRecord]]:
-    """Return the records at the end of the prefix whose values are still in the store, and those whose are not. Raises
+def _as_it_was(
+    store: ArtifactStore, origin: bytes, key: bytes, record: StoredRecord, gone: set[bytes]
+) -> StoredRecord | None:
+    """Return a record of the prefix with its value; None if the value is not in the store any more. Raises
     IntegrityError for a record that is there and damaged."""
-    there: dict[bytes, StoredRecord] = {}
-    lost: dict[bytes, StoredRecord] = {}
-    for key, record in prefix.records.live.items():
-        if record.flags & IN_CONTENT and record.hash not in gone:
-            there[key] = record
-            continue
-        now = store.records.get(origin, key)
-        if now is None or now._replace(data=None) != record:
-            if now is not None and now.flags & LOST_VALUE and now.number == record.number:
-                now.whole(key)
-            lost[key] = record
-        elif record.flags & IN_CONTENT:
-            raise IntegrityError(
-                f"content {record.hash.hex()} of session {session_id_of(origin)} is missing from the store; run verify",
-                content_hash=record.hash.hex(),
-            )
-        else:
-            there[key] = now
-    return there, lost
+    if record.flags & IN_CONTENT and record.hash not in gone:
+        return record
+    now = store.records.get(origin, key)
+    if now is None:
+        return None
+    if now._replace(data=None) != record:
+        if now.flags & LOST_VALUE and now.number == record.number:
+            now.whole(key)
+        return None
+    if record.flags & IN_CONTENT:
+        raise IntegrityError(
+            f"content {record.hash.hex()} of session {session_id_of(origin)} is missing from the store; run verify",
+            content_hash=record.hash.hex(),
+        )
+    return now
 
 
 def _missing(store: ArtifactStore, origin: bytes, prefix: _Prefix, gone: set[bytes]) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -370,6 +372,30 @@ def test_a_fork_says_what_it_cannot_have(rt: Runtime) -> None:
     session.delete()
     assert fork.records.scan() == [(b"changes", "own"), (b"large", LARGE), (b"stays", 1)]
     assert rt.verify().problems == []
+
+
+@pytest.mark.parametrize(("values", "version"), [({}, 1), ({"k": 1}, 2)])
+def test_only_bundles_with_records_have_the_newer_format(
+    rt: Runtime, tmp_path: Path, values: dict[str, int], version: int
+) -> None:
+    session = rt.create_session()
+    session.records.put_many(values)
+    session.export(tmp_path / "bundle")
+    with tarfile.open(tmp_path / "bundle") as bundle:
+        manifest = bundle.extractfile("manifest.json")
+        assert manifest is not None
+        assert json.loads(manifest.read())["version"] == version
+
+
+def test_a_backup_has_the_records(rt: Runtime, tmp_path: Path) -> None:
+    session = rt.create_session()
+    session.records.put_many({"a": 1, "b": LARGE})
+    rt.backup(tmp_path / "backup")
+    session.records.delete_prefix("")
+    Runtime.restore(tmp_path / "backup", tmp_path / "store")
+    with Runtime.open(tmp_path / "store") as restored:
+        assert restored.session(session.id).records.scan() == [(b"a", 1), (b"b", LARGE)]
+        assert restored.verify().problems == []
 
 
 def test_redaction_cleans_values_and_leaves_keys() -> None:
