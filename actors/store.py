@@ -154,6 +154,7 @@ class ArtifactStore(PooledActor):
         self.catalog.in_turn = self._in_turn
         self.creators = Creators(self.catalog, self.journal)
         self.contents = Contents(engine, cache_bytes)
+        self.journal.load = self.contents.readable
         self.artifacts = Artifacts(engine)
         self.records = Records(engine)
         self.search = ArtifactSearch(engine, self.artifacts)

@@ -173,7 +173,7 @@ class Bus:
                 if listeners:
                     if type_.startswith("session.") and not is_session_id(session_id):
                         continue  # the journal of a scope belongs to no session
-                    notice = Notice(session_id, sequence, stored)
+                    notice = Notice(session_id, sequence, stored, load=self._services.store.journal.load)
                     for each in listeners:
                         each.offer(notice)
         except Exception as error:

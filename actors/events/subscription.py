@@ -19,7 +19,7 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.starter import start_thread
 from greenroom.storage.concurrency.waiting import Bell
 from greenroom.storage.errors import InvalidOperation, ValidationError
-from greenroom.storage.events.model import Event, Origin, StoredEvent, event_of, event_view, origin_of
+from greenroom.storage.events.model import Event, Load, Origin, StoredEvent, event_of, event_view, origin_of
 from greenroom.storage.events.pattern import EventPattern
 
 __all__ = ["Callback", "Notice", "Overflow", "Subscription"]
@@ -46,9 +46,17 @@ class Overflow(enum.StrEnum):
 class Notice:
     """An event on its way to subscribers. Each makes a view of its own, so none sees what another does with it."""
 
-    __slots__ = ("_sequence", "_stored", "session_id", "size", "told_id")
+    __slots__ = ("_load", "_sequence", "_stored", "session_id", "size", "told_id")
 
-    def __init__(self, session_id: str, sequence: int, stored: StoredEvent, told_id: str | None = None) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        sequence: int,
+        stored: StoredEvent,
+        told_id: str | None = None,
+        load: Load | None = None,
+    ) -> None:
+        self._load = load
         self.session_id = session_id
         self.told_id = told_id
         self._sequence = sequence
@@ -88,9 +96,8 @@ class Notice:
 
     def event(self) -> Event:
         # The actor's state shares lists with the events that it has journaled.
-        return event_view(
-            self.session_id, self._sequence, event_of(unseal(b"", seal(b"", self._stored.fields()))), self.told_id
-        )
+        stored = event_of(unseal(b"", seal(b"", self._stored.fields())))
+        return event_view(self.session_id, self._sequence, stored, self.told_id, self._load)
 
 
 class Subscription:

@@ -9,7 +9,7 @@ from typing import Any
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import after_prefix, session_id_of
 from greenroom.storage.common.checked_call import checked
-from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, RECORD
+from greenroom.storage.content.chunks import ARTIFACT, EVENT, MESSAGE, RECORD
 from greenroom.storage.content.staging import IMPORT
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
@@ -24,6 +24,8 @@ MESSAGES = "(messages)"
 """The type and name under which long messages are counted."""
 RECORDS = "(records)"
 """The type and name under which records are counted."""
+EVENTS = "(events)"
+"""The type and name under which large data of events are counted."""
 
 
 @dataclass(slots=True)
@@ -120,6 +122,8 @@ def _described(store: ArtifactStore, session: bytes, kind: bytes, sequence: int)
         return MESSAGES, MESSAGES
     if kind == RECORD:
         return RECORDS, RECORDS
+    if kind == EVENT:
+        return EVENTS, EVENTS
     try:
         record = store.artifacts.record(session, sequence) if kind == ARTIFACT else None
     except (IntegrityError, SchemaTooNew):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.actors.scheduling.operation import CURRENT
 from greenroom.storage.codec.records import Value, checked_data, unpack_value
@@ -19,7 +19,11 @@ from .checks import EMPTY_METADATA, MAX_NAME, object_bytes, tag_list, whole_numb
 from .core import Command, How, Points, Query
 from .permissions import WRITE
 
+if TYPE_CHECKING:
+    from greenroom.storage.content.chunks import Encoded
+
 __all__ = [
+    "INLINE_EVENT_BYTES",
     "LINK_KINDS",
     "MAX_EVENT_BYTES",
     "RESERVED_FAMILIES",
@@ -29,14 +33,18 @@ __all__ = [
     "RecordEvent",
 ]
 
-MAX_EVENT_BYTES: Final = 64 << 10
+MAX_EVENT_BYTES: Final = 16 << 20
+INLINE_EVENT_BYTES: Final = 64 << 10
+"""Data of an event with more encoded bytes than this are stored as deduplicated content."""
 
 LINK_KINDS: Final = ("caused_by", "part_of", "related_to", "response_to", "follows_from", "concurrent_with")
 
 RESERVED_FAMILIES: Final = frozenset(
     {
         "agent",
+        "approval",
         "artifact",
+        "command",
         "event",
         "hook",
         "journal",
@@ -44,6 +52,7 @@ RESERVED_FAMILIES: Final = frozenset(
         "message",
         "metadata",
         "policy",
+        "records",
         "replay",
         "retention",
         "scope",
@@ -66,11 +75,12 @@ _TYPE: Final = re.compile(r"[\w:-]+(\.[\w:-]+)*")
 class PublishEvent(Command[Event]):
     """Journal an event of the sender's own. Replies the Event.
 
-    `type` is dotted (`custom.step_done`); `data` is a JSON object of at most 64 KiB. `correlation_id` and, if the host
+    `type` is dotted (`custom.step_done`); `data` is a JSON object of at most 16 MiB. `correlation_id` and, if the host
     sends it, `source` override those of the sender's operation. The event's origin is "published", whatever its type.
     """
 
-    __slots__ = ("correlation_id", "packed", "source", "tags", "target", "type")
+    __slots__ = ("correlation_id", "encoded", "packed", "source", "tags", "target", "type")
+    preparation = "content"
     whole = WRITE
     rate = "event"
     points = Points("BeforeEventEmit", "AfterEventEmit")
@@ -101,6 +111,10 @@ class PublishEvent(Command[Event]):
         self.source = _maybe_name("source", source)
         self.target = _maybe_name("target", target)
         self.tags = tag_list(tags)
+        self.encoded: Encoded | None = None
+
+    def carried(self) -> list[tuple[Encoded, Any]]:
+        return [(self.encoded, self.packed)] if self.encoded is not None else []
 
     @property
     def data(self) -> dict[str, Value]:

@@ -47,7 +47,7 @@ from greenroom.storage.errors import (
     StorageError,
 )
 from greenroom.storage.events.journal import Journal
-from greenroom.storage.events.model import StoredEvent, new_event
+from greenroom.storage.events.model import PUBLISHED_HASH, StoredEvent, new_event
 from greenroom.storage.events.turns import Head
 from greenroom.storage.records.model import StoredRecord
 
@@ -546,7 +546,7 @@ class SessionActor(PooledActor):
                     ops.append(op)
                     self._tail_bytes += len(op[2] or b"")
                     evolve(state, sequence, stored)
-                    if type_ in PROJECTED:
+                    if type_ in PROJECTED or PUBLISHED_HASH in data:
                         if change is None:
                             change = Change(ops)
                             if command.__class__ is m.PutRecords:

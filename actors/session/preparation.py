@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.events import INLINE_EVENT_BYTES, PublishEvent
 from greenroom.actors.session.decisions.decide import require_room
 from greenroom.actors.store import ArtifactStore, ContentGone
 from greenroom.storage.artifacts.mime import guess_mime_type
@@ -63,11 +64,20 @@ class Preparation:
                 return self._prepare_records(message, known=known)
             if isinstance(message, m.Batch):
                 return self._prepare_batch(actor, message, known=known)
+            if isinstance(message, PublishEvent):
+                return self._prepare_event(message, known=known)
             return self._prepare_many(actor, message, known=known)
         if message.encoded is not m.UNSHARED:
             message = message.copy()
         self._check_name(actor, message)
         self._prepare_artifact(message, actor.limits.max_storage_bytes, known=known)
+        return message
+
+    def _prepare_event(self, message: PublishEvent, *, known: bool) -> PublishEvent:
+        if len(message.packed) <= INLINE_EVENT_BYTES:
+            return message
+        message = message.copy()
+        message.encoded = self._store.prepare(message.packed, len(message.packed), known=known)[0]
         return message
 
     def _prepare_turn(self, message: m.TurnCommand[Any], *, known: bool) -> m.TurnCommand[Any]:

@@ -22,10 +22,10 @@ from greenroom.storage.artifacts.model import LABEL, ArtifactRecord
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import INDEX_APPROVAL, INDEX_ARTIFACT_NAME, INDEX_MESSAGE, INDEX_SCOPE, sequence_key
-from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, RECORD, Reference
+from greenroom.storage.content.chunks import ARTIFACT, EVENT, MESSAGE, RECORD, Reference
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.events.index import APPROVAL_EVENTS, LISTED, event_keys
-from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.model import PUBLISHED_HASH, StoredEvent
 from greenroom.storage.events.turns import (
     ADDED,
     DELTA,
@@ -194,6 +194,8 @@ def add_event(change: Change, session: bytes, sequence: int, stored: StoredEvent
         change.ops += found_by(session, sequence, stored)
     if type_ in _WITH_CONTENT:
         change.held += [(digest, Reference(session, MESSAGE, sequence)) for digest in held_contents(data)]
+    elif PUBLISHED_HASH in data:
+        change.held.append((data[PUBLISHED_HASH], Reference(session, EVENT, sequence)))
 
 
 def add_artifact(change: Change, session: bytes, number: int, record: ArtifactRecord) -> None:
@@ -328,4 +330,4 @@ PROJECTED: Final = frozenset(
     {*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, RECORDS_CHANGED, *_GRANTS, *_WHOLE, *LISTED}
 )
 """Types of the events that change more than the journal and the row. Events of other types do so only by the ids in
-their context."""
+their context, and by large data."""

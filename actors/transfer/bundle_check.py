@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.events import LINK_KINDS, MAX_EVENT_BYTES
+from greenroom.actors.messages.events import INLINE_EVENT_BYTES, LINK_KINDS
 from greenroom.actors.session.state import grants
 from greenroom.actors.session.state.answers import ANSWERED
 from greenroom.actors.session.state.approvals import MAX_PENDING, pending_of
@@ -36,7 +36,7 @@ from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.errors import BundleError, GreenroomError
 from greenroom.storage.events.index import APPROVAL_CLOSED, APPROVAL_REQUESTED, LINKED, event_place
-from greenroom.storage.events.model import PUBLISHED, StoredEvent, event_of, shown_type
+from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, StoredEvent, event_of, shown_type
 from greenroom.storage.events.turns import TURN_EVENTS
 from greenroom.storage.records.model import (
     IN_CONTENT,
@@ -48,7 +48,7 @@ from greenroom.storage.records.model import (
     are_changes,
 )
 
-from .turn_check import FieldContents, TurnCheck
+from .turn_check import OBJECT, FieldContents, TurnCheck
 
 __all__ = ["Contents", "JournalCheck"]
 
@@ -215,7 +215,7 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
 }
 _KEYS: Final = {"session.created": ("key",), "session.imported": (DROPPED_KEY,)}
 """Fields with keys of sessions, which only some events have."""
-_PUBLISHED: Final = _object(MAX_EVENT_BYTES)
+_PUBLISHED: Final = _object(INLINE_EVENT_BYTES)
 # The status that an event needs: writes need an active session, changes of status the statuses that lead there.
 _OPEN: Final = (ACTIVE, SUSPENDED)
 _NEEDS: Final[dict[str, tuple[int, ...]]] = {
@@ -362,8 +362,8 @@ class JournalCheck:
             if kind == "policy.warning" and not (is_alert if data["policy"] == "resources" else is_warning)(data):
                 raise self._bad(f"event {sequence}, {kind}, of something that no policy warns of")
             marked = shown_type(kind) != kind
-            if (PUBLISHED in data or marked) and (
-                form is not None or not (_PUBLISHED(data.get(PUBLISHED)) and len(data) == 1)
+            if (PUBLISHED in data or PUBLISHED_HASH in data or marked) and (
+                form is not None or len(data) != 1 or not self._published(data)
             ):
                 raise self._bad(f"event {sequence}, {kind[:64]!r}, with an impossible {PUBLISHED}")
             pack_value(data)  # whatever else it contains must at least be storable
@@ -379,6 +379,13 @@ class JournalCheck:
                 self._check_config(stored_value(data["config"], "config"))
             except GreenroomError:
                 raise self._bad("a configuration that no session can have") from None
+
+    def _published(self, data: dict[str, Any]) -> bool:
+        """Return whether these are the data of a published event: the data themselves, or their hash."""
+        digest = data.get(PUBLISHED_HASH)
+        if type(digest) is bytes and _hash(digest):
+            return self._contents.is_field(digest, OBJECT)
+        return bool(_PUBLISHED(data.get(PUBLISHED)))
 
     def _is_earlier(self, event_id: str) -> bool:
         """Return whether this is an earlier event of the same session."""

@@ -20,7 +20,7 @@ from greenroom.storage.codec.keys import new_session, session_bytes, session_id_
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import IntegrityError, InvalidOperation, SessionNotFound
 from greenroom.storage.events.model import StoredEvent
-from greenroom.storage.events.turns import TURN_EVENTS, held_contents
+from greenroom.storage.events.turns import contents_of
 from greenroom.storage.records.model import (
     IN_CONTENT,
     LOST_VALUE,
@@ -50,7 +50,7 @@ class _Prefix:
     artifacts: dict[int, dict[str, Any]] = field(default_factory=dict)
     """The data of the events that stored the artifacts which exist at its end, by number."""
     messages: set[bytes] = field(default_factory=set)
-    """The contents of long messages."""
+    """The contents of long messages and of large events."""
     records: RecordFold = field(default_factory=RecordFold)
 
     @property
@@ -169,10 +169,10 @@ def _prefix(store: ArtifactStore, origin: bytes, at: int) -> _Prefix:
             prefix.artifacts[data["sequence"]] = data
         elif kind == "artifact.deleted":
             prefix.artifacts.pop(data["sequence"], None)
-        elif kind in TURN_EVENTS:
-            prefix.messages.update(held_contents(data))
         elif kind == RECORDS_CHANGED:
             prefix.records.apply(sequence, data.get("changes", ()))
+        else:
+            prefix.messages.update(contents_of(stored))
     return prefix
 
 

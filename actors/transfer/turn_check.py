@@ -11,11 +11,11 @@ from greenroom.storage.errors import GreenroomError
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, DELTA, EDITED, FINISHED, RETRACTED, STARTED, edit_pointers
 
-__all__ = ["FieldContents", "TurnCheck", "field_kinds"]
+__all__ = ["OBJECT", "FieldContents", "TurnCheck", "field_kinds"]
 
-_TEXT, _CONTENT, _LIST, _OBJECT = 4, 8, 16, 32
+_TEXT, _CONTENT, _LIST, OBJECT = 4, 8, 16, 32
 """What a stored content can be as a field of a turn: plain text, or an encoded content, list or object."""
-_KINDS: Final = {"tool_calls": _LIST, "metadata": _OBJECT}
+_KINDS: Final = {"tool_calls": _LIST, "metadata": OBJECT}
 
 
 class FieldContents(Protocol):
@@ -44,7 +44,7 @@ def field_kinds(content: bytes) -> int:
     if type(value) is list:
         kinds |= _LIST
     if type(value) is dict:
-        kinds |= _OBJECT
+        kinds |= OBJECT
     return kinds
 
 
@@ -62,7 +62,7 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "tool_call_id": _text(m.MAX_NAME),
     "content": _encoded(_CONTENT),
     "tool_calls": _encoded(_LIST),
-    "metadata": _encoded(_OBJECT),
+    "metadata": _encoded(OBJECT),
     "partial": lambda value: value is True,
 }
 _DELTA_TEXT: Final = _text(m.MAX_MESSAGE_BYTES)

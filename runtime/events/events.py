@@ -209,7 +209,7 @@ class Events:
         """Publish an event and return it. With a session, which must be active, the event is journaled there. Without a
         session, it only goes to listeners.
 
-        `type` is dotted, `data` a JSON object of at most 64 KiB. Every type is free, the runtime's own too
+        `type` is dotted, `data` a JSON object of at most 16 MiB. Every type is free, the runtime's own too
         (`session.started`): the event's `origin` is "published", and nothing takes it for a fact. Code that acts for a
         session cannot choose the `source`. Raises ValidationError, ResourceLimitExceeded, HookCancelled, and what the
         session raises.

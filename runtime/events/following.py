@@ -12,7 +12,7 @@ import msgpack
 from greenroom.storage.catalog.changes import Changes, Position
 from greenroom.storage.common.session_ids import session_id_of
 from greenroom.storage.errors import SessionNotFound, ValidationError
-from greenroom.storage.events.model import Event, event_view
+from greenroom.storage.events.model import Event
 from greenroom.storage.events.query import EventFilter, EventQuery
 from greenroom.storage.events.search import EventSearch, Visible
 
@@ -98,14 +98,14 @@ class Following:
             for session, sequence, stored in found:
                 if self._changes.is_known(session, sequence, stored):
                     self._history = (low, session, sequence)
-                    yield event_view(session_id_of(session), sequence, stored)
+                    yield self._search.view(session, sequence, stored)
             self._history = None
         for session, sequence, stored in self._changes.poll():
             about = session_id_of(session)
             wanted = only in (None, about) and self._visible(about)
             if wanted and tested.accepts(about, sequence, stored):
                 self._given = (session, sequence)
-                yield event_view(about, sequence, stored)
+                yield self._search.view(session, sequence, stored)
                 self._given = None
 
     def cursor(self) -> str:

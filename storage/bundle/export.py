@@ -22,7 +22,7 @@ from greenroom.storage.errors import BundleError, IntegrityError, SessionNotFoun
 from greenroom.storage.events.index import event_place
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent, Totals
-from greenroom.storage.events.turns import TURN_EVENTS, held_contents, moved_turn_event
+from greenroom.storage.events.turns import TURN_EVENTS, contents_of, moved_turn_event
 from greenroom.storage.records.model import IN_CONTENT, RECORDS_CHANGED, RecordChange, RecordFold
 from greenroom.storage.records.records import Records
 
@@ -183,8 +183,7 @@ class _Source:
         for _, stored in self._events(session, plan):
             events += 1
             journal_bytes += len(_framed_event(events, stored))
-            if stored.type in TURN_EVENTS:
-                digests.update(held_contents(stored.data))
+            digests.update(contents_of(stored))
         return BundledSession(session_id_of(session), row.parent, events, artifacts), artifact_bytes, journal_bytes
 
     def artifact_records(self, session: bytes) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ __all__ = [
     "ARTIFACT",
     "CHUNK_ABOVE",
     "CONTENT_REFERENCE",
+    "EVENT",
     "MESSAGE",
     "RECORD",
     "BlobPart",
@@ -57,13 +58,14 @@ CONTENT_REFERENCE: Final = b"c"
 ARTIFACT: Final = b"a"
 MESSAGE: Final = b"m"
 RECORD: Final = b"r"
+EVENT: Final = b"e"
 """Kinds of references to contents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A use of a content: by a session, as what (`a`rtifact, `m`essage or `r`ecord), and the number of the
-    artifact, event or change."""
+    """A use of a content: by a session, as what (`a`rtifact, `m`essage, data of an `e`vent or `r`ecord), and the number
+    of the artifact, event or change."""
 
     session: bytes
     kind: bytes

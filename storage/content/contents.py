@@ -24,7 +24,7 @@ from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.engine.settled import settled
-from greenroom.storage.errors import ArtifactNotFound, IntegrityError
+from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew
 
 from .cache import ContentCache
 from .chunks import CONTENT_REFERENCE, READ_SIZE, BlobPart, Encoded, Reference, content_digest, decode, decode_any_size
@@ -317,6 +317,13 @@ class Contents:
         return ops
 
     # -- reading
+
+    def readable(self, digest: bytes) -> bytes | None:
+        """Return a content; None if it is damaged, or gone with the session that used it."""
+        try:
+            return self.read(digest)
+        except (ArtifactNotFound, IntegrityError, SchemaTooNew):
+            return None
 
     def read(self, digest: bytes, *, cached: bool = True) -> bytes:
         """Return the whole content, verified. Raises IntegrityError if it is missing or damaged."""

@@ -13,7 +13,7 @@ from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.engine.settled import settled
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew, SessionNotFound
 
-from .model import Event, StoredEvent, event_of, event_view
+from .model import Event, Load, StoredEvent, event_of, event_view
 
 __all__ = ["Journal"]
 
@@ -48,6 +48,8 @@ class Journal:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.load: Load | None = None
+        """Reads large data of events; None if nothing does."""
 
     # -- events
 
@@ -102,11 +104,15 @@ class Journal:
         for count, (sequence, stored) in enumerate(self.read(session, after)):
             if limit is not None and count >= limit:
                 return
-            yield event_view(session_id, sequence, stored)
+            yield event_view(session_id, sequence, stored, load=self.load)
 
     def event(self, session: bytes, sequence: int) -> Event:
         """Return one event. Raises IntegrityError if it is missing or damaged."""
-        return event_view(session_id_of(session), sequence, self.stored(session, sequence))
+        return self.view(session, sequence, self.stored(session, sequence))
+
+    def view(self, session: bytes, sequence: int, stored: StoredEvent) -> Event:
+        """Return a stored event as users see it."""
+        return event_view(session_id_of(session), sequence, stored, load=self.load)
 
     def stored(self, session: bytes, sequence: int) -> StoredEvent:
         """Return one event as it is stored. Raises IntegrityError if it is missing or damaged."""

@@ -16,7 +16,9 @@ from greenroom.storage.errors import ValidationError
 __all__ = [
     "ENCODED_FIELDS",
     "PUBLISHED",
+    "PUBLISHED_HASH",
     "Event",
+    "Load",
     "Origin",
     "StoredEvent",
     "Totals",
@@ -89,11 +91,15 @@ ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "command.answered": ("reply",),
 }
 
-_HASHES: Final = ("content_hash", "tool_calls_hash", "metadata_hash", "previous_hash")
+_HASHES: Final = ("content_hash", "tool_calls_hash", "metadata_hash", "previous_hash", "published_hash")
 
 PUBLISHED: Final = "published"
 
 """The entry in the data of published events that holds all data of the host or script, encoded."""
+
+PUBLISHED_HASH: Final = "published_hash"
+
+"""The entry in its place if the data are large: the hash of the content that holds them."""
 
 _MARK: Final = "~"
 """Begins the stored type of a published event, unless the type is in the family that is for published events only. No
@@ -133,7 +139,8 @@ def shown_type(stored: str) -> str:
 
 
 def origin_of(stored: StoredEvent) -> Origin:
-    return Origin.PUBLISHED if PUBLISHED in stored.data else Origin.RUNTIME
+    data = stored.data
+    return Origin.PUBLISHED if PUBLISHED in data or PUBLISHED_HASH in data else Origin.RUNTIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +180,15 @@ class Event:
         return row
 
 
-def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str | None = None) -> Event:
-    """Return a stored event as users see it; `told_id` is the id of an event that is not journaled.
+Load = Callable[[bytes], bytes | None]
+"""Returns the content with a hash; None if it cannot be read."""
+
+
+def event_view(
+    session_id: str, sequence: int, stored: StoredEvent, told_id: str | None = None, load: Load | None = None
+) -> Event:
+    """Return a stored event as users see it; `told_id` is the id of an event that is not journaled. `load` reads large
+    data; without them, the data of the event are their hash.
 
     An event that names no root has the root of its cause, or is its own root. An event that names no correlation has
     the correlation of its cause, or else of its session, which is the session's id unless its creator has given
@@ -186,9 +200,12 @@ def event_view(session_id: str, sequence: int, stored: StoredEvent, told_id: str
         encoded = data.get(name)
         if encoded is not None:
             data[name] = unpack_value(encoded)
-    if PUBLISHED in data:
-        data = unpack_value(data[PUBLISHED])
-    elif type_ == "records.changed":
+    packed = data.get(PUBLISHED)
+    if PUBLISHED_HASH in data and load is not None:
+        packed = load(data[PUBLISHED_HASH])
+    if packed is not None:
+        data = unpack_value(packed)
+    elif type_ == "records.changed" and origin is Origin.RUNTIME:
         data["changes"] = [_change_view(*fields) for fields in data["changes"]]
     else:
         for name in _HASHES:

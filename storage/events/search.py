@@ -15,7 +15,7 @@ from greenroom.storage.errors import IntegrityError, ResourceLimitExceeded, Sche
 
 from .index import event_place, id_prefix, link_prefix
 from .journal import Journal
-from .model import Event, StoredEvent, event_view
+from .model import Event, StoredEvent
 from .query import EventFilter, EventQuery
 
 __all__ = ["EventSearch", "Visible"]
@@ -64,7 +64,7 @@ class EventSearch:
         # With nothing to keep, `nsmallest` would read nothing, but the total must be counted.
         found = weighed()
         chosen = sorted(found, key=_place) if kept is None else heapq.nsmallest(max(1, kept), found, key=_place)
-        views = counted(map(_view, chosen[query.offset : kept]), _facts)
+        views = counted(map(self._view, chosen[query.offset : kept]), _facts)
         return Page(tuple(views), total, query.offset, query.limit)
 
     def each(self, query: EventQuery, visible: Visible) -> Iterator[Event]:
@@ -78,7 +78,7 @@ class EventSearch:
                 if left == 0:
                     return
                 left -= 1
-            yield _view(found)
+            yield self._view(found)
 
     def stored(
         self, query: EventQuery, visible: Visible, after: tuple[bytes, int] = (b"", 0)
@@ -105,8 +105,16 @@ class EventSearch:
             linking, at = key[-24:-8], int.from_bytes(key[-8:], "big")
             stored = self._read(linking, at)
             if stored is not None:
-                found.append(event_view(session_id_of(linking), at, stored))
+                found.append(self._journal.view(linking, at, stored))
         return found
+
+    def view(self, session: bytes, sequence: int, stored: StoredEvent) -> Event:
+        """Return an event that was found as users see it."""
+        return self._journal.view(session, sequence, stored)
+
+    def _view(self, found: tuple[_Place, StoredEvent]) -> Event:
+        (_, session, sequence), stored = found
+        return self.view(session, sequence, stored)
 
     # -- where to look
 
@@ -192,11 +200,6 @@ def _by_time(found: tuple[bytes, int, StoredEvent]) -> _Place:
 
 def _place(found: tuple[_Place, StoredEvent]) -> _Place:
     return found[0]
-
-
-def _view(found: tuple[_Place, StoredEvent]) -> Event:
-    (_, session, sequence), stored = found
-    return event_view(session_id_of(session), sequence, stored)
 
 
 def _facts(event: Event) -> list[Any]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from .model import PUBLISHED_HASH, StoredEvent
+
 __all__ = [
     "ADDED",
     "CONTENT_FIELDS",
@@ -22,6 +24,7 @@ __all__ = [
     "STARTED",
     "TURN_EVENTS",
     "Head",
+    "contents_of",
     "edit_pointers",
     "held_contents",
     "moved_turn_event",
@@ -73,6 +76,13 @@ def parse_head(sequence: int, value: bytes) -> Head:
 def held_contents(data: Mapping[str, Any]) -> list[bytes]:
     """Return the hashes of the contents to which an event refers, in the order of the fields."""
     return [data[name] for name in _HASHES if name in data]
+
+
+def contents_of(stored: StoredEvent) -> list[bytes]:
+    """Return the hashes of the contents that an event holds as long as it is in the journal."""
+    if stored.type in TURN_EVENTS:
+        return held_contents(stored.data)
+    return [stored.data[PUBLISHED_HASH]] if PUBLISHED_HASH in stored.data else []
 
 
 def edit_pointers(turn: int, head: int, kind: str, data: Mapping[str, Any]) -> dict[str, int]:

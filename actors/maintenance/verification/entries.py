@@ -26,7 +26,7 @@ from greenroom.storage.codec.keys import (
     session_id_of,
 )
 from greenroom.storage.codec.records import unseal
-from greenroom.storage.content.chunks import ARTIFACT, MESSAGE, RECORD, Reference
+from greenroom.storage.content.chunks import ARTIFACT, EVENT, MESSAGE, RECORD, Reference
 from greenroom.storage.content.staging import IMPORT, staged_imports, staged_sessions
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SessionNotFound
@@ -48,7 +48,7 @@ BY_TAIL: Final = (
     INDEX_LIFETIME,
 )
 
-_FAMILIES: Final = {ARTIFACT: CF.ARTIFACTS, MESSAGE: CF.JOURNAL}
+_FAMILIES: Final = {ARTIFACT: CF.ARTIFACTS, MESSAGE: CF.JOURNAL, EVENT: CF.JOURNAL}
 """The family of the records that refer to content, by the kind of the reference."""
 
 

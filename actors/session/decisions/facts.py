@@ -12,7 +12,7 @@ from greenroom.actors.session.state.model import ACTIVE, SessionState
 from greenroom.storage.artifacts.model import ArtifactInfo
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.events.index import LINKED, event_place
-from greenroom.storage.events.model import PUBLISHED, published_type
+from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, published_type
 
 from .draft import Limits, Lookup, require_writable
 
@@ -36,7 +36,9 @@ def retrieval(info: ArtifactInfo) -> dict[str, Any]:
 
 def _publish(state: SessionState, command: PublishEvent, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
-    return [PendingEvent(published_type(command.type), {PUBLISHED: command.packed})]
+    encoded = command.encoded
+    data = {PUBLISHED: command.packed} if encoded is None else {PUBLISHED_HASH: encoded.hash}
+    return [PendingEvent(published_type(command.type), data)]
 
 
 def _link(state: SessionState, command: LinkEvents, limits: Limits, lookup: Lookup) -> list[PendingEvent]:

@@ -150,7 +150,7 @@ _STEP: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.just("revoke all"), _WHICH, _WHICH),
     st.tuples(st.just("scope"), _WHICH, st.sampled_from(["user:1", "global"]), st.sampled_from(["read", "write", ""])),
     st.tuples(st.just("link"), _WHICH, _WHICH),
-    st.tuples(st.just("publish"), _WHICH, st.sampled_from(["corr", "other"])),
+    st.tuples(st.just("publish"), _WHICH, st.sampled_from(["corr", "other", "large"])),
     st.tuples(st.just("put"), _WHICH, st.dictionaries(_KEY, _VALUE, min_size=1)),
     st.tuples(st.just("put"), _WHICH, st.dictionaries(_KEY, _VALUE, min_size=1)),
     st.tuples(st.just("take away"), _WHICH, st.lists(_KEY, min_size=1, max_size=2)),
@@ -245,7 +245,8 @@ def take(runtime: Runtime, sessions: list[Session], step: Step) -> None:
             runtime.events.link(f"{session.id}/1", f"{sessions[other].id}/1", "related_to")
         case "publish", correlation:
             with runtime.operation(correlation_id=correlation):
-                runtime.events.publish("my.event", {"n": 1}, session, target="you", tags=["t"])
+                data = {"n": 1, "more": "x" * 70_000 if correlation == "large" else ""}
+                runtime.events.publish("my.event", data, session, target="you", tags=["t"])
                 session.add_message("user", _LONG)
         case _:
             raise AssertionError(step)
