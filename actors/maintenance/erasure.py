@@ -14,6 +14,7 @@ from greenroom.storage.codec.keys import INDEX_KEY, INDEX_SHARED, after_prefix, 
 from greenroom.storage.content.chunks import CONTENT_REFERENCE, Reference
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew
+from greenroom.storage.events.index import BY_LINK
 
 from .verification.findings import QUARANTINE
 
@@ -80,6 +81,8 @@ def remains(
 def _names(cf: int, key: bytes, value: bytes, sessions: Container[bytes]) -> bool:
     """Return whether a session stands somewhere in a key. Keys have them at few places, by docs/format.md; in `meta`
     and where keys hold text of any length, every place is looked at."""
+    if cf == CF.INDEX and key[:1] == BY_LINK:
+        return key[-24:-8] in sessions  # whose link it is; an event of a session may be linked by others
     if key[:16] in sessions or key[1:17] in sessions or key[-16:] in sessions or key[-24:-8] in sessions:
         return True
     if cf == CF.REFERENCES:
