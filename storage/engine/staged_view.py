@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from .engine import Engine, Op
 
@@ -81,6 +81,14 @@ class StagedView(Engine):
             found.append(more[0][0])
             begin = beyond(more[0][0])
         return found
+
+    def scan_keys(
+        self, cf: int, ranges: Sequence[tuple[bytes, bytes]], *, reverse: bool = False, limit: int
+    ) -> list[list[bytes]]:
+        return [[key for key, _ in self.scan(cf, begin, end, reverse=reverse, limit=limit)] for begin, end in ranges]
+
+    def lasts(self, cf: int, prefixes: Iterable[bytes]) -> list[tuple[bytes, bytes] | None]:
+        return [self.last(cf, prefix) for prefix in prefixes]
 
     def count(self, cf: int, begin: bytes, end: bytes) -> int:
         return len(self.scan(cf, begin, end))
