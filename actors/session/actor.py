@@ -56,7 +56,7 @@ from .approvals import read_approval
 from .deletion import delete_damaged, deletion
 from .loading import load_state
 from .projection import PROJECTED, Change, found_by, project
-from .replies import ANSWERS, DECIDED, OUTCOMES, REPLIES
+from .replies import ANSWERS, DECIDED, REPLIES
 from .services import SessionServices
 from .staging import Reading, StagedStore
 from .turns import turn_head, turn_sequences
@@ -354,14 +354,11 @@ class SessionActor(PooledActor):
         if reply is not None:
             return reply(self, command)
         told = DECIDED.get(command.__class__)
-        if told is not None:
-            return told(drafts)
-        outcome = OUTCOMES.get(command.__class__)
-        if outcome is None:
+        if told is None:
             return None
         if not drafts:
-            self.services.discard(command)
-        return outcome(command, drafts)
+            self.services.discard(command)  # content that was written ahead of it
+        return told(command, drafts)
 
     def _perform_once(self, command: m.Command[Any], key: str, also: Sequence[Op]) -> Any:
         """Perform a command unless this key says that it was performed before, and return what it was answered."""

@@ -44,7 +44,7 @@ from .turns import read_retracted, read_turn, read_turns
 if TYPE_CHECKING:
     from .live import LiveSession
 
-__all__ = ["ANSWERS", "DECIDED", "OUTCOMES", "REPLIES"]
+__all__ = ["ANSWERS", "DECIDED", "REPLIES"]
 
 
 def _get_variable(actor: LiveSession, query: m.GetVariable) -> Any:
@@ -261,7 +261,7 @@ def _retracted_message(actor: LiveSession, command: m.Command[Turn]) -> Deferred
     return DeferredReply(partial(read_retracted, store, session, decided))
 
 
-def _deleted_artifacts(drafts: list[PendingEvent]) -> list[m.DeletedArtifact]:
+def _deleted_artifacts(command: object, drafts: list[PendingEvent]) -> list[m.DeletedArtifact]:
     return [
         m.DeletedArtifact(data["sequence"], data["content_hash"].hex(), data["name"], data["version"])
         for type_, data, *_ in drafts
@@ -269,7 +269,7 @@ def _deleted_artifacts(drafts: list[PendingEvent]) -> list[m.DeletedArtifact]:
     ]
 
 
-def _retracted_count(drafts: list[PendingEvent]) -> int:
+def _retracted_count(command: object, drafts: list[PendingEvent]) -> int:
     return sum(last - first + 1 for draft in drafts for first, last in draft.data["turns"])
 
 
@@ -356,13 +356,11 @@ REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     **dict.fromkeys((PublishEvent, LinkEvents), _journaled),
 }
 
-DECIDED: Final[dict[type[Any], Callable[[list[PendingEvent]], Any]]] = {
-    m.DeleteVariable: bool,
+DECIDED: Final[dict[type[Any], Callable[[Any, list[PendingEvent]], Any]]] = {
+    m.DeleteVariable: lambda command, drafts: bool(drafts),
     m.DeleteMany: _deleted_artifacts,
     m.TruncateMessages: _retracted_count,
     m.ClearMessages: _retracted_count,
+    **RECORD_OUTCOMES,
 }
 """Replies that say what was decided, which may be nothing."""
-
-OUTCOMES: Final[dict[type[Any], Callable[[Any, list[PendingEvent]], Any]]] = {**RECORD_OUTCOMES}
-"""Replies that follow from the command and what was decided."""
