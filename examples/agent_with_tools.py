@@ -43,5 +43,5 @@ with Runtime.open() as runtime:
         print(artifact.artifact_type, artifact.name, artifact.custom["parameters"])
 
     # Outside of a session nothing is journaled; `invoke` never raises.
-    print(runtime.tools.invoke("calculator", {"expression": "6 * 7"}))
+    print("6 * 7 =", runtime.tools.invoke("calculator", {"expression": "6 * 7"}).result)
     print(runtime.tools.invoke("weather", {"town": "Berlin"}).error)

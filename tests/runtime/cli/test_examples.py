@@ -23,7 +23,7 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
             ["bakeries.csv is at version 2", "artifact.stored", "deleted, and nothing is left of it"],
         ),
         ("chat_with_crash.py", ["begins with 2 answers in the store", "complete with 4 answers"]),
-        ("agent_with_tools.py", ["Today in Berlin: sunny.", "LookupError", "tool_result weather-3.json", "result=42"]),
+        ("agent_with_tools.py", ["Today in Berlin: sunny.", "LookupError", "tool_result weather-3.json", "6 * 7 = 42"]),
         (
             "batch_pipeline.py",
             ["third run", "this run: 30 there already", "moods: 18 good, 6 bad; given up: 6; failures: 24"],
