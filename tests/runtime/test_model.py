@@ -81,7 +81,8 @@ class SessionMachine(RuleBasedStateMachine):
         self.models: list[Model] = []
         for number in range(3):
             parent = self.sessions[0] if number else None
-            self.sessions.append(self.runtime.create_session(name=f"session {number}", parent=parent))
+            made = self.runtime.create_session(name=f"session {number}", parent=parent, key=f"key {number}")
+            self.sessions.append(made)
             self.models.append(Model(f"session {number}", parent.id if parent else None))
 
     def write(self, which: int, do: Callable[[], Any], expect: Callable[[Model], str | None]) -> None:
@@ -230,7 +231,9 @@ class SessionMachine(RuleBasedStateMachine):
         gone.delete()
         with pytest.raises(SessionNotFound):
             gone.info()
-        self.sessions[which] = self.runtime.create_session(name="new", parent=self.sessions[0])
+        with pytest.raises(SessionNotFound):
+            self.runtime.session(key=f"key {which}")
+        self.sessions[which] = self.runtime.get_or_create(f"key {which}", name="new", parent=self.sessions[0])
         self.models[which] = Model("new", self.sessions[0].id)
 
     @rule()
@@ -244,6 +247,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.runtime.close()
         type(self).runtime = Runtime.open(self.path, config=CONFIG)
         self.sessions = [self.runtime.session(session.id) for session in self.sessions]
+        assert [self.runtime.session(key=f"key {number}") for number in range(3)] == self.sessions
 
     @rule(which=st.integers(0, 2))
     def look(self, which: int) -> None:
@@ -270,6 +274,7 @@ class SessionMachine(RuleBasedStateMachine):
         for session, model in zip(self.sessions, self.models, strict=True):
             info = session.info()
             assert info.status == model.status
+            assert self.runtime.get_or_create(info.key or "") == session
             assert (info.name, info.parent_session_id) == (model.name, model.parent)
             assert list(info.tags) == model.tags
             assert info.custom_metadata == model.metadata
@@ -288,6 +293,8 @@ class SessionMachine(RuleBasedStateMachine):
                 self.look(which)
             everybody = self.runtime.list_sessions(status=tuple(SessionStatus), sort_by="created_at")
             assert {info.id for info in everybody} == {session.id for session in self.sessions}
+            by_key = self.runtime.list_sessions(status="all", key_prefix="key ")
+            assert [info.id for info in by_key] == [session.id for session in self.sessions]
             children = [info.id for info in self.sessions[0].children()]
             assert sorted(children) == sorted(session.id for session in self.sessions[1:])
             report = self.runtime.verify()

@@ -51,6 +51,14 @@ def changed_event(kind: str, change_data: Callable[[dict[str, Any]], object]) ->
     return changed_events(lambda records: change_data(next(each[3] for each in records if each[1] == kind)))
 
 
+def one_key_twice(parts: Any) -> None:
+    for session in parts.manifest["sessions"][:2]:
+        name = f"{session['id']}/journal"
+        records = parts.records(name)
+        records[0][3]["key"] = "k"
+        parts.set_records(name, records)
+
+
 def changed_artifacts(change_records: Callable[[list[Any]], object]) -> Change:
     def change(parts: Any) -> None:
         records = parts.records("/artifacts")
@@ -259,6 +267,7 @@ ILLEGAL: dict[str, Change] = {
     "renamed to nothing": changed_event("session.renamed", lambda data: data.update(name="")),
     "described by a number": changed_event("session.described", lambda data: data.update(description=7)),
     "key that is too long": changed_event("session.created", lambda data: data.update(key="x" * 513)),
+    "two sessions with one key": one_key_twice,
     "key that is no text": changed_event("session.created", lambda data: data.update(key=7)),
     "tags as text": changed_event("tags.changed", lambda data: data.update(tags="abc")),
     "tag twice": changed_event("tags.changed", lambda data: data.update(tags=["a", "a"])),
