@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import Any
 import msgpack
 import pykka
 
-__all__ = ["SqliteMessages", "SqliteRecords", "StoredMessage", "ThreadedVariables"]
+__all__ = ["SqliteArtifacts", "SqliteMessages", "SqliteRecords", "StoredMessage", "ThreadedVariables"]
 
 
 class _Variables(pykka.ThreadingActor):
@@ -116,6 +117,50 @@ class SqliteRecords:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class SqliteArtifacts:
+    """Keeps facts about artifacts in a table of SQLite, set up like `SqliteMessages`: names, versions, types, sizes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._db = sqlite3.connect(folder / "artifacts.db", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(
+            "CREATE TABLE artifacts (id INTEGER PRIMARY KEY, session TEXT, name TEXT, version INTEGER, type TEXT,"
+            " size INTEGER, tags TEXT, description TEXT, created REAL)"
+        )
+        self._db.execute("CREATE UNIQUE INDEX by_name ON artifacts (session, name, version)")
+        self._db.execute("CREATE INDEX by_type ON artifacts (session, type, id)")
+
+    def fill(self, rows: Iterable[tuple[str, str, int, str, int, str, str, float]]) -> None:
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "INSERT INTO artifacts (session, name, version, type, size, tags, description, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+        self._db.execute("COMMIT")
+
+    def count(self, session: str, type: str) -> int:
+        row = self._db.execute("SELECT count(*) FROM artifacts WHERE session = ? AND type = ?", (session, type))
+        return int(row.fetchone()[0])
+
+    def latest(self, session: str, limit: int) -> list[tuple[Any, ...]]:
+        return self._db.execute(
+            "SELECT * FROM artifacts AS a WHERE session = ? AND version ="
+            " (SELECT max(version) FROM artifacts WHERE session = a.session AND name = a.name)"
+            " ORDER BY id DESC LIMIT ?",
+            (session, limit),
+        ).fetchall()
+
+    def __enter__(self) -> SqliteArtifacts:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
 
 
 @dataclass(slots=True)

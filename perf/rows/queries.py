@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 
 from harness import MICRO, Bench, Measured, at_most, row
+from peers import SqliteArtifacts
 
 from greenroom.runtime import Runtime, Session
 
@@ -67,6 +68,42 @@ def by_tag_everywhere(bench: Bench) -> Measured:
 def by_text_everywhere(bench: Bench) -> Measured:
     rt, session = _store(bench, 99_000)
     return _timed(bench, session, lambda: rt.query_artifacts(text="rare7 alph", limit=20))
+
+
+@row("count 1000 artifacts of a type", None)
+def count(bench: Bench) -> Measured:
+    session, peer = _versions(bench)
+    assert session.count_artifacts(artifact_type="tool_result") == peer.count(session.id, "tool_result") == OWN
+    return bench.compare(
+        lambda: session.count_artifacts(artifact_type="tool_result"),
+        lambda: peer.count(session.id, "tool_result"),
+        "SQLite WAL/NORMAL",
+    )
+
+
+@row("the latest of each name, 20 rows of 250 names in 1000 versions", None)
+def latest(bench: Bench) -> Measured:
+    session, peer = _versions(bench)
+    names = [info.name for info in session.query_artifacts(latest_only=True, limit=20)]
+    assert names == [row[2] for row in peer.latest(session.id, 20)]
+    return bench.compare(
+        lambda: session.query_artifacts(latest_only=True, limit=20),
+        lambda: peer.latest(session.id, 20),
+        "SQLite WAL/NORMAL",
+        batch=20,
+    )
+
+
+def _versions(bench: Bench) -> tuple[Session, SqliteArtifacts]:
+    """A session of 250 names with four versions each, and a table with the same facts."""
+    session, peer = bench.runtime().create_session(), bench.keep(SqliteArtifacts(bench.directory()))
+    names = [f"name-{number % 250}" for number in range(OWN)]
+    infos = session.store_many({"type": "tool_result", "name": name, "content": name} for name in names)
+    peer.fill(
+        (session.id, each.name, each.version, each.artifact_type, each.size, "", "", each.created_at.timestamp())
+        for each in infos
+    )
+    return session, peer
 
 
 def _timed(bench: Bench, session: Session, query: Callable[[], object]) -> Measured:

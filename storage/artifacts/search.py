@@ -45,6 +45,7 @@ __all__ = ["ArtifactSearch"]
 logger = logger_of("artifacts")
 
 _PLAIN: Final = frozenset({"artifact_type", "session_id"})
+_LATEST: Final = frozenset({"latest_only", "session_id"})
 _LEAPS: Final = 1000
 _SPARSE: Final = 3
 """Reading a session's records one by one costs so many times what reading them all in a row costs."""
@@ -119,7 +120,24 @@ class ArtifactSearch:
         criteria = query.criteria
         if criteria.session_id is not None and criteria.session_id != session_id_of(session):
             return Page((), 0, criteria.offset, criteria.limit)
+        if criteria.latest_only and criteria.sort == "date" and criteria.asked <= _LATEST:
+            return self._latest_page(session, criteria)
         return self._page(criteria, self._records_in(session, criteria, count))
+
+    def _latest_page(self, session: bytes, criteria: ArtifactCriteria) -> Page[ArtifactInfo]:
+        """Return a page by time of the latest version of each name. Only the page is read."""
+        numbers = self._artifacts.newest_numbers(session)
+        if criteria.reverse:
+            numbers.reverse()
+        end = None if criteria.limit is None else criteria.offset + criteria.limit
+        chosen = [number.to_bytes(8, "big") for number in numbers[criteria.offset : end]]
+        session_id = session_id_of(session)
+        infos = (
+            artifact_info(session_id, int.from_bytes(key[16:], "big"), record)
+            for key, record in (self._listed_records(session, chosen) if chosen else ())
+            if record is not None
+        )
+        return Page(tuple(counted(infos, facts_of)), len(numbers), criteria.offset, criteria.limit)
 
     def _records_in(
         self, session: bytes, criteria: ArtifactCriteria, count: int

@@ -553,6 +553,7 @@ def _read(owner: str, name: str, world: World) -> Callable[[], Any]:
 
 _MADE_BY_GREENROOM = [
     "Approval",
+    "Approvals",
     "Activity",
     "Agent",
     "AgentContext",

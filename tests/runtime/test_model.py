@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from greenroom.runtime import (
     ArtifactNotFound,
+    InvalidOperation,
     InvalidSessionState,
     InvalidStateTransition,
     Runtime,
@@ -62,6 +63,7 @@ class Model:
     versions: dict[str, int] = field(default_factory=dict)
     artifacts: dict[tuple[str, int], bytes] = field(default_factory=dict)
     numbers: list[tuple[str, int]] = field(default_factory=list)
+    questions: dict[int, str] = field(default_factory=dict)
     reason: str | None = None
     events: list[str] = field(default_factory=lambda: ["session.created"])
 
@@ -212,9 +214,39 @@ class SessionMachine(RuleBasedStateMachine):
             return
         assert make().status == target
         model.status = target
+        if target in ("completed", "failed"):
+            for sequence, status in model.questions.items():
+                if status == "pending":
+                    model.questions[sequence] = "cancelled"
+                    model.events.append("approval.cancelled")
         model.events.append("session." + {"suspend": "suspended", "resume": "resumed"}.get(step, target))
         if step == "fail":
             model.reason = "reason"
+
+    @rule(which=st.integers(0, 2))
+    def ask(self, which: int) -> None:
+        def expect(model: Model) -> str:
+            model.questions[len(model.events) + 1] = "pending"
+            return "approval.requested"
+
+        self.write(which, lambda: self.sessions[which].ask_human("Which?", schema={"type": "integer"}), expect)
+
+    @rule(which=st.integers(0, 2), back=st.integers(0, 2), answer=st.booleans())
+    def close_question(self, which: int, back: int, answer: bool) -> None:
+        model, session = self.models[which], self.sessions[which]
+        if back >= len(model.questions):
+            return
+        sequence = [*model.questions][-1 - back]
+        asked, approvals = f"{session.id}/{sequence}", self.runtime.approvals
+        if model.questions[sequence] != "pending":
+            with pytest.raises(InvalidOperation, match=model.questions[sequence]):
+                approvals.answer(asked, 1) if answer else approvals.cancel(asked)
+            return
+        model.questions[sequence] = "answered" if answer else "cancelled"
+        assert (approvals.answer(asked, back) if answer else approvals.cancel(asked)).status == model.questions[
+            sequence
+        ]
+        model.events.append(f"approval.{model.questions[sequence]}")
 
     @rule(which=st.integers(0, 2))
     def save(self, which: int) -> None:
@@ -263,6 +295,9 @@ class SessionMachine(RuleBasedStateMachine):
             artifact = session.get_artifact(name, version)
             assert artifact.content == content
             assert session.get_artifact(artifact.info.id).info == artifact.info
+        assert {each.sequence: each.status for each in session.approvals()} == model.questions
+        pending = [sequence for sequence, status in model.questions.items() if status == "pending"]
+        assert [each.sequence for each in self.runtime.approvals.list(session=session.id)] == pending
         for name in ("n", "m.txt"):
             kept = sorted(version for owner, version in model.artifacts if owner == name)
             assert [info.version for info in session.artifact_versions(name)] == kept
