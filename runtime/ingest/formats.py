@@ -181,13 +181,17 @@ def _messages(items: list[Any]) -> Conversation:
     return whole("messages", items, turns, {}, notes, source_id=items[0][key] if key is not None else None)
 
 
-def _is_logged(lines: list[Any], value: Any) -> bool:
+def _is_logged(value: Any) -> bool:
     """Return whether a record belongs to a log that has begun: records of unknown types do."""
     return isinstance(value, dict) and not is_conversation(value)
 
 
-def _is_of_session(lines: list[Any], value: Any) -> bool:
-    return _is_logged(lines, value) and claude_code.is_of_session(lines, value)
+def _is_of_claude_code(lines: list[Any], value: Any) -> bool:
+    return _is_logged(value) and claude_code.is_of_session(lines, value)
+
+
+def _is_of_codex(lines: list[Any], value: Any) -> bool:
+    return _is_logged(value) and codex.is_of_session(lines, value)
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -212,7 +216,7 @@ _FORMS: Final = (
 )
 
 _LINE_FORMS: Final = (
-    LineForm("claude-code", claude_code.is_claude_code_line, _is_of_session, claude_code.claude_code),
-    LineForm("codex", codex.is_codex_line, _is_logged, codex.codex),
+    LineForm("claude-code", claude_code.is_claude_code_line, _is_of_claude_code, claude_code.claude_code),
+    LineForm("codex", codex.is_codex_line, _is_of_codex, codex.codex),
     LineForm("messages", is_message, _is_of_the_same, _messages, adjacent=True),
 )

@@ -10,7 +10,7 @@ from .apis import item
 from .common import call, read_turns, text_or_none, whole, without
 from .message import time_of
 
-__all__ = ["codex", "is_codex_line"]
+__all__ = ["codex", "is_codex_line", "is_of_session"]
 
 _LINES: Final = ("session_meta", "response_item", "event_msg", "turn_context", "compacted")
 _ITEMS: Final = (
@@ -29,6 +29,12 @@ def is_codex_line(value: Any) -> bool:
     return (
         "type" not in value and "role" not in value and "instructions" in value and {"id", "timestamp"} <= value.keys()
     )
+
+
+def is_of_session(lines: list[Any], value: dict[str, Any]) -> bool:
+    """Return whether a line belongs to the session of the lines before it. A session that was forked begins with the
+    beginnings of both; any other line that begins a session begins another one."""
+    return value.get("type") != "session_meta" or lines[-1].get("type") == "session_meta"
 
 
 def codex(lines: list[Any]) -> Conversation:

@@ -175,10 +175,14 @@ def test_claude_code_is_one_session_a_file(runtime: Runtime, tmp_path: Path) -> 
     assert [each.artifact_type for each in session.list_artifacts()].count("tool_result") == 2
 
 
-def test_claude_code_sessions_that_follow_each_other_in_a_stream(runtime: Runtime, tmp_path: Path) -> None:
+def test_sessions_that_follow_each_other_in_a_stream(runtime: Runtime, tmp_path: Path) -> None:
     lines = [examples.line("u1", None, "user", "one", 1), examples.line("a1", "u1", "assistant", "1", 2)]
     again = [{**line, "sessionId": "s-2"} for line in lines]
     report = taken(runtime, tmp_path, lines + again, "both.jsonl")
+    assert (report.sessions, report.skipped) == (2, [])
+    other = examples.codex()
+    other[0]["payload"]["id"] = "x-2"
+    report = taken(runtime, tmp_path, [*examples.codex(), *other], "rollouts.jsonl")
     assert (report.sessions, report.skipped) == (2, [])
 
 
