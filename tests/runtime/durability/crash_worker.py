@@ -120,6 +120,36 @@ class Writer:
     def _say_much(self) -> None:
         self._say(self._random.choice((self._own, self._shared)), self._random.choice((5000, 15_000, 200_000)))
 
+    def _say_several(self) -> None:
+        text = f"{self._number} {self._random.getrandbits(64):x} "
+        said = [{"role": "user", "content": text + "x" * size} for size in (0, 6000, 50)]
+        self._acknowledged(
+            self._own,
+            "messages",
+            lambda: self._own.add_messages(said),
+            lambda messages: [message.sequence for message in messages],
+            texts=[[each["content"][:20], len(each["content"])] for each in said],
+        )
+
+    def _edit(self) -> None:
+        turns = self._own.messages(limit=5)
+        if turns:
+            turn = self._random.choice(turns)
+            text = f"{self._number} {self._random.getrandbits(64):x} " + "y" * self._random.choice((0, 6000))
+            self._acknowledged(
+                self._own,
+                "edit",
+                lambda: self._own.edit_message(turn.sequence, content=text),
+                sequence=turn.sequence,
+                text=[text[:20], len(text)],
+            )
+
+    def _retract(self) -> None:
+        turns = self._own.messages(limit=2)
+        if turns:
+            gone = [turn.sequence for turn in turns]
+            self._acknowledged(self._own, "retract", lambda: self._own.truncate_messages(gone[0] - 1), sequences=gone)
+
     def _store(self, session: Session, seed: int, size: int, *, stream: bool) -> None:
         content = content_of(seed, size)
         self._acknowledged(
@@ -189,6 +219,9 @@ class Writer:
         (_unset, 4),
         (_say_own, 12),
         (_say_much, 3),
+        (_say_several, 3),
+        (_edit, 4),
+        (_retract, 2),
         (_store_small, 10),
         (_store_large, 3),
         (_unstore, 4),

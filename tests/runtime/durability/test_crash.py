@@ -151,6 +151,14 @@ class Ledger:
             known.records = {key: each for key, each in known.records.items() if key not in report["keys"]}
         elif op == "message":
             known.messages[done] = report["text"]
+        elif op == "messages":
+            known.messages.update(zip(done, report["texts"], strict=True))
+            known.events += len(done) - 1
+        elif op == "edit":
+            known.messages[report["sequence"]] = report["text"]
+        elif op == "retract":
+            for sequence in report["sequences"]:
+                del known.messages[sequence]
         elif op == "store":
             known.artifacts[done[0]] = report["content"]
         elif op == "unstore":
@@ -211,6 +219,14 @@ class Ledger:
             elif op == "message":
                 new = [at for at, text in messages.items() if at not in known.messages and text == each["text"]]
                 known.messages.update(dict.fromkeys(new, each["text"]))
+            elif op == "messages":
+                new = [at for at, text in messages.items() if at not in known.messages and text in each["texts"]]
+                assert len(new) in (0, len(each["texts"]))
+                known.messages.update((at, messages[at]) for at in new)
+            elif op == "edit" and messages.get(each["sequence"]) == each["text"]:
+                known.messages[each["sequence"]] = each["text"]
+            elif op == "retract" and not messages.keys() & each["sequences"]:
+                known.messages = {at: text for at, text in known.messages.items() if at not in each["sequences"]}
             elif op == "store":
                 digest = _hash(each["content"])
                 new_ids = artifacts.keys() - known.artifacts.keys()
