@@ -13,8 +13,9 @@ from blake3 import blake3
 
 from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import pack_value, unpack_value
+from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.common.times import Moment, nanoseconds
-from greenroom.storage.common.validation import SessionId, validated
+from greenroom.storage.common.validation import Checked, SessionId, validated
 from greenroom.storage.common.words import folded
 from greenroom.storage.errors import GreenroomError, ValidationError
 
@@ -40,7 +41,7 @@ _FORMS: Final[dict[SortBy, Position]] = {
 """The positions of each order, by example."""
 
 
-class SessionQuery(pydantic.BaseModel):
+class SessionQuery(Checked):
     """Selects sessions, and says in which order and how many of them to list.
 
     `status` is one, several or "all"; without it, active and suspended sessions are listed. A session must have all
@@ -163,6 +164,8 @@ class SessionKeywords(TypedDict, total=False):
 
 def session_query(query: SessionQuery | Mapping[str, Any] | None, criteria: Mapping[str, Any]) -> SessionQuery:
     """Return the query that keywords make, or change an existing one into. Raises ValidationError."""
+    if query is not None and not issubclass(type(query), SessionQuery):
+        query = as_mapping("query", query, "a SessionQuery or a mapping of criteria")
     if isinstance(query, SessionQuery):
         if not criteria:
             return query

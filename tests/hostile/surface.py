@@ -10,6 +10,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,7 @@ LEFT_OUT: dict[str, str] = {
     "Hooks.register_at": _CALLED_BY_GREENROOM,
     "Hooks.scope_name": _CALLED_BY_GREENROOM,
     "HookResult.skipped": _CALLED_BY_GREENROOM,
+    "Policies.admitted": _CALLED_BY_GREENROOM,
     "Policies.config_with": _CALLED_BY_GREENROOM,
     "Policies.for_child": _CALLED_BY_GREENROOM,
     "Policies.require": _CALLED_BY_GREENROOM,
@@ -298,6 +300,7 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "key": lambda w: "k",
     "keys": lambda w: ["k"],
     "kind": lambda w: "related_to",
+    "kinds": lambda w: "message",
     "message": lambda w: messages.GetInfo(),
     "messages": lambda w: [{"role": "user", "content": "said"}],
     "after_sequence": lambda w: 1 << 40,
@@ -347,6 +350,7 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "rate": lambda w: 5,
     "sequence": lambda w: 1,
     "sort": lambda w: "size",
+    "started_at": lambda w: datetime(2026, 1, 1, tzinfo=UTC),
     "steps": lambda w: [Step("one", tool="echo")],
     "ttl": lambda w: 5.0,
 }
@@ -579,6 +583,7 @@ _MADE_BY_GREENROOM = [
     "RetentionRun",
     "Distribution",
     "Durability",
+    "ErasureReport",
     "Event",
     "Events",
     "ExportReport",
@@ -609,6 +614,7 @@ _MADE_BY_GREENROOM = [
     "Policies",
     "Problem",
     "Pseudonyms",
+    "Quotas",
     "Ranked",
     "Records",
     "RateLimits",
@@ -619,12 +625,14 @@ _MADE_BY_GREENROOM = [
     "Runtime",
     "SalvageReport",
     "Scope",
+    "RetentionRun",
     "ScriptEngine",
     "ScriptRequest",
     "ScopeGrant",
     "ScriptResult",
     "Session",
     "SessionInfo",
+    "SessionKeywords",
     "SessionMetrics",
     "SessionStatus",
     "SessionBatch",
@@ -648,7 +656,11 @@ _MADE_BY_GREENROOM = [
 """Classes whose objects come from greenroom: what they are made of has been checked."""
 
 MADE: dict[str, Any] = {
-    **{f"messages.{name}": each for name in messages.__all__ if inspect.isclass(each := getattr(messages, name))},
+    **{
+        f"messages.{name}": each
+        for name in messages.__all__
+        if inspect.isclass(each := getattr(messages, name)) and not issubclass(each, tuple)  # what they reply
+    },
     **{name: kind for name, kind in public_classes().items() if name not in _MADE_BY_GREENROOM},
     **{f"hooks.{name}": getattr(hooks, name) for name in hooks.__all__ if inspect.isfunction(getattr(hooks, name))},
 }

@@ -13,6 +13,7 @@ import pytest
 
 from greenroom.runtime import GreenroomError, Runtime, Scope, Session
 from greenroom.runtime.handles.follow import Follow
+from greenroom.runtime.handles.session import SessionBatch
 
 from .surface import JOURNALS_ATTEMPTS, LEFT_OUT, OWNERS, Call, World, calls, public_classes
 from .values import HOSTILE, SECRET, Called
@@ -38,6 +39,8 @@ def used(outcome: Any) -> None:
     kind = type(outcome)
     if issubclass(kind, (Follow, Runtime)):
         outcome.close()
+    elif issubclass(kind, SessionBatch):
+        pass  # it has its answers when its block ends
     elif issubclass(kind, Session):
         outcome.info()
     elif issubclass(kind, Scope):

@@ -43,14 +43,17 @@ READING = {
     f"Session.{name}": None
     for name in (
         "approvals", "artifact_names", "artifact_versions", "wait_for", "check_access", "count_artifacts",
-        "children", "config", "diff_artifact", "events", "export", "follow", "get",
+        "children", "config", "diff_artifact", "events", "export", "export_messages", "follow", "get",
         "get_artifact", "get_artifact_info", "get_many", "info", "list_artifacts", "load", "messages", "open_artifact",
         "parent", "permissions", "query_artifacts", "save_artifact", "scopes", "shared_sessions", "shared_with_me",
         "shares", "timeline", "tree", "variable_keys", "variables", "with_timeout",
     )
 }  # fmt: skip
 """Methods of a session that change nothing of it."""
-NOT_ASKED = dict.fromkeys(("Session.as_current", "Session.current"))
+NOT_ASKED = dict.fromkeys(
+    ("Session.as_current", "Session.batch", "Session.current", "Session.records", "Session.stream_message",
+     "Session.update")
+)  # fmt: skip
 """What asks the session nothing."""
 IN_MEMORY = dict.fromkeys((
     "Agents.[!ci]*", "Agents.create", "Hooks.*", "Middleware.*", "Policies.[!eu]*", "Policies.update", "Tools.[!ci]*",
@@ -154,7 +157,17 @@ def test_a_runtime_that_only_reads_refuses_every_change(world: World) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-ANY_TIME = ("share", "share_artifact", "revoke", "grant_scope", "revoke_scope", "update_config", "delete")
+ANY_TIME = (
+    "describe",
+    "rename",
+    "share",
+    "share_artifact",
+    "revoke",
+    "grant_scope",
+    "revoke_scope",
+    "update_config",
+    "delete",
+)
 
 STATUSES: dict[str, tuple[Callable[[Session], object], dict[str, Kind]]] = {
     "suspended": (Session.suspend, dict.fromkeys(("Session.complete", "Session.fail", "Session.resume"))),
