@@ -181,13 +181,17 @@ class Events:
         start = after
         if cursor is not None:
             start = utc_time(cursor.history[0]) if cursor.history is not None else None
-        query = self._checked(
-            {"type": pattern, "after": start, "session_id": id_named(session, "session"), "origin": origin}
-        )
         # The end of the only session must be heard of, whatever the pattern.
         subscription = self.subscribe(pattern if session is None else "**", 1, session=session)
-        history = (query.low, b"", 0) if after is not None else None
-        changes = self._core.store.changes(cursor.live if cursor is not None else None)
+        try:
+            query = self._checked(
+                {"type": pattern, "after": start, "session_id": id_named(session, "session"), "origin": origin}
+            )
+            history = (query.low, b"", 0) if after is not None else None
+            changes = self._core.store.changes(cursor.live if cursor is not None else None)
+        except BaseException:
+            subscription.close()
+            raise
         begin = cursor.history if cursor is not None else history
         reader = Following(self._search, changes, query, self._visible(), self._core.exists, begin)
         return Follow(subscription, reader, timeout)

@@ -179,6 +179,7 @@ OWNERS: dict[str, Callable[[World], Any]] = {
     "Approvals": lambda w: w.rt.approvals,
     "Subscription": lambda w: w.listening(),
     "ArtifactQuery": lambda w: ArtifactQuery(),
+    "SessionQuery": lambda w: SessionQuery(),
     "Usage": lambda w: w.used,
     "MessageStream": lambda w: w.s.stream_message("assistant"),
     "HookContextBuilder": lambda w: hooks.HookContext.builder("ArtifactStored"),
@@ -198,6 +199,7 @@ CONFIGURATIONS = (
     "RetentionSchedule",
     "RuntimeConfig",
     "SessionConfig",
+    "SessionQuery",
     "TimeoutPolicy",
 )
 LEFT_OUT: dict[str, str] = {
@@ -377,7 +379,7 @@ ALSO: dict[str, dict[str, Any]] = {"Session.edit_message": {"content": "edited"}
 """Arguments that a call does not need by its signature, but by its meaning."""
 NEEDED = dict.fromkeys(("Session.share", "Session.revoke"), ("artifact", "with_session"))
 """Parameters that a call does not need by its signature, but by its meaning: their values are of a world."""
-SPREAD: dict[str, tuple[Any, ...]] = {"Middleware.use": (lambda context: None,)}
+SPREAD: dict[str, tuple[Any, ...]] = {"Middleware.use": (lambda context: None,), "Session.admitted": ("message",)}
 """What stands for `*args`, where some are needed."""
 MORE: dict[str, tuple[str, ...]] = {
     "Runtime.list_sessions": tuple(SessionQuery.model_fields),
@@ -566,6 +568,7 @@ _MADE_BY_GREENROOM = [
     "AggregateMetrics",
     "Agents",
     "Analytics",
+    "Approvals",
     "Artifact",
     "ArtifactInfo",
     "AuditRecord",

@@ -33,8 +33,8 @@ Kind = type[GreenroomError] | None
 """The error that is right; None: it works."""
 
 VALUES = frozenset({
-    "AgentOutputCollector", "ArtifactQuery", "CostHook", "HookContextBuilder", "Template", "ToolResultCollector",
-    "Usage",
+    "AgentOutputCollector", "ArtifactQuery", "CostHook", "HookContextBuilder", "MessageStream", "SessionBatch",
+    "SessionQuery", "Template", "ToolResultCollector", "Usage",
 })  # fmt: skip
 """Owners of methods that know no runtime, and so no state of one."""
 OF_RUNTIMES = frozenset(OWNERS) - VALUES | {"CallContext"}
@@ -52,7 +52,7 @@ READING = {
 """Methods of a session that change nothing of it."""
 NOT_ASKED = dict.fromkeys(
     ("Session.as_current", "Session.batch", "Session.current", "Session.records", "Session.stream_message",
-     "Session.update")
+     "Session.update", "Scope.update")
 )  # fmt: skip
 """What asks the session nothing."""
 IN_MEMORY = dict.fromkeys((

@@ -109,6 +109,7 @@ SESSION: dict[str, Call] = {
     "tree": lambda two: two.other.tree(),
     "truncate_messages": lambda two: two.other.truncate_messages(0),
     "update_config": lambda two: two.other.update_config(max_artifacts=None),
+    "update": lambda two: two.other.update(k=1),
     "update_metadata": lambda two: two.other.update_metadata({"k": 1}),
     "variable_keys": lambda two: two.other.variable_keys(),
     "variables": lambda two: two.other.variables(),
@@ -139,7 +140,14 @@ def test_every_method_of_a_session_is_in_the_matrix() -> None:
     assert public(Records) == RECORDS.keys()
 
 
-CALLS = {**SESSION, **{f"records.{name}": call for name, call in RECORDS.items()}}
+MAPPING: dict[str, Callable[[Two], Any]] = {
+    "s[k]": lambda two: two.other["k"],
+    "s[k] = v": lambda two: two.other.__setitem__("k", 1),
+    "del s[k]": lambda two: two.other.__delitem__("k"),
+    "k in s": lambda two: "k" in two.other,
+    "iter(s)": lambda two: iter(two.other),
+}
+CALLS = {**SESSION, **MAPPING, **{f"records.{name}": call for name, call in RECORDS.items()}}
 
 
 @pytest.mark.parametrize("name", CALLS)

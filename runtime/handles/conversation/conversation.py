@@ -81,7 +81,7 @@ class Conversation:
             ```
         """
         start = m.StartMessage(role, name=name, tool_call_id=tool_call_id, metadata=metadata, **how)
-        return MessageStream(self._runtime.core, self.id, self._timeout, start, metadata, how.get("durability"))
+        return MessageStream(self._runtime.core, self.id, self._timeout, start, how.get("durability"))
 
     def edit_message(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -13,6 +13,7 @@ from greenroom.actors.messages.conversation import MAX_DELTA, Turn
 from greenroom.actors.messages.core import Message, Reply
 from greenroom.actors.scheduling.token_bucket import TokenBucket
 from greenroom.runtime.core import RuntimeCore
+from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.errors import GreenroomError, InvalidOperation, ResourceLimitExceeded, ValidationError
@@ -42,11 +43,10 @@ class MessageStream:
         session_id: str,
         timeout: float,
         start: m.StartMessage,
-        metadata: Mapping[str, object] | None,
         durability: Durability | str | None,
     ) -> None:
         self.tool_calls: Sequence[object] | None = None
-        self.metadata: dict[str, object] = dict(metadata or {})
+        self.metadata: dict[str, object] = unpack_value(start.metadata) if start.metadata is not None else {}
         self._core = core
         self._session_id = session_id
         self._timeout = timeout
@@ -100,7 +100,7 @@ class MessageStream:
         Raises InvalidOperation if the turn was edited or retracted meanwhile, or the stream is closed.
         """
         if type(delta) is not str:
-            if not isinstance(delta, str):
+            if not issubclass(type(delta), str):
                 raise ValidationError("delta: text is needed", field="delta")
             delta = str.__str__(delta)
         with self._lock:
