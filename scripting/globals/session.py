@@ -52,7 +52,8 @@ _QUERY: Final = frozenset(
 )
 _SAME: Final = {"parent_session_id": "parent", "search_text": "search", "sort_desc": "descending"}
 """Other names of criteria."""
-_MESSAGE: Final = frozenset(("name", "tool_calls", "tool_call_id", "metadata"))
+_HOW: Final = frozenset(("expected_sequence", "idempotency_key"))
+_MESSAGE: Final = _HOW | {"name", "tool_calls", "tool_call_id", "metadata"}
 _CHANGES: Final = frozenset(("content", "metadata"))
 _MESSAGES: Final = frozenset(("limit", "before"))
 _RECORDS: Final = frozenset(("prefix", "reverse", "after", "limit"))

@@ -145,6 +145,22 @@ def test_conversation(lua: Any, runtime: Runtime) -> None:
     assert len(session.messages()) == 3
 
 
+def test_a_turn_is_added_once_and_only_if_nothing_came_between(lua: Any, runtime: Runtime) -> None:
+    session = runtime.create_session()
+    first, again, ok, code = lua(
+        """
+      local s = ...
+      local first = s:addMessage("user", "x", { idempotency_key = "i", expected_sequence = 1 })
+      local again = s:addMessage("user", "x", { idempotency_key = "i", expected_sequence = 1 })
+      local ok, problem = pcall(s.addMessage, s, "user", "y", { expected_sequence = 1 })
+      return { first.sequence, again.sequence, ok, problem.code }
+    """,
+        args=[session.id],
+    )
+    assert (first, again, ok, code) == (2, 2, False, "Conflict")
+    assert [turn.content for turn in session.messages()] == ["x"]
+
+
 def test_a_conversation_is_changed(lua: Any, runtime: Runtime) -> None:
     session = runtime.create_session()
     rows = lua(
