@@ -24,6 +24,7 @@ from .test_redaction import RULES, on_disk
 Planter = Callable[[str], Any]
 
 PLANTED: dict[str, Planter] = {
+    "by": lambda told: told,
     "changes": lambda told: {"m": told, told: 1},
     "content": lambda told: told,
     "created_by": lambda told: told,
@@ -35,7 +36,9 @@ PLANTED: dict[str, Planter] = {
     "label": lambda told: told,
     "metadata": lambda told: {"m": [told], told: told.encode()},
     "name": lambda told: told,
+    "question": lambda told: told,
     "reason": lambda told: told,
+    "schema": lambda told: {"type": "string", "description": told},
     "source": lambda told: told,
     "tag": lambda told: told,
     "tags": lambda told: [told],
@@ -51,8 +54,10 @@ KEPT: dict[str, str] = {
     **dict.fromkeys(IDENTITIES, "an identity or a choice: see IDENTITIES in actors/session/redaction.py"),
     **dict.fromkeys(How.__annotations__, "how the command is performed"),
     "after_sequence": "a number",
+    "approval": "a number",
     "at_sequence": "a number",
     "busy": "the runtime's own",
+    "expires": "a time",
     "how": "how the command is performed",
     "if_absent": "a flag",
     "inherit": "a flag",
@@ -72,6 +77,8 @@ SPECIAL: dict[str, dict[str, Planter]] = {
     "AddMessages": {
         "messages": lambda told: [{"role": "user", "content": told, "metadata": {"m": told}, "name": told}]
     },
+    "AnswerApproval": {"approval": lambda told: 6},
+    "CancelApproval": {"approval": lambda told: 6},
     "AddMessage": {"role": lambda told: "user"},
     "Batch": {
         "commands": lambda told: [
@@ -179,6 +186,7 @@ def _send_all(rt: Runtime, secret: str) -> dict[str, Session]:
         s.store_artifact("note", "here.txt", b"")
         s.add_message("user", "hello")
         rt.ask(s.id, m.StartMessage("assistant"))
+        rt.ask(s.id, m.AskHuman("may I?"))
         try:
             rt.ask(s.id, made(kind, told))
         except GreenroomError:

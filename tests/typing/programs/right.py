@@ -65,7 +65,7 @@ def variables(s: Session) -> None:
 
 
 def conversation(s: Session) -> None:
-    turn: Message = s.add_message("user", "hello", name="ann", metadata={"a": 1})
+    turn: Message = s.add_message("user", "hello", name="ann", metadata={"a": 1}, idempotency_key="i")
     text: str = turn.text
     role: str = turn.role
     added: list[Message] = s.add_messages([{"role": "user", "content": "a"}])
@@ -89,7 +89,7 @@ def artifacts(rt: Runtime, s: Session) -> None:
 def sessions(rt: Runtime) -> Session:
     s = rt.create_session(name="n", tags=["t"], metadata={"team": "x"}, config={"max_artifacts": 5}, key="a/1")
     again: Session = rt.get_or_create(key="a/1", name="n")
-    page: Page[SessionInfo] = rt.list_sessions(status="active", limit=10, search="x")
+    page: Page[SessionInfo] = rt.list_sessions(tags=["t"], status="active", limit=10, search="x")
     count: int = rt.count_sessions(created_by="me")
     for info in page:
         print(info.name, info.status, info.created_at.isoformat(), info.custom_metadata, again.id, count)

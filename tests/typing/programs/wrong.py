@@ -36,6 +36,8 @@ def artifacts(rt: Runtime, s: Session) -> None:
 
 def sessions(rt: Runtime) -> None:
     rt.create_session(nam="x")  # wrong
+    rt.list_sessions(tag=["x"])  # wrong
+    rt.count_sessions(created_bye="x")  # wrong
     rt.create_session(tags=5)  # wrong
     rt.create_session().update_config(max_artefacts=5)  # wrong
     rt.create_session().update_config(max_artifacts="many")  # wrong
