@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from greenroom.runtime import Artifact, ArtifactId
+from greenroom.runtime import Artifact, ArtifactId, Page
 from greenroom.runtime.scripts import reply_as
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
@@ -48,6 +48,12 @@ _QUERY: Final = frozenset(
 
 def _version(value: Any) -> Any:
     return None if value is UNDEFINED else value
+
+
+def _page(found: Any) -> dict[str, Any]:
+    """Return the rows of a page, and how many there are in all."""
+    page = reply_as(Page, found, "a page of artifacts")
+    return {"rows": [artifact_row(each) for each in page], "total": page.total, "has_more": page.has_more}
 
 
 def _criteria(given: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +102,7 @@ class ArtifactGlobal(ArtifactSharing):
 
     @export("list", counted=True)
     def list(self, session: Any = UNDEFINED) -> Any:
-        return [artifact_row(each) for each in self._principal.session(session).list_artifacts()]
+        return _page(self._principal.session(session).list_artifacts())
 
     @export("query", counted=True)
     def query(self, first: Any = UNDEFINED, second: Any = UNDEFINED) -> Any:
@@ -134,7 +140,7 @@ class ArtifactGlobal(ArtifactSharing):
 
     def _find(self, session: Any, criteria: dict[str, Any]) -> Any:
         place, criteria = self._place(session, criteria)
-        return [artifact_row(each) for each in place.query_artifacts(**criteria)]
+        return _page(place.query_artifacts(**criteria))
 
     def _place(self, session: Any, criteria: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Return where to look, and for what: in the named session, else in the current one, else (in an unbound

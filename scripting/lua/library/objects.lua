@@ -34,6 +34,16 @@ function K.objects.Session(global)
   end
 end
 
+function K.objects.Artifact(global)
+  for _, name in ipairs { "list", "query", "findByType", "findByTag", "search" } do
+    local find = global[name]
+    global[name] = function(...)
+      local page = find(...)
+      return K.listing(page.rows, { total = page.total, has_more = page.has_more }, {})
+    end
+  end
+end
+
 function K.objects.Tool(global)
   local metatable = { __name = "tool", __metatable = "tool", __tostring = named }
   local list, get, discover, call = global.list, global.get, global.discover, global.invoke

@@ -73,8 +73,8 @@ CASES = {
     "sessions": (
         "for n in range(1500): runtime.create_session(parent=session, metadata=NOTES, created_by='me')",
         [
-            "return #Session.list { sort_by = 'name' }",
-            "return #Session.list { created_by = 'me', sort_by = 'artifact_count' }",
+            "return #Session.list { sort_by = 'name', limit = 100000 }",
+            "return #Session.list { created_by = 'me', sort_by = 'artifact_count', limit = 100000 }",
             "return #Session.children(...)",
             "return #Session.list { sort_by = 'updated_at', limit = 1400 }",
         ],
@@ -84,7 +84,7 @@ CASES = {
         [
             "return #Artifact.list(...)",
             "return #Artifact.query(..., { artifact_type = 't', limit = 1400 })",
-            "Session.setCurrent(nil) return #Artifact.query { name_pattern = 'a', order_by = 'name' }",
+            "Session.setCurrent(nil) return #Artifact.query { name_pattern = 'a', order_by = 'name', limit = 100000 }",
             "Session.setCurrent(nil) return #Artifact.query { artifact_type = 't', limit = 1400 }",
             "return #Artifact.versions(..., 'a')",
         ],
