@@ -34,7 +34,7 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.audit import AuditRecord
 from greenroom.storage.catalog.model import SessionInfo, SessionStatus
-from greenroom.storage.catalog.query import SessionKeywords, SessionQuery
+from greenroom.storage.catalog.query import SessionQuery
 from greenroom.storage.codec.records import Json as Value
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.page import Page
@@ -188,7 +188,6 @@ __all__ = [
     "SessionBatch",
     "SessionConfig",
     "SessionInfo",
-    "SessionKeywords",
     "SessionMetrics",
     "SessionNotFound",
     "SessionQuery",

@@ -116,14 +116,15 @@ def list_sessions(
         if parent is not None:
             query["parent"] = the_session(runtime, parent).id
         page = runtime.list_sessions(query)
-        counted_all = f" of {counted(page.total, 'session')}" if total else ""
-    if page.has_more:
-        counted_all = counted_all or f" {'session' if len(page) == 1 else 'sessions'}"
-        note(f"{len(page)}{counted_all}; more with --cursor {page.next_cursor}")
-    elif total:
-        note(f"{len(page)}{counted_all}")
+        # By status alone they are counted already; with filters only on demand, and while the store is open.
+        filtered = query.keys() - {"sort_by", "descending", "limit", "offset", "cursor", "key_prefix", "status"}
+        known = total or (page.has_more and not filtered and key_prefix is None)
+        there = f"{len(page)} of {counted(page.total, 'session')}" if known else counted(len(page), "session")
+    foot = f"{there}; more with --cursor {page.next_cursor}" if page.has_more else there if total else None
     if as_json:
         print_json([info.to_dict() for info in page])
+        if foot is not None:
+            note(foot)
         return
     print_rows(
         ("id", "status", "name", "tags", "artifacts", "updated (UTC)"),
@@ -140,6 +141,8 @@ def list_sessions(
         ],
         right=("artifacts",),
     )
+    if foot is not None:
+        note(foot)
 
 
 @app.command()

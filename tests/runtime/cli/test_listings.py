@@ -44,10 +44,12 @@ def test_filters(greenroom: Any, store: str) -> None:
 
 def test_pages_go_on_with_the_cursor_that_was_told(greenroom: Any, store: str) -> None:
     first = greenroom("sessions", "list", "--limit", "4", "--json")
-    told = re.fullmatch(r"4 sessions; more with --cursor (\S+)\n", first.stderr)
+    told = re.fullmatch(r"4 of 6 sessions; more with --cursor (\S+)\n", first.stderr)
     assert told is not None
     assert listed(greenroom, "--limit", "4", "--cursor", told[1]) == ["n3", "n4"]
-    assert greenroom("sessions", "list", "--limit", "4", "--total").stderr.startswith("4 of 6 sessions; more with ")
+    filtered = ("sessions", "list", "--limit", "4", "--metadata", "team=x")
+    assert greenroom(*filtered).stderr.startswith("4 sessions; more with --cursor ")
+    assert greenroom(*filtered, "--total").stderr.startswith("4 of 5 sessions; more with --cursor ")
     assert greenroom("sessions", "list", "--total").stderr == "6 of 6 sessions\n"
     assert greenroom("sessions", "list").stderr == ""
     assert "another query" in greenroom("sessions", "list", "--descending", "--cursor", told[1], code=1).stderr
