@@ -110,8 +110,9 @@ class LineForm:
 
 
 def line_form_of(value: Any) -> LineForm | None:
-    """Return the form of a record that is a part of a conversation, None for any other record."""
-    return next((form for form in _LINE_FORMS if form.begins(value)), None)
+    """Return the form of a record that is a part of a conversation; None for any other, also for a whole one."""
+    form = next((form for form in _LINE_FORMS if form.begins(value)), None)
+    return None if form is None or is_conversation(value) else form
 
 
 # --- records that hold others ---------------------------------------------------------------------

@@ -402,6 +402,17 @@ def test_batches_of_anthropic_and_single_responses(runtime: Runtime, tmp_path: P
     ]
 
 
+def test_a_whole_conversation_is_no_line_of_one(runtime: Runtime, tmp_path: Path) -> None:
+    early = {
+        "id": "x",
+        "timestamp": examples.iso(0),
+        "instructions": "be brief",
+        "input": [{"role": "user", "content": "a"}],
+    }
+    session = the_only(runtime, taken(runtime, tmp_path, early), "openai-responses")
+    assert said(session) == [("system", "be brief"), ("user", "a")]
+
+
 # -- broken examples
 
 _TREES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], dict[str, Any]], str, str]] = {
