@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Unpack
 
 from greenroom.actors.schema import compiled, schema_of
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
-from greenroom.storage.common.arguments import as_number, as_seconds, as_text
+from greenroom.storage.common.arguments import as_mapping, as_number, as_seconds, as_text
 from greenroom.storage.common.times import iso_time, moment, utc_time
 from greenroom.storage.errors import ValidationError, shown
 
@@ -95,9 +95,7 @@ class AskHuman(Command[str]):
 
 def _schema(schema: Any) -> bytes:
     """Return a JSON schema encoded. Raises ValidationError."""
-    if not isinstance(schema, Mapping):
-        raise ValidationError("schema: a JSON schema is an object", field="schema")
-    given = schema_of(schema)
+    given = schema_of(as_mapping("schema", schema, "a JSON schema, which is an object,"))
     compiled(given)
     packed = pack_value(given, "schema")
     if len(packed) > MAX_METADATA_BYTES:
@@ -107,7 +105,7 @@ def _schema(schema: Any) -> bytes:
 
 def _expiry(expires: Any) -> float | datetime:
     """Return a duration in seconds or a moment. Raises ValidationError."""
-    if isinstance(expires, (int, float)) and not isinstance(expires, bool):
+    if issubclass(type(expires), (int, float)) and type(expires) is not bool:
         return as_seconds("expires", expires)
     at = moment(expires, "expires")
     if at is None:

@@ -57,7 +57,7 @@ def ingest(
     Raises StorageError and RuntimeClosed, because nothing more can be written then.
     """
     if runtime is None and not dry_run:
-        raise ValidationError("ingest: a runtime is needed to write to; without one, ask for dry_run=True")
+        raise ValidationError("ingest: a runtime is needed to write to; only a dry run needs none")
     if runtime is not None and not dry_run:
         runtime.core.check_writable("to ingest")
     given = [paths] if isinstance(paths, (str, bytes, os.PathLike)) else as_items("paths", paths, MAX_PATHS)

@@ -375,7 +375,11 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "Templates.get.name": lambda w: "preset",
     "Runtime.restore.path": lambda w: w.path(),
 }
-ALSO: dict[str, dict[str, Any]] = {"Session.edit_message": {"content": "edited"}}
+ALSO: dict[str, Callable[[World], dict[str, Any]]] = {
+    "Session.edit_message": lambda w: {"content": "edited"},
+    "Runtime.session": lambda w: {"session_id": w.s.id},
+    "Scope.update": lambda w: {"values": {"k": 1}},
+}
 """Arguments that a call does not need by its signature, but by its meaning."""
 NEEDED = dict.fromkeys(("Session.share", "Session.revoke"), ("artifact", "with_session"))
 """Parameters that a call does not need by its signature, but by its meaning: their values are of a world."""
@@ -443,7 +447,8 @@ class Method:
         """What calls it with these arguments and right ones for all others that it needs; they are made at once."""
         names = (*(each.name for each in self.needed), *NEEDED.get(self.name, ()))
         needed = [each for each in names if each not in given]
-        given = {**ALSO.get(self.name, {}), **{name: self.right(world, name) for name in needed}, **given}
+        also = ALSO.get(self.name) if "key" not in given else None
+        given = {**(also(world) if also else {}), **{name: self.right(world, name) for name in needed}, **given}
         spread = SPREAD.get(self.name, ())
         positional = (
             inspect.Parameter.POSITIONAL_ONLY,

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from types import GeneratorType
 from typing import Any
 
 import pytest
@@ -48,7 +47,7 @@ def used(outcome: Any) -> None:
     elif issubclass(kind, AbstractContextManager) and kind.__module__ == "contextlib":
         with outcome:
             pass
-    elif issubclass(kind, GeneratorType):
+    elif issubclass(kind, Iterator) and kind.__module__ in {"builtins", "itertools"}:
         next(outcome, None)
 
 

@@ -43,7 +43,7 @@ READING = {
     f"Session.{name}": None
     for name in (
         "approvals", "artifact_names", "artifact_versions", "wait_for", "check_access", "count_artifacts",
-        "children", "config", "diff_artifact", "events", "export", "export_messages", "follow", "get",
+        "admitted", "children", "config", "diff_artifact", "events", "export", "export_messages", "follow", "get",
         "get_artifact", "get_artifact_info", "get_many", "info", "list_artifacts", "load", "messages", "open_artifact",
         "parent", "permissions", "query_artifacts", "save_artifact", "scopes", "shared_sessions", "shared_with_me",
         "shares", "timeline", "tree", "variable_keys", "variables", "with_timeout",
@@ -126,7 +126,7 @@ def tidy(world: World) -> None:
 
 
 def test_a_closed_runtime_says_so(world: World) -> None:
-    works = {**IN_MEMORY, **OF_THE_CLASS, **LEADS_ON, **NOT_ASKED}
+    works = {"Session.admitted": None, **IN_MEMORY, **OF_THE_CLASS, **LEADS_ON, **NOT_ASKED}
     calls = [(each.name, each.bound(world)) for each in of_runtimes(world)]
     world.rt.close()
     wrong: list[str] = []
@@ -141,7 +141,9 @@ def test_a_runtime_that_only_reads_refuses_every_change(world: World) -> None:
             "CallContext.*", "Events.link", "Scope.clear", "Scope.delete", "Scope.set", "Templates.delete",
             "Templates.save", "Runtime.backup", "Runtime.cleanup", "Runtime.compact", "Runtime.create_session",
             "Runtime.delete_session", "Runtime.gc", "Runtime.import_bundle", "Runtime.import_session",
-            "Runtime.ingest", "Runtime.save_all", "Approvals.answer", "Approvals.cancel",
+            "Runtime.ingest", "Runtime.save_all", "Runtime.get_or_create", "Runtime.erase", "Runtime.run_retention",
+            "Records.put*", "Records.delete*", "Quotas.set", "Quotas.remove", "Scope.update",
+            "Approvals.answer", "Approvals.cancel",
         ),
         InvalidOperation,
     )  # fmt: skip
@@ -209,7 +211,11 @@ def test_a_session_that_takes_no_writes_says_so(world: World, status: str) -> No
 
 def test_a_session_that_is_deleted_is_not_found(world: World) -> None:
     calls = [(each.name, each.bound(world)) for each in of_sessions(world)]
-    table: dict[str, Kind] = {**NOT_ASKED, "Events.link": ValidationError}  # which has the fault at the event
+    table: dict[str, Kind] = {
+        **NOT_ASKED,
+        "Session.admitted": None,
+        "Events.link": ValidationError,
+    }  # which has the fault at the event
     world.s.delete()
     count = world.rt.count_sessions()
     wrong: list[str] = []

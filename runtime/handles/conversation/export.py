@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 from greenroom.actors.messages.conversation import Turn
 from greenroom.storage.catalog.model import SessionInfo
@@ -37,16 +37,16 @@ def write_export(target: str | os.PathLike[str] | IO[Any], text: str) -> None:
     Raises ValidationError, StorageError, and what the file raises.
     """
     data = text.encode("utf-8", "replace")
-    write = getattr(target, "write", None)
-    if not callable(write):
-        path = file_path(target)
-        with written_file(path, f"cannot write {path}") as file:
-            file.write(data)
+    if not hasattr(type(target), "write"):
+        path = file_path(cast("str | os.PathLike[str]", target))
+        with written_file(path, f"cannot write {path}") as whole:
+            whole.write(data)
         return
+    file: Any = target
     try:
-        write(data)
+        file.write(data)
     except TypeError:
-        write(text)
+        file.write(text)
 
 
 def _openai(info: SessionInfo, turns: list[Turn]) -> str:

@@ -56,7 +56,10 @@ def test_a_wrong_setting_is_a_typed_error_with_its_place(make: Callable[[], obje
         (lambda rt: rt.events.query(limit=-1), "limit: it must be at least 0"),
         (lambda rt: rt.retention(keep_versions="x"), "keep_versions: a whole number is needed"),
         (lambda rt: rt.retention(5), "policy: a RetentionPolicy or an object with text keys is needed, not int"),
-        (lambda rt: rt.create_session(config={"max_ops": 1}), "max_ops: unknown; did you mean max_operations?"),
+        (
+            lambda rt: rt.create_session(config={"max_operation": 1}),
+            "max_operation: unknown; did you mean max_operation",
+        ),
         (lambda rt: rt.create_session(5), "name: text is needed"),
         (lambda rt: rt.analytics.aggregate(bucket=float("nan")), "bucket: a number is needed, not NaN"),
         (lambda rt: rt.policies.update(rates={}), "rates: unknown; did you mean rate?"),
