@@ -33,9 +33,8 @@ def count_words(text: str) -> int:
     return len(text.split())
 
 
-def model(session: Session) -> Iterator[str]:
+def model(session: Session, question: str) -> Iterator[str]:
     """Stand in for a language model that may call a tool."""
-    question = session.messages(limit=1)[0].text
     if question.startswith("count "):
         yield f"{session.call_tool('count_words', {'text': question.removeprefix('count ')})} words"
         return
@@ -58,7 +57,7 @@ class Service:
         session = self.chat(user, name)
         session.add_message("user", text)
         with session.stream_message("assistant") as message:
-            for piece in model(session):
+            for piece in model(session, text):
                 message.write(piece)
                 yield piece
 
