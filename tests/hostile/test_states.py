@@ -52,7 +52,7 @@ READING = {
 """Methods of a session that change nothing of it."""
 NOT_ASKED = dict.fromkeys(
     ("Session.as_current", "Session.batch", "Session.current", "Session.records", "Session.stream_message",
-     "Session.update", "Scope.update")
+     "Session.update")
 )  # fmt: skip
 """What asks the session nothing."""
 IN_MEMORY = dict.fromkeys((
