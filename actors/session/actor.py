@@ -18,7 +18,7 @@ from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.dispatcher import PooledActor
 from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.scheduling.operation import CURRENT, event_context, require_run
-from greenroom.actors.session.decisions.decide import Limits, PendingEvent, decide
+from greenroom.actors.session.decisions.decide import DECIDERS, Limits, PendingEvent, decide
 from greenroom.actors.session.decisions.records import known_record
 from greenroom.actors.session.state.budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
 from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, RENAMED, evolve
@@ -92,6 +92,9 @@ _NOTED: Final = RecordHooks([])
 _SNAPSHOT_BYTES: Final = 256 << 10
 _WEIGH_BYTES: Final = 4 << 10
 _TELL_EVERY: Final = 60.0
+
+
+_REPLIED: Final = frozenset((*REPLIES, *DECIDED))
 
 
 class SessionActor(PooledActor):
@@ -333,17 +336,22 @@ class SessionActor(PooledActor):
             return self._perform_batch(command, also)
         drafts = self._decide(command)
         records = command.records
-        if records is not None and self.state.status in (ACTIVE, SUSPENDED):
+        if records is None and more is None and drafts:  # as for most commands
+            self.commit(drafts, command, also)
+        elif records is not None and self.state.status in (ACTIVE, SUSPENDED):
             self.commit([*records, *drafts, *(more(drafts) if drafts and more is not None else ())], command, also)
         elif drafts:
             self.commit(drafts if more is None else drafts + more(drafts), command, also)
         elif command.__class__ is RecordEvent:
             return None
-        return self._reply(command, drafts)
+        return self._reply(command, drafts) if command.__class__ in _REPLIED else None
 
     def _decide(self, command: m.Command[Any]) -> list[PendingEvent]:
         try:
-            return decide(self.state, command, self.limits, self)
+            decider = DECIDERS.get(command.__class__)
+            if decider is None:
+                return decide(self.state, command, self.limits, self)  # which refuses it
+            return decider(self.state, command, self.limits, self)
         except ResourceLimitExceeded as error:
             self.refused("resources", error.fields["resource"], error.fields["limit"])
             raise

@@ -48,7 +48,7 @@ from .sharing import DECIDERS as SHARING_DECIDERS
 from .sharing import ends
 from .workflows import WORKFLOW_DECIDERS
 
-__all__ = ["Limits", "Lookup", "PendingEvent", "decide", "require_room"]
+__all__ = ["DECIDERS", "Limits", "Lookup", "PendingEvent", "decide", "require_room"]
 
 
 def decide(state: SessionState, command: m.Command[Any], limits: Limits, lookup: Lookup) -> list[PendingEvent]:

@@ -53,8 +53,11 @@ class Lookup(Protocol):
 def require_writable(state: SessionState, limits: Limits) -> None:
     """Raise InvalidSessionState unless the session is active, ResourceLimitExceeded if it has made all its
     operations."""
-    require_active(state)
-    require_operations(state, limits)
+    # Asked here too, because two calls are dear where they say yes.
+    if state.status != ACTIVE:
+        require_active(state)
+    if state.operation_count >= limits.max_operations:
+        require_operations(state, limits)
 
 
 def require_active(state: SessionState) -> None:
