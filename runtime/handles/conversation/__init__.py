@@ -1,9 +1,10 @@
-"""The conversation of a session: its turns are added, streamed, changed and read."""
+"""The conversation of a session: how its turns are streamed, and the forms they are given out in."""
 
 from __future__ import annotations
 
-from .conversation import Conversation
+from .anthropic import AnthropicMessages
 from .export import EXPORT_FORMATS, exported, write_export
+from .formats import converter
 from .stream import MessageStream
 
-__all__ = ["EXPORT_FORMATS", "Conversation", "MessageStream", "exported", "write_export"]
+__all__ = ["EXPORT_FORMATS", "AnthropicMessages", "MessageStream", "converter", "exported", "write_export"]
