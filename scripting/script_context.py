@@ -93,9 +93,9 @@ class ScriptContext:
         handle = self._handles.get(session_id)
         if handle is None:
             handle = self._handles[session_id] = self.runtime.session(session_id)
-        return handle.with_timeout(self._patience())
+        return handle.with_timeout(self._time_left())
 
-    def _patience(self) -> float:
+    def _time_left(self) -> float:
         """Return how long a call may wait: at most the time that the script has left."""
         return min(self.runtime.config.ask_timeout, max(0.001, self.remaining()))
 
@@ -103,4 +103,4 @@ class ScriptContext:
 
     def scope(self, name: str) -> Scope:
         """Return the state of a scope such as "global" or "user:7". Raises AccessDenied for a bound script."""
-        return self.runtime.state_scope(name, self._patience())
+        return self.runtime.state_scope(name, self._time_left())

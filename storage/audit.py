@@ -1,8 +1,8 @@
 """The audit log: which session tried to access what of another session, and whether access was granted.
 
-Records are ordered by their *place*: their time in nanoseconds, made unique. Index entries lead from a session (the one
-that acted, and the owner of what it accessed) and from an artifact to the places of their records. A record is never
-changed. The oldest are deleted when there are too many or they are too old. docs/format.md is the specification.
+Records are ordered by their *position*: their time in nanoseconds, made unique. Index entries lead from a session (the
+one that acted, and the owner of what it accessed) and from an artifact to the positions of their records. A record is
+never changed. The oldest are deleted when there are too many or they are too old. docs/format.md is the specification.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = ["ACCESSES", "AUDIT", "AUDIT_INDEX", "AuditLog", "AuditRecord", "audit
 ACCESSES: Final = ("read", "write", "delete", "list", "share", "change_permissions")
 
 AUDIT: Final = b"audit/"
-"""First bytes of the keys of records in the `meta` family. The place follows."""
+"""First bytes of the keys of records in the `meta` family. The position follows."""
 AUDIT_INDEX: Final = b"audit-of/"
-"""First bytes of the index entries. They end in the place."""
+"""First bytes of the index entries. They end in the position."""
 _BY_SESSION: Final = b"s"
 _BY_ARTIFACT: Final = b"a"
 _LAST: Final = (1 << 64) - 1
@@ -66,13 +66,13 @@ class AuditRecord:
         return row
 
 
-def audit_entries(record: list[Any], place: bytes) -> list[bytes]:
+def audit_entries(record: list[Any], position: bytes) -> list[bytes]:
     """Return the keys of the index entries of a record."""
     session, owner, artifact = record[:3]
     named = dict.fromkeys(each for each in (session, owner) if is_session_id(each))
-    keys = [AUDIT_INDEX + _BY_SESSION + session_bytes(each) + place for each in named]
+    keys = [AUDIT_INDEX + _BY_SESSION + session_bytes(each) + position for each in named]
     if artifact is not None:
-        keys.append(_artifact_prefix(ArtifactId.parse(artifact)) + place)
+        keys.append(_artifact_prefix(ArtifactId.parse(artifact)) + position)
     return keys
 
 
@@ -107,11 +107,11 @@ class AuditLog:
     ) -> list[Op]:
         """Return the operations that write a record with the time `now` (in ns), or right after the newest record."""
         record = [session, owner, artifact, access, granted, reason, operation, source, correlation_id, times]
-        place = self._place(now)
-        key = AUDIT + place
+        position = self._place(now)
+        key = AUDIT + position
         return [
             (CF.META, key, seal(key, record)),
-            *((CF.META, entry, b"") for entry in audit_entries(record, place)),
+            *((CF.META, entry, b"") for entry in audit_entries(record, position)),
         ]
 
     def _place(self, now: int) -> bytes:
@@ -128,12 +128,12 @@ class AuditLog:
         ops: list[Op] = []
         removed = 0
         for key, stored in self._engine.scan(CF.META, AUDIT, after_prefix(AUDIT), limit=limit):
-            place = key[-8:]
-            if count - removed <= keep and int.from_bytes(place, "big") >= before:
+            position = key[-8:]
+            if count - removed <= keep and int.from_bytes(position, "big") >= before:
                 break
             with contextlib.suppress(IntegrityError, SchemaTooNew):  # `gc` removes the entries of a damaged record
                 record = unseal(key, stored, "an audit record")
-                ops += [(CF.META, entry, None) for entry in audit_entries(record, place)]
+                ops += [(CF.META, entry, None) for entry in audit_entries(record, position)]
             ops.append((CF.META, key, None))
             removed += 1
         return ops, removed
@@ -176,7 +176,7 @@ class AuditLog:
         total = self._engine.count(CF.META, begin, end) if plain and begin < end else 0
         found: list[AuditRecord] = []
         seen = 0
-        for place, record in self._records(begin, end) if begin < end else ():
+        for position, record in self._records(begin, end) if begin < end else ():
             if access is not None and record[3] != access:
                 continue
             if granted is not None and record[4] is not granted:
@@ -185,7 +185,7 @@ class AuditLog:
                 continue
             seen += 1
             if seen > offset and (limit is None or len(found) < limit):
-                found.append(AuditRecord(utc_time(int.from_bytes(place, "big")), *record))
+                found.append(AuditRecord(utc_time(int.from_bytes(position, "big")), *record))
             elif plain and seen > offset:
                 break
         return Page(tuple(found), total if plain else seen, offset, limit)
@@ -193,8 +193,8 @@ class AuditLog:
     def _records(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, list[Any]]]:
         direct = begin.startswith(AUDIT)
         for key, value in self._engine.pages(CF.META, begin, end, reverse=True, page=256):
-            place = key[-8:]
-            stored = value if direct else self._engine.get(CF.META, AUDIT + place)
+            position = key[-8:]
+            stored = value if direct else self._engine.get(CF.META, AUDIT + position)
             if stored is not None:  # else the record has just been deleted
-                record: list[Any] = unseal(AUDIT + place, stored, "an audit record")
-                yield place, record
+                record: list[Any] = unseal(AUDIT + position, stored, "an audit record")
+                yield position, record

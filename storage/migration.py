@@ -17,7 +17,7 @@ from greenroom.storage.artifacts.index import (
     WORDS_KEY,
     WORDS_MARK,
     artifact_entries,
-    place_of,
+    suffix_of,
     texts_of,
     word_bytes,
 )
@@ -84,9 +84,9 @@ def _renew_words(engine: Engine) -> None:
         return
     ops: list[Op] = []
     for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
-        new, place = set(artifact_entries(session, number, record)), place_of(session, number, record.time)
-        old = {BY_WORD + word_bytes(word) + b"\x00" + place for word in _words_once(record)}
-        ops += [(CF.INDEX, entry, None) for entry in {*old, MANY_WORDS + place} - new]
+        new, suffix = set(artifact_entries(session, number, record)), suffix_of(session, number, record.time)
+        old = {BY_WORD + word_bytes(word) + b"\x00" + suffix for word in _words_once(record)}
+        ops += [(CF.INDEX, entry, None) for entry in {*old, MANY_WORDS + suffix} - new]
         ops += [(CF.INDEX, entry, b"") for entry in new if entry.startswith((BY_WORD, MANY_WORDS))]
         if len(ops) >= _BATCH:
             engine.write(ops)

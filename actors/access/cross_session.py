@@ -45,7 +45,7 @@ _RECORDED: Final = (*_CHANGES, m.GetPredecessor, m.CheckAccess)
 """Messages that the owner itself records: with their change, as a part of one, or as a question that reads nothing."""
 
 
-class _Behalf:
+class _Delegate:
     """Stands for an owner's actor, and sends it messages on behalf of another session."""
 
     def __init__(
@@ -122,23 +122,23 @@ class CrossSessionRouter:
             if receipt is not None:
                 receipt.set(None)
             return  # a query without anybody who waits for its answer
-        behalf = self._behalf(session_id, owner, message)
+        delegate = self._delegate(session_id, owner, message)
         level = NAMES[message.permission]
-        allowed = behalf.ask(m.CheckAccess(message.artifact() or "", level), timeout)
+        allowed = delegate.ask(m.CheckAccess(message.artifact() or "", level), timeout)
         if not allowed:
             raise self._refusal(session_id, owner, message, Refused("", reason="no grant", needed=level, has=None))
         if message.__class__ is m.StoreArtifact:
-            message = self._preparation.prepare(behalf, message, known=False)
-        behalf.tell(message, receipt)
+            message = self._preparation.prepare(delegate, message, known=False)
+        delegate.tell(message, receipt)
 
     def visit(self, session_id: str, message: Any, timeout: float) -> Any:
         """Ask a session or scope a message that a permission on all of it covers. Raises AccessDenied if the permission
         does not hold any more."""
-        principal, behalf = self._visitor(session_id)
+        principal, delegate = self._visitor(session_id)
         try:
             if message.preparation == "content":
-                return self._preparation.ask(behalf, message, timeout)
-            return behalf.ask(message, timeout)
+                return self._preparation.ask(delegate, message, timeout)
+            return delegate.ask(message, timeout)
         except Refused as refused:
             has = PERMISSIONS.get(refused.fields["has"], 0)
             raise self._security.deny_whole(principal, session_id, message, has) from None
@@ -154,17 +154,17 @@ class CrossSessionRouter:
 
     def visit_telling(self, session_id: str, message: Any, receipt: TellReceipt | None) -> None:
         """Tell a session or scope a message that a permission on all of it covers."""
-        _, behalf = self._visitor(session_id)
+        _, delegate = self._visitor(session_id)
         if message.preparation == "content":
-            message = self._preparation.prepare(behalf, message, known=False)
-        behalf.tell(message, receipt)
+            message = self._preparation.prepare(delegate, message, known=False)
+        delegate.tell(message, receipt)
 
-    def _visitor(self, session_id: str) -> tuple[str, _Behalf]:
+    def _visitor(self, session_id: str) -> tuple[str, _Delegate]:
         operation = CURRENT.get()
         principal = operation.principal if operation is not None else None
         assert principal is not None, "only a session visits"
         family = self._security.can_access(principal, session_id)
-        return principal, _Behalf(self._directory.actor(session_id), principal, family=family, kind=VisitingMessage)
+        return principal, _Delegate(self._directory.actor(session_id), principal, family=family, kind=VisitingMessage)
 
     def shared_with(self, session_id: str, timeout: float) -> list[ArtifactInfo]:
         """Return the artifacts that other sessions let a session read now, oldest first."""
@@ -220,13 +220,13 @@ class CrossSessionRouter:
         if message.__class__ is m.CheckAccess and message.who in (None, principal) and not self._is_there(owner):
             return False  # the same answer as for an artifact that exists
         try:
-            behalf = self._behalf(principal, owner, message)
+            delegate = self._delegate(principal, owner, message)
             if message.__class__ is m.StoreArtifact:
                 # Check the permission before content is written ahead.
                 assert message.version_of is not None, "one without stays where it was sent"
-                behalf.ask(MayWrite(message.version_of), timeout)
-                return self._preparation.ask(behalf, message, timeout)
-            reply = behalf.ask(message, timeout)
+                delegate.ask(MayWrite(message.version_of), timeout)
+                return self._preparation.ask(delegate, message, timeout)
+            reply = delegate.ask(message, timeout)
         except Refused as refused:
             raise self._refusal(principal, owner, message, refused) from None
         except (OperationTimeout, RuntimeClosed):
@@ -239,7 +239,7 @@ class CrossSessionRouter:
             self._note(principal, owner, message, "allowed")
         return reply
 
-    def _behalf(self, principal: str, owner: str, message: Any) -> _Behalf:
+    def _delegate(self, principal: str, owner: str, message: Any) -> _Delegate:
         """Return the owner's actor. Refuse a missing or damaged owner in the same way as a missing grant."""
         try:
             actor = self._directory.actor(owner)
@@ -247,7 +247,7 @@ class CrossSessionRouter:
             raise self._refusal(
                 principal, owner, message, Refused("", reason=f"the owner: {error.code}", needed="", has=None)
             ) from None
-        return _Behalf(actor, principal, family=self._security.can_access(principal, owner))
+        return _Delegate(actor, principal, family=self._security.can_access(principal, owner))
 
     def _is_there(self, session_id: str) -> bool:
         catalog = self._directory.services.store.catalog

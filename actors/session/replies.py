@@ -36,8 +36,7 @@ from greenroom.storage.errors import (
     ValidationError,
 )
 
-from . import delegated as behalf
-from . import session_sharing
+from . import delegated, session_sharing
 from .approvals import APPROVAL_ANSWERS, APPROVAL_REPLIES
 from .turns import read_retracted, read_turn, read_turns
 
@@ -215,7 +214,7 @@ ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.ListArtifactVersions: _list_versions,
     **RECORD_ANSWERS,
     **APPROVAL_ANSWERS,
-    **behalf.ANSWERS,
+    **delegated.ANSWERS,
     **session_sharing.ANSWERS,
 }
 

@@ -14,11 +14,11 @@ from greenroom.runtime.cli.commands import (
     approvals,
     artifacts,
     bundles,
-    care,
     conversations,
     demo,
     events,
     keeping,
+    maintenance,
     scripts,
     sessions,
     settings,
@@ -54,11 +54,11 @@ app.command("run")(scripts.run)
 app.command("events")(events.show)
 app.command("timeline")(events.timeline)
 app.command("stats")(stats.stats)
-app.command("verify")(care.verify)
-app.command("gc")(care.gc)
-app.command("compact")(care.compact)
-app.command("retention")(care.retention)
-app.add_typer(care.templates, name="templates")
+app.command("verify")(maintenance.verify)
+app.command("gc")(maintenance.gc)
+app.command("compact")(maintenance.compact)
+app.command("retention")(maintenance.retention)
+app.add_typer(maintenance.templates, name="templates")
 app.add_typer(keeping.quotas, name="quotas")
 app.command("erase")(keeping.erase)
 sessions.app.command("export")(bundles.export_session)

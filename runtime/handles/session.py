@@ -963,7 +963,7 @@ class Session(Variables):
         `timeout` is in seconds (default: the tool's own, else `tool_timeout`). Raises what `Tools.call` raises, and
         ValidationError if the result does not fit the type.
         """
-        result = self._ask(self.id, CallTool(name, input, timeout=timeout, **how), self._patience)
+        result = self._ask(self.id, CallTool(name, input, timeout=timeout, **how), self._call_timeout)
         return result if as_ is None else as_type(result, as_, "result")
 
     @checked
@@ -973,7 +973,7 @@ class Session(Variables):
         """Call an agent in this session, given as an Agent, by its name or by a model's name. The call, its return,
         tokens and cost are journaled. Raises what `Agents.call` raises."""
         message = self._runtime.agents.message(agent, input, timeout, **how)
-        reply: AgentReply = self._ask(self.id, message, self._patience)
+        reply: AgentReply = self._ask(self.id, message, self._call_timeout)
         return reply
 
     @checked
@@ -987,7 +987,7 @@ class Session(Variables):
         return self._runtime.workflows.run(flow, self, input, wanted)
 
     @property
-    def _patience(self) -> float:
+    def _call_timeout(self) -> float:
         """Return the upper limit for the time of calls: none, unless the handle has a timeout of its own."""
         return math.inf if self._timeout == self._runtime.core.config.ask_timeout else self._timeout
 

@@ -2,7 +2,7 @@
 
 Within a session an artifact is listed by type, by tag, and by name and label, in the order of its number, which is the
 order of time. Across sessions it is listed by type, tag, creator, parent, custom entries and words; these keys end in
-its *place*: the time, the session and the number. docs/format.md is the specification.
+its *suffix*: the time, the session and the number. docs/format.md is the specification.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
     "artifact_entries",
     "digest_of",
     "label_prefix",
-    "place_of",
+    "suffix_of",
     "texts_of",
     "word_bytes",
     "words_of",
@@ -48,22 +48,22 @@ __all__ = [
 SESSION_TYPE: Final = b"A"  # session, digest of the type, number
 SESSION_TAG: Final = b"G"  # session, digest of the tag, number
 SESSION_LABEL: Final = b"L"  # session, name, NUL, label, NUL, number
-BY_TYPE: Final = b"a"  # digest of the type, place
-BY_TAG: Final = b"g"  # digest of the tag, place
-BY_CREATOR: Final = b"y"  # digest of created_by, place
-BY_PARENT: Final = b"q"  # digest of the parent artifact, place
-BY_CUSTOM: Final = b"x"  # digest of one key and its value, place
-BY_WORD: Final = b"w"  # a word, NUL, place
-MANY_CUSTOM: Final = b"zx"  # place, of an artifact with too many custom entries to list each
-MANY_WORDS: Final = b"zw"  # place, of an artifact with too many words to list each
+BY_TYPE: Final = b"a"  # digest of the type, suffix
+BY_TAG: Final = b"g"  # digest of the tag, suffix
+BY_CREATOR: Final = b"y"  # digest of created_by, suffix
+BY_PARENT: Final = b"q"  # digest of the parent artifact, suffix
+BY_CUSTOM: Final = b"x"  # digest of one key and its value, suffix
+BY_WORD: Final = b"w"  # a word, NUL, suffix
+MANY_CUSTOM: Final = b"zx"  # suffix, of an artifact with too many custom entries to list each
+MANY_WORDS: Final = b"zw"  # suffix, of an artifact with too many words to list each
 
 IN_SESSION: Final = (SESSION_TYPE, SESSION_TAG, SESSION_LABEL)
 """First bytes of the keys that continue with the session."""
 ACROSS: Final = (BY_TYPE, BY_TAG, BY_CREATOR, BY_PARENT, BY_CUSTOM, BY_WORD, b"z")
-"""First bytes of the keys that end in a place."""
+"""First bytes of the keys that end in a suffix."""
 
 PLACE: Final = 32
-"""The length of a place in bytes."""
+"""The length of a suffix in bytes."""
 MOST_WORDS: Final = 64
 MOST_READ: Final = 256
 MOST_CUSTOM: Final = 64
@@ -77,8 +77,8 @@ WORDS_MARK: Final = seal(WORDS_KEY, [2])
 digest_of = lru_cache(maxsize=4096)(text_digest)
 
 
-def place_of(session: bytes, number: int, time: int) -> bytes:
-    """Return the place of an artifact across sessions: time, session, number."""
+def suffix_of(session: bytes, number: int, time: int) -> bytes:
+    """Return the suffix of an artifact across sessions: time, session, number."""
     return time.to_bytes(8, "big") + session + number.to_bytes(8, "big")
 
 
@@ -91,29 +91,29 @@ def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> lis
     """Return the keys that list an artifact, from its record, except the one of its name and version."""
     type_digest = digest_of(record.type)
     last = number.to_bytes(8, "big")
-    place = record.time.to_bytes(8, "big") + session + last
-    keys = [SESSION_TYPE + session + type_digest + last, BY_TYPE + type_digest + place]
+    suffix = record.time.to_bytes(8, "big") + session + last
+    keys = [SESSION_TYPE + session + type_digest + last, BY_TYPE + type_digest + suffix]
     for tag in record.tags:
         tag_digest = digest_of(tag)
-        keys += (SESSION_TAG + session + tag_digest + last, BY_TAG + tag_digest + place)
+        keys += (SESSION_TAG + session + tag_digest + last, BY_TAG + tag_digest + suffix)
     if record.created_by is not None:
-        keys.append(BY_CREATOR + digest_of(record.created_by) + place)
+        keys.append(BY_CREATOR + digest_of(record.created_by) + suffix)
     if record.parent_artifact is not None:
-        keys.append(BY_PARENT + digest_of(record.parent_artifact) + place)
+        keys.append(BY_PARENT + digest_of(record.parent_artifact) + suffix)
     if record.label is not None:
         keys.append(label_prefix(session, record.name, record.label) + last)
     if len(record.custom) > 1:  # an empty object is one byte
         custom = unpack_value(record.custom)
         if len(custom) > MOST_CUSTOM:
-            keys.append(MANY_CUSTOM + place)
+            keys.append(MANY_CUSTOM + suffix)
         else:
             # two keys of an object may have one digest
-            keys += dict.fromkeys(BY_CUSTOM + metadata_digest(key, value) + place for key, value in custom.items())
+            keys += dict.fromkeys(BY_CUSTOM + metadata_digest(key, value) + suffix for key, value in custom.items())
     words = _first_words(record)
     if words is None:
-        keys.append(MANY_WORDS + place)
+        keys.append(MANY_WORDS + suffix)
     else:
-        tail = b"\x00" + place
+        tail = b"\x00" + suffix
         for word in words:
             keys.append(BY_WORD + word.encode("utf-8", "surrogatepass")[:WORD_BYTES] + tail)
     return keys

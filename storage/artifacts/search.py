@@ -51,7 +51,7 @@ _SPARSE: Final = 3
 """Reading a session's records one by one costs so many times what reading them all in a row costs."""
 
 Found = tuple[Any, bytes, ArtifactRecord]
-"""(sort key, place, record)"""
+"""(sort key, suffix, record)"""
 
 
 class ArtifactSearch:
@@ -142,7 +142,7 @@ class ArtifactSearch:
     def _records_in(
         self, session: bytes, criteria: ArtifactCriteria, count: int
     ) -> Iterator[tuple[bytes, ArtifactRecord]]:
-        """Yield (place, record) of the artifacts of a session that may match."""
+        """Yield (suffix, record) of the artifacts of a session that may match."""
         for key, record in self._session_records(session, criteria, count):
             if record is not None:
                 yield record.time.to_bytes(8, "big") + key, record
@@ -187,22 +187,22 @@ class ArtifactSearch:
         seen: set[bytes] | None = set() if criteria.text is not None else None
 
         def records() -> Iterator[tuple[bytes, ArtifactRecord]]:
-            for place in self._places(criteria):
+            for suffix in self._suffixes(criteria):
                 if seen is not None:  # several words of an artifact may begin alike
-                    if place in seen:
+                    if suffix in seen:
                         continue
-                    seen.add(place)
-                if place[8:24] in hidden:
+                    seen.add(suffix)
+                if suffix[8:24] in hidden:
                     continue
-                record = self._record(place[8:])
-                if record is not None and (not criteria.latest_only or self._is_latest(place, record)):
-                    yield place, record
+                record = self._record(suffix[8:])
+                if record is not None and (not criteria.latest_only or self._is_latest(suffix, record)):
+                    yield suffix, record
 
         return self._page(criteria, records())
 
-    def _is_latest(self, place: bytes, record: ArtifactRecord) -> bool:
-        newest = self._artifacts.latest(place[8:24], record.name)[1]
-        return newest == int.from_bytes(place[24:], "big")
+    def _is_latest(self, suffix: bytes, record: ArtifactRecord) -> bool:
+        newest = self._artifacts.latest(suffix[8:24], record.name)[1]
+        return newest == int.from_bytes(suffix[24:], "big")
 
     def _listed_page(self, criteria: ArtifactCriteria) -> Page[ArtifactInfo] | None:
         """Return a page by time if one range lists exactly what is asked for, so that its keys alone give the total;
@@ -217,7 +217,7 @@ class ArtifactSearch:
         hidden = staged_sessions(self._engine)
         wanted = criteria.offset + limit
         total = 0
-        places: list[bytes] = []
+        suffixes: list[bytes] = []
         for begin, end in ranges:
             if hidden:
                 listed = [
@@ -226,26 +226,26 @@ class ArtifactSearch:
                     if key[-24:-8] not in hidden
                 ]
                 total += len(listed)
-                places += listed[:wanted]
+                suffixes += listed[:wanted]
             else:
                 total += self._engine.count(CF.INDEX, begin, end)
                 found = self._engine.scan(CF.INDEX, begin, end, reverse=criteria.reverse, limit=wanted)
-                places += [key[-PLACE:] for key, _ in found]
-        places.sort(reverse=criteria.reverse)
+                suffixes += [key[-PLACE:] for key, _ in found]
+        suffixes.sort(reverse=criteria.reverse)
         accept = ArtifactFilter(criteria)
         items: list[ArtifactInfo] = []
-        for place in places[criteria.offset : wanted]:
-            record = self._record(place[8:])
+        for suffix in suffixes[criteria.offset : wanted]:
+            record = self._record(suffix[8:])
             if record is not None and not accept.matches(record):
                 return None  # two texts have one digest: only the records can tell
             if record is not None:
-                info = _info(place, record)
+                info = _info(suffix, record)
                 built(facts_of(info))
                 items.append(info)
         return Page(tuple(items), total, criteria.offset, limit)
 
-    def _places(self, criteria: ArtifactCriteria) -> Iterator[bytes]:
-        """Yield the places of all artifacts that match, and perhaps of more."""
+    def _suffixes(self, criteria: ArtifactCriteria) -> Iterator[bytes]:
+        """Yield the suffixes of all artifacts that match, and perhaps of more."""
         if criteria.content_hash is not None:
             for key in self._uses(criteria.content_hash):
                 record = self._record(key)
@@ -323,10 +323,10 @@ class ArtifactSearch:
 
         def matching() -> Iterator[Found]:
             nonlocal total
-            for place, record in records:
+            for suffix, record in records:
                 if accept.matches(record):
                     total += 1
-                    yield sort_key(record), place, record
+                    yield sort_key(record), suffix, record
 
         end = None if criteria.limit is None else criteria.offset + criteria.limit
         if end is None:
@@ -337,7 +337,7 @@ class ArtifactSearch:
             if not end:
                 total = sum(1 for _ in matching())
         chosen = found[criteria.offset : end]
-        items = counted((_info(place, record) for _, place, record in chosen), facts_of)
+        items = counted((_info(suffix, record) for _, suffix, record in chosen), facts_of)
         return Page(tuple(items), total, criteria.offset, criteria.limit)
 
     def _uses(self, content_hash: str, session: bytes = b"") -> Iterator[bytes]:
@@ -388,5 +388,5 @@ def _whole(prefix: bytes) -> Range:
     return prefix, after_prefix(prefix)
 
 
-def _info(place: bytes, record: ArtifactRecord) -> ArtifactInfo:
-    return artifact_info(session_id_of(place[8:24]), int.from_bytes(place[24:], "big"), record)
+def _info(suffix: bytes, record: ArtifactRecord) -> ArtifactInfo:
+    return artifact_info(session_id_of(suffix[8:24]), int.from_bytes(suffix[24:], "big"), record)

@@ -14,7 +14,7 @@ from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import Store, the_session, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 
-from .care import progress
+from .maintenance import progress
 
 if TYPE_CHECKING:
     from greenroom.runtime import AggregateMetrics, CallTable, Distribution, Figures, SessionMetrics
