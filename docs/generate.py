@@ -56,9 +56,10 @@ def _messages() -> Iterator[str]:
 {_WRITTEN} from the classes in `greenroom.runtime.messages`. Send one with
 `rt.ask(session_id, message, timeout=...)`, which returns its reply, or with `rt.tell(session_id, message)`.
 
-*Rate* is the kind of operation that rates count it as (policies.md). *Access* is what the audit log calls it
-(security.md). *Shared* is the permission on a whole session with which another session can send it; without one it is
-for the session, its ancestors and the host. *Hooks* are the points before and after it (hooks.md).
+*Rate* is the kind of operation that rates count it as ([policies](../control/policies.md)). *Access* is what the
+audit log calls it ([security](../security.md)). *Shared* is the permission on a whole session with which another
+session can send it; without one it is for the session, its ancestors and the host. *Hooks* are the points before
+and after it ([hooks](../control/hooks.md)).
 
 | message | reply | rate | access | shared | hooks |
 | --- | --- | --- | --- | --- | --- |"""

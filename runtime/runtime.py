@@ -816,7 +816,7 @@ class Runtime:
 
         Each keeps its title and times, and is written completely, with its branches as forks, or not at all; one that
         is in the store already is skipped. With `dry_run` nothing is written. Return what was ingested and what was
-        not; docs/ingest.md lists the forms. Raises StorageError and RuntimeClosed.
+        not; docs/data/ingest.md lists the forms. Raises StorageError and RuntimeClosed.
         """
         from .ingest import ingest
 

@@ -91,7 +91,7 @@ class Hooks:
         tags: Iterable[str] = (),
         **options: Unpack[KeywordOptions],
     ) -> HookHandle:
-        """Register `fn(context)` to be called at a point; see docs/hooks.md for the points and the possible answers.
+        """Register `fn(context)` to be called at a point. docs/control/hooks.md has the points and all answers.
 
         `priority` is "highest", "high", "normal", "low", "lowest" or a whole number: hooks with a higher one are called
         first, equal ones in the order of registration. `replayable`: each call is journaled with its data and result.

@@ -37,13 +37,14 @@ def ingest(
 ) -> IngestReport:
     """Read conversations and create a completed session for each.
 
-    Paths are files, folders, or "-" for standard input; .gz and .zip are unpacked. The content of a record decides its
-    form; docs/ingest.md has a table of them. Each turn becomes a message. User turns, agent outputs and tool results
-    with a text also become artifacts of type ``user_input``, ``agent_output`` and ``tool_result``, whose content is
-    exactly that text in UTF-8. All other fields are kept in the metadata; fields too large for it, and files within
-    messages, become artifacts that the metadata names. Sessions keep the titles and times of the recording. Their
-    metadata names the source (``source_file``, ``source_position``, ``source_format``, ``source_digest`` and, if the
-    application has one, ``source_id``). Branches that an application does not show become forks of the session.
+    Paths are files, folders, or "-" for standard input; .gz and .zip are unpacked. The content of a record decides
+    its form; docs/data/ingest.md has a table of them. Each turn becomes a message. User turns, agent outputs and
+    tool results with a text also become artifacts of type ``user_input``, ``agent_output`` and ``tool_result``,
+    whose content is exactly that text in UTF-8. All other fields are kept in the metadata; fields too large for it,
+    and files within messages, become artifacts that the metadata names. Sessions keep the titles and times of the
+    recording. Their metadata names the source (``source_file``, ``source_position``, ``source_format``,
+    ``source_digest`` and, if the application has one, ``source_id``). Branches that an application does not show
+    become forks of the session.
 
     A conversation is written completely, with its branches, or not at all. One whose content is in the store already is
     skipped. One that is there with another content, because it has gone on since, becomes a session of its own: its

@@ -85,7 +85,7 @@ class Tools:
         """Register a callable, synchronous or `async def`, as a tool.
 
         `schema` is the JSON schema (draft 2020-12) of the input; the default follows from the annotations. The default
-        description is the docstring. A parameter `context` gets a CallContext. docs/tools.md describes how input
+        description is the docstring. A parameter `context` gets a CallContext. docs/control/tools.md says how input
         becomes arguments. Raises ValidationError, also for a name that is taken, unless `replace`.
         """
         self._core.require_host("tools.register", "write")

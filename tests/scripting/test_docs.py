@@ -1,4 +1,4 @@
-"""The snippets of docs/scripting.md run."""
+"""The snippets of docs/control/scripting.md run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from greenroom.runtime import Runtime
 
-_DOCUMENT = Path(__file__).parents[2] / "docs" / "scripting.md"
+_DOCUMENT = Path(__file__).parents[2] / "docs" / "control" / "scripting.md"
 _SNIPPETS = re.findall(r"```lua\n(.*?)```", _DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 
 

@@ -1,11 +1,11 @@
-"""The snippets of docs/events.md run, one after the other."""
+"""The snippets of docs/control/events.md run, one after the other."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[3] / "docs" / "events.md"
+PAGE = Path(__file__).parents[3] / "docs" / "control" / "events.md"
 
 
 def test_the_snippets_run() -> None:

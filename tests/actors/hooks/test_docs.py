@@ -1,4 +1,4 @@
-"""The snippets of docs/hooks.md run."""
+"""The snippets of docs/control/hooks.md run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from greenroom.runtime import Runtime
 from greenroom.runtime.hooks import POINTS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "hooks.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "control" / "hooks.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -20,7 +20,7 @@ def test_a_snippet_runs(rt: Runtime, number: int) -> None:
     if kind == "lua":
         assert rt.run_script(text).output == "false\tHookCancelled\t1\n"
     else:
-        exec(compile(text, f"docs/hooks.md, snippet {number + 1}", "exec"), {})
+        exec(compile(text, f"docs/control/hooks.md, snippet {number + 1}", "exec"), {})
 
 
 def test_the_page_names_every_point() -> None:

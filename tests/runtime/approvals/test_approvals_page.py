@@ -1,4 +1,4 @@
-"""The snippets of docs/approvals.md run, and the command line does what the API does."""
+"""The snippets of docs/data/approvals.md run, and the command line does what the API does."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from greenroom.runtime import Runtime
 from greenroom.runtime.cli.app import app
 
-PAGE = Path(__file__).parents[3] / "docs" / "approvals.md"
+PAGE = Path(__file__).parents[3] / "docs" / "data" / "approvals.md"
 SNIPPETS = re.findall(r"```py\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_the_snippets_of_the_page_run(number: int) -> None:
-    exec(compile(SNIPPETS[number], f"docs/approvals.md, snippet {number + 1}", "exec"), {"__name__": "approvals"})
+    exec(compile(SNIPPETS[number], f"docs/data/approvals.md, snippet {number + 1}", "exec"), {"__name__": "approvals"})
 
 
 def test_the_command_line_lists_shows_answers_and_cancels(store_path: Path) -> None:

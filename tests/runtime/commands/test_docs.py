@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[3] / "docs" / "batches.md"
+PAGE = Path(__file__).parents[3] / "docs" / "data" / "batches.md"
 
 
 def test_the_snippets_run() -> None:

@@ -1,4 +1,4 @@
-"""The snippets of docs/conversations.md run, one after the other."""
+"""The snippets of docs/data/conversations.md run, one after the other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-PAGE = Path(__file__).parents[3] / "docs" / "conversations.md"
+PAGE = Path(__file__).parents[3] / "docs" / "data" / "conversations.md"
 
 
 def test_the_snippets_about_conversations_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +16,7 @@ def test_the_snippets_about_conversations_run(tmp_path: Path, monkeypatch: pytes
     names: dict[str, Any] = {"__name__": "conversations"}
     try:
         for number, text in enumerate(re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL)):
-            exec(compile(text, f"docs/conversations.md, snippet {number + 1}", "exec"), names)
+            exec(compile(text, f"docs/data/conversations.md, snippet {number + 1}", "exec"), names)
         assert (tmp_path / "weather.md").read_text().startswith("# Weather\n")
     finally:
         names["rt"].close()

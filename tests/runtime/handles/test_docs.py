@@ -1,4 +1,4 @@
-"""The snippets of docs/values.md, docs/sessions.md and docs/records.md run, one after the other."""
+"""The snippets of docs/data/values.md, docs/data/sessions.md and docs/data/records.md run, one after the other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[3] / "docs" / "data"
 
 
 @pytest.mark.parametrize("page", ["values.md", "sessions.md", "records.md"])

@@ -1,4 +1,4 @@
-"""The snippets of docs/tools.md run, in their order."""
+"""The snippets of docs/control/tools.md run, in their order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from greenroom.runtime import Runtime
 
-_DOCUMENT = Path(__file__).parents[3] / "docs" / "tools.md"
+_DOCUMENT = Path(__file__).parents[3] / "docs" / "control" / "tools.md"
 
 
 def test_the_snippets_run_and_every_standard_tool_is_in_the_table(rt: Runtime) -> None:
