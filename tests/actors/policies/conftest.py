@@ -33,7 +33,7 @@ def tick() -> Callable[..., None]:
         for _ in range(100):
             if not rt.policies.timekeeper.tick():
                 return
-            for info in rt.list_sessions():
+            for info in rt.list_sessions(limit=None):
                 rt.session(info.id).info()  # its answer tells that what was sent before has been handled
         raise AssertionError("the timekeeper finds no end")
 

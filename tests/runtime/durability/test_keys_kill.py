@@ -26,7 +26,7 @@ def test_a_key_has_one_session_for_ever_whenever_the_host_is_killed(store_path: 
             assert worker.wait() == -signal.SIGKILL
     assert len(known) > 100
     with Runtime.open(store_path) as rt:
-        there = {info.key: info.id for info in rt.list_sessions()}
+        there = {info.key: info.id for info in rt.list_sessions(limit=None)}
         assert len(there) == rt.count_sessions()
         assert known.items() <= there.items()
         assert {key: rt.session(key=key).id for key in there if key is not None} == there

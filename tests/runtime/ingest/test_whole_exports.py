@@ -111,7 +111,7 @@ def test_a_dry_run_says_what_the_run_does_and_writes_nothing(tmp_path: Path) -> 
         for field in ("sessions", "branches", "messages", "artifacts", "duplicate_count", "skipped_count"):
             assert getattr(other, field) == getattr(wet, field), field
     assert (wet.sessions, wet.branches, wet.duplicate_count, wet.skipped_count) == (2, 4, 4, 1)
-    with pytest.raises(ValidationError, match="dry_run"):
+    with pytest.raises(ValidationError, match="dry run"):
         ingest(None, paths)
 
 
