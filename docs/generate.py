@@ -92,7 +92,7 @@ def _signature(name: str, function: Callable[..., Any]) -> str:
         return f"{name}(...)"
     text = re.sub(r"^\(self(, )?", "(", text)
     text = re.sub(r"\b(?:greenroom|collections|typing|datetime|pathlib)\.[\w.]*\b(\w+)", r"\1", text)
-    return name + text.replace("'", "")
+    return name + re.sub(r"""(: |-> )(?:'([^']*)'|"([^"]*)")""", r"\1\2\3", text)  # annotations are texts
 
 
 def _members(kind: type) -> Iterator[tuple[str, str, str]]:

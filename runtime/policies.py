@@ -170,7 +170,7 @@ class Policies:
     def add(self, name: str, policy: Policy) -> None:
         """Add a policy of the host. It is asked before every operation, on the caller's thread.
 
-        The policy gets a `Request`. It allows the request by returning None or True, and refuses it by raising a
+        The policy gets a `PolicyRequest`. It allows the request by returning None or True, and refuses it by raising a
         GreenroomError or returning False. Combine several with `sequential`, `parallel` and `voting`. Raises
         ValidationError for a name that is taken.
         """

@@ -12,7 +12,7 @@ from .checks import MAX_BATCH
 from .core import Command, How
 from .permissions import WRITE
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "batched_command"]
 
 
 class Batch(Command[list[Any]]):
@@ -42,7 +42,7 @@ class Batch(Command[list[Any]]):
         """For each command the id of the actor that it is for; None for the session that the batch is sent to."""
         for place, each in enumerate(given):
             target, command = each if type(each) is tuple and len(each) == 2 else (None, each)
-            self.commands.append(_checked(place, command))
+            self.commands.append(batched_command(place, command))
             if target is not None and type(target) is not str:
                 raise ValidationError(f"commands: the id in pair {place} is not a text", field="commands")
             self.targets.append(target)
@@ -84,7 +84,8 @@ class Batch(Command[list[Any]]):
         return twin
 
 
-def _checked(place: int, command: object) -> Command[Any]:
+def batched_command(place: int, command: object) -> Command[Any]:
+    """Return a command that a batch takes. Raises ValidationError or InvalidOperation for anything else."""
     kind = type(command)
     if not issubclass(kind, Command):
         raise ValidationError(f"commands: a command is needed at place {place}", field="commands")

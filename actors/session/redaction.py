@@ -68,7 +68,10 @@ class Redaction:
         try:
             patterns = [redact] if isinstance(redact, str) else list(redact)
             joined = re.compile("|".join("(?:" + each + ")" for each in patterns))
-        except (re.error, TypeError):
+        except re.error as error:
+            reason = f"redact: an expression is not valid: {error.msg}"
+            raise ValidationError(reason, field="redact") from None
+        except TypeError:
             raise ValidationError("redact: a function or regular expressions are needed", field="redact") from None
         if joined.search("") is not None:
             raise ValidationError("redact: an expression that matches nothing at all is none", field="redact")

@@ -127,7 +127,10 @@ class RuntimeConfig(Checked):
     @classmethod
     def _has_rules(cls, value: Any) -> Any:
         if value:
-            Redaction(value)
+            try:
+                Redaction(value)
+            except ValidationError as error:
+                raise ValueError(str(error).removeprefix("redact: ")) from None
         return value
 
     @classmethod

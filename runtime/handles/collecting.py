@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn, Protocol
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.batch import batched_command
 from greenroom.actors.messages.core import Command
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.errors import InvalidOperation
@@ -31,7 +32,7 @@ class Collected:
         """Each with the id of the session or scope that it is for."""
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
-        """Keep a command. Raises InvalidOperation for anything else, and once the batch is closed."""
+        """Keep a command. Raises InvalidOperation for what no batch takes, and once the batch is closed."""
         if not self._open:
             raise InvalidOperation("this batch is over: begin another one")
         if not isinstance(message, Command):
@@ -39,7 +40,8 @@ class Collected:
         if isinstance(message, m.Batch):  # its commands are part of this batch
             self.commands += [(session_id, self._lasting(each)) for each in message.commands]
         else:
-            self.commands.append((session_id, self._lasting(message)))
+            place = len(self.commands)
+            self.commands.append((session_id, self._lasting(batched_command(place, message))))
         return LATER
 
     def close(self) -> list[tuple[str, Command[Any]]]:

@@ -17,7 +17,7 @@ from .lines import joined
 from .read import EMPTY_LIST, read_records
 from .records import MAX_RECORD_BYTES, BesideConversations, Conversation, Fault, Note, Record, UnknownRecord
 from .report import MAX_LISTED, IngestProgress, IngestReport, OnProgress, Skipped
-from .sources import STDIN, Source, UnreadableSource, open_sources, shown
+from .sources import STDIN, Source, UnreadableSource, open_sources, shown, source_files
 from .write import Target, plan, write
 
 MAX_PATHS: Final = 1_000_000
@@ -118,14 +118,10 @@ class _Ingest:
             before = report.sessions + report.duplicate_count
             label = "standard input" if path == STDIN else shown(path)
             try:
-                for source in open_sources(path):
-                    label = source.label
-                    self._source(source)
-                    self._bytes_before += source.position()
+                for file in source_files(path):
+                    self._file(file)
             except UnreadableSource as error:
                 self._skip(label, "document", str(error))
-            except OSError as error:
-                self._skip(label, "document", f"it cannot be read: {error.strerror or type(error).__name__}")
             report.bytes_read = self._bytes_before
             if report.sessions + report.duplicate_count == before:
                 report.failed_paths.append(label if path == STDIN else shown(path))
@@ -133,6 +129,19 @@ class _Ingest:
         if self._paths:
             self._progress(shown(self._paths[-1]), 0)
         return report
+
+    def _file(self, path: str | os.PathLike[str]) -> None:
+        """Ingest all sources of one file. One that cannot be read is skipped, and does not keep others out."""
+        label = "standard input" if path == STDIN else shown(path)
+        try:
+            for source in open_sources(path):
+                label = source.label
+                self._source(source)
+                self._bytes_before += source.position()
+        except UnreadableSource as error:
+            self._skip(label, "document", str(error))
+        except OSError as error:
+            self._skip(label, "document", f"it cannot be read: {error.strerror or type(error).__name__}")
 
     def _source(self, source: Source) -> None:
         self._seen = {}

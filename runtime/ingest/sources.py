@@ -29,6 +29,7 @@ __all__ = [
     "require_readable",
     "sample_paths",
     "shown",
+    "source_files",
 ]
 
 
@@ -71,23 +72,31 @@ def shown(path: str | os.PathLike[str]) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def open_sources(path: str | os.PathLike[str]) -> Iterator[Source]:
-    """Yield every source that a path names. Each is open until the next one is requested.
+def source_files(path: str | os.PathLike[str]) -> Iterator[str | os.PathLike[str]]:
+    """Yield every file that a path names: the path itself, or what is in the folder.
 
     A folder names all files below it with the endings .json, .jsonl, .ndjson and .traj, each also with .gz, and .zip,
-    in the order of their names; hidden ones are skipped. A .zip names such files in it, but no archives. Raises OSError
-    or UnreadableSource.
+    in the order of their names; hidden ones are skipped. Raises UnreadableSource for a folder without any.
+    """
+    if os.fspath(path) == STDIN or not Path(path).is_dir():
+        yield path
+        return
+    found = False
+    for each in _files_below(Path(path)):
+        found = True
+        yield each
+    if not found:
+        raise UnreadableSource(f"there is no conversation file in this folder ({', '.join(_PLAIN + _PACKED)})")
+
+
+def open_sources(path: str | os.PathLike[str]) -> Iterator[Source]:
+    """Yield every source in one file, or standard input. Each is open until the next one is requested.
+
+    A .zip has the files in it that end as conversations do, but no archives. Raises OSError or UnreadableSource.
     """
     if os.fspath(path) == STDIN:
         stdin = _Counted(sys.stdin.buffer)
         yield Source("standard input", "stdin", stdin, lambda: stdin.count)
-    elif Path(path).is_dir():
-        found = False
-        for each in _files_below(Path(path)):
-            found = True
-            yield from _open_file(each)
-        if not found:
-            raise UnreadableSource(f"there is no conversation file in this folder ({', '.join(_PLAIN + _PACKED)})")
     else:
         yield from _open_file(Path(path))
 

@@ -256,9 +256,6 @@ def retention(
 
     `retention run` deletes by the settings (retention in greenroom.toml, and the sessions' own); `retention show` lists
     the runs so far."""
-    if action is not None:
-        _show_runs(context, action, as_json)
-        return
     limits = {
         "keep_versions": keep_versions,
         "max_age_days": max_age_days,
@@ -267,7 +264,13 @@ def retention(
         "keep_journal_days": keep_journal_days,
         "max_journal_events": max_journal_events,
     }
-    if all(limit is None for limit in limits.values()):
+    limited = any(limit is not None for limit in limits.values())
+    if action is not None:
+        if limited:
+            raise typer.BadParameter("it takes no limits, those of the settings hold", param_hint=action.value)
+        _show_runs(context, action, as_json)
+        return
+    if not limited:
         raise typer.BadParameter("give at least one limit", param_hint="--keep-versions, --max-age-days, …")
     store = the_store(context)
     with store.writing() if yes else store.reading() as runtime:

@@ -228,6 +228,8 @@ def tree(
         print_json([_tree_to_dict(item) for item in trees])
         return
     out = console()
+    if not is_terminal():
+        out.width = 1 << 16  # nothing is cut for programs
     for item in trees:
         out.print(_rich_tree(item), soft_wrap=True)
 

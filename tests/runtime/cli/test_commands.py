@@ -124,6 +124,8 @@ def test_tree_shows_children_under_their_parents(greenroom: Any) -> None:
     assert one["children"][0]["id"] == known["child"]
     lines = greenroom("sessions", "tree").stdout.splitlines()
     assert any(known["child"] in line and not line.startswith(known["child"]) for line in lines)
+    greenroom("sessions", "rename", known["child"], "n" * 255)
+    assert "n" * 255 in greenroom("sessions", "tree").stdout  # what is no terminal gets all of it
 
 
 @pytest.mark.usefixtures("store")

@@ -47,6 +47,7 @@ def test_sessions_are_shared_limited_and_erased(greenroom: Any, tmp_path: Path) 
     assert "deleted" in greenroom(*data, "quotas", "delete", "ada").stdout
     assert "any" in greenroom(*data, "quotas", "show", "ada").stdout
 
+    assert "no limits" in greenroom(*data, "retention", "run", "--ended-days", 1, code=2).stderr
     run = greenroom.json(*data, "retention", "run")[0]
     assert (run["sessions"], run["error"]) == (1, None)
     assert idle not in greenroom(*data, "sessions", "list").stdout

@@ -278,6 +278,14 @@ def test_what_is_no_single_change_of_the_session_is_refused(session: Session, na
     assert state_of(session) == before
 
 
+@pytest.mark.parametrize("name", ["fork", "delete", "save", "share"])
+def test_a_command_that_no_batch_takes_is_named_where_it_is_called(session: Session, name: str) -> None:
+    with pytest.raises(InvalidOperation, match=f"a batch takes no {name.title()}") as caught, session.batch() as b:
+        b.set("k", 1)
+        READING[name](b)
+    assert caught.value.index == 1
+
+
 def test_files_are_read_before_they_are_closed(session: Session, tmp_path: Path) -> None:
     file = tmp_path / "file.txt"
     file.write_bytes(b"z" * 300_000)

@@ -53,6 +53,22 @@ def test_a_folder_is_read_in_order_and_what_is_hidden_is_not(tmp_path: Path) -> 
         assert (names(runtime, report), report.skipped) == (["1", "2", "3", "4"], [])
 
 
+def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    for name, title in (("a.json", "1"), ("d.json", "2"), ("f.json", "3")):
+        (folder / name).write_text(json.dumps([examples.claude(name=title, uuid=title)]))
+    (folder / "b.json").symlink_to(tmp_path / "nothing")
+    (folder / "c.json.gz").write_bytes(gzip.compress(json.dumps(numbered(1)).encode())[:-20])
+    (folder / "e.zip").write_bytes(b"PK")
+    with zipfile.ZipFile(folder / "e2.zip", "w") as archive:
+        archive.writestr("picture.png", b"")
+    with Runtime.open(tmp_path / "store") as runtime:
+        report = ingest(runtime, folder)
+        assert names(runtime, report) == ["1", "2", "3"]
+        assert [Path(each.path).name for each in report.skipped] == ["b.json", "c.json.gz", "e.zip", "e2.zip"]
+
+
 def test_an_archive_in_an_archive_is_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
