@@ -156,6 +156,8 @@ def erase(
         if compact:
             store.compact()
             compacted = True
+        # What was made since the last look is not erased: the report must say so.
+        ids |= {session_bytes(each) for each in _found(core, created_by)[0] if each not in refused}
         left, audited = traces.remains(store, ids, on_progress)
         where = traces.search(store, needles, on_progress) if needles else []
     notes = [

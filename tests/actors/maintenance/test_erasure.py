@@ -192,3 +192,19 @@ def test_it_is_the_hosts(rt: Runtime) -> None:
     with acting(principal=session.id), pytest.raises(AccessDenied):
         rt.erase("ada")
     assert rt.count_sessions() == 1
+
+
+def test_a_session_that_is_made_meanwhile_is_erased_or_said_to_be_left(rt: Runtime) -> None:
+    rt.create_session(created_by="ada")
+    made: list[str] = []
+
+    def make_another(step: str, _: int) -> None:
+        if step == "sessions" and len(made) < 100:
+            made.append(rt.create_session(created_by="ada").id)
+
+    report = rt.erase("ada", on_progress=make_another)
+    there = {info.id for info in rt.list_sessions(created_by="ada", status="all")}
+    assert there
+    assert not report.clean
+    assert all(any(each.replace("-", "") in line for line in report.left) for each in there)
+    assert rt.erase("ada").clean
