@@ -1,6 +1,8 @@
 """The ArtifactStore actor: the one writer. What one message asks for is written in one atomic batch, or not at all.
 
 Hashing, chunking and compressing happen before, on the sender's thread. Reads bypass the actor.
+
+The file is longer than others because one turn of the writer, with all that shares a write batch, stands in it.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ def count_words(text: str) -> int:
 def model(session: Session, question: str) -> Iterator[str]:
     """Stand in for a language model that may call a tool."""
     if question.startswith("count "):
-        yield f"{session.call_tool('count_words', {'text': question.removeprefix('count ')})} words"
+        words = session.call_tool("count_words", {"text": question.removeprefix("count ")}, as_=int)
+        yield f"{words} words"
         return
     yield "You "
     yield "said: "

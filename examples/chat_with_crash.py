@@ -54,7 +54,7 @@ def main() -> None:
         with Runtime.open(store, read_only=True) as runtime:
             (info,) = runtime.list_sessions(status="completed")
             session = runtime.session(info.id)
-            print(f"the conversation, complete with {session.get('answered')} answers:")
+            print(f"the conversation, complete with {session.get('answered', as_=int)} answers:")
             for message in session.messages():
                 print(f"  {message.role:>9}: {message.content}")
 

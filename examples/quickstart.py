@@ -11,7 +11,8 @@ with Runtime.open() as runtime:  # a temporary store; Runtime.open("data") keeps
 
     # Variables: any JSON value, or bytes
     session.set("plan", {"steps": ["search", "count", "answer"], "done": 0})
-    plan = session.get("plan")
+    plan = session.get("plan", as_=dict[str, object])
+    assert plan is not None
     plan["done"] = 1
     session.set("plan", plan)
 

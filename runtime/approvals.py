@@ -12,7 +12,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.events import Subscription
 from greenroom.actors.messages.approvals import Approval, ApprovalStatus, checked_status
 from greenroom.actors.messages.core import How
-from greenroom.actors.session.approvals import find_approvals, read_approval
+from greenroom.actors.session.answers.approvals import find_approvals, read_approval
 from greenroom.storage.common.arguments import as_number, as_seconds, as_text
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import is_session_id, session_bytes

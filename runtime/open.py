@@ -32,6 +32,7 @@ from greenroom.runtime.config.config import RuntimeConfig
 from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session
+from greenroom.runtime.retention.schedule import RetentionRuns
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.forking import abandon_in_children
@@ -41,7 +42,6 @@ from . import signals
 from .agents import Agents
 from .core import RuntimeCore
 from .policies import Policies
-from .retention.schedule import RetentionRuns
 from .tools import Tools
 from .workflow import Workflows
 

@@ -15,7 +15,6 @@ from greenroom.actors.messages.internal import Consumption
 from greenroom.actors.messages.permissions import Grant, ScopeGrant, SessionShare
 from greenroom.actors.policies.composition import Request as PolicyRequest
 from greenroom.actors.transfer.bundle_export import ExportReport
-from greenroom.runtime.approvals import Approvals
 from greenroom.runtime.calls.collectors import AgentOutputCollector, ToolResultCollector
 from greenroom.runtime.calls.work import CallContext
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
@@ -23,12 +22,16 @@ from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, Resource
 from greenroom.runtime.config.retention import RetentionSchedule
 from greenroom.runtime.events.events import Events, Link
 from greenroom.runtime.handles.conversation import MessageStream
+from greenroom.runtime.handles.reading.timeline import TimelineRow
 from greenroom.runtime.handles.records import Records
 from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import Session, SessionBatch, SessionTree
 from greenroom.runtime.handles.templates import Template
-from greenroom.runtime.handles.timeline import TimelineRow
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts
+from greenroom.runtime.retention.erasure import ErasureReport
+from greenroom.runtime.retention.policy import JournalCut, Removal, RetentionPolicy, RetentionReport
+from greenroom.runtime.retention.quotas import CreatorQuota, Quotas
+from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest, ScriptResult
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
@@ -86,10 +89,7 @@ from .analytics import (
     ResourceUse,
     SessionMetrics,
 )
-from .retention.erasure import ErasureReport
-from .retention.policy import JournalCut, Removal, RetentionPolicy, RetentionReport
-from .retention.quotas import CreatorQuota, Quotas
-from .retention.schedule import RetentionRun
+from .approvals import Approvals
 from .runtime import Runtime
 from .tools import Tool, ToolResult
 from .version import __version__

@@ -41,18 +41,21 @@ from greenroom.actors.scheduling.operation import (
 )
 from greenroom.actors.transfer.bundle_export import ExportReport, export_bundle
 from greenroom.actors.transfer.staged import recover_staged
-from greenroom.runtime.approvals import Approvals
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 from greenroom.runtime.config.retention import RetentionKeywords
 from greenroom.runtime.events.events import Events
-from greenroom.runtime.handles.follow import Follow
 from greenroom.runtime.handles.listing import iterate_pages, list_page
+from greenroom.runtime.handles.reading.follow import Follow
 from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import Session, find_session, required_session_id, session_id_of
 from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
 from greenroom.runtime.handles.templates import Templates
 from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
+from greenroom.runtime.retention.erasure import ErasureReport, erase
+from greenroom.runtime.retention.policy import RetentionPolicy, RetentionReport, apply_retention
+from greenroom.runtime.retention.quotas import Quotas
+from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.events import run_recorded
 from greenroom.runtime.scripts.scripts import (
     MAX_SCRIPT_ARGUMENTS,
@@ -101,25 +104,22 @@ from greenroom.storage.files.regular_file import file_path
 
 from . import signals
 from .agents import Agents
+from .approvals import Approvals
 from .bundles import import_sessions
 from .core import RuntimeCore
 from .creation import Creation
 from .open import Parts, open_runtimes
 from .policies import Policies
-from .retention.erasure import ErasureReport, erase
-from .retention.policy import RetentionPolicy, RetentionReport, apply_retention
-from .retention.quotas import Quotas
-from .retention.schedule import RetentionRun
 from .tools import Tools
 from .workflow import Workflows
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
-    from greenroom.runtime.analytics import Analytics
     from greenroom.runtime.analytics.tracing import Tracing
+    from greenroom.runtime.ingest.report import IngestReport, OnProgress
 
-    from .ingest.report import IngestReport, OnProgress
+    from .analytics import Analytics
 
 __all__ = ["Runtime"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .around import Performed
+from greenroom.actors.hooks.interception.around import Performed
+
 from .context import HookContext
 from .hook import HookInfo
 from .hooks import HookHandle, Hooks

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.actors import messages as m
+from greenroom.actors.hooks.interception.around import around, settled
+from greenroom.actors.hooks.interception.batches import HookedBatch
+from greenroom.actors.hooks.interception.interceptor import HookedMessage
 from greenroom.actors.scheduling.operation import in_own_realm, operation_in
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded, ValidationError
 
-from .around import around, settled
-from .batches import HookedBatch
 from .call import Call
 from .chain import AFTER_CHANGE, AFTER_READ, ALONE, ALONE_AFTER, Phase, ask
 from .hook import DEFAULT_TIMEOUT, Hook, HookFunction, HookInfo, HookOptions, KeywordOptions, checked_options
-from .interceptor import HookedMessage
 from .points import (
     AFTER,
     CONFLICT,

@@ -7,11 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from greenroom.actors.maintenance.verification.findings import Verifiable, VerifyReport
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.bundle.export import Progress
 from greenroom.storage.engine.backup import create_backup, restore_backup
-
-from .verification.findings import Verifiable, VerifyReport
 
 __all__ = ["BackupReport", "backup_store", "restore_store"]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from greenroom.actors.maintenance.verification.findings import QUARANTINE
 from greenroom.actors.store import Append, ArtifactStore
 from greenroom.storage.audit import AUDIT_INDEX
 from greenroom.storage.codec.keys import INDEX_KEY, INDEX_SHARED, after_prefix, session_bytes
@@ -15,8 +16,6 @@ from greenroom.storage.content.chunks import CONTENT_REFERENCE, Reference
 from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew
 from greenroom.storage.events.index import BY_LINK
-
-from .verification.findings import QUARANTINE
 
 __all__ = ["Held", "drop_quarantined", "held_by", "remains", "search", "shares_with"]
 

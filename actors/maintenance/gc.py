@@ -6,11 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenroom.actors.maintenance.verification.findings import Problem, Progress
+from greenroom.actors.maintenance.verification.verify import care_for
 from greenroom.actors.store import ArtifactStore
 from greenroom.actors.supervisor.supervisor import Supervisor
-
-from .verification.findings import Problem, Progress
-from .verification.verify import care_for
 
 __all__ = ["GcReport", "collect"]
 

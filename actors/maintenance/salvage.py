@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from greenroom.actors.maintenance.verification.findings import Progress, Verifiable, VerifyReport
 from greenroom.storage.engine.salvage import rebuild
 from greenroom.storage.errors import StorageError
 from greenroom.storage.files.swapping import swap
-
-from .verification.findings import Progress, Verifiable, VerifyReport
 
 __all__ = ["SalvageReport", "salvage_store"]
 

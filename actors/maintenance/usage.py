@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from greenroom.actors.maintenance.verification.findings import Progress
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import after_prefix, session_id_of
 from greenroom.storage.common.checked_call import checked
@@ -15,8 +16,6 @@ from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.records.model import IN_CONTENT
 from greenroom.storage.records.records import RECORD_ENTRY, stored_record
-
-from .verification.findings import Progress
 
 __all__ = ["Share", "Usage", "content_figures", "store_figures", "usage_of"]
 

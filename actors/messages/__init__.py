@@ -6,6 +6,9 @@ checked and encoded when the message is made, so a message never changes on its 
 
 from __future__ import annotations
 
+from greenroom.actors.messages.values.records import *
+from greenroom.actors.messages.values.variables import *
+
 from .approvals import *
 from .artifacts import *
 from .batch import *
@@ -17,6 +20,4 @@ from .events import *
 from .internal import *
 from .lifecycle import *
 from .permissions import *
-from .records import *
 from .sharing import *
-from .variables import *

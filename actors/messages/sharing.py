@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import Any, Final, Unpack
 
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.codec.keys import is_session_id
@@ -15,10 +15,6 @@ from .artifacts import AboutArtifact
 from .checks import MAX_KEY, artifact_ref, version_of_name
 from .core import Command, How, Query, attribute
 from .permissions import ADMIN, NAMES, READ, WRITE, Grant, ScopeGrant, SessionShare, level_of, whole_level
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = [
     "CheckAccess",

@@ -18,6 +18,10 @@ from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.dispatcher import PooledActor
 from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.scheduling.operation import CURRENT, event_context, require_run
+from greenroom.actors.session.answers.answered import answer_draft, earlier_answer, told
+from greenroom.actors.session.answers.approvals import read_approval
+from greenroom.actors.session.answers.replies import ANSWERS, DECIDED, REPLIES
+from greenroom.actors.session.answers.turns import turn_head, turn_sequences
 from greenroom.actors.session.decisions.decide import DECIDERS, Limits, PendingEvent, decide
 from greenroom.actors.session.decisions.records import known_record
 from greenroom.actors.session.state.budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
@@ -51,15 +55,11 @@ from greenroom.storage.events.model import PUBLISHED_HASH, StoredEvent, new_even
 from greenroom.storage.events.turns import Head
 from greenroom.storage.records.model import StoredRecord
 
-from .answered import answer_draft, earlier_answer, told
-from .approvals import read_approval
 from .deletion import delete_damaged, deletion
 from .loading import load_state
 from .projection import PROJECTED, Change, found_by, project
-from .replies import ANSWERS, DECIDED, REPLIES
 from .services import SessionServices
 from .staging import Reading, StagedStore
-from .turns import turn_head, turn_sequences
 
 if TYPE_CHECKING:
     from greenroom.actors.scheduling.dispatcher import Envelope

@@ -22,15 +22,7 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew, SessionNotFou
 from greenroom.storage.events.index import OF_EVENTS
 from greenroom.storage.records.records import record_key, stored_record
 
-from .projection import (
-    OWNED_INDEXES,
-    Change,
-    add_artifact,
-    add_event,
-    owned_prefixes,
-    record_references,
-    state_entries,
-)
+from .projection import OWNED_INDEXES, Change, add_artifact, add_event, owned_prefixes, record_references, state_entries
 
 __all__ = ["delete_damaged", "deletion"]
 

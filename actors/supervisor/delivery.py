@@ -33,7 +33,7 @@ from greenroom.storage.errors import IntegrityError, InvalidOperation, SchemaToo
 from .joint import joined
 
 if TYPE_CHECKING:
-    from greenroom.actors.hooks.interceptor import HookedMessage
+    from greenroom.actors.hooks.interception.interceptor import HookedMessage
     from greenroom.actors.scheduling.futures import TellReceipt
     from greenroom.actors.session.actor import SessionActor
     from greenroom.actors.session.decisions.calls import CallPath

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.actors.hooks import Performed
-from greenroom.actors.hooks.around import settled
+from greenroom.actors.hooks.interception.around import settled
 from greenroom.actors.messages.calls import CallAgent, packed_input
 from greenroom.actors.messages.core import How
 from greenroom.actors.scheduling.callables import signature_of

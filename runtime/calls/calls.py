@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.hooks import Performed
-from greenroom.actors.hooks.around import settled
+from greenroom.actors.hooks.interception.around import settled
 from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn
 from greenroom.actors.scheduling.operation import CURRENT, changed, in_own_realm
 from greenroom.actors.scheduling.thread_identity import watch_threads

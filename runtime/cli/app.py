@@ -15,7 +15,6 @@ from greenroom.runtime.cli.commands import (
     artifacts,
     bundles,
     conversations,
-    demo,
     events,
     keeping,
     maintenance,
@@ -26,6 +25,7 @@ from greenroom.runtime.cli.commands import (
     stats,
 )
 
+from . import demo
 from .command import Commands, Data, Json, Quiet, Root
 from .completion import Install, Show
 from .store import Store

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, Unpack
 from greenroom.actors.events import LINK_KINDS, Bus, LinkEvents, Overflow, PublishEvent, Subscription
 from greenroom.actors.events.subscription import Callback
 from greenroom.actors.scheduling.operation import CURRENT, event_context, in_own_realm, require_run
-from greenroom.runtime.handles.follow import Follow
+from greenroom.runtime.handles.reading.follow import Follow
+from greenroom.runtime.handles.reading.timeline import MAX_TIMELINE, TimelineRow, causal_order
 from greenroom.runtime.handles.session import Session
 from greenroom.runtime.handles.session import session_id_of as id_named
-from greenroom.runtime.handles.timeline import MAX_TIMELINE, TimelineRow, causal_order
 from greenroom.storage.codec.json_lines import json_line
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page

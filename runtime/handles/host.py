@@ -14,13 +14,13 @@ from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.approvals import Approvals
 from greenroom.runtime.config.config import SessionConfig
 from greenroom.runtime.core import RuntimeCore
+from greenroom.runtime.handles.reading.timeline import TimelineRow
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.workflow import Workflow, WorkflowResult, WorkflowSession
 from greenroom.storage.bundle.export import Progress
 from greenroom.storage.common.page import Page
 
 from .scope import Scope
-from .timeline import TimelineRow
 
 __all__ = ["Host"]
 

@@ -33,6 +33,9 @@ from greenroom.actors.scheduling.operation import in_place, require_run
 from greenroom.actors.session.decisions.facts import retrieval
 from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.config.config import SessionConfig, session_overrides
+from greenroom.runtime.handles.reading.diff import unified_diff
+from greenroom.runtime.handles.reading.follow import Follow, JournalReader
+from greenroom.runtime.handles.reading.timeline import MAX_TIMELINE, TimelineRow
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deletion_report, read_in_parts
 from greenroom.runtime.model.reply import AgentReply
@@ -53,15 +56,12 @@ from greenroom.storage.files.regular_file import file_path, open_regular, writte
 
 from .collecting import Collected, Outside
 from .conversation import AnthropicMessages, MessageStream, converter, exported, write_export
-from .diff import unified_diff
-from .follow import Follow, JournalReader
 from .host import Host
 from .keywords import ArtifactOptions, ConfigKeywords, VersionOptions
 from .records import Records
 from .replies import reply_as
 from .scope import Scope
 from .streams import StreamProgress, Watched
-from .timeline import MAX_TIMELINE, TimelineRow
 from .variables import TypeOf, Variables
 
 __all__ = [

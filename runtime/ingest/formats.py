@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from .forms import agents, apis, chatgpt, chats, claude_code, codex, gemini
-from .forms.common import read_turns, whole, with_times
+from greenroom.runtime.ingest.forms import agents, apis, chatgpt, chats, claude_code, codex, gemini
+from greenroom.runtime.ingest.forms.common import read_turns, whole, with_times
+
 from .records import BesideConversations, Conversation, Joined, UnknownRecord, digest_of
 
 __all__ = ["LineForm", "conversation_of", "is_conversation", "is_message", "line_form_of"]

@@ -13,12 +13,12 @@ from typing import Any, Final
 from blake3 import blake3
 
 from greenroom.actors import messages as m
+from greenroom.runtime.ingest.forms.message import as_json, with_free_key
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.message_text import is_tool_result, text_of, text_of_message
 from greenroom.storage.errors import ValidationError
 
 from .files import ARTIFACT_TYPES, Moved, take_files
-from .forms.message import as_json, with_free_key
 from .records import Note, Turn
 
 __all__ = ["Fitted", "Moved", "PlacedTurn", "fit", "place_turn", "plain_text", "texts_of"]

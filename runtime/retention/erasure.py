@@ -12,13 +12,7 @@ from greenroom.actors.messages.permissions import AccessAttempt
 from greenroom.actors.transfer.truncation import cut_journal
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.session_ids import scope_bytes, session_bytes, session_id_of
-from greenroom.storage.errors import (
-    GreenroomError,
-    HookCancelled,
-    IntegrityError,
-    SchemaTooNew,
-    SessionNotFound,
-)
+from greenroom.storage.errors import GreenroomError, HookCancelled, IntegrityError, SchemaTooNew, SessionNotFound
 
 from .quotas import SCOPE as QUOTAS
 from .quotas import Quotas

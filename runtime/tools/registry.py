@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.hooks import Performed
-from greenroom.actors.hooks.around import settled
+from greenroom.actors.hooks.interception.around import settled
 from greenroom.actors.messages.calls import CallTool, packed_input
 from greenroom.actors.messages.checks import tag_list
 from greenroom.actors.scheduling.operation import CURRENT

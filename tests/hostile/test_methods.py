@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import GreenroomError, Runtime, Scope, Session
-from greenroom.runtime.handles.follow import Follow
+from greenroom.runtime.handles.reading.follow import Follow
 from greenroom.runtime.handles.session import SessionBatch
 
 from .surface import JOURNALS_ATTEMPTS, LEFT_OUT, OWNERS, Call, World, calls, public_classes

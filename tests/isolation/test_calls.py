@@ -1,4 +1,7 @@
-"""Every public method, called by code that acts for another session: denied or confined, and in the log."""
+"""Every public method, called by code that acts for another session: denied or confined, and in the log.
+
+The file is long because it has a line for every call.
+"""
 
 from __future__ import annotations
 

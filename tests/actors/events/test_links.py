@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenroom.runtime import Event, InvalidSessionState, Runtime, Session, StorageError, ValidationError
-from greenroom.runtime.handles.timeline import causal_order
+from greenroom.runtime.handles.reading.timeline import causal_order
 
 KINDS = ("caused_by", "part_of", "related_to", "response_to", "follows_from", "concurrent_with")
 

@@ -12,8 +12,8 @@ from greenroom.actors import messages as m
 from greenroom.actors.hooks.points import POINTS
 from greenroom.actors.messages.artifacts import AboutArtifact
 from greenroom.actors.messages.calls import Call
+from greenroom.actors.session.answers.replies import ANSWERS, REPLIES
 from greenroom.actors.session.decisions.decide import DECIDERS
-from greenroom.actors.session.replies import ANSWERS, REPLIES
 
 ROOT = Path(__file__).parents[3]
 ABSTRACT = {m.Query, m.Command, m.TurnCommand, AboutArtifact, Call}

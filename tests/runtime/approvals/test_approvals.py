@@ -1,4 +1,7 @@
-"""A question to people stays until one answer, and only one, is given."""
+"""A question to people stays until one answer, and only one, is given.
+
+The file is long because the whole life of a question is tested with the same few tools.
+"""
 
 from __future__ import annotations
 

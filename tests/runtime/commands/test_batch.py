@@ -1,4 +1,7 @@
-"""Batches: several changes in one write and one turn, all of them or none."""
+"""Batches: several changes in one write and one turn, all of them or none.
+
+The file is long because every property of a batch is tested with the same few tools.
+"""
 
 # ruff: noqa: PT012 -- a batch is sent at the end of its block, so the block is what raises
 

@@ -9,15 +9,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import (
-    Conflict,
-    HookCancelled,
-    HookResult,
-    ResourceLimitExceeded,
-    Runtime,
-    Session,
-    messages,
-)
+from greenroom.runtime import Conflict, HookCancelled, HookResult, ResourceLimitExceeded, Runtime, Session, messages
 
 m = messages
 

@@ -13,12 +13,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import (
-    Runtime,
-    RuntimeClosed,
-    StorageFull,
-    StoreLocked,
-)
+from greenroom.runtime import Runtime, RuntimeClosed, StorageFull, StoreLocked
 
 BOUND = 60.0
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0

@@ -9,14 +9,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import (
-    Runtime,
-    Session,
-    SessionNotFound,
-    SessionStatus,
-    ValidationError,
-    messages,
-)
+from greenroom.runtime import Runtime, Session, SessionNotFound, SessionStatus, ValidationError, messages
 from greenroom.storage.engine.engine import CF
 
 ALL = tuple(SessionStatus)

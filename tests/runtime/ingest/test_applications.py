@@ -1,4 +1,7 @@
-"""The forms of applications: what becomes of an example of each, and what of the same example when it is broken."""
+"""The forms of applications: what becomes of an example of each, and what of the same example when it is broken.
+
+The file is long because each form has its examples here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""docs/format.md is enough to read a store: this reads one by its rules and without greenroom's code."""
+"""docs/format.md is enough to read a store: this reads one by its rules and without greenroom's code.
+
+The file is long because it reads every kind of record by itself.
+"""
 
 from __future__ import annotations
 

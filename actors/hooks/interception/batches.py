@@ -9,16 +9,16 @@ from time import monotonic
 from typing import Any
 
 from greenroom.actors import messages as m
+from greenroom.actors.hooks.call import Call
+from greenroom.actors.hooks.chain import AFTER_PART_CHANGE, BEFORE_PART, FAILED_PART, ask
+from greenroom.actors.hooks.services import HookServices
+from greenroom.actors.hooks.subject import Failure
 from greenroom.actors.messages.parameters import MessageSubject
 from greenroom.actors.scheduling.futures import TellReceipt
 from greenroom.storage.errors import GreenroomError
 
 from .around import Answered, prepare
-from .call import Call
-from .chain import AFTER_PART_CHANGE, BEFORE_PART, FAILED_PART, ask
 from .interceptor import HookedMessage, ManyStored
-from .services import HookServices
-from .subject import Failure
 
 __all__ = ["HookedBatch"]
 

@@ -12,7 +12,7 @@ import pytest
 from greenroom.runtime import Runtime
 from greenroom.runtime.ingest import ingest
 
-from . import examples
+from .. import examples
 from .test_nothing_is_lost import found_in, leaves
 
 _STRUCTURE = {

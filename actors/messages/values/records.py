@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Unpack, cast
 
+from greenroom.actors.messages.checks import MAX_BATCH
+from greenroom.actors.messages.core import Command, How, Query
+from greenroom.actors.messages.permissions import WRITE
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_flag, as_items, as_number, kind_of
 from greenroom.storage.concurrency.interrupts import by_signal
 from greenroom.storage.content.chunks import Encoded
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.records.model import IN_CONTENT, INLINE_BYTES, IS_VALUE, MAX_RECORD_KEY, record_hash
-
-from .checks import MAX_BATCH
-from .core import Command, How, Query
-from .permissions import WRITE
 
 __all__ = [
     "MAX_RECORD_PAGE",

@@ -6,10 +6,9 @@ import difflib
 from collections.abc import Callable
 from typing import Final
 
+from greenroom.runtime.handles.replies import reply_as
 from greenroom.storage.artifacts.model import Artifact, ArtifactInfo
 from greenroom.storage.errors import ArtifactTooLarge, InvalidOperation, ValidationError
-
-from .replies import reply_as
 
 __all__ = ["unified_diff"]
 

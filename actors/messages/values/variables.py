@@ -5,14 +5,13 @@ from __future__ import annotations
 import enum
 from typing import Any, Final, Unpack
 
+from greenroom.actors.messages.checks import MAX_KEY, MAX_VARIABLE_BYTES, checked_durability, variable_key
+from greenroom.actors.messages.core import Command, How, Points, Query, condition_of
+from greenroom.actors.messages.permissions import WRITE
 from greenroom.storage.codec.records import Json, Value, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded
-
-from .checks import MAX_KEY, MAX_VARIABLE_BYTES, checked_durability, variable_key
-from .core import Command, How, Points, Query, condition_of
-from .permissions import WRITE
 
 __all__ = [
     "ABSENT",

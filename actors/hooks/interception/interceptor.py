@@ -8,15 +8,25 @@ from time import monotonic
 from typing import Any
 
 from greenroom.actors import messages as m
+from greenroom.actors.hooks.call import Call
+from greenroom.actors.hooks.chain import (
+    AFTER_CHANGE,
+    AFTER_PART_CHANGE,
+    AFTER_PART_READ,
+    AFTER_READ,
+    BEFORE,
+    BEFORE_PART,
+    Phase,
+    Role,
+    ask,
+)
+from greenroom.actors.hooks.services import HookServices
+from greenroom.actors.hooks.subject import Reply, Subject
 from greenroom.actors.messages.parameters import MessageSubject
 from greenroom.actors.scheduling.futures import TellReceipt
 from greenroom.storage.errors import HookCancelled, InvalidOperation, ResourceLimitExceeded
 
 from .around import Answered, around, conclude, go_on, prepare
-from .call import Call
-from .chain import AFTER_CHANGE, AFTER_PART_CHANGE, AFTER_PART_READ, AFTER_READ, BEFORE, BEFORE_PART, Phase, Role, ask
-from .services import HookServices
-from .subject import Reply, Subject
 
 __all__ = ["HookedMessage", "ManyStored"]
 

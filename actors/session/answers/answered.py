@@ -17,6 +17,7 @@ from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import LinkEvents, PublishEvent
 from greenroom.actors.scheduling.futures import DeferredReply
+from greenroom.actors.session.projection import artifact_record
 from greenroom.actors.session.state.answers import ANSWERED, KEPT_FOR, place_of_answer
 from greenroom.storage.artifacts.records import artifact_info
 from greenroom.storage.catalog.model import SessionInfo, SessionRow
@@ -25,13 +26,11 @@ from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.errors import ValidationError
 
 from .approvals import read_approval
-from .projection import artifact_record
 from .turns import read_retracted, read_turn
 
 if TYPE_CHECKING:
+    from greenroom.actors.session.live import LiveSession
     from greenroom.actors.store import ArtifactStore
-
-    from .live import LiveSession
 
 __all__ = ["answer_draft", "earlier_answer", "told"]
 

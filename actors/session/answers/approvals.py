@@ -18,11 +18,10 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationErr
 from greenroom.storage.events.index import APPROVAL_REQUESTED, BY_APPROVAL, approval_prefix, event_id
 
 if TYPE_CHECKING:
+    from greenroom.actors.session.live import LiveSession
     from greenroom.actors.session.staging import Reading
     from greenroom.actors.store import ArtifactStore
     from greenroom.storage.events.model import StoredEvent
-
-    from .live import LiveSession
 
 __all__ = ["APPROVAL_ANSWERS", "APPROVAL_REPLIES", "find_approvals", "read_approval"]
 

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from greenroom.actors.hooks.call import Call
+from greenroom.actors.hooks.chain import BEFORE, FAILED, Phase, Role, ask
+from greenroom.actors.hooks.result import MAX_ATTEMPTS, HookResult
+from greenroom.actors.hooks.subject import Failure, Reply, Subject
 from greenroom.actors.messages.artifacts import StoreArtifact, StoreMany
 from greenroom.actors.messages.parameters import MessageSubject
-
-from .call import Call
-from .chain import BEFORE, FAILED, Phase, Role, ask
-from .result import MAX_ATTEMPTS, HookResult
-from .subject import Failure, Reply, Subject
 
 __all__ = ["Answered", "Performed", "around", "conclude", "go_on", "prepare", "settled"]
 

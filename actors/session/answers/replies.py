@@ -13,6 +13,7 @@ from greenroom.actors.messages.events import LinkEvents, PublishEvent
 from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime, VariableKeys
 from greenroom.actors.messages.lifecycle import GetConfig
 from greenroom.actors.scheduling.futures import DeferredReply
+from greenroom.actors.session import delegated, session_sharing
 from greenroom.actors.session.decisions.calls import CALL_REPLIES
 from greenroom.actors.session.decisions.configuring import CONFIG_REPLIES, get_config
 from greenroom.actors.session.decisions.facts import retrieval
@@ -36,12 +37,11 @@ from greenroom.storage.errors import (
     ValidationError,
 )
 
-from . import delegated, session_sharing
 from .approvals import APPROVAL_ANSWERS, APPROVAL_REPLIES
 from .turns import read_retracted, read_turn, read_turns
 
 if TYPE_CHECKING:
-    from .live import LiveSession
+    from greenroom.actors.session.live import LiveSession
 
 __all__ = ["ANSWERS", "DECIDED", "REPLIES"]
 
