@@ -29,6 +29,7 @@ from greenroom.actors.maintenance.verification.findings import VerifyReport
 from greenroom.actors.maintenance.verification.verify import verify_store
 from greenroom.actors.messages.calls import Call
 from greenroom.actors.messages.core import Reply
+from greenroom.actors.messages.sharing import is_own_scope
 from greenroom.actors.scheduling.operation import (
     CURRENT,
     Operation,
@@ -486,10 +487,15 @@ class Runtime:
         """Return the state of a scope that is not a session: "global", "user:<id>", "agent:<id>", …
 
         Code that acts for a session reaches the scopes that the host has granted it: see `Session.grant_scope`.
-        Its calls wait at most `timeout` seconds (default: `ask_timeout`).
+        Its calls wait at most `timeout` seconds (default: `ask_timeout`). Raises ValidationError for a scope in which
+        the runtime keeps its own state: "templates" and what begins with "greenroom:".
         """
         wait = self.config.ask_timeout if timeout is None else as_seconds("timeout", timeout, endless=True)
         name = as_text("scope", name, m.MAX_KEY)
+        if is_own_scope(name):
+            raise ValidationError(
+                f"scope: the runtime keeps its own state in {name!r}: choose another name", field="scope"
+            )
         self.core.security.require_scope(name, "state_scope")
         return Scope(self._supervisor, self._supervisor.table.scope(name), wait, name)
 
@@ -747,7 +753,9 @@ class Runtime:
     def templates(self) -> Templates:
         """Presets for new sessions: `save`, `get`, `list`, `delete`."""
         self.core.require_host("templates")
-        return Templates(lambda: self.state_scope(TEMPLATES))
+        return Templates(
+            lambda: Scope(self._supervisor, self._supervisor.table.scope(TEMPLATES), self.config.ask_timeout, TEMPLATES)
+        )
 
     # -- bundles and backups
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Unpack
+from typing import Any, Unpack
 
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.codec.keys import is_session_id
@@ -30,6 +30,7 @@ __all__ = [
     "ShareArtifact",
     "ShareSession",
     "grantee_id",
+    "is_own_scope",
     "scope_name",
 ]
 
@@ -207,7 +208,7 @@ class ListShares(Query[list[SessionShare]]):
 def scope_name(value: object, field: str = "scope") -> str:
     """Return the name of a scope that the host can grant. Raises ValidationError."""
     name = as_text(field, value, MAX_KEY)
-    if name.startswith(("session:", "greenroom:")) or name in _INNER:
+    if name.startswith("session:") or is_own_scope(name):
         raise ValidationError(
             f'{field}: the name of a scope such as "user:7" is needed, and no session nor state of the runtime',
             field=field,
@@ -215,8 +216,9 @@ def scope_name(value: object, field: str = "scope") -> str:
     return name
 
 
-_INNER: Final = frozenset({"templates"})
-"""Scopes in which the runtime keeps what is the host's to change."""
+def is_own_scope(name: str) -> bool:
+    """Return whether the runtime keeps state of its own in a scope, which is changed by methods of its own alone."""
+    return name.startswith("greenroom:") or name == "templates"
 
 
 class GrantScope(Command[ScopeGrant]):

@@ -405,6 +405,10 @@ class Session(Variables):
                     message.write(delta)
             ```
         """
+        if how.get("idempotency_key") is not None:
+            raise ValidationError(
+                "idempotency_key: a streamed message is several writes and takes none", field="idempotency_key"
+            )
         start = m.StartMessage(role, name=name, tool_call_id=tool_call_id, metadata=metadata, **how)
         return MessageStream(self._runtime.core, self.id, self._timeout, start, how.get("durability"))
 

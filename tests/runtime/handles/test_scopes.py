@@ -84,3 +84,12 @@ def test_a_scope_has_no_limit_of_operations() -> None:
             scope.set("k", number)
             other.info()
         assert scope.get("k") == 2
+
+
+@pytest.mark.parametrize("name", ["templates", "greenroom:quotas", "greenroom:anything"])
+def test_the_runtimes_own_state_is_no_scope_of_the_host(name: str) -> None:
+    with Runtime.open() as runtime:
+        with pytest.raises(ValidationError, match="its own state"):
+            runtime.state_scope(name)
+        runtime.templates.save("preset", {"tags": ["x"]})
+        assert [each.name for each in runtime.templates.list()] == ["preset"]
