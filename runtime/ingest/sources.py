@@ -78,7 +78,7 @@ def source_files(path: str | os.PathLike[str]) -> Iterator[str | os.PathLike[str
     A folder names all files below it with the endings .json, .jsonl, .ndjson and .traj, each also with .gz, and .zip,
     in the order of their names; hidden ones are skipped. Raises UnreadableSource for a folder without any.
     """
-    if os.fspath(path) == STDIN or not Path(path).is_dir():
+    if os.fspath(path) == STDIN or not os.path.isdir(path):  # which is false for what cannot be looked at
         yield path
         return
     found = False

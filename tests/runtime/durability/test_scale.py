@@ -43,7 +43,7 @@ def test_many_sessions_live_in_the_memory_of_few(store_path: Path, request: pyte
             assert session.get("visits", 0) == visits[number]
             visits[number] += 1
             session.set("visits", visits[number])
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads
         # An actor takes 3 kB and more: if all stayed, 100 000 of them would take over 300 MB.
         assert _resident_bytes() - memory < 160 << 20
         stats = runtime.stats()
