@@ -6,8 +6,10 @@ opening starts over.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final, TypeVar
 
 from greenroom.storage.artifacts.index import (
@@ -24,11 +26,11 @@ from greenroom.storage.artifacts.index import (
 from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.artifacts.records import unsealed_record
 from greenroom.storage.catalog.catalog import Catalog
-from greenroom.storage.catalog.lifetimes import lifetime_keys
 from greenroom.storage.catalog.model import SessionRow
 from greenroom.storage.codec.keys import (
     INDEX_CREATOR,
     INDEX_DEADLINE,
+    INDEX_LIFETIME,
     INDEX_METADATA,
     INDEX_PARENT,
     INDEX_TAG,
@@ -54,16 +56,28 @@ _WORD: Final = re.compile(r"[^\W_]+")
 def migrate(engine: Engine) -> None:
     """Bring the store up to FORMAT_VERSION, and its index of words to today's rules, with bounded memory. Do nothing if
     it is up to date."""
-    if engine.format >= FORMAT_VERSION:
-        _renew_words(engine)
-        return
-    logger.info("bringing the store at %s from format %d to %d", engine.path, engine.format, FORMAT_VERSION)
-    for version, steps in _STEPS.items():
-        for step in steps if version > engine.format else ():
-            step(engine)
-    engine.set_format()
-    _renew_words(engine)
-    logger.info("the store has format %d now", FORMAT_VERSION)
+    if engine.format < FORMAT_VERSION:
+        logger.info("bringing the store at %s from format %d to %d", engine.path, engine.format, FORMAT_VERSION)
+        for version, steps in _STEPS.items():
+            for step in steps if version > engine.format else ():
+                _write(engine, step(engine))
+        engine.set_format()
+        logger.info("the store has format %d now", FORMAT_VERSION)
+    if engine.get(CF.META, WORDS_KEY) != WORDS_MARK:
+        _write(engine, _renew_words(engine))
+        engine.write([(CF.META, WORDS_KEY, WORDS_MARK)])
+
+
+def _write(engine: Engine, changes: Iterable[list[Op]]) -> None:
+    """Write the changes of a step, many at once. One change is never torn."""
+    ops: list[Op] = []
+    for change in changes:
+        ops += change
+        if len(ops) >= _BATCH:
+            engine.write(ops)
+            ops = []
+    if ops:
+        engine.write(ops)
 
 
 def _records(
@@ -78,20 +92,17 @@ def _records(
             continue
 
 
-def _renew_words(engine: Engine) -> None:
+def _row(session: bytes, stored: bytes) -> SessionRow:
+    return SessionRow(*unseal(session, stored, "a row"))
+
+
+def _renew_words(engine: Engine) -> Iterator[list[Op]]:
     """List artifacts by the words of today's rules, if another greenroom has listed them by older ones."""
-    if engine.get(CF.META, WORDS_KEY) == WORDS_MARK:
-        return
-    ops: list[Op] = []
     for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
         new, suffix = set(artifact_entries(session, number, record)), suffix_of(session, number, record.time)
         old = {BY_WORD + word_bytes(word) + b"\x00" + suffix for word in _words_once(record)}
-        ops += [(CF.INDEX, entry, None) for entry in {*old, MANY_WORDS + suffix} - new]
-        ops += [(CF.INDEX, entry, b"") for entry in new if entry.startswith((BY_WORD, MANY_WORDS))]
-        if len(ops) >= _BATCH:
-            engine.write(ops)
-            ops = []
-    engine.write([*ops, (CF.META, WORDS_KEY, WORDS_MARK)])
+        yield [(CF.INDEX, entry, None) for entry in {*old, MANY_WORDS + suffix} - new]
+        yield [(CF.INDEX, entry, b"") for entry in new if entry.startswith((BY_WORD, MANY_WORDS))]
 
 
 def _words_once(record: ArtifactRecord) -> set[str]:
@@ -101,103 +112,54 @@ def _words_once(record: ArtifactRecord) -> set[str]:
     return {word for text in texts for word in _WORD.findall(text.casefold())}
 
 
-def _list_artifacts(engine: Engine) -> None:
+def _list_artifacts(engine: Engine) -> Iterator[list[Op]]:
     """Index artifacts by type, tag, creator, custom entries and words, as format 2 requires."""
-    ops: list[Op] = []
     for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
-        ops += [(CF.INDEX, entry, b"") for entry in artifact_entries(session, number, record)]
-        if len(ops) >= _BATCH:
-            engine.write(ops)
-            ops = []
-    if ops:
-        engine.write(ops)
+        yield [(CF.INDEX, entry, b"") for entry in artifact_entries(session, number, record)]
 
 
-def _list_by_parent(engine: Engine) -> None:
+def _list_by_parent(engine: Engine) -> Iterator[list[Op]]:
     """Index artifacts by their parents, as format 3 requires."""
-    ops: list[Op] = []
     for session, number, record in _records(engine, CF.ARTIFACTS, unsealed_record):
         if record.parent_artifact is not None:
             entries = artifact_entries(session, number, record)
-            ops += [(CF.INDEX, entry, b"") for entry in entries if entry[:1] == BY_PARENT]
-        if len(ops) >= _BATCH:
-            engine.write(ops)
-            ops = []
-    if ops:
-        engine.write(ops)
+            yield [(CF.INDEX, entry, b"") for entry in entries if entry[:1] == BY_PARENT]
 
 
-def _list_events(engine: Engine) -> None:
+def _list_events(engine: Engine) -> Iterator[list[Op]]:
     """Index events by the ids that their contexts name, as format 2 requires."""
-    ops: list[Op] = []
     for session, sequence, event in _records(engine, CF.JOURNAL, Journal.unsealed):
         if event.context is not None:
-            ops += [(CF.INDEX, entry, b"") for entry in event_keys(session, sequence, event)]
-        if len(ops) >= _BATCH:
-            engine.write(ops)
-            ops = []
-    if ops:
-        engine.write(ops)
+            yield [(CF.INDEX, entry, b"") for entry in event_keys(session, sequence, event)]
 
 
-def _list_deadlines(engine: Engine) -> None:
-    """Index active sessions with time limits of their own by the moment at which these matter, as format 2 requires."""
-    ops: list[Op] = []
-    for session, stored in engine.pages(CF.SESSIONS, b"", b"\xff" * 17, page=256):
-        try:
-            row = SessionRow(*unseal(session, stored, "a row"))
-        except (IntegrityError, SchemaTooNew):
-            continue
-        ops += [(CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, 0) if key[:1] == INDEX_DEADLINE]
-        if len(ops) >= _BATCH:
-            engine.write(ops)
-            ops = []
-    if ops:
-        engine.write(ops)
+def _list_configured(engine: Engine, kind: bytes) -> Iterator[list[Op]]:
+    """Index sessions by what their own configuration says: by the moment at which its time limits matter (`d`), as
+    format 2 requires, and by its settings of retention (`T`), as format 3 requires."""
+    for session, _, row in _records(engine, CF.SESSIONS, _row):
+        if row.config is not None:
+            yield [(CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, 0) if key[:1] == kind]
 
 
-def _list_lifetimes(engine: Engine) -> None:
-    """Index sessions whose own configuration says when they may be deleted, as format 3 requires."""
-    ops: list[Op] = []
-    for session, stored in engine.pages(CF.SESSIONS, b"", b"\xff" * 17, page=256):
-        try:
-            row = SessionRow(*unseal(session, stored, "a row"))
-        except (IntegrityError, SchemaTooNew):
-            continue
-        ops += [(CF.INDEX, key, b"") for key in (lifetime_keys(session, row.config) if row.config is not None else ())]
-        if len(ops) >= _BATCH:
-            engine.write(ops)
-            ops = []
-    if ops:
-        engine.write(ops)
-
-
-def _list_by_status(engine: Engine) -> None:
+def _list_by_status(engine: Engine) -> Iterator[list[Op]]:
     """Put the status into the entries that find sessions by tag, creator, parent and metadata, as format 3 requires."""
     for kind, size in _BY_CREATION.items():
-        ops: list[Op] = []
         for key, _ in engine.pages(CF.INDEX, kind, after_prefix(kind)):
             if len(key) != size:
                 continue  # it has the status already
-            ops.append((CF.INDEX, key, None))
+            change: list[Op] = [(CF.INDEX, key, None)]
             stored = engine.get(CF.SESSIONS, key[-16:])
-            try:
-                row = SessionRow(*unseal(key[-16:], stored, "a row")) if stored is not None else None
-            except (IntegrityError, SchemaTooNew):
-                row = None
-            if row is not None:
-                ops.append((CF.INDEX, key[:-24] + bytes([row.status]) + key[-24:], b""))
-            if len(ops) >= _BATCH:
-                engine.write(ops)
-                ops = []
-        if ops:
-            engine.write(ops)
+            with contextlib.suppress(IntegrityError, SchemaTooNew):
+                if stored is not None:
+                    status = bytes([_row(key[-16:], stored).status])
+                    change.append((CF.INDEX, key[:-24] + status + key[-24:], b""))
+            yield change
 
 
 _BY_CREATION: Final = {INDEX_TAG: 33, INDEX_CREATOR: 33, INDEX_METADATA: 33, INDEX_PARENT: 41}
 """The kinds of entries that have had no status before format 3, and how long they were."""
-_STEPS: Final[dict[int, tuple[Callable[[Engine], None], ...]]] = {
-    2: (_list_artifacts, _list_deadlines, _list_events),
-    3: (_list_by_status, _list_by_parent, _list_lifetimes),
+_STEPS: Final[dict[int, tuple[Callable[[Engine], Iterator[list[Op]]], ...]]] = {
+    2: (_list_artifacts, partial(_list_configured, kind=INDEX_DEADLINE), _list_events),
+    3: (_list_by_status, _list_by_parent, partial(_list_configured, kind=INDEX_LIFETIME)),
 }
 """What each format needs besides what the formats before it have. A step may be done again: it finds its own work."""

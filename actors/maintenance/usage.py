@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from greenroom.actors.maintenance.verification.findings import Progress
 from greenroom.actors.store import ArtifactStore
@@ -19,12 +19,8 @@ from greenroom.storage.records.records import RECORD_ENTRY, stored_record
 
 __all__ = ["Share", "Usage", "content_figures", "store_figures", "usage_of"]
 
-MESSAGES = "(messages)"
-"""The type and name under which long messages are counted."""
-RECORDS = "(records)"
-"""The type and name under which records are counted."""
-EVENTS = "(events)"
-"""The type and name under which large data of events are counted."""
+_NO_ARTIFACTS: Final = {MESSAGE: "(messages)", RECORD: "(records)", EVENT: "(events)"}
+"""The type and name under which content of other things than artifacts is counted, by the kind of its reference."""
 
 
 @dataclass(slots=True)
@@ -107,7 +103,7 @@ def _count_records(
             continue
         if record.flags & IN_CONTENT:
             continue
-        tables = (sessions, session_id_of(place[1:17])), (types, RECORDS), (names, RECORDS)
+        tables = (sessions, session_id_of(place[1:17])), (types, _NO_ARTIFACTS[RECORD]), (names, _NO_ARTIFACTS[RECORD])
         for table, key in tables:
             share = table.setdefault(key, Share())
             share.items += 1
@@ -116,13 +112,9 @@ def _count_records(
 
 
 def _described(store: ArtifactStore, session: bytes, kind: bytes, sequence: int) -> tuple[str, str]:
-    """Return the (type, name) of the artifact or message that refers to a content."""
-    if kind == MESSAGE:
-        return MESSAGES, MESSAGES
-    if kind == RECORD:
-        return RECORDS, RECORDS
-    if kind == EVENT:
-        return EVENTS, EVENTS
+    """Return the (type, name) of the artifact, or what else it is, that refers to a content."""
+    if kind in _NO_ARTIFACTS:
+        return _NO_ARTIFACTS[kind], _NO_ARTIFACTS[kind]
     try:
         record = store.artifacts.record(session, sequence) if kind == ARTIFACT else None
     except (IntegrityError, SchemaTooNew):

@@ -89,6 +89,7 @@ def label_prefix(session: bytes, name: str, label: str) -> bytes:
 
 def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> list[bytes]:
     """Return the keys that list an artifact, from its record, except the one of its name and version."""
+    # The suffix and the bytes of words are spelled out here, without calls, because every stored artifact comes by.
     type_digest = digest_of(record.type)
     last = number.to_bytes(8, "big")
     suffix = record.time.to_bytes(8, "big") + session + last
@@ -120,7 +121,7 @@ def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> lis
 
 
 def _first_words(record: ArtifactRecord) -> set[str] | None:
-    """Return the words of an artifact, truncated as keys truncate them; None if there are too many."""
+    """Return the words of an artifact; None if there are too many."""
     found = list(split_words(record.name))
     if record.description or record.tags or len(record.custom) > 1:
         found = list(islice(words_of(record), MOST_READ + 1))

@@ -59,7 +59,6 @@ _SUFFIXES: Final = frozenset(
         "jsonl",
         "log",
         "lua",
-        "md",
     }
     | {"md", "mp3", "mp4", "parquet", "pdf", "png", "pptx", "py", "svg", "tar", "toml", "traj", "ts", "tsv", "txt"}
     | {"wav", "webp", "xlsx", "xml", "yaml", "yml", "zip"}

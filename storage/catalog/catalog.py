@@ -15,13 +15,13 @@ from greenroom.storage.codec.keys import (
     COUNTS_KEY,
     INDEX_CREATED,
     INDEX_CREATOR,
-    INDEX_KEY,
     INDEX_LIFETIME,
     INDEX_METADATA,
     INDEX_PARENT,
     INDEX_TAG,
     INDEX_UPDATED,
     after_prefix,
+    key_entry,
     metadata_digest,
     session_bytes,
     session_id_of,
@@ -74,16 +74,16 @@ class Catalog:
     @staticmethod
     def create(session: bytes, row: SessionRow, updated: int) -> list[Op]:
         """Return the operations that add a session whose last event has this time (ns since the epoch)."""
-        ops = [Catalog.put(session, row), *((CF.INDEX, key, b"") for key in _index_keys(session, row, updated))]
+        ops = [Catalog.put(session, row), *((CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, updated))]
         if row.key is not None:
-            ops.append((CF.INDEX, _key_entry(row.key), session))
+            ops.append((CF.INDEX, key_entry(row.key), session))
         return ops
 
     @staticmethod
     def change(session: bytes, before: SessionRow, after: SessionRow, was_updated: int, updated: int) -> list[Op]:
         """Return the operations that move a session's row and its index entries from `before` to `after`."""
-        old = _index_keys(session, before, was_updated)
-        new = _index_keys(session, after, updated)
+        old = Catalog.index_keys(session, before, was_updated)
+        new = Catalog.index_keys(session, after, updated)
         return [
             Catalog.put(session, after),
             *((CF.INDEX, key, b"") for key in new if key not in old),
@@ -93,7 +93,23 @@ class Catalog:
     @staticmethod
     def index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
         """Return the index entries that a session must have."""
-        return _index_keys(session, row, updated)
+        tail = bytes([row.status]) + row.created_at.to_bytes(8, "big") + session
+        keys = [INDEX_CREATED + tail, _updated_key(row.status, updated, session)]
+        if row.tags:
+            keys += [INDEX_TAG + text_digest(tag) + tail for tag in row.tags]
+        if row.created_by is not None:
+            keys.append(INDEX_CREATOR + text_digest(row.created_by) + tail)
+        if row.parent is not None:
+            keys.append(INDEX_PARENT + session_bytes(row.parent) + tail)
+        if len(row.metadata) > 1:  # an empty object is one byte
+            keys += [
+                INDEX_METADATA + metadata_digest(key, value) + tail for key, value in unpack_value(row.metadata).items()
+            ]
+        if row.config is not None and row.status == _ACTIVE:
+            keys += deadline_keys(session, row.created_at, row.config)
+        if row.config is not None:
+            keys += lifetime_keys(session, row.config)
+        return keys
 
     @staticmethod
     def touch(session: bytes, status: int, was_updated: int, updated: int) -> list[Op]:
@@ -182,7 +198,7 @@ class Catalog:
 
     def with_key(self, key: str) -> bytes | None:
         """Return the session that has this key; None if there is none."""
-        return self._engine.get(CF.INDEX, _key_entry(key))
+        return self._engine.get(CF.INDEX, key_entry(key))
 
     def is_there(self, session: bytes) -> bool:
         """Return whether the session has a row, damaged or not."""
@@ -354,30 +370,6 @@ class Catalog:
 def _not_there(session: bytes) -> SessionNotFound:
     session_id = session_id_of(session)
     return SessionNotFound(f"there is no session {session_id}", session_id=session_id)
-
-
-def _index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
-    tail = bytes([row.status]) + row.created_at.to_bytes(8, "big") + session
-    keys = [INDEX_CREATED + tail, _updated_key(row.status, updated, session)]
-    if row.tags:
-        keys += [INDEX_TAG + text_digest(tag) + tail for tag in row.tags]
-    if row.created_by is not None:
-        keys.append(INDEX_CREATOR + text_digest(row.created_by) + tail)
-    if row.parent is not None:
-        keys.append(INDEX_PARENT + session_bytes(row.parent) + tail)
-    if len(row.metadata) > 1:  # an empty object is one byte
-        keys += [
-            INDEX_METADATA + metadata_digest(key, value) + tail for key, value in unpack_value(row.metadata).items()
-        ]
-    if row.config is not None and row.status == _ACTIVE:
-        keys += deadline_keys(session, row.created_at, row.config)
-    if row.config is not None:
-        keys += lifetime_keys(session, row.config)
-    return keys
-
-
-def _key_entry(key: str) -> bytes:
-    return INDEX_KEY + key.encode()
 
 
 def _updated_key(status: int, updated: int, session: bytes) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final, NamedTuple
 
-from greenroom.storage.codec.keys import INDEX_UPDATED, after_prefix
+from greenroom.storage.codec.keys import INDEX_UPDATED, after_prefix, second_of
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Engine
@@ -70,7 +70,7 @@ class Changes:
         for status in range(len(STATUSES)):
             last = self._engine.last(CF.INDEX, INDEX_UPDATED + bytes([status]))
             if last is not None:
-                newest = max(newest, _second(last[0]))
+                newest = max(newest, second_of(last[0]))
         self._since = max(0, newest - _SLACK)
         self._known = {session: self._last(session) for session, _ in self._recent()}
 
@@ -105,7 +105,7 @@ class Changes:
             prefix = INDEX_UPDATED + bytes([status])
             begin = prefix + self._since.to_bytes(4, "big")
             for key, _ in self._engine.pages(CF.INDEX, begin, after_prefix(prefix)):
-                yield key[6:], _second(key)
+                yield key[6:], second_of(key)
 
     def _new(self, session: bytes, known: int) -> Iterator[Change]:
         for sequence, stored in self._journal.readable(session, known):
@@ -126,10 +126,6 @@ class Changes:
     def _last(self, session: bytes) -> int:
         found = self._engine.last(CF.JOURNAL, session)
         return int.from_bytes(found[0][16:], "big") if found is not None else 0
-
-
-def _second(key: bytes) -> int:
-    return int.from_bytes(key[2:6], "big")
 
 
 def _time(change: Change) -> int:

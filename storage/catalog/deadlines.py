@@ -9,10 +9,10 @@ from typing import Final
 
 from greenroom.storage.codec.keys import INDEX_DEADLINE
 from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.common.times import SECOND
 
 __all__ = ["deadline_keys"]
 
-_SECOND: Final = 1_000_000_000
 _NEVER: Final = (1 << 64) - 1
 
 
@@ -31,5 +31,5 @@ def deadline_keys(session: bytes, created_at: int, config: bytes) -> list[bytes]
         due += [idle] if idle is not None else []
     if not due:
         return []
-    first = min(created_at + round(max(0.0, min(due)) * _SECOND), _NEVER)
+    first = min(created_at + round(max(0.0, min(due)) * SECOND), _NEVER)
     return [INDEX_DEADLINE + first.to_bytes(8, "big") + session]

@@ -23,6 +23,7 @@ from greenroom.storage.codec.keys import (
     INDEX_UPDATED,
     after_prefix,
     metadata_digest,
+    second_of,
     session_bytes,
     text_digest,
 )
@@ -275,12 +276,12 @@ class Listing:
             ]
             lists = self._engine.scan_keys(CF.INDEX, ranges, reverse=down, limit=page)
             # The last second of a full list may go on behind it.
-            ends = [_second(keys[-1]) for keys in lists if len(keys) >= page]
+            ends = [second_of(keys[-1]) for keys in lists if len(keys) >= page]
             bound = (max(ends) if down else min(ends)) if ends else None
             groups: dict[int, list[bytes]] = {}
             for keys in lists:
                 for key in keys:
-                    second = _second(key)
+                    second = second_of(key)
                     if bound is None or (second > bound if down else second < bound):
                         groups.setdefault(second, []).append(key[-16:])
             for second in sorted(groups, reverse=down):
@@ -411,10 +412,6 @@ def _seconds(between: tuple[int, int]) -> tuple[int, int]:
 def _second_bytes(second: int) -> bytes:
     """Return the four bytes of a second in a key; those after all keys for the end of time."""
     return second.to_bytes(4, "big") if second < _SECONDS_END else b"\xff" * 21
-
-
-def _second(key: bytes) -> int:
-    return int.from_bytes(key[2:6], "big")
 
 
 def _key_range(query: SessionQuery) -> Range:

@@ -35,8 +35,10 @@ __all__ = [
     "artifact_name_prefix",
     "canonical_value",
     "is_session_id",
+    "key_entry",
     "metadata_digest",
     "new_session",
+    "second_of",
     "sequence_key",
     "session_bytes",
     "session_id_of",
@@ -46,10 +48,10 @@ __all__ = [
 # First byte of every key in the `index` column family.
 INDEX_CREATED: Final = b"c"  # status, created_at, session
 INDEX_UPDATED: Final = b"u"  # status, second of the last event, session
-INDEX_TAG: Final = b"t"  # digest of the tag, created_at, session
-INDEX_CREATOR: Final = b"b"  # digest of created_by, created_at, session
-INDEX_PARENT: Final = b"p"  # parent session, created_at, session
-INDEX_METADATA: Final = b"m"  # digest of one key and its value, created_at, session
+INDEX_TAG: Final = b"t"  # digest of the tag, status, created_at, session
+INDEX_CREATOR: Final = b"b"  # digest of created_by, status, created_at, session
+INDEX_PARENT: Final = b"p"  # parent session, status, created_at, session
+INDEX_METADATA: Final = b"m"  # digest of one key and its value, status, created_at, session
 INDEX_DEADLINE: Final = b"d"  # first moment at which its own time limits matter, session; active sessions only
 INDEX_KEY: Final = b"k"  # the key that the host gave a session, in UTF-8 -> session
 INDEX_LIFETIME: Final = b"T"  # session whose own configuration says when it may be deleted
@@ -67,6 +69,16 @@ INDEX_ARTIFACT_NAME: Final = b"v"  # session, name, NUL, version -> artifact seq
 def sequence_key(session: bytes, sequence: int) -> bytes:
     """Return the key of a journal event, a snapshot or an artifact record of a session."""
     return session + sequence.to_bytes(8, "big")
+
+
+def second_of(key: bytes) -> int:
+    """Return the second in an entry of INDEX_UPDATED."""
+    return int.from_bytes(key[2:6], "big")
+
+
+def key_entry(key: str) -> bytes:
+    """Return the index entry of the key that the host gave a session."""
+    return INDEX_KEY + key.encode()
 
 
 def after_prefix(prefix: bytes) -> bytes:

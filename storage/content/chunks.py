@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 CHUNK_ABOVE: Final = 128 << 10
-
 """Content of more bytes than this is cut into chunks."""
 
 # Chunk sizes by measurement (docs/performance.md): small chunks for the text that agents rewrite, larger ones where the

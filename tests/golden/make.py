@@ -101,7 +101,11 @@ def make(path: Path) -> dict[str, Any]:
         removed.delete()
 
         governed = rt.create_session(
-            config={"max_duration": 86_400_000.0, "policies": {"timeout": {"warnings": [60.0]}}},
+            config={
+                "max_duration": 86_400_000.0,
+                "retention_days": 3650,
+                "policies": {"timeout": {"warnings": [60.0]}},
+            },
             metadata={"team": "x"},
         )
         governed.store_artifact("tool_result", "shared.txt", "For the first session, too.")

@@ -15,7 +15,6 @@ from greenroom.storage.codec.keys import (
     INDEX_CREATED,
     INDEX_CREATOR,
     INDEX_DEADLINE,
-    INDEX_KEY,
     INDEX_LIFETIME,
     INDEX_METADATA,
     INDEX_PARENT,
@@ -23,6 +22,7 @@ from greenroom.storage.codec.keys import (
     INDEX_UPDATED,
     QUOTA_KEY,
     after_prefix,
+    key_entry,
     session_id_of,
 )
 from greenroom.storage.codec.records import unseal
@@ -101,7 +101,7 @@ class EntryChecks(RecordChecks):
             row = self._store.catalog.row(session)
         except DAMAGE:
             return  # reported with the session
-        if row is None or row.key is None or INDEX_KEY + row.key.encode() != key:
+        if row is None or row.key is None or key_entry(row.key) != key:
             owner = session_id_of(session) if len(session) == 16 else ""
             detail = f"has an index entry of kind {kind_of(key)} that does not fit its row"
             found.add("index", owner, detail, [(CF.INDEX, key, None)], "removed")

@@ -330,6 +330,10 @@ class Store:
                 keys.add(b"k" + name.encode())
             if self.format >= 2 and row[0] == 0 and row[12] is not None:
                 keys |= {b"d" + due.to_bytes(8, "big") + session for due in first_due(row[7], unpacked(row[12]))}
+            if self.format >= 3 and row[12] is not None:
+                settings = unpacked(row[12])
+                if any(settings.get(name) is not None for name in ("retention_days", "delete_after_idle_days")):
+                    keys.add(b"T" + session)
         newest_of: dict[bytes, bytes] = {}
         granted: dict[bytes, bool] = {}
         for key, event in self.of("journal", b""):
