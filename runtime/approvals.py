@@ -13,6 +13,7 @@ from greenroom.actors.events import Subscription
 from greenroom.actors.messages.approvals import Approval, ApprovalStatus, checked_status
 from greenroom.actors.messages.core import How
 from greenroom.actors.session.answers.approvals import find_approvals, read_approval
+from greenroom.runtime.handles.session import Session, required_session_id
 from greenroom.storage.common.arguments import as_number, as_seconds, as_text
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
@@ -47,7 +48,7 @@ class Approvals:
 
     @checked
     def list(
-        self, status: ApprovalStatus | None = "pending", *, session: str | None = None, limit: int = 100
+        self, status: ApprovalStatus | None = "pending", *, session: Session | str | None = None, limit: int = 100
     ) -> builtins.list[Approval]:
         """Return at most `limit` questions of all sessions, or of one, oldest first: those that are pending, or with
         another status ("answered", "expired", "cancelled"; None for all). Pending ones are listed by an index.
@@ -56,7 +57,7 @@ class Approvals:
         """
         self._core.check_open()
         if session is not None:
-            return self._core.ask(session, m.ListApprovals(status, limit))
+            return self._core.ask(required_session_id(session, "session"), m.ListApprovals(status, limit))
         self._core.require_host("approvals.list", "list")
         wanted, most = checked_status(status), as_number("limit", limit, 0, _MOST)
         return find_approvals(self._core.store, None, wanted, most, self._core.clock.time_ns())

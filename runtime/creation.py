@@ -105,8 +105,8 @@ class Creation:
                 noted.session(made.id)
             return made
 
-    def create_keyed(self, key: str, options: Mapping[str, Any]) -> Session:
-        """Create a session with a key of the host. Raises SessionAlreadyExists."""
+    def create_keyed(self, key: str, options: tuple[Any, ...]) -> Session:
+        """Create a session with a key of the host; `options` are those of `create`. Raises SessionAlreadyExists."""
         self._core.require_host("create_session with a key", "write")
         store = self._core.store
         key = m.session_key(key)
@@ -114,10 +114,10 @@ class Creation:
             there = store.session_with_key(key)
             if there is not None:
                 raise key_taken(key, id_of_bytes(there), "get_or_create returns it, or choose another key")
-            return self.create(**options, key=key)
+            return self.create(*(*options, key))
 
-    def get_or_create(self, key: str, options: Mapping[str, Any]) -> Session:
-        """Return the session with this key; create it if there is none."""
+    def get_or_create(self, key: str, options: tuple[Any, ...]) -> Session:
+        """Return the session with this key; create it with these `options` if there is none."""
         key = m.session_key(key)
         found = self.with_key(key)
         if found is not None:
@@ -125,7 +125,7 @@ class Creation:
         self._core.require_host("get_or_create", "write")
         with self._core.store.session_keys.claimed((key,), self._core.config.ask_timeout):
             found = self.with_key(key)
-            return found if found is not None else self.create(**options, key=key)
+            return found if found is not None else self.create(*(*options, key))
 
     def session_with_key(self, key: str, session_id: str | None = None) -> Session:
         """Return the session with this key. Raises SessionNotFound, ValidationError if an id is given too."""

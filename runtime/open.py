@@ -33,10 +33,11 @@ from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session
 from greenroom.runtime.retention.schedule import RetentionRuns
+from greenroom.storage.common.arguments import as_function
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.forking import abandon_in_children
-from greenroom.storage.errors import GreenroomError, ValidationError
+from greenroom.storage.errors import GreenroomError
 
 from . import signals
 from .agents import Agents
@@ -152,9 +153,7 @@ class Parts:
         self._making = threading.Lock()
         try:
             if hooks is not None:
-                if not callable(hooks):
-                    raise ValidationError("hooks: a function that takes the hooks is needed", field="hooks")
-                hooks(core.hooks)
+                as_function("hooks", hooks)(core.hooks)
             if not read_only:
                 formats = older_format(store)
                 if formats is not None:
@@ -192,11 +191,7 @@ class Parts:
         return self.core.lifetime.closed
 
     def close(self, timeout: float | None = None) -> None:
-        """Refuse new work, handle waiting messages, save the sessions in memory, release the store. Idempotent.
-
-        Takes at most `timeout` seconds (default: `close_timeout`) plus the time to flush the disk. Acknowledged writes
-        are kept even when the deadline passes.
-        """
+        """Close all parts in order; see `Runtime.close`."""
         with self._closing:
             if self.core.lifetime.closed:
                 return
@@ -246,8 +241,7 @@ class Parts:
             self.core.store.flush()
 
     def refresh(self) -> None:
-        """Read what the writing runtime has written since, and notify listeners. Read-only runtimes also do this every
-        `refresh_interval`."""
+        """Catch up with the writing runtime; see `Runtime.refresh`."""
         if not self.core.read_only:
             return
         with self._refreshing:

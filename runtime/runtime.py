@@ -219,12 +219,10 @@ class Runtime:
         self.policies, self.events, self.tools, self.agents = parts.policies, parts.events, parts.tools, parts.agents
         self.workflows = parts.workflows
         self._retention = parts.retention
-        scopes = core.supervisor.table
-        self.creation = Creation(
-            self,
-            parts.policies,
-            Templates(lambda: Scope(core.supervisor, scopes.scope(TEMPLATES), config.ask_timeout)),
+        self._templates = Templates(
+            lambda: Scope(core.supervisor, core.supervisor.table.scope(TEMPLATES), config.ask_timeout, TEMPLATES)
         )
+        self.creation = Creation(self, parts.policies, self._templates)
         try:
             self.approvals = Approvals(core, parts.events.subscribe)
             self.quotas = Quotas(core)
@@ -289,13 +287,14 @@ class Runtime:
         `path` must not exist or be empty. With `verify`, the new store is checked and the report lists all problems.
         Raises StorageError.
         """
-
-        def open_store(part: Path) -> Runtime:
-            return cls.open(part, config={"handle_signals": False})
-
         return restore_store(
-            open_store, file_path(backup, "backup"), file_path(path), verify=verify, on_progress=on_progress
+            cls._open_part, file_path(backup, "backup"), file_path(path), verify=verify, on_progress=on_progress
         )
+
+    @classmethod
+    def _open_part(cls, part: Path) -> Runtime:
+        """Open a store that is being restored or salvaged."""
+        return cls.open(part, config={"handle_signals": False})
 
     @classmethod
     @checked
@@ -305,15 +304,11 @@ class Runtime:
 
         Raises StoreLocked, or StorageError when nothing can be read.
         """
-
-        def open_store(part: Path) -> Runtime:
-            return cls.open(part, config={"handle_signals": False})
-
         where = Path(os.path.realpath(file_path(path)))
         # The lock of the file system only covers other processes.
         if any(not each.closed and each.path.resolve() == where for each in list(open_runtimes)):
             raise StoreLocked(f"the store at {where} is open: close it to salvage it", path=str(where))
-        return salvage_store(open_store, where, on_progress)
+        return salvage_store(cls._open_part, where, on_progress)
 
     # -- artifacts of all sessions
 
@@ -597,24 +592,10 @@ class Runtime:
         any text of ≤ 512 bytes, unique in the store. Raises ValidationError, SessionNotFound if the parent does not
         exist, SessionAlreadyExists if the key is taken.
         """
+        options = (name, description, created_by, tags, metadata, parent, config, correlation_id, template)
         if key is not None:
-            return self.creation.create_keyed(
-                key,
-                {
-                    "name": name,
-                    "description": description,
-                    "created_by": created_by,
-                    "tags": tags,
-                    "metadata": metadata,
-                    "parent": parent,
-                    "config": config,
-                    "correlation_id": correlation_id,
-                    "template": template,
-                },
-            )
-        return self.creation.create(
-            name, description, created_by, tags, metadata, parent, config, correlation_id, template
-        )
+            return self.creation.create_keyed(key, options)
+        return self.creation.create(*options)
 
     @in_own_realm
     def get_or_create(
@@ -636,17 +617,7 @@ class Runtime:
         Of any number of concurrent callers one creates it, and all get the same session. Hooks of its creation run for
         that one only. Raises what `create_session` raises.
         """
-        options = {
-            "name": name,
-            "description": description,
-            "created_by": created_by,
-            "tags": tags,
-            "metadata": metadata,
-            "parent": parent,
-            "config": config,
-            "correlation_id": correlation_id,
-            "template": template,
-        }
+        options = (name, description, created_by, tags, metadata, parent, config, correlation_id, template)
         return self.creation.get_or_create(key, options)
 
     def session(self, session_id: str | None = None, *, key: str | None = None) -> Session:
@@ -753,9 +724,7 @@ class Runtime:
     def templates(self) -> Templates:
         """Presets for new sessions: `save`, `get`, `list`, `delete`."""
         self.core.require_host("templates")
-        return Templates(
-            lambda: Scope(self._supervisor, self._supervisor.table.scope(TEMPLATES), self.config.ask_timeout, TEMPLATES)
-        )
+        return self._templates
 
     # -- bundles and backups
 
@@ -776,8 +745,9 @@ class Runtime:
         complete; anything but a regular file is refused. `on_progress` gets the bytes done and the total. Raises
         SessionNotFound, IntegrityError for damaged data, BundleError if it is too large for a bundle, StorageError.
         """
-        self.core.security.require_artifacts(session_id_of(session_id, "session") or "", "export_session")
-        found = self.session(session_id_of(session_id, "session") or "")
+        wanted = session_id_of(session_id, "session") or ""
+        self.core.security.require_artifacts(wanted, "export_session")
+        found = self.session(wanted)
         return export_bundle(
             self._store,
             found.id,

@@ -8,7 +8,16 @@ import typer
 
 from . import completion
 
-__all__ = ["ArtifactName", "ArtifactReference", "ArtifactVersion", "AsJson", "SessionId", "SessionIds", "version_of"]
+__all__ = [
+    "ArtifactName",
+    "ArtifactReference",
+    "ArtifactVersion",
+    "AsJson",
+    "OneOrAllSessions",
+    "SessionId",
+    "SessionIds",
+    "version_of",
+]
 
 
 def version_of(text: str | None) -> int | str | None:
@@ -21,6 +30,15 @@ SessionId = Annotated[
     typer.Argument(
         metavar="SESSION",
         help="Id of the session, the first six or more digits of it, or key:KEY.",
+        autocompletion=completion.sessions,
+    ),
+]
+OneOrAllSessions = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SESSION]",
+        help="Id of the session, the first six or more digits of it, or key:KEY; otherwise all sessions.",
+        show_default=False,
         autocompletion=completion.sessions,
     ),
 ]

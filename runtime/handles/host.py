@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, Unpack
 
 from greenroom.actors.events import Subscription
+from greenroom.actors.messages.approvals import Approval
 from greenroom.actors.messages.calls import CallAgent
 from greenroom.actors.messages.core import How
 from greenroom.actors.transfer.bundle_export import ExportReport
-from greenroom.runtime.approvals import Approvals
 from greenroom.runtime.config.config import SessionConfig
 from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.reading.timeline import TimelineRow
@@ -45,6 +45,13 @@ class EventSource(Protocol):
         """Return the timeline of a session."""
 
 
+class ApprovalSource(Protocol):
+    """Waits for answers to questions."""
+
+    def wait(self, approval: str, timeout: float | None = None) -> Approval:
+        """Wait until a question is answered, expired or cancelled, and return it."""
+
+
 class AgentSource(Protocol):
     """Knows the agents."""
 
@@ -75,7 +82,7 @@ class Host(Protocol):
         """The events of all sessions."""
 
     @property
-    def approvals(self) -> Approvals:
+    def approvals(self) -> ApprovalSource:
         """The questions to people."""
 
     @property

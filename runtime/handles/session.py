@@ -49,7 +49,7 @@ from greenroom.storage.codec.records import Json, Value
 from greenroom.storage.common.arguments import as_seconds
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
-from greenroom.storage.common.session_ids import session_bytes
+from greenroom.storage.common.session_ids import SessionHandle, session_bytes
 from greenroom.storage.errors import InvalidOperation, SessionNotFound, ValidationError, shown
 from greenroom.storage.events.model import Event, Origin
 from greenroom.storage.files.regular_file import file_path, open_regular, written_file
@@ -94,7 +94,7 @@ class SessionTree:
         return f"<SessionTree {self.info.id} with {len(self.children)} children>"
 
 
-class Session(Variables):
+class Session(Variables, SessionHandle):
     """Sends messages to one session. A handle is small, has no state, and is thread-safe.
 
     Every method may raise SessionNotFound, OperationTimeout, StorageError or RuntimeClosed; writes also
@@ -109,7 +109,7 @@ class Session(Variables):
         ```
     """
 
-    __slots__ = ("_ask", "_runtime", "_timeout", "id")
+    __slots__ = ("_ask", "_runtime", "_timeout")
 
     def __init__(self, runtime: Host, session_id: str) -> None:
         self.id = session_id
@@ -1103,22 +1103,19 @@ class SessionBatch(Session):
 
 def session_id_of(session: Session | str | None, field: str) -> str | None:
     """Return the id that a handle or a text names. Raises ValidationError."""
-    if session is None or type(session) is str:
-        return session
-    kind, given = type(session), cast(Any, session)
-    if issubclass(kind, Session):
-        return cast(str, object.__getattribute__(given, "id"))
-    if issubclass(kind, str):
-        return str.__str__(given)
-    raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
+    return None if session is None else required_session_id(session, field)
 
 
 def required_session_id(session: Session | str | None, field: str = "session_id") -> str:
     """Return the id that a handle or a text names, like `session_id_of`. Raises ValidationError also for None."""
-    found = session_id_of(session, field)
-    if found is None:
-        raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
-    return found
+    kind, given = type(session), cast(Any, session)
+    if kind is str:
+        return cast(str, given)
+    if issubclass(kind, SessionHandle):
+        return cast(str, object.__getattribute__(given, "id"))
+    if issubclass(kind, str):
+        return str.__str__(given)
+    raise ValidationError(f"{field}: a Session or a session id is needed", field=field)
 
 
 def find_session(runtime: Host, session_id: str) -> Session:

@@ -15,6 +15,7 @@ from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
+from greenroom.storage.common.session_ids import SessionHandle
 from greenroom.storage.common.times import Moment, nanoseconds
 from greenroom.storage.common.validation import SessionId, validated
 from greenroom.storage.common.words import folded, wanted_words
@@ -155,7 +156,7 @@ _FILTERS: Final = tuple(name for name in ArtifactCriteria.model_fields if name n
 class ArtifactKeywords(TypedDict, total=False):
     """The criteria of `ArtifactCriteria` as callers give them by keyword."""
 
-    session_id: str | None
+    session_id: SessionHandle | str | None
     artifact_type: str | None
     name_pattern: str | None
     case_sensitive: bool

@@ -14,6 +14,7 @@ from blake3 import blake3
 from greenroom.storage.codec.keys import canonical_value
 from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.common.arguments import as_mapping
+from greenroom.storage.common.session_ids import SessionHandle
 from greenroom.storage.common.times import Moment, nanoseconds
 from greenroom.storage.common.validation import Checked, SessionId, validated
 from greenroom.storage.common.words import folded
@@ -147,7 +148,7 @@ class SessionKeywords(TypedDict, total=False):
     status: SessionStatus | str | Sequence[SessionStatus | str] | None
     created_by: str | None
     tags: Sequence[str]
-    parent: str | None
+    parent: SessionHandle | str | None
     key_prefix: str | None
     created_after: datetime | str | float | None
     created_before: datetime | str | float | None

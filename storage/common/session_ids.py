@@ -8,13 +8,21 @@ from typing import Final
 
 from blake3 import blake3
 
-__all__ = ["is_session_id", "new_session", "scope_bytes", "session_bytes", "session_id_of"]
+__all__ = ["SessionHandle", "is_session_id", "new_session", "scope_bytes", "session_bytes", "session_id_of"]
 
 _SESSION_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _RANDOM_BLOCK: Final = 4096
 _random: list[bytes] = []
 # A forked process must not hand out the ids of its parent.
 os.register_at_fork(after_in_child=_random.clear)
+
+
+class SessionHandle:
+    """Base of handles on one session. A query takes one where it takes a session id."""
+
+    __slots__ = ("id",)
+
+    id: str
 
 
 def is_session_id(text: object) -> bool:

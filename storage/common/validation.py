@@ -19,7 +19,7 @@ from greenroom.storage.concurrency.interrupts import by_signal
 from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .arguments import as_items
-from .session_ids import is_session_id
+from .session_ids import SessionHandle, is_session_id
 
 __all__ = ["Checked", "SessionId", "complaints", "nearest", "refusal", "validated"]
 
@@ -30,7 +30,12 @@ def _session_id(text: str) -> str:
     return text
 
 
-SessionId = Annotated[str, pydantic.AfterValidator(_session_id)]
+def _named(given: object) -> object:
+    return object.__getattribute__(given, "id") if issubclass(type(given), SessionHandle) else given
+
+
+SessionId = Annotated[str, pydantic.BeforeValidator(_named), pydantic.AfterValidator(_session_id)]
+"""The id of a session. A handle on the session is accepted in its place."""
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict
 import pydantic
 from annotated_types import Ge, MaxLen, MinLen
 
+from greenroom.storage.common.session_ids import SessionHandle
 from greenroom.storage.common.times import Moment, nanoseconds
 from greenroom.storage.common.validation import SessionId, validated
 from greenroom.storage.errors import ValidationError
@@ -64,7 +65,7 @@ class EventQuery(pydantic.BaseModel):
 class EventKeywords(TypedDict, total=False):
     """The criteria of `EventQuery` as callers give them by keyword."""
 
-    session_id: str | None
+    session_id: SessionHandle | str | None
     type: str | None
     correlation_id: str | None
     causation_id: str | None

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.command import Commands
 from greenroom.runtime.cli.output import brief, done, moment, one_line, print_fields, print_json, print_rows
-from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.parameters import AsJson, OneOrAllSessions
 from greenroom.runtime.cli.store import the_session, the_store
 
 if TYPE_CHECKING:
@@ -33,15 +32,7 @@ class Status(StrEnum):
 @app.command("list")
 def list_approvals(
     context: typer.Context,
-    session: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SESSION]",
-            help="Id of the session, or the first six or more digits of it; otherwise all sessions.",
-            show_default=False,
-            autocompletion=completion.sessions,
-        ),
-    ] = None,
+    session: OneOrAllSessions = None,
     status: Annotated[Status, typer.Option(help="What became of them.")] = Status.PENDING,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
     as_json: AsJson = False,

@@ -33,6 +33,7 @@ from greenroom.runtime.cli.parameters import (
     ArtifactReference,
     ArtifactVersion,
     AsJson,
+    OneOrAllSessions,
     SessionId,
     version_of,
 )
@@ -58,15 +59,7 @@ class SortBy(StrEnum):
 @app.command("list")
 def list_artifacts(
     context: typer.Context,
-    session: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[SESSION]",
-            help="Id of the session, or the first six or more digits of it; otherwise all sessions.",
-            show_default=False,
-            autocompletion=completion.sessions,
-        ),
-    ] = None,
+    session: OneOrAllSessions = None,
     kind: Annotated[
         str | None, typer.Option("--type", help="Of this type.", show_default=False, autocompletion=_TYPES)
     ] = None,

@@ -95,9 +95,14 @@ def list_sessions(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
     cursor: Annotated[
-        str | None, typer.Option(metavar="CURSOR", help="Go on where an earlier page ended.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="CURSOR",
+            help="Go on after an earlier page. Its note on stderr says the cursor, with --json too.",
+            show_default=False,
+        ),
     ] = None,
-    total: Annotated[bool, typer.Option("--total", help="Also count all of them.")] = False,
+    total: Annotated[bool, typer.Option("--total", help="Also count all of them, in the note on stderr.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List sessions."""

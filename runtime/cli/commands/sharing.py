@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from greenroom.runtime.cli.parameters import ArtifactReference, ArtifactVersion,
 from greenroom.runtime.cli.store import KEY, the_session, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 
+if TYPE_CHECKING:
+    from greenroom.runtime import Grant, SessionShare
+
 Other = Annotated[
     str,
     typer.Option(
@@ -22,6 +25,10 @@ Other = Annotated[
         help="The other session, or the first six or more digits of its id.",
         autocompletion=completion.sessions,
     ),
+]
+Expires = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Until then: RFC 3339, 24h or 7d from now, tomorrow.", show_default=False),
 ]
 
 
@@ -54,10 +61,7 @@ def share(
         Permission,
         typer.Option(help="read; write: also store its next version; admin: all that the owner may."),
     ] = Permission.READ,
-    expires: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Until then: RFC 3339, 24h or 7d from now, tomorrow.", show_default=False),
-    ] = None,
+    expires: Expires = None,
     inherit: Annotated[bool, typer.Option("--inherit", help="Also with the sessions below the other one.")] = False,
     version: ArtifactVersion = None,
     as_json: AsJson = False,
@@ -121,7 +125,7 @@ def permissions(
                 grant.permission,
                 "yes" if grant.inherit else "no",
                 moment(grant.granted_at),
-                "never" if grant.expires_at is None else moment(grant.expires_at) + (" (over)" * grant.expired),
+                _end(grant),
             )
             for grant in grants
         ],
@@ -153,10 +157,7 @@ def share_session(
         WholePermission,
         typer.Option(help="read; write: also change variables, messages, tags and metadata, and store artifacts."),
     ] = WholePermission.READ,
-    expires: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Until then: RFC 3339, 24h or 7d from now, tomorrow.", show_default=False),
-    ] = None,
+    expires: Expires = None,
     as_json: AsJson = False,
 ) -> None:
     """Let another session use all of a session, but not what is below it."""
@@ -198,11 +199,17 @@ def shares(context: typer.Context, session: SessionId, as_json: AsJson = False) 
                 each.with_session,
                 each.permission,
                 moment(each.shared_at),
-                "never" if each.expires_at is None else moment(each.expires_at) + (" (over)" * each.expired),
+                _end(each),
             )
             for each in rows
         ],
     )
+
+
+def _end(each: Grant | SessionShare) -> str:
+    if each.expires_at is None:
+        return "never"
+    return moment(each.expires_at) + (" (over)" if each.expired else "")
 
 
 def audit(

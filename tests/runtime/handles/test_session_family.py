@@ -59,6 +59,21 @@ def test_a_family_is_found_from_both_ends(rt: Runtime) -> None:
     assert [info.id for info in rt.list_sessions(parent=root.id, status=ALL)] == [first.id, second.id]
 
 
+def test_queries_take_a_handle_where_they_take_an_id(rt: Runtime) -> None:
+    root = rt.create_session()
+    child = rt.create_session(parent=root)
+    child.store_artifact("user_input", "a", b"a")
+    assert [info.id for info in rt.list_sessions(parent=root)] == [child.id]
+    assert [info.id for info in rt.list_sessions({"parent": root})] == [child.id]
+    assert [info.id for info in rt.iterate_sessions(parent=root)] == [child.id]
+    assert rt.count_sessions(parent=root) == 1
+    assert [info.name for info in rt.query_artifacts(session_id=child)] == ["a"]
+    assert rt.events.query(session_id=child) == rt.events.query(session_id=child.id)
+    rt.approvals.answer(child.ask_human("Send it?"), True)
+    assert rt.approvals.list(None, session=child) == child.approvals()
+    assert rt.approvals.list(None, session=root) == []
+
+
 def test_children_outlive_their_parent(rt: Runtime) -> None:
     parent = rt.create_session()
     child = rt.create_session(parent=parent)
