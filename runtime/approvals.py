@@ -10,11 +10,11 @@ from typing import Any, Final, Unpack
 
 from greenroom.actors import messages as m
 from greenroom.actors.events import Subscription
-from greenroom.actors.messages.approvals import Approval, ApprovalStatus, checked_status
+from greenroom.actors.messages.approvals import Approval, ApprovalStatus
 from greenroom.actors.messages.core import How
 from greenroom.actors.session.answers.approvals import find_approvals, read_approval
 from greenroom.runtime.handles.session import Session, required_session_id
-from greenroom.storage.common.arguments import as_number, as_seconds, as_text
+from greenroom.storage.common.arguments import as_seconds, as_text
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import is_session_id, session_bytes
 from greenroom.storage.errors import OperationTimeout, SessionNotFound, ValidationError
@@ -23,9 +23,8 @@ from .core import RuntimeCore
 
 __all__ = ["Approvals"]
 
-_MOST: Final = 10_000
 _GLANCE: Final = 1.0
-"""Who waits looks at the store this often, in seconds, besides listening: events may be dropped, and time may pass."""
+"""Seconds between two looks at the store while waiting: events may be dropped, and a question may expire."""
 
 
 class Approvals:
@@ -46,7 +45,6 @@ class Approvals:
     def __repr__(self) -> str:
         return "<Approvals>"
 
-    @checked
     def list(
         self, status: ApprovalStatus | None = "pending", *, session: Session | str | None = None, limit: int = 100
     ) -> builtins.list[Approval]:
@@ -56,11 +54,11 @@ class Approvals:
         All sessions are for the host. Raises ValidationError, SessionNotFound, AccessDenied.
         """
         self._core.check_open()
+        query = m.ListApprovals(status, limit)
         if session is not None:
-            return self._core.ask(required_session_id(session, "session"), m.ListApprovals(status, limit))
+            return self._core.ask(required_session_id(session, "session"), query)
         self._core.require_host("approvals.list", "list")
-        wanted, most = checked_status(status), as_number("limit", limit, 0, _MOST)
-        return find_approvals(self._core.store, None, wanted, most, self._core.clock.time_ns())
+        return find_approvals(self._core.store, None, query.status, query.limit, self._core.clock.time_ns())
 
     def get(self, approval: str) -> Approval:
         """Return a question as it stands. Raises ValidationError for an id of no question, SessionNotFound."""
@@ -111,7 +109,7 @@ class Approvals:
         return self.get(approval)
 
     def _until(self, found: Approval) -> float:
-        """Return the seconds until a question expires, and a little more than none."""
+        """Return the seconds until a question expires, at least 0.01: a wait of none would be a busy loop."""
         if found.expires_at is None:
             return math.inf
         return max(0.01, found.expires_at.timestamp() - self._core.clock.time_ns() / 1e9)

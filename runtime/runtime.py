@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
@@ -47,7 +48,7 @@ from greenroom.runtime.config.retention import RetentionKeywords
 from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.listing import iterate_pages, list_page
 from greenroom.runtime.handles.reading.follow import Follow
-from greenroom.runtime.handles.scope import Scope
+from greenroom.runtime.handles.scope import Scope, own_scope
 from greenroom.runtime.handles.session import Session, find_session, required_session_id, session_id_of
 from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
@@ -219,9 +220,7 @@ class Runtime:
         self.policies, self.events, self.tools, self.agents = parts.policies, parts.events, parts.tools, parts.agents
         self.workflows = parts.workflows
         self._retention = parts.retention
-        self._templates = Templates(
-            lambda: Scope(core.supervisor, core.supervisor.table.scope(TEMPLATES), config.ask_timeout, TEMPLATES)
-        )
+        self._templates = Templates(partial(own_scope, core, TEMPLATES))
         self.creation = Creation(self, parts.policies, self._templates)
         try:
             self.approvals = Approvals(core, parts.events.subscribe)

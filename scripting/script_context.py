@@ -102,5 +102,5 @@ class ScriptContext:
     # -- state outside of sessions
 
     def scope(self, name: str) -> Scope:
-        """Return the state of a scope such as "global" or "user:7". Raises AccessDenied for a bound script."""
+        """Return the state of a scope such as "global" or "user:7". Raises AccessDenied if the script may not."""
         return self.runtime.state_scope(name, self._time_left())

@@ -24,7 +24,9 @@ __all__ = [
     "approval_row",
     "artifact_row",
     "content_row",
+    "defined",
     "event_row",
+    "filled",
     "identity_row",
     "message_row",
     "options",
@@ -50,6 +52,16 @@ UNDEFINED: Final = Undefined()
 """A missing argument or answer: nil in Lua, undefined in JavaScript. None is the null of JSON."""
 
 
+def defined(value: Any, default: Any = None) -> Any:
+    """Return an argument, or the default if the script has not given it."""
+    return default if value is UNDEFINED else value
+
+
+def filled(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row without the fields that have no value."""
+    return {key: value for key, value in row.items() if value is not None}
+
+
 def options(value: Any, what: str, known: frozenset[str]) -> dict[str, Any]:
     """Return a script's table of options, without null values. Raises ValidationError."""
     if value is UNDEFINED or value is None:
@@ -67,7 +79,7 @@ def options(value: Any, what: str, known: frozenset[str]) -> dict[str, Any]:
 def session_row(info: SessionInfo) -> dict[str, Any]:
     """Return every field of SessionInfo by name, times in RFC 3339; fields without a value are left out."""
     info = reply_as(SessionInfo, info, "a session's facts")
-    return {key: value for key, value in info.to_dict().items() if value is not None}
+    return filled(info.to_dict())
 
 
 def stored_row(info: ArtifactInfo) -> dict[str, Any]:
@@ -94,7 +106,7 @@ def identity_row(identity: ArtifactId) -> dict[str, Any]:
 def artifact_row(info: ArtifactInfo) -> dict[str, Any]:
     """Return every field of ArtifactInfo by name, its ids as tables; fields without a value are left out."""
     info = reply_as(ArtifactInfo, info, "an artifact's facts")
-    row = {key: value for key, value in info.to_dict().items() if value is not None}
+    row = filled(info.to_dict())
     row["id"] = identity_row(info.id)
     return row
 
@@ -102,13 +114,13 @@ def artifact_row(info: ArtifactInfo) -> dict[str, Any]:
 def approval_row(approval: Approval) -> dict[str, Any]:
     """Return every field of a question to people by name; fields without a value are left out."""
     approval = reply_as(Approval, approval, "a question")
-    return {key: value for key, value in approval.to_dict().items() if value is not None}
+    return filled(approval.to_dict())
 
 
 def event_row(event: Event) -> dict[str, Any]:
     """Return every field of an event by name, its type also as `event_type`; fields without a value are left out."""
     event = reply_as(Event, event, "an event")
-    row = {key: value for key, value in event.to_dict().items() if value is not None}
+    row = filled(event.to_dict())
     row["event_type"] = event.type
     return row
 
@@ -124,4 +136,4 @@ def timeline_row(row: TimelineRow) -> dict[str, Any]:
 def message_row(message: Message) -> dict[str, Any]:
     """Return every field of a message by name; fields without a value are left out."""
     message = reply_as(Message, message, "a message")
-    return {key: value for key, value in message.to_dict().items() if value is not None}
+    return filled(message.to_dict())

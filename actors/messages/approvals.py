@@ -169,11 +169,11 @@ class ListApprovals(Query[list[Approval]]):
     whole = READ
 
     def __init__(self, status: ApprovalStatus | None = None, limit: int = 100) -> None:
-        self.status = checked_status(status)
+        self.status = _status(status)
         self.limit = as_number("limit", limit, 0, MAX_LISTED)
 
 
-def checked_status(status: Any) -> ApprovalStatus | None:
+def _status(status: Any) -> ApprovalStatus | None:
     """Return a status. Raises ValidationError."""
     if status is None:
         return None

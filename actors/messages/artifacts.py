@@ -217,7 +217,7 @@ def _batched(index: int, item: StoreArtifact | Mapping[str, object]) -> StoreArt
     given = as_mapping(f"items[{index}]", item, "a mapping with type, name and content")
     unknown = next((name for name in given if name not in _ARTIFACT_ARGUMENTS), None)
     if unknown is not None:
-        advice = f"did you mean {nearest(unknown, _ARTIFACT_ARGUMENTS)}?"
+        advice = f"the nearest known one is {nearest(unknown, _ARTIFACT_ARGUMENTS)}"
         raise ValidationError(f"items[{index}]: unknown {shown(unknown)}; {advice}", field="items")
     try:
         return _batched(index, StoreArtifact(**given))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import How
@@ -13,7 +13,10 @@ from greenroom.storage.errors import SessionNotFound
 from .collecting import Asking
 from .variables import TypeOf, Variables
 
-__all__ = ["Scope"]
+if TYPE_CHECKING:
+    from greenroom.runtime.core import RuntimeCore
+
+__all__ = ["Scope", "own_scope"]
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -77,3 +80,8 @@ class Scope(Variables):
     def clear(self) -> int:
         """Delete all variables and return their number. Reads no value."""
         return sum(self.delete(key) for key in self.keys())
+
+
+def own_scope(core: RuntimeCore, name: str) -> Scope:
+    """Return a scope in which the runtime keeps state of its own."""
+    return Scope(core.supervisor, core.supervisor.table.scope(name), core.config.ask_timeout, name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.runtime.handles.scope import Scope
+from greenroom.runtime.handles.scope import own_scope
 from greenroom.storage.catalog.creators import Quota, Use
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_text
@@ -63,15 +63,11 @@ class Quotas:
         if config.creator_max_sessions is not None or config.creator_max_storage_bytes is not None:
             self._creators.default = Quota(config.creator_max_sessions, config.creator_max_storage_bytes)
         if core.store.journal.last(scope_bytes(SCOPE)) is not None:
-            kept: dict[str, Any] = {**self._scope().list()}
+            kept: dict[str, Any] = {**own_scope(self._core, SCOPE).list()}
             self._creators.own = {name: Quota(*value) for name, value in kept.items()}
 
     def __repr__(self) -> str:
         return "<Quotas>"
-
-    def _scope(self) -> Scope:
-        supervisor = self._core.supervisor
-        return Scope(supervisor, supervisor.table.scope(SCOPE), self._core.config.ask_timeout, SCOPE)
 
     @checked
     def set(
@@ -88,7 +84,7 @@ class Quotas:
             m.whole_number("max_sessions", max_sessions), m.whole_number("max_storage_bytes", max_storage_bytes)
         )
         with self._lock:
-            self._scope().set(name, [quota.max_sessions, quota.max_storage_bytes])
+            own_scope(self._core, SCOPE).set(name, [quota.max_sessions, quota.max_storage_bytes])
             self._creators.own = {**self._creators.own, name: quota}
             self._in_turn(self._creators.forget)  # what was counted before was not kept up to date
         return self.get(name)
@@ -129,6 +125,6 @@ class Quotas:
         there = name in self._creators.own
         if there:
             with self._lock:
-                self._scope().delete(name)
+                own_scope(self._core, SCOPE).delete(name)
                 self._creators.own = {each: quota for each, quota in self._creators.own.items() if each != name}
         return there

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.runtime.config.retention import RetentionPolicy
-from greenroom.runtime.handles.scope import Scope
+from greenroom.runtime.handles.scope import own_scope
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.session_ids import scope_bytes
@@ -135,12 +135,8 @@ class RetentionRuns:
             core.supervisor.services.tell("", "retention.finished", run.to_dict())
         return run
 
-    def _scope(self) -> Scope:
-        supervisor = self._core.supervisor
-        return Scope(supervisor, supervisor.table.scope(SCOPE), self._core.config.ask_timeout, SCOPE)
-
     def _record(self, run: RetentionRun, started: int) -> None:
-        scope = self._scope()
+        scope = own_scope(self._core, SCOPE)
         keys = scope.keys()
         if keys:
             started = max(started, int(keys[-1]) + 1)  # a clock set back does not change their order
@@ -152,7 +148,7 @@ class RetentionRuns:
         """Return the newest runs, newest first."""
         if self._core.store.journal.last(scope_bytes(SCOPE)) is None:
             return []
-        scope = self._scope()
+        scope = own_scope(self._core, SCOPE)
         rows: list[Any] = [scope.get(key) for key in reversed(scope.keys()[-limit:] if limit else [])]
         return [_unpacked(row) for row in rows]
 

@@ -9,7 +9,7 @@ from greenroom.runtime import Agent, ResourceLimitExceeded, ValidationError
 from greenroom.runtime.tools import FILE_OPERATIONS
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED
+from greenroom.scripting.values import UNDEFINED, defined, filled
 
 __all__ = ["AgentGlobal"]
 
@@ -30,7 +30,7 @@ class AgentGlobal:
         temperature."""
         if not isinstance(options, Mapping):
             raise ValidationError("Agent.create takes a table of options", field="options")
-        wanted = {key: value for key, value in options.items() if value is not None}
+        wanted = filled(options)
         if not all(isinstance(key, str) for key in wanted):
             raise ValidationError("Agent.create: the names of options are texts", field="options")
         if len(self._made) >= _MAX_AGENTS:
@@ -73,10 +73,10 @@ class AgentGlobal:
         else:
             raise ValidationError("agent: an agent or its name is needed", field="agent")
         principal = self._principal
-        message = principal.runtime.agents.message(agent, None if input is UNDEFINED else input, None)
+        message = principal.runtime.agents.message(agent, defined(input), None)
         reply = principal.runtime.agents.send(message, principal.current_id, max(0.001, principal.remaining()))
         return reply.to_dict()
 
 
 def _row(agent: Agent, handle: int | str) -> dict[str, Any]:
-    return {**{key: value for key, value in agent.to_dict().items() if value is not None}, "handle": handle}
+    return {**filled(agent.to_dict()), "handle": handle}

@@ -10,7 +10,7 @@ from greenroom.runtime.scripts import reply_as
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, artifact_row, content_row, identity_row, options, stored_row
+from greenroom.scripting.values import UNDEFINED, artifact_row, content_row, defined, identity_row, options, stored_row
 
 from .references import artifact_reference, store_options
 from .sharing import ArtifactSharing
@@ -44,10 +44,6 @@ _QUERY: Final = frozenset(
         "limit",
     )
 )
-
-
-def _version(value: Any) -> Any:
-    return None if value is UNDEFINED else value
 
 
 def _page(found: Any) -> dict[str, Any]:
@@ -87,18 +83,18 @@ class ArtifactGlobal(ArtifactSharing):
     @export("get", counted=True)
     def get(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
         which = artifact_reference(reference)
-        return content_row(self._principal.session(session).get_artifact(which, _version(version)))
+        return content_row(self._principal.session(session).get_artifact(which, defined(version)))
 
     @export("getContent", counted=True)
     def get_content(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bytes:
         which = artifact_reference(reference)
-        artifact = self._principal.session(session).get_artifact(which, _version(version))
+        artifact = self._principal.session(session).get_artifact(which, defined(version))
         return reply_as(Artifact, artifact, "an artifact").content
 
     @export("getInfo")
     def get_info(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
         which = artifact_reference(reference)
-        return artifact_row(self._principal.session(session).get_artifact_info(which, _version(version)))
+        return artifact_row(self._principal.session(session).get_artifact_info(which, defined(version)))
 
     @export("list", counted=True)
     def list(self, session: Any = UNDEFINED) -> Any:
@@ -162,7 +158,7 @@ class ArtifactGlobal(ArtifactSharing):
     @export("delete")
     def delete(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bool:
         which = artifact_reference(reference)
-        self._principal.session(session).delete_artifact(which, _version(version))
+        self._principal.session(session).delete_artifact(which, defined(version))
         return True
 
     @export("deleteMany")
@@ -185,7 +181,7 @@ class ArtifactGlobal(ArtifactSharing):
         more = store_options(given)
         handle = self._principal.session(session)
         with self._files.open_for_reading(source) as file:
-            kind = "user_input" if kind is UNDEFINED else kind
+            kind = defined(kind, "user_input")
             progress = self._principal.check_time
             info = handle.store_artifact(kind, name or source.name, file, **more, on_progress=progress)
             return stored_row(info)
@@ -196,4 +192,4 @@ class ArtifactGlobal(ArtifactSharing):
         target = self._files.path(path)
         which = artifact_reference(reference)
         progress = self._principal.check_time
-        return self._principal.session(session).save_artifact(which, target, _version(version), on_progress=progress)
+        return self._principal.session(session).save_artifact(which, target, defined(version), on_progress=progress)

@@ -11,7 +11,7 @@ from greenroom.runtime import Event, ResourceLimitExceeded, ScriptError, Subscri
 from greenroom.runtime.scripts import Flag
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, event_row, options, timeline_row
+from greenroom.scripting.values import UNDEFINED, defined, event_row, options, timeline_row
 
 __all__ = ["EventGlobal"]
 
@@ -84,7 +84,7 @@ class EventGlobal:
             )
         if "session_id" in wanted:
             wanted["session"] = self._principal.session(wanted.pop("session_id"))
-        subscription = self._principal.runtime.events.subscribe("**" if pattern is UNDEFINED else pattern, **wanted)
+        subscription = self._principal.runtime.events.subscribe(defined(pattern, "**"), **wanted)
         subscription.on_arrival = self._arrived.set
         subscription.queue_bytes = QUEUE_BYTES
         self._made += 1

@@ -12,7 +12,7 @@ from greenroom.runtime.tools import FILE_OPERATIONS
 from greenroom.scripting.callback import Callback
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, options
+from greenroom.scripting.values import UNDEFINED, defined, filled, options
 
 __all__ = ["HookGlobal"]
 
@@ -52,7 +52,7 @@ class HookGlobal:
                 hooks.resolve(point),
                 _Function(fn, self._principal),
                 name="script",
-                priority="normal" if priority is UNDEFINED else priority,
+                priority=defined(priority, "normal"),
                 inline=True,
                 thread=fn.thread,
             )
@@ -81,7 +81,7 @@ class HookGlobal:
             wanted["point"] = wanted.pop("hook_point")
         rows = []
         for info in self._hooks.list(**wanted):
-            row = {key: value for key, value in info.to_dict().items() if value is not None}
+            row = filled(info.to_dict())
             rows.append({**row, "hook_point": info.points[0]})
         return rows
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from greenroom.runtime import ArtifactId, ValidationError
 from greenroom.scripting.values import UNDEFINED
 
-__all__ = ["artifact_reference", "filled", "other_session", "store_options"]
+__all__ = ["artifact_reference", "other_session", "store_options"]
 
 _FIELDS: Final = ("mime_type", "description", "tags", "label", "created_by")
 
@@ -63,8 +63,3 @@ def other_session(reference: Any) -> str:
     if not isinstance(reference, str) or not reference:
         raise ValidationError("the id of the other session is needed", field="with_session")
     return reference
-
-
-def filled(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row without the fields that have no value."""
-    return {key: value for key, value in row.items() if value is not None}

@@ -13,6 +13,8 @@ from greenroom.scripting.values import (
     approval_row,
     artifact_row,
     content_row,
+    defined,
+    filled,
     message_row,
     options,
     session_row,
@@ -20,7 +22,7 @@ from greenroom.scripting.values import (
     timeline_row,
 )
 
-from .references import artifact_reference, filled, other_session, store_options
+from .references import artifact_reference, other_session, store_options
 
 __all__ = ["SessionGlobal"]
 
@@ -163,7 +165,7 @@ class SessionGlobal:
 
     @export("fail", on_session=True)
     def fail(self, session: Any, reason: Any = "failed by a script") -> bool:
-        self._principal.session(session).fail("failed by a script" if reason is UNDEFINED else reason)
+        self._principal.session(session).fail(defined(reason, "failed by a script"))
         return True
 
     @export("archive", on_session=True)
@@ -194,12 +196,12 @@ class SessionGlobal:
 
     @export("rename", on_session=True)
     def rename(self, session: Any, name: Any) -> bool:
-        self._principal.session(session).rename(None if name is UNDEFINED else name)
+        self._principal.session(session).rename(defined(name))
         return True
 
     @export("describe", on_session=True)
     def describe(self, session: Any, text: Any) -> bool:
-        self._principal.session(session).describe(None if text is UNDEFINED else text)
+        self._principal.session(session).describe(defined(text))
         return True
 
     # -- bundles
@@ -261,7 +263,7 @@ class SessionGlobal:
     @export("fork", on_session=True)
     def fork(self, session: Any, sequence: Any = UNDEFINED) -> str:
         """Create a child with the session's history up to an event, and return the child's id."""
-        return self._principal.session(session).fork(None if sequence is UNDEFINED else sequence).id
+        return self._principal.session(session).fork(defined(sequence)).id
 
     @export("timeline", "getTimeline", on_session=True, counted=True)
     def timeline(self, session: Any) -> Any:
@@ -285,7 +287,7 @@ class SessionGlobal:
 
     @export("listVariables", on_session=True, counted=True)
     def list_variables(self, session: Any, prefix: Any = "") -> dict[str, Any]:
-        return self._principal.session(session).variables("" if prefix is UNDEFINED else prefix)
+        return self._principal.session(session).variables(defined(prefix, ""))
 
     # -- records
 
@@ -316,7 +318,7 @@ class SessionGlobal:
     def add_message(self, session: Any, role: Any, content: Any = None, given: Any = UNDEFINED) -> dict[str, Any]:
         more = options(given, "Session.addMessage", _MESSAGE)
         handle = self._principal.session(session)
-        return message_row(handle.add_message(role, None if content is UNDEFINED else content, **more))
+        return message_row(handle.add_message(role, defined(content), **more))
 
     @export("addMessages", on_session=True, counted=True)
     def add_messages(self, session: Any, messages: Any) -> Any:
@@ -360,8 +362,7 @@ class SessionGlobal:
     @export("approvals", on_session=True, counted=True)
     def approvals(self, session: Any = UNDEFINED, status: Any = UNDEFINED) -> Any:
         """Return the session's questions, oldest first, or those with a status."""
-        wanted = None if status is UNDEFINED else status
-        return [approval_row(each) for each in self._principal.session(session).approvals(wanted)]
+        return [approval_row(each) for each in self._principal.session(session).approvals(defined(status))]
 
     @export("getApproval", counted=True)
     def get_approval(self, approval: Any) -> dict[str, Any]:
@@ -370,14 +371,11 @@ class SessionGlobal:
     @export("answerApproval", counted=True)
     def answer_approval(self, approval: Any, value: Any = None, by: Any = UNDEFINED) -> dict[str, Any]:
         """Answer a question. For scripts of the host."""
-        answer = None if value is UNDEFINED else value
-        who = None if by is UNDEFINED else by
-        return approval_row(self._principal.runtime.approvals.answer(approval, answer, who))
+        return approval_row(self._principal.runtime.approvals.answer(approval, defined(value), defined(by)))
 
     @export("cancelApproval", counted=True)
     def cancel_approval(self, approval: Any, reason: Any = UNDEFINED) -> dict[str, Any]:
-        why = None if reason is UNDEFINED else reason
-        return approval_row(self._principal.runtime.approvals.cancel(approval, why))
+        return approval_row(self._principal.runtime.approvals.cancel(approval, defined(reason)))
 
     # -- shortcuts for artifacts
 
@@ -396,7 +394,7 @@ class SessionGlobal:
     def load_artifact(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
         handle = self._principal.session(session)
         which: ArtifactId | str = artifact_reference(reference)
-        return content_row(handle.get_artifact(which, None if version is UNDEFINED else version))
+        return content_row(handle.get_artifact(which, defined(version)))
 
     @export("listArtifacts", on_session=True, counted=True)
     def list_artifacts(self, session: Any = UNDEFINED) -> Any:

@@ -8,18 +8,14 @@ from typing import Any, Final
 from greenroom.runtime import IntegrityError
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, artifact_row, options, stored_row
+from greenroom.scripting.values import UNDEFINED, artifact_row, defined, filled, options, stored_row
 
-from .references import artifact_reference, filled, other_session, store_options
+from .references import artifact_reference, other_session, store_options
 
 __all__ = ["ArtifactSharing"]
 
 _GRANT: Final = frozenset(("permission", "expires_at", "inherit", "version"))
 _AUDIT: Final = frozenset(("session", "artifact", "access", "granted", "after", "before", "limit", "offset"))
-
-
-def _given(value: Any, default: Any = None) -> Any:
-    return default if value is UNDEFINED else value
 
 
 class ArtifactSharing:
@@ -45,12 +41,12 @@ class ArtifactSharing:
     def revoke(self, session: Any, reference: Any, other: Any, permission: Any = "read") -> bool:
         """Revoke a permission and all higher ones from another session. Return whether it had them."""
         handle = self._principal.session(session)
-        return handle.revoke(artifact_reference(reference), other_session(other), _given(permission, "read"))
+        return handle.revoke(artifact_reference(reference), other_session(other), defined(permission, "read"))
 
     @export("getPermissions", counted=True)
     def get_permissions(self, session: Any, reference: Any, version: Any = UNDEFINED) -> Any:
         handle = self._principal.session(session)
-        found = handle.permissions(artifact_reference(reference), _given(version))
+        found = handle.permissions(artifact_reference(reference), defined(version))
         return [filled(each.to_dict()) for each in found]
 
     @export("checkAccess")
@@ -62,7 +58,7 @@ class ArtifactSharing:
         who = None if other is UNDEFINED or other is None else other_session(other)
         handle = self._principal.session(session)
         kind = "read" if permission is UNDEFINED or permission is None else permission
-        return handle.check_access(artifact_reference(reference), kind, session=who, version=_given(version))
+        return handle.check_access(artifact_reference(reference), kind, session=who, version=defined(version))
 
     @export("storeVersion", binary=(2,))
     def store_version(self, session: Any, reference: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
@@ -98,7 +94,7 @@ class ArtifactSharing:
     def verify(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bool:
         """Return whether the content is undamaged."""
         try:
-            self._principal.session(session).get_artifact(artifact_reference(reference), _given(version))
+            self._principal.session(session).get_artifact(artifact_reference(reference), defined(version))
         except IntegrityError:
             return False
         return True

@@ -11,7 +11,7 @@ from greenroom.runtime.tools.standard.file_operations import file_operations_on
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, options
+from greenroom.scripting.values import UNDEFINED, defined, filled, options
 
 __all__ = ["ToolGlobal"]
 
@@ -70,7 +70,7 @@ class ToolGlobal:
         """Call a tool and return {success, result, error, duration}. Never raises for a tool that fails or does not
         exist."""
         outcome = attempt(lambda: self._call(name, input))
-        return {key: value for key, value in outcome.to_dict().items() if value is not None}
+        return filled(outcome.to_dict())
 
     def _call(self, name: Any, input: Any) -> Any:
         if not isinstance(name, str):
@@ -79,7 +79,7 @@ class ToolGlobal:
         if name == _FILES and own is None:
             # scripts without files must not use the host's file_operations
             raise ValidationError(f"there is no tool {_FILES!r} without a profile with files", field="name")
-        message = messages.CallTool(name, None if input is UNDEFINED else input)
+        message = messages.CallTool(name, defined(input))
         message.subject = own
         left = max(0.001, self._principal.remaining())
         return self._principal.runtime.tools.send(message, self._principal.current_id, left)
@@ -91,4 +91,4 @@ class ToolGlobal:
 
 
 def _row(tool: Tool) -> dict[str, Any]:
-    return {key: value for key, value in tool.to_dict().items() if value is not None}
+    return filled(tool.to_dict())

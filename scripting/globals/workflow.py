@@ -7,7 +7,7 @@ from typing import Any
 from greenroom.runtime import GreenroomError, Workflow
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED
+from greenroom.scripting.values import UNDEFINED, defined
 
 __all__ = ["WorkflowGlobal"]
 
@@ -28,9 +28,8 @@ class WorkflowGlobal:
         principal = self._principal
         flow = Workflow.of(definition)
         session = principal.session() if principal.current_id is not None else None
-        wanted = None if input is UNDEFINED else input
         try:
-            result = principal.runtime.workflows.run(flow, session, wanted, max(0.001, principal.remaining()))
+            result = principal.runtime.workflows.run(flow, session, defined(input), max(0.001, principal.remaining()))
         except GreenroomError as error:
             if error.code in ("ValidationError", "AccessDenied"):
                 raise

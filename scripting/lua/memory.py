@@ -4,9 +4,9 @@ lupa pushes values into a state outside of any protected call, holding the GIL. 
 there, Lua jumps over lupa's frames without releasing the GIL, and the host freezes, or the process aborts. So the limit
 applies only to code of the script:
 
-- Before the script starts (`limit`) and after it has ended (`lift`), the state has no limit. - While the script runs,
-values are pushed only if `room` has found space for them. - Without space the script is stopped, after `lift`: so the
-value that stops it always fits.
+- Before the script starts (`limit`) and after it has ended (`lift`), the state has no limit.
+- While the script runs, values are pushed only if `room` has found space for them.
+- Without space the script is stopped, after `lift`: so the value that stops it always fits.
 """
 
 from __future__ import annotations

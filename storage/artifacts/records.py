@@ -137,7 +137,14 @@ class Artifacts:
             if identity.session_id == session_id:
                 info = self.info(session, identity.sequence)
                 if info is not None and info.id.content_hash == identity.content_hash:
-                    return info
+                    if version in (None, info.version, info.label) or (
+                        version == "latest" and self.latest(session, info.name)[1] == identity.sequence
+                    ):
+                        return info
+                    raise ValidationError(
+                        f"version: {ref} is the id of version {info.version}: leave the version out, or give the name",
+                        field="version",
+                    )
             raise ArtifactNotFound(f"session {session_id} has no artifact {ref}", artifact=str(ref))
         if not isinstance(ref, str):
             raise ValidationError("an artifact is named by its id or its name", field="artifact")

@@ -85,13 +85,19 @@ class SessionQuery(Checked):
             raise ValueError("a text without lone surrogates is needed")
         return prefix
 
-    @pydantic.model_validator(mode="after")
-    def _fits(self) -> SessionQuery:
-        if self.sort_by == "key" and self.key_prefix is None:
+    @pydantic.field_validator("sort_by")
+    @classmethod
+    def _has_keys(cls, sort_by: SortBy | None, before: pydantic.ValidationInfo) -> SortBy | None:
+        if sort_by == "key" and before.data.get("key_prefix") is None:
             raise ValueError("a key_prefix is needed to sort by key: '' stands for all keys")
-        if self.cursor is not None and self.offset:
-            raise ValueError("a cursor or an offset is needed, not both")
-        return self
+        return sort_by
+
+    @pydantic.field_validator("cursor")
+    @classmethod
+    def _is_alone(cls, cursor: str | None, before: pydantic.ValidationInfo) -> str | None:
+        if cursor is not None and before.data.get("offset"):
+            raise ValueError("give a cursor or an offset, not both")
+        return cursor
 
     @property
     def statuses(self) -> tuple[SessionStatus, ...]:
@@ -129,7 +135,7 @@ class SessionQuery(Checked):
         try:
             marked, *position = unpack_value(base64.urlsafe_b64decode(self.cursor.encode()))
         except (GreenroomError, binascii.Error, ValueError, TypeError, UnicodeError):
-            raise ValidationError("cursor: it is none: give the next_cursor of a page", field="cursor") from None
+            raise ValidationError("cursor: this is no cursor: give the next_cursor of a page", field="cursor") from None
         forms = _FORMS[self.order]
         if (
             marked != _mark(self)

@@ -282,7 +282,9 @@ def _said(each: Any, path: tuple[str | int, ...], names: Iterable[str], foreign:
     context = {name: _shown(value) for name, value in each.get("ctx", {}).items() if type(value) in (int, float, str)}
     if kind == "extra_forbidden" and path:
         near = nearest(str(path[-1]), names)
-        return Complaint(path, f"unknown{f'; did you mean {near}?' if near is not None else ''}", near), False
+        return Complaint(
+            path, f"unknown{f'; the nearest known one is {near}' if near is not None else ''}", near
+        ), False
     if kind in ("enum", "literal_error"):
         return Complaint(path, f"one of {each['ctx']['expected']}"), True
     if kind == "value_error":

@@ -115,6 +115,6 @@ def test_the_name_of_a_file_is_no_artifact_type(rt: Runtime, type_: str) -> None
 
 def test_an_unknown_argument_of_an_artifact_in_a_batch_names_the_nearest(rt: Runtime) -> None:
     s = rt.create_session()
-    with pytest.raises(ValidationError, match=r"items\[1\]: unknown 'tag'; did you mean tags\?"):
+    with pytest.raises(ValidationError, match=r"items\[1\]: unknown 'tag'; the nearest known one is tags"):
         s.store_many([{"type": "t", "name": "a", "content": b""}, {"type": "t", "name": "b", "content": b"", "tag": 1}])
     assert len(s.list_artifacts()) == 0

@@ -9,7 +9,7 @@ from greenroom.actors.messages.checks import MAX_MESSAGE_BYTES
 from greenroom.actors.messages.core import Command, Points, unpacked
 from greenroom.actors.messages.permissions import WRITE
 from greenroom.storage.codec.records import pack_value
-from greenroom.storage.common.arguments import as_mapping
+from greenroom.storage.common.arguments import as_mapping, kind_of
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def packed_content(content: object) -> tuple[bytes, str | None]:
 def packed_tool_calls(tool_calls: Sequence[object]) -> bytes:
     """Return tool calls encoded. Raises ValidationError."""
     if type(tool_calls) is not list:
-        raise ValidationError("tool_calls: a list of objects", field="tool_calls")
+        raise ValidationError(f"tool_calls: a list is needed, not {kind_of(tool_calls)}", field="tool_calls")
     return pack_value(tool_calls, "tool_calls")
 
 

@@ -453,6 +453,14 @@ def test_an_id_of_no_question_is_refused(rt: Runtime, session: Session, given: A
         rt.approvals.get("00000000-0000-4000-8000-000000000000/1")
 
 
+def test_an_unknown_status_is_refused_by_its_name(rt: Runtime, session: Session) -> None:
+    for use in (rt.approvals.list, lambda status: rt.approvals.list(status, session=session), session.approvals):
+        with pytest.raises(ValidationError, match=r"^status: 'zz' is none of pending, answered, expired, cancelled"):
+            use("zz")
+    with pytest.raises(ValidationError):
+        rt.approvals.list(session=7)  # type: ignore[arg-type]
+
+
 # -- hooks
 
 

@@ -167,6 +167,18 @@ def test_an_artifact_is_named_by_id_by_its_text_or_by_name(session: Session) -> 
     assert ArtifactId.parse(str(first.id)) == first.id
 
 
+def test_a_version_beside_an_id_must_be_that_of_the_id(session: Session) -> None:
+    old = session.store_artifact("log", "n", b"1", label="first").id
+    new = session.store_artifact("log", "n", b"2").id
+    assert [session.get_artifact_info(old, each).id for each in (1, "first")] == [old, old]
+    assert [session.get_artifact_info(str(new), each).id for each in (2, "latest")] == [new, new]
+    for version in (2, "latest", "second", 9):
+        with pytest.raises(ValidationError, match="the id of version 1") as caught:
+            session.delete_artifact(old, version)
+        assert caught.value.field == "version"
+    assert session.get_artifact(old).content == b"1"
+
+
 def test_what_is_not_there_is_not_found(rt: Runtime, session: Session) -> None:
     info = session.store_artifact("x", "a", b"content")
     other = rt.create_session()

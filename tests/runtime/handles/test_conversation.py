@@ -39,6 +39,11 @@ def test_a_turn_comes_back_as_it_was_added(rt: Runtime) -> None:
     assert turns[0].created_at.tzinfo is not None
 
 
+def test_tool_calls_are_a_list(rt: Runtime) -> None:
+    with pytest.raises(ValidationError, match="tool_calls: a list is needed, not dict"):
+        rt.create_session().add_message("assistant", None, tool_calls={"id": "1"})  # type: ignore[arg-type]
+
+
 def test_a_turn_as_a_dict_is_json(rt: Runtime) -> None:
     session = rt.create_session()
     turn = session.add_message("user", [{"type": "text"}], metadata={"a": 1})

@@ -397,9 +397,11 @@ def test_a_cursor_belongs_to_its_query(population: Population) -> None:
     for other in ({}, {"tags": ["sql"]}, {"tags": ["nlp"], "descending": True}, {"tags": ["nlp"], "sort_by": "name"}):
         with pytest.raises(ValidationError, match="another query"):
             runtime.list_sessions(status="all", **other, cursor=cursor)
-    with pytest.raises(ValidationError, match="not both"):
+    with pytest.raises(ValidationError, match=r"^cursor: give a cursor or an offset, not both"):
         runtime.list_sessions(status="all", tags=["nlp"], cursor=cursor, offset=1)
-    with pytest.raises(ValidationError, match="key_prefix"):
+    with pytest.raises(ValidationError, match=r"^cursor: this is no cursor"):
+        runtime.list_sessions(cursor="of no page")
+    with pytest.raises(ValidationError, match=r"^sort_by: a key_prefix is needed"):
         runtime.list_sessions(sort_by="key")
 
 

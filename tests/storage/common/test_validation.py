@@ -26,17 +26,20 @@ PYDANTIC = re.compile(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RuntimeConfig(worker=3), "worker: unknown; did you mean workers?"),
+        (lambda: RuntimeConfig(worker=3), "worker: unknown; the nearest known one is workers"),
         (lambda: RuntimeConfig(workers=0), "workers: it must be at least 1"),
         (lambda: RuntimeConfig(durability="often"), "durability: one of 'memory', 'wal' or 'fsync' is needed"),
-        (lambda: RuntimeConfig.model_validate({"worker": 3}), "worker: unknown; did you mean workers?"),
+        (lambda: RuntimeConfig.model_validate({"worker": 3}), "worker: unknown; the nearest known one is workers"),
         (lambda: RuntimeConfig.model_validate([3]), "RuntimeConfig: an object is needed"),
         (lambda: SessionConfig(auto_collect_artifacts="perhaps"), "auto_collect_artifacts: true or false is needed"),
-        (lambda: SessionConfig(policies={"rate": {"sesion": 1}}), "policies.rate.sesion: unknown; did you mean ses"),
+        (
+            lambda: SessionConfig(policies={"rate": {"sesion": 1}}),
+            "policies.rate.sesion: unknown; the nearest known one is session",
+        ),
         (lambda: PolicyConfig(rate={"kinds": {"x": "y"}}), "rate.kinds.x: a number is needed"),
         (lambda: PolicyConfig(rate={"kinds": {3: 1}}), "rate.kinds[3]: text is needed"),
         (lambda: PolicyConfig(timeout={"warnings": [1, "x"]}), "timeout.warnings[1]: a number is needed"),
-        (lambda: RetentionPolicy(keep_version=1), "keep_version: unknown; did you mean keep_versions?"),
+        (lambda: RetentionPolicy(keep_version=1), "keep_version: unknown; the nearest known one is keep_versions"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_a_typed_error_with_its_place(make: Callable[[], object], message: str) -> None:
@@ -48,21 +51,21 @@ def test_a_wrong_setting_is_a_typed_error_with_its_place(make: Callable[[], obje
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda rt: rt.list_sessions(tag=["x"]), "tag: unknown; did you mean tags?"),
+        (lambda rt: rt.list_sessions(tag=["x"]), "tag: unknown; the nearest known one is tags"),
         (lambda rt: rt.list_sessions(status="activ"), "status: one of 'active', 'suspended', 'completed', 'failed' or"),
         (lambda rt: rt.list_sessions(status=["active", "x"]), "status[1]: one of 'active', 'suspended', "),
         (lambda rt: rt.query_artifacts(order_by=3), "order_by: one of 'date', 'name', 'size' or 'type' is needed"),
-        (lambda rt: rt.query_artifacts(type="x"), "type: unknown; did you mean artifact_type?"),
+        (lambda rt: rt.query_artifacts(type="x"), "type: unknown; the nearest known one is artifact_type"),
         (lambda rt: rt.events.query(limit=-1), "limit: it must be at least 0"),
         (lambda rt: rt.retention(keep_versions="x"), "keep_versions: a whole number is needed"),
         (lambda rt: rt.retention(5), "policy: a RetentionPolicy or an object with text keys is needed, not int"),
         (
             lambda rt: rt.create_session(config={"max_operation": 1}),
-            "max_operation: unknown; did you mean max_operation",
+            "max_operation: unknown; the nearest known one is max_operation",
         ),
         (lambda rt: rt.create_session(5), "name: text is needed"),
         (lambda rt: rt.analytics.aggregate(bucket=float("nan")), "bucket: a number is needed, not NaN"),
-        (lambda rt: rt.policies.update(rates={}), "rates: unknown; did you mean rate?"),
+        (lambda rt: rt.policies.update(rates={}), "rates: unknown; the nearest known one is rate"),
     ],
 )
 def test_a_wrong_option_of_a_call_is_one_too(rt: Runtime, ask: Callable[[Runtime], object], message: str) -> None:
@@ -100,9 +103,9 @@ class Whole(Checked):
         ({"either": [{"count": 1}, {"count": 0}]}, "either[1].count: it must be at least 1"),
         ({"either": {"names": ["abcd"]}}, "either.names[0]: at most 3 characters"),
         ({"either": 5}, "either: an object or a list is needed"),
-        ({"parts": {"a": {"cuont": 2}}}, "parts.a.cuont: unknown; did you mean count?"),
-        ({"els": 2}, "els: unknown; did you mean else?"),
-        ({"a\nb" * 40: 2}, r"a\nb" * 15 + "a\\n…: unknown; did you mean flag?"),
+        ({"parts": {"a": {"cuont": 2}}}, "parts.a.cuont: unknown; the nearest known one is count"),
+        ({"els": 2}, "els: unknown; the nearest known one is else"),
+        ({"a\nb" * 40: 2}, r"a\nb" * 15 + "a\\n…: unknown; the nearest known one is flag"),
     ],
 )  # fmt: skip
 def test_a_place_within_a_choice_of_forms_is_the_users(values: dict[str, Any], message: str) -> None:
