@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from greenroom.actors.maintenance.verification.findings import Problem, Progress
@@ -35,9 +35,7 @@ class GcReport:
         return {
             "counts": self.counts,
             "freed_bytes": self.freed_bytes,
-            "repaired": [
-                {"kind": p.kind, "where": p.where, "detail": p.detail, "repaired": p.repaired} for p in self.repaired
-            ],
+            "repaired": [asdict(each) for each in self.repaired],
             "remaining": [{"kind": p.kind, "where": p.where, "detail": p.detail} for p in self.remaining],
             "checked": dict(self.checked),
         }

@@ -9,7 +9,7 @@ from greenroom.actors import messages as m
 from greenroom.storage.bundle.decoding import stored_value
 from greenroom.storage.errors import GreenroomError
 from greenroom.storage.events.model import StoredEvent
-from greenroom.storage.events.turns import ADDED, DELTA, EDITED, FINISHED, RETRACTED, STARTED, edit_pointers
+from greenroom.storage.events.turns import ADDED, DELTA, EDITED, FINISHED, RETRACTED, STARTED, edit_pointers, has_field
 
 __all__ = ["OBJECT", "FieldContents", "TurnCheck", "field_kinds"]
 
@@ -103,7 +103,7 @@ class TurnCheck:
         newest = self._turns.get(turn)
         if kind in (DELTA, FINISHED) and (newest is None or newest.type not in (STARTED, DELTA)):
             raise self._bad(f"event {sequence}, {kind}, about a message that is complete")
-        if kind in (ADDED, FINISHED) and not _has(data, "content"):
+        if kind in (ADDED, FINISHED) and not has_field(data, "content"):
             raise self._bad(f"a message at event {sequence} without content, or with two")
         if kind == DELTA:
             previous = newest.sequence if newest is not None and newest.type == DELTA else None
@@ -116,9 +116,9 @@ class TurnCheck:
     def _edited(self, sequence: int, turn: int, newest: _Newest | None, data: dict[str, Any]) -> None:
         pointers = edit_pointers(turn, *newest) if newest is not None else {}
         for name in ("content", "metadata"):
-            if _has(data, name):
+            if has_field(data, name):
                 pointers.pop(f"{name}_at", None)
-        if not (_has(data, "content") or _has(data, "metadata")) or pointers != {
+        if not (has_field(data, "content") or has_field(data, "metadata")) or pointers != {
             name: data[name] for name in ("base", "content_at", "metadata_at") if name in data
         }:
             raise self._bad(f"an edit at event {sequence} that does not fit its message")
@@ -164,12 +164,8 @@ class TurnCheck:
         return turns if all(turn in self._turns for turn in turns) else []
 
 
-def _has(data: dict[str, Any], name: str) -> bool:
-    return name in data or f"{name}_hash" in data
-
-
 def _facts(data: dict[str, Any]) -> dict[str, Any]:
     """Return what `edit_pointers` reads of an event, without its content."""
     facts: dict[str, Any] = {name: data[name] for name in ("base", "content_at", "metadata_at") if name in data}
-    facts.update((name, None) for name in ("content", "metadata") if _has(data, name))
+    facts.update((name, None) for name in ("content", "metadata") if has_field(data, name))
     return facts

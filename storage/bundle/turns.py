@@ -15,6 +15,7 @@ from greenroom.storage.events.turns import (
     FINISHED,
     RETRACTED,
     STARTED,
+    has_field,
     moved_turn_event,
     sequences_of,
 )
@@ -55,7 +56,7 @@ class CurrentTurns:
                 current.finished = True
             elif kind == EDITED:
                 for name in ("content", "metadata"):
-                    if name in data or f"{name}_hash" in data:
+                    if has_field(data, name):
                         setattr(current, name, sequence)
 
     def present(self, sequence: int, stored: StoredEvent, place: Callable[[int], int | None]) -> dict[str, Any] | None:

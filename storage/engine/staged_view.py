@@ -91,7 +91,10 @@ class StagedView(Engine):
         return [self.last(cf, prefix) for prefix in prefixes]
 
     def count(self, cf: int, begin: bytes, end: bytes) -> int:
-        return len(self.scan(cf, begin, end))
+        count = self._origin.count(cf, begin, end)
+        for key, value in self._within(cf, begin, end).items():
+            count += (value is not None) - (self._origin.get(cf, key) is not None)
+        return count
 
     def last(self, cf: int, prefix: bytes) -> tuple[bytes, bytes] | None:
         _, ordered = self._look(cf)

@@ -82,8 +82,7 @@ def id_keys(session: bytes, sequence: int, stored: StoredEvent) -> list[bytes]:
     the journal lists the events of the session."""
     context = stored.context or {}
     named = {context.get("correlation_id"), context.get("causation_id"), context.get("root_id")}
-    if session_id_of(session) in named:
-        named.discard(session_id_of(session))
+    named.discard(session_id_of(session))
     place = stored.time.to_bytes(8, "big") + sequence_key(session, sequence)
     return [id_prefix(each) + place for each in named if each is not None]
 

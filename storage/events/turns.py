@@ -26,6 +26,7 @@ __all__ = [
     "Head",
     "contents_of",
     "edit_pointers",
+    "has_field",
     "held_contents",
     "moved_turn_event",
     "parse_head",
@@ -73,6 +74,11 @@ def parse_head(sequence: int, value: bytes) -> Head:
     return Head(int.from_bytes(value[:8], "big"), value[8:] == _PARTIAL) if value else Head(sequence)
 
 
+def has_field(data: Mapping[str, Any], name: str) -> bool:
+    """Return whether an event has this field of a turn, in its data or as a content."""
+    return name in data or f"{name}_hash" in data
+
+
 def held_contents(data: Mapping[str, Any]) -> list[bytes]:
     """Return the hashes of the contents to which an event refers, in the order of the fields."""
     return [data[name] for name in _HASHES if name in data]
@@ -90,10 +96,7 @@ def edit_pointers(turn: int, head: int, kind: str, data: Mapping[str, Any]) -> d
     if kind != EDITED:
         return {"base": head} if head != turn else {}
     pointers = {name: data[name] for name in ("base", "content_at", "metadata_at") if name in data}
-    if "content" in data or "content_hash" in data:
-        pointers["content_at"] = head
-    if "metadata" in data or "metadata_hash" in data:
-        pointers["metadata_at"] = head
+    pointers.update((f"{name}_at", head) for name in ("content", "metadata") if has_field(data, name))
     return pointers
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol
 
 from greenroom.storage.engine.engine import CF, Op
@@ -78,13 +78,11 @@ class VerifyReport:
         self.problems.append(Problem(kind, where, detail))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field by name as JSON values."""
+        """Return `ok` and the fields by name as JSON values, without `freed_bytes`."""
         return {
             "ok": self.ok,
             "checked": dict(self.checked),
-            "problems": [
-                {"kind": p.kind, "where": p.where, "detail": p.detail, "repaired": p.repaired} for p in self.problems
-            ],
+            "problems": [asdict(each) for each in self.problems],
             "quarantined": list(self.quarantined),
             "needs_salvage": self.needs_salvage,
         }

@@ -11,7 +11,17 @@ from greenroom.storage.codec.keys import INDEX_MESSAGE, after_prefix, sequence_k
 from greenroom.storage.common.metering import ROW, counted
 from greenroom.storage.engine.engine import CF, Engine
 from greenroom.storage.events.model import StoredEvent
-from greenroom.storage.events.turns import ADDED, CONTENT_FIELDS, DELTA, EDITED, FINISHED, STARTED, Head, parse_head
+from greenroom.storage.events.turns import (
+    ADDED,
+    CONTENT_FIELDS,
+    DELTA,
+    EDITED,
+    FINISHED,
+    STARTED,
+    Head,
+    has_field,
+    parse_head,
+)
 
 __all__ = ["read_retracted", "read_turn", "read_turns", "turn_head", "turn_sequences"]
 
@@ -102,7 +112,7 @@ def _later_turn(store: ArtifactStore, session: bytes, turn: int, head: int) -> T
         for name in ("content", "metadata"):
             at = newest.data.get(f"{name}_at")
             edit = newest.data if at is None else journal.stored(session, at).data
-            if _has(edit, name):
+            if has_field(edit, name):
                 edits[name] = edit
     data = dict(began.data)
     if base.type == FINISHED:
@@ -129,13 +139,9 @@ def _written(store: ArtifactStore, session: bytes, delta: StoredEvent) -> str:
     return "".join(reversed(texts))
 
 
-def _has(data: dict[str, Any], name: str) -> bool:
-    return name in data or f"{name}_hash" in data
-
-
 def _put(data: dict[str, Any], source: dict[str, Any], name: str) -> None:
     """Replace a field of a turn by the one in `source`, if it has one."""
-    if _has(source, name):
+    if has_field(source, name):
         names = (name, f"{name}_hash", *(("text",) if name == "content" else ()))
         for each in names:
             data.pop(each, None)
