@@ -35,7 +35,7 @@ app = Commands(
     pretty_exceptions_enable=False,
     add_completion=False,  # typer's options for it take no shell: they guess
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="A session is named by its id or by the first six or more digits of it. "
+    epilog="A session is named by its id, by the first six or more digits of it, or by key:KEY. "
     "Commands that only read work while another process has the store open. "
     "Settings come from greenroom.toml, then GREENROOM_* variables, then arguments: greenroom config show",
 )

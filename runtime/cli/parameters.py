@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +18,8 @@ __all__ = [
     "OneOrAllSessions",
     "SessionId",
     "SessionIds",
+    "entries_of",
+    "json_or_text",
     "version_of",
 ]
 
@@ -23,6 +27,25 @@ __all__ = [
 def version_of(text: str | None) -> int | str | None:
     """Return the version that a text names: its number, else its label."""
     return int(text) if text is not None and text.isdecimal() else text
+
+
+def json_or_text(text: str) -> Any:
+    """Return the value of a text in JSON, or the text itself if it is no JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def entries_of(texts: Iterable[str], option: str) -> dict[str, Any]:
+    """Return KEY=VALUE texts as an object. Each value is JSON, or text."""
+    entries: dict[str, Any] = {}
+    for each in texts:
+        key, equals, value = each.partition("=")
+        if not key or not equals:
+            raise typer.BadParameter(f"{each!r} is not of the form KEY=VALUE", param_hint=option)
+        entries[key] = json_or_text(value)
+    return entries
 
 
 SessionId = Annotated[

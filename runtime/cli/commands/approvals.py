@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from greenroom.runtime.cli.command import Commands
 from greenroom.runtime.cli.output import brief, done, moment, one_line, print_fields, print_json, print_rows
-from greenroom.runtime.cli.parameters import AsJson, OneOrAllSessions
+from greenroom.runtime.cli.parameters import AsJson, OneOrAllSessions, json_or_text
 from greenroom.runtime.cli.store import the_session, the_store
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def answer(
 ) -> None:
     """Answer a question. Of several answers the first one counts."""
     with the_store(context).writing() as runtime:
-        found = runtime.approvals.answer(approval, _value(value), by)
+        found = runtime.approvals.answer(approval, json_or_text(value), by)
     if as_json:
         print_json(found.to_dict())
     else:
@@ -102,14 +101,6 @@ def cancel(
         print_json(found.to_dict())
     else:
         done(f"cancelled  {found.id}")
-
-
-def _value(text: str) -> Any:
-    """Return a text as JSON, or as it is if it is no JSON."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _print(approval: Approval, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from enum import StrEnum
@@ -35,6 +34,7 @@ from greenroom.runtime.cli.parameters import (
     AsJson,
     OneOrAllSessions,
     SessionId,
+    entries_of,
     version_of,
 )
 from greenroom.runtime.cli.store import the_session, the_store
@@ -42,6 +42,7 @@ from greenroom.runtime.cli.times import TIMES, moment_of
 
 if TYPE_CHECKING:
     from greenroom.runtime import ArtifactInfo
+    from greenroom.runtime.handles.keywords import ArtifactOptions
 
 app = Commands(help="List, read and store the artifacts of a session.")
 
@@ -122,7 +123,7 @@ def list_artifacts(
         "without_tags": without_tag,
         "text": text,
         "fuzzy": fuzzy or None,
-        "custom": _entries(custom or []),
+        "custom": entries_of(custom or (), "--custom"),
         "content_hash": content_hash,
         "parent_artifact": parent,
         "latest_only": latest or None,
@@ -140,20 +141,6 @@ def list_artifacts(
     _print(list(page), as_json, with_session=session is None)
     if page.has_more and not as_json:
         note(f"{len(page)} of {counted(page.total, 'artifact')}; more with --offset {offset + len(page)}")
-
-
-def _entries(texts: list[str]) -> dict[str, Any]:
-    """KEY=VALUE texts as an object; a value that is no JSON is text."""
-    entries: dict[str, Any] = {}
-    for each in texts:
-        key, equals, value = each.partition("=")
-        if not key or not equals:
-            raise typer.BadParameter(f"{each!r} is not KEY=VALUE", param_hint="--custom")
-        try:
-            entries[key] = json.loads(value)
-        except ValueError:
-            entries[key] = value
-    return entries
 
 
 @app.command()
@@ -238,28 +225,17 @@ def put(
     with the_store(context).writing() as runtime:
         found = the_session(runtime, session)
         with progress_bar("store", not as_json) as show:
+            options: ArtifactOptions = {
+                "description": description,
+                "mime_type": mime_type,
+                "tags": tag or (),
+                "label": label,
+                "on_progress": show,
+            }
             if file == "-":
-                stored = found.store_artifact(
-                    kind,
-                    name or "",
-                    sys.stdin.buffer,
-                    description=description,
-                    mime_type=mime_type,
-                    tags=tag or (),
-                    label=label,
-                    on_progress=show,
-                )
+                stored = found.store_artifact(kind, name or "", sys.stdin.buffer, **options)
             else:
-                stored = found.store_file(
-                    Path(file),
-                    kind,
-                    name,
-                    description=description,
-                    mime_type=mime_type,
-                    tags=tag or (),
-                    label=label,
-                    on_progress=show,
-                )
+                stored = found.store_file(Path(file), kind, name, **options)
     if as_json:
         print_json(stored.to_dict())
     else:

@@ -92,7 +92,7 @@ def erase(
         list[str] | None,
         typer.Option("--needle", metavar="TEXT", help="Look for this text in the store afterwards. Repeatable."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go. So without --yes.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go, as without --yes.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it.")] = False,
     as_json: AsJson = False,
 ) -> None:

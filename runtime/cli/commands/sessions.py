@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +26,7 @@ from greenroom.runtime.cli.output import (
     short_id,
     size,
 )
-from greenroom.runtime.cli.parameters import AsJson, SessionId, SessionIds
+from greenroom.runtime.cli.parameters import AsJson, SessionId, SessionIds, entries_of
 from greenroom.runtime.cli.store import the_session, the_sessions, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 from greenroom.storage.common.message_text import text_of
@@ -115,7 +114,7 @@ def list_sessions(
     query |= {"created_before": moment_of(before, "--before")} if before else {}
     query |= {"updated_after": moment_of(updated_after, "--updated-after")} if updated_after else {}
     query |= {"updated_before": moment_of(updated_before, "--updated-before")} if updated_before else {}
-    query |= {"metadata": dict(map(_entry, metadata))} if metadata else {}
+    query |= {"metadata": entries_of(metadata, "--metadata")} if metadata else {}
     query |= {"status": status} if status else {}
     with the_store(context).reading() as runtime:
         if parent is not None:
@@ -343,17 +342,6 @@ def _change(context: typer.Context, names: list[str], change: Any, as_json: bool
                 done(f"{info.status}  {short_id(info.id)}  {one_line(info.name or '')}".rstrip())
     if as_json:
         print_json([info.to_dict() for info in changed])
-
-
-def _entry(text: str) -> tuple[str, Any]:
-    """Return the key and the value of KEY=VALUE."""
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise typer.BadParameter(f"{text!r} is not of the form KEY=VALUE", param_hint="--metadata")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
 
 
 def _roots(runtime: Runtime) -> list[SessionTree]:
