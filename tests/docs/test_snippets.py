@@ -1,4 +1,4 @@
-"""The snippets of the pages for newcomers run: those of one page one after the other, in one directory."""
+"""The snippets of the pages that no other test runs: those of one page one after the other, in one directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = sorted([DOCS / "concepts.md", *DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")])
+PAGES = sorted(
+    [DOCS / "concepts.md", DOCS / "control" / "workflows.md", *DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")]
+)
 SNIPPET = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

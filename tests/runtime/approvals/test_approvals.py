@@ -36,19 +36,9 @@ from greenroom.runtime import (
     ValidationError,
 )
 
+from ...conftest import DrivenClock
+
 SCHEMA = {"type": "object", "properties": {"send": {"type": "boolean"}}, "required": ["send"]}
-
-
-class Clock:
-    """Time that moves when the test says so."""
-
-    now = 1_800_000_000 * 10**9
-
-    def time_ns(self) -> int:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.now / 1e9
 
 
 @pytest.fixture
@@ -57,8 +47,7 @@ def session(rt: Runtime) -> Session:
 
 
 @pytest.fixture
-def ticking(tmp_path: Path) -> Iterator[tuple[Runtime, Clock]]:
-    clock = Clock()
+def ticking(tmp_path: Path, clock: DrivenClock) -> Iterator[tuple[Runtime, DrivenClock]]:
     with Runtime.open(tmp_path / "ticking", clock=clock) as rt:
         yield rt, clock
 
@@ -152,16 +141,16 @@ def test_the_end_of_a_session_cancels_its_questions(rt: Runtime, session: Sessio
     assert rt.verify().ok
 
 
-def test_over_long_sessions_leave_no_question(ticking: tuple[Runtime, Clock]) -> None:
+def test_over_long_sessions_leave_no_question(ticking: tuple[Runtime, DrivenClock]) -> None:
     rt, clock = ticking
     s = rt.create_session(config={"max_duration": 10})
     asked = s.ask_human("Which?")
-    clock.now += 10_000 * 10**9
+    clock.advance(10_000)
     from greenroom.actors.messages.internal import KeepTime
 
     for _ in range(5):
-        rt._supervisor.ask(s.id, KeepTime(clock.now, lambda *told: None), 10)
-        clock.now += 10_000 * 10**9
+        rt._supervisor.ask(s.id, KeepTime(clock.now_ns, lambda *told: None), 10)
+        clock.advance(10_000)
     assert s.info().status == "failed"
     assert rt.approvals.get(asked).status == "cancelled"
     assert rt.verify().ok
@@ -170,17 +159,17 @@ def test_over_long_sessions_leave_no_question(ticking: tuple[Runtime, Clock]) ->
 # -- time
 
 
-def test_a_question_expires(ticking: tuple[Runtime, Clock]) -> None:
+def test_a_question_expires(ticking: tuple[Runtime, DrivenClock]) -> None:
     rt, clock = ticking
     s = rt.create_session()
     soon = s.ask_human("Soon?", expires=60)
-    at = datetime.fromtimestamp(clock.now / 1e9, UTC) + timedelta(seconds=90)
+    at = datetime.fromtimestamp(clock.now_ns / 1e9, UTC) + timedelta(seconds=90)
     later, text = s.ask_human("Later?", expires=at), s.ask_human("Text?", expires=at.isoformat())
     never = s.ask_human("Never?")
     assert rt.approvals.get(later).expires_at == rt.approvals.get(text).expires_at == at
-    clock.now += 59 * 10**9
+    clock.advance(59)
     assert [each.id for each in rt.approvals.list()] == [soon, later, text, never]
-    clock.now += 10**9
+    clock.advance(1)
     assert [each.id for each in rt.approvals.list("expired")] == [soon]
     assert [each.id for each in s.approvals("pending")] == [later, text, never]
     assert rt.approvals.wait(soon, 0).status == "expired"
@@ -189,7 +178,7 @@ def test_a_question_expires(ticking: tuple[Runtime, Clock]) -> None:
             late()
     rt.approvals.cancel(never)  # which notices the one
     assert [event.type for event in s.events()][-2:] == ["approval.expired", "approval.cancelled"]
-    clock.now += 60 * 10**9
+    clock.advance(60)
     s.ask_human("One more")  # which notices the others
     assert [event.type for event in s.events()][-3:] == ["approval.expired"] * 2 + ["approval.requested"]
     assert [each.id for each in rt.approvals.list("expired")] == [soon, later, text]
@@ -215,7 +204,7 @@ def test_a_question_without_sense_is_refused(session: Session, given: dict[str, 
     assert session.approvals() == []
 
 
-def test_pending_questions_are_limited(ticking: tuple[Runtime, Clock]) -> None:
+def test_pending_questions_are_limited(ticking: tuple[Runtime, DrivenClock]) -> None:
     rt, clock = ticking
     s = rt.create_session()
     asked = [s.ask_human(f"{n}?", expires=60) for n in range(256)]
@@ -224,7 +213,7 @@ def test_pending_questions_are_limited(ticking: tuple[Runtime, Clock]) -> None:
     assert caught.value.fields["limit"] == 256
     rt.approvals.cancel(asked[0])
     s.ask_human("Room?")
-    clock.now += 61 * 10**9
+    clock.advance(61)
     for n in range(255):
         s.ask_human(f"{n}, again?")
     assert len(rt.approvals.list(limit=1000)) == 256
@@ -398,15 +387,14 @@ def test_bundles_carry_questions(rt: Runtime, session: Session, tmp_path: Path) 
         assert other.verify().ok
 
 
-def test_retention_keeps_pending_questions(store_path: Path) -> None:
-    clock = Clock()
+def test_retention_keeps_pending_questions(store_path: Path, clock: DrivenClock) -> None:
     with Runtime.open(store_path, clock=clock) as rt:
         s = rt.create_session()
         answered, pending = s.ask_human("One?"), s.ask_human("Two?", schema=SCHEMA)
         rt.approvals.answer(answered, 1)
         for n in range(20):
             s.set("k", n)
-        clock.now += 100 * 86400 * 10**9
+        clock.advance(100 * 86400)
         s.set("k", 100)
         rt.retention(keep_journal_days=1, dry_run=False)
         assert rt.approvals.get(answered).value == 1

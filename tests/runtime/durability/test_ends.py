@@ -28,14 +28,7 @@ from greenroom.runtime import (
 from greenroom.storage.codec.keys import sequence_key, session_bytes
 from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 
-BOUND = 60.0
-
-
-def python(code: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run code in another process."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=BOUND, check=False, **options)
-
+from .test_process import BOUND, python
 
 # -- damage
 

@@ -22,6 +22,8 @@ from greenroom.runtime import (
     ValidationError,
 )
 
+from ..test_model import ALLOWED
+
 ALL = tuple(SessionStatus)
 UNKNOWN = "6f9619ff-8b86-4011-b42d-00cf4fc964ff"
 
@@ -148,16 +150,6 @@ PATHS: dict[str, list[str]] = {
     "completed": ["complete"],
     "failed": ["fail"],
     "archived": ["complete", "archive"],
-}
-ALLOWED = {
-    ("active", "suspend"): "suspended",
-    ("active", "complete"): "completed",
-    ("active", "fail"): "failed",
-    ("suspended", "resume"): "active",
-    ("suspended", "complete"): "completed",
-    ("suspended", "fail"): "failed",
-    ("completed", "archive"): "archived",
-    ("failed", "archive"): "archived",
 }
 
 

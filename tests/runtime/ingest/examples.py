@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 T = 1_700_000_000
@@ -386,3 +387,12 @@ def openhands() -> list[dict[str, Any]]:
         event(4, "agent", "ran", cause=3, observation="run", content="a.py", extras={}, tool_call_metadata=metadata),
         event(5, "agent", "All done", action="finish", args=done),
     ]
+
+
+EXAMPLES: dict[str, Callable[[], Any]] = {
+    made.__name__: made
+    for made in (
+        *(chatgpt, chatgpt_parts, claude, claude_code, codex, librechat, open_webui),
+        *(gemini, ai_studio, takeout, tau_bench, openhands),
+    )
+}

@@ -483,19 +483,12 @@ def test_a_node_that_is_there_twice(runtime: Runtime, tmp_path: Path) -> None:
     assert report.repaired_count == 2
 
 
-_EXAMPLES: dict[str, Callable[[], Any]] = {
-    name: getattr(examples, name)
-    for name in (
-        *("chatgpt", "chatgpt_parts", "claude", "claude_code", "codex", "librechat", "open_webui"),
-        *("gemini", "ai_studio", "takeout", "tau_bench", "openhands"),
-    )
-}
 _LINES = ("claude_code", "codex")
 
 
-@pytest.mark.parametrize("name", _EXAMPLES)
+@pytest.mark.parametrize("name", examples.EXAMPLES)
 def test_an_example_cut_anywhere_leaves_no_half_conversation(name: str, runtime: Runtime, tmp_path: Path) -> None:
-    value = _EXAMPLES[name]()
+    value = examples.EXAMPLES[name]()
     text = "\n".join(map(json.dumps, value)) if name in _LINES else json.dumps([value, value])
     for part in range(1, 12):
         (tmp_path / "cut").write_text(text[: len(text) * part // 12])
@@ -522,9 +515,9 @@ def _changed(value: Any, at: int, new: Any) -> tuple[Any, int]:
     return walk(value), count
 
 
-@pytest.mark.parametrize("name", _EXAMPLES)
+@pytest.mark.parametrize("name", examples.EXAMPLES)
 def test_wrong_types_anywhere_cost_no_more_than_the_conversation(name: str, runtime: Runtime, tmp_path: Path) -> None:
-    value = _EXAMPLES[name]()
+    value = examples.EXAMPLES[name]()
     rows = value if isinstance(value, list) else [value]
     reasons: list[str] = []
     count = _changed(rows, -1, None)[1]

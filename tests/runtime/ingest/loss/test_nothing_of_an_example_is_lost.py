@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +31,10 @@ _STRUCTURE = {
 """What a form is made of: it is in the structure of the sessions, not in their texts. Of OpenHands, what the model has
 answered stands in every event, and is what the events say."""
 
-_EXAMPLES: dict[str, Callable[[], Any]] = {
-    name: getattr(examples, name)
-    for name in (
-        *("chatgpt", "chatgpt_parts", "claude", "claude_code", "codex", "librechat", "open_webui"),
-        *("gemini", "ai_studio", "takeout", "tau_bench", "openhands"),
-    )
-}
 
-
-@pytest.mark.parametrize("name", _EXAMPLES)
+@pytest.mark.parametrize("name", examples.EXAMPLES)
 def test_every_text_number_and_field_is_found_again(name: str, tmp_path: Path) -> None:
-    value = _EXAMPLES[name]()
+    value = examples.EXAMPLES[name]()
     lines = name in ("claude_code", "codex")
     text = "\n".join(map(json.dumps, value)) if lines else json.dumps(value)
     (tmp_path / "export").write_text(text)
