@@ -74,28 +74,28 @@ def key_taken(key: str, session_id: str, advice: str) -> SessionAlreadyExists:
     )
 
 
+Moves = tuple[tuple[int | None, int | None], ...]
+
+
 class Append:
     """Write these operations atomically. Replies the commit number for `Engine.wait_synced`.
 
-    `moved` is the session's change of status (before, after), with None for no session, and `also_moved` are those of
-    other sessions; `charges` are what changes for creators; `contents` are added and `released` are dropped, each with
-    its reference.
+    `moved` are the sessions' changes of status (before, after), with None for no session; `charges` are what changes
+    for creators; `contents` are added and `released` are dropped, each with its reference.
     """
 
-    __slots__ = ("also_moved", "charges", "contents", "moved", "ops", "ranges", "released")
+    __slots__ = ("charges", "contents", "moved", "ops", "ranges", "released")
 
     def __init__(
         self,
         ops: list[Op],
-        moved: tuple[int | None, int | None] | None = None,
+        moved: Moves = (),
         contents: tuple[tuple[Encoded, Reference], ...] = (),
         released: tuple[tuple[bytes, Reference], ...] = (),
         ranges: tuple[tuple[int, bytes, bytes], ...] = (),
-        also_moved: tuple[tuple[int | None, int | None], ...] = (),
     ) -> None:
         self.ops = ops
         self.moved = moved
-        self.also_moved = also_moved
         self.charges: tuple[Charge, ...] = ()
         self.contents = contents
         self.released = released
@@ -104,7 +104,16 @@ class Append:
     @property
     def plain(self) -> bool:
         """Whether the message has only operations, so that several such messages can share a batch."""
-        return not self.contents and not self.released and not self.ranges and not self.also_moved
+        return not self.contents and not self.released and not self.ranges
+
+    def add(self, other: Append) -> None:
+        """Make this batch write what another one writes too."""
+        self.ops += other.ops
+        self.moved += other.moved
+        self.contents += other.contents
+        self.released += other.released
+        self.ranges += other.ranges
+        self.charges += other.charges
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +187,9 @@ class ArtifactStore(PooledActor):
         """How many of those commits have ended by now."""
         self._left = False
         self.writing: weakref.WeakValueDictionary[bytes, WriteAhead] = weakref.WeakValueDictionary()
+        """Blobs on their way into the store. Any other pending marker is orphaned."""
         self.staging: weakref.WeakValueDictionary[bytes, object] = weakref.WeakValueDictionary()
         """The imports and forks that are running, by their marks."""
-        """Blobs on their way into the store. Any other pending marker is orphaned."""
 
     def recover(self) -> int:
         """Remove what interrupted streams have left behind, and return how many there were. Called once, on opening."""
@@ -260,7 +269,7 @@ class ArtifactStore(PooledActor):
                 more = self.quota.growth(ops)
                 self.quota.require(more)
         taken = self.creators.take(append.charges) if append.charges and self.creators.active else None
-        commit_number = self._write(ops, append.ranges, append.moved, *append.also_moved, more=more)
+        commit_number = self._write(ops, append.ranges, append.moved, more)
         self.commits += 1
         if taken is not None:
             self.creators.give(taken)
@@ -310,26 +319,25 @@ class ArtifactStore(PooledActor):
         self,
         ops: list[Op],
         ranges: tuple[tuple[int, bytes, bytes], ...] = (),
-        *moves: tuple[int | None, int | None] | None,
+        moved: Moves = (),
         more: int = 0,
     ) -> int:
         if self._left:
             raise runtime_closed()
-        changes = [moved for moved in moves if moved is not None]
         # An interrupt may come at any moment: the counts are unknown until all changes are counted.
-        counts = self.catalog.take_counts() if changes else None
+        counts = self.catalog.take_counts() if moved else None
         if self.quota is not None:
             self.quota.begin()
         try:
             commit_number = self.engine.write(ops, ranges)
         except GreenroomError:
-            if changes:
+            if moved:
                 self.catalog.give_counts(counts)
             if self.quota is not None:
                 self.quota.grown(0)
             raise
-        if changes:
-            self.catalog.give_counts(counts, changes)
+        if moved:
+            self.catalog.give_counts(counts, moved)
         if self.quota is not None:
             self.quota.grown(more)
         return commit_number
@@ -406,7 +414,7 @@ class ArtifactStore(PooledActor):
             return
         try:
             ops = [op for envelope in waiting for op in envelope.message.ops]
-            commit_number = self._write(ops, (), *(envelope.message.moved for envelope in waiting))
+            commit_number = self._write(ops, (), tuple(move for envelope in waiting for move in envelope.message.moved))
             self.commits += len(waiting)
         except GreenroomError:
             # The batch for all has failed; each message is written and answered by itself.

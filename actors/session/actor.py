@@ -29,7 +29,7 @@ from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, RENAMED
 from greenroom.actors.session.state.limits import limits_of, limits_of_scope
 from greenroom.actors.session.state.model import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState
 from greenroom.actors.session.state.timeout import CARE
-from greenroom.actors.store import Append
+from greenroom.actors.store import Append, Moves
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.catalog.creators import Charge
@@ -566,7 +566,7 @@ class SessionActor(PooledActor):
                     break
                 drafts, command = step
             self._tail += len(written)
-            moved = None
+            moved: Moves = ()
             if self.cataloged and (moves or now // SECOND != was_updated // SECOND):
                 moved = self._catalog_ops(ops, moves, before, was_updated, now)
             if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
@@ -574,7 +574,9 @@ class SessionActor(PooledActor):
             append = Append(ops, moved, contents, released)
             if state.created_by is not None and (first == 1 or size != state_bytes):
                 append.charges = (Charge(state.created_by, int(first == 1), size - state_bytes),)
-            self._commit_number = write(append) if write is not None else self._write(append)
+            self._commit_number = (
+                write(append) if write is not None else services.store.commit(append, services.store_timeout)
+            )
         except BaseException:
             self._reading = services.store
             self._reload()
@@ -587,23 +589,17 @@ class SessionActor(PooledActor):
         if abs(state.variable_bytes - self._weighed) > _WEIGH_BYTES:
             self._weigh()
 
-    def _write(self, append: Append) -> int:
-        """Have a batch written, and return its commit number."""
-        return self.services.store.commit(append, self.services.store_timeout)
-
-    def _catalog_ops(
-        self, ops: list[Op], moves: bool, before: Any, was_updated: int, now: int
-    ) -> tuple[int | None, int | None] | None:
+    def _catalog_ops(self, ops: list[Op], moves: bool, before: Any, was_updated: int, now: int) -> Moves:
         state = self.state
         if moves:
             after = state.row()
             if before is None:
                 ops += Catalog.create(state.session, after, now)
-                return None, after.status
+                return ((None, after.status),)
             ops += Catalog.change(state.session, before, after, was_updated, now)
-            return (before.status, after.status) if before.status != after.status else None
+            return ((before.status, after.status),) if before.status != after.status else ()
         ops += Catalog.touch(state.session, state.status, was_updated, now)
-        return None
+        return ()
 
     def _with_notes(self, drafts: list[PendingEvent], operations: int) -> list[PendingEvent]:
         """Return the drafts, with events for the alerts and violations of policies."""

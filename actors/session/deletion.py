@@ -50,7 +50,7 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
             ops += [(cf, key, None) for key in found]
         else:
             ranges.append((cf, begin, end))
-    moved = (state.status, None) if cataloged else None
+    moved = ((state.status, None),) if cataloged else ()
     append = Append(ops, moved, released=tuple(there.held), ranges=tuple(ranges))
     if state.created_by is not None:
         append.charges = (Charge(state.created_by, -1, -state.artifact_bytes),)
@@ -91,7 +91,7 @@ def delete_damaged(store: ArtifactStore, session_id: str, timeout: float) -> int
                 status = key[1]
     if status is None and len(ops) == 1 and store.journal.is_empty(session):
         raise SessionNotFound(f"there is no session {session_id}", session_id=session_id)
-    moved = (status, None) if status is not None else None
+    moved = ((status, None),) if status is not None else ()
     commit_number = store.commit(
         Append(ops, moved, released=tuple(there.held), ranges=tuple(_ranges(session))), timeout
     )

@@ -137,8 +137,10 @@ class Joint:
         at = len(appends)
         store, store_timeout = self._actor.services.store, self._actor.services.store_timeout
         if at == len(parts):
-            append = _together(appends)
-            return store.commit(append, store_timeout) if append.ops else store.engine.commit_number
+            together = Append([])
+            for append in appends:
+                together.add(append)
+            return store.commit(together, store_timeout) if together.ops else store.engine.commit_number
         number = store.engine.commit_number
 
         def write(append: Append) -> int:
@@ -165,16 +167,3 @@ class Joint:
 
 def _finished(reply: Any) -> Any:
     return reply.finish() if reply.__class__ is DeferredReply else reply
-
-
-def _together(appends: list[Append]) -> Append:
-    moved = [append.moved for append in appends if append.moved is not None]
-    together = Append(
-        [op for append in appends for op in append.ops],
-        moved[0] if moved else None,
-        tuple(each for append in appends for each in append.contents),
-        tuple(each for append in appends for each in append.released),
-        also_moved=tuple(moved[1:]),
-    )
-    together.charges = tuple(each for append in appends for each in append.charges)
-    return together

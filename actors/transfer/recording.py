@@ -69,12 +69,12 @@ class _RecordedSession(SessionActor):
     ) -> None:
         if batch:
             raise InvalidOperation("a recording takes one command at a time: it is written as a whole in any case")
-        super().commit(drafts, command, also)
+        super().commit(drafts, command, also, write=self._collect)
         for encoded, content in command.carried() if command is not None else ():
             if encoded is not None and encoded.payload is None and encoded.blob is None:
                 self.known.append(content)
 
-    def _write(self, append: Append) -> int:
+    def _collect(self, append: Append) -> int:
         self.appends.append(append)
         return self._commit_number
 
@@ -170,12 +170,7 @@ class Recording:
         recordings = (self, *also)
         append = self._whole()
         for other in also:
-            more = other._whole()
-            append.ops += more.ops
-            append.contents += more.contents
-            if more.moved is not None:
-                append.charges += more.charges
-                append.also_moved += (more.moved,)
+            append.add(other._whole())
         timeout = services.store_timeout
         with _one_at_a_time:
             if check is not None:
@@ -232,10 +227,9 @@ class Recording:
         for gathered in [*(append.ops for append in appends), snapshot]:
             for cf, key, value in gathered:
                 ops[cf, key] = value
-        moves = [append.moved for append in appends if append.moved is not None]
         whole = Append(
             [(cf, key, value) for (cf, key), value in ops.items() if value is not None],
-            (None, moves[-1][1]),
+            ((None, self._actor.state.status),),
             tuple(pair for append in appends for pair in append.contents),
         )
         whole.charges = tuple(charge for append in appends for charge in append.charges)

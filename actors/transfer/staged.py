@@ -155,20 +155,11 @@ class StagedSessions:
             ops.append(staging.mark(self._id, staging.PUBLISHED, self._sessions))
         for state in states:
             ops += state_entries(state)
-        charges = tuple(
+        append = Append(ops, tuple((None, each.status) for each in states))
+        append.charges = tuple(
             Charge(each.created_by, 1, each.artifact_bytes) for each in states if each.created_by is not None
         )
-        if len(states) == 1:
-            append = Append(ops, (None, states[0].status))
-            append.charges = charges
-            self._store.commit(append, self._services.store_timeout)
-        else:
-
-            def within_quotas() -> list[Op]:
-                self._store.creators.take(charges)
-                return ops
-
-            self._store.ask(Repair(within_quotas), ArtifactStore.WRITE_TIMEOUT)
+        self._store.commit(append, self._services.store_timeout)
         # From here on the sessions exist. The next opening would do the rest as well.
         if self._marked:
             try:
