@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -251,7 +251,9 @@ class ArtifactStore(PooledActor):
         if not append.plain:
             ops = list(ops)
             seen: set[bytes] = set()
-            contents, released = self._settled_uses(append, ops)
+            contents, released = append.contents, append.released
+            if contents and released:
+                contents, released = self._settled_uses(append, ops)
             for content, reference in contents:
                 if content.hash in seen:  # a batch may have the same content twice
                     ops.append(self.contents.refer_op(content.hash, reference))
@@ -277,11 +279,9 @@ class ArtifactStore(PooledActor):
 
     def _settled_uses(
         self, append: Append, ops: list[Op]
-    ) -> tuple[Sequence[tuple[Encoded, Reference]], Sequence[tuple[bytes, Reference]]]:
+    ) -> tuple[tuple[tuple[Encoded, Reference], ...], tuple[tuple[bytes, Reference], ...]]:
         """Return the contents to add and the references to drop. What a batch has both added and dropped is in neither:
         it never was."""
-        if not append.contents or not append.released:
-            return append.contents, append.released
         gone = set(append.released)
         contents = []
         for content, reference in append.contents:
@@ -291,7 +291,7 @@ class ArtifactStore(PooledActor):
                     ops += self.contents.abort_blob_ops(content.blob)
             else:
                 contents.append((content, reference))
-        return contents, [*gone]
+        return tuple(contents), tuple(gone)
 
     def _in_turn(self, work: Callable[[], None]) -> None:
         """Run `work` while nothing is written."""

@@ -16,7 +16,7 @@ from greenroom.storage.errors import OperationTimeout
 from .operation import CURRENT
 from .turn import interrupted
 
-__all__ = ["DeferredReply", "OperationEnvelope", "PooledFuture", "TellReceipt"]
+__all__ = ["DeferredReply", "OperationEnvelope", "PooledFuture", "TellReceipt", "finished"]
 
 
 class OperationEnvelope(Envelope[Any]):
@@ -41,6 +41,11 @@ class DeferredReply:
     def __init__(self, finish: Callable[[], Any], *, always: bool = False) -> None:
         self.finish = finish
         self.always = always
+
+
+def finished(reply: Any) -> Any:
+    """Return a reply, worked out now if it was deferred."""
+    return reply.finish() if reply.__class__ is DeferredReply else reply
 
 
 class Handler(Protocol):
@@ -107,8 +112,7 @@ class PooledFuture(pykka.Future[Any]):
                 raise
         if self._error is not None:
             raise self._error
-        if self._value.__class__ is DeferredReply:
-            self._value = self._value.finish()
+        self._value = finished(self._value)
         return self._value
 
     def _wait(self, timeout: float | None) -> None:
@@ -163,7 +167,7 @@ class TellReceipt(PooledFuture):
         """The message that was sent."""
 
     def set(self, value: Any = None) -> None:
-        self._handled(lambda: value.finish() if value.__class__ is DeferredReply else value)
+        self._handled(lambda: finished(value))
 
     def set_exception(self, exc_info: Any = None) -> None:
         error = (exc_info or sys.exc_info())[1]

@@ -16,7 +16,7 @@ from greenroom.actors.messages.core import Condition
 from greenroom.actors.messages.events import PublishEvent, RecordEvent
 from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.dispatcher import PooledActor
-from greenroom.actors.scheduling.futures import DeferredReply
+from greenroom.actors.scheduling.futures import DeferredReply, finished
 from greenroom.actors.scheduling.operation import CURRENT, event_context, require_run
 from greenroom.actors.session.answers.answered import answer_draft, earlier_answer, told
 from greenroom.actors.session.answers.approvals import read_approval
@@ -312,7 +312,7 @@ class SessionActor(PooledActor):
                     except StorageError:
                         if not reading:
                             raise
-                return reply.finish() if reply.__class__ is DeferredReply else reply
+                return finished(reply)
 
             return DeferredReply(wait, always=reply.__class__ is DeferredReply and reply.always)
         return reply
@@ -417,7 +417,7 @@ class SessionActor(PooledActor):
             raise
         if any(reply.__class__ is DeferredReply for reply in replies):
             always = any(reply.__class__ is DeferredReply and reply.always for reply in replies)
-            return DeferredReply(lambda: [*map(_finished, replies)], always=always)
+            return DeferredReply(lambda: [*map(finished, replies)], always=always)
         return replies
 
     def require_all(self, batch: m.Batch) -> None:
@@ -581,8 +581,7 @@ class SessionActor(PooledActor):
             self._reading = services.store
             self._reload()
             raise
-        if following is not None:
-            self._reading = services.store
+        self._reading = services.store
         if services.publish is not None:
             services.publish(state.id, first, written)
         self._torn = None
@@ -767,10 +766,6 @@ class SessionActor(PooledActor):
                 services.owner.failed(self.state.id, reason)
             except GreenroomError as refused:
                 logger.error("session %s cannot be failed: %s", self.state.id, refused)
-
-
-def _finished(reply: Any) -> Any:
-    return reply.finish() if reply.__class__ is DeferredReply else reply
 
 
 def _prepared(change: Change, command: Any) -> tuple[tuple[Encoded, Reference], ...]:

@@ -193,7 +193,8 @@ def add_event(change: Change, session: bytes, sequence: int, stored: StoredEvent
     if stored.context is not None or type_ in LISTED:
         change.ops += found_by(session, sequence, stored)
     if type_ in _WITH_CONTENT:
-        change.held += [(digest, Reference(session, MESSAGE, sequence)) for digest in held_contents(data)]
+        for digest in held_contents(data):
+            change.held.append((digest, Reference(session, MESSAGE, sequence)))
     elif PUBLISHED_HASH in data:
         change.held.append((data[PUBLISHED_HASH], Reference(session, EVENT, sequence)))
 

@@ -83,13 +83,13 @@ class Home:
                     raise
                 self._table.delete_damaged(session_id, timeout)
                 return None
-        if message.preparation is not None:
-            if message.preparation == "call":
-                return self.calls.ask(session_id, message, timeout)
-            if message.preparation == "batch":
-                return self._preparation.ask(joined(self._table, self._security, actor, message), message, timeout)
-            return self._preparation.ask(actor, message, timeout)
-        return actor.ask(message, timeout)
+        preparation = message.preparation
+        if preparation is None:
+            return actor.ask(message, timeout)
+        if preparation == "call":
+            return self.calls.ask(session_id, message, timeout)
+        asked = joined(self._table, self._security, actor, message) if preparation == "batch" else actor
+        return self._preparation.ask(asked, message, timeout)
 
     def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
         actor = self._table.actor(session_id)

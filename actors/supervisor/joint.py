@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from greenroom.actors.messages.permissions import PERMISSIONS
-from greenroom.actors.scheduling.futures import DeferredReply
+from greenroom.actors.scheduling.futures import finished
 from greenroom.actors.session.delegated import Refused
 from greenroom.actors.session.session_sharing import VisitingMessage
 from greenroom.actors.store import Append
@@ -70,11 +70,11 @@ class Joint:
         parts = self._parts(batch)
         earlier = self._enter(parts, [], monotonic() + timeout, timeout)
         if earlier is not None:
-            found: list[Any] = _finished(earlier[0])
+            found: list[Any] = finished(earlier[0])
             return found
         replies: list[Any] = [None] * len(batch.commands)
         for part in parts:
-            for place, each in zip(part.places, _finished(part.reply), strict=True):
+            for place, each in zip(part.places, finished(part.reply), strict=True):
                 replies[place] = each
         return replies
 
@@ -163,7 +163,3 @@ class Joint:
         except Refused as refused:
             level = PERMISSIONS.get(refused.fields["has"], 0)
             raise security.deny_whole(principal, actor.actor_urn, batch, level) from None
-
-
-def _finished(reply: Any) -> Any:
-    return reply.finish() if reply.__class__ is DeferredReply else reply
