@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .formats import LineForm, line_form_of
 from .read import too_long
-from .records import Fault, Joined, Note, Record
+from .records import Fault, Joined, Note, Record, numbered
 
 __all__ = ["joined"]
 
@@ -48,12 +48,7 @@ class _Group:
         if self.size > limit and self.values:
             self.spoil(too_long(limit))
             return
-        if record.notes:
-            number = len(self.values)
-            self.notes += [
-                replace(note, field=f"[{number}].{note.field}" if note.field else f"[{number}]")
-                for note in record.notes
-            ]
+        self.notes += numbered(len(self.values), record.notes)
         self.values.append(record.value)
 
     def spoil(self, reason: str) -> None:

@@ -166,8 +166,7 @@ class _Ingest:
                 self._skip(source.label, record.position, str(error))
         except _AlreadyThere as found:
             report.duplicate_count += 1
-            if len(report.duplicates) < MAX_LISTED:
-                report.duplicates.append(Skipped(source.label, record.position, f"it is session {found} already"))
+            _list(report.duplicates, source.label, record.position, f"it is session {found} already")
         except RecursionError:
             self._skip(source.label, record.position, "it is nested too deeply")
         except (StorageError, RuntimeClosed):
@@ -205,9 +204,8 @@ class _Ingest:
         report.branch_ids += ids[1:]
         if earlier is not None:
             report.grown_count += 1
-            if len(report.grown) < MAX_LISTED:
-                what = f"another state of this conversation is session {earlier}, which stays as it is"
-                report.grown.append(Skipped(source.label, record.position, what))
+            what = f"another state of this conversation is session {earlier}, which stays as it is"
+            _list(report.grown, source.label, record.position, what)
         return planned.notes
 
     def _now(self) -> int:
@@ -262,22 +260,18 @@ class _Ingest:
     def _note(self, label: str, position: str, notes: list[Note]) -> None:
         report = self._report
         for note in notes:
-            listed = report.moved if note.moved else report.repaired
             report.moved_count += note.moved
             report.repaired_count += not note.moved
             report.replaced_count += note.lost
-            if len(listed) < MAX_LISTED:
-                listed.append(Skipped(label, position, note.what, note.field))
+            _list(report.moved if note.moved else report.repaired, label, position, note.what, note.field)
 
     def _skip(self, label: str, position: str, reason: str) -> None:
         self._report.skipped_count += 1
-        if len(self._report.skipped) < MAX_LISTED:
-            self._report.skipped.append(Skipped(label, position, reason))
+        _list(self._report.skipped, label, position, reason)
 
     def _ignore(self, label: str, position: str, what: str) -> None:
         self._report.ignored_count += 1
-        if len(self._report.ignored) < MAX_LISTED:
-            self._report.ignored.append(Skipped(label, position, what))
+        _list(self._report.ignored, label, position, what)
 
     def _progress(self, label: str, offset: int) -> None:
         if self._on_progress is None:
@@ -295,6 +289,11 @@ class _Ingest:
                 report.skipped_count,
             )
         )
+
+
+def _list(places: list[Skipped], label: str, position: str, what: str, field: str = "") -> None:
+    if len(places) < MAX_LISTED:
+        places.append(Skipped(label, position, what, field))
 
 
 def _size(path: str) -> int:

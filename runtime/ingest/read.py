@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from .formats import is_conversation, is_message
-from .records import MAX_RECORD_BYTES, Fault, Note, Readable, Record
+from .records import MAX_RECORD_BYTES, Fault, Readable, Record, numbered
 from .window import Failed, Found, TooLong, Window
 
 __all__ = ["EMPTY_LIST", "read_records", "too_long"]
@@ -203,7 +203,8 @@ class _Reader:
                 yield Fault(f"line {line}", faults[0].reason) if items.cut else faults[0]
         else:
             position = "document" if first and not window.skip_gap() else f"line {line}"
-            yield Record(position, [each.value for each in messages], _numbered(messages), salvaged)
+            notes = tuple(note for at, each in enumerate(messages) for note in numbered(at, each.notes))
+            yield Record(position, [each.value for each in messages], notes, salvaged)
 
 
 class _Items:
@@ -325,14 +326,6 @@ def _each(record: Record, salvaged: bool, depth: int = _MOST_NESTED) -> Iterator
             yield from _each(Record(f"{record.position} index {number}", item, notes), salvaged, depth - 1)
     else:
         yield replace(record, salvaged=salvaged)
-
-
-def _numbered(messages: list[Record]) -> tuple[Note, ...]:
-    return tuple(
-        replace(note, field=f"[{number}].{note.field}" if note.field else f"[{number}]")
-        for number, message in enumerate(messages)
-        for note in message.notes
-    )
 
 
 def invalid(window: Window, found: Failed) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from blake3 import blake3
@@ -32,6 +33,11 @@ class Note:
     what: str
     lost: bool = False
     moved: bool = False
+
+
+def numbered(number: int, notes: Iterable[Note]) -> list[Note]:
+    """Return the notes of a value that is an item of a list."""
+    return [replace(note, field=f"[{number}].{note.field}" if note.field else f"[{number}]") for note in notes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 #: Limit of listed places of each kind; further ones are only counted.
@@ -79,31 +79,14 @@ class IngestReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        return {
-            "dry_run": self.dry_run,
-            "sessions": self.sessions,
-            "branches": self.branches,
-            "messages": self.messages,
-            "artifacts": self.artifacts,
-            "bytes_read": self.bytes_read,
-            "duration": round(self.duration, 6),
-            "session_ids": list(self.session_ids),
-            "branch_ids": list(self.branch_ids),
-            "duplicate_count": self.duplicate_count,
-            "duplicates": [item.to_dict() for item in self.duplicates],
-            "grown_count": self.grown_count,
-            "grown": [item.to_dict() for item in self.grown],
-            "ignored_count": self.ignored_count,
-            "ignored": [item.to_dict() for item in self.ignored],
-            "skipped_count": self.skipped_count,
-            "skipped": [item.to_dict() for item in self.skipped],
-            "repaired_count": self.repaired_count,
-            "replaced_count": self.replaced_count,
-            "repaired": [item.to_dict() for item in self.repaired],
-            "moved_count": self.moved_count,
-            "moved": [item.to_dict() for item in self.moved],
-            "failed_paths": list(self.failed_paths),
-        }
+        row: dict[str, Any] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            listed = isinstance(value, list)
+            row[each.name] = (
+                [item.to_dict() if isinstance(item, Skipped) else item for item in value] if listed else value
+            )
+        return row | {"duration": round(self.duration, 6)}
 
 
 @dataclass(frozen=True, slots=True)
