@@ -19,6 +19,7 @@ from greenroom.runtime.cli.output import (
     printable,
     reader_leaves,
 )
+from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.storage.codec.json_lines import json_able
 
@@ -33,7 +34,7 @@ _SessionOrNone = Annotated[
     str | None,
     typer.Argument(
         metavar="SESSION",
-        help="Id of the session, or the first six or more digits of it. Not needed with --correlation.",
+        help="Id of the session, the first six or more digits of it, or key:KEY. Not needed with --correlation.",
         show_default=False,
         autocompletion=completion.sessions,
     ),
@@ -152,7 +153,7 @@ def timeline(
     session: _SessionOrNone = None,
     correlation: _Correlation = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="N events at most.", show_default=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show events in causal order: what an event has caused stands below it, moved to the right.
 

@@ -22,7 +22,7 @@ Other = Annotated[
     typer.Option(
         "--with",
         metavar="SESSION",
-        help="The other session, or the first six or more digits of its id.",
+        help="Id of the other session, the first six or more digits of it, or key:KEY.",
         autocompletion=completion.sessions,
     ),
 ]
