@@ -39,10 +39,10 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.forking import abandon_in_children
 from greenroom.storage.errors import GreenroomError
 
-from . import signals
 from .agents import Agents
 from .core import RuntimeCore
 from .policies import Policies
+from .signals import unwatch
 from .tools import Tools
 from .workflow import Workflows
 
@@ -220,7 +220,7 @@ class Parts:
             self.core.elastic.close(min(_GRACE_SECONDS, self._remaining(deadline)))
             close_store(self.core.store, lambda: self._remaining(deadline))
             self.core.lifetime.closed = True
-            signals.unwatch(self)
+            unwatch(self)
             if self._temporary:
                 shutil.rmtree(self.path, ignore_errors=True)
 
@@ -230,7 +230,7 @@ class Parts:
         self.core.lifetime.closed = True
         self._closing = threading.Lock()  # a thread of the parent process may have held it
         self.core.supervisor.abandon()
-        signals.unwatch(self)
+        unwatch(self)
 
     def _remaining(self, deadline: float) -> float:
         return max(0.05, deadline - self.core.clock.monotonic())

@@ -104,7 +104,6 @@ from greenroom.storage.events.index import event_place
 from greenroom.storage.events.model import Origin
 from greenroom.storage.files.regular_file import file_path
 
-from . import signals
 from .agents import Agents
 from .approvals import Approvals
 from .bundles import import_sessions
@@ -112,6 +111,7 @@ from .core import RuntimeCore
 from .creation import Creation
 from .open import Parts, open_runtimes
 from .policies import Policies
+from .signals import watch
 from .tools import Tools
 from .workflow import Workflows
 
@@ -232,7 +232,7 @@ class Runtime:
             raise
         open_runtimes.add(parts)
         if config.handle_signals:
-            signals.watch(parts)
+            watch(parts)
 
     def __enter__(self) -> Self:
         return self

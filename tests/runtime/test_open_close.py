@@ -6,6 +6,8 @@ The file is long because opening, reading beside a writer and closing are tested
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -626,3 +628,8 @@ def test_sessions_are_counted_right_after_a_clean_close_a_crash_and_damage_to_th
         engine.write([(CF.META, b"counts", bytes(record))])
     with Runtime.open(store_path) as rt:
         assert rt.stats()["sessions"] == expected
+
+
+@pytest.mark.parametrize("module", ["greenroom.runtime.runtime", "greenroom.runtime.open"])
+def test_a_module_of_the_runtime_can_be_imported_first(module: str) -> None:
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
