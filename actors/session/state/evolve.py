@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from greenroom.storage.events.index import APPROVAL_CLOSED, APPROVAL_REQUESTED
 from greenroom.storage.events.model import StoredEvent
@@ -15,9 +15,6 @@ from .budgets import alerted
 from .model import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SCOPES, SHARES, SUSPENDED, SessionState
 from .timeout import restarted, warned
 from .usage import account
-
-if TYPE_CHECKING:
-    from .model import SessionState
 
 __all__ = ["CONFIGURED", "DESCRIBED", "DROPPED_KEY", "NOT_INHERITED", "RENAMED", "Data", "configured", "evolve"]
 
