@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from greenroom.actors.maintenance.usage import RECORDS
 from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import (
     AccessDenied,
@@ -333,7 +332,7 @@ def test_usage_counts_records(rt: Runtime) -> None:
     usage = rt.usage()
     share = usage.sessions[session.id]
     assert (share.items, share.logical_bytes) == (2, 100 + len(LARGE))
-    assert usage.types[RECORDS].items == usage.names[RECORDS].items == 2
+    assert usage.types["(records)"].items == usage.names["(records)"].items == 2
     assert share.unique_bytes > 100
 
 
