@@ -107,8 +107,13 @@ def set_quiet(wanted: bool) -> None:
     _quiet = wanted
 
 
+def tell_beside(message: str) -> None:
+    """Tell a part of the result that must not stand among its rows: on stderr, with --quiet too."""
+    print(one_line(message), file=sys.stderr)
+
+
 def note(message: str) -> None:
-    """Say something beside the output: on stderr, unless --quiet."""
+    """Say something that nobody asked for, such as what to do next: on stderr, unless --quiet."""
     if not _quiet:
         print(one_line(message), file=sys.stderr)
 

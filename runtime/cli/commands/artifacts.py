@@ -18,7 +18,6 @@ from greenroom.runtime.cli.output import (
     done,
     is_terminal,
     moment,
-    note,
     one_line,
     print_fields,
     print_json,
@@ -26,6 +25,7 @@ from greenroom.runtime.cli.output import (
     printable,
     progress_bar,
     size,
+    tell_beside,
 )
 from greenroom.runtime.cli.parameters import (
     ArtifactName,
@@ -140,7 +140,7 @@ def list_artifacts(
         page = place.query_artifacts(**criteria)
     _print(list(page), as_json, with_session=session is None)
     if page.has_more and not as_json:
-        note(f"{len(page)} of {counted(page.total, 'artifact')}; more with --offset {offset + len(page)}")
+        tell_beside(f"{len(page)} of {counted(page.total, 'artifact')}; more with --offset {offset + len(page)}")
 
 
 @app.command()
@@ -239,7 +239,7 @@ def put(
     if as_json:
         print_json(stored.to_dict())
     else:
-        done(f"{stored.id}  {one_line(stored.name)}  version {stored.version}  {size(stored.size)}")
+        print(f"{stored.id}  {one_line(stored.name)}  version {stored.version}  {size(stored.size)}")
 
 
 @app.command()

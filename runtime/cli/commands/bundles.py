@@ -13,13 +13,13 @@ from greenroom.runtime.cli.output import (
     counted,
     done,
     is_terminal,
-    note,
     print_fields,
     print_json,
     print_rows,
     printable,
     progress_bar,
     size,
+    tell_beside,
 )
 from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import the_session, the_sessions, the_store
@@ -179,9 +179,9 @@ def restore(
         print_json({"path": str(report.path), "files": report.files, "bytes": report.bytes, "problems": told})
     else:
         for each in problems:
-            note(f"{each.kind}  {each.where}: {each.detail}")
+            tell_beside(f"{each.kind}  {each.where}: {each.detail}")
         checked = "everything is as it was written" if report.verified is not None else "not checked"
         found = f"{counted(len(problems), 'problem')} found" if problems else checked
-        done(f"{counted(report.files, 'file')}, {size(report.bytes)} in {report.path}: {found}")
+        print(f"{counted(report.files, 'file')}, {size(report.bytes)} in {report.path}: {found}")
     if problems:
         raise typer.Exit(1)

@@ -21,6 +21,7 @@ from greenroom.runtime.cli.output import (
     print_json,
     shows_progress,
     size,
+    tell_beside,
 )
 from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import the_store
@@ -100,9 +101,9 @@ def _print_report(report: IngestReport) -> None:
     )
     for word, items, count in listed:
         for item in items:
-            note(f"{word:<8} {item}")
+            tell_beside(f"{word:<8} {item}")
         if count > len(items):
-            note(f"{word:<8} {count - len(items)} more")
+            tell_beside(f"{word:<8} {count - len(items)} more")
     rate = report.bytes_read / report.duration if report.duration else 0
     fields = {
         "sessions": str(report.sessions) + (" would go in" if report.dry_run else ""),
@@ -132,7 +133,7 @@ def _stopping_between_conversations() -> Iterator[Callable[[], None]]:
 
     def stop_if_asked() -> None:
         if asked:
-            note("stopped; what was ingested by then stays")
+            tell_beside("stopped; what was ingested by then stays")
             raise typer.Exit(128 + asked[0])
 
     for number in before:

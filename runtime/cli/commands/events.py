@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,20 +15,20 @@ from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.output import (
     console,
     is_terminal,
-    note,
     print_json,
     print_json_line,
     printable,
     reader_leaves,
+    tell_beside,
 )
 from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.storage.codec.json_lines import json_able
 
 if TYPE_CHECKING:
-    from greenroom.runtime import Event, Page, Runtime, TimelineRow
+    from greenroom.runtime import Event, Page, Runtime, Session, TimelineRow
 
-_LOOK_AGAIN_SECONDS = 0.2
+_LOOK_AGAIN_SECONDS = 0.5  # without events, whether the reader is still there
 _STEP = "  "
 _MOST_STEPS = 12
 
@@ -93,46 +95,46 @@ def show(
         _show_correlated(context, correlation, type, limit, origin, as_json)
         return
     from greenroom.runtime import SessionNotFound
-    from greenroom.storage.events.pattern import EventPattern
-
-    pattern = EventPattern(type) if type is not None else None
-
-    def wanted(event: Event) -> bool:
-        fits = pattern is None or pattern.matches(event.type)
-        fits = fits and origin in (None, event.origin)
-        return fits and (correlation is None or event.correlation_id == correlation)
 
     with the_store(context).reading() as runtime:
         found = the_session(runtime, session)
         found.info()  # an unknown session is an error also when it is followed
+        belonging = (
+            event
+            for event in _events(found, after, type or "**", origin, follow)
+            if correlation is None or event.correlation_id == correlation
+        )
         shown: list[dict[str, Any]] = []
-        left = limit
         try:
-            while True:
-                for event in found.events(after=after):
-                    after = event.sequence
-                    if not wanted(event):
-                        continue
-                    if as_json and not follow:
-                        shown.append(event.to_dict())
-                    else:
-                        print_json_line(event.to_dict()) if as_json else _print_event(event)
-                    left = None if left is None else left - 1
-                    if left == 0:
-                        break
-                sys.stdout.flush()
-                if not follow or left == 0:
-                    break
-                if reader_leaves(_LOOK_AGAIN_SECONDS):
-                    return
-                runtime.refresh()
-                found.info()
+            for event in islice(belonging, limit):
+                if as_json and not follow:
+                    shown.append(event.to_dict())
+                else:
+                    print_json_line(event.to_dict()) if as_json else _print_event(event)
+                    if follow:
+                        sys.stdout.flush()
         except KeyboardInterrupt:
             return
         except SessionNotFound:
-            note("the session was deleted")
+            tell_beside("the session was deleted")
         if as_json and not follow:
             print_json(shown)
+
+
+def _events(found: Session, after: int, pattern: str, origin: str | None, follow: bool) -> Iterator[Event]:
+    """Yield the events there are and, if they are to be followed, new ones until the reader of stdout has gone.
+
+    Raises SessionNotFound when a session that is followed has been deleted.
+    """
+    cursor: int | str = after
+    while True:
+        timeout = _LOOK_AGAIN_SECONDS if follow else 0
+        with found.follow(cursor, pattern=pattern, origin=origin, timeout=timeout) as events:
+            yield from events
+            cursor = events.cursor
+        if not follow or reader_leaves(0):
+            return
+        found.info()
 
 
 def _show_correlated(
@@ -169,7 +171,7 @@ def timeline(
         for row in rows:
             _print_event(row.event, session=correlation is not None, depth=row.depth)
         if rows.has_more:
-            note(f"{rows.total - len(rows)} more: see them with a larger --limit")
+            tell_beside(f"{rows.total - len(rows)} more: see them with a larger --limit")
 
 
 def _rows(runtime: Runtime, session: str | None, correlation: str | None, limit: int | None) -> Page[TimelineRow]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from greenroom.runtime.cli.command import Commands
-from greenroom.runtime.cli.output import counted, done, note, one_line, print_json, print_rows, size
+from greenroom.runtime.cli.output import counted, done, one_line, print_json, print_rows, size, tell_beside
 from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import the_store
 
@@ -117,8 +117,8 @@ def erase(
         for scope in report.scopes:
             print(f"scope {one_line(scope)} {outcome}")
         for place in (*report.refused, *report.left, *report.needles):
-            note(f"left: {place}")
+            tell_beside(f"left: {place}")
         for text in report.notes:
-            note(text)
+            tell_beside(text)
     if doing and not report.clean:
         raise typer.Exit(1)

@@ -20,7 +20,6 @@ from greenroom.runtime.cli.output import (
     counted,
     done,
     moment,
-    note,
     one_line,
     print_fields,
     print_json,
@@ -28,6 +27,7 @@ from greenroom.runtime.cli.output import (
     short_id,
     shows_progress,
     size,
+    tell_beside,
 )
 from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import Store, the_store
@@ -128,7 +128,7 @@ def _tell(report: VerifyReport, salvaged: SalvageReport | None, as_json: bool) -
     else:
         for problem in report.problems:
             done = f" [{problem.repaired}]" if problem.repaired is not None else ""
-            note(f"{problem.kind}  {problem.where}: {problem.detail}{done}")
+            tell_beside(f"{problem.kind}  {problem.where}: {problem.detail}{done}")
         fields = {f"checked {name}": str(count) for name, count in report.checked.items()}
         if report.quarantined:
             fields["contents in quarantine"] = str(len(report.quarantined))
@@ -137,11 +137,13 @@ def _tell(report: VerifyReport, salvaged: SalvageReport | None, as_json: bool) -
             entries = counted(salvaged.entries, "entry", "entries")
             print(f"salvaged {entries} ({size(salvaged.bytes)}); the damaged store: {salvaged.original}")
             if salvaged.log_damaged:
-                note("its log was damaged: the newest changes before it was last closed may be missing")
+                tell_beside("its log was damaged: the newest changes before it was last closed may be missing")
             if salvaged.unreadable:
-                note(f"nothing could be read of {', '.join(salvaged.unreadable)}")
+                tell_beside(f"nothing could be read of {', '.join(salvaged.unreadable)}")
             if salvaged.lost:
-                note(f"{len(salvaged.lost)} range(s) of keys could not be read; verify tells what is missing for that")
+                tell_beside(
+                    f"{len(salvaged.lost)} range(s) of keys could not be read; verify tells what is missing for that"
+                )
         print(_verdict(report))
     if not (report.ok if salvaged is None else salvaged.ok):
         raise typer.Exit(1)
@@ -169,9 +171,9 @@ def gc(context: typer.Context, as_json: AsJson = False) -> None:
         print_json(report.to_dict())
         return
     for problem in report.repaired:
-        note(f"{problem.kind}  {problem.where}: {problem.detail} [{problem.repaired}]")
+        tell_beside(f"{problem.kind}  {problem.where}: {problem.detail} [{problem.repaired}]")
     for problem in report.remaining:
-        note(f"{problem.kind}  {problem.where}: {problem.detail}: see greenroom verify --repair")
+        tell_beside(f"{problem.kind}  {problem.where}: {problem.detail}: see greenroom verify --repair")
     if report.repaired:
         print(f"{len(report.repaired)} repaired, {size(report.freed_bytes)} freed; greenroom compact gives them back")
     else:
@@ -293,7 +295,7 @@ def retention(
         right=("size",),
     )
     if report.skipped:
-        note(f"{counted(len(report.skipped), 'more is', 'more are')} of sessions that are not active and stay")
+        tell_beside(f"{counted(len(report.skipped), 'more is', 'more are')} of sessions that are not active and stay")
     outcome = "deleted" if yes else "would go; --yes deletes them"
     if report.journals:
         events = counted(sum(each.events for each in report.journals), "event")

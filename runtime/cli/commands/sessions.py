@@ -17,7 +17,6 @@ from greenroom.runtime.cli.output import (
     done,
     is_terminal,
     moment,
-    note,
     one_line,
     print_fields,
     print_json,
@@ -25,6 +24,7 @@ from greenroom.runtime.cli.output import (
     printable,
     short_id,
     size,
+    tell_beside,
 )
 from greenroom.runtime.cli.parameters import AsJson, SessionId, SessionIds, entries_of
 from greenroom.runtime.cli.store import the_session, the_sessions, the_store
@@ -97,11 +97,11 @@ def list_sessions(
         str | None,
         typer.Option(
             metavar="CURSOR",
-            help="Go on after an earlier page. Its note on stderr says the cursor, with --json too.",
+            help="Go on after an earlier page. A line on stderr says the cursor, with --json and --quiet too.",
             show_default=False,
         ),
     ] = None,
-    total: Annotated[bool, typer.Option("--total", help="Also count all of them, in the note on stderr.")] = False,
+    total: Annotated[bool, typer.Option("--total", help="Also count all of them, in the line on stderr.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List sessions."""
@@ -128,7 +128,7 @@ def list_sessions(
     if as_json:
         print_json([info.to_dict() for info in page])
         if foot is not None:
-            note(foot)
+            tell_beside(foot)
         return
     print_rows(
         ("id", "status", "name", "tags", "artifacts", "updated (UTC)"),
@@ -146,7 +146,7 @@ def list_sessions(
         right=("artifacts",),
     )
     if foot is not None:
-        note(foot)
+        tell_beside(foot)
 
 
 @app.command()
@@ -209,7 +209,7 @@ def records(
         return
     print_rows(["key", "value"], [[name.decode(errors="backslashreplace"), brief(value)] for name, value in rows])
     if total > len(rows):
-        note(f"{len(rows)} of {counted(total, 'record')}; more with --limit")
+        tell_beside(f"{len(rows)} of {counted(total, 'record')}; more with --limit")
 
 
 @app.command()
@@ -306,7 +306,7 @@ def fork(
     if as_json:
         print_json(info.to_dict())
         return
-    done(f"forked  {info.id}  {one_line(info.name or '')}".rstrip())
+    print(f"forked  {info.id}  {one_line(info.name or '')}".rstrip())
 
 
 @app.command()

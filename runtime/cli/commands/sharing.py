@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from greenroom.runtime.cli import completion
-from greenroom.runtime.cli.output import counted, done, moment, note, one_line, print_json, print_rows, short_id
+from greenroom.runtime.cli.output import counted, done, moment, one_line, print_json, print_rows, short_id, tell_beside
 from greenroom.runtime.cli.parameters import ArtifactReference, ArtifactVersion, AsJson, SessionId, version_of
 from greenroom.runtime.cli.store import KEY, the_session, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
@@ -272,4 +272,4 @@ def audit(
         right=("times",),
     )
     if page.has_more:
-        note(f"{len(page)} of {counted(page.total, 'record')}; more with --offset {offset + len(page)}")
+        tell_beside(f"{len(page)} of {counted(page.total, 'record')}; more with --offset {offset + len(page)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from greenroom.runtime.cli import completion
-from greenroom.runtime.cli.output import counted, note, print_fields, print_json, print_rows, short_id, size
+from greenroom.runtime.cli.output import counted, print_fields, print_json, print_rows, short_id, size, tell_beside
 from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import Store, the_session, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
@@ -186,7 +186,7 @@ def _tell_sessions(found: AggregateMetrics) -> None:
         print()
         print_rows(("most", "id", "value"), rows, right=("value",))
     if found.damaged:
-        note(f"{counted(found.damaged, 'damaged session')} not counted: see greenroom verify")
+        tell_beside(f"{counted(found.damaged, 'damaged session')} not counted: see greenroom verify")
 
 
 def _shown(session_id: str) -> str:

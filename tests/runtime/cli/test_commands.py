@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -238,25 +239,15 @@ def test_reading_works_and_writing_says_why_not_while_another_process_writes(gre
         assert "open" in refused.stderr
 
 
+def followed(store: Path, environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "greenroom.runtime.cli", "--data", str(store), "events", "--follow", "--json"]
+    return subprocess.Popen([*words, *options], env=environment, stdout=PIPE, stderr=PIPE, text=True)
+
+
 def test_following_events_sees_what_another_process_writes(store: Path, environment: dict[str, str]) -> None:
     with Runtime.open(store) as runtime:
         plain = next(info for info in runtime.list_sessions() if info.name == "plain")
-        follower = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "greenroom.runtime.cli",
-                "--data",
-                str(store),
-                "events",
-                plain.id,
-                "--follow",
-                "--json",
-            ],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        follower = followed(store, environment, plain.id)
         assert follower.stdout is not None
         with follower, follower.stdout:
             try:
@@ -266,6 +257,24 @@ def test_following_events_sees_what_another_process_writes(store: Path, environm
                 assert (event["type"], event["sequence"]) == ("variable.set", plain.sequence + 1)
             finally:
                 follower.send_signal(signal.SIGINT)
+            assert follower.wait(10) == 0
+
+
+def test_following_selects_and_ends_with_its_session(store: Path, environment: dict[str, str]) -> None:
+    with Runtime.open(store) as runtime:
+        session = runtime.create_session()
+        options = ("--type", "variable.*", "--origin", "published", "--after", "1")
+        follower = followed(store, environment, session.id, *options)
+        assert follower.stdout is not None
+        assert follower.stderr is not None
+        with follower, follower.stdout, follower.stderr:
+            session.set("k", 1)
+            runtime.events.publish("variable.mine", {"n": 1}, session)
+            runtime.events.publish("other", {"n": 2}, session)
+            assert json.loads(follower.stdout.readline())["data"] == {"n": 1}
+            runtime.delete_session(session.id)
+            assert follower.stdout.readline() == ""
+            assert follower.stderr.read() == "the session was deleted\n"
             assert follower.wait(10) == 0
 
 

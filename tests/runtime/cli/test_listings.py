@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import Runtime
+from greenroom.storage.engine.engine import CF
 
 
 @pytest.fixture
@@ -53,6 +54,34 @@ def test_pages_go_on_with_the_cursor_that_was_told(greenroom: Any, store: str) -
     assert greenroom("sessions", "list", "--total").stderr == "6 of 6 sessions\n"
     assert greenroom("sessions", "list").stderr == ""
     assert "another query" in greenroom("sessions", "list", "--descending", "--cursor", told[1], code=1).stderr
+
+
+def test_quiet_leaves_out_no_result(greenroom: Any, store: str) -> None:
+    for words in (("--quiet", "sessions", "list"), ("sessions", "list", "-q", "--json")):
+        assert "4 of 6 sessions; more with --cursor " in greenroom(*words, "--limit", "4", "--total").stderr
+    with Runtime.open("greenroom-data") as rt:
+        rt.session(store).records.put_many({"a": 1, "b": 2})
+        rt.session(store).store_artifact("t", "a.txt", "kept")
+    assert greenroom("records", store, "--limit", "1", "-q").stderr == "1 of 2 records; more with --limit\n"
+    assert greenroom("timeline", store, "--limit", "1", "-q").stderr.startswith("2 more")
+    assert greenroom("sessions", "fork", store, "-q").stdout.startswith("forked  ")
+    assert "version 1" in greenroom("artifacts", "put", store, "-", "--name", "a", "-q", stdin="x").stdout
+
+
+def test_quiet_tells_what_is_damaged_and_what_erasing_left(greenroom: Any, tmp_path: Path) -> None:
+    with Runtime.open(tmp_path / "greenroom-data") as rt:
+        rt.create_session(created_by="ada", name="Rosebud")
+        other = rt.create_session(created_by="bob", name="Rosebud").id
+    erased = greenroom("erase", "--created-by", "ada", "--yes", "--needle", "Rosebud", "-q", code=1)
+    assert "left: " in erased.stderr
+    with Runtime.open(tmp_path / "greenroom-data") as rt:
+        (key, value) = rt._store.engine.scan(CF.SESSIONS, b"", b"\xff" * 17)[0]
+        rt._store.engine.write([(CF.SESSIONS, key, value[:-1] + b"!")])
+    assert other in greenroom("verify", "-q", code=1).stderr
+    greenroom("backup", "saved")
+    restored = greenroom("restore", "saved", "--data", "again", "-q", code=1)
+    assert other in restored.stderr
+    assert "1 problem found" in restored.stdout
 
 
 def test_a_key_stands_for_an_id(greenroom: Any, store: str) -> None:
