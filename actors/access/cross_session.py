@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.core import Condition
 from greenroom.actors.messages.permissions import NAMES, PERMISSIONS, AccessAttempt, SessionShare
 from greenroom.actors.scheduling.futures import OperationEnvelope
 from greenroom.actors.scheduling.operation import CURRENT
@@ -85,7 +86,6 @@ class CrossSessionRouter:
         """Ask a message that concerns other sessions, on behalf of this one. Raises AccessDenied."""
         if message.__class__ is m.DeleteSession:
             return self._delete(session_id, message, timeout)
-        _refuse_condition(message)
         self._require(session_id)
         if message.__class__ is m.GetArtifacts:
             return self._many(session_id, message, timeout)
@@ -95,7 +95,7 @@ class CrossSessionRouter:
             if owner is None or owner == session_id:
                 return self._home.ask(session_id, message, timeout)
         assert owner is not None, "only what names an artifact of another session crosses"
-        return self._ask(session_id, owner, message, timeout)
+        return self._ask(session_id, owner, _for_owner(session_id, message), timeout)
 
     def tell(self, session_id: str, message: Any, timeout: float, receipt: TellReceipt | None = None) -> None:
         """Tell a message that concerns other sessions, on behalf of this one. `receipt` is notified when it has been
@@ -110,7 +110,6 @@ class CrossSessionRouter:
                     self._still_shared(sharer, session_id, error)
             self._home.tell(session_id, message, receipt)
             return
-        _refuse_condition(message)
         self._require(session_id)
         owner = message.owner()
         if message.__class__ in _WITH_PARENTS:
@@ -122,6 +121,7 @@ class CrossSessionRouter:
             if receipt is not None:
                 receipt.set(None)
             return  # a query without anybody who waits for its answer
+        message = _for_owner(session_id, message)
         delegate = self._delegate(session_id, owner, message)
         level = NAMES[message.permission]
         allowed = delegate.ask(m.CheckAccess(message.artifact() or "", level), timeout)
@@ -329,10 +329,17 @@ class CrossSessionRouter:
         logger.warning("session %s still shares with the deleted %s: %s", owner, session_id, error)
 
 
-def _refuse_condition(message: Any) -> None:
-    """Raise ValidationError if a message has a condition: it would be about the asking session, and changes another."""
-    if isinstance(message, m.Command) and message.condition is not None:
+def _for_owner(session_id: str, message: Any) -> Any:
+    """Return the message as it goes to another session. That one remembers the answer to an idempotency key as a key of
+    the asking session. Raises ValidationError for what is expected of the asking session, which does not change."""
+    condition = message.condition if isinstance(message, m.Command) else None
+    if condition is None:
+        return message
+    if condition.expected_sequence is not None:
         raise ValidationError(
-            "expected_sequence, idempotency_key: an artifact of another session cannot be changed under a condition",
+            "expected_sequence: an artifact of another session cannot be changed under a condition",
             field="expected_sequence",
         )
+    twin = message.copy()
+    twin.condition = Condition(None, f"{session_id} {condition.idempotency_key}")
+    return twin

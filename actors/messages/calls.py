@@ -35,6 +35,7 @@ class Call(Command[Any]):
 
     __slots__ = ("name", "packed", "subject", "timeout")
     batched = False
+    once = False
     preparation = "call"
 
     def __init__(

@@ -184,7 +184,9 @@ class Command(Message[Reply]):
     access = "write"
     batched: ClassVar[bool] = True
     """Whether it can be part of a batch: it is decided by the session alone, and is over once its events are
-    written. Only such commands, and batches, take an idempotency key."""
+    written."""
+    once: ClassVar[bool] = True
+    """Whether it takes an idempotency key."""
     batch: ClassVar[bool] = False
     """Whether it is a batch of commands."""
 
@@ -200,7 +202,7 @@ class Command(Message[Reply]):
             self.condition = None
         else:
             self.condition = condition_of(expected_sequence, idempotency_key)
-            if idempotency_key is not None and not (self.batched or self.batch):
+            if idempotency_key is not None and not self.once:
                 raise ValidationError(f"idempotency_key: {type(self).__name__} takes none", field="idempotency_key")
         self.records: list[Any] | None = None
         """Drafts of events about hooks. They are journaled together with the command's own change."""

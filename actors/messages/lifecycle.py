@@ -106,6 +106,7 @@ class DeleteSession(Command[None]):
 
     __slots__ = ()
     batched = False
+    once = False
     rate = None
     access = "delete"
     points = Points("BeforeSessionDeleted", "SessionDeleted")
@@ -121,6 +122,7 @@ class ForkSession(Command[str]):
 
     __slots__ = ("at_sequence",)
     batched = False
+    once = False
     rate = CREATION
     access = "read"  # a fork has all artifacts of the original
     about_artifacts = True

@@ -18,7 +18,7 @@ from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.dispatcher import PooledActor
 from greenroom.actors.scheduling.futures import DeferredReply, finished
 from greenroom.actors.scheduling.operation import CURRENT, event_context, require_run
-from greenroom.actors.session.answers.answered import answer_draft, earlier_answer, told
+from greenroom.actors.session.answers.answered import answer_draft, answered_before, told
 from greenroom.actors.session.answers.approvals import read_approval
 from greenroom.actors.session.answers.replies import ANSWERS, DECIDED, REPLIES
 from greenroom.actors.session.answers.turns import turn_head, turn_sequences
@@ -159,6 +159,11 @@ class SessionActor(PooledActor):
 
     def _limits_by(self, default: Limits) -> Limits:
         return limits_of(self.state.config, default) if self.cataloged else limits_of_scope(default)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the store takes no changes."""
+        return self.services.store.engine.read_only
 
     @property
     def name_limit(self) -> int:
@@ -328,7 +333,7 @@ class SessionActor(PooledActor):
         """Decide and commit, and return the reply. `more` adds events to those decided; `also` is written with them."""
         if command.condition is not None:
             if command.condition.idempotency_key is not None:
-                return self._perform_once(command, command.condition.idempotency_key, also)
+                return self._perform_once(command, more, also)
             self.require(command.condition)
         if command.__class__ is m.DeleteSession:
             return self._delete()
@@ -368,24 +373,28 @@ class SessionActor(PooledActor):
             self.services.discard(command)  # content that was written ahead of it
         return told(command, drafts)
 
-    def _perform_once(self, command: m.Command[Any], key: str, also: Sequence[Op]) -> Any:
-        """Perform a command unless this key says that it was performed before, and return what it was answered."""
-        earlier = self.earlier_answer(command, key)
+    def _perform_once(
+        self,
+        command: m.Command[Any],
+        more: Callable[[list[PendingEvent]], list[PendingEvent]] | None,
+        also: Sequence[Op],
+    ) -> Any:
+        """Perform a command unless its key says that it was performed before, and return what it was answered."""
+        earlier = answered_before(self, command)
         if earlier is not None:
             return earlier[0]
         if command.__class__ is m.Batch:
             return self._perform_batch(command, also)
         assert command.condition is not None
         self.require(command.condition)
-        replies = self._perform_all(command, [command], (None,), also)
+        replies = self._perform_all(command, [command], (None,), also, more=more)
+        if command.__class__ is m.SaveSession:
+            self.save()
         return DeferredReply(lambda: replies.finish()[0]) if replies.__class__ is DeferredReply else replies[0]
 
-    def earlier_answer(self, command: m.Command[Any], key: str) -> tuple[Any] | None:
-        """Return what a command with this key was answered; None if none is known. Raises ValidationError."""
-        earlier = earlier_answer(self, command, key)
-        if earlier is not None:
-            self.services.discard(command)
-        return earlier
+    def answered_before(self, message: Any) -> tuple[Any] | None:
+        """Return what a command with the same idempotency key was answered; None if that is not known."""
+        return answered_before(self, message)
 
     def _perform_batch(self, batch: m.Batch, also: Sequence[Op]) -> Any:
         self.require_all(batch)
@@ -398,13 +407,15 @@ class SessionActor(PooledActor):
         places: Sequence[int | None],
         also: Sequence[Op],
         batch: m.Batch | None = None,
+        *,
+        more: Callable[[list[PendingEvent]], list[PendingEvent]] | None = None,
     ) -> Any:
         """Decide commands one after the other, and journal all of their events in one write. Return their replies.
-        `asked` is what they were sent as, and `places` are their places in it."""
+        `asked` is what they were sent as, and `places` are their places in it. `more` adds events to those decided."""
         refusals, told_of = self._refusals, self._told_of
         write = batch.write if batch is not None else None
         replies: list[Any] = []
-        steps = self._steps(asked, commands, places, replies, batch)
+        steps = self._steps(asked, commands, places, replies, batch, more)
         try:
             step = next(steps, None)
             if step is not None:
@@ -443,6 +454,7 @@ class SessionActor(PooledActor):
         places: Sequence[int | None],
         replies: list[Any],
         batch: m.Batch | None,
+        more: Callable[[list[PendingEvent]], list[PendingEvent]] | None,
     ) -> Iterator[tuple[list[PendingEvent], m.Command[Any]]]:
         """Yield the events of each command that causes any, and the event that remembers the replies, if they are to
         be. Each command is decided, and replied to, on the state that those before it have left."""
@@ -453,10 +465,11 @@ class SessionActor(PooledActor):
         for place, command in zip(places, commands, strict=True):
             try:
                 drafts = self._decide(command)
+                added = more(drafts) if more is not None and drafts else []
                 if command.records is not None and self.state.status in (ACTIVE, SUSPENDED):
-                    yield [*command.records, *drafts], command
+                    yield [*command.records, *drafts, *added], command
                 elif drafts:
-                    yield drafts, command
+                    yield [*drafts, *added] if added else drafts, command
                 reply = self._reply(command, drafts)
                 replies.append(reply)
             except GreenroomError as error:
@@ -464,7 +477,7 @@ class SessionActor(PooledActor):
                     error.fields.setdefault("index", place)
                 raise
             if answers is not None:
-                answer = told(self, command, drafts, reply)
+                answer = told(self, command, self.decided - len(added), reply)
                 answers[place] = answer if key is not None else ["of", self.state.id, answer]
         if key is not None:
             assert answers is not None
@@ -665,8 +678,9 @@ class SessionActor(PooledActor):
     # -- the end of an actor, and what follows
 
     def save(self) -> None:
-        """Write a snapshot, if there are events after the newest one."""
-        if self._tail:
+        """Write a snapshot, if there are events after the newest one. Within a commit, nothing: its events come
+        first."""
+        if self._tail and self._torn is None:
             ops: list[Op] = []
             self._torn = self.state.sequence + 1, []
             self._snapshot(ops)
@@ -726,9 +740,12 @@ class SessionActor(PooledActor):
             if raising:
                 raise
             return
+        config = self.state.config
         self.state, self._snapshots, self._tail = loaded
         self._tail_bytes = 0
         self._follow(services.limits)
+        if self.state.config != config:
+            services.owner.configured(self.state.session, self.state.config)
         self._commit_number = max(self._commit_number, commit_number)
         torn = self._torn
         if torn is not None and torn[1] and self.state.sequence >= torn[0] and services.publish is not None:

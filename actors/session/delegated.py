@@ -29,6 +29,8 @@ __all__ = [
     "Refused",
     "Shared",
     "acting_session",
+    "granted_reply",
+    "once",
     "recorded",
     "require_grantee",
 ]
@@ -78,6 +80,10 @@ def on_behalf(actor: LiveSession, asked: DelegatedMessage) -> Any:
         return _check(actor, asked)
     if message.__class__ is Shared:
         return _readable(actor, asked)
+    earlier = actor.answered_before(message)
+    if earlier is not None:  # whatever the permission is now: it was allowed then, and nothing changes
+        actor.services.security.trail.record(_attempt(asked, actor.state.id, "answered before", granted=True))
+        return earlier[0]
     artifact = message.ref if message.__class__ is MayWrite else message.artifact()
     try:
         has = _permitted(actor, asked, artifact, WRITE if message.__class__ is MayWrite else message.permission)
@@ -235,17 +241,13 @@ def _shared(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
         raise ValidationError("with_session: the owner has admin already", field="with_session")
     require_grantee(actor, message.with_session)
     message.by = asked.principal
-    _performed(actor, DelegatedMessage(asked.principal, message, family=asked.family), has)
-    artifact = actor.artifact(message.ref, message.version).id
-    return actor.await_durability(_grant(actor, artifact, message), message.durability)
+    return _performed(actor, DelegatedMessage(asked.principal, message, family=asked.family), has)
 
 
 def _revoked(actor: LiveSession, asked: DelegatedMessage, has: Held) -> Any:
     message: m.RevokeArtifact = asked.message.copy()
     message.by = asked.principal
-    before = actor.state.sequence
-    _performed(actor, DelegatedMessage(asked.principal, message, family=asked.family), has)
-    return actor.await_durability(actor.state.sequence > before, message.durability)
+    return _performed(actor, DelegatedMessage(asked.principal, message, family=asked.family), has)
 
 
 def _nothing(actor: LiveSession, asked: DelegatedMessage, has: Held) -> None:
@@ -269,6 +271,16 @@ _ON_BEHALF: Final[dict[type[Any], Callable[[LiveSession, DelegatedMessage, Held]
 # -- the owner itself
 
 
+def once(handler: Callable[[LiveSession, Any], Any]) -> Callable[[LiveSession, Any], Any]:
+    """Return a handler of commands that answers one which comes again with what it was answered."""
+
+    def handle(actor: LiveSession, command: Any) -> Any:
+        earlier = actor.answered_before(command)
+        return earlier[0] if earlier is not None else handler(actor, command)
+
+    return handle
+
+
 def require_grantee(actor: LiveSession, grantee: str) -> None:
     """Raise SessionNotFound for the host if the grantee does not exist, for instance after a typing error. Code that
     acts for a session gets no such error, because it would learn which sessions exist; it is limited by its operations
@@ -286,30 +298,28 @@ def acting_session() -> str | None:
     return operation.principal if operation is not None else None
 
 
-def _grant(actor: LiveSession, artifact: ArtifactId, message: m.ShareArtifact) -> Grant:
+def granted_reply(actor: LiveSession, message: m.ShareArtifact) -> Grant:
+    """Reply to `ShareArtifact`."""
+    artifact = actor.artifact(message.ref, message.version).id
     return grants.grant_of(actor.state, artifact, message.with_session, actor.services.clock.time_ns())
 
 
-def _change(actor: LiveSession, message: Any, access: str) -> ArtifactId:
-    """Change permissions as the owner, record it in the same batch, and return the artifact."""
+def _change(actor: LiveSession, message: Any, access: str) -> Any:
+    """Change permissions as the owner, record it in the same batch, and return the reply."""
     info = actor.artifact(message.ref, message.version)
     who = acting_session() or actor.state.id
     reason = "the owner" if who == actor.state.id else "above the owner"
     attempt = AccessAttempt(who, actor.state.id, str(info.id), access, True, reason, type(message).__name__)
-    recorded(actor, message, attempt)
-    return info.id
+    return recorded(actor, message, attempt)
 
 
 def _owner_shares(actor: LiveSession, message: m.ShareArtifact) -> Any:
     require_grantee(actor, message.with_session)
-    artifact = _change(actor, message, "share")
-    return actor.await_durability(_grant(actor, artifact, message), message.durability)
+    return _change(actor, message, "share")
 
 
 def _owner_revokes(actor: LiveSession, message: m.RevokeArtifact) -> Any:
-    before = actor.state.sequence
-    _change(actor, message, "change_permissions")
-    return actor.await_durability(actor.state.sequence > before, message.durability)
+    return _change(actor, message, "change_permissions")
 
 
 def _owner_lists(actor: LiveSession, message: m.ListPermissions) -> list[Grant]:
@@ -332,8 +342,8 @@ def _owner_names(actor: LiveSession, message: m.GetPredecessor) -> ArtifactInfo:
 ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.GetPredecessor: _owner_names,
     DelegatedMessage: on_behalf,
-    m.ShareArtifact: _owner_shares,
-    m.RevokeArtifact: _owner_revokes,
+    m.ShareArtifact: once(_owner_shares),
+    m.RevokeArtifact: once(_owner_revokes),
     m.ListPermissions: _owner_lists,
     m.CheckAccess: _owner_checks,
 }

@@ -55,6 +55,9 @@ class LiveSession(Protocol):
     def require(self, condition: Condition) -> None:
         """Raise Conflict if the session has another sequence than a command expects."""
 
+    def answered_before(self, message: Any) -> tuple[Any] | None:
+        """Return what a command with the same idempotency key was answered; None if that is not known."""
+
     def await_durability(self, reply: Any, durability: Durability | None) -> Any:
         """Hold a reply back until the change is as durable as asked."""
 

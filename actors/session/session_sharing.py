@@ -10,14 +10,14 @@ from greenroom.actors.messages.permissions import ADMIN, NAMES, READ, WRITE, Acc
 from greenroom.actors.session.decisions.sharing import most_level
 from greenroom.actors.session.state import shares
 
-from .delegated import DelegatedMessage, Refused, acting_session, recorded, require_grantee
+from .delegated import DelegatedMessage, Refused, acting_session, granted_reply, once, recorded, require_grantee
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .live import LiveSession
 
-__all__ = ["ANSWERS", "VisitingMessage"]
+__all__ = ["ANSWERS", "SHARING_REPLIES", "VisitingMessage"]
 
 
 class VisitingMessage(DelegatedMessage):
@@ -72,31 +72,25 @@ def _level(actor: LiveSession, asked: VisitingMessage) -> tuple[int, str]:
     return reach.level, f"{NAMES[reach.level]} permission on the scope {reach.scope}"
 
 
-def _changed(actor: LiveSession, command: Any) -> None:
-    """Change permissions as the owner or the host, and record it in the same batch."""
+def _changed(actor: LiveSession, command: Any) -> Any:
+    """Change permissions as the owner or the host, record it in the same batch, and return the reply."""
     who = acting_session()
     reason = "the owner" if who == actor.state.id else "above the owner" if who is not None else "the host"
     attempt = AccessAttempt(who, actor.state.id, None, command.access, True, reason, type(command).__name__)
-    recorded(actor, command, attempt)
+    return recorded(actor, command, attempt)
 
 
 def _shared(actor: LiveSession, command: m.ShareSession) -> Any:
     require_grantee(actor, command.with_session)
-    _changed(actor, command)
-    share: SessionShare = shares.share_of(actor.state, command.with_session, actor.services.clock.time_ns())
-    return actor.await_durability(share, command.durability)
+    return _changed(actor, command)
 
 
-def _granted(actor: LiveSession, command: m.GrantScope) -> Any:
-    _changed(actor, command)
-    grant: ScopeGrant = next(each for each in shares.scopes_listed(actor.state) if each.scope == command.scope)
-    return actor.await_durability(grant, command.durability)
+def _share(actor: LiveSession, command: m.ShareSession) -> SessionShare:
+    return shares.share_of(actor.state, command.with_session, actor.services.clock.time_ns())
 
 
-def _revoked(actor: LiveSession, command: m.RevokeSession | m.RevokeScope) -> Any:
-    before = actor.state.sequence
-    _changed(actor, command)
-    return actor.await_durability(actor.state.sequence > before, command.durability)
+def _scope(actor: LiveSession, command: m.GrantScope) -> ScopeGrant:
+    return next(each for each in shares.scopes_listed(actor.state) if each.scope == command.scope)
 
 
 def _shares(actor: LiveSession, query: m.ListShares) -> list[SessionShare]:
@@ -109,10 +103,16 @@ def _scopes(actor: LiveSession, query: m.ListScopes) -> list[ScopeGrant]:
 
 ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     VisitingMessage: _visited,
-    m.ShareSession: _shared,
-    m.RevokeSession: _revoked,
+    m.ShareSession: once(_shared),
+    m.RevokeSession: once(_changed),
     m.ListShares: _shares,
-    m.GrantScope: _granted,
-    m.RevokeScope: _revoked,
+    m.GrantScope: once(_changed),
+    m.RevokeScope: once(_changed),
     m.ListScopes: _scopes,
 }
+SHARING_REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
+    m.ShareArtifact: granted_reply,
+    m.ShareSession: _share,
+    m.GrantScope: _scope,
+}
+"""Replies to commands, once their events are journaled."""

@@ -106,8 +106,7 @@ class Joint:
             # The session that the batch is sent to comes last: it remembers the replies of all.
             order = sorted(range(len(parts)), key=lambda at: parts[at].actor_id == self.actor_urn)
             parts, actors = [parts[at] for at in order], [actors[at] for at in order]
-            key = self._key(parts[-1].batch)
-            earlier = actors[-1].earlier_answer(parts[-1].batch, key) if key is not None else None
+            earlier = actors[-1].answered_before(parts[-1].batch)
             if earlier is not None:
                 for part in parts:
                     self._actor.services.discard(part.batch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypedDict
 
 from greenroom.actors.messages.core import How
 from greenroom.runtime.config.policies import PolicyConfig
@@ -14,8 +13,8 @@ from .streams import StreamProgress
 __all__ = ["ArtifactOptions", "ConfigKeywords", "VersionOptions"]
 
 
-class ConfigKeywords(TypedDict, total=False):
-    """The settings of a `SessionConfig`. None: no limit."""
+class ConfigKeywords(How, total=False):
+    """The settings of a `SessionConfig`, where None means no limit, and how they are changed."""
 
     max_duration: float | None
     idle_timeout: float | None

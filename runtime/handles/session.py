@@ -295,7 +295,9 @@ class Session(Variables, SessionHandle):
         session's creation or last resume. For the host only. Raises AccessDenied for code that acts for a session,
         ValidationError for unknown or invalid settings, HookCancelled.
         """
-        message = UpdateConfig({**(session_overrides(changes) if changes is not None else {}), **settings})
+        given: dict[str, Any] = {**settings}
+        how: Any = {name: given.pop(name) for name in How.__annotations__ if name in given}
+        message = UpdateConfig({**(session_overrides(changes) if changes is not None else {}), **given}, **how)
         reply: object = self._ask(self.id, message, self._timeout)
         return self._runtime.policies.config_with(reply_as(Mapping, reply, "the configuration"))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from greenroom.actors.messages.artifacts import StoreArtifact
+from greenroom.actors.messages.core import How
 from greenroom.runtime import PolicyConfig, RetentionPolicy, SessionConfig
 from greenroom.runtime.config.policies import PolicyKeywords
 from greenroom.runtime.config.retention import RetentionKeywords
@@ -72,7 +73,7 @@ def test_every_mistake_is_found(found: dict[str, dict[int, list[str]]]) -> None:
 
 
 def test_typed_keywords_are_those_that_there_are() -> None:
-    assert ConfigKeywords.__annotations__.keys() == SessionConfig.model_fields.keys()
+    assert ConfigKeywords.__annotations__.keys() == SessionConfig.model_fields.keys() | How.__annotations__.keys()
     assert RetentionKeywords.__annotations__.keys() == RetentionPolicy.model_fields.keys()
     assert PolicyKeywords.__annotations__.keys() == PolicyConfig.model_fields.keys()
     assert EventKeywords.__annotations__.keys() == EventQuery.model_fields.keys()

@@ -8,6 +8,7 @@ leads to. A key is forgotten after a day, when 256 newer ones have come, or when
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +17,11 @@ from greenroom.actors.messages.artifacts import DeletedArtifact
 from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import LinkEvents, PublishEvent
+from greenroom.actors.messages.permissions import Grant, ScopeGrant, SessionShare
 from greenroom.actors.scheduling.futures import DeferredReply
 from greenroom.actors.session.projection import artifact_record
 from greenroom.actors.session.state.answers import ANSWERED, KEPT_FOR, place_of_answer
+from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.artifacts.records import artifact_info
 from greenroom.storage.catalog.model import SessionInfo, SessionRow
 from greenroom.storage.codec.keys import session_bytes, session_id_of
@@ -32,15 +35,16 @@ if TYPE_CHECKING:
     from greenroom.actors.session.live import LiveSession
     from greenroom.actors.store import ArtifactStore
 
-__all__ = ["answer_draft", "earlier_answer", "told"]
+__all__ = ["answer_draft", "answered_before", "told"]
 
 Told = list[Any]
 """A reply as an event stores it: its kind, and what it consists of."""
 
 
-def told(actor: LiveSession, command: m.Command[Any], drafts: list[PendingEvent], reply: Any) -> Told:
-    """Return the reply to a command that was just staged as its event stores it."""
-    kind, at = command.__class__, actor.decided
+def told(actor: LiveSession, command: m.Command[Any], at: int, reply: Any) -> Told:
+    """Return the reply to a command that was just staged as its event stores it. `at` is the sequence of the last event
+    that was decided."""
+    kind = command.__class__
     if kind in (PublishEvent, LinkEvents):
         return ["event", at]
     if kind in (m.RetractMessage, m.PopMessage):
@@ -59,9 +63,12 @@ def told(actor: LiveSession, command: m.Command[Any], drafts: list[PendingEvent]
         return ["approval", command.approval]  # type: ignore[attr-defined]
     if kind is m.DeleteMany:
         return ["deleted", [list(each) for each in reply]]
-    if isinstance(reply, SessionInfo):
+    if isinstance(reply, SessionInfo) or kind is m.SaveSession:
         state = actor.state
-        return ["info", state.row().fields(), state.sequence, state.updated_at, list(state.totals)]
+        info = ["info", state.row().fields(), state.sequence, state.updated_at, list(state.totals)]
+        return ["saved", info] if kind is m.SaveSession and command.sync else info  # type: ignore[attr-defined]
+    if isinstance(reply, Grant | SessionShare | ScopeGrant):
+        return [_GRANTS[reply.__class__], reply.to_dict()]
     if reply.__class__ is DeferredReply:
         raise ValidationError(f"idempotency_key: {kind.__name__} takes none", field="idempotency_key")
     return ["value", reply]
@@ -72,11 +79,22 @@ def answer_draft(key: str, command: m.Command[Any], reply: Told) -> PendingEvent
     return PendingEvent(ANSWERED, {"key": key, "message": type(command).__name__, "reply": pack_value(reply)})
 
 
-def earlier_answer(actor: LiveSession, command: m.Command[Any], key: str) -> tuple[Any] | None:
-    """Return what a command with this key was answered, perhaps as a DeferredReply; None if the key is not known.
+def answered_before(actor: LiveSession, message: Any) -> tuple[Any] | None:
+    """Return what a command with the same key was answered, perhaps as a DeferredReply; None if the message is no
+    command with a key that is known. What was prepared for it is dropped then.
 
     Raises ValidationError if it was a command of another class.
     """
+    condition = message.condition if isinstance(message, m.Command) else None
+    if condition is None or condition.idempotency_key is None:
+        return None
+    earlier = _earlier(actor, message, condition.idempotency_key)
+    if earlier is not None:
+        actor.services.discard(message)
+    return earlier
+
+
+def _earlier(actor: LiveSession, command: m.Command[Any], key: str) -> tuple[Any] | None:
     place = place_of_answer(actor.state, key)
     if place is None or actor.services.clock.time_ns() - place[0] > KEPT_FOR:
         return None
@@ -122,6 +140,24 @@ def _info(
     return SessionInfo(session_id_of(session), SessionRow(*row), sequence, updated, (operations, artifacts, size))
 
 
+def _saved(store: ArtifactStore, session: bytes, info: Told) -> Any:
+    store.engine.sync()  # the process that saved it may have ended before that
+    return _reply(store, session, info)
+
+
+def _grant(store: ArtifactStore, session: bytes, fields: dict[str, Any]) -> Grant:
+    return Grant(**{**_with_times(fields), "artifact": ArtifactId.parse(fields["artifact"])})
+
+
+def _with_times(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a grant or share with its times as datetimes."""
+    return {
+        name: datetime.fromisoformat(value) if name.endswith("_at") and value is not None else value
+        for name, value in fields.items()
+    }
+
+
+_GRANTS: Final = {Grant: "grant", SessionShare: "share", ScopeGrant: "scope"}
 _READERS: Final[dict[str, Callable[..., Any]]] = {
     "value": lambda store, session, value: value,
     "list": _list,
@@ -132,5 +168,9 @@ _READERS: Final[dict[str, Callable[..., Any]]] = {
     "artifact": _artifact,
     "deleted": lambda store, session, rows: [DeletedArtifact(*row) for row in rows],
     "info": _info,
+    "saved": _saved,
+    "grant": _grant,
+    "share": lambda store, session, fields: SessionShare(**_with_times(fields)),
+    "scope": lambda store, session, fields: ScopeGrant(**_with_times(fields)),
     "approval": lambda store, session, sequence: read_approval(store, session, sequence, 0),
 }

@@ -20,7 +20,6 @@ from greenroom.actors.session.decisions.facts import retrieval
 from greenroom.actors.session.decisions.records import RECORD_ANSWERS, RECORD_OUTCOMES
 from greenroom.actors.session.decisions.workflows import WORKFLOW_REPLIES
 from greenroom.actors.session.state.budgets import consumption
-from greenroom.actors.session.state.model import ACTIVE, SUSPENDED
 from greenroom.actors.session.state.timeout import due_next
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.records import artifact_info
@@ -300,7 +299,7 @@ def _recorded(actor: LiveSession, number: int, command: m.StoreArtifact) -> Arti
 
 
 def _saved(actor: LiveSession, command: m.SaveSession) -> Any:
-    actor.save()  # an ended session journals nothing more, but a snapshot is still written
+    actor.save()  # an ended session may journal nothing more, but a snapshot is still written
     info = actor.state.info()
     if not command.sync:
         return info
@@ -314,10 +313,7 @@ def _saved(actor: LiveSession, command: m.SaveSession) -> Any:
 
 
 def _loaded(actor: LiveSession, command: m.LoadSession) -> SessionInfo:
-    if actor.restored:
-        actor.restored = False
-        if actor.state.status in (ACTIVE, SUSPENDED) and not actor.services.store.engine.read_only:
-            actor.commit([PendingEvent("session.restored", {})])
+    actor.restored = False
     return actor.state.info()
 
 
@@ -352,6 +348,7 @@ REPLIES: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     **CALL_REPLIES,
     **CONFIG_REPLIES,
     **WORKFLOW_REPLIES,
+    **session_sharing.SHARING_REPLIES,
     **dict.fromkeys((PublishEvent, LinkEvents), _journaled),
 }
 
@@ -360,6 +357,7 @@ DECIDED: Final[dict[type[Any], Callable[[Any, list[PendingEvent]], Any]]] = {
     m.DeleteMany: _deleted_artifacts,
     m.TruncateMessages: _retracted_count,
     m.ClearMessages: _retracted_count,
+    **dict.fromkeys((m.RevokeArtifact, m.RevokeSession, m.RevokeScope), lambda command, drafts: bool(drafts)),
     **RECORD_OUTCOMES,
 }
 """Replies that say what was decided, which may be nothing."""

@@ -147,6 +147,11 @@ def _saved(state: SessionState, command: m.SaveSession, limits: Limits, lookup: 
     return [PendingEvent("session.saved", {})] if open_ else []
 
 
+def _loaded(state: SessionState, command: m.LoadSession, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    noted = lookup.restored and state.status in (ACTIVE, SUSPENDED) and not lookup.read_only
+    return [PendingEvent("session.restored", {})] if noted else []
+
+
 def _accept_losses(state: SessionState, command: m.AcceptLosses, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     # In any status, because an ended session must stay readable too.
     return [PendingEvent("losses.accepted", {})] if state.certain is not None else []
@@ -374,7 +379,7 @@ DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, 
     m.AcceptLosses: _accept_losses,
     **dict.fromkeys(_TRANSITIONS, _transition),
     m.SaveSession: _saved,
-    m.LoadSession: _nothing,
+    m.LoadSession: _loaded,
     m.AddTag: _tags,
     m.RemoveTag: _tags,
     m.SetTags: _tags,

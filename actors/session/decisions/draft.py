@@ -22,6 +22,13 @@ __all__ = ["Limits", "Lookup", "decide_records", "require_active", "require_oper
 class Lookup(Protocol):
     """Look-ups for decisions. They give the same answer for the same sequence."""
 
+    restored: bool
+    """Whether the session came into memory from its journal, and was not loaded since."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be journaled."""
+
     def latest_version(self, name: str) -> tuple[int, bytes | None]:
         """Return (highest version number ever given, content hash of the newest existing version) of a name."""
 

@@ -10,10 +10,11 @@ import pytest
 
 from greenroom.runtime import Conflict, GreenroomError, HookCancelled, HookResult, Runtime, Session, ValidationError
 from greenroom.runtime import messages as m
+from greenroom.storage.codec.keys import session_bytes
 
 from .test_expected_sequence import COMMANDS, filled, prepared, sent
 
-TAKEN = [kind for kind in COMMANDS if kind.batched or kind is m.Batch]
+TAKEN = [kind for kind in COMMANDS if kind.once]
 REFUSED = [kind for kind in COMMANDS if kind not in TAKEN]
 
 
@@ -192,6 +193,98 @@ def test_one_of_many_threads_makes_the_change(runtime: Runtime, session: Session
     assert len(session.messages()) == 10
     for turn in range(10):
         assert len({shown_turn.sequence for at, shown_turn in replies if at == turn}) == 1
+
+
+# -- sharing, saving, configuring
+
+
+def test_what_was_shared_once_is_not_shared_again(runtime: Runtime, session: Session) -> None:
+    other = runtime.create_session()
+    info = session.store_artifact("log", "n", b"x")
+    grant = session.share(info.id, other, "write", "2100-01-01T00:00:00+00:00", inherit=True, idempotency_key="a")
+    share = session.share(other, "read", idempotency_key="b")
+    scope = session.grant_scope("user:7", "write", idempotency_key="c")
+    assert session.revoke(info.id, other, idempotency_key="d")
+    assert session.revoke(other, idempotency_key="e")
+    assert session.revoke_scope("user:7", idempotency_key="f")
+    other.delete()
+    session.delete_artifact(info.id)
+    events = session.info().sequence
+    again = session.share(info.id, other, "write", "2100-01-01T00:00:00+00:00", inherit=True, idempotency_key="a")
+    assert again == grant
+    assert session.share(other, "read", idempotency_key="b") == share
+    assert session.grant_scope("user:7", "write", idempotency_key="c") == scope
+    assert session.revoke(info.id, other, idempotency_key="d") is True
+    assert session.revoke(other, idempotency_key="e") is True
+    assert session.revoke_scope("user:7", idempotency_key="f") is True
+    assert session.info().sequence == events
+    assert (session.shares(), session.scopes()) == ([], [])
+
+
+def test_artifacts_of_other_sessions_are_changed_once(tmp_path: Path) -> None:
+    with Runtime.open(tmp_path) as rt:
+        owner, other, third = rt.create_session(), rt.create_session(), rt.create_session()
+        info = owner.store_artifact("log", "n", b"x")
+        owner.share(info.id, other, "admin")
+        large = b"y" * 300_000
+
+        def send(other: Session) -> list[Any]:
+            version = other.store_version(info.id, large, idempotency_key="a")
+            grant = other.share(info.id, third, "read", idempotency_key="b")
+            revoked = other.revoke(info.id, third, idempotency_key="c")
+            return [version, grant, revoked]
+
+        first = send(other)
+        events = owner.info().sequence
+        assert send(other) == first
+        assert owner.info().sequence == events
+        owner.set("k", 1, idempotency_key="a")  # its own key
+        assert owner.get("k") == 1
+        other.delete_artifact(info.id, idempotency_key="d")
+        events = owner.info().sequence
+        other.delete_artifact(info.id, idempotency_key="d")  # with the artifact the grant on it is gone
+        assert owner.info().sequence == events
+        assert list(rt._store.contents.pending_blobs()) == []
+        assert rt.verify().problems == []
+
+
+def test_an_artifact_with_a_parent_elsewhere_is_stored_once(runtime: Runtime, session: Session) -> None:
+    other = runtime.create_session()
+    parent = other.store_artifact("log", "p", b"x")
+    other.share(parent.id, session, "read")
+    infos = [session.store_artifact("log", "n", b"y", parent_artifact=parent.id, idempotency_key="i") for _ in range(2)]
+    assert infos[0] == infos[1]
+    assert len(session.list_artifacts()) == 1
+
+
+def test_saving_once_writes_a_snapshot_in_every_status(runtime: Runtime, session: Session) -> None:
+    first = session.save(idempotency_key="i")
+    session.set("k", 1)
+    assert session.save(idempotency_key="i") == first
+    session.complete()
+    first = session.save(idempotency_key="ended")
+    assert session.save(idempotency_key="ended") == first
+    snapshots = runtime._store.journal.snapshots(session_bytes(session.id))
+    assert max(sequence for sequence, _, _ in snapshots) == session.info().sequence
+
+
+def test_loading_once_notes_it_once(tmp_path: Path) -> None:
+    with Runtime.open(tmp_path) as rt:
+        s = rt.create_session()
+    with Runtime.open(tmp_path) as rt:
+        s = rt.session(s.id)
+        infos = [s.load(idempotency_key="i") for _ in range(2)]
+        assert infos[0] == infos[1]
+        assert [each.type for each in s.events()].count("session.restored") == 1
+
+
+def test_a_limit_is_changed_once(runtime: Runtime, session: Session) -> None:
+    first = session.update_config(max_artifacts=1, idempotency_key="i")
+    session.update_config(max_artifacts=2)
+    assert session.update_config(max_artifacts=1, idempotency_key="i") == first
+    session.store_artifact("log", "a", b"x")
+    session.store_artifact("log", "b", b"x")
+    assert session.config.max_artifacts == 2
 
 
 # -- batches
