@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.core import Condition
+from greenroom.actors.messages.core import Condition, idempotency_key
 from greenroom.actors.messages.permissions import NAMES, PERMISSIONS, AccessAttempt, SessionShare
 from greenroom.actors.scheduling.futures import OperationEnvelope
 from greenroom.actors.scheduling.operation import CURRENT
@@ -101,14 +101,7 @@ class CrossSessionRouter:
         """Tell a message that concerns other sessions, on behalf of this one. `receipt` is notified when it has been
         handled. Raises AccessDenied, which is checked before anything is sent."""
         if message.__class__ is m.DeleteSession:
-            if message.condition is not None:
-                self._directory.actor(session_id).require(message.condition)
-            for sharer in self._index(session_id):
-                try:
-                    self._directory.actor(sharer).tell(m.ForgetGrantee(session_id))
-                except GreenroomError as error:
-                    self._still_shared(sharer, session_id, error)
-            self._home.tell(session_id, message, receipt)
+            self._delete_telling(session_id, message, receipt)
             return
         self._require(session_id)
         owner = message.owner()
@@ -315,18 +308,48 @@ class CrossSessionRouter:
     def _delete(self, session_id: str, message: m.DeleteSession, timeout: float) -> Any:
         """Revoke what was shared with a session, then delete it: if the process ends in between, no grant outlives its
         grantee."""
-        if message.condition is not None:  # asked again in the session's own turn
+        try:
+            self._require_expected(session_id, message)
+            for owner in self._index(session_id):
+                try:
+                    self._home.ask(owner, m.ForgetGrantee(session_id), timeout)
+                except GreenroomError as error:
+                    self._still_shared(owner, session_id, error)
+            return self._home.ask(session_id, message, timeout)
+        except SessionNotFound:
+            if not _is_once(session_id, message):
+                raise
+            return None
+
+    def _delete_telling(self, session_id: str, message: m.DeleteSession, receipt: TellReceipt | None) -> None:
+        try:
+            self._require_expected(session_id, message)
+            for owner in self._index(session_id):
+                try:
+                    self._directory.actor(owner).tell(m.ForgetGrantee(session_id))
+                except GreenroomError as error:
+                    self._still_shared(owner, session_id, error)
+            self._home.tell(session_id, message, receipt)
+        except SessionNotFound:
+            if not _is_once(session_id, message):
+                raise
+            if receipt is not None:
+                receipt.set(None)
+
+    def _require_expected(self, session_id: str, message: m.DeleteSession) -> None:
+        """Raise Conflict if the session has another sequence than expected. It is asked again in the session's turn."""
+        if message.condition is not None and message.condition.expected_sequence is not None:
             self._directory.actor(session_id).require(message.condition)
-        for owner in self._index(session_id):
-            try:
-                self._home.ask(owner, m.ForgetGrantee(session_id), timeout)
-            except GreenroomError as error:
-                self._still_shared(owner, session_id, error)
-        return self._home.ask(session_id, message, timeout)
 
     @staticmethod
     def _still_shared(owner: str, session_id: str, error: GreenroomError) -> None:
         logger.warning("session %s still shares with the deleted %s: %s", owner, session_id, error)
+
+
+def _is_once(session_id: str, message: m.DeleteSession) -> bool:
+    """Return whether a session that is not there counts as deleted: the message has an idempotency key, and may have
+    deleted it before."""
+    return idempotency_key(message) is not None and is_session_id(session_id)
 
 
 def _for_owner(session_id: str, message: Any) -> Any:

@@ -33,6 +33,7 @@ __all__ = [
     "Query",
     "attribute",
     "condition_of",
+    "idempotency_key",
     "pending",
     "unpacked",
 ]
@@ -214,6 +215,12 @@ def condition_of(expected_sequence: int | None, idempotency_key: str | None) -> 
         return None
     key = as_text("idempotency_key", idempotency_key, MAX_IDEMPOTENCY_KEY) if idempotency_key is not None else None
     return Condition(whole_number("expected_sequence", expected_sequence), key)
+
+
+def idempotency_key(message: Any) -> str | None:
+    """Return the key of a command; None if it has none, or is no command."""
+    condition = message.condition if isinstance(message, Command) else None
+    return condition.idempotency_key if condition is not None else None
 
 
 def unpacked(name: str) -> Callable[[Any], Any]:

@@ -102,11 +102,11 @@ class LoadSession(Command[SessionInfo]):
 
 
 class DeleteSession(Command[None]):
-    """Delete the session and everything that belongs to it. Replies None."""
+    """Delete the session and everything that belongs to it. Replies None. With an idempotency key, a session that is
+    not there counts as deleted."""
 
     __slots__ = ()
     batched = False
-    once = False
     rate = None
     access = "delete"
     points = Points("BeforeSessionDeleted", "SessionDeleted")
@@ -122,7 +122,6 @@ class ForkSession(Command[str]):
 
     __slots__ = ("at_sequence",)
     batched = False
-    once = False
     rate = CREATION
     access = "read"  # a fork has all artifacts of the original
     about_artifacts = True

@@ -332,7 +332,8 @@ class SessionActor(PooledActor):
     ) -> Any:
         """Decide and commit, and return the reply. `more` adds events to those decided; `also` is written with them."""
         if command.condition is not None:
-            if command.condition.idempotency_key is not None:
+            # Of a deleted session nothing is left that could remember its key.
+            if command.condition.idempotency_key is not None and command.__class__ is not m.DeleteSession:
                 return self._perform_once(command, more, also)
             self.require(command.condition)
         if command.__class__ is m.DeleteSession:
@@ -442,6 +443,11 @@ class SessionActor(PooledActor):
                 except Conflict as error:
                     error.fields["index"] = place
                     raise
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether this thread holds the turn."""
+        return self._turn.is_ours()
 
     def handle(self, message: Any) -> Any:
         """Handle a message and return the reply. The caller holds the turn."""

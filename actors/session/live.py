@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from greenroom.actors.messages.core import Command, Condition, PendingEvent, Query
     from greenroom.actors.session.state.limits import Limits
     from greenroom.actors.session.state.model import SessionState
+    from greenroom.actors.store import Append
     from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
     from greenroom.storage.engine.engine import Durability, Op
     from greenroom.storage.errors import IntegrityError
@@ -61,8 +62,15 @@ class LiveSession(Protocol):
     def await_durability(self, reply: Any, durability: Durability | None) -> Any:
         """Hold a reply back until the change is as durable as asked."""
 
-    def commit(self, drafts: list[PendingEvent], command: Command[Any] | None = None, also: Sequence[Op] = ()) -> None:
-        """Journal events and evolve the state."""
+    def commit(
+        self,
+        drafts: list[PendingEvent],
+        command: Command[Any] | None = None,
+        also: Sequence[Op] = (),
+        *,
+        write: Callable[[Append], int] | None = None,
+    ) -> None:
+        """Journal events and evolve the state. `write` writes in place of the store."""
 
     def follow_config(self) -> None:
         """Apply the session's own configuration, which has changed."""

@@ -12,6 +12,7 @@ from greenroom.storage.events.model import StoredEvent
 
 if TYPE_CHECKING:
     from greenroom.actors.clock import Clock
+    from greenroom.actors.messages import ForkSession
     from greenroom.actors.messages.permissions import AccessAttempt
     from greenroom.actors.scheduling.dispatcher import Dispatcher, Envelope
     from greenroom.actors.session.state.shares import Reach
@@ -64,6 +65,9 @@ class AccessControl(Protocol):
 class Owner(Protocol):
     """The part of the supervisor that a session actor uses."""
 
+    def ask(self, session_id: str, message: Any, timeout: float) -> Any:
+        """Ask a session's actor. Within the session's turn, have it handle the message at once."""
+
     def forward(self, session_id: str, envelope: Envelope[Any]) -> None:
         """Deliver a message that came after the actor had stopped to the session's next actor."""
 
@@ -102,8 +106,8 @@ class SessionServices:
     discard: Callable[[Any], None]
     """Drops what was prepared for a message that has failed."""
     security: AccessControl
-    fork: Callable[[SessionServices, str, int, Durability], str]
-    """Creates a session from the history of another one up to a sequence, and returns its id."""
+    fork: Callable[[SessionServices, str, int, ForkSession], str]
+    """Creates a session from the history of another one up to a sequence, as a command asks, and returns its id."""
     publish: Callable[[str, int, list[StoredEvent]], None] | None = None
     """Called with events once they are journaled: session id, sequence of the first, the events. Called in the
     session's turn, so it must not block. None while there is no subscription."""

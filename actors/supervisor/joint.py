@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from greenroom.actors.messages.core import idempotency_key
 from greenroom.actors.messages.permissions import PERMISSIONS
 from greenroom.actors.scheduling.futures import finished
 from greenroom.actors.session.delegated import Refused
@@ -83,7 +84,7 @@ class Joint:
         places: dict[str, list[int]] = {self.actor_urn: []}
         for place, target in enumerate(batch.targets):
             places.setdefault(target or self.actor_urn, []).append(place)
-        told: dict[int | None, Any] | None = {} if self._key(batch) is not None else None
+        told: dict[int | None, Any] | None = {} if idempotency_key(batch) is not None else None
         parts = []
         for actor_id in sorted(places):
             own = batch.made_of([batch.commands[at] for at in places[actor_id]], places[actor_id])
@@ -92,10 +93,6 @@ class Joint:
             own.told, own.whole_places = told, batch.places
             parts.append(_Part(actor_id, own, places[actor_id]))
         return parts
-
-    @staticmethod
-    def _key(batch: Batch) -> str | None:
-        return batch.condition.idempotency_key if batch.condition is not None else None
 
     def _enter(
         self, parts: list[_Part], actors: list[SessionActor], deadline: float, timeout: float

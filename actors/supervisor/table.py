@@ -252,6 +252,10 @@ class SessionTable:
 
     # -- what actors ask of their owner
 
+    def ask(self, session_id: str, message: Any, timeout: float) -> Any:
+        actor = self.actor(session_id)
+        return actor.handle(message) if actor.in_hand else actor.ask(message, timeout)
+
     def forward(self, session_id: str, envelope: Envelope[Any]) -> None:
         try:
             self.activate(session_id).put(envelope)

@@ -7,15 +7,17 @@ deleted, and the result is published in one batch (`StagedSessions`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.actors.messages.core import idempotency_key
 from greenroom.actors.scheduling.operation import CURRENT, event_context
+from greenroom.actors.session.answers.forking import PublishFork
 from greenroom.actors.session.projection import LOST, FoldedArtifacts
 from greenroom.actors.session.state.collected import COLLECTED
 from greenroom.actors.session.state.model import SessionState
-from greenroom.actors.store import ArtifactStore
+from greenroom.actors.store import Append, ArtifactStore
 from greenroom.storage.codec.keys import new_session, session_bytes, session_id_of
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import IntegrityError, InvalidOperation, SessionNotFound
@@ -33,6 +35,7 @@ from greenroom.storage.records.model import (
 from .staged import StagedSessions, with_new_ids
 
 if TYPE_CHECKING:
+    from greenroom.actors.messages import ForkSession
     from greenroom.actors.session.services import SessionServices
 
 __all__ = ["fork_session"]
@@ -59,8 +62,13 @@ class _Prefix:
         return held.union(self.messages, (data["content_hash"] for data in self.artifacts.values()))
 
 
-def fork_session(services: SessionServices, origin_id: str, at: int, durability: Durability) -> str:
-    """Make a session from the events 1 to `at` of another, and return its id.
+class _ForkedBefore(Exception):
+    """The same command has made a fork meanwhile, under its idempotency key."""
+
+
+def fork_session(services: SessionServices, origin_id: str, at: int, command: ForkSession) -> str:
+    """Make a session from the events 1 to `at` of another, and return its id. If the command has an idempotency key,
+    the original remembers the id, and a fork that was made under that key before is the one.
 
     An artifact that was deleted since, and whose content is gone, is deleted in the fork as well, by an event after the
     copied ones; so are records that were put anew or deleted since, as far as their values are gone.
@@ -73,22 +81,34 @@ def fork_session(services: SessionServices, origin_id: str, at: int, durability:
         raise InvalidOperation("this runtime is open for reading only: open it without read_only to fork")
     session = new_session()
     session_id = session_id_of(session)
+
+    def together(append: Append) -> None:
+        made = services.owner.ask(origin_id, PublishFork(command, session_id, append), services.store_timeout)
+        if made is not None:
+            raise _ForkedBefore(made)
+
+    write = together if idempotency_key(command) is not None else None
     release = services.owner.reserve([session_id])
     try:
-        while (following := _copy(services, origin_id, at, session)) is None:
+        while (following := _copy(services, origin_id, at, session, write)) is None:
             pass  # the original's journal was truncated meanwhile, which cannot go on for long
         if services.publish is not None:
             services.publish(session_id, at + 1, following)
+    except _ForkedBefore as before:
+        return str(before)
     finally:
         release()
+    durability = command.durability or services.durability
     if durability is Durability.FSYNC is not services.durability:
         store.engine.sync()
     return session_id
 
 
-def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) -> list[StoredEvent] | None:
+def _copy(
+    services: SessionServices, origin_id: str, at: int, session: bytes, write: Callable[[Append], object] | None
+) -> list[StoredEvent] | None:
     """Write the fork into the store, and return the events after the copied ones. Return None if the events to copy
-    have been truncated meanwhile."""
+    have been truncated meanwhile. `write`, if given, makes the last write."""
     store, origin, session_id = services.store, session_bytes(origin_id), session_id_of(session)
     base = store.journal.base(origin)
     begin = base[0] if base is not None else 0
@@ -130,7 +150,7 @@ def _copy(services: SessionServices, origin_id: str, at: int, session: bytes) ->
             staged.undo()
             return None
         staged.finish(state)
-        staged.publish([state])
+        staged.publish([state], write)
     except BaseException as error:
         staged.undo()
         if isinstance(error, IntegrityError) and store.journal.base(origin) != base:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.scheduling.operation import require_run
@@ -147,8 +147,9 @@ class StagedSessions:
 
     # -- the end, one or the other
 
-    def publish(self, states: list[SessionState]) -> None:
-        """Publish the sessions: write what is left, the rows, the index entries and the changed marker in one batch."""
+    def publish(self, states: list[SessionState], write: Callable[[Append], object] | None = None) -> None:
+        """Publish the sessions: write what is left, the rows, the index entries and the changed marker in one batch.
+        `write` writes it in place of the store, together with something else."""
         require_run()
         ops, self._ops = self._ops, []
         if self._marked:
@@ -159,7 +160,10 @@ class StagedSessions:
         append.charges = tuple(
             Charge(each.created_by, 1, each.artifact_bytes) for each in states if each.created_by is not None
         )
-        self._store.commit(append, self._services.store_timeout)
+        if write is not None:
+            write(append)
+        else:
+            self._store.commit(append, self._services.store_timeout)
         # From here on the sessions exist. The next opening would do the rest as well.
         if self._marked:
             try:

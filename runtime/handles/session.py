@@ -262,7 +262,8 @@ class Session(Variables, SessionHandle):
         return self._info(m.LoadSession(**how))
 
     def delete(self, **how: Unpack[How]) -> None:
-        """Delete the session with its journal, variables and artifacts, and the content that only it used."""
+        """Delete the session with its journal, variables and artifacts, and the content that only it used. With an
+        `idempotency_key`, a session that is not there counts as deleted."""
         self._ask(self.id, m.DeleteSession(**how), self._timeout)
 
     def fork(self, at_sequence: int | None = None, **how: Unpack[How]) -> Session:
@@ -272,7 +273,8 @@ class Session(Variables, SessionHandle):
         The fork is active and a child of this session. It has the variables, tags, conversation, artifacts and records
         of that moment; its artifacts have new ids and share the content. Its first own event is `session.forked`.
         Artifacts whose content was deleted since are deleted in the fork too, and so are records that were changed
-        since. Raises ValidationError if this session has no such event, IntegrityError for damaged data.
+        since. Raises ValidationError if this session has no such event, IntegrityError for damaged data,
+        SessionNotFound if the fork that was made under an `idempotency_key` has been deleted since.
         """
         return created_session(self._runtime, self._ask(self.id, m.ForkSession(at_sequence, **how), self._timeout))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.artifacts import DeletedArtifact
 from greenroom.actors.messages.conversation import Turn
-from greenroom.actors.messages.core import PendingEvent
+from greenroom.actors.messages.core import PendingEvent, idempotency_key
 from greenroom.actors.messages.events import LinkEvents, PublishEvent
 from greenroom.actors.messages.permissions import Grant, ScopeGrant, SessionShare
 from greenroom.actors.scheduling.futures import DeferredReply
@@ -74,7 +74,7 @@ def told(actor: LiveSession, command: m.Command[Any], at: int, reply: Any) -> To
     return ["value", reply]
 
 
-def answer_draft(key: str, command: m.Command[Any], reply: Told) -> PendingEvent:
+def answer_draft(key: str | None, command: m.Command[Any], reply: Told) -> PendingEvent:
     """Return the event by which a reply is remembered."""
     return PendingEvent(ANSWERED, {"key": key, "message": type(command).__name__, "reply": pack_value(reply)})
 
@@ -85,10 +85,8 @@ def answered_before(actor: LiveSession, message: Any) -> tuple[Any] | None:
 
     Raises ValidationError if it was a command of another class.
     """
-    condition = message.condition if isinstance(message, m.Command) else None
-    if condition is None or condition.idempotency_key is None:
-        return None
-    earlier = _earlier(actor, message, condition.idempotency_key)
+    key = idempotency_key(message)
+    earlier = _earlier(actor, message, key) if key is not None else None
     if earlier is not None:
         actor.services.discard(message)
     return earlier

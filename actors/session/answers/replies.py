@@ -31,12 +31,12 @@ from greenroom.storage.errors import (
     ArtifactNotFound,
     GreenroomError,
     IntegrityError,
-    InvalidOperation,
     SchemaTooNew,
     ValidationError,
 )
 
 from .approvals import APPROVAL_ANSWERS, APPROVAL_REPLIES
+from .forking import FORK_ANSWERS
 from .turns import read_retracted, read_turn, read_turns
 
 if TYPE_CHECKING:
@@ -88,21 +88,6 @@ def _get_consumption(actor: LiveSession, query: object) -> dict[str, Consumption
 
 def _get_info(actor: LiveSession, query: object) -> SessionInfo:
     return actor.state.info()
-
-
-def _fork(actor: LiveSession, command: m.ForkSession) -> DeferredReply:
-    state, services = actor.state, actor.services
-    if not actor.cataloged:
-        raise InvalidOperation("only sessions can be forked: this is the state of a scope")
-    if command.condition is not None:
-        actor.require(command.condition)
-    at = state.sequence if command.at_sequence is None else command.at_sequence
-    if not 1 <= at <= state.sequence:
-        raise ValidationError(
-            f"at_sequence: session {state.id} has the events 1 to {state.sequence}, not {at}", field="at_sequence"
-        )
-    durability = command.durability or services.durability
-    return DeferredReply(partial(services.fork, services, state.id, at, durability), always=True)
 
 
 def _get_messages(actor: LiveSession, query: m.GetMessages) -> DeferredReply:
@@ -198,7 +183,6 @@ ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.ListVariables: _list_variables,
     VariableKeys: _variable_keys,
     m.GetInfo: _get_info,
-    m.ForkSession: _fork,
     m.Finish: _finish,
     GetConsumption: _get_consumption,
     GetConfig: get_config,
@@ -213,6 +197,7 @@ ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.ListArtifactVersions: _list_versions,
     **RECORD_ANSWERS,
     **APPROVAL_ANSWERS,
+    **FORK_ANSWERS,
     **delegated.ANSWERS,
     **session_sharing.ANSWERS,
 }

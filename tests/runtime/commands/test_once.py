@@ -1,0 +1,117 @@
+"""`idempotency_key` on what is more than one write: forks and deletions."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenroom.runtime import Conflict, Runtime, Session, SessionNotFound
+from greenroom.runtime import messages as m
+
+# -- forks
+
+
+def test_a_fork_is_made_once(tmp_path: Path) -> None:
+    with Runtime.open(tmp_path) as rt:
+        s = rt.create_session()
+        s.set("k", 1)
+        s.store_artifact("log", "n", b"x" * 300_000)
+        fork = s.fork(idempotency_key="i")
+        s.set("k", 2)
+        assert s.fork(idempotency_key="i") == fork
+        assert fork.get("k") == 1
+        other = s.fork(2, idempotency_key="j")
+        assert s.fork(idempotency_key="j") == other != fork
+        assert [each.id for each in s.children()] == [fork.id, other.id]
+        assert rt.verify().problems == []
+    with Runtime.open(tmp_path) as rt:
+        s = rt.session(s.id)
+        assert s.fork(idempotency_key="i").id == fork.id
+        rt.session(fork.id).delete()
+        with pytest.raises(SessionNotFound):
+            s.fork(idempotency_key="i")
+        assert rt.ask(s.id, m.ForkSession(idempotency_key="i")) == fork.id
+        assert len(s.children()) == 1
+
+
+def test_an_ended_session_is_forked_once(session: Session) -> None:
+    session.complete()
+    assert session.fork(idempotency_key="i") == session.fork(idempotency_key="i")
+    assert len(session.children()) == 1
+    assert session.info().operation_count == 2
+
+
+def test_a_fork_at_an_unexpected_sequence_is_not_remembered(session: Session) -> None:
+    with pytest.raises(Conflict):
+        session.fork(expected_sequence=99, idempotency_key="i")
+    fork = session.fork(expected_sequence=session.info().sequence, idempotency_key="i")
+    assert session.fork(expected_sequence=1, idempotency_key="i") == fork
+
+
+def test_of_many_threads_one_makes_the_fork(runtime: Runtime, session: Session) -> None:
+    session.store_artifact("log", "n", b"x" * 300_000)
+    ids: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def work() -> None:
+        barrier.wait()
+        ids.extend(session.fork(idempotency_key=f"i{number}").id for number in range(3))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 24
+    assert {each.id for each in session.children()} == set(ids)
+    assert len(set(ids)) == 3
+    assert list(runtime._store.staging) == []
+    assert runtime.verify().problems == []
+
+
+def test_a_fork_that_was_told_is_made_once(runtime: Runtime, session: Session) -> None:
+    for _ in range(3):
+        runtime.tell(session.id, m.ForkSession(idempotency_key="i"))
+    session.info()
+    runtime.ask(session.id, m.ForkSession(idempotency_key="i"))
+    assert len(session.children()) == 1
+
+
+def test_a_session_that_ends_in_the_middle_leaves_no_fork(runtime: Runtime, session: Session, monkeypatch: Any) -> None:
+    from greenroom.actors.transfer import staged
+
+    publish = staged.StagedSessions.publish
+
+    def after_a_deletion(self: Any, *args: Any) -> None:
+        session.delete()
+        publish(self, *args)
+
+    monkeypatch.setattr(staged.StagedSessions, "publish", after_a_deletion)
+    with pytest.raises(SessionNotFound):
+        session.fork(idempotency_key="i")
+    assert list(runtime.list_sessions()) == []
+    assert runtime.verify().problems == []
+
+
+# -- deletions
+
+
+def test_a_session_is_deleted_once(tmp_path: Path) -> None:
+    with Runtime.open(tmp_path) as rt:
+        s, other = rt.create_session(), rt.create_session()
+        with pytest.raises(Conflict):
+            s.delete(expected_sequence=99, idempotency_key="i")
+        s.delete(expected_sequence=s.info().sequence, idempotency_key="i")
+        s.delete(idempotency_key="i")
+        rt.tell(s.id, m.DeleteSession(idempotency_key="i"))
+        with pytest.raises(SessionNotFound):
+            s.delete()
+        with pytest.raises(SessionNotFound):
+            rt.ask("no id", m.DeleteSession(idempotency_key="i"))
+        assert [each.id for each in rt.list_sessions()] == [other.id]
+    with Runtime.open(tmp_path) as rt:
+        rt.ask(s.id, m.DeleteSession(idempotency_key="i"))
+        assert rt.verify().problems == []
