@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import IO, Any, BinaryIO, Final, Literal, Self, TypeVar, Unpack, cast, overload
 
 from greenroom.actors import messages as m
@@ -35,6 +36,7 @@ from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.handles.reading.diff import unified_diff
 from greenroom.runtime.handles.reading.follow import Follow, JournalReader
+from greenroom.runtime.handles.reading.past import PastState, past_state
 from greenroom.runtime.handles.reading.timeline import MAX_TIMELINE, TimelineRow
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deletion_report, read_in_parts
@@ -514,6 +516,23 @@ class Session(Variables, SessionHandle):
         """Return at most `limit` events of the journal, each with its cause and its depth below the first cause. For an
         operation across sessions see `rt.events.timeline`."""
         return self._runtime.events.of_session(self.id, limit)
+
+    def at(self, *, sequence: int | None = None, time: datetime | str | float | None = None) -> PastState:
+        """Return the session as it was after event `sequence`, or at a `time` (an aware datetime, RFC 3339 text or
+        epoch seconds). Works in any status, and disturbs nobody.
+
+        Raises ValidationError for none or both of the two and for a naive time, ReplayError for a moment before the
+        first event that the journal still has, or after the newest sequence, and IntegrityError, with the field
+        `sequence`, where the journal is damaged: all before the damage is there.
+
+        Example:
+            ```py
+            session.at(sequence=3).variables
+            session.at(time=datetime.now(timezone.utc) - timedelta(hours=1)).messages
+            ```
+        """
+        look = partial(self._ask, self.id, m.GetInfo(), self._timeout)
+        return past_state(self._runtime.core.store, self.id, look, sequence, time)
 
     def _events(self, after: int, left: int | None) -> Iterator[Event]:
         while left is None or left > 0:

@@ -31,6 +31,19 @@ def _event_name(key: bytes) -> str:
     return f"event {int.from_bytes(key[16:], 'big')} of session {session_id_of(key[:16])}"
 
 
+def _unsealed(key: bytes, record: bytes) -> Any:
+    try:
+        return unseal(key, record, _event_name)
+    except IntegrityError as error:
+        raise _at(error, key) from error.__cause__
+
+
+def _at(error: IntegrityError, key: bytes) -> IntegrityError:
+    """Return the error, which now says at which event the damage is."""
+    error.fields.update(session_id=session_id_of(key[:16]), sequence=int.from_bytes(key[16:], "big"))
+    return error
+
+
 def _near(sequences: Sequence[int]) -> Iterator[Sequence[int]]:
     """Yield ascending sequences in groups that one scan reads."""
     begin = 0
@@ -68,12 +81,14 @@ class Journal:
         for sequence, fields in self.fields(session, after):
             yield sequence, event_of(fields)
 
-    def fields(self, session: bytes, after: int = 0, *, whole: bool = False) -> Iterator[tuple[int, list[Any]]]:
+    def fields(
+        self, session: bytes, after: int = 0, upto: int | None = None, *, whole: bool = False
+    ) -> Iterator[tuple[int, list[Any]]]:
         """Yield the events of `read` as lists of fields, which `evolve` accepts too, to fold long journals quickly.
-        With `whole`, a truncated event is a gap like any other."""
+        With `upto`, nothing behind that sequence is read. With `whole`, a truncated event is a gap like any other."""
         expected = after + 1
         cut = 0
-        end = after_prefix(session)
+        end = after_prefix(session) if upto is None else sequence_key(session, upto + 1)
         for key, record in self._engine.pages(CF.JOURNAL, sequence_key(session, expected), end, page=self.PAGE):
             sequence = int.from_bytes(key[16:], "big")
             if sequence != expected and not whole and sequence > cut:
@@ -85,7 +100,7 @@ class Journal:
                     session_id=session_id_of(session),
                     sequence=expected,
                 )
-            yield sequence, unseal(key, record, _event_name)
+            yield sequence, _unsealed(key, record)
             expected = sequence + 1
 
     def readable(self, session: bytes, after: int = 0) -> Iterator[tuple[int, StoredEvent]]:
@@ -117,13 +132,16 @@ class Journal:
     def stored(self, session: bytes, sequence: int) -> StoredEvent:
         """Return one event as it is stored. Raises IntegrityError if it is missing or damaged."""
         key = sequence_key(session, sequence)
-        record = self._engine.get(CF.JOURNAL, key)
+        record = self._get(key)
         if record is None:
             base = self.base(session)
             gone = (
                 "was truncated by retention" if base is not None and sequence <= base[0] else "is missing; run verify"
             )
-            raise IntegrityError(f"event {sequence} of session {session_id_of(session)} {gone}", sequence=sequence)
+            session_id = session_id_of(session)
+            raise IntegrityError(
+                f"event {sequence} of session {session_id} {gone}", session_id=session_id, sequence=sequence
+            )
         return self.unsealed(key, record)
 
     def many(self, session: bytes, sequences: Sequence[int]) -> Iterator[list[Any]]:
@@ -137,12 +155,12 @@ class Journal:
             found = self._engine.scan(CF.JOURNAL, sequence_key(session, begin), sequence_key(session, end))
             if len(found) == end - begin == len(near):  # which is usual, and so there is nothing to look up
                 for key, record in found:
-                    yield unseal(key, record, _event_name)
+                    yield _unsealed(key, record)
                 continue
             records = dict(found)
             for sequence in near:
                 key = sequence_key(session, sequence)
-                yield unseal(key, records[key], _event_name) if key in records else [*self.stored(session, sequence)]
+                yield _unsealed(key, records[key]) if key in records else [*self.stored(session, sequence)]
 
     def settled(self, session: bytes, read: Callable[[], Found]) -> Found:
         """Return what a reading of a session finds, outside of its turn. Raises SessionNotFound where it has been
@@ -163,7 +181,13 @@ class Journal:
 
     def holds(self, session: bytes, sequence: int) -> bool:
         """Return whether there is an event, damaged or not."""
-        return self._engine.get(CF.JOURNAL, sequence_key(session, sequence)) is not None
+        return self._get(sequence_key(session, sequence)) is not None
+
+    def _get(self, key: bytes) -> bytes | None:
+        try:
+            return self._engine.get(CF.JOURNAL, key)
+        except IntegrityError as error:
+            raise _at(error, key) from error.__cause__
 
     def last(self, session: bytes) -> tuple[int, StoredEvent] | None:
         """Return the newest event, or None for a session without a journal. Costs one seek."""
@@ -171,6 +195,11 @@ class Journal:
         if found is None:
             return None
         return int.from_bytes(found[0][16:], "big"), self.unsealed(*found)
+
+    def last_sequence(self, session: bytes) -> int | None:
+        """Return the sequence of the newest event, damaged or not; None for a session without a journal."""
+        found = self._engine.last(CF.JOURNAL, session)
+        return int.from_bytes(found[0][16:], "big") if found is not None else None
 
     def lasts(self, sessions: Iterable[bytes]) -> list[tuple[int, StoredEvent] | None]:
         """Return what `last` returns for each of these sessions, at less cost."""
@@ -206,7 +235,7 @@ class Journal:
     @staticmethod
     def unsealed(key: bytes, record: bytes) -> StoredEvent:
         """Return the event of a record. Raises IntegrityError, SchemaTooNew."""
-        return event_of(unseal(key, record, _event_name))
+        return event_of(_unsealed(key, record))
 
     # -- snapshots
 
@@ -242,14 +271,28 @@ class Journal:
             raise IntegrityError(f"{name} is damaged on disk; run verify", session_id=session_id_of(session))
         return sequence, state
 
-    def snapshots(self, session: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-        """Yield valid snapshots, newest first, as (sequence, state, digest). Damaged ones are skipped, never
-        trusted."""
-        begin, end = sequence_key(session, 1), after_prefix(session)
-        for key, record in self._engine.scan(CF.SNAPSHOTS, begin, end, reverse=True):
+    def snapshots(self, session: bytes, upto: int | None = None) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield valid snapshots, newest first, as (sequence, state, digest); with `upto`, none of a later state. Each
+        is read when it is asked for. Damaged ones are skipped, never trusted."""
+        begin = sequence_key(session, 1)
+        end = after_prefix(session) if upto is None else sequence_key(session, upto + 1)
+        for key, record in self._engine.pages(CF.SNAPSHOTS, begin, end, reverse=True, page=1):
             try:
                 digest, state = unseal(key, record, "a snapshot")
             except (IntegrityError, SchemaTooNew):
                 continue
             if blake3(state).digest() == digest:
                 yield int.from_bytes(key[16:], "big"), state, digest
+
+    def next_digest(self, session: bytes, after: int, upto: int) -> tuple[int, bytes] | None:
+        """Return (sequence, digest) of the first intact snapshot behind event `after` and up to event `upto`; None if
+        there is none."""
+        begin, end = sequence_key(session, after + 1), sequence_key(session, upto + 1)
+        for key, record in self._engine.pages(CF.SNAPSHOTS, begin, end, page=1):
+            try:
+                digest, state = unseal(key, record, "a snapshot")
+            except (IntegrityError, SchemaTooNew):
+                continue
+            if blake3(state).digest() == digest:
+                return int.from_bytes(key[16:], "big"), digest
+        return None

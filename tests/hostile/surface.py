@@ -379,6 +379,7 @@ ALSO: dict[str, Callable[[World], dict[str, Any]]] = {
     "Session.edit_message": lambda w: {"content": "edited"},
     "Runtime.session": lambda w: {"session_id": w.s.id},
     "Scope.update": lambda w: {"values": {"k": 1}},
+    "Session.at": lambda w: {"sequence": 1},
 }
 """Arguments that a call does not need by its signature, but by its meaning."""
 NEEDED = dict.fromkeys(("Session.share", "Session.revoke"), ("artifact", "with_session"))
@@ -619,6 +620,7 @@ _MADE_BY_GREENROOM = [
     "Outcome",
     "Overflow",
     "Page",
+    "PastState",
     "Policies",
     "Problem",
     "Pseudonyms",

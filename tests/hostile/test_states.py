@@ -43,7 +43,7 @@ READING = {
     f"Session.{name}": None
     for name in (
         "approvals", "artifact_names", "artifact_versions", "wait_for", "check_access", "count_artifacts",
-        "admitted", "children", "config", "diff_artifact", "events", "export", "export_messages", "follow", "get",
+        "admitted", "at", "children", "config", "diff_artifact", "events", "export", "export_messages", "follow", "get",
         "get_artifact", "get_artifact_info", "get_many", "info", "list_artifacts", "load", "messages", "open_artifact",
         "parent", "permissions", "query_artifacts", "save_artifact", "scopes", "shared_sessions", "shared_with_me",
         "shares", "timeline", "tree", "variable_keys", "variables", "with_timeout",

@@ -47,6 +47,7 @@ SESSION: dict[str, Call] = {
     "artifact_versions": lambda two: two.other.artifact_versions("n"),
     "batch": _batched,
     "call_agent": lambda two: two.other.call_agent("echo", "x"),
+    "at": lambda two: two.other.at(sequence=1),
     "call_tool": lambda two: two.other.call_tool("noop"),
     "check_access": lambda two: two.other.check_access("n"),
     "children": lambda two: two.other.children(),

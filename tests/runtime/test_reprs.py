@@ -37,7 +37,7 @@ def _objects(rt: Runtime) -> Iterator[Any]:
         yield from (subscription, follow, rt.events.publish("custom.x", {"k": SECRET}))
     yield from (messages.SetVariable("k", SECRET), messages.AddMessage("user", SECRET), messages.GetInfo())
     yield from (rt, rt.hooks, rt.events, rt.tools, rt.agents, rt.templates, rt.policies, rt.middleware, rt.analytics)
-    yield from (rt.usage(), rt.verify(), rt.workflows)
+    yield from (rt.usage(), rt.verify(), rt.workflows, s.at(sequence=2))
 
 
 @pytest.fixture

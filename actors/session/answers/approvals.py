@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from greenroom.actors.store import ArtifactStore
     from greenroom.storage.events.model import StoredEvent
 
-__all__ = ["APPROVAL_ANSWERS", "APPROVAL_REPLIES", "find_approvals", "read_approval"]
+__all__ = ["APPROVAL_ANSWERS", "APPROVAL_REPLIES", "find_approvals", "read_approval", "told_approval"]
 
 _CLOSED: Final[dict[str, ApprovalStatus]] = {
     "approval.answered": "answered",
@@ -42,22 +42,30 @@ def read_approval(store: Reading, session: bytes, sequence: int, now: int) -> Ap
             f"approval: event {event_id(session, sequence)} asked no question: approvals lists those that there are",
             field="approval",
         )
-    data = asked.data
-    expires = data["expires_at"]
-    status: ApprovalStatus = "cancelled"
     closing: StoredEvent | None = None
-    ended: int | None = None
-    if entry is not None:
-        overdue = expires is not None and expires <= now
-        status, ended = ("expired", expires) if overdue else ("pending", None)
-    else:
+    if entry is None:
         prefix = approval_prefix(session, sequence)
         found = store.engine.last(CF.INDEX, prefix)
         closed_by = int.from_bytes(found[0][-8:], "big") if found is not None else sequence
         if closed_by != sequence:
             closing = store.journal.stored(session, closed_by)
-            status = _CLOSED.get(closing.type, "cancelled")
-            ended = expires if status == "expired" else closing.time
+    return told_approval(session, sequence, asked, closing, now, pending=entry is not None)
+
+
+def told_approval(
+    session: bytes, sequence: int, asked: StoredEvent, closing: StoredEvent | None, now: int, *, pending: bool
+) -> Approval:
+    """Return a question as it stands at `now`, from the event that asked it and the one that closed it, if any."""
+    data = asked.data
+    expires = data["expires_at"]
+    status: ApprovalStatus = "cancelled"
+    ended: int | None = None
+    if pending:
+        overdue = expires is not None and expires <= now
+        status, ended = ("expired", expires) if overdue else ("pending", None)
+    elif closing is not None:
+        status = _CLOSED.get(closing.type, "cancelled")
+        ended = expires if status == "expired" else closing.time
     answered = closing is not None and status == "answered"
     return Approval(
         event_id(session, sequence),

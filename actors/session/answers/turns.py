@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from greenroom.actors.messages.conversation import Turn, stored_turn
@@ -23,7 +23,7 @@ from greenroom.storage.events.turns import (
     parse_head,
 )
 
-__all__ = ["read_retracted", "read_turn", "read_turns", "turn_head", "turn_sequences"]
+__all__ = ["read_retracted", "read_turn", "read_turns", "told_turns", "turn_head", "turn_sequences"]
 
 _LAST: Final = (1 << 64) - 1
 
@@ -47,6 +47,19 @@ def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | N
     """Return the newest `limit` turns with a sequence smaller than `before`, oldest first. `count` is the number of all
     turns."""
     return store.journal.settled(session, lambda: _read_turns(store, session, before, limit, count))
+
+
+def told_turns(store: ArtifactStore, session: bytes, heads: Mapping[int, int]) -> list[Turn]:
+    """Return turns, oldest first: the sequence that began each → the event that left it as it is wanted."""
+
+    def read() -> list[Turn]:
+        found = [
+            (sequence_key(b"", turn), Head(head).encode() if head != turn else b"")
+            for turn, head in sorted(heads.items())
+        ]
+        return [*counted(_turns(store, session, found), _facts)]
+
+    return store.journal.settled(session, read)
 
 
 def read_turn(store: ArtifactStore, session: bytes, turn: int, head: int) -> Turn:
