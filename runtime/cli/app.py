@@ -28,6 +28,7 @@ from greenroom.runtime.cli.commands import (
 from . import demo
 from .command import Commands, Data, Json, Quiet, Root
 from .completion import Install, Show
+from .past import timeline
 from .store import Store
 
 app = Commands(
@@ -52,7 +53,7 @@ app.command("audit")(sharing.audit)
 app.command("ingest")(conversations.take_in)
 app.command("run")(scripts.run)
 app.command("events")(events.show)
-app.command("timeline")(events.timeline)
+app.command("timeline")(timeline.timeline)
 app.command("stats")(stats.stats)
 app.command("verify")(maintenance.verify)
 app.command("gc")(maintenance.gc)

@@ -15,9 +15,11 @@ __all__ = [
     "ArtifactReference",
     "ArtifactVersion",
     "AsJson",
+    "Correlation",
     "OneOrAllSessions",
     "SessionId",
     "SessionIds",
+    "SessionOrNone",
     "entries_of",
     "json_or_text",
     "version_of",
@@ -63,6 +65,24 @@ OneOrAllSessions = Annotated[
         help="Id of the session, the first six or more digits of it, or key:KEY; otherwise all sessions.",
         show_default=False,
         autocompletion=completion.sessions,
+    ),
+]
+SessionOrNone = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SESSION",
+        help="Id of the session, the first six or more digits of it, or key:KEY. Not needed with --correlation.",
+        show_default=False,
+        autocompletion=completion.sessions,
+    ),
+]
+Correlation = Annotated[
+    str | None,
+    typer.Option(
+        "--correlation",
+        metavar="ID",
+        help="Only events with this correlation id; without a session, of all sessions.",
+        show_default=False,
     ),
 ]
 SessionIds = Annotated[

@@ -1,4 +1,4 @@
-"""``greenroom events`` and ``greenroom timeline``: what has happened, in one session or in one operation."""
+"""``greenroom events``: what has happened, in one session or in one operation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from greenroom.runtime.cli import completion
 from greenroom.runtime.cli.output import (
     console,
     is_terminal,
@@ -21,40 +20,19 @@ from greenroom.runtime.cli.output import (
     reader_leaves,
     tell_beside,
 )
-from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.parameters import Correlation, SessionOrNone
 from greenroom.runtime.cli.store import the_session, the_store
 from greenroom.storage.codec.json_lines import json_able
 
 if TYPE_CHECKING:
-    from greenroom.runtime import Event, Page, Runtime, Session, TimelineRow
+    from greenroom.runtime import Event, Session
 
 _LOOK_AGAIN_SECONDS = 0.5  # without events, whether the reader is still there
-_STEP = "  "
-_MOST_STEPS = 12
-
-_SessionOrNone = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="SESSION",
-        help="Id of the session, the first six or more digits of it, or key:KEY. Not needed with --correlation.",
-        show_default=False,
-        autocompletion=completion.sessions,
-    ),
-]
-_Correlation = Annotated[
-    str | None,
-    typer.Option(
-        "--correlation",
-        metavar="ID",
-        help="Only events with this correlation id; without a session, of all sessions.",
-        show_default=False,
-    ),
-]
 
 
 def show(
     context: typer.Context,
-    session: _SessionOrNone = None,
+    session: SessionOrNone = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new events as they happen.")] = False,
     after: Annotated[int, typer.Option(min=0, metavar="N", help="Only events after sequence N.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="N events at most.", show_default=False)] = None,
@@ -67,7 +45,7 @@ def show(
             show_default=False,
         ),
     ] = None,
-    correlation: _Correlation = None,
+    correlation: Correlation = None,
     origin: Annotated[
         str | None,
         typer.Option(
@@ -150,42 +128,11 @@ def _show_correlated(
             _print_event(event, session=True)
 
 
-def timeline(
-    context: typer.Context,
-    session: _SessionOrNone = None,
-    correlation: _Correlation = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="N events at most.", show_default=False)] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show events in causal order: what an event has caused stands below it, moved to the right.
-
-    Of one session, or with --correlation of all sessions that took part in one operation.
-    """
-    if (session is None) == (correlation is None):
-        raise typer.BadParameter("name either a session, or what belongs together with --correlation")
-    with the_store(context).reading() as runtime:
-        rows = _rows(runtime, session, correlation, limit)
-        if as_json:
-            print_json([row.to_dict() for row in rows])
-            return
-        for row in rows:
-            _print_event(row.event, session=correlation is not None, depth=row.depth)
-        if rows.has_more:
-            tell_beside(f"{rows.total - len(rows)} more: see them with a larger --limit")
-
-
-def _rows(runtime: Runtime, session: str | None, correlation: str | None, limit: int | None) -> Page[TimelineRow]:
-    most = {} if limit is None else {"limit": limit}
-    if session is not None:
-        return the_session(runtime, session).timeline(**most)
-    return runtime.events.timeline(correlation or "", **most)
-
-
-def _print_event(event: Event, *, session: bool = False, depth: int = 0) -> None:
+def _print_event(event: Event, *, session: bool = False) -> None:
     data = printable(json.dumps(json_able(event.data), ensure_ascii=False))
     when = event.timestamp.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     where = f"{event.session_id[:8] if is_terminal() else event.session_id}  " if session else ""
-    type_ = _STEP * min(depth, _MOST_STEPS) + printable(event.type)
+    type_ = printable(event.type)
     if event.origin == "published" and not event.type.startswith("custom."):
         type_ += " (published)"
     if not is_terminal():

@@ -60,14 +60,14 @@ def test_events_of_one_operation_in_all_sessions(store: Path, session: Session) 
 
 def test_a_timeline_shows_what_was_caused_below_its_cause(store: Path, session: Session) -> None:
     lines = run(store, "timeline", session.id).splitlines()
-    assert len(lines) == 5
-    (caused,) = [line for line in lines if '"x"' in line]
+    assert len(lines) == 6  # a title, the axis, and the script as one
+    (caused,) = [line for line in lines if "x = 1" in line]
     assert "    variable.set" in caused
     rows = json.loads(run(store, "timeline", "--correlation", "order 7", "--json"))
     started = next(row for row in rows if row["type"] == "script.started")
     assert [row["depth"] for row in rows if row["cause"] == started["id"]] == [1, 1]
     few = CliRunner().invoke(app, ["--data", str(store), "timeline", session.id, "--limit", "2"])
-    assert len(few.stdout.splitlines()) == 2
+    assert len(few.stdout.splitlines()) == 4
     assert "3 more" in few.stderr
 
 

@@ -1,0 +1,136 @@
+"""Events and times in a few words, for the timeline and the debugger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from greenroom.runtime.cli.output import brief, one_line, size
+from greenroom.storage.common.message_text import text_of_message
+
+if TYPE_CHECKING:
+    from greenroom.runtime import Event
+
+__all__ = ["detail", "failure", "lasted", "style_of"]
+
+_LONGEST: Final = 160
+_STYLES: Final = {
+    "tool": "magenta",
+    "agent": "blue",
+    "hook": "yellow",
+    "script": "green",
+    "workflow": "cyan",
+    "message": "bold",
+    "policy": "yellow",
+    "approval": "yellow",
+    "session": "dim",
+}
+
+
+def style_of(type: str) -> str:
+    """Return the style in which events of a type are shown."""
+    return _STYLES.get(type.partition(".")[0], "")
+
+
+def failure(event: Event) -> str | None:
+    """Return what an event says of a failure, in a few words; None if it tells of none."""
+    if event.origin == "published":
+        return None
+    data = event.data
+    if event.type in ("session.failed", "policy.violated", "event.lost"):
+        return _text(data.get("reason") or data.get("policy") or data.get("type") or event.type)
+    error = data.get("error")
+    if isinstance(error, Mapping):
+        return one_line(": ".join(str(error[key]) for key in ("code", "message") if error.get(key)) or "failed")
+    if data.get("success") is False or (event.type == "hook.executed" and error):
+        return _text(error or "failed")
+    return None
+
+
+def detail(event: Event) -> str:
+    """Return what one wants to know of an event beside its type, on one line."""
+    tell = _DETAILS.get(event.type) if event.origin == "runtime" else None
+    try:
+        text = tell(event.data) if tell is not None else _data(event.data)
+    except (KeyError, TypeError, ValueError):  # an event of another version, or a damaged one
+        text = _data(event.data)
+    return one_line(text)
+
+
+def lasted(seconds: float) -> str:
+    """Return a span of time for people, in at most eight characters."""
+    if seconds < 0.0005:
+        return "<1 ms" if seconds > 0 else "0 ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    if minutes < 59.5:
+        return f"{int(seconds) // 60}m {int(seconds) % 60:02}s"
+    if minutes < 24 * 60:
+        return f"{int(minutes) // 60}h {int(minutes) % 60:02}m"
+    return f"{int(minutes) // 1440}d {int(minutes) // 60 % 24:02}h"
+
+
+def _text(value: Any) -> str:
+    return one_line(brief(value, _LONGEST))
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    shown = {key: value for key, value in data.items() if value not in (None, [], {}, "")}
+    return brief(shown, _LONGEST) if shown else ""
+
+
+def _message(data: Mapping[str, Any]) -> str:
+    said = text_of_message(data.get("content"), data)
+    return f"{data.get('role', '')}: {said[:_LONGEST]}" if "role" in data else said[:_LONGEST]
+
+
+def _called(data: Mapping[str, Any]) -> str:
+    return f"{data['name']} {_text(data.get('input'))}"
+
+
+def _returned(data: Mapping[str, Any]) -> str:
+    if data.get("success") is False:
+        return f"{data['name']} failed"
+    result = data.get("result")
+    return f"{data['name']} → {_text(result) if result is not None or 'bytes' not in data else size(data['bytes'])}"
+
+
+def _hook(data: Mapping[str, Any]) -> str:
+    result = data.get("result")
+    outcome = f" {result['type']}" if isinstance(result, Mapping) and result.get("type") != "proceed" else ""
+    reason = f": {result['reason']}" if outcome and isinstance(result, Mapping) and result.get("reason") else ""
+    return f"{data['hook']} at {data['point']}{outcome}{reason}"
+
+
+def _stage(data: Mapping[str, Any]) -> str:
+    return f"{data['workflow']}: {data['stage']}" + (f" round {data['round']}" if "round" in data else "")
+
+
+_DETAILS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
+    "session.created": lambda data: str(data.get("name") or ""),
+    "session.renamed": lambda data: str(data["name"]),
+    "session.failed": lambda data: str(data.get("reason") or ""),
+    "variable.set": lambda data: f"{data['key']} = {_text(data.get('value'))}",
+    "variable.deleted": lambda data: str(data["key"]),
+    "message.added": _message,
+    "message.started": _message,
+    "message.finished": _message,
+    "message.edited": lambda data: f"{data['sequence']}: {text_of_message(data.get('content'), data)[:_LONGEST]}",
+    "message.retracted": lambda data: str(data["sequence"]),
+    "artifact.stored": lambda data: f"{data['name']} v{data['version']} {size(data['size'])}",
+    "tool.called": _called,
+    "agent.called": _called,
+    "tool.returned": _returned,
+    "agent.returned": _returned,
+    "hook.executed": _hook,
+    "approval.requested": lambda data: str(data["question"]),
+    "script.started": lambda data: str(data["script"]),
+    "script.finished": lambda data: str(data["script"]),
+    "workflow.started": lambda data: str(data["workflow"]),
+    "workflow.finished": lambda data: str(data["workflow"]),
+    "workflow.stage": _stage,
+    "workflow.rolled_back": _stage,
+}
