@@ -10,7 +10,7 @@ from greenroom.storage.common.arguments import as_seconds, as_text
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded
 
-from .core import Command, How
+from .core import Command, How, Query
 
 __all__ = [
     "MAX_CALL_NAME",
@@ -19,6 +19,7 @@ __all__ = [
     "CallAgent",
     "CallTool",
     "Called",
+    "RecallCall",
     "RecordCall",
     "RecordReturn",
     "packed_input",
@@ -35,7 +36,6 @@ class Call(Command[Any]):
 
     __slots__ = ("name", "packed", "subject", "timeout")
     batched = False
-    once = False
     preparation = "call"
 
     def __init__(
@@ -105,6 +105,19 @@ class Called:
     collect: bool
 
 
+class RecallCall(Query[tuple[Any] | None]):
+    """Ask what a call with the same idempotency key returned. Replies the result in a tuple, as a JSON value or bytes;
+    None if it is not known."""
+
+    __slots__ = ("call",)
+    whole = 0
+    rate = None
+    hookable = False
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+
 class RecordCall(Command[Called]):
     """Journal that a tool or an agent (`kind`) is called. Replies Called."""
 
@@ -119,14 +132,19 @@ class RecordCall(Command[Called]):
 
 
 class RecordReturn(Command[None]):
-    """Journal how a call ended. Works until the session has ended, whatever its limits say. Replies None."""
+    """Journal how a call ended. Works until the session has ended, whatever its limits say. Replies None.
 
-    __slots__ = ("data", "kind")
+    With `key`, the idempotency key of the call, the result is what that call is answered when it is sent again."""
+
+    __slots__ = ("data", "key", "kind")
     batched = False
     note = True
     rate = None
 
-    def __init__(self, kind: str, data: dict[str, Any], durability: Durability | None = None) -> None:
+    def __init__(
+        self, kind: str, data: dict[str, Any], durability: Durability | None = None, key: str | None = None
+    ) -> None:
         super().__init__(durability=durability)
         self.kind = kind
+        self.key = key
         self.data = checked_data(data)

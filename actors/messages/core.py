@@ -16,7 +16,6 @@ from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.engine.engine import Durability
-from greenroom.storage.errors import ValidationError
 
 from .checks import MAX_IDEMPOTENCY_KEY, checked_durability, whole_number
 from .permissions import READ
@@ -186,8 +185,6 @@ class Command(Message[Reply]):
     batched: ClassVar[bool] = True
     """Whether it can be part of a batch: it is decided by the session alone, and is over once its events are
     written."""
-    once: ClassVar[bool] = True
-    """Whether it takes an idempotency key."""
     batch: ClassVar[bool] = False
     """Whether it is a batch of commands."""
 
@@ -203,8 +200,6 @@ class Command(Message[Reply]):
             self.condition = None
         else:
             self.condition = condition_of(expected_sequence, idempotency_key)
-            if idempotency_key is not None and not self.once:
-                raise ValidationError(f"idempotency_key: {type(self).__name__} takes none", field="idempotency_key")
         self.records: list[Any] | None = None
         """Drafts of events about hooks. They are journaled together with the command's own change."""
 

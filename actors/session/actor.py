@@ -18,12 +18,13 @@ from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.dispatcher import PooledActor
 from greenroom.actors.scheduling.futures import DeferredReply, finished
 from greenroom.actors.scheduling.operation import CURRENT, event_context, require_run
-from greenroom.actors.session.answers.answered import answer_draft, answered_before, told
+from greenroom.actors.session.answers.answered import answered_before, told
 from greenroom.actors.session.answers.approvals import read_approval
 from greenroom.actors.session.answers.replies import ANSWERS, DECIDED, REPLIES
 from greenroom.actors.session.answers.turns import turn_head, turn_sequences
 from greenroom.actors.session.decisions.decide import DECIDERS, Limits, PendingEvent, decide
 from greenroom.actors.session.decisions.records import known_record
+from greenroom.actors.session.state.answers import answer_draft
 from greenroom.actors.session.state.budgets import AT_ONCE, NEVER, first_alarms, may_alert, policy_notes
 from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, RENAMED, evolve
 from greenroom.actors.session.state.limits import limits_of, limits_of_scope
@@ -489,7 +490,7 @@ class SessionActor(PooledActor):
             assert answers is not None
             all_places = batch.whole_places if batch is not None else None
             answer = answers[None] if all_places is None else ["list", [answers[place] for place in all_places]]
-            yield [answer_draft(key, asked, answer)], _NOTED
+            yield [answer_draft(key, asked.__class__, answer)], _NOTED
 
     def require(self, condition: Condition) -> None:
         """Raise Conflict if the session has another sequence than a command expects."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.interception.around import settled
 from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn
+from greenroom.actors.messages.core import idempotency_key
 from greenroom.actors.scheduling.operation import CURRENT, changed, in_own_realm
 from greenroom.actors.scheduling.thread_identity import watch_threads
 from greenroom.actors.scheduling.threads import Share
@@ -30,9 +31,11 @@ from greenroom.storage.errors import (
     ResourceLimitExceeded,
     RuntimeClosed,
     SessionNotFound,
+    ValidationError,
 )
 
 from .collectors import Output
+from .once import CallsOnce
 from .work import MAX_ERROR_TEXT, NESTING, AgentSource, CallContext, Outcome, ToolSource, Work, attempt, usable
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ class Calls:
         self._running: dict[Promise[Any], CallContext] = {}
         """The calls that somebody waits for. Abandoned calls also keep a thread, until their callables return."""
         self._closed = False
+        self._once = CallsOnce(core, self._perform)
 
     @property
     def running(self) -> int:
@@ -78,7 +82,19 @@ class Calls:
     # -- the way of messages
 
     def ask(self, session_id: str | None, message: Call, timeout: float) -> Any:
-        """Make the requested call on the caller's thread, in a session or, with None, for the host."""
+        """Make the requested call on the caller's thread, in a session or, with None, for the host. A call with an
+        idempotency key is made once."""
+        key = idempotency_key(message)
+        if key is None:
+            return self._perform(session_id, message, timeout)
+        if session_id is None:
+            raise ValidationError(
+                "idempotency_key: a call outside of a session takes none, because nothing remembers its result",
+                field="idempotency_key",
+            )
+        return self._once.ask(session_id, message, key, timeout)
+
+    def _perform(self, session_id: str | None, message: Call, timeout: float) -> Any:
         if isinstance(message, CallAgent):
             return self.agents.perform(session_id, message, timeout)
         assert isinstance(message, CallTool)
@@ -132,7 +148,8 @@ class Calls:
         supervisor, wait = self.core.supervisor, self.core.config.ask_timeout
         data = {"name": work.name, "input": self._shown(work.packed), **work.about}
         record = RecordCall(work.kind, data)
-        record.condition = work.condition
+        if work.condition is not None and work.condition.expected_sequence is not None:
+            record.condition = work.condition._replace(idempotency_key=None)
         called: Called = supervisor.delivery.routing.ask(session_id, record, wait)
         caller = CURRENT.get()
         acts: dict[str, Any] = {
@@ -212,7 +229,7 @@ class Calls:
             if len(packed) > (_INLINE_BYTES if whole else _MAX_INLINE_BYTES):
                 # The artifact holds the output; without an artifact it is too large for an event.
                 returned |= {"result": None, "bytes": len(packed)}
-            self._record(work, session_id, returned)
+            self._record(work, session_id, returned, work.key)
             tokens, _ = returned_use(returned)
             if tokens:
                 excess = over_operation(session_id, supervisor.table.actor(session_id).limits, tokens)
@@ -238,7 +255,7 @@ class Calls:
     ) -> CallContext:
         session = self._session_of(session_id) if session_id is not None else None
         deadline = time.monotonic() + work.timeout
-        return CallContext(self, work.name, session, call_id, correlation_id, deadline)
+        return CallContext(self, work.name, session, call_id, correlation_id, deadline, work.key)
 
     def _run(self, work: Work, context: CallContext) -> Outcome:
         """Run the callable on an elastic thread and wait for it."""
@@ -331,10 +348,10 @@ class Calls:
         returned["artifact"] = info.id.sequence
         return collected.whole
 
-    def _record(self, work: Work, session_id: str, returned: dict[str, Any]) -> None:
+    def _record(self, work: Work, session_id: str, returned: dict[str, Any], key: str | None = None) -> None:
         try:
             self.core.supervisor.delivery.routing.ask(
-                session_id, RecordReturn(work.kind, returned, work.durability), self.core.config.ask_timeout
+                session_id, RecordReturn(work.kind, returned, work.durability, key), self.core.config.ask_timeout
             )
         except SessionNotFound:
             raise SessionNotFound(

@@ -68,7 +68,8 @@ class CallContext:
     """Describes a call to the tool or agent, in the parameter `context` if it has one.
 
     session: the session of the call, None outside of one; session_id: its id. call_id: the id of the event that
-    journaled the call. correlation_id: the operation of the call. cancelled: a `threading.Event` that is set when
+    journaled the call. correlation_id: the operation of the call. idempotency_key: the key that the call was sent with,
+    to pass on to a service that takes one. cancelled: a `threading.Event` that is set when
     nobody waits for the result any more; long-running callables should check it. A coroutine is cancelled instead.
     """
 
@@ -80,6 +81,7 @@ class CallContext:
         call_id: str | None,
         correlation_id: str | None,
         deadline: float,
+        idempotency_key: str | None = None,
     ) -> None:
         self._calls = calls
         self._deadline = deadline
@@ -89,6 +91,7 @@ class CallContext:
         self.session = session
         self.call_id = call_id
         self.correlation_id = correlation_id
+        self.idempotency_key = idempotency_key
         self.cancelled = Flag()
 
     @property
@@ -162,9 +165,14 @@ class Work:
     """Further facts of the reply to journal."""
     collector: Collector | None = None
     durability: Durability | None = None
-    condition: Condition | None = None
-    """What is asked of the session before the call is journaled."""
     """Durability of the return and of all events before it; None for the runtime's."""
+    condition: Condition | None = None
+    """What is asked of the session before the call is journaled, and the key under which its result is remembered."""
+
+    @property
+    def key(self) -> str | None:
+        """The idempotency key of the call."""
+        return self.condition.idempotency_key if self.condition is not None else None
 
 
 @dataclass(frozen=True, slots=True)

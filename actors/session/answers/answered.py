@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.messages.artifacts import DeletedArtifact
 from greenroom.actors.messages.conversation import Turn
-from greenroom.actors.messages.core import PendingEvent, idempotency_key
+from greenroom.actors.messages.core import idempotency_key
 from greenroom.actors.messages.events import LinkEvents, PublishEvent
 from greenroom.actors.messages.permissions import Grant, ScopeGrant, SessionShare
 from greenroom.actors.scheduling.futures import DeferredReply
@@ -25,8 +25,8 @@ from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.artifacts.records import artifact_info
 from greenroom.storage.catalog.model import SessionInfo, SessionRow
 from greenroom.storage.codec.keys import session_bytes, session_id_of
-from greenroom.storage.codec.records import pack_value, unpack_value
-from greenroom.storage.errors import ValidationError
+from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.errors import InvalidOperation, ValidationError
 
 from .approvals import read_approval
 from .turns import read_retracted, read_turn
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from greenroom.actors.session.live import LiveSession
     from greenroom.actors.store import ArtifactStore
 
-__all__ = ["answer_draft", "answered_before", "told"]
+__all__ = ["answered_before", "told"]
 
 Told = list[Any]
 """A reply as an event stores it: its kind, and what it consists of."""
@@ -69,14 +69,8 @@ def told(actor: LiveSession, command: m.Command[Any], at: int, reply: Any) -> To
         return ["saved", info] if kind is m.SaveSession and command.sync else info  # type: ignore[attr-defined]
     if isinstance(reply, Grant | SessionShare | ScopeGrant):
         return [_GRANTS[reply.__class__], reply.to_dict()]
-    if reply.__class__ is DeferredReply:
-        raise ValidationError(f"idempotency_key: {kind.__name__} takes none", field="idempotency_key")
+    assert reply.__class__ is not DeferredReply, f"what is read later is remembered by its place: {kind.__name__}"
     return ["value", reply]
-
-
-def answer_draft(key: str | None, command: m.Command[Any], reply: Told) -> PendingEvent:
-    """Return the event by which a reply is remembered."""
-    return PendingEvent(ANSWERED, {"key": key, "message": type(command).__name__, "reply": pack_value(reply)})
 
 
 def answered_before(actor: LiveSession, message: Any) -> tuple[Any] | None:
@@ -138,6 +132,13 @@ def _info(
     return SessionInfo(session_id_of(session), SessionRow(*row), sequence, updated, (operations, artifacts, size))
 
 
+def _call(store: ArtifactStore, session: bytes, sequence: int) -> Any:
+    data = store.journal.stored(session, sequence).data
+    if data["result"] is None:
+        raise InvalidOperation("this call was made before, and its result was too large to be kept")
+    return unpack_value(data["result"])
+
+
 def _saved(store: ArtifactStore, session: bytes, info: Told) -> Any:
     store.engine.sync()  # the process that saved it may have ended before that
     return _reply(store, session, info)
@@ -167,6 +168,7 @@ _READERS: Final[dict[str, Callable[..., Any]]] = {
     "deleted": lambda store, session, rows: [DeletedArtifact(*row) for row in rows],
     "info": _info,
     "saved": _saved,
+    "call": _call,
     "grant": _grant,
     "share": lambda store, session, fields: SessionShare(**_with_times(fields)),
     "scope": lambda store, session, fields: ScopeGrant(**_with_times(fields)),

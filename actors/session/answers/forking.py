@@ -11,9 +11,8 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.core import idempotency_key
 from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.futures import DeferredReply
+from greenroom.actors.session.state.answers import answer_draft
 from greenroom.storage.errors import InvalidOperation, ValidationError
-
-from .answered import answer_draft
 
 if TYPE_CHECKING:
     from greenroom.actors.session.live import LiveSession
@@ -62,7 +61,8 @@ def _publish(actor: LiveSession, asked: PublishFork) -> Any:
         append.add(asked.append)
         return store.commit(append, timeout)
 
-    actor.commit([answer_draft(key, asked.command, ["value", asked.fork])], RecordHooks([]), write=write)
+    assert key is not None, "without a key it is published at once"
+    actor.commit([answer_draft(key, m.ForkSession, ["value", asked.fork])], RecordHooks([]), write=write)
     return None
 
 

@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.calls import RecallCall
 from greenroom.actors.messages.conversation import AddMessage, Turn, stored_turn
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import LinkEvents, PublishEvent
 from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime, VariableKeys
 from greenroom.actors.messages.lifecycle import GetConfig
-from greenroom.actors.scheduling.futures import DeferredReply
+from greenroom.actors.scheduling.futures import DeferredReply, finished
 from greenroom.actors.session import delegated, session_sharing
 from greenroom.actors.session.decisions.calls import CALL_REPLIES
 from greenroom.actors.session.decisions.configuring import CONFIG_REPLIES, get_config
@@ -88,6 +89,11 @@ def _get_consumption(actor: LiveSession, query: object) -> dict[str, Consumption
 
 def _get_info(actor: LiveSession, query: object) -> SessionInfo:
     return actor.state.info()
+
+
+def _recall(actor: LiveSession, query: RecallCall) -> DeferredReply | None:
+    earlier = actor.answered_before(query.call)
+    return DeferredReply(lambda: (finished(earlier[0]),)) if earlier is not None else None
 
 
 def _get_messages(actor: LiveSession, query: m.GetMessages) -> DeferredReply:
@@ -186,6 +192,7 @@ ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.Finish: _finish,
     GetConsumption: _get_consumption,
     GetConfig: get_config,
+    RecallCall: _recall,
     m.GetMessages: _get_messages,
     m.GetEvents: _get_events,
     m.GetArtifactInfo: _get_artifact_info,

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.calls import Call, Called, RecordCall, RecordReturn
+from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import RecordEvent
+from greenroom.actors.session.state.answers import answer_draft
 from greenroom.actors.session.state.budgets import require_budget
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
 from greenroom.storage.catalog.model import STATUSES
@@ -48,7 +49,11 @@ def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup
             "its result is not recorded",
             status=str(status),
         )
-    return [PendingEvent(f"{command.kind}.returned", command.data)]
+    drafts = [PendingEvent(f"{command.kind}.returned", command.data)]
+    if command.key is not None:
+        call = CallAgent if command.kind == "agent" else CallTool
+        drafts.append(answer_draft(command.key, call, ["call", state.sequence + 1]))
+    return drafts
 
 
 CALL_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]] = {

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from greenroom.actors.messages.core import PendingEvent
+from greenroom.storage.codec.records import pack_value
+
 if TYPE_CHECKING:
+    from greenroom.actors.messages.core import Command
+
     from .model import SessionState
 
-__all__ = ["ANSWERED", "ANSWERS", "KEPT_FOR", "MOST_KEPT", "answered", "forget", "place_of_answer"]
+__all__ = ["ANSWERED", "ANSWERS", "KEPT_FOR", "MOST_KEPT", "answer_draft", "answered", "forget", "place_of_answer"]
 
 ANSWERED: Final = "command.answered"
 """The type of the event that has the answer."""
@@ -20,6 +25,11 @@ KEPT_FOR: Final = 24 * 3600 * 1_000_000_000
 """How long an answer is given again: a day, in ns."""
 MOST_KEPT: Final = 256
 """How many keys a session knows, the newest ones."""
+
+
+def answer_draft(key: str, kind: type[Command[Any]], reply: list[Any]) -> PendingEvent:
+    """Return the event by which the reply to a command of this class is remembered."""
+    return PendingEvent(ANSWERED, {"key": key, "message": kind.__name__, "reply": pack_value(reply)})
 
 
 def place_of_answer(state: SessionState, key: str) -> tuple[int, int] | None:

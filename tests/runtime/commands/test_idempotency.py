@@ -14,8 +14,7 @@ from greenroom.storage.codec.keys import session_bytes
 
 from .test_expected_sequence import COMMANDS, filled, prepared, sent
 
-TAKEN = [kind for kind in COMMANDS if kind.once and kind is not m.DeleteSession]
-REFUSED = [kind for kind in COMMANDS if not kind.once]
+TAKEN = [kind for kind in COMMANDS if kind is not m.DeleteSession]
 
 
 def shown(reply: Any) -> Any:
@@ -45,12 +44,6 @@ def test_a_command_sent_again_answers_the_same_and_changes_nothing(tmp_path: Pat
         assert shown(again) == shown(first)
         assert type(again) is type(first)
         assert len(list(s.events())) == events
-
-
-@pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.__name__)
-def test_a_command_that_takes_no_key_says_so(runtime: Runtime, kind: type[Any]) -> None:
-    with pytest.raises(ValidationError, match="takes none"):
-        sent(runtime, filled(runtime), kind, idempotency_key="i")
 
 
 @pytest.mark.parametrize("wrong", ["", "x" * 256, 1, b"x", True, []], ids=repr)
