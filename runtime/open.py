@@ -26,6 +26,7 @@ from greenroom.actors.session.redaction import Redaction
 from greenroom.actors.session.services import SessionServices
 from greenroom.actors.supervisor.supervisor import Supervisor
 from greenroom.actors.supervisor.table import SessionTable
+from greenroom.actors.transfer.changed import Changing
 from greenroom.actors.transfer.fork import fork_session
 from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.config.config import RuntimeConfig
@@ -122,7 +123,9 @@ class Parts:
             owner=table,
             discard=preparation.discard,
             security=security,
-            fork=fork_session,
+            fork=lambda services, origin, at, command: fork_session(
+                services, origin, at, command, Changing(table, supervisor.delivery.hooks)
+            ),
         )
         supervisor = Supervisor(table, services, security, preparation, redaction)
         elastic = Elastic(config.max_elastic_threads)

@@ -17,6 +17,7 @@ from .checks import *
 from .conversation import *
 from .core import *
 from .events import *
+from .forking import *
 from .internal import *
 from .lifecycle import *
 from .permissions import *

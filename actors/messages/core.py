@@ -107,6 +107,8 @@ class Message(Generic[Reply]):
     """Whether it only records what has already happened. It is never too late for that."""
     hookable: ClassVar[bool] = True
     """False for messages that the runtime itself sends past all hooks."""
+    apart: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that hooks of this message do not see, because they meet hooks of their own."""
     shown: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     """Functions that read a parameter for hooks, where the message keeps it encoded or under another name."""
 

@@ -9,8 +9,8 @@ from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.arguments import as_flag, as_mapping, as_text
 
-from .checks import MAX_TAG, MAX_TEXT, metadata_bytes, optional_text, tag_list, whole_number
-from .core import CREATION, Command, How, Points, Query
+from .checks import MAX_TAG, MAX_TEXT, metadata_bytes, optional_text, tag_list
+from .core import Command, How, Points, Query
 from .permissions import WRITE
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "DescribeSession",
     "FailSession",
     "Finish",
-    "ForkSession",
     "GetConfig",
     "GetInfo",
     "LoadSession",
@@ -114,22 +113,6 @@ class DeleteSession(Command[None]):
 
     def crosses(self, session_id: str) -> bool:
         return True  # what others shared with the session is revoked
-
-
-class ForkSession(Command[str]):
-    """Make a new session from the history of this one up to event `at_sequence` (default: all of it). Works in any
-    status. Replies the new session's id."""
-
-    __slots__ = ("at_sequence",)
-    batched = False
-    rate = CREATION
-    access = "read"  # a fork has all artifacts of the original
-    about_artifacts = True
-    points = Points("BeforeSessionCreated", "SessionCreated")
-
-    def __init__(self, at_sequence: int | None = None, **how: Unpack[How]) -> None:
-        super().__init__(**how)
-        self.at_sequence = whole_number("at_sequence", at_sequence)
 
 
 class GetInfo(Query[SessionInfo]):

@@ -27,7 +27,7 @@ def _readers(kind: type[m.Message[Any]]) -> dict[str, Reader]:
         return {}
     readers: dict[str, Reader] = {}
     for name, parameter in inspect.signature(kind.__init__).parameters.items():
-        if name in _HIDDEN or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+        if name in _HIDDEN or name in kind.apart or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             continue
         readers[name] = kind.shown.get(name) or attribute(name)
     if issubclass(kind, m.StoreMany):
@@ -74,6 +74,8 @@ class MessageSubject:
         except TypeError:
             missing = [name for name in readers if name not in data]
             raise ValidationError(f"{kind.__name__} needs {', '.join(missing)}", field="data") from None
+        for name in kind.apart:
+            setattr(made, name, getattr(message, name))
         if isinstance(made, m.Command):
             made.durability, made.condition = message.durability, message.condition
         if isinstance(made, m.StoreArtifact):

@@ -33,5 +33,6 @@ class Directory(Protocol):
     def actor(self, session_id: str) -> SessionActor:
         """Return the session's actor, activated if it is not in memory. Raises SessionNotFound, IntegrityError."""
 
-    def hold(self, actor: SessionActor, draft: PendingEvent) -> None:
-        """Put the actor of a session that is not in the store yet into the table, and give it its first event."""
+    def hold(self, actor: SessionActor, draft: PendingEvent | None) -> None:
+        """Put the actor of a session that is not in the store yet into the table, and give it its first event, unless
+        its journal has begun already."""

@@ -107,14 +107,16 @@ class SessionTable:
         self.services.store.await_synced(self.services.store_timeout)
         return session_id
 
-    def hold(self, actor: SessionActor, draft: PendingEvent) -> None:
-        """Put the actor of a session that is not in the store yet into the table, and give it its first event."""
+    def hold(self, actor: SessionActor, draft: PendingEvent | None) -> None:
+        """Put the actor of a session that is not in the store yet into the table, and give it its first event, unless
+        its journal has begun already."""
         self.check_open()
-        if self._clean is not None:
+        if self._clean is not None and draft is not None:
             draft = self._clean(draft)
         with self._lock:
             self._admit(actor.actor_urn, actor)
-        actor.begin(draft)
+        if draft is not None:
+            actor.begin(draft)
 
     def resident_actor(self, session_id: str) -> SessionActor | None:
         """Return the session's actor if it is in memory, else None."""

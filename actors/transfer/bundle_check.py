@@ -36,7 +36,7 @@ from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.errors import BundleError, GreenroomError
 from greenroom.storage.events.index import APPROVAL_CLOSED, APPROVAL_REQUESTED, LINKED, event_place
-from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, StoredEvent, event_of, shown_type
+from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, RESULT_CHANGED, StoredEvent, event_of, shown_type
 from greenroom.storage.events.turns import TURN_EVENTS
 from greenroom.storage.records.model import (
     IN_CONTENT,
@@ -204,6 +204,7 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     "agent.called": _CALLED,
     "tool.returned": _RETURNED,
     "agent.returned": _RETURNED,
+    RESULT_CHANGED: {"name": _text(m.MAX_NAME), "call": _whole(1, 1 << 62), "result": _any_value},
     "hook.executed": {
         "hook": _text(m.MAX_NAME),
         "point": _text(m.MAX_NAME),

@@ -2,12 +2,13 @@
 
 The events are copied unchanged, under the new session's id; content is shared by references. The original's journal is
 not touched: its events up to the fork never change, so they are read while it goes on. Content is held before it can be
-deleted, and the result is published in one batch (`StagedSessions`).
+deleted, and the result is published in one batch (`StagedSessions`). Changes that the fork begins with are decided
+before that, by the fork's own actor (`changed.py`): nobody sees the fork without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,10 +33,11 @@ from greenroom.storage.records.model import (
     StoredRecord,
 )
 
+from .changed import Changing
 from .staged import StagedSessions, with_new_ids
 
 if TYPE_CHECKING:
-    from greenroom.actors.messages import ForkSession
+    from greenroom.actors.messages.forking import Change, ForkSession
     from greenroom.actors.session.services import SessionServices
 
 __all__ = ["fork_session"]
@@ -66,15 +68,17 @@ class _ForkedBefore(Exception):
     """The same command has made a fork meanwhile, under its idempotency key."""
 
 
-def fork_session(services: SessionServices, origin_id: str, at: int, command: ForkSession) -> str:
-    """Make a session from the events 1 to `at` of another, and return its id. If the command has an idempotency key,
-    the original remembers the id, and a fork that was made under that key before is the one.
+def fork_session(services: SessionServices, origin_id: str, at: int, command: ForkSession, changing: Changing) -> str:
+    """Make a session from the events 1 to `at` of another, begin it with the changes of the command, and return its
+    id. If the command has an idempotency key, the original remembers the id, and a fork that was made under that key
+    before is the one.
 
     An artifact that was deleted since, and whose content is gone, is deleted in the fork as well, by an event after the
     copied ones; so are records that were put anew or deleted since, as far as their values are gone.
 
     Raises InvalidOperation for a moment that retention has truncated, IntegrityError if the journal or something it
-    refers to is damaged, SessionNotFound if the original is deleted meanwhile.
+    refers to is damaged, SessionNotFound if the original is deleted meanwhile, and what refuses a change; then there is
+    no fork.
     """
     store = services.store
     if store.engine.read_only:
@@ -90,7 +94,7 @@ def fork_session(services: SessionServices, origin_id: str, at: int, command: Fo
     write = together if idempotency_key(command) is not None else None
     release = services.owner.reserve([session_id])
     try:
-        while (following := _copy(services, origin_id, at, session, write)) is None:
+        while (following := _copy(services, origin_id, at, session, command.changes, changing, write)) is None:
             pass  # the original's journal was truncated meanwhile, which cannot go on for long
         if services.publish is not None:
             services.publish(session_id, at + 1, following)
@@ -105,7 +109,13 @@ def fork_session(services: SessionServices, origin_id: str, at: int, command: Fo
 
 
 def _copy(
-    services: SessionServices, origin_id: str, at: int, session: bytes, write: Callable[[Append], object] | None
+    services: SessionServices,
+    origin_id: str,
+    at: int,
+    session: bytes,
+    changes: Sequence[Change],
+    changing: Changing,
+    write: Callable[[Append], object] | None,
 ) -> list[StoredEvent] | None:
     """Write the fork into the store, and return the events after the copied ones. Return None if the events to copy
     have been truncated meanwhile. `write`, if given, makes the last write."""
@@ -149,6 +159,10 @@ def _copy(
         if store.journal.base(origin) != base:
             staged.undo()
             return None
+        if changes:
+            staged.flush()
+            state, decided = changing.change(state, changes, staged.decided)
+            following += decided
         staged.finish(state)
         staged.publish([state], write)
     except BaseException as error:

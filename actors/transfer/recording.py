@@ -24,6 +24,8 @@ from greenroom.storage.engine.engine import Durability, Op
 from greenroom.storage.errors import GreenroomError, InvalidOperation, OperationTimeout
 from greenroom.storage.events.model import StoredEvent
 
+from .unpublished import UnpublishedSession
+
 if TYPE_CHECKING:
     from greenroom.actors.clock import Clock
     from greenroom.actors.session.directory import Directory, Way
@@ -53,7 +55,7 @@ class _RecordedTime:
         return self._clock.monotonic()
 
 
-class _RecordedSession(SessionActor):
+class _RecordedSession(UnpublishedSession):
     """The actor of a session that is not in the store yet. It collects what its commits would write."""
 
     appends: list[Append]
@@ -78,28 +80,15 @@ class _RecordedSession(SessionActor):
         self.appends.append(append)
         return self._commit_number
 
-    def _durable(self, reply: Any, durability: Durability, *, reading: bool = False) -> Any:
-        return reply  # `finish` waits, once for all
-
-    def _snapshot(self, ops: list[Op]) -> None:
-        """Write no snapshot on the way: nobody can load the session before it is whole."""
-
     def last_snapshot(self, ops: list[Op]) -> None:
         """Write a snapshot if folding the journal would take long."""
         if self._tail > self.services.snapshot_every:
-            super()._snapshot(ops)
+            SessionActor._snapshot(self, ops)
 
     def _reload(self, *, raising: bool = False) -> None:
         self._retire()  # there is no journal yet to read back, so the recording ends
         if raising:
             raise InvalidOperation("the recording of this session was interrupted: begin it anew")
-
-    def passivate(self, *, save: bool = False) -> bool:
-        return False  # nothing but memory has the session
-
-    @property
-    def unsaved(self) -> bool:
-        return False
 
 
 class Recording:
@@ -191,7 +180,7 @@ class Recording:
                     append.contents = _prepared_again(services, recordings, append)
         for each in recordings:
             each._actor.appends = []  # the written content must not be discarded
-            each._leave()
+            each._actor.leave()
         if services.durability is Durability.FSYNC:
             services.store.engine.wait_synced(commit_number, timeout)
         for each in recordings:
@@ -202,7 +191,7 @@ class Recording:
 
     def abandon(self) -> None:
         """Give up: nothing of the session is left. Does nothing after `finish`."""
-        self._leave()
+        self._actor.leave()
         appends, self._actor.appends = self._actor.appends, []
         for append in appends:
             for content, _ in append.contents:
@@ -210,12 +199,6 @@ class Recording:
                     self._services.store.discard(content)
                 except GreenroomError as error:
                     logger.warning("content written ahead stays until the next opening: %s", error)
-
-    def _leave(self) -> None:
-        """Take the actor out of the table: from now on the store has the session, or it does not exist."""
-        if not self._actor.actor_stopped.is_set():
-            self._actor.actor_stopped.set()
-            self._services.owner.retire(self._actor)
 
     def _whole(self) -> Append:
         """Return everything that was collected, as one batch. Only the last value of each key counts, and nothing needs

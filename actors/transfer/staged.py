@@ -131,12 +131,23 @@ class StagedSessions:
             for op in Journal.snapshot(state.session, state.sequence, state.encode(), []):
                 self._write(op)
 
+    def flush(self) -> None:
+        """Write what was staged so far, so that it can be looked up."""
+        ops, self._ops, self._bytes = self._ops, [], 0
+        self._commit(ops)
+
+    def decided(self, append: Append) -> int:
+        """Write what a session that is staged has decided itself, and return the commit number."""
+        also = Append(self._mark_ops() + append.ops, contents=append.contents, released=append.released)
+        number = self._store.commit(also, self._services.store_timeout)
+        self._marked = True
+        return number
+
     def _write(self, op: Op) -> None:
         self._ops.append(op)
         self._bytes += len(op[2] or b"")
         if len(self._ops) >= _BATCH_OPS or self._bytes >= _BATCH_BYTES:
-            ops, self._ops, self._bytes = self._ops, [], 0
-            self._commit(ops)
+            self.flush()
 
     def _commit(self, ops: list[Op], contents: tuple[tuple[Encoded, Reference], ...] = ()) -> None:
         self._store.commit(Append(self._mark_ops() + ops, contents=contents), self._services.store_timeout)
@@ -240,11 +251,14 @@ def _drop(store: ArtifactStore, mark_id: bytes, sessions: list[bytes], timeout: 
         for family, prefix in [*owned_prefixes(session), (CF.JOURNAL, session), (CF.SNAPSHOTS, session)]:
             while found := store.engine.scan(family, prefix, after_prefix(prefix), limit=_PAGE):
                 ops: list[Op] = []
+                released: list[tuple[bytes, Reference]] = []
                 for key, _ in found:
-                    ops += _entries(store, family, key).removed()
+                    change = _entries(store, family, key)
+                    ops += [(cf, other, None) for cf, other, _ in change.ops]
                     ops.append((family, key, None))
-                # The contents themselves are still held under the marker.
-                store.commit(Append(ops), timeout)
+                    released += change.held
+                # Contents that were copied are still held under the marker; those that changes brought go now.
+                store.commit(Append(ops, released=tuple(released)), timeout)
     _tidy(store, mark_id, timeout)
 
 

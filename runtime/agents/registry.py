@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -367,6 +368,7 @@ class Agents:
             run,
             left,
             about=about,
+            given=partial(_given, agent),
             durability=message.durability,
             condition=message.condition,
             reply=lambda returned: AgentReply.of(returned, about["model"], about["provider"]),
@@ -391,6 +393,18 @@ def _as_dict(performed: Performed) -> Performed:
         return settled_reply.to_dict() if isinstance(settled_reply, AgentReply) else settled_reply
 
     return Performed(shown, performed.error, settle)
+
+
+def _given(agent: Agent) -> dict[str, Any]:
+    """Return what the journal keeps of an agent's definition with each call: what its model gets besides the input."""
+    given: dict[str, Any] = {}
+    if agent.system_prompt is not None:
+        given["system_prompt"] = agent.system_prompt
+    if agent.tools:
+        given["tools"] = list(agent.tools)
+    if agent.parameters:
+        given["parameters"] = pack_value(dict(agent.parameters), "parameters")
+    return given
 
 
 def _facts(reply: AgentReply) -> dict[str, Any]:

@@ -146,7 +146,7 @@ class Calls:
         if session_id is None:
             return self._begin_outside(work)
         supervisor, wait = self.core.supervisor, self.core.config.ask_timeout
-        data = {"name": work.name, "input": self._shown(work.packed), **work.about}
+        data = {"name": work.name, "input": self._shown(work.packed), **work.about, **self._given(work)}
         record = RecordCall(work.kind, data)
         if work.condition is not None and work.condition.expected_sequence is not None:
             record.condition = work.condition._replace(idempotency_key=None)
@@ -243,6 +243,16 @@ class Calls:
         """Return an encoded value with its secrets removed."""
         redaction = self.core.redaction
         return packed if redaction is None else redaction.packed(packed)
+
+    def _given(self, work: Work) -> dict[str, Any]:
+        """Return what an agent gives its model besides the input, with its secrets removed."""
+        given, redaction = work.given(), self.core.redaction
+        if redaction is None or not given:
+            return given
+        return {
+            name: redaction.packed(value) if isinstance(value, bytes) else redaction.value(value)
+            for name, value in given.items()
+        }
 
     def _described(self, error: BaseException) -> dict[str, str]:
         described, redaction = _described(error), self.core.redaction

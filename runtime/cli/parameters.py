@@ -22,6 +22,7 @@ __all__ = [
     "SessionOrNone",
     "entries_of",
     "json_or_text",
+    "texts_of",
     "version_of",
 ]
 
@@ -41,12 +42,17 @@ def json_or_text(text: str) -> Any:
 
 def entries_of(texts: Iterable[str], option: str) -> dict[str, Any]:
     """Return KEY=VALUE texts as an object. Each value is JSON, or text."""
-    entries: dict[str, Any] = {}
+    return {key: json_or_text(value) for key, value in texts_of(texts, option).items()}
+
+
+def texts_of(texts: Iterable[str], option: str) -> dict[str, str]:
+    """Return KEY=TEXT texts as an object."""
+    entries: dict[str, str] = {}
     for each in texts:
         key, equals, value = each.partition("=")
         if not key or not equals:
             raise typer.BadParameter(f"{each!r} is not of the form KEY=VALUE", param_hint=option)
-        entries[key] = json_or_text(value)
+        entries[key] = value
     return entries
 
 

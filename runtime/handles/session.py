@@ -268,7 +268,12 @@ class Session(Variables, SessionHandle):
         `idempotency_key`, a session that is not there counts as deleted."""
         self._ask(self.id, m.DeleteSession(**how), self._timeout)
 
-    def fork(self, at_sequence: int | None = None, **how: Unpack[How]) -> Session:
+    def fork(
+        self,
+        at_sequence: int | None = None,
+        changes: Iterable[m.Change] | Mapping[str, object] | None = None,
+        **how: Unpack[How],
+    ) -> Session:
         """Create a session with a copy of this one's history, up to event `at_sequence` (default: all). Works in any
         status.
 
@@ -277,8 +282,15 @@ class Session(Variables, SessionHandle):
         Artifacts whose content was deleted since are deleted in the fork too, and so are records that were changed
         since. Raises ValidationError if this session has no such event, IntegrityError for damaged data,
         SessionNotFound if the fork that was made under an `idempotency_key` has been deleted since.
+
+        `changes` are made before anybody can see the fork, or there is none: a list of messages such as
+        `SetVariable`, `EditMessage`, `RetractMessage`, `AddMessage`, `ReplaceSystemPrompt` and `ReplaceToolResult`; or
+        an object with system_prompt, edit_messages ({sequence: content}), drop_messages, tool_results ({call: result}),
+        add_messages, variables, delete_variables and tags. What refuses one of them names its place in the field
+        `index`.
         """
-        return created_session(self._runtime, self._ask(self.id, m.ForkSession(at_sequence, **how), self._timeout))
+        message = m.ForkSession(at_sequence, changes, **how)
+        return created_session(self._runtime, self._ask(self.id, message, self._timeout))
 
     # -- configuration
 

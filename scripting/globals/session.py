@@ -60,6 +60,18 @@ _CHANGES: Final = frozenset(("content", "metadata"))
 _MESSAGES: Final = frozenset(("limit", "before"))
 _RECORDS: Final = frozenset(("prefix", "reverse", "after", "limit"))
 _QUESTION: Final = frozenset(("schema", "expires", "metadata"))
+_FORK: Final = frozenset(
+    (
+        "system_prompt",
+        "edit_messages",
+        "drop_messages",
+        "tool_results",
+        "add_messages",
+        "variables",
+        "delete_variables",
+        "tags",
+    )
+)
 _SHARE: Final = frozenset(("expires_at",))
 _EXPORT: Final = frozenset(("tree", "history"))
 _IMPORT: Final = frozenset(("keep_ids",))
@@ -261,9 +273,10 @@ class SessionGlobal:
         return [session_row(each) for each in self._principal.session(session).children()]
 
     @export("fork", on_session=True)
-    def fork(self, session: Any, sequence: Any = UNDEFINED) -> str:
-        """Create a child with the session's history up to an event, and return the child's id."""
-        return self._principal.session(session).fork(defined(sequence)).id
+    def fork(self, session: Any, sequence: Any = UNDEFINED, changes: Any = UNDEFINED) -> str:
+        """Create a child with the session's history up to an event, begun with changes, and return the child's id."""
+        wanted = options(changes, "Session.fork", _FORK)
+        return self._principal.session(session).fork(defined(sequence), wanted).id
 
     @export("timeline", "getTimeline", on_session=True, counted=True)
     def timeline(self, session: Any) -> Any:

@@ -17,6 +17,7 @@ __all__ = [
     "ENCODED_FIELDS",
     "PUBLISHED",
     "PUBLISHED_HASH",
+    "RESULT_CHANGED",
     "Event",
     "Load",
     "Origin",
@@ -70,6 +71,9 @@ def event_of(fields: list[Any]) -> StoredEvent:
     return new_event(fields)
 
 
+RESULT_CHANGED: Final = "tool.result_changed"
+"""The type of the event by which a fork takes another result for a recorded call of a tool."""
+
 # User values inside event data are stored encoded, so that folding need not decode them.
 ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "session.created": ("metadata", "config"),
@@ -85,7 +89,8 @@ ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "approval.answered": ("value",),
     "tool.called": ("input",),
     "tool.returned": ("result",),
-    "agent.called": ("input",),
+    RESULT_CHANGED: ("result",),
+    "agent.called": ("input", "parameters"),
     "agent.returned": ("result",),
     "hook.executed": ("data", "result"),
     "command.answered": ("reply",),

@@ -350,6 +350,7 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "policies": lambda w: [lambda request: None],
     "provider": lambda w: "provider",
     "rate": lambda w: 5,
+    "result": lambda w: {"temp": 20},
     "sequence": lambda w: 1,
     "sort": lambda w: "size",
     "started_at": lambda w: datetime(2026, 1, 1, tzinfo=UTC),
@@ -357,6 +358,7 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "ttl": lambda w: 5.0,
 }
 RIGHT_THERE: dict[str, Callable[[World], Any]] = {
+    "messages.ReplaceToolResult.call": lambda w: 1,
     "Runtime.import_bundle.path": lambda w: w.bundle,
     "Runtime.import_session.path": lambda w: w.bundle,
     "Runtime.salvage.path": lambda w: w.store,

@@ -39,6 +39,8 @@ def test_no_message_takes_what_a_session_could_not_handle(world: World, what: st
             continue
         if type(made) in (messages.Command, messages.Query, messages.Message) or what.startswith("file"):
             continue
+        if not isinstance(made, messages.Message):
+            made = messages.ForkSession(changes=[made])  # what only a fork takes
         try:
             world.rt.ask(world.s.id, made)
         except GreenroomError:

@@ -11,6 +11,7 @@ from greenroom.actors.messages.artifacts import AboutArtifact
 from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
 from greenroom.actors.messages.conversation import TurnCommand
 from greenroom.actors.messages.events import RecordEvent
+from greenroom.actors.messages.forking import RecordToolResult
 from greenroom.actors.messages.internal import GetConsumption, KeepTime, RecordHooks, RecordWorkflow, VariableKeys
 from greenroom.actors.messages.sharing import ForgetGrantee, GetPredecessor
 from greenroom.actors.scheduling.operation import acting
@@ -104,6 +105,7 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     RecordEvent: lambda two: RecordEvent("script.started", {}),
     RecordHooks: lambda two: RecordHooks([]),
     RecordReturn: lambda two: RecordReturn("tool", {}),
+    RecordToolResult: lambda two: RecordToolResult(1, "tool", 1),
     RecordWorkflow: lambda two: RecordWorkflow("workflow.started", {}),
 }
 

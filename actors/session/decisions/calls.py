@@ -13,11 +13,13 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import RecordEvent
+from greenroom.actors.messages.forking import RecordToolResult
 from greenroom.actors.session.state.answers import answer_draft
 from greenroom.actors.session.state.budgets import require_budget
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import InvalidSessionState
+from greenroom.storage.events.model import RESULT_CHANGED
 
 from .draft import Limits, Lookup, require_writable
 
@@ -56,9 +58,17 @@ def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup
     return drafts
 
 
+def _result_changed(
+    state: SessionState, command: RecordToolResult, limits: Limits, lookup: Lookup
+) -> list[PendingEvent]:
+    require_writable(state, limits)
+    return [PendingEvent(RESULT_CHANGED, {"name": command.name, "call": command.call, "result": command.packed})]
+
+
 CALL_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]] = {
     RecordCall: _called,
     RecordReturn: _returned,
+    RecordToolResult: _result_changed,
 }
 
 

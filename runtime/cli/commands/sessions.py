@@ -26,7 +26,7 @@ from greenroom.runtime.cli.output import (
     size,
     tell_beside,
 )
-from greenroom.runtime.cli.parameters import AsJson, SessionId, SessionIds, entries_of
+from greenroom.runtime.cli.parameters import AsJson, SessionId, SessionIds, entries_of, texts_of
 from greenroom.runtime.cli.store import the_session, the_sessions, the_store
 from greenroom.runtime.cli.times import TIMES, moment_of
 from greenroom.storage.common.message_text import text_of
@@ -298,11 +298,46 @@ def fork(
         int | None,
         typer.Option(metavar="N", min=1, help="The last event to take along; otherwise all.", show_default=False),
     ] = None,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a variable in the fork; the value is JSON, or text."),
+    ] = None,
+    system_prompt: Annotated[str | None, typer.Option(help="Replace the system prompt.", show_default=False)] = None,
+    edit_message: Annotated[
+        list[str] | None, typer.Option(metavar="SEQUENCE=TEXT", help="Replace the content of a message.")
+    ] = None,
+    drop_message: Annotated[list[int] | None, typer.Option(metavar="SEQUENCE", help="Take a message out.")] = None,
+    add_message: Annotated[list[str] | None, typer.Option(metavar="ROLE=TEXT", help="Add a message.")] = None,
+    tool_result: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CALL=VALUE",
+            help="Replace what a tool returned; the call is the sequence of its event, or the call id of a message.",
+        ),
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Add a tag to the fork.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a new session that begins with the history of another, shares its content and is a child of it."""
+    """Make a new session that begins with the history of another, shares its content and is a child of it.
+
+    Options change the fork before anybody sees it: they may be repeated.
+    """
+    changes: dict[str, object] = {
+        "system_prompt": system_prompt,
+        "edit_messages": texts_of(edit_message or (), "--edit-message"),
+        "drop_messages": drop_message,
+        "tool_results": entries_of(tool_result or (), "--tool-result"),
+        "add_messages": [
+            {"role": role, "content": text}
+            for each in add_message or ()
+            for role, text in texts_of([each], "--add-message").items()
+        ],
+        "variables": entries_of(variables or (), "--set"),
+        "tags": tag,
+    }
+    wanted = {name: value for name, value in changes.items() if value is not None and value not in ({}, [])}
     with the_store(context).writing() as runtime:
-        info = the_session(runtime, session).fork(at).info()
+        info = the_session(runtime, session).fork(at, wanted).info()
     if as_json:
         print_json(info.to_dict())
         return

@@ -14,6 +14,7 @@ JOURNALED = {
     "variable.set",
     "variable.deleted", "metadata.updated", "tags.changed", "artifact.stored", "artifact.deleted", "artifact.shared",
     "artifact.revoked", "message.added", "tool.called", "tool.returned", "agent.called", "agent.returned",
+    "tool.result_changed",
     "hook.executed", "policy.warning", "policy.violated", "script.started", "script.finished", "custom.own",
     "records.changed", "command.answered", "session.shared", "session.unshared", "scope.granted", "scope.revoked",
     "approval.requested", "approval.answered", "approval.expired", "approval.cancelled",
@@ -83,7 +84,8 @@ def everything(rt: Runtime, clock: Any, tmp_path: Path) -> None:
             break
     s.rename("other")
     s.describe("text")
-    s.fork().delete()
+    called = next(each.sequence for each in s.events() if each.type == "tool.called")
+    s.fork(changes={"tool_results": {called: 5}}).delete()
     s.export(tmp_path / "s.bundle")
     rt.import_bundle(tmp_path / "s.bundle", keep_ids=False)
     s.save()

@@ -99,6 +99,13 @@ SPECIAL: dict[str, dict[str, Planter]] = {
     "PutRecords": {
         "values": lambda told: {b"a": {"deep": [told, {told: told}]}, b"b": told.encode(), b"c": f"{told} " * 999}
     },
+    "ForkSession": {
+        "changes": lambda told: [
+            m.SetVariable("k", {"deep": [told]}),
+            m.AddMessage("user", told * 500),
+            m.ReplaceSystemPrompt(told),
+        ]
+    },
     "DeleteArtifact": {"ref": lambda told: "here.txt"},
     "EditMessage": {"sequence": lambda told: 4},
     "PublishEvent": {"type": lambda told: "custom.x"},
@@ -127,6 +134,7 @@ LEFT_OUT: dict[str, str] = {
     "RecordEvent": "the runtime's own facts",
     "RecordHooks": "the runtime's own: see test_redaction.py",
     "RecordReturn": "sent by the calls, which redact what they send",
+    "RecordToolResult": "sent by forks: see ForkSession, and tests/actors/transfer/test_fork_changes.py",
     "RecordWorkflow": "the runtime's own: see test_redaction.py",
     "RevokeArtifact": "ids",
     "ShareArtifact": "ids",
@@ -188,7 +196,9 @@ def _send_all(rt: Runtime, secret: str) -> dict[str, Session]:
         rt.ask(s.id, m.StartMessage("assistant"))
         rt.ask(s.id, m.AskHuman("may I?"))
         try:
-            rt.ask(s.id, made(kind, told))
+            reply = rt.ask(s.id, made(kind, told))
+            if kind is m.ForkSession:
+                sent[kind.__name__] = rt.session(reply)
         except GreenroomError:
             sent.pop(kind.__name__)
     return sent

@@ -45,3 +45,26 @@ def test_a_bound_script_exports_its_own_session_and_imports_none(rt: Runtime, tm
         run("local id, path = ...; Session.export(id, path)", foreign.id, target)
     with pytest.raises(ScriptError, match="host"):
         run("Session.import(..., {keep_ids = false})", target)
+
+
+def test_scripts_fork_with_changes(rt: Runtime) -> None:
+    s = rt.create_session()
+    asked = s.add_message("user", "hi").sequence
+    s.add_message("assistant", "hello")
+    script = """
+      local id, asked = ...
+      return Session.fork(id, asked, {
+        system_prompt = "Be brief.", edit_messages = { [asked] = "ho" }, variables = { k = { 1, 2 } },
+        add_messages = { { role = "user", content = "more" } }, tags = { "tried" },
+      })
+    """
+    fork = rt.session(str(rt.run_script(script, args=(s.id, asked)).value))
+    assert [(turn.role, turn.content) for turn in fork.messages()] == [
+        ("user", "ho"), ("system", "Be brief."), ("user", "more")
+    ]  # fmt: skip
+    assert fork.get("k") == [1, 2]
+    assert fork.info().tags == ("tried",)
+    with pytest.raises(ScriptError, match="unknown option 'variable'"):
+        rt.run_script("Session.fork(..., nil, { variable = 1 })", args=[s.id])
+    with pytest.raises(ScriptError, match="no message 99"):
+        rt.run_script("Session.fork(..., nil, { drop_messages = { 99 } })", args=[s.id])

@@ -77,6 +77,9 @@ def test_an_agent_has_its_prompt_its_parameters_and_its_tools(rt: Runtime, sessi
     assert reply.text == "Be exact. thinker 0.5 ['calculator'] 42"
     types = [each.type for each in events_of(session, "agent.called", "agent.returned", "tool.called", "tool.returned")]
     assert types == ["agent.called", "tool.called", "tool.returned", "agent.returned"]
+    called = events_of(session, "agent.called")[0].data
+    assert (called["system_prompt"], called["tools"]) == ("Be exact.", ["calculator"])
+    assert called["parameters"] == {"temperature": 0.5}
 
 
 def test_an_agent_calls_no_tool_that_is_not_its_own(rt: Runtime, session: Session) -> None:

@@ -58,3 +58,28 @@ def test_sessions_are_shared_limited_and_erased(greenroom: Any, tmp_path: Path) 
     report = greenroom.json(*data, "erase", "--created-by", "ada", "--yes", "--needle", "Rosebud")
     assert (report["sessions"], report["clean"], report["left"]) == ([hers.id], True, [])
     greenroom(*data, "erase", "--created-by", "ada", "--yes", "--needle", "bob", code=1)
+
+
+def test_a_fork_begins_with_the_changes_of_the_command_line(greenroom: Any, tmp_path: Path) -> None:
+    with Runtime.open(tmp_path / "store") as rt:
+        session = rt.create_session()
+        asked = session.add_message("user", "hi").sequence
+        dropped = session.add_message("assistant", "hello").sequence
+        rt.tools.register("weather", lambda: 20)
+        session.call_tool("weather")
+        called = next(each.sequence for each in session.events() if each.type == "tool.called")
+    data = ("--data", tmp_path / "store")
+    forked = greenroom.json(
+        *data, "sessions", "fork", session.id, "--set", "k=[1]", "--set", "t=text", "--system-prompt", "Be brief.",
+        "--edit-message", f"{asked}=5", "--drop-message", dropped, "--add-message", "user=more = less",
+        "--tool-result", f"{called}=-5", "--tag", "tried",
+    )  # fmt: skip
+    assert forked["tags"] == ["tried"]
+    with Runtime.open(tmp_path / "store") as rt:
+        fork = rt.session(forked["id"])
+        assert [turn.content for turn in fork.messages()] == ["5", "Be brief.", "more = less"]
+        assert fork.variables() == {"k": [1], "t": "text"}
+        assert [each.data["result"] for each in fork.events() if each.type == "tool.result_changed"] == [-5]
+    refused = greenroom(*data, "sessions", "fork", session.id, "--edit-message", "text", code=2).stderr
+    assert "KEY=VALUE" in refused
+    assert "no message 77" in greenroom(*data, "sessions", "fork", session.id, "--drop-message", 77, code=1).stderr
