@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from greenroom.actors import messages as m
 from greenroom.actors.access.audit_trail import AuditTrail
@@ -60,6 +61,8 @@ class RuntimeCore:
     """Threads for callables of the host that may block or hang."""
     timers: Timers
     lifetime: Lifetime = field(default_factory=Lifetime)
+    streams: WeakValueDictionary[tuple[str, int], Any] = field(default_factory=WeakValueDictionary)
+    """The streams that write to a message and have an idempotency key, by session and turn."""
 
     # -- checks
 

@@ -75,6 +75,11 @@ class _Newest(NamedTuple):
     type: str
     data: dict[str, Any]
 
+    @property
+    def open(self) -> bool:
+        """Whether more may be written to the turn: it is not complete, or was broken off."""
+        return self.type in (STARTED, DELTA) or (self.type == FINISHED and "partial" in self.data)
+
 
 class TurnCheck:
     """Follows the conversation of one bundled session. `bad` raises the error for what an event has."""
@@ -101,7 +106,7 @@ class TurnCheck:
             if type(turn) is not int or turn not in self._turns:
                 raise self._bad(f"event {sequence}, {kind}, about a message that is not there")
         newest = self._turns.get(turn)
-        if kind in (DELTA, FINISHED) and (newest is None or newest.type not in (STARTED, DELTA)):
+        if kind in (DELTA, FINISHED) and (newest is None or not newest.open):
             raise self._bad(f"event {sequence}, {kind}, about a message that is complete")
         if kind in (ADDED, FINISHED) and not has_field(data, "content"):
             raise self._bad(f"a message at event {sequence} without content, or with two")
@@ -167,5 +172,6 @@ class TurnCheck:
 def _facts(data: dict[str, Any]) -> dict[str, Any]:
     """Return what `edit_pointers` reads of an event, without its content."""
     facts: dict[str, Any] = {name: data[name] for name in ("base", "content_at", "metadata_at") if name in data}
+    facts.update((name, data[name]) for name in ("partial",) if name in data)
     facts.update((name, None) for name in ("content", "metadata") if has_field(data, name))
     return facts

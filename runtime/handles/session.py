@@ -414,7 +414,9 @@ class Session(Variables, SessionHandle):
         """Begin a turn that is written piece by piece, as a context manager. The turn's place is where it begins.
 
         What is written is kept after a crash; the turn is then `partial`. It is complete at the end of the block; an
-        exception in the block leaves it partial.
+        exception in the block leaves it partial. With an `idempotency_key`, a stream that is opened again writes a
+        broken off message anew, in its place. If the message is complete already (`finished`), what is written is
+        dropped.
 
         Example:
             ```py
@@ -423,10 +425,6 @@ class Session(Variables, SessionHandle):
                     message.write(delta)
             ```
         """
-        if how.get("idempotency_key") is not None:
-            raise ValidationError(
-                "idempotency_key: a streamed message is several writes and takes none", field="idempotency_key"
-            )
         start = m.StartMessage(role, name=name, tool_call_id=tool_call_id, metadata=metadata, **how)
         return MessageStream(self._runtime.core, self.id, self._timeout, start, how.get("durability"))
 

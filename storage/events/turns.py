@@ -28,6 +28,7 @@ __all__ = [
     "edit_pointers",
     "has_field",
     "held_contents",
+    "is_broken_off",
     "moved_turn_event",
     "parse_head",
     "runs_of",
@@ -98,6 +99,11 @@ def edit_pointers(turn: int, head: int, kind: str, data: Mapping[str, Any]) -> d
     pointers = {name: data[name] for name in ("base", "content_at", "metadata_at") if name in data}
     pointers.update((f"{name}_at", head) for name in ("content", "metadata") if has_field(data, name))
     return pointers
+
+
+def is_broken_off(newest: StoredEvent) -> bool:
+    """Return whether the stream of a turn with this newest event was broken off. It can be written anew then."""
+    return newest.type == FINISHED and newest.data.get("partial") is True
 
 
 def runs_of(sequences: Iterable[int]) -> list[list[int]]:

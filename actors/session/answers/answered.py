@@ -97,12 +97,14 @@ def _earlier(actor: LiveSession, command: m.Command[Any], key: str) -> tuple[Any
     if stored.type != ANSWERED:
         return None  # damage has destroyed it
     before, now = stored.data["message"], type(command).__name__
-    if before != now:
+    reply: Told = unpack_value(stored.data["reply"])
+    if (before, now) == ("StartMessage", "FinishMessage") and reply[1] == command.sequence:  # type: ignore[attr-defined]
+        return None  # the stream that was begun with this key is not complete yet
+    if before != now and (before, now) != ("FinishMessage", "StartMessage"):
         raise ValidationError(
             f"idempotency_key: it was given with a {before} before and comes with a {now} now: use another key",
             field="idempotency_key",
         )
-    reply: Told = unpack_value(stored.data["reply"])
     if reply[0] == "value":
         return (reply[1],)
     return (DeferredReply(partial(store.journal.settled, session, partial(_reply, store, session, reply))),)

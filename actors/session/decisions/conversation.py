@@ -18,6 +18,7 @@ from greenroom.storage.events.turns import (
     STARTED,
     Head,
     edit_pointers,
+    is_broken_off,
     runs_of,
 )
 
@@ -90,7 +91,7 @@ def _start(state: SessionState, command: m.StartMessage, limits: Limits, lookup:
 def _continue(state: SessionState, command: m.ContinueMessage, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     head = _require_open(state, lookup, command.sequence)
     data: dict[str, Any] = {"sequence": command.sequence, "text": command.text}
-    if head.sequence != command.sequence:
+    if head is not None and head.sequence != command.sequence:
         data["previous"] = head.sequence
     return [PendingEvent(DELTA, data)]
 
@@ -102,11 +103,14 @@ def _finish(state: SessionState, command: m.FinishMessage, limits: Limits, looku
     return [PendingEvent(FINISHED, data)]
 
 
-def _require_open(state: SessionState, lookup: Lookup, turn: int) -> Head:
-    """Return the head of a turn that takes more text. Its operation was counted when it began."""
+def _require_open(state: SessionState, lookup: Lookup, turn: int) -> Head | None:
+    """Return the head of a turn that takes more text; None if it was broken off, and is now written anew. Its operation
+    was counted when it began."""
     require_active(state)
     head = lookup.turn_head(turn)
     if head is None or not head.open:
+        if head is not None and is_broken_off(lookup.turn_event(head.sequence)):
+            return None
         raise InvalidOperation(
             f"message {turn} of session {state.id} takes no more text: it is complete, or was edited or retracted "
             "meanwhile"

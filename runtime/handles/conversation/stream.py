@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.conversation import MAX_DELTA, Turn
-from greenroom.actors.messages.core import Message, Reply
+from greenroom.actors.messages.core import Message, Reply, idempotency_key
 from greenroom.actors.scheduling.token_bucket import TokenBucket
 from greenroom.runtime.core import RuntimeCore
 from greenroom.storage.codec.records import unpack_value
@@ -21,6 +21,7 @@ from greenroom.storage.errors import GreenroomError, InvalidOperation, ResourceL
 __all__ = ["MessageStream"]
 
 logger = logger_of("stream")
+_opening: Final = threading.Lock()
 
 DELTAS_PER_SECOND: Final = 20
 """So many deltas are journaled in a second, and so many at once. A faster model's are joined."""
@@ -35,6 +36,9 @@ class MessageStream:
 
     `tool_calls` and `metadata` may be set until the end. After it, `message` is the complete turn. May be written to
     from several threads.
+
+    A stream that is opened again with its idempotency key continues in the same turn: it writes a message anew that was
+    broken off by an exception or a crash, and leaves one that is complete as it is.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class MessageStream:
         self._session_id = session_id
         self._timeout = timeout
         self._start = start
+        self._key = idempotency_key(start)
         self._durability = durability
         self._message: Turn | None = None
         self._lock = threading.Lock()
@@ -83,6 +88,12 @@ class MessageStream:
         return self.message.sequence
 
     @property
+    def finished(self) -> bool:
+        """Whether the message is complete. If it is so at the beginning of the block, a stream with the same
+        idempotency key has completed it before, and what is written is dropped."""
+        return self._message is not None and not self._message.partial
+
+    @property
     def text(self) -> str:
         """What was written so far."""
         return "".join(self._texts)
@@ -91,8 +102,36 @@ class MessageStream:
         if self._message is not None:
             raise InvalidOperation("a message is streamed once: begin another one with session.stream_message")
         self._message = self._ask(self._start)
+        if self._key is not None and not self.finished:
+            self._begin_anew()
+        if self.finished and isinstance(self._message.content, str):
+            self._texts.append(self._message.content)
         self._open = True
         return self
+
+    def _begin_anew(self) -> None:
+        """Take over the turn, which may have been begun before. Raises InvalidOperation if somebody writes to it, or if
+        it was retracted."""
+        streams, place = self._core.streams, (self._session_id, self.sequence)
+        with _opening:
+            if place in streams:
+                raise InvalidOperation(
+                    f"message {self.sequence} with this idempotency key is just being written: open it again later"
+                )
+            streams[place] = self
+        try:
+            found = [turn for turn in self._ask(m.GetMessages(1, self.sequence + 1)) if turn.sequence == self.sequence]
+            if not found:
+                raise InvalidOperation(f"message {self.sequence} with this idempotency key was retracted: use another")
+            self._message = found[0]
+            if self.finished:
+                streams.pop(place, None)
+            elif found[0].content:
+                # What an earlier stream has told is closed, so that deltas are those of the new text.
+                self._ask(m.FinishMessage(self.sequence, found[0].content, partial=True, durability=self._quick))
+        except BaseException:
+            streams.pop(place, None)
+            raise
 
     def write(self, delta: str) -> None:
         """Append text. Subscribers and followers see it at once, or joined with what follows within 50 ms.
@@ -106,7 +145,7 @@ class MessageStream:
         with self._lock:
             if not self._open:
                 raise InvalidOperation("this message is complete, or was not begun: nothing can be written to it")
-            if not delta:
+            if not delta or self.finished:
                 return
             self._size += len(delta)
             if self._size > m.MAX_MESSAGE_BYTES:
@@ -131,16 +170,27 @@ class MessageStream:
     ) -> None:
         with self._lock:
             self._open = False
+        if self.finished:
+            return
+        try:
+            self._finish(kind is not None)
+        finally:
+            if self._key is not None:
+                self._core.streams.pop((self._session_id, self.sequence), None)
+
+    def _finish(self, broken_off: bool) -> None:
         text = "".join(self._texts)
         finish = m.FinishMessage(
             self.sequence,
             text if text or not self.tool_calls else None,
             tool_calls=self.tool_calls,
             metadata=self.metadata or None,
-            partial=kind is not None,
+            partial=broken_off,
             durability=self._durability,
+            # What was broken off is no answer.
+            idempotency_key=None if broken_off else self._key,
         )
-        if kind is None:
+        if not broken_off:
             self._message = self._ask(finish)
             return
         try:

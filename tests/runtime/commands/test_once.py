@@ -1,4 +1,4 @@
-"""`idempotency_key` on what is more than one write: forks and deletions."""
+"""`idempotency_key` on what is more than one write: forks, deletions, and streamed messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import Conflict, Runtime, Session, SessionNotFound
+from greenroom.runtime import Conflict, InvalidOperation, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime import messages as m
 
 # -- forks
@@ -115,3 +115,88 @@ def test_a_session_is_deleted_once(tmp_path: Path) -> None:
     with Runtime.open(tmp_path) as rt:
         rt.ask(s.id, m.DeleteSession(idempotency_key="i"))
         assert rt.verify().problems == []
+
+
+# -- streamed messages
+
+
+def streamed(session: Session, *pieces: str, fail: bool = False) -> m.Turn:
+    with session.stream_message("assistant", idempotency_key="i") as message:
+        for piece in pieces:
+            message.write(piece)
+        if fail:
+            raise ConnectionError
+    return message.message
+
+
+def test_a_message_is_streamed_once(tmp_path: Path) -> None:
+    with Runtime.open(tmp_path) as rt:
+        s = rt.create_session()
+        first = streamed(s, "He", "llo")
+        assert first.content == "Hello"
+        s.edit_message(first.sequence, content="edited")
+        events = s.info().sequence
+        with s.stream_message("assistant", idempotency_key="i") as message:
+            assert message.finished
+            message.write("other")
+            assert message.text == "Hello"
+        assert message.message == first
+        assert s.info().sequence == events
+        assert len(s.messages()) == 1
+    with Runtime.open(tmp_path) as rt:
+        s = rt.session(s.id)
+        assert streamed(s, "other") == first
+        with pytest.raises(ConnectionError):
+            streamed(s, fail=True)
+        assert s.info().sequence == events
+        with pytest.raises(ValidationError, match="FinishMessage before and comes with a SetVariable"):
+            s.set("k", 1, idempotency_key="i")
+
+
+def test_a_broken_off_message_is_written_anew_in_its_place(runtime: Runtime, session: Session, tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError):
+        streamed(session, "It bro", fail=True)
+    session.add_message("user", "hm")
+    heard: list[Any] = []
+    with pytest.raises(ConnectionError):
+        streamed(session, "Aga", fail=True)
+    with session.stream_message("assistant", idempotency_key="i") as message:
+        assert (message.finished, message.text, message.message.content) == (False, "", "Aga")
+        message.write("Fresh")
+        heard = [turn.content for turn in session.messages()]
+        message.write(" text")
+    assert heard == ["Fresh", "hm"]
+    assert [(turn.content, turn.partial) for turn in session.messages()] == [("Fresh text", False), ("hm", False)]
+    assert streamed(session, "other") == message.message
+    assert session.info().operation_count == 3
+    session.export(tmp_path / "bundle")
+    copy = runtime.import_session(tmp_path / "bundle", keep_ids=False)
+    assert [turn.content for turn in copy.messages()] == ["Fresh text", "hm"]
+    assert [turn.content for turn in session.fork().messages()] == ["Fresh text", "hm"]
+    runtime.retention(max_journal_events=1, dry_run=False)
+    assert [turn.content for turn in session.messages()] == ["Fresh text", "hm"]
+    assert runtime.verify().problems == []
+
+
+def test_a_message_has_one_writer(session: Session) -> None:
+    with session.stream_message("assistant", idempotency_key="i") as message:
+        message.write("a")
+        with pytest.raises(InvalidOperation, match="being written"):
+            streamed(session, "b")
+        message.write("b")
+    assert message.message.content == "ab"
+    forgotten = session.stream_message("assistant", idempotency_key="j")
+    forgotten.__enter__()
+    forgotten.write("x")
+    del forgotten  # which nobody can write to any more
+    with session.stream_message("assistant", idempotency_key="j") as message:
+        message.write("y")
+    assert [turn.content for turn in session.messages()] == ["ab", "y"]
+
+
+def test_a_retracted_message_is_not_written_again(session: Session) -> None:
+    with pytest.raises(ConnectionError):
+        streamed(session, "It bro", fail=True)
+    session.pop_message()
+    with pytest.raises(InvalidOperation, match="was retracted"):
+        streamed(session, "again")

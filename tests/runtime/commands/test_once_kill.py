@@ -1,4 +1,4 @@
-"""Kills a process that makes forks under idempotency keys: each is made once."""
+"""Kills a process that makes forks and streams messages under idempotency keys: each is made once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,30 @@ from pathlib import Path
 from greenroom.runtime import Runtime
 
 ROUNDS = 4
+
+
+def streaming(path: str, session_id: str) -> None:
+    """The process that is killed while it writes a message."""
+    rt = Runtime.open(path)
+    with rt.session(session_id).stream_message("assistant", idempotency_key="i") as message:
+        message.write("It bro")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_message_that_a_kill_broke_off_is_written_anew(tmp_path: Path) -> None:
+    with Runtime.open(tmp_path / "store") as rt:
+        session_id = rt.create_session().id
+    for _ in range(2):
+        command = [sys.executable, __file__, str(tmp_path / "store"), session_id, "stream"]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    with Runtime.open(tmp_path / "store") as rt:
+        s = rt.session(session_id)
+        assert [(turn.content, turn.partial) for turn in s.messages()] == [("It bro", True)]
+        for _ in range(2):
+            with s.stream_message("assistant", idempotency_key="i") as message:
+                message.write("It works")
+        assert [(turn.content, turn.partial) for turn in s.messages()] == [("It works", False)]
+        assert rt.verify().problems == []
 
 
 def work(path: str, session_id: str) -> None:
@@ -61,4 +85,4 @@ def test_no_fork_is_made_twice_after_a_kill(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    work(sys.argv[1], sys.argv[2])
+    (streaming if sys.argv[3:] else work)(sys.argv[1], sys.argv[2])
