@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
+
+from .conversions import CONVERSIONS
 
 __all__ = ["Export", "export", "exports_of"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MARK = "_greenroom_export"
-_Facts = tuple[int, int, frozenset[int], bool, bool, bool]
+_Conversions = Mapping[int, Callable[[Any], Any]]
+_Facts = tuple[int, int, _Conversions, frozenset[int], bool, bool, bool]
 _known: dict[type, list[tuple[str, str, _Facts]]] = {}
 
 
 class Export(NamedTuple):
     """A function of a global. `call` takes `least` to `most` arguments.
 
-    Text arrives as str, other strings as bytes; the arguments at the positions in `binary` always as bytes.
+    Text arrives as str, other strings as bytes; the arguments at the positions in `binary` always as bytes. `numbers`
+    converts a number at a position, for parameters that are annotated as `Text` or `Whole`.
     `on_session`: the first argument is a session, so the function is also a method of session ids. `callbacks`: an
     argument that is a function arrives as a `Callback`. `counted`: the answer may be long, so it is counted against the
     script's memory while it is built.
@@ -27,6 +31,7 @@ class Export(NamedTuple):
     call: Callable[..., Any]
     least: int
     most: int
+    numbers: _Conversions
     binary: frozenset[int]
     on_session: bool
     callbacks: bool
@@ -43,21 +48,24 @@ def export(
     """Export a method to scripts under these names."""
 
     def mark(function: _F) -> _F:
-        least, most = _arity(function)
-        setattr(function, _MARK, (names, least, most, frozenset(binary), on_session, callbacks, counted))
+        setattr(function, _MARK, (names, *_parameters(function), frozenset(binary), on_session, callbacks, counted))
         return function
 
     return mark
 
 
-def _arity(function: Callable[..., Any]) -> tuple[int, int]:
+def _parameters(function: Callable[..., Any]) -> tuple[int, int, _Conversions]:
+    """Return how many arguments a function takes, at least and at most, and how it takes numbers."""
     least = most = 0
+    numbers: dict[int, Callable[[Any], Any]] = {}
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         if parameter.kind is parameter.VAR_POSITIONAL:
-            return least, 16
+            return least, 16, numbers
+        if parameter.annotation in CONVERSIONS:
+            numbers[most] = CONVERSIONS[parameter.annotation]
         most += 1
         least += parameter.default is parameter.empty
-    return least, most
+    return least, most, numbers
 
 
 def _marked(kind: type) -> list[tuple[str, str, _Facts]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from greenroom.runtime import (
@@ -16,7 +16,9 @@ from greenroom.runtime import (
     TimelineRow,
     ValidationError,
 )
-from greenroom.runtime.scripts import reply_as
+from greenroom.runtime.scripts import nearest, reply_as
+
+from .conversions import as_text, as_texts, as_whole
 
 __all__ = [
     "UNDEFINED",
@@ -34,6 +36,9 @@ __all__ = [
     "stored_row",
     "timeline_row",
 ]
+
+
+_NONE: Final[Mapping[str, str]] = {}
 
 
 class Undefined:
@@ -62,18 +67,53 @@ def filled(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None}
 
 
-def options(value: Any, what: str, known: frozenset[str]) -> dict[str, Any]:
-    """Return a script's table of options, without null values. Raises ValidationError."""
+_TEXTS: Final = frozenset(
+    (
+        *("artifact_type", "causation_id", "content", "content_hash", "correlation_id", "created_by", "cursor"),
+        *(
+            "description",
+            "idempotency_key",
+            "key",
+            "key_prefix",
+            "label",
+            "mime_type",
+            "name",
+            "name_pattern",
+            "prefix",
+        ),
+        *("root_id", "search", "source", "target", "template", "text", "tool_call_id", "type"),
+    )
+)
+"""The options that are texts."""
+_LISTS: Final = frozenset(("tags", "without_tags"))
+"""The options that are lists of texts."""
+
+
+def options(value: Any, what: str, known: Iterable[str], same: Mapping[str, str] = _NONE) -> dict[str, Any]:
+    """Return a script's table of options, without null values. `same` has other names of known options.
+
+    Raises ValidationError for an unknown name, with the nearest known one.
+    """
     if value is UNDEFINED or value is None:
         return {}
     if not isinstance(value, Mapping):
         raise ValidationError(f"{what} takes a table of options", field=what)
-    unknown = sorted(str(key) for key in value if key not in known)
-    if unknown:
-        raise ValidationError(
-            f"{what}: unknown option {unknown[0]!r}; there are: {', '.join(sorted(known))}", field=unknown[0]
-        )
-    return {key: each for key, each in value.items() if each is not None}
+    given: dict[str, Any] = {}
+    for name, each in value.items():
+        key = same.get(name, name)
+        if key not in known:
+            shown = str(name)[:100]
+            near = nearest(shown, (*known, *same))
+            raise ValidationError(
+                f"{what}: unknown option {shown!r}; the nearest known one is {near!r}", field=shown, nearest=near
+            )
+        if each is None:
+            continue
+        if key in given:
+            names = " and ".join(sorted(each for each in value if same.get(each, each) == key))
+            raise ValidationError(f"{what}: {names} are the same: give one", field=key)
+        given[key] = as_text(each) if key in _TEXTS else as_texts(each) if key in _LISTS else as_whole(each)
+    return given
 
 
 def session_row(info: SessionInfo) -> dict[str, Any]:

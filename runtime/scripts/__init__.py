@@ -5,7 +5,21 @@ from __future__ import annotations
 from greenroom.actors.scheduling.operation import CURRENT, Lease, changed
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.runtime.handles.replies import reply_as
+from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.common.metering import metered
+from greenroom.storage.common.validation import nearest
 from greenroom.storage.concurrency.waiting import Flag
+from greenroom.storage.events.query import EventQuery
 
-__all__ = ["CURRENT", "Elastic", "Flag", "Lease", "changed", "metered", "reply_as"]
+__all__ = [
+    "CURRENT",
+    "ArtifactCriteria",
+    "Elastic",
+    "EventQuery",
+    "Flag",
+    "Lease",
+    "changed",
+    "metered",
+    "nearest",
+    "reply_as",
+]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-from greenroom.runtime import Artifact, ArtifactId, Page
-from greenroom.runtime.scripts import reply_as
+from greenroom.runtime import Artifact, ArtifactId, Page, ValidationError
+from greenroom.runtime.scripts import ArtifactCriteria, reply_as
+from greenroom.scripting.conversions import Text, Whole, as_texts
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
@@ -17,33 +18,11 @@ from .sharing import ArtifactSharing
 
 __all__ = ["ArtifactGlobal"]
 
-_QUERY: Final = frozenset(
-    (
-        "session_id",
-        "type",
-        "artifact_type",
-        "name_pattern",
-        "case_sensitive",
-        "tags",
-        "without_tags",
-        "content_hash",
-        "parent_artifact",
-        "latest_only",
-        "custom",
-        "text",
-        "fuzzy",
-        "created_after",
-        "created_before",
-        "min_size",
-        "max_size",
-        "created_by",
-        "sort",
-        "order_by",
-        "descending",
-        "offset",
-        "limit",
-    )
-)
+_QUERY: Final = ArtifactCriteria.model_fields
+_SAME: Final = {"type": "artifact_type", "order_by": "sort", "sort_by": "sort"}
+"""Other names of criteria."""
+_ITEM: Final = frozenset(("type", "name", "content", "metadata"))
+_TYPE: Final = {"artifact_type": "type"}
 
 
 def _page(found: Any) -> dict[str, Any]:
@@ -52,18 +31,32 @@ def _page(found: Any) -> dict[str, Any]:
     return {"rows": [artifact_row(each) for each in page], "total": page.total, "has_more": page.has_more}
 
 
-def _criteria(given: dict[str, Any]) -> dict[str, Any]:
+def _criteria(given: Any, caller: str) -> dict[str, Any]:
     """Return the criteria of a filter under the names of the Python API."""
-    if "type" in given:
-        given["artifact_type"] = given.pop("type")
-    if given.get("parent_artifact") is not None:
-        given["parent_artifact"] = artifact_reference(given["parent_artifact"])
-    for name in ("sort", "order_by"):
-        order = given.get(name)
-        if isinstance(order, str) and order.endswith(("_asc", "_desc")):
-            given[name], _, direction = order.rpartition("_")
-            given.setdefault("descending", direction == "desc")
-    return given
+    wanted = options(given, caller, _QUERY, _SAME)
+    if "parent_artifact" in wanted:
+        wanted["parent_artifact"] = artifact_reference(wanted["parent_artifact"])
+    order = wanted.get("sort")
+    if isinstance(order, str) and order.endswith(("_asc", "_desc")):
+        wanted["sort"], _, direction = order.rpartition("_")
+        wanted.setdefault("descending", direction == "desc")
+    return wanted
+
+
+def _item(given: Any) -> dict[str, Any]:
+    """Return the arguments of `store_artifact` for a table of type, name, content and metadata."""
+    item = options(given, "Artifact.storeMany", _ITEM, _TYPE)
+    return {**store_options(item.pop("metadata", None)), **item}
+
+
+def _references(given: Any) -> list[ArtifactId | str]:
+    if not isinstance(given, list | tuple) and given != {}:
+        raise ValidationError("a list of artifacts is needed", field="artifacts")
+    return [artifact_reference(each) for each in given]
+
+
+def _reference_row(reference: ArtifactId | str) -> Any:
+    return identity_row(reference) if isinstance(reference, ArtifactId) else reference
 
 
 class ArtifactGlobal(ArtifactSharing):
@@ -75,24 +68,24 @@ class ArtifactGlobal(ArtifactSharing):
         self._files = files
 
     @export("store", binary=(3,))
-    def store(self, session: Any, kind: Any, name: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
+    def store(self, session: Any, kind: Any, name: Text, content: Text, metadata: Any = UNDEFINED) -> dict[str, Any]:
         more = store_options(metadata)
         info = self._principal.session(session).store_artifact(kind, name, content, **more)
         return stored_row(info)
 
     @export("get", counted=True)
-    def get(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
+    def get(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> dict[str, Any]:
         which = artifact_reference(reference)
         return content_row(self._principal.session(session).get_artifact(which, defined(version)))
 
     @export("getContent", counted=True)
-    def get_content(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bytes:
+    def get_content(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> bytes:
         which = artifact_reference(reference)
         artifact = self._principal.session(session).get_artifact(which, defined(version))
         return reply_as(Artifact, artifact, "an artifact").content
 
     @export("getInfo")
-    def get_info(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
+    def get_info(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> dict[str, Any]:
         which = artifact_reference(reference)
         return artifact_row(self._principal.session(session).get_artifact_info(which, defined(version)))
 
@@ -105,15 +98,14 @@ class ArtifactGlobal(ArtifactSharing):
         """Return the artifacts that match: query(filter) or query(session, filter). The default is the current session,
         or all sessions for a script of the host."""
         given, session = (first, UNDEFINED) if second is UNDEFINED and not isinstance(first, str) else (second, first)
-        wanted = options(given, "Artifact.query", _QUERY)
-        return self._find(session, _criteria(wanted))
+        return self._find(session, _criteria(given, "Artifact.query"))
 
     @export("count")
     def count(self, first: Any = UNDEFINED, second: Any = UNDEFINED) -> int:
         """Return the number of artifacts that match: count(filter) or count(session, filter), of the same artifacts as
         `query` without a limit."""
         given, session = (first, UNDEFINED) if second is UNDEFINED and not isinstance(first, str) else (second, first)
-        place, criteria = self._place(session, _criteria(options(given, "Artifact.count", _QUERY)))
+        place, criteria = self._place(session, _criteria(given, "Artifact.count"))
         return int(place.count_artifacts(**criteria))
 
     @export("findByType", counted=True)
@@ -123,13 +115,13 @@ class ArtifactGlobal(ArtifactSharing):
         return self._find(session, {"artifact_type": kind, "limit": None})
 
     @export("findByTag", counted=True)
-    def find_by_tag(self, first: Any, second: Any = UNDEFINED) -> Any:
+    def find_by_tag(self, first: Text, second: Text = UNDEFINED) -> Any:
         """Return the artifacts with a tag, or with all tags of a list: findByTag(session, tag) or findByTag(tag)."""
         session, tag = (UNDEFINED, first) if second is UNDEFINED else (first, second)
-        return self._find(session, {"tags": [tag] if isinstance(tag, str) else tag, "limit": None})
+        return self._find(session, {"tags": [tag] if isinstance(tag, str) else as_texts(tag), "limit": None})
 
     @export("search", counted=True)
-    def search(self, first: Any, second: Any = UNDEFINED) -> Any:
+    def search(self, first: Text, second: Text = UNDEFINED) -> Any:
         """Return the artifacts that contain the text: search(session, text) or search(text)."""
         session, text = (UNDEFINED, first) if second is UNDEFINED else (first, second)
         return self._find(session, {"text": text, "limit": None})
@@ -145,29 +137,49 @@ class ArtifactGlobal(ArtifactSharing):
         named = criteria.pop("session_id", None)
         if session is UNDEFINED or session is None or session == "":
             session = named
-        for name in ("tags", "without_tags"):
-            if criteria.get(name) == {}:
-                criteria[name] = []
         nobody = session is None or session == ""
         return principal.runtime if nobody and principal.current_id is None else principal.session(session), criteria
 
     @export("versions", counted=True)
-    def versions(self, session: Any, name: Any) -> Any:
+    def versions(self, session: Any, name: Text) -> Any:
         return [artifact_row(each) for each in self._principal.session(session).artifact_versions(name)]
 
+    @export("diff", counted=True)
+    def diff(self, session: Any, name: Text, old: Whole, new: Whole = "latest") -> str:
+        """Return a unified diff of two versions of a text; empty if they are equal."""
+        return self._principal.session(session).diff_artifact(name, old, defined(new, "latest"))
+
     @export("delete")
-    def delete(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bool:
+    def delete(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> bool:
         which = artifact_reference(reference)
         self._principal.session(session).delete_artifact(which, defined(version))
         return True
+
+    @export("storeMany")
+    def store_many(self, session: Any, items: Any) -> Any:
+        """Store artifacts in one atomic write: tables of type, name, content and metadata. Return their ids."""
+        if not isinstance(items, list | tuple):
+            raise ValidationError("Artifact.storeMany takes a list of tables", field="items")
+        stored = self._principal.session(session).store_many([_item(each) for each in items])
+        return [stored_row(each) for each in stored]
+
+    @export("getMany", counted=True)
+    def get_many(self, session: Any, references: Any) -> dict[str, Any]:
+        """Return a table of the artifacts that were `found`, each as `get` returns it, and of `failures`, each with the
+        `artifact` as it was given, a `code` and a `message`."""
+        report = self._principal.session(session).get_many(_references(references))
+        failures = [
+            {"artifact": _reference_row(reference), "code": error.code, "message": str(error)}
+            for reference, error in report.errors.items()
+        ]
+        return {"found": [content_row(each) for each in report.results.values()], "failures": failures}
 
     @export("deleteMany")
     def delete_many(self, session: Any, references: Any) -> dict[str, Any]:
         """Delete artifacts in one atomic write, and return a table of the ids that were `deleted` and of the references
         that were `missing`."""
-        which = [artifact_reference(each) for each in references] if isinstance(references, Sequence) else references
-        report = self._principal.session(session).delete_many(which)
-        missing = [identity_row(each) if isinstance(each, ArtifactId) else each for each in report.missing]
+        report = self._principal.session(session).delete_many(_references(references))
+        missing = [_reference_row(each) for each in report.missing]
         return {"deleted": [identity_row(each) for each in report.deleted], "missing": missing}
 
     @export("storeFile")
@@ -187,7 +199,7 @@ class ArtifactGlobal(ArtifactSharing):
             return stored_row(info)
 
     @export("saveToFile")
-    def save_to_file(self, session: Any, reference: Any, path: Any, version: Any = UNDEFINED) -> int:
+    def save_to_file(self, session: Any, reference: Text, path: Any, version: Whole = UNDEFINED) -> int:
         """Write the content to a file and return its size in bytes."""
         target = self._files.path(path)
         which = artifact_reference(reference)

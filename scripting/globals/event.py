@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import Event, ResourceLimitExceeded, ScriptError, Subscription, ValidationError
-from greenroom.runtime.scripts import Flag
+from greenroom.runtime.scripts import EventQuery, Flag
+from greenroom.scripting.conversions import Text
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED, defined, event_row, options, timeline_row
@@ -20,22 +21,7 @@ QUEUE_BYTES: Final = 4 << 20
 """Limit of bytes in the queue of one subscription, so that queues cannot bypass the limit on a script's memory."""
 _PUBLISH: Final = frozenset(("session_id", "correlation_id", "source", "target", "tags"))
 _SUBSCRIBE: Final = frozenset(("session_id", "capacity", "overflow", "origin"))
-_QUERY: Final = frozenset(
-    (
-        "session_id",
-        "type",
-        "correlation_id",
-        "causation_id",
-        "root_id",
-        "source",
-        "tags",
-        "origin",
-        "after",
-        "before",
-        "limit",
-        "offset",
-    )
-)
+_QUERY: Final = EventQuery.model_fields
 
 
 class EventGlobal:
@@ -57,7 +43,7 @@ class EventGlobal:
     # -- publishing
 
     @export("publish", "emit")
-    def publish(self, type: Any, data: Any = UNDEFINED, given: Any = UNDEFINED) -> dict[str, Any]:
+    def publish(self, type: Text, data: Any = UNDEFINED, given: Any = UNDEFINED) -> dict[str, Any]:
         """Publish an event in the current session, or the one in the options. Without a session, only notify
         listeners."""
         wanted = options(given, "Event.publish", _PUBLISH)
@@ -73,7 +59,7 @@ class EventGlobal:
     # -- listening
 
     @export("subscribe")
-    def subscribe(self, pattern: Any = "**", given: Any = UNDEFINED) -> dict[str, Any]:
+    def subscribe(self, pattern: Text = "**", given: Any = UNDEFINED) -> dict[str, Any]:
         wanted = options(given, "Event.subscribe", _SUBSCRIBE)
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise ResourceLimitExceeded(
@@ -157,7 +143,7 @@ class EventGlobal:
         return [event_row(each) for each in self._principal.runtime.events.query(**wanted)]
 
     @export("timeline", counted=True)
-    def timeline(self, correlation: Any = UNDEFINED) -> Any:
+    def timeline(self, correlation: Text = UNDEFINED) -> Any:
         """Return the events with a correlation id, or those of the current session, in causal order."""
         if correlation is UNDEFINED or correlation is None:
             rows = self._principal.session().timeline()

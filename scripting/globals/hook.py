@@ -10,6 +10,7 @@ from greenroom.runtime import HookContext, ResourceLimitExceeded, ValidationErro
 from greenroom.runtime.hooks import plain
 from greenroom.runtime.tools import FILE_OPERATIONS
 from greenroom.scripting.callback import Callback
+from greenroom.scripting.conversions import Whole, as_whole
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED, defined, filled, options
@@ -17,7 +18,8 @@ from greenroom.scripting.values import UNDEFINED, defined, filled, options
 __all__ = ["HookGlobal"]
 
 _MAX_HOOKS: Final = 100
-_FILTER: Final = frozenset({"point", "hook_point", "tag", "name", "enabled"})
+_OPTIONS: Final = frozenset({"priority", "name", "tags"})
+_FILTER: Final = frozenset({"point", "tag", "name", "enabled", "session_id"})
 
 
 class HookGlobal:
@@ -32,13 +34,13 @@ class HookGlobal:
         principal.at_end(self._unregister_all)
 
     @export("register", callbacks=True)
-    def register(self, point: Any, fn: Any, priority: Any = UNDEFINED) -> dict[str, Any]:
-        """Register a function at a hook point: register(point, fn [, priority])."""
+    def register(self, point: Any, fn: Any, priority: Whole = UNDEFINED) -> dict[str, Any]:
+        """Register a function at a hook point: register(point, fn [, priority | {priority, name, tags}])."""
         if not isinstance(fn, Callback):
             raise ValidationError("Hook.register: a function is needed", field="fn")
-        if isinstance(priority, float) and priority.is_integer():
-            priority = int(priority)
         try:
+            alone = {"priority": defined(priority)}
+            wanted = options(priority if isinstance(priority, Mapping) else alone, "Hook.register", _OPTIONS)
             if not isinstance(point, str):
                 raise ValidationError("Hook.register: the name of a hook point is needed", field="point")
             if len(self._handles) >= _MAX_HOOKS:
@@ -51,8 +53,7 @@ class HookGlobal:
             handle = self._hooks.register_at(
                 hooks.resolve(point),
                 _Function(fn, self._principal),
-                name="script",
-                priority=defined(priority, "normal"),
+                **{"name": "script", "priority": "normal", **wanted},
                 inline=True,
                 thread=fn.thread,
             )
@@ -72,13 +73,11 @@ class HookGlobal:
 
     @export("list")
     def list(self, filter: Any = UNDEFINED) -> list[dict[str, Any]]:
-        """Return the hooks in the order of calling: list(point) or list{point, tag, name, enabled}. A bound script sees
-        its own only."""
+        """Return the hooks in the order of calling: list(point) or list{point, tag, name, enabled, session_id}. A bound
+        script sees its own only."""
         if isinstance(filter, str):
             filter = {"point": filter}
-        wanted = options(filter, "Hook.list", _FILTER)
-        if "hook_point" in wanted:
-            wanted["point"] = wanted.pop("hook_point")
+        wanted = options(filter, "Hook.list", _FILTER, {"hook_point": "point"})
         rows = []
         for info in self._hooks.list(**wanted):
             row = filled(info.to_dict())
@@ -139,14 +138,10 @@ class _Function:
             if type(answer.get("delay_ms")) in (int, float) and "delay" not in answer:
                 answer["delay"] = answer.pop("delay_ms") / 1000
             if "max_attempts" in answer:
-                answer["max_attempts"] = _whole(answer["max_attempts"])
+                answer["max_attempts"] = as_whole(answer["max_attempts"])
             if type(answer.get("delay")) in (int, float):
                 answer["delay"] = min(answer["delay"], max(0.0, self._principal.remaining()))
         return answer
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _operation(given: Any) -> Any:

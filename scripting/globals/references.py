@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import ArtifactId, ValidationError
-from greenroom.scripting.values import UNDEFINED
+from greenroom.scripting.values import UNDEFINED, options
 
 __all__ = ["artifact_reference", "other_session", "store_options"]
 
-_FIELDS: Final = ("mime_type", "description", "tags", "label", "created_by")
+_FIELDS: Final = ("mime_type", "description", "tags", "label", "created_by", "parent_artifact")
 
 
 def artifact_reference(reference: Any) -> ArtifactId | str:
@@ -47,12 +47,9 @@ def store_options(metadata: Any) -> dict[str, Any]:
     if not isinstance(metadata, Mapping):
         raise ValidationError("metadata: a table is needed", field="metadata")
     custom = dict(metadata)
-    found = {key: value for key in _FIELDS if (value := custom.pop(key, None)) is not None}
-    if found.get("tags") == {}:
-        found["tags"] = []
-    parent = custom.pop("parent_artifact", None)
-    if parent is not None:
-        found["parent_artifact"] = artifact_reference(parent)
+    found = options({key: custom.pop(key) for key in _FIELDS if key in custom}, "metadata", _FIELDS)
+    if "parent_artifact" in found:
+        found["parent_artifact"] = artifact_reference(found["parent_artifact"])
     return {**found, "metadata": custom} if custom else found
 
 

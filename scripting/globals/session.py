@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import signature
 from typing import Any, Final
 
-from greenroom.runtime import ArtifactId, ValidationError
+from greenroom.runtime import ArtifactId, Runtime, SessionQuery, SessionTree, ValidationError
+from greenroom.scripting.conversions import Text, Whole, as_texts
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
@@ -14,6 +17,7 @@ from greenroom.scripting.values import (
     artifact_row,
     content_row,
     defined,
+    event_row,
     filled,
     message_row,
     options,
@@ -26,38 +30,16 @@ from .references import artifact_reference, other_session, store_options
 
 __all__ = ["SessionGlobal"]
 
-_CREATE: Final = frozenset(
-    ("name", "description", "created_by", "tags", "metadata", "parent_session_id", "config", "correlation_id", "key")
-)
-_QUERY: Final = frozenset(
-    (
-        "status",
-        "created_by",
-        "tags",
-        "parent",
-        "key_prefix",
-        "created_after",
-        "created_before",
-        "updated_after",
-        "updated_before",
-        "search",
-        "metadata",
-        "sort_by",
-        "descending",
-        "limit",
-        "offset",
-        "cursor",
-        "parent_session_id",
-        "search_text",
-        "sort_desc",
-    )
-)
-_SAME: Final = {"parent_session_id": "parent", "search_text": "search", "sort_desc": "descending"}
+_CREATE: Final = frozenset(signature(Runtime.create_session).parameters) - {"self"}
+_PARENT: Final = {"parent_session_id": "parent"}
+_QUERY: Final = SessionQuery.model_fields
+_SAME: Final = {**_PARENT, "search_text": "search", "sort_desc": "descending"}
 """Other names of criteria."""
 _HOW: Final = frozenset(("expected_sequence", "idempotency_key"))
 _MESSAGE: Final = _HOW | {"name", "tool_calls", "tool_call_id", "metadata"}
 _CHANGES: Final = frozenset(("content", "metadata"))
 _MESSAGES: Final = frozenset(("limit", "before"))
+_EVENTS: Final = frozenset(("after", "limit"))
 _RECORDS: Final = frozenset(("prefix", "reverse", "after", "limit"))
 _QUESTION: Final = frozenset(("schema", "expires", "metadata"))
 _FORK: Final = frozenset(
@@ -92,7 +74,7 @@ class SessionGlobal:
         return self._principal.runtime.create_session(**self._creation(given, "Session.create")).id
 
     @export("getOrCreate")
-    def get_or_create(self, key: Any, given: Any = UNDEFINED) -> str:
+    def get_or_create(self, key: Text, given: Any = UNDEFINED) -> str:
         """Return the id of the session with this key. Create the session if there is none."""
         wanted = self._creation(given, "Session.getOrCreate")
         if wanted.setdefault("key", key) != key:
@@ -100,10 +82,9 @@ class SessionGlobal:
         return self._principal.runtime.get_or_create(**wanted).id
 
     def _creation(self, given: Any, caller: str) -> dict[str, Any]:
-        wanted = options(given, caller, _CREATE)
-        parent = wanted.pop("parent_session_id", None)
-        if parent is not None:
-            wanted["parent"] = self._principal.session(parent).id
+        wanted = options(given, caller, _CREATE, _PARENT)
+        if "parent" in wanted:
+            wanted["parent"] = self._principal.session(wanted["parent"]).id
         return wanted
 
     @export("get", on_session=True)
@@ -124,14 +105,9 @@ class SessionGlobal:
         return self._principal.runtime.count_sessions(**self._criteria(query, "Session.count"))
 
     def _criteria(self, query: Any, caller: str) -> dict[str, Any]:
-        wanted = options(query, caller, _QUERY)
-        for name in [name for name in wanted if name in _SAME]:
-            if _SAME[name] in wanted:
-                raise ValidationError(f"{caller}: {name} and {_SAME[name]} are the same: give one", field=name)
-            wanted[_SAME[name]] = wanted.pop(name)
-        parent = wanted.get("parent")
-        if parent is not None and not isinstance(parent, str):
-            wanted["parent"] = self._principal.session(parent).id
+        wanted = options(query, caller, _QUERY, _SAME)
+        if isinstance(wanted.get("parent"), Mapping):
+            wanted["parent"] = self._principal.session(wanted["parent"]).id
         return wanted
 
     @export("saveAll")
@@ -139,7 +115,7 @@ class SessionGlobal:
         return self._principal.runtime.save_all()
 
     @export("restoreRecent")
-    def restore_recent(self, count: Any = 10) -> Any:
+    def restore_recent(self, count: Whole = 10) -> Any:
         if count is UNDEFINED:
             count = 10
         if not isinstance(count, int) or count < 0:
@@ -176,7 +152,7 @@ class SessionGlobal:
         return True
 
     @export("fail", on_session=True)
-    def fail(self, session: Any, reason: Any = "failed by a script") -> bool:
+    def fail(self, session: Any, reason: Text = "failed by a script") -> bool:
         self._principal.session(session).fail(defined(reason, "failed by a script"))
         return True
 
@@ -190,7 +166,7 @@ class SessionGlobal:
         self._principal.session(session).save()
         return True
 
-    @export("load", on_session=True)
+    @export("load", "restore", on_session=True)
     def load(self, session: Any) -> str:
         """Load a session into memory and return its id."""
         handle = self._principal.session(session)
@@ -207,12 +183,12 @@ class SessionGlobal:
         return True
 
     @export("rename", on_session=True)
-    def rename(self, session: Any, name: Any) -> bool:
+    def rename(self, session: Any, name: Text) -> bool:
         self._principal.session(session).rename(defined(name))
         return True
 
     @export("describe", on_session=True)
-    def describe(self, session: Any, text: Any) -> bool:
+    def describe(self, session: Any, text: Text) -> bool:
         self._principal.session(session).describe(defined(text))
         return True
 
@@ -251,29 +227,40 @@ class SessionGlobal:
 
     @export("setTags", on_session=True)
     def set_tags(self, session: Any, tags: Any) -> bool:
-        if not isinstance(tags, list | tuple):
-            if tags != {}:
-                raise ValidationError("tags: a list of texts is needed", field="tags")
-            tags = []
-        self._principal.session(session).set_tags(tags)
+        self._principal.session(session).set_tags(as_texts(tags))
         return True
 
     @export("addTag", on_session=True)
-    def add_tag(self, session: Any, tag: Any) -> bool:
+    def add_tag(self, session: Any, tag: Text) -> bool:
         self._principal.session(session).add_tag(tag)
         return True
 
     @export("removeTag", on_session=True)
-    def remove_tag(self, session: Any, tag: Any) -> bool:
+    def remove_tag(self, session: Any, tag: Text) -> bool:
         self._principal.session(session).remove_tag(tag)
         return True
+
+    @export("hasTag", on_session=True)
+    def has_tag(self, session: Any, tag: Text) -> bool:
+        return tag in self._principal.session(session).info().tags
+
+    @export("parent", on_session=True)
+    def parent(self, session: Any) -> Any:
+        """Return the id of the parent; nil if there is none."""
+        found = self._principal.session(session).parent()
+        return found.id if found is not None else UNDEFINED
+
+    @export("tree", on_session=True, counted=True)
+    def tree(self, session: Any) -> dict[str, Any]:
+        """Return the session's row with its `children`, which are trees too."""
+        return _tree(self._principal.session(session).tree())
 
     @export("children", on_session=True, counted=True)
     def children(self, session: Any) -> Any:
         return [session_row(each) for each in self._principal.session(session).children()]
 
     @export("fork", on_session=True)
-    def fork(self, session: Any, sequence: Any = UNDEFINED, changes: Any = UNDEFINED) -> str:
+    def fork(self, session: Any, sequence: Whole = UNDEFINED, changes: Any = UNDEFINED) -> str:
         """Create a child with the session's history up to an event, begun with changes, and return the child's id."""
         wanted = options(changes, "Session.fork", _FORK)
         return self._principal.session(session).fork(defined(sequence), wanted).id
@@ -286,11 +273,11 @@ class SessionGlobal:
     # -- variables
 
     @export("getVariable", on_session=True)
-    def get_variable(self, session: Any, key: Any, default: Any = UNDEFINED) -> Any:
+    def get_variable(self, session: Any, key: Text, default: Any = UNDEFINED) -> Any:
         return self._principal.session(session).get(key, default)
 
     @export("setVariable", on_session=True)
-    def set_variable(self, session: Any, key: Any, value: Any = UNDEFINED) -> bool:
+    def set_variable(self, session: Any, key: Text, value: Any = UNDEFINED) -> bool:
         """Set a variable, or delete it if no value is given."""
         if value is UNDEFINED:
             self._principal.session(session).delete_variable(key)
@@ -298,18 +285,23 @@ class SessionGlobal:
             self._principal.session(session).set(key, value)
         return True
 
+    @export("deleteVariable", on_session=True)
+    def delete_variable(self, session: Any, key: Text) -> bool:
+        """Delete a variable and return whether it existed."""
+        return self._principal.session(session).delete_variable(key)
+
     @export("listVariables", on_session=True, counted=True)
-    def list_variables(self, session: Any, prefix: Any = "") -> dict[str, Any]:
+    def list_variables(self, session: Any, prefix: Text = "") -> dict[str, Any]:
         return self._principal.session(session).variables(defined(prefix, ""))
 
     # -- records
 
     @export("getRecord", on_session=True, counted=True)
-    def get_record(self, session: Any, key: Any, default: Any = UNDEFINED) -> Any:
+    def get_record(self, session: Any, key: Text, default: Any = UNDEFINED) -> Any:
         return self._principal.session(session).records.get(key, default)
 
     @export("putRecord", on_session=True)
-    def put_record(self, session: Any, key: Any, value: Any = UNDEFINED) -> bool:
+    def put_record(self, session: Any, key: Text, value: Any = UNDEFINED) -> bool:
         """Put a record, or delete it if no value is given."""
         records = self._principal.session(session).records
         if value is UNDEFINED:
@@ -328,7 +320,7 @@ class SessionGlobal:
     # -- conversation
 
     @export("addMessage", on_session=True)
-    def add_message(self, session: Any, role: Any, content: Any = None, given: Any = UNDEFINED) -> dict[str, Any]:
+    def add_message(self, session: Any, role: Any, content: Text = None, given: Any = UNDEFINED) -> dict[str, Any]:
         more = options(given, "Session.addMessage", _MESSAGE)
         handle = self._principal.session(session)
         return message_row(handle.add_message(role, defined(content), **more))
@@ -338,13 +330,13 @@ class SessionGlobal:
         return [message_row(each) for each in self._principal.session(session).add_messages(messages)]
 
     @export("editMessage", on_session=True, counted=True)
-    def edit_message(self, session: Any, sequence: Any, changes: Any) -> dict[str, Any]:
+    def edit_message(self, session: Any, sequence: Whole, changes: Any) -> dict[str, Any]:
         """Replace the content or the metadata of a turn, or both."""
         given = options(changes, "Session.editMessage", _CHANGES)
         return message_row(self._principal.session(session).edit_message(sequence, **given))
 
     @export("retractMessage", on_session=True, counted=True)
-    def retract_message(self, session: Any, sequence: Any) -> dict[str, Any]:
+    def retract_message(self, session: Any, sequence: Whole) -> dict[str, Any]:
         return message_row(self._principal.session(session).retract_message(sequence))
 
     @export("popMessage", on_session=True, counted=True)
@@ -352,7 +344,7 @@ class SessionGlobal:
         return message_row(self._principal.session(session).pop_message())
 
     @export("truncateMessages", on_session=True)
-    def truncate_messages(self, session: Any, after: Any) -> int:
+    def truncate_messages(self, session: Any, after: Whole) -> int:
         return self._principal.session(session).truncate_messages(after)
 
     @export("clearMessages", on_session=True)
@@ -364,10 +356,16 @@ class SessionGlobal:
         wanted = options(query, "Session.messages", _MESSAGES)
         return [message_row(each) for each in self._principal.session(session).messages(**wanted)]
 
+    @export("events", on_session=True, counted=True)
+    def events(self, session: Any = UNDEFINED, query: Any = UNDEFINED) -> Any:
+        """Return the session's events in order: those after a sequence, and at most `limit`."""
+        wanted = options(query, "Session.events", _EVENTS)
+        return [event_row(each) for each in self._principal.session(session).events(**wanted)]
+
     # -- questions to people
 
     @export("askHuman", on_session=True)
-    def ask_human(self, session: Any, question: Any, given: Any = UNDEFINED) -> str:
+    def ask_human(self, session: Any, question: Text, given: Any = UNDEFINED) -> str:
         """Ask people a question and return its id: askHuman(session, question [, {schema, expires, metadata}])."""
         more = options(given, "Session.askHuman", _QUESTION)
         return self._principal.session(session).ask_human(question, **more)
@@ -393,7 +391,7 @@ class SessionGlobal:
     # -- shortcuts for artifacts
 
     @export("saveArtifact", binary=(2,), on_session=True)
-    def save_artifact(self, session: Any, name: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
+    def save_artifact(self, session: Any, name: Text, content: Text, metadata: Any = UNDEFINED) -> dict[str, Any]:
         """Store an artifact under a name. The key `type` (or `artifact_type`) of the metadata is its type."""
         given = dict(metadata) if isinstance(metadata, dict) else metadata
         kind = "user_input"
@@ -404,7 +402,7 @@ class SessionGlobal:
         return stored_row(info)
 
     @export("loadArtifact", on_session=True, counted=True)
-    def load_artifact(self, session: Any, reference: Any, version: Any = UNDEFINED) -> dict[str, Any]:
+    def load_artifact(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> dict[str, Any]:
         handle = self._principal.session(session)
         which: ArtifactId | str = artifact_reference(reference)
         return content_row(handle.get_artifact(which, defined(version)))
@@ -451,3 +449,14 @@ class SessionGlobal:
     @export("scopes", on_session=True, counted=True)
     def scopes(self, session: Any = UNDEFINED) -> Any:
         return [each.to_dict() for each in self._principal.session(session).scopes()]
+
+
+def _tree(tree: SessionTree) -> dict[str, Any]:
+    root = {**session_row(tree.info), "children": []}
+    found = [(root, tree)]
+    for row, each in found:
+        for child in each.children:
+            below = {**session_row(child.info), "children": []}
+            row["children"].append(below)
+            found.append((below, child))
+    return root

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import IntegrityError
+from greenroom.scripting.conversions import Text, Whole
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED, artifact_row, defined, filled, options, stored_row
@@ -15,6 +16,7 @@ from .references import artifact_reference, other_session, store_options
 __all__ = ["ArtifactSharing"]
 
 _GRANT: Final = frozenset(("permission", "expires_at", "inherit", "version"))
+_PERMISSIONS: Final = ("read", "write", "admin")
 _AUDIT: Final = frozenset(("session", "artifact", "access", "granted", "after", "before", "limit", "offset"))
 
 
@@ -26,7 +28,7 @@ class ArtifactSharing:
         self._principal = principal
 
     @export("share", "grantPermission")
-    def share(self, session: Any, reference: Any, other: Any, first: Any = "read", second: Any = UNDEFINED) -> Any:
+    def share(self, session: Any, reference: Text, other: Any, first: Any = "read", second: Any = UNDEFINED) -> Any:
         """Share an artifact and return the grant as a table: share(session, artifact, other [, permission] [,
         options]). Options: permission, expires_at, inherit, version."""
         given = first if isinstance(first, Mapping) else second
@@ -38,30 +40,37 @@ class ArtifactSharing:
         return filled(grant.to_dict())
 
     @export("revoke", "revokePermission")
-    def revoke(self, session: Any, reference: Any, other: Any, permission: Any = "read") -> bool:
+    def revoke(self, session: Any, reference: Text, other: Any, permission: Any = "read") -> bool:
         """Revoke a permission and all higher ones from another session. Return whether it had them."""
         handle = self._principal.session(session)
         return handle.revoke(artifact_reference(reference), other_session(other), defined(permission, "read"))
 
     @export("getPermissions", counted=True)
-    def get_permissions(self, session: Any, reference: Any, version: Any = UNDEFINED) -> Any:
+    def get_permissions(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> Any:
         handle = self._principal.session(session)
         found = handle.permissions(artifact_reference(reference), defined(version))
         return [filled(each.to_dict()) for each in found]
 
     @export("checkAccess")
     def check_access(
-        self, session: Any, reference: Any, permission: Any = "read", other: Any = UNDEFINED, version: Any = UNDEFINED
+        self,
+        session: Any,
+        reference: Text,
+        permission: Any = "read",
+        other: Any = UNDEFINED,
+        version: Whole = UNDEFINED,
     ) -> bool:
         """Return whether the session, or the other one, has a permission: checkAccess(session, artifact [, permission
-        [, other]])."""
+        [, other]]), the last two in either order."""
+        if other in _PERMISSIONS or not (permission in _PERMISSIONS or permission is UNDEFINED or permission is None):
+            permission, other = other, permission
         who = None if other is UNDEFINED or other is None else other_session(other)
         handle = self._principal.session(session)
         kind = "read" if permission is UNDEFINED or permission is None else permission
         return handle.check_access(artifact_reference(reference), kind, session=who, version=defined(version))
 
-    @export("storeVersion", binary=(2,))
-    def store_version(self, session: Any, reference: Any, content: Any, metadata: Any = UNDEFINED) -> dict[str, Any]:
+    @export("storeVersion", "update", binary=(2,))
+    def store_version(self, session: Any, reference: Text, content: Text, metadata: Any = UNDEFINED) -> dict[str, Any]:
         """Store the next version of an artifact in the artifact's session, and return its id."""
         handle = self._principal.session(session)
         more = store_options(metadata)
@@ -91,7 +100,7 @@ class ArtifactSharing:
         return [filled(each.to_dict()) for each in found]
 
     @export("verify")
-    def verify(self, session: Any, reference: Any, version: Any = UNDEFINED) -> bool:
+    def verify(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> bool:
         """Return whether the content is undamaged."""
         try:
             self._principal.session(session).get_artifact(artifact_reference(reference), defined(version))

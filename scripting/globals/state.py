@@ -7,6 +7,7 @@ import re
 from typing import Any, Final, Protocol
 
 from greenroom.runtime import Scope, Session, ValidationError
+from greenroom.scripting.conversions import as_text
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import UNDEFINED
@@ -39,6 +40,7 @@ class _SessionVariables:
 
 
 def _text(value: Any, what: str) -> str:
+    value = as_text(value)
     if not isinstance(value, str):
         raise ValidationError(f"{what}: a text is needed", field=what)
     return value

@@ -44,7 +44,9 @@ class ToolGlobal:
         """Return the tools that match: discover(text) or discover{text, category, tags, name_pattern}."""
         if isinstance(filter, str):
             filter = {"text": filter}
-        wanted = options(filter, "Tool.discover", _FILTER)
+        wanted = options(filter, "Tool.discover", _FILTER, {"tag": "tags"})
+        if isinstance(wanted.get("tags"), str):
+            wanted["tags"] = [wanted["tags"]]
         own = self._file_operations
         found = [each for each in self._principal.runtime.tools.discover(**wanted) if each.name != _FILES]
         if own is not None and own.matches(wanted):

@@ -141,9 +141,12 @@ class Bridge:
                 else:
                     values.append(_text(value))
             else:
-                values.append(value)
+                convert = export.numbers.get(index)
+                values.append(value if convert is None else convert(value))
         while len(values) > export.most and values[-1] is UNDEFINED:
             values.pop()
+        if export.on_session and not values:
+            values.append(UNDEFINED)  # the current session
         if not export.least <= len(values) <= export.most:
             count = f"{export.least}" if export.least == export.most else f"{export.least} to {export.most}"
             raise ValidationError(f"{export.name} takes {count} arguments, not {len(values)}")

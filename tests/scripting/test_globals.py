@@ -327,3 +327,59 @@ def test_host_calls_check_their_arguments(lua: Any) -> None:
 def test_save_all_and_restore_recent(lua: Any, runtime: Runtime) -> None:
     session = runtime.create_session()
     assert lua("return { Session.saveAll(), Session.restoreRecent(5) }") == [1, [session.id]]
+
+
+def test_rows_of_sessions_answer_the_same_methods_as_ids(lua: Any) -> None:
+    assert lua("""
+      local parent = Session.create { name = "parent" }
+      local child = Session.create { name = "child", parent = parent, tags = { "t" } }
+      local row = Session.get(child)
+      row:addTag("u") row:setVariable("k", 1)
+      local tree = parent:tree()
+      return { row.name, row:getTags(), row:hasTag("u"), row.nothing == nil, row:deleteVariable("k"),
+               row:deleteVariable("k"), row:parent() == parent, parent:parent() == nil,
+               Session.list { tags = { "u" } }[1]:getVariable("k", "none"), parent:children()[1]:hasTag("t"),
+               tree.children[1].name, #Session.children(tree.children[1]), #row:events { after = 1 } }
+    """) == ["child", ["t", "u"], True, True, True, False, True, True, "none", True, "child", 0, 3]
+
+
+def test_rows_of_artifacts(lua: Any) -> None:
+    assert lua("""
+      local s = Session.create {}
+      local id = Artifact.store(s, "report", "a", "one", { tags = { "t" }, step = 3 })
+      local row = Artifact.getInfo(s, id)
+      local own = Artifact.getInfo(s, Artifact.store(s, "report", "b", "x", { custom = 1, tags = { "u" } }))
+      return { tostring(id) == id.content_hash .. ":" .. s .. ":1", tostring(row.id) == tostring(id),
+               row.metadata.tags, row.metadata.custom.step, row.original_size, row.custom.tags, own.custom.custom,
+               Artifact.get(s, tostring(id)).metadata.metadata.name, Artifact.list(s)[2].metadata.name,
+               s:listArtifacts()[1].original_size, JSON.parse(JSON.stringify(row)).metadata == nil }
+    """) == [True, True, ["t"], 3, 3, ["t"], 1, "a", "b", 3, True]
+
+
+def test_many_artifacts_at_once(lua: Any) -> None:
+    assert lua("""
+      local s = Session.create {}
+      local ids = Artifact.storeMany(s, { { type = "log", name = "a", content = "one\\n", metadata = { tags = { "t" } } },
+                                          { artifact_type = "log", name = "b", content = "\\0\\255" } })
+      Artifact.update(s, ids[1], "two\\n")
+      local found = Artifact.getMany(s, { ids[1], "b", "none" })
+      local ok, e = pcall(Artifact.storeMany, s, { { type = "log", name = "c", content = "x" }, { type = "log" } })
+      return { #ids, #found.found, found.found[1].content, found.found[2].content == "\\0\\255",
+               found.failures[1].artifact, found.failures[1].code, tostring(found.found[1].id) == tostring(ids[1]),
+               Artifact.diff(s, "a", 1), ok, e.code, #Artifact.list(s), #Artifact.getMany(s, {}).found }
+    """) == [
+        *(2, 2, "one\n", True, "none", "ArtifactNotFound", True),
+        "--- a (version 1)\n+++ a (version 2)\n@@ -1 +1 @@\n-one\n+two\n",
+        *(False, "ValidationError", 3, 0),
+    ]
+
+
+def test_check_access_takes_session_and_permission_in_either_order(lua: Any) -> None:
+    assert lua("""
+      local s, o = Session.create {}, Session.create {}
+      Artifact.store(s, "log", "a", "x")
+      Artifact.share(s, "a", o)
+      return { Artifact.checkAccess(s, "a", o, "read"), Artifact.checkAccess(s, "a", "read", o),
+               Artifact.checkAccess(s, "a", o, "write"), Artifact.checkAccess(s, "a", "write", o),
+               Artifact.checkAccess(s, "a", o), Artifact.checkAccess(s, "a", "admin"), Artifact.checkAccess(s, "a") }
+    """) == [True, True, False, False, True, True, True]

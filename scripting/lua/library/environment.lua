@@ -368,17 +368,17 @@ local env
 function K.prepare(profile, layout)
   layout = decode(layout)
   env = base_environment()
+  local session_methods, fields = {}, {}
   for name, methods in next, layout.globals do
     local global = {}
     for method, operation in next, methods do global[method] = bind(operation, layout.callbacks[operation]) end
     env[name] = global
     local shape = K.objects[name]
-    if shape then shape(global, env) end
+    if shape then shape(global, env, session_methods) end
   end
-  local methods, fields = {}, {}
-  for _, name in next, layout.methods do methods[name] = env.Session[name] end
+  for _, name in next, layout.methods do session_methods[name] = env.Session[name] end
   for _, name in next, layout.fields do fields[name] = true end
-  bind_strings(env.string, methods, fields)
+  bind_strings(env.string, session_methods, fields)
   if profile == "trusted" then trust(env) end
   if profile == "files" then grant_files(env, layout.files) end
 end

@@ -1,4 +1,5 @@
--- Rows of the host that have methods in Lua: tools and agents. A method may be called with a dot or a colon.
+-- Rows of the host that answer more than their fields: sessions, artifacts, tools and agents. A method of a tool or an
+-- agent may be called with a dot or a colon.
 local K = ...
 local type, rawequal, rawget, setmetatable, ipairs = type, rawequal, rawget, setmetatable, ipairs
 local next, error = next, error
@@ -19,9 +20,59 @@ local function every(rows, shape)
   return rows
 end
 
+-- Replaces functions of a global by ones that give what they return to `shape`.
+local function returning(shape, global, names)
+  for _, name in ipairs(names) do
+    local call = global[name]
+    if call then
+      global[name] = function(...) return shape(call(...)) end
+    end
+  end
+end
+
 K.objects = {}
 
-function K.objects.Session(global)
+-- Ids of artifacts: tables whose text is that of the id.
+local identity = { __name = "artifact id", __metatable = "artifact id" }
+function identity.__tostring(id) return id.content_hash .. ":" .. id.session_id .. ":" .. id.sequence end
+
+local function an_id(id) return setmetatable(id, identity) end
+
+-- Rows of artifacts: `metadata` is the row once more, `original_size` the size, and `custom.tags` the tags.
+local artifact = { __name = "artifact", __metatable = "artifact" }
+function artifact.__index(row, key)
+  if key == "metadata" then return row end
+  if key == "original_size" then return rawget(row, "size") end
+end
+
+local function an_artifact(row)
+  an_id(row.id)
+  local custom = rawget(row, "custom")
+  if type(custom) == "table" then setmetatable(custom, { __index = { tags = row.tags }, __metatable = "custom" }) end
+  return setmetatable(row, artifact)
+end
+
+local function with_content(found)
+  an_id(found.id)
+  an_artifact(found.metadata)
+  return found
+end
+
+local function ids(rows) return every(rows, an_id) end
+local function artifacts(rows) return every(rows, an_artifact) end
+
+-- `methods` will have the functions of Session that take a session first: rows answer them too.
+function K.objects.Session(global, _, methods)
+  local session = { __name = "session", __metatable = "session", __index = methods }
+  local function a_session(row)
+    for _, child in ipairs(row.children or {}) do a_session(child) end
+    return setmetatable(row, session)
+  end
+  returning(a_session, global, { "get", "tree" })
+  returning(function(rows) return every(rows, a_session) end, global, { "children" })
+  returning(an_id, global, { "saveArtifact" })
+  returning(with_content, global, { "loadArtifact" })
+  returning(artifacts, global, { "listArtifacts" })
   local list, count = global.list, global.count
   function global.list(query)
     local asked = {}
@@ -30,7 +81,7 @@ function K.objects.Session(global)
     end
     local page = list(query)
     local fields = { has_more = page.has_more, next_cursor = page.next_cursor }
-    return K.listing(page.rows, fields, { total = function() return count(asked) end })
+    return K.listing(every(page.rows, a_session), fields, { total = function() return count(asked) end })
   end
 end
 
@@ -39,9 +90,22 @@ function K.objects.Artifact(global)
     local find = global[name]
     global[name] = function(...)
       local page = find(...)
-      return K.listing(page.rows, { total = page.total, has_more = page.has_more }, {})
+      return K.listing(artifacts(page.rows), { total = page.total, has_more = page.has_more }, {})
     end
   end
+  returning(an_id, global, { "store", "storeVersion", "update", "storeFile" })
+  returning(ids, global, { "storeMany" })
+  returning(an_artifact, global, { "getInfo" })
+  returning(artifacts, global, { "versions", "sharedWithMe" })
+  returning(with_content, global, { "get" })
+  returning(function(found)
+    every(found.found, with_content)
+    return found
+  end, global, { "getMany" })
+  returning(function(report)
+    ids(report.deleted)
+    return report
+  end, global, { "deleteMany" })
 end
 
 function K.objects.Tool(global)
