@@ -9,7 +9,7 @@ A row is a function in a file of perf/rows/, under its target:
         return bench.compare(lambda: session.set("k", 1), lambda: raw.set_variable("k", 1), "raw")
     ```
 
-Both sides of a comparison take turns, round by round, in one process: what else the machine does hits them alike.
+The sides of a comparison take turns, round by round, in one process: what else the machine does hits them alike.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -76,7 +76,8 @@ def at_least(bound: float, of: Literal["value", "ratio"] = "value") -> Target:
 class Measured:
     """What a row measured. `value` and `baseline` are in `unit`; `ratio` is the median of the rounds' ratios.
 
-    `low` and `high` are the quartiles of `value` over the rounds: how far to trust it.
+    `memory` is what the same costs in memory, with a plain dict or list and nothing durable. `low` and `high` are the
+    quartiles of `value` over the rounds: how far to trust it.
     """
 
     value: float
@@ -84,6 +85,7 @@ class Measured:
     baseline: float | None = None
     baseline_name: str = ""
     ratio: float | None = None
+    memory: float | None = None
     low: float | None = None
     high: float | None = None
     rounds: int = 1
@@ -203,29 +205,32 @@ class Bench:
         baseline: Callable[..., object] | None,
         baseline_name: str,
         *,
+        memory: Callable[..., object] | None = None,
         prepare: Prepare | None = None,
         prepare_baseline: Prepare | None = None,
         batch: int = 200,
         rounds: int | None = None,
         note: str = "",
     ) -> Measured:
-        """Time both in turn, `batch` calls a round. Medians over the rounds, in seconds a call.
+        """Time all sides in turn, `batch` calls a round. Medians over the rounds, in seconds a call.
 
-        `prepare(n)` makes the `n` arguments of the next batch outside the time that is taken: what each call needs
-        fresh. Without it the functions are called with no argument. One round before the first is thrown away.
+        `memory` does the same with a plain dict or list. `prepare(n)` makes the `n` arguments of the next batch outside
+        the time that is taken: what each call needs fresh. Without it the functions are called with no argument. One
+        round before the first is thrown away.
         """
         rounds = rounds or self.rounds
-        mine: list[float] = []
-        theirs: list[float] = []
+        sides = [(ours, prepare), (baseline, prepare_baseline or prepare), (memory, prepare)]
+        there = [number for number, (call, _) in enumerate(sides) if call is not None]
+        times: list[list[float]] = [[] for _ in sides]
         for index in range(rounds + 1):
-            # Who goes first changes from round to round, so that neither always inherits the other's aftermath.
-            sides = [(ours, prepare, mine)]
-            if baseline is not None:
-                sides.append((baseline, prepare_baseline or prepare, theirs))
-            for call, before, times in sides if index % 2 else reversed(sides):
-                times.append(timed_batch(call, batch, before) / batch)
-        del mine[0], theirs[:1]
-        return summarize(mine, theirs, baseline_name, note=note)
+            # Who goes first changes from round to round, so that none always inherits the aftermath of another.
+            first = index % len(there)
+            for number in there[first:] + there[:first]:
+                call, before = sides[number]
+                assert call is not None
+                times[number].append(timed_batch(call, batch, before) / batch)
+        mine, theirs, held = (each[1:] for each in times)
+        return summarize(mine, theirs, baseline_name, held, note=note)
 
 
 def timed_batch(call: Callable[..., object], batch: int, prepare: Prepare | None) -> float:
@@ -246,7 +251,13 @@ def timed_batch(call: Callable[..., object], batch: int, prepare: Prepare | None
 
 
 def summarize(
-    mine: list[float], theirs: list[float], baseline_name: str, *, unit: str = "s", note: str = ""
+    mine: list[float],
+    theirs: list[float],
+    baseline_name: str,
+    memory: Sequence[float] = (),
+    *,
+    unit: str = "s",
+    note: str = "",
 ) -> Measured:
     """Medians and quartiles of a comparison's rounds."""
     low, high = quartiles(mine)
@@ -256,6 +267,7 @@ def summarize(
         baseline=statistics.median(theirs) if theirs else None,
         baseline_name=baseline_name,
         ratio=statistics.median(a / b for a, b in zip(mine, theirs, strict=True)) if theirs else None,
+        memory=statistics.median(memory) if memory else None,
         low=low,
         high=high,
         rounds=len(mine),

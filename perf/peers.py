@@ -43,6 +43,9 @@ class ThreadedVariables:
         self._ref.stop()
 
 
+_ADD_MESSAGE = "INSERT INTO messages (session, role, content, created) VALUES (?, ?, ?, ?)"
+
+
 class SqliteMessages:
     """Keeps conversations in a table of SQLite, with a log (WAL) and `synchronous=NORMAL`: what a host would write
     without greenroom."""
@@ -56,11 +59,16 @@ class SqliteMessages:
         )
         self._db.execute("CREATE INDEX by_session ON messages (session, id)")
 
-    def add(self, session: str, role: str, content: str) -> None:
-        self._db.execute(
-            "INSERT INTO messages (session, role, content, created) VALUES (?, ?, ?, ?)",
-            (session, role, content, time.time()),
-        )
+    def add(self, session: str, role: str, content: str) -> int:
+        """Add a message and return its id."""
+        added = self._db.execute(_ADD_MESSAGE, (session, role, content, time.time()))
+        return added.lastrowid or 0
+
+    def add_all(self, session: str, messages: list[tuple[str, str]]) -> None:
+        """Add several in one transaction."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany(_ADD_MESSAGE, [(session, role, content, time.time()) for role, content in messages])
+        self._db.execute("COMMIT")
 
     def read(self, session: str, limit: int) -> list[StoredMessage]:
         rows = self._db.execute(
@@ -68,6 +76,14 @@ class SqliteMessages:
             (session, limit),
         ).fetchall()
         return [StoredMessage(*row) for row in reversed(rows)]
+
+    def after(self, session: str, place: int) -> list[StoredMessage]:
+        """Return the messages with a greater id."""
+        rows = self._db.execute(
+            "SELECT id, role, content, created FROM messages WHERE session = ? AND id > ? ORDER BY id",
+            (session, place),
+        ).fetchall()
+        return [StoredMessage(*row) for row in rows]
 
     def __enter__(self) -> SqliteMessages:
         return self
@@ -85,7 +101,7 @@ class SqliteRecords:
         self._db = sqlite3.connect(folder / "records.db", isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute("CREATE TABLE records (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE IF NOT EXISTS records (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
 
     def put(self, key: bytes, value: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (key, value))
@@ -93,8 +109,7 @@ class SqliteRecords:
     def put_all(self, values: list[tuple[bytes, bytes]]) -> None:
         """Put several in one transaction."""
         self._db.execute("BEGIN IMMEDIATE")
-        for key, value in values:
-            self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (key, value))
+        self._db.executemany("INSERT OR REPLACE INTO records VALUES (?, ?)", values)
         self._db.execute("COMMIT")
 
     def get(self, key: bytes) -> bytes | None:

@@ -60,7 +60,7 @@ def print_table(console: Console, results: list[Result]) -> None:
     """The rows with their medians and what became of their targets, then what qualifies them."""
     table = Table(title="greenroom, side by side with its baselines", header_style="bold", pad_edge=False)
     table.add_column("what", no_wrap=True)
-    for column in ("median", "quartiles", "baseline", "ratio", "target"):
+    for column in ("median", "quartiles", "baseline", "ratio", "in memory", "target"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("note", style="dim", overflow="fold", min_width=16)
@@ -71,7 +71,7 @@ def print_table(console: Console, results: list[Result]) -> None:
         group = result.row.group
         measured = result.measured
         if measured is None:
-            table.add_row(result.row.name, "", "", "", "", "", _verdict(result), result.error or "")
+            table.add_row(result.row.name, "", "", "", "", "", "", _verdict(result), result.error or "")
             continue
         unit = measured.unit
         table.add_row(
@@ -80,6 +80,7 @@ def print_table(console: Console, results: list[Result]) -> None:
             _spread(measured),
             figure(measured.baseline, unit),
             f"{measured.ratio:.2f} x" if measured.ratio is not None else "",
+            figure(measured.memory, unit),
             target_text(result.row.target, unit),
             _verdict(result),
             "; ".join(part for part in (_against(measured), measured.note) if part),
