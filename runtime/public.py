@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from greenroom.actors.events import Overflow, Subscription
 from greenroom.actors.hooks import HookContext, HookHandle, HookInfo, HookResult
-from greenroom.actors.maintenance.backup import BackupReport
-from greenroom.actors.maintenance.gc import GcReport
-from greenroom.actors.maintenance.salvage import SalvageReport
 from greenroom.actors.maintenance.usage import Share, Usage
-from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
 from greenroom.actors.messages.approvals import Approval
 from greenroom.actors.messages.conversation import Turn as Message
 from greenroom.actors.messages.internal import Consumption
 from greenroom.actors.messages.permissions import Grant, ScopeGrant, SessionShare
 from greenroom.actors.policies.composition import Request as PolicyRequest
-from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.calls.collectors import AgentOutputCollector, ToolResultCollector
 from greenroom.runtime.calls.work import CallContext
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
-from greenroom.runtime.config.retention import RetentionSchedule
+from greenroom.runtime.config.retention import RetentionPolicy, RetentionSchedule
 from greenroom.runtime.events.events import Events, Link
 from greenroom.runtime.handles.conversation import MessageStream
 from greenroom.runtime.handles.reading.past import PastState
@@ -29,8 +27,6 @@ from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import Session, SessionBatch, SessionTree
 from greenroom.runtime.handles.templates import Template
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts
-from greenroom.runtime.retention.erasure import ErasureReport
-from greenroom.runtime.retention.policy import JournalCut, Removal, RetentionPolicy, RetentionReport
 from greenroom.runtime.retention.quotas import CreatorQuota, Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest, ScriptResult
@@ -77,24 +73,34 @@ from greenroom.storage.events.model import Event, Origin
 
 from . import hooks, messages
 from .agents import Agent, AgentContext, AgentReply, TokenUsage
-from .analytics import (
-    Activity,
-    AggregateMetrics,
-    Analytics,
-    CallMetrics,
-    CallTable,
-    Checkpoints,
-    Distribution,
-    Figures,
-    Ranked,
-    ResourceUse,
-    SessionMetrics,
-)
 from .approvals import Approvals
 from .runtime import Runtime
 from .tools import Tool, ToolResult
 from .version import __version__
 from .workflow import Step, StepResult, Workflow, WorkflowResult
+
+if TYPE_CHECKING:
+    from greenroom.actors.maintenance.backup import BackupReport
+    from greenroom.actors.maintenance.gc import GcReport
+    from greenroom.actors.maintenance.salvage import SalvageReport
+    from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
+    from greenroom.actors.transfer.bundle_export import ExportReport
+    from greenroom.runtime.retention.erasure import ErasureReport
+    from greenroom.runtime.retention.policy import JournalCut, Removal, RetentionReport
+
+    from .analytics import (
+        Activity,
+        AggregateMetrics,
+        Analytics,
+        CallMetrics,
+        CallTable,
+        Checkpoints,
+        Distribution,
+        Figures,
+        Ranked,
+        ResourceUse,
+        SessionMetrics,
+    )
 
 __all__ = [
     "AccessDenied",
@@ -221,3 +227,35 @@ __all__ = [
     "hooks",
     "messages",
 ]
+
+_RARE: Final = {
+    "greenroom.actors.maintenance.backup": ("BackupReport",),
+    "greenroom.actors.maintenance.gc": ("GcReport",),
+    "greenroom.actors.maintenance.salvage": ("SalvageReport",),
+    "greenroom.actors.maintenance.verification.findings": ("Problem", "VerifyReport"),
+    "greenroom.actors.transfer.bundle_export": ("ExportReport",),
+    "greenroom.runtime.retention.erasure": ("ErasureReport",),
+    "greenroom.runtime.retention.policy": ("JournalCut", "Removal", "RetentionReport"),
+    ".analytics": (
+        "Activity",
+        "AggregateMetrics",
+        "Analytics",
+        "CallMetrics",
+        "CallTable",
+        "Checkpoints",
+        "Distribution",
+        "Figures",
+        "Ranked",
+        "ResourceUse",
+        "SessionMetrics",
+    ),
+}
+"""The names whose modules most hosts never need, by module: it is imported when somebody asks for one of them."""
+_HOMES: Final = {name: home for home, names in _RARE.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name], __package__), name)
+    return value

@@ -1,6 +1,7 @@
 """`Runtime`: the object that a host embeds.
 
-The file is long because the class has one method for each operation. The rooms below do the work.
+The file is long because the class has one method for each operation. The rooms below do the work. Those that few hosts
+use in a run (bundles, backups, maintenance) are imported by their methods.
 """
 
 from __future__ import annotations
@@ -21,13 +22,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.clock import Clock, SystemClock
 from greenroom.actors.hooks import Hooks
 from greenroom.actors.hooks.library.composition import Middleware
-from greenroom.actors.maintenance.backup import BackupReport, backup_store, restore_store
-from greenroom.actors.maintenance.gc import GcReport, collect
-from greenroom.actors.maintenance.salvage import SalvageReport, salvage_store
 from greenroom.actors.maintenance.usage import Usage, content_figures, usage_of
-from greenroom.actors.maintenance.verification.findings import Progress as CareProgress
-from greenroom.actors.maintenance.verification.findings import VerifyReport
-from greenroom.actors.maintenance.verification.verify import verify_store
 from greenroom.actors.messages.calls import Call
 from greenroom.actors.messages.core import Reply
 from greenroom.actors.messages.sharing import is_own_scope
@@ -41,10 +36,9 @@ from greenroom.actors.scheduling.operation import (
     operation_in,
     own_operation,
 )
-from greenroom.actors.transfer.bundle_export import ExportReport, export_bundle
 from greenroom.actors.transfer.staged import recover_staged
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
-from greenroom.runtime.config.retention import RetentionKeywords
+from greenroom.runtime.config.retention import RetentionKeywords, RetentionPolicy
 from greenroom.runtime.events.events import Events
 from greenroom.runtime.handles.listing import iterate_pages, list_page
 from greenroom.runtime.handles.reading.follow import Follow
@@ -54,8 +48,6 @@ from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
 from greenroom.runtime.handles.templates import Templates
 from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
-from greenroom.runtime.retention.erasure import ErasureReport, erase
-from greenroom.runtime.retention.policy import RetentionPolicy, RetentionReport, apply_retention
 from greenroom.runtime.retention.quotas import Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.events import run_recorded
@@ -70,7 +62,6 @@ from greenroom.runtime.scripts.scripts import (
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.audit import AuditRecord
-from greenroom.storage.bundle.export import Progress
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.catalog.query import SessionKeywords, SessionQuery, session_query
 from greenroom.storage.common.arguments import (
@@ -106,7 +97,6 @@ from greenroom.storage.files.regular_file import file_path
 
 from .agents import Agents
 from .approvals import Approvals
-from .bundles import import_sessions
 from .core import RuntimeCore
 from .creation import Creation
 from .open import Parts, open_runtimes
@@ -118,8 +108,15 @@ from .workflow import Workflows
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
+    from greenroom.actors.maintenance.backup import BackupReport
+    from greenroom.actors.maintenance.gc import GcReport
+    from greenroom.actors.maintenance.salvage import SalvageReport
+    from greenroom.actors.maintenance.verification.findings import VerifyReport
+    from greenroom.actors.transfer.bundle_export import ExportReport
     from greenroom.runtime.analytics.tracing import Tracing
     from greenroom.runtime.ingest.report import IngestReport, OnProgress
+    from greenroom.runtime.retention.erasure import ErasureReport
+    from greenroom.runtime.retention.policy import RetentionReport
 
     from .analytics import Analytics
 
@@ -279,13 +276,15 @@ class Runtime:
         path: str | os.PathLike[str],
         *,
         verify: bool = True,
-        on_progress: Progress | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> BackupReport:
         """Create a store at `path` from a backup, which is only read. Use `open` afterwards.
 
         `path` must not exist or be empty. With `verify`, the new store is checked and the report lists all problems.
         Raises StorageError.
         """
+        from greenroom.actors.maintenance.backup import restore_store
+
         return restore_store(
             cls._open_part, file_path(backup, "backup"), file_path(path), verify=verify, on_progress=on_progress
         )
@@ -297,12 +296,16 @@ class Runtime:
 
     @classmethod
     @checked
-    def salvage(cls, path: str | os.PathLike[str], *, on_progress: CareProgress | None = None) -> SalvageReport:
+    def salvage(
+        cls, path: str | os.PathLike[str], *, on_progress: Callable[[str, int], None] | None = None
+    ) -> SalvageReport:
         """Repair a closed store whose files are damaged. Copy all readable data into a new store, repair that, and put
         it in the place of the old one, which is kept under another name.
 
         Raises StoreLocked, or StorageError when nothing can be read.
         """
+        from greenroom.actors.maintenance.salvage import salvage_store
+
         where = Path(os.path.realpath(file_path(path)))
         # The lock of the file system only covers other processes.
         if any(not each.closed and each.path.resolve() == where for each in list(open_runtimes)):
@@ -710,6 +713,8 @@ class Runtime:
     def cleanup(self, retention_days: float | None = None) -> int:
         """Delete sessions that ended longer ago than `retention_days`; by default, those that are over their own
         `retention_days` or `delete_after_idle_days`. Return their number."""
+        from .retention.policy import apply_retention
+
         self.core.check_open()
         self.core.require_host("cleanup", "delete")
         self.core.check_writable("to delete")
@@ -735,7 +740,7 @@ class Runtime:
         *,
         tree: bool = False,
         history: bool = True,
-        on_progress: Progress | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> ExportReport:
         """Write a session, with `tree` also its descendants, to a bundle: one file, as of one moment.
 
@@ -744,6 +749,8 @@ class Runtime:
         complete; anything but a regular file is refused. `on_progress` gets the bytes done and the total. Raises
         SessionNotFound, IntegrityError for damaged data, BundleError if it is too large for a bundle, StorageError.
         """
+        from greenroom.actors.transfer.bundle_export import export_bundle
+
         wanted = session_id_of(session_id, "session") or ""
         self.core.security.require_artifacts(wanted, "export_session")
         found = self.session(wanted)
@@ -758,7 +765,11 @@ class Runtime:
 
     @checked
     def import_bundle(
-        self, path: str | os.PathLike[str], *, keep_ids: bool = True, on_progress: Progress | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keep_ids: bool = True,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> list[Session]:
         """Import all sessions of a bundle, parents first, or none of them.
 
@@ -766,6 +777,8 @@ class Runtime:
         is kept if it is in this store. Raises BundleError for a damaged or hostile bundle, SessionAlreadyExists if an
         id to keep is taken, StorageError. On error nothing is written.
         """
+        from .bundles import import_sessions
+
         self.core.check_open()
         self.core.require_host("import_bundle", "write")
         self.core.security.forget_families()
@@ -775,7 +788,11 @@ class Runtime:
 
     @checked
     def import_session(
-        self, path: str | os.PathLike[str], *, keep_ids: bool = True, on_progress: Progress | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        keep_ids: bool = True,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> Session:
         """Import a bundle of one session or one tree, like `import_bundle`. Return the topmost session."""
         return self.import_bundle(path, keep_ids=keep_ids, on_progress=on_progress)[0]
@@ -808,6 +825,8 @@ class Runtime:
         `path` must not exist. On the same file system the backup shares table files with this store: copy it elsewhere
         to survive the loss of the disk. Raises StorageError.
         """
+        from greenroom.actors.maintenance.backup import backup_store
+
         self.core.check_open()
         self.core.require_host("backup")
         return backup_store(self._store, file_path(path))
@@ -815,13 +834,15 @@ class Runtime:
     # -- maintenance
 
     @checked
-    def verify(self, repair: bool = False, *, on_progress: CareProgress | None = None) -> VerifyReport:
+    def verify(self, repair: bool = False, *, on_progress: Callable[[str, int], None] | None = None) -> VerifyReport:
         """Read everything in the store and check it: checksums, gaps, hashes, indexes, references, replays.
 
         With `repair`, repair everything that can be derived from the rest of the store, and move the rest into
         quarantine so that everything else stays readable. The report lists all repairs. If table files are damaged
         (`needs_salvage`), nothing is repaired: close the runtime and call `Runtime.salvage`.
         """
+        from greenroom.actors.maintenance.verification.verify import verify_store
+
         self.core.check_open()
         self.core.require_host("verify")
         if repair:
@@ -829,12 +850,14 @@ class Runtime:
         return verify_store(self._store, self._supervisor, repair=repair, on_progress=on_progress)
 
     @checked
-    def gc(self, *, on_progress: CareProgress | None = None) -> GcReport:
+    def gc(self, *, on_progress: Callable[[str, int], None] | None = None) -> GcReport:
         """Find and repair leaked or missing references, orphaned records, wrong index entries and counts. Remove what
         interrupted imports and forks have written.
 
         Safe while sessions are in use. Does not read content; `verify` does.
         """
+        from greenroom.actors.maintenance.gc import collect
+
         self.core.check_open()
         self.core.require_host("gc", "write")
         self.core.check_writable("to collect garbage")
@@ -856,6 +879,8 @@ class Runtime:
         but keep the newest event, the conversation and existing artifacts; `events`, forks and exports then begin
         there). Raises ValidationError.
         """
+        from .retention.policy import apply_retention
+
         self.core.check_open()
         self.core.require_host("retention", "delete")
         if policy is None or type(policy) is dict or limits:
@@ -874,7 +899,7 @@ class Runtime:
         needles: Sequence[bytes] = (),
         dry_run: bool = False,
         compact: bool = True,
-        on_progress: CareProgress | None = None,
+        on_progress: Callable[[str, int], None] | None = None,
     ) -> ErasureReport:
         """Erase everything of one creator: its sessions in every status with all they have, the permissions given to
         and by them, and the named `scopes` (such as "user:7"). Then compact the store and search it.
@@ -883,6 +908,8 @@ class Runtime:
         the places where one of these bytes still stands, in the store or its files. Contents that other sessions hold
         too stay with them. `dry_run` says what would go. After a crash, run it again. Raises ValidationError.
         """
+        from .retention.erasure import erase
+
         self.core.check_open()
         self.core.require_host("erase", "delete")
         if not as_flag("dry_run", dry_run):
@@ -920,7 +947,7 @@ class Runtime:
         return self._retention.runs(as_number("limit", limit))
 
     @checked
-    def usage(self, *, on_progress: CareProgress | None = None) -> Usage:
+    def usage(self, *, on_progress: Callable[[str, int], None] | None = None) -> Usage:
         """Return which sessions, types and names take the most space."""
         self.core.check_open()
         self.core.require_host("usage", "list")

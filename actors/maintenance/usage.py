@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from greenroom.actors.maintenance.verification.findings import Progress
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import after_prefix, session_id_of
 from greenroom.storage.common.checked_call import checked
@@ -16,6 +15,9 @@ from greenroom.storage.engine.engine import CF
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.records.model import IN_CONTENT
 from greenroom.storage.records.records import RECORD_ENTRY, stored_record
+
+if TYPE_CHECKING:
+    from greenroom.actors.maintenance.verification.findings import Progress
 
 __all__ = ["Share", "Usage", "content_figures", "store_figures", "usage_of"]
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from greenroom.actors.events import Subscription
 from greenroom.actors.messages.approvals import Approval
 from greenroom.actors.messages.calls import CallAgent
 from greenroom.actors.messages.core import How
-from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.config.config import SessionConfig
 from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.reading.timeline import TimelineRow
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.workflow import Workflow, WorkflowResult, WorkflowSession
-from greenroom.storage.bundle.export import Progress
 from greenroom.storage.common.page import Page
 
 from .scope import Scope
+
+if TYPE_CHECKING:
+    from greenroom.actors.transfer.bundle_export import ExportReport
 
 __all__ = ["Host"]
 
@@ -103,6 +104,6 @@ class Host(Protocol):
         *,
         tree: bool = False,
         history: bool = True,
-        on_progress: Progress | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> ExportReport:
         """Write a session to a bundle."""

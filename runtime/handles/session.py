@@ -10,12 +10,12 @@ import contextvars
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import IO, Any, BinaryIO, Final, Literal, Self, TypeVar, Unpack, cast, overload
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, Literal, Self, TypeVar, Unpack, cast, overload
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import CallTool
@@ -32,7 +32,6 @@ from greenroom.actors.messages.sharing import (
 )
 from greenroom.actors.scheduling.operation import in_place, require_run
 from greenroom.actors.session.decisions.facts import retrieval
-from greenroom.actors.transfer.bundle_export import ExportReport
 from greenroom.runtime.config.config import SessionConfig, session_overrides
 from greenroom.runtime.handles.reading.diff import unified_diff
 from greenroom.runtime.handles.reading.follow import Follow, JournalReader
@@ -45,7 +44,6 @@ from greenroom.runtime.model.typed import as_type
 from greenroom.runtime.model.workflow import Workflow, WorkflowResult
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
-from greenroom.storage.bundle.export import Progress
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Json, Value
 from greenroom.storage.common.arguments import as_seconds
@@ -65,6 +63,9 @@ from .replies import reply_as
 from .scope import Scope
 from .streams import StreamProgress, Watched
 from .variables import TypeOf, Variables
+
+if TYPE_CHECKING:
+    from greenroom.actors.transfer.bundle_export import ExportReport
 
 __all__ = [
     "Session",
@@ -1071,7 +1072,7 @@ class Session(Variables, SessionHandle):
         *,
         tree: bool = False,
         history: bool = True,
-        on_progress: Progress | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> ExportReport:
         """Write this session, with `tree` also its descendants, to a bundle; see `Runtime.export_session`."""
         return self._runtime.export_session(self.id, path, tree=tree, history=history, on_progress=on_progress)

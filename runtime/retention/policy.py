@@ -28,7 +28,16 @@ from greenroom.storage.errors import (
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
 
-__all__ = ["JournalCut", "Removal", "RetentionPolicy", "RetentionReport", "Skipped", "apply_retention", "retained"]
+__all__ = [
+    "JournalCut",
+    "Removal",
+    "RetentionPolicy",
+    "RetentionReport",
+    "Skipped",
+    "add_figures",
+    "apply_retention",
+    "retained",
+]
 
 DAY: Final = 86_400 * 1_000_000_000
 ENDED: Final = (SessionStatus.COMPLETED, SessionStatus.FAILED, SessionStatus.ARCHIVED)
@@ -248,3 +257,15 @@ def _versions(core: RuntimeCore, session: bytes, policy: RetentionPolicy, now: i
             total -= record.size
             artifact = str(ArtifactId(record.content_hash.hex(), session_id, number))
             yield Removal(session_id, artifact, record.name, record.version, record.size, reason)
+
+
+def add_figures(each: Removal | Skipped | JournalCut | None, figures: dict[str, int]) -> None:
+    """Add what was done, or not done, to the figures of a run."""
+    if isinstance(each, JournalCut):
+        figures["journals"] += 1
+        figures["events"] += each.events
+    elif isinstance(each, Skipped):
+        figures["skipped"] += 1
+    elif each is not None:
+        figures["sessions" if each.artifact is None else "artifacts"] += 1
+        figures["bytes"] += each.size

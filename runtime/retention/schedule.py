@@ -16,8 +16,6 @@ from greenroom.storage.common.session_ids import scope_bytes
 from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import GreenroomError, InvalidOperation, RuntimeClosed
 
-from .policy import JournalCut, Removal, Skipped, retained
-
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
 
@@ -114,13 +112,15 @@ class RetentionRuns:
             self._running.release()
 
     def _run(self, policy: RetentionPolicy) -> RetentionRun:
+        from .policy import add_figures, retained
+
         core = self._core
         started = core.clock.time_ns()
         figures = dict.fromkeys(("sessions", "artifacts", "bytes", "skipped", "journals", "events"), 0)
         error: str | None = None
         try:
             for each in retained(core, policy, started, dry_run=False):
-                _count(each, figures)
+                add_figures(each, figures)
                 if self._ending:
                     raise RuntimeClosed("the runtime is closing")
         except GreenroomError as failure:
@@ -151,17 +151,6 @@ class RetentionRuns:
         scope = own_scope(self._core, SCOPE)
         rows: list[Any] = [scope.get(key) for key in reversed(scope.keys()[-limit:] if limit else [])]
         return [_unpacked(row) for row in rows]
-
-
-def _count(each: Removal | Skipped | JournalCut | None, figures: dict[str, int]) -> None:
-    if isinstance(each, JournalCut):
-        figures["journals"] += 1
-        figures["events"] += each.events
-    elif isinstance(each, Skipped):
-        figures["skipped"] += 1
-    elif each is not None:
-        figures["sessions" if each.artifact is None else "artifacts"] += 1
-        figures["bytes"] += each.size
 
 
 def _unpacked(stored: dict[str, Any]) -> RetentionRun:

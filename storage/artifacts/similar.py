@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Final
-
-from rapidfuzz.distance import OSA
 
 __all__ = ["is_similar"]
 
@@ -18,4 +18,12 @@ def is_similar(wanted: str, word: str) -> bool:
     if wanted in word:
         return True
     edits = 0 if len(wanted) < _ONE_EDIT else 1 if len(wanted) < _TWO_EDITS else 2
-    return abs(len(word) - len(wanted)) <= edits and OSA.distance(wanted, word, score_cutoff=edits) <= edits
+    return abs(len(word) - len(wanted)) <= edits and _distance()(wanted, word, score_cutoff=edits) <= edits
+
+
+@cache
+def _distance() -> Callable[..., int]:
+    """Return what counts edits. It is imported here, because most processes never search for misspelt words."""
+    from rapidfuzz.distance import OSA
+
+    return OSA.distance

@@ -1,0 +1,77 @@
+"""What `import greenroom.runtime` brings, and when: names whose rooms few hosts need come when they are asked for."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from greenroom import runtime
+from greenroom.runtime import public
+
+_LATE = (
+    "greenroom.actors.maintenance.gc",
+    "greenroom.actors.maintenance.salvage",
+    "greenroom.actors.maintenance.verification",
+    "greenroom.actors.transfer.bundle_export",
+    "greenroom.actors.transfer.bundle_import",
+    "greenroom.runtime.analytics",
+    "greenroom.runtime.cli",
+    "greenroom.runtime.ingest",
+    "greenroom.runtime.retention.policy",
+    "rapidfuzz",
+    "rich",
+    "typer",
+)
+
+
+def test_a_host_that_uses_sessions_alone_loads_no_room_that_few_need(tmp_path: Path) -> None:
+    program = f"""
+import sys
+from greenroom.runtime import Runtime
+
+with Runtime.open({str(tmp_path / "store")!r}) as rt:
+    session = rt.create_session(name="n", tags=["t"])
+    session.set("k", 1)
+    session.add_message("user", "hi")
+    session.store_artifact("log", "a.txt", b"content")
+    assert len(rt.list_sessions(tags=["t"])) == len(session.messages()) == 1
+print(*(name for name in {_LATE!r} if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def _imported() -> list[tuple[str, str, str]]:
+    """Return (public name, module, name there) of each import in `public`, those for checkers included."""
+    assert public.__file__ is not None
+    tree = ast.parse(Path(public.__file__).read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module not in ("__future__", "importlib", "typing"):
+            home = "." * node.level + (node.module or "")
+            found += [(each.asname or each.name, home, each.name) for each in node.names]
+    return found
+
+
+@pytest.mark.parametrize(("name", "home", "there"), _imported())
+def test_every_public_name_is_what_a_type_checker_takes_it_for(name: str, home: str, there: str) -> None:
+    module = import_module(home, "greenroom.runtime")
+    expected = (
+        getattr(module, there) if hasattr(module, there) else import_module(f"{home}{there}", "greenroom.runtime")
+    )
+    assert getattr(runtime, name) is expected
+
+
+def test_the_public_names_are_those_that_are_imported() -> None:
+    assert sorted(public.__all__) == sorted(name for name, _, _ in _imported())
+    assert set(public.__all__) <= set(dir(runtime))
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = runtime.Nothing
