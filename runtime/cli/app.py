@@ -28,6 +28,7 @@ from greenroom.runtime.cli.commands import (
 from . import demo
 from .command import Commands, Data, Json, Quiet, Root
 from .completion import Install, Show
+from .debug import command as debugging
 from .past import timeline
 from .store import Store
 
@@ -54,6 +55,7 @@ app.command("ingest")(conversations.take_in)
 app.command("run")(scripts.run)
 app.command("events")(events.show)
 app.command("timeline")(timeline.timeline)
+app.command("debug")(debugging.debug)
 app.command("stats")(stats.stats)
 app.command("verify")(maintenance.verify)
 app.command("gc")(maintenance.gc)

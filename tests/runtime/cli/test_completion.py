@@ -80,6 +80,7 @@ PLACES = [
     "artifacts share x y --with",
     "events",
     "timeline",
+    "debug",
     "audit",
     "run x --session",
     "stats --session",

@@ -1,0 +1,68 @@
+"""``greenroom debug`` as a command: in a terminal, and where it cannot be."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenroom.runtime import Runtime
+from greenroom.runtime.cli.debug import command
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> str:
+    with Runtime.open(tmp_path / "greenroom-data") as rt:
+        session = rt.create_session(name="Trip")
+        session.add_message("user", "hello")
+        return session.id
+
+
+def test_without_a_terminal_it_names_what_prints_the_same(greenroom: Any, session: str) -> None:
+    said = greenroom.process("debug", session, code=1)
+    assert "needs a terminal" in said.stderr
+    assert "greenroom timeline" in said.stderr
+    assert greenroom("debug", session, "--json", code=1).stdout == ""
+    greenroom("debug", code=2)
+    greenroom("debug", session, "--at", "0", code=2)
+
+
+def test_without_textual_it_says_how_to_install_it(
+    greenroom: Any, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None if name == "textual" else find_spec(name))
+    assert "pip install 'greenroom[debug]'" in greenroom("debug", session, code=1).stderr
+
+
+def test_in_a_terminal_it_draws_and_leaves(session: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "greenroom.runtime.cli", "debug", session[:8]]
+    size = {"COLUMNS": "80", "LINES": "24", "TERM": "xterm-256color"}
+    started = subprocess.Popen(words, cwd=tmp_path, env=environment | size, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    drawn = b""
+    asked = False
+    try:
+        while select.select([ours], [], [], 60)[0]:
+            try:
+                some = os.read(ours, 65536)
+            except OSError:  # the other side has gone
+                break
+            drawn += some
+            if b"Keys" in drawn and b"hello" in drawn and not asked:
+                asked = True
+                os.write(ours, b"q")
+        assert started.wait(60) == 0
+    finally:
+        started.kill()
+        started.wait()
+        os.close(ours)
+    assert asked
+    assert b"Traceback" not in drawn

@@ -1,0 +1,179 @@
+"""The debugger, driven through what one does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenroom.runtime import Runtime, Session
+from greenroom.runtime.cli.debug.session import RecordedSession
+
+from .driving import SIZES, Person, watch
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def session_id(store: Path) -> str:
+    """A session in which an agent asks for the weather of two cities, and gets one."""
+    with Runtime.open(store) as rt:
+
+        def weather(city: str) -> dict[str, Any]:
+            if city == "Atlantis":
+                raise LookupError("no such city")
+            return {"city": city, "degrees": 21}
+
+        def planner(input: dict[str, Any], context: Any) -> dict[str, Any]:
+            session: Session = context.session
+            session.set("plan", {"city": "Rome", "days": 3})
+            session.call_tool("weather", {"city": "Rome"})
+            with pytest.raises(Exception, match="no such city"):
+                session.call_tool("weather", {"city": "Atlantis"})
+            session.set("plan", {"city": "Rome", "days": 4})
+            return {"text": "Rome for four days"}
+
+        rt.tools.register("weather", weather)
+        rt.agents.register("planner", planner)
+        session = rt.create_session(name="Trip")
+        session.add_message("user", "Where is it \x1b[31mwarm?")
+        session.call_agent("planner", {"wish": "sun"})
+        session.add_message("assistant", "Rome for four days")
+        return session.id
+
+
+@pytest.fixture
+def recorded(store: Path, session_id: str) -> Iterator[RecordedSession]:
+    with Runtime.open(store, read_only=True) as rt:
+        yield RecordedSession(rt, rt.session(session_id), lambda: Runtime.open(store))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_a_debugging_story(recorded: RecordedSession, store: Path, session_id: str, size: tuple[int, int]) -> None:
+    async def look(person: Person) -> None:
+        app = person.app
+        assert app.at == recorded.last
+        assert [len(line) for line in person.lines] == [size[0]] * size[1]
+        assert person.lines[0].startswith(" Trip  active")
+        for key in ("Quit", "Search", "Go", "Break", "Run", "Error", "Fork", "Keys"):
+            assert key in person.lines[-1]
+        assert "Rome for four days" in person.screen
+        # to the beginning, and to what failed
+        await person.press("home")
+        assert app.at == 1
+        await person.press("e")
+        failed = app.at
+        assert "no such city" in person.screen
+        assert "tool.returned" in person.screen
+        # why was it called?
+        await person.press("u")
+        assert app.at == failed - 1
+        assert "Atlantis" in person.screen
+        # search by type and text
+        await person.press("end", "slash")
+        await person.type("type:variable.* plan")
+        assert "no 'type:variable.* plan' after this event" in person.screen
+        await person.press("N")
+        changed = app.at
+        await person.press("2")
+        assert "days  4" in person.screen or "plan  2" in person.screen
+        await person.press("4")
+        assert "~ variables.plan.days" in person.screen.replace("'", "").replace("[", ".").replace("]", "")
+        # a breakpoint here, and back to it from elsewhere
+        await person.press("b", "home", "c")
+        assert app.at == changed
+        assert f"●{changed:>2}" in person.screen
+        await person.press("c")
+        assert "no breakpoint after this event" in person.screen
+        # the conversation at that moment
+        await person.press("3")
+        assert "Where is it" in person.screen
+        assert "Rome for four days" not in person.lines[5]
+        # fork here
+        await person.press("f")
+        assert f"Fork after event {changed}?" in person.screen
+        await person.press("enter")
+        assert "forked as" in person.screen
+        await person.press("q")
+
+    watch(recorded, look, size)
+    with Runtime.open(store, read_only=True) as rt:
+        (made,) = rt.list_sessions(parent=session_id)
+        assert rt.session(made.id).variables() == {"plan": {"city": "Rome", "days": 4}}
+
+
+def test_beside_a_writer_new_events_appear_and_a_fork_says_why_not(store: Path, session_id: str) -> None:
+    with Runtime.open(store) as writer, Runtime.open(store, read_only=True) as rt:
+        recorded = RecordedSession(rt, rt.session(session_id), lambda: Runtime.open(store))
+
+        async def look(person: Person) -> None:
+            before = recorded.last
+            writer.session(session_id).set("late", True)
+            rt.refresh()
+            person.app._look_again()
+            await person.settle()
+            assert person.app.at == recorded.last == before + 1
+            assert "late" in person.screen
+            await person.press("f", "enter")
+            assert "not forked" in person.screen
+            assert "another process has it open" in person.words
+            assert "read_only" not in person.screen
+
+        watch(recorded, look)
+        assert rt.list_sessions(parent=session_id).total == 0
+
+
+def test_places_that_are_asked_for(recorded: RecordedSession) -> None:
+    async def look(person: Person) -> None:
+        app = person.app
+        await person.press("g")
+        await person.type("3")
+        assert app.at == 3
+        await person.press("g")
+        await person.type("99999")
+        assert app.at == recorded.last
+        await person.press("g")
+        await person.type("2020-01-01")
+        assert app.at == 1
+        await person.press("g")
+        await person.type("now")
+        assert app.at == recorded.last
+        await person.press("g")
+        await person.type("soonish")
+        assert "no time" in person.screen
+        await person.press("slash")
+        await person.type("type:a..b")
+        assert "segments" in person.screen
+        await person.press("u")
+        await person.press("question_mark")
+        assert "to the cause of an event" in person.screen
+        await person.press("escape")
+        assert "to the cause of an event" not in person.screen
+        await person.press("pageup", "k", "j", "pagedown", "up", "down")
+        assert app.at == recorded.last
+
+    watch(recorded, look)
+
+
+def test_parts_of_the_state_open_and_stay_open(recorded: RecordedSession) -> None:
+    async def look(person: Person) -> None:
+        await person.press("2", "tab", "tab")
+        tree = person.app.query_one("#state-pane")
+        tree.focus()
+        await person.settle()
+        await person.press("down", "enter")
+        assert "days  4" in person.screen
+        found = next(node for node in tree.root.children if str(node.label) == "artifacts")  # type: ignore[attr-defined]
+        found.expand()
+        await person.settle()
+        assert "none" in person.screen
+        person.app.action_move(-1)
+        await person.settle()
+        assert "days  4" in person.screen
+
+    watch(recorded, look)
