@@ -31,7 +31,8 @@ def ends_as(runtime: Runtime, source: str, timeout: float = LIMIT) -> str:
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(("name", "source", "expected"), ATTACKS, ids=[each[0] for each in ATTACKS])
 def test_an_attack_ends_in_time(shared_runtime: Runtime, name: str, source: str, expected: str) -> None:
-    timeout = 3.0 if expected == MEMORY else LIMIT
+    # What ends by itself, or for memory, has time to: on a busy machine a short limit would come first.
+    timeout = 3.0 if expected in (MEMORY, FINE) else LIMIT
     started = time.monotonic()
     ending = ends_as(shared_runtime, source, timeout)
     assert time.monotonic() - started < timeout + LATEST
