@@ -85,6 +85,17 @@ if TYPE_CHECKING:
     from greenroom.actors.maintenance.salvage import SalvageReport
     from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
     from greenroom.actors.transfer.bundle_export import ExportReport
+    from greenroom.runtime.replay.config import Modification, ReplayConfig
+    from greenroom.runtime.replay.queries import HookExecution, HookQuery, ReplayMetadata
+    from greenroom.runtime.replay.result import (
+        Difference,
+        Divergence,
+        DriftedAnswer,
+        EventComparison,
+        ReplayFault,
+        ReplayResult,
+        SnapshotCheck,
+    )
     from greenroom.runtime.retention.erasure import ErasureReport
     from greenroom.runtime.retention.policy import JournalCut, Removal, RetentionReport
 
@@ -132,10 +143,14 @@ __all__ = [
     "Consumption",
     "CreatorQuota",
     "DeletedArtifacts",
+    "Difference",
     "Distribution",
+    "Divergence",
+    "DriftedAnswer",
     "Durability",
     "ErasureReport",
     "Event",
+    "EventComparison",
     "Events",
     "ExportReport",
     "Figures",
@@ -144,8 +159,10 @@ __all__ = [
     "GreenroomError",
     "HookCancelled",
     "HookContext",
+    "HookExecution",
     "HookHandle",
     "HookInfo",
+    "HookQuery",
     "HookResult",
     "IntegrityError",
     "InvalidOperation",
@@ -156,6 +173,7 @@ __all__ = [
     "ManyArtifacts",
     "Message",
     "MessageStream",
+    "Modification",
     "OperationTimeout",
     "Origin",
     "Overflow",
@@ -170,7 +188,11 @@ __all__ = [
     "RatePolicy",
     "Records",
     "Removal",
+    "ReplayConfig",
     "ReplayError",
+    "ReplayFault",
+    "ReplayMetadata",
+    "ReplayResult",
     "ResourceLimitExceeded",
     "ResourcePolicy",
     "ResourceUse",
@@ -203,6 +225,7 @@ __all__ = [
     "SessionStatus",
     "SessionTree",
     "Share",
+    "SnapshotCheck",
     "Step",
     "StepResult",
     "StorageError",
@@ -234,6 +257,17 @@ _RARE: Final = {
     "greenroom.actors.maintenance.salvage": ("SalvageReport",),
     "greenroom.actors.maintenance.verification.findings": ("Problem", "VerifyReport"),
     "greenroom.actors.transfer.bundle_export": ("ExportReport",),
+    "greenroom.runtime.replay.config": ("Modification", "ReplayConfig"),
+    "greenroom.runtime.replay.queries": ("HookExecution", "HookQuery", "ReplayMetadata"),
+    "greenroom.runtime.replay.result": (
+        "Difference",
+        "Divergence",
+        "DriftedAnswer",
+        "EventComparison",
+        "ReplayFault",
+        "ReplayResult",
+        "SnapshotCheck",
+    ),
     "greenroom.runtime.retention.erasure": ("ErasureReport",),
     "greenroom.runtime.retention.policy": ("JournalCut", "Removal", "RetentionReport"),
     ".analytics": (

@@ -115,6 +115,9 @@ if TYPE_CHECKING:
     from greenroom.actors.transfer.bundle_export import ExportReport
     from greenroom.runtime.analytics.tracing import Tracing
     from greenroom.runtime.ingest.report import IngestReport, OnProgress
+    from greenroom.runtime.replay.config import ReplayConfig
+    from greenroom.runtime.replay.queries import HookExecution, HookKeywords, HookQuery, ReplayMetadata
+    from greenroom.runtime.replay.result import ReplayResult
     from greenroom.runtime.retention.erasure import ErasureReport
     from greenroom.runtime.retention.policy import RetentionReport
 
@@ -658,6 +661,54 @@ class Runtime:
     ) -> int:
         """Return how many sessions match a query, whatever its limit, offset and cursor."""
         return list_page(self.core, session_query(query, {**criteria, "limit": 0, "offset": 0, "cursor": None})).total
+
+    # -- replay
+
+    @checked
+    def replay(self, session: Session | str, config: ReplayConfig | Mapping[str, object] | None = None) -> ReplayResult:
+        """Replay what was recorded of a session, and return what came of it: see `ReplayConfig`, and `replays` for a
+        replay that goes on in the background.
+
+        Nothing is written, and the session itself may go on meanwhile. Raises ReplayError for a session whose
+        configuration has `enable_replay=False`, and for a moment that is not in its history.
+        """
+        from .replay.course import course_of
+
+        return course_of(self, session, config).run()
+
+    @checked
+    def can_replay(self, session: Session | str) -> bool:
+        """Return whether a session can be replayed. `replay_metadata` says why not."""
+        from .replay.queries import readable_session, why_not
+
+        self.core.check_open()
+        return why_not(self.core, readable_session(self.core, session, "can_replay")) is None
+
+    @checked
+    def replay_metadata(self, session: Session | str) -> ReplayMetadata:
+        """Return what is known of the recording of a session, without replaying it."""
+        from .replay.queries import metadata_of, readable_session
+
+        self.core.check_open()
+        return metadata_of(self.core, readable_session(self.core, session, "replay_metadata"))
+
+    def list_replayable(self, **criteria: Unpack[SessionKeywords]) -> Page[SessionInfo]:
+        """Return a page of the sessions that can be replayed and match the criteria of `SessionQuery`, in any status
+        unless one is given."""
+        from .replay.queries import list_replayable
+
+        return list_replayable(self.core, criteria)
+
+    @checked
+    def query_hooks(
+        self, filter: HookQuery | Mapping[str, object] | None = None, **criteria: Unpack[HookKeywords]
+    ) -> Page[HookExecution]:
+        """Return a page of the recorded executions of hooks that match a `HookQuery`: those of hooks that were
+        registered as replayable, and those that failed. With a session they come in order, else session by session."""
+        from .replay.queries import hook_executions
+
+        self.core.check_open()
+        return hook_executions(self.core, filter, criteria)
 
     def find_sessions(self, id_prefix: str, limit: int = 10) -> list[str]:
         """Return at most `limit` session ids that begin with these hex digits. Raises ValidationError."""

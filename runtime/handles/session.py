@@ -1140,7 +1140,7 @@ def session_id_of(session: Session | str | None, field: str) -> str | None:
     return None if session is None else required_session_id(session, field)
 
 
-def required_session_id(session: Session | str | None, field: str = "session_id") -> str:
+def required_session_id(session: SessionHandle | str | None, field: str = "session_id") -> str:
     """Return the id that a handle or a text names, like `session_id_of`. Raises ValidationError also for None."""
     kind, given = type(session), cast(Any, session)
     if kind is str:

@@ -233,6 +233,7 @@ UNKNOWN: dict[str, Kind] = {
     "Runtime.audit": None,  # what was recorded of a session outlives it
     "Runtime.count_sessions": None,  # a filter that nothing passes, like the two below
     "Runtime.list_sessions": None,
+    "Runtime.list_replayable": None,
     "ArtifactQuery.*": None,
     "Session.count_artifacts": None,
     "Session.query_artifacts": None,

@@ -185,6 +185,9 @@ DENIED: dict[str, Call] = {
     "import_session": lambda two: two.rt.import_session(two.folder / "b"),
     "query_artifacts": lambda two: two.rt.query_artifacts(),
     "count_artifacts": lambda two: two.rt.count_artifacts(),
+    "can_replay": lambda two: two.rt.can_replay(two.other),
+    "replay": lambda two: two.rt.replay(two.other),
+    "replay_metadata": lambda two: two.rt.replay_metadata(two.other),
     "restore_recent": lambda two: two.rt.restore_recent(),
     "erase": lambda two: two.rt.erase("ada"),
     "retention_runs": lambda two: two.rt.retention_runs(),
@@ -203,6 +206,7 @@ DENIED: dict[str, Call] = {
 ALSO_DENIED: list[Call] = [
     lambda two: two.rt.query_artifacts(session_id=two.other.id),
     lambda two: two.rt.create_session(key="new"),
+    lambda two: two.rt.query_hooks(session_id=two.other),
     lambda two: two.rt.list_sessions(parent=two.other.id),
     lambda two: two.rt.count_sessions(parent=two.other.id),
     lambda two: list(two.rt.iterate_sessions(parent=two.other.id)),
@@ -215,6 +219,7 @@ CONFINED: dict[str, Call] = {
     "find_sessions": lambda two: two.rt.find_sessions(two.other.id[:8]),
     "get_many": lambda two: two.rt.get_many([two.artifact.id]).results,
     "iterate_sessions": lambda two: list(two.rt.iterate_sessions(tags=[SECRET])),
+    "list_replayable": lambda two: list(two.rt.list_replayable(tags=[SECRET])),
     "list_sessions": lambda two: list(two.rt.list_sessions(tags=[SECRET])),
 }
 """Answers as if there were no other session."""
@@ -223,7 +228,12 @@ OF_THE_PROCESS = {"close", "closed", "open", "operation", "refresh", "restore", 
 
 
 def test_every_method_of_a_runtime_is_in_the_matrix() -> None:
-    assert public(Runtime) == DENIED.keys() | CONFINED.keys() | OF_THE_PROCESS | {"analytics", "follow", "trace"}
+    assert public(Runtime) == DENIED.keys() | CONFINED.keys() | OF_THE_PROCESS | {
+        "analytics",
+        "follow",
+        "query_hooks",
+        "trace",
+    }
 
 
 def denied(two: Two, call: Call) -> str:
@@ -242,6 +252,16 @@ def denied(two: Two, call: Call) -> str:
 @pytest.mark.parametrize("name", DENIED)
 def test_the_runtime_denies_what_is_not_the_sessions_own(two: Two, name: str) -> None:
     denied(two, DENIED[name])
+
+
+def test_it_finds_what_hooks_did_for_the_session_alone(two: Two) -> None:
+    hook = two.rt.hooks.register("BeforeStateWrite", lambda context: None, name="watch", replayable=True)
+    two.other.set("k", SECRET)
+    two.mine.set("k", 1)
+    hook.unregister()
+    assert two.rt.query_hooks(hook="watch").total == 2
+    with acting(principal=two.mine.id):
+        assert [each.session_id for each in two.rt.query_hooks(hook="watch")] == [two.mine.id]
 
 
 @pytest.mark.parametrize("number", range(len(ALSO_DENIED)))

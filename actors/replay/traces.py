@@ -1,0 +1,88 @@
+"""Find the event at which a journal and one of its snapshots go apart."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.model import SessionState
+
+from .history import History
+
+__all__ = ["Trace", "trace"]
+
+_ROW: Final = (
+    "status",
+    "name",
+    "description",
+    "created_by",
+    "tags",
+    "parent",
+    "metadata",
+    "created_at",
+    "started_at",
+    "ended_at",
+    "correlation_id",
+    "failure_reason",
+    "config",
+    "key",
+    "operation_count",
+    "artifact_count",
+    "artifact_bytes",
+    "last_artifact",
+    "message_count",
+    "updated_at",
+)
+
+
+class Trace(NamedTuple):
+    """Where a journal and a snapshot go apart: the first event that shows it, its type, and by path what the snapshot
+    and what the journal say. Values of variables and metadata are encoded."""
+
+    sequence: int
+    type: str
+    differences: dict[str, tuple[Any, Any]]
+
+
+def trace(past: History, sequence: int) -> Trace | None:
+    """Return the event that explains why the snapshot at `sequence` is not what the journal gives; None if both agree.
+
+    That is the first of those that were the last to change something which differs. Reads the journal from the snapshot
+    before.
+    """
+    snapshots = [found for found in past.store.journal.snapshots(past.session) if found[0] <= sequence]
+    if not snapshots or snapshots[0][0] != sequence:
+        return None
+    wanted = _facts(SessionState.decode(past.id, snapshots[0][1]))
+    begin = SessionState.decode(past.id, snapshots[1][1]) if len(snapshots) > 1 else _beginning(past)
+    end = SessionState.decode(past.id, begin.encode()) if begin.sequence else SessionState(past.id, past.session)
+    for at, stored in past.events(begin.sequence, sequence):
+        evolve(end, at, stored)
+    found = _facts(end)
+    paths = [path for path in {**wanted, **found} if wanted.get(path) != found.get(path)]
+    if not paths:
+        return None
+    values = _facts(begin)
+    touched: dict[str, tuple[int, str]] = {}
+    for at, stored in past.events(begin.sequence, sequence):
+        evolve(begin, at, stored)
+        now = _facts(begin)
+        for path in paths:
+            if now.get(path) != values.get(path):
+                touched[path] = at, stored.type
+        values = now
+    first = min(touched.values(), default=(sequence, past.store.journal.stored(past.session, sequence).type))
+    return Trace(*first, {path: (wanted.get(path), found.get(path)) for path in paths})
+
+
+def _beginning(past: History) -> SessionState:
+    return past.state(past.first) if past.first > 1 else SessionState(past.id, past.session)
+
+
+def _facts(state: SessionState) -> dict[str, Any]:
+    """Return the facts of a state by path."""
+    facts: dict[str, Any] = {name: getattr(state, name) for name in _ROW}
+    facts |= {f"variables.{key}": value for key, value in state.variables.items()}
+    facts |= {f"artifact_types.{name}": count for name, count in (state.artifact_types or {}).items()}
+    facts |= {f"more.{name}": repr(value) for name, value in state.more.items()}
+    return facts

@@ -1,0 +1,1 @@
+"""Replay sessions: what users see of it. The engine is in `actors/replay`."""
