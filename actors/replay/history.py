@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.evolve import evolve_all
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import session_bytes
@@ -67,18 +67,18 @@ class History:
 
     def _state(self, sequence: int) -> SessionState:
         journal = self.store.journal
-        state = SessionState(self.id, self.session)
-        for _, data, _ in journal.snapshots(self.session, sequence):
-            state = SessionState.decode(self.id, data)
-            break
+        nearest = next(journal.snapshots(self.session, sequence), None)
+        base = journal.base(self.session) if nearest is None else None
+        if nearest is not None:
+            state = SessionState.decode(self.id, nearest.state)
+        elif base is not None and base[0] <= sequence:
+            state = SessionState.decode(self.id, base[1])
+        elif base is not None:
+            raise self._outside(f"event {sequence}")
         else:
-            base = journal.base(self.session)
-            if base is not None:
-                if base[0] > sequence:
-                    raise self._outside(f"event {sequence}")
-                state = SessionState.decode(self.id, base[1])
-        for at, fields in self._fields(state.sequence, sequence, whole=True):
-            evolve(state, at, fields)
+            state = SessionState(self.id, self.session)
+        for run in journal.runs(self.session, state.sequence, sequence, whole=True):
+            evolve_all(state, run)
         if state.sequence != sequence:
             raise IntegrityError(
                 f"event {state.sequence + 1} of session {self.id} is missing; run verify",
@@ -132,33 +132,17 @@ class History:
         """Yield the events with a sequence greater than `after`, up to event `upto` or the last, in order. In a
         truncated journal some of those up to the base are gone. Raises IntegrityError at damage, after everything
         before it."""
-        last = self.last if upto is None else min(upto, self.last)
-        for sequence, fields in self._fields(after, last):
+        for sequence, fields in self.store.journal.fields(self.session, after, self._upto(upto)):
             yield sequence, event_of(fields)
 
     def digests(self, after: int = 0, upto: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield the intact snapshots behind event `after`, up to event `upto` or the last, as (sequence, digest) in
         order. A digest is the BLAKE3 of `SessionState.encode()` at that event."""
-        sequence = after
-        last = self.last if upto is None else min(upto, self.last)
-        while (found := self.store.journal.next_digest(self.session, sequence, last)) is not None:
-            yield found
-            sequence = found[0]
+        for snapshot in self.store.journal.snapshots_behind(self.session, after, self._upto(upto)):
+            yield snapshot.sequence, snapshot.digest
 
-    def _fields(self, after: int, upto: int, *, whole: bool = False) -> Iterator[tuple[int, list[Any]]]:
-        journal, sequence = self.store.journal, after
-        try:
-            for sequence, fields in journal.fields(self.session, after, upto, whole=whole):
-                yield sequence, fields
-            return
-        except IntegrityError as error:
-            if "sequence" in error.fields:
-                raise
-        # A damaged block of a table file takes a whole page with it: the events before the block are read one by one.
-        while sequence < upto:
-            sequence += 1
-            if whole or journal.holds(self.session, sequence):
-                yield sequence, [*journal.stored(self.session, sequence)]
+    def _upto(self, upto: int | None) -> int:
+        return self.last if upto is None else min(upto, self.last)
 
     def _settled(self, read: Callable[[], Found]) -> Found:
         """Return what a reading finds, as of one moment: a journal may be cut between two looks at it."""

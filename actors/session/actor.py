@@ -53,6 +53,7 @@ from greenroom.storage.errors import (
 )
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import PUBLISHED_HASH, StoredEvent, new_event
+from greenroom.storage.events.snapshots import SnapshotTrail
 from greenroom.storage.events.turns import Head
 from greenroom.storage.records.model import StoredRecord
 
@@ -90,7 +91,6 @@ _UNCOUNTED: Final = frozenset({RecordHooks, m.ContinueMessage, m.FinishMessage})
 """Commands that are part of an operation which is counted already."""
 _NOTED: Final = RecordHooks([])
 """Stands for the command of an event that only notes what has happened."""
-_SNAPSHOT_BYTES: Final = 256 << 10
 _WEIGH_BYTES: Final = 4 << 10
 _TELL_EVERY: Final = 60.0
 
@@ -105,8 +105,7 @@ class SessionActor(PooledActor):
         self,
         services: SessionServices,
         state: SessionState,
-        snapshots: list[int],
-        tail: int,
+        trail: SnapshotTrail,
         *,
         cataloged: bool = True,
         limits: Limits | None = None,
@@ -123,9 +122,7 @@ class SessionActor(PooledActor):
         self._refusals: dict[str, list[Any]] | None = None
         self._told_of: dict[str, float] | None = None
         self.decided = state.sequence
-        self._snapshots = snapshots
-        self._tail = tail
-        self._tail_bytes = 0
+        self._trail = trail
         # Events of an earlier actor of this session may not be on disk yet: their readers wait as their writers do.
         self._commit_number = services.store.engine.commit_number
         self._failures: collections.deque[float] | None = None
@@ -532,6 +529,7 @@ class SessionActor(PooledActor):
         contents: tuple[tuple[Encoded, Reference], ...] = ()
         released: tuple[tuple[bytes, Reference], ...] = ()
         written: list[StoredEvent] = []
+        trail = self._trail
         operation = CURRENT.get()
         if operation is not None and operation.run is not None and (command is None or not command.note):
             require_run()
@@ -569,7 +567,7 @@ class SessionActor(PooledActor):
                     written.append(stored)
                     op = Journal.append(session, sequence, stored)
                     ops.append(op)
-                    self._tail_bytes += len(op[2] or b"")
+                    trail.bytes += len(op[2] or b"")
                     evolve(state, sequence, stored)
                     if type_ in PROJECTED or PUBLISHED_HASH in data:
                         if change is None:
@@ -585,11 +583,11 @@ class SessionActor(PooledActor):
                 if following is None or (step := next(following, None)) is None:
                     break
                 drafts, command = step
-            self._tail += len(written)
+            trail.events += len(written)
             moved: Moves = ()
             if self.cataloged and (moves or now // SECOND != was_updated // SECOND):
                 moved = self._catalog_ops(ops, moves, before, was_updated, now)
-            if command.__class__ is m.SaveSession or self._tail_bytes > max(_SNAPSHOT_BYTES, self.weight):
+            if trail.bytes > trail.due or command.__class__ is m.SaveSession:
                 self._snapshot(ops)
             append = Append(ops, moved, contents, released)
             if state.created_by is not None and (first == 1 or size != state_bytes):
@@ -653,10 +651,7 @@ class SessionActor(PooledActor):
 
     def _snapshot(self, ops: list[Op]) -> None:
         state = self.state
-        ops += Journal.snapshot(state.session, state.sequence, state.encode(), self._snapshots)
-        self._snapshots = [*self._snapshots, state.sequence][-Journal.SNAPSHOTS_KEPT :]
-        self._tail = 0
-        self._tail_bytes = 0
+        ops += self._trail.write(self.services.store.journal, state.session, state.sequence, state.encode())
         self.saved_at = self.services.clock.monotonic()
 
     def _weigh(self) -> None:
@@ -687,7 +682,7 @@ class SessionActor(PooledActor):
     def save(self) -> None:
         """Write a snapshot, if there are events after the newest one. Within a commit, nothing: its events come
         first."""
-        if self._tail and self._torn is None:
+        if self._trail.events and self._torn is None:
             ops: list[Op] = []
             self._torn = self.state.sequence + 1, []
             self._snapshot(ops)
@@ -702,7 +697,8 @@ class SessionActor(PooledActor):
         following = self.services.store.engine.read_only
         # A state that may be wrong is not saved: the next activation reads the journal.
         trusted = not following and self._torn is None
-        if trusted and (self._tail > self.services.snapshot_every or (save and self._tail)):
+        events = self._trail.events
+        if trusted and (events > self.services.snapshot_every or (save and events)):
             self.save()
         self.stopped = True
         if self.waiting:  # see `put`
@@ -721,7 +717,7 @@ class SessionActor(PooledActor):
     @property
     def unsaved(self) -> bool:
         """Whether there are events after the newest snapshot."""
-        return self._tail > 0
+        return self._trail.events > 0
 
     def on_tell_failure(self, message: Any, error: Exception) -> None:
         super().on_tell_failure(message, error)
@@ -748,8 +744,7 @@ class SessionActor(PooledActor):
                 raise
             return
         config = self.state.config
-        self.state, self._snapshots, self._tail = loaded
-        self._tail_bytes = 0
+        self.state, self._trail = loaded
         self._follow(services.limits)
         if self.state.config != config:
             services.owner.configured(self.state.session, self.state.config)

@@ -29,6 +29,7 @@ from greenroom.storage.errors import (
     ValidationError,
     shown,
 )
+from greenroom.storage.events.snapshots import SnapshotTrail
 
 if TYPE_CHECKING:
     from greenroom.actors.scheduling.dispatcher import Envelope
@@ -88,8 +89,7 @@ class SessionTable:
         actor = SessionActor(
             self.services,
             SessionState(session_id, session),
-            [],
-            0,
+            SnapshotTrail(),
             limits=self.services.limits if data["config"] is None else limits_of(data["config"], self.services.limits),
         )
         if data["config"] is not None:
@@ -140,15 +140,14 @@ class SessionTable:
                 raise SessionNotFound(f"there is no session {session_id} yet: it is still being written")
             actor = self.actors.get(session_id)
             if actor is None or actor.stopped:
-                state, snapshots, tail = load_state(self.services.store, session_id)
+                state, trail = load_state(self.services.store, session_id)
                 if state.config is not None:
                     self._watch_rates(state.config)
                 scope = _is_scope_id(session_id)
                 actor = SessionActor(
                     self.services,
                     state,
-                    snapshots,
-                    tail,
+                    trail,
                     cataloged=not scope,
                 )
                 self.activations += 1
@@ -193,7 +192,7 @@ class SessionTable:
             if scope_id not in self.actors and self.services.store.journal.last(session_bytes(scope_id)) is None:
                 if self.services.store.engine.read_only:
                     return scope_id
-                actor = SessionActor(self.services, SessionState(scope_id), [], 0, cataloged=False)
+                actor = SessionActor(self.services, SessionState(scope_id), SnapshotTrail(), cataloged=False)
                 actor.begin(creation(name, None, None, [], m.EMPTY_METADATA, None, None, None))
                 self._admit(scope_id, actor)
         return scope_id

@@ -14,6 +14,7 @@ from greenroom.actors.scheduling.operation import CURRENT, changed
 from greenroom.actors.session.answers.turns import read_turns
 from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.errors import GreenroomError, IntegrityError, ValidationError, shown
+from greenroom.storage.events.snapshots import SnapshotTrail
 
 from .unpublished import UnpublishedSession
 
@@ -48,6 +49,9 @@ class _ForkedSession(UnpublishedSession):
     def _catalog_ops(self, ops: list[Op], moves: bool, before: Any, was_updated: int, now: int) -> Moves:
         return ()  # publishing adds the session to the catalog
 
+    def _snapshot(self, ops: list[Op]) -> None:
+        """Write no snapshot: who stages the session writes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Changing:
@@ -68,7 +72,7 @@ class Changing:
             events.extend(written)
 
         commands, places = _commands(services.store, state, changes)
-        actor = _ForkedSession(replace(services, publish=gather), state, [], 0)
+        actor = _ForkedSession(replace(services, publish=gather), state, SnapshotTrail())
         actor.stage = stage
         around = CURRENT.get()
         self.directory.hold(actor, None)

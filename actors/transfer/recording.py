@@ -23,6 +23,7 @@ from greenroom.storage.content.chunks import Encoded
 from greenroom.storage.engine.engine import Durability, Op
 from greenroom.storage.errors import GreenroomError, InvalidOperation, OperationTimeout
 from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.snapshots import SnapshotTrail
 
 from .unpublished import UnpublishedSession
 
@@ -82,8 +83,8 @@ class _RecordedSession(UnpublishedSession):
 
     def last_snapshot(self, ops: list[Op]) -> None:
         """Write a snapshot if folding the journal would take long."""
-        if self._tail > self.services.snapshot_every:
-            SessionActor._snapshot(self, ops)
+        if self._trail.events > self.services.snapshot_every:
+            self._snapshot(ops)
 
     def _reload(self, *, raising: bool = False) -> None:
         self._retire()  # there is no journal yet to read back, so the recording ends
@@ -117,7 +118,7 @@ class Recording:
         services = replace(self._services, clock=self._time, publish=self._gather)
         # A finished conversation is not held to limits on how long it may go on; limits on its bytes hold.
         limits = replace(services.limits, max_artifacts=UNLIMITED, max_operations=UNLIMITED)
-        self._actor = _RecordedSession(services, SessionState(self.id, session), [], 0, limits=limits)
+        self._actor = _RecordedSession(services, SessionState(self.id, session), SnapshotTrail(), limits=limits)
         self._actor.appends = []
         self._actor.known = []
 

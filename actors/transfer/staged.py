@@ -36,6 +36,7 @@ from greenroom.storage.errors import GreenroomError, IntegrityError, SchemaTooNe
 from greenroom.storage.events.index import LINKED
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import StoredEvent
+from greenroom.storage.events.snapshots import SnapshotTrail
 from greenroom.storage.records.model import StoredRecord
 from greenroom.storage.records.records import RECORD_ENTRY
 
@@ -62,6 +63,7 @@ class StagedSessions:
         self._store.staging[self._id] = self
         self._marked = False
         self._held = 0
+        self._trails: dict[bytes, SnapshotTrail] = {}
         self._ops: list[Op] = []
         self._bytes = 0
 
@@ -104,19 +106,28 @@ class StagedSessions:
 
     def event(self, state: SessionState, stored: StoredEvent, artifacts: FoldedArtifacts) -> None:
         """Write the next event of a session, with what follows from it, and evolve the state."""
+        trail = self._trails.get(state.session)
+        if trail is None:
+            trail = self._trails[state.session] = SnapshotTrail(state.sequence)
         sequence = state.sequence + 1
-        self.kept(state.session, sequence, stored, artifacts)
+        trail.bytes += self.kept(state.session, sequence, stored, artifacts)
+        trail.events += 1
         evolve(state, sequence, stored)
+        if trail.bytes > trail.due:
+            self._snapshot(trail, state)
 
     def base(self, session: bytes, sequence: int, state: bytes) -> None:
         """Begin a session with the base of a truncated journal."""
         self._write(Journal.rebase(session, sequence, state))
 
-    def kept(self, session: bytes, sequence: int, stored: StoredEvent, artifacts: FoldedArtifacts) -> None:
-        """Write an event that a truncation has kept: its changes to the state are in the base."""
-        self._write(Journal.append(session, sequence, stored))
+    def kept(self, session: bytes, sequence: int, stored: StoredEvent, artifacts: FoldedArtifacts) -> int:
+        """Write an event that a truncation has kept: its changes to the state are in the base. Return the bytes of its
+        record."""
+        event = Journal.append(session, sequence, stored)
+        self._write(event)
         for op in artifacts.project(sequence, stored).written():
             self._write(op)
+        return len(event[2] or b"")
 
     def record(self, session: bytes, key: bytes, record: StoredRecord) -> None:
         """Write the entry of a record, and the reference to its content, which is held already."""
@@ -127,9 +138,13 @@ class StagedSessions:
 
     def finish(self, state: SessionState) -> None:
         """Write a snapshot if folding the journal, which is complete now, would take long."""
-        if state.sequence > self._services.snapshot_every:
-            for op in Journal.snapshot(state.session, state.sequence, state.encode(), []):
-                self._write(op)
+        trail = self._trails.pop(state.session)
+        if trail.events > self._services.snapshot_every:
+            self._snapshot(trail, state)
+
+    def _snapshot(self, trail: SnapshotTrail, state: SessionState) -> None:
+        for op in trail.write(self._store.journal, state.session, state.sequence, state.encode()):
+            self._write(op)
 
     def flush(self) -> None:
         """Write what was staged so far, so that it can be looked up."""

@@ -22,6 +22,7 @@ from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.journal import Journal
+from greenroom.storage.events.snapshots import is_anchor
 from greenroom.storage.events.turns import DELTA, FINISHED
 from greenroom.storage.records.model import RECORDS_CHANGED, RecordFold
 
@@ -200,11 +201,23 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
         change = Change()
         add_event(change, session, sequence, store.journal.stored(session, sequence))
         step.ops += change.removed()
-    for sequence, _, _ in store.journal.snapshots(session):
-        if sequence < upto:
-            step.ops.append((CF.SNAPSHOTS, sequence_key(session, sequence), None))
+    step.ops += [(CF.SNAPSHOTS, sequence_key(session, each), None) for each in _needless(store, session, upto)]
     step.ops.append(Journal.rebase(session, upto, state.encode()))
     return step
+
+
+def _needless(store: ArtifactStore, session: bytes, base: int) -> list[int]:
+    """Return the sequences of the snapshots that go when the journal gets a new base: those before it, and the first
+    behind it if the events between the two do not pay for it."""
+    sequences = store.journal.snapshot_sequences(session)
+    going = [sequence for sequence in sequences if sequence < base]
+    behind = sequences[len(going) :]
+    first = store.journal.snapshot(session, behind[0]) if behind else None
+    if first is not None and is_anchor(first.since, first.size):
+        paid = store.journal.size(session, base, first.sequence, enough=first.since)
+        if not is_anchor(paid, first.size):
+            going.append(first.sequence)
+    return going
 
 
 def _superseded(changed: list[tuple[int, list[list[Any]]]]) -> list[int]:
@@ -231,9 +244,10 @@ def _superseded(changed: list[tuple[int, list[list[Any]]]]) -> list[int]:
 def _state_before(store: ArtifactStore, session: bytes, begin: int, upto: int) -> SessionState:
     """Return the newest known state up to an event: of a snapshot, else of the base, else the empty one."""
     session_id = session_id_of(session)
-    for sequence, data, _ in store.journal.snapshots(session):
-        if begin <= sequence <= upto:
-            return SessionState.decode(session_id, data)
+    for each in store.journal.snapshots(session, upto):
+        if each.sequence >= begin:
+            return SessionState.decode(session_id, each.state)
+        break
     base = store.journal.base(session)
     if base is not None:
         return SessionState.decode(session_id, base[1])

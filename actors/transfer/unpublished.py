@@ -5,19 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from greenroom.actors.session.actor import SessionActor
-from greenroom.storage.engine.engine import Durability, Op
+from greenroom.storage.engine.engine import Durability
 
 __all__ = ["UnpublishedSession"]
 
 
 class UnpublishedSession(SessionActor):
-    """Decides and folds as every session does. It stays in memory until it is published, and writes no snapshots."""
+    """Decides and folds as every session does. It stays in memory until it is published."""
 
     def _durable(self, reply: Any, durability: Durability, *, reading: bool = False) -> Any:
         return reply  # who publishes it waits, once for all
-
-    def _snapshot(self, ops: list[Op]) -> None:
-        """Write no snapshot on the way: nobody can load the session before it is whole."""
 
     def passivate(self, *, save: bool = False) -> bool:
         return False  # only this actor knows the session

@@ -20,7 +20,17 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationErr
 
 from .plain import MAX_DEPTH, plain
 
-__all__ = ["SCHEMA_VERSION", "Json", "Value", "checked_data", "pack_value", "seal", "unpack_value", "unseal"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Json",
+    "Value",
+    "checked_data",
+    "pack_value",
+    "seal",
+    "unpack_value",
+    "unseal",
+    "unsealed_many",
+]
 
 Json: TypeAlias = "bool | int | float | str | bytes | list[Json] | dict[str, Json] | None"
 """What comes back from the store. Users know it as `Value`."""
@@ -166,6 +176,32 @@ def unseal(key: bytes, record: bytes, name: str | Callable[[bytes], str] = "a re
         if thrown_in(error):
             raise
         raise _damaged(key, name) from error
+
+
+def unsealed_many(entries: list[tuple[bytes, bytes]]) -> list[Any]:
+    """Decode records, (key, record) each, at half the cost of `unseal`, up to the first that it refuses."""
+    payloads: list[bytes] = []
+    for key, record in entries:
+        if len(record) < 6 or crc32(record, crc32(key)) != _RESIDUE or record[0] != SCHEMA_VERSION:
+            break
+        payloads.append(record[1:-4])
+    unpacker = msgpack.Unpacker(max_buffer_size=0, ext_hook=_unpack_ext, unicode_errors="surrogatepass")
+    unpacker.feed(b"".join(payloads))
+    found: list[Any] = []
+    try:
+        found += unpacker
+    except Exception as error:
+        if thrown_in(error):
+            raise
+    if len(found) == len(payloads):
+        return found
+    found = []  # one of them is not one value
+    for (key, record), _ in zip(entries, payloads, strict=False):
+        try:
+            found.append(unseal(key, record))
+        except IntegrityError:
+            break
+    return found
 
 
 def _damaged(key: bytes, name: str | Callable[[bytes], str]) -> IntegrityError:

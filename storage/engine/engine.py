@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import itertools
 import os
 import shutil
 import tempfile
@@ -41,6 +42,10 @@ _FORMAT_KEY: Final = FORMAT_KEY
 _HEAL_SECONDS: Final = 1.0
 _SYNC_LOOK: Final = 0.2
 _PAGE_BYTES: Final = 4 << 20
+_BULK: Final = 64
+_FEW: Final = 8
+_LARGE: Final = 16 << 10
+"""Entries are read in steps of _BULK, and of _FEW while they have more bytes than this."""
 
 _registering = threading.Lock()
 _writing: weakref.WeakValueDictionary[Path, _Reservation] = weakref.WeakValueDictionary()
@@ -56,6 +61,9 @@ class _Reservation:
 
 class Engine:
     """An open store. Thread-safe; one process at a time may have it open for writing."""
+
+    _bulk = True
+    """Whether `_run` can read it."""
 
     def __init__(self, path: Path, durability: Durability, options: EngineOptions, *, read_only: bool = False) -> None:
         """Open the store at `path`, creating it unless `read_only`.
@@ -450,15 +458,54 @@ class Engine:
         self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, page: int = 1024
     ) -> Iterator[tuple[bytes, bytes]]:
         """Yield the entries like `scan`, but lazily and with bounded memory. Writes made meanwhile are seen."""
+        for entries in self.page_lists(cf, begin, end, reverse=reverse, page=page):
+            yield from entries
+
+    def page_lists(
+        self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, page: int = 1024
+    ) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield the entries of `pages` in lists, as they were read."""
+        whole = self._bulk and not reverse and page >= _BULK
+        while whole:
+            entries, whole = self._run(cf, begin, end, page)
+            if entries:
+                yield entries
+                begin = entries[-1][0] + b"\x00"
         while True:
             entries = self.scan(cf, begin, end, reverse=reverse, limit=page, most_bytes=_PAGE_BYTES)
-            yield from entries
+            yield entries
             if len(entries) < page and sum(len(value) for _, value in entries) < _PAGE_BYTES:
                 return
             if reverse:
                 end = entries[-1][0]
             else:
                 begin = entries[-1][0] + b"\x00"
+
+    def _run(self, cf: int, begin: bytes, end: bytes, page: int) -> tuple[list[tuple[bytes, bytes]], bool]:
+        """Return the first entries of a range, several times as fast as `scan`: at most `page`, and few beyond
+        _PAGE_BYTES. Also return whether they ended for that reason. Otherwise the caller looks with `scan` at what
+        follows: damage looks like the end of the range here."""
+        found: list[tuple[bytes, bytes]] = []
+        items: Any = None
+        try:
+            options = rocksdict.ReadOptions()
+            options.set_iterate_upper_bound(end)
+            items = self._families[cf].items(from_key=begin, read_opt=options)
+            size, step = 0, _FEW
+            while len(found) < page and size < _PAGE_BYTES:
+                part = list(itertools.islice(items, min(step, page - len(found))))
+                if not part:
+                    return found, False
+                found += part
+                more = sum([len(value) for _, value in part])
+                size += more
+                step = _FEW if more > _FEW * _LARGE else _BULK
+        except Exception as error:
+            items = None
+            if self._was_reopened(error):
+                return self._run(cf, begin, end, page)
+            self._raise(error, "read")
+        return found, True
 
     def last(self, cf: int, prefix: bytes) -> tuple[bytes, bytes] | None:
         """Return the entry with the greatest key that has this prefix. `prefix` must not end in 0xff bytes only."""

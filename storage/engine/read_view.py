@@ -17,6 +17,8 @@ class ReadView(Engine):
     iterators, because rocksdict's snapshots do not hold for iterating, and followers have none at all.
     """
 
+    _bulk = False
+
     def __init__(self, engine: Engine) -> None:
         self.path = engine.path
         self.durability = engine.durability

@@ -16,6 +16,8 @@ class StagedView(Engine):
     """The reading half of an engine as it will be once these operations are written. Operations that are added to the
     list later are seen too. Serves one thread, and is given up before the write."""
 
+    _bulk = False
+
     def __init__(self, engine: Engine, ops: list[Op]) -> None:
         self.path = engine.path
         self.durability = engine.durability

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from blake3 import blake3
 
 from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of
-from greenroom.storage.codec.records import seal, unseal
+from greenroom.storage.codec.records import seal, unseal, unsealed_many
 from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.engine.settled import settled
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew, SessionNotFound
 
 from .model import Event, Load, StoredEvent, event_of, event_view
+from .snapshots import Snapshot, stored_snapshot
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "Run"]
 
 
 _LOOK_BACK: Final = 64
@@ -23,6 +24,8 @@ _LOOK_BACK: Final = 64
 _NEAR: Final = 4
 """Reading an event that is not wanted costs less than a seek, up to this many."""
 _AT_ONCE: Final = 4096
+_ALL: Final = 1 << 62
+_number: Final = int.from_bytes
 
 Found = TypeVar("Found")
 
@@ -53,11 +56,27 @@ def _near(sequences: Sequence[int]) -> Iterator[Sequence[int]]:
             begin = at
 
 
+class Run(NamedTuple):
+    """Events that were read together."""
+
+    sequences: list[int]
+    events: list[list[Any]]
+    bytes: int
+    """Those of their records."""
+
+
+def _run(page: list[tuple[bytes, bytes]], sequences: list[int]) -> Run:
+    """Return the events of these records, up to the first damaged one."""
+    events = unsealed_many(page)
+    if len(events) < len(page):
+        page, sequences = page[: len(events)], sequences[: len(events)]
+    return Run(sequences, events, sum([len(record) for _, record in page]))
+
+
 class Journal:
     """Reads journals and snapshots, and makes the operations that append to them."""
 
     PAGE: Final = 256
-    SNAPSHOTS_KEPT: Final = 2
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -84,24 +103,60 @@ class Journal:
     def fields(
         self, session: bytes, after: int = 0, upto: int | None = None, *, whole: bool = False
     ) -> Iterator[tuple[int, list[Any]]]:
-        """Yield the events of `read` as lists of fields, which `evolve` accepts too, to fold long journals quickly.
-        With `upto`, nothing behind that sequence is read. With `whole`, a truncated event is a gap like any other."""
-        expected = after + 1
-        cut = 0
+        """Yield the events of `read` as lists of fields, which `evolve` accepts too. See `runs`."""
+        for run in self.runs(session, after, upto, whole=whole):
+            yield from zip(run.sequences, run.events, strict=True)
+
+    def runs(self, session: bytes, after: int = 0, upto: int | None = None, *, whole: bool = False) -> Iterator[Run]:
+        """Yield the events of `read` in runs, to fold long journals quickly. With `upto`, nothing behind that sequence
+        is read. With `whole`, a truncated event is a gap like any other. Everything before damage or a gap comes before
+        the error, which has the `sequence`."""
+        expected, cut = after + 1, 0
         end = after_prefix(session) if upto is None else sequence_key(session, upto + 1)
-        for key, record in self._engine.pages(CF.JOURNAL, sequence_key(session, expected), end, page=self.PAGE):
-            sequence = int.from_bytes(key[16:], "big")
-            if sequence != expected and not whole and sequence > cut:
-                base = self.base(session)
-                cut = base[0] if base is not None else 0
-            if sequence != expected and (whole or sequence > cut + 1):
+        pages = self._engine.page_lists(CF.JOURNAL, sequence_key(session, expected), end, page=self.PAGE)
+        while True:
+            try:
+                page = next(pages, None)
+            except IntegrityError as error:  # a damaged block of a table file
+                raise _at(error, sequence_key(session, expected)) from error.__cause__
+            if page is None:
+                return
+            if not page:
+                continue
+            sequences = [_number(key[16:], "big") for key, _ in page]
+            last, missing = sequences[-1], False
+            if last - expected + 1 != len(page):
+                if not whole and last > cut:
+                    cut = self.base_sequence(session)
+                for at, sequence in enumerate(sequences):
+                    if sequence != expected and (whole or sequence > cut + 1):
+                        missing = True
+                        del page[at:], sequences[at:]
+                        break
+                    expected = sequence + 1
+            run = _run(page, sequences)
+            if run.sequences:
+                yield run
+            if len(run.sequences) < len(page):
+                _unsealed(*page[len(run.sequences)])  # raises
+            if missing:
                 raise IntegrityError(
                     f"event {expected} of session {session_id_of(session)} is missing; run verify",
                     session_id=session_id_of(session),
                     sequence=expected,
                 )
-            yield sequence, _unsealed(key, record)
-            expected = sequence + 1
+            expected = last + 1
+
+    def size(self, session: bytes, after: int, upto: int, enough: int | None = None) -> int:
+        """Return the bytes of the events behind `after`, up to event `upto`; nothing more is read once there are
+        `enough`."""
+        size = 0
+        begin, end = sequence_key(session, after + 1), sequence_key(session, upto + 1)
+        for page in self._engine.page_lists(CF.JOURNAL, begin, end, page=self.PAGE):
+            size += sum([len(record) for _, record in page])
+            if enough is not None and size >= enough:
+                break
+        return size
 
     def readable(self, session: bytes, after: int = 0) -> Iterator[tuple[int, StoredEvent]]:
         """Yield the events like `read`, but skip what is damaged or missing."""
@@ -237,20 +292,6 @@ class Journal:
         """Return the event of a record. Raises IntegrityError, SchemaTooNew."""
         return event_of(_unsealed(key, record))
 
-    # -- snapshots
-
-    @classmethod
-    def snapshot(cls, session: bytes, sequence: int, state: bytes, previous: list[int]) -> list[Op]:
-        """Return the operations that write a snapshot and delete all but the newest of the `previous` ones.
-
-        `state` is the canonical encoding of the state at `sequence`; its BLAKE3 digest is stored with it.
-        """
-        key = sequence_key(session, sequence)
-        ops: list[Op] = [(CF.SNAPSHOTS, key, seal(key, [blake3(state).digest(), state]))]
-        surplus = previous[: max(0, len(previous) - cls.SNAPSHOTS_KEPT + 1)]
-        ops += [(CF.SNAPSHOTS, sequence_key(session, old), None) for old in surplus if old != sequence]
-        return ops
-
     # -- the base of a truncated journal: the state from which the fold begins
 
     @staticmethod
@@ -271,28 +312,37 @@ class Journal:
             raise IntegrityError(f"{name} is damaged on disk; run verify", session_id=session_id_of(session))
         return sequence, state
 
-    def snapshots(self, session: bytes, upto: int | None = None) -> Iterator[tuple[int, bytes, bytes]]:
-        """Yield valid snapshots, newest first, as (sequence, state, digest); with `upto`, none of a later state. Each
-        is read when it is asked for. Damaged ones are skipped, never trusted."""
+    def base_sequence(self, session: bytes) -> int:
+        """Return the sequence of the base; 0 if the journal was never truncated. Raises IntegrityError."""
+        base = self.base(session)
+        return base[0] if base is not None else 0
+
+    # -- snapshots
+
+    def snapshots(self, session: bytes, upto: int | None = None) -> Iterator[Snapshot]:
+        """Yield valid snapshots, newest first; with `upto`, none of a later state. Each is read when it is asked for.
+        Damaged ones are skipped, never trusted."""
         begin = sequence_key(session, 1)
         end = after_prefix(session) if upto is None else sequence_key(session, upto + 1)
-        for key, record in self._engine.pages(CF.SNAPSHOTS, begin, end, reverse=True, page=1):
-            try:
-                digest, state = unseal(key, record, "a snapshot")
-            except (IntegrityError, SchemaTooNew):
-                continue
-            if blake3(state).digest() == digest:
-                yield int.from_bytes(key[16:], "big"), state, digest
+        return self._snapshots(begin, end, reverse=True)
 
-    def next_digest(self, session: bytes, after: int, upto: int) -> tuple[int, bytes] | None:
-        """Return (sequence, digest) of the first intact snapshot behind event `after` and up to event `upto`; None if
-        there is none."""
-        begin, end = sequence_key(session, after + 1), sequence_key(session, upto + 1)
-        for key, record in self._engine.pages(CF.SNAPSHOTS, begin, end, page=1):
+    def snapshots_behind(self, session: bytes, after: int, upto: int) -> Iterator[Snapshot]:
+        """Yield valid snapshots behind event `after`, up to event `upto`, oldest first."""
+        return self._snapshots(sequence_key(session, after + 1), sequence_key(session, upto + 1))
+
+    def _snapshots(self, begin: bytes, end: bytes, *, reverse: bool = False) -> Iterator[Snapshot]:
+        for key, record in self._engine.pages(CF.SNAPSHOTS, begin, end, reverse=reverse, page=1):
             try:
-                digest, state = unseal(key, record, "a snapshot")
+                yield stored_snapshot(key, record)
             except (IntegrityError, SchemaTooNew):
                 continue
-            if blake3(state).digest() == digest:
-                return int.from_bytes(key[16:], "big"), digest
-        return None
+
+    def snapshot_sequences(self, session: bytes, after: int = 0) -> list[int]:
+        """Return the sequences behind event `after` at which there is a snapshot, valid or not."""
+        begin, end = sequence_key(session, after + 1), after_prefix(session)
+        keys = self._engine.keys(CF.SNAPSHOTS, begin, end, limit=_ALL)
+        return [int.from_bytes(key[16:], "big") for key in keys]
+
+    def snapshot(self, session: bytes, sequence: int) -> Snapshot | None:
+        """Return the snapshot at an event, if there is a valid one."""
+        return next(self.snapshots_behind(session, sequence - 1, sequence), None)

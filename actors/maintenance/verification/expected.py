@@ -63,11 +63,11 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
     """Fold a session's journal from its beginning, or from its base. Raises IntegrityError or SchemaTooNew if it cannot
     be read."""
     derived = Derived(SessionState(session_id_of(session)))
-    snapshots = {sequence: data for sequence, data, _ in store.journal.snapshots(session)}
+    snapshots = set(store.journal.snapshot_sequences(session))
     base = store.journal.base(session)
     if base is not None:
         derived.state = SessionState.decode(derived.state.id, base[1])
-        snapshot = snapshots.pop(base[0], None)
+        snapshot = _passed(store, session, base[0], snapshots)
         derived.snapshots += snapshot is not None
         if snapshot is not None and not derived.state.agrees(snapshot):
             derived.differing.append(base[0])
@@ -82,7 +82,7 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
         derived.unknown = derived.unknown or stored.type == LOST
         if stored.type == LOST and stored.data.get("was") is None:
             derived.lost_after = sequence
-        snapshot = snapshots.pop(sequence, None)
+        snapshot = _passed(store, session, sequence, snapshots)
         if snapshot is None:
             continue
         derived.snapshots += 1
@@ -92,7 +92,7 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
             derived.unknown = derived.state.certain is not None
         elif not derived.state.agrees(snapshot):
             derived.differing.append(sequence)
-    derived.differing += list(snapshots)
+    derived.differing += sorted(snapshots)
     derived.records = artifacts.records
     derived.kept = artifacts.kept.live
     derived.add(record_references(session, derived.kept.values()).written())
@@ -104,6 +104,16 @@ def derive(store: ArtifactStore, session: bytes) -> Derived:
         raise IntegrityError(f"session {state.id} has no journal", session_id=state.id)
     derived.add(state_entries(state))
     return derived
+
+
+def _passed(store: ArtifactStore, session: bytes, sequence: int, snapshots: set[int]) -> bytes | None:
+    """Return the state in the valid snapshot at this sequence, if there is one, and take it out of those to come. They
+    are read one by one, because together they may be as large as the journal."""
+    if sequence not in snapshots:
+        return None
+    snapshots.discard(sequence)
+    found = store.journal.snapshot(session, sequence)
+    return found.state if found is not None else None
 
 
 def owned(store: ArtifactStore, session: bytes) -> dict[Place, bytes]:

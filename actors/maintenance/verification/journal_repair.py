@@ -54,7 +54,10 @@ class Mended:
 class _Evidence:
     events: dict[int, StoredEvent] = field(default_factory=dict)
     damaged: dict[int, bytes] = field(default_factory=dict)
-    snapshots: dict[int, bytes] = field(default_factory=dict)
+    snapshots: list[int] = field(default_factory=list)
+    """The sequences of the valid ones, newest first."""
+    newest: bytes | None = None
+    """The state in the newest of them."""
     base: int = 0
     """Where the fold begins: events up to it that retention has truncated are not missing."""
     base_state: bytes | None = None
@@ -149,7 +152,9 @@ def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
             seen.events[sequence] = Journal.unsealed(key, record)
         except (IntegrityError, SchemaTooNew):
             seen.damaged[sequence] = record
-    seen.snapshots = {sequence: data for sequence, data, _ in store.journal.snapshots(session)}
+    for snapshot in store.journal.snapshots(session):
+        seen.snapshots.append(snapshot.sequence)
+        seen.newest = seen.newest if seen.newest is not None else snapshot.state
     try:
         base = store.journal.base(session)
         seen.base, seen.base_state = base if base is not None else (0, None)
@@ -159,9 +164,8 @@ def _gather(store: ArtifactStore, session: bytes) -> _Evidence:
         seen.row = store.catalog.row(session)
     except (IntegrityError, SchemaTooNew):
         seen.row = None
-    if seen.row is None and seen.snapshots and is_session(session):
-        newest = max(seen.snapshots)
-        seen.row = SessionState.decode(session_id_of(session), seen.snapshots[newest]).row()
+    if seen.row is None and seen.newest is not None and is_session(session):
+        seen.row = SessionState.decode(session_id_of(session), seen.newest).row()
     for key, record in engine.pages(CF.ARTIFACTS, session, end):
         try:
             seen.records[int.from_bytes(key[16:], "big")] = unsealed_record(key, record)
@@ -211,9 +215,8 @@ def _set_new_base(seen: _Evidence, session: bytes, mended: Mended) -> None:
     key = sequence_key(session, 0)
     mended.quarantined.append((CF.SNAPSHOTS, key, seen.base_damaged or b""))
     mended.ops.append((CF.SNAPSHOTS, key, None))
-    if seen.snapshots:
-        seen.base = max(seen.snapshots)
-        seen.base_state = seen.snapshots[seen.base]
+    if seen.newest is not None:
+        seen.base, seen.base_state = seen.snapshots[0], seen.newest
         mended.ops.append(Journal.rebase(session, seen.base, seen.base_state))
 
 

@@ -153,8 +153,8 @@ class JournalChecks(ContentChecks, RecordChecks):
         found.add(PROBLEM_KINDS[cf], session_id, f"{what} is not what its journal says", ops, "written anew")
 
     def _snapshots(self, session: bytes, derived: Derived, found: Findings) -> None:
-        valid = {sequence for sequence, _, _ in self._store.journal.snapshots(session)}
-        for key, record in self._engine.scan(CF.SNAPSHOTS, sequence_key(session, 1), after_prefix(session)):
+        valid = {each.sequence for each in self._store.journal.snapshots(session)}
+        for key, record in self._engine.pages(CF.SNAPSHOTS, sequence_key(session, 1), after_prefix(session), page=1):
             sequence = int.from_bytes(key[16:], "big")
             if sequence not in valid:
                 detail = "is damaged; it is skipped when the session is activated"

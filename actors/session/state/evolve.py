@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from greenroom.storage.events.index import APPROVAL_CLOSED, APPROVAL_REQUESTED
+from greenroom.storage.events.journal import Run
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED
 from greenroom.storage.records.model import RECORDS_CHANGED
@@ -16,7 +17,17 @@ from .model import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SCOPES, SHARES, 
 from .timeout import restarted, warned
 from .usage import account
 
-__all__ = ["CONFIGURED", "DESCRIBED", "DROPPED_KEY", "NOT_INHERITED", "RENAMED", "Data", "configured", "evolve"]
+__all__ = [
+    "CONFIGURED",
+    "DESCRIBED",
+    "DROPPED_KEY",
+    "NOT_INHERITED",
+    "RENAMED",
+    "Data",
+    "configured",
+    "evolve",
+    "evolve_all",
+]
 
 Data = dict[str, Any]
 
@@ -255,3 +266,17 @@ def evolve(state: SessionState, sequence: int, stored: StoredEvent | list[Any]) 
     state.operation_count = stored[3]
     state.artifact_count = stored[4]
     state.artifact_bytes = stored[5]
+
+
+def evolve_all(state: SessionState, run: Run) -> None:
+    """Bring the state to the last event of a run, as `evolve` does event by event, at less cost: only the last totals
+    count."""
+    change_of = EVOLVE.get
+    for sequence, stored in zip(run.sequences, run.events, strict=True):
+        change = change_of(stored[0])
+        if change is not None:
+            state.sequence = sequence - 1
+            change(state, stored[2], stored[1])
+    if run.events:
+        state.sequence = run.sequences[-1]
+        _, state.updated_at, _, state.operation_count, state.artifact_count, state.artifact_bytes = run.events[-1][:6]

@@ -472,11 +472,13 @@ def check(store: Store, expected: dict[str, Any]) -> None:
             if "content" in each:
                 assert b64encode(content).decode() == each["content"]
         base, _ = store.base(session)
-        for key, (*_, digest, state) in store.of("snapshots", session):
-            assert blake3(state).digest() == digest
+        for key, record in store.of("snapshots", session):
             if key[16:] == bytes(8):
                 continue
+            digest, state, *paid = record
+            assert blake3(state).digest() == digest
             assert number(key[16:]) >= base
+            assert len(paid) == (2 if store.format == 3 else 0)
             fields = unpacked(state)
             assert fields[1] == number(key[16:])
             assert len(fields) in ((9,) if store.format == 1 else (10, 11, 12))

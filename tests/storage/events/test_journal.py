@@ -1,4 +1,4 @@
-"""The journal has no gaps and trusts nothing damaged; snapshots are a shortcut that may be missing."""
+"""The journal has no gaps and trusts nothing damaged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,29 +97,6 @@ def test_pages_do_not_show_in_what_is_read(engine: Engine, session: bytes) -> No
     count = Journal.PAGE * 2 + 3
     engine.write([Journal.append(session, number, stored(number)) for number in range(1, count + 1)])
     assert [event.data["value"] for event in Journal(engine).events(session)] == list(range(1, count + 1))
-
-
-def test_snapshots_come_newest_first_and_only_two_stay(engine: Engine, session: bytes) -> None:
-    journal, kept = Journal(engine), list[int]()
-    for sequence in (3, 8, 8, 15, 21):
-        engine.write(Journal.snapshot(session, sequence, b"state %d" % sequence, kept))
-        kept = [*(each for each in kept if each != sequence), sequence][-2:]
-    assert list(journal.snapshots(session)) == [
-        (21, b"state 21", blake3(b"state 21").digest()),
-        (15, b"state 15", blake3(b"state 15").digest()),
-    ]
-    assert len(engine.scan(CF.SNAPSHOTS, session, session + b"\xff" * 9)) == 2
-
-
-def test_a_damaged_snapshot_is_skipped(engine: Engine, session: bytes) -> None:
-    engine.write(Journal.snapshot(session, 1, b"one", []) + Journal.snapshot(session, 2, b"two", [1]))
-    journal, key = Journal(engine), sequence_key(session, 2)
-    intact = engine.get(CF.SNAPSHOTS, key)
-    assert intact is not None
-    lying = seal(key, [blake3(b"another").digest(), b"two"])
-    for record in (b"", b"garbage", intact[:-1], bytes([intact[0]]) + b"\x00" + intact[2:], lying):
-        engine.write([(CF.SNAPSHOTS, key, record)])
-        assert [sequence for sequence, _, _ in journal.snapshots(session)] == [1]
 
 
 @given(st.integers(0, (1 << 62) - 1))
