@@ -636,7 +636,7 @@ class Runtime:
         return self.core.exists(session_id if type(session_id) is str else required_session_id(session_id))
 
     def list_sessions(
-        self, query: SessionQuery | Mapping[str, Any] | None = None, **criteria: Unpack[SessionKeywords]
+        self, query: SessionQuery | Mapping[str, object] | None = None, **criteria: Unpack[SessionKeywords]
     ) -> Page[SessionInfo]:
         """Return a page of the sessions that match a query: see `SessionQuery` for its criteria, which can be given as
         keywords too.
@@ -647,7 +647,7 @@ class Runtime:
         return list_page(self.core, session_query(query, criteria))
 
     def iterate_sessions(
-        self, query: SessionQuery | Mapping[str, Any] | None = None, **criteria: Unpack[SessionKeywords]
+        self, query: SessionQuery | Mapping[str, object] | None = None, **criteria: Unpack[SessionKeywords]
     ) -> Iterator[SessionInfo]:
         """Yield all sessions that match a query, or as many as its `limit` if one is given, in its order.
 
@@ -657,7 +657,7 @@ class Runtime:
         return iterate_pages(self.core, query, criteria)
 
     def count_sessions(
-        self, query: SessionQuery | Mapping[str, Any] | None = None, **criteria: Unpack[SessionKeywords]
+        self, query: SessionQuery | Mapping[str, object] | None = None, **criteria: Unpack[SessionKeywords]
     ) -> int:
         """Return how many sessions match a query, whatever its limit, offset and cursor."""
         return list_page(self.core, session_query(query, {**criteria, "limit": 0, "offset": 0, "cursor": None})).total

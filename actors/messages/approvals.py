@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, Unpack
 
 from greenroom.actors.schema import compiled, schema_of
-from greenroom.storage.codec.records import Value, pack_value, unpack_value
+from greenroom.storage.codec.records import Json, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_mapping, as_number, as_seconds, as_text
 from greenroom.storage.common.times import iso_time, moment, utc_time
 from greenroom.storage.errors import ValidationError, shown
@@ -42,13 +42,13 @@ class Approval:
     session_id: str
     sequence: int
     question: str
-    schema: dict[str, Any] | None
+    schema: dict[str, Json] | None
     """The JSON schema that an answer must fit."""
-    metadata: dict[str, Any]
+    metadata: dict[str, Json]
     status: ApprovalStatus
     asked_at: datetime
     expires_at: datetime | None
-    value: Value
+    value: Json
     """The answer; None as long as there is none."""
     answered_by: str | None
     closed_at: datetime | None

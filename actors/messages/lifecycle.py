@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Unpack
 
 from greenroom.storage.catalog.model import SessionInfo
-from greenroom.storage.codec.records import Value, unpack_value
+from greenroom.storage.codec.records import Json, Value, unpack_value
 from greenroom.storage.common.arguments import as_flag, as_mapping, as_text
 
 from .checks import MAX_TAG, MAX_TEXT, metadata_bytes, optional_text, tag_list
@@ -199,7 +199,7 @@ class UpdateMetadata(Command[SessionInfo]):
         self.changes: dict[str, Value] = unpack_value(metadata_bytes(changes))
 
 
-class GetConfig(Query[Mapping[str, Any]]):
+class GetConfig(Query[Mapping[str, Json]]):
     """Replies, as a dict, the settings that the session itself sets. All others follow the runtime."""
 
     __slots__ = ()
@@ -209,7 +209,7 @@ def _as_given(changes: Mapping[str, Any]) -> dict[str, Any]:
     return dict(changes)
 
 
-class UpdateConfig(Command[Mapping[str, Any]]):
+class UpdateConfig(Command[Mapping[str, Json]]):
     """Change settings of the session's configuration, in any status; None means no limit. For the host only.
 
     `changes` are settings of SessionConfig by name; `policies` names only the settings to change in its sections.

@@ -8,7 +8,7 @@ from typing import Any
 from greenroom.runtime.calls.work import CallContext
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.tools import Tool
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json
 from greenroom.storage.errors import AccessDenied
 
 __all__ = ["AgentContext"]
@@ -32,7 +32,7 @@ class AgentContext(CallContext):
         return self.agent.system_prompt
 
     @property
-    def parameters(self) -> Mapping[str, Value]:
+    def parameters(self) -> Mapping[str, Json]:
         return self.agent.parameters
 
     @property

@@ -45,7 +45,7 @@ from greenroom.runtime.model.workflow import Workflow, WorkflowResult
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.catalog.model import SessionInfo
-from greenroom.storage.codec.records import Json, Value
+from greenroom.storage.codec.records import Json
 from greenroom.storage.common.arguments import as_seconds
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
@@ -464,7 +464,7 @@ class Session(Variables, SessionHandle):
     @overload
     def messages(
         self, limit: int | None = None, before: int | None = None, *, format: Literal["openai"]
-    ) -> list[dict[str, Value]]: ...
+    ) -> list[dict[str, Json]]: ...
     @overload
     def messages(
         self, limit: int | None = None, before: int | None = None, *, format: Literal["anthropic"]
@@ -1034,7 +1034,7 @@ class Session(Variables, SessionHandle):
     def ask_human(
         self,
         question: str,
-        schema: Mapping[str, Any] | None = None,
+        schema: Mapping[str, object] | None = None,
         expires: float | datetime | str | None = None,
         metadata: Mapping[str, object] | None = None,
         **how: Unpack[How],

@@ -9,7 +9,7 @@ from typing import Any, Final
 from greenroom.actors import messages as m
 from greenroom.actors.session.state.limits import merged
 from greenroom.runtime.config.config import SessionConfig, session_overrides
-from greenroom.storage.codec.records import Value, unpack_value
+from greenroom.storage.codec.records import Json, Value, unpack_value
 from greenroom.storage.common.arguments import as_mapping
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import ValidationError, shown
@@ -31,8 +31,8 @@ class Template:
     """Prefix for the name of a session; the whole name if the caller gives none."""
     tags: tuple[str, ...] = ()
     """Tags added to the session's own."""
-    metadata: dict[str, Value] = field(default_factory=dict)
-    config: dict[str, Value] = field(default_factory=dict)
+    metadata: dict[str, Json] = field(default_factory=dict)
+    config: dict[str, Json] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Template {shown(self.name)}>"
@@ -85,7 +85,7 @@ class Templates:
     def __repr__(self) -> str:
         return "<Templates>"
 
-    def save(self, name: str, preset: Mapping[str, Any]) -> Template:
+    def save(self, name: str, preset: Mapping[str, object]) -> Template:
         """Store a preset under a name, replacing an earlier one.
 
         Keys: name_prefix, tags, metadata, config (settings of SessionConfig). Raises ValidationError.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json, Value
 
 __all__ = ["Agent"]
 
@@ -19,7 +19,7 @@ class Agent:
     model: str
     system_prompt: str | None = None
     tools: tuple[str, ...] = ()
-    parameters: Mapping[str, Value] = field(default_factory=dict)
+    parameters: Mapping[str, Json] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Value]:
         return {

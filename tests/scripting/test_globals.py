@@ -359,8 +359,9 @@ def test_rows_of_artifacts(lua: Any) -> None:
 def test_many_artifacts_at_once(lua: Any) -> None:
     assert lua("""
       local s = Session.create {}
-      local ids = Artifact.storeMany(s, { { type = "log", name = "a", content = "one\\n", metadata = { tags = { "t" } } },
-                                          { artifact_type = "log", name = "b", content = "\\0\\255" } })
+      local ids = Artifact.storeMany(s, {
+        { type = "log", name = "a", content = "one\\n", metadata = { tags = { "t" } } },
+        { artifact_type = "log", name = "b", content = "\\0\\255" } })
       Artifact.update(s, ids[1], "two\\n")
       local found = Artifact.getMany(s, { ids[1], "b", "none" })
       local ok, e = pcall(Artifact.storeMany, s, { { type = "log", name = "c", content = "x" }, { type = "log" } })

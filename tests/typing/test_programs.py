@@ -1,8 +1,8 @@
-"""What mypy says of users' programs: nothing of a right one, where it sees no Any, and every mistake of a wrong one."""
+"""What mypy and pyright say of users' programs: of a right one nothing, and no Any; of a wrong one every mistake."""
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -21,50 +21,50 @@ from greenroom.runtime.handles.keywords import ArtifactOptions, ConfigKeywords
 from greenroom.storage.events.query import EventKeywords, EventQuery
 
 PROGRAMS = Path(__file__).parent / "programs"
-_LINE = re.compile(r"(?P<file>\w+)\.py:(?P<line>\d+): error: (?P<text>.*)")
+_LINE = re.compile(r"(?:.*[/ ])?(?P<file>\w+)\.py:(?P<line>\d+)(?::\d+)?(?: -|:) error: (?P<text>.*)")
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "MYPYPATH"}
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
+Found = dict[str, dict[int, list[str]]]
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, list[str]]]:
-    """The complaints of mypy in strict mode by program and line."""
-    folder = tmp_path_factory.mktemp("mypy")
+def _mypy(folder: Path) -> list[str]:
     settings = folder / "mypy.ini"
     settings.write_text("[mypy]\nstrict = True\n[mypy-right]\ndisallow_any_expr = True\n")
+    return ["mypy", "--config-file", str(settings), "--cache-dir", str(folder / "cache"), "right.py", "wrong.py"]
+
+
+def _pyright(folder: Path) -> list[str]:
+    settings = {"typeCheckingMode": "strict", "reportAny": True, "include": [str(PROGRAMS)]}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    return ["basedpyright", "--project", str(folder), "--pythonpath", sys.executable]
+
+
+@pytest.fixture(scope="module", params=[_mypy, _pyright], ids=["mypy", "pyright"])
+def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """The complaints of a type checker in strict mode by program and line."""
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--config-file",
-            settings,
-            "--cache-dir",
-            folder / "cache",
-            "right.py",
-            "wrong.py",
-        ],
+        [sys.executable, "-m", *request.param(tmp_path_factory.mktemp("checker"))],
         cwd=PROGRAMS,
-        env={name: value for name, value in os.environ.items() if name != "MYPYPATH"},
+        env=_ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
-    by_file: dict[str, dict[int, list[str]]] = {"right": defaultdict(list), "wrong": defaultdict(list)}
+    by_file: Found = {"right": defaultdict(list), "wrong": defaultdict(list)}
     for line in done.stdout.splitlines():
         match = _LINE.match(line)
         if match is not None:
             by_file[match["file"]][int(match["line"])].append(match["text"])
-    assert "Found" in done.stdout, done.stdout + done.stderr
+    assert by_file["wrong"], done.stdout + done.stderr
     return by_file
 
 
-def test_a_right_program_is_right_and_sees_no_any(found: dict[str, dict[int, list[str]]]) -> None:
+def test_a_right_program_is_right_and_sees_no_any(found: Found) -> None:
     assert found["right"] == {}
 
 
-def test_every_mistake_is_found(found: dict[str, dict[int, list[str]]]) -> None:
+def test_every_mistake_is_found(found: Found) -> None:
     lines = (PROGRAMS / "wrong.py").read_text().splitlines()
     wrong = {number for number, line in enumerate(lines, start=1) if line.endswith("# wrong")}
     missed = [lines[number - 1].strip() for number in sorted(wrong - found["wrong"].keys())]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from greenroom.actors.messages.conversation import Turn
-from greenroom.storage.codec.records import Value
+from greenroom.storage.codec.records import Json, Value
 from greenroom.storage.common.message_text import role_of
 
 __all__ = ["AnthropicMessages", "anthropic_messages"]
@@ -16,11 +16,11 @@ __all__ = ["AnthropicMessages", "anthropic_messages"]
 _DATA_URL: Final = re.compile(r"data:([^;,]*);base64,(.*)", re.DOTALL)
 
 
-class AnthropicMessages(list[dict[str, Value]]):
+class AnthropicMessages(list[dict[str, Json]]):
     """The messages of a conversation. `system` is what the API takes apart from them: text, a list of parts, or None
     if there is none."""
 
-    system: str | list[Value] | None = None
+    system: str | list[Json] | None = None
 
 
 def anthropic_messages(turns: Iterable[Turn]) -> AnthropicMessages:

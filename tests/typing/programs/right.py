@@ -8,17 +8,23 @@ from datetime import datetime
 import pydantic
 
 from greenroom.runtime import (
+    Approval,
     ArtifactInfo,
+    ArtifactQuery,
+    Conflict,
     Event,
     GreenroomError,
     HookContext,
     HookResult,
     Message,
     Page,
+    RetentionPolicy,
     Runtime,
     RuntimeConfig,
     Session,
     SessionInfo,
+    SessionNotFound,
+    SessionQuery,
     Value,
     VariableNotFound,
     __version__,
@@ -73,6 +79,52 @@ def conversation(s: Session) -> None:
         growing.write("text")
     for each in s.messages(limit=20):
         print(each.sequence, each.content, each.created_at.year, each.metadata, text, role, added)
+    edited: Message = s.edit_message(3, content="x", metadata={"a": 1}, expected_sequence=9)
+    gone: int = s.truncate_messages(after_sequence=9) + s.clear_messages()
+    for message in s.messages(format="openai"):
+        print(message["role"], s.messages(format="anthropic").system, edited.edited_at, gone, s.pop_message().text)
+    s.export_messages("chat.jsonl", format="openai")
+
+
+def batches(rt: Runtime, s: Session) -> None:
+    with s.batch(idempotency_key="b") as b:
+        b.set("p", 1)
+        b.add_message("user", "hi")
+        b.records.put(b"r", b"1")
+        b.store_artifact("note", "n.txt", "x")
+        b.scope("user:7").set("k", 1)
+    try:
+        s.set("k", 1, expected_sequence=s.info().sequence)
+    except Conflict as conflict:
+        print(conflict.code, str(conflict))
+    scope = rt.state_scope("user:7")
+    value: Value = scope.get("k")
+    print(scope.get("k", as_=int), value, scope.delete("k"), scope.list("a"))
+
+
+def approvals(rt: Runtime, s: Session) -> None:
+    question: str = s.ask_human("Send it?", schema={"type": "boolean"}, expires=3600)
+    answered: Approval = rt.approvals.answer(question, True, by="ann")
+    for each in rt.approvals.list(status="pending", session=s):
+        print(each.id, each.question, each.metadata)
+    value: Value = s.wait_for(question, timeout=1).value
+    print(answered.answered_by, value, s.approvals("answered"))
+
+
+def limits(rt: Runtime, s: Session) -> None:
+    other = rt.create_session(config={"retention_days": 3}, parent=s)
+    print(other.parent(), [child.name for child in s.children()], s.tree().children)
+    share = s.share(other, "read")
+    print(share.permission, s.shares(), s.revoke(other), s.grant_scope("user:7", "write").permission)
+    print(rt.erase("ann", scopes=["user:7"], needles=[b"secret"]).left, rt.run_retention(), rt.retention_runs())
+    print([each.session_id for each in rt.retention(RetentionPolicy(max_age_days=30), dry_run=True).removed])
+
+
+def moving(rt: Runtime, s: Session) -> None:
+    print(rt.export_session(s.id, "s.bundle").sessions, rt.import_session("s.bundle", keep_ids=False).id)
+    print(rt.ingest("chat.json", dry_run=True).sessions, rt.backup("copy").path, rt.gc())
+    rt.templates.save("research", {"tags": ["t"]})
+    print(rt.templates.get("research"), rt.usage().sessions)
 
 
 def artifacts(rt: Runtime, s: Session) -> None:
@@ -83,6 +135,10 @@ def artifacts(rt: Runtime, s: Session) -> None:
     names: list[str] = [each.name for each in rt.query_artifacts(session_id=s.id)]
     grant = s.share(info.id, s.fork(), "read")
     custom: Value = info.custom["a"]
+    many = s.get_many(["a", "b"], on_progress=print)
+    print([each.content for each in many.results.values()], [str(error) for error in many.errors.values()])
+    query = ArtifactQuery().of_type("note").with_tag("report").order_by("size", descending=True).limit(20)
+    print([each.label for each in query.run(rt)], s.count_artifacts(created_by="me"), s.delete_many(["a"]).missing)
     print(content, first.size + 1, names, grant.permission, page.total, custom)
 
 
@@ -91,6 +147,13 @@ def sessions(rt: Runtime) -> Session:
     again: Session = rt.get_or_create(key="a/1", name="n")
     page: Page[SessionInfo] = rt.list_sessions(tags=["t"], status="active", limit=10, search="x")
     count: int = rt.count_sessions(created_by="me")
+    query = SessionQuery(tags=("nlp",), sort_by="updated_at", descending=True)
+    for each in rt.iterate_sessions(query):
+        print(each.key, rt.list_sessions(query, cursor=page.next_cursor).has_more)
+    try:
+        rt.session(key="a/2").rename("x")
+    except SessionNotFound as error:
+        print(error.code)
     for info in page:
         print(info.name, info.status, info.created_at.isoformat(), info.custom_metadata, again.id, count)
     config = s.update_config(max_operations=None, max_artifacts=5)
@@ -157,6 +220,10 @@ def main() -> None:
         s = sessions(rt)
         variables(s)
         conversation(s)
+        batches(rt, s)
+        approvals(rt, s)
+        limits(rt, s)
+        moving(rt, s)
         artifacts(rt, s)
         events(rt, s)
         records(s)

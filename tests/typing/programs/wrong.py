@@ -67,6 +67,16 @@ def others(rt: Runtime, s: Session) -> None:
     messages.SetVariable("k")  # wrong
     messages.AddMessage("user", "x", nam="y")  # wrong
     rt.ask(s.id, "GetInfo")  # wrong
+    s.ask_human("Sure?", expiers=5)  # wrong
+    s.batch(idempotency="b")  # wrong
+    s.stream_message("assistant", nam="x")  # wrong
+    s.edit_message(3, contents="x")  # wrong
+    s.messages(format="gemini")  # wrong
+    s.delete_many(["a"], durabilty="wal")  # wrong
+    rt.erase("ann", scope=["user:7"])  # wrong
+    rt.ingest("chat.json", dryrun=True)  # wrong
+    rt.get_or_create("k", nam="x")  # wrong
+    rt.quotas.set("ann", max_sesions=3)  # wrong
     print(typed, reply)
 
 
