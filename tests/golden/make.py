@@ -115,6 +115,32 @@ def make(path: Path) -> dict[str, Any]:
         governed.revoke("not any more", second)
         rt.events.link(f"{governed.id}/2", f"{first.id}/1", "caused_by")
 
+        chat = rt.create_session(name="Chat", created_by="bob", key="user-7/chat")
+        chat.add_messages([{"role": "user", "content": "One"}, {"role": "assistant", "content": "Two", "audio": 1}])
+        with chat.stream_message("assistant") as growing:
+            growing.write("Thr")
+            growing.write("ee")
+        chat.edit_message(growing.sequence, content=text(9000, 8).decode(), metadata={"edited": True})
+        for content in ("Not this", "nor that", "nor those"):
+            chat.add_message("user", content)
+        chat.retract_message(chat.messages()[-3].sequence)
+        chat.pop_message()
+        chat.truncate_messages(chat.messages()[-2].sequence)
+        with chat.batch(idempotency_key="batch-1") as batch:
+            batch.set("both", True)
+            batch.add_message("assistant", "And both at once")
+            batch.records.put("both", b"1")
+            batch.scope("user:7").set("seen", 1)
+        for _ in range(2):
+            chat.add_message("user", "Once only", idempotency_key="message-1")
+        chat.update_config(max_operations=None, max_artifacts=7)
+        chat.share(first, "read")
+        chat.share(second, "write", expires_at="2100-01-01T00:00:00Z")
+        chat.revoke(second)
+        chat.grant_scope("user:7", "write")
+        rt.quotas.set("bob", max_sessions=5)
+        brief = rt.templates.save("brief", {"tags": ["short"]}).to_dict()
+
         third_fork = third.fork(20)
         third_fork.set("after", "the fork")
         first_fork = first.fork()
@@ -123,12 +149,13 @@ def make(path: Path) -> dict[str, Any]:
 
         rt.state_scope("global").set("limit", 7)
         rt.state_scope("user:7").set("theme", {"dark": True})
-        sessions = [first, second, third, fourth, third_fork, first_fork, late, governed]
+        sessions = [first, second, third, fourth, third_fork, first_fork, late, governed, chat]
         found = [described(rt, session) for session in sessions]
     return {
         "sessions": found,
         "removed": removed.id,
-        "scopes": {"global": {"limit": 7}, "user:7": {"theme": {"dark": True}}},
+        "scopes": {"global": {"limit": 7}, "user:7": {"theme": {"dark": True}, "seen": 1}},
+        "own_scopes": {"greenroom:quotas": {"bob": [5, None]}, "templates": {"brief": brief}},
     }
 
 

@@ -16,6 +16,8 @@ from greenroom.runtime import Runtime, Session, SessionNotFound, StorageError
 from greenroom.storage.codec.records import unseal
 from greenroom.storage.engine.engine import CF, FORMAT_VERSION, Durability, Engine, EngineOptions
 
+from .conftest import golden
+
 Golden = tuple[Path, dict[str, Any]]
 
 
@@ -197,3 +199,27 @@ def test_a_store_of_format_2_is_what_it_was(golden_2: Golden) -> None:
         for name, variables in expected["scopes"].items():
             assert plain(rt.state_scope(name).list()) == variables
         assert rt.verify().problems == []
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_store_of_format_3_opens_verifies_and_answers(tmp_path: Path, reading: bool) -> None:
+    path, expected = golden(tmp_path, "format-3")
+    with Runtime.open(path, read_only=reading) as rt:
+        for each in expected["sessions"]:
+            session = rt.session(each["info"]["id"])
+            check_session(session, each)
+            records = [[b64encode(key).decode(), plain(value)] for key, value in session.records.iterate()]
+            assert records == each["records"]
+        for name, variables in expected["scopes"].items():
+            assert rt.state_scope(name).list() == variables
+        chat = rt.session(key="user-7/chat")
+        assert [each.text[:9] for each in chat.messages()][-2:] == ["And both ", "Once only"]
+        assert [each.permission for each in (*chat.shares(), *chat.scopes())] == ["read", "write"]
+        assert [each.question for each in rt.approvals.list()] == ["Who will read it?"]
+        assert rt.quotas.get("bob").max_sessions == 5
+        assert rt.templates.get("brief").to_dict() == expected["own_scopes"]["templates"]["brief"]
+        assert rt.verify().problems == []
+        if not reading:
+            assert chat.edit_message(chat.messages()[-1].sequence, content="new").text == "new"
+            assert rt.gc().repaired == ()
+            assert rt.verify().problems == []

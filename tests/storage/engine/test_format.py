@@ -43,6 +43,11 @@ ENCODED = {
     "metadata.updated": ("metadata",),
     "variable.set": ("value",),
     "message.added": ("content", "tool_calls", "metadata"),
+    "message.started": ("tool_calls", "metadata"),
+    "message.finished": ("content", "tool_calls", "metadata"),
+    "message.edited": ("content", "metadata"),
+    "session.configured": ("config",),
+    "command.answered": ("reply",),
     "artifact.stored": ("custom",),
     "approval.requested": ("schema", "metadata"),
     "approval.answered": ("value",),
@@ -226,20 +231,28 @@ class Store:
         return found
 
     def messages(self, session: bytes) -> list[tuple[str, Any]]:
-        found = []
+        turns: dict[int, tuple[str, Any]] = {}
         for key, event in self.of("journal", session):
             data = event[2]
-            if event[0] != "message.added":
-                continue
-            assert b"M" + key in self["index"]
-            if "content_hash" in data:
-                digest = data["content_hash"]
-                assert b"c" + digest + session + b"m" + key[16:] in self["references"]
-                content = self.content(digest)
-                found.append((data["role"], content.decode() if data["text"] else plain(unpacked(content))))
-            else:
-                found.append((data["role"], plain(unpacked(data["content"]))))
-        return found
+            if event[0] in ("message.added", "message.finished", "message.edited"):
+                sequence = data.get("sequence", number(key[16:]))
+                role = data["role"] if event[0] == "message.added" else turns[sequence][0]
+                if "content_hash" in data:
+                    digest = data["content_hash"]
+                    assert b"c" + digest + session + b"m" + key[16:] in self["references"]
+                    content = self.content(digest)
+                    turns[sequence] = role, content.decode() if data["text"] else plain(unpacked(content))
+                elif "content" in data:
+                    turns[sequence] = role, plain(unpacked(data["content"]))
+            elif event[0] == "message.started":
+                turns[number(key[16:])] = data["role"], ""
+            elif event[0] == "message.delta":
+                role, content = turns[data["sequence"]]
+                turns[data["sequence"]] = role, content + data["text"]
+            elif event[0] == "message.retracted":
+                for first, last in data["turns"]:
+                    turns = {each: turn for each, turn in turns.items() if not first <= each <= last}
+        return [turns[sequence] for sequence in sorted(turns)]
 
     def records(self, session: bytes) -> list[list[Any]]:
         """The records, each confirmed by the newest event that names its key."""
@@ -336,9 +349,21 @@ class Store:
                     keys.add(b"T" + session)
         newest_of: dict[bytes, bytes] = {}
         granted: dict[bytes, bool] = {}
+        heads: dict[bytes, bytes] = {}
         for key, event in self.of("journal", b""):
-            if event[0] == "message.added":
+            if event[0] in ("message.added", "message.started"):
                 keys.add(b"M" + key)
+            elif event[0] in ("message.finished", "message.edited", "message.delta"):
+                heads[b"M" + key[:16] + event[2]["sequence"].to_bytes(8, "big")] = key[16:]
+            elif event[0] == "message.retracted":
+                for first, last in event[2]["turns"]:
+                    keys -= {b"M" + key[:16] + each.to_bytes(8, "big") for each in range(first, last + 1)}
+            elif event[0] in ("session.shared", "session.unshared"):
+                entry = b"S" + uuid.UUID(event[2]["session"]).bytes + key[:16] + bytes(8)
+                (keys.add if event[0] == "session.shared" else keys.discard)(entry)
+            elif event[0] in ("scope.granted", "scope.revoked"):
+                entry = b"s" + key[:16] + scope_id(event[2]["scope"])
+                (keys.add if event[0] == "scope.granted" else keys.discard)(entry)
             elif event[0] == "records.changed":
                 for change in event[2]["changes"]:
                     (keys.add if change[1] is not None else keys.discard)(b"R" + key[:16] + change[0])
@@ -367,8 +392,17 @@ class Store:
         if self.format >= 2:
             for key, record in self.of("artifacts", b""):
                 keys |= artifact_keys(key[:16], key[16:], record, self.format)
+        assert {key: self["index"][key] for key in keys if key[:1] == b"M"} == {
+            key: heads.get(key, b"") for key in keys if key[:1] == b"M"
+        }
         keys |= {*newest_of.values(), *(key for key, there in granted.items() if there)}
         return keys, deleted - keys
+
+
+def scope_id(name: str) -> bytes:
+    raw = bytearray(blake3(b"greenroom.scope\0" + name.encode()).digest()[:16])
+    raw[6], raw[8] = raw[6] & 0x0F | 0x80, raw[8] & 0x3F | 0x80
+    return bytes(raw)
 
 
 def first_due(created: int, config: dict[str, Any]) -> list[int]:
@@ -446,14 +480,13 @@ def check(store: Store, expected: dict[str, Any]) -> None:
     """Everything that must be found is found, and nothing else is there."""
     ids = [uuid.UUID(each["info"]["id"]).bytes for each in expected["sessions"]]
     assert sorted(store["sessions"]) == sorted(ids)
-    scopes = {}
-    for name in expected["scopes"]:
-        raw = bytearray(blake3(b"greenroom.scope\0" + name.encode()).digest()[:16])
-        raw[6], raw[8] = raw[6] & 0x0F | 0x80, raw[8] & 0x3F | 0x80
-        scopes[name] = store.variables(bytes(raw))
-        assert store.of("journal", bytes(raw))[0][1][2]["name"] == name
-        ids.append(bytes(raw))
-    assert scopes == expected["scopes"]
+    scopes, wanted_scopes = {}, {**expected["scopes"], **expected.get("own_scopes", {})}
+    for name in wanted_scopes:
+        raw = scope_id(name)
+        scopes[name] = store.variables(raw)
+        assert store.of("journal", raw)[0][1][2]["name"] == name
+        ids.append(raw)
+    assert scopes == wanted_scopes
     for family in ("journal", "snapshots", "artifacts"):
         assert {key[:16] for key in store[family]} <= set(ids)
     for session, wanted in zip(ids, expected["sessions"], strict=False):
