@@ -85,6 +85,13 @@ if TYPE_CHECKING:
     from greenroom.actors.maintenance.salvage import SalvageReport
     from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
     from greenroom.actors.transfer.bundle_export import ExportReport
+    from greenroom.runtime.handles.debugging.compare import CallCounts, ComparedSide, Comparison, Segment
+    from greenroom.runtime.handles.debugging.context import ContextChange, ContextView
+    from greenroom.runtime.handles.debugging.debugger import Debugger
+    from greenroom.runtime.handles.debugging.diff import StateDiff
+    from greenroom.runtime.handles.debugging.errors import ErrorAnalysis, SessionError
+    from greenroom.runtime.handles.debugging.values import StateChange
+    from greenroom.runtime.handles.debugging.whatif import WhatIf
     from greenroom.runtime.replay.config import Modification, ReplayConfig
     from greenroom.runtime.replay.queries import HookExecution, HookQuery, ReplayMetadata
     from greenroom.runtime.replay.result import (
@@ -134,14 +141,20 @@ __all__ = [
     "BackupReport",
     "BundleError",
     "CallContext",
+    "CallCounts",
     "CallFailed",
     "CallMetrics",
     "CallTable",
     "Checkpoints",
+    "ComparedSide",
+    "Comparison",
     "ConfigurationError",
     "Conflict",
     "Consumption",
+    "ContextChange",
+    "ContextView",
     "CreatorQuota",
+    "Debugger",
     "DeletedArtifacts",
     "Difference",
     "Distribution",
@@ -149,6 +162,7 @@ __all__ = [
     "DriftedAnswer",
     "Durability",
     "ErasureReport",
+    "ErrorAnalysis",
     "Event",
     "EventComparison",
     "Events",
@@ -213,10 +227,12 @@ __all__ = [
     "ScriptRequest",
     "ScriptResult",
     "ScriptTimeout",
+    "Segment",
     "Session",
     "SessionAlreadyExists",
     "SessionBatch",
     "SessionConfig",
+    "SessionError",
     "SessionInfo",
     "SessionMetrics",
     "SessionNotFound",
@@ -226,6 +242,8 @@ __all__ = [
     "SessionTree",
     "Share",
     "SnapshotCheck",
+    "StateChange",
+    "StateDiff",
     "Step",
     "StepResult",
     "StorageError",
@@ -244,6 +262,7 @@ __all__ = [
     "Value",
     "VariableNotFound",
     "VerifyReport",
+    "WhatIf",
     "Workflow",
     "WorkflowResult",
     "__version__",
@@ -257,6 +276,13 @@ _RARE: Final = {
     "greenroom.actors.maintenance.salvage": ("SalvageReport",),
     "greenroom.actors.maintenance.verification.findings": ("Problem", "VerifyReport"),
     "greenroom.actors.transfer.bundle_export": ("ExportReport",),
+    "greenroom.runtime.handles.debugging.compare": ("CallCounts", "ComparedSide", "Comparison", "Segment"),
+    "greenroom.runtime.handles.debugging.context": ("ContextChange", "ContextView"),
+    "greenroom.runtime.handles.debugging.debugger": ("Debugger",),
+    "greenroom.runtime.handles.debugging.diff": ("StateDiff",),
+    "greenroom.runtime.handles.debugging.errors": ("ErrorAnalysis", "SessionError"),
+    "greenroom.runtime.handles.debugging.values": ("StateChange",),
+    "greenroom.runtime.handles.debugging.whatif": ("WhatIf",),
     "greenroom.runtime.replay.config": ("Modification", "ReplayConfig"),
     "greenroom.runtime.replay.queries": ("HookExecution", "HookQuery", "ReplayMetadata"),
     "greenroom.runtime.replay.result": (

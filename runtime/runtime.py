@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from greenroom.actors.maintenance.verification.findings import VerifyReport
     from greenroom.actors.transfer.bundle_export import ExportReport
     from greenroom.runtime.analytics.tracing import Tracing
+    from greenroom.runtime.handles.debugging.compare import Comparison
     from greenroom.runtime.ingest.report import IngestReport, OnProgress
     from greenroom.runtime.replay.config import ReplayConfig
     from greenroom.runtime.replay.queries import HookExecution, HookKeywords, HookQuery, ReplayMetadata
@@ -624,6 +625,23 @@ class Runtime:
         """
         options = (name, description, created_by, tags, metadata, parent, config, correlation_id, template)
         return self.creation.get_or_create(key, options)
+
+    @checked
+    def compare(self, a: Session | str, b: Session | str) -> Comparison:
+        """Compare two sessions: where they stopped being the same, what each did alone, and what is different in the
+        end. Times, ids and durations do not count. Raises SessionNotFound, AccessDenied, IntegrityError.
+
+        Example:
+            ```py
+            comparison = rt.compare(session, session.fork(at_sequence=12))
+            comparison.common   # 12
+            print(comparison)
+            ```
+        """
+        from greenroom.runtime.handles.debugging.compare import compared
+
+        one, other = (find_session(self, required_session_id(each, name)) for name, each in (("a", a), ("b", b)))
+        return compared(one._recorded(), other._recorded())
 
     def session(self, session_id: str | None = None, *, key: str | None = None) -> Session:
         """Return a handle on an existing session, given by its id or by its key. Raises SessionNotFound."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.core import PendingEvent
-from greenroom.actors.session.actor import SessionActor
 from greenroom.actors.session.state.limits import UNLIMITED
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import Append, ContentGone

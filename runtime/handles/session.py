@@ -46,7 +46,7 @@ from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.catalog.model import SessionInfo
 from greenroom.storage.codec.records import Json
-from greenroom.storage.common.arguments import as_seconds
+from greenroom.storage.common.arguments import as_function, as_seconds
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import SessionHandle, session_bytes
@@ -66,6 +66,12 @@ from .variables import TypeOf, Variables
 
 if TYPE_CHECKING:
     from greenroom.actors.transfer.bundle_export import ExportReport
+
+    from .debugging.context import ContextView
+    from .debugging.debugger import Debugger
+    from .debugging.diff import StateDiff
+    from .debugging.recorded import Recorded
+    from .debugging.whatif import WhatIf
 
 __all__ = [
     "Session",
@@ -544,6 +550,89 @@ class Session(Variables, SessionHandle):
         """
         look = partial(self._ask, self.id, m.GetInfo(), self._timeout)
         return past_state(self._runtime.core.store, self.id, look, sequence, time)
+
+    # -- finding out what happened
+
+    def _recorded(self) -> Recorded:
+        """Return the recorded past of this session, for what reads it."""
+        from .debugging.recorded import recorded_session
+
+        look = partial(self._ask, self.id, m.GetInfo(), self._timeout)
+        return recorded_session(self._runtime.core.store, self.id, look)
+
+    @checked
+    def diff(
+        self, before: int | datetime | str | float, after: int | datetime | str | float | None = None
+    ) -> StateDiff:
+        """Return what is different between two moments, each the sequence of an event or a time; `after` is the newest
+        event by default. Binary values are compared by their hashes. Raises what `at` raises.
+
+        Example:
+            ```py
+            print(session.diff(3, 9))   # + messages.7: …   ~ variables.model: "small" -> "large"
+            ```
+        """
+        from .debugging.diff import diff_states
+
+        recorded = self._recorded()
+        one = recorded.sequence_of(before)
+        other = recorded.last if after is None else recorded.sequence_of(after)
+        return diff_states(recorded.moment(one).to_dict(), recorded.moment(other).to_dict())
+
+    @checked
+    def context(self, call: int | None = None, *, number: int | None = None) -> ContextView:
+        """Return what the model of one call was given, and what has changed since its last call. `call` is the sequence
+        of an `agent.called` event, `number` counts calls from 1; by default the newest. In a conversation without calls
+        of agents, such as an ingested one, the assistant's messages are the calls. Raises ReplayError if there is none.
+        """
+        from .debugging.context import context_of
+
+        return context_of(self._recorded(), call, number)
+
+    def debugger(self) -> Debugger:
+        """Return a debugger of what this session has recorded. It changes nothing."""
+        from .debugging.debugger import Debugger
+
+        return Debugger(self._recorded())
+
+    @checked
+    def what_if(
+        self,
+        at: int | datetime | str | float | None = None,
+        changes: Iterable[m.Change] | Mapping[str, object] | None = None,
+        run: Callable[[Session], object] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> WhatIf[Session]:
+        """Fork the session at a moment with `changes` (see `fork`), have `run(fork)` go on from there, and compare the
+        fork with this session.
+
+        The fork stays, an ordinary session with the tag "what-if". `run` may be a coroutine function; what it raises is
+        in the result. `timeout` is in seconds (default: `workflow_timeout`). Raises what `fork` raises.
+
+        Example:
+            ```py
+            tried = session.what_if(12, {"system_prompt": "Be exact."}, run=lambda fork: agent_loop(fork))
+            print(tried.comparison)
+            rt.delete_session(tried.fork.id)
+            ```
+        """
+        from .debugging.compare import compared
+        from .debugging.whatif import WHAT_IF, WhatIf, run_on
+
+        wait = self._runtime.core.config.workflow_timeout if timeout is None else as_seconds("timeout", timeout)
+        go_on = as_function("run", run) if run is not None else None
+        recorded = self._recorded()
+        moment_ = recorded.last if at is None else recorded.sequence_of(at)
+        fork = self.fork(moment_, [*m.fork_changes(changes), m.AddTag(WHAT_IF)])
+        value, error, seconds = (
+            run_on(self._runtime.core, go_on, fork, wait) if go_on is not None else (None, None, 0.0)
+        )
+        try:
+            comparison = compared(self._recorded(), fork._recorded())
+        except SessionNotFound:  # the function has deleted it
+            comparison = None
+        return WhatIf(fork, moment_, value, error, comparison, seconds)
 
     def _events(self, after: int, left: int | None) -> Iterator[Event]:
         while left is None or left > 0:

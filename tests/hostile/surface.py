@@ -110,6 +110,7 @@ class World:
         self.artifact = self.s.store_artifact("note", "a.txt", b"content")
         self.event_id = f"{self.s.id}/2"
         self.turn = self.s.add_message("user", "said").sequence
+        self.s.add_message("assistant", "answered")
         self.asked, self.cancelled = self.s.ask_human("Which?"), self.s.ask_human("Which?")
         self.rt.approvals.cancel(self.cancelled)
 
@@ -131,6 +132,12 @@ class World:
     def bundle(self) -> Path:
         path = self.path()
         self.other.export(path)
+        return path
+
+    @cached_property
+    def debugging(self) -> Path:
+        path = self.path()
+        self.other.debugger().export(path)
         return path
 
     @cached_property
@@ -182,6 +189,8 @@ OWNERS: dict[str, Callable[[World], Any]] = {
     "ArtifactQuery": lambda w: ArtifactQuery(),
     "SessionQuery": lambda w: SessionQuery(),
     "Usage": lambda w: w.used,
+    "Debugger": lambda w: w.s.debugger(),
+    "StateDiff": lambda w: w.s.diff(1),
     "MessageStream": lambda w: w.s.stream_message("assistant"),
     "HookContextBuilder": lambda w: hooks.HookContext.builder("ArtifactStored"),
     "CostHook": lambda w: hooks.CostHook({}),
@@ -282,7 +291,10 @@ JOURNALS_ATTEMPTS = {
 RIGHT: dict[str, Callable[[World], Any]] = {
     "agent": lambda w: "echo",
     "artifact": lambda w: w.artifact.id,
+    "a": lambda w: w.s,
     "at": lambda w: 1,
+    "b": lambda w: w.other,
+    "before": lambda w: 1,
     "backup": lambda w: w.store,
     "changes": lambda w: {"k": 1},
     "chain": lambda w: "operation",
@@ -345,6 +357,8 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "content_hash": lambda w: "0" * 64,
     "creator": lambda w: "me",
     "count": lambda w: 1,
+    "part": lambda w: "variables",
+    "run": lambda w: lambda fork: None,
     "kind_": lambda w: "x",
     "artifact_type": lambda w: "note",
     "condition": lambda w: "$input",
@@ -369,6 +383,8 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "Approvals.wait.approval": lambda w: w.cancelled,
     "Session.wait_for.approval": lambda w: w.cancelled,
     "Session.store_file.path": lambda w: w.file(),
+    "Debugger.load.path": lambda w: w.debugging,
+    "Debugger.compare.result": lambda w: {"identical": True},
     "Session.call_tool.name": lambda w: "echo",
     "Session.add_message.content": lambda w: "said",
     "Session.edit_message.sequence": lambda w: w.turn,
@@ -386,6 +402,8 @@ ALSO: dict[str, Callable[[World], dict[str, Any]]] = {
     "Runtime.session": lambda w: {"session_id": w.s.id},
     "Scope.update": lambda w: {"values": {"k": 1}},
     "Session.at": lambda w: {"sequence": 1},
+    "Debugger.goto": lambda w: {"sequence": 1},
+    "Debugger.search": lambda w: {"text": "said"},
 }
 """Arguments that a call does not need by its signature, but by its meaning."""
 NEEDED = dict.fromkeys(("Session.share", "Session.revoke"), ("artifact", "with_session"))
@@ -574,6 +592,18 @@ def _read(owner: str, name: str, world: World) -> Callable[[], Any]:
 
 
 _MADE_BY_GREENROOM = [
+    "WhatIf",
+    "StateDiff",
+    "StateChange",
+    "SessionError",
+    "Segment",
+    "ErrorAnalysis",
+    "Debugger",
+    "ContextView",
+    "ContextChange",
+    "ComparedSide",
+    "Comparison",
+    "CallCounts",
     "Approval",
     "Approvals",
     "Activity",

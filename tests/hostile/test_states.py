@@ -34,7 +34,7 @@ Kind = type[GreenroomError] | None
 
 VALUES = frozenset({
     "AgentOutputCollector", "ArtifactQuery", "CostHook", "HookContextBuilder", "MessageStream", "SessionBatch",
-    "SessionQuery", "Template", "ToolResultCollector", "Usage",
+    "SessionQuery", "StateDiff", "Template", "ToolResultCollector", "Usage",
 })  # fmt: skip
 """Owners of methods that know no runtime, and so no state of one."""
 OF_RUNTIMES = frozenset(OWNERS) - VALUES | {"CallContext"}
@@ -43,7 +43,8 @@ READING = {
     f"Session.{name}": None
     for name in (
         "approvals", "artifact_names", "artifact_versions", "wait_for", "check_access", "count_artifacts",
-        "admitted", "at", "children", "config", "diff_artifact", "events", "export", "export_messages", "follow", "get",
+        "admitted", "at", "children", "config", "context", "debugger", "diff", "diff_artifact",
+        "events", "export", "export_messages", "follow", "get",
         "get_artifact", "get_artifact_info", "get_many", "info", "list_artifacts", "load", "messages", "open_artifact",
         "parent", "permissions", "query_artifacts", "save_artifact", "scopes", "shared_sessions", "shared_with_me",
         "shares", "timeline", "tree", "variable_keys", "variables", "with_timeout",
@@ -57,6 +58,8 @@ NOT_ASKED = dict.fromkeys(
 """What asks the session nothing."""
 IN_MEMORY = dict.fromkeys((
     "Agents.[!ci]*", "Agents.create", "Hooks.*", "Middleware.*", "Policies.[!eu]*", "Policies.update", "Tools.[!ci]*",
+    "Debugger.compare", "Debugger.last", "Debugger.load", "Debugger.next", "Debugger.note", "Debugger.position",
+    "Debugger.session_id",
     "Tools.categories", "Events.subscriptions", "Subscription.*", "Analytics.collector", "Analytics.prometheus",
 ))  # fmt: skip
 """What shows or arranges what is in memory alone; figures say themselves that the runtime is closed."""
@@ -191,6 +194,7 @@ def test_a_session_that_takes_no_writes_says_so(world: World, status: str) -> No
         # Whether others may read it, what holds for it, and its end are its owner's to decide at any time.
         **{f"Session.{name}": None for name in ANY_TIME},
         "Session.fork": None,  # changes another one
+        "Session.what_if": None,
         "Session.save": None,  # changes nothing of it
         "Session.accept_losses": None,  # repairs it
         **more,

@@ -54,6 +54,9 @@ SESSION: dict[str, Call] = {
     "clear_messages": lambda two: two.other.clear_messages(),
     "complete": lambda two: two.other.complete(),
     "config": lambda two: two.other.config,
+    "context": lambda two: two.other.context(),
+    "debugger": lambda two: two.other.debugger(),
+    "diff": lambda two: two.other.diff(1),
     "delete": lambda two: two.other.delete(),
     "delete_artifact": lambda two: two.other.delete_artifact("n"),
     "delete_variable": lambda two: two.other.delete_variable("k"),
@@ -116,6 +119,7 @@ SESSION: dict[str, Call] = {
     "update": lambda two: two.other.update(k=1),
     "update_metadata": lambda two: two.other.update_metadata({"k": 1}),
     "variable_keys": lambda two: two.other.variable_keys(),
+    "what_if": lambda two: two.other.what_if(1, run=lambda fork: None),
     "variables": lambda two: two.other.variables(),
 }
 RECORDS: dict[str, Call] = {
@@ -175,6 +179,7 @@ DENIED: dict[str, Call] = {
     "backup": lambda two: two.rt.backup(two.folder / "backup"),
     "cleanup": lambda two: two.rt.cleanup(),
     "compact": lambda two: two.rt.compact(),
+    "compare": lambda two: two.rt.compare(two.mine, two.other),
     "create_session": lambda two: two.rt.create_session(parent=two.other),
     "delete_session": lambda two: two.rt.delete_session(two.other.id),
     "export_session": lambda two: two.rt.export_session(two.other.id, two.folder / "b"),

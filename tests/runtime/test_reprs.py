@@ -38,6 +38,9 @@ def _objects(rt: Runtime) -> Iterator[Any]:
     yield from (messages.SetVariable("k", SECRET), messages.AddMessage("user", SECRET), messages.GetInfo())
     yield from (rt, rt.hooks, rt.events, rt.tools, rt.agents, rt.templates, rt.policies, rt.middleware, rt.analytics)
     yield from (rt.usage(), rt.verify(), rt.workflows, s.at(sequence=2))
+    said = s.add_message("assistant", SECRET).sequence
+    debugger, tried = s.debugger(), s.what_if(said, {"variables": {"k": [SECRET]}}, run=lambda fork: SECRET)
+    yield from (debugger, debugger.errors(), s.diff(1), s.context(), tried, tried.comparison)
 
 
 @pytest.fixture
