@@ -111,10 +111,8 @@ def _check(past: History, sequence: int, snapshot: bytes, recorded: SessionState
     other = digest if replayed is recorded else blake3(replayed.encode()).digest()
     intact = digest == snapshot
     if not intact:  # older versions kept fewer facts in a snapshot
-        for at, data, _ in past.store.journal.snapshots(past.session):
-            if at == sequence:
-                intact = recorded.agrees(data)
-                break
+        found = past.store.journal.snapshot(past.session, sequence)
+        intact = found is not None and recorded.agrees(found.state)
     return Check(sequence, snapshot, digest, other, intact)
 
 
