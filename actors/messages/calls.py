@@ -7,10 +7,12 @@ from typing import Any, Final, Unpack
 
 from greenroom.storage.codec.records import Value, checked_data, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_seconds, as_text
+from greenroom.storage.content.chunks import Encoded
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded
+from greenroom.storage.events.calls import large_fields
 
-from .core import Command, How, Query
+from .core import Command, How, Query, Reply
 
 __all__ = [
     "MAX_CALL_NAME",
@@ -22,12 +24,13 @@ __all__ = [
     "RecallCall",
     "RecordCall",
     "RecordReturn",
+    "Recorded",
     "packed_input",
 ]
 
 MAX_CALL_NAME: Final = 255
 
-MAX_INPUT_BYTES: Final = 1 << 20
+MAX_INPUT_BYTES: Final = 16 << 20
 
 
 class Call(Command[Any]):
@@ -59,12 +62,10 @@ class Call(Command[Any]):
 
 
 class CallTool(Call):
-    """Call a tool with an object of arguments, at most 1 MiB encoded. Replies its result, a JSON value or bytes. Raises
-    InvalidOperation for an unknown tool, ValidationError for an input that does not match the tool's schema,
-    OperationTimeout, HookCancelled, and CallFailed with the tool's own exception as its cause.
+    """Call a tool with an object of arguments, of at most 16 MiB encoded. Replies its result, a JSON value or bytes.
 
-    Raises ValidationError for an input that does not fit the tool's schema, OperationTimeout, CallFailed with what the
-    tool raised as its cause, HookCancelled; InvalidOperation for an unknown tool.
+    Raises InvalidOperation for an unknown tool, ValidationError for an input that does not fit the tool's schema,
+    OperationTimeout, HookCancelled, and CallFailed with the tool's own exception as its cause.
     """
 
     __slots__ = ()
@@ -72,7 +73,7 @@ class CallTool(Call):
 
 
 class CallAgent(Call):
-    """Call an agent by its name or a model's, with any JSON value of at most 1 MiB. Replies AgentReply.
+    """Call an agent by its name or a model's, with any JSON value of at most 16 MiB. Replies AgentReply.
 
     Raises the same errors as `CallTool`.
     """
@@ -82,7 +83,7 @@ class CallAgent(Call):
 
 
 def packed_input(value: object) -> bytes:
-    """Encode an input. Raises ValidationError, or ResourceLimitExceeded for more than 1 MiB."""
+    """Encode an input. Raises ValidationError, or ResourceLimitExceeded for more than 16 MiB."""
     packed = pack_value(value, "input")
     if len(packed) > MAX_INPUT_BYTES:
         raise ResourceLimitExceeded(
@@ -118,33 +119,64 @@ class RecallCall(Query[tuple[Any] | None]):
         self.call = call
 
 
-class RecordCall(Command[Called]):
-    """Journal that a tool or an agent (`kind`) is called. Replies Called."""
+class Recorded(Command[Reply]):
+    """Base of the commands that journal something about a call. Large fields of the event become content on the
+    way."""
 
-    __slots__ = ("data", "kind")
+    __slots__ = ("data", "encoded", "large", "type")
     batched = False
     rate = None
+    preparation = "content"
+
+    def __init__(
+        self,
+        type: str,
+        data: dict[str, Any],
+        collected: bytes | None = None,
+        durability: Durability | None = None,
+    ) -> None:
+        """`collected` is the content of the artifact that has the whole result."""
+        super().__init__(durability=durability)
+        self.type = type
+        self.data = dict(checked_data(data))
+        self.large = large_fields(type, self.data, collected)
+        """The contents of large fields, by name."""
+        self.encoded: dict[str, Encoded] = {}
+
+    def carried(self) -> list[tuple[Any, Any]]:
+        return [(encoded, self.large[name]) for name, encoded in self.encoded.items()]
+
+    def stored_fields(self) -> dict[str, Any]:
+        """Return the data of the event."""
+        return {**self.data, **{f"{name}_hash": encoded.hash for name, encoded in self.encoded.items()}}
+
+
+class RecordCall(Recorded[Called]):
+    """Journal that a tool or an agent (`kind`) is called. Replies Called."""
+
+    __slots__ = ("kind",)
 
     def __init__(self, kind: str, data: dict[str, Any]) -> None:
-        super().__init__()
+        super().__init__(f"{kind}.called", data)
         self.kind = kind
-        self.data = checked_data(data)
 
 
-class RecordReturn(Command[None]):
+class RecordReturn(Recorded[None]):
     """Journal how a call ended. Works until the session has ended, whatever its limits say. Replies None.
 
     With `key`, the idempotency key of the call, the result is what that call is answered when it is sent again."""
 
-    __slots__ = ("data", "key", "kind")
-    batched = False
+    __slots__ = ("key", "kind")
     note = True
-    rate = None
 
     def __init__(
-        self, kind: str, data: dict[str, Any], durability: Durability | None = None, key: str | None = None
+        self,
+        kind: str,
+        data: dict[str, Any],
+        durability: Durability | None = None,
+        key: str | None = None,
+        collected: bytes | None = None,
     ) -> None:
-        super().__init__(durability=durability)
+        super().__init__(f"{kind}.returned", data, collected, durability)
         self.kind = kind
         self.key = key
-        self.data = checked_data(data)

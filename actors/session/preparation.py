@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.calls import Recorded
 from greenroom.actors.messages.events import INLINE_EVENT_BYTES, PublishEvent
 from greenroom.actors.session.decisions.decide import require_room
 from greenroom.actors.store import ArtifactStore, ContentGone
@@ -66,6 +67,8 @@ class Preparation:
                 return self._prepare_batch(actor, message, known=known)
             if isinstance(message, PublishEvent):
                 return self._prepare_event(message, known=known)
+            if isinstance(message, Recorded):
+                return self._prepare_fields(message, known=known)
             return self._prepare_many(actor, message, known=known)
         if message.encoded is not m.UNSHARED:
             message = message.copy()
@@ -78,6 +81,19 @@ class Preparation:
             return message
         message = message.copy()
         message.encoded = self._store.prepare(message.packed, len(message.packed), known=known)[0]
+        return message
+
+    def _prepare_fields(self, message: Recorded[Any], *, known: bool) -> Recorded[Any]:
+        if not message.large:
+            return message
+        message = message.copy()
+        message.encoded = {}
+        try:
+            for name, content in message.large.items():
+                message.encoded[name] = self._store.prepare(content, len(content), known=known)[0]
+        except BaseException:
+            self.discard(message)
+            raise
         return message
 
     def _prepare_turn(self, message: m.TurnCommand[Any], *, known: bool) -> m.TurnCommand[Any]:

@@ -24,6 +24,7 @@ from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import INDEX_APPROVAL, INDEX_ARTIFACT_NAME, INDEX_MESSAGE, INDEX_SCOPE, sequence_key
 from greenroom.storage.content.chunks import ARTIFACT, EVENT, MESSAGE, RECORD, Reference
 from greenroom.storage.engine.engine import CF, Op
+from greenroom.storage.events.calls import CALL_FIELDS, call_contents
 from greenroom.storage.events.index import APPROVAL_EVENTS, LISTED, event_keys
 from greenroom.storage.events.model import PUBLISHED_HASH, StoredEvent
 from greenroom.storage.events.turns import (
@@ -195,6 +196,8 @@ def add_event(change: Change, session: bytes, sequence: int, stored: StoredEvent
     if type_ in _WITH_CONTENT:
         for digest in held_contents(data):
             change.held.append((digest, Reference(session, MESSAGE, sequence)))
+    elif type_ in CALL_FIELDS:
+        change.held += [(digest, Reference(session, EVENT, sequence)) for digest in call_contents(type_, data)]
     elif PUBLISHED_HASH in data:
         change.held.append((data[PUBLISHED_HASH], Reference(session, EVENT, sequence)))
 
@@ -328,7 +331,7 @@ def _records_changed(change: Change, session: bytes, sequence: int, changes: lis
 
 
 PROJECTED: Final = frozenset(
-    {*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, RECORDS_CHANGED, *_GRANTS, *_WHOLE, *LISTED}
+    {*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, RECORDS_CHANGED, *_GRANTS, *_WHOLE, *LISTED, *CALL_FIELDS}
 )
 """Types of the events that change more than the journal and the row. Events of other types do so only by the ids in
 their context, and by large data."""

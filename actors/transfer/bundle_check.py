@@ -6,6 +6,7 @@ its form, and against the state and the artifacts that the events before it have
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -35,8 +36,12 @@ from greenroom.storage.codec.keys import is_session_id
 from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.errors import BundleError, GreenroomError
+from greenroom.storage.events.calls import BYTES as CONTENT_BYTES
+from greenroom.storage.events.calls import CALL_FIELDS, RESULT_CHANGED
+from greenroom.storage.events.calls import JSON as CONTENT_JSON
+from greenroom.storage.events.calls import TEXT as CONTENT_TEXT
 from greenroom.storage.events.index import APPROVAL_CLOSED, APPROVAL_REQUESTED, LINKED, event_place
-from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, RESULT_CHANGED, StoredEvent, event_of, shown_type
+from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, StoredEvent, event_of, shown_type
 from greenroom.storage.events.turns import TURN_EVENTS
 from greenroom.storage.records.model import (
     IN_CONTENT,
@@ -48,7 +53,7 @@ from greenroom.storage.records.model import (
     are_changes,
 )
 
-from .turn_check import OBJECT, FieldContents, TurnCheck
+from .turn_check import OBJECT, TEXT, VALUE, FieldContents, TurnCheck
 
 __all__ = ["Contents", "JournalCheck"]
 
@@ -268,6 +273,8 @@ class JournalCheck:
         self._stored: dict[int, tuple[bytes, str, int, int, str, int | None, str | None]] = {}
         self._versions: dict[str, int] = {}
         self._records = RecordFold()
+        self._json: set[bytes] = set()
+        """The contents that are known for JSON."""
         self._labels: set[tuple[str, str | None]] = set()
 
     def artifact(self, encoded: bytes) -> None:
@@ -355,7 +362,10 @@ class JournalCheck:
         if form is None and kind in EVOLVE:
             raise self._bad(f"event {sequence}, {kind}, which bundles cannot carry")
         try:
+            large = self._large_fields(sequence, kind, data) if kind in CALL_FIELDS else ()
             for name, check in (form or {}).items():
+                if name in large:
+                    continue
                 if name not in data or not check(data[name]):
                     raise self._bad(f"event {sequence}, {kind}, with an impossible {name}")
             if kind == LINKED and not self._is_earlier(data["from"]):
@@ -370,7 +380,7 @@ class JournalCheck:
             pack_value(data)  # whatever else it contains must at least be storable
         except BundleError:
             raise
-        except (GreenroomError, RecursionError):
+        except (GreenroomError, RecursionError, ValueError):
             raise self._bad(f"event {sequence}, {kind[:64]!r}, with impossible data") from None
         for name in _KEYS.get(kind, ()):
             if name in data and not m.is_session_key(data[name]):
@@ -380,6 +390,30 @@ class JournalCheck:
                 self._check_config(stored_value(data["config"], "config"))
             except GreenroomError:
                 raise self._bad("a configuration that no session can have") from None
+
+    def _large_fields(self, sequence: int, kind: str, data: dict[str, Any]) -> list[str]:
+        """Check the fields of an event about a call that are stored as content, and return their names."""
+        large = [name for name in CALL_FIELDS[kind] if f"{name}_hash" in data]
+        for name in large:
+            digest, form, kept = data[f"{name}_hash"], data.get(f"{name}_form"), data.get(name)
+            # What stays of a reply without its text.
+            rest = kept is None or (form == CONTENT_TEXT and type(stored_value(kept, name)) is dict)
+            if type(digest) is not bytes or not _hash(digest) or not rest or not self._is_large_field(digest, form):
+                raise self._bad(f"event {sequence}, {kind}, whose {name} is not in the bundle, or is none")
+        return large
+
+    def _is_large_field(self, digest: bytes, form: object) -> bool:
+        if form is None:
+            return self._contents.is_field(digest, VALUE)
+        if form == CONTENT_TEXT:
+            return self._contents.is_field(digest, TEXT)
+        size = self._contents.use(digest)
+        if size is None or size > m.MAX_MESSAGE_BYTES:
+            return False
+        if form == CONTENT_JSON and digest not in self._json:
+            pack_value(json.loads(self._contents.value(digest)))
+            self._json.add(digest)
+        return form in (CONTENT_BYTES, CONTENT_JSON)
 
     def _published(self, data: dict[str, Any]) -> bool:
         """Return whether these are the data of a published event: the data themselves, or their hash."""

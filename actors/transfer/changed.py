@@ -12,8 +12,9 @@ from greenroom.actors.messages.core import Command, PendingEvent
 from greenroom.actors.messages.forking import Change, RecordToolResult, ReplaceSystemPrompt, ReplaceToolResult
 from greenroom.actors.scheduling.operation import CURRENT, changed
 from greenroom.actors.session.answers.turns import read_turns
-from greenroom.storage.codec.records import Value, unpack_value
+from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import GreenroomError, IntegrityError, ValidationError, shown
+from greenroom.storage.events.calls import call_value
 from greenroom.storage.events.snapshots import SnapshotTrail
 
 from .unpublished import UnpublishedSession
@@ -137,7 +138,7 @@ def _result(
 
 
 def _recorded(store: ArtifactStore, state: SessionState, place: int, call: int) -> tuple[str, Any]:
-    """Return the name of the tool of a call, and what it has returned; None if it has not, or too much for an event."""
+    """Return the name of the tool of a call, and what it has returned; None if it has not."""
     try:
         called = store.journal.stored(state.session, call) if call <= state.sequence else None
     except IntegrityError:
@@ -146,8 +147,7 @@ def _recorded(store: ArtifactStore, state: SessionState, place: int, call: int) 
         raise _no_call(place, f"event {call} of the fork is not the call of a tool (tool.called)")
     for _, stored in store.journal.read(state.session, call):
         if stored.type == "tool.returned" and stored.data["call"] == call:
-            packed = stored.data["result"]
-            return called.data["name"], unpack_value(packed) if packed is not None else None
+            return called.data["name"], call_value(stored.data, "result", store.contents.readable)
     return called.data["name"], None
 
 

@@ -11,10 +11,11 @@ from greenroom.storage.errors import GreenroomError
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, DELTA, EDITED, FINISHED, RETRACTED, STARTED, edit_pointers, has_field
 
-__all__ = ["OBJECT", "FieldContents", "TurnCheck", "field_kinds"]
+__all__ = ["OBJECT", "TEXT", "VALUE", "FieldContents", "TurnCheck", "field_kinds"]
 
-_TEXT, _CONTENT, _LIST, OBJECT = 4, 8, 16, 32
-"""What a stored content can be as a field of a turn: plain text, or an encoded content, list or object."""
+TEXT, _CONTENT, _LIST, OBJECT, VALUE = 4, 8, 16, 32, 128
+"""What a stored content can be as a field of an event: plain text, or an encoded content, list, object, or any
+value."""
 _KINDS: Final = {"tool_calls": _LIST, "metadata": OBJECT}
 
 
@@ -32,13 +33,14 @@ def field_kinds(content: bytes) -> int:
         return kinds
     try:
         content.decode("utf-8", "surrogatepass")
-        kinds |= _TEXT
+        kinds |= TEXT
     except UnicodeDecodeError:
         pass
     try:
         value = stored_value(content, "content")
     except GreenroomError:
         return kinds
+    kinds |= VALUE
     if type(value) in (str, list, type(None)):
         kinds |= _CONTENT
     if type(value) is list:
@@ -136,7 +138,7 @@ class TurnCheck:
             digest = data.get(f"{name}_hash")
             if digest is None:
                 continue
-            kind = _KINDS.get(name) or (_TEXT if data.get("text") is True else _CONTENT)
+            kind = _KINDS.get(name) or (TEXT if data.get("text") is True else _CONTENT)
             if name in data or type(digest) is not bytes or len(digest) != 32:
                 raise self._bad(f"a message at event {sequence} with an impossible {name}")
             if name == "content" and type(data.get("text")) is not bool:

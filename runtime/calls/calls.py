@@ -47,8 +47,6 @@ __all__ = ["Calls"]
 logger = logger_of("calls")
 
 MAX_NESTING: Final = 32
-_INLINE_BYTES: Final = 64 << 10
-_MAX_INLINE_BYTES: Final = 1 << 20
 
 
 class Calls:
@@ -225,11 +223,8 @@ class Calls:
             if made.failure is not None:  # a hook has replaced the error by a reply
                 returned["recovered_from"] = self._described(made.failure)
             value = outcome.value if packed is outcome.packed else unpack_value(packed)
-            whole = self._collect(work, called, session_id, value, None, returned) if called.collect else False
-            if len(packed) > (_INLINE_BYTES if whole else _MAX_INLINE_BYTES):
-                # The artifact holds the output; without an artifact it is too large for an event.
-                returned |= {"result": None, "bytes": len(packed)}
-            self._record(work, session_id, returned, work.key)
+            collected = self._collect(work, called, session_id, value, None, returned) if called.collect else None
+            self._record(work, session_id, returned, work.key, collected)
             tokens, _ = returned_use(returned)
             if tokens:
                 excess = over_operation(session_id, supervisor.table.actor(session_id).limits, tokens)
@@ -328,11 +323,11 @@ class Calls:
         value: Value,
         error: BaseException | None,
         returned: dict[str, Any],
-    ) -> bool:
-        """Store the output as an artifact if the collector selects it. Return whether the artifact holds all of it.
-        Never fails the call."""
+    ) -> bytes | None:
+        """Store the output as an artifact if the collector selects it. Return the artifact's content if that holds all
+        of it. Never fails the call."""
         if work.collector is None:
-            return False
+            return None
         output = Output(
             kind=work.kind,
             name=work.name,
@@ -346,7 +341,7 @@ class Calls:
         try:
             collected = work.collector.artifact(output)
             if collected is None:
-                return False
+                return None
             info = self.core.supervisor.delivery.hooks.ask(session_id, collected.message, self.core.config.ask_timeout)
         except Exception as failure:
             code = failure.code if isinstance(failure, GreenroomError) else type(failure).__name__
@@ -354,15 +349,29 @@ class Calls:
             logger.warning(
                 "session %s: the output of %s %r is not collected: %s", session_id, work.kind, work.name, code
             )
-            return False
+            return None
         returned["artifact"] = info.id.sequence
-        return collected.whole
+        return collected.content if collected.whole else None
 
-    def _record(self, work: Work, session_id: str, returned: dict[str, Any], key: str | None = None) -> None:
+    def _record(
+        self,
+        work: Work,
+        session_id: str,
+        returned: dict[str, Any],
+        key: str | None = None,
+        collected: bytes | None = None,
+    ) -> None:
+        record, wait = RecordReturn(work.kind, returned, work.durability, key, collected), self.core.config.ask_timeout
         try:
-            self.core.supervisor.delivery.routing.ask(
-                session_id, RecordReturn(work.kind, returned, work.durability, key), self.core.config.ask_timeout
-            )
+            try:
+                self.core.supervisor.delivery.routing.ask(session_id, record, wait)
+            except ResourceLimitExceeded:
+                if not record.large:
+                    raise
+                # The store takes no more content. That the call has returned is journaled all the same.
+                returned |= {"result": None, "bytes": len(returned["result"])}
+                kept = RecordReturn(work.kind, returned, work.durability)
+                self.core.supervisor.delivery.routing.ask(session_id, kept, wait)
         except SessionNotFound:
             raise SessionNotFound(
                 f"session {session_id} was deleted while {work.kind} {work.name!r} was at work", session_id=session_id

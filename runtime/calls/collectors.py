@@ -43,9 +43,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """The artifact to store, and whether it holds the unchanged value."""
+    """The artifact to store, its content, and whether that is the unchanged value."""
 
     message: m.StoreArtifact
+    content: bytes
     whole: bool
 
 
@@ -106,7 +107,7 @@ class Collector:
             created_by=f"{output.kind}:{output.name}"[: m.MAX_NAME],
         )
         message.collected = True
-        return Collected(message, whole and self._filter is None and output.error is None)
+        return Collected(message, content, whole and self._filter is None and output.error is None)
 
     def _shown(self, value: Value) -> Value:
         """Return the part of the output to store."""

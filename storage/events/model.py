@@ -13,6 +13,8 @@ from greenroom.storage.codec.records import SCHEMA_VERSION, Json, Value, unpack_
 from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import ValidationError
 
+from .calls import CALL_FIELDS, RESULT_CHANGED, call_value
+
 __all__ = [
     "ENCODED_FIELDS",
     "PUBLISHED",
@@ -71,9 +73,6 @@ def event_of(fields: list[Any]) -> StoredEvent:
     return new_event(fields)
 
 
-RESULT_CHANGED: Final = "tool.result_changed"
-"""The type of the event by which a fork takes another result for a recorded call of a tool."""
-
 # User values inside event data are stored encoded, so that folding need not decode them.
 ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "session.created": ("metadata", "config"),
@@ -96,7 +95,17 @@ ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "command.answered": ("reply",),
 }
 
-_HASHES: Final = ("content_hash", "tool_calls_hash", "metadata_hash", "previous_hash", "published_hash")
+_HASHES: Final = (
+    "content_hash",
+    "tool_calls_hash",
+    "metadata_hash",
+    "previous_hash",
+    "published_hash",
+    "input_hash",
+    "system_prompt_hash",
+    "parameters_hash",
+    "result_hash",
+)
 
 PUBLISHED: Final = "published"
 
@@ -193,7 +202,7 @@ def event_view(
     session_id: str, sequence: int, stored: StoredEvent, told_id: str | None = None, load: Load | None = None
 ) -> Event:
     """Return a stored event as users see it; `told_id` is the id of an event that is not journaled. `load` reads large
-    data; without them, the data of the event are their hash.
+    data; without them, the event has their hash.
 
     An event that names no root has the root of its cause, or is its own root. An event that names no correlation has
     the correlation of its cause, or else of its session, which is the session's id unless its creator has given
@@ -205,6 +214,8 @@ def event_view(
         encoded = data.get(name)
         if encoded is not None:
             data[name] = unpack_value(encoded)
+    if stored.type in CALL_FIELDS and load is not None:
+        _load_fields(stored, data, load)
     packed = data.get(PUBLISHED)
     if PUBLISHED_HASH in data and load is not None:
         packed = load(data[PUBLISHED_HASH])
@@ -235,6 +246,17 @@ def event_view(
         language=context.get("language"),
         origin=origin,
     )
+
+
+def _load_fields(stored: StoredEvent, data: dict[str, Any], load: Load) -> None:
+    """Put the large fields of an event about a call into its data."""
+    for name in CALL_FIELDS[stored.type]:
+        if f"{name}_hash" in data:
+            value = call_value(stored.data, name, load)
+            if value is not None:
+                del data[f"{name}_hash"]
+                data.pop(f"{name}_form", None)
+                data[name] = value
 
 
 def _change_view(key: bytes, digest: bytes | None, size: int, flags: int, replaced: int | None, *_: Any) -> Value:

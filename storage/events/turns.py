@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from .calls import CALL_FIELDS, call_contents
 from .model import PUBLISHED_HASH, StoredEvent
 
 __all__ = [
@@ -89,6 +90,8 @@ def contents_of(stored: StoredEvent) -> list[bytes]:
     """Return the hashes of the contents that an event holds as long as it is in the journal."""
     if stored.type in TURN_EVENTS:
         return held_contents(stored.data)
+    if stored.type in CALL_FIELDS:
+        return call_contents(stored.type, stored.data)
     return [stored.data[PUBLISHED_HASH]] if PUBLISHED_HASH in stored.data else []
 
 

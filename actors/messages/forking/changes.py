@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from greenroom.actors.messages.calls import MAX_CALL_NAME
+from greenroom.actors.messages.calls import MAX_CALL_NAME, Recorded
 from greenroom.actors.messages.checks import MAX_BATCH, MAX_NAME
 from greenroom.actors.messages.conversation import (
     AddMessage,
@@ -31,10 +31,11 @@ from greenroom.actors.messages.values.variables import DeleteVariable, SetVariab
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_items, as_mapping, as_number, as_text, kind_of
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
+from greenroom.storage.events.calls import RESULT_CHANGED
 
 __all__ = ["Change", "RecordToolResult", "ReplaceSystemPrompt", "ReplaceToolResult", "fork_changes"]
 
-_MAX_RESULT_BYTES: Final = 1 << 20
+_MAX_RESULT_BYTES: Final = 16 << 20
 """A result is kept in its event, like the results of tools."""
 _COMMANDS: Final = (
     SetVariable,
@@ -99,20 +100,20 @@ Change = Command[Any] | ReplaceSystemPrompt | ReplaceToolResult
 """One change that a fork begins with."""
 
 
-class RecordToolResult(Command[None]):
+class RecordToolResult(Recorded[None]):
     """Journal that the result of a recorded call counts as another one from here on. Only forks do this. Replies
     None."""
 
     __slots__ = ("call", "name", "packed")
-    rate = None
+    batched = True
     hookable = False
     shown = {"result": unpacked("packed")}
 
     def __init__(self, call: int, name: str, result: object) -> None:
-        super().__init__()
         self.call = as_number("call", call, 1)
         self.name = as_text("name", name, MAX_CALL_NAME)
         self.packed = _packed_result(result)
+        super().__init__(RESULT_CHANGED, {"name": self.name, "call": self.call, "result": self.packed})
 
 
 def _packed_result(result: object) -> bytes:

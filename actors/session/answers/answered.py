@@ -26,7 +26,8 @@ from greenroom.storage.artifacts.records import artifact_info
 from greenroom.storage.catalog.model import SessionInfo, SessionRow
 from greenroom.storage.codec.keys import session_bytes, session_id_of
 from greenroom.storage.codec.records import unpack_value
-from greenroom.storage.errors import InvalidOperation, ValidationError
+from greenroom.storage.errors import ValidationError
+from greenroom.storage.events.calls import call_value
 
 from .approvals import read_approval
 from .turns import read_retracted, read_turn
@@ -135,10 +136,7 @@ def _info(
 
 
 def _call(store: ArtifactStore, session: bytes, sequence: int) -> Any:
-    data = store.journal.stored(session, sequence).data
-    if data["result"] is None:
-        raise InvalidOperation("this call was made before, and its result was too large to be kept")
-    return unpack_value(data["result"])
+    return call_value(store.journal.stored(session, sequence).data, "result", store.contents.read)
 
 
 def _saved(store: ArtifactStore, session: bytes, info: Told) -> Any:

@@ -19,7 +19,6 @@ from greenroom.actors.session.state.budgets import require_budget
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import InvalidSessionState
-from greenroom.storage.events.model import RESULT_CHANGED
 
 from .draft import Limits, Lookup, require_writable
 
@@ -40,7 +39,7 @@ def _called(state: SessionState, command: RecordCall, limits: Limits, lookup: Lo
     require_writable(state, limits)
     if command.kind == "agent":
         require_budget(state, limits)
-    return [PendingEvent(f"{command.kind}.called", command.data)]
+    return [PendingEvent(command.type, command.stored_fields())]
 
 
 def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
@@ -51,7 +50,7 @@ def _returned(state: SessionState, command: RecordReturn, limits: Limits, lookup
             "its result is not recorded",
             status=str(status),
         )
-    drafts = [PendingEvent(f"{command.kind}.returned", command.data)]
+    drafts = [PendingEvent(command.type, command.stored_fields())]
     if command.key is not None:
         call = CallAgent if command.kind == "agent" else CallTool
         drafts.append(answer_draft(command.key, call, ["call", state.sequence + 1]))
@@ -62,7 +61,7 @@ def _result_changed(
     state: SessionState, command: RecordToolResult, limits: Limits, lookup: Lookup
 ) -> list[PendingEvent]:
     require_writable(state, limits)
-    return [PendingEvent(RESULT_CHANGED, {"name": command.name, "call": command.call, "result": command.packed})]
+    return [PendingEvent(command.type, command.stored_fields())]
 
 
 CALL_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]] = {

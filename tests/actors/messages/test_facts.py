@@ -11,12 +11,12 @@ import pytest
 from greenroom.actors import messages as m
 from greenroom.actors.hooks.points import POINTS
 from greenroom.actors.messages.artifacts import AboutArtifact
-from greenroom.actors.messages.calls import Call
+from greenroom.actors.messages.calls import Call, Recorded
 from greenroom.actors.session.answers.replies import ANSWERS, REPLIES
 from greenroom.actors.session.decisions.decide import DECIDERS
 
 ROOT = Path(__file__).parents[3]
-ABSTRACT = {m.Query, m.Command, m.TurnCommand, AboutArtifact, Call}
+ABSTRACT = {m.Query, m.Command, m.TurnCommand, AboutArtifact, Call, Recorded}
 WITHOUT_DECIDER = {
     m.DeleteSession: "the actor deletes itself with its journal",
     m.Batch: "each of its commands has one",
