@@ -148,6 +148,8 @@ class Recorded(Command[Reply]):
 
     def stored_fields(self) -> dict[str, Any]:
         """Return the data of the event."""
+        if not self.encoded:
+            return self.data
         return {**self.data, **{f"{name}_hash": encoded.hash for name, encoded in self.encoded.items()}}
 
 

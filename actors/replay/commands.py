@@ -361,15 +361,15 @@ def _cancel(data: dict[str, Any], state: SessionState, lookups: Lookups) -> Any:
 
 
 def _call(kind: str) -> Make:
-    return lambda data, state, lookups: _bare(RecordCall, kind=kind, data=data)
+    return lambda data, state, lookups: _bare(RecordCall, kind=kind, type=f"{kind}.called", data=data)
 
 
 def _return(kind: str) -> Make:
-    return lambda data, state, lookups: _bare(RecordReturn, kind=kind, data=data)
+    return lambda data, state, lookups: _bare(RecordReturn, kind=kind, type=f"{kind}.returned", data=data)
 
 
 def _change_result(data: dict[str, Any], state: SessionState, lookups: Lookups) -> Any:
-    return _bare(RecordToolResult, call=data["call"], name=data["name"], packed=data["result"])
+    return _bare(RecordToolResult, type=RESULT_CHANGED, data=data)
 
 
 def _workflow(type_: str) -> Make:

@@ -301,7 +301,7 @@ class _Replay:
     def _note_call(self, place: int, recorded: StoredEvent, replayed: StoredEvent) -> None:
         """Note a call, until it returns. `place` is its sequence in the replay."""
         kind = _CALLED[recorded.type]
-        was, now = (Request(kind, each.data["name"], each.data["input"], place) for each in (recorded, replayed))
+        was, now = (Request(kind, each.data["name"], _input(each.data), place) for each in (recorded, replayed))
         self._calls[place] = was, now
         if len(self._calls) > _MOST_CALLS:
             del self._calls[next(iter(self._calls))]
@@ -385,3 +385,9 @@ def _bytes(stored: StoredEvent) -> bytes:
 def _alike(drafts: list[PendingEvent], asked: Operation) -> bool:
     """Return whether a decision says what was recorded."""
     return [draft[:2] for draft in drafts] == [stored[:3:2] for _, stored in asked]
+
+
+def _input(data: dict[str, Any]) -> bytes:
+    """Return the input of a call, encoded, or the hash of a large one: what is the same is so in both forms."""
+    known: bytes = data["input"] if "input" in data else data["input_hash"]
+    return known

@@ -136,7 +136,11 @@ def _calls(given: Modification, root: str, rest: list[str]) -> Change:
             if path[1:]:
                 return None  # there is nothing to change within: the call has failed
             data = {**{name: value for name, value in data.items() if name != "error"}, "success": True}
-        return {**data, what: _put_packed(data[what], path[1:], given.value)}
+        if f"{what}_hash" in data:
+            if path[1:]:
+                return None  # it is stored as a content
+            data = {name: value for name, value in data.items() if name not in (f"{what}_hash", f"{what}_form")}
+        return {**data, what: _put_packed(data.get(what), path[1:], given.value)}
 
     return change
 

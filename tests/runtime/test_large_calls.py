@@ -147,3 +147,9 @@ def test_a_return_is_journaled_though_the_store_takes_no_more_content(tmp_path: 
         assert (returned["success"], returned["result"]) == (True, None)
         assert returned["bytes"] > 2 * MIB
         assert rt.verify().problems == []
+
+
+def test_replay_knows_large_calls(rt: Runtime, s: Session) -> None:
+    s.call_tool("echo", {"text": WORDS}, idempotency_key="i")
+    s.set("k", 1)
+    assert rt.replay(s.id).identical

@@ -258,7 +258,7 @@ def test_saving_once_writes_a_snapshot_in_every_status(runtime: Runtime, session
     first = session.save(idempotency_key="ended")
     assert session.save(idempotency_key="ended") == first
     snapshots = runtime._store.journal.snapshots(session_bytes(session.id))
-    assert max(sequence for sequence, _, _ in snapshots) == session.info().sequence
+    assert max(each.sequence for each in snapshots) == session.info().sequence
 
 
 def test_loading_once_notes_it_once(tmp_path: Path) -> None:
