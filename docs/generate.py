@@ -272,6 +272,9 @@ _HOST_LIMITS = (
     ("registered hooks", "greenroom.actors.hooks.hooks.MAX_HOOKS", ""),
     ("hooks within one another", "greenroom.actors.hooks.chain.MAX_NESTING", ""),
     ("subscriptions", "greenroom.actors.events.bus.MAX_SUBSCRIPTIONS", ""),
+    ("replays that wait for their turn", "greenroom.runtime.replay.controls.replays.MAX_WAITING", ""),
+    ("schedules of replays", "greenroom.runtime.replay.controls.schedule.MAX_SCHEDULES", ""),
+    ("breakpoints of one replay", "greenroom.runtime.replay.controls.breakpoints.MAX_BREAKPOINTS", ""),
     ("events that wait for one subscriber", "greenroom.actors.events.subscription.MAX_CAPACITY", ""),
     ("levels of a value", "greenroom.storage.codec.plain.MAX_DEPTH", ""),
 )

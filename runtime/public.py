@@ -93,6 +93,12 @@ if TYPE_CHECKING:
     from greenroom.runtime.handles.debugging.values import StateChange
     from greenroom.runtime.handles.debugging.whatif import WhatIf
     from greenroom.runtime.replay.config import Modification, ReplayConfig
+    from greenroom.runtime.replay.controls.breakpoints import Breakpoint, Breakpoints, PlacedBreakpoint
+    from greenroom.runtime.replay.controls.progress import ReplayProgress
+    from greenroom.runtime.replay.controls.replay import Replay
+    from greenroom.runtime.replay.controls.replays import Replays
+    from greenroom.runtime.replay.controls.runner import ReplayPause, ReplayStatus
+    from greenroom.runtime.replay.controls.schedule import ReplaySchedule, ScheduledReplay
     from greenroom.runtime.replay.queries import HookExecution, HookQuery, ReplayMetadata
     from greenroom.runtime.replay.result import (
         Difference,
@@ -139,6 +145,8 @@ __all__ = [
     "ArtifactTooLarge",
     "AuditRecord",
     "BackupReport",
+    "Breakpoint",
+    "Breakpoints",
     "BundleError",
     "CallContext",
     "CallCounts",
@@ -193,6 +201,7 @@ __all__ = [
     "Overflow",
     "Page",
     "PastState",
+    "PlacedBreakpoint",
     "PolicyConfig",
     "PolicyRequest",
     "Problem",
@@ -202,11 +211,17 @@ __all__ = [
     "RatePolicy",
     "Records",
     "Removal",
+    "Replay",
     "ReplayConfig",
     "ReplayError",
     "ReplayFault",
     "ReplayMetadata",
+    "ReplayPause",
+    "ReplayProgress",
     "ReplayResult",
+    "ReplaySchedule",
+    "ReplayStatus",
+    "Replays",
     "ResourceLimitExceeded",
     "ResourcePolicy",
     "ResourceUse",
@@ -218,6 +233,7 @@ __all__ = [
     "RuntimeClosed",
     "RuntimeConfig",
     "SalvageReport",
+    "ScheduledReplay",
     "SchemaTooNew",
     "Scope",
     "ScopeGrant",
@@ -294,6 +310,12 @@ _RARE: Final = {
         "ReplayResult",
         "SnapshotCheck",
     ),
+    "greenroom.runtime.replay.controls.breakpoints": ("Breakpoint", "Breakpoints", "PlacedBreakpoint"),
+    "greenroom.runtime.replay.controls.progress": ("ReplayProgress",),
+    "greenroom.runtime.replay.controls.replay": ("Replay",),
+    "greenroom.runtime.replay.controls.replays": ("Replays",),
+    "greenroom.runtime.replay.controls.runner": ("ReplayPause", "ReplayStatus"),
+    "greenroom.runtime.replay.controls.schedule": ("ReplaySchedule", "ScheduledReplay"),
     "greenroom.runtime.retention.erasure": ("ErasureReport",),
     "greenroom.runtime.retention.policy": ("JournalCut", "Removal", "RetentionReport"),
     ".analytics": (

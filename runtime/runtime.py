@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -123,6 +124,7 @@ if TYPE_CHECKING:
     from greenroom.runtime.retention.policy import RetentionReport
 
     from .analytics import Analytics
+    from .replay.controls.replays import Replays
 
 __all__ = ["Runtime"]
 
@@ -223,6 +225,8 @@ class Runtime:
         self._retention = parts.retention
         self._templates = Templates(partial(own_scope, core, TEMPLATES))
         self.creation = Creation(self, parts.policies, self._templates)
+        self._replays: Replays | None = None
+        self._making = threading.Lock()
         try:
             self.approvals = Approvals(core, parts.events.subscribe)
             self.quotas = Quotas(core)
@@ -574,6 +578,20 @@ class Runtime:
         tracing = Tracing(self.core, tracer_provider, self.analytics.private(privacy))
         self._supervisor.delivery.trace = tracing
         return tracing
+
+    # -- replays
+
+    @property
+    def replays(self) -> Replays:
+        """Replays that go on in the background, with controls, breakpoints and schedules: see `Replays`."""
+        with self._making:
+            if self._replays is None:
+                from .replay.controls.replays import Replays
+                from .replay.controls.route import route_of
+
+                self._replays = Replays(self.core, partial(route_of, self))
+                self._parts.background.append(self._replays)
+            return self._replays
 
     # -- sessions
 

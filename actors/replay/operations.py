@@ -9,6 +9,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.session.projection import LOST
 from greenroom.actors.session.state.answers import ANSWERED
 from greenroom.actors.session.state.model import SessionState
+from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, DELTA, FINISHED
 
@@ -32,25 +33,32 @@ _DELETED: Final = "the artifact was deleted"
 
 
 def operations(events: Iterable[tuple[int, StoredEvent]]) -> Iterator[Operation]:
-    """Yield the events operation by operation. All events of one have its number, its time and its context."""
+    """Yield the events operation by operation. All events of one have its number, its time and its context. At damage,
+    what came before it is yielded first."""
     group: Operation = []
     number = time = -1
     context: Any = None
-    for each in events:
-        stored = each[1]
-        if group and (
-            stored[3] != number
-            or stored[1] != time
-            or (stored[0] in _OWN and any(other[0] != _HOOK for _, other in group))
-            or stored[6] != context
-        ):
-            yield group
-            group = []
-        if not group:
-            _, time, _, number, _, _, context = stored
-        group.append(each)
+    damage: Exception | None = None
+    try:
+        for each in events:
+            stored = each[1]
+            if group and (
+                stored[3] != number
+                or stored[1] != time
+                or (stored[0] in _OWN and any(other[0] != _HOOK for _, other in group))
+                or stored[6] != context
+            ):
+                yield group
+                group = []
+            if not group:
+                _, time, _, number, _, _, context = stored
+            group.append(each)
+    except (IntegrityError, SchemaTooNew) as error:
+        damage = error
     if group:
         yield group
+    if damage is not None:
+        raise damage
 
 
 def counts(group: Operation, before: int) -> int:

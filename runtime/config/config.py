@@ -104,6 +104,9 @@ class RuntimeConfig(Checked):
     max_elastic_threads: Annotated[int, Ge(1), Le(10_000)] = 256
     """Threads for tools, agents and hooks that may block. One that hangs keeps its thread."""
 
+    max_concurrent_replays: Annotated[int, Ge(1), Le(1000)] = 4
+    """Replays under way at once. Others wait for their turn."""
+
     policies: PolicyConfig = PolicyConfig()
     """Limits of time, rate and resources for sessions that do not set their own."""
 

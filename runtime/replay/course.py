@@ -120,7 +120,9 @@ class Course:
 class ReplayHost(Protocol):
     """The part of a runtime that replays use."""
 
-    core: RuntimeCore
+    @property
+    def core(self) -> RuntimeCore:
+        """The parts of the runtime."""
 
 
 def course_of(

@@ -24,6 +24,7 @@ from greenroom.runtime import (
     CallContext,
     GreenroomError,
     HookQuery,
+    Replay,
     Runtime,
     SessionConfig,
     SessionNotFound,
@@ -114,6 +115,14 @@ class World:
         self.asked, self.cancelled = self.s.ask_human("Which?"), self.s.ask_human("Which?")
         self.rt.approvals.cancel(self.cancelled)
 
+    def replaying(self) -> Replay:
+        """A replay that is paused; there is one at a time."""
+        for each in self.rt.replays.list():
+            each.stop()
+        replay = self.rt.replays.start(self.s, breakpoints=[{"event": "never"}], paused=True)
+        replay.step(2)
+        return replay
+
     def path(self) -> Path:
         self.path_number += 1
         return self.folder / f"file-{self.path_number}"
@@ -184,6 +193,11 @@ OWNERS: dict[str, Callable[[World], Any]] = {
     "Policies": lambda w: w.rt.policies,
     "Analytics": lambda w: w.rt.analytics,
     "Quotas": lambda w: w.rt.quotas,
+    "Replays": lambda w: w.rt.replays,
+    "Replay": lambda w: w.replaying(),
+    "Breakpoints": lambda w: w.replaying().breakpoints,
+    "PlacedBreakpoint": lambda w: w.replaying().breakpoints.add({"event": "**"}),
+    "ReplaySchedule": lambda w: w.rt.replays.schedule(w.s, once="2100-01-01T00:00:00Z"),
     "Approvals": lambda w: w.rt.approvals,
     "Subscription": lambda w: w.listening(),
     "ArtifactQuery": lambda w: ArtifactQuery(),
@@ -204,6 +218,7 @@ _OF_PYDANTIC = "pydantic's own, with its own rules for what it is given"
 CONFIGURATIONS = (
     "HookQuery",
     "Modification",
+    "Breakpoint",
     "PolicyConfig",
     "RatePolicy",
     "ReplayConfig",
@@ -260,6 +275,14 @@ LEFT_OUT: dict[str, str] = {
     "Policies.require": _CALLED_BY_GREENROOM,
     "Policies.script_memory": _CALLED_BY_GREENROOM,
     "Pseudonyms": "not public: what analytics keeps names by",
+    "Breakpoints.forget": _CALLED_BY_GREENROOM,
+    "Breakpoints.hit": _CALLED_BY_GREENROOM,
+    "PlacedBreakpoint.forget": _CALLED_BY_GREENROOM,
+    "PlacedBreakpoint.pauses": _CALLED_BY_GREENROOM,
+    "Replay.wait": "waits for the end of a replay, and this one is paused",
+    "Replays.begin_to_close": _CALLED_BY_GREENROOM,
+    "Replays.close": "ends the replays that the others are called of",
+    "ReplaySchedule.run_if_due": _CALLED_BY_GREENROOM,
     "Runtime.abandon": _CALLED_BY_GREENROOM,
     "Runtime.close": "ends the runtime that the others are called of",
     "ScriptEngine": "a protocol, for engines to have",
@@ -289,6 +312,7 @@ JOURNALS_ATTEMPTS = {
 """Calls that leave a trace in the session when what they have begun fails."""
 
 RIGHT: dict[str, Callable[[World], Any]] = {
+    "breakpoint": lambda w: {"event": "**"},
     "agent": lambda w: "echo",
     "artifact": lambda w: w.artifact.id,
     "a": lambda w: w.s,
@@ -377,6 +401,7 @@ RIGHT: dict[str, Callable[[World], Any]] = {
 }
 RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "messages.ReplaceToolResult.call": lambda w: 1,
+    "Replays.get.id": lambda w: w.replaying().id,
     "Runtime.import_bundle.path": lambda w: w.bundle,
     "Runtime.import_session.path": lambda w: w.bundle,
     "Runtime.salvage.path": lambda w: w.store,
@@ -385,6 +410,7 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "Session.store_file.path": lambda w: w.file(),
     "Debugger.load.path": lambda w: w.debugging,
     "Debugger.compare.result": lambda w: {"identical": True},
+    "Breakpoints.remove.breakpoint": lambda w: 1,
     "Session.call_tool.name": lambda w: "echo",
     "Session.add_message.content": lambda w: "said",
     "Session.edit_message.sequence": lambda w: w.turn,
@@ -401,6 +427,7 @@ ALSO: dict[str, Callable[[World], dict[str, Any]]] = {
     "Session.edit_message": lambda w: {"content": "edited"},
     "Runtime.session": lambda w: {"session_id": w.s.id},
     "Scope.update": lambda w: {"values": {"k": 1}},
+    "Replays.schedule": lambda w: {"interval": 3600.0},
     "Session.at": lambda w: {"sequence": 1},
     "Debugger.goto": lambda w: {"sequence": 1},
     "Debugger.search": lambda w: {"text": "said"},
@@ -678,6 +705,15 @@ _MADE_BY_GREENROOM = [
     "Request",
     "ResourceUse",
     "RetentionReport",
+    "Breakpoints",
+    "PlacedBreakpoint",
+    "Replay",
+    "ReplayPause",
+    "ReplayProgress",
+    "ReplaySchedule",
+    "ReplayStatus",
+    "Replays",
+    "ScheduledReplay",
     "Runtime",
     "SalvageReport",
     "Scope",

@@ -61,10 +61,14 @@ IN_MEMORY = dict.fromkeys((
     "Debugger.compare", "Debugger.last", "Debugger.load", "Debugger.next", "Debugger.note", "Debugger.position",
     "Debugger.session_id",
     "Tools.categories", "Events.subscriptions", "Subscription.*", "Analytics.collector", "Analytics.prometheus",
+    "Breakpoints.*", "PlacedBreakpoint.*", "ReplaySchedule.*", "Replay.[!prs]*", "Replay.po*", "Replay.pro*",
+    "Replay.pause_reason", "Replay.run_to", "Replay.sp*", "Replay.step_back", "Replay.stop", "Replay.status",
 ))  # fmt: skip
 """What shows or arranges what is in memory alone; figures say themselves that the runtime is closed."""
 OF_THE_CLASS = dict.fromkeys(("Runtime.open", "Runtime.restore", "Runtime.salvage"))
-LEADS_ON = dict.fromkeys(("Runtime.analytics", "Runtime.closed", "Runtime.operation", "Runtime.templates"))
+LEADS_ON = dict.fromkeys(
+    ("Runtime.analytics", "Runtime.closed", "Runtime.operation", "Runtime.replays", "Runtime.templates")
+)
 """What gives something to ask further; what is asked then has its own answer."""
 
 

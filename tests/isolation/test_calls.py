@@ -212,6 +212,8 @@ ALSO_DENIED: list[Call] = [
     lambda two: two.rt.query_artifacts(session_id=two.other.id),
     lambda two: two.rt.create_session(key="new"),
     lambda two: two.rt.query_hooks(session_id=two.other),
+    lambda two: two.rt.replays.list(),
+    lambda two: two.rt.replays.schedules(),
     lambda two: two.rt.list_sessions(parent=two.other.id),
     lambda two: two.rt.count_sessions(parent=two.other.id),
     lambda two: list(two.rt.iterate_sessions(parent=two.other.id)),
@@ -237,6 +239,7 @@ def test_every_method_of_a_runtime_is_in_the_matrix() -> None:
         "analytics",
         "follow",
         "query_hooks",
+        "replays",
         "trace",
     }
 
@@ -360,6 +363,13 @@ REGISTRIES: dict[str, dict[str, Call]] = {
         "list": lambda two: two.rt.quotas.list(),
         "set": lambda two: two.rt.quotas.set("ada"),
     },
+    "replays": {
+        "get": lambda two: two.rt.replays.get(replay_of(two, two.other)),
+        "list": lambda two: two.rt.replays.list(two.other),
+        "schedule": lambda two: two.rt.replays.schedule(two.other, interval=60),
+        "schedules": lambda two: two.rt.replays.schedules(two.other),
+        "start": lambda two: two.rt.replays.start(two.other),
+    },
     "analytics": {
         "collector": lambda two: two.rt.analytics.collector(),
         "count_events": lambda two: two.rt.analytics.count_events(),
@@ -375,6 +385,7 @@ CONFINED_CALLS: dict[str, set[str]] = {
     "hooks": {"any", "at", "disable", "enable", "info", "list", "register", "register_at", "unregister"},
     "middleware": {"use"},
     "quotas": set(),
+    "replays": set(),
     "analytics": {"aggregate"},
 }
 """What works on what is everybody's, or on a session's own: confined, or asked for in another place."""
@@ -384,9 +395,16 @@ OF_THE_RUNTIME: dict[str, set[str]] = {
     "policies": {"admitted", "config_with", "for_child", "script_memory", "timekeeper"},
     "events": {"close", "handler_failed", "hurry", "imported", "tell_changes"},
     "hooks": {"close", "creating", "creation"},
+    "replays": {"begin_to_close", "close"},
     "analytics": {"private"},
 }
 """What the runtime itself calls, after it has asked."""
+
+
+def replay_of(two: Two, session: Session) -> str:
+    """The id of a replay that the host has started."""
+    with acting(principal=None):
+        return two.rt.replays.start(session).id
 
 
 @pytest.mark.parametrize("registry", REGISTRIES)

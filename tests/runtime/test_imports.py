@@ -23,6 +23,7 @@ _LATE = (
     "greenroom.runtime.cli",
     "greenroom.runtime.handles.debugging",
     "greenroom.runtime.ingest",
+    "greenroom.runtime.replay.controls",
     "greenroom.runtime.retention.policy",
     "deepdiff",
     "rapidfuzz",

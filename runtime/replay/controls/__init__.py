@@ -1,0 +1,1 @@
+"""Controls of replays: start, pause, step, breakpoints, progress, schedules."""
