@@ -60,42 +60,23 @@ class Creation:
         self._policies = policies
         self._templates = templates
 
-    def create(
-        self,
-        name: str | None = None,
-        description: str | None = None,
-        created_by: str | None = None,
-        tags: Iterable[str] = (),
-        metadata: Mapping[str, object] | None = None,
-        parent: Session | str | None = None,
-        config: SessionConfig | Mapping[str, object] | None = None,
-        correlation_id: str | None = None,
-        template: str | None = None,
-        key: str | None = None,
-    ) -> Session:
-        """Create a session; see `Runtime.create_session`. The caller has claimed the key."""
+    def create(self, *options: Any) -> Session:
+        """Create a session; `options` are those of `Runtime.create_session`, in order. The caller has claimed the
+        key."""
         core = self._core
         hooked = core.hooks.creating
         if not hooked and core.supervisor.delivery.trace is None:
-            return self._begun(
-                self._first_event(
-                    name, description, created_by, tags, metadata, parent, config, correlation_id, template, key
-                )
-            )
-        given: dict[str, Any] = {
-            "name": name,
-            "description": description,
-            "created_by": created_by,
+            return self._begun(self._first_event(*options))
+        given: dict[str, Any] = {**_DEFAULTS, **dict(zip(_DEFAULTS, options, strict=False))}
+        tags, metadata, parent, config = (given[name] for name in ("tags", "metadata", "parent", "config"))
+        given |= {
             "tags": list(tags) if isinstance(tags, Iterable) and not isinstance(tags, str) else tags,
             "metadata": unpack_value(m.metadata_bytes(metadata)) if metadata is not None else None,
             "parent": parent.id if isinstance(parent, Session) else parent,
             "config": config.model_dump(exclude_unset=True) if isinstance(config, SessionConfig) else config,
-            "correlation_id": correlation_id,
-            "template": template,
-            "key": key,
         }
-        check = partial(_check_changed, key=key)
-        with core.span("create_session", correlation_id=correlation_id) as noted:
+        check = partial(_check_changed, key=given["key"])
+        with core.span("create_session", correlation_id=given["correlation_id"]) as noted:
             if hooked:
                 answer = core.hooks.creation(given, self._create_hooked, check)
                 made = created_session(self._host, answer)
@@ -106,7 +87,7 @@ class Creation:
             return made
 
     def create_keyed(self, key: str, options: tuple[Any, ...]) -> Session:
-        """Create a session with a key of the host; `options` are those of `create`. Raises SessionAlreadyExists."""
+        """Create a session with a key of the host; `options` are those of `create` but for the key. Raises SessionAlreadyExists."""
         self._core.require_host("create_session with a key", "write")
         store = self._core.store
         key = m.session_key(key)
@@ -175,7 +156,7 @@ class Creation:
         try:
             if not self._core.hooks.creating:
                 return begin(options, None)
-            given = {name: each.default for name, each in _PARAMETERS.items()} | options
+            given = {**_DEFAULTS, **options}
             answer: object = self._core.hooks.creation(given, begin, partial(_check_changed, key=None))
             if answer is not recording:
                 raise InvalidOperation("a hook has answered the creation of a session that comes in whole")
@@ -261,13 +242,15 @@ class Creation:
         return given
 
 
-_PARAMETERS: Final = {name: each for name, each in signature(Creation.create).parameters.items() if name != "self"}
-_OPTIONS: Final = frozenset(_PARAMETERS)
+_DEFAULTS: Final = {
+    name: each.default for name, each in signature(Creation._first_event).parameters.items() if name != "self"
+}
+"""The options of a new session in order, with their defaults."""
 
 
 def _check_changed(data: dict[str, Any], key: str | None) -> None:
     """Raise ValidationError if a hook has made the options of a new session impossible, or changed its key."""
-    if data.keys() != _OPTIONS:
+    if data.keys() != _DEFAULTS.keys():
         raise ValidationError("create_session: a hook has added or removed an option of a session")
     if data["key"] != key:
         raise ValidationError("create_session: a hook has changed the key of a session, which its caller chose")

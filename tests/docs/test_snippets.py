@@ -1,4 +1,4 @@
-"""The snippets of the pages that no other test runs: those of one page one after the other, in one directory."""
+"""The snippets of every page run: those of one page one after the other, in one directory."""
 
 from __future__ import annotations
 
@@ -7,23 +7,42 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from greenroom.runtime import Runtime
+
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = sorted(
-    [DOCS / "concepts.md", DOCS / "control" / "workflows.md", *DOCS.glob("tutorials/*.md"), *DOCS.glob("how-to/*.md")]
-)
-SNIPPET = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SNIPPET = re.compile(r"^```(python|py|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FRAGMENTS = {"bundle", "performance", "security"}
+"""The pages with snippets that are parts of programs."""
+PAGES = [page for page in sorted(DOCS.rglob("*.md")) if page.stem not in FRAGMENTS and SNIPPET.search(page.read_text())]
+ABOUT_THE_API = [page for page in PAGES if page.parent.name in ("control", "data") and page.stem != "workflows"]
+"""Pages of which only the Python runs: their commands are examples for stores that there are not."""
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", ABOUT_THE_API, ids=lambda page: page.stem)
+def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": page.stem}
+    try:
+        for number, (kind, text) in enumerate(SNIPPET.findall(page.read_text("utf-8")), start=1):
+            if kind != "console":
+                exec(compile(text, f"{page.name}, snippet {number}", "exec"), names)
+    finally:
+        for each in names.values():
+            if isinstance(each, Runtime):
+                each.close()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ABOUT_THE_API], ids=lambda page: page.stem)
 def test_the_snippets_of_a_page_run(page: Path, tmp_path: Path) -> None:
     greenroom = shutil.which("greenroom", path=str(Path(sys.executable).parent))
     assert greenroom is not None, "the greenroom command is not installed"
     source = ""
     for kind, text in SNIPPET.findall(page.read_text("utf-8")):
-        if kind == "python":
+        if kind != "console":
             source += text
             continue
         run([sys.executable, "-c", source], tmp_path)

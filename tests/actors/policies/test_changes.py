@@ -402,14 +402,6 @@ def test_rates_and_the_host_decide_together(opened: Opened, composition: str, ad
     assert str(float(caught.value.retry_after)) == expected
 
 
-@pytest.mark.parametrize("page", ["policies.md", "retention.md"])
-def test_the_examples_of_the_documentation_run(page: str) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "control" / page).read_text(encoding="utf-8")
-    names: dict[str, Any] = {}
-    for example in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        exec(compile(example, page, "exec"), names)
-
-
 # -- the bucket
 
 

@@ -3,17 +3,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from greenroom.runtime.cli.app import app
 
 PAGE = (Path(__file__).parents[3] / "docs" / "control" / "analytics.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
-def test_the_snippets_of_the_page_run(number: int) -> None:
-    exec(compile(SNIPPETS[number], f"docs/control/analytics.md, snippet {number + 1}", "exec"), {})
 
 
 def test_the_options_on_the_page_are_those_of_the_command() -> None:

@@ -1,4 +1,4 @@
-"""The snippets of docs/data/ingest.md run, one after the other, and the page names every form."""
+"""docs/data/ingest.md names every form."""
 
 from __future__ import annotations
 
@@ -8,14 +8,6 @@ from pathlib import Path
 from greenroom.runtime.ingest import formats
 
 PAGE = Path(__file__).parents[3] / "docs" / "data" / "ingest.md"
-
-
-def test_the_snippets_run() -> None:
-    names: dict[str, object] = {}
-    snippets = re.findall(r"```py\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    assert len(snippets) == 2
-    for number, text in enumerate(snippets):
-        exec(compile(text, f"docs/data/ingest.md, snippet {number + 1}", "exec"), names)
 
 
 def test_every_form_is_on_the_page() -> None:

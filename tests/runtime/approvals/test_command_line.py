@@ -1,25 +1,15 @@
-"""The snippets of docs/data/approvals.md run, and the command line does what the API does."""
+"""The command line does what the API does."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 from typer.testing import CliRunner
 
 from greenroom.runtime import Runtime
 from greenroom.runtime.cli.app import app
-
-PAGE = Path(__file__).parents[3] / "docs" / "data" / "approvals.md"
-SNIPPETS = re.findall(r"```py\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-
-
-@pytest.mark.parametrize("number", range(len(SNIPPETS)))
-def test_the_snippets_of_the_page_run(number: int) -> None:
-    exec(compile(SNIPPETS[number], f"docs/data/approvals.md, snippet {number + 1}", "exec"), {"__name__": "approvals"})
 
 
 def test_the_command_line_lists_shows_answers_and_cancels(store_path: Path) -> None:
