@@ -148,10 +148,10 @@ class _ReplayedHistory(History):
         super().__init__(history.store, history.id)
         self.store: Any = _Store(history.store, replayed)
         self._replayed = replayed
-        self._upto = upto
+        self._number = upto
 
     def events(self, after: int = 0, upto: int | None = None) -> Iterator[tuple[int, StoredEvent]]:
-        return self._replayed.events(after, self._upto)
+        return self._replayed.events(after, self._number)
 
 
 class _Store:
