@@ -29,7 +29,7 @@ from . import demo
 from .command import Commands, Data, Json, Quiet, Root
 from .completion import Install, Show
 from .debug import command as debugging
-from .past import timeline
+from .past import comparing, replay, timeline
 from .store import Store
 
 app = Commands(
@@ -55,6 +55,9 @@ app.command("ingest")(conversations.take_in)
 app.command("run")(scripts.run)
 app.command("events")(events.show)
 app.command("timeline")(timeline.timeline)
+app.command("replay")(replay.replay)
+app.command("diff")(comparing.diff)
+app.command("context")(comparing.context)
 app.command("debug")(debugging.debug)
 app.command("stats")(stats.stats)
 app.command("verify")(maintenance.verify)

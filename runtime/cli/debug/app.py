@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -19,34 +19,35 @@ from greenroom.runtime.cli.past.words import failure
 from .eventlist import EventList
 from .panes import ChangesPane, ConversationPane, EventPane, StatePane
 from .recorded import Pages, Recorded, matcher_of
+from .stops import Stops, StopsPane
 
 if TYPE_CHECKING:
     from greenroom.runtime import Event
 
-__all__ = ["Debugger"]
+__all__ = ["DebuggerApp"]
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
-_PANES: Final = ("event", "state", "chat", "diff")
+_PANES: Final = ("event", "state", "chat", "diff", "stops")
 _HELP: Final = """\
 [b]Move[/b]
   up down, j k       one event                 home end     first, last
   page up, down      one page                  g            go to a sequence or a time
   u                  to the cause of an event  e E          next, last failure
 [b]Look[/b]
-  1 2 3 4            event, state, chat, diff
+  1 2 3 4 5          event, state, chat, diff, stops: the breakpoints (d deletes, space: on, off)
   tab                to the next part of the screen; enter opens a node of the state
 [b]Find[/b]
   /                  search: words in type and data, type:PATTERN (type:tool.*), both
   n N                the next, the last find
 [b]Run[/b]
-  b                  set or remove a breakpoint at this event
+  b                  set or remove a breakpoint at this event; B: one on a condition
   c C                run on, or back, to the next breakpoint
   f                  fork the session after this event
 [b]q[/b] leaves, escape closes what is open.
 """
 
 
-class Debugger(App[None]):
+class DebuggerApp(App[None]):
     """A full-screen view of a recorded session."""
 
     TITLE = "greenroom debug"
@@ -73,6 +74,7 @@ class Debugger(App[None]):
         Binding("N", "again(-1)", "Last find", show=False),
         Binding("g", "go", "Go"),
         Binding("b", "break_here", "Break"),
+        Binding("B", "break_on", "Break on", show=False),
         Binding("c", "run(1)", "Run"),
         Binding("C", "run(-1)", "Run back", show=False),
         Binding("e", "failure(1)", "Error"),
@@ -86,12 +88,14 @@ class Debugger(App[None]):
         Binding("escape", "close", show=False),
     ]
 
-    def __init__(self, recorded: Recorded, at: int | None = None) -> None:
-        """Show a recording, beginning at an event; otherwise at the newest one."""
+    def __init__(self, recorded: Recorded, at: int | None = None, *, stops: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Show a recording with breakpoints (`stops`), beginning at an event; otherwise at the newest one."""
         super().__init__()
         self._recorded = recorded
         self._begin = at if at is not None else recorded.last
         self.pages = Pages(recorded)
+        self.stops = Stops(recorded)
+        self.stops.load(stops)
         self._answer: Callable[[str], object] | None = None
         self._wanted = ""
         self._matches: Callable[[Event], bool] | None = None
@@ -109,6 +113,8 @@ class Debugger(App[None]):
                     yield ConversationPane(self._recorded, id="chat-pane")
                 with TabPane("Diff", id="diff"):
                     yield ChangesPane(self._recorded, id="diff-pane")
+                with TabPane("Stops", id="stops"):
+                    yield StopsPane(self.stops, id="stops-pane")
         yield Static(id="said")
         yield Input(id="prompt", compact=True)
         yield Footer(compact=True, show_command_palette=False)
@@ -118,6 +124,7 @@ class Debugger(App[None]):
         self.theme = "textual-dark"
         self.events.focus()
         self.events.select(self._begin)
+        self._mark()
         self.set_interval(_LOOK_AGAIN_SECONDS, self._look_again)
 
     @property
@@ -260,22 +267,43 @@ class Debugger(App[None]):
 
     def _found(self, sequence: int, what: str) -> None:
         self.events.select(sequence)
+        self.query_one(StopsPane).list()
         self.say(f"found {what} at {sequence:,}")
 
     # -- running to breakpoints
 
     def action_break_here(self) -> None:
         """Set a breakpoint at the selected event, or remove it."""
-        self.events.marked ^= {self.at}
+        self.stops.toggle(self.at)
+        self._mark()
+
+    def action_break_on(self) -> None:
+        """Ask for a breakpoint."""
+        from greenroom.runtime.cli.past.stops import STOPS
+
+        self._ask(f"Break on {STOPS}", self._break_on)
+
+    def _break_on(self, text: str) -> None:
+        from greenroom.runtime.cli.past.stops import breakpoint_of
+
+        self.stops.add(breakpoint_of(text))
+        self._mark()
+
+    def on_stops_pane_changed(self, event: StopsPane.Changed) -> None:
+        """Show the breakpoints as they are now."""
+        self._mark()
+
+    def _mark(self) -> None:
+        self.events.marked = self.stops.marked
         self.events.refresh()
+        self.query_one(StopsPane).list()
 
     def action_run(self, step: int) -> None:
         """Go to the next breakpoint."""
-        ahead = [each for each in self.events.marked if (each - self.at) * step > 0]
-        if ahead:
-            self.events.select(min(ahead) if step > 0 else max(ahead))
-        else:
-            self.say(f"no breakpoint {'after' if step > 0 else 'before'} this event: b sets one")
+        if not len(self.stops.placed):
+            self.say("no breakpoint is set: b sets one at this event, B one on a condition")
+            return
+        self._find(self.stops.matcher(), step, "breakpoint")
 
     # -- forking
 

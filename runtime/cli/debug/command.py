@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenroom.runtime.cli.output import is_terminal
-from greenroom.runtime.cli.parameters import SessionId
-from greenroom.runtime.cli.store import the_session, the_store
+from greenroom.runtime.cli import completion
+from greenroom.runtime.cli.output import done, is_terminal, print_json, progress_bar, size
+from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.store import KEY, the_session, the_store
 
 if TYPE_CHECKING:
-    from .recorded import Recorded
+    from greenroom.runtime import Debugger, Runtime
 
 __all__ = ["debug"]
 
 
 def debug(
     context: typer.Context,
-    session: SessionId,
+    session: Annotated[
+        str,
+        typer.Argument(
+            metavar="SESSION|FILE",
+            help="Id of the session, the first six or more digits of it, or key:KEY; or a file that --export wrote.",
+            autocompletion=completion.sessions,
+        ),
+    ],
     at: Annotated[
         int | None,
         typer.Option(
             "--at", min=1, metavar="N", help="Begin at this event; otherwise at the newest.", show_default=False
         ),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            metavar="FILE",
+            help="Write all debugging data as JSON instead, for debug elsewhere.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Look at everything that happened in a session, full screen, event by event.
 
@@ -36,12 +57,40 @@ def debug(
     The session may be in use meanwhile: nothing is changed, and new events appear. A fork needs the store for a moment
     and says so while another process writes to it. Needs: pip install 'greenroom[debug]'
     """
-    _require_screen()
-    store = the_store(context)
-    with store.reading() as runtime:
-        from .session import RecordedSession
+    from greenroom.runtime import Debugger
 
-        _show(RecordedSession(runtime, the_session(runtime, session), store.writing), at)
+    if export is None:
+        _require_screen()
+    store = the_store(context)
+    if _is_file(session):
+        if export is not None:
+            raise typer.BadParameter(f"{session} is an export already", param_hint="--export")
+        debugger = Debugger.load(session)
+        _show(
+            debugger, f"{Path(session).name}  {debugger.at().status}", None, at if at is not None else debugger.position
+        )
+        return
+    with store.reading() as runtime:
+        found = the_session(runtime, session)
+        if export is not None:
+            _export(found.debugger(), export, as_json)
+            return
+        info = found.info()
+        _show(found.debugger(), f"{info.name or info.id}  {info.status}", store.writing, at)
+
+
+def _is_file(name: str) -> bool:
+    """Return whether a name is that of a file; keys and ids of sessions never end so."""
+    return name.endswith(".json") and not name.startswith(KEY)
+
+
+def _export(debugger: Debugger, target: Path, as_json: bool) -> None:
+    with progress_bar("export", not as_json) as show:
+        size_ = debugger.export(target, on_progress=show)
+    if as_json:
+        print_json({"path": str(target), "bytes": size_})
+    else:
+        done(f"{size(size_)} written to {target}; look at it: greenroom debug {target}")
 
 
 def _require_screen() -> None:
@@ -56,7 +105,10 @@ def _require_screen() -> None:
         )
 
 
-def _show(recorded: Recorded, at: int | None) -> None:
-    from .app import Debugger
+def _show(
+    debugger: Debugger, title: str, writing: Callable[[], AbstractContextManager[Runtime]] | None, at: int | None
+) -> None:
+    from .app import DebuggerApp
+    from .recording import Recording
 
-    Debugger(recorded, at).run()
+    DebuggerApp(Recording(debugger, title, writing), at, stops=debugger.breakpoints).run()

@@ -189,13 +189,13 @@ class ChangesPane(_TextPane):
 
     def fill(self, found: Any) -> None:
         text = Text()
-        for kind, path, before, after in found[:_MOST_CHANGES]:
-            mark, style = _CHANGE_STYLES.get(kind, ("~", "yellow"))
-            text.append(f"{mark} {one_line(path)}\n", f"bold {style}")
-            if kind != "added":
-                text.append(f"  - {one_line(brief(before, 2000))}\n", "red")
-            if kind != "removed":
-                text.append(f"  + {one_line(brief(after, 2000))}\n", "green")
+        for change in found[:_MOST_CHANGES]:
+            mark, style = _CHANGE_STYLES.get(change.kind, ("~", "yellow"))
+            text.append(f"{mark} {one_line(change.place)}\n", f"bold {style}")
+            if change.kind != "added":
+                text.append(f"  - {one_line(brief(change.before, 2000))}\n", "red")
+            if change.kind != "removed":
+                text.append(f"  + {one_line(brief(change.after, 2000))}\n", "green")
         if len(found) > _MOST_CHANGES:
             text.append(f"… {len(found) - _MOST_CHANGES:,} more\n", "italic dim")
         self.put(text if found else Text("the event has changed nothing in the state", "italic dim"))

@@ -11,7 +11,7 @@ from greenroom.storage.codec.json_lines import json_able
 from greenroom.storage.events.pattern import EventPattern
 
 if TYPE_CHECKING:
-    from greenroom.runtime import Event
+    from greenroom.runtime import Event, PastState, StateChange
 
 __all__ = ["PAGE", "Pages", "Recorded", "matcher_of"]
 
@@ -44,8 +44,11 @@ class Recorded(Protocol):
     def conversation(self, sequence: int) -> list[dict[str, Any]]:
         """Return the messages after an event; for the call of an agent, what the model was given."""
 
-    def changes(self, sequence: int) -> list[tuple[str, str, Any, Any]]:
-        """Return what an event has changed: (kind, path, before, after), kind being added, removed or changed."""
+    def moment(self, sequence: int) -> PastState:
+        """Return the session as it was after an event, for conditions of breakpoints. Raises GreenroomError."""
+
+    def changes(self, sequence: int) -> list[StateChange]:
+        """Return what an event has changed."""
 
     def refresh(self) -> None:
         """Look for newer events."""

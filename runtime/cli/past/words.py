@@ -105,6 +105,10 @@ def _hook(data: Mapping[str, Any]) -> str:
     return f"{data['hook']} at {data['point']}{outcome}{reason}"
 
 
+def _range(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
+
+
 def _stage(data: Mapping[str, Any]) -> str:
     return f"{data['workflow']}: {data['stage']}" + (f" round {data['round']}" if "round" in data else "")
 
@@ -119,7 +123,7 @@ _DETAILS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
     "message.started": _message,
     "message.finished": _message,
     "message.edited": lambda data: f"{data['sequence']}: {text_of_message(data.get('content'), data)[:_LONGEST]}",
-    "message.retracted": lambda data: str(data["sequence"]),
+    "message.retracted": lambda data: ", ".join(_range(first, last) for first, last in data["turns"]),
     "artifact.stored": lambda data: f"{data['name']} v{data['version']} {size(data['size'])}",
     "tool.called": _called,
     "agent.called": _called,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from greenroom.actors.replay.history import History
 from greenroom.actors.replay.operations import Operation, operations
@@ -22,9 +22,12 @@ from greenroom.storage.errors import IntegrityError, ReplayError, SchemaTooNew
 from greenroom.storage.events.model import StoredEvent
 
 from .breakpoints import Passed
-from .replayed import ReplayedStates
+from .replayed import PassedStates, ReplayedStates
 
 __all__ = ["SessionRoute", "route_of"]
+
+_APART: Final = 500
+"""The steps between two states that are kept."""
 
 
 def route_of(host: Host, session: SessionHandle | str, config: Any) -> SessionRoute:
@@ -47,6 +50,7 @@ class SessionRoute:
         self._history = history
         self._look = look
         self._replayed = ReplayedStates(history, course.config.max_captured_bytes)
+        self._passed = PassedStates(history, course.config.max_captured_bytes)
         self._standing = Standing()
         self._standing_at = 0
 
@@ -54,9 +58,11 @@ class SessionRoute:
         steps = self._course.steps()
         reached = self.begin
         try:
-            for step in steps:
+            for number, step in enumerate(steps):
                 self._replayed.take(step)
                 reached = step.last
+                if number % _APART == 0 and self._replayed.empty:
+                    self._passed.take(step)
                 yield _Fresh(step, self)
         finally:
             if isinstance(steps, Generator):
@@ -79,7 +85,7 @@ class SessionRoute:
         replayed = self._replayed.state(sequence, self._look)
         if replayed is not None:
             return replayed
-        state = self._history.state(sequence)
+        state = self._passed.state(sequence)
         return PastState(self._history, state, state.updated_at, self._look)
 
     def passing(self, step: Step) -> PastState:

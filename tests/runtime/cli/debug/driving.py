@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from textual.pilot import Pilot
 from textual.worker import WorkerFailed
 
-from greenroom.runtime.cli.debug.app import Debugger
+from greenroom.runtime.cli.debug.app import DebuggerApp
 from greenroom.runtime.cli.debug.recorded import Recorded
 
 SIZES = [(80, 24), (132, 43)]
@@ -19,7 +19,7 @@ SIZES = [(80, 24), (132, 43)]
 class Person:
     """Somebody in front of the screen."""
 
-    def __init__(self, pilot: Pilot[None], app: Debugger) -> None:
+    def __init__(self, pilot: Pilot[None], app: DebuggerApp) -> None:
         self.pilot = pilot
         self.app = app
 
@@ -68,11 +68,12 @@ def watch(
     look: Callable[[Person], Awaitable[Any]],
     size: tuple[int, int] = (80, 24),
     at: int | None = None,
+    stops: Iterable[Mapping[str, Any]] = (),
 ) -> None:
     """Open the debugger on a recording and let somebody look at it."""
 
     async def run() -> None:
-        app = Debugger(recorded, at)
+        app = DebuggerApp(recorded, at, stops=stops)
         async with app.run_test(size=size) as pilot:
             person = Person(pilot, app)
             await person.settle()

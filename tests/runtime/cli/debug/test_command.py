@@ -59,7 +59,7 @@ def test_in_a_terminal_it_draws_and_leaves(session: str, tmp_path: Path, environ
             if b"Keys" in drawn and b"hello" in drawn and not asked:
                 asked = True
                 os.write(ours, b"q")
-        assert started.wait(60) == 0
+        assert started.wait(60) == 0, drawn.decode()
     finally:
         started.kill()
         started.wait()

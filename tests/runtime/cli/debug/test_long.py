@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import Event, IntegrityError
+from greenroom.runtime import Event, IntegrityError, PastState, StateChange
 from greenroom.runtime.cli.debug.recorded import PAGE, Pages, matcher_of
 
 from .driving import Person, watch
@@ -46,8 +46,11 @@ class Long:
     def conversation(self, sequence: int) -> list[dict[str, Any]]:
         return []
 
-    def changes(self, sequence: int) -> list[tuple[str, str, Any, Any]]:
+    def changes(self, sequence: int) -> list[StateChange]:
         return []
+
+    def moment(self, sequence: int) -> PastState:
+        raise NotImplementedError
 
     def refresh(self) -> None:
         pass

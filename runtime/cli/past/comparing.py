@@ -1,0 +1,185 @@
+"""``greenroom diff`` and ``greenroom context``: two sessions side by side, and what a model was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from greenroom.runtime.cli import completion
+from greenroom.runtime.cli.output import brief, console, counted, is_terminal, one_line, print_json, printable
+from greenroom.runtime.cli.parameters import AsJson, SessionId
+from greenroom.runtime.cli.store import the_session, the_store
+
+from .words import detail
+
+if TYPE_CHECKING:
+    from greenroom.runtime import ComparedSide, Comparison, ContextChange, ContextView, StateChange
+
+__all__ = ["context", "diff"]
+
+_STYLES: Final = {"added": "green", "injected": "green", "removed": "red", "dropped": "red"}
+_MARKS: Final = {"added": "+", "removed": "-", "changed": "~"}
+_MOST_TEXT: Final = 2000
+
+_Other = Annotated[
+    str,
+    typer.Argument(metavar="OTHER", help="The session to compare with.", autocompletion=completion.sessions),
+]
+
+
+def diff(context: typer.Context, session: SessionId, other: _Other, as_json: AsJson = False) -> None:
+    """Say where two sessions stopped being the same, what each did alone, and what is different in the end.
+
+    Such as a session and its fork: greenroom diff 1a2b3c 4d5e6f. Times, ids and durations do not count.
+    """
+    with the_store(context).reading() as runtime:
+        one, another = the_session(runtime, session), the_session(runtime, other)
+        found = runtime.compare(one, another)
+        names = [info.name or info.id for info in (one.info(), another.info())]
+        last = next(iter(one.events(found.common - 1, 1)), None) if found.common else None
+    if as_json:
+        print_json(found.to_dict())
+        return
+    if found.identical:
+        print(f"the same: {counted(found.a.events, 'event')} each")
+        return
+    about = f": {last.type}  {detail(last)}" if last is not None else ""
+    print(one_line(f"the same up to event {found.common}{about}"))
+    for letter, name, side in zip("AB", names, (found.a, found.b), strict=True):
+        _tell_side(letter, name, side)
+    for title, changes in (
+        ("state", found.state),
+        ("conversation", found.conversation),
+        ("artifacts", found.artifacts),
+    ):
+        if changes:
+            print(f"{title} (- only A, + only B, ~ from A to B):")
+            _tell_changes(changes)
+    _tell_use(found)
+
+
+def _tell_side(letter: str, name: str, side: ComparedSide) -> None:
+    kinds = ", ".join(f"{count:,} {type}" for type, count in side.types.items())
+    alone = f"{side.alone:,} of {counted(side.events, 'event')} alone" + (f": {kinds}" if kinds else "")
+    print(one_line(f"{letter}  {side.session_id}  {name}"))
+    print(one_line(f"   {alone}"))
+    if side.first is not None:
+        print(one_line(f"   first {side.first.sequence}  {side.first.type}  {detail(side.first)}"))
+
+
+def _tell_changes(changes: Sequence[StateChange]) -> None:
+    for each in changes:
+        if each.kind == "changed":
+            text = f"~ {each.place}: {brief(each.before)} -> {brief(each.after)}"
+        else:
+            text = f"{_MARKS[each.kind]} {each.place}: {brief(each.after if each.kind == 'added' else each.before)}"
+        _print(f"  {one_line(text)}", _STYLES.get(each.kind, "yellow"))
+
+
+def _tell_use(found: Comparison) -> None:
+    for name, each in found.calls.items():
+        if (each.a, each.a_failed) != (each.b, each.b_failed):
+            failed = f", {each.a_failed} and {each.b_failed} failed" if each.a_failed or each.b_failed else ""
+            print(one_line(f"{name}: {each.a} and {counted(each.b, 'call')}{failed}"))
+    for unit, a, b in (("tokens", found.a.tokens, found.b.tokens), ("USD", found.a.cost_usd, found.b.cost_usd)):
+        if a is not None or b is not None:
+            print(f"{unit}: {a or 0:g} and {b or 0:g}")
+
+
+def context(
+    context: typer.Context,
+    session: SessionId,
+    at: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="[N]",
+            min=1,
+            help="The newest call up to event N; otherwise the newest of all.",
+            show_default=False,
+        ),
+    ] = None,
+    number: Annotated[
+        int | None, typer.Option("--call", min=1, metavar="K", help="The K-th call, instead.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a model was given in one call of an agent, and what changed since its last call.
+
+    Changes are injected (new), dropped (gone), truncated (only a part is left) or changed. In a conversation without
+    calls of agents, such as an ingested one, each message of the assistant is a call.
+    """
+    if at is not None and number is not None:
+        raise typer.BadParameter("name the call by an event or by its number", param_hint="--call")
+    with the_store(context).reading() as runtime:
+        debugger = the_session(runtime, session).debugger()
+        if at is not None:
+            debugger.goto(at)
+        view = debugger.context(number=number)
+    if as_json:
+        print_json(view.to_dict())
+        return
+    _tell_view(view)
+
+
+def _tell_view(view: ContextView) -> None:
+    model = f"  {view.model}" if view.model not in (None, view.agent) else ""
+    head = f"call {view.number} of {view.calls}  event {view.call}  {view.agent}{model}  {view.time:%Y-%m-%d %H:%M:%S}"
+    _print(one_line(head), "bold")
+    parts: list[tuple[str, Any]] = [("system", view.system_prompt)] if view.system_prompt is not None else []
+    parts += [("tools", ", ".join(map(_tool_name, view.tools)))] if view.tools else []
+    parts += [(f"parameter {name}", value) for name, value in sorted(view.parameters.items())]
+    parts += [("input", view.input)] if view.kind == "agent" else []
+    parts += [(str(each.get("role", "")), _message(each)) for each in view.messages]
+    parts += [("reply", _message(view.reply))] if view.reply is not None else []
+    parts += [("error", view.error)] if view.error is not None else []
+    for name, value in parts:
+        _print_part(name, value)
+    if view.previous is None:
+        print("this is the first call")
+        return
+    print(f"since the call at event {view.previous}:" + ("" if view.changes else " nothing has changed"))
+    for change in view.changes:
+        _print(f"  {one_line(_change(change))}", _STYLES.get(change.kind, "yellow"))
+
+
+def _change(change: ContextChange) -> str:
+    if change.kind == "injected":
+        return f"injected   {change.what}: {brief(change.after)}"
+    if change.kind == "dropped":
+        return f"dropped    {change.what}: {brief(change.before)}"
+    return f"{change.kind:<10} {change.what}: {brief(change.before)} -> {brief(change.after)}"
+
+
+def _message(message: Any) -> Any:
+    """Return the text of a message, or what else it has."""
+    from greenroom.storage.common.message_text import text_of_message
+
+    if not isinstance(message, dict):
+        return message
+    text = text_of_message(message.get("content"), message)
+    return text or next((message[name] for name in ("text", "tool_calls", "content") if message.get(name)), message)
+
+
+def _tool_name(tool: Any) -> str:
+    if not isinstance(tool, dict):
+        return str(tool)
+    inner = tool.get("function")
+    return str(tool.get("name") or (inner.get("name") if isinstance(inner, dict) else None) or brief(tool, 40))
+
+
+def _print_part(name: str, value: Any) -> None:
+    text = value if isinstance(value, str) else brief(value, _MOST_TEXT)
+    text = text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}… ({len(text):,} characters)"
+    first, *more = printable(text).splitlines() or [""]
+    print(f"  {one_line(name):<12} {first}".rstrip())
+    for line in more:
+        print(f"  {'':<12} {line}".rstrip())
+
+
+def _print(text: str, style: str) -> None:
+    if is_terminal():
+        console().print(text, style=style, soft_wrap=True)
+    else:
+        print(text)

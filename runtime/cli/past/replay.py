@@ -1,0 +1,230 @@
+"""``greenroom replay``: what was recorded is decided again, and compared."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from greenroom.runtime.cli.output import (
+    brief,
+    console,
+    counted,
+    one_line,
+    print_fields,
+    print_json,
+    shows_progress,
+    tell_beside,
+)
+from greenroom.runtime.cli.parameters import AsJson, SessionId, entries_of
+from greenroom.runtime.cli.store import the_session, the_store
+from greenroom.runtime.cli.times import TIMES, moment_of
+
+from .stops import STOPS, breakpoint_of
+from .words import detail, lasted
+
+if TYPE_CHECKING:
+    from greenroom.runtime import Difference, Replay, ReplayPause, ReplayProgress, ReplayResult, Session
+
+__all__ = ["replay"]
+
+_MOST: Final = 10
+"""Differences, refused commands and answers that are told."""
+_MOST_PAUSES: Final = 1000
+"""Breakpoints that are told of one replay."""
+
+
+class Mode(StrEnum):
+    """How a session is replayed."""
+
+    EXACT = "exact"
+    MODIFIED = "modified"
+    SIMULATE = "simulate"
+    DEBUG = "debug"
+
+
+def replay(
+    context: typer.Context,
+    session: SessionId,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(help="How to replay; see above. Otherwise exact, and modified with --set.", show_default=False),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="N|TIME", help=f"Only up to event N, or up to a time: {TIMES}.", show_default=False
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Change what was recorded, such as tools.weather.result.temp=30 or messages.7.content=Hello; the "
+            "value is JSON, or text. Repeatable.",
+        ),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=10.0,
+            help="Wait as long between events as it took then, divided by this. Otherwise wait for nothing.",
+            show_default=False,
+        ),
+    ] = None,
+    stops: Annotated[
+        list[str] | None,
+        typer.Option("--break", metavar="WHERE", help=f"Tell the state at these places: {STOPS}. Repeatable."),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.001, metavar="SECONDS", help="Stop after this time.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide again what was recorded of a session, and say whether the same comes of it.
+
+    \b
+    exact     everything as it was recorded: the answers of tools, agents, hooks, the clock
+    modified  with the changes of --set; what follows from them is decided anew, and compared
+    simulate  also calls tools and agents that have no side effects (none here: only a program registers them)
+    debug     exact, keeping the states on the way
+
+    Nothing is written and nothing is called, also while the session goes on. Exit code 0: identical. 1: not.
+
+    \b
+    greenroom replay 1a2b3c
+    greenroom replay 1a2b3c --set variables.model=large --break "tool.returned" --break error
+    greenroom replay key:chat --to yesterday --speed 10
+    """
+    entries = entries_of(changes or (), "--set")
+    config: dict[str, Any] = {"mode": str(mode or (Mode.MODIFIED if entries else Mode.EXACT))}
+    config |= {"modifications": entries} if entries else {}
+    config |= {"speed": speed} if speed is not None else {}
+    config |= {"timeout": timeout} if timeout is not None else {}
+    if to is not None:
+        config |= {"target_sequence": int(to)} if to.isdecimal() else {"target_time": moment_of(to, "--to")}
+    breakpoints = [breakpoint_of(each) for each in stops or ()]
+    paused: list[dict[str, Any]] = []
+    with the_store(context).reading() as runtime:
+        found = the_session(runtime, session)
+        with (
+            _progress(not as_json) as show,
+            runtime.replays.start(found, config, on_progress=show, breakpoints=breakpoints) as running,
+        ):
+            while (pause := running.wait_paused(math.inf)) is not None:
+                if len(paused) < _MOST_PAUSES:
+                    paused.append(_told(running, pause))
+                    if not as_json:
+                        _tell_pause(found, paused[-1])
+                running.resume()
+            result = running.wait(math.inf)
+        if as_json:
+            print_json(result.to_dict() | ({"breaks": paused} if breakpoints else {}))
+        else:
+            _tell(result)
+    if not result.identical:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress(wanted: bool) -> Iterator[Callable[[ReplayProgress], object] | None]:
+    """A progress bar on stderr, where a person sees it."""
+    if not wanted or not shows_progress():
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("replay", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f}", markup=False),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
+        task = progress.add_task("replay", total=1)
+        yield lambda state: progress.update(task, completed=state.position, total=state.last)
+
+
+def _told(running: Replay, pause: ReplayPause) -> dict[str, Any]:
+    """Return what is told of a breakpoint that was hit."""
+    placed, error = pause.breakpoint, pause.error
+    return {
+        "sequence": pause.sequence,
+        "breakpoint": str(placed.breakpoint) if placed is not None else pause.reason,
+        "error": f"{type(error).__name__}: {error}" if error is not None else None,
+        "state": running.state.to_dict(),
+    }
+
+
+def _tell_pause(session: Session, told: dict[str, Any]) -> None:
+    event = next(session.events(told["sequence"] - 1, 1), None)
+    what = f"{event.type}  {detail(event)}" if event is not None else ""
+    print(one_line(f"at {told['sequence']}  {what}").rstrip() + f"  ({one_line(told['breakpoint'])})")
+    if told["error"] is not None:
+        print(f"    the condition could not be looked at: {one_line(told['error'])}")
+    for key, value in told["state"]["variables"].items():
+        print(f"    {one_line(key)} = {one_line(brief(value))}")
+
+
+def _tell(result: ReplayResult) -> None:
+    """Tell in plain words what a replay has found."""
+    print(_verdict(result))
+    if result.divergence is not None:
+        _tell_differences(result.divergence.differences)
+    for fault in result.errors[:_MOST]:
+        print(one_line(f"  refused at {fault.sequence}: {fault.code}: {fault.message}"))
+    for answer in result.answers[:_MOST]:
+        how = "answered by what was recorded for another input" if answer.match == "drifted" else "called"
+        same = "" if answer.match == "drifted" else ", the same result" if answer.equal else ", another result"
+        print(one_line(f"  {answer.kind} {answer.name} at {answer.sequence}: {how}{same}"))
+    checks = result.checks
+    intact = sum(each.equal for each in checks)
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(result.counts.items()) if count)
+    fields = {
+        "mode": result.mode,
+        "events": f"{result.events:,}" + (f" ({kinds})" if kinds else ""),
+        "operations": f"{result.operations:,}",
+        "snapshots": f"{intact} of {len(checks)} the same" if checks else "none on the way",
+        "digest": result.digest,
+        "took": f"{lasted(result.duration)} for {lasted(result.recorded_duration)}",
+    }
+    if result.digest != result.recorded_digest:
+        fields["digest recorded"] = result.recorded_digest
+    if result.taken:
+        fields["taken as recorded"] = counted(result.taken, "event")
+    if result.unproven:
+        fields["not proven"] = f"{counted(result.unproven, 'event')}, behind damage"
+    print_fields(fields)
+    for path in result.unused:
+        tell_beside(f"nothing was found for --set {path}")
+
+
+def _verdict(result: ReplayResult) -> str:
+    """Return the outcome in one sentence."""
+    if result.identical:
+        return f"identical: {counted(result.events, 'event')} decided again, and the same came of them"
+    if result.divergence is not None:
+        found = result.divergence
+        return one_line(
+            f"not identical: the first difference is at event {found.sequence}, {found.type}: {found.reason}"
+        )
+    if result.stopped is not None:
+        at = f" at event {result.stopped_at}" if result.stopped_at is not None else ""
+        return one_line(
+            f"not identical: stopped{at} ({result.stopped})" + (f": {result.reason}" if result.reason else "")
+        )
+    return "not identical: the states at the end differ"
+
+
+def _tell_differences(differences: Sequence[Difference]) -> None:
+    for each in differences[:_MOST]:
+        print(one_line(f"  {each.path}: {brief(each.recorded)} was recorded, now {brief(each.replayed)}"))
+    if len(differences) > _MOST:
+        print(f"  and {len(differences) - _MOST} more")
