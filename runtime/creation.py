@@ -87,7 +87,8 @@ class Creation:
             return made
 
     def create_keyed(self, key: str, options: tuple[Any, ...]) -> Session:
-        """Create a session with a key of the host; `options` are those of `create` but for the key. Raises SessionAlreadyExists."""
+        """Create a session with a key of the host; `options` are those of `create` before it. Raises
+        SessionAlreadyExists."""
         self._core.require_host("create_session with a key", "write")
         store = self._core.store
         key = m.session_key(key)

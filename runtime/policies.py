@@ -275,7 +275,8 @@ class Policies:
             elif (error := self._rates.refusal(demands, taking=True)) is not None:
                 raise error
         except RateLimited as error:
-            self._note_refusal(error, wanted[0][0].kind, wanted[0][0].session_id)
+            for session_id in {each.session_id for each in demands if is_session_id(each.session_id)}:
+                self._note_refusal(error, wanted[0][0].kind, session_id)
             raise
 
     def _note_refusal(self, error: RateLimited, kind: str, session_id: str | None) -> None:

@@ -16,13 +16,11 @@ from greenroom.storage.codec.keys import (
     INDEX_CREATED,
     INDEX_CREATOR,
     INDEX_LIFETIME,
-    INDEX_METADATA,
     INDEX_PARENT,
-    INDEX_TAG,
     INDEX_UPDATED,
     after_prefix,
     key_entry,
-    metadata_digest,
+    listing_prefixes,
     session_bytes,
     session_id_of,
     text_digest,
@@ -94,17 +92,9 @@ class Catalog:
     def index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
         """Return the index entries that a session must have."""
         tail = bytes([row.status]) + row.created_at.to_bytes(8, "big") + session
+        metadata = unpack_value(row.metadata) if len(row.metadata) > 1 else {}  # an empty object is one byte
         keys = [INDEX_CREATED + tail, _updated_key(row.status, updated, session)]
-        if row.tags:
-            keys += [INDEX_TAG + text_digest(tag) + tail for tag in row.tags]
-        if row.created_by is not None:
-            keys.append(INDEX_CREATOR + text_digest(row.created_by) + tail)
-        if row.parent is not None:
-            keys.append(INDEX_PARENT + session_bytes(row.parent) + tail)
-        if len(row.metadata) > 1:  # an empty object is one byte
-            keys += [
-                INDEX_METADATA + metadata_digest(key, value) + tail for key, value in unpack_value(row.metadata).items()
-            ]
+        keys += [each + tail for each in listing_prefixes(row.tags, row.created_by, row.parent, metadata)]
         if row.config is not None and row.status == _ACTIVE:
             keys += deadline_keys(session, row.created_at, row.config)
         if row.config is not None:

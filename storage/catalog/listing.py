@@ -15,17 +15,11 @@ from typing import Final, NamedTuple, Protocol
 
 from greenroom.storage.codec.keys import (
     INDEX_CREATED,
-    INDEX_CREATOR,
     INDEX_KEY,
-    INDEX_METADATA,
-    INDEX_PARENT,
-    INDEX_TAG,
     INDEX_UPDATED,
     after_prefix,
-    metadata_digest,
+    listing_prefixes,
     second_of,
-    session_bytes,
-    text_digest,
 )
 from greenroom.storage.common.metering import hold
 from greenroom.storage.common.page import Page
@@ -80,7 +74,7 @@ class Listing:
         self._order = query.order
         self._down = query.descending
         self._codes = [bytes([STATUS_CODE[status]]) for status in query.statuses]
-        self._conditions = _conditions(query)
+        self._conditions = listing_prefixes(dict.fromkeys(query.tags), query.created_by, query.parent, query.metadata)
         self._created = query.created
         self._updated = query.updated
         self._after = query.after
@@ -342,16 +336,6 @@ class Listing:
             return list(dict.fromkeys(key[-16:] for key in keys))
         found = (self._engine.get(CF.INDEX, key) for key in keys)
         return [session for session in found if session is not None]
-
-
-def _conditions(query: SessionQuery) -> list[bytes]:
-    """Return the prefix of the index entries of each condition that has an index by status and creation."""
-    prefixes = [INDEX_TAG + text_digest(tag) for tag in dict.fromkeys(query.tags)]
-    if query.created_by is not None:
-        prefixes.append(INDEX_CREATOR + text_digest(query.created_by))
-    if query.parent is not None:
-        prefixes.append(INDEX_PARENT + session_bytes(query.parent))
-    return prefixes + [INDEX_METADATA + metadata_digest(key, value) for key, value in query.metadata.items()]
 
 
 def _met(lists: list[list[bytes]], page: int, down: bool) -> tuple[list[tuple[bytes, bool]], bytes | None]:

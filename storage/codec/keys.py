@@ -5,6 +5,7 @@ Integers are big endian, so that byte order is numeric order. A session is its 1
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from blake3 import blake3
@@ -36,6 +37,7 @@ __all__ = [
     "canonical_value",
     "is_session_id",
     "key_entry",
+    "listing_prefixes",
     "metadata_digest",
     "new_session",
     "second_of",
@@ -95,6 +97,19 @@ def text_digest(text: str) -> bytes:
 def metadata_digest(key: str, value: Any) -> bytes:
     """Return the eight bytes that stand for one top-level metadata entry in an index key."""
     return blake3(pack_value(key, "metadata") + canonical_value(value)).digest(8)
+
+
+def listing_prefixes(
+    tags: Iterable[str], created_by: str | None, parent: str | None, metadata: Mapping[str, Any]
+) -> list[bytes]:
+    """Return the prefixes of index keys that list sessions with these tags, this creator, this parent and these entries
+    of the metadata by status and creation."""
+    prefixes = [INDEX_TAG + text_digest(tag) for tag in tags]
+    if created_by is not None:
+        prefixes.append(INDEX_CREATOR + text_digest(created_by))
+    if parent is not None:
+        prefixes.append(INDEX_PARENT + session_bytes(parent))
+    return prefixes + [INDEX_METADATA + metadata_digest(key, value) for key, value in metadata.items()]
 
 
 def canonical_value(value: Any) -> bytes:

@@ -21,9 +21,9 @@ __all__ = [
     "RecordFold",
     "StoredRecord",
     "are_changes",
+    "place_of",
     "record_hash",
     "record_number",
-    "suffix_of",
 ]
 
 RECORDS_CHANGED: Final = "records.changed"
@@ -111,7 +111,7 @@ def record_number(sequence: int, position: int) -> int:
     return sequence * _POSITIONS + position
 
 
-def suffix_of(number: int) -> tuple[int, int]:
+def place_of(number: int) -> tuple[int, int]:
     """Return the (sequence, position) that a number refers to."""
     return divmod(number, _POSITIONS)
 

@@ -14,7 +14,7 @@ from greenroom.storage.records.model import (
     RECORDS_CHANGED,
     RecordChange,
     StoredRecord,
-    suffix_of,
+    place_of,
 )
 from greenroom.storage.records.records import record_entry, record_key, stored_record
 
@@ -85,7 +85,7 @@ class RecordChecks(Survey):
     def _holds_record(self, digest: bytes, reference: Reference) -> bool:
         """Return whether a record refers to a content by this reference. Raises IntegrityError, SchemaTooNew."""
         session = reference.session
-        sequence, position = suffix_of(reference.sequence)
+        sequence, position = place_of(reference.sequence)
         if not self._store.journal.holds(session, sequence):
             return False
         stored = self._store.journal.stored(session, sequence)

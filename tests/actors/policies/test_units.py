@@ -105,6 +105,24 @@ def test_kinds_are_texts(rt: Runtime, wrong: Any) -> None:
         raise AssertionError
 
 
+def test_a_refused_batch_is_noted_in_the_session_and_not_in_the_scope_that_it_begins_with(
+    opened: Opened, clock: Any
+) -> None:
+    rt = opened(policies=rates(kinds={"state_update": 2}))
+    s = rt.create_session()
+    s.update({"a": 1, "b": 2})
+    with pytest.raises(RateLimited), s.batch() as batch:
+        batch.scope("user:7").set("k", 1)
+        batch.set("k", 1)
+    clock.advance(61)
+    rt.state_scope("user:7").set("k", 1)
+    s.add_tag("the next change reports it")
+    found = list(rt.events.query(type="policy.violated"))
+    assert [(each.session_id, each.data["policy"], each.data["resource"]) for each in found] == [
+        (s.id, "rate", "state_update")
+    ]
+
+
 def test_a_batch_is_counted_as_its_commands_or_not_at_all(opened: Opened, clock: Any) -> None:
     rt = opened(policies=rates(kinds={"message": 4, "state_update": 4}))
     s = rt.create_session()
