@@ -116,6 +116,15 @@ def options(value: Any, what: str, known: Iterable[str], same: Mapping[str, str]
     return given
 
 
+HOW: Final = frozenset(("expected_sequence", "idempotency_key"))
+"""Options of all functions that change a session."""
+
+
+def how(given: Any, what: str) -> dict[str, Any]:
+    """Return a script's options for how a change is made. Raises ValidationError."""
+    return options(given, what, HOW)
+
+
 def session_row(info: SessionInfo) -> dict[str, Any]:
     """Return every field of SessionInfo by name, times in RFC 3339; fields without a value are left out."""
     info = reply_as(SessionInfo, info, "a session's facts")

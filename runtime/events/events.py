@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, Unpack
 
 from greenroom.actors.events import LINK_KINDS, Bus, LinkEvents, Overflow, PublishEvent, Subscription
 from greenroom.actors.events.subscription import Callback
+from greenroom.actors.messages.core import How
 from greenroom.actors.scheduling.operation import CURRENT, event_context, in_own_realm, require_run
 from greenroom.runtime.handles.reading.follow import Follow
 from greenroom.runtime.handles.reading.timeline import MAX_TIMELINE, TimelineRow, causal_order
@@ -209,6 +210,7 @@ class Events:
         source: str | None = None,
         target: str | None = None,
         tags: Iterable[str] = (),
+        **how: Unpack[How],
     ) -> Event:
         """Publish an event and return it. With a session, which must be active, the event is journaled there. Without a
         session, it only goes to listeners.
@@ -221,11 +223,15 @@ class Events:
         self._core.check_open()
         if source is not None and self._principal() is not None:
             raise ValidationError("source: code that acts for a session has the source that it has", field="source")
-        message = PublishEvent(type, data, correlation_id=correlation_id, source=source, target=target, tags=tags)
+        message = PublishEvent(
+            type, data, correlation_id=correlation_id, source=source, target=target, tags=tags, **how
+        )
         session_id = id_named(session, "session")
         if session_id is not None:
             event: Event = self._core.ask(session_id, message)
             return event
+        if message.condition is not None:
+            raise ValidationError("expected_sequence, idempotency_key: only a session keeps these", field="session")
         hooks = self._core.hooks
         if hooks.at("BeforeEventEmit") is None and hooks.at("AfterEventEmit") is None:
             return self._announce(message)
@@ -264,7 +270,7 @@ class Events:
     # -- links
 
     @checked
-    def link(self, from_event: Event | str, to_event: Event | str, kind: str) -> Link:
+    def link(self, from_event: Event | str, to_event: Event | str, kind: str, **how: Unpack[How]) -> Link:
         """Link an event to another one as caused_by, part_of, related_to, response_to, follows_from or concurrent_with.
         The session of the first event, which must be active, journals the link. Repeating a link changes nothing.
 
@@ -273,7 +279,7 @@ class Events:
         from_id, to_id = _id_of(from_event, "from_event"), _id_of(to_event, "to_event")
         self._event(from_id, "from_event")
         self._event(to_id, "to_event")
-        message = LinkEvents(from_id, to_id, kind)
+        message = LinkEvents(from_id, to_id, kind, **how)
         for each in self._journaled_links(from_id):
             if (each.from_id, each.to_id, each.kind) == (from_id, to_id, kind):
                 return each

@@ -76,13 +76,19 @@ class Records:
 
     def delete_prefix(self, prefix: bytes | str, **how: Unpack[How]) -> int:
         """Delete all records whose key begins with `prefix`, 10 000 in one write, and return how many there were."""
-        total, message = 0, m.DeleteRecords(prefix=prefix, **how)
+        total, writes, message = 0, 1, m.DeleteRecords(prefix=prefix, **how)
         while True:
             deleted = reply_as(int, self._session._send(message), "the number of records")
             total += deleted
             if deleted < m.MAX_BATCH:
                 return total
-            message = m.DeleteRecords(prefix=prefix, durability=how.get("durability"))
+            writes += 1
+            key = how.get("idempotency_key")
+            message = m.DeleteRecords(
+                prefix=prefix,
+                durability=how.get("durability"),
+                idempotency_key=f"{writes} {key}"[: m.MAX_IDEMPOTENCY_KEY] if key is not None else None,
+            )
 
     # -- reading
 

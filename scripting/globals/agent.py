@@ -9,7 +9,7 @@ from greenroom.runtime import Agent, ResourceLimitExceeded, ValidationError
 from greenroom.runtime.tools import FILE_OPERATIONS
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, defined, filled
+from greenroom.scripting.values import UNDEFINED, defined, filled, how
 
 __all__ = ["AgentGlobal"]
 
@@ -63,7 +63,7 @@ class AgentGlobal:
         return _row(found, found.name) if found is not None else UNDEFINED
 
     @export("invoke")
-    def invoke(self, handle: Any, input: Any) -> dict[str, Any]:
+    def invoke(self, handle: Any, input: Any, given: Any = UNDEFINED) -> dict[str, Any]:
         """Call an agent, given by its row or name. Return {text, usage, cost_usd, model, provider, data}."""
         if isinstance(handle, int) and 0 <= handle < len(self._made):
             agent: Agent | str = self._made[handle]
@@ -73,7 +73,7 @@ class AgentGlobal:
         else:
             raise ValidationError("agent: an agent or its name is needed", field="agent")
         principal = self._principal
-        message = principal.runtime.agents.message(agent, defined(input), None)
+        message = principal.runtime.agents.message(agent, defined(input), None, **how(given, "Agent.invoke"))
         reply = principal.runtime.agents.send(message, principal.current_id, max(0.001, principal.remaining()))
         return reply.to_dict()
 

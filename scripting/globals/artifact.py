@@ -11,7 +11,16 @@ from greenroom.scripting.conversions import Text, Whole, as_texts
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, artifact_row, content_row, defined, identity_row, options, stored_row
+from greenroom.scripting.values import (
+    UNDEFINED,
+    artifact_row,
+    content_row,
+    defined,
+    how,
+    identity_row,
+    options,
+    stored_row,
+)
 
 from .references import artifact_reference, store_options
 from .sharing import ArtifactSharing
@@ -68,9 +77,13 @@ class ArtifactGlobal(ArtifactSharing):
         self._files = files
 
     @export("store", binary=(3,))
-    def store(self, session: Any, kind: Any, name: Text, content: Text, metadata: Any = UNDEFINED) -> dict[str, Any]:
+    def store(
+        self, session: Any, kind: Any, name: Text, content: Text, metadata: Any = UNDEFINED, given: Any = UNDEFINED
+    ) -> dict[str, Any]:
         more = store_options(metadata)
-        info = self._principal.session(session).store_artifact(kind, name, content, **more)
+        info = self._principal.session(session).store_artifact(
+            kind, name, content, **more, **how(given, "Artifact.store")
+        )
         return stored_row(info)
 
     @export("get", counted=True)
@@ -150,17 +163,18 @@ class ArtifactGlobal(ArtifactSharing):
         return self._principal.session(session).diff_artifact(name, old, defined(new, "latest"))
 
     @export("delete")
-    def delete(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> bool:
+    def delete(self, session: Any, reference: Text, version: Whole = UNDEFINED, given: Any = UNDEFINED) -> bool:
         which = artifact_reference(reference)
-        self._principal.session(session).delete_artifact(which, defined(version))
+        self._principal.session(session).delete_artifact(which, defined(version), **how(given, "Artifact.delete"))
         return True
 
     @export("storeMany")
-    def store_many(self, session: Any, items: Any) -> Any:
+    def store_many(self, session: Any, items: Any, given: Any = UNDEFINED) -> Any:
         """Store artifacts in one atomic write: tables of type, name, content and metadata. Return their ids."""
         if not isinstance(items, list | tuple):
             raise ValidationError("Artifact.storeMany takes a list of tables", field="items")
-        stored = self._principal.session(session).store_many([_item(each) for each in items])
+        more = how(given, "Artifact.storeMany")
+        stored = self._principal.session(session).store_many([_item(each) for each in items], **more)
         return [stored_row(each) for each in stored]
 
     @export("getMany", counted=True)
@@ -175,10 +189,12 @@ class ArtifactGlobal(ArtifactSharing):
         return {"found": [content_row(each) for each in report.results.values()], "failures": failures}
 
     @export("deleteMany")
-    def delete_many(self, session: Any, references: Any) -> dict[str, Any]:
+    def delete_many(self, session: Any, references: Any, given: Any = UNDEFINED) -> dict[str, Any]:
         """Delete artifacts in one atomic write, and return a table of the ids that were `deleted` and of the references
         that were `missing`."""
-        report = self._principal.session(session).delete_many(_references(references))
+        report = self._principal.session(session).delete_many(
+            _references(references), **how(given, "Artifact.deleteMany")
+        )
         missing = [_reference_row(each) for each in report.missing]
         return {"deleted": [identity_row(each) for each in report.deleted], "missing": missing}
 

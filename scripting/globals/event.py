@@ -12,14 +12,14 @@ from greenroom.runtime.scripts import EventQuery, Flag
 from greenroom.scripting.conversions import Text
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, defined, event_row, options, timeline_row
+from greenroom.scripting.values import HOW, UNDEFINED, defined, event_row, options, timeline_row
 
 __all__ = ["EventGlobal"]
 
 MAX_SUBSCRIPTIONS: Final = 64
 QUEUE_BYTES: Final = 4 << 20
 """Limit of bytes in the queue of one subscription, so that queues cannot bypass the limit on a script's memory."""
-_PUBLISH: Final = frozenset(("session_id", "correlation_id", "source", "target", "tags"))
+_PUBLISH: Final = HOW | {"session_id", "correlation_id", "source", "target", "tags"}
 _SUBSCRIBE: Final = frozenset(("session_id", "capacity", "overflow", "origin"))
 _QUERY: Final = EventQuery.model_fields
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any, Final
 
-from greenroom.runtime import ArtifactId, Runtime, SessionQuery, SessionTree, ValidationError
+from greenroom.runtime import ArtifactId, Runtime, SessionNotFound, SessionQuery, SessionTree, ValidationError
 from greenroom.scripting.conversions import Text, Whole, as_texts
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
 from greenroom.scripting.values import (
+    HOW,
     UNDEFINED,
     approval_row,
     artifact_row,
@@ -19,6 +20,7 @@ from greenroom.scripting.values import (
     defined,
     event_row,
     filled,
+    how,
     message_row,
     options,
     session_row,
@@ -35,13 +37,12 @@ _PARENT: Final = {"parent_session_id": "parent"}
 _QUERY: Final = SessionQuery.model_fields
 _SAME: Final = {**_PARENT, "search_text": "search", "sort_desc": "descending"}
 """Other names of criteria."""
-_HOW: Final = frozenset(("expected_sequence", "idempotency_key"))
-_MESSAGE: Final = _HOW | {"name", "tool_calls", "tool_call_id", "metadata"}
-_CHANGES: Final = frozenset(("content", "metadata"))
+_MESSAGE: Final = HOW | {"name", "tool_calls", "tool_call_id", "metadata"}
+_CHANGES: Final = HOW | {"content", "metadata"}
 _MESSAGES: Final = frozenset(("limit", "before"))
 _EVENTS: Final = frozenset(("after", "limit"))
 _RECORDS: Final = frozenset(("prefix", "reverse", "after", "limit"))
-_QUESTION: Final = frozenset(("schema", "expires", "metadata"))
+_QUESTION: Final = HOW | {"schema", "expires", "metadata"}
 _FORK: Final = frozenset(
     (
         "system_prompt",
@@ -54,7 +55,7 @@ _FORK: Final = frozenset(
         "tags",
     )
 )
-_SHARE: Final = frozenset(("expires_at",))
+_SHARE: Final = HOW | {"expires_at"}
 _EXPORT: Final = frozenset(("tree", "history"))
 _IMPORT: Final = frozenset(("keep_ids",))
 
@@ -137,59 +138,65 @@ class SessionGlobal:
     # -- life
 
     @export("suspend", on_session=True)
-    def suspend(self, session: Any) -> bool:
-        self._principal.session(session).suspend()
+    def suspend(self, session: Any, given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).suspend(**how(given, "Session.suspend"))
         return True
 
     @export("resume", on_session=True)
-    def resume(self, session: Any) -> bool:
-        self._principal.session(session).resume()
+    def resume(self, session: Any, given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).resume(**how(given, "Session.resume"))
         return True
 
     @export("complete", on_session=True)
-    def complete(self, session: Any) -> bool:
-        self._principal.session(session).complete()
+    def complete(self, session: Any, given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).complete(**how(given, "Session.complete"))
         return True
 
     @export("fail", on_session=True)
-    def fail(self, session: Any, reason: Text = "failed by a script") -> bool:
-        self._principal.session(session).fail(defined(reason, "failed by a script"))
+    def fail(self, session: Any, reason: Text = "failed by a script", given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).fail(defined(reason, "failed by a script"), **how(given, "Session.fail"))
         return True
 
     @export("archive", on_session=True)
-    def archive(self, session: Any) -> bool:
-        self._principal.session(session).archive()
+    def archive(self, session: Any, given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).archive(**how(given, "Session.archive"))
         return True
 
     @export("save", on_session=True)
-    def save(self, session: Any) -> bool:
-        self._principal.session(session).save()
+    def save(self, session: Any, given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).save(**how(given, "Session.save"))
         return True
 
     @export("load", "restore", on_session=True)
-    def load(self, session: Any) -> str:
+    def load(self, session: Any, given: Any = UNDEFINED) -> str:
         """Load a session into memory and return its id."""
         handle = self._principal.session(session)
-        handle.load()
+        handle.load(**how(given, "Session.load"))
         return handle.id
 
     @export("delete", on_session=True)
-    def delete(self, session: Any) -> bool:
+    def delete(self, session: Any, given: Any = UNDEFINED) -> bool:
         if session is UNDEFINED or session is None or session == "":
             raise ValidationError("Session.delete needs the id of a session", field="session_id")
-        handle = self._principal.session(session)
-        handle.delete()
+        more = how(given, "Session.delete")
+        try:
+            handle = self._principal.session(session)
+        except SessionNotFound:
+            if "idempotency_key" not in more:
+                raise
+            return True  # it was deleted before
+        handle.delete(**more)
         self._principal.forget(handle.id)
         return True
 
     @export("rename", on_session=True)
-    def rename(self, session: Any, name: Text) -> bool:
-        self._principal.session(session).rename(defined(name))
+    def rename(self, session: Any, name: Text, given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).rename(defined(name), **how(given, "Session.rename"))
         return True
 
     @export("describe", on_session=True)
-    def describe(self, session: Any, text: Text) -> bool:
-        self._principal.session(session).describe(defined(text))
+    def describe(self, session: Any, text: Text, given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).describe(defined(text), **how(given, "Session.describe"))
         return True
 
     # -- bundles
@@ -216,9 +223,9 @@ class SessionGlobal:
         return self._principal.session(session).info().custom_metadata
 
     @export("updateMetadata", on_session=True)
-    def update_metadata(self, session: Any, changes: Any) -> bool:
+    def update_metadata(self, session: Any, changes: Any, given: Any = UNDEFINED) -> bool:
         """Merge changes into the metadata. A value of null deletes its key."""
-        self._principal.session(session).update_metadata(changes)
+        self._principal.session(session).update_metadata(changes, **how(given, "Session.updateMetadata"))
         return True
 
     @export("getTags", on_session=True)
@@ -226,18 +233,18 @@ class SessionGlobal:
         return [*self._principal.session(session).info().tags]
 
     @export("setTags", on_session=True)
-    def set_tags(self, session: Any, tags: Any) -> bool:
-        self._principal.session(session).set_tags(as_texts(tags))
+    def set_tags(self, session: Any, tags: Any, given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).set_tags(as_texts(tags), **how(given, "Session.setTags"))
         return True
 
     @export("addTag", on_session=True)
-    def add_tag(self, session: Any, tag: Text) -> bool:
-        self._principal.session(session).add_tag(tag)
+    def add_tag(self, session: Any, tag: Text, given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).add_tag(tag, **how(given, "Session.addTag"))
         return True
 
     @export("removeTag", on_session=True)
-    def remove_tag(self, session: Any, tag: Text) -> bool:
-        self._principal.session(session).remove_tag(tag)
+    def remove_tag(self, session: Any, tag: Text, given: Any = UNDEFINED) -> bool:
+        self._principal.session(session).remove_tag(tag, **how(given, "Session.removeTag"))
         return True
 
     @export("hasTag", on_session=True)
@@ -260,10 +267,10 @@ class SessionGlobal:
         return [session_row(each) for each in self._principal.session(session).children()]
 
     @export("fork", on_session=True)
-    def fork(self, session: Any, sequence: Whole = UNDEFINED, changes: Any = UNDEFINED) -> str:
+    def fork(self, session: Any, sequence: Whole = UNDEFINED, changes: Any = UNDEFINED, given: Any = UNDEFINED) -> str:
         """Create a child with the session's history up to an event, begun with changes, and return the child's id."""
         wanted = options(changes, "Session.fork", _FORK)
-        return self._principal.session(session).fork(defined(sequence), wanted).id
+        return self._principal.session(session).fork(defined(sequence), wanted, **how(given, "Session.fork")).id
 
     @export("timeline", "getTimeline", on_session=True, counted=True)
     def timeline(self, session: Any) -> Any:
@@ -277,18 +284,19 @@ class SessionGlobal:
         return self._principal.session(session).get(key, default)
 
     @export("setVariable", on_session=True)
-    def set_variable(self, session: Any, key: Text, value: Any = UNDEFINED) -> bool:
+    def set_variable(self, session: Any, key: Text, value: Any = UNDEFINED, given: Any = UNDEFINED) -> bool:
         """Set a variable, or delete it if no value is given."""
+        more = how(given, "Session.setVariable")
         if value is UNDEFINED:
-            self._principal.session(session).delete_variable(key)
+            self._principal.session(session).delete_variable(key, **more)
         else:
-            self._principal.session(session).set(key, value)
+            self._principal.session(session).set(key, value, **more)
         return True
 
     @export("deleteVariable", on_session=True)
-    def delete_variable(self, session: Any, key: Text) -> bool:
+    def delete_variable(self, session: Any, key: Text, given: Any = UNDEFINED) -> bool:
         """Delete a variable and return whether it existed."""
-        return self._principal.session(session).delete_variable(key)
+        return self._principal.session(session).delete_variable(key, **how(given, "Session.deleteVariable"))
 
     @export("listVariables", on_session=True, counted=True)
     def list_variables(self, session: Any, prefix: Text = "") -> dict[str, Any]:
@@ -301,13 +309,13 @@ class SessionGlobal:
         return self._principal.session(session).records.get(key, default)
 
     @export("putRecord", on_session=True)
-    def put_record(self, session: Any, key: Text, value: Any = UNDEFINED) -> bool:
+    def put_record(self, session: Any, key: Text, value: Any = UNDEFINED, given: Any = UNDEFINED) -> bool:
         """Put a record, or delete it if no value is given."""
-        records = self._principal.session(session).records
+        records, more = self._principal.session(session).records, how(given, "Session.putRecord")
         if value is UNDEFINED:
-            records.delete(key)
+            records.delete(key, **more)
         else:
-            records.put(key, value)
+            records.put(key, value, **more)
         return True
 
     @export("scanRecords", on_session=True, counted=True)
@@ -326,8 +334,11 @@ class SessionGlobal:
         return message_row(handle.add_message(role, defined(content), **more))
 
     @export("addMessages", on_session=True, counted=True)
-    def add_messages(self, session: Any, messages: Any) -> Any:
-        return [message_row(each) for each in self._principal.session(session).add_messages(messages)]
+    def add_messages(self, session: Any, messages: Any, given: Any = UNDEFINED) -> Any:
+        return [
+            message_row(each)
+            for each in self._principal.session(session).add_messages(messages, **how(given, "Session.addMessages"))
+        ]
 
     @export("editMessage", on_session=True, counted=True)
     def edit_message(self, session: Any, sequence: Whole, changes: Any) -> dict[str, Any]:
@@ -336,20 +347,22 @@ class SessionGlobal:
         return message_row(self._principal.session(session).edit_message(sequence, **given))
 
     @export("retractMessage", on_session=True, counted=True)
-    def retract_message(self, session: Any, sequence: Whole) -> dict[str, Any]:
-        return message_row(self._principal.session(session).retract_message(sequence))
+    def retract_message(self, session: Any, sequence: Whole, given: Any = UNDEFINED) -> dict[str, Any]:
+        return message_row(
+            self._principal.session(session).retract_message(sequence, **how(given, "Session.retractMessage"))
+        )
 
     @export("popMessage", on_session=True, counted=True)
-    def pop_message(self, session: Any) -> dict[str, Any]:
-        return message_row(self._principal.session(session).pop_message())
+    def pop_message(self, session: Any, given: Any = UNDEFINED) -> dict[str, Any]:
+        return message_row(self._principal.session(session).pop_message(**how(given, "Session.popMessage")))
 
     @export("truncateMessages", on_session=True)
-    def truncate_messages(self, session: Any, after: Whole) -> int:
-        return self._principal.session(session).truncate_messages(after)
+    def truncate_messages(self, session: Any, after: Whole, given: Any = UNDEFINED) -> int:
+        return self._principal.session(session).truncate_messages(after, **how(given, "Session.truncateMessages"))
 
     @export("clearMessages", on_session=True)
-    def clear_messages(self, session: Any) -> int:
-        return self._principal.session(session).clear_messages()
+    def clear_messages(self, session: Any, given: Any = UNDEFINED) -> int:
+        return self._principal.session(session).clear_messages(**how(given, "Session.clearMessages"))
 
     @export("messages", on_session=True, counted=True)
     def messages(self, session: Any, query: Any = UNDEFINED) -> Any:
@@ -380,24 +393,30 @@ class SessionGlobal:
         return approval_row(self._principal.runtime.approvals.get(approval))
 
     @export("answerApproval", counted=True)
-    def answer_approval(self, approval: Any, value: Any = None, by: Any = UNDEFINED) -> dict[str, Any]:
+    def answer_approval(
+        self, approval: Any, value: Any = None, by: Any = UNDEFINED, given: Any = UNDEFINED
+    ) -> dict[str, Any]:
         """Answer a question. For scripts of the host."""
-        return approval_row(self._principal.runtime.approvals.answer(approval, defined(value), defined(by)))
+        more = how(given, "Session.answerApproval")
+        return approval_row(self._principal.runtime.approvals.answer(approval, defined(value), defined(by), **more))
 
     @export("cancelApproval", counted=True)
-    def cancel_approval(self, approval: Any, reason: Any = UNDEFINED) -> dict[str, Any]:
-        return approval_row(self._principal.runtime.approvals.cancel(approval, defined(reason)))
+    def cancel_approval(self, approval: Any, reason: Any = UNDEFINED, given: Any = UNDEFINED) -> dict[str, Any]:
+        more = how(given, "Session.cancelApproval")
+        return approval_row(self._principal.runtime.approvals.cancel(approval, defined(reason), **more))
 
     # -- shortcuts for artifacts
 
     @export("saveArtifact", binary=(2,), on_session=True)
-    def save_artifact(self, session: Any, name: Text, content: Text, metadata: Any = UNDEFINED) -> dict[str, Any]:
+    def save_artifact(
+        self, session: Any, name: Text, content: Text, metadata: Any = UNDEFINED, given: Any = UNDEFINED
+    ) -> dict[str, Any]:
         """Store an artifact under a name. The key `type` (or `artifact_type`) of the metadata is its type."""
-        given = dict(metadata) if isinstance(metadata, dict) else metadata
+        facts = dict(metadata) if isinstance(metadata, dict) else metadata
         kind = "user_input"
-        if isinstance(given, dict):
-            kind = given.pop("type", None) or given.pop("artifact_type", None) or kind
-        more = store_options(given)
+        if isinstance(facts, dict):
+            kind = facts.pop("type", None) or facts.pop("artifact_type", None) or kind
+        more: Any = {**store_options(facts), **how(given, "Session.saveArtifact")}
         info = self._principal.session(session).store_artifact(kind, name, content, **more)
         return stored_row(info)
 
@@ -424,9 +443,9 @@ class SessionGlobal:
         return filled(self._principal.session(session).share(other_session(other), kind, **wanted).to_dict())
 
     @export("revoke", on_session=True)
-    def revoke(self, session: Any, other: Any) -> bool:
+    def revoke(self, session: Any, other: Any, given: Any = UNDEFINED) -> bool:
         """End the share of a session with another one. Return whether there was one."""
-        return self._principal.session(session).revoke(other_session(other))
+        return self._principal.session(session).revoke(other_session(other), **how(given, "Session.revoke"))
 
     @export("shares", on_session=True, counted=True)
     def shares(self, session: Any = UNDEFINED) -> Any:
@@ -437,14 +456,16 @@ class SessionGlobal:
         return [filled(each.to_dict()) for each in self._principal.session(session).shared_sessions()]
 
     @export("grantScope", on_session=True)
-    def grant_scope(self, session: Any, scope: Any, permission: Any = "read") -> dict[str, Any]:
+    def grant_scope(self, session: Any, scope: Any, permission: Any = "read", given: Any = UNDEFINED) -> dict[str, Any]:
         """Let a session use the state of a scope. For scripts of the host."""
         kind: Any = "read" if permission is UNDEFINED or permission is None else permission
-        return filled(self._principal.session(session).grant_scope(scope, kind).to_dict())
+        return filled(
+            self._principal.session(session).grant_scope(scope, kind, **how(given, "Session.grantScope")).to_dict()
+        )
 
     @export("revokeScope", on_session=True)
-    def revoke_scope(self, session: Any, scope: Any) -> bool:
-        return self._principal.session(session).revoke_scope(scope)
+    def revoke_scope(self, session: Any, scope: Any, given: Any = UNDEFINED) -> bool:
+        return self._principal.session(session).revoke_scope(scope, **how(given, "Session.revokeScope"))
 
     @export("scopes", on_session=True, counted=True)
     def scopes(self, session: Any = UNDEFINED) -> Any:

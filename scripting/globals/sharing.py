@@ -9,13 +9,13 @@ from greenroom.runtime import IntegrityError
 from greenroom.scripting.conversions import Text, Whole
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, artifact_row, defined, filled, options, stored_row
+from greenroom.scripting.values import HOW, UNDEFINED, artifact_row, defined, filled, how, options, stored_row
 
 from .references import artifact_reference, other_session, store_options
 
 __all__ = ["ArtifactSharing"]
 
-_GRANT: Final = frozenset(("permission", "expires_at", "inherit", "version"))
+_GRANT: Final = HOW | {"permission", "expires_at", "inherit", "version"}
 _PERMISSIONS: Final = ("read", "write", "admin")
 _AUDIT: Final = frozenset(("session", "artifact", "access", "granted", "after", "before", "limit", "offset"))
 
@@ -40,10 +40,13 @@ class ArtifactSharing:
         return filled(grant.to_dict())
 
     @export("revoke", "revokePermission")
-    def revoke(self, session: Any, reference: Text, other: Any, permission: Any = "read") -> bool:
+    def revoke(
+        self, session: Any, reference: Text, other: Any, permission: Any = "read", given: Any = UNDEFINED
+    ) -> bool:
         """Revoke a permission and all higher ones from another session. Return whether it had them."""
         handle = self._principal.session(session)
-        return handle.revoke(artifact_reference(reference), other_session(other), defined(permission, "read"))
+        more = how(given, "Artifact.revoke")
+        return handle.revoke(artifact_reference(reference), other_session(other), defined(permission, "read"), **more)
 
     @export("getPermissions", counted=True)
     def get_permissions(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> Any:
@@ -70,10 +73,12 @@ class ArtifactSharing:
         return handle.check_access(artifact_reference(reference), kind, session=who, version=defined(version))
 
     @export("storeVersion", "update", binary=(2,))
-    def store_version(self, session: Any, reference: Text, content: Text, metadata: Any = UNDEFINED) -> dict[str, Any]:
+    def store_version(
+        self, session: Any, reference: Text, content: Text, metadata: Any = UNDEFINED, given: Any = UNDEFINED
+    ) -> dict[str, Any]:
         """Store the next version of an artifact in the artifact's session, and return its id."""
         handle = self._principal.session(session)
-        more = store_options(metadata)
+        more: Any = {**store_options(metadata), **how(given, "Artifact.storeVersion")}
         return stored_row(handle.store_version(artifact_reference(reference), content, **more))
 
     @export("sharedWithMe", counted=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import builtins
 import re
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from greenroom.runtime import Scope, Session, ValidationError
 from greenroom.scripting.conversions import as_text
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED
+from greenroom.scripting.values import UNDEFINED, how
 
 __all__ = ["StateGlobal"]
 
@@ -21,9 +22,11 @@ _KEY_OF_SESSION: Final = re.compile(
 
 
 class _Variables(Protocol):
-    def set(self, key: str, value: Any) -> None: ...
+    @property
+    def set(self) -> Callable[..., None]: ...
+    @property
+    def delete(self) -> Callable[..., bool]: ...
     def get(self, key: str, default: Any) -> Any: ...
-    def delete(self, key: str) -> bool: ...
     def list(self, prefix: str) -> dict[str, Any]: ...
     def keys(self) -> builtins.list[str]: ...
 
@@ -83,7 +86,12 @@ class StateGlobal:
 
     @export("set")
     def set(self, *given: Any) -> bool:
-        """Set a variable, or delete it if the value is nil: set(key, value) or set(scope, key, value)."""
+        """Set a variable, or delete it if the value is nil: set(key, value), set(scope, key, value) or set(scope, key,
+        value, options)."""
+        more: dict[str, Any] = {}
+        if len(given) == 4:
+            more = how(given[-1], "State.set")
+            given = given[:-1]
         if len(given) == 2:
             where, key = self._place(given[0])
         elif len(given) == 3:
@@ -91,9 +99,9 @@ class StateGlobal:
         else:
             raise ValidationError("State.set takes key, value or scope, key, value")
         if given[-1] is UNDEFINED:
-            where.delete(key)
+            where.delete(key, **more)
         else:
-            where.set(key, given[-1])
+            where.set(key, given[-1], **more)
         return True
 
     @export("get")
@@ -121,14 +129,19 @@ class StateGlobal:
 
     @export("delete")
     def delete(self, *given: Any) -> bool:
-        """Delete a variable and return whether it existed: delete(key) or delete(scope, key)."""
+        """Delete a variable and return whether it existed: delete(key), delete(scope, key) or delete(scope, key,
+        options)."""
+        more: dict[str, Any] = {}
+        if len(given) == 3:
+            more = how(given[-1], "State.delete")
+            given = given[:-1]
         if len(given) == 1:
             where, key = self._place(given[0])
         elif len(given) == 2:
             where, key = self._scope(_text(given[0], "scope")), _text(given[1], "key")
         else:
             raise ValidationError("State.delete takes key or scope, key")
-        return where.delete(key)
+        return where.delete(key, **more)
 
     @export("list", counted=True)
     def list(self, *given: Any) -> dict[str, Any]:

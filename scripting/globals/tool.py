@@ -11,7 +11,7 @@ from greenroom.runtime.tools.standard.file_operations import file_operations_on
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, defined, filled, options
+from greenroom.scripting.values import UNDEFINED, defined, filled, how, options
 
 __all__ = ["ToolGlobal"]
 
@@ -68,20 +68,21 @@ class ToolGlobal:
         return sorted({*self._principal.runtime.tools.categories(), *([own.category] if own is not None else [])})
 
     @export("invoke")
-    def invoke(self, name: Any, input: Any = UNDEFINED) -> dict[str, Any]:
+    def invoke(self, name: Any, input: Any = UNDEFINED, given: Any = UNDEFINED) -> dict[str, Any]:
         """Call a tool and return {success, result, error, duration}. Never raises for a tool that fails or does not
         exist."""
-        outcome = attempt(lambda: self._call(name, input))
+        more = how(given, "Tool.invoke")
+        outcome = attempt(lambda: self._call(name, input, more))
         return filled(outcome.to_dict())
 
-    def _call(self, name: Any, input: Any) -> Any:
+    def _call(self, name: Any, input: Any, more: dict[str, Any]) -> Any:
         if not isinstance(name, str):
             raise ValidationError("name: the name of a tool is needed", field="name")
         own = self._file_operations if name == _FILES else None
         if name == _FILES and own is None:
             # scripts without files must not use the host's file_operations
             raise ValidationError(f"there is no tool {_FILES!r} without a profile with files", field="name")
-        message = messages.CallTool(name, defined(input))
+        message = messages.CallTool(name, defined(input), **more)
         message.subject = own
         left = max(0.001, self._principal.remaining())
         return self._principal.runtime.tools.send(message, self._principal.current_id, left)

@@ -280,6 +280,27 @@ def test_a_limit_is_changed_once(runtime: Runtime, session: Session) -> None:
     assert session.config.max_artifacts == 2
 
 
+def test_many_records_are_deleted_once(session: Session) -> None:
+    for part in range(2):
+        session.records.put_many({f"k{part * 9000 + number:06}": 1 for number in range(9000)})
+    assert session.records.delete_prefix("k", idempotency_key="i") == 18_000
+    session.records.put("k", 1)
+    assert session.records.delete_prefix("k", idempotency_key="i") == 18_000
+    assert session.records.get("k") == 1
+
+
+def test_events_are_published_and_linked_once(runtime: Runtime, session: Session) -> None:
+    events = [runtime.events.publish("custom.x", {"n": n}, session, idempotency_key="i") for n in range(2)]
+    assert events[0] == events[1]
+    links = [
+        runtime.events.link(events[0], f"{session.id}/1", "caused_by", expected_sequence=3, idempotency_key="j")
+        for _ in range(2)
+    ]
+    assert links[0] == links[1]
+    with pytest.raises(ValidationError, match="only a session keeps these"):
+        runtime.events.publish("custom.x", {}, idempotency_key="i")
+
+
 # -- batches
 
 
