@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from greenroom.actors.session.state.evolve import evolve_all
 from greenroom.actors.session.state.model import SessionState
@@ -15,6 +15,9 @@ from greenroom.storage.events.model import StoredEvent, event_of
 __all__ = ["History"]
 
 Found = TypeVar("Found")
+
+_MICROSECOND: Final = 1000
+"""Times that users see are cut to microseconds."""
 
 
 class History:
@@ -106,19 +109,23 @@ class History:
             middle = (low + high + 1) // 2
             at, when = self._readable(middle, low, -1)
             if when is None or when <= time:
-                if at < middle:
-                    at, when = self._readable(middle, high, 1)
-                    if when is None or when > time:
-                        self._time(middle)  # raises
                 low = at
+                if at < middle:
+                    low, after = self._readable(middle, high, 1)
+                    if after is None or after > time:
+                        # Whether the damaged event came before or after that time is not known, except at the very time
+                        # of the one before it.
+                        if when is None or when // _MICROSECOND != time // _MICROSECOND:
+                            self._time(middle)  # raises
+                        return at
             else:
                 high = at - 1
         return low
 
     def _readable(self, sequence: int, end: int, step: int) -> tuple[int, int | None]:
-        """Return the event nearest to a sequence towards `end` (that one excluded, if it lies before) that is readable,
-        with its time; None as time if there is none."""
-        for at in range(sequence, end if step < 0 else end + 1, step):
+        """Return the event nearest to a sequence, on the way to `end`, that is readable, with its time; None as time if
+        there is none."""
+        for at in range(sequence, end + step, step):
             try:
                 return at, self._time(at)
             except (IntegrityError, SchemaTooNew):

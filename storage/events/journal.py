@@ -114,7 +114,7 @@ class Journal:
         expected, cut = after + 1, 0
         end = after_prefix(session) if upto is None else sequence_key(session, upto + 1)
         pages = self._engine.page_lists(CF.JOURNAL, sequence_key(session, expected), end, page=self.PAGE)
-        while True:
+        while upto is None or expected <= upto:  # what follows may be damaged
             try:
                 page = next(pages, None)
             except IntegrityError as error:  # a damaged block of a table file

@@ -1,4 +1,4 @@
-"""The states that a replay has passed: those that were recorded, and those of a replay that does something else."""
+"""The states of a replay that does not do what was recorded: they cannot be read from the journal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any, Final
 
 from greenroom.actors.replay.history import History
@@ -19,43 +18,10 @@ from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.errors import ReplayError
 from greenroom.storage.events.model import StoredEvent, event_of
 
-__all__ = ["PassedStates", "ReplayedStates"]
+__all__ = ["ReplayedStates"]
 
 _FOLDED: Final = 64
 """The most steps that are folded to find a state."""
-
-
-class PassedStates:
-    """Keeps some of the recorded states that a replay has passed, so that going back folds little of the journal,
-    however far its nearest snapshot is. Once they take more than `bound` bytes, every second one is dropped."""
-
-    def __init__(self, history: History, bound: int) -> None:
-        self._history = history
-        self._bound = bound
-        self._bytes = 0
-        self._kept: list[tuple[int, bytes]] = []
-        """Sequences and encoded states. Other threads read it meanwhile."""
-
-    def take(self, step: Step) -> None:
-        """Keep the state after a step."""
-        encoded = step.state.encode()
-        self._kept.append((step.last, encoded))
-        self._bytes += len(encoded)
-        while self._bytes > self._bound:
-            self._kept = self._kept[1::2]
-            self._bytes = sum(len(each) for _, each in self._kept)
-
-    def state(self, sequence: int) -> SessionState:
-        """Return the recorded state after an event. Raises ReplayError, IntegrityError, SessionNotFound."""
-        kept = self._kept
-        at = bisect_right(kept, sequence, key=itemgetter(0)) - 1
-        if at < 0:
-            return self._history.state(sequence)
-        began, encoded = kept[at]
-        state = SessionState.decode(self._history.id, encoded)
-        for place, stored in self._history.events(began, sequence):
-            evolve(state, place, stored)
-        return state if state.sequence == sequence else self._history.state(sequence)
 
 
 class ReplayedStates:
@@ -148,10 +114,10 @@ class _ReplayedHistory(History):
         super().__init__(history.store, history.id)
         self.store: Any = _Store(history.store, replayed)
         self._replayed = replayed
-        self._upto = upto
+        self._number = upto
 
     def events(self, after: int = 0, upto: int | None = None) -> Iterator[tuple[int, StoredEvent]]:
-        return self._replayed.events(after, self._upto)
+        return self._replayed.events(after, self._number)
 
 
 class _Store:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from greenroom.actors.replay.history import History
 from greenroom.actors.replay.operations import Operation, operations
@@ -22,12 +22,9 @@ from greenroom.storage.errors import IntegrityError, ReplayError, SchemaTooNew
 from greenroom.storage.events.model import StoredEvent
 
 from .breakpoints import Passed
-from .replayed import PassedStates, ReplayedStates
+from .replayed import ReplayedStates
 
 __all__ = ["SessionRoute", "route_of"]
-
-_APART: Final = 500
-"""The steps between two states that are kept."""
 
 
 def route_of(host: Host, session: SessionHandle | str, config: Any) -> SessionRoute:
@@ -50,7 +47,6 @@ class SessionRoute:
         self._history = history
         self._look = look
         self._replayed = ReplayedStates(history, course.config.max_captured_bytes)
-        self._passed = PassedStates(history, course.config.max_captured_bytes)
         self._standing = Standing()
         self._standing_at = 0
 
@@ -58,11 +54,9 @@ class SessionRoute:
         steps = self._course.steps()
         reached = self.begin
         try:
-            for number, step in enumerate(steps):
+            for step in steps:
                 self._replayed.take(step)
                 reached = step.last
-                if number % _APART == 0 and self._replayed.empty:
-                    self._passed.take(step)
                 yield _Fresh(step, self)
         finally:
             if isinstance(steps, Generator):
@@ -85,7 +79,7 @@ class SessionRoute:
         replayed = self._replayed.state(sequence, self._look)
         if replayed is not None:
             return replayed
-        state = self._passed.state(sequence)
+        state = self._history.state(sequence)
         return PastState(self._history, state, state.updated_at, self._look)
 
     def passing(self, step: Step) -> PastState:
