@@ -35,7 +35,7 @@ from greenroom.storage.errors import InvalidOperation, shown
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from greenroom.runtime import Message, Runtime, Session, SessionInfo, SessionTree
+    from greenroom.runtime import Message, PastState, Runtime, Session, SessionInfo, SessionTree
 
 app = Commands(help="List, show and change sessions.")
 
@@ -156,11 +156,25 @@ def show(
     messages: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Also the newest N messages.", show_default=False)
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EVENT|TIME",
+            help=f"As it was after the event with this sequence, or at this time: {TIMES}.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one session: its fields, its variables and, when asked for, its newest messages."""
+    """Show one session: its fields, its variables and, when asked for, its newest messages. With --at, show it as it
+    was at a moment of its past, also its artifacts, questions and records."""
     with the_store(context).reading() as runtime:
         found = the_session(runtime, session)
+        if at is not None:
+            sequence = int(at) if at.isascii() and at.isdigit() else None
+            past = found.at(sequence=sequence, time=moment_of(at, "--at") if sequence is None else None)
+            _show_past(past, messages, as_json=as_json)
+            return
         info = found.info()
         variables = found.variables()
         turns = found.messages(limit=messages) if messages else []
@@ -170,6 +184,25 @@ def show(
         return
     print_fields(_fields(info) | {f"variable {key}": brief(item) for key, item in variables.items()})
     for turn in turns:
+        _print_message(turn)
+
+
+def _show_past(past: PastState, messages: int | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json(past.to_dict())
+        return
+    print_fields(
+        _fields(past.info)
+        | {f"variable {key}": brief(item) for key, item in past.variables.items()}
+        | {
+            f"artifact {each.name} {each.version}": f"{each.artifact_type}, {size(each.size)}"
+            for each in past.artifacts
+        }
+        | {f"question {each.sequence}": f"{each.status}: {brief(each.question)}" for each in past.approvals}
+        | {f"record {brief(os.fsdecode(key))}": size(each["size"]) for key, each in past.records.items()}
+        | {"messages": str(len(past.messages))}
+    )
+    for turn in past.messages[-messages:] if messages else []:
         _print_message(turn)
 
 
