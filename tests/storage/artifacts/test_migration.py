@@ -15,23 +15,11 @@ import pytest
 from greenroom.runtime import Runtime, Session, SessionNotFound, StorageError
 from greenroom.storage.codec.records import unseal
 from greenroom.storage.engine.engine import CF, FORMAT_VERSION, Durability, Engine, EngineOptions
+from tests.golden.make import plain
 
 from .conftest import golden
 
 Golden = tuple[Path, dict[str, Any]]
-
-
-def plain(value: Any) -> Any:
-    """The value as the golden file holds it."""
-    if isinstance(value, bytes):
-        return {"base64": b64encode(value).decode()}
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    if type(value) is int and value.bit_length() > 63:
-        return {"integer": str(value)}
-    return value
 
 
 def rooted(event: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ The file is long because it reads every kind of record by itself.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import sys
@@ -23,6 +22,8 @@ import msgpack
 import pytest
 import rocksdict
 from blake3 import blake3
+
+from tests.golden.make import make, plain
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 FAMILIES = [
@@ -84,19 +85,6 @@ def moment(nanoseconds: int) -> str:
 
 def digest8(data: bytes) -> bytes:
     return blake3(data).digest()[:8]
-
-
-def plain(value: Any) -> Any:
-    """The value as the golden file holds it."""
-    if isinstance(value, bytes):
-        return {"base64": b64encode(value).decode()}
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    if type(value) is int and value.bit_length() > 63:
-        return {"integer": str(value)}
-    return value
 
 
 class Store:
@@ -540,12 +528,7 @@ def test_a_golden_store_is_read_by_the_document_alone(archive: Path, tmp_path: P
 
 
 def test_a_store_of_today_is_read_by_the_document_alone(tmp_path: Path) -> None:
-    specification = importlib.util.spec_from_file_location("golden_make", GOLDEN / "make.py")
-    assert specification is not None
-    assert specification.loader is not None
-    make = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(make)
-    expected = json.loads(json.dumps(make.make(tmp_path / "store")))
+    expected = json.loads(json.dumps(make(tmp_path / "store")))
     store = Store(tmp_path / "store")
     document = (Path(__file__).parents[3] / "docs" / "format.md").read_text("utf-8")
     assert f"Format {store.format}. " in document
