@@ -45,7 +45,17 @@ from greenroom.storage.records.model import RECORDS_CHANGED, RecordChange
 if TYPE_CHECKING:
     from .lookups import Lookups
 
-__all__ = ["DECIDED", "ENDED", "TAKEN", "Make", "command_of", "many_added", "many_deleted", "many_stored"]
+__all__ = [
+    "DECIDED",
+    "ENDED",
+    "TAKEN",
+    "Make",
+    "command_of",
+    "is_published",
+    "many_added",
+    "many_deleted",
+    "many_stored",
+]
 
 Make = Callable[[dict[str, Any], SessionState, "Lookups"], "m.Command[Any] | None"]
 """Makes the command of an event from its data, the state before it and what was there then. None stands for an event
@@ -87,16 +97,23 @@ def command_of(stored: StoredEvent, state: SessionState, lookups: Lookups) -> m.
     make = DECIDED.get(stored.type)
     if make is not None:
         return make(stored.data, state, lookups)
-    if PUBLISHED in stored.data or PUBLISHED_HASH in stored.data:
-        return _published(stored)
-    return None
+    return _published(stored) if is_published(stored) else None
+
+
+def is_published(stored: StoredEvent) -> bool:
+    """Return whether a host or a script has published an event, whatever its type."""
+    return PUBLISHED in stored.data or PUBLISHED_HASH in stored.data
 
 
 # -- variables and records
 
 
 def _set_variable(data: dict[str, Any], state: SessionState, lookups: Lookups) -> Any:
-    return _bare(m.SetVariable, key=data["key"], packed=data["value"], expected=m.ANY)
+    # Without `_bare`, like `_add`: most events of many journals are of these two types.
+    command = _new(m.SetVariable)
+    command.durability = command.condition = command.records = None
+    command.key, command.packed, command.expected = data["key"], data["value"], m.ANY
+    return command
 
 
 def _delete_variable(data: dict[str, Any], state: SessionState, lookups: Lookups) -> Any:
@@ -197,7 +214,10 @@ def _fields(command: Any, data: dict[str, Any]) -> Any:
 
 
 def _add(data: dict[str, Any], state: SessionState, lookups: Lookups) -> Any:
-    command = _bare(m.AddMessage, role=data["role"], name=data.get("name"), tool_call_id=data.get("tool_call_id"))
+    command = _new(m.AddMessage)
+    command.durability = command.condition = command.records = None
+    command.small = True
+    command.role, command.name, command.tool_call_id = data["role"], data.get("name"), data.get("tool_call_id")
     return _fields(command, data)
 
 

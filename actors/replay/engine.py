@@ -7,6 +7,7 @@ look up is what the replay itself has made so far.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -21,13 +22,15 @@ from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.limits import UNLIMITED, Limits, limits_of
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
 from greenroom.storage.catalog.model import STATUSES
-from greenroom.storage.errors import GreenroomError, IntegrityError, InvalidSessionState, ReplayError
+from greenroom.storage.errors import GreenroomError, IntegrityError, InvalidSessionState, ReplayError, SchemaTooNew
+from greenroom.storage.events.index import APPROVAL_EVENTS
 from greenroom.storage.events.model import StoredEvent, new_event
 
 from .boundary import Answer, Boundary, JournalBoundary, RecordedClock, Recording, Request
+from .commands import DECIDED
 from .history import History
 from .lookups import Lookups
-from .operations import Operation, Part, counts, operations, parts
+from .operations import OWN, Operation, Part, counts, operations, parts
 from .places import Places
 from .step import Check, Pair, Refusal, Step
 
@@ -51,6 +54,8 @@ Edit = Callable[[int, StoredEvent], StoredEvent]
 
 _CALLED: Final = {"tool.called": "tool", "agent.called": "agent"}
 _RETURNED: Final = {"tool.returned": "tool", "agent.returned": "agent"}
+_NOT_PLAIN: Final = frozenset({*_CALLED, *_RETURNED, *APPROVAL_EVENTS})
+"""Types that need more than a decision."""
 _OPEN: Final = (ACTIVE, SUSPENDED)
 _MOST_CALLS: Final = 10_000
 """How many calls may be without a return at a time. Those of crashed processes stay so for good."""
@@ -156,12 +161,15 @@ class _Replay:
         self._totals = self.state.totals
         """The recorded totals before the event that is next."""
         self._uncertain = self.state.certain is not None
+        """Whether an event was lost to damage: what it has changed is not known."""
+        self._imported: int | None = None
+        """The last event that came with a bundle; None as long as that does not matter."""
         self._pairs: list[Pair] = []
         self._refusals: list[Refusal] = []
         self._answers: list[Answer] = []
         self._taken = self._unproven = 0
-        self._number = self._time = 0
-        """The number and the time of the present operation."""
+        self._before = self._number = self._time = 0
+        """The number before the present operation and its own, and its time."""
 
     def steps(self) -> Iterator[Step]:
         past, begin, end = self._past, self._begin, self._end
@@ -175,33 +183,78 @@ class _Replay:
         digests = past.digests(begin, end)
         following = next(digests, None)
         for operation in operations(past.events(begin, end)):
-            step = self._step(operation)
+            step = (self._plain_step(operation) if len(operation) == 1 else None) or self._step(operation)
             if following is not None and step.last >= following[0]:
                 if step.last == following[0]:
                     step.check = _check(past, *following, self.recorded, self.state)
                 following = next(digests, None)
             yield step
 
+    def _plain_step(self, operation: Operation) -> Step | None:
+        """Replay an operation of one event that is decided just so, as most are. Return None for any other, about which
+        nothing was done yet."""
+        state, (sequence, recorded) = self.state, operation[0]
+        type_, time, data, number, artifacts, size, context = recorded
+        make = DECIDED.get(type_)
+        if (
+            make is None
+            or type_ in _NOT_PLAIN
+            or self.recorded is not state
+            or self._edit is not None
+            or sequence != state.sequence + 1
+            or time < state.updated_at
+            or number != state.operation_count + (type_ not in OWN)
+        ):
+            return None
+        try:
+            command = make(data, state, self._lookups)
+            if command is None:
+                return None
+            if state.config is not self._config:
+                self._config, self._limits = state.config, limits_of(state.config, ENDLESS)
+            (draft,) = DECIDERS[command.__class__](state, command, self._limits, self._lookups)
+            made = new_event(
+                (
+                    draft.type,
+                    time,
+                    draft.data,
+                    number,
+                    state.artifact_count + draft.artifacts,
+                    state.artifact_bytes + draft.bytes,
+                    context,
+                )
+            )
+            if _bytes(made) != _bytes(recorded):
+                return None
+        except (GreenroomError, LookupError, TypeError, ValueError, AttributeError):
+            return None
+        _evolve(state, sequence, made)
+        self._lookups.project(sequence, made, recorded=True)
+        self._totals = number, artifacts, size
+        return Step(operation, [Pair(sequence, recorded, sequence, made, True)], True, state, state)
+
     def _step(self, operation: Operation) -> Step:
         state, (sequence, first) = self.state, operation[0]
         self._pairs, self._refusals, self._answers = [], [], []
-        pairs = self._pairs
         self._taken = self._unproven = 0
-        self._number = state.operation_count
+        self._number = self._before = state.operation_count
         if sequence != self._begin + 1 or first.operation_count != self._number or first.time != state.updated_at:
             self._number += counts(operation, self._totals[0])
         # else retention has cut the journal within this operation, which is counted already
+        if self._number != first.operation_count and self._is_excused(sequence):
+            self._number = state.operation_count + first.operation_count - self._totals[0]
         self._time = self._clock.at = max(first.time, state.updated_at)
         try:
             group = operation if self._edit is None and not self._places.moved else self._asked(operation)
             if len(group) > 1 or first.type.startswith("approval."):
                 self._clock.at = self._time_of_questions(group)
-            for part in parts(group, state, self._lookups):
+            for part in parts(group, state, self._lookups) if group else ():
                 self._perform(part, group, operation)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, GreenroomError):
                 raise
             raise _misshapen(state.id, sequence, first) from error
+        pairs = self._pairs
         equal = len(pairs) == 1 or all(pair.equal for pair in pairs)
         return Step(
             operation,
@@ -256,18 +309,51 @@ class _Replay:
             try:
                 drafts = DECIDERS[command.__class__](self.state, command, self._limits, self._lookups)
             except GreenroomError as error:
-                if not self._uncertain:
+                if not self._is_excused(asked[0][0]):
                     self._refused(recorded, error)
+                    self._uncount()
                     return
-            if self._uncertain and (drafts is None or not _alike(drafts, asked)):
-                self._unproven += len(asked)
-                drafts = None
-        if drafts is None:
-            drafts = self._as_recorded(asked, recorded)
-            if drafts is None:
+            if drafts is not None and self._journal(_as_named(drafts, asked), asked, recorded):
+                self._before = self._number
                 return
+            self._unproven += len(asked)
+        drafts = self._as_recorded(asked, recorded)
+        if drafts is not None:
             self._taken += len(asked)
-        self._journal(drafts, asked, recorded)
+            self._journal(drafts, asked, recorded, decided=False)
+
+    def _uncount(self) -> None:
+        """Take the number of a refused operation back: what its hooks did is journaled, and counts as none."""
+        before = self._before
+        if self._number == before:
+            return
+        self._split()
+        self._number = self.state.operation_count = before
+        self._pairs = [
+            pair
+            if pair.replayed is None
+            else pair._replace(replayed=pair.replayed._replace(operation_count=before), equal=False)
+            for pair in self._pairs
+        ]
+
+    def _split(self) -> None:
+        """Go on with two states, if there is one yet: the recorded and the replayed one are not the same any more."""
+        if self.recorded is self.state:
+            self.recorded = SessionState.decode(self.state.id, self.state.encode())
+
+    def _is_excused(self, sequence: int) -> bool:
+        """Return whether an event may be taken as it was recorded although it is not what is decided: because an event
+        before it was lost, or because it came with a bundle. A bundle of a truncated journal, or without history, has
+        events that describe what was there, and not how it came about."""
+        if self._uncertain:
+            return True
+        if self._imported is None:
+            self._imported = 0
+            with contextlib.suppress(IntegrityError, SchemaTooNew):  # the replay comes to the damage too
+                for at, stored in self._past.events(sequence - 1, self._past.last):
+                    if stored.type == "session.imported":
+                        self._imported = at
+        return sequence <= self._imported
 
     def _as_recorded(self, asked: Operation, recorded: Operation) -> list[PendingEvent] | None:
         """Return the events themselves. Return None if the replayed session has ended and the recorded had not."""
@@ -300,7 +386,7 @@ class _Replay:
 
     def _note_call(self, place: int, recorded: StoredEvent, replayed: StoredEvent) -> None:
         """Note a call, until it returns. `place` is its sequence in the replay."""
-        kind = _CALLED[recorded.type]
+        kind = _CALLED[replayed.type]
         was, now = (Request(kind, each.data["name"], _input(each.data), place) for each in (recorded, replayed))
         self._calls[place] = was, now
         if len(self._calls) > _MOST_CALLS:
@@ -308,83 +394,102 @@ class _Replay:
 
     # -- the journal of the replay
 
-    def _journal(self, drafts: list[PendingEvent], asked: Operation, recorded: Operation) -> None:
-        """Evolve the states by the events of a part, and pair them with the recorded ones."""
-        if len(drafts) == len(recorded):
-            for draft, (_, now), (sequence, was) in zip(drafts, asked, recorded, strict=True):
-                self._event(draft, now.context, sequence, was)
-            return
-        rest = list(recorded)
-        context = asked[0][1].context
-        for draft in drafts:
-            while rest and any(stored.type == draft.type for _, stored in rest) and rest[0][1].type != draft.type:
-                self._missing(*rest.pop(0))
-            if rest and rest[0][1].type == draft.type:
-                self._event(draft, context, *rest.pop(0))
-            else:
-                self._event(draft, context, None, None)
-        for sequence, stored in rest:
-            self._missing(sequence, stored)
+    def _journal(
+        self, drafts: list[PendingEvent], asked: Operation, recorded: Operation, *, decided: bool = True
+    ) -> bool:
+        """Evolve the states by the events of a part, and pair them with the recorded ones. Return False, and do
+        nothing, if they differ from the recorded ones, which are to be taken in their place."""
+        made = self._made(drafts, asked)
+        pairs = list(_paired(made, recorded))
+        as_recorded = decided and self._edit is None and self.recorded is self.state
+        if as_recorded and not all(pair.equal for pair in pairs) and self._is_excused(recorded[0][0]):
+            return False
+        for pair in pairs:
+            self._take(pair)
+        return True
 
-    def _event(self, draft: PendingEvent, context: Any, sequence: int | None, recorded: StoredEvent | None) -> None:
+    def _made(self, drafts: list[PendingEvent], asked: Operation) -> list[tuple[int, StoredEvent]]:
+        """Return the events that drafts become, with their places."""
+        state, place = self.state, self.state.sequence
+        artifacts, size = state.artifact_count, state.artifact_bytes
+        made: list[tuple[int, StoredEvent]] = []
+        for number, (type_, data, more, bytes_) in enumerate(drafts):
+            place += 1
+            artifacts += more
+            size += bytes_
+            context = asked[min(number, len(asked) - 1)][1].context
+            made.append((place, new_event((type_, self._time, data, self._number, artifacts, size, context))))
+        return made
+
+    def _take(self, pair: Pair) -> None:
+        """Evolve the states by an event of the recording, of the replay, or of both."""
+        sequence, recorded, place, made, equal = pair
         state = self.state
-        type_, data, artifacts, size = draft
-        place = state.sequence + 1
-        stored = new_event(
-            (
-                type_,
-                self._time,
-                data,
-                self._number,
-                state.artifact_count + artifacts,
-                state.artifact_bytes + size,
-                context,
-            )
-        )
-        equal = sequence == place and recorded is not None and _bytes(stored) == _bytes(recorded)
-        if not equal and self.recorded is state:
+        if not equal:
             self._split()
-        if recorded is not None:
+        if recorded is not None and sequence is not None:
             self._totals = recorded.totals
-        if self.recorded is not state and recorded is not None and sequence is not None:
-            evolve(self.recorded, sequence, recorded)
-            self._places.events.set(sequence, place)
-            if type_ == recorded.type == ARTIFACT_STORED:
-                self._places.artifacts.set(recorded.data["sequence"], data["sequence"])
-        evolve(state, place, stored)
-        self._lookups.project(place, stored, recorded=equal)
-        if type_ in _CALLED:
-            self._note_call(place, recorded if recorded is not None else stored, stored)
-        self._pairs.append(Pair(sequence, recorded, place, stored, equal))
+            if self.recorded is not state:
+                evolve(self.recorded, sequence, recorded)
+                self._place(sequence, recorded, place, made)
+        if made is not None and place is not None:
+            evolve(state, place, made)
+            self._lookups.project(place, made, recorded=equal)
+            if made.type in _CALLED:
+                self._note_call(place, recorded if recorded is not None else made, made)
+        self._pairs.append(pair)
 
-    def _missing(self, sequence: int, recorded: StoredEvent) -> None:
-        """Note a recorded event that the replay does not have."""
-        if self.recorded is self.state:
-            self._split()
-        evolve(self.recorded, sequence, recorded)
-        self._totals = recorded.totals
-        self._places.events.miss(sequence)
-        if recorded.type == ARTIFACT_STORED:
-            self._places.artifacts.miss(recorded.data["sequence"])
-        self._pairs.append(Pair(sequence, recorded, None, None, False))
+    def _place(self, sequence: int, recorded: StoredEvent, place: int | None, made: StoredEvent | None) -> None:
+        """Note where a recorded event, and the artifact that it has stored, are in the replay."""
+        events, artifacts = self._places.events, self._places.artifacts
+        if place is None or made is None:
+            events.miss(sequence)
+            if recorded.type == ARTIFACT_STORED:
+                artifacts.miss(recorded.data["sequence"])
+            return
+        events.set(sequence, place)
+        if made.type == recorded.type == ARTIFACT_STORED:
+            artifacts.set(recorded.data["sequence"], made.data["sequence"])
 
     def _refused(self, recorded: Operation, error: GreenroomError) -> None:
         self._refusals.append(Refusal(tuple(sequence for sequence, _ in recorded), error))
         for sequence, stored in recorded:
-            self._missing(sequence, stored)
+            self._take(Pair(sequence, stored, None, None, False))
 
-    def _split(self) -> None:
-        """Go on with two states: the recorded one and the replayed one are not the same any more."""
-        self.recorded = SessionState.decode(self.state.id, self.state.encode())
+
+def _as_named(drafts: list[PendingEvent], asked: Operation) -> list[PendingEvent]:
+    """Return the same events, with the id that the session had when they were recorded: the events that a fork has
+    copied name the session that they are from."""
+    if not drafts or drafts[0].type != "artifact.revoked":
+        return drafts
+    named = list(drafts)
+    for number, (draft, (_, stored)) in enumerate(zip(drafts, asked, strict=False)):
+        if draft.type == stored.type == "artifact.revoked":
+            named[number] = draft._replace(data={**draft.data, "by": stored.data["by"]})
+    return named
+
+
+def _paired(made: list[tuple[int, StoredEvent]], recorded: Operation) -> Iterator[Pair]:
+    """Yield the events of the replay beside those of the recording: by their order, or, if one has more, by type."""
+    if len(made) == len(recorded):
+        for (place, now), (sequence, was) in zip(made, recorded, strict=True):
+            yield Pair(sequence, was, place, now, sequence == place and _bytes(now) == _bytes(was))
+        return
+    rest = list(recorded)
+    for place, now in made:
+        while any(was.type == now.type for _, was in rest) and rest[0][1].type != now.type:
+            yield Pair(*rest.pop(0), None, None, False)
+        if rest and rest[0][1].type == now.type:
+            sequence, was = rest.pop(0)
+            yield Pair(sequence, was, place, now, sequence == place and _bytes(now) == _bytes(was))
+        else:
+            yield Pair(None, None, place, now, False)
+    for sequence, was in rest:
+        yield Pair(sequence, was, None, None, False)
 
 
 def _bytes(stored: StoredEvent) -> bytes:
     return _pack(stored if stored.context is not None else stored[:6])
-
-
-def _alike(drafts: list[PendingEvent], asked: Operation) -> bool:
-    """Return whether a decision says what was recorded."""
-    return [draft[:2] for draft in drafts] == [stored[:3:2] for _, stored in asked]
 
 
 def _input(data: dict[str, Any]) -> bytes:

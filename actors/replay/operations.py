@@ -13,20 +13,19 @@ from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, DELTA, FINISHED
 
-from .commands import ENDED, command_of, many_added, many_deleted, many_stored
+from .commands import DECIDED, ENDED, command_of, is_published, many_added, many_deleted, many_stored
 
 if TYPE_CHECKING:
     from .lookups import Lookups
 
-__all__ = ["Operation", "Part", "counts", "operations", "parts"]
+__all__ = ["OWN", "Operation", "Part", "counts", "operations", "parts"]
 
 Operation = list[tuple[int, StoredEvent]]
 """The events of one operation, with their sequences."""
 
 _HOOK: Final = "hook.executed"
-_OWN: Final = frozenset({DELTA, FINISHED, ANSWERED})
+OWN: Final = frozenset({DELTA, FINISHED, ANSWERED})
 """Types of the events that end no operation of their own: each was journaled by itself, and counts as none."""
-_UNCOUNTED: Final = frozenset({_HOOK, *_OWN})
 _AS_RECORDED: Final = frozenset({"session.imported", LOST})
 """Types of the events whose totals follow from nothing that a replay knows."""
 _DELETED: Final = "the artifact was deleted"
@@ -45,7 +44,7 @@ def operations(events: Iterable[tuple[int, StoredEvent]]) -> Iterator[Operation]
             if group and (
                 stored[3] != number
                 or stored[1] != time
-                or (stored[0] in _OWN and any(other[0] != _HOOK for _, other in group))
+                or (stored[0] in OWN and any(other[0] != _HOOK for _, other in group))
                 or stored[6] != context
             ):
                 yield group
@@ -63,15 +62,18 @@ def operations(events: Iterable[tuple[int, StoredEvent]]) -> Iterator[Operation]
 
 def counts(group: Operation, before: int) -> int:
     """Return by how much an operation raises the number of operations. `before` is the recorded number before it."""
-    types = [stored[0] for _, stored in group]
-    if len(types) == 1 and types[0] not in _AS_RECORDED:
-        return types[0] not in _UNCOUNTED
-    if any(type_ in _AS_RECORDED for type_ in types):
+    type_ = group[0][1].type
+    if len(group) == 1 and type_ in DECIDED:
+        return int(type_ not in OWN)
+    types = {stored.type for _, stored in group}
+    if types & _AS_RECORDED:
         return group[0][1].operation_count - before
-    if any(type_ in _OWN for type_ in types):
+    if types & OWN:
         return 0
-    notes = types[0] == _HOOK and all(type_ == _HOOK or type_.startswith("policy.") for type_ in types)
-    return int(not notes)
+    if types.isdisjoint(DECIDED) and not is_published(group[-1][1]):
+        # Whatever was done has changed nothing, or is no operation: only what hooks did for it was journaled.
+        return min(1, max(0, group[0][1].operation_count - before))
+    return 1
 
 
 class Part(NamedTuple):

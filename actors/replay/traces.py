@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from greenroom.actors.session.state.evolve import evolve
-from greenroom.actors.session.state.model import SessionState
+from greenroom.actors.session.state.model import SessionState, in_order
 
 from .history import History
 
@@ -50,11 +51,11 @@ def trace(past: History, sequence: int) -> Trace | None:
     That is the first of those that were the last to change something which differs. Reads the journal from the snapshot
     before.
     """
-    snapshots = [found for found in past.store.journal.snapshots(past.session) if found[0] <= sequence]
-    if not snapshots or snapshots[0][0] != sequence:
+    snapshots = [*islice(past.store.journal.snapshots(past.session, sequence), 2)]
+    if not snapshots or snapshots[0].sequence != sequence:
         return None
-    wanted = _facts(SessionState.decode(past.id, snapshots[0][1]))
-    begin = SessionState.decode(past.id, snapshots[1][1]) if len(snapshots) > 1 else _beginning(past)
+    wanted = _facts(SessionState.decode(past.id, snapshots[0].state))
+    begin = SessionState.decode(past.id, snapshots[1].state) if len(snapshots) > 1 else _beginning(past)
     end = SessionState.decode(past.id, begin.encode()) if begin.sequence else SessionState(past.id, past.session)
     for at, stored in past.events(begin.sequence, sequence):
         evolve(end, at, stored)
@@ -62,15 +63,14 @@ def trace(past: History, sequence: int) -> Trace | None:
     paths = [path for path in {**wanted, **found} if wanted.get(path) != found.get(path)]
     if not paths:
         return None
-    values = _facts(begin)
+    values = {path: _fact(begin, path) for path in paths}
     touched: dict[str, tuple[int, str]] = {}
     for at, stored in past.events(begin.sequence, sequence):
         evolve(begin, at, stored)
-        now = _facts(begin)
         for path in paths:
-            if now.get(path) != values.get(path):
-                touched[path] = at, stored.type
-        values = now
+            now = _fact(begin, path)
+            if now != values[path]:
+                touched[path], values[path] = (at, stored.type), now
     first = min(touched.values(), default=(sequence, past.store.journal.stored(past.session, sequence).type))
     return Trace(*first, {path: (wanted.get(path), found.get(path)) for path in paths})
 
@@ -81,8 +81,20 @@ def _beginning(past: History) -> SessionState:
 
 def _facts(state: SessionState) -> dict[str, Any]:
     """Return the facts of a state by path."""
-    facts: dict[str, Any] = {name: getattr(state, name) for name in _ROW}
-    facts |= {f"variables.{key}": value for key, value in state.variables.items()}
-    facts |= {f"artifact_types.{name}": count for name, count in (state.artifact_types or {}).items()}
-    facts |= {f"more.{name}": repr(value) for name, value in state.more.items()}
-    return facts
+    names = [
+        *_ROW,
+        *(f"variables.{key}" for key in state.variables),
+        *(f"artifact_types.{name}" for name in state.artifact_types or ()),
+        *(f"more.{name}" for name in state.more),
+    ]
+    return {path: _fact(state, path) for path in names}
+
+
+def _fact(state: SessionState, path: str) -> Any:
+    """Return one fact of a state; None if it does not have it."""
+    kind, dot, name = path.partition(".")
+    if not dot:
+        value = getattr(state, path)
+        return list(value) if isinstance(value, list) else value
+    within: dict[str, Any] = getattr(state, kind) or {}
+    return repr(in_order(within.get(name))) if kind == "more" else within.get(name)

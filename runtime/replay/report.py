@@ -81,6 +81,20 @@ class Report:
         self._state, self._recorded = step.state, step.recorded_state
         for _, stored in step.operation:
             self._types[stored.type] += 1
+        if step.refusals or step.answers:
+            self._take_faults(step)
+        if step.equal and not self._left:
+            self._kinds["equal"] += len(step.pairs)
+            self._left_out += len(step.pairs) if self._config.compare_results else 0
+        else:
+            for pair in step.pairs:
+                self._compare(pair)
+        if step.check is not None:
+            self.check(step.check)
+        if self._config.mode == "debug":
+            self.captured.take(step.last, step.state)
+
+    def _take_faults(self, step: Step) -> None:
         for refusal in step.refusals:
             fault = ReplayFault(refusal.sequences, refusal.error.code, str(refusal.error))
             if len(self._errors) < _MOST:
@@ -93,16 +107,6 @@ class Report:
                 request = answer.request
                 same = all(pair.equal for pair in step.pairs if pair.sequence == answer.sequence)
                 self._answers.append(DriftedAnswer(answer.sequence, request.kind, request.name, answer.match, same))
-        if step.equal and not self._left:
-            self._kinds["equal"] += len(step.pairs)
-            self._left_out += len(step.pairs) if self._config.compare_results else 0
-        else:
-            for pair in step.pairs:
-                self._compare(pair)
-        if step.check is not None:
-            self.check(step.check)
-        if self._config.mode == "debug":
-            self.captured.take(step.last, step.state)
 
     def _compare(self, pair: Pair) -> None:
         kind, differences = _compared(pair)

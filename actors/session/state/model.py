@@ -188,7 +188,7 @@ class SessionState:
         if self.certain is not None or self.more:
             fields.append(sorted(self.certain) if self.certain is not None else None)
         if self.more:
-            fields.append(_in_order(self.more))
+            fields.append(in_order(self.more))
         return _pack(fields)
 
     @classmethod
@@ -238,12 +238,12 @@ class SessionState:
         return self
 
 
-def _in_order(value: Any) -> Any:
+def in_order(value: Any) -> Any:
     """Return the same data with the keys of every dict sorted."""
     if isinstance(value, dict):
-        return {key: _in_order(value[key]) for key in sorted(value)}
+        return {key: in_order(value[key]) for key in sorted(value)}
     if isinstance(value, list):
-        return [_in_order(each) for each in value]
+        return [in_order(each) for each in value]
     return value
 
 
