@@ -29,6 +29,7 @@ from greenroom.actors.session.state.budgets import AT_ONCE, NEVER, first_alarms,
 from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, RENAMED, evolve
 from greenroom.actors.session.state.limits import limits_of, limits_of_scope
 from greenroom.actors.session.state.model import ACTIVE, NEW_WEIGHT, SUSPENDED, SessionState
+from greenroom.actors.session.state.records import RECORDS, kept
 from greenroom.actors.session.state.timeout import CARE
 from greenroom.actors.store import Append, Moves
 from greenroom.storage.artifacts.model import ArtifactId, ArtifactInfo
@@ -523,6 +524,7 @@ class SessionActor(PooledActor):
         sequence = state.sequence
         first = sequence + 1
         size = state_bytes = state.artifact_bytes
+        records = state.more.get(RECORDS)
         moves = False
         before = None
         ops: list[Op] = [*also]
@@ -590,8 +592,11 @@ class SessionActor(PooledActor):
             if trail.bytes > trail.due or command.__class__ is m.SaveSession:
                 self._snapshot(ops)
             append = Append(ops, moved, contents, released)
-            if state.created_by is not None and (first == 1 or size != state_bytes):
-                append.charges = (Charge(state.created_by, int(first == 1), size - state_bytes),)
+            if state.created_by is not None and (
+                first == 1 or size != state_bytes or state.more.get(RECORDS) is not records
+            ):
+                more_records = kept(state).bytes - (records["bytes"] if records is not None else 0)
+                append.charges = (Charge(state.created_by, int(first == 1), size - state_bytes + more_records),)
             self._commit_number = (
                 write(append) if write is not None else services.store.commit(append, services.store_timeout)
             )

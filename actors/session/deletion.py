@@ -6,6 +6,7 @@ import contextlib
 from typing import Final
 
 from greenroom.actors.session.state.model import SessionState
+from greenroom.actors.session.state.records import kept
 from greenroom.actors.store import Append, ArtifactStore
 from greenroom.storage.artifacts.index import ACROSS
 from greenroom.storage.catalog.creators import Charge
@@ -53,7 +54,7 @@ def deletion(store: ArtifactStore, state: SessionState, *, cataloged: bool) -> A
     moved = ((state.status, None),) if cataloged else ()
     append = Append(ops, moved, released=tuple(there.held), ranges=tuple(ranges))
     if state.created_by is not None:
-        append.charges = (Charge(state.created_by, -1, -state.artifact_bytes),)
+        append.charges = (Charge(state.created_by, -1, -state.artifact_bytes - kept(state).bytes),)
     return append
 
 

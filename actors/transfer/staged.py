@@ -24,6 +24,7 @@ from greenroom.actors.session.projection import (
 )
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
+from greenroom.actors.session.state.records import kept
 from greenroom.actors.store import Append, ArtifactStore, Repair
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.catalog.creators import Charge
@@ -184,7 +185,9 @@ class StagedSessions:
             ops += state_entries(state)
         append = Append(ops, tuple((None, each.status) for each in states))
         append.charges = tuple(
-            Charge(each.created_by, 1, each.artifact_bytes) for each in states if each.created_by is not None
+            Charge(each.created_by, 1, each.artifact_bytes + kept(each).bytes)
+            for each in states
+            if each.created_by is not None
         )
         if write is not None:
             write(append)

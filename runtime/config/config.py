@@ -75,8 +75,8 @@ class RuntimeConfig(Checked):
     """Content larger than this is compressed, if that makes it smaller."""
     creator_max_sessions: Annotated[Count | None, NONE] = None
     creator_max_storage_bytes: Annotated[Bytes | None, NONE] = None
-    """What the sessions of one `created_by` may have together: sessions in any status, and bytes of artifacts.
-    `rt.quotas.set` sets other limits for one creator."""
+    """What the sessions of one `created_by` may have together: sessions in any status, and bytes of artifacts and
+    records. `rt.quotas.set` sets other limits for one creator."""
     max_store_bytes: Annotated[Bytes | None, NONE] = None
     """Bytes of all contents together, each counted once and before compression."""
     block_cache_bytes: Bytes = 32 << 20

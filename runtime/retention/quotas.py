@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.session.loading import load_state
+from greenroom.actors.session.state.records import kept
 from greenroom.runtime.handles.scope import own_scope
 from greenroom.storage.catalog.creators import Quota, Use
 from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.checked_call import checked
-from greenroom.storage.common.session_ids import scope_bytes
+from greenroom.storage.common.session_ids import scope_bytes, session_id_of
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
@@ -34,7 +36,7 @@ class CreatorQuota:
     sessions: int
     """The sessions that there are, in any status."""
     storage_bytes: int
-    """The bytes of their artifacts, as `total_artifact_size` counts them."""
+    """The bytes of their artifacts, as `total_artifact_size` counts them, and of their records, keys included."""
 
     def to_dict(self) -> dict[str, Value]:
         """Return every field by name as JSON values."""
@@ -44,8 +46,8 @@ class CreatorQuota:
 class Quotas:
     """The quotas of creators. For the host only.
 
-    Creating a session, forking and importing count, and so does storing artifacts. What is over a limit raises
-    ResourceLimitExceeded with `resource` ("creator_sessions", "creator_storage_bytes"), `limit` and `value`.
+    Creating a session, forking and importing count, and so does storing artifacts and records. What is over a limit
+    raises ResourceLimitExceeded with `resource` ("creator_sessions", "creator_storage_bytes"), `limit` and `value`.
 
     Example:
         ```py
@@ -57,6 +59,7 @@ class Quotas:
     def __init__(self, core: RuntimeCore) -> None:
         self._core = core
         self._creators = core.store.creators
+        self._creators.record_bytes = self._record_bytes
         self._in_turn: Callable[[Callable[[], None]], Any] = core.store.catalog.in_turn
         self._lock = threading.Lock()
         config = core.config
@@ -68,6 +71,12 @@ class Quotas:
 
     def __repr__(self) -> str:
         return "<Quotas>"
+
+    def _record_bytes(self, session: bytes) -> int:
+        store = self._core.store
+        if not store.records.keys(session, b"", after=None, limit=1):
+            return 0
+        return kept(load_state(store, session_id_of(session))[0]).bytes
 
     @checked
     def set(
@@ -92,7 +101,7 @@ class Quotas:
     @checked
     def get(self, created_by: str) -> CreatorQuota:
         """Return the limits that hold for a creator, and what its sessions have. The first time, this reads the last
-        event of each of them."""
+        event of each of them, and the state of those that have records."""
         self._core.check_open()
         self._core.require_host("quotas.get")
         name = as_text("created_by", created_by, m.MAX_NAME)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class Charge(NamedTuple):
 
 
 class Use(NamedTuple):
-    """What a creator has: sessions in any status, and the bytes of their artifacts."""
+    """What a creator has: sessions in any status, and the bytes of their artifacts and records."""
 
     sessions: int
     bytes: int
@@ -51,6 +51,8 @@ class Creators:
         self.default: Quota | None = None
         """The quota of creators without one of their own."""
         self.own: dict[str, Quota] = {}
+        self.record_bytes: Callable[[bytes], int] = lambda session: 0
+        """Returns the bytes of the records of a session. Set by the floor that knows states."""
 
     @property
     def active(self) -> bool:
@@ -108,7 +110,7 @@ class Creators:
             sessions += 1
             with contextlib.suppress(IntegrityError, SchemaTooNew):
                 last = self._journal.last(session)
-                size += last[1].artifact_bytes if last is not None else 0
+                size += last[1].artifact_bytes + self.record_bytes(session) if last is not None else 0
         return Use(sessions, size)
 
 

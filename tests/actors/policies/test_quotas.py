@@ -85,6 +85,41 @@ def test_the_default_holds_for_all_others(store_path: Path) -> None:
         assert has(rt, "big") == (3, 0)
 
 
+def test_records_count_wherever_they_come_from(rt: Runtime, store_path: Path, tmp_path: Path) -> None:
+    def used() -> int:
+        return rt.quotas.get("ada").storage_bytes
+
+    s = rt.create_session(created_by="ada")
+    s.records.put("k", b"x" * 99)  # before there is a quota
+    rt.quotas.set("ada", max_storage_bytes=50_000)
+    assert used() == 100
+    s.records.put_many({"k": b"x" * 9, "l": b"y" * 10_000})
+    with s.batch() as b:
+        b.store_artifact("log", "a", b"z" * 1000)
+        b.records.put("m", b"m" * 99)
+    assert used() == 10 + 10_001 + 1000 + 100
+    for more in (lambda: s.records.put("n", b"n" * 40_000), lambda: s.store_artifact("log", "n", b"n" * 40_000)):
+        with pytest.raises(ResourceLimitExceeded) as caught:
+            more()
+        assert caught.value.fields["resource"] == "creator_storage_bytes"
+    fork = s.fork()
+    assert used() == 2 * 11_111
+    s.export(tmp_path / "bundle")
+    copy = rt.import_session(tmp_path / "bundle", keep_ids=False)
+    assert used() == 3 * 11_111
+    copy.records.delete_prefix("")
+    fork.delete()
+    assert used() == 11_111 + 1000
+    rt.retention(max_journal_events=1, dry_run=False)
+    rt.gc()
+    assert used() == 11_111 + 1000
+    rt.quotas.set("ada", max_storage_bytes=50_000)  # which counts anew
+    assert used() == 11_111 + 1000
+    s.delete()
+    copy.delete()
+    assert used() == 0
+
+
 def test_an_import_counts(rt: Runtime, tmp_path: Path) -> None:
     parent = rt.create_session(created_by="ada")
     rt.create_session(created_by="ada", parent=parent).store_artifact("log", "a", b"x" * 10)
