@@ -219,8 +219,16 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     RECORDS_CHANGED: {"changes": are_changes},
     LINKED: {"from": event_place, "to": event_place, "kind": LINK_KINDS.__contains__},
 }
-_KEYS: Final = {"session.created": ("key",), "session.imported": (DROPPED_KEY,)}
-"""Fields with keys of sessions, which only some events have."""
+_SOMETIMES: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
+    "session.created": {"key": m.is_session_key},
+    "session.imported": {DROPPED_KEY: m.is_session_key},
+    "agent.called": {
+        "system_prompt": _text(1 << 20, empty=True),
+        "tools": lambda value: type(value) is list and all(map(_text(m.MAX_NAME), value)),
+        "parameters": _object(m.MAX_INPUT_BYTES),
+    },
+}
+"""Fields that only some events of a type have."""
 _PUBLISHED: Final = _object(INLINE_EVENT_BYTES)
 # The status that an event needs: writes need an active session, changes of status the statuses that lead there.
 _OPEN: Final = (ACTIVE, SUSPENDED)
@@ -368,6 +376,9 @@ class JournalCheck:
                     continue
                 if name not in data or not check(data[name]):
                     raise self._bad(f"event {sequence}, {kind}, with an impossible {name}")
+            for name, check in _SOMETIMES.get(kind, {}).items():
+                if name in data and not check(data[name]):
+                    raise self._bad(f"event {sequence}, {kind}, with an impossible {name}")
             if kind == LINKED and not self._is_earlier(data["from"]):
                 raise self._bad(f"event {sequence}, a link from an event that is not before it")
             if kind == "policy.warning" and not (is_alert if data["policy"] == "resources" else is_warning)(data):
@@ -382,9 +393,6 @@ class JournalCheck:
             raise
         except (GreenroomError, RecursionError, ValueError):
             raise self._bad(f"event {sequence}, {kind[:64]!r}, with impossible data") from None
-        for name in _KEYS.get(kind, ()):
-            if name in data and not m.is_session_key(data[name]):
-                raise self._bad(f"event {sequence}, {kind}, with an impossible {name}")
         if kind in ("session.created", CONFIGURED) and data["config"] is not None:
             try:
                 self._check_config(stored_value(data["config"], "config"))

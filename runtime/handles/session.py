@@ -279,10 +279,12 @@ class Session(Variables, SessionHandle):
         self,
         at_sequence: int | None = None,
         changes: Iterable[m.Change] | Mapping[str, object] | None = None,
+        *,
+        at_time: datetime | str | float | None = None,
         **how: Unpack[How],
     ) -> Session:
-        """Create a session with a copy of this one's history, up to event `at_sequence` (default: all). Works in any
-        status.
+        """Create a session with a copy of this one's history, up to event `at_sequence`, or to the newest event at
+        `at_time` (an aware datetime, RFC 3339 text or epoch seconds); by default all of it. Works in any status.
 
         The fork is active and a child of this session. It has the variables, tags, conversation, artifacts and records
         of that moment; its artifacts have new ids and share the content. Its first own event is `session.forked`.
@@ -296,6 +298,10 @@ class Session(Variables, SessionHandle):
         add_messages, variables, delete_variables and tags. What refuses one of them names its place in the field
         `index`.
         """
+        if at_time is not None:
+            if at_sequence is not None:
+                raise ValidationError("fork: give at_sequence or at_time, not both", field="at_time")
+            at_sequence = self.at(time=at_time).sequence
         message = m.ForkSession(at_sequence, changes, **how)
         return created_session(self._runtime, self._ask(self.id, message, self._timeout))
 
@@ -577,7 +583,7 @@ class Session(Variables, SessionHandle):
         recorded = self._recorded()
         one = recorded.sequence_of(before)
         other = recorded.last if after is None else recorded.sequence_of(after)
-        return diff_states(recorded.moment(one).to_dict(), recorded.moment(other).to_dict())
+        return diff_states(*recorded.moments(one, other))
 
     @checked
     def context(self, call: int | None = None, *, number: int | None = None) -> ContextView:

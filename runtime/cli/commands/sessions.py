@@ -328,8 +328,12 @@ def fork(
     context: typer.Context,
     session: SessionId,
     at: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="The last event to take along; otherwise all.", show_default=False),
+        str | None,
+        typer.Option(
+            metavar="N|TIME",
+            help=f"The last event to take along, or a time ({TIMES}); otherwise all.",
+            show_default=False,
+        ),
     ] = None,
     variables: Annotated[
         list[str] | None,
@@ -370,7 +374,9 @@ def fork(
     }
     wanted = {name: value for name, value in changes.items() if value is not None and value not in ({}, [])}
     with the_store(context).writing() as runtime:
-        info = the_session(runtime, session).fork(at, wanted).info()
+        number = int(at) if at is not None and at.isascii() and at.isdigit() else None
+        when = moment_of(at, "--at") if number is None else None
+        info = the_session(runtime, session).fork(number, wanted, at_time=when).info()
     if as_json:
         print_json(info.to_dict())
         return

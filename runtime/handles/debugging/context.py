@@ -225,7 +225,7 @@ def _given(recorded: Recorded, call: Call, calls: int) -> ContextView:
         "time": event.timestamp,
     }
     if call.kind == "message":
-        turn = next((each for each in recorded.moment(recorded.last).messages if each.sequence == call.sequence), None)
+        turn = next(iter(recorded.turns(recorded.last, (call.sequence,))), None)
         reply = _as_message(turn) if turn is not None else event.data
         model = turn.metadata.get("model") if turn is not None else None
         system = "\n\n".join(_text(each) for each in messages if role_of(str(each["role"])) == "system")

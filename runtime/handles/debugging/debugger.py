@@ -18,7 +18,7 @@ from greenroom.storage.events.pattern import EventPattern
 
 from .context import ContextView, context_of
 from .diff import StateDiff, diff_states
-from .errors import ErrorAnalysis, analysed
+from .errors import ERRORS, ErrorAnalysis, analysed
 from .export import load_debugging, write_debugging
 from .recorded import Recorded
 from .search import text_matches
@@ -219,7 +219,7 @@ class Debugger:
         """Return what is different between two moments; by default, what the event at the position changed."""
         later = self._position if after is None else self._within(after)
         earlier = max(later - 1, self.first) if before is None else self._within(before)
-        return diff_states(self.at(earlier).to_dict(), self.at(later).to_dict())
+        return diff_states(*self._recorded.moments(earlier, later))
 
     @checked
     def context(self, call: int | None = None, *, number: int | None = None) -> ContextView:
@@ -229,7 +229,7 @@ class Debugger:
 
     def errors(self) -> ErrorAnalysis:
         """Return what went wrong in the whole session."""
-        return analysed(self.events())
+        return analysed(self._recorded.events(0, self._last, ERRORS))
 
     @checked
     def compare(self, result: Replayed | Mapping[str, Any]) -> dict[str, Json]:

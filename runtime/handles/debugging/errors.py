@@ -12,7 +12,7 @@ from greenroom.storage.codec.records import Json
 from greenroom.storage.common.times import iso_time
 from greenroom.storage.events.model import Event, Origin
 
-__all__ = ["ErrorAnalysis", "SessionError", "analysed"]
+__all__ = ["ERRORS", "ErrorAnalysis", "SessionError", "analysed"]
 
 _MOST: Final = 10_000
 _COMMON: Final = 10
@@ -189,4 +189,6 @@ _READERS: Final[dict[str, Callable[[dict[str, Any]], _Found]]] = {
     ),
     "event.lost": lambda data: ("session", "event_lost", data.get("was")),
 }
+ERRORS: Final = frozenset(_READERS)
+"""Types of the events that tell whether something went wrong."""
 _ATTEMPTS: Final = frozenset({"tool.returned", "agent.returned", "hook.executed", "script.finished", "workflow.stage"})

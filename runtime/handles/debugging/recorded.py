@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Callable, Container, Iterator
 from typing import Any, Final
 
+from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.replay.history import History
 from greenroom.actors.replay.standing import Standing
+from greenroom.actors.session.answers.turns import told_turns
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
@@ -111,10 +113,31 @@ class Recorded:
         """Return the session as it was after an event."""
         self.check()
         self.require(sequence)
-        state, standing = self._folded(sequence)
+        return self._past(*self._folded(sequence))
+
+    def _past(self, state: SessionState, standing: Standing) -> PastState:
         past = PastState(self.history, state, state.updated_at, self.look)
         past.__dict__["_standing"] = standing  # which it would fold from the beginning
         return past
+
+    def turns(self, sequence: int, wanted: Container[int]) -> list[Turn]:
+        """Return those of the conversation's turns after an event that are wanted."""
+        self.check()
+        turns = self._folded(self.require(sequence))[1].turns
+        heads = {turn: head for turn, head in turns.items() if turn in wanted}
+        return told_turns(self.history.store, self.history.session, heads)
+
+    def moments(self, before: int, after: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return two moments as `PastState.to_dict` does, without what is the same in both: so that to compare them
+        does not take longer the longer a conversation is."""
+        self.check()
+        (state, one), (later, other) = (self._folded(self.require(each)) for each in (before, after))
+        for name in ("turns", "artifacts", "approvals"):
+            _without_common(getattr(one, name), getattr(other, name))
+        _without_common(one.records.live, other.records.live)
+        if state.certain is None is later.certain:
+            _without_common(state.variables, later.variables)
+        return self._past(state, one).to_dict(), self._past(later, other).to_dict()
 
     def _folded(self, sequence: int) -> tuple[SessionState, Standing]:
         border = max(sequence - sequence % _NEAR, self.first)
@@ -124,6 +147,7 @@ class Recorded:
             standing.fold(self.history.events(found or 0, border))
             self._keep(border, self.history.state(border).encode(), standing)
             found = border
+        self._keep(found, *self._bases[found])  # as the one that was used last
         packed, base = self._bases[found]
         state, standing = SessionState.decode(self.id, packed), _copy(base)
         for at, stored in self.history.events(found, sequence):
@@ -136,6 +160,11 @@ class Recorded:
         self._bases[sequence] = packed, standing
         while len(self._bases) > _KEPT:
             del self._bases[next(iter(self._bases))]
+
+
+def _without_common(one: dict[Any, Any], other: dict[Any, Any]) -> None:
+    for key in [key for key, value in one.items() if key in other and other[key] == value]:
+        del one[key], other[key]
 
 
 def _copy(standing: Standing) -> Standing:

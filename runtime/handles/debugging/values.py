@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from greenroom.storage.codec.records import Json
 
-__all__ = ["StateChange", "brief", "differences", "plain_json", "similarity"]
+__all__ = ["StateChange", "brief", "differences", "plain_json", "same", "similarity"]
 
 MAX_DIFFERENCES: Final = 1000
 _MAX_TEXT: Final = 4096
@@ -93,10 +93,21 @@ def _differences(before: Any, after: Any, path: tuple[str | int, ...]) -> Iterat
                 yield StateChange(here, "removed", _shown(before[key]), None)
             elif key not in before:
                 yield StateChange(here, "added", None, _shown(after[key]))
-            elif before[key] != after[key]:
+            elif not same(before[key], after[key]):
                 yield from _differences(before[key], after[key], here)
         return
     yield from _deep(before, after, path)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Return whether two values are equal in JSON, where true is not 1 and 1 is not 1.0."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(each, other[key]) for key, each in one.items())
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
 
 
 def _order(key: Any) -> tuple[bool, Any]:
@@ -107,7 +118,7 @@ def _deep(before: Any, after: Any, path: tuple[str | int, ...]) -> Iterator[Stat
     from deepdiff import DeepDiff
 
     one, other = _comparable(before), _comparable(after)
-    if one == other and type(one) is type(other):
+    if same(one, other):
         return
     by_position = max(_longest(one), _longest(other)) > _MAX_ALIGNED
     tree = DeepDiff(
@@ -201,7 +212,7 @@ def _shown(value: Any) -> Json:
 def similarity(one: Any, other: Any) -> float:
     """Return how similar two values are: 1.0 if they are equal, 0.0 if nothing of one is in the other. Texts count by
     what they have in common."""
-    if one == other and type(one) is type(other):
+    if same(one, other):
         return 1.0
     total = max(_leaves(one), _leaves(other))
     score = 1.0 - min(1.0, _distance(one, other, 0) / total)
@@ -224,7 +235,7 @@ def _leaves(value: Any) -> int:
 def _distance(one: Any, other: Any, depth: int) -> float:
     """Return how many leaves differ; a text counts by the part that differs."""
     if depth > _MAX_DEPTH:
-        return 0.0 if one == other else 1.0
+        return 0.0 if same(one, other) else 1.0
     if isinstance(one, dict) and isinstance(other, dict):
         return sum(
             _distance(one[key], other[key], depth + 1)
@@ -239,9 +250,10 @@ def _distance(one: Any, other: Any, depth: int) -> float:
     if isinstance(one, str) and isinstance(other, str):
         if one == other:
             return 0.0
+        # Texts that only differ behind what is rated are not quite the same.
         from rapidfuzz.distance import Indel
 
         return float(Indel.normalized_distance(one[:_MAX_RATED], other[:_MAX_RATED])) or 0.001
-    if one == other and (type(one) is type(other) or {type(one), type(other)} == {int, float}):
+    if same(one, other):
         return 0.0
     return float(max(_leaves(one), _leaves(other)))

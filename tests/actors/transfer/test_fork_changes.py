@@ -16,6 +16,7 @@ from greenroom.runtime import (
     GreenroomError,
     HookCancelled,
     HookResult,
+    ReplayError,
     ResourceLimitExceeded,
     Runtime,
     Session,
@@ -334,3 +335,16 @@ def test_changes_are_checked_when_the_message_is_made() -> None:
     assert fork_changes(None) == []
     with pytest.raises(GreenroomError):
         messages.ForkSession(3, {"no": 1})
+
+
+def test_a_fork_is_made_at_a_time(rt: Runtime) -> None:
+    s = rt.create_session()
+    s.set("k", 1)
+    when = list(s.events())[-1].timestamp
+    s.set("k", 2)
+    assert s.fork(at_time=when).variables() == {"k": 1}
+    assert s.fork(at_time=when, changes={"variables": {"n": 1}}).variables() == {"k": 1, "n": 1}
+    with pytest.raises(ValidationError):
+        s.fork(2, at_time=when)
+    with pytest.raises(ReplayError):
+        s.fork(at_time="2001-01-01T00:00:00Z")

@@ -83,3 +83,16 @@ def test_a_fork_begins_with_the_changes_of_the_command_line(greenroom: Any, tmp_
     refused = greenroom(*data, "sessions", "fork", session.id, "--edit-message", "text", code=2).stderr
     assert "KEY=VALUE" in refused
     assert "no message 77" in greenroom(*data, "sessions", "fork", session.id, "--drop-message", 77, code=1).stderr
+
+
+def test_a_fork_is_made_at_a_time(greenroom: Any, tmp_path: Path) -> None:
+    with Runtime.open(tmp_path / "store") as rt:
+        session = rt.create_session()
+        session.set("k", 1)
+        when = list(session.events())[-1].timestamp
+        session.set("k", 2)
+    data = ("--data", tmp_path / "store")
+    forked = greenroom.json(*data, "sessions", "fork", session.id, "--at", when.isoformat())
+    assert greenroom.json(*data, "sessions", "show", forked["id"])["variables"] == {"k": 1}
+    assert "history" in greenroom(*data, "sessions", "fork", session.id, "--at", "2001-01-01", code=1).stderr
+    assert "no time" in greenroom(*data, "sessions", "fork", session.id, "--at", "soon", code=2).stderr
