@@ -64,7 +64,7 @@ class ScriptContext:
 
         Raises AccessDenied, SessionNotFound, or ValidationError if none is named and none is current.
         """
-        if isinstance(reference, Mapping):
+        if reference is not UNDEFINED and isinstance(reference, Mapping):
             reference = reference.get("id")
         if reference is UNDEFINED or reference is None or reference == "":
             reference = self.current_id

@@ -540,12 +540,6 @@ class SessionActor(PooledActor):
             if following is not None:
                 self._reading = StagedStore(services.store, ops)
             while True:
-                if not moves and (
-                    drafts[0].type in _ROW_EVENTS
-                    or (len(drafts) > 1 and any(each.type in _ROW_EVENTS for each in drafts))
-                ):
-                    moves = True
-                    before = state.row() if sequence else None
                 operations, artifacts = state.operation_count + 1, state.artifact_count
                 if command.__class__ in _UNCOUNTED:
                     operations -= 1
@@ -570,6 +564,9 @@ class SessionActor(PooledActor):
                     op = Journal.append(session, sequence, stored)
                     ops.append(op)
                     trail.bytes += len(op[2] or b"")
+                    if type_ in _ROW_EVENTS and not moves:
+                        moves = True
+                        before = state.row() if first > 1 else None
                     evolve(state, sequence, stored)
                     if type_ in PROJECTED or PUBLISHED_HASH in data:
                         if change is None:

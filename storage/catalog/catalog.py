@@ -39,7 +39,7 @@ from greenroom.storage.events.model import StoredEvent
 from .deadlines import deadline_keys
 from .lifetimes import lifetime_keys
 from .listing import Listing
-from .model import STATUS_CODE, STATUSES, SessionInfo, SessionRow, SessionStatus
+from .model import STATUS_CODE, STATUSES, SessionInfo, SessionRow, SessionStatus, row_of
 from .query import SessionQuery, row_test
 
 __all__ = ["Catalog"]
@@ -72,7 +72,8 @@ class Catalog:
     @staticmethod
     def create(session: bytes, row: SessionRow, updated: int) -> list[Op]:
         """Return the operations that add a session whose last event has this time (ns since the epoch)."""
-        ops = [Catalog.put(session, row), *((CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, updated))]
+        ops = [Catalog.put(session, row)]
+        ops += [(CF.INDEX, key, b"") for key in Catalog.index_keys(session, row, updated)]
         if row.key is not None:
             ops.append((CF.INDEX, key_entry(row.key), session))
         return ops
@@ -91,14 +92,15 @@ class Catalog:
     @staticmethod
     def index_keys(session: bytes, row: SessionRow, updated: int) -> list[bytes]:
         """Return the index entries that a session must have."""
-        tail = bytes([row.status]) + row.created_at.to_bytes(8, "big") + session
-        metadata = unpack_value(row.metadata) if len(row.metadata) > 1 else {}  # an empty object is one byte
-        keys = [INDEX_CREATED + tail, _updated_key(row.status, updated, session)]
-        keys += [each + tail for each in listing_prefixes(row.tags, row.created_by, row.parent, metadata)]
-        if row.config is not None and row.status == _ACTIVE:
-            keys += deadline_keys(session, row.created_at, row.config)
-        if row.config is not None:
-            keys += lifetime_keys(session, row.config)
+        status, _, _, creator, tags, parent, packed, created, _, _, _, _, config, _ = row
+        tail = bytes((status,)) + created.to_bytes(8, "big") + session
+        metadata = unpack_value(packed) if len(packed) > 1 else {}  # an empty object is one byte
+        keys = [INDEX_CREATED + tail, _updated_key(status, updated, session)]
+        keys += [each + tail for each in listing_prefixes(tags, creator, parent, metadata)]
+        if config is not None:
+            keys += lifetime_keys(session, config)
+            if status == _ACTIVE:
+                keys += deadline_keys(session, created, config)
         return keys
 
     @staticmethod
@@ -184,7 +186,7 @@ class Catalog:
         record = self._engine.get(CF.SESSIONS, session)
         if record is None:
             return None
-        return SessionRow(*unseal(session, record, _row_name))
+        return row_of(unseal(session, record, _row_name))
 
     def with_key(self, key: str) -> bytes | None:
         """Return the session that has this key; None if there is none."""
@@ -363,7 +365,7 @@ def _not_there(session: bytes) -> SessionNotFound:
 
 
 def _updated_key(status: int, updated: int, session: bytes) -> bytes:
-    return INDEX_UPDATED + bytes([status]) + (updated // SECOND).to_bytes(4, "big") + session
+    return INDEX_UPDATED + bytes((status,)) + (updated // SECOND).to_bytes(4, "big") + session
 
 
 def _row_name(key: bytes) -> str:

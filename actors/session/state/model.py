@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgpack
 
 from greenroom.actors.messages.checks import EMPTY_METADATA
-from greenroom.storage.catalog.model import SessionInfo, SessionRow, SessionStatus
+from greenroom.storage.catalog.model import SessionInfo, SessionRow, SessionStatus, new_row
 from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.errors import IntegrityError
 from greenroom.storage.events.model import Totals
@@ -124,21 +124,23 @@ class SessionState:
 
     def row(self) -> SessionRow:
         """Return the catalog's row of this state."""
-        return SessionRow(
-            self.status,
-            self.name,
-            self.description,
-            self.created_by,
-            self.tags,
-            self.parent,
-            self.metadata,
-            self.created_at,
-            self.started_at,
-            self.ended_at,
-            self.correlation_id,
-            self.failure_reason,
-            self.config,
-            self.key,
+        return new_row(
+            (
+                self.status,
+                self.name,
+                self.description,
+                self.created_by,
+                self.tags,
+                self.parent,
+                self.metadata,
+                self.created_at,
+                self.started_at,
+                self.ended_at,
+                self.correlation_id,
+                self.failure_reason,
+                self.config,
+                self.key,
+            )
         )
 
     def info(self) -> SessionInfo:
