@@ -8,9 +8,9 @@ those of the events that it takes, and `verify` compares with them.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from operator import itemgetter
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from greenroom.actors.session.state.approvals import entry_changed, pending_entries
 from greenroom.actors.session.state.grants import shared_key, shared_keys
@@ -18,7 +18,7 @@ from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.session.state.shares import whole_entries, whole_entry
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.artifacts.index import IN_SESSION
-from greenroom.storage.artifacts.model import LABEL, ArtifactRecord
+from greenroom.storage.artifacts.model import LABEL, ArtifactRecord, new_record
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.catalog.catalog import Catalog
 from greenroom.storage.codec.keys import INDEX_APPROVAL, INDEX_ARTIFACT_NAME, INDEX_MESSAGE, INDEX_SCOPE, sequence_key
@@ -68,14 +68,14 @@ ARTIFACT_STORED: Final = "artifact.stored"
 ARTIFACT_DELETED: Final = "artifact.deleted"
 LOST: Final = "event.lost"
 """Stands in a journal for an event that damage has destroyed."""
-_GRANTS: Final = frozenset({"artifact.shared", "artifact.revoked"})
-_WHOLE: Final = frozenset({"session.shared", "session.unshared", "scope.granted", "scope.revoked"})
 _told: Final = itemgetter(*ArtifactRecord._fields[:-2])
 """The fields of a record that the event which stored the artifact always has, besides its own time."""
 _WITH_CONTENT: Final = frozenset({ADDED, FINISHED, EDITED, LOST})
 """Types of the events that may refer to contents. A message with a lost event has left its text."""
 OWNED_INDEXES: Final = (INDEX_MESSAGE, INDEX_ARTIFACT_NAME, INDEX_SCOPE, INDEX_APPROVAL, RECORD_ENTRY, *IN_SESSION)
 """First bytes of the index keys that continue with the session."""
+
+_NO_VALUES: Final[Mapping[bytes, bytes]] = {}
 
 
 class Change:
@@ -91,7 +91,7 @@ class Change:
         self.released: list[tuple[bytes, Reference]] = []
         self.records: list[ArtifactRecord] = []
         """The records of the artifacts that were stored."""
-        self.values: Mapping[bytes, bytes] = {}
+        self.values: Mapping[bytes, bytes] = _NO_VALUES
         """The values of records that are no contents, by their hash."""
 
     def written(self) -> list[Op]:
@@ -142,15 +142,15 @@ class FoldedArtifacts:
         add_event(change, self._session, sequence, stored)
         data = stored.data
         if stored.type in TURN_EVENTS:
-            _turn_changed(change, self._session, sequence, stored)
+            _turn_changed(self, change, self._session, sequence, stored)
         elif stored.type == ARTIFACT_STORED:
-            _artifact_stored(self, change, self._session, stored, self._live)
+            _artifact_stored(self, change, self._session, sequence, stored, self._live)
             there = self._live is None or data["sequence"] in self._live
             self._newest[data["name"]] = data["version"], there
             if self._live is None:
                 self.records[data["sequence"]] = change.records[0]
         elif stored.type == ARTIFACT_DELETED:
-            _artifact_deleted(self, change, self._session, stored)
+            _artifact_deleted(self, change, self._session, sequence, stored)
             self.records.pop(data["sequence"], None)
             if self.is_newest(self._session, data["name"], data["version"]):
                 self._newest[data["name"]] = data["version"], False
@@ -251,27 +251,13 @@ def state_entries(state: SessionState) -> list[Op]:
 def project(known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
     """Add to `change` what an event changes that is being committed, after the artifacts in `known`. The session's row
     is left out: it follows from the state."""
-    type_ = stored.type
     add_event(change, session, sequence, stored)
-    if type_ in TURN_EVENTS:
-        _turn_changed(change, session, sequence, stored)
-    elif type_ == ARTIFACT_STORED:
-        _artifact_stored(known, change, session, stored)
-    elif type_ == ARTIFACT_DELETED:
-        _artifact_deleted(known, change, session, stored)
-    elif type_ in _GRANTS:
-        data = stored.data
-        there = b"" if type_ == "artifact.shared" else None
-        change.ops.append((CF.INDEX, shared_key(data["session"], session, data["sequence"]), there))
-    elif type_ in _WHOLE:
-        change.ops.append((CF.INDEX, *whole_entry(session, type_, stored.data)))
-    elif type_ in APPROVAL_EVENTS:
-        change.ops.append((CF.INDEX, *entry_changed(session, sequence, type_, stored.data, stored.time)))
-    elif type_ == RECORDS_CHANGED:
-        _records_changed(change, session, sequence, stored.data["changes"])
+    changed = _CHANGED.get(stored.type)
+    if changed is not None:
+        changed(known, change, session, sequence, stored)
 
 
-def _turn_changed(change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
+def _turn_changed(known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
     """Add the changes to the index of messages, which has the current turns and their heads."""
     type_, data, prefix = stored.type, stored.data, INDEX_MESSAGE + session
     if type_ == ADDED:
@@ -285,7 +271,12 @@ def _turn_changed(change: Change, session: bytes, sequence: int, stored: StoredE
 
 
 def _artifact_stored(
-    known: KnownArtifacts, change: Change, session: bytes, stored: StoredEvent, live: Container[int] | None = None
+    known: KnownArtifacts,
+    change: Change,
+    session: bytes,
+    sequence: int,
+    stored: StoredEvent,
+    live: Container[int] | None = None,
 ) -> None:
     data = stored.data
     number, name, version = data["sequence"], data["name"], data["version"]
@@ -302,10 +293,13 @@ def _artifact_stored(
 
 def artifact_record(stored: StoredEvent) -> ArtifactRecord:
     """Return the record of the artifact that an event has stored."""
-    return ArtifactRecord._make((*_told(stored.data), stored.time, stored.data.get(LABEL)))
+    data = stored.data
+    return new_record((*_told(data), stored.time, data.get(LABEL)))
 
 
-def _artifact_deleted(known: KnownArtifacts, change: Change, session: bytes, stored: StoredEvent) -> None:
+def _artifact_deleted(
+    known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent
+) -> None:
     data = stored.data
     number, name, version = data["sequence"], data["name"], data["version"]
     record = known.record(session, number)
@@ -317,8 +311,24 @@ def _artifact_deleted(known: KnownArtifacts, change: Change, session: bytes, sto
     change.released.append((data["content_hash"], Reference(session, ARTIFACT, number)))
 
 
-def _records_changed(change: Change, session: bytes, sequence: int, changes: list[list[Any]]) -> None:
-    for position, fields in enumerate(changes):
+def _artifact_shared(known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
+    data = stored.data
+    there = b"" if stored.type == "artifact.shared" else None
+    change.ops.append((CF.INDEX, shared_key(data["session"], session, data["sequence"]), there))
+
+
+def _whole_shared(known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
+    change.ops.append((CF.INDEX, *whole_entry(session, stored.type, stored.data)))
+
+
+def _approval_changed(
+    known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent
+) -> None:
+    change.ops.append((CF.INDEX, *entry_changed(session, sequence, stored.type, stored.data, stored.time)))
+
+
+def _records_changed(known: KnownArtifacts, change: Change, session: bytes, sequence: int, stored: StoredEvent) -> None:
+    for position, fields in enumerate(stored.data["changes"]):
         each = RecordChange.of(fields)
         if each.released is not None:
             number, digest = each.released
@@ -330,8 +340,18 @@ def _records_changed(change: Change, session: bytes, sequence: int, changes: lis
         add_record(change, session, each.key, StoredRecord(sequence, position, each.flags, each.size, each.hash, data))
 
 
-PROJECTED: Final = frozenset(
-    {*TURN_EVENTS, ARTIFACT_STORED, ARTIFACT_DELETED, RECORDS_CHANGED, *_GRANTS, *_WHOLE, *LISTED, *CALL_FIELDS}
-)
+_CHANGED: Final[Mapping[str, Callable[[KnownArtifacts, Change, bytes, int, StoredEvent], None]]] = {
+    **dict.fromkeys(TURN_EVENTS, _turn_changed),
+    ARTIFACT_STORED: _artifact_stored,
+    ARTIFACT_DELETED: _artifact_deleted,
+    "artifact.shared": _artifact_shared,
+    "artifact.revoked": _artifact_shared,
+    **dict.fromkeys(("session.shared", "session.unshared", "scope.granted", "scope.revoked"), _whole_shared),
+    **dict.fromkeys(APPROVAL_EVENTS, _approval_changed),
+    RECORDS_CHANGED: _records_changed,
+}
+"""What an event of each type changes besides its own entries."""
+
+PROJECTED: Final = frozenset({*_CHANGED, *LISTED, *CALL_FIELDS})
 """Types of the events that change more than the journal and the row. Events of other types do so only by the ids in
 their context, and by large data."""

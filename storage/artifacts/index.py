@@ -89,27 +89,29 @@ def label_prefix(session: bytes, name: str, label: str) -> bytes:
 
 def artifact_entries(session: bytes, number: int, record: ArtifactRecord) -> list[bytes]:
     """Return the keys that list an artifact, from its record, except the one of its name and version."""
-    # The suffix and the bytes of words are spelled out here, without calls, because every stored artifact comes by.
-    type_digest = digest_of(record.type)
+    # The suffix and the bytes of words are spelled out here, without calls, and the fields are taken at once, because
+    # every stored artifact comes by.
+    _, name, _, _, type_, _, _, _, _, created_by, parent, tags, custom, time, label = record
+    type_digest = digest_of(type_)
     last = number.to_bytes(8, "big")
-    suffix = record.time.to_bytes(8, "big") + session + last
+    suffix = time.to_bytes(8, "big") + session + last
     keys = [SESSION_TYPE + session + type_digest + last, BY_TYPE + type_digest + suffix]
-    for tag in record.tags:
+    for tag in tags:
         tag_digest = digest_of(tag)
         keys += (SESSION_TAG + session + tag_digest + last, BY_TAG + tag_digest + suffix)
-    if record.created_by is not None:
-        keys.append(BY_CREATOR + digest_of(record.created_by) + suffix)
-    if record.parent_artifact is not None:
-        keys.append(BY_PARENT + digest_of(record.parent_artifact) + suffix)
-    if record.label is not None:
-        keys.append(label_prefix(session, record.name, record.label) + last)
-    if len(record.custom) > 1:  # an empty object is one byte
-        custom = unpack_value(record.custom)
-        if len(custom) > MOST_CUSTOM:
+    if created_by is not None:
+        keys.append(BY_CREATOR + digest_of(created_by) + suffix)
+    if parent is not None:
+        keys.append(BY_PARENT + digest_of(parent) + suffix)
+    if label is not None:
+        keys.append(label_prefix(session, name, label) + last)
+    if len(custom) > 1:  # an empty object is one byte
+        entries = unpack_value(custom)
+        if len(entries) > MOST_CUSTOM:
             keys.append(MANY_CUSTOM + suffix)
         else:
             # two keys of an object may have one digest
-            keys += dict.fromkeys(BY_CUSTOM + metadata_digest(key, value) + suffix for key, value in custom.items())
+            keys += dict.fromkeys(BY_CUSTOM + metadata_digest(key, value) + suffix for key, value in entries.items())
     words = _first_words(record)
     if words is None:
         keys.append(MANY_WORDS + suffix)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from greenroom.storage.codec.keys import is_session_id
@@ -23,6 +25,7 @@ __all__ = [
     "artifact_label",
     "artifact_type",
     "is_artifact_name",
+    "new_record",
 ]
 
 CONTENT_HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -60,6 +63,10 @@ class ArtifactRecord(NamedTuple):
     def stored(self) -> tuple[Any, ...]:
         """Return the fields to be written."""
         return self if self.label is not None else self[:-1]
+
+
+new_record: Final[Callable[[Iterable[Any]], ArtifactRecord]] = partial(tuple.__new__, ArtifactRecord)
+"""Make a record from all its fields, at half the usual cost."""
 
 
 @dataclass(frozen=True, slots=True)
