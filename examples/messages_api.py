@@ -11,9 +11,8 @@ with Runtime.open() as runtime:
     for session_id in ids:
         for value in range(100):
             runtime.tell(session_id, messages.SetVariable("step", value))
-        print(
-            runtime.ask(session_id, messages.GetVariable("step"), timeout=5.0)
-        )  # 99: the messages told before are handled first
+        # The messages that were told before are handled first.
+        print("the last step told was", runtime.ask(session_id, messages.GetVariable("step"), timeout=5.0))
 
     # ask: returns the reply, or raises the session's error. Any number of threads may ask.
     def work(session_id: str) -> int:
@@ -22,11 +21,12 @@ with Runtime.open() as runtime:
         return len(runtime.ask(session_id, messages.GetMessages()))
 
     with ThreadPoolExecutor(8) as pool:
-        print(list(pool.map(work, ids * 2)))
+        counts = list(pool.map(work, ids * 2))
+    print("messages that each of 8 workers found, two in a session:", counts)
 
     runtime.ask(ids[0], messages.SuspendSession())
     try:
         runtime.ask(ids[0], messages.SetVariable("step", 0))
     except InvalidSessionState as error:
         print(error.code, "-", error)
-    print(runtime.ask(ids[0], messages.GetInfo()).status)  # reading works in every status
+    print("still readable:", runtime.ask(ids[0], messages.GetInfo()).status)

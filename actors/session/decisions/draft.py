@@ -71,7 +71,7 @@ def require_active(state: SessionState) -> None:
     """Raise InvalidSessionState unless the session is active."""
     if state.status != ACTIVE:
         status = STATUSES[state.status]
-        advice = "resume it first" if state.status == SUSPENDED else "it is final; start a new session"
+        advice = "resume it first" if state.status == SUSPENDED else "it is final; fork it, or start a new session"
         raise InvalidSessionState(f"session {state.id} is {status}, writing needs active: {advice}", status=str(status))
 
 

@@ -124,7 +124,10 @@ def list_sessions(
         filtered = query.keys() - {"sort_by", "descending", "limit", "offset", "cursor", "key_prefix", "status"}
         known = total or (page.has_more and not filtered and key_prefix is None)
         there = f"{len(page)} of {counted(page.total, 'session')}" if known else counted(len(page), "session")
+        ended = runtime.count_sessions({**query, "status": "all"}) if not (page or status or offset or cursor) else 0
     foot = f"{there}; more with --cursor {page.next_cursor}" if page.has_more else there if total else None
+    if ended:
+        foot = f"no session is active or suspended; {counted(ended, 'session')} with --status all"
     if as_json:
         print_json([info.to_dict() for info in page])
         if foot is not None:

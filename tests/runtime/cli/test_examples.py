@@ -28,7 +28,10 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
             "batch_pipeline.py",
             ["third run", "this run: 30 there already", "moods: 18 good, 6 bad; given up: 6; failures: 24"],
         ),
-        ("messages_api.py", ["99", "InvalidSessionState", "suspended"]),
+        (
+            "messages_api.py",
+            ["the last step told was 99", "100, 100, 100, 100]", "InvalidSessionState", "still readable: suspended"],
+        ),
     ],
 )
 def test_python_example(script: str, words: list[str], environment: dict[str, str], tmp_path: Path) -> None:

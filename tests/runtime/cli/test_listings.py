@@ -91,3 +91,15 @@ def test_a_key_stands_for_an_id(greenroom: Any, store: str) -> None:
     assert (row["name"], row["description"], row["key"]) == ("other", "text", "user-7/3")
     assert "no session with the key 'none'" in greenroom("sessions", "show", "key:none", code=1).stderr
     assert len(json.loads(greenroom("sessions", "tree", "--json").stdout)) == 1
+
+
+def test_an_empty_listing_says_how_to_see_the_sessions_that_have_ended(greenroom: Any, tmp_path: Path) -> None:
+    with Runtime.open(tmp_path / "greenroom-data") as rt:
+        rt.create_session(name="done").complete()
+    hint = "no session is active or suspended; 1 session with --status all"
+    done = greenroom("sessions", "list")
+    assert hint in done.stderr
+    assert hint not in done.stdout
+    assert hint not in greenroom("sessions", "list", "--status", "all").stderr
+    assert hint not in greenroom("sessions", "list", "--search", "nothing").stderr
+    assert greenroom.json("sessions", "list") == []
