@@ -208,11 +208,10 @@ def _forget_quota(core: RuntimeCore, quotas: Quotas, created_by: str) -> None:
     if last is None:
         return
     quotas.delete(created_by)
-    for _ in range(3):  # each leaves a snapshot without the name, in place of an older one
-        core.ask(session_id_of(scope), m.SaveSession(sync=False))
+    core.ask(session_id_of(scope), m.SaveSession(sync=False))  # the newest snapshot is without the name
     last = core.store.journal.last(scope)
     if last is not None and last[0] > 1:
         try:
-            cut_journal(core.store, scope, last[0] - 1, dry_run=False)
+            cut_journal(core.store, scope, last[0] - 1, dry_run=False)  # and with the events, older snapshots go
         except GreenroomError:
             return  # damaged: the search says what is left

@@ -465,7 +465,15 @@ class Engine:
         self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, page: int = 1024
     ) -> Iterator[list[tuple[bytes, bytes]]]:
         """Yield the entries of `pages` in lists, as they were read."""
-        whole = self._bulk and not reverse and page >= _BULK
+        if self._bulk and not reverse and page >= _BULK:
+            # Most ranges are short or empty, and read with this one look.
+            entries = self.scan(cf, begin, end, limit=_FEW)
+            yield entries
+            if len(entries) < _FEW:
+                return
+            begin, whole = entries[-1][0] + b"\x00", True
+        else:
+            whole = False
         while whole:
             entries, whole = self._run(cf, begin, end, page)
             if entries:

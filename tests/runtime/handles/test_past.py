@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
 from greenroom.actors.scheduling.operation import acting
+from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.model import SessionState
 from greenroom.runtime import (
     AccessDenied,
     PastState,
@@ -18,7 +22,9 @@ from greenroom.runtime import (
     Session,
     SessionNotFound,
     ValidationError,
+    ingest,
 )
+from greenroom.storage.codec.keys import session_bytes
 
 from ...conftest import DrivenClock
 
@@ -132,6 +138,21 @@ def test_forks_and_imported_sessions_have_the_past_of_their_originals(rt: Runtim
         assert [each.status for each in past.approvals] == [each["status"] for each in then["approvals"]]
     assert fork.at(sequence=last).status == "archived"
     assert fork.at(sequence=fork.info().sequence).status == "active"
+
+
+def test_ingested_conversations_have_every_moment(rt: Runtime) -> None:
+    dice = random.Random(7)
+    for sample in sorted((Path(ingest.__file__).parent / "samples").iterdir()):
+        for session_id in rt.ingest(sample).session_ids:
+            s, state, states = rt.session(session_id), SessionState(session_id), dict[int, bytes]()
+            for sequence, stored in rt._store.journal.read(session_bytes(session_id)):
+                evolve(state, sequence, stored)
+                states[sequence] = state.encode()
+            for sequence in dice.sample(sorted(states), min(10, len(states))):
+                past = s.at(sequence=sequence)
+                assert past.digest == blake3(states[sequence]).hexdigest()
+                assert len(past.messages) == SessionState.decode(s.id, states[sequence]).message_count
+                assert len(past.artifacts) == past.info.artifact_count
 
 
 def test_a_time_means_the_newest_event_of_then(store_path: Path, clock: DrivenClock) -> None:

@@ -52,8 +52,14 @@ def test_as_json_it_is_all_of_the_past_state(greenroom: Any, session: str) -> No
 
 @pytest.mark.parametrize(
     ("at", "code", "what"),
-    [("99", 1, "events 1 to 9"), ("0", 1, "events 1 to 9"), ("7d", 1, "events 1 to 9"), ("soon", 2, "no time")]
-    + [("2026-01-01T00:00:00", 2, "zone"), ("-3", 2, "no time")],
+    [
+        ("99", 1, "events 1 to 9"),
+        ("0", 1, "events 1 to 9"),
+        ("7d", 1, "events 1 to 9"),
+        ("soon", 2, "no time"),
+        ("2026-01-01T00:00:00", 2, "zone"),
+        ("-3", 2, "no time"),
+    ],
 )
 def test_what_is_no_moment_of_the_session_is_said(greenroom: Any, session: str, at: str, code: int, what: str) -> None:
     assert what in greenroom("sessions", "show", session, f"--at={at}", code=code).stderr
