@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from greenroom.actors.scheduling.operation import CURRENT, Lease, changed
 from greenroom.actors.scheduling.threads import Elastic
+from greenroom.runtime.handles.debugging.values import comparison
 from greenroom.runtime.handles.replies import reply_as
 from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.common.metering import metered
+from greenroom.storage.common.times import iso_time
 from greenroom.storage.common.validation import nearest
 from greenroom.storage.concurrency.waiting import Flag
 from greenroom.storage.events.query import EventQuery
@@ -19,6 +21,8 @@ __all__ = [
     "Flag",
     "Lease",
     "changed",
+    "comparison",
+    "iso_time",
     "metered",
     "nearest",
     "reply_as",

@@ -20,6 +20,7 @@ _PARTS: Final = (
     "objects",
     "events",
     "workflow",
+    "replay",
     "environment",
 )
 

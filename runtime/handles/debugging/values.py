@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from greenroom.storage.codec.records import Json
 
-__all__ = ["StateChange", "brief", "differences", "plain_json", "same", "similarity"]
+__all__ = ["StateChange", "brief", "comparison", "differences", "plain_json", "same", "similarity"]
 
 MAX_DIFFERENCES: Final = 1000
 _MAX_TEXT: Final = 4096
@@ -207,6 +207,18 @@ def _shown(value: Any) -> Json:
 
 
 # -- similarity
+
+
+def comparison(recorded: Any, replayed: Any) -> dict[str, Any]:
+    """Return how two values differ, as JSON values: `equal`, `similarity` from 0 to 1, the `differences` by path, and
+    whether these are all (`complete`)."""
+    found, complete = differences(recorded, replayed)
+    return {
+        "equal": not found,
+        "similarity": similarity(recorded, replayed),
+        "differences": [{**each.to_dict(), "place": each.place} for each in found],
+        "complete": complete,
+    }
 
 
 def similarity(one: Any, other: Any) -> float:

@@ -83,6 +83,11 @@ function K.objects.Session(global, _, methods)
     local fields = { has_more = page.has_more, next_cursor = page.next_cursor }
     return K.listing(every(page.rows, a_session), fields, { total = function() return count(asked) end })
   end
+  local replayable = global.listReplayable
+  function global.listReplayable(query)
+    local page = replayable(query)
+    return K.listing(every(page.rows, a_session), { total = page.total, has_more = page.has_more }, {})
+  end
 end
 
 function K.objects.Artifact(global)
