@@ -123,10 +123,9 @@ class Recorded(Command[Reply]):
     """Base of the commands that journal something about a call. Large fields of the event become content on the
     way."""
 
-    __slots__ = ("data", "encoded", "large", "type")
+    __slots__ = ("data", "encoded", "large", "preparation", "type")
     batched = False
     rate = None
-    preparation = "content"
 
     def __init__(
         self,
@@ -138,13 +137,13 @@ class Recorded(Command[Reply]):
         """`collected` is the content of the artifact that has the whole result."""
         super().__init__(durability=durability)
         self.type = type
-        self.data = dict(checked_data(data))
-        self.large = large_fields(type, self.data, collected)
-        """The contents of large fields, by name."""
-        self.encoded: dict[str, Encoded] = {}
+        self.data, self.large = large_fields(type, checked_data(data), collected)
+        """The data of the event without its large fields, and their contents by name."""
+        self.preparation = "content" if self.large else None  # type: ignore[misc]
+        self.encoded: dict[str, Encoded] | None = None
 
     def carried(self) -> list[tuple[Any, Any]]:
-        return [(encoded, self.large[name]) for name, encoded in self.encoded.items()]
+        return [(encoded, self.large[name]) for name, encoded in (self.encoded or {}).items()]
 
     def stored_fields(self) -> dict[str, Any]:
         """Return the data of the event."""

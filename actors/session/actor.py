@@ -52,6 +52,7 @@ from greenroom.storage.errors import (
     SessionNotFound,
     StorageError,
 )
+from greenroom.storage.events.calls import CALL_FIELDS, call_contents
 from greenroom.storage.events.journal import Journal
 from greenroom.storage.events.model import PUBLISHED_HASH, StoredEvent, new_event
 from greenroom.storage.events.snapshots import SnapshotTrail
@@ -568,7 +569,8 @@ class SessionActor(PooledActor):
                         moves = True
                         before = state.row() if first > 1 else None
                     evolve(state, sequence, stored)
-                    if type_ in PROJECTED or PUBLISHED_HASH in data:
+                    large = PUBLISHED_HASH in data or (type_ in CALL_FIELDS and call_contents(type_, data))
+                    if large or type_ in PROJECTED:
                         if change is None:
                             change = Change(ops)
                             if command.__class__ is m.PutRecords:

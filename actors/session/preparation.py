@@ -87,10 +87,10 @@ class Preparation:
         if not message.large:
             return message
         message = message.copy()
-        message.encoded = {}
+        encoded = message.encoded = {}
         try:
             for name, content in message.large.items():
-                message.encoded[name] = self._store.prepare(content, len(content), known=known)[0]
+                encoded[name] = self._store.prepare(content, len(content), known=known)[0]
         except BaseException:
             self.discard(message)
             raise

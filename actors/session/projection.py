@@ -352,6 +352,6 @@ _CHANGED: Final[Mapping[str, Callable[[KnownArtifacts, Change, bytes, int, Store
 }
 """What an event of each type changes besides its own entries."""
 
-PROJECTED: Final = frozenset({*_CHANGED, *LISTED, *CALL_FIELDS})
+PROJECTED: Final = frozenset({*_CHANGED, *LISTED})
 """Types of the events that change more than the journal and the row. Events of other types do so only by the ids in
 their context, and by large data."""

@@ -38,13 +38,18 @@ TEXT, BYTES, JSON = "text", "bytes", "json"
 reply is taken out of the reply, of which the field itself keeps the rest."""
 
 
+_HASHES: Final = {type_: tuple(f"{name}_hash" for name in names) for type_, names in CALL_FIELDS.items()}
+
+
 def call_contents(type_: str, data: Mapping[str, Any]) -> list[bytes]:
     """Return the hashes of the contents that an event about a call holds, in the order of its fields."""
-    return [data[f"{name}_hash"] for name in CALL_FIELDS[type_] if f"{name}_hash" in data]
+    return [data[name] for name in _HASHES[type_] if name in data]
 
 
-def large_fields(type_: str, data: dict[str, Any], collected: bytes | None = None) -> dict[str, bytes]:
-    """Take the large fields out of the data of an event, and return the contents to store, by the name of the field.
+def large_fields(
+    type_: str, data: dict[str, Any], collected: bytes | None = None
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the data of an event without its large fields, and the contents to store, by the name of the field.
 
     `collected` is the content of the artifact that has the whole result.
     """
@@ -55,6 +60,8 @@ def large_fields(type_: str, data: dict[str, Any], collected: bytes | None = Non
         value = data.get(name)
         if value is None or len(value) <= INLINE_BYTES:
             continue
+        if not large:
+            data = dict(data)
         if isinstance(value, str):
             form, large[name], rest = TEXT, value.encode("utf-8", "surrogatepass"), None
         elif name == "result":
@@ -67,7 +74,7 @@ def large_fields(type_: str, data: dict[str, Any], collected: bytes | None = Non
             del data[name]
         if form is not None:
             data[f"{name}_form"] = form
-    return large
+    return data, large
 
 
 def _result(value: bytes, collected: bytes | None) -> tuple[str | None, bytes, bytes | None]:
