@@ -83,6 +83,14 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
     out.print(table)
 
 
+def print_line(text: str, style: str = "") -> None:
+    """Print a text on one line, in a terminal with a style."""
+    if is_terminal():
+        console().print(one_line(text), style=style, soft_wrap=True)
+    else:
+        print(one_line(text))
+
+
 def print_fields(fields: Mapping[str, str]) -> None:
     """Print names and values, one a line, the values in one column."""
     width = max(map(len, fields), default=0)
@@ -206,21 +214,25 @@ def _style(column: str, cell: str) -> str:
 
 
 @contextmanager
-def progress_bar(what: str, wanted: bool) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A bar of bytes on stderr, where a person sees it: what it gives is called with those done and those to do."""
+def progress_bar(
+    what: str, wanted: bool, things: str | None = None
+) -> Iterator[Callable[[int, int | None], None] | None]:
+    """A bar of bytes, or of other `things`, on stderr, where a person sees it: what it gives is called with those done
+    and those to do."""
     if not wanted or not shows_progress():
         yield None
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+    counts = TextColumn(f"{{task.completed:,.0f}} of {{task.total:,.0f}} {things}", markup=False)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        DownloadColumn(binary_units=True),
+        DownloadColumn(binary_units=True) if things is None else counts,
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(what, total=None if things is None else 0)
 
         def show(done: int, total: int | None) -> None:
             progress.update(task, completed=done, total=total)

@@ -251,16 +251,21 @@ class DebuggerApp(App[None]):
         """Go to the next event that tells of a failure."""
         self._find(lambda event: failure(event) is not None, step, "failure")
 
-    def _find(self, matches: Callable[[Event], bool], step: int, what: str) -> None:
+    def _find(
+        self, matches: Callable[[Event], bool], step: int, what: str, why: Callable[[], str] | None = None
+    ) -> None:
+        """Look for the next event that matches; say `what` is looked for, and at the end `why` it was found."""
         self.say(f"searching {what}… (escape stops)")
-        search = partial(self._look_for, matches, self.at + step, step, what)
+        search = partial(self._look_for, matches, self.at + step, step, what, why)
         self.run_worker(search, thread=True, exclusive=True, group="search")
 
-    def _look_for(self, matches: Callable[[Event], bool], begin: int, step: int, what: str) -> None:
+    def _look_for(
+        self, matches: Callable[[Event], bool], begin: int, step: int, what: str, why: Callable[[], str] | None
+    ) -> None:
         worker = get_current_worker()
         for found in self.pages.search(matches, begin, step, lambda: worker.is_cancelled):
             if found is not None:
-                self.call_from_thread(self._found, found, what)
+                self.call_from_thread(self._found, found, why() if why is not None else what)
                 return
         if not worker.is_cancelled:
             self.call_from_thread(self.say, f"no {what} {'after' if step > 0 else 'before'} this event")
@@ -268,7 +273,7 @@ class DebuggerApp(App[None]):
     def _found(self, sequence: int, what: str) -> None:
         self.events.select(sequence)
         self.query_one(StopsPane).list()
-        self.say(f"found {what} at {sequence:,}")
+        self.say(f"{sequence:,}: {what}")
 
     # -- running to breakpoints
 
@@ -303,7 +308,7 @@ class DebuggerApp(App[None]):
         if not len(self.stops.placed):
             self.say("no breakpoint is set: b sets one at this event, B one on a condition")
             return
-        self._find(self.stops.matcher(), step, "breakpoint")
+        self._find(self.stops.matcher(), step, "breakpoint", self.stops.why)
 
     # -- forking
 

@@ -17,7 +17,7 @@ from greenroom.runtime.cli.parameters import AsJson
 from greenroom.runtime.cli.store import KEY, the_session, the_store
 
 if TYPE_CHECKING:
-    from greenroom.runtime import Debugger, Runtime
+    from greenroom.runtime import Debugger, Runtime, Session
 
 __all__ = ["debug"]
 
@@ -62,6 +62,8 @@ def debug(
     if export is None:
         _require_screen()
     store = the_store(context)
+    if export is not None and not _is_file(export.name):
+        raise typer.BadParameter(f"{export} is no name of a JSON file: let it end with .json", param_hint="--export")
     if _is_file(session):
         if export is not None:
             raise typer.BadParameter(f"{session} is an export already", param_hint="--export")
@@ -75,8 +77,17 @@ def debug(
         if export is not None:
             _export(found.debugger(), export, as_json)
             return
-        info = found.info()
-        _show(found.debugger(), f"{info.name or info.id}  {info.status}", store.writing, at)
+        _show(found.debugger(), _title(found), store.writing, at)
+
+
+def _title(session: Session) -> str:
+    from greenroom.runtime import IntegrityError
+
+    try:
+        info = session.info()
+    except IntegrityError:
+        return f"{session.id}  damaged"
+    return f"{info.name or info.id}  {info.status}"
 
 
 def _is_file(name: str) -> bool:
@@ -85,7 +96,7 @@ def _is_file(name: str) -> bool:
 
 
 def _export(debugger: Debugger, target: Path, as_json: bool) -> None:
-    with progress_bar("export", not as_json) as show:
+    with progress_bar("export", not as_json, "events") as show:
         size_ = debugger.export(target, on_progress=show)
     if as_json:
         print_json({"path": str(target), "bytes": size_})

@@ -17,6 +17,7 @@ from greenroom.storage.events.model import StoredEvent, published_type
 
 if TYPE_CHECKING:
     from greenroom.runtime import Breakpoint, Event, PlacedBreakpoint
+    from greenroom.runtime.replay.controls.breakpoints import Hit
 
     from .recorded import Recorded
 
@@ -31,6 +32,7 @@ class Stops:
 
         self._recorded = recorded
         self.placed = Breakpoints()
+        self._hit: Hit | None = None
 
     @property
     def marked(self) -> frozenset[int]:
@@ -66,11 +68,20 @@ class Stops:
 
         def pauses(event: Event) -> bool:
             passed = _Passed(event, self._recorded)
-            hit = self.placed.hit(passed, before[0])
+            self._hit = self.placed.hit(passed, before[0])
             before[0] = passed.events[0][1].time
-            return hit is not None
+            return self._hit is not None
 
         return pauses
+
+    def why(self) -> str:
+        """Return what the last run has paused at."""
+        hit = self._hit
+        if hit is None:
+            return "breakpoint"
+        if hit.error is not None:
+            return f"the condition of {hit.breakpoint.breakpoint} failed ({type(hit.error).__name__}: {hit.error})"
+        return f"breakpoint on {hit.breakpoint.breakpoint}"
 
 
 class _Passed:

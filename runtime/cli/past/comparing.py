@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from greenroom.runtime.cli import completion
-from greenroom.runtime.cli.output import brief, console, counted, is_terminal, one_line, print_json, printable
+from greenroom.runtime.cli.output import brief, counted, one_line, print_json, print_line, printable
 from greenroom.runtime.cli.parameters import AsJson, SessionId
 from greenroom.runtime.cli.store import the_session, the_store
 
@@ -75,7 +75,7 @@ def _tell_changes(changes: Sequence[StateChange]) -> None:
             text = f"~ {each.place}: {brief(each.before)} -> {brief(each.after)}"
         else:
             text = f"{_MARKS[each.kind]} {each.place}: {brief(each.after if each.kind == 'added' else each.before)}"
-        _print(f"  {one_line(text)}", _STYLES.get(each.kind, "yellow"))
+        print_line(f"  {text}", _STYLES.get(each.kind, "yellow"))
 
 
 def _tell_use(found: Comparison) -> None:
@@ -126,7 +126,7 @@ def context(
 def _tell_view(view: ContextView) -> None:
     model = f"  {view.model}" if view.model not in (None, view.agent) else ""
     head = f"call {view.number} of {view.calls}  event {view.call}  {view.agent}{model}  {view.time:%Y-%m-%d %H:%M:%S}"
-    _print(one_line(head), "bold")
+    print_line(head, "bold")
     parts: list[tuple[str, Any]] = [("system", view.system_prompt)] if view.system_prompt is not None else []
     parts += [("tools", ", ".join(map(_tool_name, view.tools)))] if view.tools else []
     parts += [(f"parameter {name}", value) for name, value in sorted(view.parameters.items())]
@@ -141,7 +141,7 @@ def _tell_view(view: ContextView) -> None:
         return
     print(f"since the call at event {view.previous}:" + ("" if view.changes else " nothing has changed"))
     for change in view.changes:
-        _print(f"  {one_line(_change(change))}", _STYLES.get(change.kind, "yellow"))
+        print_line(f"  {_change(change)}", _STYLES.get(change.kind, "yellow"))
 
 
 def _change(change: ContextChange) -> str:
@@ -176,10 +176,3 @@ def _print_part(name: str, value: Any) -> None:
     print(f"  {one_line(name):<12} {first}".rstrip())
     for line in more:
         print(f"  {'':<12} {line}".rstrip())
-
-
-def _print(text: str, style: str) -> None:
-    if is_terminal():
-        console().print(text, style=style, soft_wrap=True)
-    else:
-        print(text)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,12 +11,12 @@ import typer
 
 from greenroom.runtime.cli.output import (
     brief,
-    console,
     counted,
     one_line,
     print_fields,
     print_json,
-    shows_progress,
+    print_line,
+    progress_bar,
     tell_beside,
 )
 from greenroom.runtime.cli.parameters import AsJson, SessionId, entries_of
@@ -115,8 +113,8 @@ def replay(
     with the_store(context).reading() as runtime:
         found = the_session(runtime, session)
         with (
-            _progress(not as_json) as show,
-            runtime.replays.start(found, config, on_progress=show, breakpoints=breakpoints) as running,
+            progress_bar("replay", not as_json, "events") as show,
+            runtime.replays.start(found, config, on_progress=_shown(show), breakpoints=breakpoints) as running,
         ):
             while (pause := running.wait_paused(math.inf)) is not None:
                 if len(paused) < _MOST_PAUSES:
@@ -133,23 +131,8 @@ def replay(
         raise typer.Exit(1)
 
 
-@contextmanager
-def _progress(wanted: bool) -> Iterator[Callable[[ReplayProgress], object] | None]:
-    """A progress bar on stderr, where a person sees it."""
-    if not wanted or not shows_progress():
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("replay", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}", markup=False),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console(sys.stderr), transient=True) as progress:
-        task = progress.add_task("replay", total=1)
-        yield lambda state: progress.update(task, completed=state.position, total=state.last)
+def _shown(show: Callable[[int, int | None], None] | None) -> Callable[[ReplayProgress], object] | None:
+    return None if show is None else lambda state: show(state.position, state.last)
 
 
 def _told(running: Replay, pause: ReplayPause) -> dict[str, Any]:
@@ -175,7 +158,7 @@ def _tell_pause(session: Session, told: dict[str, Any]) -> None:
 
 def _tell(result: ReplayResult) -> None:
     """Tell in plain words what a replay has found."""
-    print(_verdict(result))
+    print_line(_verdict(result), "green" if result.identical else "red")
     if result.divergence is not None:
         _tell_differences(result.divergence.differences)
     for fault in result.errors[:_MOST]:

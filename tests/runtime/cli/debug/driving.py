@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 from textual.worker import WorkerFailed
 
 from greenroom.runtime.cli.debug.app import DebuggerApp
@@ -30,10 +31,11 @@ class Person:
             await self.settle()
 
     async def type(self, text: str) -> None:
-        """Type a text and press enter."""
-        names = {" ": "space", ":": "colon", ".": "full_stop", "*": "asterisk", "=": "equals_sign"}
-        await self.pilot.press(*(names.get(letter, letter) for letter in text), "enter")
-        await self.settle()
+        """Put a text into the prompt, as a paste does, and press enter."""
+        prompt = self.app.query_one("#prompt", Input)
+        prompt.clear()
+        prompt.insert_text_at_cursor(text)
+        await self.press("enter")
 
     async def settle(self) -> None:
         """Wait until nothing is being read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -66,3 +67,23 @@ def test_in_a_terminal_it_draws_and_leaves(session: str, tmp_path: Path, environ
         os.close(ours)
     assert asked
     assert b"Traceback" not in drawn
+
+
+def test_a_file_is_written_and_opened_without_the_store(greenroom: Any, session: str, tmp_path: Path) -> None:
+    said = greenroom("debug", session, "--export", "trip.json")
+    assert "written to trip.json; look at it: greenroom debug trip.json" in said.stdout
+    assert greenroom.json("debug", session, "--export", "again.json")["path"] == "again.json"
+    assert "hello" in (tmp_path / "trip.json").read_text()
+    shutil.rmtree(tmp_path / "greenroom-data")
+    assert "needs a terminal" in greenroom("debug", "trip.json", code=1).stderr
+    greenroom("debug", "trip.json", "--export", "other.json", code=2)
+    assert "end with .json" in greenroom("debug", session, "--export", "trip", code=2).stderr
+
+
+def test_files_that_are_no_exports_are_told_in_words(
+    greenroom: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_require_screen", lambda: None)
+    (tmp_path / "broken.json").write_text("{oops")
+    assert "broken.json" in greenroom("debug", "broken.json", code=1).stderr
+    assert "none.json" in greenroom("debug", "none.json", code=1).stderr

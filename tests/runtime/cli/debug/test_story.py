@@ -10,6 +10,8 @@ import pytest
 
 from greenroom.runtime import Debugger, Runtime, Session
 from greenroom.runtime.cli.debug.recording import Recording
+from greenroom.storage.codec.keys import sequence_key, session_bytes
+from greenroom.storage.engine.engine import CF
 
 from .driving import SIZES, Person, watch
 
@@ -245,3 +247,38 @@ def test_an_exported_file_is_looked_at_without_its_store(recorded: Recording, tm
         assert "Where is it" in person.screen
 
     watch(Recording(debugger, "trip.json"), look, stops=debugger.breakpoints)
+
+
+def test_a_damaged_journal_is_shown_as_far_as_it_goes(store: Path, session_id: str) -> None:
+    with Runtime.open(store) as rt:
+        key = sequence_key(session_bytes(session_id), 5)
+        record = rt._store.engine.get(CF.JOURNAL, key)
+        assert record is not None
+        rt._store.engine.write([(CF.JOURNAL, key, record[:-1] + bytes([record[-1] ^ 1]))])
+
+    async def look(person: Person) -> None:
+        assert "Rome for four days" in person.screen
+        await person.press("home", "2", "down", "down", "down")
+        assert "plan" in person.screen
+        await person.press("1", "down")
+        assert "damaged" in person.screen
+        for pane in ("2", "3", "4"):
+            await person.press(pane)
+            assert "event 5" in person.words
+        await person.press("down", "1")
+        assert "tool.returned" in person.screen
+
+    with Runtime.open(store, read_only=True) as rt:
+        watch(Recording(rt.session(session_id).debugger(), "Trip"), look)
+
+
+def test_a_session_that_is_deleted_meanwhile_is_told(store: Path, session_id: str) -> None:
+    with Runtime.open(store) as rt:
+
+        async def look(person: Person) -> None:
+            rt.delete_session(session_id)
+            person.app._look_again()
+            await person.press("home", "2", "3", "4")
+            assert "no session" in person.words
+
+        watch(Recording(rt.session(session_id).debugger(), "Trip"), look)
