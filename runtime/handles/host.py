@@ -60,6 +60,13 @@ class AgentSource(Protocol):
         """Return the message that calls an agent."""
 
 
+class ToolSource(Protocol):
+    """Knows the tools."""
+
+    def rerun(self, name: str, packed: bytes) -> Callable[[], Any] | None:
+        """Return what runs a tool once more, if it has no side effects."""
+
+
 class WorkflowSource(Protocol):
     """Runs workflows."""
 
@@ -89,6 +96,10 @@ class Host(Protocol):
     @property
     def agents(self) -> AgentSource:
         """The agents."""
+
+    @property
+    def tools(self) -> ToolSource:
+        """The tools."""
 
     @property
     def workflows(self) -> WorkflowSource:

@@ -49,8 +49,8 @@ class ReplayConfig(Checked):
     """How a session is replayed.
 
     Modes: `exact` decides everything again as it was recorded, and must come to the same; `modified` does so with
-    changes, and compares; `simulate` also runs the tools and agents that were registered with `side_effects=False`, and
-    compares what they return; `debug` is exact, and keeps the states on the way.
+    changes, and compares; `simulate` also runs the tools that were registered with `side_effects=False`, and compares
+    what they return; `debug` is exact, and keeps the states on the way.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

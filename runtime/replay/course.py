@@ -13,17 +13,19 @@ from greenroom.actors.replay.traces import trace
 from greenroom.actors.session.state.model import SessionState
 from greenroom.storage.common.times import nanoseconds
 from greenroom.storage.common.validation import validated
-from greenroom.storage.errors import IntegrityError, ReplayError, SchemaTooNew
+from greenroom.storage.errors import IntegrityError, ReplayError, SchemaTooNew, SessionNotFound
 
 from .config import ReplayConfig
 from .modifications import Modifications
 from .queries import past_of, readable_session
 from .report import Report
 from .result import ReplayResult
+from .simulation import SimulatedBoundary
 
 if TYPE_CHECKING:
     from greenroom.actors.replay.history import History
     from greenroom.runtime.core import RuntimeCore
+    from greenroom.runtime.handles.host import ToolSource
     from greenroom.storage.common.session_ids import SessionHandle
 
 __all__ = ["Course", "ReplayHost", "course_of"]
@@ -62,7 +64,6 @@ class Course:
         self._edit = Modifications(config.modifications) if config.modifications else None
         state = past.state(self.begin) if self.begin else SessionState(past.id, past.session)
         self._report = Report(past.id, config, state)
-        self._ended = False
 
     def steps(self) -> Iterator[Step]:
         """Replay step by step. Ends early at damage, at the first error if the configuration says so, and when the time
@@ -88,7 +89,19 @@ class Course:
         except GeneratorExit:
             report.stop("stopped", reached)
             raise
-        self._ended = True
+        if reached < self.last and report.stopped is None:
+            report.fail(self._gone(reached + 1))
+
+    def _gone(self, sequence: int) -> IntegrityError:
+        """Return the error for an event that is not there. Raises SessionNotFound if the session has been deleted
+        meanwhile."""
+        if self._past.store.journal.is_empty(self._past.session):
+            raise SessionNotFound(f"session {self.session_id} has been deleted meanwhile", session_id=self.session_id)
+        return IntegrityError(
+            f"event {sequence} of session {self.session_id} is missing; run verify",
+            session_id=self.session_id,
+            sequence=sequence,
+        )
 
     def result(self) -> ReplayResult:
         """Return what the replay has found so far, or at its end."""
@@ -124,6 +137,10 @@ class ReplayHost(Protocol):
     def core(self) -> RuntimeCore:
         """The parts of the runtime."""
 
+    @property
+    def tools(self) -> ToolSource:
+        """The tools."""
+
 
 def course_of(
     host: ReplayHost, session: SessionHandle | str, config: ReplayConfig | Mapping[str, object] | None
@@ -137,4 +154,5 @@ def course_of(
     core.check_open()
     settings = validated(ReplayConfig, {} if config is None else config)
     session_id = readable_session(core, session, "replay")
-    return Course(past_of(core, session_id), settings)
+    boundary = SimulatedBoundary(host.tools, core.redaction) if settings.mode == "simulate" else None
+    return Course(past_of(core, session_id), settings, boundary)

@@ -64,7 +64,8 @@ class Report:
         self._answers: list[DriftedAnswer] = []
         self.captured = Captures(session_id, config.max_captured_bytes)
         self.divergence: Divergence | None = None
-        self._stopped: Any = None
+        self.stopped: Any = None
+        """Why the replay ended before its end; None if it did not."""
         self._stopped_at: int | None = None
         self._reason: str | None = None
 
@@ -157,7 +158,7 @@ class Report:
 
     def stop(self, why: str, at: int | None, reason: str | None = None) -> None:
         """Note that the replay has ended before its end."""
-        self._stopped, self._stopped_at, self._reason = why, at, reason
+        self.stopped, self._stopped_at, self._reason = why, at, reason
 
     def fail(self, error: GreenroomError) -> None:
         """Note the damage at which the replay has ended."""
@@ -181,7 +182,7 @@ class Report:
         return ReplayResult(
             session_id=self._session_id,
             mode=self._config.mode,
-            identical=same and self._stopped is None and self.divergence is None,
+            identical=same and self.stopped is None and self.divergence is None,
             first=self._first,
             last=self._last,
             events=self._events,
@@ -199,7 +200,7 @@ class Report:
             taken=self._taken,
             unproven=self._unproven,
             unused=unused,
-            stopped=self._stopped,
+            stopped=self.stopped,
             stopped_at=self._stopped_at,
             reason=self._reason,
             duration=time.perf_counter() - self._begun,

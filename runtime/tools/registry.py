@@ -17,8 +17,8 @@ from greenroom.actors.messages.checks import tag_list
 from greenroom.actors.scheduling.operation import CURRENT
 from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.calls.collectors import ToolResultCollector
-from greenroom.runtime.calls.work import Work
-from greenroom.storage.codec.records import Value
+from greenroom.runtime.calls.work import CallContext, Work
+from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import InvalidOperation, OperationTimeout, ValidationError
 
@@ -81,15 +81,26 @@ class Tools:
         tags: Iterable[str] = (),
         *,
         replace: bool = False,
+        side_effects: bool = True,
     ) -> Tool:
         """Register a callable, synchronous or `async def`, as a tool.
 
         `schema` is the JSON schema (draft 2020-12) of the input; the default follows from the annotations. The default
         description is the docstring. A parameter `context` gets a CallContext. docs/control/tools.md says how input
-        becomes arguments. Raises ValidationError, also for a name that is taken, unless `replace`.
+        becomes arguments. `side_effects=False` says that the tool only computes its result, so that a replay in mode
+        `simulate` may run it. Raises ValidationError, also for a name that is taken, unless `replace`.
         """
         self._core.require_host("tools.register", "write")
-        tool = Tool(name, fn, schema=schema, description=description, category=category, tags=tags, timeout=timeout)
+        tool = Tool(
+            name,
+            fn,
+            schema=schema,
+            description=description,
+            category=category,
+            tags=tags,
+            timeout=timeout,
+            side_effects=side_effects,
+        )
         with self._lock:
             if not replace and self.exists(name):
                 raise ValidationError(
@@ -281,6 +292,19 @@ class Tools:
             collector=self.collector,
         )
         return self._calls.begin(work, session_id)
+
+    def rerun(self, name: str, packed: bytes) -> Callable[[], Any] | None:
+        """Return what runs a tool with an encoded input once more, past hooks and outside of any session; None if the
+        tool has side effects or is not there. It raises what the tool raises."""
+        tool = self._find(name)
+        if tool is None or tool.side_effects:
+            return None
+
+        def run(context: CallContext) -> Any:
+            return tool.parameters.call(tool.parameters.check(unpack_value(packed)), context)
+
+        work = Work("tool", tool.name, packed, run, tool.timeout or self._timeout)
+        return lambda: settled(self._calls.begin(work, None))
 
     def _require(self, name: Any) -> Tool:
         tool = self._find(name) if isinstance(name, str) else None

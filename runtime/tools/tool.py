@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from greenroom.actors.messages.checks import tag_list
 from greenroom.storage.codec.records import Json
+from greenroom.storage.common.arguments import as_flag
 from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .parameters import Parameters
@@ -25,9 +26,9 @@ _MAX_DESCRIPTION: Final = 64 << 10
 
 class Tool:
     """A registered tool: name, description, category, tags, timeout (seconds, None for the runtime's default). `schema`
-    is the JSON schema of its input."""
+    is the JSON schema of its input. `side_effects` is False for a tool that a simulated replay may run."""
 
-    __slots__ = ("category", "description", "fn", "name", "parameters", "tags", "timeout")
+    __slots__ = ("category", "description", "fn", "name", "parameters", "side_effects", "tags", "timeout")
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Tool:
         category: str | None = None,
         tags: Iterable[str] = (),
         timeout: float | None = None,
+        side_effects: bool = True,
     ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValidationError("name: 1 to 64 letters, digits and _ . : / - are needed", field="name")
@@ -60,6 +62,7 @@ class Tool:
         self.category = category
         self.tags = tuple(tag_list(tags))
         self.timeout = timeout
+        self.side_effects = as_flag("side_effects", side_effects)
 
     @property
     def schema(self) -> dict[str, Any]:

@@ -295,6 +295,7 @@ LEFT_OUT: dict[str, str] = {
     "Subscription.take": _CALLED_BY_GREENROOM,
     "Tool.matches": _CALLED_BY_GREENROOM,
     "Tools.perform": _CALLED_BY_GREENROOM,
+    "Tools.rerun": _CALLED_BY_GREENROOM,
     "Tools.send": _CALLED_BY_GREENROOM,
     "VerifyReport.add": _CALLED_BY_GREENROOM,
     **{

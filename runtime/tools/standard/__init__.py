@@ -22,13 +22,13 @@ __all__ = ["standard_tools"]
 def standard_tools() -> dict[str, Tool]:
     """Return the standard tools by name."""
     tools = (
-        Tool("base64", base64_tool, category="encoding"),
-        Tool("calculator", calculator, category="math"),
+        Tool("base64", base64_tool, category="encoding", side_effects=False),
+        Tool("calculator", calculator, category="math", side_effects=False),
         Tool("datetime", datetime_tool, category="time"),
-        Tool("hash_calculator", hash_calculator, category="encoding"),
-        Tool("json_processor", json_processor, category="data"),
-        Tool("template_engine", template_engine, category="text"),
-        Tool("text_stats", text_stats, category="text"),
+        Tool("hash_calculator", hash_calculator, category="encoding", side_effects=False),
+        Tool("json_processor", json_processor, category="data", side_effects=False),
+        Tool("template_engine", template_engine, category="text", side_effects=False),
+        Tool("text_stats", text_stats, category="text", side_effects=False),
         Tool("uuid_generator", uuid_generator, category="data"),
     )
     return {each.name: each for each in tools}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import HookResult, ReplayConfig, ReplayError, Runtime, Session, SessionNotFound, ValidationError
+from greenroom.runtime import (
+    CallFailed,
+    HookResult,
+    ReplayConfig,
+    ReplayError,
+    Runtime,
+    Session,
+    SessionNotFound,
+    ValidationError,
+)
 
 
 @pytest.fixture
@@ -165,6 +175,73 @@ def test_debug_keeps_the_states_on_the_way_within_its_bound(rt: Runtime, s: Sess
     assert small.bytes <= 1000
     with pytest.raises(ReplayError):
         small[10_000]
+
+
+def test_a_simulation_runs_what_has_no_side_effects_and_nothing_else(rt: Runtime) -> None:
+    ran: list[str] = []
+
+    def pure(n: int) -> int:
+        ran.append("pure")
+        if n < 0:
+            raise ValueError("negative")
+        return n * factor[0]
+
+    def effect(n: int) -> int:
+        ran.append("effect")
+        return n
+
+    factor = [2]
+    rt.tools.register("pure", pure, side_effects=False)
+    rt.tools.register("effect", effect)
+    rt.agents.register("echo", lambda input, context: ran.append("agent") or "said")
+    rt.hooks.register("BeforeToolExecution", lambda context: ran.append("hook"), name="h")
+    s = rt.create_session()
+    s.call_tool("pure", {"n": 2})
+    s.call_tool("effect", {"n": 2})
+    s.call_agent("echo", "hello")
+    with contextlib.suppress(CallFailed):
+        s.call_tool("pure", {"n": -1})
+    s.call_tool("calculator", {"expression": "1 + 1"})
+    last = s.info().sequence
+
+    ran.clear()
+    result = rt.replay(s, ReplayConfig(mode="simulate"))
+    assert ran == ["pure", "pure"]
+    assert result.identical
+    assert [(each.name, each.match, each.equal) for each in result.answers] == [
+        ("pure", "live", True),
+        ("pure", "live", True),
+        ("calculator", "live", True),
+    ]
+    factor[0] = 3
+    changed = rt.replay(s, ReplayConfig(mode="simulate"))
+    assert not changed.identical
+    assert [each.equal for each in changed.answers] == [False, True, True]
+    (different,) = [each for each in changed.comparisons if each.kind != "equal"]
+    assert [(each.path, each.recorded, each.replayed) for each in different.differences] == [("data.result", 4, 6)]
+    assert s.info().sequence == last
+    rt.tools.unregister("pure")
+    assert rt.replay(s, ReplayConfig(mode="simulate")).identical
+
+
+def test_a_replay_stops_when_its_time_is_over(rt: Runtime) -> None:
+    s = rt.create_session()
+    s.add_messages([{"role": "user", "content": str(n)} for n in range(200)])
+    for n in range(200):
+        s.set("k", n)
+    result = rt.replay(s, ReplayConfig(timeout=1e-9))
+    assert (result.stopped, result.identical) == ("timeout", False)
+    assert result.last < s.info().sequence
+
+
+def test_large_inputs_and_results_are_replayed(rt: Runtime) -> None:
+    rt.tools.register("large", lambda text: text + "more", side_effects=False)
+    s = rt.create_session()
+    s.call_tool("large", {"text": "x" * 300_000})
+    for mode in ("exact", "simulate", "debug"):
+        assert rt.replay(s, {"mode": mode}).identical
+    result = rt.replay(s, {"mode": "modified", "modifications": {"tools.large.result": "short"}})
+    assert [each.type for each in result.comparisons if each.kind == "changed"] == ["tool.returned"]
 
 
 def test_a_session_that_may_not_be_replayed_says_why(rt: Runtime) -> None:
