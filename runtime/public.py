@@ -20,7 +20,7 @@ from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, Resource
 from greenroom.runtime.config.retention import RetentionPolicy, RetentionSchedule
 from greenroom.runtime.events.events import Events, Link
 from greenroom.runtime.handles.conversation import MessageStream
-from greenroom.runtime.handles.reading.past import PastState
+from greenroom.runtime.handles.reading.past import PastRecord, PastState
 from greenroom.runtime.handles.reading.timeline import TimelineRow
 from greenroom.runtime.handles.records import Records
 from greenroom.runtime.handles.scope import Scope
@@ -200,6 +200,7 @@ __all__ = [
     "Origin",
     "Overflow",
     "Page",
+    "PastRecord",
     "PastState",
     "PlacedBreakpoint",
     "PolicyConfig",

@@ -691,6 +691,7 @@ _MADE_BY_GREENROOM = [
     "Outcome",
     "Overflow",
     "Page",
+    "PastRecord",
     "PastState",
     "Policies",
     "Problem",

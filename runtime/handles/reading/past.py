@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from blake3 import blake3
 
@@ -26,10 +26,17 @@ from greenroom.storage.codec.records import Json, Value, unpack_value
 from greenroom.storage.common.times import iso_time, moment, utc_time
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationError
 
-__all__ = ["PastState", "past_state"]
+__all__ = ["PastRecord", "PastState", "past_state"]
 
 _IN_A_MICROSECOND: Final = 999
 """Events have nanoseconds, and a datetime names a whole microsecond: so the time that an event shows finds it."""
+
+
+class PastRecord(TypedDict):
+    """A record as the journal knows it: the BLAKE3 (hexadecimal) and the size in bytes of its value."""
+
+    hash: str
+    size: int
 
 
 class PastState:
@@ -115,8 +122,8 @@ class PastState:
         return [artifact_info(self._state.id, *each) for each in sorted(self._standing.artifacts.items())]
 
     @cached_property
-    def records(self) -> dict[bytes, dict[str, Json]]:
-        """The records by key, in order: the `hash` (BLAKE3, hexadecimal) and the `size` in bytes of each value."""
+    def records(self) -> dict[bytes, PastRecord]:
+        """The records by key, in order: what the journal knows of each value."""
         live = sorted(self._standing.records.live.items())
         return {key: {"hash": record.hash.hex(), "size": record.size} for key, record in live}
 
@@ -152,7 +159,7 @@ class PastState:
         """Return everything by name as JSON values, with times in RFC 3339. Bytes stay bytes, as in events, except that
         keys of records are texts, in which bytes that are no UTF-8 are escaped."""
         records: dict[str, Value] = {
-            key.decode("utf-8", "backslashreplace"): record for key, record in self.records.items()
+            key.decode("utf-8", "backslashreplace"): {**record} for key, record in self.records.items()
         }
         return {
             "session_id": self.session_id,
