@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from greenroom.actors.scheduling.operation import CURRENT, Lease, changed
 from greenroom.actors.scheduling.threads import Elastic
-from greenroom.runtime.handles.debugging.values import comparison
 from greenroom.runtime.handles.replies import reply_as
 from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.common.metering import metered
@@ -27,3 +28,10 @@ __all__ = [
     "nearest",
     "reply_as",
 ]
+
+
+def comparison(recorded: Any, replayed: Any) -> dict[str, Any]:
+    """Return how two values differ: see `debugging.values.comparison`, which few scripts need."""
+    from greenroom.runtime.handles.debugging import values
+
+    return values.comparison(recorded, replayed)

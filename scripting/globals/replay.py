@@ -47,7 +47,8 @@ class SessionReplays:
             return _schedule_row(principal.runtime.replays.schedule(handle, wanted, **times))
         left = max(0.001, principal.remaining())
         wanted["timeout"] = min(left, wanted["timeout"]) if "timeout" in wanted else left
-        return _without_nothing(principal.runtime.replay(handle, wanted).to_dict())
+        result: dict[str, Any] = _without_nothing(principal.runtime.replay(handle, wanted).to_dict())
+        return result
 
     @export("getReplayMetadata", on_session=True)
     def get_replay_metadata(self, session: Any) -> dict[str, Any]:
