@@ -380,7 +380,7 @@ class Hooks:
     @property
     def creating(self) -> bool:
         """Whether there is a hook at the creation of sessions."""
-        return self.any(*CREATION)
+        return bool(self._chains) and self.any(*CREATION)
 
     def _call(
         self,

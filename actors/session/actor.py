@@ -103,6 +103,16 @@ _REPLIED: Final = frozenset((*REPLIES, *DECIDED))
 class SessionActor(PooledActor):
     """One session in memory: its state, its mailbox, and the way from a command to its events."""
 
+    # Most sessions never set some of these: as defaults of the class they cost a new session nothing.
+    used = False
+    _alarms = AT_ONCE
+    _refusals: dict[str, list[Any]] | None = None
+    _told_of: dict[str, float] | None = None
+    _failures: collections.deque[float] | None = None
+    _torn: tuple[int, list[StoredEvent]] | None = None
+    """Set while the state may differ from the journal: the sequence of the first event that is being written, and the
+    events. Whatever is thrown meanwhile, the next message finds this and reads the state back."""
+
     def __init__(
         self,
         services: SessionServices,
@@ -120,18 +130,10 @@ class SessionActor(PooledActor):
         self.cataloged = cataloged
         self._default = services.limits
         self._limits = limits if limits is not None else self._limits_by(self._default)
-        self._alarms = AT_ONCE
-        self._refusals: dict[str, list[Any]] | None = None
-        self._told_of: dict[str, float] | None = None
         self.decided = state.sequence
         self._trail = trail
         # Events of an earlier actor of this session may not be on disk yet: their readers wait as their writers do.
         self._commit_number = services.store.engine.commit_number
-        self._failures: collections.deque[float] | None = None
-        self._torn: tuple[int, list[StoredEvent]] | None = None
-        """Set while the state may differ from the journal: the sequence of the first event that is being written, and
-        the events. Whatever is thrown meanwhile, the next message finds this and reads the state back."""
-        self.used = False
         self.swept = services.clock.monotonic()
         self.restored = bool(state.sequence)
         self.weight = state.weight if state.sequence else NEW_WEIGHT
@@ -476,7 +478,7 @@ class SessionActor(PooledActor):
                     yield [*command.records, *drafts, *added], command
                 elif drafts:
                     yield [*drafts, *added] if added else drafts, command
-                reply = self._reply(command, drafts)
+                reply = self._reply(command, drafts) if command.__class__ in _REPLIED else None
                 replies.append(reply)
             except GreenroomError as error:
                 if place is not None:

@@ -135,7 +135,7 @@ class Preparation:
         except BaseException:
             self.discard(batch.made_of(prepared))
             raise
-        return batch.made_of(prepared)
+        return batch if prepared == batch.commands else batch.made_of(prepared)
 
     @staticmethod
     def _check_name(actor: Any, message: m.StoreArtifact) -> None:

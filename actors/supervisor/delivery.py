@@ -25,7 +25,7 @@ from greenroom.actors.access.cross_session import CrossSessionRouter
 from greenroom.actors.access.security import Security
 from greenroom.actors.messages.core import Command, Message, Reply
 from greenroom.actors.scheduling.futures import OperationEnvelope
-from greenroom.actors.scheduling.operation import CURRENT, changed, own_operation
+from greenroom.actors.scheduling.operation import CURRENT, Operation, changed, own_operation
 from greenroom.actors.session.directory import Way
 from greenroom.actors.session.preparation import Preparation
 from greenroom.storage.errors import IntegrityError, InvalidOperation, SchemaTooNew
@@ -125,7 +125,8 @@ class Routing:
             message = self._clean(message)
         if message.may_cross and message.crosses(session_id):
             return self._crossing.ask(session_id, message, timeout)
-        if message.whole and _visits(session_id):
+        operation = CURRENT.get()
+        if operation is not None and message.whole and _visits(operation, session_id):
             return self._crossing.visit(session_id, message, timeout)
         return self._home.ask(session_id, message, timeout)
 
@@ -134,16 +135,15 @@ class Routing:
             message = self._clean(message)
         if message.may_cross and message.crosses(session_id):
             self._crossing.tell(session_id, message, self._timeout, receipt)
-        elif message.whole and _visits(session_id):
+        elif (operation := CURRENT.get()) is not None and message.whole and _visits(operation, session_id):
             self._crossing.visit_telling(session_id, message, receipt)
         else:
             self._home.tell(session_id, message, receipt)
 
 
-def _visits(session_id: str) -> bool:
+def _visits(operation: Operation, session_id: str) -> bool:
     """Return whether the running code was admitted to this session by a permission on all of it."""
-    operation = CURRENT.get()
-    return operation is not None and operation.visiting == session_id and operation.principal is not None
+    return operation.visiting == session_id and operation.principal is not None
 
 
 class HookStage:

@@ -204,7 +204,8 @@ class SessionTable:
         # No call stands between the two statements: an interrupt finds both done, or neither.
         self.actors[session_id] = actor
         self.bytes += actor.weight - (present.weight if present is not None else 0)
-        self._make_room(actor)
+        if len(self.actors) > self._max_resident or self.bytes > self._max_resident_bytes:
+            self._make_room(actor)
 
     def _make_room(self, but: SessionActor | None) -> None:
         """Passivate until the limits hold, or all remaining actors are at work. The caller holds the lock.

@@ -43,9 +43,10 @@ class _SessionVariables:
 
 
 def _text(value: Any, what: str) -> str:
-    value = as_text(value)
-    if not isinstance(value, str):
-        raise ValidationError(f"{what}: a text is needed", field=what)
+    if type(value) is not str:
+        value = as_text(value)
+        if not isinstance(value, str):
+            raise ValidationError(f"{what}: a text is needed", field=what)
     return value
 
 

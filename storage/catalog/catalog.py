@@ -96,7 +96,9 @@ class Catalog:
         tail = bytes((status,)) + created.to_bytes(8, "big") + session
         metadata = unpack_value(packed) if len(packed) > 1 else {}  # an empty object is one byte
         keys = [INDEX_CREATED + tail, _updated_key(status, updated, session)]
-        keys += [each + tail for each in listing_prefixes(tags, creator, parent, metadata)]
+        listed = listing_prefixes(tags, creator, parent, metadata)
+        if listed:
+            keys += [each + tail for each in listed]
         if config is not None:
             keys += lifetime_keys(session, config)
             if status == _ACTIVE:

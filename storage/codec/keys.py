@@ -5,7 +5,7 @@ Integers are big endian, so that byte order is numeric order. A session is its 1
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from blake3 import blake3
@@ -100,16 +100,18 @@ def metadata_digest(key: str, value: Any) -> bytes:
 
 
 def listing_prefixes(
-    tags: Iterable[str], created_by: str | None, parent: str | None, metadata: Mapping[str, Any]
+    tags: Collection[str], created_by: str | None, parent: str | None, metadata: Mapping[str, Any]
 ) -> list[bytes]:
     """Return the prefixes of index keys that list sessions with these tags, this creator, this parent and these entries
     of the metadata by status and creation."""
-    prefixes = [INDEX_TAG + text_digest(tag) for tag in tags]
+    prefixes = [INDEX_TAG + text_digest(tag) for tag in tags] if tags else []
     if created_by is not None:
         prefixes.append(INDEX_CREATOR + text_digest(created_by))
     if parent is not None:
         prefixes.append(INDEX_PARENT + session_bytes(parent))
-    return prefixes + [INDEX_METADATA + metadata_digest(key, value) for key, value in metadata.items()]
+    if metadata:
+        prefixes += [INDEX_METADATA + metadata_digest(key, value) for key, value in metadata.items()]
+    return prefixes
 
 
 def canonical_value(value: Any) -> bytes:
