@@ -236,7 +236,7 @@ def check(session: Session) -> None:
     session.set("after", 1)
     actor = rt._supervisor.table.resident_actor(session.id)
     if actor is not None:
-        in_memory, (in_journal, _, _) = actor.state, load_state(rt._store, session.id)
+        in_memory, in_journal = actor.state, load_state(rt._store, session.id)[0]
         if in_memory.encode() != in_journal.encode():
             faults.append(f"memory has sequence {in_memory.sequence}, the journal {in_journal.sequence}")
     try:

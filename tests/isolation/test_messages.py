@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from greenroom.actors.messages.artifacts import AboutArtifact
-from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
+from greenroom.actors.messages.calls import Call, RecallCall, RecordCall, Recorded, RecordReturn
 from greenroom.actors.messages.conversation import TurnCommand
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.forking import RecordToolResult
@@ -20,7 +20,7 @@ from greenroom.runtime import messages as m
 
 from .conftest import NOBODY, SECRET, Two
 
-ABSTRACT = {m.Message, m.Query, m.Command, TurnCommand, AboutArtifact, Call}
+ABSTRACT = {m.Message, m.Query, m.Command, TurnCommand, AboutArtifact, Call, Recorded}
 
 MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.AcceptLosses: lambda two: m.AcceptLosses(),
@@ -101,6 +101,7 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     GetConsumption: lambda two: GetConsumption(),
     GetPredecessor: lambda two: GetPredecessor("n"),
     KeepTime: lambda two: KeepTime(0, lambda *told: None),
+    RecallCall: lambda two: RecallCall(m.CallTool("noop", {}, idempotency_key="i")),
     RecordCall: lambda two: RecordCall("tool", {}),
     RecordEvent: lambda two: RecordEvent("script.started", {}),
     RecordHooks: lambda two: RecordHooks([]),

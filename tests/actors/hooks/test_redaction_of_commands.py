@@ -134,6 +134,7 @@ LEFT_OUT: dict[str, str] = {
     "RecordEvent": "the runtime's own facts",
     "RecordHooks": "the runtime's own: see test_redaction.py",
     "RecordReturn": "sent by the calls, which redact what they send",
+    "Recorded": "the base of what is recorded of calls",
     "RecordToolResult": "sent by forks: see ForkSession, and tests/actors/transfer/test_fork_changes.py",
     "RecordWorkflow": "the runtime's own: see test_redaction.py",
     "RevokeArtifact": "ids",

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import Conflict, InvalidOperation, Runtime, Session, SessionNotFound, ValidationError
+from greenroom.actors.scheduling.operation import acting
+from greenroom.runtime import (
+    AccessDenied,
+    Conflict,
+    InvalidOperation,
+    Runtime,
+    Session,
+    SessionNotFound,
+    ValidationError,
+)
 from greenroom.runtime import messages as m
 
 # -- forks
@@ -115,6 +124,15 @@ def test_a_session_is_deleted_once(tmp_path: Path) -> None:
     with Runtime.open(tmp_path) as rt:
         rt.ask(s.id, m.DeleteSession(idempotency_key="i"))
         assert rt.verify().problems == []
+
+
+def test_a_key_tells_nobody_which_sessions_there_are(runtime: Runtime, session: Session) -> None:
+    gone, other = runtime.create_session(), runtime.create_session()
+    gone.delete()
+    with acting(principal=session.id):
+        for session_id in (gone.id, other.id):
+            with pytest.raises(AccessDenied):
+                runtime.ask(session_id, m.DeleteSession(idempotency_key="i"))
 
 
 # -- streamed messages
