@@ -758,12 +758,12 @@ class Session(Variables, SessionHandle):
     ) -> Page[ArtifactInfo]:
         """Return the artifacts that match, newest first, as a page with the `total` before pagination.
 
-        Give an `ArtifactQuery` or keywords: artifact_type, name_pattern (a part, or a glob with `*` or `?`; ignores
-        case unless case_sensitive), tags (all of), without_tags, content_hash, parent_artifact, latest_only (no earlier
-        versions), custom (equality per key), text (every word of it begins a word of name, description, tags or custom
-        values; with fuzzy=True, is a part of one or almost the same), created_after, created_before, min_size,
-        max_size, created_by, sort (date, name, size, type), descending (by default only for the date), limit (default
-        100; None for all), offset. Raises ValidationError.
+        Give an `ArtifactQuery` or keywords: artifact_type, mime_type, name_pattern (a part, or a glob with `*` or
+        `?`; ignores case unless case_sensitive), tags (all of), without_tags, content_hash, parent_artifact,
+        latest_only (no earlier versions), custom (equality per key), text (every word of it begins a word of name,
+        description, tags or custom values; with fuzzy=True, is a part of one or almost the same), created_after,
+        created_before, min_size, max_size, created_by, sort (date, name, size, type), descending (by default only for
+        the date), limit (default 100; None for all), offset. Raises ValidationError.
         """
         page: Page[ArtifactInfo] = self._ask(self.id, m.QueryArtifacts(query, **criteria), self._timeout)
         return page

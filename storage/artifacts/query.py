@@ -59,6 +59,7 @@ class ArtifactCriteria(pydantic.BaseModel):
 
     session_id: SessionId | None = None
     artifact_type: str | None = None
+    mime_type: _Text | None = None
     name_pattern: _Text | None = None
     case_sensitive: bool = False
     tags: tuple[_Text, ...] = ()
@@ -158,6 +159,7 @@ class ArtifactKeywords(TypedDict, total=False):
 
     session_id: SessionHandle | str | None
     artifact_type: str | None
+    mime_type: str | None
     name_pattern: str | None
     case_sensitive: bool
     tags: Iterable[str]
@@ -230,6 +232,9 @@ class ArtifactQuery:
 
     def of_type(self, artifact_type: str) -> Self:
         return self.having(artifact_type=artifact_type)
+
+    def with_mime_type(self, mime_type: str) -> Self:
+        return self.having(mime_type=mime_type)
 
     def named(self, pattern: str, *, case_sensitive: bool = False) -> Self:
         """Filter by a part of the name, or a glob for the whole name, in any case unless `case_sensitive`."""
@@ -345,6 +350,8 @@ class ArtifactFilter:
         """Return whether an artifact record (docs/format.md) matches."""
         wanted = self._criteria
         if wanted.artifact_type is not None and record.type != wanted.artifact_type:
+            return False
+        if wanted.mime_type is not None and record.mime_type != wanted.mime_type:
             return False
         if not self._low <= record.time < self._high:
             return False

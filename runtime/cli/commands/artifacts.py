@@ -64,6 +64,7 @@ def list_artifacts(
     kind: Annotated[
         str | None, typer.Option("--type", help="Of this type.", show_default=False, autocompletion=_TYPES)
     ] = None,
+    mime_type: Annotated[str | None, typer.Option(help="Of this MIME type.", show_default=False)] = None,
     name: Annotated[
         str | None,
         typer.Option(help="With this in the name, or a pattern with * and ? for all of it.", show_default=False),
@@ -117,6 +118,7 @@ def list_artifacts(
     """List the artifacts of a session, or of all, that have what is asked for."""
     given = {
         "artifact_type": kind,
+        "mime_type": mime_type,
         "name_pattern": name,
         "case_sensitive": case_sensitive or None,
         "tags": tag,

@@ -53,6 +53,7 @@ def wanted(info: ArtifactInfo, query: dict[str, Any]) -> bool:
     checks = {
         "session_id": lambda value: info.id.session_id == value,
         "artifact_type": lambda value: info.artifact_type == value,
+        "mime_type": lambda value: info.mime_type == value,
         "name_pattern": lambda value: (
             fnmatch.fnmatchcase(spelt(info.name), spelt(value))
             if re.search(r"[*?]", pattern or "")
@@ -136,6 +137,7 @@ def optional(**criteria: Any) -> Any:
 
 queries = optional(
     artifact_type=st.sampled_from([*TYPES, "nobody's"]),
+    mime_type=st.sampled_from(["application/json", "text/plain"]),
     name_pattern=st.sampled_from(PATTERNS),
     case_sensitive=st.booleans(),
     tags=st.lists(st.sampled_from([*TAGS, "none"]), max_size=2),
@@ -154,7 +156,7 @@ queries = optional(
     offset=st.integers(0, 4),
 )
 # Most criteria exclude each other: few at a time leave something to find.
-few = st.tuples(queries, st.lists(st.integers(0, 16), max_size=4)).map(
+few = st.tuples(queries, st.lists(st.integers(0, 17), max_size=4)).map(
     lambda drawn: {key: value for index, (key, value) in enumerate(sorted(drawn[0].items())) if index in drawn[1]}
 )
 
