@@ -35,6 +35,7 @@ _SIZES = {"chat": (80, 24)}
 _STORIES = {
     "event": ("home", *["down"] * 5),
     "search": ("home", "slash", "2", "4", "2", "enter"),
+    "state": ("home", *["down"] * 7, "2"),
     "diff": ("home", *["down"] * 7, "4"),
     "chat": ("home", "down", "down", "3"),
 }

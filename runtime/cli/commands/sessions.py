@@ -202,7 +202,7 @@ def _show_past(past: PastState, messages: int | None, *, as_json: bool) -> None:
             for each in past.artifacts
         }
         | {f"question {each.sequence}": f"{each.status}: {brief(each.question)}" for each in past.approvals}
-        | {f"record {brief(os.fsdecode(key))}": size(each["size"]) for key, each in past.records.items()}
+        | {f"record {brief(os.fsdecode(key))}": size(int(str(each["size"]))) for key, each in past.records.items()}
         | {"messages": str(len(past.messages))}
     )
     for turn in past.messages[-messages:] if messages else []:

@@ -19,6 +19,7 @@ from greenroom.runtime.cli.past.words import failure
 from .eventlist import EventList
 from .panes import ChangesPane, ConversationPane, EventPane, StatePane
 from .recorded import Pages, Recorded, matcher_of
+from .shades import shade
 from .stops import Stops, StopsPane
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class DebuggerApp(App[None]):
 
     def say(self, text: str, style: str = "") -> None:
         """Say something on the line above the keys."""
-        self.query_one("#said", Static).update(Text(one_line(text), style))
+        self.query_one("#said", Static).update(Text(one_line(text), shade(style)))
 
     def _look_again(self) -> None:
         from greenroom.runtime import GreenroomError
@@ -265,15 +266,19 @@ class DebuggerApp(App[None]):
         worker = get_current_worker()
         for found in self.pages.search(matches, begin, step, lambda: worker.is_cancelled):
             if found is not None:
-                self.call_from_thread(self._found, found, why() if why is not None else what)
+                self.call_from_thread(
+                    self._found,
+                    found,
+                    f"paused at {found:,}: {why()}" if why is not None else f"found {what} at {found:,}",
+                )
                 return
         if not worker.is_cancelled:
             self.call_from_thread(self.say, f"no {what} {'after' if step > 0 else 'before'} this event")
 
-    def _found(self, sequence: int, what: str) -> None:
+    def _found(self, sequence: int, told: str) -> None:
         self.events.select(sequence)
         self.query_one(StopsPane).list()
-        self.say(f"{sequence:,}: {what}")
+        self.say(told)
 
     # -- running to breakpoints
 

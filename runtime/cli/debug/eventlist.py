@@ -16,6 +16,8 @@ from textual.strip import Strip
 from greenroom.runtime.cli.output import one_line
 from greenroom.runtime.cli.past.words import detail, failure, style_of
 
+from .shades import CHOSEN, CHOSEN_ELSEWHERE, shade
+
 if TYPE_CHECKING:
     from textual.events import Click
 
@@ -103,15 +105,15 @@ class EventList(ScrollView, can_focus=True):
             parts = [Segment(number, Style(dim=True)), Segment(row, Style(dim=True, italic=True))]
         else:
             failed = failure(row)
-            colour = Style.parse("bold red" if failed is not None else style_of(row.type) or "none")
+            colour = Style.parse(shade("bold red" if failed is not None else style_of(row.type)) or "none")
             told = failed or detail(row)
             parts = [
-                Segment(mark, Style.parse("bold red")),
+                Segment(mark, Style.parse(shade("bold red"))),
                 Segment(number[1:], Style(dim=True)),
                 Segment(one_line(row.type), colour),
-                Segment(f"  {told}" if told else "", Style.parse("red" if failed is not None else "dim")),
+                Segment(f"  {told}" if told else "", Style.parse(shade("red" if failed is not None else "dim"))),
             ]
         strip = Strip(parts).adjust_cell_length(width)
         if sequence != self.at:
             return strip
-        return strip.apply_style(Style(reverse=True) if self.has_focus else Style(reverse=True, dim=True))
+        return strip.apply_style(CHOSEN if self.has_focus else CHOSEN_ELSEWHERE)

@@ -17,6 +17,8 @@ from greenroom.runtime.cli.past.words import failure, lasted, style_of
 from greenroom.storage.codec.json_lines import json_able
 from greenroom.storage.common.message_text import text_of_message
 
+from .shades import shade
+
 if TYPE_CHECKING:
     from textual.widgets.tree import TreeNode
 
@@ -47,10 +49,11 @@ class EventPane(VerticalScroll):
         if isinstance(row, str):
             body.update(Text(row, "italic"))
             return
-        head = Text.assemble((one_line(row.type), f"bold {style_of(row.type)}"), f"  {row.origin.value}\n")
+        head = Text(one_line(row.type), f"bold {shade(style_of(row.type))}", end="")
+        head = Text.assemble(head, "  (published)\n" if row.origin == "published" else "\n")
         failed = failure(row)
         if failed is not None:
-            head.append(f"{failed}\n", "bold red")
+            head.append(f"{failed}\n", shade("bold red"))
         since = ""
         if before is not None and not isinstance(before, str):
             since = f"  +{lasted((row.timestamp - before.timestamp).total_seconds())}"
@@ -154,7 +157,7 @@ class _TextPane(_Loaded, VerticalScroll):
         self.query_one(".body", Static).update(text)
 
     def fail(self, why: str) -> None:
-        self.put(Text(one_line(why), "red"))
+        self.put(Text(one_line(why), shade("red")))
 
 
 class ConversationPane(_TextPane):
@@ -170,15 +173,19 @@ class ConversationPane(_TextPane):
         for message in found[-_MOST_MESSAGES:]:
             content = text_of_message(message.get("content"), message) or brief(message.get("content"))
             note = f"  {message['note']}" if message.get("note") else ""
-            text.append(f"{one_line(str(message.get('role', '')))}", "bold cyan")
-            text.append(f"  {message.get('sequence') or ''}", "dim").append(f"{note}\n", "yellow")
+            text.append(f"{one_line(str(message.get('role', '')))}", shade("bold cyan"))
+            text.append(f"  {message.get('sequence') or ''}", "dim").append(f"{note}\n", shade("yellow"))
             text.append(printable(content[:_MOST_TEXT]))
             text.append("…\n\n" if len(content) > _MOST_TEXT else "\n\n")
         self.put(text if found else Text("no messages", "italic dim"))
         self.call_after_refresh(self.scroll_end, animate=False)
 
 
-_CHANGE_STYLES: Final = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
+_CHANGE_STYLES: Final = {
+    "added": ("+", shade("green")),
+    "removed": ("-", shade("red")),
+    "changed": ("~", shade("yellow")),
+}
 
 
 class ChangesPane(_TextPane):
@@ -190,12 +197,12 @@ class ChangesPane(_TextPane):
     def fill(self, found: Any) -> None:
         text = Text()
         for change in found[:_MOST_CHANGES]:
-            mark, style = _CHANGE_STYLES.get(change.kind, ("~", "yellow"))
+            mark, style = _CHANGE_STYLES.get(change.kind, ("~", shade("yellow")))
             text.append(f"{mark} {one_line(change.place)}\n", f"bold {style}")
             if change.kind != "added":
-                text.append(f"  - {one_line(brief(change.before, 2000))}\n", "red")
+                text.append(f"  - {one_line(brief(change.before, 2000))}\n", shade("red"))
             if change.kind != "removed":
-                text.append(f"  + {one_line(brief(change.after, 2000))}\n", "green")
+                text.append(f"  + {one_line(brief(change.after, 2000))}\n", shade("green"))
         if len(found) > _MOST_CHANGES:
             text.append(f"… {len(found) - _MOST_CHANGES:,} more\n", "italic dim")
         self.put(text if found else Text("the event has changed nothing in the state", "italic dim"))
@@ -228,7 +235,7 @@ class StatePane(_Loaded, Tree[Any]):
 
     def fail(self, why: str) -> None:
         self.clear()
-        self.root.add_leaf(Text(one_line(why), "red"))
+        self.root.add_leaf(Text(one_line(why), shade("red")))
 
     def _back_to(self, line: int) -> None:
         self.cursor_line = min(max(0, line), self.last_line)
@@ -243,7 +250,7 @@ class StatePane(_Loaded, Tree[Any]):
             node = parent.add(label.append(f"  {len(value):,}", "dim"), data=(path, value))
         else:
             shown = "none" if value is None or value in ({}, []) else one_line(brief(value, 500))
-            parent.add_leaf(label.append(f"  {shown}", "green"))
+            parent.add_leaf(label.append(f"  {shown}", shade("green")))
             return
         if path in self._open:
             node.expand()
