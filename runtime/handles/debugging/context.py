@@ -13,7 +13,7 @@ from greenroom.storage.codec.records import Json
 from greenroom.storage.common.message_text import role_of, text_of_message
 from greenroom.storage.common.times import iso_time
 from greenroom.storage.errors import ReplayError, ValidationError
-from greenroom.storage.events.model import Event
+from greenroom.storage.events.model import Event, StoredEvent
 from greenroom.storage.events.turns import ADDED, STARTED
 
 from .recorded import Recorded
@@ -72,8 +72,9 @@ class ContextView:
 
     `messages` are the conversation at that moment, or the messages in the input if it has some. For a call that
     greenroom made, `system_prompt`, `tools` and `parameters` are those of the agent; else the system prompt is the text
-    of the system messages. `changes` says what is different from the call before of the same agent, whose sequence is
-    `previous`. `reply` is what came back, or None.
+    of the system messages, and tools and parameters are those that came in with the conversation. `changes` says what
+    is different from the call before of the same agent, whose sequence is `previous`. `reply` is what came back, or
+    None.
     """
 
     session_id: str
@@ -149,7 +150,7 @@ def calls_of(recorded: Recorded) -> list[Call]:
     turns are."""
     agents: list[tuple[int, str]] = []
     turns: list[tuple[int, str]] = []
-    for sequence, stored in recorded.stored(0, None, {CALLED, ADDED, STARTED}):
+    for sequence, stored in recorded.stored(0, None, lambda each: each.type in (CALLED, ADDED, STARTED)):
         if stored.type == CALLED:
             agents.append((sequence, str(stored.data["name"])))
         elif not agents and role_of(stored.data["role"]) == "assistant":
@@ -227,18 +228,26 @@ def _given(recorded: Recorded, call: Call, calls: int) -> ContextView:
     if call.kind == "message":
         turn = next(iter(recorded.turns(recorded.last, (call.sequence,))), None)
         reply = _as_message(turn) if turn is not None else event.data
-        model = turn.metadata.get("model") if turn is not None else None
+        source = recorded.moment(call.sequence).metadata.get("source_record")
+        asked: dict[str, Any] = source if isinstance(source, dict) else {}
+        model = (turn.metadata.get("model") if turn is not None else None) or asked.get("model")
         system = "\n\n".join(_text(each) for each in messages if role_of(str(each["role"])) == "system")
         usage = turn.metadata.get("usage") if turn is not None else None
         return ContextView(
             **about,
             model=model if isinstance(model, str) else None,
             system_prompt=system or None,
+            tools=tuple(asked["tools"]) if isinstance(asked.get("tools"), list) else (),
+            parameters={name: asked[name] for name in _PARAMETERS if name in asked},
             messages=messages,
             reply=reply,
             usage=usage,
         )
     return _of_agent(recorded, call, event, messages, about)
+
+
+def _returns(stored: StoredEvent) -> bool:
+    return stored.type == RETURNED
 
 
 def _of_agent(
@@ -257,7 +266,7 @@ def _of_agent(
     returned: dict[str, Any] = next(
         (
             each.data
-            for each in recorded.events(call.sequence, None, {RETURNED})
+            for each in recorded.events(call.sequence, None, _returns)
             if each.data.get("call") == call.sequence
         ),
         {},
@@ -277,6 +286,11 @@ def _of_agent(
     )
 
 
+_PARAMETERS: Final = (
+    "temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "seed", "stop", "tool_choice",
+    "reasoning_effort",
+)  # fmt: skip
+"""What ingestion keeps of a request besides its messages, in the metadata of the session."""
 _FIELDS: Final = ("sequence", "role", "content", "name", "tool_calls", "tool_call_id")
 
 

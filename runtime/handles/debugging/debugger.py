@@ -18,7 +18,7 @@ from greenroom.storage.events.pattern import EventPattern
 
 from .context import ContextView, context_of
 from .diff import StateDiff, diff_states
-from .errors import ERRORS, ErrorAnalysis, analysed
+from .errors import ErrorAnalysis, analysed, may_tell
 from .export import load_debugging, write_debugging
 from .recorded import Recorded
 from .search import text_matches
@@ -229,7 +229,7 @@ class Debugger:
 
     def errors(self) -> ErrorAnalysis:
         """Return what went wrong in the whole session."""
-        return analysed(self._recorded.events(0, self._last, ERRORS))
+        return analysed(self._recorded.events(0, self._last, may_tell))
 
     @checked
     def compare(self, result: Replayed | Mapping[str, Any]) -> dict[str, Json]:

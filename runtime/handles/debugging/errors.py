@@ -9,12 +9,18 @@ from datetime import datetime
 from typing import Any, Final
 
 from greenroom.storage.codec.records import Json
+from greenroom.storage.common.message_text import text_of
 from greenroom.storage.common.times import iso_time
-from greenroom.storage.events.model import Event, Origin
+from greenroom.storage.events.model import Event, Origin, StoredEvent
+from greenroom.storage.events.turns import ADDED
 
-__all__ = ["ERRORS", "ErrorAnalysis", "SessionError", "analysed"]
+__all__ = ["ErrorAnalysis", "SessionError", "analysed", "may_tell"]
 
 _MOST: Final = 10_000
+_MARK: Final = "is_error"
+"""What Anthropic's format, and others after it, mark the result of a failed tool with."""
+_MARK_BYTES: Final = _MARK.encode()
+_MAX_TEXT: Final = 200
 _COMMON: Final = 10
 
 
@@ -175,6 +181,17 @@ def _finished(kind: str, name: str) -> Callable[[dict[str, Any]], _Found]:
     return read
 
 
+def _message(data: dict[str, Any]) -> _Found:
+    """Read a message that came in from elsewhere with the result of a tool: formats mark those that failed."""
+    name, content = data.get("name"), data.get("content")
+    about = [data.get("metadata"), *(content if isinstance(content, list) else ())]
+    for each in about:
+        if isinstance(each, dict) and each.get(_MARK) is True:
+            text = text_of(content)[:_MAX_TEXT]
+            return f"tool:{name or data.get('tool_call_id') or 'unknown'}", _MARK, text or None
+    return None
+
+
 _READERS: Final[dict[str, Callable[[dict[str, Any]], _Found]]] = {
     "tool.returned": _returned("tool"),
     "agent.returned": _returned("agent"),
@@ -187,8 +204,19 @@ _READERS: Final[dict[str, Callable[[dict[str, Any]], _Found]]] = {
         str(data.get("kind") or data.get("resource")),
         None,
     ),
+    ADDED: _message,
     "event.lost": lambda data: ("session", "event_lost", data.get("was")),
 }
-ERRORS: Final = frozenset(_READERS)
-"""Types of the events that tell whether something went wrong."""
+
+
+def may_tell(stored: StoredEvent) -> bool:
+    """Return whether an event may tell of something that went wrong. Most messages are looked at no further."""
+    if stored.type != ADDED:
+        return stored.type in _READERS
+    return any(
+        isinstance(each, bytes) and _MARK_BYTES in each
+        for each in (stored.data.get("content"), stored.data.get("metadata"))
+    )
+
+
 _ATTEMPTS: Final = frozenset({"tool.returned", "agent.returned", "hook.executed", "script.finished", "workflow.stage"})

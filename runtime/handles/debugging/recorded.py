@@ -88,18 +88,20 @@ class Recorded:
     # -- events
 
     def stored(
-        self, after: int = 0, upto: int | None = None, types: Container[str] | None = None
+        self, after: int = 0, upto: int | None = None, wanted: Callable[[StoredEvent], bool] | None = None
     ) -> Iterator[tuple[int, StoredEvent]]:
-        """Yield stored events behind `after` up to `upto`, or those of some types."""
+        """Yield stored events behind `after` up to `upto`, or those of them that are wanted."""
         self.check()
         for sequence, stored in self.history.events(after, upto):
-            if types is None or stored.type in types:
+            if wanted is None or wanted(stored):
                 yield sequence, stored
 
-    def events(self, after: int = 0, upto: int | None = None, types: Container[str] | None = None) -> Iterator[Event]:
-        """Yield events behind `after` up to `upto`, or those of some types, as users see them."""
+    def events(
+        self, after: int = 0, upto: int | None = None, wanted: Callable[[StoredEvent], bool] | None = None
+    ) -> Iterator[Event]:
+        """Yield events behind `after` up to `upto`, or those of them that are wanted, as users see them."""
         view, session = self.history.store.journal.view, self.history.session
-        for sequence, stored in self.stored(after, upto, types):
+        for sequence, stored in self.stored(after, upto, wanted):
             yield view(session, sequence, stored)
 
     def event(self, sequence: int) -> Event:

@@ -39,8 +39,9 @@ class StateChange:
 
     @property
     def place(self) -> str:
-        """The path as a text: `variables.model`, `messages.7.content`."""
-        return ".".join(map(str, self.path))
+        """The path as a text on one line: `variables.model`, `messages.7.content`."""
+        text = ".".join(map(str, self.path))
+        return text if text.isprintable() else json.dumps(text)[1:-1]
 
     def __str__(self) -> str:
         if self.kind == "added":

@@ -14,6 +14,7 @@ from greenroom.runtime import (
     AccessDenied,
     Debugger,
     GreenroomError,
+    ReplayConfig,
     ReplayError,
     Runtime,
     Session,
@@ -253,3 +254,27 @@ def test_new_events_are_seen_after_refresh(rt: Runtime) -> None:
     assert found is not None
     assert found.type == "variable.set"
     assert debugger.state(part="variables") == {"k": 1}
+
+
+def test_replays_are_kept_with_how_similar_they_are(run: Session, shared: Runtime, tmp_path: Path) -> None:
+    debugger = run.debugger()
+    same = debugger.compare(shared.replay(run))
+    assert (same["identical"], same["score"]) == (True, 1.0)
+    changed = ReplayConfig(mode="modified", modifications={"variables.model": "small!"})
+    near = debugger.compare(shared.replay(run, changed))
+    assert near["identical"] is False
+    assert 0.5 < near["score"] < 1.0
+    assert [each["path"] for each in near["divergence"]["differences"]] == ["data.value"]
+    debugger.export(tmp_path / "d.json")
+    kept = Debugger.load(tmp_path / "d.json").comparisons
+    assert [each["score"] for each in kept] == [1.0, near["score"]]
+
+
+def test_failed_tools_of_an_ingested_conversation_are_errors(rt: Runtime) -> None:
+    s = rt.create_session()
+    s.add_message("tool", "no such file", tool_call_id="c1", metadata={"is_error": True})
+    s.add_message("user", [{"type": "tool_result", "is_error": True, "content": "broken"}])
+    s.add_message("user", [{"type": "tool_result", "is_error": False, "content": "is_error"}])
+    found = s.debugger().errors()
+    assert (found.total, found.failed, found.by_type) == (2, 0, {"is_error": 2})
+    assert found.timeline[0].message == "no such file"
