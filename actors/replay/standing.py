@@ -9,11 +9,12 @@ from typing import Final
 from greenroom.actors.session.projection import ARTIFACT_DELETED, ARTIFACT_STORED, LOST, artifact_record
 from greenroom.storage.artifacts.model import ArtifactRecord
 from greenroom.storage.events.index import APPROVAL_CLOSED, APPROVAL_REQUESTED
+from greenroom.storage.events.journal import FAMILY
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED, TURN_EVENTS, sequences_of
 from greenroom.storage.records.model import RECORDS_CHANGED, RecordFold
 
-__all__ = ["STANDING", "Standing"]
+__all__ = ["STANDING", "STANDING_FAMILIES", "Standing"]
 
 STANDING: Final = frozenset(
     {
@@ -27,6 +28,8 @@ STANDING: Final = frozenset(
     }
 )
 """Types of the events that change it."""
+STANDING_FAMILIES: Final = frozenset(type_.encode()[:FAMILY] for type_ in STANDING)
+"""How these types begin, by which the journal finds them quickly."""
 
 
 @dataclass(slots=True)

@@ -25,11 +25,12 @@ __all__ = [
     "Json",
     "Value",
     "checked_data",
+    "intact",
     "pack_value",
     "seal",
     "unpack_value",
+    "unpacked_many",
     "unseal",
-    "unsealed_many",
 ]
 
 Json: TypeAlias = "bool | int | float | str | bytes | list[Json] | dict[str, Json] | None"
@@ -178,25 +179,28 @@ def unseal(key: bytes, record: bytes, name: str | Callable[[bytes], str] = "a re
         raise _damaged(key, name) from error
 
 
-def unsealed_many(entries: list[tuple[bytes, bytes]]) -> list[Any]:
-    """Decode records, (key, record) each, at half the cost of `unseal`, up to the first that it refuses."""
-    payloads: list[bytes] = []
-    for key, record in entries:
+def intact(entries: list[tuple[bytes, bytes]]) -> int:
+    """Return how many records, (key, record) each, there are before the first that is damaged or too new."""
+    for number, (key, record) in enumerate(entries):
         if len(record) < 6 or crc32(record, crc32(key)) != _RESIDUE or record[0] != SCHEMA_VERSION:
-            break
-        payloads.append(record[1:-4])
+            return number
+    return len(entries)
+
+
+def unpacked_many(entries: list[tuple[bytes, bytes]]) -> list[Any]:
+    """Decode intact records at half the cost of `unseal`, up to the first that is no value."""
     unpacker = msgpack.Unpacker(max_buffer_size=0, ext_hook=_unpack_ext, unicode_errors="surrogatepass")
-    unpacker.feed(b"".join(payloads))
+    unpacker.feed(b"".join([record[1:-4] for _, record in entries]))
     found: list[Any] = []
     try:
         found += unpacker
     except Exception as error:
         if thrown_in(error):
             raise
-    if len(found) == len(payloads):
+    if len(found) == len(entries):
         return found
     found = []  # one of them is not one value
-    for (key, record), _ in zip(entries, payloads, strict=False):
+    for key, record in entries:
         try:
             found.append(unseal(key, record))
         except IntegrityError:

@@ -119,6 +119,9 @@ class _ReplayedHistory(History):
     def events(self, after: int = 0, upto: int | None = None) -> Iterator[tuple[int, StoredEvent]]:
         return self._replayed.events(after, self._number)
 
+    def standing_events(self, after: int, upto: int) -> Iterator[tuple[int, StoredEvent]]:
+        return self.events(after, upto)
+
 
 class _Store:
     """A store in which one session has the events of a replay. Only to read from."""

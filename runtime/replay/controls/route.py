@@ -93,7 +93,7 @@ class SessionRoute:
         once."""
         if sequence < self._standing_at:
             self._standing, self._standing_at = Standing(), 0
-        self._standing.fold(self._history.events(self._standing_at, sequence))
+        self._standing.fold(self._history.standing_events(self._standing_at, sequence))
         self._standing_at = sequence
         return self._standing
 
