@@ -16,11 +16,12 @@ from blake3 import blake3
 
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.session.decisions.decide import DECIDERS
-from greenroom.actors.session.projection import ARTIFACT_STORED, LOST
+from greenroom.actors.session.projection import ARTIFACT_DELETED, ARTIFACT_STORED, LOST
 from greenroom.actors.session.state.approvals import pending_of
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.limits import UNLIMITED, Limits, limits_of
-from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
+from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState, in_order
+from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import GreenroomError, IntegrityError, InvalidSessionState, ReplayError, SchemaTooNew
 from greenroom.storage.events.index import APPROVAL_EVENTS
@@ -313,7 +314,7 @@ class _Replay:
                     self._refused(recorded, error)
                     self._uncount()
                     return
-            if drafts is not None and self._journal(_as_named(drafts, asked), asked, recorded):
+            if drafts is not None and self._journal(_as_told(drafts, asked), asked, recorded):
                 self._before = self._number
                 return
             self._unproven += len(asked)
@@ -457,23 +458,34 @@ class _Replay:
             self._take(Pair(sequence, stored, None, None, False))
 
 
-def _as_named(drafts: list[PendingEvent], asked: Operation) -> list[PendingEvent]:
-    """Return the same events, with the id that the session had when they were recorded: the events that a fork has
-    copied name the session that they are from."""
-    if not drafts or drafts[0].type != "artifact.revoked":
+def _as_told(drafts: list[PendingEvent], asked: Operation) -> list[PendingEvent]:
+    """Return the same events, told as they were when they were recorded: with the id that the session had then (the
+    events that a fork has copied name the session that they are from), and as older versions told them."""
+    if not drafts or drafts[0].type not in _TOLD_OTHERWISE:
         return drafts
-    named = list(drafts)
+    told = list(drafts)
     for number, (draft, (_, stored)) in enumerate(zip(drafts, asked, strict=False)):
-        if draft.type == stored.type == "artifact.revoked":
-            named[number] = draft._replace(data={**draft.data, "by": stored.data["by"]})
-    return named
+        if draft.type != stored.type:
+            continue
+        now, then = draft.data, stored.data
+        if draft.type == "artifact.revoked":
+            now = {**now, "by": then["by"]}
+        elif draft.type == ARTIFACT_DELETED and "type" not in then:
+            now = {name: value for name, value in now.items() if name != "type"}
+        elif draft.type == ARTIFACT_STORED and ArtifactId.named_by(then["parent_artifact"]) is None:
+            now = {**now, "parent_artifact": then["parent_artifact"]}  # once the name was recorded, as it was given
+        told[number] = draft._replace(data=now)
+    return told
+
+
+_TOLD_OTHERWISE: Final = frozenset({"artifact.revoked", ARTIFACT_DELETED, ARTIFACT_STORED})
 
 
 def _paired(made: list[tuple[int, StoredEvent]], recorded: Operation) -> Iterator[Pair]:
     """Yield the events of the replay beside those of the recording: by their order, or, if one has more, by type."""
     if len(made) == len(recorded):
         for (place, now), (sequence, was) in zip(made, recorded, strict=True):
-            yield Pair(sequence, was, place, now, sequence == place and _bytes(now) == _bytes(was))
+            yield Pair(sequence, was, place, now, sequence == place and _are_equal(now, was))
         return
     rest = list(recorded)
     for place, now in made:
@@ -481,11 +493,18 @@ def _paired(made: list[tuple[int, StoredEvent]], recorded: Operation) -> Iterato
             yield Pair(*rest.pop(0), None, None, False)
         if rest and rest[0][1].type == now.type:
             sequence, was = rest.pop(0)
-            yield Pair(sequence, was, place, now, sequence == place and _bytes(now) == _bytes(was))
+            yield Pair(sequence, was, place, now, sequence == place and _are_equal(now, was))
         else:
             yield Pair(None, None, place, now, False)
     for sequence, was in rest:
         yield Pair(sequence, was, None, None, False)
+
+
+def _are_equal(one: StoredEvent, other: StoredEvent) -> bool:
+    """Return whether two events are the same bytes. Older versions wrote the fields of some in another order."""
+    if _bytes(one) == _bytes(other):
+        return True
+    return one == other and _pack(in_order(list(one))) == _pack(in_order(list(other)))
 
 
 def _bytes(stored: StoredEvent) -> bytes:

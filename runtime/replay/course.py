@@ -154,5 +154,7 @@ def course_of(
     core.check_open()
     settings = validated(ReplayConfig, {} if config is None else config)
     session_id = readable_session(core, session, "replay")
-    boundary = SimulatedBoundary(host.tools, core.redaction) if settings.mode == "simulate" else None
+    boundary = None
+    if settings.mode == "simulate":
+        boundary = SimulatedBoundary(host.tools, core.redaction, core.store.contents.readable)
     return Course(past_of(core, session_id), settings, boundary)

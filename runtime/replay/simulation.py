@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors.replay.boundary import Answer, JournalBoundary, Recording, Request
 from greenroom.storage.codec.records import pack_value, unpack_value
-from greenroom.storage.content.chunks import content_digest
 from greenroom.storage.errors import GreenroomError
+from greenroom.storage.events.calls import call_value
 
 from .report import differences_of
 
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SimulatedBoundary"]
 
+_HASH_BYTES: Final = 32
+
 
 class SimulatedBoundary:
     """The boundary of a simulated replay. Nothing is journaled, no hook is called, and no session is at hand."""
 
-    def __init__(self, tools: ToolSource, redaction: Redaction | None) -> None:
+    def __init__(self, tools: ToolSource, redaction: Redaction | None, load: Callable[[bytes], bytes | None]) -> None:
+        """`load` reads contents: large inputs and results."""
         self._tools = tools
         self._redaction = redaction
+        self._load = load
         self._journal = JournalBoundary()
 
     def record(self, recording: Recording) -> None:
@@ -32,44 +37,40 @@ class SimulatedBoundary:
     def answer(self, request: Request) -> Answer:
         """Run the tool, or return what was recorded. Raises ReplayError if nothing was."""
         recorded = self._journal.answer(request)
-        given = _whole_input(request)
+        given = self._input(request)
         run = self._tools.rerun(request.name, given) if given is not None else None
         if run is None:
             return recorded
         outcome: dict[str, Any] = recorded.outcome
+        rest = {name: value for name, value in outcome.items() if name not in ("error", "result_hash", "result_form")}
         try:
             packed = pack_value(run())
         except GreenroomError as error:
-            told = {"code": error.code, "message": self._text(str(error))}
-            live = {**_without_result(outcome), "success": False, "result": None, "error": told}
+            live = {
+                **rest,
+                "success": False,
+                "result": None,
+                "error": {"code": error.code, "message": self._text(error)},
+            }
             same = not outcome["success"] and outcome["error"]["code"] == error.code
         else:
             packed = packed if self._redaction is None else self._redaction.packed(packed)
-            live = {**_without_result(outcome), "success": True, "result": packed}
-            same = bool(outcome["success"]) and _is_result(outcome, packed)
+            live = {**rest, "success": True, "result": packed}
+            recorded_value = call_value(outcome, "result", self._load)
+            same = bool(outcome["success"]) and not differences_of(recorded_value, unpack_value(packed))
         return Answer(request, outcome if same else live, recorded.sequence, "live")
 
-    def _text(self, text: str) -> str:
-        return text if self._redaction is None else self._redaction.text(text)
+    def _input(self, request: Request) -> bytes | None:
+        """Return the input of a tool, encoded; None if it cannot be had. Of a large one the request has the hash."""
+        if request.kind != "tool" or request.input is None:
+            return None
+        given = request.input
+        if len(given) == _HASH_BYTES:
+            given = self._load(given) or given
+        try:
+            return given if isinstance(unpack_value(given), dict) else None
+        except GreenroomError:
+            return None
 
-
-def _whole_input(request: Request) -> bytes | None:
-    """Return the input of a tool, encoded; None if it is not at hand: of a large one only the hash is."""
-    if request.kind != "tool" or request.input is None:
-        return None
-    try:
-        return request.input if isinstance(unpack_value(request.input), dict) else None
-    except GreenroomError:
-        return None
-
-
-def _without_result(outcome: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in outcome.items() if name not in ("error", "result_hash")}
-
-
-def _is_result(outcome: dict[str, Any], packed: bytes) -> bool:
-    """Return whether an encoded result is the recorded one."""
-    recorded = outcome.get("result")
-    if recorded is None:
-        return content_digest(packed) == outcome.get("result_hash")
-    return recorded == packed or not differences_of(unpack_value(recorded), unpack_value(packed))
+    def _text(self, error: GreenroomError) -> str:
+        return str(error) if self._redaction is None else self._redaction.text(str(error))

@@ -240,6 +240,7 @@ def test_large_inputs_and_results_are_replayed(rt: Runtime) -> None:
     s.call_tool("large", {"text": "x" * 300_000})
     for mode in ("exact", "simulate", "debug"):
         assert rt.replay(s, {"mode": mode}).identical
+    assert [(each.match, each.equal) for each in rt.replay(s, {"mode": "simulate"}).answers] == [("live", True)]
     result = rt.replay(s, {"mode": "modified", "modifications": {"tools.large.result": "short"}})
     assert [each.type for each in result.comparisons if each.kind == "changed"] == ["tool.returned"]
 
