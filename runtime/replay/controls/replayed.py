@@ -64,8 +64,8 @@ class ReplayedStates:
         if not number:
             self._begin = step.state.sequence - len(events)
         for place, stored in events:
-            self._places.append(place or 0)
             self._events.append(seal(b"", stored.fields()))
+            self._places.append(place or 0)  # last: other threads find the event by it
             self._left -= len(self._events[-1])
         if number % _FOLDED == 0:
             self._states[number] = step.state.encode()

@@ -25,7 +25,7 @@ from .breakpoints import MAX_BREAKPOINTS, Breakpoint, Breakpoints
 from .progress import ReplayProgress, Reporter
 from .replay import Replay
 from .rules import rule_of
-from .runner import Runner
+from .runner import ReplayStatus, Runner
 from .schedule import ReplaySchedule, Schedules
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class Replays:
             placed,
             core.clock,
             check_open=core.check_open,
+            others=self._running,
             ended=ended,
             reporter=reporter,
             speed=route.config.speed,
@@ -213,6 +214,11 @@ class Replays:
     def _check_open(self) -> None:
         if self._closing:
             raise runtime_closed("closed or closing")
+
+    def _running(self) -> int:
+        """Return how many replays run beside the one that asks."""
+        running = [each for each in list(self._under_way.values()) if each.runner.status is ReplayStatus.RUNNING]
+        return max(0, len(running) - 1)
 
     def _takes_turn(self, started: _Started) -> bool:
         """Return whether it is a replay's turn; otherwise it waits now. Raises ResourceLimitExceeded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -24,6 +25,11 @@ __all__ = ["Goal", "ReplayPause", "ReplayStatus", "Runner"]
 
 SLOWEST: Final = 0.1
 FASTEST: Final = 10.0
+_SLICE: Final = 0.002
+"""Seconds that a replay computes before it makes way for others. Python runs one thread at a time, and a thread that
+computes without end would make each of the others wait for many times this."""
+_WAY: Final = 0.00005
+"""Seconds for which it makes way, beside a slice for each other replay that runs."""
 
 
 class ReplayStatus(StrEnum):
@@ -89,12 +95,14 @@ class Runner:
         clock: Clock,
         *,
         check_open: Callable[[], object],
+        others: Callable[[], int] = lambda: 0,
         ended: Callable[[], object],
         reporter: Reporter | None,
         speed: float | None,
         paused: bool,
     ) -> None:
-        """`check_open` raises RuntimeClosed. `ended` is called at the end, before anybody who waits is told."""
+        """`check_open` raises RuntimeClosed, and `others` returns how many other replays run. `ended` is called at the
+        end, before anybody who waits is told."""
         self.check_open = check_open
         self.route = route
         self.track = Track(route)
@@ -105,6 +113,7 @@ class Runner:
         self._breakpoints = breakpoints
         self._clock = clock
         self._ended = ended
+        self._others = others
         self._reporter = reporter
         self._speed = as_speed(speed)
         self._begins_paused = paused
@@ -118,6 +127,8 @@ class Runner:
         self._went = 0.0
         """Seconds that it ran, up to its last pause."""
         self._since: float | None = None
+        self._present = 0.0
+        """When the event at the position was due, by the clock: the next one is due after it."""
         self._told = -1
         self._thread: int | None = None
 
@@ -132,7 +143,10 @@ class Runner:
 
     @speed.setter
     def speed(self, speed: float | None) -> None:
-        self._speed = as_speed(speed)
+        speed = as_speed(speed)
+        if self._speed is None:
+            self._present = self._clock.monotonic()
+        self._speed = speed
         self._bell.ring()
 
     @property
@@ -201,7 +215,7 @@ class Runner:
 
     def _go(self, goal: Goal) -> None:
         self._goal, self.pause = goal, None
-        self._since = self._clock.monotonic()
+        self._since = self._present = self._clock.monotonic()
         self.status = ReplayStatus.RUNNING
 
     def wait_for(self, there: Callable[[], bool], timeout: float | None) -> bool:
@@ -253,9 +267,10 @@ class Runner:
         """Replay until the end. The thread waits here while it is paused."""
         self._thread = threading.get_ident()
         self.begin()
+        begun = time.perf_counter()
         try:
             while self._may_go():
-                if self._goal.in_time and not self._waited():
+                if self._speed is not None and self._goal.in_time and not self._waited():
                     continue
                 before = self.track.time
                 passed = self.track.forward()
@@ -263,6 +278,9 @@ class Runner:
                     self._end()
                     return
                 self._arrive(passed, before)
+                if time.perf_counter() - begun > _SLICE:
+                    time.sleep(_WAY + _SLICE * self._others())
+                    begun = time.perf_counter()
             self.track.close()
             # What has been found so far is told to those who stopped it, if there is anything.
             begun = isinstance(self._end_with, ReplayError) and self.track.begun
@@ -301,11 +319,11 @@ class Runner:
         now, then = self.track.time, self.track.next_time
         if now is None or then is None:
             return True
-        began = self._clock.monotonic()
         while (speed := self._speed) is not None:
-            due = began + (then - now) / 1e9 / speed
+            due = self._present + (then - now) / 1e9 / speed
             left = due - self._clock.monotonic()
             if left <= 0:
+                self._present = due
                 break
             self._bell.wait_for(lambda due=due, speed=speed: self._is_over(due, speed), left)  # type: ignore[misc]
             if self._wanted:
