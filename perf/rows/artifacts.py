@@ -19,12 +19,12 @@ LARGE = 100 * MIB
 _names = map("artifact-{}.txt".format, itertools.count(1))
 
 
-@row("store 1 KiB", at_most(60 * MICRO))
+@row("store 1 KiB", at_most(50 * MICRO))
 def store_small(bench: Bench) -> Measured:
     return _store(bench, KIB, 200)
 
 
-@row("store 100 KiB of text", at_most(2, "ratio"))
+@row("store 100 KiB of text", at_most(1.3, "ratio"))
 def store_text(bench: Bench) -> Measured:
     return _store(bench, 100 * KIB, 20)
 
@@ -173,7 +173,7 @@ def _extra_memory(bench: Bench, what: str, note: str = "") -> Measured:
     return summarize(extra, [], "", unit="B", note=f"peak RSS, {note}RocksDB's own 12 MiB included")
 
 
-@row("store known content again: above hashing it", at_most(50 * MICRO))
+@row("store known content again: above hashing it", at_most(45 * MICRO))
 def store_known(bench: Bench) -> Measured:
     rt = bench.runtime()
     session = _roomy_session(rt)

@@ -41,13 +41,13 @@ def added(bench: Bench, with_hooks: Session, without: Session, hooks: int, note:
     return replace(compared, value=value, low=low, high=high, ratio=None, note=note)
 
 
-@row("a hook", at_most(3 * MICRO))
+@row("a hook", at_most(2 * MICRO))
 def hook(bench: Bench) -> Measured:
     hooked = ready(bench, ("BeforeStateRead", nothing), inline=True)
     return added(bench, hooked, ready(bench), 1, "what it adds to a read, the way past the hooks included")
 
 
-@row("each of ten hooks", at_most(3 * MICRO))
+@row("each of ten hooks", at_most(2 * MICRO))
 def ten_hooks(bench: Bench) -> Measured:
     hooked = ready(bench, *[("BeforeStateRead", nothing)] * 10, inline=True)
     return added(bench, hooked, ready(bench), 10, "at one point")
@@ -65,7 +65,7 @@ def guarded_hook(bench: Bench) -> Measured:
     return added(bench, hooked, ready(bench), 1, "two switches of threads")
 
 
-@row("a point where no hook is", at_most(0.3 * MICRO))
+@row("a point where no hook is", at_most(0.15 * MICRO))
 def unhooked(bench: Bench) -> Measured:
     rt = bench.runtime()
     rt.hooks.register("SessionSaved", nothing)
@@ -92,7 +92,7 @@ _MANY = 1e12
 _RATES = {"runtime": _MANY, "session": _MANY, "kinds": {"state_update": _MANY}}
 
 
-@row("a policy evaluation: three rates", at_most(3 * MICRO))
+@row("a policy evaluation: three rates", at_most(2 * MICRO))
 def rates(bench: Bench) -> Measured:
     rt = bench.runtime(policies={"rate": _RATES})
     session, message = rt.create_session(), messages.SetVariable("k", 1)

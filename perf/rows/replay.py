@@ -1,4 +1,4 @@
-"""The past of a long session: how fast its journal folds, and how near every moment is."""
+"""The past of a long session: how fast its journal folds, how near every moment is, and a step back in a replay."""
 
 from __future__ import annotations
 
@@ -68,6 +68,29 @@ def random_moment(bench: Bench) -> Measured:
 @row("state at a random moment of 100,000 events: 1000 variables", at_most(20 * MILLI))
 def random_moment_of_a_large_state(bench: Bench) -> Measured:
     return _moments(bench, 1000, "state of 1000 variables")
+
+
+@row("a step back in 100 000 events, and the state there", at_most(50 * MILLI))
+def step_back(bench: Bench) -> Measured:
+    rt = bench.runtime()
+    session = rt.create_session()
+    for number in range(EVENTS // 2):
+        session.set(f"k{number % 50}", number)
+        session.add_message("user", "How is the weather?")
+    last = session.info().sequence
+    replay = rt.replays.start(session)
+    replay.wait(timeout=600)
+    choice = random.Random(1)
+
+    def elsewhere(count: int) -> range:
+        replay.run_to(choice.randrange(count + 1, last))
+        return range(count)
+
+    def back(_: int) -> None:
+        replay.step_back()
+        assert len(replay.state.variables) <= 50
+
+    return bench.time(back, prepare=elsewhere, batch=1, note=f"{last:,} events, at random moments")
 
 
 def _moments(bench: Bench, variables: int, note: str) -> Measured:

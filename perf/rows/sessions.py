@@ -15,7 +15,7 @@ from greenroom.runtime import Runtime, Session, messages
 VARIABLES = {f"key{index}": {"step": index, "note": "as it was"} for index in range(10)}
 
 
-@row("create a durable session", at_most(25 * MICRO))
+@row("create a durable session", at_most(20 * MICRO))
 def create(bench: Bench) -> Measured:
     rt, raw = bench.runtime(), bench.keep(RawStore(bench.directory()))
     note = same_bytes(rt, lambda: rt.create_session(name="benchmark"), raw, raw.create_session)
@@ -30,7 +30,7 @@ def create_full(bench: Bench) -> Measured:
     return bench.time(lambda: rt.create_session(name="benchmark"))
 
 
-@row("get a variable", at_most(5 * MICRO))
+@row("get a variable", at_most(2 * MICRO))
 def get(bench: Bench) -> Measured:
     session = bench.runtime().create_session()
     session.set("k", 1)
@@ -38,7 +38,7 @@ def get(bench: Bench) -> Measured:
     return bench.compare(lambda: session.get("k"), lambda: msgpack.unpackb(held["k"]), "dict + msgpack", batch=2000)
 
 
-@row("set a variable durably", at_most(20 * MICRO))
+@row("set a variable durably", at_most(12 * MICRO))
 def set_(bench: Bench) -> Measured:
     rt, raw = bench.runtime(), bench.keep(RawStore(bench.directory()))
     session = rt.create_session()
@@ -113,7 +113,7 @@ def first_time(bench: Bench) -> Measured:
     )
 
 
-@row("ask round trip to an idle session", at_most(1 / 10, "ratio"))
+@row("ask round trip to an idle session", at_most(1 / 20, "ratio"))
 def ask(bench: Bench) -> Measured:
     rt, peer = bench.runtime(), bench.keep(ThreadedVariables())
     session = rt.create_session()
@@ -124,7 +124,7 @@ def ask(bench: Bench) -> Measured:
     )
 
 
-@row("save: a snapshot without fsync", at_most(50 * MICRO))
+@row("save: a snapshot without fsync", at_most(30 * MICRO))
 def save(bench: Bench) -> Measured:
     rt, raw = bench.runtime(), bench.keep(RawStore(bench.directory()))
     session = _with_variables(rt)
@@ -138,18 +138,18 @@ def save(bench: Bench) -> Measured:
     return bench.compare(ours, lambda: raw.save(packed), "raw", note=note)
 
 
-@row("load an active session", at_most(5 * MICRO))
+@row("load an active session", at_most(3 * MICRO))
 def load_active(bench: Bench) -> Measured:
     session = _with_variables(bench.runtime())
     return bench.time(session.load, batch=2000)
 
 
-@row("activate a passivated session: snapshot", at_most(150 * MICRO))
+@row("activate a passivated session: snapshot", at_most(100 * MICRO))
 def activate_snapshot(bench: Bench) -> Measured:
     return _activate(bench, events=40, note="state of 10 variables, from tables on disk")
 
 
-@row("activate a passivated session: 32 events", at_most(150 * MICRO))
+@row("activate a passivated session: 32 events", at_most(100 * MICRO))
 def activate_events(bench: Bench) -> Measured:
     return _activate(bench, events=32, note="the longest tail that gets no snapshot")
 
