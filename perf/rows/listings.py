@@ -19,21 +19,21 @@ _SQLITE = "SQLite WAL/NORMAL"
 
 @row("list the newest 20 of 60 sessions by tag", at_most(300 * MICRO))
 def by_tag_of_few(bench: Bench) -> Measured:
-    return _by_tag(bench, FEW, batch=20)
+    return _by_tag(bench, FEW)
 
 
 @row("list the newest 20 of 60 000 sessions by tag", at_most(300 * MICRO))
 def by_tag(bench: Bench) -> Measured:
-    return _by_tag(bench, MANY, batch=2)
+    return _by_tag(bench, MANY)
 
 
-def _by_tag(bench: Bench, count: int, batch: int) -> Measured:
+def _by_tag(bench: Bench, count: int) -> Measured:
     rt, table, held = _store(bench, count), _table(bench, count), _held(count)
 
     def newest() -> list[dict[str, Any]]:
         return heapq.nlargest(20, (each for each in held.values() if "t" in each["tags"]), key=_created)
 
-    return bench.compare(lambda: _newest(rt), lambda: _newest_rows(table), _SQLITE, memory=newest, batch=batch)
+    return bench.compare(lambda: _newest(rt), lambda: _newest_rows(table), _SQLITE, memory=newest, batch=20)
 
 
 @row("list the newest 20 of 60 000 sessions by tag, against 60", None)

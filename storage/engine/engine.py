@@ -407,8 +407,9 @@ class Engine:
             iterator = self._families[cf].iter()
             for prefix in prefixes:
                 iterator.seek_for_prev(prefix + b"\xff" * 9)
-                there = iterator.valid() and iterator.key().startswith(prefix)
-                found.append((iterator.key(), iterator.value()) if there else None)
+                key = iterator.key()  # None if the iterator is not valid
+                there = key is not None and key.startswith(prefix)
+                found.append((key, iterator.value()) if there else None)
                 if not there:
                     iterator.status()  # an iterator that meets a damaged block just stops being valid
         except Exception as error:
