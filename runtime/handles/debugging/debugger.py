@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, overload
 
 from greenroom.runtime.handles.reading.past import PastState
 from greenroom.storage.codec.records import Json
@@ -177,6 +177,10 @@ class Debugger:
             self._shown = wanted, self._recorded.moment(wanted)
         return self._shown[1]
 
+    @overload
+    def state(self, sequence: int | None = None, *, part: None = None) -> dict[str, Json]: ...
+    @overload
+    def state(self, sequence: int | None = None, *, part: str) -> Json: ...
     @checked
     def state(self, sequence: int | None = None, *, part: str | None = None) -> Any:
         """Return the session as it was after an event (by default at the position) as JSON values, as

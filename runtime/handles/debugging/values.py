@@ -121,7 +121,10 @@ def _deep(before: Any, after: Any, path: tuple[str | int, ...]) -> Iterator[Stat
     one, other = _comparable(before), _comparable(after)
     if same(one, other):
         return
-    by_position = max(_longest(one), _longest(other)) > _MAX_ALIGNED
+    kinds: set[type] = set()
+    longest = max(_lists(one, kinds), _lists(other, kinds))
+    # Who looks for what moved takes true, 1 and 1.0 for the same.
+    by_position = longest > _MAX_ALIGNED or len(kinds) > 1
     tree = DeepDiff(
         one, other, view="tree", ignore_nan_inequality=True, zip_ordered_iterables=by_position, verbose_level=0
     )
@@ -177,11 +180,13 @@ def _part(value: Any, depth: int, budget: _Budget) -> Any:
     return value
 
 
-def _longest(value: Any) -> int:
+def _lists(value: Any, kinds: set[type]) -> int:
+    """Return the length of the longest list in a value. Add to `kinds` the kinds of numbers in lists."""
     if isinstance(value, dict):
-        return max(map(_longest, value.values()), default=0)
+        return max((_lists(each, kinds) for each in value.values()), default=0)
     if isinstance(value, list):
-        return max(len(value), max(map(_longest, value), default=0))
+        kinds.update(type(each) for each in value if isinstance(each, bool | int | float))
+        return max(len(value), max((_lists(each, kinds) for each in value), default=0))
     return 0
 
 

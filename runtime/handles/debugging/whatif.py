@@ -31,7 +31,7 @@ class WhatIf(Generic[S]):
 
     fork: S
     at: int
-    value: Any
+    value: object
     error: BaseException | None
     comparison: Comparison | None
     seconds: float

@@ -33,7 +33,7 @@ def fork_until(kill_at: int, path: Path) -> None:
 
     with Runtime.open(path) as runtime:
         sys.setprofile(watch)
-        runtime.session(session_id).fork()
+        runtime.session(session_id).fork(changes={"system_prompt": "another text " * 1000, "variables": {"k0": -1}})
         sys.setprofile(None)
 
 

@@ -348,3 +348,14 @@ def test_a_fork_is_made_at_a_time(rt: Runtime) -> None:
         s.fork(2, at_time=when)
     with pytest.raises(ReplayError):
         s.fork(at_time="2001-01-01T00:00:00Z")
+
+
+def test_a_fork_with_changes_is_made_once_for_one_key(rt: Runtime) -> None:
+    s = rt.create_session()
+    first = s.fork(changes={"variables": {"k": 1}}, idempotency_key="once")
+    again = s.fork(changes={"variables": {"k": 2}}, idempotency_key="once")
+    assert again == first
+    assert first.get("k") == 1
+    with pytest.raises(ValidationError):
+        s.fork(changes=[messages.RetractMessage(99)], idempotency_key="other")
+    assert s.fork(changes={"variables": {"k": 3}}, idempotency_key="other").get("k") == 3

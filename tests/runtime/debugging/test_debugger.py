@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from greenroom.runtime import (
     AccessDenied,
     Debugger,
     GreenroomError,
+    IntegrityError,
     ReplayConfig,
     ReplayError,
     Runtime,
@@ -22,6 +25,8 @@ from greenroom.runtime import (
     StorageError,
     ValidationError,
 )
+from greenroom.storage.codec.keys import sequence_key, session_bytes
+from greenroom.storage.engine.engine import CF, Engine
 
 from .conftest import record
 
@@ -278,3 +283,26 @@ def test_failed_tools_of_an_ingested_conversation_are_errors(rt: Runtime) -> Non
     found = s.debugger().errors()
     assert (found.total, found.failed, found.by_type) == (2, 0, {"is_error": 2})
     assert found.timeline[0].message == "no such file"
+
+
+def test_what_is_before_damage_is_shown(
+    store_path: Path, on_disk: Callable[[], AbstractContextManager[Engine]]
+) -> None:
+    with Runtime.open(store_path) as rt:
+        s = rt.create_session()
+        for number in range(20):
+            s.set("k", number)
+    with on_disk() as engine:
+        key = sequence_key(session_bytes(s.id), 12)
+        record = engine.get(CF.JOURNAL, key)
+        assert record is not None
+        engine.write([(CF.JOURNAL, key, record[:-1] + bytes([record[-1] ^ 1]))])
+    with Runtime.open(store_path) as rt:
+        debugger = rt.session(s.id).debugger()
+        debugger.goto(11)
+        assert debugger.state(part="variables") == {"k": 9}
+        assert [each.place for each in debugger.diff().changes] == ["variables.k"]
+        for call in (lambda: debugger.at(15).variables, debugger.errors, lambda: debugger.event(12)):
+            with pytest.raises(IntegrityError) as damaged:
+                call()
+            assert damaged.value.fields["sequence"] == 12

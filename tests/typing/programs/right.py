@@ -214,6 +214,18 @@ def sent(rt: Runtime, s: Session) -> None:
     print(value, nothing, info, turn.text)
 
 
+def looked_back(rt: Runtime, s: Session) -> None:
+    fork = s.fork(3, {"variables": {"k": 1}, "system_prompt": "Be brief."})
+    again = s.fork(changes=[messages.ReplaceSystemPrompt("x"), messages.ReplaceToolResult(4, {"a": 1})])
+    tried = s.what_if(3, [messages.SetVariable("k", 2)], run=lambda each: each.get("k"), timeout=5)
+    comparison = rt.compare(s, fork)
+    debugger = s.debugger()
+    stopped = debugger.next(type="tool.*")
+    view = s.context(number=1)
+    print(tried.fork.id, tried.value, again.id, comparison.common, comparison.a.types, stopped, debugger.state())
+    print([each.what for each in view.changes], view.messages, debugger.errors().by_type, s.diff(1).changes[0].place)
+
+
 def main() -> None:
     config = RuntimeConfig(durability="wal", ask_timeout=5)
     with Runtime.open("data", config=config) as rt:
@@ -229,6 +241,7 @@ def main() -> None:
         records(s)
         hooks(rt)
         calls(rt, s)
+        looked_back(rt, s)
         sent(rt, s)
         value: Value = rt.run_script("return 1", session=s).value
         report = rt.verify()

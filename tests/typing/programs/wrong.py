@@ -77,6 +77,8 @@ def others(rt: Runtime, s: Session) -> None:
     rt.ingest("chat.json", dryrun=True)  # wrong
     rt.get_or_create("k", nam="x")  # wrong
     rt.quotas.set("ann", max_sesions=3)  # wrong
+    s.what_if(3, runs=print)  # wrong
+    s.context(nummer=1)  # wrong
     print(typed, reply)
 
 
