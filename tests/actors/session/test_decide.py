@@ -31,7 +31,9 @@ STATUSES = list(SessionStatus)
 
 
 class NoArtifacts:
-    """A session that has never stored anything."""
+    """A session that has never stored anything, and has not come back into memory."""
+
+    restored = False
 
     def latest_version(self, name: str) -> tuple[int, bytes | None]:
         return 0, None
