@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from greenroom.actors import messages as m
 from greenroom.actors.messages.batch import batched_command
@@ -13,6 +13,9 @@ from greenroom.storage.errors import InvalidOperation
 from .replies import LATER
 
 __all__ = ["Asking", "Collected", "Outside"]
+
+
+_OVER: Final = "this batch is over: begin another one"
 
 
 class Asking(Protocol):
@@ -27,14 +30,14 @@ class Collected:
 
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store
-        self._open = True
+        self._why_not: str | None = "a batch collects changes within its block: with session.batch() as b: ..."
         self.commands: list[tuple[str, Command[Any]]] = []
         """Each with the id of the session or scope that it is for."""
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
-        """Keep a command. Raises InvalidOperation for what no batch takes, and once the batch is closed."""
-        if not self._open:
-            raise InvalidOperation("this batch is over: begin another one")
+        """Keep a command. Raises InvalidOperation for what no batch takes, and outside of the batch's block."""
+        if self._why_not is not None:
+            raise InvalidOperation(self._why_not)
         if not isinstance(message, Command):
             raise InvalidOperation(f"a batch only collects changes: send {type(message).__name__} outside of it")
         if isinstance(message, m.Batch):  # its commands are part of this batch
@@ -44,9 +47,15 @@ class Collected:
             self.commands.append((session_id, self._lasting(batched_command(place, message))))
         return LATER
 
+    def begin(self) -> None:
+        """Take commands from now on. Raises InvalidOperation if the batch is over."""
+        if self._why_not == _OVER:
+            raise InvalidOperation(_OVER)
+        self._why_not = None
+
     def close(self) -> list[tuple[str, Command[Any]]]:
         """Take no more commands, and return those that were collected."""
-        self._open = False
+        self._why_not = _OVER
         return self.commands
 
     def _lasting(self, message: Command[Any]) -> Command[Any]:

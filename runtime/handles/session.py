@@ -1220,6 +1220,7 @@ class SessionBatch(Session):
         return self._replies
 
     def __enter__(self) -> Self:
+        self._collected.begin()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:

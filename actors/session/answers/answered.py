@@ -103,7 +103,7 @@ def _earlier(actor: LiveSession, command: m.Command[Any], key: str) -> tuple[Any
         return None  # the stream that was begun with this key is not complete yet
     if before != now and (before, now) != ("FinishMessage", "StartMessage"):
         raise ValidationError(
-            f"idempotency_key: it was given with a {before} before and comes with a {now} now: use another key",
+            f"idempotency_key: it was given with {before} before and comes with {now} now: use another key",
             field="idempotency_key",
         )
     if reply[0] == "value":

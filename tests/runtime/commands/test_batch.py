@@ -245,6 +245,21 @@ def test_an_empty_batch_sends_no_message(runtime: Runtime, session: Session) -> 
     assert runtime.ask(session.id, m.Batch([])) == []
 
 
+def test_a_batch_takes_changes_only_within_its_block(session: Session) -> None:
+    before = state_of(session)
+    batch = session.batch()
+    with pytest.raises(InvalidOperation, match=r"within its block: with session\.batch"):
+        batch.set("k", 1)
+    assert state_of(session) == before
+    with batch:
+        batch.set("k", 2)
+    with pytest.raises(InvalidOperation, match="over"):
+        batch.set("k", 3)
+    with pytest.raises(InvalidOperation, match="over"), batch:
+        raise AssertionError
+    assert session.get("k") == 2
+
+
 READING: dict[str, Callable[[Session], Any]] = {
     "get": lambda b: b.get("k"),
     "info": lambda b: b.info(),

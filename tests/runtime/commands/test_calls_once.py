@@ -73,7 +73,7 @@ def test_an_agent_is_called_once(runtime: Runtime, session: Session) -> None:
     assert isinstance(again, AgentReply)
     assert again == first
     assert session.call_agent("model", "hi").text == "two"
-    with pytest.raises(ValidationError, match="CallAgent before and comes with a CallTool"):
+    with pytest.raises(ValidationError, match="CallAgent before and comes with CallTool"):
         session.call_tool("calculator", {"expression": "1"}, idempotency_key="i")
 
 

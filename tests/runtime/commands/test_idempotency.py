@@ -55,7 +55,7 @@ def test_a_key_is_a_text(wrong: Any) -> None:
 def test_a_key_of_another_command_is_an_error_that_says_so(session: Session) -> None:
     session.set("k", 1, idempotency_key="i")
     before = session.info()
-    with pytest.raises(ValidationError, match="SetVariable before and comes with a AddTag"):
+    with pytest.raises(ValidationError, match="SetVariable before and comes with AddTag"):
         session.add_tag("t", idempotency_key="i")
     assert session.info() == before
 

@@ -167,7 +167,7 @@ def test_a_message_is_streamed_once(tmp_path: Path) -> None:
         with pytest.raises(ConnectionError):
             streamed(s, fail=True)
         assert s.info().sequence == events
-        with pytest.raises(ValidationError, match="FinishMessage before and comes with a SetVariable"):
+        with pytest.raises(ValidationError, match="FinishMessage before and comes with SetVariable"):
             s.set("k", 1, idempotency_key="i")
 
 
