@@ -983,7 +983,7 @@ class Runtime:
         created_by: str,
         *,
         scopes: Sequence[str] = (),
-        needles: Sequence[bytes] = (),
+        needles: Sequence[bytes | str] = (),
         dry_run: bool = False,
         compact: bool = True,
         on_progress: Callable[[str, int], None] | None = None,
@@ -992,7 +992,7 @@ class Runtime:
         and by them, and the named `scopes` (such as "user:7"). Then compact the store and search it.
 
         The report proves it: `left` has every row, index entry, event and reference that is still there, and `needles`
-        the places where one of these bytes still stands, in the store or its files. Contents that other sessions hold
+        the places where one of these bytes or texts still stands, in the store or its files. Contents that other sessions hold
         too stay with them. `dry_run` says what would go. After a crash, run it again. Raises ValidationError.
         """
         from .retention.erasure import erase
@@ -1001,7 +1001,8 @@ class Runtime:
         self.core.require_host("erase", "delete")
         if not as_flag("dry_run", dry_run):
             self.core.check_writable("to erase")
-        wanted = [bytes(each) for each in as_items("needles", needles, 100, "a list of bytes")]
+        given = as_items("needles", needles, 100, "a list of bytes or texts")
+        wanted = [each.encode("utf-8", "surrogatepass") if isinstance(each, str) else bytes(each) for each in given]
         if not all(wanted):
             raise ValidationError("needles: bytes to look for are needed, not none", field="needles")
         return erase(

@@ -95,6 +95,7 @@ def test_content_that_others_hold_stays_with_them(rt: Runtime) -> None:
     assert not report.clean
     assert report.left == ()
     assert [each for each in report.needles if each.startswith("content: ")] != []
+    assert len(rt.erase("ada", needles=["the same content"]).needles) == len(report.needles)  # as text too
     assert rt.erase("ada", needles=[SECRET]).clean
     assert any("held by other sessions" in note for note in report.notes)
     assert his.get_artifact("same").content == b"the same content" * 1000
