@@ -8,10 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from greenroom.actors.replay.history import History
+from greenroom.actors.session.state.model import SessionState
 from greenroom.runtime import IntegrityError, Runtime, Session
 from greenroom.storage.codec.keys import sequence_key, session_bytes
+from greenroom.storage.codec.records import seal
 from greenroom.storage.engine.engine import CF, Engine
 
 from ...conftest import DrivenClock
@@ -115,3 +118,30 @@ def test_a_damaged_block_of_a_file_ends_what_is_served_where_it_begins(store_pat
         with pytest.raises(IntegrityError) as caught:
             s.at(sequence=where + 1)
         assert caught.value.sequence == where
+
+
+def test_every_snapshot_is_checked_against_the_journal(store_path: Path, on_disk: OnDisk) -> None:
+    with Runtime.open(store_path) as rt:
+        s = rt.create_session()
+        for number in range(6000):
+            s.set(f"k{number % 50}", number)
+        places = rt._store.journal.snapshot_sequences(session_bytes(s.id))
+    assert len(places) == 2
+    lying, torn = (sequence_key(session_bytes(s.id), place) for place in places)
+    state = SessionState(s.id)
+    state.sequence = places[0]
+    with on_disk() as engine:
+        data = state.encode()
+        engine.write([(CF.SNAPSHOTS, lying, seal(lying, [blake3(data).digest(), data, 0, 1 << 20]))])
+        engine.write([(CF.SNAPSHOTS, torn, b"garbage")])
+    with Runtime.open(store_path) as rt:
+        s = rt.session(s.id)
+        assert s.at(sequence=places[0]).variables == {}, "what has its digest is believed until it is verified"
+        named = [(each.kind, each.where) for each in rt.verify().problems]
+        assert named == [("snapshot", f"{s.id}/{place}") for place in places]
+        rt.verify(repair=True)
+        assert rt.verify().ok
+        assert rt._store.journal.snapshot_sequences(session_bytes(s.id)) == [s.info().sequence]
+        for place in places:
+            last = range(place - 51, place - 1)  # event 1 created the session
+            assert s.at(sequence=place).variables == {f"k{number % 50}": number for number in last}
