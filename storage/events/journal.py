@@ -139,7 +139,7 @@ class Journal:
         before the error, which has the `sequence`."""
         expected, cut = after + 1, 0
         end = after_prefix(session) if upto is None else sequence_key(session, upto + 1)
-        pages = self._engine.page_lists(CF.JOURNAL, sequence_key(session, expected), end, page=self.PAGE)
+        pages = self._engine.runs(CF.JOURNAL, sequence_key(session, expected), end, page=self.PAGE)
         while upto is None or expected <= upto:  # what follows may be damaged
             try:
                 page = next(pages, None)
@@ -178,7 +178,7 @@ class Journal:
         `enough`."""
         size = 0
         begin, end = sequence_key(session, after + 1), sequence_key(session, upto + 1)
-        for page in self._engine.page_lists(CF.JOURNAL, begin, end, page=self.PAGE):
+        for page in self._engine.runs(CF.JOURNAL, begin, end, page=self.PAGE):
             size += sum([len(record) for _, record in page])
             if enough is not None and size >= enough:
                 break
