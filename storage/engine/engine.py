@@ -42,7 +42,7 @@ _FORMAT_KEY: Final = FORMAT_KEY
 _HEAL_SECONDS: Final = 1.0
 _SYNC_LOOK: Final = 0.2
 _PAGE_BYTES: Final = 4 << 20
-_BULK: Final = 64
+_BULK: Final = 16
 _FEW: Final = 8
 _LARGE: Final = 16 << 10
 """Entries are read in steps of _BULK, and of _FEW while they have more bytes than this."""

@@ -104,6 +104,23 @@ def test_scans_and_pages_answer_as_a_sorted_list_would(
     assert list(engine.pages(CF.INDEX, begin, end, reverse=reverse, page=page)) == expected
 
 
+@given(
+    sizes=st.lists(st.sampled_from([0, 10, 3000, 40_000, 1 << 20]), max_size=150),
+    begin=st.integers(0, 150),
+    end=st.integers(0, 160),
+    page=st.sampled_from([1, 7, 64, 100]),
+)
+@settings(max_examples=40)
+def test_runs_are_what_a_scan_finds(engine: Engine, sizes: list[int], begin: int, end: int, page: int) -> None:
+    entries = [(bytes([1, number]), bytes(size)) for number, size in enumerate(sizes)]
+    engine.write([(CF.JOURNAL, b"\0", b""), (CF.JOURNAL, b"\2", b"")], [(CF.JOURNAL, b"\1", b"\2")])
+    engine.write([(CF.JOURNAL, key, value) for key, value in entries])
+    found = list(engine.runs(CF.JOURNAL, bytes([1, begin]), bytes([1, end]), page=page))
+    assert [entry for run in found for entry in run] == entries[begin:end]
+    assert max(map(len, found)) <= max(page, 8)
+    assert max(sum(len(value) for _, value in run) for run in found) <= 20 << 20
+
+
 @given(st.sets(st.tuples(st.binary(min_size=2, max_size=2), st.integers(0, 300)), max_size=20))
 @settings(max_examples=30)
 def test_last_finds_the_greatest_key_of_a_prefix_or_nothing(engine: Engine, entries: set[tuple[bytes, int]]) -> None:
