@@ -123,6 +123,7 @@ class DebuggerApp(App[None]):
 
     def on_mount(self) -> None:
         self.theme = "textual-dark"
+        self.animation_level = "none"
         self.events.focus()
         self.events.select(self._begin)
         self._mark()
@@ -153,7 +154,7 @@ class DebuggerApp(App[None]):
         if not at:
             return
         row = self.pages.row(at)
-        when = f"  {row.timestamp:%Y-%m-%d %H:%M:%S}" if not isinstance(row, str) else ""
+        when = f"  {row.time:%Y-%m-%d %H:%M:%S}" if row.time is not None else ""
         place = f"{at:,} of {self._recorded.last:,}{when}"
         title = one_line(self._recorded.title)
         room = max(8, self.size.width - len(place) - 4)
@@ -161,8 +162,8 @@ class DebuggerApp(App[None]):
         self.query_one("#title", Static).update(Text(f"{title:<{room}}  {place}"))
         active = self.query_one(TabbedContent).active
         if active == "event":
-            before = self.pages.row(at - 1) if at > self._recorded.first else None
-            self.query_one(EventPane).show(row, before)
+            before = self.pages.row(at - 1).time if at > self._recorded.first else None
+            self.query_one(EventPane).show(self.pages.event(at), before)
         elif active == "state":
             self.query_one(StatePane).show(at)
         elif active == "chat":
@@ -199,7 +200,7 @@ class DebuggerApp(App[None]):
 
     def action_cause(self) -> None:
         """Select the cause of the selected event."""
-        row = self.pages.row(self.at)
+        row = self.pages.event(self.at)
         cause = None if isinstance(row, str) else row.causation_id
         session, _, sequence = (cause or "").partition("/")
         if isinstance(row, str) or not sequence.isdecimal():
@@ -224,8 +225,8 @@ class DebuggerApp(App[None]):
         low, high = self._recorded.first, self._recorded.last
         while low < high:  # the times of events only grow
             middle = (low + high + 1) // 2
-            row = self.pages.row(middle)
-            if not isinstance(row, str) and row.timestamp > when:
+            time = self.pages.row(middle).time
+            if time is not None and time > when:
                 high = middle - 1
             else:
                 low = middle

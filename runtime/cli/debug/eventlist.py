@@ -13,8 +13,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from greenroom.runtime.cli.output import one_line
-from greenroom.runtime.cli.past.words import detail, failure, style_of
+from greenroom.runtime.cli.past.words import style_of
 
 from .shades import CHOSEN, CHOSEN_ELSEWHERE, shade
 
@@ -101,17 +100,15 @@ class EventList(ScrollView, can_focus=True):
         row = self._pages.row(sequence)
         mark = _STOP if sequence in self.marked else " "
         number = f"{mark}{sequence:>{len(str(self._recorded.last))}} "
-        if isinstance(row, str):
-            parts = [Segment(number, Style(dim=True)), Segment(row, Style(dim=True, italic=True))]
+        if row.time is None:
+            parts = [Segment(number, Style(dim=True)), Segment(row.told, Style(dim=True, italic=True))]
         else:
-            failed = failure(row)
-            colour = Style.parse(shade("bold red" if failed is not None else style_of(row.type)) or "none")
-            told = failed or detail(row)
+            colour = Style.parse(shade("bold red" if row.failed else style_of(row.type)) or "none")
             parts = [
                 Segment(mark, Style.parse(shade("bold red"))),
                 Segment(number[1:], Style(dim=True)),
-                Segment(one_line(row.type), colour),
-                Segment(f"  {told}" if told else "", Style.parse(shade("red" if failed is not None else "dim"))),
+                Segment(row.type, colour),
+                Segment(f"  {row.told}" if row.told else "", Style.parse(shade("red" if row.failed else "dim"))),
             ]
         strip = Strip(parts).adjust_cell_length(width)
         if sequence != self.at:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -42,8 +43,8 @@ class EventPane(VerticalScroll):
     def compose(self) -> Any:
         yield Static(id="event-text")
 
-    def show(self, row: Event | str, before: Event | str | None) -> None:
-        """Show an event; `before` is the one before it."""
+    def show(self, row: Event | str, before: datetime | None) -> None:
+        """Show an event; `before` is the time of the one before it."""
         body = self.query_one("#event-text", Static)
         self.scroll_home(animate=False)
         if isinstance(row, str):
@@ -55,8 +56,8 @@ class EventPane(VerticalScroll):
         if failed is not None:
             head.append(f"{failed}\n", shade("bold red"))
         since = ""
-        if before is not None and not isinstance(before, str):
-            since = f"  +{lasted((row.timestamp - before.timestamp).total_seconds())}"
+        if before is not None:
+            since = f"  +{lasted((row.timestamp - before).total_seconds())}"
         fields = {
             "sequence": str(row.sequence),
             "time": f"{row.timestamp:%Y-%m-%d %H:%M:%S.%f}"[:-3] + since,

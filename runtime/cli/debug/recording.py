@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +45,8 @@ class Recording:
     def refresh(self) -> None:
         self.debugger.refresh()
 
-    def events(self, after: int, limit: int) -> list[Event]:
-        return list(self.debugger.events(after, limit))
+    def events(self, after: int, limit: int) -> Iterator[Event]:
+        return self.debugger.events(after, limit)
 
     def moment(self, sequence: int) -> PastState:
         with self._lock:

@@ -88,18 +88,20 @@ def replay(
 ) -> None:
     """Decide again what was recorded of a session, and say whether the same comes of it.
 
-    \b
-    exact     everything as it was recorded: the answers of tools, agents, hooks, the clock
-    modified  with the changes of --set; what follows from them is decided anew, and compared
-    simulate  also calls tools and agents that have no side effects (none here: only a program registers them)
-    debug     exact, keeping the states on the way
+    Modes:
+
+      exact     everything as it was recorded: the answers of tools, agents, hooks, the clock
+      modified  with the changes of --set; what follows from them is decided anew, and compared
+      simulate  as exact here; in a program it calls the tools and agents without side effects
+      debug     exact, keeping the states on the way
 
     Nothing is written and nothing is called, also while the session goes on. Exit code 0: identical. 1: not.
 
-    \b
-    greenroom replay 1a2b3c
-    greenroom replay 1a2b3c --set variables.model=large --break "tool.returned" --break error
-    greenroom replay key:chat --to yesterday --speed 10
+    Examples:
+
+      greenroom replay 1a2b3c
+      greenroom replay 1a2b3c --set variables.model=large --break tool.returned --break error
+      greenroom replay key:chat --to yesterday --speed 10
     """
     entries = entries_of(changes or (), "--set")
     config: dict[str, Any] = {"mode": str(mode or (Mode.MODIFIED if entries else Mode.EXACT))}

@@ -282,3 +282,25 @@ def test_a_session_that_is_deleted_meanwhile_is_told(store: Path, session_id: st
             assert "no session" in person.words
 
         watch(Recording(rt.session(session_id).debugger(), "Trip"), look)
+
+
+def test_what_stands_in_a_session_cannot_steer_the_screen(store: Path) -> None:
+    evil = "[red]\x1b[31m[/nonsense] \u202e東京 \x00"
+    with Runtime.open(store) as rt:
+        session = rt.create_session(name=evil)
+        session.set(evil[:5] + "k", {evil: [evil, b"\xff", None]})
+        session.add_message("user", evil * 5000)
+        rt.events.publish("custom.evil", {"text": evil, "many": ["x" * 50] * 20_000}, session)
+        rt.events.publish("tool.returned", {"success": False, "error": evil}, session)
+
+        async def look(person: Person) -> None:
+            for _ in range(6):
+                for pane in "12345":
+                    await person.press(pane)
+                    assert "\x1b" not in person.screen
+                    assert "\u202e" not in person.screen
+                    assert "\x00" not in person.screen
+                await person.press("up")
+            assert "[red]" in person.screen
+
+        watch(Recording(session.debugger(), evil), look)
