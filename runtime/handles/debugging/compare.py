@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from greenroom.runtime.handles.reading.past import PastState
 from greenroom.storage.codec.records import Json
 from greenroom.storage.common.message_text import text_of_message
 from greenroom.storage.events.model import Event, StoredEvent, shown_type
@@ -86,8 +87,8 @@ class Comparison:
     """Two sessions side by side. Times, ids and durations do not count.
 
     `common` is the last event up to which both are the same, 0 if there is none; `identical` says whether that is all
-    of both. `segments` align what follows (the first 1000). `state`, `conversation`, `artifacts` and `calls` say what
-    is different in the end; `a` and `b` what each did alone.
+    of both, and nothing else is different. `segments` align what follows (the first 1000). `state`, `conversation`,
+    `artifacts` and `calls` say what is different in the end; `a` and `b` what each did alone.
     """
 
     common: int
@@ -148,6 +149,7 @@ class _Read:
 
     def __init__(self, recorded: Recorded, begin: int) -> None:
         self.recorded = recorded
+        self.begin = begin
         self.placed: list[bytes] = []
         self.loose: list[bytes] = []
         self.types: list[str] = []
@@ -181,10 +183,10 @@ class _Read:
         if isinstance(cost, int):
             self.cost = (self.cost or 0) + cost
 
-    def side(self, begin: int, alone: Counter[str], first: int | None) -> ComparedSide:
+    def side(self, alone: Counter[str], first: int | None) -> ComparedSide:
         return ComparedSide(
             session_id=self.recorded.id,
-            events=begin + len(self.types),
+            events=self.recorded.last,
             alone=alone.total(),
             types=dict(alone.most_common()),
             first=self.recorded.event(first) if first is not None else None,
@@ -196,43 +198,58 @@ class _Read:
 
 def compared(a: Recorded, b: Recorded) -> Comparison:
     """Compare two sessions. Raises what reading them raises."""
-    # A journal that retention has truncated begins with the state at its base.
     begin = max(0 if each.first == 1 else each.first for each in (a, b))
-    one, other = _Read(a, begin), _Read(b, begin)
+    # A journal that retention has truncated begins with the state at its base. Whether they were the same before shows
+    # in the states of that moment.
+    together = not begin or (begin <= min(a.last, b.last) and _alike(a.moment(begin), b.moment(begin)))
+    one, other = (_Read(each, begin if together else (0 if each.first == 1 else each.first)) for each in (a, b))
     same = 0
-    for mine, its in zip(one.placed, other.placed, strict=False):
+    for mine, its in zip(one.placed, other.placed, strict=False) if together else ():
         if mine != its:
             break
         same += 1
     keys: dict[bytes, int] = {}
     rest, its_rest = ([keys.setdefault(each, len(keys)) for each in read.loose[same:]] for read in (one, other))
     blocks = opcodes(rest, its_rest)
-    alone_a, alone_b = Counter[str](), Counter[str]()
+    alone = [Counter[str](), Counter[str]()]
     for block in blocks:
         if block.tag != "equal":
-            alone_a.update(one.types[same + block.begin : same + block.end])
-            alone_b.update(other.types[same + block.other_begin : same + block.other_end])
-    common = begin + same
-    first_a = next((common + each.begin + 1 for each in blocks if each.tag != "equal" and each.end > each.begin), None)
-    first_b = next(
-        (common + each.other_begin + 1 for each in blocks if each.tag != "equal" and each.other_end > each.other_begin),
-        None,
-    )
+            alone[0].update(one.types[same + block.begin : same + block.end])
+            alone[1].update(other.types[same + block.other_begin : same + block.other_end])
+    common = begin + same if together else 0
+    from_a, from_b = one.begin + same, other.begin + same
+    changed = [each for each in blocks if each.tag != "equal"]
+    first_a = next((from_a + each.begin + 1 for each in changed if each.end > each.begin), None)
+    first_b = next((from_b + each.other_begin + 1 for each in changed if each.other_end > each.other_begin), None)
     segments = [Segment("same", (begin + 1, common), (begin + 1, common))] if same else []
-    segments += [_segment(each, common) for each in blocks[:_SEGMENTS]]
+    segments += [_segment(each, from_a, from_b) for each in blocks[:_SEGMENTS]]
     state_a: dict[str, Any] = a.moment(a.last).to_dict()
     state_b: dict[str, Any] = b.moment(b.last).to_dict()
+    state = tuple(differences(_outline(state_a), _outline(state_b))[0])
+    conversation = tuple(_conversation(state_a["messages"], state_b["messages"]))
+    artifacts = tuple(differences(_artifacts(state_a), _artifacts(state_b))[0])
     return Comparison(
         common=common,
-        identical=same == len(one.placed) == len(other.placed),
-        a=one.side(begin, alone_a, first_a),
-        b=other.side(begin, alone_b, first_b),
+        identical=together and not (changed or state or conversation or artifacts),
+        a=one.side(alone[0], first_a),
+        b=other.side(alone[1], first_b),
         segments=tuple(segments[:_SEGMENTS]),
-        state=tuple(differences(_outline(state_a), _outline(state_b))[0]),
-        conversation=tuple(_conversation(state_a["messages"], state_b["messages"])),
-        artifacts=tuple(differences(_artifacts(state_a), _artifacts(state_b))[0]),
+        state=state,
+        conversation=conversation,
+        artifacts=artifacts,
         calls=_calls(one, other),
         begin=begin,
+    )
+
+
+def _alike(one: PastState, other: PastState) -> bool:
+    """Return whether two moments are the same but for times and ids."""
+    a: dict[str, Any] = one.to_dict()
+    b: dict[str, Any] = other.to_dict()
+    return not (
+        differences(_outline(a), _outline(b))[0]
+        or _conversation(a["messages"], b["messages"])
+        or differences(_artifacts(a), _artifacts(b))[0]
     )
 
 
@@ -244,9 +261,9 @@ _KINDS: Final[dict[str, Literal["same", "changed", "only_a", "only_b"]]] = {
 }
 
 
-def _segment(block: Block, common: int) -> Segment:
-    a = (common + block.begin + 1, common + block.end) if block.end > block.begin else None
-    b = (common + block.other_begin + 1, common + block.other_end) if block.other_end > block.other_begin else None
+def _segment(block: Block, from_a: int, from_b: int) -> Segment:
+    a = (from_a + block.begin + 1, from_a + block.end) if block.end > block.begin else None
+    b = (from_b + block.other_begin + 1, from_b + block.other_end) if block.other_end > block.other_begin else None
     return Segment(_KINDS[block.tag], a, b)
 
 

@@ -18,7 +18,7 @@ from greenroom.actors.replay.offline import offline_history
 from greenroom.actors.scheduling.operation import require_run
 from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.common.session_ids import is_session_id
-from greenroom.storage.errors import GreenroomError, ReplayError, StorageError
+from greenroom.storage.errors import GreenroomError, ReplayError, StorageError, ValidationError
 from greenroom.storage.events.model import ENCODED_FIELDS, PUBLISHED, PUBLISHED_HASH, StoredEvent
 from greenroom.storage.events.turns import held_contents
 from greenroom.storage.files.regular_file import file_path, open_regular, written_file
@@ -55,6 +55,12 @@ def write_debugging(
         "state": recorded.moment(last).to_dict(),
         "base": {"sequence": base[0], "state": base[1]} if base is not None else None,
     }
+    try:
+        begin = json.dumps(tagged(head))[:-1] + ', "events": ['
+    except (TypeError, ValueError, RecursionError):
+        raise ValidationError(
+            "breakpoints and comparisons: only JSON values and bytes can be exported", field="breakpoints"
+        ) from None
     digests: dict[bytes, None] = {}
     size = 0
     with written_file(target, f"cannot write {target}", require_run) as file:
@@ -63,7 +69,7 @@ def write_debugging(
             nonlocal size
             size += file.write(text.encode())
 
-        write(json.dumps(tagged(head))[:-1] + ', "events": [')
+        write(begin)
         for count, (sequence, stored) in enumerate(recorded.stored(0, last)):
             write((",\n" if count else "\n") + json.dumps(_row(sequence, stored)))
             digests.update(dict.fromkeys(held_contents(stored.data)))

@@ -104,6 +104,30 @@ def test_a_truncated_journal_is_compared_from_its_beginning_on(rt: Runtime) -> N
     assert found.begin > 1
 
 
+def test_truncated_journals_of_others_are_not_taken_for_the_same(rt: Runtime) -> None:
+    one, other, short = rt.create_session(), rt.create_session(), rt.create_session()
+    for number in range(30):
+        one.set("k", number)
+        other.set("k", -number)
+    one.complete()
+    assert rt.retention(max_journal_events=10, dry_run=False).journals
+    found = rt.compare(one, other)
+    assert (found.common, found.identical) == (0, False)
+    assert found.begin > 1
+    assert [each.kind for each in found.state] == ["changed", "changed"]
+    assert rt.compare(short, one).common == 0
+    assert rt.compare(one, short).a.events == one.info().sequence
+
+
+def test_sessions_with_other_names_did_the_same_and_are_not_identical(rt: Runtime) -> None:
+    one, other = rt.create_session(name="one"), rt.create_session(name="other")
+    for s in (one, other):
+        s.set("k", 1)
+    found = rt.compare(one, other)
+    assert (found.common, found.a.alone, found.identical) == (2, 0, False)
+    assert [each.place for each in found.state] == ["name"]
+
+
 # -- alignment
 
 

@@ -116,6 +116,16 @@ def test_what_is_exported_shows_the_same_without_the_store(run: Session, tmp_pat
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "d.json").read_bytes()
 
 
+def test_an_export_that_cannot_be_written_leaves_no_file(run: Session, tmp_path: Path) -> None:
+    debugger = run.debugger()
+    with pytest.raises(ZeroDivisionError):
+        debugger.export(tmp_path / "d.json", on_progress=lambda done, total: 1 // 0)
+    debugger.breakpoints.append({"x": object()})  # type: ignore[dict-item]
+    with pytest.raises(ValidationError):
+        debugger.export(tmp_path / "d.json")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_truncated_journal_is_exported_too(rt: Runtime, tmp_path: Path) -> None:
     s = rt.create_session()
     for number in range(20):
