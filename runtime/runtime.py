@@ -992,8 +992,8 @@ class Runtime:
         and by them, and the named `scopes` (such as "user:7"). Then compact the store and search it.
 
         The report proves it: `left` has every row, index entry, event and reference that is still there, and `needles`
-        the places where one of these bytes or texts still stands, in the store or its files. Contents that other sessions hold
-        too stay with them. `dry_run` says what would go. After a crash, run it again. Raises ValidationError.
+        the places where one of these bytes or texts still stands, in the store or its files. Contents that other
+        sessions hold too stay with them. `dry_run` says what would go. After a crash, run it again. Raises ValidationError.
         """
         from .retention.erasure import erase
 

@@ -76,7 +76,8 @@ def source_files(path: str | os.PathLike[str]) -> Iterator[str | os.PathLike[str
     """Yield every file that a path names: the path itself, or what is in the folder.
 
     A folder names all files below it with the endings .json, .jsonl, .ndjson and .traj, each also with .gz, and .zip,
-    in the order of their names; hidden ones are skipped. Raises UnreadableSource for a folder without any.
+    in the order of their names; hidden ones, pipes and devices are skipped. Raises UnreadableSource for a folder
+    without any.
     """
     if os.fspath(path) == STDIN or not os.path.isdir(path):  # which is false for what cannot be looked at
         yield path
@@ -122,8 +123,11 @@ def _files_below(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if name.lower().endswith(_PLAIN + _PACKED) and not name.startswith("."):
-                yield Path(parent, name)
+            path = Path(parent, name)
+            # pipes, sockets and devices are read only if somebody names them
+            is_special = path.exists() and not path.is_file()
+            if name.lower().endswith(_PLAIN + _PACKED) and not name.startswith(".") and not is_special:
+                yield path
 
 
 def _open_file(path: Path) -> Iterator[Source]:
@@ -133,13 +137,25 @@ def _open_file(path: Path) -> Iterator[Source]:
         raise UnreadableSource("it is a device, which may have no end: use - for standard input")
     with open(path, "rb", opener=_open_descriptor) as file:
         counted = _Counted(file)
-        if path.suffix.lower() == ".zip" and zipfile.is_zipfile(file):
+        if path.suffix.lower() == ".zip" and stat.S_ISREG(mode) and _is_archive(file):
             yield from _members(label, file)
         elif path.suffix.lower() == ".gz":
             with gzip.GzipFile(fileobj=counted, mode="rb") as unpacked:  # type: ignore[call-overload]
                 yield Source(label, name, _Guarded(unpacked, lambda: _most(counted.count)), lambda: counted.count)
         else:
             yield Source(label, name, counted, lambda: counted.count)
+
+
+def _is_archive(file: IO[bytes]) -> bool:
+    """Return whether a file is a .zip. Raises UnreadableSource for one that was cut short."""
+    if zipfile.is_zipfile(file):
+        return True
+    file.seek(0)
+    begins = file.read(2)
+    file.seek(0)
+    if begins == b"PK":
+        raise UnreadableSource("the archive is damaged or cut short: the list of its files, at its end, is not there")
+    return False
 
 
 def _open_descriptor(path: str, flags: int) -> int:

@@ -6,12 +6,15 @@ import io
 import json
 import os
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from greenroom.runtime import Runtime
+from greenroom.runtime.ingest import ingest
 from greenroom.runtime.ingest.read import read_records
 from greenroom.runtime.ingest.records import Fault, Record
 from greenroom.runtime.ingest.sources import open_sources
@@ -331,3 +334,29 @@ def test_a_pipe_can_be_read(tmp_path: Path) -> None:
     (found,) = [list(read_records(source.stream)) for source in open_sources(pipe)]
     assert values(found) == [CHAT, CHAT]
     writer.join()
+
+
+def test_an_archive_that_was_cut_short_is_said_to_be_damaged(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.zip"
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("a.json", '{"messages": [{"role": "user", "content": "x"}]}')
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(whole.read_bytes()[:-30])
+    plain = tmp_path / "plain.zip"
+    plain.write_text('{"messages": [{"role": "user", "content": "a document under a wrong name"}]}')
+    with Runtime.open() as rt:
+        report = ingest(rt, [cut])
+        assert [str(each.reason) for each in report.skipped] == [
+            "the archive is damaged or cut short: the list of its files, at its end, is not there"
+        ]
+        assert (ingest(rt, [whole]).sessions, ingest(rt, [plain]).sessions) == (1, 1)
+
+
+def test_pipes_in_a_folder_are_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text('{"messages": [{"role": "user", "content": "x"}]}')
+    (tmp_path / "c.json").symlink_to("nowhere")
+    with Runtime.open() as rt:
+        report = ingest(rt, [tmp_path])
+    assert report.sessions == 1
+    assert [Path(each.path).name for each in report.skipped] == ["c.json"]
