@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
@@ -12,7 +13,7 @@ from greenroom.storage.codec.keys import session_bytes
 from greenroom.storage.errors import IntegrityError, ReplayError, SchemaTooNew, SessionNotFound
 from greenroom.storage.events.model import StoredEvent, event_of
 
-from .standing import STANDING_FAMILIES
+from .standing import STANDING_FAMILIES, Standing
 
 __all__ = ["History"]
 
@@ -143,6 +144,21 @@ class History:
         before it."""
         for sequence, fields in self.store.journal.fields(self.session, after, self._upto(upto)):
             yield sequence, event_of(fields)
+
+    def standing(self, sequence: int) -> Standing:
+        """Return what the session had after event `sequence` besides its state. Raises ReplayError if retention has
+        removed that moment meanwhile, IntegrityError, SessionNotFound."""
+
+        def read() -> Standing:
+            found = Standing().fold(self.standing_events(0, sequence))
+            base = 0
+            with contextlib.suppress(IntegrityError, SchemaTooNew):  # a damaged base has taken no events with it
+                base = self.store.journal.base_sequence(self.session)
+            if base > sequence:
+                raise self._outside(f"event {sequence}")
+            return found
+
+        return self._settled(read)
 
     def standing_events(self, after: int, upto: int) -> Iterator[tuple[int, StoredEvent]]:
         """Yield the events of `events` that change what `Standing` folds, and some others, at a third of the cost."""

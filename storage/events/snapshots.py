@@ -15,7 +15,7 @@ from blake3 import blake3
 from greenroom.storage.codec.keys import sequence_key
 from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.engine.engine import CF, Op
-from greenroom.storage.errors import IntegrityError
+from greenroom.storage.errors import IntegrityError, SchemaTooNew
 
 __all__ = ["ANCHOR_BYTES", "Snapshot", "SnapshotTrail", "is_anchor", "stored_snapshot"]
 
@@ -98,10 +98,9 @@ class SnapshotTrail:
         key, digest = sequence_key(session, sequence), blake3(state).digest()
         since = self.since + self.bytes
         record = seal(key, [digest, state, self.anchor, since])
-        if is_anchor(since, len(record)) and (base := journal.base_sequence(session)) > self.anchor:
-            # Retention has removed events that were counted.
-            self.anchor, since = base, journal.size(session, base, sequence)
-            record = seal(key, [digest, state, base, since])
+        if is_anchor(since, len(record)) and (paid := self._still_there(journal, session, sequence)) is not None:
+            since = paid
+            record = seal(key, [digest, state, self.anchor, since])
         ops: list[Op] = [(CF.SNAPSHOTS, key, record)]
         if self.newest not in (0, sequence):
             ops.append((CF.SNAPSHOTS, sequence_key(session, self.newest), None))
@@ -112,3 +111,14 @@ class SnapshotTrail:
         self.events = self.bytes = 0
         self._set_due(len(record))
         return ops
+
+    def _still_there(self, journal: _Events, session: bytes, sequence: int) -> int | None:
+        """Return how many of the bytes that were counted are there, if retention has removed some; None if not."""
+        try:
+            base = journal.base_sequence(session)
+            if base <= self.anchor:
+                return None
+            self.anchor = base
+            return journal.size(session, base, sequence)
+        except (IntegrityError, SchemaTooNew):
+            return 0  # nothing is known, so nothing is paid for, until it is repaired

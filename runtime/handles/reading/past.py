@@ -153,7 +153,7 @@ class PastState:
     @cached_property
     def _standing(self) -> Standing:
         _present(self._look)
-        return Standing().fold(self._history.standing_events(0, self._state.sequence))
+        return self._history.standing(self._state.sequence)
 
     def to_dict(self) -> dict[str, Json]:
         """Return everything by name as JSON values, with times in RFC 3339. Bytes stay bytes, as in events, except that

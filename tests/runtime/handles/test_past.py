@@ -234,6 +234,24 @@ def test_a_past_state_is_read_with_the_access_of_its_reader(rt: Runtime) -> None
     assert handed.messages[0].content == "secret"
 
 
+def test_a_moment_that_retention_removes_meanwhile_keeps_its_state_alone(rt: Runtime) -> None:
+    s = rt.create_session()
+    for number in range(20):
+        s.set("k", number)
+    past = s.at(sequence=5)
+    rt.retention(max_journal_events=10, dry_run=False)
+    assert past.variables == {"k": 3}
+    with pytest.raises(ReplayError) as caught:
+        _ = past.messages
+    first = caught.value.first
+    assert 5 < first < 21
+    assert s.at(sequence=first).variables == {"k": first - 2}
+    with pytest.raises(ReplayError):
+        s.at(sequence=first - 1)
+    with pytest.raises(ReplayError):
+        s.at(time=past.time)
+
+
 def test_the_past_of_a_deleted_session_is_gone(rt: Runtime) -> None:
     s = rt.create_session()
     s.set("k", 1)

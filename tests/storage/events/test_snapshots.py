@@ -127,6 +127,16 @@ def test_bytes_that_a_truncation_has_removed_pay_for_nothing(engine: Engine) -> 
     assert not is_anchor(only.since, only.size)
 
 
+def test_a_damaged_base_keeps_nobody_from_writing(engine: Engine) -> None:
+    kept = Kept(engine)
+    engine.write([(CF.SNAPSHOTS, sequence_key(kept.session, 0), b"garbage")])
+    for _ in range(20):
+        kept.grow(ANCHOR_BYTES // 16)
+    kept.save(b"state")
+    (only,) = kept.journal.snapshots(kept.session)
+    assert (only.state, only.since) == (b"state", 0)
+
+
 def test_a_snapshot_from_before_there_were_anchors_is_valid_and_replaced(engine: Engine, session: bytes) -> None:
     key, journal = sequence_key(session, 3), Journal(engine)
     engine.write([(CF.SNAPSHOTS, key, seal(key, [blake3(b"old").digest(), b"old"]))])
