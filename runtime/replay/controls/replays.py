@@ -42,7 +42,7 @@ MAX_WAITING: Final = 1000
 """Replays that may wait for their turn."""
 RETRY: Final = 1.0
 """Seconds until a thread is looked for again, if none was free."""
-KEPT: Final = 32
+KEPT: Final = 8
 """The number of ended replays that are kept for `list` and `get`."""
 
 
@@ -149,7 +149,7 @@ class Replays:
 
     @checked
     def list(self, session: SessionHandle | str | None = None) -> list[Replay]:
-        """Return the replays that run, are paused or wait, and the newest 32 that have ended, oldest first: those of
+        """Return the replays that run, are paused or wait, and the newest 8 that have ended, oldest first: those of
         one session, or all, which is for the host. Raises AccessDenied, SessionNotFound."""
         found = [*self._kept, *(each.replay for each in [*self._under_way.values(), *self._waiting])]
         wanted = self._admitted(session, "replays.list")

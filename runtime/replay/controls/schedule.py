@@ -6,7 +6,7 @@ import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from greenroom.actors.clock import Clock
 from greenroom.actors.scheduling.timers import Timers
+from greenroom.runtime.replay.captures import Captures
 from greenroom.storage.common.times import SECOND, utc_time
 from greenroom.storage.errors import GreenroomError, ResourceLimitExceeded
 
@@ -43,6 +44,7 @@ class ScheduledReplay:
     started_at: datetime
     finished_at: datetime
     result: ReplayResult | None = None
+    """Without the comparisons of what was equal, and without captured states."""
     error: Exception | None = None
     """Why there is no result: what made it fail or kept it from starting, or that it was stopped."""
 
@@ -157,12 +159,26 @@ class ReplaySchedule:
                 self._current = replay
 
     def _ended(self, begun: tuple[datetime, datetime], runner: Runner) -> None:
-        self._runs.append(ScheduledReplay(*begun, self._now(), result=runner.result, error=runner.error))
+        self._runs.append(ScheduledReplay(*begun, self._now(), result=_small(runner.result), error=runner.error))
         with self._lock:
             self._current, self._busy = None, False
 
     def _now(self) -> datetime:
         return utc_time(self._clock.time_ns())
+
+
+def _small(result: ReplayResult | None) -> ReplayResult | None:
+    """Return a result without what takes much memory and can be had again: what was equal, and captured states."""
+    if result is None:
+        return None
+    differing = tuple(each for each in result.comparisons if each.kind != "equal")
+    left_out = result.comparisons_left_out + len(result.comparisons) - len(differing)
+    return replace(
+        result,
+        comparisons=differing,
+        comparisons_left_out=left_out,
+        captured=Captures(result.session_id, 0),
+    )
 
 
 class Schedules:

@@ -37,6 +37,10 @@ class Past:
 class Result:
     total: int
     stopped: str | None = None
+    session_id: str = "session"
+    comparisons: tuple[Any, ...] = ()
+    comparisons_left_out: int = 0
+    captured: Any = None
 
 
 @dataclass

@@ -347,6 +347,7 @@ def test_a_replay_on_a_schedule(store_path: Path, clock: Any) -> None:
         (run,) = schedule.runs
         assert run.result is not None
         assert (run.result.identical, run.result.last) == (True, 3), "as the session is when it runs"
+        assert (run.result.comparisons, run.result.comparisons_left_out, len(run.result.captured)) == ((), 3, 0)
         schedule.cancel()
         assert rt.replays.schedules() == []
 
