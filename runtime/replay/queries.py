@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -209,8 +209,8 @@ class HookExecution:
     duration: float
     replayable: bool
     error: str | None
-    data: dict[str, Json] | None
-    result: dict[str, Json] | None
+    data: dict[str, Json] | None = field(repr=False)
+    result: dict[str, Json] | None = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field by name as JSON values, with the time in RFC 3339."""

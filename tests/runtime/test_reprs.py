@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from greenroom import runtime as api
-from greenroom.runtime import HookResult, Runtime, Step, Workflow, hooks, messages
+from greenroom.runtime import HookResult, Runtime, Session, Step, Workflow, hooks, messages
 
 SECRET = "words-not-to-be-shown"
 
@@ -41,6 +41,19 @@ def _objects(rt: Runtime) -> Iterator[Any]:
     said = s.add_message("assistant", SECRET).sequence
     debugger, tried = s.debugger(), s.what_if(said, {"variables": {"k": [SECRET]}}, run=lambda fork: SECRET)
     yield from (debugger, debugger.errors(), s.diff(1), s.context(), tried, tried.comparison)
+    yield from _of_replays(rt, s)
+
+
+def _of_replays(rt: Runtime, s: Session) -> Iterator[Any]:
+    rt.hooks.register("AfterStateWrite", lambda context: None, name="watch", replayable=True)
+    s.set("k", SECRET)
+    yield from (rt.query_hooks(hook="watch")[0], rt.replay_metadata(s))
+    with rt.replays.start(s, breakpoints=[{"when": "variables.k exists"}]) as replay:
+        pause = replay.wait_paused()
+        assert pause is not None
+        yield from (replay, pause.breakpoint, replay.state, replay.progress)
+    result, now = rt.replay(s), s.info().created_at
+    yield from (result, rt.replays.schedule(s, interval=3600), api.ScheduledReplay(now, now, now, result))
 
 
 @pytest.fixture

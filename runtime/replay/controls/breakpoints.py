@@ -141,7 +141,7 @@ class PlacedBreakpoint:
         self._held = False
 
     def __repr__(self) -> str:
-        return f"<Breakpoint {self.id} {self.breakpoint} hits={self._hits}{'' if self.enabled else ' disabled'}>"
+        return f"<PlacedBreakpoint {self.id} {self.breakpoint} hits={self._hits}{'' if self.enabled else ' disabled'}>"
 
     @property
     def hits(self) -> int:
