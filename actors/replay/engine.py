@@ -402,12 +402,21 @@ class _Replay:
         nothing, if they differ from the recorded ones, which are to be taken in their place."""
         made = self._made(drafts, asked)
         pairs = list(_paired(made, recorded))
-        as_recorded = decided and self._edit is None and self.recorded is self.state
-        if as_recorded and not all(pair.equal for pair in pairs) and self._is_excused(recorded[0][0]):
+        if decided and not all(pair.equal for pair in pairs) and self._is_told_otherwise(drafts, asked, recorded):
             return False
         for pair in pairs:
             self._take(pair)
         return True
+
+    def _is_told_otherwise(self, drafts: list[PendingEvent], asked: Operation, recorded: Operation) -> bool:
+        """Return whether a decision is not what was recorded, nobody has changed anything of it, and there is an
+        excuse."""
+        if any(now is not was for (_, now), (_, was) in zip(asked, recorded, strict=True)):
+            return False
+        same = self.recorded is self.state
+        if not same and [draft[:2] for draft in drafts] == [stored[:3:2] for _, stored in asked]:
+            return False
+        return self._is_excused(asked[0][0]) and (same or not self._uncertain)
 
     def _made(self, drafts: list[PendingEvent], asked: Operation) -> list[tuple[int, StoredEvent]]:
         """Return the events that drafts become, with their places."""
