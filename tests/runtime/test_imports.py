@@ -28,6 +28,7 @@ _LATE = (
     "deepdiff",
     "rapidfuzz",
     "rich",
+    "textual",
     "typer",
 )
 

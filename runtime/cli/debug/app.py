@@ -117,12 +117,13 @@ class DebuggerApp(App[None]):
                 with TabPane("Stops", id="stops"):
                     yield StopsPane(self.stops, id="stops-pane")
         yield Static(id="said")
-        yield Input(id="prompt", compact=True)
-        yield Footer(compact=True, show_command_palette=False)
+        yield Input(id="prompt")
+        yield Footer(show_command_palette=False)
         yield Static(_HELP, id="help")
 
     def on_mount(self) -> None:
         self.theme = "textual-dark"
+        self.query_one(Footer).compact = True
         self.animation_level = "none"
         self.events.focus()
         self.events.select(self._begin)

@@ -87,3 +87,10 @@ def test_files_that_are_no_exports_are_told_in_words(
     (tmp_path / "broken.json").write_text("{oops")
     assert "broken.json" in greenroom("debug", "broken.json", code=1).stderr
     assert "none.json" in greenroom("debug", "none.json", code=1).stderr
+
+
+def test_the_command_line_starts_without_what_only_the_screen_needs() -> None:
+    program = (
+        "import sys, greenroom.runtime.cli.app; print([name for name in ('textual', 'rich') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
