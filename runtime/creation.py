@@ -60,7 +60,7 @@ class Creation:
         self._policies = policies
         self._templates = templates
 
-    def create(self, *options: Any) -> Session:
+    def create(self, options: tuple[Any, ...]) -> Session:
         """Create a session; `options` are those of `Runtime.create_session`, in order. The caller has claimed the
         key."""
         core = self._core
@@ -96,7 +96,7 @@ class Creation:
             there = store.session_with_key(key)
             if there is not None:
                 raise key_taken(key, id_of_bytes(there), "get_or_create returns it, or choose another key")
-            return self.create(*(*options, key))
+            return self.create((*options, key))
 
     def get_or_create(self, key: str, options: tuple[Any, ...]) -> Session:
         """Return the session with this key; create it with these `options` if there is none."""
@@ -107,7 +107,7 @@ class Creation:
         self._core.require_host("get_or_create", "write")
         with self._core.store.session_keys.claimed((key,), self._core.config.ask_timeout):
             found = self.with_key(key)
-            return found if found is not None else self.create(*(*options, key))
+            return found if found is not None else self.create((*options, key))
 
     def session_with_key(self, key: str, session_id: str | None = None) -> Session:
         """Return the session with this key. Raises SessionNotFound, ValidationError if an id is given too."""

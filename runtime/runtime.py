@@ -619,7 +619,7 @@ class Runtime:
         options = (name, description, created_by, tags, metadata, parent, config, correlation_id, template)
         if key is not None:
             return self.creation.create_keyed(key, options)
-        return self.creation.create(*options)
+        return self.creation.create(options)
 
     @in_own_realm
     def get_or_create(

@@ -83,17 +83,17 @@ class SessionTable:
         self.check_open()
         if self._clean is not None:
             draft = self._clean(draft)
-        data = draft.data
+        config, limits = draft.data["config"], self.services.limits
         session = new_session()
         session_id = session_id_of(session)
         actor = SessionActor(
             self.services,
             SessionState(session_id, session),
             SnapshotTrail(),
-            limits=self.services.limits if data["config"] is None else limits_of(data["config"], self.services.limits),
+            limits=limits if config is None else limits_of(config, limits),
         )
-        if data["config"] is not None:
-            self._watch_rates(data["config"])
+        if config is not None:
+            self._watch_rates(config)
 
         def begin() -> None:
             with self._lock:
