@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +203,32 @@ def test_histories_have_anchors_here(here: Runtime, tmp_path: Path) -> None:
         here._supervisor.forget()
     assert len(list(here._store.journal.snapshots(session_bytes(witness.s.id)))) >= 3
     witness.check()
+
+
+def test_the_past_stays_what_it_was_while_the_session_goes_on(here: Runtime) -> None:
+    s = here.create_session()
+    s.set("k", 2)
+    wrong: list[Any] = []
+
+    def write() -> None:
+        for number in range(3, 500):
+            s.set("k", number)
+            if number % 50 == 0:
+                here._supervisor.forget()
+            if number % 170 == 0:
+                cut_journal(here._store, session_bytes(s.id), number - 60, dry_run=False)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    dice, first = random.Random(3), 2
+    while writer.is_alive():
+        sequence = dice.randint(first, s.info().sequence)
+        try:
+            past = s.at(sequence=sequence)
+            wrong += [sequence] if past.variables != {"k": sequence} else []
+        except ReplayError as error:
+            first = error.first
+            wrong += [sequence] if sequence >= first else []
+    writer.join()
+    assert wrong == []
+    assert s.at(sequence=499).variables == {"k": 499}

@@ -500,6 +500,10 @@ def check(store: Store, expected: dict[str, Any]) -> None:
             assert blake3(state).digest() == digest
             assert number(key[16:]) >= base
             assert len(paid) in ((0, 2) if store.format == 3 else (0,))
+            if paid and not base:
+                between = range(paid[0] + 1, number(key[16:]) + 1)
+                records = [store["journal"][session + each.to_bytes(8, "big")] for each in between]
+                assert paid[1] <= sum(map(len, records))
             fields = unpacked(state)
             assert fields[1] == number(key[16:])
             assert len(fields) in ((9,) if store.format == 1 else (10, 11, 12))
