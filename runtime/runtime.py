@@ -993,7 +993,8 @@ class Runtime:
 
         The report proves it: `left` has every row, index entry, event and reference that is still there, and `needles`
         the places where one of these bytes or texts still stands, in the store or its files. Contents that other
-        sessions hold too stay with them. `dry_run` says what would go. After a crash, run it again. Raises ValidationError.
+        sessions hold too stay with them. `dry_run` says what would go. After a crash, run it again. Raises
+        ValidationError.
         """
         from .retention.erasure import erase
 

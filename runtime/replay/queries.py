@@ -264,8 +264,8 @@ def _matches(query: HookQuery, stored: StoredEvent) -> bool:
     data = stored.data
     if "hook" not in data or "point" not in data:
         return False  # published by a host under this type
-    for wanted, field in ((query.hook, "hook"), (query.point, "point"), (query.operation, "operation")):
-        if wanted is not None and not fnmatchcase(str(data.get(field) or ""), wanted):
+    for wanted, name in ((query.hook, "hook"), (query.point, "point"), (query.operation, "operation")):
+        if wanted is not None and not fnmatchcase(str(data.get(name) or ""), wanted):
             return False
     if query.failed is not None and (data.get("error") is not None) != query.failed:
         return False
