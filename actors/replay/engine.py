@@ -18,14 +18,14 @@ from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.session.decisions.decide import DECIDERS
 from greenroom.actors.session.projection import ARTIFACT_DELETED, ARTIFACT_STORED, LOST
 from greenroom.actors.session.state.approvals import pending_of
-from greenroom.actors.session.state.evolve import evolve
+from greenroom.actors.session.state.evolve import evolve, evolve_all
 from greenroom.actors.session.state.limits import UNLIMITED, Limits, limits_of
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState, in_order
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import GreenroomError, IntegrityError, InvalidSessionState, ReplayError, SchemaTooNew
 from greenroom.storage.events.index import APPROVAL_EVENTS
-from greenroom.storage.events.model import StoredEvent, new_event
+from greenroom.storage.events.model import StoredEvent, event_of, new_event
 
 from .boundary import Answer, Boundary, JournalBoundary, RecordedClock, Recording, Request
 from .commands import DECIDED
@@ -100,16 +100,24 @@ class Fold:
         """Fold on, and yield a check for each snapshot on the way. Raises IntegrityError with the `sequence` of
         damage."""
         past, state = self._past, self.state
-        digests = past.digests(self.begin, self._end)
-        following = next(digests, (0, b""))
-        for sequence, stored in past.events(self.begin, self._end):
-            _evolve(state, sequence, stored)
-            self.events += 1
-            if self.events == 1:
-                self.first_time = stored.time
-            if sequence == following[0]:
-                yield _check(past, *following, state, state)
-                following = next(digests, (0, b""))
+        for sequence, digest in past.digests(self.begin, self._end):
+            self._fold(sequence)
+            yield _check(past, sequence, digest, state, state)
+        self._fold(self._end)
+
+    def _fold(self, upto: int) -> None:
+        """Fold on, up to an event."""
+        past, state = self._past, self.state
+        for run in past.store.journal.runs(past.session, state.sequence, upto):
+            if not self.events and run.events:
+                self.first_time = run.events[0][1]
+            before = state.sequence
+            try:
+                evolve_all(state, run)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise _misshapen(state.id, state.sequence + 1, event_of(run.events[state.sequence - before])) from error
+            finally:
+                self.events += state.sequence - before
 
 
 def _check(past: History, sequence: int, snapshot: bytes, recorded: SessionState, replayed: SessionState) -> Check:
@@ -183,7 +191,14 @@ class _Replay:
             self._uncertain = self._uncertain or stored.type == LOST
         digests = past.digests(begin, end)
         following = next(digests, None)
+        reached = begin
         for operation in operations(past.events(begin, end)):
+            reached += len(operation)
+            if operation[-1][0] != reached:
+                raise ReplayError(
+                    f"events of session {past.id} were truncated by retention while it was replayed: replay it again",
+                    session_id=past.id,
+                )
             step = (self._plain_step(operation) if len(operation) == 1 else None) or self._step(operation)
             if following is not None and step.last >= following[0]:
                 if step.last == following[0]:
@@ -444,10 +459,19 @@ class _Replay:
                 self._place(sequence, recorded, place, made)
         if made is not None and place is not None:
             evolve(state, place, made)
-            self._lookups.project(place, made, recorded=equal)
+            known = equal or (recorded is not None and self._tells(recorded, made))
+            self._lookups.project(place, made, recorded=known)
             if made.type in _CALLED:
                 self._note_call(place, recorded if recorded is not None else made, made)
         self._pairs.append(pair)
+
+    def _tells(self, recorded: StoredEvent, made: StoredEvent) -> bool:
+        """Return whether the journal tells what an event of the replay says, so that it need not be kept."""
+        try:
+            told = self._places.in_replay(recorded)
+        except ReplayError:
+            return False
+        return made.type == told.type and made.data == told.data
 
     def _place(self, sequence: int, recorded: StoredEvent, place: int | None, made: StoredEvent | None) -> None:
         """Note where a recorded event, and the artifact that it has stored, are in the replay."""

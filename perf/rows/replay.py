@@ -46,6 +46,32 @@ def fold_journal(bench: Bench) -> Measured:
     )
 
 
+@row("replay: decide 20,000 events again", at_least(50_000))
+def decide_again(bench: Bench) -> Measured:
+    """Decide every event of a conversation and its variables anew, and compare each byte for byte."""
+    return _replays(bench, {}, "decide, compare and fold; baseline: a replay that only folds")
+
+
+@row("replay: fold 20,000 events, and check digests", at_least(200_000))
+def check_digests(bench: Bench) -> Measured:
+    return _replays(bench, {"compare_results": False}, "no comparison event by event")
+
+
+def _replays(bench: Bench, config: dict[str, bool], note: str) -> Measured:
+    rt = bench.runtime()
+    session = rt.create_session()
+    for number in range(FOLDED // 2):
+        session.set(f"k{number % 50}", number)
+        session.add_message("user", "How is the weather?")
+    rates, folds = [], []
+    for _ in range(bench.rounds + 1):
+        for into, how in ((rates, config), (folds, {"compare_results": False})):
+            result = rt.replay(session, how)
+            assert result.identical
+            into.append(result.events / result.duration)
+    return summarize(rates[1:], folds[1:], "only folding", unit="1/s", note=note)
+
+
 @row("fold events in memory", None)
 def fold_memory(bench: Bench) -> Measured:
     rt, session = _long_session(bench, FOLDED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from greenroom.runtime import (
     SessionNotFound,
     ValidationError,
 )
+from greenroom.runtime.replay.course import course_of
 
 
 @pytest.fixture
@@ -243,6 +245,53 @@ def test_large_inputs_and_results_are_replayed(rt: Runtime) -> None:
     assert [(each.match, each.equal) for each in rt.replay(s, {"mode": "simulate"}).answers] == [("live", True)]
     result = rt.replay(s, {"mode": "modified", "modifications": {"tools.large.result": "short"}})
     assert [each.type for each in result.comparisons if each.kind == "changed"] == ["tool.returned"]
+
+
+def test_a_session_that_goes_on_is_replayed_as_far_as_it_was(rt: Runtime) -> None:
+    s = rt.create_session()
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            s.set("k", number)
+            s.add_message("user", str(number))
+            if number % 50 == 0:
+                s.save()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        ends = []
+        for _ in range(20):
+            result = rt.replay(s)
+            assert result.identical, result.divergence
+            ends.append(result.last)
+    finally:
+        stop.set()
+        writer.join()
+    assert ends == sorted(ends)
+    assert s.get("k") is not None
+
+
+def test_what_is_truncated_or_deleted_meanwhile_is_said(rt: Runtime) -> None:
+    s = rt.create_session()
+    for number in range(2000):
+        s.set("k", number)
+    truncated = course_of(rt, s, None).steps()
+    next(truncated)
+    rt.retention(max_journal_events=5, dry_run=False)
+    with pytest.raises(ReplayError, match="again"):
+        list(truncated)
+    assert rt.replay(s).identical
+    for number in range(2000):
+        s.set("k", number)
+    deleted = course_of(rt, s, None).steps()
+    next(deleted)
+    s.delete()
+    with pytest.raises(SessionNotFound):
+        list(deleted)
 
 
 def test_a_session_that_may_not_be_replayed_says_why(rt: Runtime) -> None:
