@@ -115,6 +115,11 @@ class SessionGlobal:
     def save_all(self) -> int:
         return self._principal.runtime.save_all()
 
+    @export("cleanup")
+    def cleanup(self, days: Any = UNDEFINED) -> int:
+        """Delete the ended sessions that are older than their retention, or than so many days; return how many."""
+        return self._principal.runtime.cleanup(defined(days))
+
     @export("restoreRecent")
     def restore_recent(self, count: Whole = 10) -> Any:
         if count is UNDEFINED:

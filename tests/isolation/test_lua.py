@@ -71,6 +71,8 @@ DENIED: dict[str, list[str]] = {
         "resume(other)",
         "save(other)",
         "saveAll()",
+        "cleanup()",
+        "cleanup(0)",
         "saveArtifact(other, 'n', 'y')",
         "askHuman(other, 'Which?')",
         "approvals(other)",

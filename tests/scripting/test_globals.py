@@ -356,6 +356,15 @@ def test_rows_of_artifacts(lua: Any) -> None:
     """) == [True, True, ["t"], 3, 3, ["t"], 1, "a", "b", 3, True]
 
 
+def test_cleanup_deletes_what_has_ended(lua: Any, runtime: Runtime) -> None:
+    ended, going = runtime.create_session(), runtime.create_session()
+    ended.complete()
+    assert lua(
+        "return { Session.cleanup(), Session.cleanup(1), Session.cleanup(0), Session.count { status = 'all' } }"
+    ) == [*(0, 0, 1, 1)]
+    assert runtime.exists(going.id)
+
+
 def test_many_artifacts_at_once(lua: Any) -> None:
     assert lua("""
       local s = Session.create {}

@@ -24,7 +24,7 @@ def _show(found: list[CreatorQuota], as_json: bool) -> None:
         print_json([each.to_dict() for each in found])
         return
     print_rows(
-        ("creator", "sessions", "most", "artifacts", "most"),
+        ("creator", "sessions", "most", "storage", "most"),
         [
             (
                 one_line(each.created_by),
@@ -35,7 +35,7 @@ def _show(found: list[CreatorQuota], as_json: bool) -> None:
             )
             for each in found
         ],
-        right=("sessions", "most", "artifacts"),
+        right=("sessions", "most", "storage"),
     )
 
 
