@@ -149,7 +149,9 @@ class Debugger:
     def _within(self, sequence: object) -> int:
         found = self._recorded.require(sequence)
         if found > self._last:
-            raise ReplayError(f"the debugger knows the events up to {self._last}: call refresh()", last=self._last)
+            raise ReplayError(
+                f"the debugger knows the events up to {self._last}: refresh it to see later ones", last=self._last
+            )
         return found
 
     # -- what is there
