@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -368,7 +367,7 @@ class Agents:
             run,
             left,
             about=about,
-            given=partial(_given, agent),
+            given=_given(agent),
             durability=message.durability,
             condition=message.condition,
             reply=lambda returned: AgentReply.of(returned, about["model"], about["provider"]),
@@ -395,8 +394,11 @@ def _as_dict(performed: Performed) -> Performed:
     return Performed(shown, performed.error, settle)
 
 
-def _given(agent: Agent) -> dict[str, Any]:
-    """Return what the journal keeps of an agent's definition with each call: what its model gets besides the input."""
+def _given(agent: Agent) -> dict[str, Any] | None:
+    """Return what the journal keeps of an agent's definition with each call: what its model gets besides the input.
+    None if there is nothing, as for a model without an agent."""
+    if agent.system_prompt is None and not agent.tools and not agent.parameters:
+        return None
     given: dict[str, Any] = {}
     if agent.system_prompt is not None:
         given["system_prompt"] = agent.system_prompt

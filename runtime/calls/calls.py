@@ -144,7 +144,9 @@ class Calls:
         if session_id is None:
             return self._begin_outside(work)
         supervisor, wait = self.core.supervisor, self.core.config.ask_timeout
-        data = {"name": work.name, "input": self._shown(work.packed), **work.about, **self._given(work)}
+        data = {"name": work.name, "input": self._shown(work.packed), **work.about}
+        if work.given is not None:
+            data.update(self._given(work.given))
         record = RecordCall(work.kind, data)
         if work.condition is not None and work.condition.expected_sequence is not None:
             record.condition = work.condition._replace(idempotency_key=None)
@@ -239,10 +241,10 @@ class Calls:
         redaction = self.core.redaction
         return packed if redaction is None else redaction.packed(packed)
 
-    def _given(self, work: Work) -> dict[str, Any]:
+    def _given(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return what an agent gives its model besides the input, with its secrets removed."""
-        given, redaction = work.given(), self.core.redaction
-        if redaction is None or not given:
+        redaction = self.core.redaction
+        if redaction is None:
             return given
         return {
             name: redaction.packed(value) if isinstance(value, bytes) else redaction.value(value)

@@ -157,8 +157,8 @@ class Work:
     """Seconds."""
     about: dict[str, str] = field(default_factory=dict)
     """Further facts of the call to journal."""
-    given: Callable[[], dict[str, Any]] = dict
-    """Returns further facts to journal with the beginning of the call only."""
+    given: dict[str, Any] | None = None
+    """Further facts to journal with the beginning of the call only."""
     reply: Callable[[Any], Any] = plain_result
     """Makes the reply from the returned value. Raises ValidationError for unusable values."""
     value: Callable[[Any], Value] = _itself
