@@ -14,9 +14,8 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static, Tree
 
 from greenroom.runtime.cli.output import brief, one_line, printable, size
-from greenroom.runtime.cli.past.words import failure, lasted, style_of
+from greenroom.runtime.cli.past.words import failure, lasted, said_in, style_of
 from greenroom.storage.codec.json_lines import json_able
-from greenroom.storage.common.message_text import text_of_message
 
 from .shades import shade
 
@@ -172,7 +171,7 @@ class ConversationPane(_TextPane):
         if len(found) > _MOST_MESSAGES:
             text.append(f"… {len(found) - _MOST_MESSAGES:,} messages before these\n\n", "italic dim")
         for message in found[-_MOST_MESSAGES:]:
-            content = text_of_message(message.get("content"), message) or brief(message.get("content"))
+            content = said_in(message)
             note = f"  {message['note']}" if message.get("note") else ""
             text.append(f"{one_line(str(message.get('role', '')))}", shade("bold cyan"))
             text.append(f"  {message.get('sequence') or ''}", "dim").append(f"{note}\n", shade("yellow"))

@@ -12,7 +12,7 @@ from greenroom.runtime.cli.output import brief, counted, one_line, print_json, p
 from greenroom.runtime.cli.parameters import AsJson, SessionId
 from greenroom.runtime.cli.store import the_session, the_store
 
-from .words import detail
+from .words import detail, said_in
 
 if TYPE_CHECKING:
     from greenroom.runtime import ComparedSide, Comparison, ContextChange, ContextView, StateChange
@@ -127,7 +127,9 @@ def _tell_view(view: ContextView) -> None:
     model = f"  {view.model}" if view.model not in (None, view.agent) else ""
     head = f"call {view.number} of {view.calls}  event {view.call}  {view.agent}{model}  {view.time:%Y-%m-%d %H:%M:%S}"
     print_line(head, "bold")
-    parts: list[tuple[str, Any]] = [("system", view.system_prompt)] if view.system_prompt is not None else []
+    parts: list[tuple[str, Any]] = []
+    if view.system_prompt is not None and view.kind == "agent":  # else it stands among the messages
+        parts.append(("system", view.system_prompt))
     parts += [("tools", ", ".join(map(_tool_name, view.tools)))] if view.tools else []
     parts += [(f"parameter {name}", value) for name, value in sorted(view.parameters.items())]
     parts += [("input", view.input)] if view.kind == "agent" else []
@@ -153,13 +155,10 @@ def _change(change: ContextChange) -> str:
 
 
 def _message(message: Any) -> Any:
-    """Return the text of a message, or what else it has."""
-    from greenroom.storage.common.message_text import text_of_message
-
+    """Return what a message says, or the text of an agent's reply, or the whole of what is neither."""
     if not isinstance(message, dict):
         return message
-    text = text_of_message(message.get("content"), message)
-    return text or next((message[name] for name in ("text", "tool_calls", "content") if message.get(name)), message)
+    return said_in(message) or message.get("text") or ("" if "content" in message else message)
 
 
 def _tool_name(tool: Any) -> str:

@@ -114,20 +114,22 @@ def draw(
     numbers = {id(span): _number(span) for span, _ in rows}
     first = max([3, *map(len, numbers.values())])
     session = 10 if sessions else 0
-    bars = max(18, (width - 60) // 2 + 10)
-    room = max(20, width - session - first - _AT - _TOOK - bars - 6)
+    timed = axis.end > axis.begin  # a conversation that came in without times has only an order
+    bars = max(18, (width - 60) // 2 + 10) if timed else 0
+    room = max(20, width - session - first - (_AT + _TOOK + bars + 6 if timed else 2))
 
     begin, end = "0", lasted(axis.end - axis.begin)
     scale = begin + " " + marks.line * max(1, bars - len(begin) - len(end) - 2) + " " + end
     head = f"{'':{session}}{'seq':>{first}}  {'at':>{_AT}}  {_cut('event', room, marks)}{'took':>{_TOOK}}  {scale}"
-    yield Text(head, "bold")
+    yield Text(head if timed else f"{'':{session}}{'seq':>{first}}  event", "bold")
     for span, depth in rows:
         style = "bold red" if span.error is not None else style_of(span.event.type)
         line = Text()
         if sessions:
             line.append(f"{span.event.session_id[:8]:<{session}}", "cyan")
         line.append(f"{numbers[id(span)]:>{first}}  ", "dim")
-        line.append(f"{'+' + lasted(span.start - axis.begin):>{_AT}}  ", "dim")
+        if timed:
+            line.append(f"{'+' + lasted(span.start - axis.begin):>{_AT}}  ", "dim")
         indent = " " * min(depth * _STEP, room // 3)
         label = indent + (f"{marks.error} " if span.error is not None else "") + one_line(span.label)
         label += f" {marks.times}{span.count}" if span.count > 1 else ""
@@ -136,6 +138,10 @@ def draw(
         text.stylize(style, 0, len(label))
         text.stylize("red" if span.error is not None else "dim", len(label))
         line.append_text(text)
+        if not timed:
+            line.rstrip()
+            yield line
+            continue
         took = (
             ("open" if whole else marks.more) if span.open else lasted(span.seconds) if span.seconds is not None else ""
         )

@@ -70,7 +70,8 @@ def _draw(rows: Page[TimelineRow], title: str, *, sessions: bool) -> None:
     about = [counted(len(rows), "event")]
     if rows:
         first = min(row.event.timestamp for row in rows)
-        about += [f"in {lasted(axis.end - axis.begin)} from {first:%Y-%m-%d %H:%M:%S} UTC"]
+        took = f"in {lasted(axis.end - axis.begin)} from" if axis.end > axis.begin else "at"
+        about += [f"{took} {first:%Y-%m-%d %H:%M:%S} UTC"]
     about += [f"{len(failures)} failed"] if failures else []
     about += [f"{lasted(axis.shortened)} without events shortened"] if axis.shortened >= 1 else []
     out.print(one_line(f"{title}  {', '.join(about)}"), style="bold", soft_wrap=True)

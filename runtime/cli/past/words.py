@@ -11,7 +11,7 @@ from greenroom.storage.common.message_text import text_of_message
 if TYPE_CHECKING:
     from greenroom.runtime import Event
 
-__all__ = ["detail", "failure", "lasted", "style_of"]
+__all__ = ["detail", "failure", "lasted", "said_in", "style_of"]
 
 _LONGEST: Final = 160
 _STYLES: Final = {
@@ -82,9 +82,25 @@ def _data(data: Mapping[str, Any]) -> str:
     return brief(shown, _LONGEST) if shown else ""
 
 
+def said_in(message: Mapping[str, Any]) -> str:
+    """Return what a message says: its text, and the tools that it calls; else its content as JSON."""
+    calls = [_call(each) for each in message.get("tool_calls") or () if isinstance(each, Mapping)]
+    text = text_of_message(message.get("content"), message)
+    parts = [text] if text else []
+    parts += [f"calls {each}" for each in calls]
+    return "\n".join(parts) or (brief(message["content"], 4000) if message.get("content") else "")
+
+
+def _call(call: Mapping[str, Any]) -> str:
+    inner = call.get("function")
+    named = inner if isinstance(inner, Mapping) else call
+    return f"{named.get('name', '')} {brief(named.get('arguments', named.get('input', '')), 4000)}".strip()
+
+
 def _message(data: Mapping[str, Any]) -> str:
-    said = text_of_message(data.get("content"), data)
-    return f"{data.get('role', '')}: {said[:_LONGEST]}" if "role" in data else said[:_LONGEST]
+    said = said_in(data)[:_LONGEST] or ("a large text" if "content_hash" in data else "")
+    said = f"{data['name']}: {said}" if data.get("name") else said
+    return f"{data['role']}: {said}" if "role" in data else said
 
 
 def _called(data: Mapping[str, Any]) -> str:

@@ -101,3 +101,8 @@ def test_a_conversation_without_calls_has_the_messages_of_the_assistant(greenroo
         rt.session(session_id).add_messages([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])
     said = greenroom("context", session_id).stdout
     assert "  user         a\n  reply        b\n" in said
+    with Runtime.open(store) as rt:
+        told = rt.create_session()
+        told.add_messages([{"role": "system", "content": "Be brief."}, {"role": "assistant", "content": "b"}])
+        session_id = told.id
+    assert greenroom("context", session_id).stdout.count("Be brief.") == 1

@@ -157,6 +157,24 @@ def test_a_long_chain_of_causes_is_drawn() -> None:
     assert all(cell_len(line) <= 80 for line in lines)
 
 
+def test_a_conversation_without_times_has_its_order_and_more_room() -> None:
+    called = {"id": "1", "type": "function", "function": {"name": "shell", "arguments": '{"command": "ls"}'}}
+    lines = drawn(
+        [
+            row(1, "session.created", 0, name="Talk"),
+            row(2, "message.added", 0, role="user", content="x" * 200),
+            row(3, "message.added", 0, role="assistant", content="", tool_calls=[called]),
+            row(4, "message.added", 0, role="tool", name="shell", content_hash="00", text=True),
+        ]
+    )
+    assert lines[0] == "seq  event"
+    assert cell_len(lines[2]) == 80
+    assert lines[3:] == [
+        '  3  message assistant  calls shell {"command": "ls"}',
+        "  4  message tool  shell: a large text",
+    ]
+
+
 def test_events_of_unknown_forms_are_drawn() -> None:
     known = ["tool.called", "tool.returned", "hook.executed", "workflow.stage", "artifact.stored", "message.added"]
     assert len(drawn([row(at, type, at, duration="soon", error=at) for at, type in enumerate(known, 1)])) == 7
