@@ -352,6 +352,28 @@ def test_a_replay_on_a_schedule(store_path: Path, clock: Any) -> None:
         assert rt.replays.schedules() == []
 
 
+def test_a_simulation_is_controlled_like_any_replay(rt: Runtime) -> None:
+    ran: list[int] = []
+
+    def double(number: int) -> int:
+        ran.append(number)
+        return 2 * number
+
+    rt.tools.register("double", double, side_effects=False)
+    session = rt.create_session()
+    for number in range(3):
+        session.call_tool("double", {"number": number})
+    last = session.info().sequence
+    with rt.replays.start(session, {"mode": "simulate"}, breakpoints=[{"event": "tool.returned"}]) as replay:
+        assert replay.wait_paused(WAIT) is not None
+        assert ran == [0, 1, 2, 0]
+        replay.breakpoints.clear()
+        replay.resume()
+        assert replay.wait(WAIT).identical
+    assert ran == [0, 1, 2, 0, 1, 2]
+    assert session.info().sequence == last
+
+
 def test_stopping_keeps_what_was_found(rt: Runtime, recorded: Session) -> None:
     replay = rt.replays.start(recorded, paused=True)
     replay.step(10)
