@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 
 # The table's order; files that are not named here come after these.
-_ORDER = ("sessions", "artifacts", "durability", "scripts", "scale")
+_ORDER = ("sessions", "artifacts", "throughput", "scripts", "scale")
 
 _names = [module.name for module in pkgutil.iter_modules(__path__)]
 for _name in sorted(_names, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)):
