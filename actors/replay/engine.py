@@ -25,7 +25,7 @@ from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import GreenroomError, IntegrityError, InvalidSessionState, ReplayError, SchemaTooNew
 from greenroom.storage.events.index import APPROVAL_EVENTS
-from greenroom.storage.events.model import StoredEvent, event_of, new_event
+from greenroom.storage.events.model import StoredEvent, event_of, new_event, shown_type
 
 from .boundary import Answer, Boundary, JournalBoundary, RecordedClock, Recording, Request
 from .commands import DECIDED
@@ -140,6 +140,15 @@ def _evolve(state: SessionState, sequence: int, stored: StoredEvent) -> None:
 def _misshapen(session_id: str, sequence: int, stored: StoredEvent) -> IntegrityError:
     return IntegrityError(
         f"event {sequence} of session {session_id} does not have the form of {stored.type}; run verify",
+        session_id=session_id,
+        sequence=sequence,
+    )
+
+
+def _misfit(session_id: str, sequence: int, stored: StoredEvent) -> ReplayError:
+    return ReplayError(
+        f"event {sequence} of session {session_id}, {shown_type(stored.type)}, cannot be replayed with these"
+        " modifications: one of them gives it, or an event before it, a value that cannot be there",
         session_id=session_id,
         sequence=sequence,
     )
@@ -266,7 +275,9 @@ class _Replay:
                 self._clock.at = self._time_of_questions(group)
             for part in parts(group, state, self._lookups) if group else ():
                 self._perform(part, group, operation)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (IntegrityError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            if self._edit is not None and getattr(error, "fields", {}).get("sequence") is None:
+                raise _misfit(state.id, sequence, first) from error
             if isinstance(error, GreenroomError):
                 raise
             raise _misshapen(state.id, sequence, first) from error

@@ -61,9 +61,9 @@ class Course:
                 first=first,
                 last=last,
             )
-        self._edit = Modifications(config.modifications) if config.modifications else None
+        self._edit = Modifications(config.modifications, past.store.contents.readable) if config.modifications else None
         state = past.state(self.begin) if self.begin else SessionState(past.id, past.session)
-        self._report = Report(past.id, config, state)
+        self._report = Report(past.id, config, state, past.store.contents.readable)
 
     def steps(self) -> Iterator[Step]:
         """Replay step by step. Ends early at damage, at the first error if the configuration says so, and when the time

@@ -14,9 +14,10 @@ from greenroom.actors.replay.traces import Trace
 from greenroom.actors.session.state.model import SessionState
 from greenroom.storage.codec.records import Json, unpack_value
 from greenroom.storage.errors import GreenroomError
-from greenroom.storage.events.model import ENCODED_FIELDS, PUBLISHED, StoredEvent, shown_type
+from greenroom.storage.events.model import ENCODED_FIELDS, PUBLISHED, Load, StoredEvent, shown_type
 
 from .captures import Captures
+from .fields import large_fields_of, with_field
 from .result import (
     Difference,
     Divergence,
@@ -30,20 +31,24 @@ from .result import (
 if TYPE_CHECKING:
     from .config import ReplayConfig
 
-__all__ = ["Report", "differences_of", "readable"]
+__all__ = ["Report", "differences_of"]
 
 _MOST: Final = 1000
 """How many errors, and how many answers, a result keeps."""
 _MOST_DIFFERENCES: Final = 32
 """How many differences of one event are told."""
 _DEPTH: Final = 32
+_MOST_LOADED: Final = 16 << 20
+"""The bytes of contents that are read to tell differences. Beyond that, their hashes are told."""
 
 
 class Report:
     """Takes the steps of one replay, and returns its result at any moment."""
 
-    def __init__(self, session_id: str, config: ReplayConfig, state: SessionState) -> None:
-        """`state` is the one in which the replay begins."""
+    def __init__(self, session_id: str, config: ReplayConfig, state: SessionState, load: Load) -> None:
+        """`state` is the one in which the replay begins; `load` reads contents."""
+        self._load = load
+        self._left_to_load = _MOST_LOADED
         self._session_id = session_id
         self._config = config
         self._state = self._recorded = state
@@ -110,7 +115,7 @@ class Report:
                 self._answers.append(DriftedAnswer(answer.sequence, request.kind, request.name, answer.match, same))
 
     def _compare(self, pair: Pair) -> None:
-        kind, differences = _compared(pair)
+        kind, differences = _compared(pair, self._loaded)
         self._kinds[kind] += 1
         stored = pair.recorded if pair.recorded is not None else pair.replayed
         assert stored is not None
@@ -130,6 +135,14 @@ class Report:
             self._left_out += 1
             return
         self._comparisons.append(EventComparison(kind, shown_type(stored.type), pair.sequence, pair.place, differences))
+
+    def _loaded(self, digest: bytes) -> bytes | None:
+        """Return a content, as long as there were not too many: the differences of the events hold them."""
+        if self._left_to_load <= 0:
+            return None
+        content = self._load(digest)
+        self._left_to_load -= len(content or b"")
+        return content
 
     def check(self, check: Check) -> None:
         """Take the check of a snapshot on the way."""
@@ -218,7 +231,7 @@ _REASONS: Final = {
 }
 
 
-def _compared(pair: Pair) -> tuple[Any, tuple[Difference, ...]]:
+def _compared(pair: Pair, load: Load) -> tuple[Any, tuple[Difference, ...]]:
     """Return the kind of a comparison, and the differences."""
     recorded, replayed = pair.recorded, pair.replayed
     if pair.equal:
@@ -232,10 +245,18 @@ def _compared(pair: Pair) -> tuple[Any, tuple[Difference, ...]]:
         if pair.sequence != pair.place:
             told = (Difference("sequence", pair.sequence, pair.place), *told)
         return "moved", told
+    for name in (*large_fields_of(recorded), *large_fields_of(replayed)):
+        if recorded.data.get(f"{name}_hash") != replayed.data.get(f"{name}_hash"):
+            recorded, replayed = (_with_field(each, name, load) for each in (recorded, replayed))
     return "changed", differences_of(
-        {"type": shown_type(recorded.type), **_envelope(recorded), "data": readable(recorded)},
-        {"type": shown_type(replayed.type), **_envelope(replayed), "data": readable(replayed)},
+        {"type": shown_type(recorded.type), **_envelope(recorded), "data": _readable(recorded)},
+        {"type": shown_type(replayed.type), **_envelope(replayed), "data": _readable(replayed)},
     )
+
+
+def _with_field(stored: StoredEvent, name: str, load: Load) -> StoredEvent:
+    data = with_field(stored, name, load) if name in large_fields_of(stored) else None
+    return stored._replace(data=data) if data is not None else stored
 
 
 def _envelope(stored: StoredEvent) -> dict[str, Json]:
@@ -249,7 +270,7 @@ def _envelope(stored: StoredEvent) -> dict[str, Json]:
     }
 
 
-def readable(stored: StoredEvent) -> dict[str, Json]:
+def _readable(stored: StoredEvent) -> dict[str, Json]:
     """Return the data of an event with its values decoded."""
     data = dict(stored.data)
     for name in ENCODED_FIELDS.get(stored.type, ()):

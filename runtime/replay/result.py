@@ -174,7 +174,9 @@ class ReplayResult(_Row):
 
     def __repr__(self) -> str:
         same = "identical" if self.identical else "not identical"
-        return f"<ReplayResult {self.mode} of {self.session_id}: {self.events} events, {same}>"
+        missed = f", nothing found for {', '.join(self.unused[:3])}" if self.unused else ""
+        more = f" and {len(self.unused) - 3} more" if len(self.unused) > 3 else ""
+        return f"<ReplayResult {self.mode} of {self.session_id}: {self.events} events, {same}{missed}{more}>"
 
     @property
     def info(self) -> SessionInfo:
