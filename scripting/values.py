@@ -35,6 +35,7 @@ __all__ = [
     "session_row",
     "stored_row",
     "timeline_row",
+    "without_nothing",
 ]
 
 
@@ -123,6 +124,13 @@ HOW: Final = frozenset(("expected_sequence", "idempotency_key"))
 def how(given: Any, what: str) -> dict[str, Any]:
     """Return a script's options for how a change is made. Raises ValidationError."""
     return options(given, what, HOW)
+
+
+def without_nothing(value: Any) -> Any:
+    """Return a value without the fields that have none, in all its parts."""
+    if isinstance(value, Mapping):
+        return {key: without_nothing(each) for key, each in value.items() if each is not None}
+    return [without_nothing(each) for each in value] if isinstance(value, list) else value
 
 
 def session_row(info: SessionInfo) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from greenroom.scripting.script_context import ScriptContext
 
 from .agent import AgentGlobal
 from .artifact import ArtifactGlobal
+from .differences import SessionDifferences
 from .event import EventGlobal
 from .hook import HookGlobal
 from .replay import ReplayGlobal, SessionReplays
@@ -22,7 +23,11 @@ __all__ = ["Export", "make_globals"]
 def make_globals(principal: ScriptContext, files: Files) -> dict[str, dict[str, Export]]:
     """Return the functions of each global, by the names that scripts use."""
     return {
-        "Session": {**exports_of(SessionGlobal(principal, files)), **exports_of(SessionReplays(principal))},
+        "Session": {
+            **exports_of(SessionGlobal(principal, files)),
+            **exports_of(SessionReplays(principal)),
+            **exports_of(SessionDifferences(principal)),
+        },
         "Artifact": exports_of(ArtifactGlobal(principal, files)),
         "State": exports_of(StateGlobal(principal)),
         "Hook": exports_of(HookGlobal(principal)),

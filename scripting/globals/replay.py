@@ -16,7 +16,7 @@ from greenroom.runtime.scripts import comparison, iso_time
 from greenroom.scripting.conversions import Text
 from greenroom.scripting.export import export
 from greenroom.scripting.script_context import ScriptContext
-from greenroom.scripting.values import UNDEFINED, defined, filled, options, session_row
+from greenroom.scripting.values import UNDEFINED, defined, filled, options, session_row, without_nothing
 
 __all__ = ["ReplayGlobal", "SessionReplays"]
 
@@ -47,7 +47,7 @@ class SessionReplays:
             return _schedule_row(principal.runtime.replays.schedule(handle, wanted, **times))
         left = max(0.001, principal.remaining())
         wanted["timeout"] = min(left, wanted["timeout"]) if "timeout" in wanted else left
-        result: dict[str, Any] = _without_nothing(principal.runtime.replay(handle, wanted).to_dict())
+        result: dict[str, Any] = without_nothing(principal.runtime.replay(handle, wanted).to_dict())
         return result
 
     @export("getReplayMetadata", on_session=True)
@@ -83,13 +83,6 @@ class SessionReplays:
         """Return a page of the sessions that can be replayed."""
         page = self._principal.runtime.list_replayable(**options(query, "Session.listReplayable", _QUERY, _SAME))
         return {"rows": [session_row(each) for each in page], "total": page.total, "has_more": page.has_more}
-
-
-def _without_nothing(value: Any) -> Any:
-    """Return a value without the fields that have none, in all its parts."""
-    if isinstance(value, Mapping):
-        return {key: _without_nothing(each) for key, each in value.items() if each is not None}
-    return [_without_nothing(each) for each in value] if isinstance(value, list) else value
 
 
 def _replay_row(replay: Replay) -> dict[str, Any]:

@@ -68,3 +68,21 @@ def test_scripts_fork_with_changes(rt: Runtime) -> None:
         rt.run_script("Session.fork(..., nil, { variable = 1 })", args=[s.id])
     with pytest.raises(ScriptError, match="no message 99"):
         rt.run_script("Session.fork(..., nil, { drop_messages = { 99 } })", args=[s.id])
+
+
+def test_scripts_look_at_differences_and_contexts(rt: Runtime) -> None:
+    s = rt.create_session()
+    s.add_message("user", "hi")
+    s.add_message("assistant", "hello")
+    s.set("k", 1)
+    script = """
+      local id = ...
+      local fork = Session.fork(id, 3, { variables = { k = 2 } })
+      local change = Session.diff(id, 3).changes[1]
+      local both = Session.compare(id, fork)
+      local view = Session.context(id)
+      return { change.kind, change.path[2], change.after, both.common, both.b.first.type, view.number, #view.messages }
+    """
+    assert rt.run_script(script, args=[s.id]).value == ["added", "k", 1, 3, "session.forked", 1, 1]
+    with pytest.raises(ScriptError, match="events 1 to 4"):
+        rt.run_script("Session.diff(..., 9)", args=[s.id])
