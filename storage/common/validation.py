@@ -237,6 +237,9 @@ def refusal(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) ->
     return ValidationError(text, field=str(first.path[0]) if first.path else "", **more)
 
 
+_ONE_OF: Final = "one of "
+
+
 class Complaint(NamedTuple):
     """What is wrong at one place. `nearest` is the known name that an unknown one may stand for."""
 
@@ -270,10 +273,18 @@ def complaints(error: pydantic.ValidationError, model: Any, *, foreign: bool = F
             needed = [each.text for each in same if meant[each]]
             others = [each for each in same if not meant[each]]
             if needed and not others:
-                found.append(Complaint(path, f"{' or '.join(dict.fromkeys(needed))} is needed"))
+                found.append(Complaint(path, f"{' or '.join(_merged(needed))} is needed"))
             else:
                 found.append(others[0])
     return found
+
+
+def _merged(needed: list[str]) -> list[str]:
+    """Return what is needed, each once, with one list of all choices."""
+    choices = [text.removeprefix(_ONE_OF).replace(" or ", ", ") for text in needed if text.startswith(_ONE_OF)]
+    if len(choices) > 1:
+        needed = [_ONE_OF + ", ".join(choices), *(text for text in needed if not text.startswith(_ONE_OF))]
+    return list(dict.fromkeys(needed))
 
 
 def _said(each: Any, path: tuple[str | int, ...], names: Iterable[str], foreign: bool) -> tuple[Complaint, bool]:
@@ -286,7 +297,7 @@ def _said(each: Any, path: tuple[str | int, ...], names: Iterable[str], foreign:
             path, f"unknown{f'; the nearest known one is {near}' if near is not None else ''}", near
         ), False
     if kind in ("enum", "literal_error"):
-        return Complaint(path, f"one of {each['ctx']['expected']}"), True
+        return Complaint(path, _ONE_OF + each["ctx"]["expected"]), True
     if kind == "value_error":
         reason = each["ctx"]["error"]
         return Complaint(path, str(reason) if reason is not None and not foreign else "it is not valid"), False

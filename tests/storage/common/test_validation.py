@@ -52,8 +52,15 @@ def test_a_wrong_setting_is_a_typed_error_with_its_place(make: Callable[[], obje
     ("ask", "message"),
     [
         (lambda rt: rt.list_sessions(tag=["x"]), "tag: unknown; the nearest known one is tags"),
-        (lambda rt: rt.list_sessions(status="activ"), "status: one of 'active', 'suspended', 'completed', 'failed' or"),
+        (
+            lambda rt: rt.list_sessions(status="activ"),
+            "status: one of 'active', 'suspended', 'completed', 'failed', 'archived', 'all' or a list is",
+        ),
         (lambda rt: rt.list_sessions(status=["active", "x"]), "status[1]: one of 'active', 'suspended', "),
+        (
+            lambda rt: rt.list_sessions(status=["done"]),
+            "status[0]: one of 'active', 'suspended', 'completed', 'failed', 'archived', 'all' is needed",
+        ),
         (lambda rt: rt.query_artifacts(order_by=3), "order_by: one of 'date', 'name', 'size' or 'type' is needed"),
         (lambda rt: rt.query_artifacts(type="x"), "type: unknown; the nearest known one is artifact_type"),
         (lambda rt: rt.events.query(limit=-1), "limit: it must be at least 0"),
