@@ -312,9 +312,13 @@ def _said(each: Any, path: tuple[str | int, ...], names: Iterable[str], foreign:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like an unknown one; None if there is none."""
+    """Return the known name that is most like an unknown one; None if there is none.
+
+    Of several that end with it, as artifact_type and mime_type with type, the first one is meant.
+    """
     names, name = list(known), name[:_MAX_NAME]
-    within = [each for each in names if len(name) > 2 and name in each]
+    ends = [each for each in names if each.endswith(f"_{name}")]
+    within = ends[:1] or [each for each in names if len(name) > 2 and name in each]
     found = difflib.get_close_matches(name, within or names, n=1, cutoff=0.0)
     return found[0] if found else None
 
