@@ -21,7 +21,7 @@ from greenroom.actors.session.state.approvals import pending_of
 from greenroom.actors.session.state.evolve import evolve, evolve_all
 from greenroom.actors.session.state.limits import UNLIMITED, Limits, limits_of
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState, in_order
-from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.artifacts.model import LABEL, ArtifactId
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import GreenroomError, IntegrityError, InvalidSessionState, ReplayError, SchemaTooNew
 from greenroom.storage.events.index import APPROVAL_EVENTS
@@ -375,12 +375,22 @@ class _Replay:
         if self._uncertain:
             return True
         if self._imported is None:
-            self._imported = 0
-            with contextlib.suppress(IntegrityError, SchemaTooNew):  # the replay comes to the damage too
-                for at, stored in self._past.events(sequence - 1, self._past.last):
-                    if stored.type == "session.imported":
-                        self._imported = at
+            self._imported = self._last_imported()
         return sequence <= self._imported
+
+    def _last_imported(self) -> int:
+        """Return the last event that came with a bundle. A fork may have copied such events without the one that says
+        so: they are known by numbers of operations that are left out."""
+        imported, number, told_anew = 0, 0, False
+        with contextlib.suppress(IntegrityError, SchemaTooNew):  # the replay comes to the damage too
+            for at, stored in self._past.events(self._begin, self._past.last):
+                if at == self._begin + 1 and self._begin:
+                    number = stored.operation_count
+                told_anew = told_anew or stored.operation_count - number > 1
+                number = stored.operation_count
+                if stored.type == "session.imported" or (stored.type == "session.forked" and told_anew):
+                    imported = at
+        return imported
 
     def _as_recorded(self, asked: Operation, recorded: Operation) -> list[PendingEvent] | None:
         """Return the events themselves. Return None if the replayed session has ended and the recorded had not."""
@@ -516,8 +526,11 @@ def _as_told(drafts: list[PendingEvent], asked: Operation) -> list[PendingEvent]
             now = {**now, "by": then["by"]}
         elif draft.type == ARTIFACT_DELETED and "type" not in then:
             now = {name: value for name, value in now.items() if name != "type"}
-        elif draft.type == ARTIFACT_STORED and ArtifactId.named_by(then["parent_artifact"]) is None:
-            now = {**now, "parent_artifact": then["parent_artifact"]}  # once the name was recorded, as it was given
+        elif draft.type == ARTIFACT_STORED:
+            if ArtifactId.named_by(then["parent_artifact"]) is None:
+                now = {**now, "parent_artifact": then["parent_artifact"]}  # once the name was recorded, as it was given
+            if LABEL in then and LABEL not in now and then[LABEL] is None:
+                now = {**now, LABEL: None}  # repair has made the event from the artifact's record
         told[number] = draft._replace(data=now)
     return told
 

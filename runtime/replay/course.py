@@ -76,7 +76,7 @@ class Course:
                 report.take(step)
                 reached = step.last
                 if step.check is not None and not step.check.intact:
-                    report.found(trace(self._past, step.check.sequence))
+                    report.found(trace(self._past, step.check.sequence), step.check.sequence)
                 yield step
                 if config.stop_on_error and step.refusals:
                     report.stop("error", step.last, str(step.refusals[0].error))
@@ -123,7 +123,7 @@ class Course:
             for check in fold.checks():
                 report.check(check)
                 if not check.intact:
-                    report.found(trace(self._past, check.sequence))
+                    report.found(trace(self._past, check.sequence), check.sequence)
         except (IntegrityError, SchemaTooNew) as error:
             report.fail(error)
         report.take_fold(fold)

@@ -11,6 +11,7 @@ from blake3 import blake3
 from greenroom.actors.replay.engine import Fold
 from greenroom.actors.replay.step import Check, Pair, Step
 from greenroom.actors.replay.traces import Trace
+from greenroom.actors.session.projection import LOST
 from greenroom.actors.session.state.model import SessionState
 from greenroom.storage.codec.records import Json, unpack_value
 from greenroom.storage.errors import GreenroomError
@@ -72,6 +73,8 @@ class Report:
         self.stopped: Any = None
         """Why the replay ended before its end; None if it did not."""
         self._stopped_at: int | None = None
+        self._lost: int | None = None
+        """The first event that was lost to damage."""
         self._reason: str | None = None
 
     def take(self, step: Step) -> None:
@@ -85,8 +88,10 @@ class Report:
         self._taken += step.taken
         self._unproven += step.unproven
         self._state, self._recorded = step.state, step.recorded_state
-        for _, stored in step.operation:
+        for sequence, stored in step.operation:
             self._types[stored.type] += 1
+            if stored.type == LOST and self._lost is None:
+                self._lost = sequence
         if step.refusals or step.answers:
             self._take_faults(step)
         if step.equal and not self._left:
@@ -158,16 +163,28 @@ class Report:
             )
         )
 
-    def found(self, traced: Trace | None) -> None:
-        """Note where the journal and a snapshot go apart, unless something before differs already."""
-        if traced is None or (self.divergence is not None and self.divergence.sequence <= traced.sequence):
-            return
+    def found(self, traced: Trace | None, at: int) -> None:
+        """Note where the journal and the snapshot at an event go apart, unless something before differs already. An
+        event that was lost to damage explains everything after it."""
+        if self._lost is not None:
+            reason = "the event was lost to damage, and the snapshot after it knows more than the journal"
+            self._diverge(Divergence(self._lost, LOST, reason))
+        elif traced is None:
+            self._diverge(Divergence(at, "", "the snapshot after this event is not what the journal gives"))
+        else:
+            self._explain(traced)
+
+    def _diverge(self, divergence: Divergence) -> None:
+        if self.divergence is None or self.divergence.sequence > divergence.sequence:
+            self.divergence = divergence
+
+    def _explain(self, traced: Trace) -> None:
         reason = "the snapshot after it says otherwise: the event is not what it was, or not all events are there"
         told = tuple(
             Difference(path, _told(path, snapshot), _told(path, journal))
             for path, (snapshot, journal) in list(traced.differences.items())[:_MOST_DIFFERENCES]
         )
-        self.divergence = Divergence(traced.sequence, shown_type(traced.type), reason, told)
+        self._diverge(Divergence(traced.sequence, shown_type(traced.type), reason, told))
 
     def stop(self, why: str, at: int | None, reason: str | None = None) -> None:
         """Note that the replay has ended before its end."""

@@ -144,3 +144,24 @@ def test_at_damage_a_replay_stops_and_says_where(rt: Runtime, s: Session, harm: 
     if harm != "misshapen":
         with pytest.raises(IntegrityError):
             s.at(sequence=8)
+
+
+def test_after_a_repair_the_lost_event_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    with Runtime.open(path) as rt:
+        s = rt.create_session()
+        s.set("a", 1)
+        s.set("b", 1)
+        s.save()
+        s.set("c", 1)
+        key = sequence_key(session_bytes(s.id), 2)
+        record = rt._store.engine.get(CF.JOURNAL, key)
+        assert record is not None
+        rt._store.engine.write([(CF.JOURNAL, key, record[:-1] + b"x")])
+        assert rt.replay(s).stopped_at == 2
+        rt.verify(repair=True)
+        result = rt.replay(s)
+        assert (result.stopped, result.identical) == (None, False)
+        assert result.divergence is not None
+        assert (result.divergence.sequence, result.divergence.type) == (2, "event.lost")
+        assert {**result.variables, "a": 0} == {"a": 0, "b": 1, "c": 1}
