@@ -86,11 +86,11 @@ if TYPE_CHECKING:
     from greenroom.actors.maintenance.verification.findings import Problem, VerifyReport
     from greenroom.actors.transfer.bundle_export import ExportReport
     from greenroom.runtime.handles.debugging.compare import CallCounts, ComparedSide, Comparison, Segment
-    from greenroom.runtime.handles.debugging.context import ContextChange, ContextView
     from greenroom.runtime.handles.debugging.debugger import Debugger
     from greenroom.runtime.handles.debugging.diff import StateDiff
     from greenroom.runtime.handles.debugging.errors import ErrorAnalysis, SessionError
     from greenroom.runtime.handles.debugging.values import StateChange
+    from greenroom.runtime.handles.debugging.view import ContextChange, ContextView
     from greenroom.runtime.handles.debugging.whatif import WhatIf
     from greenroom.runtime.replay.config import Modification, ReplayConfig
     from greenroom.runtime.replay.controls.breakpoints import Breakpoint, Breakpoints, PlacedBreakpoint
@@ -294,7 +294,7 @@ _RARE: Final = {
     "greenroom.actors.maintenance.verification.findings": ("Problem", "VerifyReport"),
     "greenroom.actors.transfer.bundle_export": ("ExportReport",),
     "greenroom.runtime.handles.debugging.compare": ("CallCounts", "ComparedSide", "Comparison", "Segment"),
-    "greenroom.runtime.handles.debugging.context": ("ContextChange", "ContextView"),
+    "greenroom.runtime.handles.debugging.view": ("ContextChange", "ContextView"),
     "greenroom.runtime.handles.debugging.debugger": ("Debugger",),
     "greenroom.runtime.handles.debugging.diff": ("StateDiff",),
     "greenroom.runtime.handles.debugging.errors": ("ErrorAnalysis", "SessionError"),

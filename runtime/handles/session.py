@@ -67,10 +67,10 @@ from .variables import TypeOf, Variables
 if TYPE_CHECKING:
     from greenroom.actors.transfer.bundle_export import ExportReport
 
-    from .debugging.context import ContextView
     from .debugging.debugger import Debugger
     from .debugging.diff import StateDiff
     from .debugging.recorded import Recorded
+    from .debugging.view import ContextView
     from .debugging.whatif import WhatIf
 
 __all__ = [

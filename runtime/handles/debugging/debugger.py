@@ -16,13 +16,13 @@ from greenroom.storage.errors import ReplayError, ValidationError
 from greenroom.storage.events.model import Event, shown_type
 from greenroom.storage.events.pattern import EventPattern
 
-from .context import ContextView, context_of
+from .context import context_of
 from .diff import StateDiff, diff_states
 from .errors import ErrorAnalysis, analysed, may_tell
 from .export import load_debugging, write_debugging
 from .recorded import Recorded
-from .search import text_matches
 from .values import similarity
+from .view import ContextView
 
 __all__ = ["Debugger"]
 
@@ -214,7 +214,7 @@ class Debugger:
         for event in self.events(after):
             if len(found) >= limit:
                 break
-            if (pattern is None or pattern.matches(event.type)) and (wanted is None or text_matches(event, wanted)):
+            if (pattern is None or pattern.matches(event.type)) and (wanted is None or _has_text(event, wanted)):
                 found.append(event)
         return found
 
@@ -313,3 +313,23 @@ def _score(told: Mapping[str, Any]) -> float:
     alike = sum(values) / len(values) if values else 0.0
     same = counts.get("equal", 0) + counts.get("moved", 0)
     return min(0.9999, (same + counts.get("changed", 0) * alike) / total)
+
+
+def _has_text(event: Event, wanted: str) -> bool:
+    """Return whether the type, or any key, text or number in the data, has a text; `wanted` is casefolded."""
+    if wanted in event.type.casefold():
+        return True
+    waiting: list[Any] = [event.data]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            if wanted in each.casefold():
+                return True
+        elif isinstance(each, dict):
+            waiting += each.values()
+            waiting += each
+        elif isinstance(each, list | tuple):
+            waiting += each
+        elif not isinstance(each, bytes) and each is not None and wanted in str(each).casefold():
+            return True
+    return False
