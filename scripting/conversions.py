@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-__all__ = ["CONVERSIONS", "Text", "Whole", "as_text", "as_texts", "as_whole"]
+__all__ = ["CONVERSIONS", "Text", "Whole", "as_list", "as_text", "as_texts", "as_whole"]
 
 Text: TypeAlias = Any
 """Annotates a parameter that is a text: a number stands for its digits."""
@@ -24,11 +24,14 @@ def as_text(value: Any) -> Any:
     return digits if set(digits) & set("e.nf") else f"{digits}.0"
 
 
-def as_texts(value: Any) -> Any:
-    """Return a list with its numbers as texts. An empty table is an empty list; any other value stays as it is."""
-    if isinstance(value, list | tuple):
-        return [as_text(each) for each in value]
+def as_list(value: Any) -> Any:
+    """Return an empty list for an empty table, which Lua does not tell from it, and any other value as it is."""
     return [] if isinstance(value, Mapping) and not value else value
+
+
+def as_texts(value: Any) -> Any:
+    """Return a list with its numbers as texts, and any other value as `as_list` does."""
+    return [as_text(each) for each in value] if isinstance(value, list | tuple) else as_list(value)
 
 
 def as_whole(value: Any) -> Any:
