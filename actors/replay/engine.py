@@ -11,31 +11,28 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-import msgpack
-from blake3 import blake3
-
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.session.decisions.decide import DECIDERS
-from greenroom.actors.session.projection import ARTIFACT_DELETED, ARTIFACT_STORED, LOST
+from greenroom.actors.session.projection import ARTIFACT_STORED, LOST
 from greenroom.actors.session.state.approvals import pending_of
-from greenroom.actors.session.state.evolve import evolve, evolve_all
+from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.limits import UNLIMITED, Limits, limits_of
-from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState, in_order
-from greenroom.storage.artifacts.model import LABEL, ArtifactId
+from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import GreenroomError, IntegrityError, InvalidSessionState, ReplayError, SchemaTooNew
 from greenroom.storage.events.index import APPROVAL_EVENTS
-from greenroom.storage.events.model import StoredEvent, event_of, new_event, shown_type
+from greenroom.storage.events.model import StoredEvent, new_event, shown_type
 
 from .boundary import Answer, Boundary, JournalBoundary, RecordedClock, Recording, Request
 from .commands import DECIDED
+from .folding import check_of, evolved, misshapen
 from .history import History
 from .lookups import Lookups
-from .operations import OWN, Operation, Part, counts, operations, parts
+from .operations import OWN, Operation, Part, as_told, counts, operations, parts
 from .places import Places
-from .step import Check, Pair, Refusal, Step
+from .step import Pair, Refusal, Step, encoded, paired
 
-__all__ = ["ENDLESS", "Edit", "Fold", "replay"]
+__all__ = ["ENDLESS", "Edit", "replay"]
 
 ENDLESS: Final = Limits(
     max_artifacts=UNLIMITED,
@@ -61,9 +58,6 @@ _OPEN: Final = (ACTIVE, SUSPENDED)
 _MOST_CALLS: Final = 10_000
 """How many calls may be without a return at a time. Those of crashed processes stay so for good."""
 
-# Only built-in values are packed, so no Python code runs while the shared packer works.
-_pack: Final[Callable[[Any], bytes]] = msgpack.Packer(unicode_errors="surrogatepass").pack
-
 
 def replay(
     past: History,
@@ -83,75 +77,6 @@ def replay(
     and for a request that the boundary cannot answer; SessionNotFound.
     """
     return _Replay(past, boundary or JournalBoundary(), after, upto, edit).steps()
-
-
-class Fold:
-    """Folds the journal without deciding anything."""
-
-    def __init__(self, past: History, *, upto: int | None = None) -> None:
-        self._past = past
-        self.begin = 0 if past.first <= 1 else past.first
-        self._end = past.last if upto is None else upto
-        self.state = past.state(self.begin) if self.begin else SessionState(past.id, past.session)
-        self.first_time = 0
-        self.events = 0
-
-    def checks(self) -> Iterator[Check]:
-        """Fold on, and yield a check for each snapshot on the way. Raises IntegrityError with the `sequence` of
-        damage."""
-        past, state = self._past, self.state
-        for sequence, digest in past.digests(self.begin, self._end):
-            self._fold(sequence)
-            yield _check(past, sequence, digest, state, state)
-        self._fold(self._end)
-
-    def _fold(self, upto: int) -> None:
-        """Fold on, up to an event."""
-        past, state = self._past, self.state
-        for run in past.store.journal.runs(past.session, state.sequence, upto):
-            if not self.events and run.events:
-                self.first_time = run.events[0][1]
-            before = state.sequence
-            try:
-                evolve_all(state, run)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                raise _misshapen(state.id, state.sequence + 1, event_of(run.events[state.sequence - before])) from error
-            finally:
-                self.events += state.sequence - before
-
-
-def _check(past: History, sequence: int, snapshot: bytes, recorded: SessionState, replayed: SessionState) -> Check:
-    digest = blake3(recorded.encode()).digest()
-    other = digest if replayed is recorded else blake3(replayed.encode()).digest()
-    intact = digest == snapshot
-    if not intact:  # older versions kept fewer facts in a snapshot
-        found = past.store.journal.snapshot(past.session, sequence)
-        intact = found is not None and recorded.agrees(found.state)
-    return Check(sequence, snapshot, digest, other, intact)
-
-
-def _evolve(state: SessionState, sequence: int, stored: StoredEvent) -> None:
-    try:
-        evolve(state, sequence, stored)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise _misshapen(state.id, sequence, stored) from error
-
-
-def _misshapen(session_id: str, sequence: int, stored: StoredEvent) -> IntegrityError:
-    return IntegrityError(
-        f"event {sequence} of session {session_id} does not have the form of {stored.type}; run verify",
-        session_id=session_id,
-        sequence=sequence,
-    )
-
-
-def _misfit(session_id: str, sequence: int, stored: StoredEvent) -> ReplayError:
-    return ReplayError(
-        f"event {sequence} of session {session_id}, {shown_type(stored.type)}, cannot be replayed with these"
-        " modifications: one of them gives it, or an event before it, a value that cannot be there",
-        session_id=session_id,
-        sequence=sequence,
-    )
 
 
 class _Replay:
@@ -211,7 +136,7 @@ class _Replay:
             step = (self._plain_step(operation) if len(operation) == 1 else None) or self._step(operation)
             if following is not None and step.last >= following[0]:
                 if step.last == following[0]:
-                    step.check = _check(past, *following, self.recorded, self.state)
+                    step.check = check_of(past, *following, self.recorded, self.state)
                 following = next(digests, None)
             yield step
 
@@ -249,11 +174,11 @@ class _Replay:
                     context,
                 )
             )
-            if _bytes(made) != _bytes(recorded):
+            if encoded(made) != encoded(recorded):
                 return None
         except (GreenroomError, LookupError, TypeError, ValueError, AttributeError):
             return None
-        _evolve(state, sequence, made)
+        evolved(state, sequence, made)
         self._lookups.project(sequence, made, recorded=True)
         self._totals = number, artifacts, size
         return Step(operation, [Pair(sequence, recorded, sequence, made, True)], True, state, state)
@@ -280,7 +205,7 @@ class _Replay:
                 raise _misfit(state.id, sequence, first) from error
             if isinstance(error, GreenroomError):
                 raise
-            raise _misshapen(state.id, sequence, first) from error
+            raise misshapen(state.id, sequence, first) from error
         pairs = self._pairs
         equal = len(pairs) == 1 or all(pair.equal for pair in pairs)
         return Step(
@@ -340,7 +265,7 @@ class _Replay:
                     self._refused(recorded, error)
                     self._uncount()
                     return
-            if drafts is not None and self._journal(_as_told(drafts, asked), asked, recorded):
+            if drafts is not None and self._journal(as_told(drafts, asked), asked, recorded):
                 self._before = self._number
                 return
             self._unproven += len(asked)
@@ -437,7 +362,7 @@ class _Replay:
         """Evolve the states by the events of a part, and pair them with the recorded ones. Return False, and do
         nothing, if they differ from the recorded ones, which are to be taken in their place."""
         made = self._made(drafts, asked)
-        pairs = list(_paired(made, recorded))
+        pairs = list(paired(made, recorded))
         if decided and not all(pair.equal for pair in pairs) and self._is_told_otherwise(drafts, asked, recorded):
             return False
         for pair in pairs:
@@ -512,63 +437,16 @@ class _Replay:
             self._take(Pair(sequence, stored, None, None, False))
 
 
-def _as_told(drafts: list[PendingEvent], asked: Operation) -> list[PendingEvent]:
-    """Return the same events, told as they were when they were recorded: with the id that the session had then (the
-    events that a fork has copied name the session that they are from), and as older versions told them."""
-    if not drafts or drafts[0].type not in _TOLD_OTHERWISE:
-        return drafts
-    told = list(drafts)
-    for number, (draft, (_, stored)) in enumerate(zip(drafts, asked, strict=False)):
-        if draft.type != stored.type:
-            continue
-        now, then = draft.data, stored.data
-        if draft.type == "artifact.revoked":
-            now = {**now, "by": then["by"]}
-        elif draft.type == ARTIFACT_DELETED and "type" not in then:
-            now = {name: value for name, value in now.items() if name != "type"}
-        elif draft.type == ARTIFACT_STORED:
-            if ArtifactId.named_by(then["parent_artifact"]) is None:
-                now = {**now, "parent_artifact": then["parent_artifact"]}  # once the name was recorded, as it was given
-            if LABEL in then and LABEL not in now and then[LABEL] is None:
-                now = {**now, LABEL: None}  # repair has made the event from the artifact's record
-        told[number] = draft._replace(data=now)
-    return told
-
-
-_TOLD_OTHERWISE: Final = frozenset({"artifact.revoked", ARTIFACT_DELETED, ARTIFACT_STORED})
-
-
-def _paired(made: list[tuple[int, StoredEvent]], recorded: Operation) -> Iterator[Pair]:
-    """Yield the events of the replay beside those of the recording: by their order, or, if one has more, by type."""
-    if len(made) == len(recorded):
-        for (place, now), (sequence, was) in zip(made, recorded, strict=True):
-            yield Pair(sequence, was, place, now, sequence == place and _are_equal(now, was))
-        return
-    rest = list(recorded)
-    for place, now in made:
-        while any(was.type == now.type for _, was in rest) and rest[0][1].type != now.type:
-            yield Pair(*rest.pop(0), None, None, False)
-        if rest and rest[0][1].type == now.type:
-            sequence, was = rest.pop(0)
-            yield Pair(sequence, was, place, now, sequence == place and _are_equal(now, was))
-        else:
-            yield Pair(None, None, place, now, False)
-    for sequence, was in rest:
-        yield Pair(sequence, was, None, None, False)
-
-
-def _are_equal(one: StoredEvent, other: StoredEvent) -> bool:
-    """Return whether two events are the same bytes. Older versions wrote the fields of some in another order."""
-    if _bytes(one) == _bytes(other):
-        return True
-    return one == other and _pack(in_order(list(one))) == _pack(in_order(list(other)))
-
-
-def _bytes(stored: StoredEvent) -> bytes:
-    return _pack(stored if stored.context is not None else stored[:6])
-
-
 def _input(data: dict[str, Any]) -> bytes:
     """Return the input of a call, encoded, or the hash of a large one: what is the same is so in both forms."""
     known: bytes = data["input"] if "input" in data else data["input_hash"]
     return known
+
+
+def _misfit(session_id: str, sequence: int, stored: StoredEvent) -> ReplayError:
+    return ReplayError(
+        f"event {sequence} of session {session_id}, {shown_type(stored.type)}, cannot be replayed with these"
+        " modifications: one of them gives it, or an event before it, a value that cannot be there",
+        session_id=session_id,
+        sequence=sequence,
+    )

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from greenroom.actors import messages as m
-from greenroom.actors.session.projection import LOST
+from greenroom.actors.messages.core import PendingEvent
+from greenroom.actors.session.projection import ARTIFACT_DELETED, ARTIFACT_STORED, LOST
 from greenroom.actors.session.state.answers import ANSWERED
 from greenroom.actors.session.state.model import SessionState
+from greenroom.storage.artifacts.model import LABEL, ArtifactId
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, DELTA, FINISHED
@@ -18,7 +20,7 @@ from .commands import DECIDED, ENDED, command_of, is_published, many_added, many
 if TYPE_CHECKING:
     from .lookups import Lookups
 
-__all__ = ["OWN", "Operation", "Part", "counts", "operations", "parts"]
+__all__ = ["OWN", "Operation", "Part", "as_told", "counts", "operations", "parts"]
 
 Operation = list[tuple[int, StoredEvent]]
 """The events of one operation, with their sequences."""
@@ -154,3 +156,29 @@ def _command(group: Operation, begin: int, end: int, state: SessionState, lookup
     if last.type == "artifact.deleted":
         return many_deleted([each.data for each in events if each.type == last.type], state, lookups)
     return command_of(last, state, lookups)
+
+
+def as_told(drafts: list[PendingEvent], asked: Operation) -> list[PendingEvent]:
+    """Return the same events, told as they were when they were recorded: with the id that the session had then (the
+    events that a fork has copied name the session that they are from), and as older versions told them."""
+    if not drafts or drafts[0].type not in _TOLD_OTHERWISE:
+        return drafts
+    told = list(drafts)
+    for number, (draft, (_, stored)) in enumerate(zip(drafts, asked, strict=False)):
+        if draft.type != stored.type:
+            continue
+        now, then = draft.data, stored.data
+        if draft.type == "artifact.revoked":
+            now = {**now, "by": then["by"]}
+        elif draft.type == ARTIFACT_DELETED and "type" not in then:
+            now = {name: value for name, value in now.items() if name != "type"}
+        elif draft.type == ARTIFACT_STORED:
+            if ArtifactId.named_by(then["parent_artifact"]) is None:
+                now = {**now, "parent_artifact": then["parent_artifact"]}  # once the name was recorded, as it was given
+            if LABEL in then and LABEL not in now and then[LABEL] is None:
+                now = {**now, LABEL: None}  # repair has made the event from the artifact's record
+        told[number] = draft._replace(data=now)
+    return told
+
+
+_TOLD_OTHERWISE: Final = frozenset({"artifact.revoked", ARTIFACT_DELETED, ARTIFACT_STORED})

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
-from greenroom.actors.session.state.model import SessionState
+import msgpack
+
+from greenroom.actors.session.state.model import SessionState, in_order
 from greenroom.storage.errors import GreenroomError
 from greenroom.storage.events.model import StoredEvent
 
 from .boundary import Answer
 from .operations import Operation
 
-__all__ = ["Check", "Pair", "Refusal", "Step"]
+__all__ = ["Check", "Pair", "Refusal", "Step", "encoded", "paired"]
 
 
 class Pair(NamedTuple):
@@ -101,3 +104,38 @@ class Step:
     def time(self) -> int:
         """When it was recorded, in ns since the epoch."""
         return self.operation[0][1].time
+
+
+# Only built-in values are packed, so no Python code runs while the shared packer works.
+_pack: Final[Callable[[Any], bytes]] = msgpack.Packer(unicode_errors="surrogatepass").pack
+
+
+def paired(made: list[tuple[int, StoredEvent]], recorded: Operation) -> Iterator[Pair]:
+    """Yield the events of the replay beside those of the recording: by their order, or, if one has more, by type."""
+    if len(made) == len(recorded):
+        for (place, now), (sequence, was) in zip(made, recorded, strict=True):
+            yield Pair(sequence, was, place, now, sequence == place and _are_equal(now, was))
+        return
+    rest = list(recorded)
+    for place, now in made:
+        while any(was.type == now.type for _, was in rest) and rest[0][1].type != now.type:
+            yield Pair(*rest.pop(0), None, None, False)
+        if rest and rest[0][1].type == now.type:
+            sequence, was = rest.pop(0)
+            yield Pair(sequence, was, place, now, sequence == place and _are_equal(now, was))
+        else:
+            yield Pair(None, None, place, now, False)
+    for sequence, was in rest:
+        yield Pair(sequence, was, None, None, False)
+
+
+def _are_equal(one: StoredEvent, other: StoredEvent) -> bool:
+    """Return whether two events are the same bytes. Older versions wrote the fields of some in another order."""
+    if encoded(one) == encoded(other):
+        return True
+    return one == other and _pack(in_order(list(one))) == _pack(in_order(list(other)))
+
+
+def encoded(stored: StoredEvent) -> bytes:
+    """Return the bytes of an event, as the journal has them."""
+    return _pack(stored if stored.context is not None else stored[:6])

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from greenroom.actors.replay.boundary import Boundary
-from greenroom.actors.replay.engine import Fold, replay
+from greenroom.actors.replay.engine import replay
+from greenroom.actors.replay.folding import Fold
 from greenroom.actors.replay.step import Step
 from greenroom.actors.replay.traces import trace
 from greenroom.actors.session.state.model import SessionState

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
 
-from greenroom.actors.replay.engine import Fold
+from greenroom.actors.replay.folding import Fold
 from greenroom.actors.replay.step import Check, Pair, Step
 from greenroom.actors.replay.traces import Trace
 from greenroom.actors.session.projection import LOST
