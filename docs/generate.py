@@ -347,8 +347,7 @@ def _command_line() -> Iterator[str]:
 
 
 def _help(command: Any) -> str:
-    text = re.sub(r"\[/?(?:bold|dim|italic|b|i|cyan|green|yellow|red)\]", "", command.help or "")
-    return inspect.cleandoc(text)
+    return inspect.getdoc(command.callback) or inspect.cleandoc(command.help or "")
 
 
 def _options(command: Any) -> Iterator[str]:

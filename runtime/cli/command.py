@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -44,8 +45,12 @@ class Commands(typer.Typer):
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         """Return a decorator that makes a function, whose first parameter is the context, a command."""
-        register = super().command(name, **settings)
-        return lambda function: register(_for_everybody(function))
+
+        def register(function: Callable[..., Any]) -> Any:
+            told = {"help": _help_of(function)} | settings
+            return super(Commands, self).command(name, **told)(_for_everybody(function))
+
+        return register
 
 
 class Root(TyperGroup):
@@ -79,6 +84,13 @@ def _between(context: typer.Context, data: Data = None, as_json: Json = False, q
 def _wants_json(arguments: list[str]) -> bool:
     """Return whether errors of a command line that may not even be understood are to be JSON."""
     return "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
+
+
+def _help_of(function: Callable[..., Any]) -> str:
+    """Return what a docstring says as typer takes it: a paragraph is one line, unless it is indented, and no markup."""
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    joined = (each if each.startswith(" ") else " ".join(each.split()) for each in paragraphs)
+    return re.sub(r"\[(?=[a-z#/@])", r"\\[", "\n\n".join(joined))
 
 
 def _for_everybody(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -290,3 +291,20 @@ def test_a_script_comes_through_stdin(greenroom: Any, session: str) -> None:
     assert said.stdout == "2\tone\n"
     assert "stdin" in said.stderr
     assert greenroom("run", "-", stdin="return 1 + 1").stdout.strip() == "2"
+
+
+# -- help
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_says_every_word_of_the_docstring_in_lines_as_long_as_the_terminal(
+    greenroom: Any, path: tuple[str, ...]
+) -> None:
+    said = greenroom(*path, "--help", COLUMNS="1000", TERMINAL_WIDTH="1000").stdout
+    lines = [line.strip() for line in said.splitlines()]
+    for paragraph in (inspect.getdoc(COMMANDS[path].callback) or "").split("\n\n"):
+        if paragraph.startswith(" "):  # a table or examples, which a narrow terminal must not break
+            assert {line.strip() for line in paragraph.splitlines()} <= {*lines}
+            assert max(map(len, paragraph.splitlines())) <= 78
+        else:
+            assert " ".join(paragraph.split()) in lines
