@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-__all__ = ["TIMES", "moment_of"]
+__all__ = ["TIMES", "moment_of", "place_of"]
 
 TIMES: Final = "RFC 3339, 24h, 7d, today, yesterday or a day such as 2026-01-31"
 """How help describes the times that an option takes."""
@@ -16,6 +16,8 @@ TIMES: Final = "RFC 3339, 24h, 7d, today, yesterday or a day such as 2026-01-31"
 _SPAN: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*(s|m|min|h|d|w)(?:\s+ago)?")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1}
+_SHOWN: Final = 60
+"""Characters that an error repeats of what was given."""
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -41,7 +43,7 @@ def moment_of(text: str | None, option: str, *, ahead: bool = False) -> datetime
             return datetime.combine(day, time(), UTC)
         when = datetime.fromisoformat(given)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"this is no time; give {TIMES}", param_hint=option) from None
+        raise typer.BadParameter(f"{given[:_SHOWN]!r} is no time; give {TIMES}", param_hint=option) from None
     if _DAY.fullmatch(given):
         return when.replace(tzinfo=UTC)
     if when.tzinfo is None:
@@ -50,3 +52,14 @@ def moment_of(text: str | None, option: str, *, ahead: bool = False) -> datetime
         return when.astimezone(UTC)
     except OverflowError:
         raise typer.BadParameter("the time is out of range", param_hint=option) from None
+
+
+def place_of(text: str, option: str) -> tuple[int | None, datetime | None]:
+    """Return the sequence of an event, or the time, that a text means, and None for the other. Raises BadParameter."""
+    given = text.strip()
+    if given.isascii() and given.isdigit():
+        return int(given), None
+    try:
+        return None, moment_of(given, option)
+    except typer.BadParameter as error:
+        raise typer.BadParameter(f"{error.message}, or the sequence of an event", param_hint=option) from None

@@ -31,19 +31,20 @@ _LOOK_AGAIN_SECONDS: Final = 1.0
 _PANES: Final = ("event", "state", "chat", "diff", "stops")
 _HELP: Final = """\
 [b]Move[/b]
-  up down, j k       one event                 home end     first, last
-  page up, down      one page                  g            go to a sequence or a time
-  u                  to the cause of an event  e E          next, last failure
+  up down, j k    one event             page up, down  one page
+  home end        the first, the last   g              12 or a time
+  e E             next, last failure    u              its cause
 [b]Look[/b]
-  1 2 3 4 5          event, state, chat, diff, stops: the breakpoints (d deletes, space: on, off)
-  tab                to the next part of the screen; enter opens a node of the state
+  1 2 3 4 5       event, state, chat, diff, breakpoints
+  tab             the next part of the screen: enter opens a node of
+                  the state; d deletes a breakpoint, space: on, off
 [b]Find[/b]
-  /                  search: words in type and data, type:PATTERN (type:tool.*), both
-  n N                the next, the last find
+  /               words in type and data, type:PATTERN, or both
+  n N             the next, the last find
 [b]Run[/b]
-  b                  set or remove a breakpoint at this event; B: one on a condition
-  c C                run on, or back, to the next breakpoint
-  f                  fork the session after this event
+  b B             a breakpoint at this event; on a condition
+  c C             run on, or back, to a breakpoint
+  f               fork the session after this event
 [b]q[/b] leaves, escape closes what is open.
 """
 
@@ -63,7 +64,7 @@ class DebuggerApp(App[None]):
     #prompt { display: none; height: 1; border: none; padding: 0 1; background: $boost; }
     #prompt.open { display: block; }
     #said { height: auto; min-height: 1; max-height: 4; padding: 0 1; color: $text-muted; }
-    #help { display: none; layer: above; width: 76; height: auto; max-height: 100%; padding: 1 2; background: $panel;
+    #help { display: none; layer: above; width: 76; height: auto; max-height: 100%; padding: 0 2; background: $panel;
             border: round $primary; margin: 1 2; }
     #help.open { display: block; }
     Screen { layers: base above; }
@@ -99,6 +100,7 @@ class DebuggerApp(App[None]):
         self.stops.load(stops)
         self._answer: Callable[[str], object] | None = None
         self._wanted = ""
+        self._said_at: int | None = None
         self._matches: Callable[[Event], bool] | None = None
 
     def compose(self) -> ComposeResult:
@@ -126,7 +128,7 @@ class DebuggerApp(App[None]):
         self.query_one(Footer).compact = True
         self.animation_level = "none"
         self.events.focus()
-        self.events.select(self._begin)
+        self._go_to(self._begin)
         self._mark()
         self.set_interval(_LOOK_AGAIN_SECONDS, self._look_again)
 
@@ -154,6 +156,8 @@ class DebuggerApp(App[None]):
         at = self.at
         if not at:
             return
+        if self._said_at not in (None, at):
+            self.say("")
         row = self.pages.row(at)
         when = f"  {row.time:%Y-%m-%d %H:%M:%S}" if row.time is not None else ""
         place = f"{at:,} of {self._recorded.last:,}{when}"
@@ -172,8 +176,9 @@ class DebuggerApp(App[None]):
         elif active == "diff":
             self.query_one(ChangesPane).show(at)
 
-    def say(self, text: str, style: str = "") -> None:
-        """Say something on the line above the keys."""
+    def say(self, text: str, style: str = "", *, at: int | None = None) -> None:
+        """Say something on the line above the keys; if it concerns one event (`at`), until another is selected."""
+        self._said_at = at
         self.query_one("#said", Static).update(Text(one_line(text), shade(style)))
 
     def _look_again(self) -> None:
@@ -216,12 +221,12 @@ class DebuggerApp(App[None]):
         self._ask("Go to a sequence, or a time such as 2026-01-31T10:00:00Z or 2h", self._go)
 
     def _go(self, text: str) -> None:
-        from greenroom.runtime.cli.times import moment_of
+        from greenroom.runtime.cli.times import place_of
 
-        if text.isdecimal():
-            self.events.select(int(text))
+        sequence, when = place_of(text, "time")
+        if sequence is not None:
+            self._go_to(sequence)
             return
-        when = moment_of(text, "time")
         assert when is not None
         low, high = self._recorded.first, self._recorded.last
         while low < high:  # the times of events only grow
@@ -232,6 +237,12 @@ class DebuggerApp(App[None]):
             else:
                 low = middle
         self.events.select(low)
+
+    def _go_to(self, sequence: int) -> None:
+        """Select an event; if there is none with the sequence, the nearest, and say so."""
+        self.events.select(sequence)
+        if self.at != sequence:
+            self.say(f"the events are {self._recorded.first:,} to {self._recorded.last:,}", at=self.at)
 
     # -- finding
 
@@ -280,7 +291,7 @@ class DebuggerApp(App[None]):
     def _found(self, sequence: int, told: str) -> None:
         self.events.select(sequence)
         self.query_one(StopsPane).list()
-        self.say(told)
+        self.say(told, at=sequence)
 
     # -- running to breakpoints
 

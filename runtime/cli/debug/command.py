@@ -75,7 +75,10 @@ def debug(
     with store.reading() as runtime:
         found = the_session(runtime, session)
         if export is not None:
-            _export(found.debugger(), export, as_json)
+            debugger = found.debugger()
+            if at is not None:
+                debugger.goto(at)
+            _export(debugger, export, as_json)
             return
         _show(found.debugger(), _title(found), store.writing, at)
 

@@ -61,7 +61,7 @@ class EventPane(VerticalScroll):
             "sequence": str(row.sequence),
             "time": f"{row.timestamp:%Y-%m-%d %H:%M:%S.%f}"[:-3] + since,
             "cause": _local(row.causation_id, row.session_id),
-            "root": _local(row.root_id, row.session_id) if row.root_id != row.causation_id else "",
+            "root": _local(row.root_id, row.session_id) if row.root_id not in (row.causation_id, row.id) else "",
             "correlation": _local(row.correlation_id, row.session_id),
             "source": row.source,
             "target": row.target,

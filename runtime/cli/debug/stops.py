@@ -64,13 +64,15 @@ class Stops:
     def matcher(self) -> Callable[[Event], bool]:
         """Return what says whether a run pauses at an event. Ask for one event after the other."""
         self.placed.forget()
+        self._hit = None
         before: list[int | None] = [None]
 
         def pauses(event: Event) -> bool:
             passed = _Passed(event, self._recorded)
-            self._hit = self.placed.hit(passed, before[0])
+            hit = self.placed.hit(passed, before[0])
             before[0] = passed.events[0][1].time
-            return self._hit is not None
+            self._hit = hit or self._hit  # a run back looks at what comes after the event it pauses at, too
+            return hit is not None
 
         return pauses
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from greenroom.runtime import Runtime
+from greenroom.runtime import Debugger, Runtime
 from greenroom.runtime.cli.debug import command
 
 
@@ -74,6 +74,9 @@ def test_a_file_is_written_and_opened_without_the_store(greenroom: Any, session:
     assert "written to trip.json; look at it: greenroom debug trip.json" in said.stdout
     assert greenroom.json("debug", session, "--export", "again.json")["path"] == "again.json"
     assert "hello" in (tmp_path / "trip.json").read_text()
+    greenroom("debug", session, "--export", "first.json", "--at", "1")
+    assert Debugger.load(tmp_path / "first.json").position == 1
+    assert "99" in greenroom("debug", session, "--export", "none.json", "--at", "99", code=1).stderr
     shutil.rmtree(tmp_path / "greenroom-data")
     assert "needs a terminal" in greenroom("debug", "trip.json", code=1).stderr
     greenroom("debug", "trip.json", "--export", "other.json", code=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import Debugger, Runtime, Session
+from greenroom.runtime.cli.debug.app import _HELP
 from greenroom.runtime.cli.debug.recording import Recording
 from greenroom.storage.codec.keys import sequence_key, session_bytes
 from greenroom.storage.engine.engine import CF
@@ -139,6 +141,9 @@ def test_places_that_are_asked_for(recorded: Recording) -> None:
         await person.press("g")
         await person.type("99999")
         assert app.at == recorded.last
+        assert f"the events are 1 to {recorded.last}" in person.screen
+        await person.press("up")
+        assert "the events are" not in person.screen  # that concerned the event before
         await person.press("g")
         await person.type("2020-01-01")
         assert app.at == 1
@@ -153,13 +158,23 @@ def test_places_that_are_asked_for(recorded: Recording) -> None:
         assert "segments" in person.screen
         await person.press("u")
         await person.press("question_mark")
-        assert "to the cause of an event" in person.screen
+        assert "its cause" in person.screen
+        for each in _HELP.splitlines():  # whole, and every line in one piece
+            assert re.sub(r"\[/?b\]", "", each) in person.screen
         await person.press("escape")
-        assert "to the cause of an event" not in person.screen
+        assert "its cause" not in person.screen
         await person.press("pageup", "k", "j", "pagedown", "up", "down")
         assert app.at == recorded.last
 
     watch(recorded, look)
+
+
+def test_a_place_to_begin_that_is_not_there_is_said(recorded: Recording) -> None:
+    async def look(person: Person) -> None:
+        assert person.app.at == recorded.last
+        assert f"the events are 1 to {recorded.last}" in person.screen
+
+    watch(recorded, look, at=99)
 
 
 def test_parts_of_the_state_open_and_stay_open(recorded: Recording) -> None:
@@ -197,6 +212,7 @@ def test_breakpoints_on_types_errors_and_conditions(recorded: Recording) -> None
         assert "no breakpoint after this event" in person.screen
         await person.press("C")
         assert app.at == 6
+        assert "paused at 6: breakpoint on event tool.returned" in person.screen
         # on a condition of the state, once
         await person.press("home", "5")
         app.query_one("#stops-pane").focus()
