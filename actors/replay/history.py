@@ -10,6 +10,7 @@ from greenroom.actors.session.state.evolve import evolve_all
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
 from greenroom.storage.codec.keys import session_bytes
+from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import IntegrityError, ReplayError, SchemaTooNew, SessionNotFound
 from greenroom.storage.events.model import StoredEvent, event_of
 
@@ -106,7 +107,7 @@ class History:
         low = base[0] if base is not None else 1
         began = SessionState.decode(self.id, base[1]).updated_at if base is not None else self._time(low)
         if time < began:
-            raise self._outside("that time")
+            raise self._outside(f"a time before {iso_time(utc_time(began))}")
         high = self.last
         while low < high:  # the times of events only grow
             middle = (low + high + 1) // 2

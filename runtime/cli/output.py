@@ -155,8 +155,11 @@ def counted(count: int, thing: str, things: str | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with control characters made visible, so that stored text cannot steer the terminal."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+    """Return the text with control characters made visible, so that stored text cannot steer the terminal.
+
+    A carriage return that is a part of a line's end is none of them: it goes.
+    """
+    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:

@@ -28,7 +28,7 @@ from greenroom.runtime.cli.output import (
 )
 from greenroom.runtime.cli.parameters import AsJson, SessionId, SessionIds, entries_of, texts_of
 from greenroom.runtime.cli.store import the_session, the_sessions, the_store
-from greenroom.runtime.cli.times import TIMES, moment_of
+from greenroom.runtime.cli.times import TIMES, moment_of, place_of
 from greenroom.storage.common.message_text import text_of
 from greenroom.storage.errors import InvalidOperation, shown
 
@@ -174,8 +174,8 @@ def show(
     with the_store(context).reading() as runtime:
         found = the_session(runtime, session)
         if at is not None:
-            sequence = int(at) if at.isascii() and at.isdigit() else None
-            past = found.at(sequence=sequence, time=moment_of(at, "--at") if sequence is None else None)
+            sequence, when = place_of(at, "--at")
+            past = found.at(sequence=sequence, time=when)
             _show_past(past, messages, as_json=as_json)
             return
         info = found.info()
@@ -377,8 +377,7 @@ def fork(
     }
     wanted = {name: value for name, value in changes.items() if value is not None and value not in ({}, [])}
     with the_store(context).writing() as runtime:
-        number = int(at) if at is not None and at.isascii() and at.isdigit() else None
-        when = moment_of(at, "--at") if number is None else None
+        number, when = place_of(at, "--at") if at is not None else (None, None)
         info = the_session(runtime, session).fork(number, wanted, at_time=when).info()
     if as_json:
         print_json(info.to_dict())

@@ -94,14 +94,15 @@ def context(
     at: Annotated[
         int | None,
         typer.Argument(
-            metavar="[N]",
+            metavar="[EVENT]",
             min=1,
-            help="The newest call up to event N; otherwise the newest of all.",
+            help="The newest call up to the event with this sequence; otherwise the newest of all.",
             show_default=False,
         ),
     ] = None,
     number: Annotated[
-        int | None, typer.Option("--call", min=1, metavar="K", help="The K-th call, instead.", show_default=False)
+        int | None,
+        typer.Option("--call", min=1, metavar="K", help="The K-th call, whatever its event.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -109,6 +110,12 @@ def context(
 
     Changes are injected (new), dropped (gone), truncated (only a part is left) or changed. In a conversation without
     calls of agents, such as an ingested one, each message of the assistant is a call.
+
+    Examples:
+
+      greenroom context 1a2b3c            the newest call
+      greenroom context 1a2b3c 21         the newest one up to event 21
+      greenroom context 1a2b3c --call 2   the second one
     """
     if at is not None and number is not None:
         raise typer.BadParameter("name the call by an event or by its number", param_hint="--call")
@@ -125,7 +132,9 @@ def context(
 
 def _tell_view(view: ContextView) -> None:
     model = f"  {view.model}" if view.model not in (None, view.agent) else ""
-    head = f"call {view.number} of {view.calls}  event {view.call}  {view.agent}{model}  {view.time:%Y-%m-%d %H:%M:%S}"
+    head = (
+        f"call {view.number} of {view.calls}, at event {view.call}  {view.agent}{model}  {view.time:%Y-%m-%d %H:%M:%S}"
+    )
     print_line(head, "bold")
     parts: list[tuple[str, Any]] = []
     if view.system_prompt is not None and view.kind == "agent":  # else it stands among the messages
@@ -170,7 +179,7 @@ def _tool_name(tool: Any) -> str:
 
 def _print_part(name: str, value: Any) -> None:
     text = value if isinstance(value, str) else brief(value, _MOST_TEXT)
-    text = text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}… ({len(text):,} characters)"
+    text = text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}… ({len(text):,} characters: --json shows all)"
     first, *more = printable(text).splitlines() or [""]
     print(f"  {one_line(name):<12} {first}".rstrip())
     for line in more:

@@ -21,7 +21,7 @@ from greenroom.runtime.cli.output import (
 )
 from greenroom.runtime.cli.parameters import AsJson, SessionId, entries_of
 from greenroom.runtime.cli.store import the_session, the_store
-from greenroom.runtime.cli.times import TIMES, moment_of
+from greenroom.runtime.cli.times import TIMES, place_of
 
 from .stops import STOPS, breakpoint_of
 from .words import detail, lasted
@@ -90,9 +90,9 @@ def replay(
 
     Modes:
 
-      exact     everything as it was recorded: the answers of tools, agents, hooks, the clock
-      modified  with the changes of --set; what follows from them is decided anew, and compared
-      simulate  as exact here; in a program it calls the tools and agents without side effects
+      exact     all as it was recorded: answers of tools and agents, hooks, clock
+      modified  with the changes of --set; what follows is decided anew
+      simulate  as exact here; in a program it calls tools without side effects
       debug     exact, keeping the states on the way
 
     Nothing is written and nothing is called, also while the session goes on. Exit code 0: identical. 1: not.
@@ -100,7 +100,8 @@ def replay(
     Examples:
 
       greenroom replay 1a2b3c
-      greenroom replay 1a2b3c --set variables.model=large --break tool.returned --break error
+      greenroom replay 1a2b3c --set variables.model=large
+      greenroom replay 1a2b3c --break "tool.returned once" --break error
       greenroom replay key:chat --to yesterday --speed 10
     """
     entries = entries_of(changes or (), "--set")
@@ -109,7 +110,8 @@ def replay(
     config |= {"speed": speed} if speed is not None else {}
     config |= {"timeout": timeout} if timeout is not None else {}
     if to is not None:
-        config |= {"target_sequence": int(to)} if to.isdecimal() else {"target_time": moment_of(to, "--to")}
+        sequence, when = place_of(to, "--to")
+        config |= {"target_sequence": sequence} if when is None else {"target_time": when}
     breakpoints = [breakpoint_of(each) for each in stops or ()]
     paused: list[dict[str, Any]] = []
     with the_store(context).reading() as runtime:
@@ -178,8 +180,10 @@ def _tell(result: ReplayResult) -> None:
         "operations": f"{result.operations:,}",
         "snapshots": f"{intact} of {len(checks)} the same" if checks else "none on the way",
         "digest": result.digest,
-        "took": f"{lasted(result.duration)} for {lasted(result.recorded_duration)}",
+        "took": lasted(result.duration),
     }
+    if result.recorded_duration:
+        fields["took when recorded"] = lasted(result.recorded_duration)
     if result.digest != result.recorded_digest:
         fields["digest recorded"] = result.recorded_digest
     if result.taken:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["STOPS", "breakpoint_of"]
 
-STOPS: Final = "N, a pattern of types (tool.*), error, error=CLASS, hook=NAME, time=TIME, when=CONDITION, once"
+STOPS: Final = (
+    "N, a pattern of types (tool.*), error, error=CLASS, hook=NAME, time=TIME, when=CONDITION; "
+    "several with spaces between must all hold; once or skip=N beside them"
+)
 """How help describes breakpoints."""
 
 _NAMED: Final = ("event", "hook", "error", "sequence", "time", "when")
@@ -64,4 +67,4 @@ def _wrong(error: Exception, text: str) -> str:
         from greenroom.storage.common.validation import complaints
 
         return f"{complaints(error, pydantic.BaseModel)[0].text} in {text!r}; give {STOPS}"
-    return str(error)
+    return f"{error}, in {text!r}"

@@ -131,8 +131,10 @@ def _stage(data: Mapping[str, Any]) -> str:
 
 _DETAILS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
     "session.created": lambda data: str(data.get("name") or ""),
+    "session.forked": lambda data: f"of {data['from_session']} after event {data['sequence']}",
     "session.renamed": lambda data: str(data["name"]),
     "session.failed": lambda data: str(data.get("reason") or ""),
+    "tags.changed": lambda data: ", ".join(data["tags"]) or "none",
     "variable.set": lambda data: f"{data['key']} = {_text(data.get('value'))}",
     "variable.deleted": lambda data: str(data["key"]),
     "message.added": _message,

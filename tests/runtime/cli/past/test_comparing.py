@@ -55,7 +55,7 @@ def test_context_tells_what_a_model_was_given_and_what_changed(greenroom: Any, s
     said = greenroom("context", session).stdout
     assert "\x1b" not in said
     lines = said.splitlines()
-    assert lines[0].startswith("call 2 of 2  event 7  clerk  model  ")
+    assert lines[0].startswith("call 2 of 2, at event 7  clerk  model  ")
     assert "  system       Be exact." in lines
     assert "  input        two" in lines
     assert "  user         second question" in lines
@@ -67,7 +67,7 @@ def test_context_tells_what_a_model_was_given_and_what_changed(greenroom: Any, s
     assert any(line.startswith("  changed    input: ") for line in lines)
     for place in (("3",), ("6",), ("--call", "1")):
         first = greenroom("context", session, *place).stdout
-        assert first.startswith("call 1 of 2  event 3")
+        assert first.startswith("call 1 of 2, at event 3")
         assert first.endswith("this is the first call\n")
     assert json.loads(greenroom("context", session, "6", "--json").stdout)["call"] == 3
 
@@ -106,3 +106,29 @@ def test_a_conversation_without_calls_has_the_messages_of_the_assistant(greenroo
         told.add_messages([{"role": "system", "content": "Be brief."}, {"role": "assistant", "content": "b"}])
         session_id = told.id
     assert greenroom("context", session_id).stdout.count("Be brief.") == 1
+
+
+def test_a_long_text_says_where_all_of_it_is_and_line_ends_are_no_control_characters(
+    greenroom: Any, store: Path
+) -> None:
+    with Runtime.open(store) as rt:
+        told = rt.create_session()
+        told.add_messages(
+            [
+                {"role": "user", "content": "one\r\ntwo\rthree\r\n"},
+                {"role": "tool", "content": "x" * 3000, "tool_call_id": "1"},
+                {"role": "assistant", "content": "b"},
+            ]
+        )
+        session_id = told.id
+    said = greenroom("context", session_id).stdout
+    assert f"{'user':<12} one\n{'':<15}two\\x0dthree\n" in said
+    assert "… (3,000 characters: --json shows all)" in said
+
+
+def test_a_fork_and_tags_are_told_in_words(greenroom: Any, store: Path, session: str) -> None:
+    with Runtime.open(store) as rt:
+        fork = rt.session(session).fork(2, {"tags": ["tried"]}).id
+    said = greenroom("diff", session, fork).stdout
+    assert f"session.forked  of {session} after event 2\n" in said
+    assert "tags.changed  tried" in greenroom("timeline", fork).stdout

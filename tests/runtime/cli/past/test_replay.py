@@ -148,3 +148,31 @@ def test_breakpoints_as_people_write_them(text: str, fields: dict[str, Any]) -> 
 def test_what_is_no_breakpoint_is_refused(text: str) -> None:
     with pytest.raises((typer.BadParameter, ValidationError)):
         breakpoint_of(text)
+
+
+def test_how_long_it_took_is_told_and_how_long_the_recording_took(greenroom: Any, store: Path, session: str) -> None:
+    fields = dict(line.split("  ", 1) for line in greenroom("replay", session).stdout.splitlines()[1:])
+    assert {"took", "took when recorded"} <= fields.keys()
+    alone = greenroom("replay", session, "--to", "1").stdout  # one event takes no time
+    assert "took" in alone
+    assert "took when recorded" not in alone
+
+
+@pytest.mark.parametrize("words", ["replay SESSION --to", "sessions show SESSION --at", "sessions fork SESSION --at"])
+@pytest.mark.parametrize(
+    ("place", "code", "told"),
+    [
+        ("soonish", 2, "'soonish' is no time; give RFC 3339"),
+        ("-1", 2, "or the sequence of an event"),
+        ("2020-01-01", 1, "a time before 20"),
+    ],
+)
+def test_a_place_that_is_none_is_told_in_words(
+    greenroom: Any, session: str, words: str, place: str, code: int, told: str
+) -> None:
+    assert told in greenroom(*words.replace("SESSION", session).split(), place, code=code).stderr
+
+
+def test_a_breakpoint_that_says_only_how_often_is_told(greenroom: Any, session: str) -> None:
+    assert "is needed, in 'once'" in greenroom("replay", session, "--break", "once", code=2).stderr
+    assert greenroom("replay", session, "--break", "tool.* once").stdout.startswith("at 3  tool.called")
