@@ -48,7 +48,8 @@ logger = logger_of("catalog")
 
 
 _ACTIVE: Final = STATUSES.index(SessionStatus.ACTIVE)
-_AT_ONCE: Final = 256
+_AT_ONCE: Final = 64
+"""How many last events are read together: each may hold 64 KiB of metadata, in several forms at a time."""
 
 
 class Catalog:
