@@ -54,6 +54,7 @@ class Undefined:
         return "UNDEFINED"
 
 
+Undefined.__name__ = "nothing"  # so errors call it
 UNDEFINED: Final = Undefined()
 """A missing argument or answer: nil in Lua, undefined in JavaScript. None is the null of JSON."""
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from greenroom.runtime import Artifact, ArtifactId, Page, ValidationError
 from greenroom.runtime.scripts import ArtifactCriteria, reply_as
-from greenroom.scripting.conversions import Text, Whole, as_texts
+from greenroom.scripting.conversions import Text, Whole, as_list, as_texts
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
@@ -59,7 +59,8 @@ def _item(given: Any) -> dict[str, Any]:
 
 
 def _references(given: Any) -> list[ArtifactId | str]:
-    if not isinstance(given, list | tuple) and given != {}:
+    given = as_list(given)
+    if not isinstance(given, list | tuple):
         raise ValidationError("a list of artifacts is needed", field="artifacts")
     return [artifact_reference(each) for each in given]
 
@@ -171,6 +172,7 @@ class ArtifactGlobal(ArtifactSharing):
     @export("storeMany")
     def store_many(self, session: Any, items: Any, given: Any = UNDEFINED) -> Any:
         """Store artifacts in one atomic write: tables of type, name, content and metadata. Return their ids."""
+        items = as_list(items)
         if not isinstance(items, list | tuple):
             raise ValidationError("Artifact.storeMany takes a list of tables", field="items")
         more = how(given, "Artifact.storeMany")

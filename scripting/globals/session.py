@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any, Final
 
 from greenroom.runtime import ArtifactId, Runtime, SessionNotFound, SessionQuery, SessionTree, ValidationError
-from greenroom.scripting.conversions import Text, Whole, as_texts
+from greenroom.scripting.conversions import Text, Whole, as_list, as_texts
 from greenroom.scripting.export import export
 from greenroom.scripting.files import Files
 from greenroom.scripting.script_context import ScriptContext
@@ -342,7 +342,9 @@ class SessionGlobal:
     def add_messages(self, session: Any, messages: Any, given: Any = UNDEFINED) -> Any:
         return [
             message_row(each)
-            for each in self._principal.session(session).add_messages(messages, **how(given, "Session.addMessages"))
+            for each in self._principal.session(session).add_messages(
+                as_list(messages), **how(given, "Session.addMessages")
+            )
         ]
 
     @export("editMessage", on_session=True, counted=True)

@@ -171,6 +171,21 @@ def test_keys_that_fall_together_and_integers_beyond_64_bits_are_errors(lua: Any
     ]
 
 
+def test_an_empty_table_is_an_empty_list(lua: Any) -> None:
+    assert lua("""
+      local s = Session.create { tags = {} }
+      s:setTags {}
+      return { #s:addMessages {}, #Artifact.storeMany(s, {}), #Artifact.getMany(s, {}).found,
+               #Artifact.deleteMany(s, {}).deleted, #Artifact.query(s, { tags = {}, without_tags = {} }),
+               #Session.list { tags = {} } }
+    """) == [0, 0, 0, 0, 0, 1]
+
+
+def test_a_missing_argument_is_called_nothing(lua: Any) -> None:
+    with pytest.raises(ScriptError, match="key: text is needed, not nothing"):
+        lua("Session.create({}):setVariable(nil, 1)")
+
+
 def test_the_current_session_is_meant_where_no_session_is_given(shared_runtime: Runtime) -> None:
     assert shared_runtime.run_script("""
       Session.setCurrent(Session.create { name = "x", tags = { "t" } })
