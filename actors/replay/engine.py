@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from greenroom.actors.messages.core import PendingEvent
+from greenroom.actors.messages.core import Command, PendingEvent
 from greenroom.actors.session.decisions.decide import DECIDERS
 from greenroom.actors.session.projection import ARTIFACT_STORED, LOST
 from greenroom.actors.session.state.approvals import pending_of
@@ -111,8 +111,8 @@ class _Replay:
         self._refusals: list[Refusal] = []
         self._answers: list[Answer] = []
         self._taken = self._unproven = 0
-        self._before = self._number = self._time = 0
-        """The number before the present operation and its own, and its time."""
+        self._before = self._number = self._time = self._decided_at = 0
+        """The number before the present operation and its own, its time, and the number at which it was decided."""
 
     def steps(self) -> Iterator[Step]:
         past, begin, end = self._past, self._begin, self._end
@@ -191,6 +191,7 @@ class _Replay:
         if sequence != self._begin + 1 or first.operation_count != self._number or first.time != state.updated_at:
             self._number += counts(operation, self._totals[0])
         # else retention has cut the journal within this operation, which is counted already
+        self._decided_at = min(self._before, max(0, self._number - counts(operation, self._totals[0])))
         if self._number != first.operation_count and self._is_excused(sequence):
             self._number = state.operation_count + first.operation_count - self._totals[0]
         self._time = self._clock.at = max(first.time, state.updated_at)
@@ -259,7 +260,7 @@ class _Replay:
                 self._config = self.state.config
                 self._limits = limits_of(self._config, ENDLESS)
             try:
-                drafts = DECIDERS[command.__class__](self.state, command, self._limits, self._lookups)
+                drafts = self._decide(command)
             except GreenroomError as error:
                 if not self._is_excused(asked[0][0]):
                     self._refused(recorded, error)
@@ -273,6 +274,16 @@ class _Replay:
         if drafts is not None:
             self._taken += len(asked)
             self._journal(drafts, asked, recorded, decided=False)
+
+    def _decide(self, command: Command[Any]) -> list[PendingEvent]:
+        """Decide a command at the number of operations at which it was decided: what its hooks did is journaled before
+        it, and has the number of the operation already."""
+        state, count = self.state, self.state.operation_count
+        state.operation_count = self._decided_at
+        try:
+            return DECIDERS[command.__class__](state, command, self._limits, self._lookups)
+        finally:
+            state.operation_count = count
 
     def _uncount(self) -> None:
         """Take the number of a refused operation back: what its hooks did is journaled, and counts as none."""

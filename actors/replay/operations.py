@@ -70,10 +70,9 @@ def counts(group: Operation, before: int) -> int:
     types = {stored.type for _, stored in group}
     if types & _AS_RECORDED:
         return group[0][1].operation_count - before
-    if types & OWN:
-        return 0
-    if types.isdisjoint(DECIDED) and not is_published(group[-1][1]):
-        # Whatever was done has changed nothing, or is no operation: only what hooks did for it was journaled.
+    if types & OWN or (types.isdisjoint(DECIDED) and not is_published(group[-1][1])):
+        # Whatever was done has changed nothing, or is no operation: only what hooks did for it was journaled. What ends
+        # no operation of its own may follow that at the same time.
         return min(1, max(0, group[0][1].operation_count - before))
     return 1
 

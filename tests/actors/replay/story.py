@@ -101,7 +101,7 @@ class Teller:
             self.rt.create_session("first", tags=["x"], metadata={"m": 0}, created_by="ada", correlation_id="corr"),
             self.rt.create_session(
                 "second",
-                config={"max_operations": 60, "max_artifacts": 5, "policies": {"resources": {"max_tokens": 30}}},
+                config=LIMITS,
             ),
         ]
         self.sessions.append(self.rt.create_session("third", parent=self.sessions[0], key="k/3"))
@@ -165,6 +165,14 @@ def _stream(teller: Teller, s: Session, one: int, two: int) -> None:
         stream.__exit__(None, None, None)
     elif two % 2:
         stream.__exit__(ValueError, ValueError("broken off"), None)
+
+
+def _interleaved(teller: Teller, s: Session, one: int, two: int) -> None:
+    with s.stream_message("assistant") as stream:
+        for number in range(one % 4):
+            s.delete_variable(pick(KEYS, two + number))
+            stream.write(pick(("he", LONG), number))
+            s.set("between", number) if two % 3 == 0 else s.delete_variable("none", idempotency_key=f"none {two}")
 
 
 def _store(teller: Teller, s: Session, one: int, two: int) -> None:
@@ -377,6 +385,7 @@ DOES: dict[str, Callable[[Teller, Session, int, int], None]] = {
         s.add_messages([{"role": "user", "content": pick(TEXTS[:3], two + n)} for n in range(1 + one % 3)]) and None
     ),
     "stream": _stream,
+    "interleaved": _interleaved,
     "edit": _edit,
     "retract": _retract,
     "store": _store,
