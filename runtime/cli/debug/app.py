@@ -252,29 +252,41 @@ class DebuggerApp(App[None]):
 
     def _search(self, text: str) -> None:
         self._wanted, self._matches = text, matcher_of(text)
-        self._find(self._matches, 1, f"{text!r}")
+        self._find(self._matches, 1, f"{text!r}", "nN")
 
     def action_again(self, step: int) -> None:
         """Go to the next find."""
         if self._matches is None:
             self.action_search()
         else:
-            self._find(self._matches, step, f"{self._wanted!r}")
+            self._find(self._matches, step, f"{self._wanted!r}", "nN")
 
     def action_failure(self, step: int) -> None:
         """Go to the next event that tells of a failure."""
-        self._find(lambda event: failure(event) is not None, step, "failure")
+        self._find(lambda event: failure(event) is not None, step, "failure", "eE")
 
     def _find(
-        self, matches: Callable[[Event], bool], step: int, what: str, why: Callable[[], str] | None = None
+        self,
+        matches: Callable[[Event], bool],
+        step: int,
+        what: str,
+        keys: str,
+        why: Callable[[], str] | None = None,
     ) -> None:
-        """Look for the next event that matches; say `what` is looked for, and at the end `why` it was found."""
+        """Look for the next event that matches; say `what` is looked for, and at the end `why` it was found. The two
+        `keys` look after the event and before it."""
         self.say(f"searching {what}… (escape stops)")
-        search = partial(self._look_for, matches, self.at + step, step, what, why)
+        search = partial(self._look_for, matches, self.at + step, step, what, keys, why)
         self.run_worker(search, thread=True, exclusive=True, group="search")
 
     def _look_for(
-        self, matches: Callable[[Event], bool], begin: int, step: int, what: str, why: Callable[[], str] | None
+        self,
+        matches: Callable[[Event], bool],
+        begin: int,
+        step: int,
+        what: str,
+        keys: str,
+        why: Callable[[], str] | None,
     ) -> None:
         worker = get_current_worker()
         for found in self.pages.search(matches, begin, step, lambda: worker.is_cancelled):
@@ -286,7 +298,9 @@ class DebuggerApp(App[None]):
                 )
                 return
         if not worker.is_cancelled:
-            self.call_from_thread(self.say, f"no {what} {'after' if step > 0 else 'before'} this event")
+            here, back = ("after", keys[1]) if step > 0 else ("before", keys[0])
+            told = f"no {what} {here} this event: {back} looks {'before' if step > 0 else 'after'} it"
+            self.call_from_thread(self.say, told, at=begin - step)
 
     def _found(self, sequence: int, told: str) -> None:
         self.events.select(sequence)
@@ -326,7 +340,7 @@ class DebuggerApp(App[None]):
         if not len(self.stops.placed):
             self.say("no breakpoint is set: b sets one at this event, B one on a condition")
             return
-        self._find(self.stops.matcher(), step, "breakpoint", self.stops.why)
+        self._find(self.stops.matcher(), step, "breakpoint", "cC", self.stops.why)
 
     # -- forking
 

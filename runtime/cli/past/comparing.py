@@ -81,8 +81,7 @@ def _tell_changes(changes: Sequence[StateChange]) -> None:
 def _tell_use(found: Comparison) -> None:
     for name, each in found.calls.items():
         if (each.a, each.a_failed) != (each.b, each.b_failed):
-            failed = f", {each.a_failed} and {each.b_failed} failed" if each.a_failed or each.b_failed else ""
-            print(one_line(f"{name}: {each.a} and {counted(each.b, 'call')}{failed}"))
+            print(one_line(f"{name}: {each}"))
     for unit, a, b in (("tokens", found.a.tokens, found.b.tokens), ("USD", found.a.cost_usd, found.b.cost_usd)):
         if a is not None or b is not None:
             print(f"{unit}: {a or 0:g} and {b or 0:g}")

@@ -54,6 +54,10 @@ class CallCounts:
     a_failed: int = 0
     b_failed: int = 0
 
+    def __str__(self) -> str:
+        failed = f", {self.a_failed} and {self.b_failed} failed" if self.a_failed or self.b_failed else ""
+        return f"{self.a} and {self.b} call{'s' if self.b != 1 else ''}{failed}"
+
     def to_dict(self) -> dict[str, Json]:
         return {"a": self.a, "b": self.b, "a_failed": self.a_failed, "b_failed": self.b_failed}
 
@@ -125,7 +129,7 @@ class Comparison:
         different = {
             name: each for name, each in self.calls.items() if (each.a, each.a_failed) != (each.b, each.b_failed)
         }
-        lines += [f"{name}: {each.a} calls and {each.b}" for name, each in different.items()]
+        lines += [f"{name}: {each}" for name, each in different.items()]
         for unit, one, other in (("tokens", a.tokens, b.tokens), ("USD", a.cost_usd, b.cost_usd)):
             if one is not None or other is not None:
                 lines.append(f"{one or 0:g} {unit} and {other or 0:g}")

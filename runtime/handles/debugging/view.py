@@ -81,10 +81,10 @@ class ContextView:
         return f"<ContextView of call {self.number} of {self.calls} at {self.call}: {len(self.messages)} messages>"
 
     def __str__(self) -> str:
-        lines = [f"call {self.number} of {self.calls}, event {self.call}: {self.agent}"]
+        lines = [f"call {self.number} of {self.calls}, at event {self.call}: {self.agent}"]
         if self.model is not None and self.model != self.agent:
             lines[0] += f" ({self.model})"
-        if self.system_prompt is not None:
+        if self.system_prompt is not None and self.kind == "agent":  # else it stands among the messages
             lines.append(f"  system     {brief(self.system_prompt)}")
         if self.tools:
             lines.append(f"  tools      {', '.join(map(_tool_name, self.tools))}")
@@ -92,10 +92,12 @@ class ContextView:
         if self.kind == "agent":
             lines.append(f"  input      {brief(self.input)}")
         lines += [f"  {_title(each):<10} {brief(_shown(each))}" for each in self.messages]
+        lines += [f"  reply      {brief(_answer(self.reply))}"] if self.reply is not None else []
+        lines += [f"  error      {brief(self.error)}"] if self.error is not None else []
         if self.previous is None:
-            lines.append("the first call")
+            lines.append("this is the first call")
         else:
-            lines.append(f"since event {self.previous}:" + ("" if self.changes else " nothing changed"))
+            lines.append(f"since the call at event {self.previous}:" + ("" if self.changes else " nothing has changed"))
             lines += [f"  {each}" for each in self.changes]
         return "\n".join(lines)
 
@@ -126,6 +128,11 @@ class ContextView:
 
 def _text(message: Mapping[str, Any]) -> str:
     return text_of_message(message.get("content"), message)
+
+
+def _answer(reply: Json) -> Json:
+    """Return what a reply says: that of an agent has its text, that of a model is a message."""
+    return (reply.get("text") or _shown(reply)) if isinstance(reply, dict) else reply
 
 
 def _shown(message: Mapping[str, Any]) -> Json:

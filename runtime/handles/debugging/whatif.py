@@ -45,7 +45,7 @@ class WhatIf(Generic[S]):
         return f"<WhatIf at {self.at}: {self.fork!r}{f', {type(self.error).__name__}' if self.error else ''}>"
 
     def __str__(self) -> str:
-        head = f"{self.fork!r} from event {self.at}, {self.seconds:.3g} s"
+        head = f"{self.fork!r} from event {self.at}, {self.seconds:.3f} s"
         if self.error is not None:
             head += f", failed with {type(self.error).__name__}"
         return f"{head}\n{self.comparison}" if self.comparison is not None else head

@@ -68,6 +68,7 @@ def test_what_each_did_alone_is_told(run: Session, shared: Runtime) -> None:
     assert covered == list(range(1, run.info().sequence + 1))
     json.dumps(found.to_dict(), default=repr)
     assert f"the same up to event {at}" in str(found)
+    assert "tool:broken: 1 and 0 calls, 1 and 0 failed" in str(found)
 
 
 def test_an_event_more_does_not_hide_that_the_rest_is_the_same(rt: Runtime) -> None:

@@ -28,7 +28,26 @@ def test_the_newest_call_is_shown_with_what_it_was_given(run: Session) -> None:
     assert told(view) == [("changed", "input"), ("truncated", "message 4 (user)"), ("injected", "message 9 (tool)")]
     assert view.previous == run.context(number=1).call
     json.dumps(view.to_dict())
+    said = str(view).splitlines()
+    assert said[0] == f"call 2 of 2, at event {view.call}: writer (model)"
+    assert '  reply      "Be brief. second"' in said
+    assert f"since the call at event {view.previous}:" in said
     assert "truncated" in str(view)
+
+
+def test_a_system_message_stands_once_in_what_is_printed(rt: Runtime) -> None:
+    s = rt.create_session()
+    s.add_messages(
+        [
+            {"role": "system", "content": "Be careful."},
+            {"role": "user", "content": "hello"},
+            {"role": "assistant", "content": "hi"},
+        ]
+    )
+    view = s.context()
+    assert view.system_prompt == "Be careful."
+    assert str(view).count("Be careful.") == 1
+    assert str(view).splitlines()[-2:] == ['  reply      "hi"', "this is the first call"]
 
 
 def test_calls_are_named_by_sequence_or_number(run: Session) -> None:

@@ -36,6 +36,7 @@ def test_a_fork_with_changes_runs_on_and_is_compared(run: Session) -> None:
     assert run.info().sequence == before
     assert found.to_dict()["fork"] == found.fork.id
     assert "the same up to" in str(found)
+    assert f" from event {at}, {found.seconds:.3f} s\n" in str(found)  # 0.000 s, not 6.5e-05 s
     assert run._runtime.list_sessions(tags=["what-if"], parent=run.id)[0].id == found.fork.id  # type: ignore[attr-defined]
     found.fork.delete()
 

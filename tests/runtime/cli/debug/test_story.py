@@ -209,7 +209,7 @@ def test_breakpoints_on_types_errors_and_conditions(recorded: Recording) -> None
         assert app.at == 8
         await person.press("c")
         assert app.at == 8
-        assert "no breakpoint after this event" in person.screen
+        assert "no breakpoint after this event: C looks before it" in person.screen
         await person.press("C")
         assert app.at == 6
         assert "paused at 6: breakpoint on event tool.returned" in person.screen
