@@ -32,9 +32,9 @@ from .operations import OWN, Operation, Part, as_told, counts, operations, parts
 from .places import Places
 from .step import Pair, Refusal, Step, encoded, paired
 
-__all__ = ["ENDLESS", "Edit", "replay"]
+__all__ = ["Edit", "replay"]
 
-ENDLESS: Final = Limits(
+_ENDLESS: Final = Limits(
     max_artifacts=UNLIMITED,
     max_storage_bytes=UNLIMITED,
     max_collected_artifacts=UNLIMITED,
@@ -63,33 +63,28 @@ def replay(
     past: History,
     boundary: Boundary | None = None,
     *,
-    after: int | None = None,
     upto: int | None = None,
     edit: Edit | None = None,
 ) -> Iterator[Step]:
-    """Replay a session, and yield a step for each recorded operation.
+    """Replay a session from its beginning, and yield a step for each recorded operation.
 
-    `boundary` answers for tools and agents, by default from the journal. `after` is the sequence after which the replay
-    begins, by default at the beginning of the past; `upto` is the last sequence. `edit` changes recorded events before
-    they are replayed.
+    `boundary` answers for tools and agents, by default from the journal. `upto` is the last sequence. `edit` changes
+    recorded events before they are replayed.
 
     Raises IntegrityError where the journal is damaged, with the `sequence`; ReplayError for a moment that is not there,
     and for a request that the boundary cannot answer; SessionNotFound.
     """
-    return _Replay(past, boundary or JournalBoundary(), after, upto, edit).steps()
+    return _Replay(past, boundary or JournalBoundary(), upto, edit).steps()
 
 
 class _Replay:
     """One replay on its way."""
 
-    def __init__(
-        self, past: History, boundary: Boundary, after: int | None, upto: int | None, edit: Edit | None
-    ) -> None:
+    def __init__(self, past: History, boundary: Boundary, upto: int | None, edit: Edit | None) -> None:
         self._past = past
         self._boundary = boundary
         self._edit = edit
-        first = past.first
-        self._begin = after if after is not None else (0 if first <= 1 else first)
+        self._begin = past.begin
         self._end = past.last if upto is None else upto
         self.state = past.state(self._begin) if self._begin else SessionState(past.id, past.session)
         self.recorded = self.state
@@ -98,7 +93,7 @@ class _Replay:
         self._places = Places(past.id)
         self._lookups = Lookups(past, self._places, self._clock)
         self._config: bytes | None = None
-        self._limits = ENDLESS
+        self._limits = _ENDLESS
         self._calls: dict[int, tuple[Request, Request]] = {}
         """The calls that have not returned, by their sequences in the replay: as recorded, and as replayed."""
         self._totals = self.state.totals
@@ -160,9 +155,7 @@ class _Replay:
             command = make(data, state, self._lookups)
             if command is None:
                 return None
-            if state.config is not self._config:
-                self._config, self._limits = state.config, limits_of(state.config, ENDLESS)
-            (draft,) = DECIDERS[command.__class__](state, command, self._limits, self._lookups)
+            (draft,) = self._decide(command)
             made = new_event(
                 (
                     draft.type,
@@ -182,6 +175,12 @@ class _Replay:
         self._lookups.project(sequence, made, recorded=True)
         self._totals = number, artifacts, size
         return Step(operation, [Pair(sequence, recorded, sequence, made, True)], True, state, state)
+
+    def _decide(self, command: Command[Any]) -> list[PendingEvent]:
+        config = self.state.config
+        if config is not self._config:
+            self._config, self._limits = config, limits_of(config, _ENDLESS)
+        return DECIDERS[command.__class__](self.state, command, self._limits, self._lookups)
 
     def _step(self, operation: Operation) -> Step:
         state, (sequence, first) = self.state, operation[0]
@@ -256,9 +255,6 @@ class _Replay:
         if command is not None:
             if asked[0][1].type in _RETURNED:
                 command.data = self._outcome(asked[0][0], asked[0][1])  # type: ignore[attr-defined]
-            if self.state.config is not self._config:
-                self._config = self.state.config
-                self._limits = limits_of(self._config, ENDLESS)
             try:
                 drafts = self._decide(command)
             except GreenroomError as error:

@@ -22,7 +22,7 @@ class Fold:
 
     def __init__(self, past: History, *, upto: int | None = None) -> None:
         self._past = past
-        self.begin = 0 if past.first <= 1 else past.first
+        self.begin = past.begin
         self._end = past.last if upto is None else upto
         self.state = past.state(self.begin) if self.begin else SessionState(past.id, past.session)
         self.first_time = 0

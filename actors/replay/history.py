@@ -53,6 +53,12 @@ class History:
         return base[0] if base is not None else 1
 
     @property
+    def begin(self) -> int:
+        """The event from whose state a replay begins: 0, or the base of a truncated journal. Raises IntegrityError if
+        the base is damaged."""
+        return first if (first := self.first) > 1 else 0  # a base at event 1 has taken nothing with it
+
+    @property
     def last(self) -> int:
         """The newest event. Raises SessionNotFound if there is none."""
         if self._last is not None:

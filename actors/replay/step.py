@@ -87,19 +87,6 @@ class Step:
         """The sequence of the last recorded event."""
         return self.operation[-1][0]
 
-    sequence = last
-    """The same: where the replay stands after this step."""
-
-    @property
-    def events(self) -> Operation:
-        """The recorded events, with their sequences."""
-        return self.operation
-
-    @property
-    def error(self) -> GreenroomError | None:
-        """Why the operation, or a part of it, could not be replayed; None if it was."""
-        return self.refusals[0].error if self.refusals else None
-
     @property
     def time(self) -> int:
         """When it was recorded, in ns since the epoch."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Final
 
 from greenroom.actors.replay.boundary import Boundary
 from greenroom.actors.replay.engine import replay
@@ -25,11 +25,10 @@ from .simulation import SimulatedBoundary
 
 if TYPE_CHECKING:
     from greenroom.actors.replay.history import History
-    from greenroom.runtime.core import RuntimeCore
-    from greenroom.runtime.handles.host import ToolSource
+    from greenroom.runtime.handles.host import Host
     from greenroom.storage.common.session_ids import SessionHandle
 
-__all__ = ["Course", "ReplayHost", "course_of"]
+__all__ = ["Course", "course_of"]
 
 _IN_A_MICROSECOND: Final = 999
 """Events have nanoseconds, and a datetime names a whole microsecond: so the time that an event shows finds it."""
@@ -47,7 +46,7 @@ class Course:
         self._past = past
         self._boundary = boundary
         first, last = past.first, past.last
-        self.begin = 0 if first <= 1 else first
+        self.begin = past.begin
         """The sequence before the first step."""
         self.last = last
         """The sequence that the replay ends with."""
@@ -66,7 +65,7 @@ class Course:
         state = past.state(self.begin) if self.begin else SessionState(past.id, past.session)
         self._report = Report(past.id, config, state, past.store.contents.readable)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Generator[Step]:
         """Replay step by step. Ends early at damage, at the first error if the configuration says so, and when the time
         is over: `result` tells."""
         config, report = self.config, self._report
@@ -131,21 +130,7 @@ class Course:
         return self.result()
 
 
-class ReplayHost(Protocol):
-    """The part of a runtime that replays use."""
-
-    @property
-    def core(self) -> RuntimeCore:
-        """The parts of the runtime."""
-
-    @property
-    def tools(self) -> ToolSource:
-        """The tools."""
-
-
-def course_of(
-    host: ReplayHost, session: SessionHandle | str, config: ReplayConfig | Mapping[str, object] | None
-) -> Course:
+def course_of(host: Host, session: SessionHandle | str, config: ReplayConfig | Mapping[str, object] | None) -> Course:
     """Return the course of a replay of a session, with a checked configuration.
 
     Raises ValidationError, SessionNotFound, AccessDenied, IntegrityError, and ReplayError for a session that is not

@@ -29,7 +29,6 @@ from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.query import EventQuery
 
 if TYPE_CHECKING:
-    from greenroom.actors.replay.history import History
     from greenroom.runtime.core import RuntimeCore
 
 __all__ = [
@@ -113,8 +112,7 @@ def metadata_of(core: RuntimeCore, session_id: str) -> ReplayMetadata:
     """Return what is known of the recording of a session. Raises IntegrityError."""
     past = History(core.store, session_id)
     reason = why_not(core, session_id)
-    begin = 0 if past.first <= 1 else past.first - 1
-    _, earliest = next(past.events(begin))
+    _, earliest = next(past.events(max(0, past.begin - 1)))
     latest = core.store.journal.stored(past.session, past.last)
     return ReplayMetadata(
         session_id,

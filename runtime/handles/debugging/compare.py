@@ -251,11 +251,11 @@ def content_of(stored: StoredEvent, own_id: str, *, placed: bool) -> bytes:
 
 def compared(a: Recorded, b: Recorded) -> Comparison:
     """Compare two sessions. Raises what reading them raises."""
-    begin = max(0 if each.first == 1 else each.first for each in (a, b))
+    begin = max(each.history.begin for each in (a, b))
     # A journal that retention has truncated begins with the state at its base. Whether they were the same before shows
     # in the states of that moment.
     together = not begin or (begin <= min(a.last, b.last) and _alike(a.moment(begin), b.moment(begin)))
-    one, other = (_Read(each, begin if together else (0 if each.first == 1 else each.first)) for each in (a, b))
+    one, other = (_Read(each, begin if together else each.history.begin) for each in (a, b))
     same = 0
     for mine, its in zip(one.placed, other.placed, strict=False) if together else ():
         if mine != its:
