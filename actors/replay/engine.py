@@ -98,6 +98,8 @@ class _Replay:
         """The calls that have not returned, by their sequences in the replay: as recorded, and as replayed."""
         self._totals = self.state.totals
         """The recorded totals before the event that is next."""
+        self._counted = self.state.operation_count
+        """The number of operations before the replay begins."""
         self._uncertain = self.state.certain is not None
         """Whether an event was lost to damage: what it has changed is not known."""
         self._imported: int | None = None
@@ -155,7 +157,9 @@ class _Replay:
             command = make(data, state, self._lookups)
             if command is None:
                 return None
-            (draft,) = self._decide(command)
+            if state.config is not self._config:
+                self._config, self._limits = state.config, limits_of(state.config, _ENDLESS)
+            (draft,) = DECIDERS[command.__class__](state, command, self._limits, self._lookups)
             made = new_event(
                 (
                     draft.type,
@@ -175,12 +179,6 @@ class _Replay:
         self._lookups.project(sequence, made, recorded=True)
         self._totals = number, artifacts, size
         return Step(operation, [Pair(sequence, recorded, sequence, made, True)], True, state, state)
-
-    def _decide(self, command: Command[Any]) -> list[PendingEvent]:
-        config = self.state.config
-        if config is not self._config:
-            self._config, self._limits = config, limits_of(config, _ENDLESS)
-        return DECIDERS[command.__class__](self.state, command, self._limits, self._lookups)
 
     def _step(self, operation: Operation) -> Step:
         state, (sequence, first) = self.state, operation[0]
@@ -255,6 +253,9 @@ class _Replay:
         if command is not None:
             if asked[0][1].type in _RETURNED:
                 command.data = self._outcome(asked[0][0], asked[0][1])  # type: ignore[attr-defined]
+            if self.state.config is not self._config:
+                self._config = self.state.config
+                self._limits = limits_of(self._config, _ENDLESS)
             try:
                 drafts = self._decide(command)
             except GreenroomError as error:
@@ -313,11 +314,9 @@ class _Replay:
     def _last_imported(self) -> int:
         """Return the last event that came with a bundle. A fork may have copied such events without the one that says
         so: they are known by numbers of operations that are left out."""
-        imported, number, told_anew = 0, 0, False
+        imported, number, told_anew = 0, self._counted, False
         with contextlib.suppress(IntegrityError, SchemaTooNew):  # the replay comes to the damage too
             for at, stored in self._past.events(self._begin, self._past.last):
-                if at == self._begin + 1 and self._begin:
-                    number = stored.operation_count
                 told_anew = told_anew or stored.operation_count - number > 1
                 number = stored.operation_count
                 if stored.type == "session.imported" or (stored.type == "session.forked" and told_anew):

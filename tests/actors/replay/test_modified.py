@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from greenroom.runtime import ReplayResult
 
 from .story import STORY, Does, Teller, drive
+
+_BEGIN = [("approval", 0)] * 12 + [("batch", 0), ("batch", 1), ("cut", 0), ("delete", 1), ("travel", 0), ("travel", 1)]
+CUT_FORK = [*(Does(what, one, 0) for what, one in _BEGIN), Does("fork", 4, 2), Does("cut", 0, 0)]
+"""A fork of a journal that retention has cut is cut itself."""
 
 
 @contextmanager
@@ -30,6 +34,7 @@ def different(result: ReplayResult) -> set[str]:
 
 
 @settings(max_examples=10)
+@example(story=CUT_FORK)
 @given(story=STORY)
 def test_only_what_is_named_is_changed(story: list[Does]) -> None:
     with told(story) as teller:
