@@ -40,18 +40,18 @@ def json_or_text(text: str) -> Any:
         return text
 
 
-def entries_of(texts: Iterable[str], option: str) -> dict[str, Any]:
-    """Return KEY=VALUE texts as an object. Each value is JSON, or text."""
-    return {key: json_or_text(value) for key, value in texts_of(texts, option).items()}
+def entries_of(texts: Iterable[str], option: str, form: str = "KEY=VALUE") -> dict[str, Any]:
+    """Return KEY=VALUE texts as an object. Each value is JSON, or text. `form` is how the option's help calls them."""
+    return {key: json_or_text(value) for key, value in texts_of(texts, option, form).items()}
 
 
-def texts_of(texts: Iterable[str], option: str) -> dict[str, str]:
-    """Return KEY=TEXT texts as an object."""
+def texts_of(texts: Iterable[str], option: str, form: str) -> dict[str, str]:
+    """Return KEY=TEXT texts as an object. A key that their form calls SEQUENCE is a whole number."""
     entries: dict[str, str] = {}
     for each in texts:
         key, equals, value = each.partition("=")
-        if not key or not equals:
-            raise typer.BadParameter(f"{each!r} is not of the form KEY=VALUE", param_hint=option)
+        if not key or not equals or (form.startswith("SEQUENCE=") and not key.isdecimal()):
+            raise typer.BadParameter(f"{each!r} is not of the form {form}", param_hint=option)
         entries[key] = value
     return entries
 

@@ -364,13 +364,13 @@ def fork(
     """
     changes: dict[str, object] = {
         "system_prompt": system_prompt,
-        "edit_messages": texts_of(edit_message or (), "--edit-message"),
+        "edit_messages": texts_of(edit_message or (), "--edit-message", "SEQUENCE=TEXT"),
         "drop_messages": drop_message,
-        "tool_results": entries_of(tool_result or (), "--tool-result"),
+        "tool_results": entries_of(tool_result or (), "--tool-result", "CALL=VALUE"),
         "add_messages": [
             {"role": role, "content": text}
             for each in add_message or ()
-            for role, text in texts_of([each], "--add-message").items()
+            for role, text in texts_of([each], "--add-message", "ROLE=TEXT").items()
         ],
         "variables": entries_of(variables or (), "--set"),
         "tags": tag,

@@ -104,7 +104,7 @@ def replay(
       greenroom replay 1a2b3c --break "tool.returned once" --break error
       greenroom replay key:chat --to yesterday --speed 10
     """
-    entries = entries_of(changes or (), "--set")
+    entries = entries_of(changes or (), "--set", "PATH=VALUE")
     config: dict[str, Any] = {"mode": str(mode or (Mode.MODIFIED if entries else Mode.EXACT))}
     config |= {"modifications": entries} if entries else {}
     config |= {"speed": speed} if speed is not None else {}
@@ -167,10 +167,12 @@ def _tell(result: ReplayResult) -> None:
         _tell_differences(result.divergence.differences)
     for fault in result.errors[:_MOST]:
         print(one_line(f"  refused at {fault.sequence}: {fault.code}: {fault.message}"))
+    _tell_more(len(result.errors))
     for answer in result.answers[:_MOST]:
         how = "answered by what was recorded for another input" if answer.match == "drifted" else "called"
         same = "" if answer.match == "drifted" else ", the same result" if answer.equal else ", another result"
         print(one_line(f"  {answer.kind} {answer.name} at {answer.sequence}: {how}{same}"))
+    _tell_more(len(result.answers))
     checks = result.checks
     intact = sum(each.equal for each in checks)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(result.counts.items()) if count)
@@ -215,5 +217,10 @@ def _verdict(result: ReplayResult) -> str:
 def _tell_differences(differences: Sequence[Difference]) -> None:
     for each in differences[:_MOST]:
         print(one_line(f"  {each.path}: {brief(each.recorded)} was recorded, now {brief(each.replayed)}"))
-    if len(differences) > _MOST:
-        print(f"  and {len(differences) - _MOST} more")
+    _tell_more(len(differences))
+
+
+def _tell_more(count: int) -> None:
+    """Say how many of something are not told."""
+    if count > _MOST:
+        print(f"  and {count - _MOST:,} more: --json has all")

@@ -80,8 +80,9 @@ def test_a_fork_begins_with_the_changes_of_the_command_line(greenroom: Any, tmp_
         assert [turn.content for turn in fork.messages()] == ["5", "Be brief.", "more = less"]
         assert fork.variables() == {"k": [1], "t": "text"}
         assert [each.data["result"] for each in fork.events() if each.type == "tool.result_changed"] == [-5]
-    refused = greenroom(*data, "sessions", "fork", session.id, "--edit-message", "text", code=2).stderr
-    assert "KEY=VALUE" in refused
+    for wrong in ("text", "first=text", "=text"):
+        refused = greenroom(*data, "sessions", "fork", session.id, "--edit-message", wrong, code=2).stderr
+        assert f"'{wrong}' is not of the form SEQUENCE=TEXT" in refused
     assert "no message 77" in greenroom(*data, "sessions", "fork", session.id, "--drop-message", 77, code=1).stderr
 
 

@@ -100,7 +100,7 @@ def test_damage_is_told_with_its_place(greenroom: Any, store: Path, session: str
     [
         (("--to", "99"), 1, "99"),
         (("--to", "soonish"), 2, "no time"),
-        (("--set", "variables.model"), 2, "KEY=VALUE"),
+        (("--set", "variables.model"), 2, "PATH=VALUE"),
         (("--set", "nonsense=1"), 1, "nonsense"),
         (("--mode", "fast"), 2, "exact"),
         (("--mode", "exact", "--set", "variables.model=1"), 1, "modified"),
@@ -176,3 +176,15 @@ def test_a_place_that_is_none_is_told_in_words(
 def test_a_breakpoint_that_says_only_how_often_is_told(greenroom: Any, session: str) -> None:
     assert "is needed, in 'once'" in greenroom("replay", session, "--break", "once", code=2).stderr
     assert greenroom("replay", session, "--break", "tool.* once").stdout.startswith("at 3  tool.called")
+
+
+def test_what_is_not_told_is_counted(greenroom: Any, store: Path) -> None:
+    with Runtime.open(store) as rt:
+        session = rt.create_session(key="many")
+        for number in range(15):
+            session.set("k", number)
+    said = greenroom("replay", "key:many", "--set", "config.max_operations=3", code=1).stdout
+    assert said.count("refused at") == 10
+    refused = len(greenroom.json("replay", "key:many", "--set", "config.max_operations=3", code=1)["errors"])
+    assert refused > 10
+    assert f"  and {refused - 10} more: --json has all\n" in said
