@@ -88,7 +88,7 @@ class Replay:
         """The state at the position.
 
         Raises ReplayError before the first event, and for a moment of a changed replay that is not kept; IntegrityError
-        at damage.
+        at damage; AccessDenied.
         """
         return self._runner.route.state(self.position)
 

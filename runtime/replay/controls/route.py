@@ -31,15 +31,24 @@ __all__ = ["SessionRoute", "route_of"]
 def route_of(host: Host, session: SessionHandle | str, config: Any) -> SessionRoute:
     """Return the way of a replay. Raises SessionNotFound, AccessDenied, ReplayError, ValidationError."""
     course = course_of(host, session, config)
-    return SessionRoute(course, past_of(host.core, course.session_id), Session(host, course.session_id).info)
+    session_id, security = course.session_id, host.core.security
+    return SessionRoute(
+        course,
+        past_of(host.core, session_id),
+        Session(host, session_id).info,
+        lambda: security.require_reading(session_id, "replay.state"),
+    )
 
 
 class SessionRoute:
     """The way of a replay through the journal of a session."""
 
-    def __init__(self, course: Course, history: History, look: Callable[[], SessionInfo]) -> None:
-        """`course` replays the session, `history` is its past, and `look` asks for it, which checks the reader's
-        access."""
+    def __init__(
+        self, course: Course, history: History, look: Callable[[], SessionInfo], admit: Callable[[], None]
+    ) -> None:
+        """`course` replays the session, `history` is its past, and `look` asks for it. Both that and `admit` check the
+        reader's access."""
+        self._admit = admit
         self.session_id = course.session_id
         self.config = course.config
         self.begin = course.begin
@@ -62,6 +71,7 @@ class SessionRoute:
             yield _Again(operation, self)
 
     def state(self, sequence: int) -> PastState:
+        self._admit()
         if not sequence:
             raise ReplayError("nothing is replayed yet, so there is no state: take a step first", first=1)
         replayed = self._replayed.state(sequence, self._look)

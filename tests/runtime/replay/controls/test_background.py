@@ -273,6 +273,8 @@ def test_a_session_reaches_its_own_replays_only(rt: Runtime, recorded: Session) 
             lambda: rt.replays.list(recorded),
             lambda: rt.replays.schedules(recorded),
             lambda: rt.replays.get(foreign.id),
+            lambda: foreign.state,
+            lambda: changed.state,
             rt.replays.list,
             rt.replays.schedules,
         ):
@@ -284,9 +286,12 @@ def test_a_session_reaches_its_own_replays_only(rt: Runtime, recorded: Session) 
 
     foreign = rt.replays.start(recorded)
     foreign.wait(WAIT)
+    changed = rt.replays.start(recorded, {"mode": "modified", "modifications": {"events.1.data.name": "changed"}})
+    changed.wait(WAIT)
+    assert changed.state.info.name == "changed"
     rt.tools.register("inside", tool)
     other.call_tool("inside")
-    assert outcome == [True, True, True, *["AccessDenied"] * 7]
+    assert outcome == [True, True, True, *["AccessDenied"] * 9]
 
 
 def test_closing_the_runtime_ends_replays(store_path: Path) -> None:
