@@ -16,12 +16,14 @@ from greenroom.storage.events.model import StoredEvent, event_of
 
 from .standing import STANDING_FAMILIES, Standing
 
-__all__ = ["History"]
+__all__ = ["IN_A_MICROSECOND", "History"]
 
 Found = TypeVar("Found")
 
 _MICROSECOND: Final = 1000
 """Times that users see are cut to microseconds."""
+IN_A_MICROSECOND: Final = _MICROSECOND - 1
+"""What to add to a time that users give: it names a whole microsecond, so the time that an event shows finds it."""
 
 
 class History:

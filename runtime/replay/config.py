@@ -12,10 +12,9 @@ from greenroom.storage.codec.plain import plain
 from greenroom.storage.common.times import Moment
 from greenroom.storage.common.validation import Checked
 
-__all__ = ["MODES", "Modification", "ReplayConfig", "ReplayMode"]
+__all__ = ["Modification", "ReplayConfig", "ReplayMode"]
 
 ReplayMode = Literal["exact", "modified", "simulate", "debug"]
-MODES: Final[tuple[ReplayMode, ...]] = ("exact", "modified", "simulate", "debug")
 _MOST: Final = (1 << 63) - 1
 
 

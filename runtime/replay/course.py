@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from greenroom.actors.replay.boundary import Boundary
 from greenroom.actors.replay.engine import replay
 from greenroom.actors.replay.folding import Fold
+from greenroom.actors.replay.history import IN_A_MICROSECOND
 from greenroom.actors.replay.step import Step
 from greenroom.actors.replay.traces import trace
 from greenroom.actors.session.state.model import SessionState
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Course", "course_of"]
 
-_IN_A_MICROSECOND: Final = 999
-"""Events have nanoseconds, and a datetime names a whole microsecond: so the time that an event shows finds it."""
 _LOOK: Final = 64
 """After so many steps the time is looked at."""
 
@@ -53,7 +52,7 @@ class Course:
         if config.target_sequence is not None:
             self.last = config.target_sequence
         elif config.target_time is not None:
-            self.last = past.sequence_at(nanoseconds(config.target_time) + _IN_A_MICROSECOND)
+            self.last = past.sequence_at(nanoseconds(config.target_time) + IN_A_MICROSECOND)
         if not max(first, 1) <= self.last <= last:
             raise ReplayError(
                 f"event {self.last} is not in the history of session {past.id}, which has the events {first} to {last}",

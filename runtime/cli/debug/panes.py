@@ -101,10 +101,6 @@ class _Loaded:
         if not self._busy and self._shown != sequence:
             self._begin(sequence)
 
-    def forget(self) -> None:
-        """Read again what is shown the next time it is wanted."""
-        self._shown = None
-
     def _begin(self, sequence: int) -> None:
         self._busy = True
         self.run_worker(partial(self._read, sequence), thread=True, group="reading")  # type: ignore[attr-defined]

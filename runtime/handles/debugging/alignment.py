@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 __all__ = ["Block", "opcodes"]
@@ -25,14 +25,16 @@ class Block(NamedTuple):
     other_end: int
 
 
-def opcodes(one: Sequence[int], other: Sequence[int]) -> list[Block]:
-    """Return blocks that cover both sequences, in order. Sequences are of small numbers, equal where items are equal.
+def opcodes(one: Iterable[Hashable], other: Iterable[Hashable]) -> list[Block]:
+    """Return blocks that cover both sequences, in order.
 
     Short sequences get the longest common subsequence. Long ones are first cut at the items that are in both exactly
     once, and at last by position.
     """
+    numbers: dict[Hashable, int] = {}
+    a, b = ([numbers.setdefault(each, len(numbers)) for each in side] for side in (one, other))
     made: list[Block] = []
-    for block in _blocks(one, 0, len(one), other, 0, len(other)):
+    for block in _blocks(a, 0, len(a), b, 0, len(b)):
         _add(made, block)
     return made
 

@@ -261,9 +261,7 @@ def compared(a: Recorded, b: Recorded) -> Comparison:
         if mine != its:
             break
         same += 1
-    keys: dict[bytes, int] = {}
-    rest, its_rest = ([keys.setdefault(each, len(keys)) for each in read.loose[same:]] for read in (one, other))
-    blocks = opcodes(rest, its_rest)
+    blocks = opcodes(one.loose[same:], other.loose[same:])
     alone = [Counter[str](), Counter[str]()]
     for block in blocks:
         if block.tag != "equal":
@@ -342,10 +340,8 @@ def _artifacts(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _conversation(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[StateChange]:
-    keys: dict[str, int] = {}
-    mine, its = ([keys.setdefault(_said(each), len(keys)) for each in side] for side in (one, other))
     found: list[StateChange] = []
-    for tag, i1, i2, j1, j2 in opcodes(mine, its):
+    for tag, i1, i2, j1, j2 in opcodes(map(_said, one), map(_said, other)):
         if tag == "equal":
             continue
         found += [StateChange(("messages", each["sequence"]), "removed", _shown(each), None) for each in one[i1:i2]]

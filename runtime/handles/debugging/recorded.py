@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterator
 from typing import Any, Final
 
 from greenroom.actors.messages.conversation import Turn
-from greenroom.actors.replay.history import History
+from greenroom.actors.replay.history import IN_A_MICROSECOND, History
 from greenroom.actors.replay.standing import Standing
 from greenroom.actors.session.answers.turns import told_turns
 from greenroom.actors.session.state.evolve import evolve
@@ -24,8 +24,6 @@ __all__ = ["Recorded", "recorded_session"]
 _NEAR: Final = 1024
 """From a moment that was looked at, or the one before it, this many events are folded at most to step back."""
 _KEPT: Final = 4
-_IN_A_MICROSECOND: Final = 999
-"""Events have nanoseconds, and a datetime names a whole microsecond."""
 
 
 class Recorded:
@@ -69,7 +67,7 @@ class Recorded:
         if when is None:
             raise ValidationError("at: the sequence of an event, or a time, is needed", field="at")
         self.check()
-        return self.history.sequence_at(when + _IN_A_MICROSECOND)
+        return self.history.sequence_at(when + IN_A_MICROSECOND)
 
     def require(self, sequence: object) -> int:
         """Return a sequence of this history. Raises ValidationError, or ReplayError if there is no such event."""

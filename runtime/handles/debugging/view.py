@@ -272,10 +272,8 @@ def _aligned(
     """Compare messages that have no sequences, as inputs have them, by what they say. They are named by their place."""
     from .alignment import opcodes
 
-    keys: dict[str, int] = {}
-    one, other = ([keys.setdefault(_key(each), len(keys)) for each in side] for side in (before, after))
     skipped_before, skipped_after = all_before - len(before), all_after - len(after)
-    for tag, i1, i2, j1, j2 in opcodes(one, other):
+    for tag, i1, i2, j1, j2 in opcodes(map(_key, before), map(_key, after)):
         if tag == "equal":
             continue
         paired = min(i2 - i1, j2 - j1)

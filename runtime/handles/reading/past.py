@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, TypedDict
+from typing import Any, TypedDict
 
 from blake3 import blake3
 
 from greenroom.actors.messages.approvals import Approval
 from greenroom.actors.messages.checks import whole_number
 from greenroom.actors.messages.conversation import Turn
-from greenroom.actors.replay.history import History
+from greenroom.actors.replay.history import IN_A_MICROSECOND, History
 from greenroom.actors.replay.standing import Standing
 from greenroom.actors.session.answers.approvals import told_approval
 from greenroom.actors.session.answers.turns import told_turns
@@ -27,9 +27,6 @@ from greenroom.storage.common.times import iso_time, moment, utc_time
 from greenroom.storage.errors import IntegrityError, SchemaTooNew, ValidationError
 
 __all__ = ["PastRecord", "PastState", "past_state"]
-
-_IN_A_MICROSECOND: Final = 999
-"""Events have nanoseconds, and a datetime names a whole microsecond: so the time that an event shows finds it."""
 
 
 class PastRecord(TypedDict):
@@ -195,7 +192,7 @@ def past_state(
     # What nobody has been told yet is left out: it might still be lost.
     history = History(store, session_id, present.sequence if present is not None else None)
     if when is not None:
-        now = when + _IN_A_MICROSECOND
+        now = when + IN_A_MICROSECOND
         return PastState(history, history.state(history.sequence_at(now)), now, look)
     state = history.state(wanted or 0)
     return PastState(history, state, state.updated_at, look)

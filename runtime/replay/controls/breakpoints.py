@@ -20,7 +20,7 @@ from greenroom.storage.events.pattern import EventPattern
 
 from .conditions import Condition
 
-__all__ = ["Breakpoint", "Breakpoints", "Hit", "Passed", "PlacedBreakpoint", "error_of"]
+__all__ = ["Breakpoint", "Breakpoints", "Hit", "Passed", "PlacedBreakpoint"]
 
 MAX_BREAKPOINTS: Final = 1000
 """Breakpoints of one replay."""
@@ -103,19 +103,21 @@ class Breakpoint(Checked):
 
     @pydantic.model_validator(mode="after")
     def _says_where(self) -> Breakpoint:
-        if all(
-            each in (None, False) for each in (self.event, self.hook, self.error, self.sequence, self.time, self.when)
-        ):
+        if not _criteria(self):
             raise ValueError("one of event, hook, error, sequence, time and when is needed")
         return self
 
     def __str__(self) -> str:
-        said = []
-        for name in ("event", "hook", "error", "sequence", "time", "when"):
-            value = getattr(self, name)
-            if value not in (None, False):
-                said.append(f"{name} {getattr(value, '__name__', value)}" if value is not True else name)
-        return ", ".join(said)
+        return ", ".join(
+            f"{name} {getattr(value, '__name__', value)}" if value is not True else name
+            for name, value in _criteria(self).items()
+        )
+
+
+def _criteria(breakpoint: Breakpoint) -> dict[str, Any]:
+    """Return the criteria that must hold, by name."""
+    every = {name: getattr(breakpoint, name) for name in ("event", "hook", "error", "sequence", "time", "when")}
+    return {name: value for name, value in every.items() if value not in (None, False)}
 
 
 class PlacedBreakpoint:
@@ -132,12 +134,7 @@ class PlacedBreakpoint:
         self._time = nanoseconds(breakpoint.time) if breakpoint.time is not None else None
         when = breakpoint.when
         self._when: Callable[..., Any] | None = Condition(when) if isinstance(when, str) else when
-        self._only_state = (
-            when is not None
-            and self._matches is None
-            and self._time is None
-            and not any((breakpoint.hook, breakpoint.error, breakpoint.sequence))
-        )
+        self._only_state = [*_criteria(breakpoint)] == ["when"]
         self._held = False
 
     def __repr__(self) -> str:
