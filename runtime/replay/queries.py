@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from fnmatch import fnmatchcase
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, TypeVar
 
 import pydantic
 from annotated_types import Ge, Le, MaxLen, MinLen
@@ -44,6 +44,8 @@ __all__ = [
     "why_not",
 ]
 
+T = TypeVar("T")
+
 
 # -- which sessions can be replayed
 
@@ -61,11 +63,7 @@ def readable_session(core: RuntimeCore, session: SessionHandle | str, operation:
 def why_not(core: RuntimeCore, session_id: str) -> str | None:
     """Return why a session cannot be replayed; None if it can."""
     row = core.store.catalog.row(session_bytes(session_id))
-    return _refused(row.config if row is not None else None)
-
-
-def _refused(config: bytes | None) -> str | None:
-    if config is None or unpack_value(config).get("enable_replay", True):
+    if row is None or row.config is None or unpack_value(row.config).get("enable_replay", True):
         return None
     return "its configuration has enable_replay=False: session.update_config(enable_replay=True) allows it"
 
@@ -133,12 +131,16 @@ def metadata_of(core: RuntimeCore, session_id: str) -> ReplayMetadata:
 def list_replayable(core: RuntimeCore, criteria: Mapping[str, Any]) -> Page[SessionInfo]:
     """Return a page of the sessions that match a query and can be replayed."""
     asked = session_query(None, {"status": "all", **criteria})
-    limit, offset = asked.limit, asked.offset
     rest = session_query(asked, {"limit": None, "offset": 0})
 
     def every() -> Iterator[SessionInfo]:
         return (info for info in iterate_pages(core, rest, {}) if why_not(core, info.id) is None)
 
+    return _page(every, asked.offset, asked.limit)
+
+
+def _page(every: Callable[[], Iterator[T]], offset: int, limit: int | None) -> Page[T]:
+    """Return a page of what is found one by one. All of it is counted when somebody asks for the total."""
     begin, end = min(offset, sys.maxsize), sys.maxsize if limit is None else min(offset + limit, sys.maxsize)
     return Page(tuple(islice(every(), begin, end)), lambda: sum(1 for _ in every()), offset, limit)
 
@@ -249,13 +251,7 @@ def hook_executions(
                 except GreenroomError:
                     continue  # damaged, which verify reports
 
-    begin = min(query.offset, sys.maxsize)
-    return Page(
-        tuple(islice(every(), begin, min(begin + query.limit, sys.maxsize))),
-        lambda: sum(1 for _ in every()),
-        query.offset,
-        query.limit,
-    )
+    return _page(every, query.offset, query.limit)
 
 
 def _matches(query: HookQuery, stored: StoredEvent) -> bool:
