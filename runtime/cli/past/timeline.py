@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from greenroom.runtime.cli.output import console, counted, one_line, print_json, tell_beside
-from greenroom.runtime.cli.parameters import AsJson, Correlation, SessionOrNone
+from greenroom.runtime.cli.parameters import AsJson, SessionOrNone
 from greenroom.runtime.cli.store import the_session, the_store
 
 if TYPE_CHECKING:
@@ -22,7 +22,14 @@ _MOST_FAILURES = 10  # told in full below the picture
 def timeline(
     context: typer.Context,
     session: SessionOrNone = None,
-    correlation: Correlation = None,
+    correlation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Instead of a session: the events with this correlation id, of all sessions.",
+            show_default=False,
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="N events at most.", show_default=False)] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,11 +40,14 @@ def timeline(
     failed is marked, and long runs of equal events are one line.
     """
     if (session is None) == (correlation is None):
-        raise typer.BadParameter("name either a session, or what belongs together with --correlation")
+        raise typer.BadParameter("name a session, or an operation with --correlation, and not both")
     with the_store(context).reading() as runtime:
         rows, title = _rows(runtime, session, correlation, limit)
     if as_json:
         print_json([row.to_dict() for row in rows])
+        return
+    if not rows:
+        tell_beside(f"no event to be seen belongs to {title}")
         return
     _draw(rows, title, sessions=correlation is not None)
     if rows.has_more:

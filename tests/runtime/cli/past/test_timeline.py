@@ -85,6 +85,9 @@ def test_an_operation_names_the_sessions_of_its_events(greenroom: Any, session: 
     assert {line[:8] for line in lines[2:-1]} > {session[:8]}
     rows = json.loads(greenroom("timeline", "--correlation", "order 7", "--json").stdout)
     assert {"depth", "cause", "type", "sequence"} <= rows[0].keys()
+    none = greenroom("timeline", "--correlation", "order 8")
+    assert (none.stdout, none.stderr) == ("", "no event to be seen belongs to operation order 8\n")
+    assert greenroom.json("timeline", "--correlation", "order 8") == []
 
 
 def test_a_terminal_without_unicode_gets_plain_characters(greenroom: Any, session: str) -> None:
