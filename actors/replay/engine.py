@@ -3,6 +3,8 @@
 The replay is a plain generator. It reads the journal and holds no turn, no lock and no thread, and it never touches the
 live session. What comes from outside is answered by a boundary; the clock gives the times of the events; what commands
 look up is what the replay itself has made so far.
+
+The file is long because all parts of a step work on the state of one replay.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A bundle's checksum says that nothing broke on the way, not that its author meant well. So every event is checked for
 its form, and against the state and the artifacts that the events before it have made.
+
+The file is long because the table of all forms stands in it, beside the checks that read it.
 """
 
 from __future__ import annotations

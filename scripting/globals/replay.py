@@ -20,7 +20,7 @@ from greenroom.scripting.values import UNDEFINED, defined, filled, options, sess
 
 __all__ = ["ReplayGlobal", "SessionReplays"]
 
-_CONFIG: Final = ReplayConfig.model_fields
+_CONFIG: Final = frozenset((*ReplayConfig.model_fields, "schedule"))
 _SCHEDULE: Final = frozenset(("once", "interval", "cron", "timezone", "until", "limit"))
 _QUERY: Final = SessionQuery.model_fields
 _SAME: Final = {"parent_session_id": "parent", "search_text": "search", "sort_desc": "descending"}
@@ -40,7 +40,7 @@ class SessionReplays:
     def replay(self, session: Any, config: Any = UNDEFINED) -> dict[str, Any]:
         """Replay a session and return the result; with a `schedule`, return the schedule, and replay later."""
         principal = self._principal
-        wanted = options(config, "Session.replay", {*_CONFIG, "schedule"})
+        wanted = options(config, "Session.replay", _CONFIG)
         handle = principal.session(session)
         if "schedule" in wanted:
             times = options(wanted.pop("schedule"), "Session.replay: schedule", _SCHEDULE)
@@ -134,9 +134,9 @@ class ReplayGlobal:
     def create_config(self, mode: Any = "exact", given: Any = UNDEFINED) -> dict[str, Any]:
         """Return a checked configuration: create_config(mode [, options]) or create_config{mode, …}."""
         if isinstance(mode, Mapping):
-            wanted = options(mode, "Replay.create_config", {*_CONFIG, "schedule"})
+            wanted = options(mode, "Replay.create_config", _CONFIG)
         else:
-            wanted = {"mode": defined(mode, "exact"), **options(given, "Replay.create_config", {*_CONFIG, "schedule"})}
+            wanted = {"mode": defined(mode, "exact"), **options(given, "Replay.create_config", _CONFIG)}
         schedule = wanted.pop("schedule", None)
         ReplayConfig.model_validate(wanted)
         return filled({**wanted, "schedule": schedule})
