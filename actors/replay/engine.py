@@ -3,8 +3,6 @@
 The replay is a plain generator. It reads the journal and holds no turn, no lock and no thread, and it never touches the
 live session. What comes from outside is answered by a boundary; the clock gives the times of the events; what commands
 look up is what the replay itself has made so far.
-
-The file is long because all parts of a step work on the state of one replay.
 """
 
 from __future__ import annotations
@@ -86,9 +84,9 @@ class _Replay:
         self._past = past
         self._boundary = boundary
         self._edit = edit
-        self._begin = past.begin
         self._end = past.last if upto is None else upto
-        self.state = past.state(self._begin) if self._begin else SessionState(past.id, past.session)
+        self.state = past.beginning()
+        self._begin = self.state.sequence
         self.recorded = self.state
         """The state that the journal gives; the same object until something is different."""
         self._clock = RecordedClock()

@@ -22,9 +22,9 @@ class Fold:
 
     def __init__(self, past: History, *, upto: int | None = None) -> None:
         self._past = past
-        self.begin = past.begin
         self._end = past.last if upto is None else upto
-        self.state = past.state(self.begin) if self.begin else SessionState(past.id, past.session)
+        self.state = past.beginning()
+        self.begin = self.state.sequence
         self.first_time = 0
         self.events = 0
 

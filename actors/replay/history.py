@@ -70,6 +70,11 @@ class History:
             raise self._gone()
         return found
 
+    def beginning(self) -> SessionState:
+        """Return the state from which a replay begins, which the caller may change. Raises IntegrityError."""
+        begin = self.begin
+        return self.state(begin) if begin else SessionState(self.id, self.session)
+
     def state(self, sequence: int) -> SessionState:
         """Return the state after event `sequence`, which the caller may change.
 

@@ -55,7 +55,7 @@ def trace(past: History, sequence: int) -> Trace | None:
     if not snapshots or snapshots[0].sequence != sequence:
         return None
     wanted = _facts(SessionState.decode(past.id, snapshots[0].state))
-    begin = SessionState.decode(past.id, snapshots[1].state) if len(snapshots) > 1 else _beginning(past)
+    begin = SessionState.decode(past.id, snapshots[1].state) if len(snapshots) > 1 else past.beginning()
     end = SessionState.decode(past.id, begin.encode()) if begin.sequence else SessionState(past.id, past.session)
     for at, stored in past.events(begin.sequence, sequence):
         evolve(end, at, stored)
@@ -73,10 +73,6 @@ def trace(past: History, sequence: int) -> Trace | None:
                 touched[path], values[path] = (at, stored.type), now
     first = min(touched.values(), default=(sequence, past.store.journal.stored(past.session, sequence).type))
     return Trace(*first, {path: (wanted.get(path), found.get(path)) for path in paths})
-
-
-def _beginning(past: History) -> SessionState:
-    return past.state(past.first) if past.first > 1 else SessionState(past.id, past.session)
 
 
 def _facts(state: SessionState) -> dict[str, Any]:

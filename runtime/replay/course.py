@@ -12,7 +12,6 @@ from greenroom.actors.replay.folding import Fold
 from greenroom.actors.replay.history import IN_A_MICROSECOND
 from greenroom.actors.replay.step import Step
 from greenroom.actors.replay.traces import trace
-from greenroom.actors.session.state.model import SessionState
 from greenroom.storage.common.times import nanoseconds
 from greenroom.storage.common.validation import validated
 from greenroom.storage.errors import IntegrityError, ReplayError, SchemaTooNew, SessionNotFound
@@ -61,8 +60,7 @@ class Course:
                 last=last,
             )
         self._edit = Modifications(config.modifications, past.store.contents.readable) if config.modifications else None
-        state = past.state(self.begin) if self.begin else SessionState(past.id, past.session)
-        self._report = Report(past.id, config, state, past.store.contents.readable)
+        self._report = Report(past.id, config, past.beginning(), past.store.contents.readable)
 
     def steps(self) -> Generator[Step]:
         """Replay step by step. Ends early at damage, at the first error if the configuration says so, and when the time
