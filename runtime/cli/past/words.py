@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.runtime.cli.output import brief, one_line, size
+from greenroom.runtime.handles.debugging.errors import failure_of
 from greenroom.storage.common.message_text import text_of_message
 
 if TYPE_CHECKING:
@@ -34,17 +35,8 @@ def style_of(type: str) -> str:
 
 def failure(event: Event) -> str | None:
     """Return what an event says of a failure, in a few words; None if it tells of none."""
-    if event.origin == "published":
-        return None
-    data = event.data
-    if event.type in ("session.failed", "policy.violated", "event.lost"):
-        return _text(data.get("reason") or data.get("policy") or data.get("type") or event.type)
-    error = data.get("error")
-    if isinstance(error, Mapping):
-        return one_line(": ".join(str(error[key]) for key in ("code", "message") if error.get(key)) or "failed")
-    if data.get("success") is False or (event.type == "hook.executed" and error):
-        return _text(error or "failed")
-    return None
+    found = failure_of(event)
+    return _text(": ".join(each for each in found[1:] if each)) if found is not None else None
 
 
 def detail(event: Event) -> str:

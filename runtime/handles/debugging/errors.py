@@ -14,7 +14,7 @@ from greenroom.storage.common.times import iso_time
 from greenroom.storage.events.model import Event, Origin, StoredEvent
 from greenroom.storage.events.turns import ADDED
 
-__all__ = ["ErrorAnalysis", "SessionError", "analysed", "may_tell"]
+__all__ = ["ErrorAnalysis", "SessionError", "analysed", "failure_of", "may_tell"]
 
 _MOST: Final = 10_000
 _MARK: Final = "is_error"
@@ -113,12 +113,9 @@ def analysed(events: Iterable[Event]) -> ErrorAnalysis:
     for event in events:
         if event.origin is not Origin.RUNTIME:
             continue
-        read = _READERS.get(event.type)
-        if read is None:
-            continue
         counted = event.type in _ATTEMPTS
         attempts += counted
-        found = read(event.data)
+        found = failure_of(event)
         if found is None:
             continue
         failed += counted
@@ -151,6 +148,13 @@ def analysed(events: Iterable[Event]) -> ErrorAnalysis:
 
 
 _Found = tuple[str, str, str | None] | None
+
+
+def failure_of(event: Event) -> _Found:
+    """Return (source, code, message) of what went wrong, as in `SessionError`; None if the event tells of nothing, or
+    was published."""
+    read = _READERS.get(event.type)
+    return read(event.data) if read is not None and event.origin is Origin.RUNTIME else None
 
 
 def _returned(kind: str) -> Callable[[dict[str, Any]], _Found]:
@@ -197,7 +201,7 @@ _READERS: Final[dict[str, Callable[[dict[str, Any]], _Found]]] = {
     "agent.returned": _returned("agent"),
     "hook.executed": _hook,
     "script.finished": _finished("script", "script"),
-    "workflow.stage": _finished("workflow", "workflow"),
+    **dict.fromkeys(("workflow.stage", "workflow.rolled_back", "workflow.finished"), _finished("workflow", "workflow")),
     "session.failed": lambda data: ("session", "failed", data.get("reason")),
     "policy.violated": lambda data: (
         f"policy:{data.get('policy')}",

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Final, NamedTuple, Protocol
 import pydantic
 from annotated_types import Ge, MaxLen, MinLen
 
+from greenroom.runtime.handles.debugging.errors import failure_of, may_tell
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.times import Moment as Time
 from greenroom.storage.common.times import nanoseconds
 from greenroom.storage.common.validation import Checked, validated
 from greenroom.storage.errors import ReplayError, ResourceLimitExceeded, ValidationError
-from greenroom.storage.events.model import StoredEvent, shown_type
+from greenroom.storage.events.model import StoredEvent, event_view, shown_type
 from greenroom.storage.events.pattern import EventPattern
 
 from .conditions import Condition
@@ -186,7 +187,7 @@ class PlacedBreakpoint:
         if wanted.error is False:
             return True
         pattern = "*" if wanted.error is True else wanted.error
-        failures = [error_of(event) for _, event in events]
+        failures = [_code_of(event) for _, event in events]
         if passed.error is not None:
             failures.append(type(passed.error).__name__)
         return any(each is not None and fnmatchcase(each, pattern) for each in failures)
@@ -198,31 +199,10 @@ def _is_of_hook(event: StoredEvent, pattern: str) -> bool:
     )
 
 
-def error_of(event: StoredEvent) -> str | None:
-    """Return the class of the error that an event tells of, or the event's type if that alone tells of a failure; None
-    if it tells of none."""
-    if event.type in _FAILURES:
-        return event.type
-    if event.type not in _MAY_FAIL:
-        return None
-    error = event.data.get("error")
-    if error is None:
-        return event.type if event.data.get("success") is False else None
-    return str(error.get("code", event.type) if isinstance(error, Mapping) else error)
-
-
-_FAILURES: Final = frozenset({"session.failed", "policy.violated", "event.lost"})
-_MAY_FAIL: Final = frozenset(
-    {
-        "tool.returned",
-        "agent.returned",
-        "hook.executed",
-        "script.finished",
-        "workflow.stage",
-        "workflow.rolled_back",
-        "workflow.finished",
-    }
-)
+def _code_of(event: StoredEvent) -> str | None:
+    """Return the code of what went wrong; None if the event tells of nothing."""
+    found = failure_of(event_view("", 0, event)) if may_tell(event) else None
+    return found[1] if found is not None else None
 
 
 class Hit(NamedTuple):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from greenroom.runtime import (
     AccessDenied,
+    Breakpoint,
     Debugger,
     GreenroomError,
     IntegrityError,
@@ -25,6 +26,7 @@ from greenroom.runtime import (
     StorageError,
     ValidationError,
 )
+from greenroom.runtime.cli.past.words import failure
 from greenroom.storage.codec.keys import sequence_key, session_bytes
 from greenroom.storage.engine.engine import CF, Engine
 
@@ -293,6 +295,14 @@ def test_failed_tools_of_an_ingested_conversation_are_errors(rt: Runtime) -> Non
     found = s.debugger().errors()
     assert (found.total, found.failed, found.by_type) == (2, 0, {"is_error": 2})
     assert found.timeline[0].message == "no such file"
+    # A replay pauses at the same events, and the timeline marks them.
+    marked = [event.sequence for event in s.events() if failure(event) is not None]
+    with rt.replays.start(s, breakpoints=[Breakpoint(error=True)]) as replay:
+        paused = []
+        while (pause := replay.wait_paused(60)) is not None:
+            paused.append(pause.sequence)
+            replay.resume()
+    assert paused == marked == [each.sequence for each in found.timeline] == [2, 3]
 
 
 def test_what_is_before_damage_is_shown(
