@@ -65,7 +65,7 @@ class _Delegate:
         return self._actor.ask(self._kind(self._principal, message, family=self._family), timeout)
 
     def tell(self, message: Any, receipt: TellReceipt | None) -> None:
-        asked = self._kind(self._principal, message, family=self._family, told=True)
+        asked = self._kind(self._principal, message, family=self._family, sent=True)
         if receipt is None:
             self._actor.tell(asked)
         else:

@@ -25,7 +25,7 @@ class Batch(Command[list[Any]]):
     tools and agents, and changes of other sessions' artifacts cannot be part of a batch.
     """
 
-    __slots__ = ("commands", "places", "targets", "told", "whole_places", "write")
+    __slots__ = ("answers", "commands", "places", "targets", "whole_places", "write")
     batched = False
     batch = True
     rate = None  # each command is counted as what it is
@@ -48,7 +48,7 @@ class Batch(Command[list[Any]]):
             self.targets.append(target)
         self.places: Sequence[int] = range(len(given))
         """The place of each command in the batch as it was sent."""
-        self.told: dict[int | None, Any] | None = None
+        self.answers: dict[int | None, Any] | None = None
         """The replies as they are remembered, by place, if they are to be: shared by the parts of a batch for several
         actors. Set on the way."""
         self.whole_places: Sequence[int] = self.places

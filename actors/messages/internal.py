@@ -37,19 +37,21 @@ class RecordHooks(Command[None]):
 
 
 class KeepTime(Command[None]):
-    """Warn, suspend or fail the session if its time has come. Sent by the timekeeper. `told` is called with the
+    """Warn, suspend or fail the session if its time has come. Sent by the timekeeper. `on_done` is called with the
     session, the time to look again (ns since the epoch; None: not before it is active again), and the type of the event
     that changed the status, if any."""
 
-    __slots__ = ("busy", "now", "outcome", "told")
+    __slots__ = ("busy", "now", "on_done", "outcome")
     batched = False
 
-    def __init__(self, now: int, told: Callable[[bytes, int | None, str | None], None], *, busy: bool = False) -> None:
+    def __init__(
+        self, now: int, on_done: Callable[[bytes, int | None, str | None], None], *, busy: bool = False
+    ) -> None:
         """`busy`: a tool or an agent works for the session, so the session is not idle."""
         super().__init__()
         self.busy = busy
         self.now = now
-        self.told = told
+        self.on_done = on_done
         self.outcome: str | None = None
 
 

@@ -143,14 +143,14 @@ class Timekeeper:
         self._remember(session, now + _RETRY)  # in case the message gets lost
         session_id = session_id_of(session)
         try:
-            self._directory.actor(session_id).tell(KeepTime(now, self._told, busy=self._at_work(session_id)))
+            self._directory.actor(session_id).tell(KeepTime(now, self._on_done, busy=self._at_work(session_id)))
         except (SessionNotFound, RuntimeClosed):
             pass  # deleted since, or closing
         except GreenroomError as error:
             self._remember(session, now + _LONGEST)
             logger.warning("the timeouts of session %s wait: %s", session_id, error)
 
-    def _told(self, session: bytes, due: int | None, outcome: str | None) -> None:
+    def _on_done(self, session: bytes, due: int | None, outcome: str | None) -> None:
         """Remember when to look at a session again, and report what happened to it. Called in the session's turn."""
         if due is None:
             with self._lock:

@@ -18,7 +18,7 @@ from greenroom.actors.messages.internal import RecordHooks
 from greenroom.actors.scheduling.dispatcher import PooledActor
 from greenroom.actors.scheduling.futures import DeferredReply, finished
 from greenroom.actors.scheduling.operation import CURRENT, event_context, require_run
-from greenroom.actors.session.answers.answered import answered_before, told
+from greenroom.actors.session.answers.answered import answered_before, remembered
 from greenroom.actors.session.answers.approvals import read_approval
 from greenroom.actors.session.answers.replies import ANSWERS, DECIDED, REPLIES
 from greenroom.actors.session.answers.turns import turn_head, turn_sequences
@@ -107,7 +107,7 @@ class SessionActor(PooledActor):
     used = False
     _alarms = AT_ONCE
     _refusals: dict[str, list[Any]] | None = None
-    _told_of: dict[str, float] | None = None
+    _noted_refusals: dict[str, float] | None = None
     _failures: collections.deque[float] | None = None
     _torn: tuple[int, list[StoredEvent]] | None = None
     """Set while the state may differ from the journal: the sequence of the first event that is being written, and the
@@ -369,12 +369,12 @@ class SessionActor(PooledActor):
         reply = REPLIES.get(command.__class__)
         if reply is not None:
             return reply(self, command)
-        told = DECIDED.get(command.__class__)
-        if told is None:
+        reply_to = DECIDED.get(command.__class__)
+        if reply_to is None:
             return None
         if not drafts:
             self.services.discard(command)  # content that was written ahead of it
-        return told(command, drafts)
+        return reply_to(command, drafts)
 
     def _perform_once(
         self,
@@ -415,7 +415,7 @@ class SessionActor(PooledActor):
     ) -> Any:
         """Decide commands one after the other, and journal all of their events in one write. Return their replies.
         `asked` is what they were sent as, and `places` are their places in it. `more` adds events to those decided."""
-        refusals, told_of = self._refusals, self._told_of
+        refusals, noted = self._refusals, self._noted_refusals
         write = batch.write if batch is not None else None
         replies: list[Any] = []
         steps = self._steps(asked, commands, places, replies, batch, more)
@@ -426,8 +426,8 @@ class SessionActor(PooledActor):
             elif write is not None:
                 write(Append([]))
         except BaseException:
-            # What the events would have told of refusals is still to be told.
-            self._refusals, self._told_of = {**(refusals or {}), **(self._refusals or {})} or None, told_of
+            # What the events would have noted of refusals is still to be noted.
+            self._refusals, self._noted_refusals = {**(refusals or {}), **(self._refusals or {})} or None, noted
             raise
         if any(reply.__class__ is DeferredReply for reply in replies):
             always = any(reply.__class__ is DeferredReply and reply.always for reply in replies)
@@ -467,7 +467,7 @@ class SessionActor(PooledActor):
         """Yield the events of each command that causes any, and the event that remembers the replies, if they are to
         be. Each command is decided, and replied to, on the state that those before it have left."""
         key = asked.condition.idempotency_key if asked.condition is not None else None
-        answers = batch.told if batch is not None else None
+        answers = batch.answers if batch is not None else None
         if key is not None and answers is None:
             answers = {}
         for place, command in zip(places, commands, strict=True):
@@ -485,7 +485,7 @@ class SessionActor(PooledActor):
                     error.fields.setdefault("index", place)
                 raise
             if answers is not None:
-                answer = told(self, command, self.decided - len(added), reply)
+                answer = remembered(self, command, self.decided - len(added), reply)
                 answers[place] = answer if key is not None else ["of", self.state.id, answer]
         if key is not None:
             assert answers is not None
@@ -629,12 +629,12 @@ class SessionActor(PooledActor):
         if not self.cataloged:
             self._alarms = NEVER
             return drafts
-        limits, told, refusals = self.limits, self._told_of or {}, None
+        limits, noted, refusals = self.limits, self._noted_refusals or {}, None
         if self._refusals:
             now = self.services.clock.monotonic()
-            due = [name for name in self._refusals if now - told.get(name, -math.inf) >= _TELL_EVERY]
+            due = [name for name in self._refusals if now - noted.get(name, -math.inf) >= _TELL_EVERY]
             refusals = {name: self._refusals[name] for name in due}
-            self._told_of = {**told, **dict.fromkeys(refusals, now)}
+            self._noted_refusals = {**noted, **dict.fromkeys(refusals, now)}
             self._refusals = {name: each for name, each in self._refusals.items() if name not in refusals} or None
         drafts = [*drafts, *policy_notes(self.state, limits, drafts, operations, refusals)]
         alarms = first_alarms(self.state, limits)

@@ -40,14 +40,14 @@ class DelegatedMessage:
     """A message about an artifact, to its owner, on behalf of another session. Only the runtime makes it: it is no
     `Message`, so nobody outside can send one and pretend to be another session."""
 
-    __slots__ = ("family", "message", "principal", "told")
+    __slots__ = ("family", "message", "principal", "sent")
 
-    def __init__(self, principal: str, message: Any, *, family: bool, told: bool = False) -> None:
+    def __init__(self, principal: str, message: Any, *, family: bool, sent: bool = False) -> None:
         self.principal = principal
         self.message = message
         self.family = family
         """Whether the principal is an ancestor of the owner, and so may do everything."""
-        self.told = told
+        self.sent = sent
         """Whether nobody waits for the reply. Then the owner records a refusal."""
 
 
@@ -88,7 +88,7 @@ def on_behalf(actor: LiveSession, asked: DelegatedMessage) -> Any:
     try:
         has = _permitted(actor, asked, artifact, WRITE if message.__class__ is MayWrite else message.permission)
     except Refused as refused:
-        if asked.told:  # it was allowed when it was sent
+        if asked.sent:  # it was allowed when it was sent
             attempt = _attempt(asked, actor.state.id, refused.fields["reason"], granted=False)
             actor.services.security.trail.record(attempt)
         raise

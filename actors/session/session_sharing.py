@@ -36,7 +36,7 @@ def _visited(actor: LiveSession, asked: VisitingMessage) -> Any:
     attempt = AccessAttempt(asked.principal, actor.state.id, None, message.access, True, why, type(message).__name__)
     if level < message.whole:
         reason = f"{NAMES[level]} is not enough" if level else "no permission"
-        if asked.told:  # it was allowed when it was sent
+        if asked.sent:  # it was allowed when it was sent
             actor.services.security.trail.record(attempt.denied(reason))
         raise Refused(reason, reason=reason, needed=NAMES[message.whole], has=NAMES.get(level))
     if isinstance(message, m.Command):

@@ -84,13 +84,13 @@ class Joint:
         places: dict[str, list[int]] = {self.actor_urn: []}
         for place, target in enumerate(batch.targets):
             places.setdefault(target or self.actor_urn, []).append(place)
-        told: dict[int | None, Any] | None = {} if idempotency_key(batch) is not None else None
+        answers: dict[int | None, Any] | None = {} if idempotency_key(batch) is not None else None
         parts = []
         for actor_id in sorted(places):
             own = batch.made_of([batch.commands[at] for at in places[actor_id]], places[actor_id])
             if actor_id != self.actor_urn:
                 own.condition = None  # it is about the session that the batch is sent to
-            own.told, own.whole_places = told, batch.places
+            own.answers, own.whole_places = answers, batch.places
             parts.append(_Part(actor_id, own, places[actor_id]))
         return parts
 

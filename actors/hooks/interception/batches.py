@@ -93,10 +93,10 @@ class HookedBatch:
             finally:
                 run.journal()
 
-        def told(handled: Callable[[], Any]) -> None:
+        def on_done(handled: Callable[[], Any]) -> None:
             services.besides(partial(conclude, handled), f"session:{session_id}: Batch")
 
-        services.delivery.routing.tell(session_id, run.message, TellReceipt(told, services.delivery.discard))
+        services.delivery.routing.tell(session_id, run.message, TellReceipt(on_done, services.delivery.discard))
 
 
 class _Run:

@@ -123,8 +123,8 @@ class HookedMessage:
         delivery = services.delivery
         if target is not None:
             target = delivery.admission.admit(target, outgoing)
-        told = TellReceipt(partial(self._told, call, subject, target, keep, batch), delivery.discard)
-        delivery.routing.tell(target or session_id, outgoing, told)
+        receipt = TellReceipt(partial(self._on_done, call, subject, target, keep, batch), delivery.discard)
+        delivery.routing.tell(target or session_id, outgoing, receipt)
 
     def tell_unasked(self, session_id: str, message: Any) -> None:
         """Send a message of the runtime's own. All of its hooks run on a thread of their own."""
@@ -146,7 +146,7 @@ class HookedMessage:
 
         self._services.besides(job, f"{call.about}: {self._name}")
 
-    def _told(
+    def _on_done(
         self,
         call: Call,
         subject: Any,

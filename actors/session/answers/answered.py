@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from greenroom.actors.session.live import LiveSession
     from greenroom.actors.store import ArtifactStore
 
-__all__ = ["answered_before", "told"]
+__all__ = ["answered_before", "remembered"]
 
-Told = list[Any]
+Remembered = list[Any]
 """A reply as an event stores it: its kind, and what it consists of."""
 
 
-def told(actor: LiveSession, command: m.Command[Any], at: int, reply: Any) -> Told:
+def remembered(actor: LiveSession, command: m.Command[Any], at: int, reply: Any) -> Remembered:
     """Return the reply to a command that was just staged as its event stores it. `at` is the sequence of the last event
     that was decided."""
     kind = command.__class__
@@ -98,7 +98,7 @@ def _earlier(actor: LiveSession, command: m.Command[Any], key: str) -> tuple[Any
     if stored.type != ANSWERED:
         return None  # damage has destroyed it
     before, now = stored.data["message"], type(command).__name__
-    reply: Told = unpack_value(stored.data["reply"])
+    reply: Remembered = unpack_value(stored.data["reply"])
     if (before, now) == ("StartMessage", "FinishMessage") and reply[1] == command.sequence:  # type: ignore[attr-defined]
         return None  # the stream that was begun with this key is not complete yet
     if before != now and (before, now) != ("FinishMessage", "StartMessage"):
@@ -111,15 +111,15 @@ def _earlier(actor: LiveSession, command: m.Command[Any], key: str) -> tuple[Any
     return (DeferredReply(partial(store.journal.settled, session, partial(_reply, store, session, reply))),)
 
 
-def _reply(store: ArtifactStore, session: bytes, reply: Told) -> Any:
+def _reply(store: ArtifactStore, session: bytes, reply: Remembered) -> Any:
     return _READERS[reply[0]](store, session, *reply[1:])
 
 
-def _list(store: ArtifactStore, session: bytes, replies: list[Told]) -> list[Any]:
+def _list(store: ArtifactStore, session: bytes, replies: list[Remembered]) -> list[Any]:
     return [_reply(store, session, each) for each in replies]
 
 
-def _elsewhere(store: ArtifactStore, session: bytes, session_id: str, reply: Told) -> Any:
+def _elsewhere(store: ArtifactStore, session: bytes, session_id: str, reply: Remembered) -> Any:
     return _reply(store, session_bytes(session_id), reply)
 
 
@@ -139,7 +139,7 @@ def _call(store: ArtifactStore, session: bytes, sequence: int) -> Any:
     return call_value(store.journal.stored(session, sequence).data, "result", store.contents.read)
 
 
-def _saved(store: ArtifactStore, session: bytes, info: Told) -> Any:
+def _saved(store: ArtifactStore, session: bytes, info: Remembered) -> Any:
     store.engine.sync()  # the process that saved it may have ended before that
     return _reply(store, session, info)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from greenroom.actors.store import ArtifactStore
     from greenroom.storage.events.model import StoredEvent
 
-__all__ = ["APPROVAL_ANSWERS", "APPROVAL_REPLIES", "find_approvals", "read_approval", "told_approval"]
+__all__ = ["APPROVAL_ANSWERS", "APPROVAL_REPLIES", "approval_of", "find_approvals", "read_approval"]
 
 _CLOSED: Final[dict[str, ApprovalStatus]] = {
     "approval.answered": "answered",
@@ -49,10 +49,10 @@ def read_approval(store: Reading, session: bytes, sequence: int, now: int) -> Ap
         closed_by = int.from_bytes(found[0][-8:], "big") if found is not None else sequence
         if closed_by != sequence:
             closing = store.journal.stored(session, closed_by)
-    return told_approval(session, sequence, asked, closing, now, pending=entry is not None)
+    return approval_of(session, sequence, asked, closing, now, pending=entry is not None)
 
 
-def told_approval(
+def approval_of(
     session: bytes, sequence: int, asked: StoredEvent, closing: StoredEvent | None, now: int, *, pending: bool
 ) -> Approval:
     """Return a question as it stands at `now`, from the event that asked it and the one that closed it, if any."""

@@ -273,7 +273,7 @@ def _journaled(actor: LiveSession, command: m.Command[Any]) -> DeferredReply:
 def _kept_time(actor: LiveSession, command: KeepTime) -> None:
     state = actor.state
     active = (lambda: command.now) if command.busy else actor.last_activity
-    command.told(state.session, due_next(state, actor.limits, active), command.outcome)
+    command.on_done(state.session, due_next(state, actor.limits, active), command.outcome)
 
 
 def _stored_artifact(actor: LiveSession, command: m.StoreArtifact) -> ArtifactInfo:

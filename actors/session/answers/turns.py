@@ -23,7 +23,7 @@ from greenroom.storage.events.turns import (
     parse_head,
 )
 
-__all__ = ["read_retracted", "read_turn", "read_turns", "told_turns", "turn_head", "turn_sequences"]
+__all__ = ["read_retracted", "read_turn", "read_turns", "turn_head", "turn_sequences", "turns_of"]
 
 _LAST: Final = (1 << 64) - 1
 
@@ -49,7 +49,7 @@ def read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | N
     return store.journal.settled(session, lambda: _read_turns(store, session, before, limit, count))
 
 
-def told_turns(store: ArtifactStore, session: bytes, heads: Mapping[int, int]) -> list[Turn]:
+def turns_of(store: ArtifactStore, session: bytes, heads: Mapping[int, int]) -> list[Turn]:
     """Return turns, oldest first: the sequence that began each → the event that left it as it is wanted."""
 
     def read() -> list[Turn]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.replay.history import IN_A_MICROSECOND, History
 from greenroom.actors.replay.standing import Standing
-from greenroom.actors.session.answers.turns import told_turns
+from greenroom.actors.session.answers.turns import turns_of
 from greenroom.actors.session.state.evolve import evolve
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
@@ -125,7 +125,7 @@ class Recorded:
         self.check()
         turns = self._folded(self.require(sequence))[1].turns
         heads = {turn: head for turn, head in turns.items() if turn in wanted}
-        return told_turns(self.history.store, self.history.session, heads)
+        return turns_of(self.history.store, self.history.session, heads)
 
     def moments(self, before: int, after: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return two moments as `PastState.to_dict` does, without what is the same in both: so that to compare them

@@ -14,8 +14,8 @@ from greenroom.actors.messages.checks import whole_number
 from greenroom.actors.messages.conversation import Turn
 from greenroom.actors.replay.history import IN_A_MICROSECOND, History
 from greenroom.actors.replay.standing import Standing
-from greenroom.actors.session.answers.approvals import told_approval
-from greenroom.actors.session.answers.turns import told_turns
+from greenroom.actors.session.answers.approvals import approval_of
+from greenroom.actors.session.answers.turns import turns_of
 from greenroom.actors.session.state.approvals import pending_of
 from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore
@@ -111,7 +111,7 @@ class PastState:
     @cached_property
     def messages(self) -> list[Turn]:
         """The conversation, oldest turn first, each as it was then."""
-        return told_turns(self._history.store, self._state.session, self._standing.turns)
+        return turns_of(self._history.store, self._state.session, self._standing.turns)
 
     @cached_property
     def artifacts(self) -> list[ArtifactInfo]:
@@ -131,7 +131,7 @@ class PastState:
         pending = pending_of(self._state)
         stored = self._history.store.journal.stored
         return [
-            told_approval(
+            approval_of(
                 session,
                 sequence,
                 stored(session, sequence),
