@@ -18,7 +18,6 @@ from greenroom.runtime.cli.commands import (
     events,
     keeping,
     maintenance,
-    scripts,
     sessions,
     settings,
     sharing,
@@ -30,6 +29,7 @@ from .command import Commands, Data, Json, Quiet, Root
 from .completion import Install, Show
 from .debug import command as debugging
 from .past import comparing, replay, timeline
+from .scripts import run as run_script
 from .store import Store
 
 app = Commands(
@@ -52,7 +52,7 @@ sessions.app.command("shares")(sharing.shares)
 app.command("records")(sessions.records)
 app.command("audit")(sharing.audit)
 app.command("ingest")(conversations.take_in)
-app.command("run")(scripts.run)
+app.command("run")(run_script.run)
 app.command("events")(events.show)
 app.command("timeline")(timeline.timeline)
 app.command("replay")(replay.replay)

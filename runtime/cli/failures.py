@@ -23,7 +23,10 @@ _CLICK: Final = next(kind for kind in typer.BadParameter.__mro__ if kind.__name_
 _ADVICE: Final = (
     (re.compile(r"close that one, or open this one with read_only=True"), "wait for it, or stop it"),
     (re.compile(r"\banother runtime has it open"), "another process has it open"),
-    (re.compile(r"\bthis runtime is open for reading only: open it without read_only.*"), "this command only reads"),
+    (
+        re.compile(r"\bthis runtime is open for reading only: open it without read_only.*"),
+        "the store is open for reading only here",
+    ),
     (re.compile(r"; run verify\b"), "; look with: greenroom verify"),
     (re.compile(r", or take all as they are with accept_losses\(\)"), ""),
     (re.compile(r": open it again to go on"), ""),
@@ -55,17 +58,20 @@ def tell(error: Exception, *, as_json: bool, command: Any = None) -> int:
     """Tell of an error on stderr and return the exit code: 2 for a usage error, else 1.
 
     `command` is the command that was running, if any: its options are named in place of the runtime's parameters.
+    Notes that were added to the error stand below the message.
     """
     from greenroom.storage.errors import GreenroomError
 
     told: dict[str, Any]
     code = 1
     begin, more = "greenroom: ", ""
+    notes = "".join(f"{note}\n" for note in getattr(error, "__notes__", ()))
     if isinstance(error, GreenroomError):
         message = in_our_words(str(error), command)
         told = {"code": error.code, "message": message, "fields": json_able(error.fields)}
         # A script's own traceback is what its author needs; it begins with the message once more.
-        _, _, more = str(error.fields.get("traceback") or "").partition("stack traceback:\n")
+        _, heading, frames = str(error.fields.get("traceback") or "").partition("stack traceback:\n")
+        more = heading + frames
     elif isinstance(error, _CLICK):
         usage: Any = error
         code = int(usage.exit_code)
@@ -88,7 +94,7 @@ def tell(error: Exception, *, as_json: bool, command: Any = None) -> int:
     else:
         message = f"a bug in greenroom: {type(error).__name__} at {_place(error)}: {error}; please report it"
         told = {"code": "Unexpected", "message": message, "fields": {}}
-    _say(json.dumps({"error": told}, default=str) if as_json else _text(begin + message, more))
+    _say(json.dumps({"error": told}, default=str) if as_json else _text(begin + message, notes + more))
     return code
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -47,9 +47,9 @@ class Store:
         return load_settings({"data": self._data})
 
     @contextmanager
-    def reading(self) -> Iterator[Runtime]:
-        """The store opened beside whoever writes to it."""
-        with self._open(read_only=True) as runtime:
+    def reading(self, defaults: Mapping[str, Any] | None = None) -> Iterator[Runtime]:
+        """The store opened beside whoever writes to it. `defaults` stand in for settings that nobody has set."""
+        with self._open(read_only=True, defaults=defaults) as runtime:
             yield runtime
 
     @contextmanager
@@ -62,13 +62,15 @@ class Store:
             yield runtime
 
     @contextmanager
-    def writing(self, create: bool = False) -> Iterator[Runtime]:
-        """The store opened for writing; made when it is not there and `create` is true."""
-        with self._open(create=create) as runtime:
+    def writing(self, create: bool = False, defaults: Mapping[str, Any] | None = None) -> Iterator[Runtime]:
+        """The store opened for writing; made when it is not there and `create` is true. `defaults` as in `reading`."""
+        with self._open(create=create, defaults=defaults) as runtime:
             yield runtime
 
     @contextmanager
-    def _open(self, *, create: bool = False, read_only: bool = False) -> Iterator[Runtime]:
+    def _open(
+        self, *, create: bool = False, read_only: bool = False, defaults: Mapping[str, Any] | None = None
+    ) -> Iterator[Runtime]:
         from greenroom.runtime import Runtime, StorageError
 
         settings = self.settings()
@@ -77,7 +79,9 @@ class Store:
                 f"there is no store at {settings.data}: name another with --data, "
                 "or make one with: greenroom ingest FILE"
             )
-        with Runtime.open(settings.data, config=settings.config, read_only=read_only) as runtime:
+        unset = {key: value for key, value in (defaults or {}).items() if settings.origins[key] == "default"}
+        config = settings.config.model_copy(update=unset)
+        with Runtime.open(settings.data, config=config, read_only=read_only) as runtime:
             yield runtime
 
 

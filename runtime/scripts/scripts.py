@@ -57,7 +57,8 @@ class ScriptRequest:
 
 @dataclass(frozen=True)
 class ScriptResult:
-    """The values that a script returned, its output, and the seconds, instructions and bytes that it used."""
+    """The values that a script returned, its output, and the seconds, instructions and bytes that it used. `exit_code`
+    is what it gave to `os.exit`, else 0."""
 
     value: Json
     output: str
@@ -65,6 +66,7 @@ class ScriptResult:
     instructions: int
     memory_peak: int
     error: GreenroomError | None = None
+    exit_code: int = 0
 
     def __repr__(self) -> str:
         return f"<ScriptResult {self.error.code if self.error is not None else 'success'}>"

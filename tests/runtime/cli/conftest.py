@@ -44,12 +44,13 @@ class CommandLine:
         assert done.exit_code == code, done.output
         return Said(done.stdout, done.stderr)
 
-    def process(self, *arguments: object, code: int = 0, **variables: str) -> Said:
+    def process(self, *arguments: object, code: int = 0, stdin: str = "", **variables: str) -> Said:
         """Run a command in a process of its own and check the exit code."""
         done = subprocess.run(
             [sys.executable, "-m", "greenroom.runtime.cli", *map(str, arguments)],
             cwd=self._directory,
             env=self._environment | variables,
+            input=stdin,
             capture_output=True,
             encoding="utf-8",
             timeout=60,

@@ -367,7 +367,7 @@ def test_a_failing_script_names_file_and_line_and_leaves_with_1(greenroom: Any, 
     assert "it went wrong" in done.stderr
     assert "bad.lua" in done.stderr
     assert "2" in done.stderr
-    assert done.stderr.count("it went wrong") == 1
+    assert done.stderr.count("it went wrong") == 2  # in the message and in the line that is shown
     (tmp_path / "forever.lua").write_text("while true do pcall(error) end")
     assert greenroom("run", "forever.lua", "--timeout", "0.2", code=1).stderr.startswith("greenroom: ")
     greenroom("run", "no-such.lua", code=2)

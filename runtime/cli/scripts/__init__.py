@@ -1,0 +1,1 @@
+"""``greenroom run`` and what it shares with ``greenroom repl``: how scripts get the store, tools, agents and limits."""

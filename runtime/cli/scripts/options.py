@@ -1,0 +1,71 @@
+"""The options that `run` and `repl` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from greenroom.runtime.cli import completion
+
+__all__ = ["AllowDir", "BoundTo", "FromPlugin", "OfLanguage", "OfProfile", "WithAgent"]
+
+OfLanguage = Annotated[
+    str | None,
+    typer.Option(
+        "--language",
+        metavar="LANGUAGE",
+        help="lua or js. Otherwise what the file's name ends with; else lua.",
+        show_default=False,
+        autocompletion=completion.one_of("lua", "js"),
+    ),
+]
+OfProfile = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        help="What the script may reach: sandboxed, files or trusted.",
+        autocompletion=completion.one_of("sandboxed", "files", "trusted"),
+    ),
+]
+AllowDir = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--allow-dir",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="A directory that profile 'files' may use (may be repeated).",
+        show_default=False,
+    ),
+]
+BoundTo = Annotated[
+    str | None,
+    typer.Option(
+        "--session",
+        metavar="SESSION",
+        help="Bind the script to this session: it reaches no other.",
+        show_default=False,
+        autocompletion=completion.sessions,
+    ),
+]
+WithAgent = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--agent",
+        metavar="PROVIDER",
+        help="Register a provider of agents that ships with greenroom: echo answers with its input (may be repeated).",
+        show_default=False,
+        autocompletion=completion.one_of("echo"),
+    ),
+]
+FromPlugin = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="MODULE:FUNCTION",
+        help="Call this Python function with the runtime first, to register tools, agents, hooks (may be repeated).",
+        show_default=False,
+    ),
+]

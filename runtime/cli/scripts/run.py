@@ -1,0 +1,142 @@
+"""``greenroom run``: a script over the store's sessions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from greenroom.runtime.cli.output import print_json
+from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.store import the_session, the_store
+
+from .equipment import plugins_named, register_agents, run_plugins
+from .opening import opened_for_scripts
+from .options import AllowDir, BoundTo, FromPlugin, OfLanguage, OfProfile, WithAgent
+from .place import source_line
+
+if TYPE_CHECKING:
+    from greenroom.runtime import ScriptError, ScriptResult
+
+_INTERRUPTED = 130
+
+
+def run(
+    context: typer.Context,
+    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="The file of the script, or - for stdin.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARGS", help="Handed to the script; those that begin with a dash go after --."),
+    ] = None,
+    language: OfLanguage = None,
+    profile: OfProfile = "sandboxed",
+    allow_dir: AllowDir = None,
+    session: BoundTo = None,
+    agent: WithAgent = None,
+    plugin: FromPlugin = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.001,
+            help="Longest run; otherwise script_timeout, if it is set, else 5 minutes.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a script over the sessions of the store; what it prints and returns comes out here.
+
+    Leaves with 0, with 1 if the script failed, with 130 after Ctrl-C, or with the code that the script gave to os.exit.
+    """
+    from greenroom.runtime import ScriptError
+
+    from_stdin = script == "-"
+    if not from_stdin and not os.path.exists(script):
+        raise typer.BadParameter(f"there is no file {script!r}", param_hint="SCRIPT")
+    source = _from_stdin() if from_stdin else Path(script)
+    plugins = plugins_named(plugin or ())
+    with opened_for_scripts(the_store(context), create=session is None) as runtime:
+        register_agents(runtime, agent or ())
+        run_plugins(runtime, plugins)
+        try:
+            result = runtime.run_script(
+                source,
+                language,
+                name="stdin" if from_stdin else None,
+                profile=profile,
+                session=the_session(runtime, session) if session else None,
+                args=arguments or [],
+                timeout=timeout,
+                directories=allow_dir or [],
+                echo=None if as_json else _echo,
+            )
+        except KeyboardInterrupt:
+            raise typer.Exit(_INTERRUPTED) from None
+        except ScriptError as error:
+            _show_place(error, source)
+            raise
+    _print_result(result, as_json)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
+
+
+def _print_result(result: ScriptResult, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "value": result.value,
+                "output": result.output,
+                "exit_code": result.exit_code,
+                "duration": result.duration,
+                "instructions": result.instructions,
+                "memory_peak": result.memory_peak,
+            }
+        )
+        return
+    match result.value:
+        case None:
+            pass
+        case bytes(content):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+        case str(text):
+            print(text)
+        case value:
+            print_json(value)
+
+
+def _show_place(error: ScriptError, source: str | Path) -> None:
+    """Add the line that an error came from to the error."""
+    from greenroom.runtime import ScriptError
+    from greenroom.runtime.scripts.scripts import read_source
+
+    if isinstance(source, Path):
+        try:
+            source = read_source(source)
+        except ScriptError:  # it is gone, or was never readable: the error says so
+            return
+    shown = source_line(source, error.fields.get("line"), error.fields.get("column"))
+    if shown is not None:
+        error.add_note(shown)
+
+
+def _from_stdin() -> str:
+    """Return the script that comes through stdin. Raises ScriptError for what is no script."""
+    from greenroom.runtime import ScriptError
+    from greenroom.runtime.scripts.scripts import MAX_SOURCE_BYTES
+
+    source = sys.stdin.buffer.read(MAX_SOURCE_BYTES + 1)
+    if len(source) > MAX_SOURCE_BYTES:
+        raise ScriptError(f"the script from stdin is larger than {MAX_SOURCE_BYTES} bytes", script="stdin")
+    try:
+        return source.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScriptError("the script from stdin is not UTF-8 text", script="stdin") from error
+
+
+def _echo(text: str) -> None:
+    print(text, end="", flush=True)

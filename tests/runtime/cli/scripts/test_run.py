@@ -1,0 +1,149 @@
+"""``greenroom run``: what it says of a failing script, what it registers, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenroom.runtime import Runtime
+
+PLUGINS = """
+def tools(runtime):
+    runtime.tools.register("shout", lambda text: text.upper())
+    runtime.agents.register("wise", lambda input: "42")
+
+def failing(runtime):
+    raise LookupError("no such table")
+
+def leaving(runtime):
+    raise SystemExit("enough")
+
+async def later(runtime):
+    pass
+
+number = 7
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a module in the working directory."""
+    name = "plugins_for_a_test"
+    (tmp_path / f"{name}.py").write_text(PLUGINS)
+    (tmp_path / "broken_for_a_test.py").write_text("import no_such_thing_for_a_test\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield name
+    for each in (name, "broken_for_a_test"):
+        sys.modules.pop(each, None)
+
+
+def test_an_error_shows_the_line_it_came_from_and_the_way_there(greenroom: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.lua").write_text("local function first()\n\tlocal t = nil\n\treturn t.field\nend\nfirst()\n")
+    said = greenroom("run", "bad.lua", code=1).stderr.splitlines()
+    assert said[0] == "greenroom: bad.lua:3: attempt to index a nil value (local 't')"
+    assert said[1].split(" | ") == ["   3", "\treturn t.field"]
+    assert said[2] == "stack traceback:"
+    assert [line.split(": ")[0].strip() for line in said[3:]] == ["bad.lua:3", "bad.lua:5"]
+
+
+def test_a_syntax_error_and_a_limit_show_their_line_too(greenroom: Any, tmp_path: Path) -> None:
+    (tmp_path / "half.lua").write_text("print('never')\nlocal x = = 1\n")
+    said = greenroom("run", "half.lua", code=1)
+    assert said.stdout == ""
+    assert "half.lua:2:" in said.stderr
+    assert "   2 | local x = = 1" in said.stderr
+    said = greenroom("run", "-", "--timeout", "0.2", stdin="print('begun')\nwhile true do end", code=1)
+    assert said.stdout == "begun\n"
+    assert "   2 | while true do end" in said.stderr
+
+
+def test_a_line_of_a_script_cannot_steer_the_terminal(greenroom: Any) -> None:
+    said = greenroom("run", "-", stdin="local x = '\x1b[2J' .. nil", code=1)
+    assert "\x1b" not in said.stderr
+    assert "\\x1b[2J" in said.stderr
+
+
+def test_the_agent_that_ships_is_registered_for_a_run(greenroom: Any) -> None:
+    script = "return Agent and Agent.create{name = 'a', model = 'echo'}:invoke('hello').text"
+    assert greenroom("run", "-", "--agent", "echo", stdin=script).stdout == "hello\n"
+    assert greenroom("run", "-", stdin=script).stdout == ""
+    assert "there is: echo" in greenroom("run", "-", "--agent", "gpt", stdin=script, code=2).stderr
+
+
+def test_a_plugin_registers_tools_and_agents(greenroom: Any, plugins: str) -> None:
+    script = """print(Tool.invoke("shout", {text = "hi"}).result)
+    print(Agent.create{name = "w", model = "wise"}:invoke("why?").text)"""
+    assert greenroom("run", "-", "--plugin", f"{plugins}:tools", stdin=script).stdout == "HI\n42\n"
+
+
+@pytest.mark.parametrize(
+    ("plugin", "code", "words"),
+    [
+        ("{}:failing", 1, ["LookupError: no such table", "plugins_for_a_test.py:7"]),
+        ("{}:leaving", 1, ["SystemExit: enough", "plugins_for_a_test.py:10"]),
+        ("{}:later", 1, ["async"]),
+        ("{}:number", 2, ["no function"]),
+        ("{}:missing", 2, ["has no 'missing'"]),
+        ("{}", 2, ["MODULE:FUNCTION"]),
+        ("{}:", 2, ["MODULE:FUNCTION"]),
+        ("no_such_module_here:f", 2, ["no module 'no_such_module_here'"]),
+        ("broken_for_a_test:f", 1, ["broken_for_a_test.py:1", "no_such_thing_for_a_test"]),
+    ],
+)
+def test_a_plugin_that_does_not_work_says_what_is_wrong(
+    greenroom: Any, plugins: str, plugin: str, code: int, words: list[str]
+) -> None:
+    said = greenroom("run", "-", "--plugin", plugin.format(plugins), stdin="print(1)", code=code)
+    assert said.stdout == ""
+    assert "a bug in greenroom" not in said.stderr
+    for word in ["--plugin", *words]:
+        assert word in said.stderr.replace("\n", " ")
+
+
+def test_a_script_reads_beside_the_process_that_writes(greenroom: Any, tmp_path: Path) -> None:
+    with Runtime.open(tmp_path / "greenroom-data") as runtime:
+        runtime.create_session(name="held")
+        said = greenroom.process("run", "-", code=1, stdin="print(Session.list{}[1].name)\nSession.create{name = 'x'}")
+        assert said.stdout == "held\n"
+        assert "Another process has the store open" in said.stderr
+        assert "reading only" in said.stderr
+        assert runtime.list_sessions().total == 1
+
+
+def test_the_settings_limits_hold_where_they_are_set(greenroom: Any) -> None:
+    loop = "while true do end"
+    said = greenroom("run", "-", stdin=loop, code=1, GREENROOM_SCRIPT_TIMEOUT="0.2")
+    assert "longer than 0.2 s" in said.stderr
+    said = greenroom("run", "-", stdin=loop, code=1, GREENROOM_SCRIPT_INSTRUCTIONS="100000")
+    assert "more than 100000 instructions" in said.stderr
+
+
+def test_output_comes_while_the_script_runs_and_ctrl_c_ends_it(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "long.lua").write_text("print('begun')\nwhile true do end\n")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "greenroom.runtime.cli", "run", "long.lua"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "begun\n"
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in errors
+
+
+def test_json_has_everything(greenroom: Any) -> None:
+    said = json.loads(greenroom("run", "-", "--json", stdin="print('x') return {1}").stdout)
+    assert (said["value"], said["output"], said["exit_code"]) == ([1], "x\n", 0)
+    assert {"duration", "instructions", "memory_peak"} <= said.keys()
