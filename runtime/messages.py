@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from greenroom.actors.messages import (
     ABSENT,
+    UNSET,
     AcceptLosses,
     AddMessage,
     AddMessages,
@@ -94,6 +95,7 @@ from greenroom.actors.messages import (
 
 __all__ = [
     "ABSENT",
+    "UNSET",
     "AcceptLosses",
     "AddMessage",
     "AddMessages",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, Unpack
 
 from pydantic import TypeAdapter
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.core import How
 from greenroom.actors.messages.internal import VariableKeys
 from greenroom.runtime.model.typed import as_type
 from greenroom.storage.codec.records import Json
 from greenroom.storage.common.arguments import as_mapping
-from greenroom.storage.errors import ValidationError, VariableNotFound, shown
+from greenroom.storage.errors import Conflict, ValidationError, VariableNotFound, shown
 
 from .replies import reply_as
 
@@ -54,6 +55,34 @@ class Variables:
         given = {**as_mapping("values", {} if values is None else values), **more}
         if given:
             self._send(m.Batch([m.SetVariable(key, value) for key, value in given.items()]))
+
+    def compare_and_set(self, key: str, expected: object, value: object, **how: Unpack[How]) -> bool:
+        """Set a variable if its value is `expected` now, and return whether it was. Otherwise nothing changes.
+
+        Values are equal as JSON: 1 is 1.0 but not true, and the order of an object's keys does not count. Expecting
+        None holds for a variable that does not exist or is null, as `get` answers None for both; `messages.ABSENT` only
+        for one that does not exist. Setting `messages.ABSENT` deletes the variable. In a batch, a value that is not the
+        expected one refuses the whole batch: InvalidOperation with the field `conflict` true.
+
+        Example:
+            ```py
+            while not session.compare_and_set("n", n := session.get("n"), (n or 0) + 1):
+                pass
+            ```
+        """
+        wanted = m.UNSET if expected is None else expected
+        command: m.SetVariable | m.DeleteVariable
+        if value is m.ABSENT:
+            command = m.DeleteVariable(key, expected=wanted, **how)
+        else:
+            command = m.SetVariable(key, value, expected=wanted, **how)
+        try:
+            self._send(command)
+        except Conflict as error:
+            if error.fields.get("key") == command.key:
+                return False
+            raise  # the session does not have the expected sequence
+        return True
 
     def __delitem__(self, key: str) -> None:
         if not self._send(m.DeleteVariable(key), False):

@@ -328,6 +328,7 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "delta": lambda w: "text",
     "correlation_id": lambda w: w.s.id,
     "event": lambda w: w.event_id,
+    "expected": lambda w: 1,
     "where": lambda w: w.s,
     "approval": lambda w: w.asked,
     "question": lambda w: "Which?",

@@ -16,6 +16,7 @@ from greenroom.storage.errors import ResourceLimitExceeded
 __all__ = [
     "ABSENT",
     "ANY",
+    "UNSET",
     "AcceptLosses",
     "DeleteVariable",
     "Expectation",
@@ -32,11 +33,15 @@ class Expectation(enum.Enum):
     """The change is made whatever the value is."""
     ABSENT = "absent"
     """The variable must not exist."""
+    UNSET = "unset"
+    """The variable must not exist, or be null: what reading it without a default answers None for."""
 
 
 ANY: Final = Expectation.ANY
 
 ABSENT: Final = Expectation.ABSENT
+
+UNSET: Final = Expectation.UNSET
 
 
 def _expectation(message: Any) -> Any:
@@ -47,8 +52,8 @@ def _expectation(message: Any) -> Any:
 class SetVariable(Command[None]):
     """Set a variable to a JSON value or bytes of at most 1 MiB. Replies None.
 
-    With `expected`, set it only if that is its value now (`ABSENT`: if it does not exist). Otherwise raise
-    InvalidOperation with the field `conflict` true, and change nothing.
+    With `expected`, set it only if that is its value now (`ABSENT`: if it does not exist; `UNSET`: if it does not
+    exist or is null). Otherwise raise InvalidOperation with the field `conflict` true, and change nothing.
     """
 
     __slots__ = ("expected", "key", "packed")

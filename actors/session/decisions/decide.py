@@ -63,7 +63,7 @@ def _require_expected(state: SessionState, command: m.SetVariable | m.DeleteVari
     """Raise Conflict unless the variable has the value that the command expects."""
     packed, expected = state.variables.get(command.key), command.expected
     if isinstance(expected, m.Expectation):
-        holds = packed is None
+        holds = packed is None or (expected is m.UNSET and unpack_value(packed) is None)
     else:
         holds = packed is not None and (
             packed == expected or canonical_value(unpack_value(packed)) == canonical_value(unpack_value(expected))
