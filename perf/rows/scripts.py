@@ -39,8 +39,17 @@ def add(a: int, b: int) -> int:
 
 @row("call a tool on its own thread", at_most(110 * MICRO))
 def own_thread(bench: Bench) -> Measured:
+    return _tool_called(bench, quick=False)
+
+
+@row("call a quick tool on its caller's thread", at_most(45 * MICRO))
+def callers_thread(bench: Bench) -> Measured:
+    return _tool_called(bench, quick=True)
+
+
+def _tool_called(bench: Bench, *, quick: bool) -> Measured:
     rt, peer = bench.runtime(), bench.keep(SqliteRecords(bench.directory()))
-    rt.tools.register("add", add)
+    rt.tools.register("add", add, quick=quick)
     session, held = rt.create_session(), list[tuple[str, object]]()
 
     def by_hand() -> int:

@@ -265,7 +265,7 @@ class Calls:
         return CallContext(self, work.name, session, call_id, correlation_id, deadline, work.key)
 
     def _run(self, work: Work, context: CallContext) -> Outcome:
-        """Run the callable on an elastic thread and wait for it."""
+        """Run the callable on an elastic thread and wait for it, or on this one if it is quick."""
         if NESTING.get() >= MAX_NESTING:
             raise ResourceLimitExceeded(
                 f"{work.kind} {work.name!r}: calls are nested deeper than {MAX_NESTING}:"
@@ -274,6 +274,13 @@ class Calls:
                 limit=MAX_NESTING,
                 value=MAX_NESTING,
             )
+        if work.inline:
+            if self._closed:
+                raise runtime_closed("closed or closing")
+            made = attempt(work, context)
+            if isinstance(made, Outcome):
+                return made
+            raise made
         promise: Promise[Outcome | GreenroomError] = Promise()
         try:
             with self._lock:
@@ -337,7 +344,7 @@ class Calls:
             call_id=called.event_id,
             value=value,
             error=returned.get("error") if error is not None else None,
-            input=unpack_value(self._shown(work.packed)),
+            packed_input=self._shown(work.packed),
             facts={key: returned[key] for key in ("model", "provider", "usage", "cost_microusd") if key in returned},
         )
         try:

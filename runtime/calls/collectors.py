@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from blake3 import blake3
 
 from greenroom.actors import messages as m
-from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.message_text import text_of
 from greenroom.storage.errors import ValidationError
@@ -29,7 +29,8 @@ _DEFAULT_BYTES: Final = 16 << 20
 @dataclass(frozen=True, slots=True)
 class Output:
     """The outcome of a call. `error` is None on success, else {code, message}; `sequence` and `call_id` are those of
-    the event that journaled the call; `facts`: model, provider, usage and cost_microusd, where known."""
+    the event that journaled the call; `packed_input` is the encoded input; `facts`: model, provider, usage and
+    cost_microusd, where known."""
 
     kind: str
     name: str
@@ -37,7 +38,7 @@ class Output:
     call_id: str
     value: Value
     error: dict[str, str] | None
-    input: Value
+    packed_input: bytes
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -91,6 +92,8 @@ class Collector:
         """Return the artifact to store for a call, or None."""
         if (output.error is not None and not self._errors) or not self._sampled(output.call_id):
             return None
+        if output.error is None and self._filter is None and self._certainly_small(output.value):
+            return None
         value = self._shown(output.value if output.error is None else {"error": output.error})
         content, kind, whole = self._content(value)
         if kind not in self._types or not self._min_bytes <= len(content) <= self._max_bytes:
@@ -113,7 +116,17 @@ class Collector:
         """Return the part of the output to store."""
         return value
 
+    def _certainly_small(self, value: Value) -> bool:
+        """Return whether a value is smaller than what is stored, without making its text. Most results are."""
+        if isinstance(value, str | bytes):
+            return 4 * len(value) < self._min_bytes
+        if type(value) is int:
+            return value.bit_length() <= 64 and self._min_bytes > 32
+        return (value is None or type(value) in (bool, float)) and self._min_bytes > 32
+
     def _sampled(self, call_id: str) -> bool:
+        if self._sampling >= 1:
+            return True
         draw = int.from_bytes(blake3(call_id.encode()).digest(8), "big") / (1 << 64)
         return draw < self._sampling
 
@@ -136,7 +149,7 @@ class Collector:
         metadata: dict[str, Value] = {output.kind: output.name, "call_id": output.call_id, **output.facts}
         if "cost_microusd" in metadata:
             metadata["cost_usd"] = metadata.pop("cost_microusd") / 1_000_000
-        parameters = self._cleaned(output.input)
+        parameters = self._cleaned(unpack_value(output.packed_input))
         size = len(pack_value(parameters))
         if size <= _MAX_PARAMETERS:
             metadata["parameters"] = parameters

@@ -168,6 +168,8 @@ class Work:
     collector: Collector | None = None
     durability: Durability | None = None
     """Durability of the return and of all events before it; None for the runtime's."""
+    inline: bool = False
+    """Whether it runs on its caller's thread, so that no timeout frees the caller."""
     condition: Condition | None = None
     """What is asked of the session before the call is journaled, and the key under which its result is remembered."""
 
@@ -188,8 +190,10 @@ class Outcome:
 
 def attempt(work: Work, context: CallContext) -> Outcome | GreenroomError:
     """Make a call and return its outcome, or the error to raise. Converting the result can take as long as the call
-    itself. A SystemExit of a callable counts as a failure."""
-    NESTING.set(NESTING.get() + 1)  # of this thread's own copy of the context
+    itself. A SystemExit of a callable counts as a failure. On its caller's thread, what interrupts the caller is
+    raised."""
+    depth = NESTING.get()
+    NESTING.set(depth + 1)
     try:
         returned = work.run(context)
         if inspect.isawaitable(returned):
@@ -198,6 +202,8 @@ def attempt(work: Work, context: CallContext) -> Outcome | GreenroomError:
     except GreenroomError as error:
         return error
     except BaseException as error:
+        if work.inline and not isinstance(error, Exception | SystemExit):
+            raise
         name, text = type(error).__name__, _text_of(error)
         failed = CallFailed(
             f"{work.kind} {work.name!r} failed: {name}{': ' + text if text else ''}",
@@ -208,6 +214,7 @@ def attempt(work: Work, context: CallContext) -> Outcome | GreenroomError:
         failed.__cause__ = error
         return failed
     finally:
+        NESTING.set(depth)
         context._lease.over = True
 
 

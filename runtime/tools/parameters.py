@@ -7,7 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema
@@ -19,7 +19,7 @@ from greenroom.storage.codec.records import Value
 from greenroom.storage.common.validation import complaints, refusal
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["Parameters", "arguments_of", "context_parameters", "hints_of"]
+__all__ = ["Checked", "Parameters", "arguments_of", "context_parameters", "hints_of"]
 
 Parameter = inspect.Parameter
 
@@ -30,6 +30,13 @@ _CONTEXT: Final = "context"
 _STARRED: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _UNKNOWN: Final = object()
 """Marks an annotation that cannot be resolved."""
+
+
+class Checked(NamedTuple):
+    """An input that fits, and the arguments in it, converted to the annotated types."""
+
+    input: dict[str, Any]
+    arguments: dict[str, Any]
 
 
 class Parameters:
@@ -122,17 +129,15 @@ class Parameters:
             schema["additionalProperties"] = self._more.json_schema(schema_generator=_Quiet)
         return schema
 
-    def check(self, input: Value) -> dict[str, Any]:
-        """Return the input as an object. Raises ValidationError, whose `field` is the path of the error."""
+    def check(self, input: Value) -> Checked:
+        """Check an input. Raises ValidationError, whose `field` is the path of the error."""
         if input is None or input == []:  # an empty Lua table can be either
             input = {}
         if not isinstance(input, dict):
             raise ValidationError("input: an object of arguments is needed", field="input")
         if self._given is not None:
             self._validator(input)
-        elif self._model is not None:
-            self._read(self._model, input)
-        return input
+        return Checked(input, self._read(self._model, input) if self._model is not None else input)
 
     def _read(self, model: type[pydantic.BaseModel], input: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments in an input, converted to the annotated types."""
@@ -154,9 +159,9 @@ class Parameters:
                 raise ValidationError(f"{place}: {complaints(error, model)[0].text}", field=place) from None
         return arguments
 
-    def call(self, input: dict[str, Any], context: CallContext) -> Any:
+    def call(self, checked: Checked, context: CallContext) -> Any:
         """Call the callable with a checked input. The result may be awaitable."""
-        single = self._single
+        single, input = self._single, checked.input
         if self._signature is None:
             return self._fn(input)
         if self._takes_whole and single is not None:
@@ -164,7 +169,7 @@ class Parameters:
         elif self._may_take_whole and single is not None and input.keys() != {single.name}:
             arguments = {} if not input and single.default is not single.empty else {single.name: input}
         else:
-            arguments = self._read(self._model, input) if self._model is not None else input
+            arguments = checked.arguments
         args, kwargs = arguments_of(self._signature, {**arguments, **dict.fromkeys(self._contexts, context)})
         return self._fn(*args, **kwargs)
 

@@ -22,6 +22,7 @@ from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import InvalidOperation, OperationTimeout, ValidationError
 
+from .parameters import Checked
 from .tool import Tool, ToolResult, attempt
 
 if TYPE_CHECKING:
@@ -82,13 +83,16 @@ class Tools:
         *,
         replace: bool = False,
         side_effects: bool = True,
+        quick: bool = False,
+        version: str = "1.0.0",
     ) -> Tool:
         """Register a callable, synchronous or `async def`, as a tool.
 
         `schema` is the JSON schema (draft 2020-12) of the input; the default follows from the annotations. The default
         description is the docstring. A parameter `context` gets a CallContext. docs/control/tools.md says how input
         becomes arguments. `side_effects=False` says that the tool only computes its result, so that a replay in mode
-        `simulate` may run it. Raises ValidationError, also for a name that is taken, unless `replace`.
+        `simulate` may run it. `quick=True` runs it on its caller's thread, which saves the change of threads; but then
+        no timeout frees the caller. Raises ValidationError, also for a name that is taken, unless `replace`.
         """
         self._core.require_host("tools.register", "write")
         tool = Tool(
@@ -100,6 +104,8 @@ class Tools:
             tags=tags,
             timeout=timeout,
             side_effects=side_effects,
+            quick=quick,
+            version=version,
         )
         with self._lock:
             if not replace and self.exists(name):
@@ -125,7 +131,8 @@ class Tools:
 
     @checked
     def register_file_operations(self, directories: Iterable[str | os.PathLike[str]], *, replace: bool = False) -> Tool:
-        """Register the tool `file_operations`: read, write, append, delete, exists and list within these directories.
+        """Register the tool `file_operations`: read, write, append, delete, exists, list, info, move, copy and
+        create_dir within these directories.
 
         Links are resolved first, so they cannot lead outside. Raises ValidationError for a path that is no directory.
         """
@@ -276,7 +283,7 @@ class Tools:
         tool = message.subject if message.subject is not None and name == message.name else self._require(name)
         if tool.name == FILE_OPERATIONS and tool is not message.subject and _of_a_script():
             raise InvalidOperation(f"scripts call {FILE_OPERATIONS} by Tool, on files of their own", tool=tool.name)
-        input = self._checked(session_id, tool, given)
+        checked = self._checked(session_id, tool, given)
         wanted = message.timeout or tool.timeout or self._timeout
         left = min(wanted, deadline - time.monotonic())
         if left <= 0:
@@ -284,12 +291,13 @@ class Tools:
         work = Work(
             "tool",
             tool.name,
-            packed if packed is not None and input is given else packed_input(input),
-            lambda context: tool.parameters.call(input, context),
+            packed if packed is not None and checked.input is given else packed_input(checked.input),
+            lambda context: tool.parameters.call(checked, context),
             left,
             durability=message.durability,
             condition=message.condition,
             collector=self.collector,
+            inline=tool.quick,
         )
         return self._calls.begin(work, session_id)
 
@@ -314,7 +322,7 @@ class Tools:
             raise InvalidOperation(f"there is no tool {str(name)[:64]!r}: {advice}", tool=str(name)[:64])
         return tool
 
-    def _checked(self, session_id: str | None, tool: Tool, input: Value) -> dict[str, Any]:
+    def _checked(self, session_id: str | None, tool: Tool, input: Value) -> Checked:
         if self._hooks.at("ToolValidation") is None:
             return tool.parameters.check(input)
         errors: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 from greenroom.actors.messages.checks import tag_list
 from greenroom.storage.codec.records import Json
-from greenroom.storage.common.arguments import as_flag
+from greenroom.storage.common.arguments import as_flag, as_text
 from greenroom.storage.errors import GreenroomError, ValidationError
 
 from .parameters import Parameters
@@ -25,10 +26,22 @@ _MAX_DESCRIPTION: Final = 64 << 10
 
 
 class Tool:
-    """A registered tool: name, description, category, tags, timeout (seconds, None for the runtime's default). `schema`
-    is the JSON schema of its input. `side_effects` is False for a tool that a simulated replay may run."""
+    """A registered tool: name, description, version, category, tags, timeout (seconds, None for the runtime's default).
+    `schema` is the JSON schema of its input. `side_effects` is False for a tool that a simulated replay may run,
+    `quick` True for one that runs on its caller's thread."""
 
-    __slots__ = ("category", "description", "fn", "name", "parameters", "side_effects", "tags", "timeout")
+    __slots__ = (
+        "category",
+        "description",
+        "fn",
+        "name",
+        "parameters",
+        "quick",
+        "side_effects",
+        "tags",
+        "timeout",
+        "version",
+    )
 
     def __init__(
         self,
@@ -41,6 +54,8 @@ class Tool:
         tags: Iterable[str] = (),
         timeout: float | None = None,
         side_effects: bool = True,
+        quick: bool = False,
+        version: str = "1.0.0",
     ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValidationError("name: 1 to 64 letters, digits and _ . : / - are needed", field="name")
@@ -63,16 +78,25 @@ class Tool:
         self.tags = tuple(tag_list(tags))
         self.timeout = timeout
         self.side_effects = as_flag("side_effects", side_effects)
+        self.quick = as_flag("quick", quick)
+        if self.quick and inspect.iscoroutinefunction(fn):
+            raise ValidationError("quick: an `async def` needs a thread of its own", field="quick")
+        if self.quick and timeout is not None:
+            raise ValidationError(
+                "timeout: a quick tool has none, because it runs on its caller's thread", field="timeout"
+            )
+        self.version = as_text("version", version, 64)
 
     @property
     def schema(self) -> dict[str, Any]:
         return self.parameters.schema
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the description of the tool for a model: name, description, schema, category, tags."""
+        """Return the description of the tool for a model: name, description, version, schema, category, tags."""
         return {
             "name": self.name,
             "description": self.description,
+            "version": self.version,
             "schema": self.schema,
             "category": self.category,
             "tags": list(self.tags),
@@ -112,10 +136,22 @@ class ToolResult:
     def __repr__(self) -> str:
         return f"<ToolResult {'success' if self.success else self.error_code}>"
 
+    @property
+    def text(self) -> str | None:
+        """The result as text: a text itself, anything else as JSON. None if the call failed."""
+        if not self.success:
+            return None
+        return (
+            self.result
+            if isinstance(self.result, str)
+            else json.dumps(self.result, ensure_ascii=False, default=lambda each: each.decode("utf-8", "replace"))
+        )
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "success": self.success,
             "result": self.result,
+            "text": self.text,
             "error": self.error,
             "error_code": self.error_code,
             "duration": self.duration,

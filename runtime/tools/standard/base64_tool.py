@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Literal
+from typing import Annotated, Literal
 
 from greenroom.storage.errors import ValidationError
+
+from .inputs import TextOrBytes, any_case
 
 __all__ = ["base64_tool"]
 
 
 def base64_tool(
-    input: str | bytes, operation: Literal["encode", "decode"] = "encode", url_safe: bool = False
+    input: TextOrBytes,
+    operation: Annotated[Literal["encode", "decode"], any_case()] = "encode",
+    url_safe: bool = False,
 ) -> str | bytes:
     """Encode text or bytes as base64, or decode it: to text where it is UTF-8, else to bytes."""
     data = input.encode("utf-8", "surrogatepass") if isinstance(input, str) else input

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections.abc import Callable
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal
 
 from greenroom.storage.errors import ValidationError
+
+from .inputs import AnyText, any_case
 
 __all__ = ["calculator"]
 
@@ -21,17 +23,26 @@ _MAX_DIGITS: Final = 100
 Number = int | float
 
 
-def calculator(expression: str, operation: Literal["evaluate"] = "evaluate") -> Number:
-    """Arithmetic: + - * / // % ** ^ and parentheses, functions like sqrt, sin, log, round, min, max, factorial, and
-    the constants pi, e and tau.
+def calculator(
+    expression: AnyText = "",
+    input: AnyText = "",
+    variables: dict[str, Any] | list[Any] | None = None,
+    operation: Annotated[Literal["evaluate"], any_case()] = "evaluate",
+) -> Number:
+    """Arithmetic: + - * / // % ** ^ and parentheses, functions like sqrt, sin, log, round, min, max, factorial, the
+    constants pi, e and tau, and `variables`, which are numbers by name. `input` is another name of `expression`.
 
     Raises ValidationError for what is no arithmetic or has no finite result of at most 1024 bits.
     """
+    expression = expression or input
+    if not expression:
+        raise _bad("a text such as '6 * 7' is needed")
     if len(expression) > _MAX_LENGTH:
         raise _bad(f"at most {_MAX_LENGTH} characters, this has {len(expression)}")
+    names = {**_CONSTANTS, **_numbers(variables)}
     try:
         tree = ast.parse(expression.strip().replace("^", "**"), mode="eval")
-        return _bounded(_value(tree.body, 0))
+        return _bounded(_value(tree.body, names, 0))
     except ValidationError:  # which is a ValueError
         raise
     except (SyntaxError, RecursionError, MemoryError):
@@ -44,7 +55,17 @@ def calculator(expression: str, operation: Literal["evaluate"] = "evaluate") -> 
         raise _bad("a function is not defined for these arguments") from None
 
 
-def _value(node: ast.expr, depth: int) -> Number:
+def _numbers(variables: dict[str, Any] | list[Any] | None) -> dict[str, Number]:
+    """Return the variables. Raises ValidationError for what is no number."""
+    given = variables if isinstance(variables, dict) else {}  # an empty Lua table arrives as a list
+    for name, value in given.items():
+        if type(value) not in (int, float):
+            raise ValidationError(f"variables: {name[:50]!r} is no number", field="variables")
+        _bounded(value)
+    return given
+
+
+def _value(node: ast.expr, names: Mapping[str, Number], depth: int) -> Number:
     if depth > _MAX_DEPTH:
         raise _bad(f"nested deeper than {_MAX_DEPTH} levels")
     depth += 1
@@ -52,17 +73,19 @@ def _value(node: ast.expr, depth: int) -> Number:
         value: Number = node.value  # type: ignore[assignment]
         return _bounded(value)
     if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
-        return _UNARY[type(node.op)](_value(node.operand, depth))
+        return _UNARY[type(node.op)](_value(node.operand, names, depth))
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        return _bounded(_BINARY[type(node.op)](_value(node.left, depth), _value(node.right, depth)))
-    if isinstance(node, ast.Name) and node.id in _CONSTANTS:
-        return _CONSTANTS[node.id]
+        return _bounded(_BINARY[type(node.op)](_value(node.left, names, depth), _value(node.right, names, depth)))
+    if isinstance(node, ast.Name):
+        if node.id in names:
+            return names[node.id]
+        raise _bad(f"{node.id[:50]!r} is no variable or constant; there are: {', '.join(sorted(names))[:500]}")
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         function = _FUNCTIONS.get(node.func.id)
         if function is None:
             raise _bad(f"there is no function {node.func.id[:50]!r}; there are: {', '.join(sorted(_FUNCTIONS))}")
-        return _bounded(function(*(_value(each, depth) for each in node.args)))
-    raise _bad("only numbers, + - * / // % ** ^, parentheses, functions and pi, e, tau are known")
+        return _bounded(function(*(_value(each, names, depth) for each in node.args)))
+    raise _bad("only numbers, + - * / // % ** ^, parentheses, functions, variables and pi, e, tau are known")
 
 
 def _bounded(value: Any) -> Number:
@@ -107,7 +130,7 @@ _BINARY: Final[dict[type[ast.operator], Callable[[Any, Any], Number]]] = {
     ast.Mod: operator.mod,
     ast.Pow: _power,
 }
-_CONSTANTS: Final = {"pi": math.pi, "e": math.e, "tau": math.tau}
+_CONSTANTS: Final[dict[str, Number]] = {"pi": math.pi, "e": math.e, "tau": math.tau}
 _FUNCTIONS: Final[dict[str, Callable[..., Number]]] = {
     "abs": abs,
     "ceil": math.ceil,

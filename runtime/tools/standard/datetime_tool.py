@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 from greenroom.runtime.calls.work import CallContext
 from greenroom.storage.errors import ValidationError
+
+from .inputs import any_case
 
 __all__ = ["datetime_tool"]
 
@@ -18,7 +20,9 @@ _MAX_FORMAT: Final = 200
 
 
 def datetime_tool(
-    operation: Literal["now", "parse", "format", "add", "difference"] = "now",
+    operation: Annotated[
+        Literal["now", "parse", "format", "add", "difference"], any_case({"diff": "difference"})
+    ] = "now",
     input: str | float | None = None,
     other: str | float | None = None,
     timezone: str = "UTC",

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import ValidationError
 
+from .inputs import any_case
+
 __all__ = ["json_processor"]
 
-_STEP: Final = re.compile(r"""\.?([^.\[\]"']+)|\[(-?\d{1,9})\]|\[(\*)\]|\["([^"]*)"\]|\['([^']*)'\]""")
+_STEP: Final = re.compile(r"""\.?([^.\[\]"']+)|\[(-?\d{1,9})\]|\[(\*?)\]|\["([^"]*)"\]|\['([^']*)'\]""")
 _MAX_QUERY: Final = 1000
 _MAX_FOUND: Final = 100_000
 
 
 def json_processor(
-    operation: Literal["parse", "stringify", "validate", "query", "keys", "merge"] | None = None,
+    operation: Annotated[Literal["parse", "stringify", "validate", "query", "keys", "merge"] | None, any_case()] = None,
     input: Any = None,
     query: str | None = None,
     pretty: bool = False,
@@ -26,8 +28,8 @@ def json_processor(
     """Work on JSON; `input` is JSON text or a value.
 
     parse: the value of a text. stringify: the text of a value. validate: whether a text is JSON. query: what is at a
-    path such as `$.users[0].name` or `users[*].name`, null if nothing is. keys: of an object. merge: an object with
-    what `other` has over it.
+    path such as `$.users[0].name`, `users[*].name` or `.users[].name`, null if nothing is. keys: of an object. merge:
+    an object with what `other` has over it.
     """
     operation = operation or ("query" if query is not None else "parse")
     if operation == "stringify":
@@ -84,7 +86,7 @@ def _found(value: Value, query: str) -> Value:
         if step is None:
             raise ValidationError(f"query: not understood from character {at + 1} on", field="query")
         at = step.end()
-        if step[3]:
+        if step[3] is not None:
             many = True
             found = [item for each in found for item in _items(each)][:_MAX_FOUND]
         elif step[2]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from greenroom.storage.errors import ValidationError
+
+from .inputs import AnyText, any_case
 
 __all__ = ["template_engine"]
 
@@ -15,10 +17,19 @@ _MAX_RESULT: Final = 4 << 20
 
 
 def template_engine(
-    template: str, variables: dict[str, Any] | list[Any] | None = None, operation: Literal["render"] = "render"
+    template: AnyText | None = None,
+    input: AnyText | None = None,
+    variables: dict[str, Any] | list[Any] | None = None,
+    context: dict[str, Any] | list[Any] | None = None,
+    operation: Annotated[Literal["render"], any_case()] = "render",
 ) -> str:
     """Put variables into a text: `{{name}}`, or `{{user.name}}` for what is inside of one. What is put in is not
-    looked at again. Raises ValidationError for a variable that is not there."""
+    looked at again. `input` is another name of `template`, `context` of `variables`. Raises ValidationError for a
+    variable that is not there."""
+    template = template if template is not None else input
+    if template is None:
+        raise ValidationError("template: a text is needed", field="template")
+    variables = variables if variables is not None else context
     given = variables if isinstance(variables, dict) else {}  # an empty Lua table arrives as a list
     parts: list[str] = []
     size = at = 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final, Literal
 
 from greenroom.storage.errors import ValidationError
+
+from .inputs import AnyText, any_case
 
 __all__ = ["text_stats"]
 
@@ -13,7 +15,11 @@ __all__ = ["text_stats"]
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|$)")
 
 
-def text_stats(input: str | None = None, text: str | None = None) -> dict[str, int | float]:
+def text_stats(
+    input: AnyText | None = None,
+    text: AnyText | None = None,
+    operation: Annotated[Literal["count"], any_case({"stats": "count", "analyze": "count"})] = "count",
+) -> dict[str, int | float]:
     """Count of a text: characters, words, unique words, lines, sentences, paragraphs, bytes in UTF-8."""
     given = input if input is not None else text
     if given is None:

@@ -98,7 +98,7 @@ def test_what_is_no_bounded_arithmetic_is_refused_at_once(expression: str) -> No
     ("expression", "what"),
     [
         ("+".join(["1"] * 450), "nested deeper than"),
-        ("unknown", "are known"),
+        ("unknown", "no variable or constant"),
         ("2 +", "this is no arithmetic"),
         ("sqrt(-1)", "not defined for these arguments"),
     ],

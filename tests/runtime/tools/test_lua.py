@@ -42,7 +42,7 @@ def test_a_tool_object_has_name_description_schema_and_execute(rt: Runtime) -> N
         ("Tool.invoke('calculator', 'text')", "object"),
         ("Tool.invoke('calculator')", "expression"),
         ("Tool.invoke(nil, {})", "name"),
-        ("Tool.get('calculator'):execute{expression = 7}", "expression"),
+        ("Tool.get('calculator'):execute{expression = true}", "expression"),
         ("Tool.invoke('broken', {})", "ValueError: out of order"),
     ],
 )
