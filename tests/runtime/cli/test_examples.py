@@ -5,12 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from greenroom.runtime import Runtime
-from greenroom.runtime.ingest import ingest, sample_paths
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
@@ -47,24 +43,3 @@ def test_python_example(script: str, words: list[str], environment: dict[str, st
     assert done.returncode == 0, done.stderr
     for word in words:
         assert word in done.stdout
-
-
-def _live_sessions(store: Path) -> None:
-    """The conversations of the samples, each going on."""
-    with Runtime.open(store) as runtime:
-        ingest(runtime, sample_paths())
-        for info in runtime.list_sessions(status="completed"):
-            runtime.session(info.id).fork()
-            runtime.session(info.id).archive()
-
-
-def test_lua_examples(greenroom: Any, tmp_path: Path) -> None:
-    _live_sessions(tmp_path / "greenroom-data")
-    counts = dict(line.split("\t") for line in greenroom("run", EXAMPLES / "tag_sessions.lua", 8).stdout.splitlines())
-    assert counts == {"used-tools": "6", "long": "4"}
-    assert len(greenroom.json("sessions", "list", "--tag", "used-tools")) == 6
-
-    session = greenroom.json("sessions", "list", "--search", "kitchen")[0]["id"]
-    assert "stored summary.md" in greenroom("run", EXAMPLES / "summarize.lua", "--session", session).stdout
-    assert "words in all" in greenroom("artifacts", "get", session, "summary.md").stdout
-    assert "bind me" in greenroom("run", EXAMPLES / "summarize.lua", code=1).stderr
