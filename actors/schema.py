@@ -41,8 +41,12 @@ def schema_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return copy
 
 
-def compiled(schema: dict[str, Any]) -> Check:
-    """Return the check of an input by a JSON schema. Raises ValidationError for an invalid schema."""
+def compiled(schema: dict[str, Any], *, trusted: bool = True) -> Check:
+    """Return the check of an input by a JSON schema. Raises ValidationError for an invalid schema.
+
+    The patterns of a schema that is not `trusted` must be such that they can be matched in linear time: those with
+    look-arounds or back-references are refused.
+    """
     # The import takes a tenth of a second and is only needed for given schemas.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError, best_match
@@ -57,6 +61,8 @@ def compiled(schema: dict[str, Any]) -> Check:
         ) from None
     except RecursionError:
         raise ValidationError("schema: it is nested too deep", field="schema") from None
+    if not trusted:
+        _require_linear(schema)
     # An empty registry: a check never fetches an address in a schema.
     validator = _validator_class()(_of_one_draft(schema), registry=Registry())
 
@@ -163,9 +169,35 @@ def _matcher(pattern: str) -> Callable[[str], Any]:
     """Return a function that searches a text for a pattern, in linear time unless the pattern has look-arounds or
     back-references. Python's own engine can take years for a short text, and blocks all other threads meanwhile."""
     try:
-        return SchemaValidator(core_schema.str_schema(pattern=pattern, strict=True)).isinstance_python
+        return _linear(pattern)
     except PatternError:
         return re.compile(pattern).search
+
+
+def _linear(pattern: str) -> Callable[[str], Any]:
+    return SchemaValidator(core_schema.str_schema(pattern=pattern, strict=True)).isinstance_python
+
+
+def _require_linear(schema: Any) -> None:
+    """Raise ValidationError for a pattern that Python's own engine would have to match."""
+    if isinstance(schema, list):
+        for each in schema:
+            _require_linear(each)
+    if not isinstance(schema, dict):
+        return
+    own, named = schema.get("pattern"), schema.get("patternProperties")
+    for pattern in (*([own] if isinstance(own, str) else []), *(named if isinstance(named, dict) else [])):
+        try:
+            _linear(pattern)
+        except PatternError:
+            raise ValidationError(
+                f"schema: the pattern {pattern[:_MAX_SHOWN]!r} has look-arounds or back-references, or is too large:"
+                " no bound would hold for the time that it takes. Write it without them",
+                field="schema",
+            ) from None
+    for key, each in schema.items():
+        if key not in _LITERAL:
+            _require_linear(each)
 
 
 def _canonical(value: Value) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -25,7 +26,8 @@ FILE_MODES: Final = {
 class Files:
     """Allows paths below `directories`, or all paths with None.
 
-    Links are resolved first, so they cannot lead outside. Errors use `whose` to name who got the directories.
+    Links are resolved first, so they cannot lead outside. A file with several names (hard links) is refused: another of
+    its names may be outside. Errors use `whose` to name who got the directories.
     """
 
     def __init__(self, directories: Iterable[Path] | None, whose: str) -> None:
@@ -45,6 +47,11 @@ class Files:
         real = Path(os.path.realpath(given))
         if not self._all and not any(real.is_relative_to(root) for root in self._roots):
             raise AccessDenied(f"{given[:200]!r} is outside the directories granted to {self._whose}")
+        if not self._all and _has_other_names(real):
+            raise AccessDenied(
+                f"{given[:200]!r} has several names (hard links), and one may be outside the directories granted to"
+                f" {self._whose}: use a copy of it"
+            )
         return real
 
     def open_for_reading(self, path: Path) -> BinaryIO:
@@ -54,3 +61,11 @@ class Files:
     def open(self, path: Path, mode: str) -> BinaryIO:
         """Open a regular file, but nothing that could block, such as a pipe. Raises StorageError."""
         return open_regular(path, f"cannot open {path.name}", FILE_MODES[mode], follow=False)
+
+
+def _has_other_names(path: Path) -> bool:
+    try:
+        facts = path.lstat()
+    except (OSError, ValueError):  # there is no such file yet, or it cannot be looked at: opening it says so
+        return False
+    return facts.st_nlink > 1 and not stat.S_ISDIR(facts.st_mode)

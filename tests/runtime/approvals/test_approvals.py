@@ -195,7 +195,14 @@ def test_an_expiry_without_sense_is_refused(session: Session, expires: Any) -> N
 
 @pytest.mark.parametrize(
     "given",
-    [{"question": ""}, {"question": 1}, {"schema": 1}, {"schema": {"type": "nothing"}}, {"metadata": [1]}],
+    [
+        {"question": ""},
+        {"question": 1},
+        {"schema": 1},
+        {"schema": {"type": "nothing"}},
+        {"schema": {"items": {"pattern": "^(?=a)(a+)+$"}}},
+        {"metadata": [1]},
+    ],
     ids=str,
 )
 def test_a_question_without_sense_is_refused(session: Session, given: dict[str, Any]) -> None:

@@ -1,0 +1,61 @@
+"""Scripts of a hostile author: each fails in its own way, and the runtime works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from greenroom.runtime import Runtime
+from greenroom.scripting.lua import engine
+
+from .collection import ATTACKS, Attack
+from .scene import ISOLATIONS, Scene, until
+from .tally import TALLY
+
+MOST_GROWTH = 96 << 20
+"""By how many bytes the host may grow during an attack whose script may have 8 MiB."""
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    scene = Scene(tmp_path_factory.mktemp("scene"))
+    yield scene
+    scene.close()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("attack", "isolation"),
+    [
+        pytest.param(attack, isolation, id=f"{isolation}-{attack.id}")
+        for isolation in ISOLATIONS
+        for attack in ATTACKS
+        if attack.only in ("", isolation)
+    ],
+)
+def test_an_attack_is_contained(scene: Scene, attack: Attack, isolation: str) -> None:
+    session = scene.runtime.create_session(name="mine")
+    before = scene.untouched()
+    with TALLY.attempt(attack, isolation) as attempt:
+        ending = scene.run(attack, isolation, session)
+        attempt.seconds = ending.seconds
+        if attack.codes:
+            assert ending.code in attack.codes, (ending.code, ending.message, ending.value)
+            assert attack.words in ending.message
+        else:
+            assert ending.code is None, ending.message
+            assert ending.value == attack.sees
+        until(lambda: not engine._threads.busy)
+        assert ending.peak < MOST_GROWTH
+        assert scene.untouched() == before
+        works(scene.runtime, scene, attack.language, session.id)
+        session.delete()
+
+
+def works(runtime: Runtime, scene: Scene, language: str, session_id: str) -> None:
+    """Both sessions are healthy, and a further script of each runs as if nothing had been."""
+    for session in (runtime.session(session_id), scene.other):
+        assert session.info().status == "active"
+        assert session.get("none", 1) == 1
+        assert runtime.run_script("return 1 + 1", session=session).value == 2
