@@ -23,7 +23,7 @@ _MAX_REFERENCES: Final = 20_000
 """The limit of references that one check follows: a few can multiply each other without end."""
 _LITERAL: Final = frozenset({"const", "default", "enum", "examples"})
 
-Check = Callable[[dict[str, Any]], None]
+Check = Callable[..., None]
 Errors = Iterator[Any]
 
 
@@ -42,7 +42,8 @@ def schema_of(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compiled(schema: dict[str, Any], *, trusted: bool = True) -> Check:
-    """Return the check of an input by a JSON schema. Raises ValidationError for an invalid schema.
+    """Return the check of a value by a JSON schema: `check(value, name="input")` raises ValidationError with the path
+    of what does not fit, which begins with the name. Raises ValidationError for an invalid schema.
 
     The patterns of a schema that is not `trusted` must be such that they can be matched in linear time: those with
     look-arounds or back-references are refused.
@@ -66,14 +67,14 @@ def compiled(schema: dict[str, Any], *, trusted: bool = True) -> Check:
     # An empty registry: a check never fetches an address in a schema.
     validator = _validator_class()(_of_one_draft(schema), registry=Registry())
 
-    def check(input: dict[str, Any]) -> None:
+    def check(input: Any, name: str = "input") -> None:
         token = _left.set([_MAX_REFERENCES])
         try:
             error = best_match(islice(validator.iter_errors(input), _MAX_ERRORS))
         except Unresolvable:
             raise ValidationError("schema: a reference in it leads nowhere", field="schema") from None
         except ArithmeticError:
-            raise ValidationError("input: a number in it is too large for the schema", field="input") from None
+            raise ValidationError(f"{name}: a number in it is too large for the schema", field=name) from None
         except (RecursionError, _Endless):
             raise ValidationError(
                 "schema: its references lead round and round for this input", field="schema"
@@ -81,7 +82,7 @@ def compiled(schema: dict[str, Any], *, trusted: bool = True) -> Check:
         finally:
             _left.reset(token)
         if error is not None:
-            path = "input" + error.json_path.removeprefix("$")
+            path = name + error.json_path.removeprefix("$")
             raise ValidationError(f"{path}: {_complaint(error)}", field=path)
 
     return check

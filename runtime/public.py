@@ -30,6 +30,17 @@ from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts
 from greenroom.runtime.retention.quotas import CreatorQuota, Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest, ScriptResult
+from greenroom.runtime.state.migration import (
+    MigratedValue,
+    Migration,
+    MigrationFailure,
+    MigrationRun,
+    MigrationStatus,
+    SchemaStatus,
+    ValueVersion,
+)
+from greenroom.runtime.state.schema import Schema
+from greenroom.runtime.state.schemas import Schemas
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactQuery
 from greenroom.storage.audit import AuditRecord
@@ -195,6 +206,11 @@ __all__ = [
     "ManyArtifacts",
     "Message",
     "MessageStream",
+    "MigratedValue",
+    "Migration",
+    "MigrationFailure",
+    "MigrationRun",
+    "MigrationStatus",
     "Modification",
     "OperationTimeout",
     "Origin",
@@ -235,7 +251,10 @@ __all__ = [
     "RuntimeConfig",
     "SalvageReport",
     "ScheduledReplay",
+    "Schema",
+    "SchemaStatus",
     "SchemaTooNew",
+    "Schemas",
     "Scope",
     "ScopeGrant",
     "ScriptEngine",
@@ -277,6 +296,7 @@ __all__ = [
     "Usage",
     "ValidationError",
     "Value",
+    "ValueVersion",
     "VariableNotFound",
     "VerifyReport",
     "WhatIf",

@@ -60,6 +60,7 @@ from greenroom.runtime.scripts.scripts import (
     read_source,
     with_hint,
 )
+from greenroom.runtime.state.schemas import Schemas
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.audit import AuditRecord
@@ -162,6 +163,8 @@ class Runtime:
     agents: Agents
     """Registers and calls agents: see `Agents`."""
     workflows: Workflows
+    schemas: Schemas
+    """What variables must look like, and their migrations: see `Schemas`."""
     quotas: Quotas
     """What the sessions of one `created_by` may have together: see `Quotas`."""
     core: RuntimeCore
@@ -230,6 +233,7 @@ class Runtime:
         try:
             self.approvals = Approvals(core, parts.events.subscribe)
             self.quotas = Quotas(core)
+            self.schemas = Schemas(self)
             facts = {"path": str(path), "read_only": read_only}
             self.hooks.fire("SystemStartup", facts, operation="OpenRuntime")
         except BaseException:

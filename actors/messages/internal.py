@@ -19,6 +19,7 @@ __all__ = [
     "RecordHooks",
     "RecordWorkflow",
     "VariableKeys",
+    "VariableSchemas",
 ]
 
 
@@ -100,6 +101,15 @@ class GetConsumption(Query[dict[str, Consumption]]):
 
 class VariableKeys(Query[list[str]]):
     """Replies the keys of all variables, in order, without reading a value. Used to remove variables."""
+
+    __slots__ = ()
+    access = "list"
+    points = Points("BeforeStateRead", "AfterStateRead")
+
+
+class VariableSchemas(Query[dict[str, "tuple[str, int] | None"]]):
+    """Replies for each variable, in order, the name and the version of the schema by which it was set, or None. Reads
+    no value."""
 
     __slots__ = ()
     access = "list"

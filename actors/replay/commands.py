@@ -33,6 +33,7 @@ from greenroom.actors.session.state.answers import ANSWERED
 from greenroom.actors.session.state.collected import COLLECTED
 from greenroom.actors.session.state.evolve import CONFIGURED, DESCRIBED, RENAMED
 from greenroom.actors.session.state.model import SessionState
+from greenroom.actors.session.state.schemas import schema_in
 from greenroom.storage.artifacts.model import LABEL, ArtifactId
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.times import SECOND
@@ -113,6 +114,7 @@ def _set_variable(data: dict[str, Any], state: SessionState, lookups: Lookups) -
     command = _new(m.SetVariable)
     command.durability = command.condition = command.records = None
     command.key, command.packed, command.expected = data["key"], data["value"], m.ANY
+    command.schema = schema_in(data) if len(data) > 2 else None
     return command
 
 

@@ -6,8 +6,8 @@ Each stage asks or tells the next one:
 2. **admission**: security checks whether the acting session has access; then rates check whether it asks too often.
 3. **reading only**: refuses what asks for a change, in a read-only runtime.
 4. **hooks**: the hooks of the message's class run before and after all that follows.
-5. **routing**: removes secrets, then passes the message to the session itself or, if it names an artifact of another
-   session, to the router between sessions.
+5. **routing**: removes secrets and checks values by their schemas, then passes the message to the session itself or, if
+   it names an artifact of another session, to the router between sessions.
 6. **home**: the session's own actor, loaded into memory if needed. Content is prepared on the sender's thread.
 
 `Delivery` begins with the first stage. Callers that have done a part of the way begin at a later stage, by its name:
@@ -119,10 +119,15 @@ class Routing:
         self._crossing = crossing
         self._clean = clean
         self._timeout = timeout
+        self.schemas: Callable[[str, Any], Any] | None = None
+        """Checks the values in a message to a session or scope, while any schema is registered. Returns the message
+        with the names of the schemas. Raises ValidationError."""
 
     def ask(self, session_id: str, message: Any, timeout: float) -> Any:
         if self._clean is not None:
             message = self._clean(message)
+        if self.schemas is not None:
+            message = self.schemas(session_id, message)
         if message.may_cross and message.crosses(session_id):
             return self._crossing.ask(session_id, message, timeout)
         operation = CURRENT.get()
@@ -133,6 +138,8 @@ class Routing:
     def tell(self, session_id: str, message: Any, receipt: TellReceipt | None = None) -> None:
         if self._clean is not None:
             message = self._clean(message)
+        if self.schemas is not None:
+            message = self.schemas(session_id, message)
         if message.may_cross and message.crosses(session_id):
             self._crossing.tell(session_id, message, self._timeout, receipt)
         elif (operation := CURRENT.get()) is not None and message.whole and _visits(operation, session_id):
@@ -290,9 +297,10 @@ class Delivery:
     def _compile(self) -> None:
         """Choose the first stage. The path is direct if no stage does anything with a message of the host."""
         self._first = self._trace if self._trace is not None else self.admission
-        self.admission.straight = not (self.hooks.of or self._cleans or self._reads_only)
+        changes = self._cleans or self.routing.schemas is not None
+        self.admission.straight = not (self.hooks.of or changes or self._reads_only)
         self._hooked = self.hooks.of
-        self._direct = not (self._trace or self.admission.rates or self._cleans or self._reads_only)
+        self._direct = not (self._trace or self.admission.rates or changes or self._reads_only)
 
     @property
     def trace(self) -> Trace | None:
@@ -302,6 +310,16 @@ class Delivery:
     @trace.setter
     def trace(self, trace: Trace | None) -> None:
         self._trace = trace
+        self._compile()
+
+    @property
+    def schemas(self) -> Callable[[str, Any], Any] | None:
+        """Checks the values in messages, while any schema is registered."""
+        return self.routing.schemas
+
+    @schemas.setter
+    def schemas(self, schemas: Callable[[str, Any], Any] | None) -> None:
+        self.routing.schemas = schemas
         self._compile()
 
     @property

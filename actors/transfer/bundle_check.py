@@ -30,6 +30,7 @@ from greenroom.actors.session.state.model import (
     grant_count,
 )
 from greenroom.actors.session.state.records import kept
+from greenroom.actors.session.state.schemas import SCHEMA, VERSION
 from greenroom.actors.session.state.timeout import is_warning
 from greenroom.storage.artifacts.model import LABEL, ArtifactRecord, artifact_label, artifact_type, is_artifact_name
 from greenroom.storage.bundle.decoding import plain_record, stored_value
@@ -224,6 +225,7 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
 _SOMETIMES: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     "session.created": {"key": m.is_session_key},
     "session.imported": {DROPPED_KEY: m.is_session_key},
+    "variable.set": {SCHEMA: _text(m.MAX_NAME), VERSION: _whole(1, 1 << 31)},
     "agent.called": {
         "system_prompt": _text(1 << 20, empty=True),
         "tools": lambda value: type(value) is list and all(map(_text(m.MAX_NAME), value)),

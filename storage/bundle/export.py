@@ -265,6 +265,7 @@ def _with_base(events: Iterator[tuple[int, StoredEvent]], at: int, state: bytes)
     been so from the beginning."""
     fields = msgpack.unpackb(state, unicode_errors="surrogatepass", strict_map_key=False)
     row, _, updated_at, *_, variables, _ = fields[:10]
+    schemas = fields[11].get("schemas", {}) if len(fields) > 11 else {}
     row = SessionRow(*row)
     number = 0
     places: dict[int, int] = {}
@@ -287,7 +288,10 @@ def _with_base(events: Iterator[tuple[int, StoredEvent]], at: int, state: bytes)
         yield number, stored._replace(data={**stored.data, "tags": row.tags, "metadata": row.metadata})
         for key, value in variables:
             number += 1
-            yield number, StoredEvent("variable.set", stored.time, {"key": key, "value": value}, *last)
+            data = {"key": key, "value": value}
+            if key in schemas:
+                data["schema"], data["schema_version"] = schemas[key]
+            yield number, StoredEvent("variable.set", stored.time, data, *last)
 
 
 _SUSPENDED: Final = 1

@@ -60,6 +60,7 @@ class World:
     def _open(self, path: Path | None, *, read_only: bool = False) -> None:
         self.rt = Runtime.open(path, config={"handle_signals": False, "ask_timeout": 20}, read_only=read_only)
         self.rt.tools.register("echo", lambda **input: input)
+        self.rt.schemas.register("registered", 1, keys="checked")
         self.rt.agents.register("echo", lambda input, context: "said")
         self.rt.tools.register("within", self._within)
 
@@ -91,6 +92,10 @@ class World:
             subscription.close()
         for policy in rt.policies.names():
             rt.policies.remove(policy)
+        for schema in rt.schemas.list():
+            if schema.name != "registered":
+                rt.schemas.unregister(schema.name)
+                left.append(schema)
         for tool in rt.tools.list():
             if tool.name not in self.tools:
                 rt.tools.unregister(tool.name)
@@ -193,6 +198,8 @@ OWNERS: dict[str, Callable[[World], Any]] = {
     "Policies": lambda w: w.rt.policies,
     "Analytics": lambda w: w.rt.analytics,
     "Quotas": lambda w: w.rt.quotas,
+    "Schema": lambda w: w.rt.schemas.get("registered"),
+    "Schemas": lambda w: w.rt.schemas,
     "Replays": lambda w: w.rt.replays,
     "Replay": lambda w: w.replaying(),
     "Breakpoints": lambda w: w.replaying().breakpoints,
@@ -253,6 +260,10 @@ LEFT_OUT: dict[str, str] = {
     "Follow": "made by greenroom; its methods take nothing",
     "Hook": "not public: what a registry keeps of a hook",
     "HookContext.ask_at_once": _CALLED_BY_GREENROOM,
+    "Schema.is_for": _CALLED_BY_GREENROOM,
+    "Schema.migrated": _CALLED_BY_GREENROOM,
+    "Schema.of": _CALLED_BY_GREENROOM,
+    "Schema.require": _CALLED_BY_GREENROOM,
     "Hooks.any": _CALLED_BY_GREENROOM,
     "Hooks.around": _CALLED_BY_GREENROOM,
     "Hooks.at": _CALLED_BY_GREENROOM,
@@ -361,6 +372,7 @@ RIGHT: dict[str, Callable[[World], Any]] = {
     "refs": lambda w: [w.artifact.id],
     "role": lambda w: "user",
     "seconds": lambda w: 5.0,
+    "schema": lambda w: {"type": "integer"},
     "session": lambda w: w.s,
     "session_id": lambda w: w.s.id,
     "source": lambda w: "return 1",
@@ -423,6 +435,8 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "Tools.invoke.name": lambda w: "echo",
     "Tools.register_file_operations.directories": lambda w: [w.folder],
     "Templates.get.name": lambda w: "preset",
+    "Schemas.get.name": lambda w: "registered",
+    "Schemas.register.version": lambda w: 1,
     "Runtime.restore.path": lambda w: w.path(),
 }
 ALSO: dict[str, Callable[[World], dict[str, Any]]] = {
@@ -656,6 +670,15 @@ _MADE_BY_GREENROOM = [
     "CreatorQuota",
     "ErasureReport",
     "Quotas",
+    "MigratedValue",
+    "Migration",
+    "MigrationFailure",
+    "MigrationRun",
+    "MigrationStatus",
+    "Schema",
+    "SchemaStatus",
+    "Schemas",
+    "ValueVersion",
     "RetentionRun",
     "Difference",
     "Distribution",

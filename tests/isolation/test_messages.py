@@ -12,7 +12,14 @@ from greenroom.actors.messages.calls import Call, RecallCall, RecordCall, Record
 from greenroom.actors.messages.conversation import TurnCommand
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.forking import RecordToolResult
-from greenroom.actors.messages.internal import GetConsumption, KeepTime, RecordHooks, RecordWorkflow, VariableKeys
+from greenroom.actors.messages.internal import (
+    GetConsumption,
+    KeepTime,
+    RecordHooks,
+    RecordWorkflow,
+    VariableKeys,
+    VariableSchemas,
+)
 from greenroom.actors.messages.sharing import ForgetGrantee, GetPredecessor
 from greenroom.actors.scheduling.operation import acting
 from greenroom.runtime import AccessDenied, messages
@@ -70,6 +77,7 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     m.ListShares: lambda two: m.ListShares(),
     m.ListVariables: lambda two: m.ListVariables(),
     VariableKeys: lambda two: VariableKeys(),
+    VariableSchemas: lambda two: VariableSchemas(),
     m.LoadSession: lambda two: m.LoadSession(),
     m.PopMessage: lambda two: m.PopMessage(),
     m.PublishEvent: lambda two: m.PublishEvent("custom.x", {}),

@@ -56,7 +56,7 @@ class SetVariable(Command[None]):
     exist or is null). Otherwise raise InvalidOperation with the field `conflict` true, and change nothing.
     """
 
-    __slots__ = ("expected", "key", "packed")
+    __slots__ = ("expected", "key", "packed", "schema")
     whole = WRITE
     rate = "state_update"
     points = Points("BeforeStateWrite", "AfterStateWrite", conflict=True)
@@ -82,6 +82,8 @@ class SetVariable(Command[None]):
         self.records = None
         self.key = variable_key(key)
         self.packed = pack_value(value)
+        self.schema: tuple[str, int] | None = None
+        """The name and the version of the schema that has checked the value. Set on the way."""
         if len(self.packed) > MAX_VARIABLE_BYTES:
             raise ResourceLimitExceeded(
                 f"a variable may have {MAX_VARIABLE_BYTES} bytes, this one has {len(self.packed)}: store an artifact",

@@ -11,7 +11,7 @@ from greenroom.actors.messages.calls import RecallCall
 from greenroom.actors.messages.conversation import AddMessage, Turn, stored_turn
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import LinkEvents, PublishEvent
-from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime, VariableKeys
+from greenroom.actors.messages.internal import Consumption, GetConsumption, KeepTime, VariableKeys, VariableSchemas
 from greenroom.actors.messages.lifecycle import GetConfig
 from greenroom.actors.scheduling.futures import DeferredReply, finished
 from greenroom.actors.session import delegated, session_sharing
@@ -21,6 +21,7 @@ from greenroom.actors.session.decisions.facts import retrieval
 from greenroom.actors.session.decisions.records import RECORD_ANSWERS, RECORD_OUTCOMES
 from greenroom.actors.session.decisions.workflows import WORKFLOW_REPLIES
 from greenroom.actors.session.state.budgets import consumption
+from greenroom.actors.session.state.schemas import schemas_of
 from greenroom.actors.session.state.timeout import due_next
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.records import artifact_info
@@ -77,6 +78,11 @@ def _variable_keys(actor: LiveSession, query: VariableKeys) -> list[str]:
     if actor.state.certain is not None:
         raise actor.doubtful("some variable")
     return sorted(actor.state.variables)
+
+
+def _variable_schemas(actor: LiveSession, query: VariableSchemas) -> dict[str, tuple[str, int] | None]:
+    by = schemas_of(actor.state)
+    return {key: tuple(by[key]) if key in by else None for key in _variable_keys(actor, VariableKeys())}
 
 
 def _finish(actor: LiveSession, query: object) -> None:
@@ -188,6 +194,7 @@ ANSWERS: Final[dict[type[Any], Callable[[LiveSession, Any], Any]]] = {
     m.GetVariable: _get_variable,
     m.ListVariables: _list_variables,
     VariableKeys: _variable_keys,
+    VariableSchemas: _variable_schemas,
     m.GetInfo: _get_info,
     m.Finish: _finish,
     GetConsumption: _get_consumption,

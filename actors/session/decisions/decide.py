@@ -21,6 +21,7 @@ from greenroom.actors.session.state.model import (
     VARIABLE_WEIGHT,
     SessionState,
 )
+from greenroom.actors.session.state.schemas import SCHEMA, VERSION
 from greenroom.actors.session.state.timeout import keep_time
 from greenroom.storage.artifacts.model import LABEL, ArtifactId, ArtifactInfo
 from greenroom.storage.catalog.model import STATUSES
@@ -83,7 +84,10 @@ def _set_variable(state: SessionState, command: m.SetVariable, limits: Limits, l
         _require_expected(state, command)
     if state.variables_weight + _MOST_ADDED + len(command.packed) > limits.max_state_bytes:
         _require_state_room(state, command, limits)
-    return [pending(("variable.set", {"key": command.key, "value": command.packed}, 0, 0))]
+    data: dict[str, Any] = {"key": command.key, "value": command.packed}
+    if command.schema is not None:
+        data[SCHEMA], data[VERSION] = command.schema
+    return [pending(("variable.set", data, 0, 0))]
 
 
 _MOST_ADDED: Final = m.MAX_KEY + VARIABLE_WEIGHT

@@ -11,7 +11,7 @@ from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, RETRACTED, STARTED
 from greenroom.storage.records.model import RECORDS_CHANGED
 
-from . import answers, approvals, collected, grants, records, shares
+from . import answers, approvals, collected, grants, records, schemas, shares
 from .budgets import alerted
 from .model import ACTIVE, ARCHIVED, COMPLETED, FAILED, GRANTS, SCOPES, SHARES, SUSPENDED, SessionState
 from .timeout import restarted, warned
@@ -117,6 +117,8 @@ def _variable_set(state: SessionState, data: Data, time: int) -> None:
     old = state.variables.get(key)
     state.variables[key] = value
     state.variable_bytes += len(value) - len(old) if old is not None else len(key) + len(value)
+    if state.more or len(data) > 2:
+        schemas.set_with(state, data)
     if state.certain is not None:
         state.certain.add(key)
 
@@ -125,6 +127,8 @@ def _variable_deleted(state: SessionState, data: Data, time: int) -> None:
     old = state.variables.pop(data["key"], None)
     if old is not None:
         state.variable_bytes -= len(data["key"]) + len(old)
+        if state.more:
+            schemas.deleted(state, data["key"])
     if state.certain is not None:
         state.certain.add(data["key"])
 
@@ -199,6 +203,7 @@ def _lost(state: SessionState, data: Data, time: int) -> None:
         state.more.pop(approvals.APPROVALS, None)  # and it may have been an answer
         shares.forget(state)
         state.certain = set()
+        state.more.pop(schemas.SCHEMAS, None)
         state.artifact_types = None
 
 

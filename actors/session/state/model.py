@@ -150,7 +150,8 @@ class SessionState:
     def weight(self) -> int:
         """The approximate bytes of memory that this state takes."""
         shared = GRANT_WEIGHT * (grant_count(self) + len(self.more.get("approvals", ()))) if self.more else 0
-        return NEW_WEIGHT + self.variables_weight + len(self.metadata) + shared
+        checked = VARIABLE_WEIGHT * len(self.more.get("schemas", ())) if self.more else 0
+        return NEW_WEIGHT + self.variables_weight + len(self.metadata) + shared + checked
 
     @property
     def variables_weight(self) -> int:
