@@ -1,0 +1,1 @@
+"""JavaScript, through QuickJS in WebAssembly (extra `[js]`)."""

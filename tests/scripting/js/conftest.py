@@ -1,0 +1,18 @@
+"""Skips the tests of JavaScript where the extra `[js]` is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+MISSING = [name for name in ("quickjs_rs", "wasmtime") if importlib.util.find_spec(name) is None]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if MISSING:
+        reason = f"JavaScript needs {' and '.join(MISSING)}: pip install 'greenroom[js]'"
+        for item in items:
+            if item.path.is_relative_to(Path(__file__).parent):
+                item.add_marker(pytest.mark.skip(reason=reason))
