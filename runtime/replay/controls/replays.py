@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import uuid4
 
 from greenroom.runtime.replay.queries import readable_session
+from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.arguments import as_items, as_number
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import SessionHandle
@@ -42,6 +43,9 @@ MAX_WAITING: Final = 1000
 """Replays that may wait for their turn."""
 RETRY: Final = 1.0
 """Seconds until a thread is looked for again, if none was free."""
+MAX_OWN_BYTES: Final = 256 << 10
+MAX_OWN_COMPARISONS: Final = 100
+"""Limits of a schedule that code acting for a session makes, whose configuration and results outlive that code."""
 KEPT: Final = 8
 """The number of ended replays that are kept for `list` and `get`."""
 
@@ -191,15 +195,18 @@ class Replays:
         Give one of the three. A cron expression has five fields, or six with seconds first; its times are those of
         `timezone` ("Europe/Berlin"). The schedule ends after `limit` runs or at the time `until`, and with the runtime.
         Times are datetimes, RFC 3339 texts or epoch seconds. A run that is due while the last one is under way is
-        skipped. Raises ValidationError, and what `start` raises.
+        skipped. Code that acts for a session can have 10 schedules, each run at most once a minute and for as long as a
+        script, with 256 KiB of modifications. Raises ValidationError, ResourceLimitExceeded, and what `start` raises.
         """
         self._core.check_open()
         rule = rule_of(once, interval, cron, timezone)
         last = moment(until, "until")
         runs = as_number("limit", limit, 1) if limit is not None else None
         route = self._route_of(session, config)
-        start = partial(self._start, route.session_id, route.config)
-        return self._schedules.add(route.session_id, rule, start, until=last, limit=runs)
+        owner = self._core.security.principal()
+        config = route.config if owner is None else _bounded(route.config, self._core.config.script_timeout)
+        start = partial(self._start, route.session_id, config)
+        return self._schedules.add(route.session_id, rule, start, until=last, limit=runs, owner=owner)
 
     @checked
     def schedules(self, session: SessionHandle | str | None = None) -> builtins.list[ReplaySchedule]:
@@ -286,3 +293,19 @@ class Replays:
         self._bell.wait_for(lambda: not self._under_way, timeout)
         for each in list(self._under_way.values()):
             each.runner.abandon(runtime_closed("closed or closing"))
+
+
+def _bounded(config: ReplayConfig, longest: float) -> ReplayConfig:
+    """Return the configuration of a replay that outlives the code of the session that wants it. Raises
+    ResourceLimitExceeded if it takes too much memory."""
+    size = sum(len(pack_value(each.value, "modifications")) for each in config.modifications)
+    if size > MAX_OWN_BYTES:
+        raise ResourceLimitExceeded(
+            f"modifications: at most {MAX_OWN_BYTES} bytes for a schedule, these have {size}",
+            resource="replay_modifications",
+            limit=MAX_OWN_BYTES,
+            value=size,
+        )
+    timeout = longest if config.timeout is None else min(config.timeout, longest)
+    kept = min(config.max_comparisons, MAX_OWN_COMPARISONS)
+    return config.model_copy(update={"timeout": timeout, "max_comparisons": kept})

@@ -16,7 +16,7 @@ from greenroom.actors.clock import Clock
 from greenroom.actors.scheduling.timers import Timers
 from greenroom.runtime.replay.captures import Captures
 from greenroom.storage.common.times import SECOND, utc_time
-from greenroom.storage.errors import GreenroomError, ResourceLimitExceeded
+from greenroom.storage.errors import GreenroomError, ResourceLimitExceeded, SessionNotFound
 
 from .replay import Replay
 from .rules import Rule
@@ -30,6 +30,11 @@ __all__ = ["ReplaySchedule", "ScheduledReplay", "Schedules"]
 Starter = Callable[[Callable[[Runner], object]], Replay]
 """Starts a run, and calls what it is given at its end."""
 MAX_SCHEDULES: Final = 1000
+"""Limit of the host's own schedules, and of those of all sessions together."""
+MAX_OWN: Final = 10
+"""Limit of the schedules that code acting for one session has made."""
+SPACING: Final = 60 * SECOND
+"""The least time between two runs of a schedule that code acting for a session has made."""
 KEPT: Final = 20
 """The number of runs that a schedule keeps."""
 LOOK: Final = 60.0
@@ -62,10 +67,13 @@ class ReplaySchedule:
         *,
         until: int | None,
         limit: int | None,
+        owner: str | None = None,
     ) -> None:
-        """Use `Runtime.replays.schedule` instead. `start` starts a run, and calls what it is given at its end."""
+        """Use `Runtime.replays.schedule` instead. `start` starts a run, and calls what it is given at its end. `owner`
+        is the session whose code has made the schedule; None: the host has."""
         self.id = id
         self.session_id = session_id
+        self.owner = owner
         self._rule = rule
         self._start = start
         self._clock = clock
@@ -138,7 +146,7 @@ class ReplaySchedule:
             self._skipped += skip
             if self._left is not None and not skip:
                 self._left -= 1
-            self._due = self._within(self._rule.after(now))
+            self._due = self._within(self._rule.after(now + (SPACING if self.owner is not None else 0)))
         if not skip:
             self._run((utc_time(due), utc_time(now)))
 
@@ -153,6 +161,8 @@ class ReplaySchedule:
         except GreenroomError as error:
             self._runs.append(ScheduledReplay(*begun, self._now(), error=error))
             self._busy = False
+            if isinstance(error, SessionNotFound):
+                self.cancel()
             return
         with self._lock:
             if self._busy:
@@ -181,6 +191,12 @@ def _small(result: ReplayResult | None) -> ReplayResult | None:
     )
 
 
+def _too_many(which: str, limit: int) -> ResourceLimitExceeded:
+    return ResourceLimitExceeded(
+        f"{which} schedules of replays already: cancel some", resource="replay_schedules", limit=limit, value=limit
+    )
+
+
 class Schedules:
     """All schedules of a runtime, driven by its clock. One timer waits for the run that is due first."""
 
@@ -194,19 +210,27 @@ class Schedules:
         self._closed = False
 
     def add(
-        self, session_id: str, rule: Rule, start: Starter, *, until: int | None, limit: int | None
+        self,
+        session_id: str,
+        rule: Rule,
+        start: Starter,
+        *,
+        until: int | None,
+        limit: int | None,
+        owner: str | None = None,
     ) -> ReplaySchedule:
-        """Make a schedule. Raises ResourceLimitExceeded if there are too many."""
-        schedule = ReplaySchedule(str(uuid4()), session_id, rule, start, self._clock, until=until, limit=limit)
+        """Make a schedule, for the host or for the session whose code asks. Raises ResourceLimitExceeded if there are
+        too many."""
+        schedule = ReplaySchedule(
+            str(uuid4()), session_id, rule, start, self._clock, until=until, limit=limit, owner=owner
+        )
         with self._lock:
             self._tidy()
-            if len(self._schedules) >= MAX_SCHEDULES:
-                raise ResourceLimitExceeded(
-                    f"there are {MAX_SCHEDULES} schedules of replays already: cancel some",
-                    resource="replay_schedules",
-                    limit=MAX_SCHEDULES,
-                    value=len(self._schedules),
-                )
+            owners = [each.owner for each in self._schedules.values()]
+            if owner is not None and owners.count(owner) >= MAX_OWN:
+                raise _too_many(f"this session has {MAX_OWN}", MAX_OWN)
+            if sum((each is None) == (owner is None) for each in owners) >= MAX_SCHEDULES:
+                raise _too_many(f"there are {MAX_SCHEDULES}", MAX_SCHEDULES)
             self._schedules[schedule.id] = schedule
         self._arm()
         return schedule

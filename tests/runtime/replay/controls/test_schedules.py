@@ -13,10 +13,10 @@ from greenroom.runtime.replay.controls.breakpoints import Breakpoints
 from greenroom.runtime.replay.controls.replay import Replay
 from greenroom.runtime.replay.controls.rules import rule_of
 from greenroom.runtime.replay.controls.runner import Runner
-from greenroom.runtime.replay.controls.schedule import ReplaySchedule, Schedules
+from greenroom.runtime.replay.controls.schedule import MAX_OWN, MAX_SCHEDULES, ReplaySchedule, Schedules
 from greenroom.storage.common.times import nanoseconds, utc_time
 from greenroom.storage.concurrency.waiting import Flag
-from greenroom.storage.errors import ReplayError, ValidationError
+from greenroom.storage.errors import ReplayError, ResourceLimitExceeded, ValidationError
 
 from ....conftest import DrivenClock
 from .made_up import Course
@@ -99,6 +99,7 @@ def add(schedules: Schedules, clock: DrivenClock) -> Callable[..., ReplaySchedul
         until: datetime | None = None,
         limit: int | None = None,
         at_once: bool = True,
+        owner: str | None = None,
         **rule: Any,
     ) -> ReplaySchedule:
         def start(ended: Callable[[Runner], object]) -> Replay:
@@ -120,7 +121,8 @@ def add(schedules: Schedules, clock: DrivenClock) -> Callable[..., ReplaySchedul
             return Replay("id", runner, placed, WAIT)
 
         made = rule_of(**{"once": None, "interval": None, "cron": None, "timezone": "UTC", **rule})
-        return schedules.add("s", made, start, until=nanoseconds(until) if until else None, limit=limit)
+        last = nanoseconds(until) if until else None
+        return schedules.add("s", made, start, until=last, limit=limit, owner=owner)
 
     return add
 
@@ -170,6 +172,32 @@ def test_what_was_missed_is_not_made_up_for(
     schedules.tick()
     assert len(runs) == 1
     assert schedule.next_run == begin + timedelta(seconds=1020)
+
+
+def test_a_schedule_of_a_session_runs_once_a_minute_at_most(
+    schedules: Schedules, clock: DrivenClock, add: Callable[..., ReplaySchedule]
+) -> None:
+    runs: list[Runner] = []
+    schedule = add(runs, interval=7, owner="session")
+    for _ in range(100):
+        clock.advance(7)
+        schedules.tick()
+    assert len(runs) == 12  # every 63 seconds
+    assert schedule.skipped == 0
+
+
+def test_a_session_takes_no_schedules_from_the_host_or_another(
+    schedules: Schedules, add: Callable[..., ReplaySchedule]
+) -> None:
+    for _ in range(MAX_OWN):
+        add([], interval=60, owner="session")
+    with pytest.raises(ResourceLimitExceeded, match="this session has"):
+        add([], interval=60, owner="session")
+    add([], interval=60, owner="other")
+    for _ in range(MAX_SCHEDULES):
+        add([], interval=60)
+    with pytest.raises(ResourceLimitExceeded, match="there are"):
+        add([], interval=60)
 
 
 def test_a_run_waits_for_the_one_before(

@@ -55,9 +55,20 @@ local keep = {}
 while true do keep[#keep + 1] = Workflow.sequential { { name = "x", tool = "calculator", input = {} } } end
 
 --- schedules of replays
--- ends: ResourceLimitExceeded
+-- ends: ResourceLimitExceeded: this session has 10 schedules
 State.set("k", 1)
 while true do Session.replay("", { schedule = Replay.schedules.interval(3600) }) end
+
+--- a schedule that keeps megabytes
+-- ends: ResourceLimitExceeded: at most 262144 bytes
+local change = Replay.create_modification("variables.k", ("x"):rep(1 << 20))
+Session.replay("", { mode = "modified", modifications = { change }, schedule = Replay.schedules.interval(3600) })
+
+--- schedules of replays that never pause
+-- sees: true
+for i = 1, 5 do Session.replay("", { schedule = Replay.schedules.interval(0.01) }) end
+Event.receive(Event.subscribe("never"), 60)
+return Session.getReplayStatus("").schedules[1].active
 
 --- events
 -- ends: ScriptTimeout
