@@ -27,9 +27,10 @@ from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import Session, SessionBatch, SessionTree
 from greenroom.runtime.handles.templates import Template
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts
+from greenroom.runtime.model.script import ScriptResult
 from greenroom.runtime.retention.quotas import CreatorQuota, Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
-from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest, ScriptResult
+from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest
 from greenroom.runtime.state.migration import (
     MigratedValue,
     Migration,

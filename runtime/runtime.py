@@ -49,17 +49,12 @@ from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
 from greenroom.runtime.handles.templates import Templates
 from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
+from greenroom.runtime.model.script import ScriptResult
 from greenroom.runtime.retention.quotas import Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.events import run_recorded
-from greenroom.runtime.scripts.scripts import (
-    MAX_SCRIPT_ARGUMENTS,
-    ScriptRequest,
-    ScriptResult,
-    engine_for,
-    read_source,
-    with_hint,
-)
+from greenroom.runtime.scripts.scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, with_hint
+from greenroom.runtime.scripts.sources import find_source
 from greenroom.runtime.state.schemas import Schemas
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
@@ -441,41 +436,44 @@ class Runtime:
     @checked
     def run_script(
         self,
-        source: str | os.PathLike[str],
+        source: str | os.PathLike[str] | ArtifactId | None = None,
         language: str | None = None,
         profile: str = "sandboxed",
         session: Session | str | None = None,
         args: Sequence[object] = (),
         timeout: float | None = None,
         *,
+        artifact: ArtifactId | str | None = None,
+        version: int | str | None = None,
         name: str | None = None,
         directories: Sequence[str | os.PathLike[str]] = (),
         echo: Callable[[str], None] | None = None,
     ) -> ScriptResult:
-        """Run a script: source text, or a file given as a Path. With a session, the script acts for that session.
+        """Run a script: source text, a file given as a Path, or an artifact. With a session, the script acts for that
+        session, and its start, output, outcome and cost are journaled there.
 
-        The profile `files` may use the `directories`. `echo` gets printed lines as they appear. Raises ScriptError,
-        ScriptTimeout, ScriptMemoryExceeded, or ConfigurationError for an unknown language.
+        `artifact` is an id, or a name in the session, with its `version`. The language is that of the file's or
+        artifact's suffix or MIME type, by default Lua. The profile `files` may use the `directories`. `echo` gets
+        printed lines as they appear. Raises ScriptError, ScriptTimeout, ScriptMemoryExceeded, or ConfigurationError for
+        an unknown language.
         """
         self.core.check_open()
+        bound = None
         if session is None:
             self.core.require_host("run_script", "write")
-        path = None if issubclass(type(source), str) else file_path(source, "source")
-        engine = engine_for(as_text("language", language, 64) if language is not None else None, path)
-        bound = None
-        if session is not None:
+        else:
             bound = self.session(required_session_id(session))
             self.core.security.require(bound.id, "run_script", "write")
-        if name is None:
-            name = path.name if path is not None else "script"
+        found = find_source(self, source, artifact, version, bound)
+        engine = found.engine(as_text("language", language, 64) if language is not None else None)
         limit = self.config.script_timeout if timeout is None else as_seconds("timeout", timeout)
         profile = as_text("profile", profile, 64)
         arguments = tuple(as_items("args", args, MAX_SCRIPT_ARGUMENTS, "a list of values"))
         granted = as_items("directories", directories, MAX_SCRIPT_ARGUMENTS, "a list of paths")
         request = ScriptRequest(
             runtime=self,
-            source=read_source(path) if path is not None else str.__str__(source),
-            name=as_text("name", name, m.MAX_NAME),
+            source=found.text,
+            name=as_text("name", found.name if name is None else name, m.MAX_NAME),
             profile=profile,
             session=bound,
             args=arguments,
@@ -488,7 +486,7 @@ class Runtime:
         run = engine.prepare(request)
         with self.core.span("run_script", request.name, bound.id if bound is not None else None):
             try:
-                return run_recorded(self.core, request, engine.language, run)
+                return run_recorded(self.core, request, found, engine.language, run)
             except ScriptError as error:
                 raise with_hint(error, source) from error.__cause__
 

@@ -1,4 +1,4 @@
-"""Messages that call tools and agents, and that journal how a call ended."""
+"""Messages that call tools and agents, and that journal how a call or a script ended."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ __all__ = [
     "RecallCall",
     "RecordCall",
     "RecordReturn",
+    "RecordScript",
     "Recorded",
     "packed_input",
 ]
@@ -181,3 +182,15 @@ class RecordReturn(Recorded[None]):
         super().__init__(f"{kind}.returned", data, collected, durability)
         self.kind = kind
         self.key = key
+
+
+class RecordScript(Recorded[Called | None]):
+    """Journal that a script begins (`script.started`) or has ended. Replies Called; None if the session, which is not
+    active or has made all its operations, takes no new script. The end of one that began is always journaled."""
+
+    __slots__ = ()
+    note = True
+
+    def __init__(self, type: str, data: dict[str, Any]) -> None:
+        # Nobody waits for the disk because of a record like this.
+        super().__init__(type, data, durability=Durability.WAL)

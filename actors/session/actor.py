@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
+from greenroom.actors.messages.calls import RecordScript
 from greenroom.actors.messages.core import Condition
 from greenroom.actors.messages.events import PublishEvent, RecordEvent
 from greenroom.actors.messages.internal import RecordHooks
@@ -91,6 +92,8 @@ _ROW_EVENTS: Final = frozenset(
 )
 _UNCOUNTED: Final = frozenset({RecordHooks, m.ContinueMessage, m.FinishMessage})
 """Commands that are part of an operation which is counted already."""
+_NOTES: Final = frozenset({RecordEvent, RecordScript})
+"""Commands that decide nothing where their session takes no events any more, which they reply."""
 _NOTED: Final = RecordHooks([])
 """Stands for the command of an event that only notes what has happened."""
 _WEIGH_BYTES: Final = 4 << 10
@@ -350,7 +353,8 @@ class SessionActor(PooledActor):
             self.commit([*records, *drafts, *(more(drafts) if drafts and more is not None else ())], command, also)
         elif drafts:
             self.commit(drafts if more is None else drafts + more(drafts), command, also)
-        elif command.__class__ is RecordEvent:
+        elif command.__class__ in _NOTES:
+            self.services.discard(command)
             return None
         return self._reply(command, drafts) if command.__class__ in _REPLIED else None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn
+from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn, RecordScript
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.internal import RecordHooks, RecordWorkflow
@@ -151,7 +151,7 @@ class Redaction:
         """Return a message without secrets in what it journals. Raises ValidationError if nothing valid is left of
         it."""
         kind = message.__class__
-        if isinstance(message, Call) or kind in (RecordCall, RecordReturn, UpdateConfig):
+        if isinstance(message, Call) or kind in (RecordCall, RecordReturn, RecordScript, UpdateConfig):
             return message  # a tool gets its input unchanged; the caller of the tool journals a cleaned copy
         if kind in _ABOUT_RECORDS:
             return message  # keys are kept as they are, or nobody would find the records

@@ -223,6 +223,12 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     LINKED: {"from": event_place, "to": event_place, "kind": LINK_KINDS.__contains__},
 }
 _SOMETIMES: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
+    "script.started": {"arguments": _any_value},
+    "script.finished": {
+        "call": _whole(1, 1 << 62),
+        "value": _any_value,
+        "output": _text(m.MAX_TEXT, empty=True),
+    },
     "session.created": {"key": m.is_session_key},
     "session.imported": {DROPPED_KEY: m.is_session_key},
     "variable.set": {SCHEMA: _text(m.MAX_NAME), VERSION: _whole(1, 1 << 31)},

@@ -18,6 +18,7 @@ from greenroom.actors.session.state.model import SessionState
 from greenroom.actors.store import ArtifactStore, Repair
 from greenroom.storage.artifacts.records import Artifacts
 from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of
+from greenroom.storage.content.chunks import Reference
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Op
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
@@ -72,6 +73,8 @@ class _Slice:
 
     upto: int
     ops: list[Op] = field(default_factory=list)
+    released: list[tuple[bytes, Reference]] = field(default_factory=list)
+    """The contents of the events that go, each with the reference to it."""
     events: int = 0
     bytes: int = 0
 
@@ -135,7 +138,9 @@ def cut_journal(store: ArtifactStore, session: bytes, upto: int, *, dry_run: boo
 
         def look(base: Any = base, step: _Slice = step) -> list[Op]:
             there = store.journal.holds(session, step.upto + 1) and store.journal.base(session) == base
-            return step.ops if there else []  # it was deleted, or truncated by somebody else
+            if not there:
+                return []  # it was deleted, or truncated by somebody else
+            return step.ops + store.contents.release_ops(step.released)
 
         if not dry_run and not store.ask(Repair(look), ArtifactStore.WRITE_TIMEOUT):
             return cut
@@ -200,6 +205,7 @@ def _slice(store: ArtifactStore, session: bytes, begin: int, upto: int) -> _Slic
         step.ops.append((CF.JOURNAL, key, None))
         change = Change()
         add_event(change, session, sequence, store.journal.stored(session, sequence))
+        step.released += change.held
         step.ops += change.removed()
     step.ops += [(CF.SNAPSHOTS, sequence_key(session, each), None) for each in _needless(store, session, upto)]
     step.ops.append(Journal.rebase(session, upto, state.encode()))

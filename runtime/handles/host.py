@@ -15,6 +15,7 @@ from greenroom.runtime.config.config import SessionConfig
 from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.reading.timeline import TimelineRow
 from greenroom.runtime.model.agent import Agent
+from greenroom.runtime.model.script import ScriptResult
 from greenroom.runtime.model.workflow import Workflow, WorkflowResult, WorkflowSession
 from greenroom.storage.common.page import Page
 
@@ -107,6 +108,10 @@ class Host(Protocol):
 
     def state_scope(self, name: str, timeout: float | None = None) -> Scope:
         """Return the state of a scope that is not a session."""
+
+    @property
+    def run_script(self) -> Callable[..., ScriptResult]:
+        """Runs a script for a session."""
 
     def export_session(
         self,

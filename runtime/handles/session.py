@@ -40,6 +40,7 @@ from greenroom.runtime.handles.reading.timeline import MAX_TIMELINE, TimelineRow
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deletion_report, read_in_parts
 from greenroom.runtime.model.reply import AgentReply
+from greenroom.runtime.model.script import ScriptOptions, ScriptResult
 from greenroom.runtime.model.typed import as_type
 from greenroom.runtime.model.workflow import Workflow, WorkflowResult
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
@@ -1118,6 +1119,28 @@ class Session(Variables, SessionHandle):
         """
         wanted = self._runtime.core.config.workflow_timeout if timeout is None else timeout
         return self._runtime.workflows.run(flow, self, input, wanted)
+
+    # -- scripts
+
+    def run_script(
+        self,
+        source: str | os.PathLike[str] | ArtifactId | None = None,
+        language: str | None = None,
+        profile: str = "sandboxed",
+        args: Sequence[object] = (),
+        timeout: float | None = None,
+        **options: Unpack[ScriptOptions],
+    ) -> ScriptResult:
+        """Run a script that acts for this session: text, a Path, or an `artifact`, by its id or by its name and
+        `version`. Its start, output, outcome and cost are journaled here; see `Runtime.run_script`.
+
+        Example:
+            ```py
+            session.store_artifact("script", "triage.lua", "return Session.current()")
+            session.run_script(artifact="triage.lua", version=1).value
+            ```
+        """
+        return self._runtime.run_script(source, language, profile, session=self, args=args, timeout=timeout, **options)
 
     @property
     def _call_timeout(self) -> float:

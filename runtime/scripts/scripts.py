@@ -8,13 +8,13 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from greenroom.storage.codec.records import Json
+from greenroom.runtime.model.script import ScriptResult
 from greenroom.storage.concurrency.starter import start_thread
 from greenroom.storage.concurrency.waiting import Promise
-from greenroom.storage.errors import ConfigurationError, GreenroomError, ScriptError, StorageError, shown
+from greenroom.storage.errors import ConfigurationError, ScriptError, StorageError, shown
 from greenroom.storage.files.regular_file import open_regular
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "ScriptEngine",
     "ScriptRequest",
     "ScriptResult",
+    "as_source",
     "engine_for",
     "read_source",
     "with_hint",
@@ -34,6 +35,15 @@ __all__ = [
 MAX_SCRIPT_ARGUMENTS: Final = 10_000
 MAX_SOURCE_BYTES: Final = 1 << 20
 _GROUP: Final = "greenroom.script_engines"
+_SUFFIXES: Final = {
+    "text/x-lua": ".lua",
+    "application/x-lua": ".lua",
+    "text/javascript": ".js",
+    "application/javascript": ".js",
+    "application/x-javascript": ".js",
+}
+_LANGUAGES: Final = {".js": "javascript", ".mjs": "javascript", ".cjs": "javascript"}
+"""Languages of suffixes whose engine may not be installed, for the error to name."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +65,6 @@ class ScriptRequest:
     echo: Callable[[str], None] | None = None
 
 
-@dataclass(frozen=True)
-class ScriptResult:
-    """The values that a script returned, its output, and the seconds, instructions and bytes that it used. `exit_code`
-    is what it gave to `os.exit`, else 0."""
-
-    value: Json
-    output: str
-    duration: float
-    instructions: int
-    memory_peak: int
-    error: GreenroomError | None = None
-    exit_code: int = 0
-
-    def __repr__(self) -> str:
-        return f"<ScriptResult {self.error.code if self.error is not None else 'success'}>"
-
-
 class ScriptEngine(Protocol):
     """Runs scripts of one language."""
 
@@ -83,7 +76,7 @@ class ScriptEngine(Protocol):
 
         Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot be converted, and
         ScriptError for a source that is too large. The returned function raises ScriptError, ScriptTimeout or
-        ScriptMemoryExceeded.
+        ScriptMemoryExceeded, or returns them as the `error` of a result that says what the failed run has cost.
         """
 
 
@@ -106,12 +99,17 @@ def _load_engines(promise: Promise[dict[str, ScriptEngine]]) -> None:
         promise.settle(engines)
 
 
-def engine_for(language: str | None, path: Path | None) -> ScriptEngine:
-    """Return the engine for a language, else for the file's suffix, else for Lua. Raises ConfigurationError."""
+def engine_for(language: str | None, file_name: str | None = None, mime_type: str | None = None) -> ScriptEngine:
+    """Return the engine for a language, else for a file's suffix, else for a MIME type, else for Lua. Raises
+    ConfigurationError."""
     engines = _engines()
     if language is None:
-        suffix = path.suffix if path is not None else ""
-        language = next((each.language for each in engines.values() if suffix in each.suffixes), "lua")
+        suffix = PurePath(file_name).suffix if file_name is not None else ""
+        of_type = _SUFFIXES.get(mime_type or "", "")
+        language = next(
+            (each.language for wanted in (suffix, of_type) for each in engines.values() if wanted in each.suffixes),
+            _LANGUAGES.get(suffix or of_type, "lua"),
+        )
     engine = engines.get(language)
     if engine is None:
         known = ", ".join(sorted(engines)) or "none installed"
@@ -126,12 +124,17 @@ def read_source(path: Path) -> str:
             source = file.read(MAX_SOURCE_BYTES + 1)
     except StorageError as error:
         raise ScriptError(str(error), script=path.name) from error
+    return as_source(path.name, source)
+
+
+def as_source(name: str, source: bytes) -> str:
+    """Return the text of a script that is stored as bytes. Raises ScriptError."""
     if len(source) > MAX_SOURCE_BYTES:
-        raise ScriptError(f"{path.name} is larger than {MAX_SOURCE_BYTES} bytes", script=path.name)
+        raise ScriptError(f"{name} is larger than {MAX_SOURCE_BYTES} bytes", script=name)
     try:
         return source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ScriptError(f"{path.name} is not UTF-8 text", script=path.name) from error
+        raise ScriptError(f"{name} is not UTF-8 text", script=name) from error
 
 
 def with_hint(error: ScriptError, source: Any) -> ScriptError:

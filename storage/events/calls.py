@@ -1,4 +1,4 @@
-"""The events about calls of tools and agents, and what of them is stored as content because it is large."""
+"""The events about calls of tools and agents and about runs of scripts, and what of them is stored as content."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ __all__ = [
     "INLINE_BYTES",
     "JSON",
     "RESULT_CHANGED",
+    "SHARED_FIELDS",
     "TEXT",
     "call_contents",
     "call_value",
@@ -30,9 +31,13 @@ CALL_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "tool.returned": ("result",),
     "agent.returned": ("result",),
     RESULT_CHANGED: ("result",),
+    "script.started": ("source", "arguments"),
+    "script.finished": ("value", "output", "transcript"),
 }
 """The fields that can be large. The hash of a content is in the field with `_hash` after its name, and the form of the
 content, if it is no encoded value, in the field with `_form` after it."""
+SHARED_FIELDS: Final = frozenset({"source", "transcript"})
+"""Fields that are stored as content however small they are: many runs have the same, and nothing lists them."""
 TEXT, BYTES, JSON = "text", "bytes", "json"
 """Forms of contents that artifacts have as well: so an output that is collected is stored once. The text of an agent's
 reply is taken out of the reply, of which the field itself keeps the rest."""
@@ -58,7 +63,7 @@ def large_fields(
     rest: bytes | None
     for name in CALL_FIELDS[type_]:
         value = data.get(name)
-        if value is None or len(value) <= INLINE_BYTES:
+        if value is None or (len(value) <= INLINE_BYTES and name not in SHARED_FIELDS):
             continue
         if not large:
             data = dict(data)

@@ -13,7 +13,7 @@ from greenroom.storage.codec.records import SCHEMA_VERSION, Json, Value, unpack_
 from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import ValidationError
 
-from .calls import CALL_FIELDS, RESULT_CHANGED, call_value
+from .calls import CALL_FIELDS, RESULT_CHANGED, SHARED_FIELDS, call_value
 
 __all__ = [
     "ENCODED_FIELDS",
@@ -92,6 +92,8 @@ ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "agent.called": ("input", "parameters"),
     "agent.returned": ("result",),
     "hook.executed": ("data", "result"),
+    "script.started": ("arguments",),
+    "script.finished": ("value", "transcript"),
     "command.answered": ("reply",),
 }
 
@@ -105,6 +107,11 @@ _HASHES: Final = (
     "system_prompt_hash",
     "parameters_hash",
     "result_hash",
+    "source_hash",
+    "arguments_hash",
+    "value_hash",
+    "output_hash",
+    "transcript_hash",
 )
 
 PUBLISHED: Final = "published"
@@ -214,8 +221,10 @@ def event_view(
         encoded = data.get(name)
         if encoded is not None:
             data[name] = unpack_value(encoded)
-    if stored.type in CALL_FIELDS and load is not None:
-        _load_fields(stored, data, load)
+    if stored.type in CALL_FIELDS:
+        data.pop("source_form", None)
+        if load is not None:
+            _load_fields(stored, data, load)
     packed = data.get(PUBLISHED)
     if PUBLISHED_HASH in data and load is not None:
         packed = load(data[PUBLISHED_HASH])
@@ -249,9 +258,9 @@ def event_view(
 
 
 def _load_fields(stored: StoredEvent, data: dict[str, Any], load: Load) -> None:
-    """Put the large fields of an event about a call into its data."""
+    """Put the large fields of an event about a call into its data, but not those that `ScriptRun` reads."""
     for name in CALL_FIELDS[stored.type]:
-        if f"{name}_hash" in data:
+        if f"{name}_hash" in data and name not in SHARED_FIELDS:
             value = call_value(stored.data, name, load)
             if value is not None:
                 del data[f"{name}_hash"]

@@ -35,6 +35,7 @@ from greenroom.runtime import (
     hooks,
     messages,
 )
+from greenroom.runtime.model.script import ScriptOptions
 from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.catalog.query import SessionQuery
 from greenroom.storage.events.query import EventQuery
@@ -318,8 +319,8 @@ LEFT_OUT: dict[str, str] = {
 """What has no matrix, and why."""
 
 JOURNALS_ATTEMPTS = {
-    "Runtime.run_script", "Session.call_tool", "Session.call_agent", "Session.run_workflow", "Tools.call",
-    "Tools.invoke", "Agents.call", "CallContext.call_tool", "CallContext.complete",
+    "Runtime.run_script", "Session.run_script", "Session.call_tool", "Session.call_agent", "Session.run_workflow",
+    "Tools.call", "Tools.invoke", "Agents.call", "CallContext.call_tool", "CallContext.complete",
 }  # fmt: skip
 """Calls that leave a trace in the session when what they have begun fails."""
 
@@ -449,8 +450,13 @@ ALSO: dict[str, Callable[[World], dict[str, Any]]] = {
     "Debugger.search": lambda w: {"text": "said"},
 }
 """Arguments that a call does not need by its signature, but by its meaning."""
-NEEDED = dict.fromkeys(("Session.share", "Session.revoke"), ("artifact", "with_session"))
+NEEDED = {
+    **dict.fromkeys(("Session.share", "Session.revoke"), ("artifact", "with_session")),
+    **dict.fromkeys(("Runtime.run_script", "Session.run_script"), ("source",)),
+}
 """Parameters that a call does not need by its signature, but by its meaning: their values are of a world."""
+INSTEAD = {"source": "artifact"}
+"""Parameters that are given in the place of others."""
 SPREAD: dict[str, tuple[Any, ...]] = {"Middleware.use": (lambda context: None,), "Session.admitted": ("message",)}
 """What stands for `*args`, where some are needed."""
 MORE: dict[str, tuple[str, ...]] = {
@@ -476,6 +482,7 @@ MORE: dict[str, tuple[str, ...]] = {
     "Hooks.register": tuple(KeywordOptions.__annotations__),
     "Middleware.use": ("priority", "timeout", "tags"),
     "ArtifactQuery.where": ("custom_field",),
+    "Session.run_script": tuple(ScriptOptions.__annotations__),
 }
 """Names that stand for `**options`, where these have meanings."""
 
@@ -516,7 +523,7 @@ class Method:
     def bound(self, world: World, **given: Any) -> Callable[[], Any]:
         """What calls it with these arguments and right ones for all others that it needs; they are made at once."""
         names = (*(each.name for each in self.needed), *NEEDED.get(self.name, ()))
-        needed = [each for each in names if each not in given]
+        needed = [each for each in names if each not in given and INSTEAD.get(each) not in given]
         also = ALSO.get(self.name) if "key" not in given else None
         given = {**(also(world) if also else {}), **{name: self.right(world, name) for name in needed}, **given}
         spread = SPREAD.get(self.name, ())

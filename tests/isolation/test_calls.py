@@ -96,6 +96,7 @@ SESSION: dict[str, Call] = {
     "revoke": lambda two: two.other.revoke(two.mine),
     "revoke_scope": lambda two: two.other.revoke_scope("user:7"),
     "scopes": lambda two: two.other.scopes(),
+    "run_script": lambda two: two.other.run_script("return 1"),
     "run_workflow": lambda two: two.other.run_workflow(Workflow.sequential({"name": "s", "tool": "noop"})),
     "save": lambda two: two.other.save(),
     "save_artifact": lambda two: two.other.save_artifact("n", two.folder / "n"),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn
+from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn, RecordScript
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.forking import RecordToolResult
@@ -64,14 +64,22 @@ def _result_changed(
     return [PendingEvent(command.type, command.stored_fields())]
 
 
+def _script(state: SessionState, command: RecordScript, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    idle = state.status != ACTIVE or state.operation_count >= limits.max_operations
+    if idle and command.type == "script.started":
+        return []
+    return [PendingEvent(command.type, command.stored_fields())]
+
+
 CALL_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]] = {
     RecordCall: _called,
     RecordReturn: _returned,
     RecordToolResult: _result_changed,
+    RecordScript: _script,
 }
 
 
-def _reply(actor: Any, command: RecordCall | RecordEvent) -> Called:
+def _reply(actor: Any, command: RecordCall | RecordEvent | RecordScript) -> Called:
     state: SessionState = actor.state
     return Called(
         actor.decided,
@@ -81,4 +89,6 @@ def _reply(actor: Any, command: RecordCall | RecordEvent) -> Called:
     )
 
 
-CALL_REPLIES: Final[dict[type[Any], Callable[[Any, Any], Any]]] = dict.fromkeys((RecordCall, RecordEvent), _reply)
+CALL_REPLIES: Final[dict[type[Any], Callable[[Any, Any], Any]]] = dict.fromkeys(
+    (RecordCall, RecordEvent, RecordScript), _reply
+)

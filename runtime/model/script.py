@@ -1,0 +1,44 @@
+"""What a run of a script leaves to its caller."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+from greenroom.storage.artifacts.model import ArtifactId
+from greenroom.storage.codec.records import Json
+from greenroom.storage.errors import GreenroomError
+
+__all__ = ["ScriptOptions", "ScriptResult"]
+
+
+class ScriptOptions(TypedDict, total=False):
+    """How a script is run, besides its source; see `Runtime.run_script`."""
+
+    artifact: ArtifactId | str | None
+    version: int | str | None
+    name: str | None
+    directories: Sequence[str | os.PathLike[str]]
+    echo: Callable[[str], None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptResult:
+    """The values that a script returned, its output, and the seconds, instructions, bytes and calls into the host that
+    it used. `exit_code` is what it gave to `os.exit`, else 0. `run_id` is the id of the journaled `script.started`;
+    None for a run that was not journaled."""
+
+    value: Json
+    output: str
+    duration: float
+    instructions: int
+    memory_peak: int
+    error: GreenroomError | None = None
+    exit_code: int = 0
+    calls: int = 0
+    run_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<ScriptResult {self.error.code if self.error is not None else 'success'}>"
