@@ -19,6 +19,7 @@ from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 from greenroom.runtime.config.policies import PolicyConfig, RatePolicy, ResourcePolicy, TimeoutPolicy
 from greenroom.runtime.config.retention import RetentionPolicy, RetentionSchedule
 from greenroom.runtime.events.events import Events, Link
+from greenroom.runtime.handles.artifact_writer import ArtifactWriter
 from greenroom.runtime.handles.conversation import MessageStream
 from greenroom.runtime.handles.reading.past import PastRecord, PastState
 from greenroom.runtime.handles.reading.timeline import TimelineRow
@@ -155,6 +156,7 @@ __all__ = [
     "ArtifactNotFound",
     "ArtifactQuery",
     "ArtifactTooLarge",
+    "ArtifactWriter",
     "AuditRecord",
     "BackupReport",
     "Breakpoint",

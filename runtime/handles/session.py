@@ -55,6 +55,7 @@ from greenroom.storage.errors import InvalidOperation, SessionNotFound, Validati
 from greenroom.storage.events.model import Event, Origin
 from greenroom.storage.files.regular_file import file_path, open_regular, written_file
 
+from .artifact_writer import ArtifactWriter
 from .collecting import Collected, Outside
 from .conversation import AnthropicMessages, MessageStream, converter, exported, write_export
 from .host import Host
@@ -704,6 +705,29 @@ class Session(Variables, SessionHandle):
         message.encoded = m.UNSHARED
         info: ArtifactInfo = self._ask(self.id, message, self._timeout)
         return info
+
+    @checked
+    def create_artifact(self, type: str, name: str, **options: Unpack[ArtifactOptions]) -> ArtifactWriter:
+        """Begin an artifact that is written piece by piece, for a `with` block. It is stored at the end of the block;
+        an exception in the block leaves nothing. However long it is, little of it is in memory.
+
+        `options` are those of `store_artifact`. Raises ValidationError at once for what is wrong with them.
+
+        Example:
+            ```py
+            with session.create_artifact("log", "run.log") as log:
+                for line in lines:
+                    log.write(line)
+            log.info.size
+            ```
+        """
+        given: dict[str, Any] = {**options}
+        progress = given.pop("on_progress", None)
+        m.StoreArtifact(type, name, b"", **given)  # refuses at once what is wrong with it
+        if progress is not None:
+            given["on_progress"] = as_function("on_progress", progress)
+        store = partial(self.store_artifact, type, name, **given)
+        return ArtifactWriter(name, store, lambda: self.config.max_storage_bytes)
 
     @checked
     def store_file(

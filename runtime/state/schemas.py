@@ -123,6 +123,7 @@ class Schemas:
     @checked
     def unregister(self, name: str) -> bool:
         """Forget a schema, and return whether there was one. Values stay as they are, and so do their versions."""
+        self._core.check_open()
         self._core.require_host("schemas.unregister", "write")
         name = as_text("name", name, m.MAX_NAME)
         with self._lock:

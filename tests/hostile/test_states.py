@@ -33,7 +33,8 @@ Kind = type[GreenroomError] | None
 """The error that is right; None: it works."""
 
 VALUES = frozenset({
-    "AgentOutputCollector", "ArtifactQuery", "CostHook", "HookContextBuilder", "MessageStream", "SessionBatch",
+    "AgentOutputCollector", "ArtifactQuery", "ArtifactWriter", "Schema",
+    "CostHook", "HookContextBuilder", "MessageStream", "SessionBatch",
     "SessionQuery", "StateDiff", "Template", "ToolResultCollector", "Usage",
 })  # fmt: skip
 """Owners of methods that know no runtime, and so no state of one."""
@@ -52,14 +53,14 @@ READING = {
 }  # fmt: skip
 """Methods of a session that change nothing of it."""
 NOT_ASKED = dict.fromkeys(
-    ("Session.as_current", "Session.batch", "Session.current", "Session.records", "Session.stream_message",
-     "Session.update")
+    ("Session.as_current", "Session.batch", "Session.create_artifact", "Session.current", "Session.records",
+     "Session.stream_message", "Session.update")
 )  # fmt: skip
 """What asks the session nothing."""
 IN_MEMORY = dict.fromkeys((
     "Agents.[!ci]*", "Agents.create", "Hooks.*", "Middleware.*", "Policies.[!eu]*", "Policies.update", "Tools.[!ci]*",
     "Debugger.compare", "Debugger.last", "Debugger.load", "Debugger.next", "Debugger.note", "Debugger.position",
-    "Debugger.session_id",
+    "Debugger.session_id", "Schemas.get", "Schemas.list",
     "Tools.categories", "Events.subscriptions", "Subscription.*", "Analytics.collector", "Analytics.prometheus",
     "Breakpoints.*", "PlacedBreakpoint.*", "ReplaySchedule.*", "Replay.[!prs]*", "Replay.po*", "Replay.pro*",
     "Replay.pause_reason", "Replay.run_to", "Replay.sp*", "Replay.step_back", "Replay.stop", "Replay.status",
@@ -149,7 +150,8 @@ def test_a_runtime_that_only_reads_refuses_every_change(world: World) -> None:
             "Templates.save", "Runtime.backup", "Runtime.cleanup", "Runtime.compact", "Runtime.create_session",
             "Runtime.delete_session", "Runtime.gc", "Runtime.import_bundle", "Runtime.import_session",
             "Runtime.ingest", "Runtime.save_all", "Runtime.get_or_create", "Runtime.erase", "Runtime.run_retention",
-            "Records.put*", "Records.delete*", "Quotas.set", "Quotas.remove", "Scope.update",
+            "Records.put*", "Records.delete*", "Quotas.set", "Quotas.remove", "Scope.update", "Scope.compare_and_set",
+            "Schemas.migrate_all",
             "Approvals.answer", "Approvals.cancel",
         ),
         InvalidOperation,

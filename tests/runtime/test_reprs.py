@@ -19,7 +19,9 @@ def _objects(rt: Runtime) -> Iterator[Any]:
     yield from (s, s.info(), rt.list_sessions(), s.tree(), s.config, s.fork())
     yield from (s.add_message("user", SECRET), s.messages()[0])
     info = s.store_artifact("note", "a.txt", SECRET, description=SECRET, metadata={"k": SECRET})
-    yield from (info, info.id, s.get_artifact(info.id), s.get_many([info.id]), s.query_artifacts())
+    with s.create_artifact("note", "b.txt", description=SECRET) as writer:
+        writer.write(SECRET)
+    yield from (writer, info, info.id, s.get_artifact(info.id), s.get_many([info.id]), s.query_artifacts())
     yield from (s.share(info.id, rt.create_session()), *rt.audit(), *s.timeline(), s.timeline(), *s.events())
     yield from (rt.state_scope("user:1"), rt.templates.save("preset", {"metadata": {"k": SECRET}}))
     yield from (rt.schemas, rt.schemas.register("checked", 1, {"title": SECRET}), rt.schemas.status(s))
