@@ -1,40 +1,66 @@
-"""The globals of scripts, one file each: Python functions over plain data, shared by all languages."""
+"""The globals of scripts: Python functions over plain data, the same for all languages.
+
+`OWNERS` lists the classes that make them up; `known_globals` says all that is known of each, for the reference, for
+completion and for tests; `layout_for` numbers the functions that a script gets.
+"""
 
 from __future__ import annotations
 
-from greenroom.scripting.export import Export, exports_of
-from greenroom.scripting.files import Files
-from greenroom.scripting.script_context import ScriptContext
+from functools import cache
+from typing import Final
 
-from .agent import AgentGlobal
-from .artifact import ArtifactGlobal
-from .differences import SessionDifferences
-from .event import EventGlobal
-from .hook import HookGlobal
-from .replay import ReplayGlobal, SessionReplays
-from .session import SessionGlobal
-from .state import StateGlobal
-from .tool import ToolGlobal
-from .workflow import WorkflowGlobal
+from greenroom.runtime import Runtime
+from greenroom.scripting.definition.layout import Global, Layout, globals_of
 
-__all__ = ["Export", "make_globals"]
+from .artifacts.artifact import ArtifactGlobal
+from .calls.agent import AgentGlobal
+from .calls.tool import ToolGlobal
+from .calls.workflow import WorkflowGlobal
+from .events.event import EventGlobal
+from .events.hook import HookGlobal
+from .native import JsonGlobal, Print
+from .objects import SESSION
+from .open_files import OpenFiles
+from .sessions.differences import SessionDifferences
+from .sessions.replay import ReplayGlobal, SessionReplays
+from .sessions.session import SessionGlobal
+from .state.state import StateGlobal
+
+__all__ = ["OWNERS", "known_globals", "layout_for"]
+
+OWNERS: Final[tuple[type, ...]] = (
+    SessionGlobal,
+    SessionReplays,
+    SessionDifferences,
+    ArtifactGlobal,
+    StateGlobal,
+    HookGlobal,
+    EventGlobal,
+    ToolGlobal,
+    AgentGlobal,
+    WorkflowGlobal,
+    ReplayGlobal,
+    JsonGlobal,
+    Print,
+)
+"""The classes of the globals, each made for a run with its ScriptContext when the script first calls it."""
 
 
-def make_globals(principal: ScriptContext, files: Files) -> dict[str, dict[str, Export]]:
-    """Return the functions of each global, by the names that scripts use."""
-    return {
-        "Session": {
-            **exports_of(SessionGlobal(principal, files)),
-            **exports_of(SessionReplays(principal)),
-            **exports_of(SessionDifferences(principal)),
-        },
-        "Artifact": exports_of(ArtifactGlobal(principal, files)),
-        "State": exports_of(StateGlobal(principal)),
-        "Hook": exports_of(HookGlobal(principal)),
-        "Event": exports_of(EventGlobal(principal)),
-        "Tool": exports_of(ToolGlobal(principal, files)),
-        "Workflow": exports_of(WorkflowGlobal(principal)),
-        "Replay": exports_of(ReplayGlobal()),
-        # nil while no agent is registered, so that scripts can test for it
-        **({"Agent": exports_of(AgentGlobal(principal))} if principal.runtime.agents.available else {}),
-    }
+@cache
+def known_globals() -> dict[str, Global]:
+    """Return all globals by name, with all their functions."""
+    return globals_of(OWNERS)
+
+
+def layout_for(profile: str, runtime: Runtime) -> Layout:
+    """Return the layout of the globals that a script of a profile gets."""
+    # nil while no agent is registered, so that scripts can test for it
+    return _layout(profile, bool(runtime.agents.available))
+
+
+@cache
+def _layout(profile: str, agents: bool) -> Layout:
+    known = {name: each for name, each in known_globals().items() if name != "Agent" or agents}
+    if profile == "files":
+        known |= globals_of([OpenFiles])
+    return Layout(profile, known, SESSION, OpenFiles.NAME)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import ArtifactId, ValidationError
-from greenroom.scripting.values import UNDEFINED, options
+from greenroom.scripting.definition.values import UNDEFINED
+from greenroom.scripting.globals.rows import options
 
-__all__ = ["artifact_reference", "other_session", "store_options"]
+__all__ = ["artifact_reference", "named", "other_session", "store_options"]
 
 _FIELDS: Final = ("mime_type", "description", "tags", "label", "created_by", "parent_artifact")
 
@@ -60,3 +61,8 @@ def other_session(reference: Any) -> str:
     if not isinstance(reference, str) or not reference:
         raise ValidationError("the id of the other session is needed", field="with_session")
     return reference
+
+
+def named(reference: Any) -> Any:
+    """Return the name of a tool or an agent that may be given as its row."""
+    return reference.get("name") if isinstance(reference, Mapping) else reference

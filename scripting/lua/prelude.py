@@ -17,10 +17,7 @@ _PARTS: Final = (
     "strings",
     "tables",
     "json",
-    "objects",
-    "events",
-    "workflow",
-    "replay",
+    "dress",
     "environment",
 )
 

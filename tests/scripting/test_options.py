@@ -58,7 +58,7 @@ def test_a_misspelt_option_is_an_error_that_names_the_nearest(shared_runtime: Ru
 
 def test_every_function_that_takes_options_is_tried() -> None:
     folder = Path(greenroom.scripting.globals.__file__).parent
-    sources = "\n".join(file.read_text() for file in folder.glob("*.py"))
+    sources = "\n".join(file.read_text() for file in folder.rglob("*.py"))
     assert set(re.findall(r'(?:options|_creation|_criteria)\([^()]*(?:\([^()]*\))?[^()]*"(\w+\.\w+)"', sources)) == {
         *MISSPELT
     }

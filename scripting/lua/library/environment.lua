@@ -7,12 +7,13 @@ local type, error, select, tostring, setmetatable, next = type, error, select, t
 local rawget, pairs, ipairs, native_getmetatable = rawget, pairs, ipairs, getmetatable
 local rawmetatable, set_rawmetatable, traceback = debug.getmetatable, debug.setmetatable, debug.traceback
 local native_pcall, native_xpcall, native_print = pcall, xpcall, print
-local find, sub, concat, unpack, pack = string.find, string.sub, table.concat, table.unpack, table.pack
+local find, match, sub = string.find, string.match, string.sub
+local concat, unpack, pack = table.concat, table.unpack, table.pack
 local collectgarbage = collectgarbage
 local native_string_metatable = native_getmetatable("")
 
-local PRINT = 1 -- host operation: a line of output
-local FIELD = 2 -- host operation: a field of a session, by id and name
+local WRITE = 1 -- of the host: a line of output
+local FINISH = 2 -- of the host: what is left to do at the end of a script
 
 -- Errors ---------------------------------------------------------------------------------------------------------
 
@@ -57,6 +58,7 @@ local function keep_function(f)
   functions[last_function] = f
   return string.pack(">BBI4", 0xd6, 1, last_function)
 end
+K.keep_function = keep_function
 
 function K.release(number)
   if functions[number] ~= nil then
@@ -84,13 +86,16 @@ local function last_check(outer, ...)
   return ...
 end
 
-local function call_with(f, argument) return f(decode(argument)) end
+local function call_with(f, packed_arguments)
+  local arguments = decode(packed_arguments)
+  return f(unpack(arguments, 1, #arguments))
+end
 
 -- Called by the host in the middle of a call into it. The limits hold in the function as everywhere.
-function K.call_back(number, argument)
+function K.call_back(number, arguments)
   local f = functions[number]
   if not f then return "error", "InvalidOperation", "the function was given up" end
-  return last_check(K.enter_main(), answer(native_pcall(call_with, f, argument)))
+  return last_check(K.enter_main(), answer(native_pcall(call_with, f, arguments)))
 end
 
 -- Tables travel packed; bit i of the mask says that argument i is. So do functions, where they are welcome.
@@ -99,7 +104,7 @@ local function packed_call(operation, with_functions, n, ...)
   for i = 1, n do
     local value = arguments[i]
     if not SCALAR[type(value)] then
-      arguments[i] = with_functions and type(value) == "function" and keep_function(value) or encode(value)
+      arguments[i] = encode(value, with_functions)
       mask = mask | (1 << (i - 1))
     end
   end
@@ -128,7 +133,7 @@ K.bind = bind
 
 local ID = "^%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$"
 
-local function bind_strings(string_library, methods, fields)
+local function bind_strings(string_library, methods, fields, field)
   local metatable = native_string_metatable
   metatable.__metatable = "string"
   metatable.__index = function(s, key)
@@ -140,7 +145,7 @@ local function bind_strings(string_library, methods, fields)
       if method then return method end
       if fields[key] then
         before_host()
-        return receive(host(FIELD, 0, s, key))
+        return receive(host(field, 0, s, key))
       end
     end
   end
@@ -193,7 +198,7 @@ local function make_print(env)
     local line = concat(parts, "\t") .. "\n"
     before_host()
     charge(20 + (#line >> 5))
-    muted = not receive(host(PRINT, 0, line))
+    muted = not receive(host(WRITE, 0, line))
   end
 end
 
@@ -363,22 +368,60 @@ end
 
 local env
 
--- Builds the environment. `layout` holds the globals as { Name = { method = operation } }, the methods and fields of
--- a session id, and the operations for files.
-function K.prepare(profile, layout)
-  layout = decode(layout)
-  env = base_environment()
-  local session_methods, fields = {}, {}
-  for name, methods in next, layout.globals do
-    local global = {}
-    for method, operation in next, methods do global[method] = bind(operation, layout.callbacks[operation]) end
-    env[name] = global
-    local shape = K.objects[name]
-    if shape then shape(global, env, session_methods) end
+-- Calls a function that never raises: an input that cannot travel to the host is a failed outcome like any other.
+local function softly(call)
+  return function(...)
+    local ok, outcome = K.pcall(call, ...)
+    if ok then return outcome end
+    local code, message = K.describe(outcome)
+    return { success = false, error = message, error_code = code, duration = 0.0 }
   end
-  for _, name in next, layout.methods do session_methods[name] = env.Session[name] end
-  for _, name in next, layout.fields do fields[name] = true end
-  bind_strings(env.string, session_methods, fields)
+end
+
+-- Builds the environment from the layout: see definition/layout.py.
+function K.prepare(profile, packed_layout)
+  local layout = decode(packed_layout)
+  env = base_environment()
+  local by_number = {}
+  local make
+  setmetatable(by_number, { __index = function(_, number) return make(number) end })
+  local dress_by = K.make_dress(layout.shapes, by_number)
+  function make(number)
+    local call = rawget(by_number, number)
+    if call then return call end
+    call = bind(number, layout.callbacks[number])
+    if layout.soft[number] then call = softly(call) end
+    local shape = layout.returns[number]
+    if shape then
+      local plain, dress = call, dress_by(shape)
+      call = function(...) return dress(plain(...), ...) end
+    end
+    by_number[number] = call
+    return call
+  end
+  for name, functions in next, layout.globals do
+    local global = env[name] or {}
+    env[name] = global
+    for path, number in next, functions do
+      local space, own = match(path, "^(.-)%.(.+)$")
+      if space then
+        global[space] = global[space] or {}
+        global[space][own] = make(number)
+      else
+        global[path] = make(number)
+      end
+    end
+    for key, value in next, layout.constants[name] or {} do global[key] = value end
+    local finder = layout.finders[name]
+    if finder then
+      local find_one = make(finder)
+      setmetatable(global, { __index = function(_, key) return find_one(key) end, __name = name, __metatable = name })
+    end
+  end
+  local methods, fields = {}, {}
+  for name, number in next, layout.shapes[layout.ids.shape].methods do methods[name] = make(number) end
+  for _, name in next, layout.ids.fields do fields[name] = true end
+  bind_strings(env.string, methods, fields, layout.ids.field)
   if profile == "trusted" then trust(env) end
   if profile == "files" then grant_files(env, layout.files) end
 end
@@ -417,6 +460,13 @@ function K.take(text, name, arguments)
   source, source_name, packed_arguments = text, "=" .. name, arguments
 end
 
+-- Only functions of the script are left to be called.
+local function finish()
+  if last_function == 0 then return end
+  before_host()
+  receive(host(FINISH, 0))
+end
+
 -- Runs a script to its end. Returns "ok" and its packed value, or "error", class, message, line and traceback.
 function K.main()
   K.place.source = source_name
@@ -429,8 +479,8 @@ function K.main()
     return "error", "SyntaxError", clipped(message, MAX_MESSAGE), nil, nil
   end
   local results = pack(native_xpcall(chunk, K.handler, unpack(arguments)))
-  if results[1] and K.at_end then
-    local fine, problem = native_xpcall(K.at_end, K.handler)
+  if results[1] then
+    local fine, problem = native_xpcall(finish, K.handler)
     if not fine then results = pack(false, problem) end
   end
   local line, trace = K.place.line, K.place.traceback

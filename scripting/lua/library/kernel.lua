@@ -15,7 +15,7 @@ local find, sub = string.find, string.sub
 local STOP = "script stopped"
 local OUT_OF_MEMORY = "not enough memory"
 local MAX_CALLS = 80000 -- Lua's own limit is in slots: a deep recursion would meet the memory limit before
-local CLOCK = 0 -- host operation: seconds left
+local CLOCK = 0 -- of the host: seconds left
 
 local killed = nil -- why the script must end: "time", "instructions", "memory", "interrupted", "exit"
 local armed = false

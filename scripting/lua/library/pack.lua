@@ -124,8 +124,11 @@ local function encode_string(s)
   return spack(">Bs4", 0xc6, s)
 end
 
-local function encode(root)
+-- Functions may stand anywhere in a value `with_functions`: they travel by their numbers, as an extension type, which no
+-- table can imitate.
+local function encode(root, with_functions)
   local out, n, size, nodes = {}, 0, 0, 0
+  local functions, places, found = {}, {}, 0
   local function put(piece)
     n, size = n + 1, size + #piece
     if size > MAX_BYTES then refuse("the value is larger than " .. MAX_BYTES .. " bytes") end
@@ -161,8 +164,13 @@ local function encode(root)
         put(spack(">BI4", 0xdd, length))
         for i = 1, length do walk(value[i], depth + 1) end
       else
-        local count = 0
+        local count, kept = 0, K.hidden[value]
         for _ in next, value do count = count + 1 end
+        if kept then
+          for key in next, kept do
+            if rawget(value, key) == nil then count = count + 1 end
+          end
+        end
         put(spack(">BI4", 0xdf, count))
         for key, item in next, value do
           local text = distinct_key(value, key)
@@ -170,12 +178,25 @@ local function encode(root)
           put(encode_string(text))
           walk(item, depth + 1)
         end
+        if kept then
+          for key, item in next, kept do
+            if rawget(value, key) == nil then
+              put(encode_string(key))
+              walk(item, depth + 1)
+            end
+          end
+        end
       end
+    elseif t == "function" and with_functions then
+      put("\xd6\x01\0\0\0\0")
+      found = found + 1
+      functions[found], places[found] = value, n
     else
       refuse("a " .. t .. " cannot leave the script: only nil, booleans, numbers, strings and tables can")
     end
   end
   walk(root, 0)
+  for i = 1, found do out[places[i]] = K.keep_function(functions[i]) end
   return concat(out)
 end
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from greenroom.runtime import Runtime, ScriptError, ScriptMemoryExceeded, ScriptTimeout
-from greenroom.scripting.lua import engine
+from greenroom.scripting.running import engine
 
 _BLANKS = "local s = (' '):rep(20000000) .. '65' local t = {} for i = 1, 100000 do t[i] = s end "
 _NULS = "local a, b = ('\\0'):rep(%d) .. 'a', ('\\0'):rep(%d) .. 'b' "
@@ -91,7 +91,7 @@ FAMILIES = {
 def test_a_native_operation_ends_with_its_script(shared_runtime: Runtime, family: str) -> None:
     with contextlib.suppress(ScriptTimeout, ScriptMemoryExceeded, ScriptError):
         shared_runtime.run_script(FAMILIES[family], timeout=0.2)
-    while engine._threads.busy:
+    while engine.threads.busy:
         time.sleep(0.005)
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from greenroom.runtime import GreenroomError, Runtime, ScriptTimeout, Session
-from greenroom.scripting.lua import engine
+from greenroom.scripting.running import engine
 
 ZEROS = 1 << 30
 
 
 def until_idle() -> None:
     """Wait for the threads of abandoned scripts to end; the test's timeout bounds it."""
-    while engine._threads.busy:
+    while engine.threads.busy:
         time.sleep(0.005)
 
 

@@ -1,0 +1,62 @@
+"""The tables of options that functions take: which keys there are, and what each holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from greenroom.runtime import ValidationError
+from greenroom.runtime.scripts import nearest
+
+from .types import ANYTHING, Type
+from .values import UNDEFINED
+
+__all__ = ["Options"]
+
+_NONE: Final[Mapping[str, str]] = {}
+
+
+class Options:
+    """A table of options: its keys with their types, and other spellings of keys.
+
+    `what` names the table in errors where no function does, such as the metadata of an artifact.
+    """
+
+    def __init__(
+        self, keys: Mapping[str, Type] | Iterable[str], same: Mapping[str, str] = _NONE, what: str = ""
+    ) -> None:
+        self.keys: dict[str, Type] = dict(keys) if isinstance(keys, Mapping) else dict.fromkeys(keys, ANYTHING)
+        self.same = dict(same)
+        self.what = what
+
+    def __or__(self, other: Options) -> Options:
+        return Options(self.keys | other.keys, self.same | other.same, self.what)
+
+    def read(self, given: Any, what: str) -> dict[str, Any]:
+        """Return a script's table under the names of the keys, without null values.
+
+        Raises ValidationError for an unknown key, with the nearest known one, and for a value of another type.
+        """
+        if given is UNDEFINED or given is None:
+            return {}
+        what = self.what or what
+        if not isinstance(given, Mapping):
+            raise ValidationError(f"{what} takes a table of options", field=what)
+        found: dict[str, Any] = {}
+        name: Any
+        for name, each in given.items():
+            key = self.same.get(name, name)
+            kind = self.keys.get(key)
+            if kind is None:
+                shown = str(name)[:100]
+                near = nearest(shown, (*self.keys, *self.same))
+                raise ValidationError(
+                    f"{what}: unknown option {shown!r}; the nearest known one is {near!r}", field=shown, nearest=near
+                )
+            if each is None:
+                continue
+            if key in found:
+                names = " and ".join(sorted(spelt for spelt in given if self.same.get(spelt, spelt) == key))
+                raise ValidationError(f"{what}: {names} are the same: give one", field=key)
+            found[key] = kind.read(each, what, name)
+        return found

@@ -1,0 +1,1 @@
+"""Globals that call: `Tool`, `Agent` and `Workflow`."""

@@ -1,0 +1,1 @@
+"""Globals that listen: `Event` and `Hook`."""

@@ -1,0 +1,235 @@
+"""The global `Event`: publishes, receives and finds events."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from greenroom.runtime import (
+    Event,
+    GreenroomError,
+    InvalidOperation,
+    ResourceLimitExceeded,
+    ScriptError,
+    Subscription,
+    ValidationError,
+)
+from greenroom.runtime.scripts import EventQuery, Flag
+from greenroom.scripting.definition.callback import Callback
+from greenroom.scripting.definition.function import export
+from greenroom.scripting.definition.shapes import COUNT, FLAG, Maybe, Page
+from greenroom.scripting.definition.types import Text
+from greenroom.scripting.definition.values import UNDEFINED, defined
+from greenroom.scripting.globals.context import ScriptContext
+from greenroom.scripting.globals.objects import EVENT, SUBSCRIPTION
+from greenroom.scripting.globals.rows import HOW, event_row, options, timeline_row
+
+__all__ = ["EventGlobal"]
+
+MAX_SUBSCRIPTIONS: Final = 64
+QUEUE_BYTES: Final = 4 << 20
+"""Limit of bytes in the queue of one subscription, so that queues cannot bypass the limit on a script's memory."""
+MOST_AT_END: Final = 10_000
+"""Limit of events for which functions are called at the end of a script."""
+_PUBLISH: Final = HOW | {"session_id", "correlation_id", "source", "target", "tags"}
+_SUBSCRIBE: Final = frozenset(("session_id", "capacity", "overflow", "origin"))
+_QUERY: Final = EventQuery.model_fields
+
+
+class _Handler(NamedTuple):
+    """A function of the script for the events of a subscription."""
+
+    function: Callback
+    pattern: str
+
+
+class EventGlobal:
+    """Publishes, receives and finds events. Subscriptions end with the script.
+
+    Functions given to `Event.on` run on the script's thread: at the end of `publish`, while the script is in `receive`
+    or `dispatch`, and at its end. None runs while another one does.
+    """
+
+    NAME = "Event"
+
+    def __init__(self, context: ScriptContext) -> None:
+        self._context = context
+        self._subscriptions: dict[int, Subscription] = {}
+        self._handlers: dict[int, _Handler] = {}
+        self._at_work = False
+        self._made = 0
+        self._arrived = Flag()
+        context.at_finish(self._finish)
+        context.at_end(self._close)
+
+    def _close(self) -> None:
+        with contextlib.suppress(KeyError):
+            while True:
+                self._subscriptions.popitem()[1].close()
+
+    # -- publishing
+
+    @export("publish", "emit", returns=EVENT)
+    def publish(self, type: Text, data: Any = UNDEFINED, given: Any = UNDEFINED) -> dict[str, Any]:
+        """Publish an event in the current session, or the one in the options. Without a session, only notify
+        listeners."""
+        wanted = options(given, "Event.publish", _PUBLISH)
+        session_id = wanted.pop("session_id", None)
+        if session_id is None and self._context.current_id is None:
+            session = None
+        else:
+            session = self._context.session(UNDEFINED if session_id is None else session_id)
+        if data is UNDEFINED or data is None:
+            data = {}
+        row = event_row(self._context.runtime.events.publish(type, data, session, **wanted))
+        self._dispatch(0.0)
+        return row
+
+    # -- listening
+
+    @export("subscribe", returns=SUBSCRIPTION)
+    def subscribe(self, pattern: Text = "**", given: Any = UNDEFINED) -> dict[str, Any]:
+        """Subscribe to the events whose type matches a pattern. Options: session_id, capacity, overflow, origin."""
+        wanted = options(given, "Event.subscribe", _SUBSCRIBE)
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise ResourceLimitExceeded(
+                f"a script may have {MAX_SUBSCRIPTIONS} subscriptions: unsubscribe from those that it does not need",
+                resource="subscriptions",
+                limit=MAX_SUBSCRIPTIONS,
+                value=len(self._subscriptions),
+            )
+        if "session_id" in wanted:
+            wanted["session"] = self._context.session(wanted.pop("session_id"))
+        subscription = self._context.runtime.events.subscribe(defined(pattern, "**"), **wanted)
+        subscription.on_arrival = self._arrived.set
+        subscription.queue_bytes = QUEUE_BYTES
+        self._made += 1
+        self._subscriptions[self._made] = subscription
+        if self._context.ended:  # the script was abandoned meanwhile
+            self._close()
+        return {"id": self._made, "pattern": subscription.pattern}
+
+    @export("receive", returns=Maybe(EVENT))
+    def receive(self, subscription: Any, timeout_ms: Any = UNDEFINED) -> Any:
+        """Return the oldest event of a subscription, waiting for one if necessary; nil if none comes in time."""
+        wanted = self._number(subscription)
+        if wanted in self._handlers:
+            raise InvalidOperation("the events of this subscription go to its function")
+        wait = _seconds(timeout_ms)
+        deadline = time.monotonic() + wait
+        others = [] if self._at_work else [*self._handlers]
+        taken = self._take([wanted, *others], wait)
+        while taken is not None and taken[0] != wanted:
+            self._handle(*taken)
+            taken = self._take([wanted, *others], max(0.0, deadline - time.monotonic()))
+        return event_row(taken[1]) if taken is not None else UNDEFINED
+
+    @export("on", returns=SUBSCRIPTION, callbacks=True)
+    def on(self, pattern: Text, fn: Any = UNDEFINED) -> dict[str, Any]:
+        """Call a function for each event whose type matches a pattern, and return the subscription."""
+        if not isinstance(fn, Callback):
+            raise ValidationError("Event.on takes a pattern and a function", field="fn")
+        row = self.subscribe(pattern)
+        self._handlers[row["id"]] = _Handler(fn, row["pattern"])
+        return row
+
+    @export("dispatch", returns=COUNT)
+    def dispatch(self, timeout_ms: Any = UNDEFINED) -> int:
+        """Call the functions for waiting events, and for those that come within the time; return how often."""
+        return self._dispatch(_seconds(timeout_ms))
+
+    @export("unsubscribe", returns=FLAG)
+    def unsubscribe(self, subscription: Any) -> bool:
+        """Close a subscription and return whether it was open."""
+        number = self._number(subscription)
+        self._handlers.pop(number, None)
+        found = self._subscriptions.pop(number, None)
+        if found is not None:
+            found.close()
+        return found is not None
+
+    def _finish(self) -> None:
+        # What the functions themselves cause would never end.
+        self._dispatch(0.0, MOST_AT_END)
+
+    def _dispatch(self, timeout: float, most: int | None = None) -> int:
+        count = 0
+        if self._at_work:
+            return count
+        deadline = time.monotonic() + timeout
+        while self._handlers and (most is None or count < most):
+            taken = self._take([*self._handlers], max(0.0, deadline - time.monotonic()))
+            if taken is None:
+                break
+            self._handle(*taken)
+            count += 1
+        return count
+
+    def _handle(self, number: int, event: Event) -> None:
+        handler = self._handlers.get(number)
+        if handler is None:
+            return
+        self._at_work = True
+        try:
+            handler.function(event_row(event))
+        except GreenroomError as error:
+            self._context.write(f"the function for events {handler.pattern} failed: {_reason(error)}\n")
+            if number in self._subscriptions:
+                self._context.runtime.events.handler_failed(handler.pattern, event.id, ScriptError(str(error)))
+        finally:
+            self._at_work = False
+
+    def _take(self, numbers: list[int], timeout: float) -> tuple[int, Event] | None:
+        found = [(number, self._subscriptions[number]) for number in numbers if number in self._subscriptions]
+        deadline = time.monotonic() + max(0.0, min(timeout, self._context.remaining()))
+        while True:
+            self._arrived.clear()
+            waiting = [(each.oldest, number, each) for number, each in found if each.pending]
+            if waiting:
+                _, number, chosen = min(waiting, key=lambda entry: entry[:2])
+                event = chosen.receive(0)
+                if event is not None:
+                    return number, event
+                continue
+            if not self._arrived.wait(max(0.0, deadline - time.monotonic())):
+                return None
+
+    @staticmethod
+    def _number(subscription: Any) -> int:
+        if isinstance(subscription, Mapping):
+            subscription = subscription.get("id")
+        if type(subscription) is not int:
+            raise ValidationError("subscription: what Event.subscribe has returned is needed", field="subscription")
+        return subscription
+
+    # -- finding
+
+    @export("query", returns=Page(EVENT), counted=True)
+    def query(self, criteria: Any = UNDEFINED) -> Any:
+        wanted = options(criteria, "Event.query", _QUERY)
+        return [event_row(each) for each in self._context.runtime.events.query(**wanted)]
+
+    @export("timeline", returns=Page(EVENT), counted=True)
+    def timeline(self, correlation: Text = UNDEFINED) -> Any:
+        """Return the events with a correlation id, or those of the current session, in causal order."""
+        if correlation is UNDEFINED or correlation is None:
+            rows = self._context.session().timeline()
+        else:
+            rows = self._context.runtime.events.timeline(correlation)
+        return [timeline_row(row) for row in rows]
+
+
+def _seconds(milliseconds: Any) -> float:
+    if milliseconds is UNDEFINED or milliseconds is None:
+        return 0.0
+    if type(milliseconds) not in (int, float) or not milliseconds >= 0:
+        raise ValidationError("timeout_ms: a number of milliseconds is needed", field="timeout_ms")
+    return float(milliseconds) / 1000
+
+
+def _reason(error: GreenroomError) -> str:
+    """Return what a function of the script said when it failed, without its code."""
+    text, code = str(error), error.fields.get("cause")
+    return text.removeprefix(f"{code}: ") if code else text

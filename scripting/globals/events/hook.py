@@ -1,0 +1,165 @@
+"""The global `Hook`: registers functions of a script at hook points of the script's own operations."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from greenroom.runtime import HookContext, ResourceLimitExceeded, ValidationError, hooks, messages
+from greenroom.runtime.hooks import plain
+from greenroom.runtime.tools import FILE_OPERATIONS
+from greenroom.scripting.definition.callback import Callback
+from greenroom.scripting.definition.function import export
+from greenroom.scripting.definition.shapes import FLAG, Page
+from greenroom.scripting.definition.types import Whole, as_whole
+from greenroom.scripting.definition.values import UNDEFINED, defined
+from greenroom.scripting.globals.context import ScriptContext
+from greenroom.scripting.globals.objects import HOOK, HOOK_ROW
+from greenroom.scripting.globals.rows import filled, options
+
+__all__ = ["HookGlobal"]
+
+_MAX_HOOKS: Final = 100
+_OPTIONS: Final = frozenset({"priority", "name", "tags"})
+_FILTER: Final = frozenset({"point", "tag", "name", "enabled", "session_id"})
+
+
+class HookGlobal:
+    """Registers a script's functions as hooks. They run on the script's thread, so they are called only for operations
+    of the script itself, including the tools and agents it calls, until the script ends. Their time counts as the
+    script's."""
+
+    NAME = "Hook"
+
+    def __init__(self, context: ScriptContext) -> None:
+        self._context = context
+        self._hooks = context.runtime.hooks
+        self._handles: dict[str, tuple[hooks.HookHandle, Callback]] = {}
+        context.at_end(self._unregister_all)
+
+    @export("register", returns=HOOK, callbacks=True)
+    def register(self, point: Any, fn: Any, priority: Whole = UNDEFINED) -> dict[str, Any]:
+        """Register a function at a hook point: register(point, fn [, priority | {priority, name, tags}])."""
+        if not isinstance(fn, Callback):
+            raise ValidationError("Hook.register: a function is needed", field="fn")
+        alone = {"priority": defined(priority)}
+        wanted = options(priority if isinstance(priority, Mapping) else alone, "Hook.register", _OPTIONS)
+        if not isinstance(point, str):
+            raise ValidationError("Hook.register: the name of a hook point is needed", field="point")
+        if len(self._handles) >= _MAX_HOOKS:
+            raise ResourceLimitExceeded(
+                f"a script may have {_MAX_HOOKS} hooks: unregister those that it does not need",
+                resource="hooks",
+                limit=_MAX_HOOKS,
+                value=len(self._handles),
+            )
+        handle = self._hooks.register_at(
+            hooks.resolve(point),
+            _Function(fn, self._context),
+            **{"name": "script", "priority": "normal", **wanted},
+            inline=True,
+            thread=fn.thread,
+        )
+        self._handles[handle.id] = handle, fn
+        if self._context.ended:  # abandoned meanwhile
+            self._unregister_all()
+        return {"id": handle.id, "hook_point": point}
+
+    @export("unregister", returns=FLAG)
+    def unregister(self, handle: Any) -> bool:
+        """Remove a hook of this script and return whether it was registered."""
+        named = handle.get("id") if isinstance(handle, Mapping) else handle
+        found = self._handles.pop(named, None) if isinstance(named, str) else None
+        if found is None:
+            return False
+        found[1].release()
+        return found[0].unregister()
+
+    @export("list", returns=Page(HOOK_ROW))
+    def list(self, filter: Any = UNDEFINED) -> list[dict[str, Any]]:
+        """Return the hooks in the order of calling: list(point) or list{point, tag, name, enabled, session_id}. A bound
+        script sees its own only."""
+        if isinstance(filter, str):
+            filter = {"point": filter}
+        wanted = options(filter, "Hook.list", _FILTER, {"hook_point": "point"})
+        rows = []
+        for info in self._hooks.list(**wanted):
+            row = filled(info.to_dict())
+            rows.append({**row, "hook_point": info.points[0]})
+        return rows
+
+    def _unregister_all(self) -> None:
+        with contextlib.suppress(KeyError):
+            while True:
+                self._handles.popitem()[1][0].unregister()
+
+
+class _Function:
+    """A function of the script as a hook."""
+
+    __name__ = "script"
+
+    def __init__(self, function: Callback, context: ScriptContext) -> None:
+        self._function = function
+        self._context = context
+
+    def __call__(self, context: HookContext) -> Any:
+        answer = self._function(
+            {
+                "point": context.point,
+                "operation": context.operation,
+                "data": plain(context.data),
+                "metadata": plain(context.metadata),
+                "correlation_id": context.correlation_id,
+                "component_id": context.component_id,
+                "component": context.component._asdict(),
+                "session_id": context.session_id,
+                "language": context.language,
+            }
+        )
+        if answer is UNDEFINED:
+            return None
+        if isinstance(answer, bytes):
+            return hooks.HookResult.cancel("the hook gave a reason that is no text")
+        if isinstance(answer, str) and answer not in ("continue", "cancel"):
+            return hooks.HookResult.skipped() if answer in ("skip", "skipped") else hooks.HookResult.cancel(answer)
+        if isinstance(answer, Mapping):
+            return self._spelled(dict(answer))
+        return answer
+
+    def _spelled(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Return an answer with the host's names of fields. Limit the delay of a retry to the script's remaining
+        time."""
+        kind = answer.get("type")
+        if kind == "skip":
+            answer["type"] = "skipped"
+        if kind == "replace" and "data" in answer and "value" not in answer:
+            answer["value"] = answer.pop("data")
+        if kind == "fork":
+            listed = answer.get("operations")
+            answer["operations"] = [_operation(each) for each in listed] if isinstance(listed, list) else listed
+        if kind == "retry":
+            if type(answer.get("delay_ms")) in (int, float) and "delay" not in answer:
+                answer["delay"] = answer.pop("delay_ms") / 1000
+            if "max_attempts" in answer:
+                answer["max_attempts"] = as_whole(answer["max_attempts"])
+            if type(answer.get("delay")) in (int, float):
+                answer["delay"] = min(answer["delay"], max(0.0, self._context.remaining()))
+        return answer
+
+
+def _operation(given: Any) -> Any:
+    """Return a message from its table: {message = "AddTag", tag = "x" [, session_id = …]}."""
+    if not isinstance(given, Mapping) or given.get("message") not in messages.__all__:
+        raise hooks.NoResult("fork: tables with the name of a `message` and its fields are needed", field="operations")
+    if given.get("name") == FILE_OPERATIONS:
+        raise hooks.NoResult(f"fork: scripts call {FILE_OPERATIONS} by Tool", field="operations")
+    fields = {key: value for key, value in given.items() if key not in ("message", "session_id")}
+    try:
+        message = getattr(messages, given["message"])(**fields)
+    except ValidationError as error:
+        raise hooks.NoResult(f"fork: {error}", field="operations") from None
+    except TypeError:
+        raise hooks.NoResult(f"fork: these are not the fields of {given['message']}", field="operations") from None
+    return (given["session_id"], message) if "session_id" in given else message

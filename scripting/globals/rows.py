@@ -1,0 +1,144 @@
+"""The rows that globals return, and the tables of options that they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from greenroom.runtime import (
+    Approval,
+    Artifact,
+    ArtifactId,
+    ArtifactInfo,
+    Event,
+    Message,
+    SessionInfo,
+    TimelineRow,
+)
+from greenroom.runtime.scripts import reply_as
+from greenroom.scripting.definition.options import Options
+from greenroom.scripting.definition.types import ANYTHING, TEXT, TEXTS, Type
+
+__all__ = [
+    "HOW",
+    "approval_row",
+    "artifact_row",
+    "content_row",
+    "event_row",
+    "filled",
+    "how",
+    "identity_row",
+    "message_row",
+    "options",
+    "session_row",
+    "stored_row",
+    "timeline_row",
+    "without_nothing",
+]
+
+
+def filled(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row without the fields that have no value."""
+    return {key: value for key, value in row.items() if value is not None}
+
+
+_KINDS: Final[Mapping[str, Type]] = {
+    **dict.fromkeys(
+        (
+            *("artifact_type", "causation_id", "content", "content_hash", "correlation_id", "created_by", "cursor"),
+            *("description", "idempotency_key", "key", "key_prefix", "label", "mime_type", "name", "name_pattern"),
+            *("prefix", "root_id", "search", "source", "target", "template", "text", "tool_call_id", "type"),
+        ),
+        TEXT,
+    ),
+    "tags": TEXTS,
+    "without_tags": TEXTS,
+}
+"""The options that are texts or lists of texts."""
+
+
+def options(value: Any, what: str, known: Iterable[str], same: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return a script's table of options, without null values. `same` has other names of known options.
+
+    Raises ValidationError for an unknown name, with the nearest known one.
+    """
+    return Options({key: _KINDS.get(key, ANYTHING) for key in known}, same or {}).read(value, what)
+
+
+HOW: Final = frozenset(("expected_sequence", "idempotency_key"))
+"""Options of all functions that change a session."""
+
+
+def how(given: Any, what: str) -> dict[str, Any]:
+    """Return a script's options for how a change is made. Raises ValidationError."""
+    return options(given, what, HOW)
+
+
+def without_nothing(value: Any) -> Any:
+    """Return a value without the fields that have none, in all its parts."""
+    if isinstance(value, Mapping):
+        return {key: without_nothing(each) for key, each in value.items() if each is not None}
+    return [without_nothing(each) for each in value] if isinstance(value, list) else value
+
+
+def session_row(info: SessionInfo) -> dict[str, Any]:
+    """Return every field of SessionInfo by name, times in RFC 3339; fields without a value are left out."""
+    info = reply_as(SessionInfo, info, "a session's facts")
+    return filled(info.to_dict())
+
+
+def stored_row(info: ArtifactInfo) -> dict[str, Any]:
+    """Return the id of an artifact that was stored, as a table."""
+    return identity_row(reply_as(ArtifactInfo, info, "an artifact's facts").id)
+
+
+def content_row(artifact: Artifact) -> dict[str, Any]:
+    """Return an artifact as a table: its id, content and facts."""
+    artifact = reply_as(Artifact, artifact, "an artifact")
+    row = artifact_row(artifact.info)
+    return {"id": row["id"], "content": artifact.content, "metadata": row}
+
+
+def identity_row(identity: ArtifactId) -> dict[str, Any]:
+    """Return an artifact id as a table."""
+    return {
+        "content_hash": identity.content_hash,
+        "session_id": identity.session_id,
+        "sequence": identity.sequence,
+    }
+
+
+def artifact_row(info: ArtifactInfo) -> dict[str, Any]:
+    """Return every field of ArtifactInfo by name, its ids as tables; fields without a value are left out."""
+    info = reply_as(ArtifactInfo, info, "an artifact's facts")
+    row = filled(info.to_dict())
+    row["id"] = identity_row(info.id)
+    return row
+
+
+def approval_row(approval: Approval) -> dict[str, Any]:
+    """Return every field of a question to people by name; fields without a value are left out."""
+    approval = reply_as(Approval, approval, "a question")
+    return filled(approval.to_dict())
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    """Return every field of an event by name, its type also as `event_type`; fields without a value are left out."""
+    event = reply_as(Event, event, "an event")
+    row = filled(event.to_dict())
+    row["event_type"] = event.type
+    return row
+
+
+def timeline_row(row: TimelineRow) -> dict[str, Any]:
+    """Return an event of a timeline: its fields, and `depth` and `cause`."""
+    found = {**event_row(row.event), "depth": row.depth}
+    if row.cause is not None:
+        found["cause"] = row.cause
+    return found
+
+
+def message_row(message: Message) -> dict[str, Any]:
+    """Return every field of a message by name; fields without a value are left out."""
+    message = reply_as(Message, message, "a message")
+    return filled(message.to_dict())

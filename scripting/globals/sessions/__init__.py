@@ -1,0 +1,1 @@
+"""Globals about sessions: `Session` and `Replay`."""

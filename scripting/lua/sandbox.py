@@ -1,0 +1,166 @@
+"""A sandbox for one Lua script: a state with its library and globals, and the limits around the script."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from lupa import lua54
+
+from greenroom.runtime import ScriptError
+from greenroom.scripting.definition.callback import Callbacks, Stopped
+from greenroom.scripting.definition.layout import CLOCK, Layout
+from greenroom.scripting.definition.packing import pack, unpack
+from greenroom.scripting.definition.values import UNDEFINED
+from greenroom.scripting.running.host import Host
+from greenroom.scripting.running.sandbox import Ending, Job, Outcome
+
+from .bridge import Bridge
+from .memory import Memory
+from .prelude import load_kernel, new_runtime
+
+__all__ = ["LuaSandbox"]
+
+_ENDINGS: Final[dict[str, Ending]] = {
+    "time": "time",
+    "instructions": "instructions",
+    "memory": "memory",
+    "exit": "exit",
+    "interrupted": "interrupted",
+}
+
+
+class LuaSandbox:
+    """One Lua state. All its data ends with it."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._memory = Memory()
+        self._callbacks = Callbacks()
+        self._bridge = Bridge(layout, self._memory, self._callbacks)
+        self._lua = lua = new_runtime()
+        self._memory.attach(lua)
+        self._protected, self._set_hook = lua.globals()[b"pcall"], lua.globals()[b"debug"][b"sethook"]
+        self._kernel = load_kernel(lua, self._bridge)
+        self._kernel[b"prepare"](layout.profile.encode(), layout.packed)
+
+    def close(self) -> None:
+        # Break a cycle that is never collected: the Lua state holds the bridge.
+        self._callbacks.close()
+        self._memory.close()
+        self._bridge.host = None
+        self._lua = self._kernel = self._protected = self._set_hook = None
+
+    def run(self, job: Job, host: Host) -> Outcome:
+        if len(job.arguments) > job.max_memory:
+            return Outcome(ending="memory")
+        source = job.source.encode("utf-8", "surrogatepass")
+        if source.startswith(b"#"):
+            source = b"--" + source
+        kernel = self._kernel
+        self._bridge.host = host
+        host.room = self._memory.room
+        self._callbacks.thread = threading.get_ident()
+        self._callbacks.invoke = self._invoker(job.name, host, kernel[b"call_back"])
+        self._callbacks.release = _quietly(kernel[b"release"])
+        kernel[b"max_bytes"] = job.max_memory
+        name = job.name.encode("utf-8", "replace").replace(b"\n", b" ")[:50]
+        kernel[b"take"](source, name, job.arguments)
+        main, report = kernel[b"main"], kernel[b"report"]
+        left = job.max_memory - len(job.arguments)
+        kernel[b"start"](job.max_instructions, left // 1024)
+        self._memory.limit(left)
+        ended: Any
+        try:
+            # pcall is called from here, not by Lua code: once a limit is hit, no Lua instruction runs any more.
+            ended = self._protected(main)
+        except (lua54.LuaError, MemoryError) as error:
+            ended = (False, str(error).encode())
+        self._memory.lift()
+        killed = line = trace = None
+        instructions = peak = 0
+        for _ in range(3):
+            try:
+                self._set_hook()
+                killed, instructions, peak, line, trace = report()
+                break
+            except (lua54.LuaError, MemoryError):
+                continue
+        return _outcome(ended, killed.decode() if killed else None, line, trace, instructions, peak)
+
+    def _invoker(self, name: str, host: Host, call: Any) -> Callable[[int, list[Any]], Any]:
+        """Return the function that calls the script's functions while the script waits for a call into the host."""
+
+        def invoke(number: int, arguments: list[Any]) -> Any:
+            if host.call(CLOCK, []) <= 0:
+                raise Stopped("time")
+            data = pack(arguments)
+            if not self._memory.room(len(data)):
+                raise Stopped("memory")
+            try:
+                outcome = call(number, data)
+            except (lua54.LuaError, MemoryError) as error:
+                # A limit was hit: no Lua instruction of the script runs any more. Lua knows which, except for memory.
+                full = isinstance(error, MemoryError) or "not enough memory" in str(error)
+                raise Stopped("memory" if full else "interrupted") from None
+            if outcome[0] == b"ok":
+                return UNDEFINED if len(outcome) < 2 or outcome[1] is None else unpack(outcome[1])
+            code, message = (each.decode("utf-8", "replace") if each is not None else None for each in outcome[1:3])
+            raise ScriptError(f"{code}: {message}" if code is not None else message or "", script=name, cause=code)
+
+        return invoke
+
+
+def _quietly(call: Any) -> Callable[[int], None]:
+    """Return the function without its errors: the script itself hits the limit next."""
+
+    def quiet(number: int) -> None:
+        with contextlib.suppress(lua54.LuaError, MemoryError):
+            call(number)
+
+    return quiet
+
+
+def _outcome(
+    ended: Any, killed: str | None, line: int | None, trace: bytes | None, instructions: int, peak: int
+) -> Outcome:
+    """Return how the script ended, from what `main` returned or raised, and from what the kernel reports."""
+    used: dict[str, Any] = {"instructions": instructions, "memory_peak": peak}
+    if killed is None and b"not enough memory" in _bytes(ended, 1):
+        killed = "memory"
+    if killed is not None:
+        return Outcome(ending=_ENDINGS[killed], line=line, traceback=_stack(trace), **used)
+    if not (isinstance(ended, tuple) and ended[0] is True):
+        return Outcome(
+            ending="error",
+            message=_bytes(ended, 1).decode("utf-8", "replace")[:500],
+            line=line,
+            traceback=_stack(trace),
+            **used,
+        )
+    if ended[1] == b"ok":
+        return Outcome(unpack(ended[2]) if len(ended) > 2 and ended[2] is not None else None, **used)
+    code, message, line, trace = [*ended[2:6], None, None][:4]
+    return Outcome(
+        ending="error",
+        code=code.decode("utf-8", "replace") if code is not None else None,
+        message=message.decode("utf-8", "replace"),
+        line=line,
+        traceback=_stack(trace),
+        **used,
+    )
+
+
+def _bytes(ended: Any, index: int) -> bytes:
+    value = ended[index] if isinstance(ended, tuple) and len(ended) > index else b""
+    return value if isinstance(value, bytes) else b""
+
+
+def _stack(trace: bytes | None) -> str | None:
+    """Return the lines of the script's stack, without the frames of the engine."""
+    lines = (trace or b"").decode("utf-8", "replace").split("\n")
+    kept = [each for each in lines[1:] if each.strip() and not each.startswith("\t?: in")]
+    while kept and kept[-1].startswith("\t[C]: in"):
+        kept.pop()
+    return "\n".join(kept) or None

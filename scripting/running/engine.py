@@ -1,0 +1,236 @@
+"""What the engines of all languages share: a thread for each run, its output, its limits, and errors for the host."""
+
+from __future__ import annotations
+
+import codecs
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from types import CodeType
+from typing import Any, Final
+
+from greenroom.runtime import (
+    ConfigurationError,
+    GreenroomError,
+    ScriptError,
+    ScriptMemoryExceeded,
+    ScriptRequest,
+    ScriptResult,
+    ScriptTimeout,
+)
+from greenroom.runtime.scripts import CURRENT, Elastic, Lease, changed
+from greenroom.scripting.definition.layout import Layout
+from greenroom.scripting.definition.packing import pack
+from greenroom.scripting.globals import layout_for
+from greenroom.scripting.globals.context import ScriptContext
+from greenroom.scripting.globals.files import Files
+
+from .host import RunHost
+from .output import Output
+from .sandbox import Job, Outcome, Sandbox
+
+__all__ = ["PROFILES", "Engine", "threads"]
+
+PROFILES: Final = ("sandboxed", "files", "trusted")
+MAX_SOURCE: Final = 1 << 20
+_GRACE: Final = 1.0
+_MOST_CAUSES: Final = 16
+_MAX_SCRIPTS: Final = 1024
+"""Limit of scripts that run at once. Further ones are refused with ResourceLimitExceeded."""
+_STACK: Final = 8 << 20
+"""Stack size of a script's thread in bytes. Lua can nest 200 calls of C in each of MAX_NESTED waiting functions."""
+
+threads: Final = Elastic(_MAX_SCRIPTS, "greenroom-script", _STACK)
+"""The threads of all scripts."""
+
+
+class Engine:
+    """Runs the scripts of one language. Engines are found through the entry-point group `greenroom.script_engines`.
+
+    A language gives its `language`, `suffixes` and `sandbox`::
+
+        class LuaEngine(Engine):
+            language = "lua"
+            suffixes = (".lua",)
+
+            def sandbox(self, layout: Layout) -> Sandbox:
+                return LuaSandbox(layout)
+    """
+
+    language: str
+    suffixes: tuple[str, ...]
+
+    def sandbox(self, layout: Layout) -> Sandbox:
+        """Return a new sandbox with the globals of a layout."""
+        raise NotImplementedError
+
+    def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
+        """Check the request and return a function that runs the script to its end or limit.
+
+        Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot be converted, and
+        ScriptError for a source that is too large. The returned function raises ScriptError with `script`, `line`,
+        `traceback` and `cause` (the code of the uncaught error), ScriptTimeout and ScriptMemoryExceeded.
+        """
+        if request.profile not in PROFILES:
+            raise ConfigurationError(
+                f"there is no script profile {request.profile[:100]!r}; there are: {', '.join(PROFILES)}"
+            )
+        source = request.source.removeprefix(_BOM)
+        if len(source.encode("utf-8", "surrogatepass")) > MAX_SOURCE:
+            raise ScriptError(f"{request.name} is larger than {MAX_SOURCE} bytes", script=request.name)
+        job = Job(
+            source=source,
+            name=request.name,
+            arguments=pack([*request.args]),
+            profile=request.profile,
+            max_memory=request.max_memory,
+            max_instructions=request.max_instructions,
+            timeout=request.timeout,
+        )
+        return partial(self._run, request, job)
+
+    def _run(self, request: ScriptRequest, job: Job) -> ScriptResult:
+        run = Run(self, request, job)
+        future = threads.submit(run.execute)
+        try:
+            future.result(request.timeout + _GRACE)
+        except TimeoutError:
+            # In rare constructed cases one native operation can outlast the limit. The caller returns at once. The
+            # thread ends with the operation, and until then has no access and holds no resources.
+            run.abandon(ScriptTimeout("abandoned"))
+            raise run.timeout() from None
+        except BaseException as error:
+            run.abandon(error)
+            raise
+        return run.result()
+
+
+_BOM: Final = codecs.BOM_UTF8.decode()
+
+
+class Run:
+    """One run of a script."""
+
+    def __init__(self, engine: Engine, request: ScriptRequest, job: Job) -> None:
+        self._engine = engine
+        self._request = request
+        self._job = job
+        self._started = time.monotonic()
+        self._output = Output(request.echo)
+        self._duration = 0.0
+        self._outcome = Outcome()
+        self._error: BaseException | None = None
+        self._lease = Lease()
+        self._frames = [Run._execute.__code__]
+        self._context = ScriptContext(
+            request.runtime,
+            request.session,
+            self._started + request.timeout,
+            Files(request.profile, request.directories),
+            self._output.write,
+        )
+        self._layout = layout_for(request.profile, request.runtime)
+        self._host = RunHost(self._layout, self._context, self._output)
+
+    def abandon(self, error: BaseException) -> None:
+        """Stop the script as soon as possible, and release its resources of the runtime at once. Its pending operations
+        have no effect any more."""
+        self._lease.over = True
+        self._host.interrupt = self._host.interrupt or error
+        self._context.release()
+
+    def result(self) -> ScriptResult:
+        """Return the result. Raises what the script raised."""
+        if self._error is not None:
+            self._lease.over = isinstance(self._error, ScriptTimeout)  # a tool may still be running
+            raise self._error
+        outcome = self._outcome
+        return ScriptResult(
+            outcome.value, self._output.text(), self._duration, outcome.instructions, outcome.memory_peak
+        )
+
+    # -- on the script's thread
+
+    def execute(self) -> None:
+        session = self._request.session
+        try:
+            CURRENT.set(changed(CURRENT.get(), {"run": self._lease}))  # the thread has a context of its own
+            if session is not None:
+                with session.as_current():
+                    self._execute()
+            else:
+                self._execute()
+        except BaseException as error:
+            self._error = error
+        finally:
+            try:
+                self._context.close()
+            except GreenroomError as error:
+                self._error = self._error or error
+            if self._error is not None:
+                _let_go(self._error, self._frames)
+            self._duration = time.monotonic() - self._started
+
+    def _execute(self) -> None:
+        sandbox = self._engine.sandbox(self._layout)
+        self._frames.append(type(sandbox).run.__code__)
+        try:
+            self._outcome = sandbox.run(self._job, self._host)
+        finally:
+            sandbox.close()
+        if isinstance(self._host.interrupt, BaseException):
+            raise self._host.interrupt
+        error = self._failure(self._outcome)
+        if error is not None:
+            raise error
+
+    # -- errors for the host
+
+    def _failure(self, outcome: Outcome) -> GreenroomError | None:
+        """Return the error of a script that did not run to its end."""
+        request, ending = self._request, outcome.ending
+        if ending is None or ending == "exit":
+            return None
+        if ending == "error":
+            return self._script_error(outcome)
+        where = f"{request.name}:{outcome.line}" if outcome.line else request.name
+        facts = self._facts(outcome.line, f"{where}\n{outcome.traceback}" if outcome.traceback else None)
+        if ending == "memory":
+            message = f"{where}: the script needs more than {request.max_memory} bytes of memory"
+            return ScriptMemoryExceeded(message, limit=request.max_memory, **facts)
+        if ending == "instructions":
+            message = f"{where}: the script executed more than {request.max_instructions} instructions"
+            return ScriptTimeout(message, limit=request.max_instructions, **facts)
+        return self.timeout(where, facts)
+
+    def timeout(self, where: str | None = None, facts: dict[str, Any] | None = None) -> ScriptTimeout:
+        request = self._request
+        message = f"{where or request.name}: the script ran longer than {request.timeout:g} s"
+        return ScriptTimeout(message, timeout=request.timeout, **(facts or self._facts(None, None)))
+
+    def _facts(self, line: int | None, trace: str | None) -> dict[str, Any]:
+        return {"script": self._request.name, "line": line, "traceback": trace, "output": self._output.text()}
+
+    def _script_error(self, outcome: Outcome) -> ScriptError:
+        name, text, line, code = self._request.name, outcome.message, outcome.line, outcome.code
+        where = name.replace("\n", " ")[:50] + ":"
+        if line is None and text.startswith(where):
+            digits = text[len(where) :].split(":", 1)[0]
+            line = int(digits) if digits.isdigit() else None
+        if not text.startswith(where):
+            prefix = f"{name}:{line}: " if line is not None else f"{name}: "
+            text = prefix + (f"{code}: " if code is not None else "") + text
+        trace = f"{text}\n{outcome.traceback}" if outcome.traceback else text
+        return ScriptError(text, **self._facts(line, trace), cause=code)
+
+
+def _let_go(error: BaseException | None, codes: list[CodeType]) -> None:
+    """Clear the frames of an error that run these codes, so that keeping the error does not keep the sandbox."""
+    for _ in range(_MOST_CAUSES):
+        if error is None:
+            return
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_code in codes:
+                frame.clear()
+        error = error.__cause__ or error.__context__
