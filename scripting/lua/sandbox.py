@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
 from typing import Any, Final
 
 from lupa import lua54
@@ -39,18 +38,28 @@ class LuaSandbox:
         self._memory = Memory()
         self._callbacks = Callbacks()
         self._bridge = Bridge(layout, self._memory, self._callbacks)
-        self._lua = lua = new_runtime()
-        self._memory.attach(lua)
-        self._protected, self._set_hook = lua.globals()[b"pcall"], lua.globals()[b"debug"][b"sethook"]
-        self._kernel = load_kernel(lua, self._bridge)
+        self._host: Host | None = None
+        self._name = ""
+        # What is of Lua stands in attributes alone: a frame that an error keeps must not keep the state.
+        self._lua: Any = new_runtime()
+        self._memory.attach(self._lua)
+        natives = self._lua.globals()
+        self._pcall: Any = natives[b"pcall"]
+        self._set_hook: Any = natives[b"debug"][b"sethook"]
+        self._kernel: Any = load_kernel(self._lua, self._bridge)
+        self._main: Any = self._kernel[b"main"]
+        self._report: Any = self._kernel[b"report"]
+        self._call_back: Any = self._kernel[b"call_back"]
+        self._release: Any = self._kernel[b"release"]
         self._kernel[b"prepare"](layout.profile.encode(), layout.packed)
 
     def close(self) -> None:
         # Break a cycle that is never collected: the Lua state holds the bridge.
         self._callbacks.close()
         self._memory.close()
-        self._bridge.host = None
-        self._lua = self._kernel = self._protected = self._set_hook = None
+        self._bridge.host = self._host = None
+        self._lua = self._kernel = self._pcall = self._set_hook = None
+        self._main = self._report = self._call_back = self._release = None
 
     def run(self, job: Job, host: Host) -> Outcome:
         if len(job.arguments) > job.max_memory:
@@ -58,23 +67,22 @@ class LuaSandbox:
         source = job.source.encode("utf-8", "surrogatepass")
         if source.startswith(b"#"):
             source = b"--" + source
-        kernel = self._kernel
-        self._bridge.host = host
+        self._name = job.name
+        self._host = self._bridge.host = host
         host.room = self._memory.room
         self._callbacks.thread = threading.get_ident()
-        self._callbacks.invoke = self._invoker(job.name, host, kernel[b"call_back"])
-        self._callbacks.release = _quietly(kernel[b"release"])
-        kernel[b"max_bytes"] = job.max_memory
+        self._callbacks.invoke = self._invoke
+        self._callbacks.release = self._forget
+        self._kernel[b"max_bytes"] = job.max_memory
         name = job.name.encode("utf-8", "replace").replace(b"\n", b" ")[:50]
-        kernel[b"take"](source, name, job.arguments)
-        main, report = kernel[b"main"], kernel[b"report"]
+        self._kernel[b"take"](source, name, job.arguments)
         left = job.max_memory - len(job.arguments)
-        kernel[b"start"](job.max_instructions, left // 1024)
+        self._kernel[b"start"](job.max_instructions, left // 1024)
         self._memory.limit(left)
         ended: Any
         try:
             # pcall is called from here, not by Lua code: once a limit is hit, no Lua instruction runs any more.
-            ended = self._protected(main)
+            ended = self._pcall(self._main)
         except (lua54.LuaError, MemoryError) as error:
             ended = (False, str(error).encode())
         self._memory.lift()
@@ -83,43 +91,34 @@ class LuaSandbox:
         for _ in range(3):
             try:
                 self._set_hook()
-                killed, instructions, peak, line, trace = report()
+                killed, instructions, peak, line, trace = self._report()
                 break
             except (lua54.LuaError, MemoryError):
                 continue
         return _outcome(ended, killed.decode() if killed else None, line, trace, instructions, peak)
 
-    def _invoker(self, name: str, host: Host, call: Any) -> Callable[[int, list[Any]], Any]:
-        """Return the function that calls the script's functions while the script waits for a call into the host."""
+    def _invoke(self, number: int, arguments: list[Any]) -> Any:
+        """Call a function of the script while the script waits for a call into the host."""
+        if self._host is None or self._host.call(CLOCK, []) <= 0:
+            raise Stopped("time")
+        data = pack(arguments)
+        if not self._memory.room(len(data)):
+            raise Stopped("memory")
+        try:
+            outcome = self._call_back(number, data)
+        except (lua54.LuaError, MemoryError) as error:
+            # A limit was hit: no Lua instruction of the script runs any more. Lua knows which, except for memory.
+            full = isinstance(error, MemoryError) or "not enough memory" in str(error)
+            raise Stopped("memory" if full else "interrupted") from None
+        if outcome[0] == b"ok":
+            return UNDEFINED if len(outcome) < 2 or outcome[1] is None else unpack(outcome[1])
+        code, message = (each.decode("utf-8", "replace") if each is not None else None for each in outcome[1:3])
+        raise ScriptError(f"{code}: {message}" if code is not None else message or "", script=self._name, cause=code)
 
-        def invoke(number: int, arguments: list[Any]) -> Any:
-            if host.call(CLOCK, []) <= 0:
-                raise Stopped("time")
-            data = pack(arguments)
-            if not self._memory.room(len(data)):
-                raise Stopped("memory")
-            try:
-                outcome = call(number, data)
-            except (lua54.LuaError, MemoryError) as error:
-                # A limit was hit: no Lua instruction of the script runs any more. Lua knows which, except for memory.
-                full = isinstance(error, MemoryError) or "not enough memory" in str(error)
-                raise Stopped("memory" if full else "interrupted") from None
-            if outcome[0] == b"ok":
-                return UNDEFINED if len(outcome) < 2 or outcome[1] is None else unpack(outcome[1])
-            code, message = (each.decode("utf-8", "replace") if each is not None else None for each in outcome[1:3])
-            raise ScriptError(f"{code}: {message}" if code is not None else message or "", script=name, cause=code)
-
-        return invoke
-
-
-def _quietly(call: Any) -> Callable[[int], None]:
-    """Return the function without its errors: the script itself hits the limit next."""
-
-    def quiet(number: int) -> None:
+    def _forget(self, number: int) -> None:
+        """Let the script forget a function. If that fails, the script itself hits the limit next."""
         with contextlib.suppress(lua54.LuaError, MemoryError):
-            call(number)
-
-    return quiet
+            self._release(number)
 
 
 def _outcome(
