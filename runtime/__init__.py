@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    public = import_module(f"{__name__}.public")
+    # Whoever needs errors only, such as the process of a script, does not import the rest.
+    errors = import_module("greenroom.storage.errors")
+    public = errors if name[0].isupper() and name in errors.__all__ else import_module(f"{__name__}.public")
     if name != "__all__" and name not in public.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(public, name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
 from greenroom.actors import messages as m
@@ -30,7 +30,17 @@ from greenroom.storage.errors import InvalidOperation
 if TYPE_CHECKING:
     from greenroom.actors.supervisor.delivery import Noted
 
-__all__ = ["Lifetime", "RuntimeCore"]
+__all__ = ["Background", "Lifetime", "RuntimeCore"]
+
+
+class Background(Protocol):
+    """Work of a room above that goes on by itself, and ends with the runtime."""
+
+    def begin_to_close(self) -> None:
+        """Begin nothing more, and have what is under way end soon."""
+
+    def close(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for what is under way."""
 
 
 class Lifetime:
@@ -61,6 +71,8 @@ class RuntimeCore:
     """Threads for callables of the host that may block or hang."""
     timers: Timers
     lifetime: Lifetime = field(default_factory=Lifetime)
+    background: list[Background] = field(default_factory=list)
+    """What goes on by itself in the rooms above, and ends with the runtime."""
     streams: WeakValueDictionary[tuple[str, int], Any] = field(default_factory=WeakValueDictionary)
     """The streams that write to a message and have an idempotency key, by session and turn."""
 

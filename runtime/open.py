@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from greenroom.actors.access.audit_trail import AuditTrail
 from greenroom.actors.access.security import Security
@@ -61,16 +61,6 @@ _TIMEOUT_SECONDS: Final = 1.0
 _SAVING_SECONDS: Final = 1.0
 _AUDIT_SECONDS: Final = 10.0
 open_runtimes: weakref.WeakSet[Parts] = weakref.WeakSet()
-
-
-class Background(Protocol):
-    """Work of a room above that goes on by itself, and ends with the runtime."""
-
-    def begin_to_close(self) -> None:
-        """Begin nothing more, and have what is under way end soon."""
-
-    def close(self, timeout: float) -> None:
-        """Wait at most `timeout` seconds for what is under way."""
 
 
 class Parts:
@@ -162,7 +152,6 @@ class Parts:
         self.calls.agents = self.agents = Agents(core, self.calls, self.tools, config.agent_timeout)
         self.workflows = Workflows(core, self.tools, self.agents)
         self.retention = RetentionRuns(core)
-        self.background: list[Background] = []
         self._analytics: Analytics | None = None
         self._making = threading.Lock()
         try:
@@ -221,14 +210,14 @@ class Parts:
                         operation="CloseRuntime",
                     )
             self.retention.end()
-            for each in self.background:
+            for each in self.core.background:
                 each.begin_to_close()
             self.core.hooks.close()
             self.events.hurry()
             self.core.timers.close(self._remaining(deadline))
             self.calls.close(self._remaining(deadline) / 2)
             self.agents.close(self._remaining(deadline) / 2)
-            for each in self.background:
+            for each in self.core.background:
                 each.close(self._remaining(deadline) / 2)
             self.core.supervisor.close(deadline, save=not self.core.read_only)
             self._dispatcher.close(self._remaining(deadline))

@@ -53,6 +53,7 @@ from greenroom.runtime.model.script import ScriptResult
 from greenroom.runtime.retention.quotas import Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.events import run_recorded
+from greenroom.runtime.scripts.isolation import isolation_of
 from greenroom.runtime.scripts.scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, with_hint
 from greenroom.runtime.scripts.sources import find_source
 from greenroom.runtime.state.schemas import Schemas
@@ -448,14 +449,17 @@ class Runtime:
         name: str | None = None,
         directories: Sequence[str | os.PathLike[str]] = (),
         echo: Callable[[str], None] | None = None,
+        isolation: str | None = None,
+        trust: str = "host",
     ) -> ScriptResult:
         """Run a script: source text, a file given as a Path, or an artifact. With a session, the script acts for that
         session, and its start, output, outcome and cost are journaled there.
 
         `artifact` is an id, or a name in the session, with its `version`. The language is that of the file's or
         artifact's suffix or MIME type, by default Lua. The profile `files` may use the `directories`. `echo` gets
-        printed lines as they appear. Raises ScriptError, ScriptTimeout, ScriptMemoryExceeded, or ConfigurationError for
-        an unknown language.
+        printed lines as they appear. With `trust="untrusted"`, the script's author is not the host: such a script runs
+        in a process of its own, unless `isolation` says "thread". Raises ScriptError, ScriptTimeout,
+        ScriptMemoryExceeded, or ConfigurationError for an unknown language, and where a process cannot be had.
         """
         self.core.check_open()
         bound = None
@@ -482,6 +486,7 @@ class Runtime:
             max_memory=self.policies.script_memory(bound.id if bound is not None else None, self.config),
             directories=tuple(file_path(each, "directories") for each in granted),
             echo=as_function("echo", echo) if echo is not None else None,
+            isolation=isolation_of(isolation, trust, profile, self.config.script_isolation),
         )
         run = engine.prepare(request)
         with self.core.span("run_script", request.name, bound.id if bound is not None else None):
@@ -592,7 +597,7 @@ class Runtime:
                 from .replay.controls.route import route_of
 
                 self._replays = Replays(self.core, partial(route_of, self))
-                self._parts.background.append(self._replays)
+                self.core.background.append(self._replays)
             return self._replays
 
     # -- sessions

@@ -125,6 +125,11 @@ class RuntimeConfig(Checked):
     script_memory_bytes: Annotated[int, Ge(1 << 20), Le(_LARGEST)] = 64 << 20
     script_instructions: Count = 200_000_000
     """The limits of one script."""
+    script_isolation: Annotated[Literal["thread", "process"] | None, NONE] = None
+    """Where scripts run if a call does not say. None: in a process of their own those whose author is not trusted, on
+    threads the others. Scripts of profile 'trusted' always run on threads."""
+    script_processes: Annotated[int, Ge(0), Le(64)] = 2
+    """The processes that are kept ready for scripts, once the first one has run in a process."""
 
     @pydantic.field_validator("redact")
     @classmethod

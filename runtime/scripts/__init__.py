@@ -6,6 +6,7 @@ from typing import Any
 
 from greenroom.actors.scheduling.operation import CURRENT, Lease, changed
 from greenroom.actors.scheduling.threads import Elastic
+from greenroom.runtime.core import Background
 from greenroom.runtime.handles.replies import reply_as
 from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.common.metering import metered
@@ -22,12 +23,19 @@ __all__ = [
     "Flag",
     "Lease",
     "changed",
+    "close_with",
     "comparison",
     "iso_time",
     "metered",
     "nearest",
     "reply_as",
 ]
+
+
+def close_with(runtime: Any, background: Background) -> None:
+    """Have something of an engine end when a `Runtime` closes. Raises RuntimeClosed if that has happened."""
+    runtime.core.background.append(background)
+    runtime.core.check_open()
 
 
 def comparison(recorded: Any, replayed: Any) -> dict[str, Any]:

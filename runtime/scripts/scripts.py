@@ -17,6 +17,8 @@ from greenroom.storage.concurrency.waiting import Promise
 from greenroom.storage.errors import ConfigurationError, ScriptError, StorageError, shown
 from greenroom.storage.files.regular_file import open_regular
 
+from .isolation import Isolation
+
 if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
 
@@ -63,6 +65,7 @@ class ScriptRequest:
     max_memory: int
     directories: tuple[Path, ...] = ()
     echo: Callable[[str], None] | None = None
+    isolation: Isolation = "thread"
 
 
 class ScriptEngine(Protocol):

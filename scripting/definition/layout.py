@@ -22,10 +22,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .function import Function, functions_of
-from .packing import pack
+from .packing import pack, unpack
 from .shapes import Fluent, Maybe, Object, Page, Rows, Shape, Value
 
-__all__ = ["CLOCK", "FINISH", "FIRST", "WRITE", "Global", "Layout", "globals_of"]
+__all__ = ["CLOCK", "FINISH", "FIRST", "WRITE", "Global", "Layout", "LayoutData", "globals_of"]
 
 CLOCK, WRITE, FINISH, FIRST = 0, 1, 2, 3
 """Numbers for `Host.call`: the seconds left; a line of output; the end of the script; the first function."""
@@ -62,13 +62,21 @@ def globals_of(owners: Sequence[type]) -> dict[str, Global]:
     }
 
 
-class Layout:
+class LayoutData:
+    """What a binding builds the globals from, in whatever process it is: `data`, and the same encoded."""
+
+    def __init__(self, profile: str, packed: bytes) -> None:
+        self.profile = profile
+        self.packed = packed
+        self.data: dict[str, Any] = unpack(packed)
+
+
+class Layout(LayoutData):
     """The functions of a profile by number, and what a binding builds from them."""
 
     def __init__(self, profile: str, known: Mapping[str, Global], ids: Object, files: str | None = None) -> None:
         """`ids` is the object whose fields and methods session ids answer. `files` names the hidden global with the
         functions for files."""
-        self.profile = profile
         self.functions: list[Function] = [
             each for every in known.values() for each in every.functions if not each.native
         ]
@@ -78,8 +86,7 @@ class Layout:
         }
         self._shapes: list[dict[str, Any]] = []
         self._numbered: dict[Shape, int] = {}
-        self.data = self._describe(known, ids, files)
-        self.packed = pack(self.data)
+        super().__init__(profile, pack(self._describe(known, ids, files)))
 
     def number(self, name: str) -> int:
         """Return the number of a function, given as "Session.create"."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from greenroom.runtime import ValidationError
-from greenroom.runtime.scripts import nearest
 
 from .types import ANYTHING, Type
 from .values import UNDEFINED
@@ -49,6 +48,8 @@ class Options:
             kind = self.keys.get(key)
             if kind is None:
                 shown = str(name)[:100]
+                from greenroom.runtime.scripts import nearest  # the process of a script does not need it
+
                 near = nearest(shown, (*self.keys, *self.same))
                 raise ValidationError(
                     f"{what}: unknown option {shown!r}; the nearest known one is {near!r}", field=shown, nearest=near

@@ -16,7 +16,7 @@ __all__ = ["FUNCTION", "pack", "unpack"]
 
 FUNCTION: Final = 1
 """The extension type of a function: its number, in four bytes."""
-_TOO_LARGE: Final = "an integer beyond 64 bits: scripts cannot hold it; give it as a text"
+TOO_LARGE: Final = "an integer beyond 64 bits: scripts cannot hold it; give it as a text"
 
 
 def pack(value: Any) -> bytes:
@@ -24,7 +24,7 @@ def pack(value: Any) -> bytes:
     try:
         data: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogatepass")
     except OverflowError:
-        raise ValidationError(_TOO_LARGE, field="value") from None
+        raise ValidationError(TOO_LARGE, field="value") from None
     except (TypeError, ValueError) as error:
         raise ValidationError(f"a value that scripts cannot hold: {error}") from None
     return data

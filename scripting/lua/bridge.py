@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from greenroom.runtime import GreenroomError
 from greenroom.scripting.definition.callback import Callback, Callbacks, Stopped
-from greenroom.scripting.definition.layout import CLOCK, Layout
+from greenroom.scripting.definition.layout import CLOCK, LayoutData
 from greenroom.scripting.definition.packing import pack, unpack
 from greenroom.scripting.definition.values import UNDEFINED
 from greenroom.scripting.running.host import Host
@@ -32,7 +32,7 @@ class Bridge:
     """Callable from Lua as host(number, mask, ...). Holds no reference to the Lua state: no garbage collector would
     find that cycle."""
 
-    def __init__(self, layout: Layout, memory: Memory, callbacks: Callbacks) -> None:
+    def __init__(self, layout: LayoutData, memory: Memory, callbacks: Callbacks) -> None:
         self._memory = memory
         self._callbacks = callbacks
         self._with_functions: Collection[int] = layout.data["callbacks"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from greenroom.scripting.definition.layout import Layout
-from greenroom.scripting.running.engine import Engine
+from greenroom.scripting.process.engine import IsolatingEngine
 from greenroom.scripting.running.sandbox import Sandbox
 
 from .sandbox import LuaSandbox
@@ -11,11 +11,12 @@ from .sandbox import LuaSandbox
 __all__ = ["LuaEngine"]
 
 
-class LuaEngine(Engine):
+class LuaEngine(IsolatingEngine):
     """Runs Lua 5.4."""
 
     language = "lua"
     suffixes = (".lua",)
+    in_process = "greenroom.scripting.lua.sandbox:for_process"
 
     def sandbox(self, layout: Layout) -> Sandbox:
         return LuaSandbox(layout)

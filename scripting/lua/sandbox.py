@@ -10,7 +10,7 @@ from lupa import lua54
 
 from greenroom.runtime import ScriptError
 from greenroom.scripting.definition.callback import Callbacks, Stopped
-from greenroom.scripting.definition.layout import CLOCK, Layout
+from greenroom.scripting.definition.layout import CLOCK, LayoutData
 from greenroom.scripting.definition.packing import pack, unpack
 from greenroom.scripting.definition.values import UNDEFINED
 from greenroom.scripting.running.host import Host
@@ -20,7 +20,7 @@ from .bridge import Bridge
 from .memory import Memory
 from .prelude import load_kernel, new_runtime
 
-__all__ = ["LuaSandbox"]
+__all__ = ["LuaSandbox", "for_process"]
 
 _ENDINGS: Final[dict[str, Ending]] = {
     "time": "time",
@@ -34,7 +34,7 @@ _ENDINGS: Final[dict[str, Ending]] = {
 class LuaSandbox:
     """One Lua state. All its data ends with it."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: LayoutData) -> None:
         self._memory = Memory()
         self._callbacks = Callbacks()
         self._bridge = Bridge(layout, self._memory, self._callbacks)
@@ -46,6 +46,7 @@ class LuaSandbox:
         natives = self._lua.globals()
         self._pcall: Any = natives[b"pcall"]
         self._set_hook: Any = natives[b"debug"][b"sethook"]
+        self._set_seed: Any = natives[b"math"][b"randomseed"]
         self._kernel: Any = load_kernel(self._lua, self._bridge)
         self._main: Any = self._kernel[b"main"]
         self._report: Any = self._kernel[b"report"]
@@ -58,7 +59,7 @@ class LuaSandbox:
         self._callbacks.close()
         self._memory.close()
         self._bridge.host = self._host = None
-        self._lua = self._kernel = self._pcall = self._set_hook = None
+        self._lua = self._kernel = self._pcall = self._set_hook = self._set_seed = None
         self._main = self._report = self._call_back = self._release = None
 
     def run(self, job: Job, host: Host) -> Outcome:
@@ -76,6 +77,7 @@ class LuaSandbox:
         self._kernel[b"max_bytes"] = job.max_memory
         name = job.name.encode("utf-8", "replace").replace(b"\n", b" ")[:50]
         self._kernel[b"take"](source, name, job.arguments)
+        self._set_seed(job.seed)
         left = job.max_memory - len(job.arguments)
         self._kernel[b"start"](job.max_instructions, left // 1024)
         self._memory.limit(left)
@@ -119,6 +121,11 @@ class LuaSandbox:
         """Let the script forget a function. If that fails, the script itself hits the limit next."""
         with contextlib.suppress(lua54.LuaError, MemoryError):
             self._release(number)
+
+
+def for_process(profile: str, packed: bytes) -> LuaSandbox:
+    """Return a sandbox in the process of a script."""
+    return LuaSandbox(LayoutData(profile, packed))
 
 
 def _outcome(

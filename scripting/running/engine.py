@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import secrets
 import time
 import traceback
 from collections.abc import Callable
@@ -26,8 +27,8 @@ from greenroom.scripting.globals import layout_for
 from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.files import Files
 
-from .host import RunHost
 from .output import Output
+from .run_host import RunHost
 from .sandbox import Job, Outcome, Sandbox
 
 __all__ = ["PROFILES", "Engine", "threads"]
@@ -65,6 +66,10 @@ class Engine:
         """Return a new sandbox with the globals of a layout."""
         raise NotImplementedError
 
+    def sandbox_for(self, request: ScriptRequest, layout: Layout) -> Sandbox:
+        """Return the sandbox for a request: a new one, unless a subclass has others."""
+        return self.sandbox(layout)
+
     def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
         """Check the request and return a function that runs the script to its end or limit.
 
@@ -87,6 +92,7 @@ class Engine:
             max_memory=request.max_memory,
             max_instructions=request.max_instructions,
             timeout=request.timeout,
+            seed=secrets.randbits(63),
         )
         return partial(self._run, request, job)
 
@@ -173,7 +179,7 @@ class Run:
             self._duration = time.monotonic() - self._started
 
     def _execute(self) -> None:
-        sandbox = self._engine.sandbox(self._layout)
+        sandbox = self._engine.sandbox_for(self._request, self._layout)
         self._frames.append(type(sandbox).run.__code__)
         try:
             self._outcome = sandbox.run(self._job, self._host)

@@ -24,6 +24,8 @@ class Job:
     max_memory: int
     max_instructions: int
     timeout: float
+    seed: int
+    """Begins the random numbers of the script."""
 
 
 @dataclass(frozen=True)

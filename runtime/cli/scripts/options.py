@@ -9,7 +9,7 @@ import typer
 
 from greenroom.runtime.cli import completion
 
-__all__ = ["AllowDir", "BoundTo", "FromPlugin", "OfLanguage", "OfProfile", "WithAgent"]
+__all__ = ["AllowDir", "BoundTo", "FromPlugin", "Isolated", "OfLanguage", "OfProfile", "Trusted", "WithAgent"]
 
 OfLanguage = Annotated[
     str | None,
@@ -27,6 +27,25 @@ OfProfile = Annotated[
         "--profile",
         help="What the script may reach: sandboxed, files or trusted.",
         autocompletion=completion.one_of("sandboxed", "files", "trusted"),
+    ),
+]
+Isolated = Annotated[
+    str | None,
+    typer.Option(
+        "--isolation",
+        metavar="WHERE",
+        help="Where the script runs: thread or process. Otherwise script_isolation, if it is set, else by --trust.",
+        show_default=False,
+        autocompletion=completion.one_of("thread", "process"),
+    ),
+]
+Trusted = Annotated[
+    str,
+    typer.Option(
+        "--trust",
+        metavar="AUTHOR",
+        help="Who wrote the script: host or untrusted. What others wrote runs in a process of its own.",
+        autocompletion=completion.one_of("host", "untrusted"),
     ),
 ]
 AllowDir = Annotated[

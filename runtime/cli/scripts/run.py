@@ -15,7 +15,7 @@ from greenroom.runtime.cli.store import the_session, the_store
 
 from .equipment import plugins_named, register_agents, run_plugins
 from .opening import opened_for_scripts
-from .options import AllowDir, BoundTo, FromPlugin, OfLanguage, OfProfile, WithAgent
+from .options import AllowDir, BoundTo, FromPlugin, Isolated, OfLanguage, OfProfile, Trusted, WithAgent
 from .place import source_line
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def run(
     language: OfLanguage = None,
     profile: OfProfile = "sandboxed",
     allow_dir: AllowDir = None,
+    isolation: Isolated = None,
+    trust: Trusted = "host",
     session: BoundTo = None,
     agent: WithAgent = None,
     plugin: FromPlugin = None,
@@ -73,6 +75,8 @@ def run(
                 timeout=timeout,
                 directories=allow_dir or [],
                 echo=None if as_json else _echo,
+                isolation=isolation,
+                trust=trust,
             )
         except KeyboardInterrupt:
             raise typer.Exit(_INTERRUPTED) from None

@@ -1,0 +1,54 @@
+"""An engine whose scripts can also run in a process of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import ClassVar
+from weakref import WeakKeyDictionary
+
+from greenroom.runtime import Runtime, ScriptRequest, ScriptResult
+from greenroom.runtime.scripts import close_with
+from greenroom.scripting.definition.layout import Layout
+from greenroom.scripting.running.engine import Engine
+from greenroom.scripting.running.sandbox import Sandbox
+
+from .children import Children
+from .remote import RemoteSandbox
+
+__all__ = ["IsolatingEngine", "children_of"]
+
+
+class IsolatingEngine(Engine):
+    """Runs scripts on threads, or with isolation "process" in processes of their own."""
+
+    in_process: ClassVar[str]
+    """The place of the function that makes a sandbox in another process, from a profile and a packed layout:
+    "package.module:name". The module must import no more than the sandbox needs."""
+
+    def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
+        run = super().prepare(request)
+        if request.isolation == "process":
+            children_of(request.runtime, self.in_process).start()  # before the time of the script begins
+        return run
+
+    def sandbox_for(self, request: ScriptRequest, layout: Layout) -> Sandbox:
+        if request.isolation == "process":
+            return RemoteSandbox(children_of(request.runtime, self.in_process), layout)
+        return super().sandbox_for(request, layout)
+
+
+_lock = threading.Lock()
+_children: WeakKeyDictionary[Runtime, dict[str, Children]] = WeakKeyDictionary()
+
+
+def children_of(runtime: Runtime, factory: str) -> Children:
+    """Return the processes of a runtime for one language. They end with the runtime."""
+    with _lock:
+        known = _children.setdefault(runtime, {})
+        children = known.get(factory)
+        if children is None:
+            children = Children(factory, runtime.config.script_processes)
+            close_with(runtime, children)
+            known[factory] = children
+        return children

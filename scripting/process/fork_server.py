@@ -1,0 +1,175 @@
+"""The fork server: a program that has an engine loaded and forks a process for each script. The host starts it.
+
+    python -I -c "…" CONTROL HOST FACTORY
+
+CONTROL is the descriptor of a connection to the host, HOST the host's process id, FACTORY the place of a function
+("package.module:name") that makes a sandbox. The server answers "ready", or why it cannot run.
+
+Over CONTROL the host sends two connections for each process it wants. One goes to the new process. The other stays
+here: when the host closes it or ends, the process is killed, whatever it does; when the process has ended, the server
+says over it how (`ended`), and closes it. The server ends when CONTROL is closed or the host has ended, and kills all
+its processes first. It has one thread, and no file, connection or environment of the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+from typing import Any, Final
+
+from greenroom.scripting.process import child
+
+__all__ = ["ENDED", "READY", "main"]
+
+READY: Final = b"ready"
+ENDED: Final = struct.Struct(">id")
+"""How a process ended: its exit code, or minus the signal that killed it, or `NOT_STARTED` plus an error number; and
+the seconds of a core that it used."""
+NOT_STARTED: Final = 1000
+_LOOK: Final = 1000
+"""Milliseconds between two looks at whether the host is still there: a process that the host has forked may keep the
+other end of the connection open."""
+_MAX_OPEN: Final = 8192
+
+
+class ForkServer:
+    """Forks processes, and kills each when nobody wants it any more."""
+
+    def __init__(self, control: socket.socket, host: int, make: Any) -> None:
+        self._control = control
+        self._host = host
+        self._make = make
+        self._leases: dict[int, tuple[socket.socket, int]] = {}
+        """The connection to the host and the process, by the descriptor of the connection."""
+        self._ended, self._waker = socket.socketpair()
+        self._events = select.poll()
+
+    def serve(self) -> None:
+        """Serve the host until it has enough."""
+        self._ended.setblocking(False)
+        self._waker.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        for each in (self._control, self._ended):
+            self._events.register(each, select.POLLIN)
+        try:
+            while os.getppid() == self._host:
+                # One at a time: after the first, the same descriptor may belong to another process.
+                for descriptor, _ in self._events.poll(_LOOK)[:1]:
+                    if descriptor == self._control.fileno():
+                        if not self._accept():
+                            return
+                    elif descriptor == self._ended.fileno():
+                        self._reap()
+                    else:
+                        self._kill(descriptor)
+        finally:
+            for descriptor in list(self._leases):
+                self._kill(descriptor)
+
+    def _accept(self) -> bool:
+        """Fork a process for the connections that the host has sent. Return False when there are no more."""
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
+        except OSError:
+            return False
+        received = [socket.socket(fileno=each) for each in descriptors]
+        if not message:
+            return False
+        if len(received) == 2:
+            self._fork(*received)
+        return True
+
+    def _fork(self, wire: socket.socket, lease: socket.socket) -> None:
+        server = os.getpid()
+        try:
+            process = os.fork()
+        except OSError as error:
+            with wire, lease:
+                self._tell(lease, NOT_STARTED + (error.errno or 0), 0.0)
+            return
+        if process == 0:
+            try:
+                lease.close()
+                self._forget()
+                child.run(wire, self._make, server)
+            finally:
+                os._exit(1)
+        wire.close()
+        self._leases[lease.fileno()] = lease, process
+        self._events.register(lease, select.POLLIN)
+
+    def _forget(self) -> None:
+        """Close in a new process what belongs to the server."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for each in (self._control, self._ended, self._waker, *(lease for lease, _ in self._leases.values())):
+            each.close()
+
+    def _kill(self, descriptor: int) -> None:
+        # The process cannot have been replaced by another one of the same number: it has not been waited for.
+        with contextlib.suppress(OSError):
+            os.kill(self._leases[descriptor][1], signal.SIGKILL)
+        with contextlib.suppress(KeyError):
+            self._events.unregister(descriptor)
+
+    def _reap(self) -> None:
+        """Tell the host of each process that has ended."""
+        with contextlib.suppress(BlockingIOError):
+            self._ended.recv(4096)
+        leases = {process: descriptor for descriptor, (_, process) in self._leases.items()}
+        while True:
+            try:
+                process, status, used = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if process == 0:
+                return
+            if (descriptor := leases.pop(process, None)) is not None:
+                lease, _ = self._leases.pop(descriptor)
+                with contextlib.suppress(KeyError):
+                    self._events.unregister(descriptor)
+                with lease:
+                    self._tell(lease, os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime)
+
+    @staticmethod
+    def _tell(lease: socket.socket, code: int, seconds: float) -> None:
+        with contextlib.suppress(OSError):
+            lease.setblocking(False)
+            lease.send(ENDED.pack(code, seconds))
+
+
+def main() -> None:
+    """Run the server."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        module, _, name = sys.argv[3].partition(":")
+        make = getattr(importlib.import_module(module), name)
+    except BaseException as error:
+        control.sendall(f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:4096])
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MAX_OPEN if hard == resource.RLIM_INFINITY else min(_MAX_OPEN, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nothing, standard)
+    os.close(nothing)
+    gc.collect()
+    gc.freeze()
+    control.sendall(READY)
+    ForkServer(control, int(sys.argv[2]), make).serve()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
