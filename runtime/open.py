@@ -150,7 +150,7 @@ class Parts:
         self.events = Events(core)
         self.calls.tools = self.tools = Tools(core, self.calls, config.tool_timeout)
         self.calls.agents = self.agents = Agents(core, self.calls, self.tools, config.agent_timeout)
-        self.workflows = Workflows(core, self.tools, self.agents)
+        self.workflows = Workflows(core, self.tools, self.agents, self.events)
         self.retention = RetentionRuns(core)
         self._analytics: Analytics | None = None
         self._making = threading.Lock()

@@ -90,7 +90,7 @@ from .approvals import Approvals
 from .runtime import Runtime
 from .tools import Tool, ToolResult
 from .version import __version__
-from .workflow import Step, StepResult, Workflow, WorkflowResult
+from .workflow import Branch, Step, StepResult, Workflow, WorkflowResult
 
 if TYPE_CHECKING:
     from greenroom.actors.maintenance.backup import BackupReport
@@ -159,6 +159,7 @@ __all__ = [
     "ArtifactWriter",
     "AuditRecord",
     "BackupReport",
+    "Branch",
     "Breakpoint",
     "Breakpoints",
     "BundleError",

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from greenroom.storage.codec.records import checked_data
 from greenroom.storage.errors import ValidationError
 
+from .calls import Recorded
 from .core import Command, PendingEvent, Points, Query
 
 __all__ = [
@@ -56,24 +56,29 @@ class KeepTime(Command[None]):
         self.outcome: str | None = None
 
 
-WORKFLOW_EVENTS: Final = frozenset(("workflow.started", "workflow.stage", "workflow.rolled_back", "workflow.finished"))
+WORKFLOW_EVENTS: Final = frozenset(
+    (
+        "workflow.started",
+        "workflow.decided",
+        "workflow.stage",
+        "workflow.resumed",
+        "workflow.rolled_back",
+        "workflow.finished",
+    )
+)
 
 
-class RecordWorkflow(Command[tuple[str, str | None]]):
+class RecordWorkflow(Recorded[tuple[str, str | None]]):
     """Journal a fact of a running workflow. Sent by its runner. Replies the event's id, and the correlation id that the
     session was created with, if any."""
 
-    __slots__ = ("data", "type")
-    batched = False
+    __slots__ = ()
     note = True
-    rate = None
 
     def __init__(self, type: str, data: dict[str, Any]) -> None:
-        super().__init__()
         if type not in WORKFLOW_EVENTS:
             raise ValidationError(f"type: one of {', '.join(sorted(WORKFLOW_EVENTS))}", field="type")
-        self.type = type
-        self.data = checked_data(data)
+        super().__init__(type, data)
 
 
 @dataclass(frozen=True, slots=True)

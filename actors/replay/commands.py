@@ -17,7 +17,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.calls import RecordCall, RecordReturn
 from greenroom.actors.messages.events import LinkEvents, PublishEvent
 from greenroom.actors.messages.forking.changes import RecordToolResult
-from greenroom.actors.messages.internal import RecordWorkflow
+from greenroom.actors.messages.internal import WORKFLOW_EVENTS, RecordWorkflow
 from greenroom.actors.messages.permissions import PERMISSIONS
 from greenroom.actors.messages.sharing import (
     ForgetGrantee,
@@ -452,10 +452,7 @@ DECIDED: Final[dict[str, Make]] = {
     "tool.returned": _return("tool"),
     "agent.returned": _return("agent"),
     RESULT_CHANGED: _change_result,
-    "workflow.started": _workflow("workflow.started"),
-    "workflow.stage": _workflow("workflow.stage"),
-    "workflow.rolled_back": _workflow("workflow.rolled_back"),
-    "workflow.finished": _workflow("workflow.finished"),
+    **{type_: _workflow(type_) for type_ in sorted(WORKFLOW_EVENTS)},
     LINKED: _link,
 }
 """Makes the command of each type. A type that somebody published is decided too, whatever it is."""

@@ -165,8 +165,15 @@ class Redaction:
             return message.made_of([self.message(command) for command in message.commands])
         if kind is RecordHooks:
             return RecordHooks(self.drafts(message.drafts))
-        if kind in (RecordEvent, RecordWorkflow):
-            return kind(message.type, self.value(message.data, numbers=False))
+        if kind is RecordEvent:
+            return RecordEvent(message.type, self.value(message.data, numbers=False))
+        if kind is RecordWorkflow:
+            message = message.copy()  # its large fields are clean already
+            message.data = {
+                name: each if each.__class__ is bytes else self.value(each, numbers=False)
+                for name, each in message.data.items()
+            }
+            return message
         records = message.records if isinstance(message, m.Command) else None
         subject = MessageSubject(message)
         data = subject.view()

@@ -237,6 +237,9 @@ _SOMETIMES: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
         "tools": lambda value: type(value) is list and all(map(_text(m.MAX_NAME), value)),
         "parameters": _object(m.MAX_INPUT_BYTES),
     },
+    "workflow.started": {"definition": _object(m.MAX_INPUT_BYTES), "given": _any_value},
+    "workflow.stage": {"result": _maybe(_any_value)},
+    "workflow.decided": {"value": _any_value},
 }
 """Fields that only some events of a type have."""
 _PUBLISHED: Final = _object(INLINE_EVENT_BYTES)

@@ -360,6 +360,8 @@ class Agents:
             return provider.call(input, AgentContext(call, agent) if provider.contexts else None)
 
         about = {"model": agent.model, "provider": _provider_name(agent.model)}
+        if message.stage is not None:
+            about["stage"] = message.stage
         work = Work(
             "agent",
             agent.name,

@@ -16,7 +16,8 @@ from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.reading.timeline import TimelineRow
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.script import ScriptResult
-from greenroom.runtime.model.workflow import Workflow, WorkflowResult, WorkflowSession
+from greenroom.runtime.model.workflow import Workflow, WorkflowSession
+from greenroom.runtime.model.workflow_result import WorkflowResult
 from greenroom.storage.common.page import Page
 
 from .scope import Scope
@@ -71,8 +72,22 @@ class ToolSource(Protocol):
 class WorkflowSource(Protocol):
     """Runs workflows."""
 
-    def run(self, flow: Workflow, session: WorkflowSession | None, input: object, timeout: float) -> WorkflowResult:
+    def run(
+        self, flow: Workflow | Mapping[str, Any], session: WorkflowSession | None, input: object, timeout: float
+    ) -> WorkflowResult:
         """Run a workflow to its end, its first failure, or the end of its time."""
+
+    def resume(
+        self,
+        session: WorkflowSession,
+        run: str | Workflow | None,
+        functions: Mapping[str, Callable[..., Any]] | None,
+        timeout: float,
+    ) -> WorkflowResult:
+        """Run the rest of a workflow that was interrupted."""
+
+    def interrupted(self, session_id: str) -> list[str]:
+        """Return the ids of the runs of a session that were interrupted."""
 
 
 class Host(Protocol):

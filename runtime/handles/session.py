@@ -42,7 +42,8 @@ from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deleti
 from greenroom.runtime.model.reply import AgentReply
 from greenroom.runtime.model.script import ScriptOptions, ScriptResult
 from greenroom.runtime.model.typed import as_type
-from greenroom.runtime.model.workflow import Workflow, WorkflowResult
+from greenroom.runtime.model.workflow import Workflow
+from greenroom.runtime.model.workflow_result import WorkflowResult
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
 from greenroom.storage.catalog.model import SessionInfo
@@ -1135,14 +1136,41 @@ class Session(Variables, SessionHandle):
         return reply
 
     @checked
-    def run_workflow(self, flow: Workflow, input: object = None, *, timeout: float | None = None) -> WorkflowResult:
+    def run_workflow(
+        self, flow: Workflow | Mapping[str, Any], input: object = None, *, timeout: float | None = None
+    ) -> WorkflowResult:
         """Run a workflow in this session and journal each stage. A failed step is reported in the result, not raised.
+        A mapping is read as by `Workflow.of`.
 
         `timeout` is in seconds, for the whole workflow (default: `workflow_timeout`). Raises ValidationError for an
         input that refers to an unknown step, HookCancelled, and what journaling raises.
         """
         wanted = self._runtime.core.config.workflow_timeout if timeout is None else timeout
         return self._runtime.workflows.run(flow, self, input, wanted)
+
+    @checked
+    def resume_workflow(
+        self,
+        run: str | Workflow | None = None,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> WorkflowResult:
+        """Run the rest of a workflow that a crash interrupted, and return what `run_workflow` would have. What had
+        ended is not done again: stages that were journaled, and calls whose return was.
+
+        `run` is the id of the run, or the workflow itself, which has its functions; by default the newest run that was
+        interrupted (see `interrupted_workflows`). `functions` are the workflow's functions: those of steps by the names
+        of the steps, conditions by the names of their branches or workflows. Raises InvalidOperation if nothing was
+        interrupted, ValidationError for another workflow, and what `run_workflow` raises.
+        """
+        wanted = self._runtime.core.config.workflow_timeout if timeout is None else timeout
+        return self._runtime.workflows.resume(self, run, functions, wanted)
+
+    def interrupted_workflows(self) -> list[str]:
+        """Return the ids of the workflow runs in this session that have not ended and are not under way, the newest
+        last."""
+        return self._runtime.workflows.interrupted(self.id)
 
     # -- scripts
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from greenroom.storage.codec.plain import MAX_DEPTH
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["filled", "names_in"]
+__all__ = ["filled", "names_in", "uses_state", "value_at"]
 
 # Possessive, so that text that only begins like a placeholder is rejected in one pass.
 _PLACE: Final = re.compile(
-    r"\{\{\s*+(step:(?P<step>[^:{}]++):output|(?P<root>input|item|index))(?P<path>(\.[^.{}]++)*+)\s*+\}\}"
+    r"\{\{\s*+(step:(?P<step>[^:{}]++):output|(?P<root>input|item|index|loop:current_(?:value|index)))"
+    r"(?P<path>(\.[^.{}]++)*+)\s*+\}\}|\{\{\s*+(?P<state>state:[^{}]++)\}\}"
 )
+_SAME: Final = {"loop:current_value": "item", "loop:current_index": "index"}
 _MAX_TEXT: Final = 1 << 20
 _MAX_FILLED: Final = 16 << 20
 
@@ -25,8 +27,9 @@ def filled(value: Value, known: Callable[[str | None, str | None], Value]) -> Va
     """Return the value with every placeholder in its texts replaced.
 
     A text that is exactly one placeholder becomes the value itself. Within a longer text, values are inserted as text,
-    other values as JSON. `known(step, root)` returns the output of a step, or the input, item or index. Raises
-    ValidationError for an unknown placeholder, a text of more than 1 MiB, or more than 16 MiB of texts.
+    other values as JSON. `known(step, root)` returns the output of a step, or the input, item or index, or with
+    "state:" and a key a value of the state. Raises ValidationError for an unknown placeholder, a text of more than
+    1 MiB, or more than 16 MiB of texts.
     """
     return _Filling(known).filled(value)
 
@@ -71,8 +74,11 @@ class _Filling:
         return "".join(parts)
 
     def _found(self, match: re.Match[str]) -> Value:
-        step = match["step"]
-        return _at(self._known(step.strip() if step else None, match["root"]), match["path"], match[0])
+        step, root, state = match["step"], match["root"], match["state"]
+        if state is not None:
+            return self._known(None, state.strip())
+        value = self._known(step.strip() if step else None, _SAME.get(root, root))
+        return value_at(value, match["path"].split(".")[1:], match[0])
 
     @staticmethod
     def _check(over: bool, limit: int) -> None:
@@ -99,9 +105,10 @@ def _size(value: Value, most: int) -> int:
     return size
 
 
-def _at(value: Value, path: str, place: str) -> Value:
-    """Return the part of a value at a path such as ".items.0.name"."""
-    for part in path.split(".")[1:]:
+def value_at(value: Value, path: Iterable[str], place: str) -> Value:
+    """Return the part of a value at a path such as "items", "0", "name". `place` is named in the ValidationError if
+    there is none."""
+    for part in path:
         part = part.strip()
         if isinstance(value, Mapping) and part in value:
             value = value[part]
@@ -120,13 +127,26 @@ def _as_text(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False, default=lambda part: part.decode("utf-8", "replace"))
 
 
-def names_in(value: Any, depth: int = MAX_DEPTH) -> set[str]:
+def names_in(value: Any) -> set[str]:
     """Return the names of the steps that a value refers to. Raises ValidationError if it is nested too deep."""
+    return {
+        match["step"].strip()
+        for text in _texts_in(value, MAX_DEPTH)
+        for match in _PLACE.finditer(text)
+        if match["step"]
+    }
+
+
+def uses_state(value: Any) -> bool:
+    """Return whether a value refers to the state. Raises ValidationError if it is nested too deep."""
+    return any(match["state"] for text in _texts_in(value, MAX_DEPTH) for match in _PLACE.finditer(text))
+
+
+def _texts_in(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, str):
-        return {match["step"].strip() for match in _PLACE.finditer(value) if match["step"]}
-    if not isinstance(value, Mapping | list | tuple):
-        return set()
-    if not depth:
-        raise ValidationError(f"input: nested deeper than {MAX_DEPTH} levels", field="input")
-    parts = value.values() if isinstance(value, Mapping) else value
-    return set().union(*(names_in(each, depth - 1) for each in parts))
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        if not depth:
+            raise ValidationError(f"input: nested deeper than {MAX_DEPTH} levels", field="input")
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts_in(each, depth - 1)

@@ -294,6 +294,7 @@ class Tools:
             packed if packed is not None and checked.input is given else packed_input(checked.input),
             lambda context: tool.parameters.call(checked, context),
             left,
+            about={"stage": message.stage} if message.stage is not None else {},
             durability=message.durability,
             condition=message.condition,
             collector=self.collector,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from greenroom.runtime.model.workflow import Condition, Step, StepResult, Workflow, WorkflowResult
+from greenroom.runtime.model.workflow import Branch, Condition, Step, Workflow
+from greenroom.runtime.model.workflow_result import StepResult, WorkflowResult
 
 from .run import Workflows
 
-__all__ = ["Condition", "Step", "StepResult", "Workflow", "WorkflowResult", "Workflows"]
+__all__ = ["Branch", "Condition", "Step", "StepResult", "Workflow", "WorkflowResult", "Workflows"]

@@ -1,4 +1,5 @@
-"""The events about calls of tools and agents and about runs of scripts, and what of them is stored as content."""
+"""The events about calls of tools and agents, and about runs of scripts and workflows, and what of them is stored as
+content."""
 
 from __future__ import annotations
 
@@ -33,6 +34,9 @@ CALL_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     RESULT_CHANGED: ("result",),
     "script.started": ("source", "arguments"),
     "script.finished": ("value", "output", "transcript"),
+    "workflow.started": ("definition", "given"),
+    "workflow.stage": ("result",),
+    "workflow.decided": ("value",),
 }
 """The fields that can be large. The hash of a content is in the field with `_hash` after its name, and the form of the
 content, if it is no encoded value, in the field with `_form` after it."""
@@ -61,7 +65,7 @@ def large_fields(
     large: dict[str, bytes] = {}
     form: str | None
     rest: bytes | None
-    for name in CALL_FIELDS[type_]:
+    for name in CALL_FIELDS.get(type_, ()):
         value = data.get(name)
         if value is None or (len(value) <= INLINE_BYTES and name not in SHARED_FIELDS):
             continue

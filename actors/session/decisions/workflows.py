@@ -1,4 +1,4 @@
-"""Journal the facts of a workflow that runs in a session: its start, each stage, and its end."""
+"""Journal the facts of a workflow that runs in a session: its start, what it decides, each stage, and its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["WORKFLOW_DECIDERS", "WORKFLOW_REPLIES"]
 
 def _record(state: SessionState, command: RecordWorkflow, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
     require_writable(state, limits)
-    return [PendingEvent(command.type, command.data)]
+    return [PendingEvent(command.type, command.stored_fields())]
 
 
 WORKFLOW_DECIDERS: Final[

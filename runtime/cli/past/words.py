@@ -148,5 +148,7 @@ _DETAILS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
     "workflow.started": lambda data: str(data["workflow"]),
     "workflow.finished": lambda data: str(data["workflow"]),
     "workflow.stage": _stage,
+    "workflow.decided": lambda data: f"{data['workflow']}: {data['place']} {_text(data.get('value'))}",
+    "workflow.resumed": lambda data: str(data["workflow"]),
     "workflow.rolled_back": _stage,
 }

@@ -1,0 +1,302 @@
+"""Reads workflows from mappings, as Python or as scripts spell them, and writes their definitions for the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from greenroom.storage.common.validation import nearest
+from greenroom.storage.errors import InvalidOperation, ValidationError
+
+from .agent import Agent
+from .workflow import KINDS, MAX_ROUNDS, Branch, Condition, Step, Workflow
+
+__all__ = ["defined_again", "definition_of", "step_of", "workflow_of"]
+
+_COMMON: Final = ("kind", "name", "steps", "description", "error_strategy", "timeout", "max_concurrency")
+_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "sequential": (),
+    "parallel": (),
+    "conditional": ("condition", "otherwise", "branches"),
+    "loop": ("times", "items", "condition", "break_conditions", "iterator"),
+}
+_SAME: Final = {
+    "type": "kind",
+    "timeout_ms": "timeout",
+    "default_branch": "otherwise",
+    "body": "steps",
+    "max_iterations": "times",
+}
+_STEP_SAME: Final = {"parameters": "input", "retry_count": "retries", "timeout_ms": "timeout"}
+_STEP_TYPES: Final = ("tool", "agent", "function", "workflow")
+_ITERATORS: Final = ("range", "collection", "while_condition")
+
+
+def _read(given: Mapping[str, Any], known: Iterable[str], same: Mapping[str, str], what: str) -> dict[str, Any]:
+    """Return the fields of a mapping under their own names. Raises ValidationError for an unknown one, and for one that
+    is given twice."""
+    known = list(known)
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        name = same.get(key, key)
+        if name not in known:
+            spellings = [*known, *(other for other, own in same.items() if own in known)]
+            near = nearest(str(key), spellings)
+            raise ValidationError(
+                f"{what} has no {str(key)[:64]!r}: did you mean {near!r}? There are: {', '.join(sorted(spellings))}",
+                field=str(key)[:64],
+            )
+        if value is None:
+            continue
+        if name in found:
+            raise ValidationError(f"{what}: {name} is given twice, also as {key!r}", field=str(key)[:64])
+        found[name] = _seconds(value, key) if key == "timeout_ms" else value
+    return found
+
+
+def _seconds(milliseconds: Any, key: str) -> float:
+    if type(milliseconds) not in (int, float) or not milliseconds > 0:
+        raise ValidationError(f"{key}: a number of milliseconds above 0 is needed", field=key)
+    return float(milliseconds / 1000)
+
+
+def step_of(given: Step | Mapping[str, Any]) -> Step:
+    """Return a step from a mapping. Raises ValidationError."""
+    if isinstance(given, Step):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValidationError("a step is a mapping with name, tool, agent or function, and input", field="steps")
+    fields = _read(given, (*Step.__dataclass_fields__, "type"), _STEP_SAME, "a step")
+    if "name" not in fields:
+        raise ValidationError("a step needs a name", field="name")
+    name = str(fields["name"])[:64]
+    kind = fields.pop("type", None)
+    if kind is not None and kind not in _STEP_TYPES:
+        raise ValidationError(f"step {name!r}: type is one of {', '.join(_STEP_TYPES)}", field="type")
+    if kind is not None and kind not in fields:
+        raise ValidationError(f"step {name!r} is of type {kind!r} and has no {kind!r}", field=kind)
+    if isinstance(fields.get("workflow"), Mapping):
+        fields["workflow"] = workflow_of(fields["workflow"])
+    if isinstance(fields.get("undo"), Mapping):
+        fields["undo"] = step_of({"name": f"{name} undone"[:64], **fields["undo"]})
+    return Step(**fields)
+
+
+def workflow_of(given: Workflow | Mapping[str, Any]) -> Workflow:
+    """Return a workflow from a mapping. Raises ValidationError."""
+    if isinstance(given, Workflow):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValidationError("a workflow is a mapping with kind and steps", field="workflow")
+    kind = given.get("kind", given.get("type"))
+    if kind not in KINDS:
+        raise ValidationError(f"kind: one of {', '.join(KINDS)}", field="kind")
+    assert isinstance(kind, str)
+    fields = _read(given, (*_COMMON, *_FIELDS[kind]), _SAME, f"a {kind} workflow")
+    del fields["kind"]
+    steps = _steps_in(fields.pop("steps", None), "steps")
+    if kind == "conditional":
+        branches = [_branch(each) for each in _list_in(fields.pop("branches", None), "branches")]
+        otherwise = _otherwise(fields.pop("otherwise", None), branches)
+        return Workflow.conditional(fields.pop("condition", None), steps, otherwise, branches=branches, **fields)
+    if kind == "loop":
+        fields = _iterated(fields)
+        if "break_conditions" in fields:
+            fields["break_conditions"] = _conditions(fields["break_conditions"])
+        return Workflow.loop(*steps, **fields)
+    make = {"sequential": Workflow.sequential, "parallel": Workflow.parallel}[kind]
+    return make(*steps, **fields)
+
+
+def _list_in(given: Any, field: str) -> list[Any]:
+    if given is None or given == {}:  # an empty Lua table can be either
+        return []
+    if not isinstance(given, list | tuple):
+        raise ValidationError(f"{field}: a list is needed", field=field)
+    return list(given)
+
+
+def _steps_in(given: Any, field: str) -> list[Step]:
+    if isinstance(given, Mapping) and "name" in given:
+        given = [given]
+    return [step_of(each) for each in _list_in(given, field)]
+
+
+def _branch(given: Any) -> Branch:
+    if isinstance(given, Branch):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValidationError("branches: a branch is a mapping with name, condition and steps", field="branches")
+    fields = _read(given, ("name", "condition", "steps"), {}, "a branch")
+    if "name" not in fields or "condition" not in fields:
+        raise ValidationError("branches: a branch needs a name and a condition", field="branches")
+    return Branch(fields["name"], fields["condition"], tuple(_steps_in(fields.get("steps"), "steps")))
+
+
+def _otherwise(given: Any, branches: list[Branch]) -> list[Step]:
+    """Return the steps of the default branch: given as such, as a branch without condition, or by the name of a branch,
+    which then is the default only."""
+    if isinstance(given, str):
+        named = next((branch for branch in branches if branch.name == given), None)
+        if named is None:
+            raise ValidationError(f"default_branch: there is no branch {given[:64]!r}", field="default_branch")
+        branches.remove(named)
+        return list(named.steps)
+    if isinstance(given, Mapping) and "steps" in given:
+        fields = _read(given, ("name", "steps"), {}, "the default branch")
+        return _steps_in(fields["steps"], "default_branch")
+    return _steps_in(given, "default_branch")
+
+
+def _conditions(given: Any) -> list[Condition]:
+    """Return a list of conditions; a single one counts as a list."""
+    if isinstance(given, list | tuple) or given == {}:
+        return _list_in(given, "break_conditions")
+    return [given]
+
+
+def _iterated(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a loop with `iterator` read: its range or collection are the items, `while_condition` the
+    condition."""
+    iterator = fields.pop("iterator", None)
+    if iterator is None:
+        return fields
+    if not isinstance(iterator, Mapping) or len(iterator) != 1 or next(iter(iterator)) not in _ITERATORS:
+        raise ValidationError(f"iterator: a mapping with one of {', '.join(_ITERATORS)}", field="iterator")
+    if "items" in fields or "condition" in fields:
+        raise ValidationError("a loop has either an iterator, or items or a condition", field="iterator")
+    ((kind, given),) = iterator.items()
+    if kind == "while_condition":
+        return {**fields, "condition": given}
+    return {**fields, "items": _numbers(given) if kind == "range" else given if given != {} else []}
+
+
+def _numbers(given: Any) -> list[float]:
+    """Return the numbers of a range, its end included: a mapping of start, end and step, or a list of them."""
+    if isinstance(given, Mapping):
+        fields = _read(given, ("start", "end", "step"), {"stop": "end"}, "a range")
+        start, end, step = fields.get("start", 1), fields.get("end"), fields.get("step", 1)
+    elif isinstance(given, list | tuple) and 2 <= len(given) <= 3:
+        start, end, step = (*given, 1)[:3]
+    else:
+        start, end, step = 1, given, 1
+    limits: tuple[Any, ...] = (start, end, step)
+    if not all(type(each) in (int, float) and abs(each) < 1 << 53 for each in limits) or not step:
+        raise ValidationError("range: start, end and step are numbers, and step is not 0", field="range")
+    count = int((end - start) / step) + 1 if (end - start) * step >= 0 else 0
+    if count > MAX_ROUNDS:
+        raise ValidationError(f"range: at most {MAX_ROUNDS} rounds, this has {count}", field="range")
+    numbers = [start + step * number for number in range(count)]
+    return [int(each) if isinstance(each, float) and each.is_integer() else each for each in numbers]
+
+
+# -- definitions in the journal
+
+
+def definition_of(flow: Workflow) -> dict[str, Any]:
+    """Return the definition of a workflow as plain data. Functions are in it as {"function": True}."""
+    told: dict[str, Any] = {"kind": flow.kind, "name": flow.name, "steps": [_told(step) for step in flow.steps]}
+    for name in ("description", "timeout", "max_concurrency", "items"):
+        if getattr(flow, name) is not None:
+            told[name] = getattr(flow, name)
+    if flow.error_strategy != "fail":
+        told["error_strategy"] = flow.error_strategy
+    if flow.rounds != MAX_ROUNDS:
+        told["rounds"] = flow.rounds
+    if flow.condition is not None:
+        told["condition"] = _told_condition(flow.condition)
+    if flow.otherwise:
+        told["otherwise"] = [_told(step) for step in flow.otherwise]
+    if flow.break_conditions:
+        told["break_conditions"] = [_told_condition(each) for each in flow.break_conditions]
+    if flow.branches:
+        told["branches"] = [
+            {
+                "name": each.name,
+                "condition": _told_condition(each.condition),
+                "steps": [_told(step) for step in each.steps],
+            }
+            for each in flow.branches
+        ]
+    return told
+
+
+_FUNCTION: Final = {"function": True}
+
+
+def _told_condition(condition: Condition) -> Any:
+    return dict(_FUNCTION) if callable(condition) else condition
+
+
+def _told(step: Step) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": step.name}
+    if step.workflow is not None:
+        told["workflow"] = definition_of(step.workflow)
+    elif step.function is not None:
+        told |= _FUNCTION
+    elif step.tool is not None:
+        told["tool"] = step.tool
+    else:
+        told["agent"] = step.agent.to_dict() if isinstance(step.agent, Agent) else step.agent
+    for name in ("input", "timeout", "retries"):
+        if getattr(step, name) is not None:
+            told[name] = getattr(step, name)
+    if step.optional:
+        told["optional"] = True
+    if step.undo is not None:
+        told["undo"] = _told(step.undo)
+    return told
+
+
+def defined_again(definition: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Workflow:
+    """Return the workflow of a definition. `functions` are its functions: those of steps by the names of their steps,
+    conditions by the names of their branches, or else of their workflows. A missing one raises InvalidOperation when it
+    is called."""
+
+    def function(name: str) -> Callable[..., Any]:
+        return functions[name] if name in functions else _Missing(name)
+
+    def condition(given: Any, name: str) -> Condition:
+        return function(name) if given == _FUNCTION else given
+
+    def step(given: Mapping[str, Any]) -> Step:
+        fields = dict(given)
+        if "workflow" in fields:
+            fields["workflow"] = defined_again(fields["workflow"], functions)
+        if "function" in fields:
+            fields["function"] = function(fields["name"])
+        if isinstance(fields.get("agent"), Mapping):
+            agent = fields["agent"]
+            fields["agent"] = Agent(**{**agent, "tools": tuple(agent["tools"])})
+        if "undo" in fields:
+            fields["undo"] = step(fields["undo"])
+        return Step(**fields)
+
+    fields = dict(definition)
+    name = fields["name"]
+    for each in ("steps", "otherwise"):
+        if each in fields:
+            fields[each] = tuple(step(given) for given in fields[each])
+    if "condition" in fields:
+        fields["condition"] = condition(fields["condition"], name)
+    if "break_conditions" in fields:
+        fields["break_conditions"] = tuple(condition(each, name) for each in fields["break_conditions"])
+    if "branches" in fields:
+        fields["branches"] = tuple(
+            Branch(each["name"], condition(each["condition"], each["name"]), tuple(map(step, each["steps"])))
+            for each in fields["branches"]
+        )
+    return Workflow(**fields)
+
+
+class _Missing:
+    """Stands for a function that the journal cannot have."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, *arguments: Any) -> Any:
+        raise InvalidOperation(
+            f"the workflow calls the function {self._name!r}, which the journal does not have: resume it with"
+            f" functions={{{self._name!r}: …}}, or with the workflow itself"
+        )
