@@ -150,7 +150,6 @@ class Execution:
         flow, hooks = self._flow, self._core.hooks
         about: dict[str, Any] = {"workflow": flow.name, "kind": flow.kind, "run_id": self._id}
         if self._past.started is not None:
-            self._record("workflow.resumed", about)
             return self._go(about, self._past.started.id, self._past.started.correlation_id)
         started = hooks.fire("BeforeWorkflowStart", {**about, "input": self._input}, **self._where())
         if started.kind == "replace":
@@ -177,6 +176,8 @@ class Execution:
         try:
             CURRENT.set(changed(caller, {"source": f"workflow:{flow.name}", **ids}))
             try:
+                if self._past.started is not None:
+                    self._record("workflow.resumed", about)
                 output = self._perform(flow, {"deadline": self._deadline, "rounds": ()})
                 ended = hooks.fire("AfterWorkflowComplete", {**about, "output": output}, **self._where())
                 output = ended.value if ended.kind == "replace" else ended.data.get("output", output)

@@ -1,7 +1,7 @@
 """Runs workflows in processes that kill themselves at a given moment, and resumes them in others.
 
-Called as `python crashing.py STORE KIND STEP`, it dies at each STEP-th moment. Prints one JSON line: for each of them how often each step has had its effect,
-which had ended when the process died, and the output at the end.
+Called as `python crashing.py STORE KIND STEP`, it dies at each STEP-th moment. Prints one JSON line: for each of them
+how often each step has had its effect, which had ended when the process died, and the output at the end.
 """
 
 from __future__ import annotations
@@ -134,10 +134,7 @@ def one(folder: Path, kind: str, moments: int) -> dict[str, Any] | None:
         if not run:
             (folder / "report").write_text("null")  # it died before the workflow began
             return
-        if kind == "functions":
-            result = session.resume_workflow(work.flow)
-        else:
-            result = session.resume_workflow()
+        result = session.resume_workflow(work.flow if kind == "functions" else None)
         report = {
             "stages": done,
             "returned": called,
