@@ -150,7 +150,7 @@ class Workflow:
     ) -> Workflow:
         """Return a workflow that runs one step after the other. Each may use the outputs of earlier steps. Its output
         is that of the last step."""
-        return cls("sequential", _steps(steps), name, **options)
+        return cls("sequential", _steps(steps), name, **_known(options))
 
     @classmethod
     @checked
@@ -158,7 +158,7 @@ class Workflow:
         cls, *steps: Step | Mapping[str, Any], name: str = "parallel", **options: Unpack[WorkflowOptions]
     ) -> Workflow:
         """Return a workflow that runs all steps at once. Its output is an object of their outputs by name."""
-        return cls("parallel", _steps(steps), name, **options)
+        return cls("parallel", _steps(steps), name, **_known(options))
 
     @classmethod
     @checked
@@ -175,7 +175,13 @@ class Workflow:
         """Return a workflow that runs the steps if the condition holds, or those of the first of the `branches` whose
         condition holds, else the other ones, one after the other."""
         return cls(
-            "conditional", _steps(steps), name, condition, _steps(otherwise), branches=tuple(branches), **options
+            "conditional",
+            _steps(steps),
+            name,
+            condition,
+            _steps(otherwise),
+            branches=tuple(branches),
+            **_known(options),
         )
 
     @classmethod
@@ -205,7 +211,7 @@ class Workflow:
             items=items,
             rounds=MAX_ROUNDS if times is None else times,
             break_conditions=tuple(break_conditions),
-            **options,
+            **_known(options),
         )
 
     @classmethod
@@ -302,6 +308,15 @@ class Workflow:
 
 
 KINDS: Final = ("sequential", "parallel", "conditional", "loop")
+
+
+def _known(options: WorkflowOptions) -> WorkflowOptions:
+    """Return the options. Raises ValidationError for one that there is not."""
+    unknown = next((name for name in options if name not in WorkflowOptions.__annotations__), None)
+    if unknown is not None:
+        names = ", ".join(WorkflowOptions.__annotations__)
+        raise ValidationError(f"a workflow takes no {unknown[:64]!r}; there are: {names}", field=unknown[:64])
+    return options
 
 
 def _check_condition(condition: Any) -> None:

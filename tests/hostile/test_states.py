@@ -47,7 +47,8 @@ READING = {
         "admitted", "at", "children", "config", "context", "debugger", "diff", "diff_artifact",
         "events", "export", "export_messages", "follow", "get",
         "get_artifact", "get_artifact_info", "get_many", "info", "list_artifacts", "load", "messages", "open_artifact",
-        "parent", "permissions", "query_artifacts", "run_script", "save_artifact", "scopes", "shared_sessions",
+        "interrupted_workflows", "parent", "permissions", "query_artifacts", "run_script",
+        "save_artifact", "scopes", "shared_sessions",
         "shared_with_me", "shares", "timeline", "tree", "variable_keys", "variables", "with_timeout",
     )
 }  # fmt: skip
@@ -203,6 +204,7 @@ def test_a_session_that_takes_no_writes_says_so(world: World, status: str) -> No
         "Session.what_if": None,
         "Session.save": None,  # changes nothing of it
         "Session.accept_losses": None,  # repairs it
+        "Session.resume_workflow": InvalidOperation,  # there is none
         **more,
     }
     wrong: list[str] = []

@@ -99,6 +99,8 @@ SESSION: dict[str, Call] = {
     "revoke_scope": lambda two: two.other.revoke_scope("user:7"),
     "scopes": lambda two: two.other.scopes(),
     "run_script": lambda two: two.other.run_script("return 1"),
+    "resume_workflow": lambda two: two.other.resume_workflow(),
+    "interrupted_workflows": lambda two: two.other.interrupted_workflows(),
     "run_workflow": lambda two: two.other.run_workflow(Workflow.sequential({"name": "s", "tool": "noop"})),
     "save": lambda two: two.other.save(),
     "save_artifact": lambda two: two.other.save_artifact("n", two.folder / "n"),
