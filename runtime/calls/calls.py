@@ -262,7 +262,8 @@ class Calls:
     ) -> CallContext:
         session = self._session_of(session_id) if session_id is not None else None
         deadline = time.monotonic() + work.timeout
-        return CallContext(self, work.name, session, call_id, correlation_id, deadline, work.key)
+        key = work.key if work.key is not None else work.about.get("stage")
+        return CallContext(self, work.name, session, call_id, correlation_id, deadline, key)
 
     def _run(self, work: Work, context: CallContext) -> Outcome:
         """Run the callable on an elastic thread and wait for it, or on this one if it is quick."""

@@ -69,8 +69,9 @@ class CallContext:
 
     session: the session of the call, None outside of one; session_id: its id. call_id: the id of the event that
     journaled the call. correlation_id: the operation of the call. idempotency_key: the key that the call was sent with,
-    to pass on to a service that takes one. cancelled: a `threading.Event` that is set when
-    nobody waits for the result any more; long-running callables should check it. A coroutine is cancelled instead.
+    or for a workflow's step one that is the same when the run is resumed, to pass on to a service that takes one.
+    cancelled: a `threading.Event` that is set when nobody waits for the result any more; long-running
+    callables should check it. A coroutine is cancelled instead.
     """
 
     def __init__(

@@ -11,11 +11,11 @@ from greenroom.storage.common.checked_call import checked, checked_fields
 from greenroom.storage.errors import ValidationError
 
 from .template import names_in
+from .workflow_reading import KINDS, MAX_ROUNDS, step_fields, workflow_fields
 
 __all__ = ["Branch", "Condition", "Step", "Workflow", "WorkflowSession"]
 
 MAX_STEPS: Final = 1000
-MAX_ROUNDS: Final = 1000
 MAX_NESTING: Final = 16
 MAX_RETRIES: Final = 100
 
@@ -88,9 +88,14 @@ class Step:
     @checked
     def of(cls, given: Step | Mapping[str, Any]) -> Step:
         """Return a step from a mapping of its fields, or of their spellings in scripts. Raises ValidationError."""
-        from .workflow_reading import step_of
-
-        return step_of(given)
+        if isinstance(given, Step):
+            return given
+        fields = step_fields(given)
+        if isinstance(fields.get("workflow"), Mapping):
+            fields["workflow"] = Workflow.of(fields["workflow"])
+        if isinstance(fields.get("undo"), Mapping):
+            fields["undo"] = cls.of(fields["undo"])
+        return cls(**fields)
 
 
 @checked_fields
@@ -219,9 +224,17 @@ class Workflow:
     def of(cls, given: Workflow | Mapping[str, Any]) -> Workflow:
         """Return a workflow from a mapping: kind, steps, and what its kind takes, as Python or as scripts spell it.
         Raises ValidationError."""
-        from .workflow_reading import workflow_of
-
-        return workflow_of(given)
+        if isinstance(given, Workflow):
+            return given
+        fields = workflow_fields(given)
+        kind, steps = fields.pop("kind"), _steps(fields.pop("steps"))
+        if kind == "conditional":
+            fields["branches"] = [
+                Branch(each["name"], each["condition"], _steps(each["steps"])) for each in fields["branches"]
+            ]
+            return cls.conditional(fields.pop("condition", None), steps, **fields)
+        make = {"sequential": cls.sequential, "parallel": cls.parallel, "loop": cls.loop}[kind]
+        return make(*steps, **fields)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 255:
@@ -305,9 +318,6 @@ class Workflow:
         for step in self.every_step():
             if step.workflow is not None:
                 yield step.workflow
-
-
-KINDS: Final = ("sequential", "parallel", "conditional", "loop")
 
 
 def _known(options: WorkflowOptions) -> WorkflowOptions:

@@ -1,17 +1,17 @@
-"""Reads workflows from mappings, as Python or as scripts spell them, and writes their definitions for the journal."""
+"""Reads the fields of workflows and steps from mappings, as Python or as scripts spell them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from greenroom.storage.common.validation import nearest
-from greenroom.storage.errors import InvalidOperation, ValidationError
+from greenroom.storage.errors import ValidationError
 
-from .agent import Agent
-from .workflow import KINDS, MAX_ROUNDS, Branch, Condition, Step, Workflow
+__all__ = ["KINDS", "MAX_ROUNDS", "step_fields", "workflow_fields"]
 
-__all__ = ["defined_again", "definition_of", "step_of", "workflow_of"]
+KINDS: Final = ("sequential", "parallel", "conditional", "loop")
+MAX_ROUNDS: Final = 1000
 
 _COMMON: Final = ("kind", "name", "steps", "description", "error_strategy", "timeout", "max_concurrency")
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -60,13 +60,14 @@ def _seconds(milliseconds: Any, key: str) -> float:
     return float(milliseconds / 1000)
 
 
-def step_of(given: Step | Mapping[str, Any]) -> Step:
-    """Return a step from a mapping. Raises ValidationError."""
-    if isinstance(given, Step):
-        return given
+_STEP: Final = ("name", "tool", "agent", "workflow", "function", "input", "timeout", "optional", "undo", "retries")
+
+
+def step_fields(given: Any) -> dict[str, Any]:
+    """Return the fields of a step under Python's names. Raises ValidationError."""
     if not isinstance(given, Mapping):
         raise ValidationError("a step is a mapping with name, tool, agent or function, and input", field="steps")
-    fields = _read(given, (*Step.__dataclass_fields__, "type"), _STEP_SAME, "a step")
+    fields = _read(given, (*_STEP, "type"), _STEP_SAME, "a step")
     if "name" not in fields:
         raise ValidationError("a step needs a name", field="name")
     name = str(fields["name"])[:64]
@@ -75,17 +76,14 @@ def step_of(given: Step | Mapping[str, Any]) -> Step:
         raise ValidationError(f"step {name!r}: type is one of {', '.join(_STEP_TYPES)}", field="type")
     if kind is not None and kind not in fields:
         raise ValidationError(f"step {name!r} is of type {kind!r} and has no {kind!r}", field=kind)
-    if isinstance(fields.get("workflow"), Mapping):
-        fields["workflow"] = workflow_of(fields["workflow"])
     if isinstance(fields.get("undo"), Mapping):
-        fields["undo"] = step_of({"name": f"{name} undone"[:64], **fields["undo"]})
-    return Step(**fields)
+        fields["undo"] = {"name": f"{name} undone"[:64], **fields["undo"]}
+    return fields
 
 
-def workflow_of(given: Workflow | Mapping[str, Any]) -> Workflow:
-    """Return a workflow from a mapping. Raises ValidationError."""
-    if isinstance(given, Workflow):
-        return given
+def workflow_fields(given: Any) -> dict[str, Any]:
+    """Return the fields of a workflow under Python's names: its kind, and what its class method takes. Steps are as
+    they were given; branches are mappings of name, condition and steps. Raises ValidationError."""
     if not isinstance(given, Mapping):
         raise ValidationError("a workflow is a mapping with kind and steps", field="workflow")
     kind = given.get("kind", given.get("type"))
@@ -93,19 +91,16 @@ def workflow_of(given: Workflow | Mapping[str, Any]) -> Workflow:
         raise ValidationError(f"kind: one of {', '.join(KINDS)}", field="kind")
     assert isinstance(kind, str)
     fields = _read(given, (*_COMMON, *_FIELDS[kind]), _SAME, f"a {kind} workflow")
-    del fields["kind"]
-    steps = _steps_in(fields.pop("steps", None), "steps")
+    fields["steps"] = _steps_in(fields.get("steps"), "steps")
     if kind == "conditional":
-        branches = [_branch(each) for each in _list_in(fields.pop("branches", None), "branches")]
-        otherwise = _otherwise(fields.pop("otherwise", None), branches)
-        return Workflow.conditional(fields.pop("condition", None), steps, otherwise, branches=branches, **fields)
+        branches = [_branch(each) for each in _list_in(fields.get("branches"), "branches")]
+        fields["otherwise"] = _otherwise(fields.get("otherwise"), branches)
+        fields["branches"] = branches
     if kind == "loop":
         fields = _iterated(fields)
         if "break_conditions" in fields:
             fields["break_conditions"] = _conditions(fields["break_conditions"])
-        return Workflow.loop(*steps, **fields)
-    make = {"sequential": Workflow.sequential, "parallel": Workflow.parallel}[kind]
-    return make(*steps, **fields)
+    return fields
 
 
 def _list_in(given: Any, field: str) -> list[Any]:
@@ -116,39 +111,37 @@ def _list_in(given: Any, field: str) -> list[Any]:
     return list(given)
 
 
-def _steps_in(given: Any, field: str) -> list[Step]:
+def _steps_in(given: Any, field: str) -> list[Any]:
     if isinstance(given, Mapping) and "name" in given:
         given = [given]
-    return [step_of(each) for each in _list_in(given, field)]
+    return _list_in(given, field)
 
 
-def _branch(given: Any) -> Branch:
-    if isinstance(given, Branch):
-        return given
+def _branch(given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ValidationError("branches: a branch is a mapping with name, condition and steps", field="branches")
     fields = _read(given, ("name", "condition", "steps"), {}, "a branch")
     if "name" not in fields or "condition" not in fields:
         raise ValidationError("branches: a branch needs a name and a condition", field="branches")
-    return Branch(fields["name"], fields["condition"], tuple(_steps_in(fields.get("steps"), "steps")))
+    return {**fields, "steps": _steps_in(fields.get("steps"), "steps")}
 
 
-def _otherwise(given: Any, branches: list[Branch]) -> list[Step]:
+def _otherwise(given: Any, branches: list[dict[str, Any]]) -> list[Any]:
     """Return the steps of the default branch: given as such, as a branch without condition, or by the name of a branch,
     which then is the default only."""
     if isinstance(given, str):
-        named = next((branch for branch in branches if branch.name == given), None)
+        named = next((branch for branch in branches if branch["name"] == given), None)
         if named is None:
             raise ValidationError(f"default_branch: there is no branch {given[:64]!r}", field="default_branch")
         branches.remove(named)
-        return list(named.steps)
+        return list(named["steps"])
     if isinstance(given, Mapping) and "steps" in given:
         fields = _read(given, ("name", "steps"), {}, "the default branch")
         return _steps_in(fields["steps"], "default_branch")
     return _steps_in(given, "default_branch")
 
 
-def _conditions(given: Any) -> list[Condition]:
+def _conditions(given: Any) -> list[Any]:
     """Return a list of conditions; a single one counts as a list."""
     if isinstance(given, list | tuple) or given == {}:
         return _list_in(given, "break_conditions")
@@ -188,115 +181,3 @@ def _numbers(given: Any) -> list[float]:
         raise ValidationError(f"range: at most {MAX_ROUNDS} rounds, this has {count}", field="range")
     numbers = [start + step * number for number in range(count)]
     return [int(each) if isinstance(each, float) and each.is_integer() else each for each in numbers]
-
-
-# -- definitions in the journal
-
-
-def definition_of(flow: Workflow) -> dict[str, Any]:
-    """Return the definition of a workflow as plain data. Functions are in it as {"function": True}."""
-    told: dict[str, Any] = {"kind": flow.kind, "name": flow.name, "steps": [_told(step) for step in flow.steps]}
-    for name in ("description", "timeout", "max_concurrency", "items"):
-        if getattr(flow, name) is not None:
-            told[name] = getattr(flow, name)
-    if flow.error_strategy != "fail":
-        told["error_strategy"] = flow.error_strategy
-    if flow.rounds != MAX_ROUNDS:
-        told["rounds"] = flow.rounds
-    if flow.condition is not None:
-        told["condition"] = _told_condition(flow.condition)
-    if flow.otherwise:
-        told["otherwise"] = [_told(step) for step in flow.otherwise]
-    if flow.break_conditions:
-        told["break_conditions"] = [_told_condition(each) for each in flow.break_conditions]
-    if flow.branches:
-        told["branches"] = [
-            {
-                "name": each.name,
-                "condition": _told_condition(each.condition),
-                "steps": [_told(step) for step in each.steps],
-            }
-            for each in flow.branches
-        ]
-    return told
-
-
-_FUNCTION: Final = {"function": True}
-
-
-def _told_condition(condition: Condition) -> Any:
-    return dict(_FUNCTION) if callable(condition) else condition
-
-
-def _told(step: Step) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": step.name}
-    if step.workflow is not None:
-        told["workflow"] = definition_of(step.workflow)
-    elif step.function is not None:
-        told |= _FUNCTION
-    elif step.tool is not None:
-        told["tool"] = step.tool
-    else:
-        told["agent"] = step.agent.to_dict() if isinstance(step.agent, Agent) else step.agent
-    for name in ("input", "timeout", "retries"):
-        if getattr(step, name) is not None:
-            told[name] = getattr(step, name)
-    if step.optional:
-        told["optional"] = True
-    if step.undo is not None:
-        told["undo"] = _told(step.undo)
-    return told
-
-
-def defined_again(definition: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Workflow:
-    """Return the workflow of a definition. `functions` are its functions: those of steps by the names of their steps,
-    conditions by the names of their branches, or else of their workflows. A missing one raises InvalidOperation when it
-    is called."""
-
-    def function(name: str) -> Callable[..., Any]:
-        return functions[name] if name in functions else _Missing(name)
-
-    def condition(given: Any, name: str) -> Condition:
-        return function(name) if given == _FUNCTION else given
-
-    def step(given: Mapping[str, Any]) -> Step:
-        fields = dict(given)
-        if "workflow" in fields:
-            fields["workflow"] = defined_again(fields["workflow"], functions)
-        if "function" in fields:
-            fields["function"] = function(fields["name"])
-        if isinstance(fields.get("agent"), Mapping):
-            agent = fields["agent"]
-            fields["agent"] = Agent(**{**agent, "tools": tuple(agent["tools"])})
-        if "undo" in fields:
-            fields["undo"] = step(fields["undo"])
-        return Step(**fields)
-
-    fields = dict(definition)
-    name = fields["name"]
-    for each in ("steps", "otherwise"):
-        if each in fields:
-            fields[each] = tuple(step(given) for given in fields[each])
-    if "condition" in fields:
-        fields["condition"] = condition(fields["condition"], name)
-    if "break_conditions" in fields:
-        fields["break_conditions"] = tuple(condition(each, name) for each in fields["break_conditions"])
-    if "branches" in fields:
-        fields["branches"] = tuple(
-            Branch(each["name"], condition(each["condition"], each["name"]), tuple(map(step, each["steps"])))
-            for each in fields["branches"]
-        )
-    return Workflow(**fields)
-
-
-class _Missing:
-    """Stands for a function that the journal cannot have."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self, *arguments: Any) -> Any:
-        raise InvalidOperation(
-            f"the workflow calls the function {self._name!r}, which the journal does not have: resume it with"
-            f" functions={{{self._name!r}: …}}, or with the workflow itself"
-        )

@@ -15,8 +15,9 @@ from greenroom.actors.messages.internal import RecordWorkflow
 from greenroom.actors.scheduling.operation import CURRENT, changed
 from greenroom.runtime.handles.scope import own_scope
 from greenroom.runtime.model.template import filled, names_in, uses_state, value_at
-from greenroom.runtime.model.workflow import MAX_ROUNDS, Condition, Step, Workflow, WorkflowSession
-from greenroom.runtime.model.workflow_reading import definition_of
+from greenroom.runtime.model.workflow import Condition, Step, Workflow, WorkflowSession
+from greenroom.runtime.model.workflow_definition import definition_of
+from greenroom.runtime.model.workflow_reading import MAX_ROUNDS
 from greenroom.runtime.model.workflow_result import StepResult, WorkflowResult
 from greenroom.storage.codec.records import Value, checked_data, pack_value
 from greenroom.storage.common.logs import logger_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.runtime.model.workflow import Workflow
-from greenroom.runtime.model.workflow_reading import defined_again, definition_of
+from greenroom.runtime.model.workflow_definition import defined_again, definition_of
 from greenroom.storage.codec.records import Value, pack_value
 from greenroom.storage.errors import InvalidOperation, ValidationError
 

@@ -71,6 +71,7 @@ class Workflows:
         state: Mapping[str, Value] | None = None,
     ) -> WorkflowResult:
         """Run the rest of a workflow that was interrupted; see `Session.resume_workflow`."""
+        self.core.check_writable("to resume workflows")
         _check_timeout(timeout)
         past = self._past(session.id, run)
         given = run if isinstance(run, Workflow) else None

@@ -11,6 +11,7 @@ import pytest
 
 from greenroom.runtime import (
     Branch,
+    CallContext,
     HookResult,
     InvalidOperation,
     ReplayConfig,
@@ -431,6 +432,23 @@ def test_a_run_that_is_under_way_is_not_resumed(s: Session) -> None:
 
     assert output(s, Workflow.sequential(Step("look", function=look))) is None
     assert seen == [[]]
+
+
+def test_a_tool_gets_the_same_key_when_its_step_is_done_again(s: Session, runtime: Runtime) -> None:
+    keys: list[Any] = []
+
+    def fragile(context: CallContext) -> int:
+        keys.append(context.idempotency_key)
+        if len(keys) == 1:
+            raise KeyboardInterrupt
+        return len(keys)
+
+    runtime.tools.register("fragile", fragile, quick=True, replace=True)
+    flow = Workflow.loop(Step("each", tool="fragile"), times=2)
+    with pytest.raises(KeyboardInterrupt):
+        s.run_workflow(flow)
+    assert s.resume_workflow().output == [2, 3]
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_hooks_do_not_run_again_for_what_had_ended(runtime: Runtime) -> None:
