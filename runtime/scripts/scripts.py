@@ -69,7 +69,7 @@ class ScriptRequest:
 
 
 class ScriptEngine(Protocol):
-    """Runs scripts of one language."""
+    """Runs scripts of one language. `aliases`, a tuple of other names of the language, may be missing."""
 
     language: str
     suffixes: tuple[str, ...]
@@ -114,6 +114,8 @@ def engine_for(language: str | None, file_name: str | None = None, mime_type: st
             _LANGUAGES.get(suffix or of_type, "lua"),
         )
     engine = engines.get(language)
+    if engine is None:
+        engine = next((each for each in engines.values() if language in getattr(each, "aliases", ())), None)
     if engine is None:
         known = ", ".join(sorted(engines)) or "none installed"
         raise ConfigurationError(f"there is no script engine for {shown(language)}; there are: {known}")

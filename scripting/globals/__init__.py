@@ -61,6 +61,6 @@ def layout_for(profile: str, runtime: Runtime) -> Layout:
 @cache
 def _layout(profile: str, agents: bool) -> Layout:
     known = {name: each for name, each in known_globals().items() if name != "Agent" or agents}
-    if profile == "files":
+    if profile != "sandboxed":
         known |= globals_of([OpenFiles])
     return Layout(profile, known, SESSION, OpenFiles.NAME)

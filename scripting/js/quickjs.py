@@ -36,6 +36,7 @@ import wasmtime
 from wasmtime import _ffi as ffi
 
 from .compiled import cache_directory, compiled
+from .rejections import TABLE, Rejections, with_table
 from .ticker import PERIOD, Ticker
 
 __all__ = ["GRACE", "Context", "Image", "Machine", "Refused", "Trapped", "machine"]
@@ -56,7 +57,7 @@ _U32: Final = 0xFFFFFFFF
 _OK, _THROWN = 0, 1
 _NOWHERE: Final = -1
 _BAD_DESCRIPTOR: Final = 8
-_SETTINGS: Final = "epochs, no parallel compilation"
+_SETTINGS: Final = "epochs, memory that stays"
 _SIGNATURES: Final = {
     "call_function": "iiiiii",
     "compute_memory_usage": "i",
@@ -105,6 +106,7 @@ class Image:
     used: int
     stack_pointer: int
     places: tuple[int, int, int]
+    reports_rejections: bool
 
 
 def _type(letters: str) -> wasmtime.FuncType:
@@ -131,8 +133,7 @@ def _answers(module: str, name: str, letters: str) -> Callable[[_Answer], _Answe
                 number = answer(context, values)
             except BaseException as error:
                 context.ending = context.ending or error
-                message = b"stopped"
-                return ctypes.cast(ffi.wasmtime_trap_new(message, len(message)), ctypes.c_void_p).value or 0
+                return _trap()
             if number is not None:
                 values[0].i32 = number
             return 0
@@ -213,6 +214,22 @@ def _proc_exit(_context: Context, _values: Any) -> None:
     raise Trapped("engine", "the engine gave up")
 
 
+@ffi.wasmtime_func_unchecked_callback_t  # type: ignore[untyped-decorator]
+def _rejected(_env: Any, _caller: Any, values: Any, _count: int) -> int:
+    context: Context = _running.context
+    try:
+        context.rejections.note(values)
+    except BaseException as error:
+        context.ending = context.ending or error
+        return _trap()
+    return 0
+
+
+def _trap() -> int:
+    message = b"stopped"
+    return ctypes.cast(ffi.wasmtime_trap_new(message, len(message)), ctypes.c_void_p).value or 0
+
+
 @functools.cache
 def machine() -> Machine:
     """Return the machine of this process. It is made once: its compiled code is shared by all contexts."""
@@ -228,8 +245,9 @@ class Machine:
         config.parallel_compilation = False  # its threads would not live on in a child process after a fork
         ffi.wasmtime_config_async_stack_size_set(config.ptr(), STACK)  # never used, but never smaller than the next
         config.max_wasm_stack = STACK
+        config.memory_may_move = False
         self.engine = wasmtime.Engine(config)
-        wasm = guest()
+        wasm = with_table(guest())
         settings = ", ".join(
             (_SETTINGS, f"wasmtime {importlib.metadata.version('wasmtime')}", platform.system(), platform.machine())
         )
@@ -291,8 +309,8 @@ class Context:
         self.now: Callable[[], float] = time.time
         self.random: Callable[[int], bytes] = os.urandom
         self._began = time.monotonic()
-        self._store = wasmtime.Store(made_by.engine)
-        self._where = self._store._context()
+        self.store = wasmtime.Store(made_by.engine)
+        self._where = self.store._context()
         self._numbers = (ctypes.c_int64 * 16)()  # eight values of the C interface, 16 bytes each
         self._values = ctypes.cast(self._numbers, ctypes.POINTER(ffi.wasmtime_val_raw_t))
         self._trap = ctypes.POINTER(ffi.wasm_trap_t)()
@@ -300,21 +318,26 @@ class Context:
         self._bound = 0
         self._set_limit((len(image.memory) if image is not None else _EMPTY) + memory)
         with self._entered():
-            self._store.set_epoch_deadline(_NEVER)
-            exports: Any = linked.instantiate(self._store).exports(self._store)
+            self.store.set_epoch_deadline(_NEVER)
+            exports: Any = linked.instantiate(self.store).exports(self.store)
             self._memory = exports["memory"]
             self._place = ctypes.byref(self._memory._memory)
+            # It never moves: 4 GiB of addresses are reserved for every memory, which also spares checks of bounds.
+            self._data = ctypes.cast(ffi.wasmtime_memory_data(self._where, self._place), ctypes.c_void_p).value or 0
             self._pointer = exports["__stack_pointer"]
             self._functions = {name: ctypes.byref(exports[name]._func) for name in _SIGNATURES}
+            self.rejections = Rejections(self, exports[TABLE], _rejected)
             if image is None:
                 self.call("set_memory_limit", memory)
                 self._buffer, self._slots = self.call("qjs_alloc", _PAGE), self.call("qjs_alloc", 8)
                 self._undefined = self.call("new_undefined")
+                self.reports_rejections = self.rejections.install()
                 self._base = self._used()
             else:
                 self._restore(image)
                 self.call("set_memory_limit", memory + image.used)
                 self._buffer, self._slots, self._undefined = image.places
+                self.reports_rejections = image.reports_rejections
                 self._base = image.used
         self._start = self.size()
 
@@ -335,29 +358,30 @@ class Context:
         ticks = int((deadline + GRACE - time.monotonic()) / PERIOD) + 2
         self.deadline = deadline
         with self._entered(), self._machine.ticker.running():
-            self._store.set_epoch_deadline(max(1, min(ticks, _NEVER)))
+            self.store.set_epoch_deadline(max(1, min(ticks, _NEVER)))
             yield
 
     def close(self) -> None:
         """Free the context."""
         self.dead = True
         self.host, self.now, self.random = _no_host, time.time, os.urandom
-        self._store.close()
+        self.store.close()
 
     def image(self) -> Image:
         """Return a copy of the memory, to make further contexts of."""
         with self._entered():
             used = self._used()
-        memory = ctypes.string_at(self._data(), self.size())
-        pointer = int(self._pointer.value(self._store))
-        return Image(memory, used, pointer, (self._buffer, self._slots, self._undefined))
+        memory = ctypes.string_at(self._data, self.size())
+        pointer = int(self._pointer.value(self.store))
+        places = self._buffer, self._slots, self._undefined
+        return Image(memory, used, pointer, places, self.reports_rejections)
 
     def _restore(self, image: Image) -> None:
         missing = len(image.memory) - self.size()
         if missing > 0:
-            self._memory.grow(self._store, missing // _PAGE)
-        ctypes.memmove(self._data(), image.memory, len(image.memory))
-        self._pointer.set_value(self._store, image.stack_pointer)
+            self._memory.grow(self.store, missing // _PAGE)
+        ctypes.memmove(self._data, image.memory, len(image.memory))
+        self._pointer.set_value(self.store, image.stack_pointer)
 
     # -- limits
 
@@ -376,7 +400,7 @@ class Context:
             self.call("set_memory_limit", self._base + memory)
 
     def _set_limit(self, size: int) -> None:
-        self._store.set_limits(memory_size=size + _HEADROOM, table_elements=10_000, instances=1, tables=1, memories=1)
+        self.store.set_limits(memory_size=size + _HEADROOM, table_elements=10_000, instances=1, tables=1, memories=1)
 
     def size(self) -> int:
         """Return the bytes of the context's memory, which never shrinks."""
@@ -386,16 +410,20 @@ class Context:
         """Return by how many bytes the memory has grown."""
         return self.size() - self._start
 
-    def used(self) -> int:
-        """Return the bytes that the script uses now."""
-        return self._used() - self._base
+    def room(self, size: int) -> bool:
+        """Return whether the guest could get so many bytes at once. Callable while the script waits for the host."""
+        place = self.call("qjs_alloc", size)
+        if place:
+            self.call("qjs_free", place, size)
+        return place != 0
 
     def peak(self) -> int:
         """Return the most bytes that the script used: whole pages if the memory has grown, else what is used now."""
         grown = self.grown()
-        return grown if grown > 0 or self.dead else max(0, self.used())
+        return grown if grown > 0 or self.dead else max(0, self._used() - self._base)
 
     def _used(self) -> int:
+        """Return the bytes that QuickJS has given out. The guest cannot tell while it waits for the host."""
         self.call("compute_memory_usage")
         (used,) = struct.unpack("<q", self._result()[:8])
         return int(used)
@@ -534,21 +562,18 @@ class Context:
     def read(self, place: int, size: int) -> bytes:
         """Return bytes of the guest's memory. Raises ValueError beyond it."""
         self._check(place, size)
-        return ctypes.string_at(self._data() + place, size)
+        return ctypes.string_at(self._data + place, size)
 
     def write(self, place: int, data: bytes) -> None:
         """Write bytes into the guest's memory. Raises ValueError beyond it."""
         self._check(place, len(data))
-        ctypes.memmove(self._data() + place, data, len(data))
+        ctypes.memmove(self._data + place, data, len(data))
 
     def _check(self, place: int, size: int) -> None:
         if place + size > self._bound:
             self._bound = self.size()
             if place < 0 or size < 0 or place + size > self._bound:
                 raise ValueError(f"{size} bytes at {place} are outside of the guest's memory")
-
-    def _data(self) -> int:
-        return ctypes.cast(ffi.wasmtime_memory_data(self._where, self._place), ctypes.c_void_p).value or 0
 
     def _result(self) -> bytes:
         size = self.call("qjs_last_len") & _U32

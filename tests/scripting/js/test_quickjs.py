@@ -31,12 +31,24 @@ def test_the_guest_has_the_names_that_are_used() -> None:
     assert imports == {name: letters for name, (letters, _) in quickjs._IMPORTS.items()}
 
 
+def test_rejections_are_reported() -> None:
+    """Fails when QuickJS keeps its rejection tracker elsewhere: see js/rejections.py."""
+    assert prepared()[0].reports_rejections
+    heap = new_heap()
+    assert run("(async () => { throw 'lost' })(); Promise.reject(1).catch(() => 0); 1", context=heap) == ("value", "1")
+    with heap.script(time.monotonic() + 20):
+        assert heap.text(heap.rejections.first()) == "lost"
+    heap.close()
+
+
 def test_wasmtime_has_the_private_names_that_are_used() -> None:
     """Fails when wasmtime's binding moves what js/quickjs.py uses."""
     from wasmtime import _ffi as ffi
 
     names = (
         "config_async_stack_size_set",
+        "func_new_unchecked",
+        "func_t",
         "func_call_unchecked",
         "func_unchecked_callback_t",
         "linker_define_func_unchecked",

@@ -1,0 +1,38 @@
+"""The engine of JavaScript, found through the entry-point group `greenroom.script_engines`."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Final
+
+from greenroom.runtime import ConfigurationError, ScriptRequest, ScriptResult
+from greenroom.scripting.definition.layout import Layout
+from greenroom.scripting.running.engine import Engine
+from greenroom.scripting.running.sandbox import Sandbox
+
+__all__ = ["JavaScriptEngine"]
+
+_NEEDED: Final = ("quickjs_rs", "wasmtime")
+
+
+class JavaScriptEngine(Engine):
+    """Runs JavaScript (ES2023) in QuickJS, which runs in WebAssembly. Needs the extra `[js]`."""
+
+    language = "js"
+    aliases = ("javascript",)
+    suffixes = (".js", ".mjs")
+
+    def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
+        """As `Engine.prepare`. Raises ConfigurationError as well where the extra is not installed."""
+        missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            raise ConfigurationError(
+                f'{request.name} is JavaScript, which needs {" and ".join(missing)}: pip install "greenroom[js]"'
+            )
+        return super().prepare(request)
+
+    def sandbox(self, layout: Layout) -> Sandbox:
+        from .sandbox import JavaScriptSandbox
+
+        return JavaScriptSandbox(layout)
