@@ -9,7 +9,7 @@ from greenroom.actors.scheduling.threads import Elastic
 from greenroom.runtime.core import Background
 from greenroom.runtime.handles.replies import reply_as
 from greenroom.storage.artifacts.query import ArtifactCriteria
-from greenroom.storage.common.metering import metered
+from greenroom.storage.common.metering import going_on, metered, timed, weight_of
 from greenroom.storage.common.times import iso_time
 from greenroom.storage.common.validation import nearest
 from greenroom.storage.concurrency.waiting import Flag
@@ -25,10 +25,13 @@ __all__ = [
     "changed",
     "close_with",
     "comparison",
+    "going_on",
     "iso_time",
     "metered",
     "nearest",
     "reply_as",
+    "timed",
+    "weight_of",
 ]
 
 

@@ -10,14 +10,26 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from greenroom.runtime import GreenroomError, OperationTimeout, Runtime, Scope, Session, ValidationError
+from greenroom.runtime import (
+    GreenroomError,
+    OperationTimeout,
+    ResourceLimitExceeded,
+    Runtime,
+    Scope,
+    Session,
+    ValidationError,
+)
+from greenroom.runtime.scripts import weight_of
 from greenroom.scripting.definition.values import UNDEFINED
 
 from .files import Files
 
-__all__ = ["ScriptContext"]
+__all__ = ["KEPT_BYTES", "ScriptContext"]
+
+KEPT_BYTES: Final = 16 << 20
+"""Limit of what the host keeps for a script beside the script's own memory: its agents and its workflows."""
 
 
 class ScriptContext:
@@ -44,6 +56,20 @@ class ScriptContext:
         self._closing: list[Callable[[], object]] = []
         self._handles: dict[str, Session] = {bound.id: bound} if bound is not None else {}
         self.ended = False
+        self._kept = 0
+
+    def keep(self, value: Any, what: str) -> None:
+        """Count a plain value that the host keeps until the script ends, `what` in errors. Raises
+        ResourceLimitExceeded."""
+        size = weight_of(value)
+        if self._kept + size > KEPT_BYTES:
+            raise ResourceLimitExceeded(
+                f"the {what} of a script may take {KEPT_BYTES} bytes together",
+                resource="kept_bytes",
+                limit=KEPT_BYTES,
+                value=self._kept + size,
+            )
+        self._kept += size
 
     def at_end(self, call: Callable[[], object]) -> None:
         """Register a function to call at the end of the script, on its thread or, if it is abandoned, on another

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from greenroom.runtime.scripts import CURRENT
+from greenroom.runtime.scripts import CURRENT, going_on
 from greenroom.scripting.definition.callback import Stopped
 
 __all__ = ["AnswerMeter"]
@@ -26,6 +26,7 @@ class AnswerMeter:
 
     def hold(self, size: int) -> None:
         """Count encoded bytes. Raises Stopped."""
+        going_on()
         if CURRENT.get() is self._operation:
             self._held += size
             if not self._room(self._held):
@@ -33,6 +34,7 @@ class AnswerMeter:
 
     def built(self, weight: int) -> None:
         """Count decoded values by their weight. Raises Stopped."""
+        going_on()
         if CURRENT.get() is self._operation:
             self._built += weight
             if not self._room(self._built):

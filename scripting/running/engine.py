@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import secrets
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from greenroom.runtime import (
     ScriptResult,
     ScriptTimeout,
 )
-from greenroom.runtime.scripts import CURRENT, Elastic, Lease, changed
+from greenroom.runtime.scripts import CURRENT, Elastic, Lease, changed, timed
+from greenroom.scripting.definition.callback import Stopped
 from greenroom.scripting.definition.layout import Layout
 from greenroom.scripting.definition.packing import pack
 from greenroom.scripting.globals import layout_for
@@ -129,6 +131,7 @@ class Run:
         self._error: BaseException | None = None
         self._lease = Lease()
         self._frames = [Run._execute.__code__]
+        self._thread: int | None = None
         self._context = ScriptContext(
             request.runtime,
             request.session,
@@ -162,6 +165,8 @@ class Run:
         session = self._request.session
         try:
             CURRENT.set(changed(CURRENT.get(), {"run": self._lease}))  # the thread has a context of its own
+            self._thread = threading.get_ident()
+            timed(self._check_time)
             if session is not None:
                 with session.as_current():
                     self._execute()
@@ -177,6 +182,13 @@ class Run:
             if self._error is not None:
                 _let_go(self._error, self._frames)
             self._duration = time.monotonic() - self._started
+            self._thread = None
+
+    def _check_time(self) -> None:
+        """End a long read of the host for this script when the script's time is over. What the script has set going on
+        other threads is not ended here."""
+        if self._thread == threading.get_ident() and self._context.remaining() <= 0:
+            raise Stopped("time")
 
     def _execute(self) -> None:
         sandbox = self._engine.sandbox_for(self._request, self._layout)

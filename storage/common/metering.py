@@ -1,9 +1,10 @@
-"""Meter the size of long answers while they are built, for a caller whose memory is limited.
+"""Meter the size of long answers while they are built, and the time of long reads, for a caller who is limited in both.
 
 A script may ask for all variables, messages or events at once, and the answer has to fit into the script's memory. The
 host must not build ten times as much only to find out that it does not. So code that builds such an answer tells the
 meter of the running code, if it has one, what it is about to hold (`hold`) and what it has made (`built`). The meter
-raises when that is more than its caller can take, which ends the building.
+raises when that is more than its caller can take, which ends the building. Code that reads many entries tells it every
+few hundred that it goes on (`going_on`), which raises when its caller's time is over.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
-__all__ = ["ROW", "Meter", "built", "counted", "held", "hold", "metered", "metering", "weight_of"]
+__all__ = ["ROW", "Meter", "built", "counted", "going_on", "held", "hold", "metered", "metering", "timed", "weight_of"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +37,21 @@ class Meter(Protocol):
 
 
 _METER: Final[ContextVar[Meter | None]] = ContextVar("greenroom_meter", default=None)
+
+
+_TIMED: Final[ContextVar[Callable[[], object] | None]] = ContextVar("greenroom_timed", default=None)
+
+
+def timed(check: Callable[[], object]) -> None:
+    """Have long reads in this context call `check` every few hundred entries. What it raises ends them."""
+    _TIMED.set(check)
+
+
+def going_on() -> None:
+    """Let whoever waits for a long read end it. Only for reads: nothing may be half done."""
+    check = _TIMED.get()
+    if check is not None:
+        check()
 
 
 def metered(meter: Meter, call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:

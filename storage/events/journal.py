@@ -9,6 +9,7 @@ from blake3 import blake3
 
 from greenroom.storage.codec.keys import after_prefix, sequence_key, session_id_of
 from greenroom.storage.codec.records import intact, seal, unpacked_many, unseal
+from greenroom.storage.common.metering import going_on
 from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.engine.settled import settled
 from greenroom.storage.errors import ArtifactNotFound, IntegrityError, SchemaTooNew, SessionNotFound
@@ -141,6 +142,7 @@ class Journal:
         end = after_prefix(session) if upto is None else sequence_key(session, upto + 1)
         pages = self._engine.runs(CF.JOURNAL, sequence_key(session, expected), end, page=self.PAGE)
         while upto is None or expected <= upto:  # what follows may be damaged
+            going_on()
             try:
                 page = next(pages, None)
             except IntegrityError as error:  # a damaged block of a table file
@@ -187,7 +189,9 @@ class Journal:
     def readable(self, session: bytes, after: int = 0) -> Iterator[tuple[int, StoredEvent]]:
         """Yield the events like `read`, but skip what is damaged or missing."""
         begin, end = sequence_key(session, after + 1), after_prefix(session)
-        for key, record in self._engine.pages(CF.JOURNAL, begin, end, page=self.PAGE):
+        for number, (key, record) in enumerate(self._engine.pages(CF.JOURNAL, begin, end, page=self.PAGE)):
+            if not number % self.PAGE:
+                going_on()
             try:
                 stored = self.unsealed(key, record)
             except (IntegrityError, SchemaTooNew):

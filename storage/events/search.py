@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from greenroom.storage.codec.keys import after_prefix, is_session_id, session_bytes, session_id_of
-from greenroom.storage.common.metering import ROW, counted, hold
+from greenroom.storage.common.metering import ROW, counted, going_on, hold
 from greenroom.storage.common.page import Page
 from greenroom.storage.content.staging import staged_sessions
 from greenroom.storage.engine.engine import CF, Engine
@@ -156,7 +156,9 @@ class EventSearch:
         begin, end = prefix + tested.low.to_bytes(8, "big"), prefix + tested.high.to_bytes(8, "big")
         seen: dict[bytes, bool] = {}
         hidden = staged_sessions(self._engine)
-        for key, _ in self._engine.pages(CF.INDEX, begin, end):
+        for number, (key, _) in enumerate(self._engine.pages(CF.INDEX, begin, end)):
+            if not number % self._journal.PAGE:
+                going_on()
             session, sequence = key[-24:-8], int.from_bytes(key[-8:], "big")
             if session not in seen:
                 seen[session] = session not in hidden and visible(session_id_of(session))

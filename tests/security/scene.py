@@ -20,7 +20,7 @@ from .collection import Attack
 
 __all__ = ["ISOLATIONS", "MEMORY", "Ending", "Scene"]
 
-MEMORY: Final = 8 << 20
+MEMORY: Final = 12 << 20
 """Memory of a script in bytes."""
 ISOLATIONS: Final = (
     ("thread", "process") if "isolation" in inspect.signature(Runtime.run_script).parameters else ("thread",)

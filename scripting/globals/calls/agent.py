@@ -43,6 +43,7 @@ class AgentGlobal:
             raise ResourceLimitExceeded(
                 f"a script may create {_MAX_AGENTS} agents", resource="agents", limit=_MAX_AGENTS, value=_MAX_AGENTS
             )
+        self._context.keep(wanted, "agents")
         tools = wanted.pop("tools", None) or ()
         if isinstance(tools, list | tuple):
             tools = [named(each) for each in tools]

@@ -59,6 +59,7 @@ class WorkflowGlobal:
                 limit=_MAX_WORKFLOWS,
                 value=_MAX_WORKFLOWS,
             )
+        self._context.keep(given, "workflows")
         definition = _by_name(given)
         definition["kind"] = kind
         for name in ("steps", "otherwise"):

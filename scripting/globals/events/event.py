@@ -29,8 +29,10 @@ from greenroom.scripting.globals.rows import HOW, event_row, options, timeline_r
 __all__ = ["EventGlobal"]
 
 MAX_SUBSCRIPTIONS: Final = 64
-QUEUE_BYTES: Final = 4 << 20
-"""Limit of bytes in the queue of one subscription, so that queues cannot bypass the limit on a script's memory."""
+QUEUES_BYTES: Final = 16 << 20
+"""Limit of bytes in the queues of all subscriptions of a script: each takes a quarter of what is left. So queues cannot
+bypass the limit on the script's memory."""
+LEAST_QUEUE_BYTES: Final = 64 << 10
 MOST_AT_END: Final = 10_000
 """Limit of events for which functions are called at the end of a script."""
 _PUBLISH: Final = HOW | {"session_id", "correlation_id", "source", "target", "tags"}
@@ -104,7 +106,8 @@ class EventGlobal:
             wanted["session"] = self._context.session(wanted.pop("session_id"))
         subscription = self._context.runtime.events.subscribe(defined(pattern, "**"), **wanted)
         subscription.on_arrival = self._arrived.set
-        subscription.queue_bytes = QUEUE_BYTES
+        taken = sum(each.queue_bytes for each in self._subscriptions.values())
+        subscription.queue_bytes = max(LEAST_QUEUE_BYTES, (QUEUES_BYTES - taken) // 4)
         self._made += 1
         self._subscriptions[self._made] = subscription
         if self._context.ended:  # the script was abandoned meanwhile

@@ -42,11 +42,13 @@ return { type(io.popen), type(io.tmpfile), type(io.output), type(os.execute), ty
 
 --- shared libraries in profile trusted
 -- profile: trusted
+-- only: thread
 -- sees: ["nil", "nil", "nil", false]
 return { type(package.loadlib), type(package.cpath), type(package.searchers), (pcall(require, "libc.so.6")) }
 
 --- debug functions that reach beneath the sandbox in profile trusted
 -- profile: trusted
+-- only: thread
 -- sees: []
 local found = {}
 for _, name in ipairs { "sethook", "gethook", "getregistry", "getupvalue", "setupvalue", "upvalueid", "upvaluejoin",
@@ -58,6 +60,7 @@ return JSON.array(found)
 
 --- the functions of the engine through a traceback's frames in profile trusted
 -- profile: trusted
+-- only: thread
 -- sees: []
 local found = {}
 for level = 0, 40 do

@@ -49,8 +49,26 @@ return code
 -- ends: ResourceLimitExceeded: 1000 agents
 while true do Agent.create { model = "echo" } end
 
+--- agents that keep megabytes
+-- ends: ResourceLimitExceeded: agents of a script may take 16777216 bytes
+for i = 1, 1000 do Agent.create { model = "echo", system_prompt = ("x"):rep(1000000) .. i } end
+
+--- workflows that keep megabytes
+-- ends: ResourceLimitExceeded: workflows of a script may take 16777216 bytes
+for i = 1, 1000 do
+  Workflow.sequential { { name = "x", tool = "calculator", input = { expression = ("x"):rep(1 << 20) .. i } } }
+end
+
+--- queues of many subscriptions
+-- sees: true
+for i = 1, 64 do Event.subscribe("custom.q" .. i) end
+Session.setCurrent(nil)
+local x = ("x"):rep(30000)
+for round = 1, 20 do for i = 1, 64 do pcall(Event.publish, "custom.q" .. i, { x = x .. i .. round }) end end
+return true
+
 --- workflows
--- ends: ScriptTimeout or ScriptMemoryExceeded
+-- ends: ResourceLimitExceeded: 1000 workflows
 local keep = {}
 while true do keep[#keep + 1] = Workflow.sequential { { name = "x", tool = "calculator", input = {} } } end
 

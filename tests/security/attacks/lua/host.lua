@@ -122,6 +122,16 @@ local flow = Workflow.sequential { { name = "x", tool = "calculator", input = { 
 for i = 1, 100 do flow = Workflow.sequential { { name = "n" .. i, workflow = flow } } end
 return flow:execute()
 
+--- a workflow that unfolds into a billion steps
+-- ends: ValidationError
+local flow = Workflow.sequential { { name = "x", tool = "calculator", input = { expression = "1" } } }
+for i = 1, 9 do
+  local steps = {}
+  for k = 1, 10 do steps[k] = { name = "n" .. i .. "x" .. k, workflow = flow } end
+  flow = Workflow.sequential(steps)
+end
+return flow:execute()
+
 --- a workflow whose outputs double
 -- ends: ScriptMemoryExceeded
 local steps = { { name = "s1", tool = "template_engine", input = { template = "{{x}}", variables = { x = ("x"):rep(1e4) } } } }
