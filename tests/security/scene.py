@@ -3,28 +3,27 @@ and files in and around a granted directory."""
 
 from __future__ import annotations
 
-import inspect
+import contextlib
+import itertools
 import os
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from greenroom.runtime import GreenroomError, Runtime, Session
+from greenroom.scripting.running.engine import threads
 
-from .collection import Attack
+from .collection import ATTACKS, Attack
 
 __all__ = ["ISOLATIONS", "MEMORY", "Ending", "Scene"]
 
 MEMORY: Final = 12 << 20
 """Memory of a script in bytes."""
-ISOLATIONS: Final = (
-    ("thread", "process") if "isolation" in inspect.signature(Runtime.run_script).parameters else ("thread",)
-)
+ISOLATIONS: Final = ("thread", "process")
 _QUOTA: Final = {
     "max_artifacts": 2000,
     "max_storage_bytes": 16 << 20,
@@ -64,6 +63,9 @@ class Scene:
         self._tools()
         warm = "return Replay.create_comparator():compare_json({ 1 }, { 2 }).equal"  # imports what is imported late
         assert self.runtime.run_script(warm).value is False
+        for language, profile in itertools.product({each.language for each in ATTACKS}, ("sandboxed", "files")):
+            self.runtime.run_script("return 1", language, profile, isolation="process")
+        self._idle = len(_descendants())
 
     def close(self) -> None:
         self.runtime.close()
@@ -124,7 +126,6 @@ class Scene:
         own = self._inside / "own.txt"
         own.unlink(missing_ok=True)
         own.write_text("own")
-        options: dict[str, Any] = {"isolation": isolation} if len(ISOLATIONS) > 1 else {}
         before = _resident()
         _forget_peak()
         started = time.monotonic()
@@ -139,13 +140,19 @@ class Scene:
                 attack.time,
                 name="attack",
                 directories=[self._inside] if attack.profile == "files" else [],
-                **options,
+                isolation=isolation,
             ).value
         except GreenroomError as error:
             code = getattr(error, "cause", None) or error.code
             message = str(error)
         seconds = time.monotonic() - started
         return Ending(value, code, message, seconds, _peak() - before)
+
+    def until_idle(self) -> None:
+        """Wait until no thread and no process works for a script; the test's timeout bounds it."""
+        bell = threading.Event()
+        while threads.busy or len(_descendants()) > self._idle:
+            bell.wait(0.002)
 
     def untouched(self) -> Any:
         """Return what no attack may change: the neighbour, the host's state, and the files outside."""
@@ -176,8 +183,13 @@ def _forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition; the test's timeout bounds it."""
-    bell = threading.Event()
-    while not condition():
-        bell.wait(0.005)
+def _descendants() -> list[int]:
+    """Return the processes that were started by this one, by those, and so on."""
+    found, waiting = [], [os.getpid()]
+    while waiting:
+        for task in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                started = [int(each) for each in task.read_text().split()]
+                found += started
+                waiting += started
+    return found

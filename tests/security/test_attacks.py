@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from greenroom.runtime import Runtime
-from greenroom.scripting.running import engine
 
 from .collection import ATTACKS, Attack
-from .scene import ISOLATIONS, Scene, until
+from .scene import ISOLATIONS, Scene
 from .tally import TALLY
 
 MOST_GROWTH = 96 << 20
@@ -46,7 +45,7 @@ def test_an_attack_is_contained(scene: Scene, attack: Attack, isolation: str) ->
         else:
             assert ending.code is None, ending.message
             assert ending.value == attack.sees
-        until(lambda: not engine.threads.busy)
+        scene.until_idle()
         assert ending.peak < MOST_GROWTH
         assert scene.untouched() == before
         works(scene.runtime, scene, attack.language, session.id)

@@ -42,7 +42,7 @@ while true do Event.on("**", function() end) end
 --- functions that are given to the host and refused
 -- sees: "ValidationError"
 local code
-for i = 1, 2000 do code = try(Hook.register, "NoSuchPoint", function() end) end
+for i = 1, 600 do code = try(Hook.register, "NoSuchPoint", function() end) end
 return code
 
 --- agents
@@ -64,7 +64,7 @@ end
 for i = 1, 64 do Event.subscribe("custom.q" .. i) end
 Session.setCurrent(nil)
 local x = ("x"):rep(30000)
-for round = 1, 20 do for i = 1, 64 do pcall(Event.publish, "custom.q" .. i, { x = x .. i .. round }) end end
+for round = 1, 8 do for i = 1, 64 do pcall(Event.publish, "custom.q" .. i, { x = x .. i .. round }) end end
 return true
 
 --- workflows

@@ -133,7 +133,7 @@ end
 return flow:execute()
 
 --- a workflow whose outputs double
--- ends: ScriptMemoryExceeded
+-- sees: "ValidationError"
 local steps = { { name = "s1", tool = "template_engine", input = { template = "{{x}}", variables = { x = ("x"):rep(1e4) } } } }
 for i = 2, 40 do
   local last = "{{step:s" .. i - 1 .. ":output}}"
