@@ -44,6 +44,7 @@ from .agents import Agents
 from .core import RuntimeCore
 from .policies import Policies
 from .signals import unwatch
+from .state.backup_file import backups_beside
 from .tools import Tools
 from .workflow import Workflows
 
@@ -230,6 +231,7 @@ class Parts:
             unwatch(self)
             if self._temporary:
                 shutil.rmtree(self.path, ignore_errors=True)
+                shutil.rmtree(backups_beside(self.path), ignore_errors=True)
 
     def abandon(self) -> None:
         """Refuse all operations from now on. Called in a forked child process: only the parent may use and close the

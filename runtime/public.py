@@ -32,6 +32,15 @@ from greenroom.runtime.model.script import ScriptResult
 from greenroom.runtime.retention.quotas import CreatorQuota, Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest
+from greenroom.runtime.state.backups import (
+    BackupFailure,
+    BackupsRemoved,
+    BackupUsage,
+    BackupValidation,
+    StateBackup,
+    StateBackups,
+    StateRestored,
+)
 from greenroom.runtime.state.migration import (
     MigratedValue,
     Migration,
@@ -158,7 +167,11 @@ __all__ = [
     "ArtifactTooLarge",
     "ArtifactWriter",
     "AuditRecord",
+    "BackupFailure",
     "BackupReport",
+    "BackupUsage",
+    "BackupValidation",
+    "BackupsRemoved",
     "Branch",
     "Breakpoint",
     "Breakpoints",
@@ -282,8 +295,11 @@ __all__ = [
     "SessionTree",
     "Share",
     "SnapshotCheck",
+    "StateBackup",
+    "StateBackups",
     "StateChange",
     "StateDiff",
+    "StateRestored",
     "Step",
     "StepResult",
     "StorageError",

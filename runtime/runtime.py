@@ -56,6 +56,8 @@ from greenroom.runtime.scripts.events import run_recorded
 from greenroom.runtime.scripts.isolation import isolation_of
 from greenroom.runtime.scripts.scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, with_hint
 from greenroom.runtime.scripts.sources import find_source
+from greenroom.runtime.state.backup_file import backups_beside
+from greenroom.runtime.state.backups import StateBackups
 from greenroom.runtime.state.schemas import Schemas
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
 from greenroom.storage.artifacts.query import ArtifactKeywords, ArtifactQuery, artifact_query
@@ -161,6 +163,8 @@ class Runtime:
     workflows: Workflows
     schemas: Schemas
     """What variables must look like, and their migrations: see `Schemas`."""
+    state_backups: StateBackups
+    """Backups of scopes and sessions, made and restored while the store is in use: see `StateBackups`."""
     quotas: Quotas
     """What the sessions of one `created_by` may have together: see `Quotas`."""
     core: RuntimeCore
@@ -230,6 +234,7 @@ class Runtime:
             self.approvals = Approvals(core, parts.events.subscribe)
             self.quotas = Quotas(core)
             self.schemas = Schemas(self)
+            self.state_backups = StateBackups(self, self.schemas, config.state_backups or backups_beside(path))
             facts = {"path": str(path), "read_only": read_only}
             self.hooks.fire("SystemStartup", facts, operation="OpenRuntime")
         except BaseException:

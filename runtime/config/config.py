@@ -79,6 +79,9 @@ class RuntimeConfig(Checked):
     records. `rt.quotas.set` sets other limits for one creator."""
     max_store_bytes: Annotated[Bytes | None, NONE] = None
     """Bytes of all contents together, each counted once and before compression."""
+    state_backups: Path | None = None
+    """The directory of the backups of state (`rt.state_backups`). None: beside the store, `.state-backups` after its
+    name."""
     block_cache_bytes: Bytes = 32 << 20
     write_buffer_bytes: Annotated[int, Ge(4 << 20), Le(_LARGEST)] = 64 << 20
     """Memory of RocksDB: cached blocks, and writes that are not in table files yet."""

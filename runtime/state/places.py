@@ -31,6 +31,11 @@ class Place:
         return self.handle._send(message, missing)
 
     @property
+    def actor_id(self) -> str:
+        """The id under which its state is stored."""
+        return self.handle.id if isinstance(self.handle, Session) else self.handle._id
+
+    @property
     def session_id(self) -> str | None:
         """The id of the session; None for a scope."""
         return self.handle.id if isinstance(self.handle, Session) else None

@@ -62,6 +62,7 @@ class World:
         self.rt = Runtime.open(path, config={"handle_signals": False, "ask_timeout": 20}, read_only=read_only)
         self.rt.tools.register("echo", lambda **input: input)
         self.rt.schemas.register("registered", 1, keys="checked")
+        self.backup = self.rt.state_backups.create([]).id
         self.rt.agents.register("echo", lambda input, context: "said")
         self.rt.tools.register("within", self._within)
 
@@ -199,6 +200,7 @@ OWNERS: dict[str, Callable[[World], Any]] = {
     "Policies": lambda w: w.rt.policies,
     "Analytics": lambda w: w.rt.analytics,
     "Quotas": lambda w: w.rt.quotas,
+    "StateBackups": lambda w: w.rt.state_backups,
     "Schema": lambda w: w.rt.schemas.get("registered"),
     "Schemas": lambda w: w.rt.schemas,
     "Replays": lambda w: w.rt.replays,
@@ -437,6 +439,9 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "Tools.invoke.name": lambda w: "echo",
     "Tools.register_file_operations.directories": lambda w: [w.folder],
     "Templates.get.name": lambda w: "preset",
+    "StateBackups.get.backup": lambda w: w.backup,
+    "StateBackups.restore.backup": lambda w: w.backup,
+    "StateBackups.validate.backup": lambda w: w.backup,
     "Schemas.get.name": lambda w: "registered",
     "Schemas.register.version": lambda w: 1,
     "Runtime.restore.path": lambda w: w.path(),
@@ -681,6 +686,13 @@ _MADE_BY_GREENROOM = [
     "CreatorQuota",
     "ErasureReport",
     "Quotas",
+    "BackupFailure",
+    "BackupUsage",
+    "BackupValidation",
+    "BackupsRemoved",
+    "StateBackup",
+    "StateBackups",
+    "StateRestored",
     "MigratedValue",
     "Migration",
     "MigrationFailure",

@@ -152,7 +152,7 @@ def test_a_runtime_that_only_reads_refuses_every_change(world: World) -> None:
             "Runtime.delete_session", "Runtime.gc", "Runtime.import_bundle", "Runtime.import_session",
             "Runtime.ingest", "Runtime.save_all", "Runtime.get_or_create", "Runtime.erase", "Runtime.run_retention",
             "Records.put*", "Records.delete*", "Quotas.set", "Quotas.remove", "Scope.update", "Scope.compare_and_set",
-            "Schemas.migrate_all",
+            "Schemas.migrate_all", "StateBackups.restore",
             "Approvals.answer", "Approvals.cancel",
         ),
         InvalidOperation,
