@@ -78,8 +78,9 @@ class Function:
     """How it is called, where its parameters do not say it: "set(key, value)"."""
     least: int = 0
     most: int = 0
-    reads: tuple[tuple[int, str, Type | Options, Any], ...] = field(default=(), repr=False)
-    """The parameters whose values are converted: position, name, type or options, default."""
+    reads: tuple[tuple[int, str, Type | Options, bool, Any], ...] = field(default=(), repr=False)
+    """The parameters whose values are converted: position, name, type or options, whether it is required, default."""
+    defaults: tuple[Any, ...] = field(default=(), repr=False)
     binary: frozenset[int] = frozenset()
     """The positions of content, for which a binding need not decode text."""
 
@@ -89,19 +90,23 @@ class Function:
         return f"{self.of}.{self.names[0]}" if self.of else self.names[0]
 
     def read(self, values: list[Any]) -> list[Any]:
-        """Return the arguments as the method takes them. Raises ValidationError."""
+        """Return the arguments as the method takes them, and a table for each that has options. Raises
+        ValidationError."""
         count = len(values)
-        for at, name, kind, default in self.reads:
+        for at, name, kind, required, default in self.reads:
             if at >= count:
-                if not isinstance(kind, Options):
+                if required or isinstance(kind, Options):
+                    values.extend(self.defaults[count : at + 1])
+                    count = at + 1
+                else:
                     continue
-                values.extend([default] * (at - len(values)))
-                values.append({})
-                count = at + 1
-            elif isinstance(kind, Options):
-                values[at] = kind.read(values[at], self.name)
-            elif values[at] is not UNDEFINED and values[at] is not None:
-                values[at] = kind.read(values[at], self.name, name)
+            value = values[at]
+            if isinstance(kind, Options):
+                values[at] = kind.read(value, self.name)
+            elif (value is UNDEFINED or value is None) and not required:
+                values[at] = default
+            elif value is not UNDEFINED or not kind.missing:
+                values[at] = kind.read(value, self.name, name)
         return values
 
     def fit(self, values: list[Any]) -> list[Any]:
@@ -126,11 +131,13 @@ def export(
     callbacks: bool = False,
     counted: bool = False,
     soft: bool = False,
+    read: bool = True,
     native: bool = False,
     hidden: bool = False,
 ) -> Callable[[_F], _F]:
     """Export a method to scripts under these names. The other arguments are facts of `Function`; `options` are the
-    tables of options that parameters take, by the names of the parameters."""
+    tables of options that parameters take, by the names of the parameters. Without `read` the method reads them itself,
+    because it is called in several forms."""
     facts = {
         "returns": returns,
         "on": on,
@@ -144,7 +151,7 @@ def export(
     }
 
     def mark(method: _F) -> _F:
-        setattr(method, _MARK, (names, options or {}, facts))
+        setattr(method, _MARK, (names, options or {}, read, facts))
         return method
 
     return mark
@@ -162,15 +169,20 @@ def functions_of(owner: type) -> tuple[Function, ...]:
 
 
 def _function(
-    owner: type, attribute: str, names: tuple[str, ...], options: Mapping[str, Options], facts: dict[str, Any]
+    owner: type,
+    attribute: str,
+    names: tuple[str, ...],
+    options: Mapping[str, Options],
+    read: bool,
+    facts: dict[str, Any],
 ) -> Function:
     method = getattr(owner, attribute)
     parameters = _parameters(method, options)
     most = MANY if any(each.many for each in parameters) else len(parameters)
     reads = tuple(
-        (at, each.name, kind, each.default)
+        (at, each.name, kind, each.required, each.default)
         for at, each in enumerate(parameters)
-        if not each.many and (kind := each.options or each.type) is not JSON
+        if not each.many and (kind := (each.options if read else None) or each.type) is not JSON
     )
     return Function(
         of=owner.NAME,  # type: ignore[attr-defined]
@@ -182,6 +194,7 @@ def _function(
         least=sum(each.required for each in parameters),
         most=most,
         reads=reads,
+        defaults=tuple(each.default for each in parameters),
         binary=frozenset(at for at, each in enumerate(parameters) if each.type is CONTENT),
         **facts,
     )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
+
+from pydantic import BaseModel
 
 from greenroom.runtime import ValidationError
 
-from .types import ANYTHING, Type
+from .types import ANYTHING, FLAG, NUMBER, TEXT, TEXTS, TIME, WHOLE, Type
 from .values import UNDEFINED
 
 __all__ = ["Options"]
@@ -30,6 +34,16 @@ class Options:
 
     def __or__(self, other: Options) -> Options:
         return Options(self.keys | other.keys, self.same | other.same, self.what)
+
+    @classmethod
+    def of(cls, model: type[BaseModel], same: Mapping[str, str] = _NONE, **others: Type) -> Options:
+        """Return the fields of a model as options. `others` gives the types of some of them, or further options."""
+        keys = {name: _type_of(field.annotation) for name, field in model.model_fields.items()}
+        return cls(keys | others, same)
+
+    def without(self, *names: str) -> Options:
+        """Return these options but for some."""
+        return Options({key: each for key, each in self.keys.items() if key not in names}, self.same, self.what)
 
     def read(self, given: Any, what: str) -> dict[str, Any]:
         """Return a script's table under the names of the keys, without null values.
@@ -61,3 +75,25 @@ class Options:
                 raise ValidationError(f"{what}: {names} are the same: give one", field=key)
             found[key] = kind.read(each, what, name)
         return found
+
+
+_SIMPLE: Final[Mapping[Any, Type]] = {str: TEXT, int: WHOLE, float: NUMBER, bool: FLAG, datetime: TIME}
+
+
+def _type_of(annotation: Any) -> Type:
+    """Return the type of a model's field; the model itself checks what is not one simple type."""
+    kinds = _kinds(annotation)
+    if get_origin(annotation) in (list, tuple):
+        return TEXTS if kinds == {str} else ANYTHING
+    if datetime in kinds:
+        return TIME
+    return _SIMPLE.get(kinds.pop(), ANYTHING) if len(kinds) == 1 else ANYTHING
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Return the types that an annotation is made of, without None."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (list, tuple, Union, UnionType):
+        return {kind for each in get_args(annotation) if each is not ... for kind in _kinds(each)}
+    return {annotation} - {NoneType}

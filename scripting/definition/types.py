@@ -9,26 +9,40 @@ from typing import Any, Final, TypeAlias
 from greenroom.runtime import ValidationError
 
 from .callback import Callback
+from .values import UNDEFINED
 
 __all__ = [
     "ANYTHING",
+    "ARTIFACT",
     "CONTENT",
     "FLAG",
     "FUNCTION",
+    "ITEMS",
+    "JSON",
     "NUMBER",
+    "OTHER_SESSION",
+    "PATH",
+    "SESSION",
     "TABLE",
     "TEXT",
     "TEXTS",
+    "TIME",
     "TYPES",
     "WHOLE",
+    "ArtifactRef",
     "Content",
     "Flag",
     "Function",
+    "Items",
     "Json",
     "Number",
+    "OtherSession",
+    "Path",
+    "SessionRef",
     "Table",
     "Text",
     "Texts",
+    "Time",
     "Type",
     "Whole",
     "as_list",
@@ -49,12 +63,24 @@ Content: TypeAlias = Any
 """Annotates a parameter that is the content of an artifact or a file: bytes, or a text."""
 Texts: TypeAlias = Any
 """Annotates a parameter that is a list of texts."""
+Items: TypeAlias = Any
+"""Annotates a parameter that is a list; an empty table is an empty list."""
 Table: TypeAlias = Any
 """Annotates a parameter that is a table."""
 Json: TypeAlias = Any
-"""Annotates a parameter that is any plain value."""
+"""Annotates a parameter that is any plain value; a missing one arrives as UNDEFINED."""
 Function: TypeAlias = Any
 """Annotates a parameter that is a function of the script."""
+SessionRef: TypeAlias = Any
+"""Annotates a parameter that is a session: an id, or a row with one. Missing, null or "" means the current session."""
+OtherSession: TypeAlias = Any
+"""Annotates a parameter that is a session, which must be given."""
+ArtifactRef: TypeAlias = Any
+"""Annotates a parameter that is an artifact: an id, a row with one, the text of an id, or a name."""
+Time: TypeAlias = Any
+"""Annotates a parameter that is a time: RFC 3339 text, or seconds since the epoch."""
+Path: TypeAlias = Any
+"""Annotates a parameter that is the path of a file."""
 _MOST: Final = 2.0**63
 
 
@@ -87,27 +113,40 @@ def _as_content(value: Any) -> Any:
     return value.encode("utf-8", "surrogatepass") if type(value) is str else as_text(value)
 
 
+def _as_session(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    return UNDEFINED if value is None or value == "" else value
+
+
 def _same(value: Any) -> Any:
     return value
 
 
 class Type:
-    """A kind of value: its name in the reference and in errors, how other spellings of it are converted, and which
-    Python types it then has (any, without `kinds`)."""
+    """A kind of value.
 
-    __slots__ = ("_kinds", "convert", "name", "needed")
+    `name` is what the reference calls it, `needed` what errors ask for. `convert` reads other spellings; then the value
+    has one of the Python types `kinds` (any, without them). A value that is missing or null is the parameter's default;
+    a type that is `missing` takes it as it is.
+    """
+
+    __slots__ = ("convert", "kinds", "missing", "name", "needed")
 
     def __init__(
         self,
         name: str,
         convert: Callable[[Any], Any] = _same,
         kinds: tuple[type, ...] = (),
+        *,
         needed: str | None = None,
+        missing: bool = False,
     ) -> None:
         self.name = name
         self.convert = convert
-        self.needed = needed or name
-        self._kinds = kinds
+        self.needed = needed or f"a {name}"
+        self.kinds = kinds
+        self.missing = missing
 
     def __repr__(self) -> str:
         return self.name
@@ -115,22 +154,41 @@ class Type:
     def read(self, value: Any, function: str, parameter: str) -> Any:
         """Return the value as the host takes it. Raises ValidationError naming the function and the parameter."""
         value = self.convert(value)
-        if self._kinds and type(value) not in self._kinds:
-            shown = type(value).__name__
+        if self.kinds and type(value) not in self.kinds and not (self.missing and value is UNDEFINED):
+            shown = _SHOWN.get(type(value), type(value).__name__)
             raise ValidationError(f"{function}: {parameter}: {self.needed} is needed, not {shown}", field=parameter)
         return value
 
 
-ANYTHING: Final = Type("any value", as_whole)
-TEXT: Final = Type("text", as_text)
-WHOLE: Final = Type("whole number", as_whole)
-NUMBER: Final = Type("number")
-FLAG: Final = Type("boolean")
-CONTENT: Final = Type("content", _as_content)
-TEXTS: Final = Type("list of texts", as_texts)
-TABLE: Final = Type("table")
-JSON: Final = Type("any value")
-FUNCTION: Final = Type("function", _same, (Callback,), "a function")
+_SHOWN: Final[Mapping[type, str]] = {
+    str: "a text",
+    bytes: "bytes that are no text",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    dict: "a table",
+    list: "a list",
+    type(None): "null",
+    Callback: "a function",
+}
+
+ANYTHING: Final = Type("value", as_whole)
+"""An option whose values the runtime checks."""
+TEXT: Final = Type("text", as_text, (str,), needed="text")
+WHOLE: Final = Type("whole number", as_whole, (int,))
+NUMBER: Final = Type("number", kinds=(int, float))
+FLAG: Final = Type("boolean", kinds=(bool,))
+CONTENT: Final = Type("content", _as_content, (bytes, str), needed="content (a text or bytes)")
+TEXTS: Final = Type("list of texts", as_texts, (list, tuple))
+ITEMS: Final = Type("list", as_list, (list, tuple))
+TABLE: Final = Type("table", kinds=(dict, list))
+JSON: Final = Type("value", missing=True)
+FUNCTION: Final = Type("function", kinds=(Callback,))
+SESSION: Final = Type("session", _as_session, (str,), needed="the id of a session", missing=True)
+OTHER_SESSION: Final = Type("session", _as_session, (str,), needed="the id of a session")
+ARTIFACT: Final = Type("artifact", as_text, (str, dict), needed="an artifact's id or name")
+TIME: Final = Type("time", kinds=(str, int, float), needed="a time (RFC 3339 text, or seconds since the epoch)")
+PATH: Final = Type("path", kinds=(str,), needed="the path of a file")
 TYPES: Final[Mapping[str, Type]] = {
     "Text": TEXT,
     "Whole": WHOLE,
@@ -138,8 +196,14 @@ TYPES: Final[Mapping[str, Type]] = {
     "Flag": FLAG,
     "Content": CONTENT,
     "Texts": TEXTS,
+    "Items": ITEMS,
     "Table": TABLE,
     "Json": JSON,
     "Function": FUNCTION,
+    "SessionRef": SESSION,
+    "OtherSession": OTHER_SESSION,
+    "ArtifactRef": ARTIFACT,
+    "Time": TIME,
+    "Path": PATH,
 }
-"""The types by the annotations of parameters."""
+"""The types by the annotations of parameters. A parameter without one of them takes any value, as `Json`."""

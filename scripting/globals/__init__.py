@@ -21,7 +21,9 @@ from .events.hook import HookGlobal
 from .native import JsonGlobal, Print
 from .objects import SESSION
 from .open_files import OpenFiles
+from .sessions.contents import SessionContents
 from .sessions.differences import SessionDifferences
+from .sessions.people import SessionPeople
 from .sessions.replay import ReplayGlobal, SessionReplays
 from .sessions.session import SessionGlobal
 from .state.state import StateGlobal
@@ -30,6 +32,8 @@ __all__ = ["OWNERS", "known_globals", "layout_for"]
 
 OWNERS: Final[tuple[type, ...]] = (
     SessionGlobal,
+    SessionContents,
+    SessionPeople,
     SessionReplays,
     SessionDifferences,
     ArtifactGlobal,

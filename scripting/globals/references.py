@@ -6,12 +6,22 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import ArtifactId, ValidationError
+from greenroom.scripting.definition.options import Options
+from greenroom.scripting.definition.types import ANYTHING, TEXT, TEXTS
 from greenroom.scripting.definition.values import UNDEFINED
-from greenroom.scripting.globals.rows import options
 
 __all__ = ["artifact_reference", "named", "other_session", "store_options"]
 
-_FIELDS: Final = ("mime_type", "description", "tags", "label", "created_by", "parent_artifact")
+_FIELDS: Final = Options(
+    {
+        "mime_type": TEXT,
+        "description": TEXT,
+        "tags": TEXTS,
+        "label": TEXT,
+        "created_by": TEXT,
+        "parent_artifact": ANYTHING,
+    }
+)
 
 
 def artifact_reference(reference: Any) -> ArtifactId | str:
@@ -48,7 +58,7 @@ def store_options(metadata: Any) -> dict[str, Any]:
     if not isinstance(metadata, Mapping):
         raise ValidationError("metadata: a table is needed", field="metadata")
     custom = dict(metadata)
-    found = options({key: custom.pop(key) for key in _FIELDS if key in custom}, "metadata", _FIELDS)
+    found = _FIELDS.read({key: custom.pop(key) for key in _FIELDS.keys if key in custom}, "metadata")
     if "parent_artifact" in found:
         found["parent_artifact"] = artifact_reference(found["parent_artifact"])
     return {**found, "metadata": custom} if custom else found

@@ -1,9 +1,9 @@
-"""The rows that globals return, and the tables of options that they take."""
+"""The rows that globals return."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 from greenroom.runtime import (
     Approval,
@@ -16,20 +16,15 @@ from greenroom.runtime import (
     TimelineRow,
 )
 from greenroom.runtime.scripts import reply_as
-from greenroom.scripting.definition.options import Options
-from greenroom.scripting.definition.types import ANYTHING, TEXT, TEXTS, Type
 
 __all__ = [
-    "HOW",
     "approval_row",
     "artifact_row",
     "content_row",
     "event_row",
     "filled",
-    "how",
     "identity_row",
     "message_row",
-    "options",
     "session_row",
     "stored_row",
     "timeline_row",
@@ -40,38 +35,6 @@ __all__ = [
 def filled(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row without the fields that have no value."""
     return {key: value for key, value in row.items() if value is not None}
-
-
-_KINDS: Final[Mapping[str, Type]] = {
-    **dict.fromkeys(
-        (
-            *("artifact_type", "causation_id", "content", "content_hash", "correlation_id", "created_by", "cursor"),
-            *("description", "idempotency_key", "key", "key_prefix", "label", "mime_type", "name", "name_pattern"),
-            *("prefix", "root_id", "search", "source", "target", "template", "text", "tool_call_id", "type"),
-        ),
-        TEXT,
-    ),
-    "tags": TEXTS,
-    "without_tags": TEXTS,
-}
-"""The options that are texts or lists of texts."""
-
-
-def options(value: Any, what: str, known: Iterable[str], same: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return a script's table of options, without null values. `same` has other names of known options.
-
-    Raises ValidationError for an unknown name, with the nearest known one.
-    """
-    return Options({key: _KINDS.get(key, ANYTHING) for key in known}, same or {}).read(value, what)
-
-
-HOW: Final = frozenset(("expected_sequence", "idempotency_key"))
-"""Options of all functions that change a session."""
-
-
-def how(given: Any, what: str) -> dict[str, Any]:
-    """Return a script's options for how a change is made. Raises ValidationError."""
-    return options(given, what, HOW)
 
 
 def without_nothing(value: Any) -> Any:

@@ -6,97 +6,180 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import IntegrityError
+from greenroom.scripting.definition.examples import call, example
 from greenroom.scripting.definition.function import export
+from greenroom.scripting.definition.options import Options
 from greenroom.scripting.definition.shapes import DICT, FLAG, Page
-from greenroom.scripting.definition.types import Content, Text, Whole
+from greenroom.scripting.definition.types import (
+    ANYTHING,
+    TEXT,
+    TIME,
+    WHOLE,
+    ArtifactRef,
+    Content,
+    Json,
+    OtherSession,
+    SessionRef,
+    Table,
+    Text,
+)
+from greenroom.scripting.definition.types import FLAG as IS_FLAG
 from greenroom.scripting.definition.values import UNDEFINED, defined
+from greenroom.scripting.globals.choices import HOW
 from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.objects import ARTIFACT, ARTIFACT_ID
 from greenroom.scripting.globals.references import artifact_reference, other_session, store_options
-from greenroom.scripting.globals.rows import HOW, artifact_row, filled, how, options, stored_row
+from greenroom.scripting.globals.rows import artifact_row, filled, stored_row
+from greenroom.scripting.globals.samples import ARTIFACT as AN_ARTIFACT
+from greenroom.scripting.globals.samples import OTHER
+from greenroom.scripting.globals.samples import SESSION as A_SESSION
 
 __all__ = ["ArtifactSharing"]
 
-_GRANT: Final = HOW | {"permission", "expires_at", "inherit", "version"}
+_GRANT: Final = HOW | Options({"permission": TEXT, "expires_at": ANYTHING, "inherit": IS_FLAG, "version": ANYTHING})
 _PERMISSIONS: Final = ("read", "write", "admin")
-_AUDIT: Final = frozenset(("session", "artifact", "access", "granted", "after", "before", "limit", "offset"))
+_AUDIT: Final = Options(
+    {
+        "session": ANYTHING,
+        "artifact": ANYTHING,
+        "access": TEXT,
+        "granted": IS_FLAG,
+        "after": TIME,
+        "before": TIME,
+        "limit": WHOLE,
+        "offset": WHOLE,
+    }
+)
+_SHARED: Final = call("Artifact.share", A_SESSION, AN_ARTIFACT, OTHER, "read")
 
 
 class ArtifactSharing:
     """Shares artifacts between sessions. Functions take the acting session first ("" or nil: the current one), then one
     of its artifacts, or the id of an artifact that another session shares."""
 
+    NAME = "Artifact"
+
     def __init__(self, context: ScriptContext) -> None:
         self._context = context
 
-    @export("share", "grantPermission", returns=DICT)
-    def share(self, session: Any, reference: Text, other: Any, first: Any = "read", second: Any = UNDEFINED) -> Any:
-        """Share an artifact and return the grant as a table: share(session, artifact, other [, permission] [,
-        options]). Options: permission, expires_at, inherit, version."""
-        given = first if isinstance(first, Mapping) else second
-        wanted = options(given, "Artifact.share", _GRANT)
-        if not isinstance(first, Mapping) and first is not UNDEFINED and first is not None:
-            wanted["permission"] = first
-        handle = self._context.session(session)
-        grant = handle.share(artifact_reference(reference), other_session(other), **wanted)
+    @export(
+        "share",
+        "grantPermission",
+        returns=DICT,
+        forms=("share(session, artifact, other [, permission] [, options])",),
+        options={"options": _GRANT},
+        example=example(A_SESSION, AN_ARTIFACT, OTHER, "read", {"inherit": True}),
+        read=False,
+    )
+    def share(
+        self,
+        session: SessionRef,
+        artifact: ArtifactRef,
+        other: OtherSession,
+        permission: Json = "read",
+        options: Json = UNDEFINED,
+    ) -> Any:
+        """Let another session read, write or admin one version of an artifact, and return the grant."""
+        given = permission if isinstance(permission, Mapping) else options
+        wanted = _GRANT.read(given, "Artifact.share")
+        if not isinstance(permission, Mapping) and permission is not UNDEFINED and permission is not None:
+            wanted["permission"] = permission
+        grant = self._context.session(session).share(artifact_reference(artifact), other, **wanted)
         return filled(grant.to_dict())
 
-    @export("revoke", "revokePermission", returns=FLAG)
+    @export(
+        "revoke",
+        "revokePermission",
+        returns=FLAG,
+        options={"options": HOW},
+        example=example(A_SESSION, AN_ARTIFACT, OTHER, before=[_SHARED]),
+    )
     def revoke(
-        self, session: Any, reference: Text, other: Any, permission: Any = "read", given: Any = UNDEFINED
+        self,
+        session: SessionRef,
+        artifact: ArtifactRef,
+        other: OtherSession,
+        permission: Text = "read",
+        options: Any = UNDEFINED,
     ) -> bool:
         """Revoke a permission and all higher ones from another session. Return whether it had them."""
-        handle = self._context.session(session)
-        more = how(given, "Artifact.revoke")
-        return handle.revoke(artifact_reference(reference), other_session(other), defined(permission, "read"), **more)
+        kind: Any = permission
+        return self._context.session(session).revoke(artifact_reference(artifact), other, kind, **options)
 
-    @export("getPermissions", returns=Page(DICT), counted=True)
-    def get_permissions(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> Any:
+    @export(
+        "getPermissions", returns=Page(DICT), counted=True, example=example(A_SESSION, AN_ARTIFACT, before=[_SHARED])
+    )
+    def get_permissions(self, session: SessionRef, artifact: ArtifactRef, version: Json = UNDEFINED) -> Any:
+        """Return the grants of an artifact."""
         handle = self._context.session(session)
-        found = handle.permissions(artifact_reference(reference), defined(version))
+        found = handle.permissions(artifact_reference(artifact), WHOLE.convert(defined(version)))
         return [filled(each.to_dict()) for each in found]
 
-    @export("checkAccess", returns=FLAG)
+    @export(
+        "checkAccess",
+        returns=FLAG,
+        forms=("checkAccess(session, artifact [, permission [, other [, version]]])",),
+        example=example(A_SESSION, AN_ARTIFACT, "read", OTHER),
+    )
     def check_access(
         self,
-        session: Any,
-        reference: Text,
-        permission: Any = "read",
-        other: Any = UNDEFINED,
-        version: Whole = UNDEFINED,
+        session: SessionRef,
+        artifact: ArtifactRef,
+        permission: Json = "read",
+        other: Json = UNDEFINED,
+        version: Json = UNDEFINED,
     ) -> bool:
-        """Return whether the session, or the other one, has a permission: checkAccess(session, artifact [, permission
-        [, other]]), the last two in either order."""
+        """Return whether the session, or the other one, has a permission. The last two stand in either order."""
         if other in _PERMISSIONS or not (permission in _PERMISSIONS or permission is UNDEFINED or permission is None):
             permission, other = other, permission
         who = None if other is UNDEFINED or other is None else other_session(other)
         handle = self._context.session(session)
         kind = "read" if permission is UNDEFINED or permission is None else permission
-        return handle.check_access(artifact_reference(reference), kind, session=who, version=defined(version))
+        which = artifact_reference(artifact)
+        return handle.check_access(which, kind, session=who, version=WHOLE.convert(defined(version)))
 
-    @export("storeVersion", "update", returns=ARTIFACT_ID)
+    @export(
+        "storeVersion",
+        "update",
+        returns=ARTIFACT_ID,
+        options={"options": HOW},
+        example=example(A_SESSION, AN_ARTIFACT, "# Report\n\nNew.", {"label": "final"}),
+    )
     def store_version(
-        self, session: Any, reference: Text, content: Content, metadata: Any = UNDEFINED, given: Any = UNDEFINED
+        self,
+        session: SessionRef,
+        artifact: ArtifactRef,
+        content: Content,
+        metadata: Table = UNDEFINED,
+        options: Any = UNDEFINED,
     ) -> dict[str, Any]:
         """Store the next version of an artifact in the artifact's session, and return its id."""
         handle = self._context.session(session)
-        more: Any = {**store_options(metadata), **how(given, "Artifact.storeVersion")}
-        return stored_row(handle.store_version(artifact_reference(reference), content, **more))
+        more: Any = {**store_options(metadata), **options}
+        return stored_row(handle.store_version(artifact_reference(artifact), content, **more))
 
-    @export("sharedWithMe", returns=Page(ARTIFACT), counted=True)
-    def shared_with_me(self, session: Any = UNDEFINED) -> Any:
+    @export("sharedWithMe", returns=Page(ARTIFACT), counted=True, example=example(OTHER, before=[_SHARED]))
+    def shared_with_me(self, session: SessionRef = UNDEFINED) -> Any:
+        """Return the artifacts that other sessions share with a session."""
         return [artifact_row(each) for each in self._context.session(session).shared_with_me()]
 
-    @export("getAuditLog", returns=Page(DICT), counted=True)
-    def get_audit_log(self, first: Any = UNDEFINED, second: Any = UNDEFINED) -> Any:
-        """Return the access attempts by this session and on its artifacts, newest first: getAuditLog([session] [,
-        filter]). The filter is an artifact, or a table: artifact, access, granted, after, before, limit, offset. The
-        default is the current session; for a script of the host without one, all sessions."""
-        alone = second is UNDEFINED and not (isinstance(first, str) and ":" not in first)
-        session, given = (UNDEFINED, first) if alone else (first, second)
+    @export(
+        "getAuditLog",
+        returns=Page(DICT),
+        counted=True,
+        forms=("getAuditLog([session] [, filter])",),
+        options={"filter": _AUDIT},
+        example=example(A_SESSION, {"access": "read", "limit": 10}, before=[_SHARED]),
+        read=False,
+    )
+    def get_audit_log(self, session: Json = UNDEFINED, filter: Json = UNDEFINED) -> Any:
+        """Return the access attempts by this session and on its artifacts, newest first. The filter is an artifact, or
+        a table. The default is the current session; for a script of the host without one, all sessions."""
+        alone = filter is UNDEFINED and not (isinstance(session, str) and ":" not in session)
+        session, given = (UNDEFINED, session) if alone else (session, filter)
         if isinstance(given, str) or (isinstance(given, Mapping) and "content_hash" in given):
             given = {"artifact": given}
-        wanted = options(given, "Artifact.getAuditLog", _AUDIT)
+        wanted = _AUDIT.read(given, "Artifact.getAuditLog")
         if "artifact" in wanted:
             wanted["artifact"] = artifact_reference(wanted["artifact"])
         who = wanted.pop("session", session)
@@ -106,11 +189,12 @@ class ArtifactSharing:
         found = self._context.runtime.audit(**wanted)
         return [filled(each.to_dict()) for each in found]
 
-    @export("verify", returns=FLAG)
-    def verify(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> bool:
+    @export("verify", returns=FLAG, example=example(A_SESSION, AN_ARTIFACT))
+    def verify(self, session: SessionRef, artifact: ArtifactRef, version: Json = UNDEFINED) -> bool:
         """Return whether the content is undamaged."""
+        which = artifact_reference(artifact)
         try:
-            self._context.session(session).get_artifact(artifact_reference(reference), defined(version))
+            self._context.session(session).get_artifact(which, WHOLE.convert(defined(version)))
         except IntegrityError:
             return False
         return True

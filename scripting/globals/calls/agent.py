@@ -7,13 +7,16 @@ from typing import Any, Final
 
 from greenroom.runtime import Agent, ResourceLimitExceeded, ValidationError
 from greenroom.runtime.tools import FILE_OPERATIONS
+from greenroom.scripting.definition.examples import example
 from greenroom.scripting.definition.function import export
 from greenroom.scripting.definition.shapes import DICT, Fluent, Maybe, Page
+from greenroom.scripting.definition.types import Json, Table
 from greenroom.scripting.definition.values import UNDEFINED, defined
+from greenroom.scripting.globals.choices import HOW
 from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.objects import AGENT
 from greenroom.scripting.globals.references import named
-from greenroom.scripting.globals.rows import filled, how
+from greenroom.scripting.globals.rows import filled
 
 __all__ = ["AgentGlobal"]
 
@@ -30,8 +33,8 @@ class AgentGlobal:
         self._context = context
         self._made: list[Agent] = []
 
-    @export("create", returns=AGENT)
-    def create(self, options: Any) -> dict[str, Any]:
+    @export("create", returns=AGENT, example=example({"name": "writer", "model": "echo", "system_prompt": "Be brief."}))
+    def create(self, options: Table) -> dict[str, Any]:
         """Create an agent: create{name, model, system_prompt, tools, …}. Further options are parameters, such as
         temperature."""
         if not isinstance(options, Mapping):
@@ -56,41 +59,46 @@ class AgentGlobal:
         self._made.append(agent)
         return _row(agent, len(self._made) - 1)
 
-    @export("builder", returns=Fluent("agent builder", "Agent.create", ("build", "create"), {"tool": "tools"}))
+    @export(
+        "builder",
+        returns=Fluent("agent builder", "Agent.create", ("build", "create"), {"tool": "tools"}),
+        example=example(),
+    )
     def builder(self) -> dict[str, Any]:
         """Return a builder: builder():name("x"):model("m"):temperature(0.2):build(). Any method sets the option of its
         name."""
         return {}
 
-    @export("list", returns=Page(AGENT))
+    @export("list", returns=Page(AGENT), example=example())
     def list(self) -> Any:
         """Return the script's own agents and those of the host, by name."""
         rows = {each.name: _row(each, each.name) for each in self._context.runtime.agents.list()}
         rows.update({each.name: _row(each, number) for number, each in enumerate(self._made)})
         return [rows[name] for name in sorted(rows)]
 
-    @export("get", returns=Maybe(AGENT))
-    def get(self, name: Any) -> Any:
+    @export("get", returns=Maybe(AGENT), example=example("echo"))
+    def get(self, name: Json) -> Any:
+        """Return an agent by its name; nil if there is none."""
         for number in range(len(self._made) - 1, -1, -1):
             if self._made[number].name == name:
                 return _row(self._made[number], number)
         found = self._context.runtime.agents.get(name) if isinstance(name, str) else None
         return _row(found, found.name) if found is not None else UNDEFINED
 
-    @export("invoke", returns=DICT)
-    def invoke(self, handle: Any, input: Any, given: Any = UNDEFINED) -> dict[str, Any]:
+    @export("invoke", returns=DICT, options={"options": HOW}, example=example("echo", "Hello"))
+    def invoke(self, agent: Json, input: Json, options: Any = UNDEFINED) -> dict[str, Any]:
         """Call an agent, given by its row or name. Return {text, usage, cost_usd, model, provider, data}."""
-        if isinstance(handle, Mapping):
-            handle = handle.get("handle")
-        if isinstance(handle, int) and 0 <= handle < len(self._made):
-            agent: Agent | str = self._made[handle]
-        elif isinstance(handle, str):
-            own = next((each for each in reversed(self._made) if each.name == handle), None)
-            agent = own if own is not None else handle
+        if isinstance(agent, Mapping):
+            agent = agent.get("handle")
+        if isinstance(agent, int) and 0 <= agent < len(self._made):
+            chosen: Agent | str = self._made[agent]
+        elif isinstance(agent, str):
+            own = next((each for each in reversed(self._made) if each.name == agent), None)
+            chosen = own if own is not None else agent
         else:
             raise ValidationError("agent: an agent or its name is needed", field="agent")
         context = self._context
-        message = context.runtime.agents.message(agent, defined(input), None, **how(given, "Agent.invoke"))
+        message = context.runtime.agents.message(chosen, defined(input), None, **options)
         reply = context.runtime.agents.send(message, context.current_id, max(0.001, context.remaining()))
         return reply.to_dict()
 

@@ -8,16 +8,20 @@ from greenroom.runtime import Tool, ValidationError, messages
 from greenroom.runtime.tools import FILE_OPERATIONS as _FILES
 from greenroom.runtime.tools import attempt
 from greenroom.runtime.tools.standard.file_operations import file_operations_on
+from greenroom.scripting.definition.examples import example
 from greenroom.scripting.definition.function import export
+from greenroom.scripting.definition.options import Options
 from greenroom.scripting.definition.shapes import DICT, FLAG, LIST, Maybe, Page
+from greenroom.scripting.definition.types import ANYTHING, TEXT, Json
 from greenroom.scripting.definition.values import UNDEFINED, defined
+from greenroom.scripting.globals.choices import HOW
 from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.objects import TOOL
-from greenroom.scripting.globals.rows import filled, how, options
+from greenroom.scripting.globals.rows import filled
 
 __all__ = ["ToolGlobal"]
 
-_FILTER: Final = frozenset({"text", "category", "tags", "name_pattern"})
+_FILTER: Final = Options({"text": TEXT, "category": TEXT, "tags": ANYTHING, "name_pattern": TEXT}, {"tag": "tags"})
 
 
 class ToolGlobal:
@@ -40,16 +44,24 @@ class ToolGlobal:
             self._own = Tool(_FILES, file_operations_on(self._files, None), category="files")
         return self._own
 
-    @export("list", returns=Page(TOOL))
+    @export("list", returns=Page(TOOL), example=example())
     def list(self) -> Any:
+        """Return the tools, by name."""
         return self.discover()
 
-    @export("discover", returns=Page(TOOL))
-    def discover(self, filter: Any = UNDEFINED) -> Any:
-        """Return the tools that match: discover(text) or discover{text, category, tags, name_pattern}."""
+    @export(
+        "discover",
+        returns=Page(TOOL),
+        forms=("discover([text])", "discover(filter)"),
+        options={"filter": _FILTER},
+        example=example({"category": "math"}),
+        read=False,
+    )
+    def discover(self, filter: Json = UNDEFINED) -> Any:
+        """Return the tools that match."""
         if isinstance(filter, str):
             filter = {"text": filter}
-        wanted = options(filter, "Tool.discover", _FILTER, {"tag": "tags"})
+        wanted = _FILTER.read(filter, "Tool.discover")
         if isinstance(wanted.get("tags"), str):
             wanted["tags"] = [wanted["tags"]]
         own = self._file_operations
@@ -58,26 +70,34 @@ class ToolGlobal:
             found.append(own)
         return [_row(each) for each in sorted(found, key=lambda each: each.name)]
 
-    @export("get", returns=Maybe(TOOL))
-    def get(self, name: Any) -> Any:
+    @export("get", returns=Maybe(TOOL), example=example("calculator"))
+    def get(self, name: Json) -> Any:
+        """Return a tool by its name; nil if there is none."""
         tool = self._find(name)
         return _row(tool) if tool is not None else UNDEFINED
 
-    @export("exists", returns=FLAG)
-    def exists(self, name: Any) -> bool:
+    @export("exists", returns=FLAG, example=example("calculator"))
+    def exists(self, name: Json) -> bool:
+        """Return whether there is a tool of this name."""
         return self._find(name) is not None
 
-    @export("categories", returns=LIST)
+    @export("categories", returns=LIST, example=example())
     def categories(self) -> Any:
+        """Return the categories of the tools."""
         own = self._file_operations
         return sorted({*self._context.runtime.tools.categories(), *([own.category] if own is not None else [])})
 
-    @export("invoke", returns=DICT, soft=True)
-    def invoke(self, name: Any, input: Any = UNDEFINED, given: Any = UNDEFINED) -> dict[str, Any]:
+    @export(
+        "invoke",
+        returns=DICT,
+        soft=True,
+        options={"options": HOW},
+        example=example("calculator", {"expression": "6 * 7"}),
+    )
+    def invoke(self, name: Json, input: Json = UNDEFINED, options: Any = UNDEFINED) -> dict[str, Any]:
         """Call a tool and return {success, result, error, duration}. Never raises for a tool that fails or does not
         exist."""
-        more = how(given, "Tool.invoke")
-        outcome = attempt(lambda: self._call(name, input, more))
+        outcome = attempt(lambda: self._call(name, input, options))
         return filled(outcome.to_dict())
 
     def _call(self, name: Any, input: Any, more: dict[str, Any]) -> Any:

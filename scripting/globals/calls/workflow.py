@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from greenroom.runtime import GreenroomError, ResourceLimitExceeded, ValidationError, Workflow
+from greenroom.scripting.definition.examples import example
 from greenroom.scripting.definition.function import export
 from greenroom.scripting.definition.shapes import DICT
 from greenroom.scripting.definition.types import Table
@@ -17,6 +18,7 @@ from greenroom.scripting.globals.references import named
 __all__ = ["WorkflowGlobal"]
 
 
+_STEP: Final = {"name": "sum", "tool": "calculator", "input": {"expression": "{{input}} + 1"}}
 _MAX_WORKFLOWS: Final = 1000
 
 
@@ -29,22 +31,22 @@ class WorkflowGlobal:
         self._context = context
         self._definitions: dict[int, dict[str, Any]] = {}
 
-    @export("sequential", returns=WORKFLOW)
+    @export("sequential", returns=WORKFLOW, example=example({"steps": [_STEP]}))
     def sequential(self, given: Table) -> dict[str, Any]:
         """Make a workflow whose steps run one after the other."""
         return self._make("sequential", given)
 
-    @export("parallel", returns=WORKFLOW)
+    @export("parallel", returns=WORKFLOW, example=example({"steps": [_STEP]}))
     def parallel(self, given: Table) -> dict[str, Any]:
         """Make a workflow whose steps run at the same time."""
         return self._make("parallel", given)
 
-    @export("conditional", returns=WORKFLOW)
+    @export("conditional", returns=WORKFLOW, example=example({"condition": True, "steps": [_STEP]}))
     def conditional(self, given: Table) -> dict[str, Any]:
         """Make a workflow whose steps run if a condition holds, and those of `otherwise` if not."""
         return self._make("conditional", given)
 
-    @export("loop", returns=WORKFLOW)
+    @export("loop", returns=WORKFLOW, example=example({"times": 3, "steps": [_STEP]}))
     def loop(self, given: Table) -> dict[str, Any]:
         """Make a workflow whose steps run again and again."""
         return self._make("loop", given)

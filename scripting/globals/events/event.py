@@ -18,13 +18,19 @@ from greenroom.runtime import (
 )
 from greenroom.runtime.scripts import EventQuery, Flag
 from greenroom.scripting.definition.callback import Callback
+from greenroom.scripting.definition.examples import Function as Fn
+from greenroom.scripting.definition.examples import Variable, Word, call, example
 from greenroom.scripting.definition.function import export
+from greenroom.scripting.definition.options import Options
 from greenroom.scripting.definition.shapes import COUNT, FLAG, Maybe, Page
-from greenroom.scripting.definition.types import Text
-from greenroom.scripting.definition.values import UNDEFINED, defined
+from greenroom.scripting.definition.types import ANYTHING, TEXT, TEXTS, WHOLE, Function, Json, Number, Text
+from greenroom.scripting.definition.values import UNDEFINED
+from greenroom.scripting.globals.choices import HOW
 from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.objects import EVENT, SUBSCRIPTION
-from greenroom.scripting.globals.rows import HOW, event_row, options, timeline_row
+from greenroom.scripting.globals.rows import event_row, timeline_row
+from greenroom.scripting.globals.samples import CURRENT
+from greenroom.scripting.globals.samples import SESSION as A_SESSION
 
 __all__ = ["EventGlobal"]
 
@@ -35,9 +41,13 @@ bypass the limit on the script's memory."""
 LEAST_QUEUE_BYTES: Final = 64 << 10
 MOST_AT_END: Final = 10_000
 """Limit of events for which functions are called at the end of a script."""
-_PUBLISH: Final = HOW | {"session_id", "correlation_id", "source", "target", "tags"}
-_SUBSCRIBE: Final = frozenset(("session_id", "capacity", "overflow", "origin"))
-_QUERY: Final = EventQuery.model_fields
+_PUBLISH: Final = HOW | Options(
+    {"session_id": ANYTHING, "correlation_id": TEXT, "source": TEXT, "target": TEXT, "tags": TEXTS}
+)
+_SUBSCRIBE: Final = Options({"session_id": ANYTHING, "capacity": WHOLE, "overflow": TEXT, "origin": TEXT})
+_QUERY: Final = Options.of(EventQuery, session_id=ANYTHING)
+_SUBSCRIPTION: Final = Variable("steps", call("Event.subscribe", "custom.*"))
+_PUBLISHED: Final = call("Event.publish", "custom.step", {"n": 1}, {"session_id": A_SESSION})
 
 
 class _Handler(NamedTuple):
@@ -73,28 +83,37 @@ class EventGlobal:
 
     # -- publishing
 
-    @export("publish", "emit", returns=EVENT)
-    def publish(self, type: Text, data: Any = UNDEFINED, given: Any = UNDEFINED) -> dict[str, Any]:
+    @export(
+        "publish",
+        "emit",
+        returns=EVENT,
+        options={"options": _PUBLISH},
+        example=example("custom.step", {"n": 1}, {"session_id": A_SESSION, "tags": ["step"]}),
+    )
+    def publish(self, type: Text, data: Json = UNDEFINED, options: Any = UNDEFINED) -> dict[str, Any]:
         """Publish an event in the current session, or the one in the options. Without a session, only notify
         listeners."""
-        wanted = options(given, "Event.publish", _PUBLISH)
-        session_id = wanted.pop("session_id", None)
+        session_id = options.pop("session_id", None)
         if session_id is None and self._context.current_id is None:
             session = None
         else:
             session = self._context.session(UNDEFINED if session_id is None else session_id)
         if data is UNDEFINED or data is None:
             data = {}
-        row = event_row(self._context.runtime.events.publish(type, data, session, **wanted))
+        row = event_row(self._context.runtime.events.publish(type, data, session, **options))
         self._dispatch(0.0)
         return row
 
     # -- listening
 
-    @export("subscribe", returns=SUBSCRIPTION)
-    def subscribe(self, pattern: Text = "**", given: Any = UNDEFINED) -> dict[str, Any]:
-        """Subscribe to the events whose type matches a pattern. Options: session_id, capacity, overflow, origin."""
-        wanted = options(given, "Event.subscribe", _SUBSCRIBE)
+    @export(
+        "subscribe",
+        returns=SUBSCRIPTION,
+        options={"options": _SUBSCRIBE},
+        example=example("custom.*", {"capacity": 100}),
+    )
+    def subscribe(self, pattern: Text = "**", options: Any = UNDEFINED) -> dict[str, Any]:
+        """Subscribe to the events whose type matches a pattern, and return the subscription."""
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise ResourceLimitExceeded(
                 f"a script may have {MAX_SUBSCRIPTIONS} subscriptions: unsubscribe from those that it does not need",
@@ -102,9 +121,9 @@ class EventGlobal:
                 limit=MAX_SUBSCRIPTIONS,
                 value=len(self._subscriptions),
             )
-        if "session_id" in wanted:
-            wanted["session"] = self._context.session(wanted.pop("session_id"))
-        subscription = self._context.runtime.events.subscribe(defined(pattern, "**"), **wanted)
+        if "session_id" in options:
+            options["session"] = self._context.session(options.pop("session_id"))
+        subscription = self._context.runtime.events.subscribe(pattern, **options)
         subscription.on_arrival = self._arrived.set
         taken = sum(each.queue_bytes for each in self._subscriptions.values())
         subscription.queue_bytes = max(LEAST_QUEUE_BYTES, (QUEUES_BYTES - taken) // 4)
@@ -114,8 +133,8 @@ class EventGlobal:
             self._close()
         return {"id": self._made, "pattern": subscription.pattern}
 
-    @export("receive", returns=Maybe(EVENT))
-    def receive(self, subscription: Any, timeout_ms: Any = UNDEFINED) -> Any:
+    @export("receive", returns=Maybe(EVENT), example=example(_SUBSCRIPTION, 100, before=[_SUBSCRIPTION, _PUBLISHED]))
+    def receive(self, subscription: Json, timeout_ms: Number = UNDEFINED) -> Any:
         """Return the oldest event of a subscription, waiting for one if necessary; nil if none comes in time."""
         wanted = self._number(subscription)
         if wanted in self._handlers:
@@ -129,22 +148,25 @@ class EventGlobal:
             taken = self._take([wanted, *others], max(0.0, deadline - time.monotonic()))
         return event_row(taken[1]) if taken is not None else UNDEFINED
 
-    @export("on", returns=SUBSCRIPTION, callbacks=True)
-    def on(self, pattern: Text, fn: Any = UNDEFINED) -> dict[str, Any]:
+    @export(
+        "on",
+        returns=SUBSCRIPTION,
+        callbacks=True,
+        example=example("custom.*", Fn(("event",), body=(call("print", Word("event.type")),))),
+    )
+    def on(self, pattern: Text, fn: Function) -> dict[str, Any]:
         """Call a function for each event whose type matches a pattern, and return the subscription."""
-        if not isinstance(fn, Callback):
-            raise ValidationError("Event.on takes a pattern and a function", field="fn")
-        row = self.subscribe(pattern)
+        row = self.subscribe(pattern, {})
         self._handlers[row["id"]] = _Handler(fn, row["pattern"])
         return row
 
-    @export("dispatch", returns=COUNT)
-    def dispatch(self, timeout_ms: Any = UNDEFINED) -> int:
+    @export("dispatch", returns=COUNT, example=example(10))
+    def dispatch(self, timeout_ms: Number = UNDEFINED) -> int:
         """Call the functions for waiting events, and for those that come within the time; return how often."""
         return self._dispatch(_seconds(timeout_ms))
 
-    @export("unsubscribe", returns=FLAG)
-    def unsubscribe(self, subscription: Any) -> bool:
+    @export("unsubscribe", returns=FLAG, example=example(_SUBSCRIPTION))
+    def unsubscribe(self, subscription: Json) -> bool:
         """Close a subscription and return whether it was open."""
         number = self._number(subscription)
         self._handlers.pop(number, None)
@@ -209,12 +231,18 @@ class EventGlobal:
 
     # -- finding
 
-    @export("query", returns=Page(EVENT), counted=True)
-    def query(self, criteria: Any = UNDEFINED) -> Any:
-        wanted = options(criteria, "Event.query", _QUERY)
-        return [event_row(each) for each in self._context.runtime.events.query(**wanted)]
+    @export(
+        "query",
+        returns=Page(EVENT),
+        counted=True,
+        options={"filter": _QUERY},
+        example=example({"session_id": A_SESSION, "type": "custom.*"}, before=[_PUBLISHED]),
+    )
+    def query(self, filter: Any = UNDEFINED) -> Any:
+        """Return the events of journals that match."""
+        return [event_row(each) for each in self._context.runtime.events.query(**filter)]
 
-    @export("timeline", returns=Page(EVENT), counted=True)
+    @export("timeline", returns=Page(EVENT), counted=True, example=example(before=[CURRENT]))
     def timeline(self, correlation: Text = UNDEFINED) -> Any:
         """Return the events with a correlation id, or those of the current session, in causal order."""
         if correlation is UNDEFINED or correlation is None:

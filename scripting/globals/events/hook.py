@@ -10,19 +10,26 @@ from greenroom.runtime import HookContext, ResourceLimitExceeded, ValidationErro
 from greenroom.runtime.hooks import plain
 from greenroom.runtime.tools import FILE_OPERATIONS
 from greenroom.scripting.definition.callback import Callback
+from greenroom.scripting.definition.examples import Function as Fn
+from greenroom.scripting.definition.examples import Variable, call, example
 from greenroom.scripting.definition.function import export
+from greenroom.scripting.definition.options import Options
 from greenroom.scripting.definition.shapes import FLAG, Page
-from greenroom.scripting.definition.types import Whole, as_whole
+from greenroom.scripting.definition.types import ANYTHING, TEXT, TEXTS, Function, Json, Text, as_whole
+from greenroom.scripting.definition.types import FLAG as IS_FLAG
 from greenroom.scripting.definition.values import UNDEFINED, defined
 from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.objects import HOOK, HOOK_ROW
-from greenroom.scripting.globals.rows import filled, options
+from greenroom.scripting.globals.rows import filled
 
 __all__ = ["HookGlobal"]
 
 _MAX_HOOKS: Final = 100
-_OPTIONS: Final = frozenset({"priority", "name", "tags"})
-_FILTER: Final = frozenset({"point", "tag", "name", "enabled", "session_id"})
+_OPTIONS: Final = Options({"priority": ANYTHING, "name": TEXT, "tags": TEXTS})
+_FILTER: Final = Options(
+    {"point": TEXT, "tag": TEXT, "name": TEXT, "enabled": IS_FLAG, "session_id": ANYTHING}, {"hook_point": "point"}
+)
+_REGISTERED: Final = Variable("hook", call("Hook.register", "BeforeStateWrite", Fn(("context",), returns="continue")))
 
 
 class HookGlobal:
@@ -38,15 +45,21 @@ class HookGlobal:
         self._handles: dict[str, tuple[hooks.HookHandle, Callback]] = {}
         context.at_end(self._unregister_all)
 
-    @export("register", returns=HOOK, callbacks=True)
-    def register(self, point: Any, fn: Any, priority: Whole = UNDEFINED) -> dict[str, Any]:
-        """Register a function at a hook point: register(point, fn [, priority | {priority, name, tags}])."""
-        if not isinstance(fn, Callback):
-            raise ValidationError("Hook.register: a function is needed", field="fn")
+    @export(
+        "register",
+        returns=HOOK,
+        callbacks=True,
+        forms=("register(point, fn [, priority | options])",),
+        options={"priority": _OPTIONS},
+        example=example(
+            "BeforeStateWrite", Fn(("context",), returns={"type": "cancel", "reason": "not here"}), {"priority": "high"}
+        ),
+        read=False,
+    )
+    def register(self, point: Text, fn: Function, priority: Json = UNDEFINED) -> dict[str, Any]:
+        """Register a function at a hook point and return its handle."""
         alone = {"priority": defined(priority)}
-        wanted = options(priority if isinstance(priority, Mapping) else alone, "Hook.register", _OPTIONS)
-        if not isinstance(point, str):
-            raise ValidationError("Hook.register: the name of a hook point is needed", field="point")
+        wanted = _OPTIONS.read(priority if isinstance(priority, Mapping) else alone, "Hook.register")
         if len(self._handles) >= _MAX_HOOKS:
             raise ResourceLimitExceeded(
                 f"a script may have {_MAX_HOOKS} hooks: unregister those that it does not need",
@@ -66,8 +79,8 @@ class HookGlobal:
             self._unregister_all()
         return {"id": handle.id, "hook_point": point}
 
-    @export("unregister", returns=FLAG)
-    def unregister(self, handle: Any) -> bool:
+    @export("unregister", returns=FLAG, example=example(_REGISTERED))
+    def unregister(self, handle: Json) -> bool:
         """Remove a hook of this script and return whether it was registered."""
         named = handle.get("id") if isinstance(handle, Mapping) else handle
         found = self._handles.pop(named, None) if isinstance(named, str) else None
@@ -76,13 +89,19 @@ class HookGlobal:
         found[1].release()
         return found[0].unregister()
 
-    @export("list", returns=Page(HOOK_ROW))
-    def list(self, filter: Any = UNDEFINED) -> list[dict[str, Any]]:
-        """Return the hooks in the order of calling: list(point) or list{point, tag, name, enabled, session_id}. A bound
-        script sees its own only."""
+    @export(
+        "list",
+        returns=Page(HOOK_ROW),
+        forms=("list([point])", "list(filter)"),
+        options={"filter": _FILTER},
+        example=example({"point": "BeforeStateWrite"}, before=[_REGISTERED]),
+        read=False,
+    )
+    def list(self, filter: Json = UNDEFINED) -> Any:
+        """Return the hooks in the order of calling. A bound script sees its own only."""
         if isinstance(filter, str):
             filter = {"point": filter}
-        wanted = options(filter, "Hook.list", _FILTER, {"hook_point": "point"})
+        wanted = _FILTER.read(filter, "Hook.list")
         rows = []
         for info in self._hooks.list(**wanted):
             row = filled(info.to_dict())

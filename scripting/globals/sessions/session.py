@@ -1,73 +1,74 @@
-"""The global `Session`: creates, finds and changes sessions, given by id."""
+"""The global `Session`: creates and finds sessions, and changes what they are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from inspect import signature
 from typing import Any, Final
 
-from greenroom.runtime import ArtifactId, Runtime, SessionNotFound, SessionQuery, SessionTree, ValidationError
+from greenroom.runtime import SessionNotFound, SessionTree, ValidationError
+from greenroom.scripting.definition.examples import File, Variable, call, example
 from greenroom.scripting.definition.function import export
-from greenroom.scripting.definition.shapes import COUNT, DICT, FLAG, LIST, TEXT, TRUE, VALUE, Maybe, Page, Rows
-from greenroom.scripting.definition.types import Content, Text, Whole, as_list, as_texts
+from greenroom.scripting.definition.options import Options
+from greenroom.scripting.definition.shapes import COUNT, DICT, FLAG, LIST, TRUE, Maybe, Page, Rows
+from greenroom.scripting.definition.types import (
+    ANYTHING,
+    TABLE,
+    TEXT,
+    TEXTS,
+    Number,
+    Path,
+    SessionRef,
+    Table,
+    Text,
+    Texts,
+    Whole,
+)
+from greenroom.scripting.definition.types import (
+    FLAG as IS_FLAG,
+)
 from greenroom.scripting.definition.values import UNDEFINED, defined
+from greenroom.scripting.globals.choices import HOW, QUERY
 from greenroom.scripting.globals.context import ScriptContext
-from greenroom.scripting.globals.objects import (
-    APPROVAL,
-    ARTIFACT,
-    ARTIFACT_ID,
-    CONTENT,
-    EVENT,
-    MESSAGE,
-    RECORD,
-    SESSION,
-    SESSION_ID,
-)
-from greenroom.scripting.globals.references import artifact_reference, other_session, store_options
-from greenroom.scripting.globals.rows import (
-    HOW,
-    approval_row,
-    artifact_row,
-    content_row,
-    event_row,
-    filled,
-    how,
-    message_row,
-    options,
-    session_row,
-    stored_row,
-    timeline_row,
-)
+from greenroom.scripting.globals.objects import SESSION, SESSION_ID
+from greenroom.scripting.globals.rows import session_row
+from greenroom.scripting.globals.samples import CURRENT, DONE, MESSAGE
+from greenroom.scripting.globals.samples import SESSION as A_SESSION
 
 __all__ = ["SessionGlobal"]
 
-_CREATE: Final = frozenset(signature(Runtime.create_session).parameters) - {"self"}
-_PARENT: Final = {"parent_session_id": "parent"}
-_QUERY: Final = SessionQuery.model_fields
-_SAME: Final = {**_PARENT, "search_text": "search", "sort_desc": "descending"}
-"""Other names of criteria."""
 _SIMPLE: Final = (str, int, float, dict)
-_MESSAGE: Final = HOW | {"name", "tool_calls", "tool_call_id", "metadata"}
-_CHANGES: Final = HOW | {"content", "metadata"}
-_MESSAGES: Final = frozenset(("limit", "before"))
-_EVENTS: Final = frozenset(("after", "limit"))
-_RECORDS: Final = frozenset(("prefix", "reverse", "after", "limit"))
-_QUESTION: Final = HOW | {"schema", "expires", "metadata"}
-_FORK: Final = frozenset(
-    (
-        "system_prompt",
-        "edit_messages",
-        "drop_messages",
-        "tool_results",
-        "add_messages",
-        "variables",
-        "delete_variables",
-        "tags",
-    )
+_CREATE: Final = Options(
+    {
+        "name": TEXT,
+        "description": TEXT,
+        "created_by": TEXT,
+        "tags": TEXTS,
+        "metadata": TABLE,
+        "parent": ANYTHING,
+        "config": TABLE,
+        "correlation_id": TEXT,
+        "template": TEXT,
+        "key": TEXT,
+    },
+    {"parent_session_id": "parent"},
 )
-_SHARE: Final = HOW | {"expires_at"}
-_EXPORT: Final = frozenset(("tree", "history"))
-_IMPORT: Final = frozenset(("keep_ids",))
+_FORK: Final = Options(
+    {
+        "system_prompt": TEXT,
+        "edit_messages": ANYTHING,
+        "drop_messages": ANYTHING,
+        "tool_results": ANYTHING,
+        "add_messages": ANYTHING,
+        "variables": TABLE,
+        "delete_variables": TEXTS,
+        "tags": TEXTS,
+    }
+)
+_EXPORT: Final = Options({"tree": IS_FLAG, "history": IS_FLAG})
+_IMPORT: Final = Options({"keep_ids": IS_FLAG})
+_SUSPENDED: Final = call("Session.suspend", A_SESSION)
+_CHILD: Final = Variable("child", call("Session.create", {"name": "Part", "parent": A_SESSION}))
+_BUNDLE: Final = call("Session.export", A_SESSION, File("analysis.bundle"))
 
 
 class SessionGlobal:
@@ -81,66 +82,84 @@ class SessionGlobal:
 
     # -- creating and finding
 
-    @export("create", returns=SESSION_ID)
-    def create(self, given: Any = UNDEFINED) -> str:
-        return self._context.runtime.create_session(**self._creation(given, "Session.create")).id
+    @export(
+        "create",
+        returns=SESSION_ID,
+        options={"options": _CREATE},
+        example=example({"name": "Analysis", "tags": ["nlp"], "metadata": {"team": "x"}}),
+    )
+    def create(self, options: Any = UNDEFINED) -> str:
+        """Create a session and return its id, a text that answers the session's fields and methods."""
+        return self._context.runtime.create_session(**self._creation(options)).id
 
-    @export("getOrCreate", returns=SESSION_ID)
-    def get_or_create(self, key: Text, given: Any = UNDEFINED) -> str:
+    @export(
+        "getOrCreate",
+        returns=SESSION_ID,
+        options={"options": _CREATE},
+        example=example("user-7/chat-3", {"name": "Chat"}),
+    )
+    def get_or_create(self, key: Text, options: Any = UNDEFINED) -> str:
         """Return the id of the session with this key. Create the session if there is none."""
-        wanted = self._creation(given, "Session.getOrCreate")
+        wanted = self._creation(options)
         if wanted.setdefault("key", key) != key:
             raise ValidationError("Session.getOrCreate takes one key, and was given two", field="key")
         return self._context.runtime.get_or_create(**wanted).id
 
-    def _creation(self, given: Any, caller: str) -> dict[str, Any]:
-        wanted = options(given, caller, _CREATE, _PARENT)
+    def _creation(self, wanted: dict[str, Any]) -> dict[str, Any]:
         if "parent" in wanted:
             wanted["parent"] = self._context.session(wanted["parent"]).id
         return wanted
 
-    @export("get", returns=SESSION, on=SESSION)
-    def get(self, session: Any) -> dict[str, Any]:
-        if session is UNDEFINED or session is None:
+    @export("get", returns=SESSION, on=SESSION, example=example(A_SESSION))
+    def get(self, session: SessionRef) -> dict[str, Any]:
+        """Return the row of a session: every field of SessionInfo, times in RFC 3339."""
+        if session is UNDEFINED:
             raise ValidationError("Session.get needs the id of a session", field="session_id")
         return session_row(self._context.session(session).info())
 
-    @export("list", returns=Page(SESSION, total="count"), counted=True)
+    @export(
+        "list",
+        returns=Page(SESSION, total="count"),
+        options={"query": QUERY},
+        counted=True,
+        example=example({"tags": ["nlp"], "sort_by": "name", "limit": 10}, before=[A_SESSION]),
+    )
     def list(self, query: Any = UNDEFINED) -> dict[str, Any]:
-        """Return a page: its rows, whether there are more, and the cursor of the next page."""
-        page = self._context.runtime.list_sessions(**self._criteria(query, "Session.list"))
+        """Return the sessions that match, as a page."""
+        page = self._context.runtime.list_sessions(**self._criteria(query))
         more = {"next_cursor": page.next_cursor} if page.next_cursor is not None else {}
         return {"rows": [session_row(each) for each in page], "has_more": page.has_more, **more}
 
-    @export("count", returns=COUNT)
+    @export("count", returns=COUNT, options={"query": QUERY}, example=example({"status": "all"}))
     def count(self, query: Any = UNDEFINED) -> int:
-        return self._context.runtime.count_sessions(**self._criteria(query, "Session.count"))
+        """Return how many sessions match."""
+        return self._context.runtime.count_sessions(**self._criteria(query))
 
-    def _criteria(self, query: Any, caller: str) -> dict[str, Any]:
-        wanted = options(query, caller, _QUERY, _SAME)
+    def _criteria(self, wanted: dict[str, Any]) -> dict[str, Any]:
         if isinstance(wanted.get("parent"), Mapping):
             wanted["parent"] = self._context.session(wanted["parent"]).id
         return wanted
 
-    @export("saveAll", returns=COUNT)
+    @export("saveAll", returns=COUNT, example=example())
     def save_all(self) -> int:
+        """Save all sessions and return their number. For scripts of the host."""
         return self._context.runtime.save_all()
 
-    @export("cleanup", returns=COUNT)
-    def cleanup(self, days: Any = UNDEFINED) -> int:
-        """Delete the ended sessions that are older than their retention, or than so many days; return how many."""
+    @export("cleanup", returns=COUNT, example=example(30))
+    def cleanup(self, days: Number = UNDEFINED) -> int:
+        """Delete the ended sessions that are older than their retention, or than so many days; return how many. For
+        scripts of the host."""
         return self._context.runtime.cleanup(defined(days))
 
-    @export("restoreRecent", returns=Rows(SESSION_ID))
+    @export("restoreRecent", returns=Rows(SESSION_ID), example=example(5))
     def restore_recent(self, count: Whole = 10) -> Any:
-        if count is UNDEFINED:
-            count = 10
-        if not isinstance(count, int) or count < 0:
+        """Load the sessions that were used last and return their ids. For scripts of the host."""
+        if count < 0:
             raise ValidationError("Session.restoreRecent takes a number of sessions", field="count")
         return [each.id for each in self._context.runtime.restore_recent(count)]
 
-    @export("field", on=None, hidden=True)
-    def field(self, session: Any, name: Any) -> Any:
+    @export("field", hidden=True)
+    def field(self, session: SessionRef, name: Text) -> Any:
         """Return a field of a session by its name."""
         info = self._context.session(session).info()
         value = getattr(info, name)
@@ -150,353 +169,200 @@ class SessionGlobal:
 
     # -- the current session
 
-    @export("getCurrent", "current", returns=Maybe(SESSION_ID))
+    @export("getCurrent", "current", returns=Maybe(SESSION_ID), example=example(before=[CURRENT]))
     def get_current(self) -> Any:
+        """Return the id of the current session; nil if none is current."""
         current = self._context.current_id
         return current if current is not None else UNDEFINED
 
-    @export("setCurrent", returns=TRUE)
-    def set_current(self, session: Any = UNDEFINED) -> bool:
+    @export("setCurrent", returns=TRUE, example=example(A_SESSION))
+    def set_current(self, session: SessionRef = UNDEFINED) -> bool:
+        """Make a session current: functions use it where no session is given. Without one, none is current."""
         self._context.set_current(session)
         return True
 
     # -- life
 
-    @export("suspend", returns=TRUE, on=SESSION)
-    def suspend(self, session: Any, given: Any = UNDEFINED) -> bool:
-        self._context.session(session).suspend(**how(given, "Session.suspend"))
+    @export("suspend", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION))
+    def suspend(self, session: SessionRef, options: Any = UNDEFINED) -> bool:
+        """Suspend an active session."""
+        self._context.session(session).suspend(**options)
         return True
 
-    @export("resume", returns=TRUE, on=SESSION)
-    def resume(self, session: Any, given: Any = UNDEFINED) -> bool:
-        self._context.session(session).resume(**how(given, "Session.resume"))
+    @export(
+        "resume",
+        returns=TRUE,
+        on=SESSION,
+        options={"options": HOW},
+        example=example(A_SESSION, before=[_SUSPENDED]),
+    )
+    def resume(self, session: SessionRef, options: Any = UNDEFINED) -> bool:
+        """Resume a suspended session."""
+        self._context.session(session).resume(**options)
         return True
 
-    @export("complete", returns=TRUE, on=SESSION)
-    def complete(self, session: Any, given: Any = UNDEFINED) -> bool:
-        self._context.session(session).complete(**how(given, "Session.complete"))
+    @export("complete", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION))
+    def complete(self, session: SessionRef, options: Any = UNDEFINED) -> bool:
+        """End a session that has done what it was for."""
+        self._context.session(session).complete(**options)
         return True
 
-    @export("fail", returns=TRUE, on=SESSION)
-    def fail(self, session: Any, reason: Text = "failed by a script", given: Any = UNDEFINED) -> bool:
-        self._context.session(session).fail(defined(reason, "failed by a script"), **how(given, "Session.fail"))
+    @export("fail", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION, "no model answered"))
+    def fail(self, session: SessionRef, reason: Text = "failed by a script", options: Any = UNDEFINED) -> bool:
+        """End a session that has failed, with the reason."""
+        self._context.session(session).fail(reason, **options)
         return True
 
-    @export("archive", returns=TRUE, on=SESSION)
-    def archive(self, session: Any, given: Any = UNDEFINED) -> bool:
-        self._context.session(session).archive(**how(given, "Session.archive"))
+    @export("archive", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION, before=[DONE]))
+    def archive(self, session: SessionRef, options: Any = UNDEFINED) -> bool:
+        """Archive an ended session."""
+        self._context.session(session).archive(**options)
         return True
 
-    @export("save", returns=TRUE, on=SESSION)
-    def save(self, session: Any, given: Any = UNDEFINED) -> bool:
-        self._context.session(session).save(**how(given, "Session.save"))
+    @export("save", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION))
+    def save(self, session: SessionRef, options: Any = UNDEFINED) -> bool:
+        """Save a snapshot of a session."""
+        self._context.session(session).save(**options)
         return True
 
-    @export("load", "restore", returns=SESSION_ID, on=SESSION)
-    def load(self, session: Any, given: Any = UNDEFINED) -> str:
+    @export("load", "restore", returns=SESSION_ID, on=SESSION, options={"options": HOW}, example=example(A_SESSION))
+    def load(self, session: SessionRef, options: Any = UNDEFINED) -> str:
         """Load a session into memory and return its id."""
         handle = self._context.session(session)
-        handle.load(**how(given, "Session.load"))
+        handle.load(**options)
         return handle.id
 
-    @export("delete", returns=TRUE, on=SESSION)
-    def delete(self, session: Any, given: Any = UNDEFINED) -> bool:
-        if session is UNDEFINED or session is None or session == "":
+    @export("delete", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION))
+    def delete(self, session: SessionRef, options: Any = UNDEFINED) -> bool:
+        """Delete a session with all that it has."""
+        if session is UNDEFINED:
             raise ValidationError("Session.delete needs the id of a session", field="session_id")
-        more = how(given, "Session.delete")
         try:
             handle = self._context.session(session)
         except SessionNotFound:
-            if "idempotency_key" not in more:
+            if "idempotency_key" not in options:
                 raise
             return True  # it was deleted before
-        handle.delete(**more)
+        handle.delete(**options)
         self._context.forget(handle.id)
         return True
 
-    @export("rename", returns=TRUE, on=SESSION)
-    def rename(self, session: Any, name: Text, given: Any = UNDEFINED) -> bool:
-        self._context.session(session).rename(defined(name), **how(given, "Session.rename"))
+    @export("rename", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION, "Analysis 2"))
+    def rename(self, session: SessionRef, name: Text, options: Any = UNDEFINED) -> bool:
+        """Rename a session, in any status."""
+        self._context.session(session).rename(name, **options)
         return True
 
-    @export("describe", returns=TRUE, on=SESSION)
-    def describe(self, session: Any, text: Text, given: Any = UNDEFINED) -> bool:
-        self._context.session(session).describe(defined(text), **how(given, "Session.describe"))
+    @export("describe", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION, "Counts words"))
+    def describe(self, session: SessionRef, text: Text, options: Any = UNDEFINED) -> bool:
+        """Set the description of a session, in any status."""
+        self._context.session(session).describe(text, **options)
         return True
 
     # -- bundles
 
-    @export("export", returns=DICT, on=SESSION)
-    def export_session(self, session: Any, path: Any, given: Any = UNDEFINED) -> dict[str, Any]:
-        """Export a session to a bundle and return what the bundle holds."""
-        wanted = options(given, "Session.export", _EXPORT)
+    @export(
+        "export",
+        returns=DICT,
+        on=SESSION,
+        options={"options": _EXPORT},
+        example=example(A_SESSION, File("analysis.bundle"), {"tree": True}),
+    )
+    def export_session(self, session: SessionRef, path: Path, options: Any = UNDEFINED) -> dict[str, Any]:
+        """Export a session to a bundle and return what the bundle holds. Needs a profile with files."""
         target = self._files.path(path)
-        report = self._context.session(session).export(target, **wanted, on_progress=self._context.check_time)
+        report = self._context.session(session).export(target, **options, on_progress=self._context.check_time)
         return report.to_dict()
 
-    @export("import", returns=SESSION_ID)
-    def import_session(self, path: Any, given: Any = UNDEFINED) -> str:
-        """Import the sessions of a bundle and return the id of the topmost one."""
-        wanted = options(given, "Session.import", _IMPORT)
+    @export(
+        "import",
+        returns=SESSION_ID,
+        options={"options": _IMPORT},
+        example=example(File("analysis.bundle"), {"keep_ids": False}, before=[_BUNDLE]),
+    )
+    def import_session(self, path: Path, options: Any = UNDEFINED) -> str:
+        """Import the sessions of a bundle and return the id of the topmost one. For scripts of the host, with a profile
+        with files."""
         source = self._files.path(path)
-        return self._context.runtime.import_session(source, **wanted, on_progress=self._context.check_time).id
+        return self._context.runtime.import_session(source, **options, on_progress=self._context.check_time).id
 
     # -- tags, metadata, family
 
-    @export("getMetadata", returns=DICT, on=SESSION)
-    def get_metadata(self, session: Any) -> dict[str, Any]:
+    @export("getMetadata", returns=DICT, on=SESSION, example=example(A_SESSION))
+    def get_metadata(self, session: SessionRef) -> dict[str, Any]:
+        """Return the metadata of a session."""
         return self._context.session(session).info().custom_metadata
 
-    @export("updateMetadata", returns=TRUE, on=SESSION)
-    def update_metadata(self, session: Any, changes: Any, given: Any = UNDEFINED) -> bool:
+    @export(
+        "updateMetadata",
+        returns=TRUE,
+        on=SESSION,
+        options={"options": HOW},
+        example=example(A_SESSION, {"team": "x", "draft": None}),
+    )
+    def update_metadata(self, session: SessionRef, changes: Table, options: Any = UNDEFINED) -> bool:
         """Merge changes into the metadata. A value of null deletes its key."""
-        self._context.session(session).update_metadata(changes, **how(given, "Session.updateMetadata"))
+        self._context.session(session).update_metadata(changes, **options)
         return True
 
-    @export("getTags", returns=LIST, on=SESSION)
-    def get_tags(self, session: Any) -> Any:
+    @export("getTags", returns=LIST, on=SESSION, example=example(A_SESSION))
+    def get_tags(self, session: SessionRef) -> Any:
+        """Return the tags of a session."""
         return [*self._context.session(session).info().tags]
 
-    @export("setTags", returns=TRUE, on=SESSION)
-    def set_tags(self, session: Any, tags: Any, given: Any = UNDEFINED) -> bool:
-        self._context.session(session).set_tags(as_texts(tags), **how(given, "Session.setTags"))
+    @export(
+        "setTags", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION, ["nlp", "english"])
+    )
+    def set_tags(self, session: SessionRef, tags: Texts, options: Any = UNDEFINED) -> bool:
+        """Replace the tags of a session."""
+        self._context.session(session).set_tags(tags, **options)
         return True
 
-    @export("addTag", returns=TRUE, on=SESSION)
-    def add_tag(self, session: Any, tag: Text, given: Any = UNDEFINED) -> bool:
-        self._context.session(session).add_tag(tag, **how(given, "Session.addTag"))
+    @export("addTag", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION, "english"))
+    def add_tag(self, session: SessionRef, tag: Text, options: Any = UNDEFINED) -> bool:
+        """Add a tag to a session."""
+        self._context.session(session).add_tag(tag, **options)
         return True
 
-    @export("removeTag", returns=TRUE, on=SESSION)
-    def remove_tag(self, session: Any, tag: Text, given: Any = UNDEFINED) -> bool:
-        self._context.session(session).remove_tag(tag, **how(given, "Session.removeTag"))
+    @export("removeTag", returns=TRUE, on=SESSION, options={"options": HOW}, example=example(A_SESSION, "nlp"))
+    def remove_tag(self, session: SessionRef, tag: Text, options: Any = UNDEFINED) -> bool:
+        """Remove a tag from a session."""
+        self._context.session(session).remove_tag(tag, **options)
         return True
 
-    @export("hasTag", returns=FLAG, on=SESSION)
-    def has_tag(self, session: Any, tag: Text) -> bool:
+    @export("hasTag", returns=FLAG, on=SESSION, example=example(A_SESSION, "nlp"))
+    def has_tag(self, session: SessionRef, tag: Text) -> bool:
+        """Return whether a session has a tag."""
         return tag in self._context.session(session).info().tags
 
-    @export("parent", returns=Maybe(SESSION_ID), on=SESSION)
-    def parent(self, session: Any) -> Any:
+    @export("parent", returns=Maybe(SESSION_ID), on=SESSION, example=example(_CHILD))
+    def parent(self, session: SessionRef) -> Any:
         """Return the id of the parent; nil if there is none."""
         found = self._context.session(session).parent()
         return found.id if found is not None else UNDEFINED
 
-    @export("tree", returns=SESSION, on=SESSION, counted=True)
-    def tree(self, session: Any) -> dict[str, Any]:
+    @export("tree", returns=SESSION, on=SESSION, counted=True, example=example(A_SESSION, before=[_CHILD]))
+    def tree(self, session: SessionRef) -> dict[str, Any]:
         """Return the session's row with its `children`, which are trees too."""
         return _tree(self._context.session(session).tree())
 
-    @export("children", returns=Page(SESSION), on=SESSION, counted=True)
-    def children(self, session: Any) -> Any:
+    @export("children", returns=Page(SESSION), on=SESSION, counted=True, example=example(A_SESSION, before=[_CHILD]))
+    def children(self, session: SessionRef) -> Any:
+        """Return the children of a session."""
         return [session_row(each) for each in self._context.session(session).children()]
 
-    @export("fork", returns=SESSION_ID, on=SESSION)
-    def fork(self, session: Any, sequence: Whole = UNDEFINED, changes: Any = UNDEFINED, given: Any = UNDEFINED) -> str:
+    @export(
+        "fork",
+        returns=SESSION_ID,
+        on=SESSION,
+        options={"changes": _FORK, "options": HOW},
+        example=example(A_SESSION, Variable("message", MESSAGE.made, "sequence"), {"tags": ["try"]}),
+    )
+    def fork(
+        self, session: SessionRef, sequence: Whole = UNDEFINED, changes: Any = UNDEFINED, options: Any = UNDEFINED
+    ) -> str:
         """Create a child with the session's history up to an event, begun with changes, and return the child's id."""
-        wanted = options(changes, "Session.fork", _FORK)
-        return self._context.session(session).fork(defined(sequence), wanted, **how(given, "Session.fork")).id
-
-    @export("timeline", "getTimeline", returns=Page(EVENT), on=SESSION, counted=True)
-    def timeline(self, session: Any) -> Any:
-        """Return the session's events in causal order."""
-        return [timeline_row(row) for row in self._context.session(session).timeline()]
-
-    # -- variables
-
-    @export("getVariable", returns=Maybe(VALUE), on=SESSION)
-    def get_variable(self, session: Any, key: Text, default: Any = UNDEFINED) -> Any:
-        return self._context.session(session).get(key, default)
-
-    @export("setVariable", returns=TRUE, on=SESSION)
-    def set_variable(self, session: Any, key: Text, value: Any = UNDEFINED, given: Any = UNDEFINED) -> bool:
-        """Set a variable, or delete it if no value is given."""
-        more = how(given, "Session.setVariable")
-        if value is UNDEFINED:
-            self._context.session(session).delete_variable(key, **more)
-        else:
-            self._context.session(session).set(key, value, **more)
-        return True
-
-    @export("deleteVariable", returns=FLAG, on=SESSION)
-    def delete_variable(self, session: Any, key: Text, given: Any = UNDEFINED) -> bool:
-        """Delete a variable and return whether it existed."""
-        return self._context.session(session).delete_variable(key, **how(given, "Session.deleteVariable"))
-
-    @export("listVariables", returns=DICT, on=SESSION, counted=True)
-    def list_variables(self, session: Any, prefix: Text = "") -> dict[str, Any]:
-        return self._context.session(session).variables(defined(prefix, ""))
-
-    # -- records
-
-    @export("getRecord", returns=Maybe(VALUE), on=SESSION, counted=True)
-    def get_record(self, session: Any, key: Text, default: Any = UNDEFINED) -> Any:
-        return self._context.session(session).records.get(key, default)
-
-    @export("putRecord", returns=TRUE, on=SESSION)
-    def put_record(self, session: Any, key: Text, value: Any = UNDEFINED, given: Any = UNDEFINED) -> bool:
-        """Put a record, or delete it if no value is given."""
-        records, more = self._context.session(session).records, how(given, "Session.putRecord")
-        if value is UNDEFINED:
-            records.delete(key, **more)
-        else:
-            records.put(key, value, **more)
-        return True
-
-    @export("scanRecords", returns=Page(RECORD), on=SESSION, counted=True)
-    def scan_records(self, session: Any, query: Any = UNDEFINED) -> Any:
-        """Return rows of key and value in the order of the keys."""
-        wanted = options(query, "Session.scanRecords", _RECORDS)
-        rows = self._context.session(session).records.scan(**wanted)
-        return [{"key": key, "value": value} for key, value in rows]
-
-    # -- conversation
-
-    @export("addMessage", returns=MESSAGE, on=SESSION)
-    def add_message(self, session: Any, role: Any, content: Text = None, given: Any = UNDEFINED) -> dict[str, Any]:
-        more = options(given, "Session.addMessage", _MESSAGE)
-        handle = self._context.session(session)
-        return message_row(handle.add_message(role, defined(content), **more))
-
-    @export("addMessages", returns=Page(MESSAGE), on=SESSION, counted=True)
-    def add_messages(self, session: Any, messages: Any, given: Any = UNDEFINED) -> Any:
-        return [
-            message_row(each)
-            for each in self._context.session(session).add_messages(
-                as_list(messages), **how(given, "Session.addMessages")
-            )
-        ]
-
-    @export("editMessage", returns=MESSAGE, on=SESSION, counted=True)
-    def edit_message(self, session: Any, sequence: Whole, changes: Any) -> dict[str, Any]:
-        """Replace the content or the metadata of a turn, or both."""
-        given = options(changes, "Session.editMessage", _CHANGES)
-        return message_row(self._context.session(session).edit_message(sequence, **given))
-
-    @export("retractMessage", returns=MESSAGE, on=SESSION, counted=True)
-    def retract_message(self, session: Any, sequence: Whole, given: Any = UNDEFINED) -> dict[str, Any]:
-        return message_row(
-            self._context.session(session).retract_message(sequence, **how(given, "Session.retractMessage"))
-        )
-
-    @export("popMessage", returns=MESSAGE, on=SESSION, counted=True)
-    def pop_message(self, session: Any, given: Any = UNDEFINED) -> dict[str, Any]:
-        return message_row(self._context.session(session).pop_message(**how(given, "Session.popMessage")))
-
-    @export("truncateMessages", returns=COUNT, on=SESSION)
-    def truncate_messages(self, session: Any, after: Whole, given: Any = UNDEFINED) -> int:
-        return self._context.session(session).truncate_messages(after, **how(given, "Session.truncateMessages"))
-
-    @export("clearMessages", returns=COUNT, on=SESSION)
-    def clear_messages(self, session: Any, given: Any = UNDEFINED) -> int:
-        return self._context.session(session).clear_messages(**how(given, "Session.clearMessages"))
-
-    @export("messages", returns=Page(MESSAGE), on=SESSION, counted=True)
-    def messages(self, session: Any, query: Any = UNDEFINED) -> Any:
-        wanted = options(query, "Session.messages", _MESSAGES)
-        return [message_row(each) for each in self._context.session(session).messages(**wanted)]
-
-    @export("events", returns=Page(EVENT), on=SESSION, counted=True)
-    def events(self, session: Any = UNDEFINED, query: Any = UNDEFINED) -> Any:
-        """Return the session's events in order: those after a sequence, and at most `limit`."""
-        wanted = options(query, "Session.events", _EVENTS)
-        return [event_row(each) for each in self._context.session(session).events(**wanted)]
-
-    # -- questions to people
-
-    @export("askHuman", returns=TEXT, on=SESSION)
-    def ask_human(self, session: Any, question: Text, given: Any = UNDEFINED) -> str:
-        """Ask people a question and return its id: askHuman(session, question [, {schema, expires, metadata}])."""
-        more = options(given, "Session.askHuman", _QUESTION)
-        return self._context.session(session).ask_human(question, **more)
-
-    @export("approvals", returns=Page(APPROVAL), on=SESSION, counted=True)
-    def approvals(self, session: Any = UNDEFINED, status: Any = UNDEFINED) -> Any:
-        """Return the session's questions, oldest first, or those with a status."""
-        return [approval_row(each) for each in self._context.session(session).approvals(defined(status))]
-
-    @export("getApproval", returns=APPROVAL, counted=True)
-    def get_approval(self, approval: Any) -> dict[str, Any]:
-        return approval_row(self._context.runtime.approvals.get(approval))
-
-    @export("answerApproval", returns=APPROVAL, counted=True)
-    def answer_approval(
-        self, approval: Any, value: Any = None, by: Any = UNDEFINED, given: Any = UNDEFINED
-    ) -> dict[str, Any]:
-        """Answer a question. For scripts of the host."""
-        more = how(given, "Session.answerApproval")
-        return approval_row(self._context.runtime.approvals.answer(approval, defined(value), defined(by), **more))
-
-    @export("cancelApproval", returns=APPROVAL, counted=True)
-    def cancel_approval(self, approval: Any, reason: Any = UNDEFINED, given: Any = UNDEFINED) -> dict[str, Any]:
-        more = how(given, "Session.cancelApproval")
-        return approval_row(self._context.runtime.approvals.cancel(approval, defined(reason), **more))
-
-    # -- shortcuts for artifacts
-
-    @export("saveArtifact", returns=ARTIFACT_ID, on=SESSION)
-    def save_artifact(
-        self, session: Any, name: Text, content: Content, metadata: Any = UNDEFINED, given: Any = UNDEFINED
-    ) -> dict[str, Any]:
-        """Store an artifact under a name. The key `type` (or `artifact_type`) of the metadata is its type."""
-        facts = dict(metadata) if isinstance(metadata, dict) else metadata
-        kind = "user_input"
-        if isinstance(facts, dict):
-            kind = facts.pop("type", None) or facts.pop("artifact_type", None) or kind
-        more: Any = {**store_options(facts), **how(given, "Session.saveArtifact")}
-        info = self._context.session(session).store_artifact(kind, name, content, **more)
-        return stored_row(info)
-
-    @export("loadArtifact", returns=CONTENT, on=SESSION, counted=True)
-    def load_artifact(self, session: Any, reference: Text, version: Whole = UNDEFINED) -> dict[str, Any]:
-        handle = self._context.session(session)
-        which: ArtifactId | str = artifact_reference(reference)
-        return content_row(handle.get_artifact(which, defined(version)))
-
-    @export("listArtifacts", returns=Page(ARTIFACT), on=SESSION, counted=True)
-    def list_artifacts(self, session: Any = UNDEFINED) -> Any:
-        return [artifact_row(each) for each in self._context.session(session).list_artifacts()]
-
-    # -- sharing
-
-    @export("share", returns=DICT, on=SESSION)
-    def share(self, session: Any, other: Any, permission: Any = "read", given: Any = UNDEFINED) -> dict[str, Any]:
-        """Let another session read all of this one, or change it too ("write"): share(session, other [, permission] [,
-        {expires_at}])."""
-        if isinstance(permission, dict):
-            permission, given = "read", permission
-        wanted = options(given, "Session.share", _SHARE)
-        kind = "read" if permission is UNDEFINED or permission is None else permission
-        return filled(self._context.session(session).share(other_session(other), kind, **wanted).to_dict())
-
-    @export("revoke", returns=FLAG, on=SESSION)
-    def revoke(self, session: Any, other: Any, given: Any = UNDEFINED) -> bool:
-        """End the share of a session with another one. Return whether there was one."""
-        return self._context.session(session).revoke(other_session(other), **how(given, "Session.revoke"))
-
-    @export("shares", returns=Page(DICT), on=SESSION, counted=True)
-    def shares(self, session: Any = UNDEFINED) -> Any:
-        return [filled(each.to_dict()) for each in self._context.session(session).shares()]
-
-    @export("sharedSessions", returns=Page(DICT), on=SESSION, counted=True)
-    def shared_sessions(self, session: Any = UNDEFINED) -> Any:
-        return [filled(each.to_dict()) for each in self._context.session(session).shared_sessions()]
-
-    @export("grantScope", returns=DICT, on=SESSION)
-    def grant_scope(self, session: Any, scope: Any, permission: Any = "read", given: Any = UNDEFINED) -> dict[str, Any]:
-        """Let a session use the state of a scope. For scripts of the host."""
-        kind: Any = "read" if permission is UNDEFINED or permission is None else permission
-        return filled(
-            self._context.session(session).grant_scope(scope, kind, **how(given, "Session.grantScope")).to_dict()
-        )
-
-    @export("revokeScope", returns=FLAG, on=SESSION)
-    def revoke_scope(self, session: Any, scope: Any, given: Any = UNDEFINED) -> bool:
-        return self._context.session(session).revoke_scope(scope, **how(given, "Session.revokeScope"))
-
-    @export("scopes", returns=Page(DICT), on=SESSION, counted=True)
-    def scopes(self, session: Any = UNDEFINED) -> Any:
-        return [each.to_dict() for each in self._context.session(session).scopes()]
+        return self._context.session(session).fork(defined(sequence), changes, **options).id
 
 
 def _tree(tree: SessionTree) -> dict[str, Any]:

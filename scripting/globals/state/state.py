@@ -8,15 +8,17 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from greenroom.runtime import Scope, Session, ValidationError
+from greenroom.scripting.definition.examples import call, example
 from greenroom.scripting.definition.function import export
 from greenroom.scripting.definition.shapes import COUNT, DICT, FLAG, TRUE, VALUE, Maybe
-from greenroom.scripting.definition.types import as_text
+from greenroom.scripting.definition.types import Text, as_text
 from greenroom.scripting.definition.values import UNDEFINED
+from greenroom.scripting.globals.choices import HOW
 from greenroom.scripting.globals.context import ScriptContext
-from greenroom.scripting.globals.rows import how
 
 __all__ = ["StateGlobal"]
 
+_SET: Final = call("State.set", "user:7", "theme", "dark")
 _SCOPE: Final = re.compile(r"global|(?:session|user|agent|tool|workflow|custom):.+", re.DOTALL)
 _KEY_OF_SESSION: Final = re.compile(
     r"(session:(?:current|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})):(.*)", re.DOTALL
@@ -89,13 +91,17 @@ class StateGlobal:
             return self._scope(match[1]), match[2]
         return self._default(), key
 
-    @export("set", returns=TRUE)
+    @export(
+        "set",
+        returns=TRUE,
+        forms=("set(key, value)", "set(scope, key, value [, options])"),
+        example=example("user:7", "theme", "dark"),
+    )
     def set(self, *given: Any) -> bool:
-        """Set a variable, or delete it if the value is nil: set(key, value), set(scope, key, value) or set(scope, key,
-        value, options)."""
+        """Set a variable, or delete it if the value is nil."""
         more: dict[str, Any] = {}
         if len(given) == 4:
-            more = how(given[-1], "State.set")
+            more = HOW.read(given[-1], "State.set")
             given = given[:-1]
         if len(given) == 2:
             where, key = self._place(given[0])
@@ -109,9 +115,14 @@ class StateGlobal:
             where.set(key, given[-1], **more)
         return True
 
-    @export("get", returns=Maybe(VALUE))
+    @export(
+        "get",
+        returns=Maybe(VALUE),
+        forms=("get(key [, default])", "get(scope, key [, default])"),
+        example=example("user:7", "theme", "light", before=[_SET]),
+    )
     def get(self, *given: Any) -> Any:
-        """Return a variable: get(key), get(key, default), get(scope, key) or get(scope, key, default).
+        """Return a variable, or the default if there is none.
 
         The first of two texts is a scope if it has the form of one.
         """
@@ -132,13 +143,17 @@ class StateGlobal:
     def _is_scope(text: str) -> bool:
         return _SCOPE.fullmatch(text) is not None and _KEY_OF_SESSION.fullmatch(text) is None
 
-    @export("delete", returns=FLAG)
+    @export(
+        "delete",
+        returns=FLAG,
+        forms=("delete(key)", "delete(scope, key [, options])"),
+        example=example("user:7", "theme", before=[_SET]),
+    )
     def delete(self, *given: Any) -> bool:
-        """Delete a variable and return whether it existed: delete(key), delete(scope, key) or delete(scope, key,
-        options)."""
+        """Delete a variable and return whether it existed."""
         more: dict[str, Any] = {}
         if len(given) == 3:
-            more = how(given[-1], "State.delete")
+            more = HOW.read(given[-1], "State.delete")
             given = given[:-1]
         if len(given) == 1:
             where, key = self._place(given[0])
@@ -148,9 +163,15 @@ class StateGlobal:
             raise ValidationError("State.delete takes key or scope, key")
         return where.delete(key, **more)
 
-    @export("list", returns=DICT, counted=True)
+    @export(
+        "list",
+        returns=DICT,
+        counted=True,
+        forms=("list([prefix])", "list(scope [, prefix])"),
+        example=example("user:7", "th", before=[_SET]),
+    )
     def list(self, *given: Any) -> dict[str, Any]:
-        """Return variables by key: list(), list(prefix), list(scope) or list(scope, prefix)."""
+        """Return variables by key: those of a scope, or those whose key begins with a prefix."""
         texts = [_text(each, "prefix") for each in given if each is not UNDEFINED]
         if not texts:
             return self._default().list("")
@@ -160,8 +181,8 @@ class StateGlobal:
             return self._scope(texts[0]).list(texts[1])
         raise ValidationError("State.list takes a prefix, or scope [, prefix]")
 
-    @export("clear", returns=COUNT)
-    def clear(self, scope: Any = UNDEFINED) -> int:
+    @export("clear", returns=COUNT, example=example("user:7", before=[_SET]))
+    def clear(self, scope: Text = UNDEFINED) -> int:
         """Delete all variables of a scope and return their number."""
         where = self._default() if scope is UNDEFINED else self._scope(_text(scope, "scope"))
         count = 0

@@ -15,6 +15,8 @@ local function fail(code, message)
   error(K.new_error(code, message), 0)
 end
 
+function J.is_null(value) return rawequal(value, null) end
+
 function J.array(t)
   if t == nil then t = {} end
   if type(t) ~= "table" then fail("ValidationError", "JSON.array takes a table, not a " .. type(t)) end
