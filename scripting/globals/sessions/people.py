@@ -95,6 +95,8 @@ class SessionPeople:
         returns=DICT,
         on=SESSION,
         forms=("share(session, other [, permission] [, options])",),
+        options={"options": _SHARE},
+        read=False,
         example=example(A_SESSION, OTHER, "read", {"expires_at": "2100-01-01T00:00:00Z"}),
     )
     def share(
