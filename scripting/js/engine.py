@@ -8,7 +8,7 @@ from typing import Final
 
 from greenroom.runtime import ConfigurationError, ScriptRequest, ScriptResult
 from greenroom.scripting.definition.layout import Layout
-from greenroom.scripting.running.engine import Engine
+from greenroom.scripting.process.engine import IsolatingEngine
 from greenroom.scripting.running.sandbox import Sandbox
 
 __all__ = ["JavaScriptEngine"]
@@ -16,15 +16,16 @@ __all__ = ["JavaScriptEngine"]
 _NEEDED: Final = ("quickjs_rs", "wasmtime")
 
 
-class JavaScriptEngine(Engine):
+class JavaScriptEngine(IsolatingEngine):
     """Runs JavaScript (ES2023) in QuickJS, which runs in WebAssembly. Needs the extra `[js]`."""
 
     language = "js"
     aliases = ("javascript",)
     suffixes = (".js", ".mjs")
+    in_process = "greenroom.scripting.js.forked:for_process"
 
     def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
-        """As `Engine.prepare`. Raises ConfigurationError as well where the extra is not installed."""
+        """As in every engine. Raises ConfigurationError as well where the extra is not installed."""
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise ConfigurationError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
-import os
 import re
 import struct
 import threading
@@ -17,7 +17,8 @@ import msgpack
 
 from greenroom.runtime import GreenroomError, ScriptError
 from greenroom.scripting.definition.callback import Callback, Callbacks, Stopped
-from greenroom.scripting.definition.layout import CLOCK, Layout
+from greenroom.scripting.definition.layout import CLOCK, LayoutData
+from greenroom.scripting.definition.packing import unpack
 from greenroom.scripting.definition.values import UNDEFINED
 from greenroom.scripting.running.host import Host
 from greenroom.scripting.running.sandbox import Ending, Job, Outcome
@@ -56,13 +57,13 @@ def _source() -> str:
 class _Prepared:
     """A heap in which the library has built the globals of a layout, to be copied for each script."""
 
-    def __init__(self, made_by: Machine, layout: Layout) -> None:
+    def __init__(self, made_by: Machine, layout: dict[str, Any]) -> None:
         context = made_by.context(_PREPARED_MEMORY)
         try:
             with context.script(time.monotonic() + _PREPARING):
                 kernel = context.invoke(context.evaluate(_source()), handle=context.function("host"))
                 prepare = context.invoke(kernel, b"prepare")
-                context.free(context.invoke(prepare, encode(layout.data, [])))
+                context.free(context.invoke(prepare, encode(layout, [])))
                 self.functions = {name: context.invoke(kernel, name.encode()) for name in _FUNCTIONS}
             self.image = context.image()
         finally:
@@ -70,15 +71,15 @@ class _Prepared:
 
 
 @functools.lru_cache(maxsize=16)
-def _prepared(layout: Layout) -> _Prepared:
-    return _Prepared(machine(), layout)
+def _prepared(packed: bytes) -> _Prepared:
+    return _Prepared(machine(), unpack(packed))
 
 
 class JavaScriptSandbox:
     """One heap of JavaScript. All that a script leaves ends with it."""
 
-    def __init__(self, layout: Layout) -> None:
-        prepared = _prepared(layout)
+    def __init__(self, layout: LayoutData) -> None:
+        prepared = _prepared(layout.packed)
         self._functions = prepared.functions
         self._with_functions = layout.data["callbacks"]
         self._context = machine().context(_PREPARED_MEMORY, prepared.image)
@@ -125,7 +126,7 @@ class JavaScriptSandbox:
 
     def _run(self, job: Job) -> Outcome:
         values = self._text(msgpack.unpackb(job.arguments, strict_map_key=False, unicode_errors="surrogatepass"))
-        seed = struct.unpack("<4I", os.urandom(16))
+        seed = struct.unpack("<4I", hashlib.blake2b(str(job.seed).encode(), digest_size=16).digest())
         facts = {"source": job.source, "name": job.name, "values": values.decode(), "seed": seed}
         self._shift = _WRAPPER if self._ask("start", json.dumps(facts).encode()) == _WRAPPED else 0
         self._run_jobs()
