@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Unpack
 
@@ -38,7 +39,7 @@ class Call(Command[Any]):
     """Base of `CallTool` and `CallAgent`. `timeout` is in seconds; None stands for the callable's own, or else the
     runtime's. A caller who asks with a shorter timeout waits only that long, and the call ends with it."""
 
-    __slots__ = ("name", "packed", "stage", "subject", "timeout")
+    __slots__ = ("name", "on_piece", "packed", "stage", "subject", "timeout")
     batched = False
     preparation = "call"
 
@@ -56,6 +57,8 @@ class Call(Command[Any]):
         self.timeout = as_seconds("timeout", timeout, endless=True) if timeout is not None else None
         self.subject: Any = None
         """What to call, if it cannot be found by its name. Only the runtime itself sets it."""
+        self.on_piece: Callable[[str], object] | None = None
+        """Gets the text of an agent piece by piece, on the caller's thread. Only the runtime itself sets it."""
         self.stage: str | None = None
         """The stage of a workflow that makes the call, to be journaled with it. Only the runtime itself sets it."""
 

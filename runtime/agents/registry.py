@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from greenroom.actors.hooks import Performed
 from greenroom.actors.hooks.interception.around import settled
@@ -21,12 +21,15 @@ from greenroom.runtime.calls.calls import Calls
 from greenroom.runtime.calls.collectors import AgentOutputCollector
 from greenroom.runtime.calls.work import CallContext, Work
 from greenroom.runtime.model.agent import Agent
+from greenroom.runtime.model.pieces import Listener
 from greenroom.runtime.model.reply import AgentReply
 from greenroom.runtime.tools.parameters import arguments_of, context_parameters, hints_of
 from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.common.arguments import as_function
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.errors import GreenroomError, InvalidOperation, OperationTimeout, ValidationError
 
+from .composite import ORDERS
 from .context import AgentContext
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ _MODEL: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@/-]{0,127}")
 _MAX_AGENTS: Final = 10_000
 _MAX_PROMPT: Final = 1 << 20
 _MAX_TOOLS: Final = 1000
+_MAX_MEMBERS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +165,18 @@ class Agents:
         model: str | None = None,
         system_prompt: str | None = None,
         tools: Iterable[str] = (),
+        *,
+        fn: Callable[..., Any] | None = None,
         **parameters: Value,
     ) -> Agent:
-        """Create an agent without registering it. Raises what `create` raises."""
+        """Create an agent without registering it. `fn` answers in place of the model's callable. Raises what `create`
+        raises."""
         if name is not None and (not isinstance(name, str) or not _MODEL.fullmatch(name)):
             raise ValidationError("name: 1 to 128 letters, digits and _ . : @ / - are needed", field="name")
         if model is None:
-            if name is not None and name in self._providers:
+            if fn is not None:
+                model = name if name is not None else "function"
+            elif name is not None and name in self._providers:
                 model = name
             elif len(self._providers) == 1 and not next(iter(self._providers)).endswith("/"):
                 model = next(iter(self._providers))
@@ -183,9 +192,12 @@ class Agents:
             raise ValidationError("tools: a list of names of tools is needed", field="tools")
         for each in names:
             self._tools._require(each)
-        self._provider(model)
+        if fn is None:
+            self._provider(model)
+        else:
+            _provider_of(fn, None)
         packed_input(dict(parameters))
-        agent = Agent(name, model, system_prompt, tuple(names), MappingProxyType(dict(parameters)))
+        agent = Agent(name, model, system_prompt, tuple(names), MappingProxyType(dict(parameters)), fn)
         hooks = self._hooks
         component = f"agent:{agent.name}"
         if hooks.at("BeforeAgentInit") is not None:
@@ -226,6 +238,73 @@ class Agents:
                 raise _taken(agent.name)
             self._agents = {**self._agents, agent.name: agent}
         return agent
+
+    @checked
+    def composite(
+        self,
+        name: str,
+        agents: Iterable[Agent | str],
+        order: Literal["sequential", "parallel"] = "sequential",
+        *,
+        replace: bool = False,
+    ) -> Agent:
+        """Create an agent made of others and register it by its name. "sequential": each gets the text of the one
+        before, the first one the input. "parallel": all get the input, and the text is that of all; `data["replies"]`
+        has their texts by name. Their calls are journaled below its own. Raises what `create` raises."""
+        self._core.require_host("agents.composite", "write")
+        agent = self.build_composite(name, agents, order)
+        with self._lock:
+            if len(self._agents) >= _MAX_AGENTS and name not in self._agents:
+                raise ValidationError(f"there can be at most {_MAX_AGENTS} agents: remove some", field="name")
+            if not replace and name in self._agents:
+                raise _taken(name)
+            self._agents = {**self._agents, name: agent}
+        return agent
+
+    @checked
+    def build_composite(
+        self, name: str, agents: Iterable[Agent | str], order: Literal["sequential", "parallel"] = "sequential"
+    ) -> Agent:
+        """Create an agent made of others without registering it; see `composite`."""
+        members = tuple(agents)
+        if not 0 < len(members) <= _MAX_MEMBERS:
+            raise ValidationError(f"agents: 1 to {_MAX_MEMBERS} agents are needed", field="agents")
+        for each in members:
+            if not isinstance(each, Agent):
+                self._agent(each, None)
+        names = [each if isinstance(each, str) else each.name for each in members]
+        return self.build(name, "composite", fn=ORDERS[order](members), agents=names, order=order)
+
+    @checked
+    def as_tool(self, agent: Agent | str) -> Callable[..., Any]:
+        """Return a callable for `Tools.register` that calls an agent and returns its text. Raises InvalidOperation for
+        an unknown agent.
+
+        Example:
+            ```py
+            rt.tools.register("ask_writer", rt.agents.as_tool("writer"), description="Writes a text.")
+            ```
+        """
+        found = agent if isinstance(agent, Agent) else self._agent(agent, None)
+
+        def ask(input: str | dict[str, Any], context: CallContext) -> str:
+            """Ask an agent, and return its text."""
+            return context.call_agent(found, input).text
+
+        return ask
+
+    @checked
+    def discover(self, text: str | None = None, *, model: str | None = None, tool: str | None = None) -> list[Agent]:
+        """Return the agents that match the filter, by name: every word of `text` is in name or system prompt (ignoring
+        case), the model is this one or below this prefix, the agent may call the tool."""
+        words = (text or "").lower().split()
+        return [
+            each
+            for each in self.list()
+            if all(word in f"{each.name} {each.system_prompt or ''}".lower() for word in words)
+            and (model is None or each.model == model or each.model.startswith(f"{model.rstrip('/')}/"))
+            and (tool is None or tool in each.tools)
+        ]
 
     @checked
     def get(self, name: str) -> Agent | None:
@@ -281,19 +360,32 @@ class Agents:
         *,
         session: Session | str | None = None,
         timeout: float | None = None,
+        on_piece: Callable[[str], object] | None = None,
     ) -> AgentReply:
         """Call an agent, given as an Agent, by its name or by a model's name. A session journals the call, its return,
         tokens and cost.
+
+        `on_piece` gets the text piece by piece, as an agent that is a generator yields it, on the caller's thread; if
+        it returns False, the reply ends there.
 
         `timeout` is in seconds; the default is that of the callable, else `agent_timeout`. Raises OperationTimeout,
         CallFailed with what the callable raised as its cause, HookCancelled, ResourceLimitExceeded when no thread is
         free, InvalidOperation for an unknown agent.
         """
-        return self.send(self.message(agent, input, timeout), session)
+        return self.send(self.message(agent, input, timeout), session, on_piece=on_piece)
 
-    def send(self, message: CallAgent, session: Session | str | None, timeout: float | None = None) -> AgentReply:
+    def send(
+        self,
+        message: CallAgent,
+        session: Session | str | None,
+        timeout: float | None = None,
+        on_piece: Callable[[str], object] | None = None,
+    ) -> AgentReply:
         """Make the call of a message, within `timeout` seconds. Raises what `call` raises."""
+        listener = message.on_piece = Listener(as_function("on_piece", on_piece)) if on_piece is not None else None
         reply: AgentReply = self._calls.send(message, session, timeout)
+        if listener is not None:
+            listener.end(reply)
         return reply
 
     @staticmethod
@@ -351,7 +443,7 @@ class Agents:
         packed: bytes | None = None,
     ) -> Performed:
         """Begin the call with an input; `packed` is the encoded input, if it is known already."""
-        provider = self._provider(agent.model)
+        provider = self._provider(agent.model) if agent.fn is None else _provider_of(agent.fn, None)
         left = min(message.timeout or provider.timeout or self._timeout, deadline - time.monotonic())
         if left <= 0:
             raise OperationTimeout(f"agent {agent.name!r}: no time is left for it", timeout=0.0, started=False)
@@ -376,8 +468,15 @@ class Agents:
             value=AgentReply.to_dict,
             facts=_facts,
             collector=self.collector,
+            on_piece=message.on_piece,
+            inline=_is_here(agent.fn),
         )
         return self._calls.begin(work, session_id)
+
+
+def _is_here(fn: Callable[..., Any] | None) -> bool:
+    """Return whether a function of a script must be called on this thread, which is the script's."""
+    return fn is not None and getattr(fn, "thread", None) == threading.get_ident()
 
 
 def _as_dict(performed: Performed) -> Performed:

@@ -36,6 +36,7 @@ from greenroom.storage.errors import (
 
 from .collectors import Output
 from .once import CallsOnce
+from .pieces import Pieces
 from .work import MAX_ERROR_TEXT, NESTING, AgentSource, CallContext, Outcome, ToolSource, Work, attempt, usable
 
 if TYPE_CHECKING:
@@ -282,7 +283,9 @@ class Calls:
             if isinstance(made, Outcome):
                 return made
             raise made
-        promise: Promise[Outcome | GreenroomError] = Promise()
+        bell = Bell()
+        promise: Promise[Outcome | GreenroomError] = Promise(bell)
+        pieces = context._pieces = Pieces(bell) if work.on_piece is not None else None
         try:
             with self._lock:
                 if self._closed:
@@ -291,6 +294,8 @@ class Calls:
             self._elastic.submit(
                 attempt, work, context, spare=self._elastic.spare, share=self._share(context), promise=promise
             )
+            if pieces is not None and work.on_piece is not None:
+                self._hand_over(pieces, work.on_piece, promise, bell, work.timeout)
             outcome = promise.result(min(work.timeout, threading.TIMEOUT_MAX))
         except TimeoutError:
             context.cancel()
@@ -303,11 +308,28 @@ class Calls:
             context.cancel()
             raise
         finally:
+            if pieces is not None:
+                pieces.end()
             self._running.pop(promise, None)
             self._bell.ring()
         if isinstance(outcome, Outcome):
             return outcome
         raise outcome
+
+    @staticmethod
+    def _hand_over(
+        pieces: Pieces, to: Callable[[str], object], promise: Promise[Any], bell: Bell, timeout: float
+    ) -> None:
+        """Give the pieces of a reply to a function as they come, until the reply is there or the time is over."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = min(deadline - time.monotonic(), threading.TIMEOUT_MAX)
+            if not bell.wait_for(lambda: pieces.there or promise.settled(), max(0.0, left)):
+                raise TimeoutError
+            ended = promise.settled()
+            pieces.hand_over(to)
+            if ended:
+                return
 
     def _share(self, context: CallContext) -> Share | None:
         """Return the share of threads that the callables of a session may use."""

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -17,21 +17,26 @@ from greenroom.actors.messages.core import Condition
 from greenroom.actors.scheduling.operation import Lease
 from greenroom.storage.codec.plain import plain_result
 from greenroom.storage.codec.records import Value, pack_value
+from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.durability import Durability
 from greenroom.storage.common.times import utc_time
-from greenroom.storage.concurrency.waiting import Flag
+from greenroom.storage.concurrency.waiting import Flag, Promise
 from greenroom.storage.errors import CallFailed, GreenroomError, ValidationError
 
 from .collectors import Collector
+from .pieces import Pieces, whole
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.handles.session import Session
+    from greenroom.runtime.model.agent import Agent
+    from greenroom.runtime.model.reply import AgentReply
 
 __all__ = ["MAX_ERROR_TEXT", "NESTING", "CallContext", "Outcome", "Work", "attempt", "usable"]
 
 MAX_RESULT_BYTES: Final = 16 << 20
 MAX_ERROR_TEXT: Final = 1000
+_GRACE: Final = 5.0
 
 NESTING: Final[contextvars.ContextVar[int]] = contextvars.ContextVar("greenroom_call_nesting", default=0)
 """How many calls the running code is nested in. Each holds a thread, so endless recursion would use up all threads."""
@@ -53,6 +58,12 @@ class ToolSource(Protocol):
 class AgentSource(Protocol):
     """Calls agents."""
 
+    def message(self, agent: Agent | str, input: object, timeout: float | None) -> CallAgent:
+        """Return the message that calls an agent."""
+
+    def send(self, message: CallAgent, session: Session | None, timeout: float | None = None) -> Any:
+        """Call an agent, in a session or outside of any."""
+
     def perform(self, session_id: str | None, message: CallAgent, timeout: float) -> Any:
         """Make a call that a session was asked for."""
 
@@ -62,6 +73,7 @@ class CallHost(Protocol):
 
     core: RuntimeCore
     tools: ToolSource
+    agents: AgentSource
 
 
 class CallContext:
@@ -94,6 +106,8 @@ class CallContext:
         self.correlation_id = correlation_id
         self.idempotency_key = idempotency_key
         self.cancelled = Flag()
+        self._pieces: Pieces | None = None
+        """Where the pieces of a reply go, if anybody wants them."""
 
     @property
     def session_id(self) -> str | None:
@@ -112,6 +126,36 @@ class CallContext:
         raises."""
         message = CallTool(name, input, timeout=timeout)
         return self._calls.tools.send(message, self.session, max(0.001, self.remaining()))
+
+    def call_agent(self, agent: Agent | str, input: object, timeout: float | None = None) -> AgentReply:
+        """Call an agent in the same session, within the time that is left for this call. Raises what that agent
+        raises."""
+        message = self._calls.agents.message(agent, input, timeout)
+        return self._send(message)
+
+    def _send(self, message: CallAgent) -> AgentReply:
+        reply: AgentReply = self._calls.agents.send(message, self.session, max(0.001, self.remaining()))
+        return reply
+
+    @checked
+    def call_agents(self, agents: Iterable[Agent | str], input: object) -> list[AgentReply]:
+        """Call agents at the same time with the same input, as `call_agent` does, and return their replies in order.
+        Raises what the first of them raises, once all have ended."""
+        elastic = self._calls.core.elastic
+        messages = [self._calls.agents.message(each, input, None) for each in agents]
+        promises: list[Promise[AgentReply]] = [
+            elastic.submit(self._send, message, promise=Promise()) for message in messages
+        ]
+        replies: list[AgentReply] = []
+        failed: Exception | None = None
+        for promise in promises:
+            try:
+                replies.append(promise.result(self.remaining() + _GRACE))
+            except Exception as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return replies
 
     def cancel(self) -> None:
         """Tell the callable that nobody waits any more."""
@@ -169,6 +213,8 @@ class Work:
     collector: Collector | None = None
     durability: Durability | None = None
     """Durability of the return and of all events before it; None for the runtime's."""
+    on_piece: Callable[[str], object] | None = None
+    """Gets the text piece by piece, on the caller's thread; False ends the reply with that piece."""
     inline: bool = False
     """Whether it runs on its caller's thread, so that no timeout frees the caller."""
     condition: Condition | None = None
@@ -199,6 +245,8 @@ def attempt(work: Work, context: CallContext) -> Outcome | GreenroomError:
         returned = work.run(context)
         if inspect.isawaitable(returned):
             returned = context.complete(returned)
+        if work.kind == "agent":
+            returned = whole(returned, context._pieces, context.complete)
         return usable(work, returned)
     except GreenroomError as error:
         return error

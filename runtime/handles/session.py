@@ -39,6 +39,7 @@ from greenroom.runtime.handles.reading.past import PastState, past_state
 from greenroom.runtime.handles.reading.timeline import MAX_TIMELINE, TimelineRow
 from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deletion_report, read_in_parts
+from greenroom.runtime.model.pieces import Listener
 from greenroom.runtime.model.reply import AgentReply
 from greenroom.runtime.model.script import ScriptOptions, ScriptResult
 from greenroom.runtime.model.typed import as_type
@@ -1127,12 +1128,21 @@ class Session(Variables, SessionHandle):
 
     @checked
     def call_agent(
-        self, agent: Agent | str, input: object, *, timeout: float | None = None, **how: Unpack[How]
+        self,
+        agent: Agent | str,
+        input: object,
+        *,
+        timeout: float | None = None,
+        on_piece: Callable[[str], object] | None = None,
+        **how: Unpack[How],
     ) -> AgentReply:
         """Call an agent in this session, given as an Agent, by its name or by a model's name. The call, its return,
-        tokens and cost are journaled. Raises what `Agents.call` raises."""
+        tokens and cost are journaled. `on_piece` gets the text piece by piece. Raises what `Agents.call` raises."""
         message = self._runtime.agents.message(agent, input, timeout, **how)
+        listener = message.on_piece = Listener(on_piece) if on_piece is not None else None
         reply: AgentReply = self._ask(self.id, message, self._call_timeout)
+        if listener is not None:
+            listener.end(reply)
         return reply
 
     @checked

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from greenroom.storage.codec.records import Json, Value
 
@@ -20,6 +21,8 @@ class Agent:
     system_prompt: str | None = None
     tools: tuple[str, ...] = ()
     parameters: Mapping[str, Json] = field(default_factory=dict)
+    fn: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
+    """Answers in the place of the model's callable: that of a composite, or of a function."""
 
     def to_dict(self) -> dict[str, Value]:
         return {

@@ -323,13 +323,16 @@ LEFT_OUT: dict[str, str] = {
 
 JOURNALS_ATTEMPTS = {
     "Runtime.run_script", "Session.run_script", "Session.call_tool", "Session.call_agent", "Session.run_workflow",
-    "Tools.call", "Tools.invoke", "Agents.call", "CallContext.call_tool", "CallContext.complete",
+    "Tools.call", "Tools.invoke", "Agents.call", "CallContext.call_tool", "CallContext.call_agent",
+    "CallContext.call_agents", "CallContext.complete",
 }  # fmt: skip
 """Calls that leave a trace in the session when what they have begun fails."""
 
 RIGHT: dict[str, Callable[[World], Any]] = {
     "breakpoint": lambda w: {"event": "**"},
     "agent": lambda w: "echo",
+    "agents": lambda w: ["echo"],
+    "order": lambda w: "sequential",
     "artifact": lambda w: w.artifact.id,
     "a": lambda w: w.s,
     "at": lambda w: 1,

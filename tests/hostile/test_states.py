@@ -59,7 +59,8 @@ NOT_ASKED = dict.fromkeys(
 )  # fmt: skip
 """What asks the session nothing."""
 IN_MEMORY = dict.fromkeys((
-    "Agents.[!ci]*", "Agents.create", "Hooks.*", "Middleware.*", "Policies.[!eu]*", "Policies.update", "Tools.[!ci]*",
+    "Agents.[!ci]*", "Agents.create", "Agents.composite",
+    "Hooks.*", "Middleware.*", "Policies.[!eu]*", "Policies.update", "Tools.[!ci]*",
     "Debugger.compare", "Debugger.last", "Debugger.load", "Debugger.next", "Debugger.note", "Debugger.position",
     "Debugger.session_id", "Schemas.get", "Schemas.list",
     "Tools.categories", "Events.subscriptions", "Subscription.*", "Analytics.collector", "Analytics.prometheus",

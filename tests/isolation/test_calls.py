@@ -353,6 +353,7 @@ REGISTRIES: dict[str, dict[str, Call]] = {
         "register": lambda two: two.rt.agents.register("x", lambda call: "x"),
         "unregister": lambda two: two.rt.agents.unregister("echo"),
         "call": lambda two: two.rt.agents.call("echo", "x", session=two.other),
+        "composite": lambda two: two.rt.agents.composite("x", ["echo"]),
     },
     "policies": {
         "add": lambda two: two.rt.policies.add("x", lambda request: True),
@@ -399,7 +400,18 @@ REGISTRIES: dict[str, dict[str, Call]] = {
 }
 CONFINED_CALLS: dict[str, set[str]] = {
     "tools": {"categories", "discover", "exists", "get", "invoke", "list"},
-    "agents": {"available", "build", "create", "get", "list", "models", "remove"},
+    "agents": {
+        "as_tool",
+        "available",
+        "build",
+        "build_composite",
+        "create",
+        "discover",
+        "get",
+        "list",
+        "models",
+        "remove",
+    },
     "policies": {"get", "names", "parallel", "sequential", "voting"},
     "events": {"export", "follow", "timeline"},
     "hooks": {"any", "at", "disable", "enable", "info", "list", "register", "register_at", "unregister"},
