@@ -114,6 +114,8 @@ if TYPE_CHECKING:
     from greenroom.runtime.handles.debugging.values import StateChange
     from greenroom.runtime.handles.debugging.view import ContextChange, ContextView
     from greenroom.runtime.handles.debugging.whatif import WhatIf
+    from greenroom.runtime.installed.definition import InstalledScript, ScriptStatus
+    from greenroom.runtime.installed.installed import InstalledScripts
     from greenroom.runtime.replay.config import Modification, ReplayConfig
     from greenroom.runtime.replay.controls.breakpoints import Breakpoint, Breakpoints, PlacedBreakpoint
     from greenroom.runtime.replay.controls.progress import ReplayProgress
@@ -214,6 +216,8 @@ __all__ = [
     "HookInfo",
     "HookQuery",
     "HookResult",
+    "InstalledScript",
+    "InstalledScripts",
     "IntegrityError",
     "InvalidOperation",
     "InvalidSessionState",
@@ -279,6 +283,7 @@ __all__ = [
     "ScriptMemoryExceeded",
     "ScriptRequest",
     "ScriptResult",
+    "ScriptStatus",
     "ScriptTimeout",
     "Segment",
     "Session",
@@ -340,6 +345,8 @@ _RARE: Final = {
     "greenroom.runtime.handles.debugging.errors": ("ErrorAnalysis", "SessionError"),
     "greenroom.runtime.handles.debugging.values": ("StateChange",),
     "greenroom.runtime.handles.debugging.whatif": ("WhatIf",),
+    "greenroom.runtime.installed.definition": ("InstalledScript", "ScriptStatus"),
+    "greenroom.runtime.installed.installed": ("InstalledScripts",),
     "greenroom.runtime.replay.config": ("Modification", "ReplayConfig"),
     "greenroom.runtime.replay.queries": ("HookExecution", "HookQuery", "ReplayMetadata"),
     "greenroom.runtime.replay.result": (

@@ -75,7 +75,7 @@ from greenroom.storage.common.arguments import (
 )
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.page import Page
-from greenroom.storage.common.session_ids import is_session_id, new_session
+from greenroom.storage.common.session_ids import is_session_id, new_session, scope_bytes
 from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
 from greenroom.storage.common.times import moment
 from greenroom.storage.common.validation import validated
@@ -99,6 +99,7 @@ from .agents import Agents
 from .approvals import Approvals
 from .core import RuntimeCore
 from .creation import Creation
+from .installed import SCOPE as INSTALLED
 from .open import Parts, open_runtimes
 from .policies import Policies
 from .signals import watch
@@ -123,6 +124,7 @@ if TYPE_CHECKING:
     from greenroom.runtime.retention.policy import RetentionReport
 
     from .analytics import Analytics
+    from .installed.installed import InstalledScripts
     from .replay.controls.replays import Replays
 
 __all__ = ["Runtime"]
@@ -229,6 +231,7 @@ class Runtime:
         self._templates = Templates(partial(own_scope, core, TEMPLATES))
         self.creation = Creation(self, parts.policies, self._templates)
         self._replays: Replays | None = None
+        self._scripts: InstalledScripts | None = None
         self._making = threading.Lock()
         try:
             self.approvals = Approvals(core, parts.events.subscribe)
@@ -243,6 +246,8 @@ class Runtime:
         open_runtimes.add(parts)
         if config.handle_signals:
             watch(parts)
+        if not read_only and core.store.journal.last(scope_bytes(INSTALLED)) is not None:
+            self.scripts.begin()
 
     def __enter__(self) -> Self:
         return self
@@ -590,6 +595,21 @@ class Runtime:
         tracing = Tracing(self.core, tracer_provider, self.analytics.private(privacy))
         self._supervisor.delivery.trace = tracing
         return tracing
+
+    # -- installed scripts
+
+    @property
+    def scripts(self) -> InstalledScripts:
+        """Scripts that stay, as hooks and event handlers: see `InstalledScripts`."""
+        with self._making:
+            if self._scripts is None:
+                from .installed.installed import InstalledScripts
+
+                self._scripts = InstalledScripts(
+                    self, self.events.subscribe, lambda bound: self.policies.script_memory(bound, self.config)
+                )
+                self.core.background.append(self._scripts)
+            return self._scripts
 
     # -- replays
 

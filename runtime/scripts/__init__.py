@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from greenroom.actors.hooks.guard import Breaker
 from greenroom.actors.scheduling.operation import CURRENT, Lease, changed
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.runtime.core import Background
 from greenroom.runtime.handles.replies import reply_as
+from greenroom.runtime.scripts.residence import Residence
 from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.common.metering import going_on, metered, timed, weight_of
 from greenroom.storage.common.times import iso_time
@@ -18,10 +20,12 @@ from greenroom.storage.events.query import EventQuery
 __all__ = [
     "CURRENT",
     "ArtifactCriteria",
+    "Breaker",
     "Elastic",
     "EventQuery",
     "Flag",
     "Lease",
+    "Residence",
     "changed",
     "close_with",
     "comparison",

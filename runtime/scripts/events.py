@@ -22,7 +22,7 @@ from .sources import ScriptSource
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
 
-__all__ = ["MAX_KEPT_BYTES", "run_recorded"]
+__all__ = ["MAX_KEPT_BYTES", "ScriptJournal", "following", "run_recorded"]
 
 MAX_KEPT_BYTES: Final = 1 << 20
 """More bytes of arguments or of a returned value are not journaled, only their number is."""
@@ -45,7 +45,7 @@ def run_recorded(
         script = changed(around, changes)
         CURRENT.set(script)
         started = journal.started()
-        CURRENT.set(changed(script, _what_follows(script, started)))
+        CURRENT.set(following(script, started))
         began = time.monotonic()
         error: BaseException | None = None
         result: ScriptResult | None = None
@@ -63,23 +63,34 @@ def run_recorded(
         CURRENT.set(around)
 
 
-def _what_follows(script: Operation, started: Called | None) -> dict[str, Any]:
-    """Return the ids for the events that a script causes: those of `script.started`, if it was journaled."""
+def following(script: Operation, started: Called | None) -> Operation:
+    """Return the operation of a script with the ids for the events that it causes: those of `script.started`, if it was
+    journaled."""
     if started is None:
-        return {"correlation_id": script.correlation_id or session_id_of(new_session())}
+        return changed(script, {"correlation_id": script.correlation_id or session_id_of(new_session())})
     own = started.event_id
     correlation, _, root = event_ids(own, event_context(script, started.correlation_id) or {})
-    return {"correlation_id": correlation, "causation_id": own, "root_id": root}
+    return changed(script, {"correlation_id": correlation, "causation_id": own, "root_id": root})
 
 
 class ScriptJournal:
     """What the journal of a session says about one run. Secrets are removed from all of it before it is journaled."""
 
-    def __init__(self, core: RuntimeCore, request: ScriptRequest, source: ScriptSource, language: str) -> None:
+    def __init__(
+        self,
+        core: RuntimeCore,
+        request: ScriptRequest,
+        source: ScriptSource,
+        language: str,
+        installed: str | None = None,
+    ) -> None:
+        """`installed` is the name of an installed script."""
         self._core = core
         self._redaction = core.redaction
         self.bound = request.session.id if request.session is not None else None
         self._facts: dict[str, Any] = {"script": request.name, "language": language, "profile": request.profile}
+        if installed is not None:
+            self._facts["installed"] = installed
         self._source = source
         self._args = request.args
         self._call: int | None = None

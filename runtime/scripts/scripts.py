@@ -18,6 +18,7 @@ from greenroom.storage.errors import ConfigurationError, ScriptError, StorageErr
 from greenroom.storage.files.regular_file import open_regular
 
 from .isolation import Isolation
+from .residence import Residence
 
 if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
@@ -66,6 +67,8 @@ class ScriptRequest:
     directories: tuple[Path, ...] = ()
     echo: Callable[[str], None] | None = None
     isolation: Isolation = "thread"
+    residence: Residence | None = None
+    """Where the script stays when it has come to its end; None for one that ends then."""
 
 
 class ScriptEngine(Protocol):
@@ -80,6 +83,15 @@ class ScriptEngine(Protocol):
         Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot be converted, and
         ScriptError for a source that is too large. The returned function raises ScriptError, ScriptTimeout or
         ScriptMemoryExceeded, or returns them as the `error` of a result that says what the failed run has cost.
+        """
+
+    def stay(
+        self, request: ScriptRequest, ended: Callable[[ScriptResult], object]
+    ) -> Callable[[BaseException], object]:
+        """Run a script on a thread of its own, and keep its sandbox in the request's residence. Return at once.
+
+        `ended` is called once, on that thread, with a result that has no value. The returned function ends the sandbox
+        as soon as possible; what it holds of the runtime is released at once. Raises what `prepare` raises.
         """
 
 

@@ -21,7 +21,7 @@ from greenroom.runtime import (
     Session,
     ValidationError,
 )
-from greenroom.runtime.scripts import weight_of
+from greenroom.runtime.scripts import Residence, weight_of
 from greenroom.scripting.definition.values import UNDEFINED
 
 from .files import Files
@@ -42,12 +42,19 @@ class ScriptContext:
         deadline: float,
         files: Files | None = None,
         write: Callable[[str], object] = lambda line: None,
+        residence: Residence | None = None,
     ) -> None:
         self.runtime = runtime
         self.deadline = deadline
         self.files = files if files is not None else Files("sandboxed")
         self.write = write
         """Adds a line to the script's output."""
+        self.residence = residence
+        """Where the script stays when it has come to its end."""
+        self.renew: Callable[[float], object] = lambda seconds: None
+        """Gives a script that stays so many seconds and the limits of a run. The host sets it."""
+        self.handle_event: Callable[[], bool] = lambda: False
+        """Calls the functions of a script that stays for one event, and returns whether there was one."""
         current = bound if bound is not None else Session.current(runtime)
         self.current_id = current.id if current is not None else None
         self._entered = contextlib.ExitStack()
@@ -81,9 +88,11 @@ class ScriptContext:
         self._finishing.append(call)
 
     def finish(self) -> None:
-        """Do what is left to do when the script has come to its end."""
+        """Do what is left to do when the script has come to its end. One that stays is called back here."""
         for call in self._finishing:
             call()
+        if self.residence is not None and not self.ended:
+            self.residence.serve(self.renew, self.handle_event)
 
     def at_close(self, call: Callable[[], object]) -> None:
         """Register a function to call on the script's thread when the run is over. Its error is the script's."""

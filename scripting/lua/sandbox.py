@@ -71,6 +71,7 @@ class LuaSandbox:
         self._name = job.name
         self._host = self._bridge.host = host
         host.room = self._memory.room
+        host.refill = self._refill
         self._callbacks.thread = threading.get_ident()
         self._callbacks.invoke = self._invoke
         self._callbacks.release = self._forget
@@ -116,6 +117,11 @@ class LuaSandbox:
             return UNDEFINED if len(outcome) < 2 or outcome[1] is None else unpack(outcome[1])
         code, message = (each.decode("utf-8", "replace") if each is not None else None for each in outcome[1:3])
         raise ScriptError(f"{code}: {message}" if code is not None else message or "", script=self._name, cause=code)
+
+    def _refill(self) -> None:
+        """Count the instructions of a script that stays from 0 on."""
+        with contextlib.suppress(lua54.LuaError, MemoryError):
+            self._kernel[b"refill"]()
 
     def _forget(self, number: int) -> None:
         """Let the script forget a function. If that fails, the script itself hits the limit next."""

@@ -76,9 +76,22 @@ class Engine:
         """Check the request and return a function that runs the script to its end or limit.
 
         Raises ConfigurationError for an unknown profile, ValidationError for arguments that cannot be converted, and
-        ScriptError for a source that is too large. The returned function raises ScriptError with `script`, `line`,
-        `traceback` and `cause` (the code of the uncaught error), ScriptTimeout and ScriptMemoryExceeded.
+        ScriptError for a source that is too large. The result has the `error` of a script that failed: ScriptError
+        with `script`, `line`, `traceback` and `cause` (the code of the uncaught error), ScriptTimeout or
+        ScriptMemoryExceeded.
         """
+        return partial(self._run, request, self._job(request))
+
+    def stay(
+        self, request: ScriptRequest, ended: Callable[[ScriptResult], object]
+    ) -> Callable[[BaseException], object]:
+        """Run a script and keep its sandbox in the request's residence; see `ScriptEngine.stay`."""
+        run = Run(self, request, self._job(request))
+        threads.submit(run.stay, ended)
+        return run.abandon
+
+    @staticmethod
+    def _job(request: ScriptRequest) -> Job:
         if request.profile not in PROFILES:
             raise ConfigurationError(
                 f"there is no script profile {request.profile[:100]!r}; there are: {', '.join(PROFILES)}"
@@ -86,7 +99,7 @@ class Engine:
         source = request.source.removeprefix(_BOM)
         if len(source.encode("utf-8", "surrogatepass")) > MAX_SOURCE:
             raise ScriptError(f"{request.name} is larger than {MAX_SOURCE} bytes", script=request.name)
-        job = Job(
+        return Job(
             source=source,
             name=request.name,
             arguments=pack([*request.args]),
@@ -96,7 +109,6 @@ class Engine:
             timeout=request.timeout,
             seed=secrets.randbits(63),
         )
-        return partial(self._run, request, job)
 
     def _run(self, request: ScriptRequest, job: Job) -> ScriptResult:
         run = Run(self, request, job)
@@ -125,7 +137,8 @@ class Run:
         self._request = request
         self._job = job
         self._started = time.monotonic()
-        self._output = Output(request.echo)
+        self._residence = request.residence
+        self._output = Output(request.echo, keep=request.residence is None)
         self._duration = 0.0
         self._outcome = Outcome()
         self._error: BaseException | None = None
@@ -138,6 +151,7 @@ class Run:
             self._started + request.timeout,
             Files(request.profile, request.directories),
             self._output.write,
+            request.residence,
         )
         self._layout = layout_for(request.profile, request.runtime)
         self._host = RunHost(self._layout, self._context, self._output)
@@ -148,18 +162,41 @@ class Run:
         self._lease.over = True
         self._host.interrupt = self._host.interrupt or error
         self._context.release()
+        if self._residence is not None:
+            self._residence.retire()
 
     def result(self) -> ScriptResult:
-        """Return the result. Raises what the script raised."""
-        if self._error is not None:
-            self._lease.over = isinstance(self._error, ScriptTimeout)  # a tool may still be running
-            raise self._error
-        outcome = self._outcome
+        """Return the result, with the script's error. Raises any other error."""
+        error, outcome = self._error, self._outcome
+        if error is not None:
+            self._lease.over = isinstance(error, ScriptTimeout)  # a tool may still be running
+            if not isinstance(error, GreenroomError):
+                raise error
         return ScriptResult(
-            outcome.value, self._output.text(), self._duration, outcome.instructions, outcome.memory_peak
+            outcome.value,
+            self._output.text(),
+            self._duration,
+            outcome.instructions,
+            outcome.memory_peak,
+            error,
+            calls=self._host.calls,
         )
 
     # -- on the script's thread
+
+    def stay(self, ended: Callable[[ScriptResult], object]) -> None:
+        """Run the script until its stay is over, and call `ended`."""
+        assert self._residence is not None
+        self._residence.lease = self._lease
+        self.execute()
+        if self._error is None and not self._residence.served:
+            # A sandbox without functions that could be called need not say that it has come to its end.
+            self._residence.serve(self._context.renew, self._context.handle_event)
+        try:
+            ended(self.result())
+        except Exception as error:
+            fault = ScriptError(f"{self._request.name}: {type(error).__name__}", script=self._request.name)
+            ended(ScriptResult(None, self._output.text(), self._duration, 0, 0, fault))
 
     def execute(self) -> None:
         session = self._request.session
@@ -224,8 +261,10 @@ class Run:
 
     def timeout(self, where: str | None = None, facts: dict[str, Any] | None = None) -> ScriptTimeout:
         request = self._request
-        message = f"{where or request.name}: the script ran longer than {request.timeout:g} s"
-        return ScriptTimeout(message, timeout=request.timeout, **(facts or self._facts(None, None)))
+        residence = self._residence
+        limit = residence.limit if residence is not None and residence.served else request.timeout
+        message = f"{where or request.name}: the script ran longer than {limit:g} s"
+        return ScriptTimeout(message, timeout=limit, **(facts or self._facts(None, None)))
 
     def _facts(self, line: int | None, trace: str | None) -> dict[str, Any]:
         return {"script": self._request.name, "line": line, "traceback": trace, "output": self._output.text()}

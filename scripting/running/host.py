@@ -16,11 +16,17 @@ def _endless(size: int) -> bool:
     return True
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Host:
     """What a sandbox sees of the world. `RunHost` is the real one; others pass its calls on."""
 
     room: Callable[[int], bool] = staticmethod(_endless)
     """Returns whether so many more bytes fit into the script's memory. The sandbox sets it."""
+    refill: Callable[[], object] = staticmethod(_nothing)
+    """Gives a script that stays the instructions of a whole run again. The sandbox sets it."""
 
     def call(self, number: int, values: list[Any]) -> Any:
         """Call a function by its number in the layout, and return its answer: `UNDEFINED` for none.

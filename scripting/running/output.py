@@ -11,9 +11,10 @@ MAX_OUTPUT: Final = 1 << 20
 
 
 class Output:
-    """The lines that a script has printed. Keeps the first mebibyte."""
+    """The lines that a script has printed. Keeps the first mebibyte; with `keep` false, all goes to `echo` alone."""
 
-    def __init__(self, echo: Callable[[str], None] | None = None) -> None:
+    def __init__(self, echo: Callable[[str], None] | None = None, *, keep: bool = True) -> None:
+        self._keep = keep
         self._lines: list[bytes] = []
         self._size = 0
         self._echo = echo
@@ -21,6 +22,10 @@ class Output:
     def write(self, line: str | bytes) -> bool:
         """Add a line. Return False once there is no room for more. Raises what the host's echo raises."""
         data = line.encode("utf-8", "replace") if isinstance(line, str) else line
+        if not self._keep:
+            if self._echo is not None:
+                self._echo(data.decode("utf-8", "replace"))
+            return True
         room = MAX_OUTPUT - self._size
         fits = len(data) <= room
         if fits:

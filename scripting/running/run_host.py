@@ -35,6 +35,9 @@ class RunHost(Host):
         self._bound: list[_Bound | None] = [None] * (FIRST + len(layout.functions))
         self._bound[WRITE] = _WRITE, output.write
         self._bound[FINISH] = _FINISH, context.finish
+        self.calls = 0
+        """How often the script has called a function."""
+        context.renew = self._renew
         self.interrupt: BaseException | None = None
         """Why the run was ended from outside, or by a fault of the host. Raised after the script has ended."""
 
@@ -43,6 +46,7 @@ class RunHost(Host):
             return self._deadline - _now() if self.interrupt is None else -1.0
         if self._deadline <= _now() or self.interrupt is not None:
             raise Stopped("time")
+        self.calls += 1
         try:
             bound = self._bound[number] or self._bind(number)
             function = bound[0]
@@ -69,6 +73,11 @@ class RunHost(Host):
         if self._deadline <= _now():
             raise Stopped("time")
         return answer
+
+    def _renew(self, seconds: float) -> None:
+        """Give a script that stays this many seconds from now on, and the other limits of a run."""
+        self._deadline = self._context.deadline = _now() + seconds
+        self.refill()
 
     def _bind(self, number: int) -> _Bound:
         """Return a function with the method that it calls, from its first call on."""

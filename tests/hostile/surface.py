@@ -70,10 +70,17 @@ class World:
         """Have the store opened for reading only from now on."""
         assert self.bundle.exists()  # made while it can be
         self.rt.state_scope("scope").set("k", 1)
+        self.installed()
         path = self.rt.path
         self.rt.close()
         self._open(path, read_only=True)
         self.s, self.other = self.rt.session(self.s.id), self.rt.session(self.other.id)
+
+    def installed(self) -> str:
+        """The name of an installed script."""
+        if not self.rt.read_only:
+            self.rt.scripts.install("installed", "return 1")
+        return "installed"
 
     def _within(self, context: CallContext) -> None:
         self.job(context)
@@ -204,6 +211,7 @@ OWNERS: dict[str, Callable[[World], Any]] = {
     "Schema": lambda w: w.rt.schemas.get("registered"),
     "Schemas": lambda w: w.rt.schemas,
     "Replays": lambda w: w.rt.replays,
+    "InstalledScripts": lambda w: w.rt.scripts,
     "Replay": lambda w: w.replaying(),
     "Breakpoints": lambda w: w.replaying().breakpoints,
     "PlacedBreakpoint": lambda w: w.replaying().breakpoints.add({"event": "**"}),
@@ -295,6 +303,9 @@ LEFT_OUT: dict[str, str] = {
     "PlacedBreakpoint.forget": _CALLED_BY_GREENROOM,
     "PlacedBreakpoint.pauses": _CALLED_BY_GREENROOM,
     "Replay.wait": "waits for the end of a replay, and this one is paused",
+    "InstalledScripts.begin": _CALLED_BY_GREENROOM,
+    "InstalledScripts.begin_to_close": _CALLED_BY_GREENROOM,
+    "InstalledScripts.close": "ends the scripts that the others are called of",
     "Replays.begin_to_close": _CALLED_BY_GREENROOM,
     "Replays.close": "ends the replays that the others are called of",
     "ReplaySchedule.run_if_due": _CALLED_BY_GREENROOM,
@@ -446,6 +457,8 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "StateBackups.restore.backup": lambda w: w.backup,
     "StateBackups.validate.backup": lambda w: w.backup,
     "Schemas.get.name": lambda w: "registered",
+    "InstalledScripts.get.name": lambda w: w.installed(),
+    "InstalledScripts.status.name": lambda w: w.installed(),
     "Schemas.register.version": lambda w: 1,
     "Runtime.restore.path": lambda w: w.path(),
 }
@@ -461,7 +474,7 @@ ALSO: dict[str, Callable[[World], dict[str, Any]]] = {
 """Arguments that a call does not need by its signature, but by its meaning."""
 NEEDED = {
     **dict.fromkeys(("Session.share", "Session.revoke"), ("artifact", "with_session")),
-    **dict.fromkeys(("Runtime.run_script", "Session.run_script"), ("source",)),
+    **dict.fromkeys(("Runtime.run_script", "Session.run_script", "InstalledScripts.install"), ("source",)),
 }
 """Parameters that a call does not need by its signature, but by its meaning: their values are of a world."""
 INSTEAD = {"source": "artifact"}
@@ -770,6 +783,9 @@ _MADE_BY_GREENROOM = [
     "SalvageReport",
     "Scope",
     "RetentionRun",
+    "InstalledScript",
+    "InstalledScripts",
+    "ScriptStatus",
     "ScriptEngine",
     "ScriptRequest",
     "ScopeGrant",

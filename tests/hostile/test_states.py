@@ -70,7 +70,14 @@ IN_MEMORY = dict.fromkeys((
 """What shows or arranges what is in memory alone; figures say themselves that the runtime is closed."""
 OF_THE_CLASS = dict.fromkeys(("Runtime.open", "Runtime.restore", "Runtime.salvage"))
 LEADS_ON = dict.fromkeys(
-    ("Runtime.analytics", "Runtime.closed", "Runtime.operation", "Runtime.replays", "Runtime.templates")
+    (
+        "Runtime.analytics",
+        "Runtime.closed",
+        "Runtime.operation",
+        "Runtime.replays",
+        "Runtime.scripts",
+        "Runtime.templates",
+    )
 )
 """What gives something to ask further; what is asked then has its own answer."""
 
@@ -154,7 +161,7 @@ def test_a_runtime_that_only_reads_refuses_every_change(world: World) -> None:
             "Runtime.ingest", "Runtime.save_all", "Runtime.get_or_create", "Runtime.erase", "Runtime.run_retention",
             "Records.put*", "Records.delete*", "Quotas.set", "Quotas.remove", "Scope.update", "Scope.compare_and_set",
             "Schemas.migrate_all", "StateBackups.restore",
-            "Approvals.answer", "Approvals.cancel",
+            "Approvals.answer", "Approvals.cancel", "InstalledScripts.install", "InstalledScripts.uninstall",
         ),
         InvalidOperation,
     )  # fmt: skip
@@ -256,6 +263,11 @@ UNKNOWN: dict[str, Kind] = {
 }
 
 
+HOST_ONLY = {
+    "InstalledScripts.install", "Runtime.query_artifacts", "Runtime.count_artifacts", "Runtime.run_script",
+}  # fmt: skip
+
+
 def names(world: World, parameters: tuple[str, ...]) -> Iterator[tuple[Method, str]]:
     """Every parameter with one of these names."""
     for method in of_runtimes(world):
@@ -300,7 +312,7 @@ def test_the_artifact_of_another_session_is_denied_and_so_is_one_that_is_gone(wo
     wrong: list[str] = []
     before = world.other.info()
     for method, parameter in names(world, ARTIFACTS):
-        if method.name in ("Runtime.query_artifacts", "Runtime.count_artifacts", "Runtime.run_script"):
+        if method.name in HOST_ONLY:
             continue  # for the host only, whatever the filter or the script
         for given in (there, lost):
             value = [given] if parameter in ("ids", "refs") else given

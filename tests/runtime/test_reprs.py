@@ -38,6 +38,9 @@ def _objects(rt: Runtime) -> Iterator[Any]:
     result = s.run_workflow(Workflow.sequential(Step("one", tool="say")))
     yield from (result, *result.steps)
     yield rt.run_script(f"return '{SECRET}'")
+    yield rt.scripts.install("secret", f"print('{SECRET}')")
+    yield rt.scripts.get("secret")
+    yield rt.scripts
     handle = rt.hooks.register("ArtifactStored", lambda context: None)
     yield from (handle, handle.info(), HookResult.replace(SECRET), HookResult.modified({"k": SECRET}))
     builder = hooks.HookContext.builder("BeforeStateWrite").data(value=SECRET)

@@ -16,7 +16,7 @@ from greenroom.runtime import (
     Subscription,
     ValidationError,
 )
-from greenroom.runtime.scripts import EventQuery, Flag
+from greenroom.runtime.scripts import Breaker, EventQuery, Flag
 from greenroom.scripting.definition.callback import Callback
 from greenroom.scripting.definition.examples import Function as Fn
 from greenroom.scripting.definition.examples import Variable, Word, call, example
@@ -51,10 +51,12 @@ _PUBLISHED: Final = call("Event.publish", "custom.step", {"n": 1}, {"session_id"
 
 
 class _Handler(NamedTuple):
-    """A function of the script for the events of a subscription."""
+    """A function of the script for the events of a subscription. In a script that stays, the breaker keeps it from
+    being called for a while when it fails again and again."""
 
     function: Callback
     pattern: str
+    breaker: Breaker | None
 
 
 class EventGlobal:
@@ -73,6 +75,8 @@ class EventGlobal:
         self._at_work = False
         self._made = 0
         self._arrived = Flag()
+        self._residence = context.residence
+        context.handle_event = self._handle_one
         context.at_finish(self._finish)
         context.at_end(self._close)
 
@@ -101,7 +105,8 @@ class EventGlobal:
         if data is UNDEFINED or data is None:
             data = {}
         row = event_row(self._context.runtime.events.publish(type, data, session, **options))
-        self._dispatch(0.0)
+        if self._residence is None:
+            self._dispatch(0.0)
         return row
 
     # -- listening
@@ -124,7 +129,7 @@ class EventGlobal:
         if "session_id" in options:
             options["session"] = self._context.session(options.pop("session_id"))
         subscription = self._context.runtime.events.subscribe(pattern, **options)
-        subscription.on_arrival = self._arrived.set
+        subscription.on_arrival = self._arrived.set if self._residence is None else self._has_arrived
         taken = sum(each.queue_bytes for each in self._subscriptions.values())
         subscription.queue_bytes = max(LEAST_QUEUE_BYTES, (QUEUES_BYTES - taken) // 4)
         self._made += 1
@@ -157,7 +162,9 @@ class EventGlobal:
     def on(self, pattern: Text, fn: Function) -> dict[str, Any]:
         """Call a function for each event whose type matches a pattern, and return the subscription."""
         row = self.subscribe(pattern, {})
-        self._handlers[row["id"]] = _Handler(fn, row["pattern"])
+        self._handlers[row["id"]] = _Handler(
+            fn, row["pattern"], self._residence.breaker() if self._residence is not None else None
+        )
         return row
 
     @export("dispatch", returns=COUNT, example=example(10))
@@ -175,7 +182,22 @@ class EventGlobal:
             found.close()
         return found is not None
 
+    def _has_arrived(self) -> None:
+        self._arrived.set()
+        if self._residence is not None and self._handlers:
+            self._residence.arrived()
+
+    def _handle_one(self) -> bool:
+        """Call the function for one waiting event, if there is one, of a script that stays."""
+        taken = self._take([*self._handlers], 0.0) if self._handlers else None
+        if taken is not None:
+            self._handle(*taken)
+        return taken is not None
+
     def _finish(self) -> None:
+        if self._residence is not None:
+            self._residence.arrived()
+            return
         # What the functions themselves cause would never end.
         self._dispatch(0.0, MOST_AT_END)
 
@@ -194,12 +216,16 @@ class EventGlobal:
 
     def _handle(self, number: int, event: Event) -> None:
         handler = self._handlers.get(number)
-        if handler is None:
+        if handler is None or (handler.breaker is not None and not handler.breaker.admits()):
             return
         self._at_work = True
         try:
             handler.function(event_row(event))
+            if handler.breaker is not None:
+                handler.breaker.good()
         except GreenroomError as error:
+            if handler.breaker is not None:
+                handler.breaker.bad()
             self._context.write(f"the function for events {handler.pattern} failed: {_reason(error)}\n")
             if number in self._subscriptions:
                 self._context.runtime.events.handler_failed(handler.pattern, event.id, ScriptError(str(error)))

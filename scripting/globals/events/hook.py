@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from greenroom.runtime import HookContext, ResourceLimitExceeded, ValidationError, hooks, messages
@@ -25,7 +26,9 @@ from greenroom.scripting.globals.rows import filled
 __all__ = ["HookGlobal"]
 
 _MAX_HOOKS: Final = 100
-_OPTIONS: Final = Options({"priority": ANYTHING, "name": TEXT, "tags": TEXTS})
+_OPTIONS: Final = Options(
+    {"priority": ANYTHING, "name": TEXT, "tags": TEXTS, "required": IS_FLAG, "replayable": IS_FLAG}
+)
 _FILTER: Final = Options(
     {"point": TEXT, "tag": TEXT, "name": TEXT, "enabled": IS_FLAG, "session_id": ANYTHING}, {"hook_point": "point"}
 )
@@ -43,6 +46,7 @@ class HookGlobal:
         self._context = context
         self._hooks = context.runtime.hooks
         self._handles: dict[str, tuple[hooks.HookHandle, Callback]] = {}
+        self._residence = context.residence
         context.at_end(self._unregister_all)
 
     @export(
@@ -72,10 +76,12 @@ class HookGlobal:
             _Function(fn, self._context),
             **{"name": "script", "priority": "normal", **wanted},
             inline=True,
-            thread=fn.thread,
+            thread=fn.thread if self._residence is None else None,
         )
         self._handles[handle.id] = handle, fn
-        if self._context.ended:  # abandoned meanwhile
+        if self._residence is not None:
+            self._residence.registered(handle, point)
+        elif self._context.ended:  # abandoned meanwhile
             self._unregister_all()
         return {"id": handle.id, "hook_point": point}
 
@@ -87,6 +93,8 @@ class HookGlobal:
         if found is None:
             return False
         found[1].release()
+        if self._residence is not None:
+            self._residence.dropped(found[0].id)
         return found[0].unregister()
 
     @export(
@@ -109,6 +117,8 @@ class HookGlobal:
         return rows
 
     def _unregister_all(self) -> None:
+        if self._residence is not None:
+            return  # they are the residence's: without its hooks, what they guard would be open
         with contextlib.suppress(KeyError):
             while True:
                 self._handles.popitem()[1][0].unregister()
@@ -124,19 +134,19 @@ class _Function:
         self._context = context
 
     def __call__(self, context: HookContext) -> Any:
-        answer = self._function(
-            {
-                "point": context.point,
-                "operation": context.operation,
-                "data": plain(context.data),
-                "metadata": plain(context.metadata),
-                "correlation_id": context.correlation_id,
-                "component_id": context.component_id,
-                "component": context.component._asdict(),
-                "session_id": context.session_id,
-                "language": context.language,
-            }
-        )
+        row = {
+            "point": context.point,
+            "operation": context.operation,
+            "data": plain(context.data),
+            "metadata": plain(context.metadata),
+            "correlation_id": context.correlation_id,
+            "component_id": context.component_id,
+            "component": context.component._asdict(),
+            "session_id": context.session_id,
+            "language": context.language,
+        }
+        residence = self._context.residence
+        answer = self._function(row) if residence is None else residence.ask(partial(self._function, row))
         if answer is UNDEFINED:
             return None
         if isinstance(answer, bytes):
@@ -163,7 +173,7 @@ class _Function:
                 answer["delay"] = answer.pop("delay_ms") / 1000
             if "max_attempts" in answer:
                 answer["max_attempts"] = as_whole(answer["max_attempts"])
-            if type(answer.get("delay")) in (int, float):
+            if type(answer.get("delay")) in (int, float) and self._context.residence is None:
                 answer["delay"] = min(answer["delay"], max(0.0, self._context.remaining()))
         return answer
 
