@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -116,18 +116,19 @@ def _order(key: Any) -> tuple[bool, Any]:
 
 
 def _deep(before: Any, after: Any, path: tuple[str | int, ...]) -> Iterator[StateChange]:
-    from deepdiff import DeepDiff
-
     one, other = _comparable(before), _comparable(after)
     if same(one, other):
         return
     kinds: set[type] = set()
     longest = max(_lists(one, kinds), _lists(other, kinds))
     # Who looks for what moved takes true, 1 and 1.0 for the same.
-    by_position = longest > _MAX_ALIGNED or len(kinds) > 1
-    tree = DeepDiff(
-        one, other, view="tree", ignore_nan_inequality=True, zip_ordered_iterables=by_position, verbose_level=0
-    )
+    if longest > _MAX_ALIGNED or len(kinds) > 1:
+        yield from _by_position(one, other, path)
+        return
+
+    from deepdiff import DeepDiff
+
+    tree = DeepDiff(one, other, view="tree", ignore_nan_inequality=True, verbose_level=0)
     levels = [(_KINDS[name], level) for name, found in tree.items() if name in _KINDS for level in found]
     rows = [((*path, *level.path(output_format="list")), kind, level) for kind, level in levels]
     for place, kind, level in sorted(rows, key=lambda row: [_order(each) for each in row[0]]):
@@ -137,6 +138,31 @@ def _deep(before: Any, after: Any, path: tuple[str | int, ...]) -> Iterator[Stat
             _shown(level.t1) if kind != "added" else None,
             _shown(level.t2) if kind != "removed" else None,
         )
+
+
+def _by_position(before: Any, after: Any, path: tuple[str | int, ...]) -> Iterator[StateChange]:
+    """Yield the differences without looking for what moved, in a fraction of the time."""
+    places: Iterable[Any]
+    if type(before) is dict and type(after) is dict:
+        places = sorted({*before, *after}, key=_order)
+    elif type(before) is list and type(after) is list:
+        places, before, after = range(max(len(before), len(after))), _numbered(before), _numbered(after)
+    else:
+        if not same(before, after) and not (before != before and after != after):  # noqa: PLR0124 (NaN is not itself)
+            yield StateChange(path, "changed", _shown(before), _shown(after))
+        return
+    for place in places:
+        here = (*path, place)
+        if place not in after:
+            yield StateChange(here, "removed", _shown(before[place]), None)
+        elif place not in before:
+            yield StateChange(here, "added", None, _shown(after[place]))
+        else:
+            yield from _by_position(before[place], after[place], here)
+
+
+def _numbered(items: list[Any]) -> dict[int, Any]:
+    return dict(enumerate(items))
 
 
 _KINDS: Final[dict[str, Kind]] = {
