@@ -12,7 +12,7 @@ from .collection import ATTACKS, Attack
 from .scene import ISOLATIONS, Scene
 from .tally import TALLY
 
-MOST_GROWTH = 96 << 20
+MOST_GROWTH = 128 << 20
 """By how many bytes the host may grow during an attack whose script may have 12 MiB."""
 
 
