@@ -16,7 +16,7 @@ class LuaEngine(IsolatingEngine):
 
     language = "lua"
     suffixes = (".lua",)
-    in_process = "greenroom.scripting.lua.sandbox:for_process"
+    in_process = "greenroom.scripting.lua.sandbox:in_process"
 
     def sandbox(self, layout: Layout) -> Sandbox:
         return LuaSandbox(layout)

@@ -20,7 +20,7 @@ from .bridge import Bridge
 from .memory import Memory
 from .prelude import load_kernel, new_runtime
 
-__all__ = ["LuaSandbox", "for_process"]
+__all__ = ["LuaSandbox", "in_process"]
 
 _ENDINGS: Final[dict[str, Ending]] = {
     "time": "time",
@@ -129,8 +129,8 @@ class LuaSandbox:
             self._release(number)
 
 
-def for_process(profile: str, packed: bytes) -> LuaSandbox:
-    """Return a sandbox in the process of a script."""
+def in_process(profile: str, packed: bytes) -> LuaSandbox:
+    """Return a sandbox for processes that are forked from this one."""
     return LuaSandbox(LayoutData(profile, packed))
 
 

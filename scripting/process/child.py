@@ -1,11 +1,10 @@
-"""What the process of one script does: make a sandbox, confine itself, run the script, send the outcome, end."""
+"""What the process of one script does: confine itself, take the job, run it, send the outcome, end."""
 
 from __future__ import annotations
 
 import os
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +15,7 @@ from greenroom.scripting.running.host import Host
 from greenroom.scripting.running.output import MAX_OUTPUT
 from greenroom.scripting.running.sandbox import Job, Outcome, Sandbox
 
-from .limits import address_space, confine, limit_run
+from .limits import confine, limit_run
 from .packing import pack, unpack
 from .wire import Kind, ProtocolError, Wire
 
@@ -25,11 +24,9 @@ __all__ = ["HostError", "RemoteHost", "run"]
 _OUT_OF_MEMORY = pack(asdict(Outcome(ending="memory")))
 
 
-def run(connection: socket.socket, make: Callable[[str, bytes], Sandbox], server: int) -> None:
-    """Serve the host over a connection: one script. `make` makes a sandbox from a profile and a packed layout."""
+def run(connection: socket.socket, sandbox: Sandbox, server: int, base: int) -> None:
+    """Serve the host over a connection: one script. `base` is the address space that the server has mapped."""
     wire = Wire(connection)
-    sandbox = make(*unpack(_expect(wire, Kind.LAYOUT)))
-    base = address_space()  # with what the engine has reserved in advance
     confine(server)
     seconds, max_memory, facts = unpack(_expect(wire, Kind.JOB))
     limit_run(base, max_memory, seconds)

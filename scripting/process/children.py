@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 
 from greenroom.runtime import ConfigurationError, RuntimeClosed, ScriptError
 
-from .fork_server import ENDED, NOT_STARTED, READY
-from .wire import Kind, Wire, WireClosed
+from .fork_server import ENDED, FORK, LAYOUT, NOT_STARTED, READY, REQUEST
+from .wire import Wire
 
 __all__ = ["ChildProcess", "Children", "Ending"]
 
@@ -111,13 +111,15 @@ class Children:
     """
 
     def __init__(self, factory: str, ready: int) -> None:
-        """`factory` is the place of a function that makes a sandbox ("package.module:name"), `ready` the number of
-        processes to keep ready."""
+        """`factory` is the place of a function that makes a sandbox, "package.module:name" (see fork_server.py).
+        `ready` is the number of processes to keep ready for each layout."""
         self._factory = factory
         self._most = ready
         self._lock = threading.Lock()
-        self._ready: dict[bytes, deque[ChildProcess]] = {}
-        """The processes that have made a sandbox for a layout, or are about to."""
+        self._numbers: dict[bytes, int] = {}
+        """The layouts that the server has sandboxes for, with their numbers there."""
+        self._ready: dict[int, deque[ChildProcess]] = {}
+        """The processes that nobody has used, by the number of their layout."""
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._closed = False
@@ -127,20 +129,20 @@ class Children:
     def closed(self) -> bool:
         return self._closed
 
-    def start(self) -> None:
-        """Start the fork server unless it runs. Raises ConfigurationError if it cannot run here."""
+    def prepare(self, layout: bytes) -> None:
+        """Start the fork server unless it runs, and have it make a sandbox for a packed layout. Raises as `take`."""
         with self._lock, _reported():
-            self._start()
+            self._number_of(layout)
 
     def take(self, layout: bytes) -> ChildProcess:
-        """Return a process that makes a sandbox for a packed layout, or has made it, and that nobody has used.
+        """Return a process with a sandbox for a packed layout. Nobody has used it.
 
-        Raises ConfigurationError, RuntimeClosed, and ScriptError when the system has no
-        more descriptors.
+        Raises ConfigurationError if there can be no processes here, RuntimeClosed, and ScriptError when the system has
+        no more descriptors.
         """
         with self._lock, _reported():
-            self._start()
-            ready = self._ready.setdefault(layout, deque())
+            number = self._number_of(layout)
+            ready = self._ready.setdefault(number, deque())
             child = None
             while ready and child is None:
                 child = ready.popleft()
@@ -148,9 +150,10 @@ class Children:
                     child.close()
                     child = None
             if child is None:
-                child = self._order(layout)
-            while len(ready) < self._most:
-                ready.append(self._order(layout))
+                child = self._order(number)
+            with contextlib.suppress(OSError):  # the next script will see
+                while len(ready) < self._most:
+                    ready.append(self._order(number))
             return child
 
     def begin_to_close(self) -> None:
@@ -217,26 +220,37 @@ class Children:
                 why = said or errors.read(1 << 16).strip().rsplit(b"\n", 1)[-1]
                 self._end(_END)
                 raise _not_started(why.decode("utf-8", "replace")[:500])
-        control.settimeout(_END)
 
-    def _order(self, layout: bytes) -> ChildProcess:
-        """Ask the server for a process that makes a sandbox."""
+    def _number_of(self, layout: bytes) -> int:
+        """Return the number by which the server knows a layout."""
+        self._start()
+        assert self._control is not None
+        if layout not in self._numbers:
+            self._control.sendall(REQUEST.pack(LAYOUT, len(layout)) + layout)
+            said = self._control.recv(4096)
+            if said != READY:
+                self._end(_END)
+                raise _not_started(said.decode("utf-8", "replace"))
+            self._numbers[layout] = len(self._numbers)
+        return self._numbers[layout]
+
+    def _order(self, number: int) -> ChildProcess:
+        """Ask the server for a process with a layout."""
         assert self._control is not None
         wire, its_wire = socket.socketpair()
         lease, its_lease = socket.socketpair()
         # If the server has just died, the process is known to have ended at once.
         with its_wire, its_lease, contextlib.suppress(OSError):
-            socket.send_fds(self._control, [b"f"], [its_wire.fileno(), its_lease.fileno()])
-        child = ChildProcess(wire, lease)
-        with contextlib.suppress(WireClosed, TimeoutError):
-            child.wire.send(Kind.LAYOUT, layout, _END)
-        return child
+            request = REQUEST.pack(FORK, number)
+            socket.send_fds(self._control, [request], [its_wire.fileno(), its_lease.fileno()])
+        return ChildProcess(wire, lease)
 
     def _end(self, seconds: float) -> None:
         for each in self._ready.values():
             for child in each:
                 child.close()
         self._ready.clear()
+        self._numbers.clear()
         if self._control is not None:
             with contextlib.suppress(OSError):
                 self._control.shutdown(socket.SHUT_RDWR)

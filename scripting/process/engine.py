@@ -10,11 +10,12 @@ from weakref import WeakKeyDictionary
 from greenroom.runtime import Runtime, ScriptRequest, ScriptResult
 from greenroom.runtime.scripts import close_with
 from greenroom.scripting.definition.layout import Layout
+from greenroom.scripting.globals import layout_for
 from greenroom.scripting.running.engine import Engine
 from greenroom.scripting.running.sandbox import Sandbox
 
 from .children import Children
-from .remote import RemoteSandbox
+from .remote import RemoteSandbox, as_sent
 
 __all__ = ["IsolatingEngine", "children_of"]
 
@@ -23,13 +24,16 @@ class IsolatingEngine(Engine):
     """Runs scripts on threads, or with isolation "process" in processes of their own."""
 
     in_process: ClassVar[str]
-    """The place of the function that makes a sandbox in another process, from a profile and a packed layout:
-    "package.module:name". The module must import no more than the sandbox needs."""
+    """The place of the function that makes a sandbox in the fork server, for a layout that is given as profile and
+    packed data: "package.module:name". The module must import no more than a sandbox needs, and a sandbox must work on
+    in a fork of its process."""
 
     def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
         run = super().prepare(request)
         if request.isolation == "process":
-            children_of(request.runtime, self.in_process).start()  # before the time of the script begins
+            # Before the time of the script begins.
+            layout = layout_for(request.profile, request.runtime)
+            children_of(request.runtime, self.in_process).prepare(as_sent(layout))
         return run
 
     def sandbox_for(self, request: ScriptRequest, layout: Layout) -> Sandbox:

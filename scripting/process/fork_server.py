@@ -3,11 +3,17 @@
     python -I -c "…" CONTROL HOST FACTORY
 
 CONTROL is the descriptor of a connection to the host, HOST the host's process id, FACTORY the place of a function
-("package.module:name") that makes a sandbox. The server answers "ready", or why it cannot run.
+("package.module:name") that makes a sandbox for a layout, given as profile and packed data. Each process has a copy
+of it. When it is loaded the server says `READY`, or else why it cannot run.
 
-Over CONTROL the host sends two connections for each process it wants. One goes to the new process. The other stays
-here: when the host closes it or ends, the process is killed, whatever it does; when the process has ended, the server
-says over it how (`ended`), and closes it. The server ends when CONTROL is closed or the host has ended, and kills all
+Over CONTROL the host sends requests (`REQUEST`):
+
+- `LAYOUT` and a size, then a layout of this size: the server makes a sandbox for it, and answers as above.
+- `FORK` and the number of a layout, with two connections. One goes to a new process. The other stays here: when the
+  host closes it or ends, the process is killed, whatever it does; when the process has ended, the server says over it
+  how (`ENDED`), and closes it.
+
+The server ends when CONTROL is closed or the host has ended, and kills all
 its processes first. It has one thread, and no file, connection or environment of the host.
 """
 
@@ -23,17 +29,24 @@ import signal
 import socket
 import struct
 import sys
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from greenroom.scripting.process import child
+from greenroom.scripting.process.limits import address_space
+from greenroom.scripting.process.packing import unpack
+from greenroom.scripting.running.sandbox import Sandbox
 
-__all__ = ["ENDED", "READY", "main"]
+__all__ = ["ENDED", "FORK", "LAYOUT", "NOT_STARTED", "READY", "REQUEST", "main"]
 
 READY: Final = b"ready"
+REQUEST: Final = struct.Struct(">cI")
+LAYOUT, FORK = b"L", b"F"
 ENDED: Final = struct.Struct(">id")
 """How a process ended: its exit code, or minus the signal that killed it, or `NOT_STARTED` plus an error number; and
 the seconds of a core that it used."""
 NOT_STARTED: Final = 1000
+Factory: TypeAlias = Callable[[str, bytes], Sandbox]
 _LOOK: Final = 1000
 """Milliseconds between two looks at whether the host is still there: a process that the host has forked may keep the
 other end of the connection open."""
@@ -43,10 +56,13 @@ _MAX_OPEN: Final = 8192
 class ForkServer:
     """Forks processes, and kills each when nobody wants it any more."""
 
-    def __init__(self, control: socket.socket, host: int, make: Any) -> None:
+    def __init__(self, control: socket.socket, host: int, factory: Factory) -> None:
         self._control = control
         self._host = host
-        self._make = make
+        self._factory = factory
+        self._sandboxes: list[Sandbox] = []
+        """A sandbox for each layout, by the layout's number."""
+        self._base = 0
         self._leases: dict[int, tuple[socket.socket, int]] = {}
         """The connection to the host and the process, by the descriptor of the connection."""
         self._ended, self._waker = socket.socketpair()
@@ -76,19 +92,33 @@ class ForkServer:
                 self._kill(descriptor)
 
     def _accept(self) -> bool:
-        """Fork a process for the connections that the host has sent. Return False when there are no more."""
+        """Do what the host has asked for. Return False when it wants no more."""
         try:
-            message, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
+            request, descriptors, _, _ = socket.recv_fds(self._control, REQUEST.size, 2)
+            received = [socket.socket(fileno=each) for each in descriptors]
+            if len(request) < REQUEST.size:
+                return False
+            what, number = REQUEST.unpack(request)
+            if what == LAYOUT:
+                layout = self._control.recv(number, socket.MSG_WAITALL)
+                self._control.sendall(self._prepare(layout))
+            else:
+                self._fork(self._sandboxes[number], *received)
         except OSError:
             return False
-        received = [socket.socket(fileno=each) for each in descriptors]
-        if not message:
-            return False
-        if len(received) == 2:
-            self._fork(*received)
         return True
 
-    def _fork(self, wire: socket.socket, lease: socket.socket) -> None:
+    def _prepare(self, layout: bytes) -> bytes:
+        try:
+            self._sandboxes.append(self._factory(*unpack(layout)))
+        except Exception as error:
+            return _reason(error)
+        gc.collect()
+        self._base = address_space()  # with what the engine has reserved in advance
+        gc.freeze()  # so that the collector of a process writes to no memory that it shares with the others
+        return READY
+
+    def _fork(self, sandbox: Sandbox, wire: socket.socket, lease: socket.socket) -> None:
         server = os.getpid()
         try:
             process = os.fork()
@@ -100,7 +130,7 @@ class ForkServer:
             try:
                 lease.close()
                 self._forget()
-                child.run(wire, self._make, server)
+                child.run(wire, sandbox, server, self._base)
             finally:
                 os._exit(1)
         wire.close()
@@ -147,15 +177,19 @@ class ForkServer:
             lease.send(ENDED.pack(code, seconds))
 
 
+def _reason(error: Exception) -> bytes:
+    return f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:4000]
+
+
 def main() -> None:
     """Run the server."""
     control = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         module, _, name = sys.argv[3].partition(":")
-        make = getattr(importlib.import_module(module), name)
-    except BaseException as error:
-        control.sendall(f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:4096])
+        factory = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        control.sendall(_reason(error))
         return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MAX_OPEN if hard == resource.RLIM_INFINITY else min(_MAX_OPEN, hard)
@@ -164,10 +198,8 @@ def main() -> None:
     for standard in range(3):
         os.dup2(nothing, standard)
     os.close(nothing)
-    gc.collect()
-    gc.freeze()
     control.sendall(READY)
-    ForkServer(control, int(sys.argv[2]), make).serve()
+    ForkServer(control, int(sys.argv[2]), factory).serve()
     os._exit(0)
 
 

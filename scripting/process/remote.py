@@ -12,7 +12,7 @@ import pydantic
 
 from greenroom.runtime import GreenroomError, ScriptError, ValidationError
 from greenroom.scripting.definition.callback import Callback, Callbacks, Stopped
-from greenroom.scripting.definition.layout import CLOCK, FINISH, FIRST, WRITE, Layout
+from greenroom.scripting.definition.layout import CLOCK, FINISH, FIRST, WRITE, Layout, LayoutData
 from greenroom.scripting.definition.packing import TOO_LARGE
 from greenroom.scripting.running.host import Host
 from greenroom.scripting.running.sandbox import Job, Outcome
@@ -21,7 +21,7 @@ from .children import ChildProcess, Children
 from .packing import pack, unpack_untrusted
 from .wire import Kind, ProtocolError, WireClosed
 
-__all__ = ["RemoteSandbox"]
+__all__ = ["RemoteSandbox", "as_sent"]
 
 _GRACE: Final = 0.05
 """Seconds after the limit within which the process can tell where the script was. Then it is killed."""
@@ -36,6 +36,11 @@ _BESIDES: Final = 2 << 20
 _MAX_MESSAGE: Final = 1 << 20
 
 
+def as_sent(layout: LayoutData) -> bytes:
+    """Return a layout as it goes to the fork server."""
+    return pack([layout.profile, layout.packed])
+
+
 class RemoteSandbox:
     """Runs one script in a process of `children`, and serves its calls from the host on the calling thread."""
 
@@ -46,7 +51,7 @@ class RemoteSandbox:
     def run(self, job: Job, host: Host) -> Outcome:
         """Run a script in a process of its own; see `Sandbox.run`."""
         host.room = lambda size: size <= job.max_memory
-        child = self._children.take(pack([self._layout.profile, self._layout.packed]))
+        child = self._children.take(as_sent(self._layout))
         try:
             outcome = _Served(child, job, host, FIRST + len(self._layout.functions)).outcome()
             if outcome.ending == "error" and self._children.closed:

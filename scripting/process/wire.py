@@ -40,10 +40,8 @@ class Kind(enum.IntEnum):
     STOPPED = 6
     """A limit stopped the script within INVOKE: the reason."""
 
-    LAYOUT = 64
-    """The layout of the globals, for which to make a sandbox: the first frame."""
     JOB = 65
-    """What to run: the second frame."""
+    """What to run: the first frame."""
     ANSWER = 66
     """What the function of the host returned."""
     FAILED = 67

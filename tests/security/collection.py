@@ -101,7 +101,7 @@ def _attack(path: Path, title: str, facts: dict[str, str], source: str) -> Attac
         sees=json.loads(facts["sees"]) if "sees" in facts else None,
         profile=facts.get("profile", "sandboxed"),
         host="host" in facts,
-        only=facts.get("only", ""),
+        only=facts.get("only", "thread" if facts.get("profile") == "trusted" else ""),
         time=float(facts["time"]) if "time" in facts else _LIMITS.get(code, _LONG),
     )
 

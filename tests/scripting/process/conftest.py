@@ -12,7 +12,7 @@ from greenroom.scripting.definition.function import export
 from greenroom.scripting.definition.layout import CLOCK, WRITE, Layout, globals_of
 from greenroom.scripting.definition.shapes import Object
 from greenroom.scripting.process.children import Children
-from greenroom.scripting.process.remote import RemoteSandbox
+from greenroom.scripting.process.remote import RemoteSandbox, as_sent
 from greenroom.scripting.running.host import Host
 from greenroom.scripting.running.sandbox import Job, Outcome
 
@@ -70,7 +70,7 @@ def children() -> Iterator[Children]:
     sys.path.append(folder)
     made = Children(FACTORY, 1)
     try:
-        made.start()
+        made.prepare(as_sent(LAYOUT))
         yield made
     finally:
         sys.path.remove(folder)

@@ -238,3 +238,7 @@ DEEDS: Final[dict[str, Callable[..., Any]]] = {
 
 def make(profile: str, layout: bytes) -> Misbehaving:
     return Misbehaving(layout)
+
+
+def refuse(profile: str, layout: bytes) -> Misbehaving:
+    raise LookupError("no such layout")

@@ -18,9 +18,10 @@ import pytest
 
 from greenroom.runtime import ConfigurationError, RuntimeClosed, ScriptError
 from greenroom.scripting.process.children import Children
+from greenroom.scripting.process.remote import as_sent
 from greenroom.scripting.running.sandbox import Outcome
 
-from .conftest import FACTORY, RecordingHost, run
+from .conftest import FACTORY, LAYOUT, RecordingHost, run
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 HERE: Final = Path(__file__).parent
@@ -90,7 +91,7 @@ def test_many_threads_run_scripts_at_once(children: Children) -> None:
 
 
 def test_closing_ends_all_processes(own_children: Children) -> None:
-    own_children.start()
+    own_children.prepare(as_sent(LAYOUT))
     server = server_of(own_children)
     endings: list[Outcome] = []
     host = RecordingHost(60.0)
@@ -142,7 +143,7 @@ import os, sys, threading, time
 sys.path.insert(0, {folder!r})
 from conftest import *
 children = Children(FACTORY, 2)
-children.start()
+children.prepare(as_sent(LAYOUT))
 run(children, "nothing", RecordingHost(60), 60)
 host = RecordingHost(60)
 threading.Thread(target=run, args=(children, {deed!r}, host, 60), daemon=True).start()
@@ -210,24 +211,29 @@ def test_a_fork_of_the_host_neither_ends_its_processes_nor_keeps_them() -> None:
 
 @pytest.mark.parametrize(
     ("factory", "why"),
-    [("nowhere:make", "ModuleNotFoundError"), ("misbehaving:nothing", "AttributeError"), ("json", "AttributeError")],
+    [
+        ("nowhere:make", "ModuleNotFoundError"),
+        ("misbehaving:nothing", "AttributeError"),
+        ("json", "AttributeError"),
+        ("misbehaving:refuse", "LookupError: no such layout"),
+    ],
 )
 def test_a_server_that_cannot_start_says_why(factory: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE))
     with pytest.raises(ConfigurationError, match=why):
-        Children(factory, 0).start()
+        Children(factory, 0).prepare(as_sent(LAYOUT))
 
 
 def test_a_platform_that_cannot_says_what_to_do(own_children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(ConfigurationError, match="isolation='thread'"):
-        own_children.start()
+        own_children.prepare(as_sent(LAYOUT))
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ConfigurationError, match="could not be started"):
-        own_children.start()
+        own_children.prepare(as_sent(LAYOUT))
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(ConfigurationError, match="could not be started"):
-        own_children.start()
+        own_children.prepare(as_sent(LAYOUT))
 
 
 def test_a_host_without_descriptors_says_so_and_goes_on(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,8 +243,9 @@ def test_a_host_without_descriptors_says_so_and_goes_on(children: Children, monk
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
+        children.take(as_sent(LAYOUT)).close()  # the one that is ready
         with pytest.raises(ScriptError, match="Too many open files"):
-            children.take(b"another layout")
+            children.take(as_sent(LAYOUT))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert run(children, "nothing", RecordingHost(60.0), 60.0) == Outcome()

@@ -165,9 +165,8 @@ def test_output_appears_as_it_is_printed_and_is_cut_as_on_a_thread(shared: Runti
 
 
 def test_output_from_before_the_limit_is_kept(shared: Runtime) -> None:
-    source = "print('before') local t = setmetatable({}, {}) getmetatable(t).__call = t return t()"
     with pytest.raises(ScriptTimeout) as caught:
-        shared.run_script(source, isolation="process", timeout=0.5)
+        shared.run_script(f"print('before') {ENDLESS}", isolation="process", timeout=0.5)
     assert caught.value.output == "before\n"
     assert caught.value.timeout == 0.5
 
@@ -186,9 +185,11 @@ def test_the_limits_are_those_of_threads(shared: Runtime) -> None:
         runtime.run_script(loop, isolation="process", timeout=60)
 
 
+ENDLESS: Final = "local t = setmetatable({}, {}) getmetatable(t).__call = t return t()"
+"""One native operation, which no limit of the engine ends."""
 NATIVE: Final = FAMILIES | {
     "keys that collide": "local t = {} for i = 1, 66000 do t[i * ((1 << 17) - 1)] = i end while true do end",
-    "its own call": "local t = setmetatable({}, {}) getmetatable(t).__call = t return t()",
+    "its own call": ENDLESS,
     "weak keys in a chain": """
         local weak = setmetatable({}, { __mode = 'k' })
         local key = {}
@@ -212,9 +213,8 @@ def test_no_native_operation_outlasts_its_script(shared: Runtime, family: str) -
 
 def test_a_session_is_as_healthy_after_its_script_was_killed(shared: Runtime) -> None:
     session = shared.create_session()
-    source = "State.set('n', 1) local t = setmetatable({}, {}) getmetatable(t).__call = t return t()"
     with pytest.raises(ScriptTimeout):
-        shared.run_script(source, session=session, isolation="process", timeout=0.3)
+        shared.run_script(f"State.set('n', 1) {ENDLESS}", session=session, isolation="process", timeout=0.3)
     assert session.info().status == "active"
     assert session.get("n") == 1
     session.set("n", 2)
@@ -283,6 +283,13 @@ def test_what_does_not_go_together_is_refused(shared: Runtime) -> None:
         shared.run_script("return 1", trust="friend")  # type: ignore[arg-type]
 
 
+def test_the_time_zone_is_that_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    with Runtime.open() as runtime:
+        hour = runtime.run_script("return os.date('*t', 0).hour", isolation="process").value
+    assert hour == (9 if Path("/usr/share/zoneinfo/Asia/Tokyo").exists() else 0)
+
+
 def test_scripts_in_processes_draw_different_random_numbers(shared: Runtime) -> None:
     drawn = {shared.run_script("return math.random(1 << 50)", isolation="process").value for _ in range(4)}
     assert len(drawn) == 4
@@ -293,7 +300,7 @@ def test_closing_a_runtime_ends_its_scripts() -> None:
 
     def work(runtime: Runtime) -> None:
         with pytest.raises(GreenroomError) as caught:
-            runtime.run_script("print('x') while true do end", isolation="process", timeout=60, echo=began.append)
+            runtime.run_script(f"print('x') {ENDLESS}", isolation="process", timeout=60, echo=began.append)
         endings.append(caught.value)
 
     began: list[str] = []

@@ -147,3 +147,15 @@ def test_json_has_everything(greenroom: Any) -> None:
     said = json.loads(greenroom("run", "-", "--json", stdin="print('x') return {1}").stdout)
     assert (said["value"], said["output"], said["exit_code"]) == ([1], "x\n", 0)
     assert {"duration", "instructions", "memory_peak"} <= said.keys()
+
+
+def test_what_others_wrote_runs_in_a_process_of_its_own(greenroom: Any) -> None:
+    loop = "print('begun') local t = setmetatable({}, {}) getmetatable(t).__call = t return t()"
+    said = greenroom("run", "-", "--trust", "untrusted", "--timeout", "0.5", stdin=loop, code=1)
+    assert said.stdout == "begun\n"
+    assert "longer than 0.5 s" in said.stderr
+    assert greenroom("run", "-", "--isolation", "process", stdin="return 1 + 1").stdout == "2\n"
+    said = greenroom("run", "-", "--isolation", "process", "--profile", "trusted", stdin="return 1", code=1)
+    assert "run it with isolation='thread'" in said.stderr
+    said = greenroom("run", "-", "--trust", "friend", stdin="return 1", code=1)
+    assert "there are: 'host', 'untrusted'" in said.stderr
