@@ -1,19 +1,6 @@
-"""The numbers of functions and shapes, and all else that a binding needs to build the globals of a script.
+"""The globals by name, and the layouts that give numbers to their functions and shapes, made once in a process.
 
-A layout is made once for a profile and process. Bindings read `data`, as it is or from `packed`:
-
-- `globals`: {global: {name: number}}; a name with a point is in a namespace of the global.
-- `constants`: {global: {name: value}}.
-- `finders`: {global: number} of the function that a global calls for a name that it does not have (Tool.calculator).
-- `returns`: {number: shape} of the functions whose answers are dressed.
-- `callbacks`: {number: true} of the functions that take functions; `soft`: of those that never raise.
-- `binary`: {number: [positions]} of arguments that are content.
-- `shapes`: a list of tables, numbered from 1: `kind` is "object", "rows", "page" or "fluent".
-- `ids`: {shape, field, fields}: the shape whose methods texts that are session ids answer, and the function
-  (id, field) for its fields.
-- `files`: {name: number} of the functions for files of the profile `files`.
-
-The numbers below `FIRST` are no functions of globals: see `Host.call`.
+What a binding reads of a layout is described in binding.py.
 """
 
 from __future__ import annotations
@@ -21,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .binding import FIRST, LayoutData
 from .function import Function, functions_of
-from .packing import pack, unpack
+from .packing import pack
 from .shapes import Fluent, Maybe, Object, Page, Rows, Shape, Value
 
-__all__ = ["CLOCK", "FINISH", "FIRST", "WRITE", "Global", "Layout", "LayoutData", "globals_of"]
-
-CLOCK, WRITE, FINISH, FIRST = 0, 1, 2, 3
-"""Numbers for `Host.call`: the seconds left; a line of output; the end of the script; the first function."""
+__all__ = ["Global", "Layout", "globals_of"]
 
 
 class Global:
@@ -60,15 +45,6 @@ def globals_of(owners: Sequence[type]) -> dict[str, Global]:
         name: Global(name, [owner for owner in owners if name == owner.NAME])  # type: ignore[attr-defined]
         for name in names
     }
-
-
-class LayoutData:
-    """What a binding builds the globals from, in whatever process it is: `data`, and the same encoded."""
-
-    def __init__(self, profile: str, packed: bytes) -> None:
-        self.profile = profile
-        self.packed = packed
-        self.data: dict[str, Any] = unpack(packed)
 
 
 class Layout(LayoutData):

@@ -22,7 +22,7 @@ class JavaScriptEngine(IsolatingEngine):
     language = "js"
     aliases = ("javascript",)
     suffixes = (".js", ".mjs")
-    in_process = "greenroom.scripting.js.forked:for_process"
+    in_process = "greenroom.scripting.js.sandbox:in_process"
 
     def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
         """As in every engine. Raises ConfigurationError as well where the extra is not installed."""

@@ -16,8 +16,8 @@ from typing import Any, Final
 import msgpack
 
 from greenroom.runtime import GreenroomError, ScriptError
+from greenroom.scripting.definition.binding import CLOCK, LayoutData
 from greenroom.scripting.definition.callback import Callback, Callbacks, Stopped
-from greenroom.scripting.definition.layout import CLOCK, LayoutData
 from greenroom.scripting.definition.packing import unpack
 from greenroom.scripting.definition.values import UNDEFINED
 from greenroom.scripting.running.host import Host
@@ -26,7 +26,7 @@ from greenroom.scripting.running.sandbox import Ending, Job, Outcome
 from .quickjs import BEAT, Machine, Refused, Trapped, machine
 from .values import decode, encode, weight
 
-__all__ = ["JavaScriptSandbox"]
+__all__ = ["JavaScriptSandbox", "in_process"]
 
 _LIBRARY: Final = ("captured", "values", "calls", "dress", "shown", "files", "streaming", "run")
 _FUNCTIONS: Final = ("start", "finish", "report", "call_back", "called_back", "release", "rejected")
@@ -75,6 +75,11 @@ def _prepared(packed: bytes) -> _Prepared:
     return _Prepared(machine(), unpack(packed))
 
 
+def in_process(profile: str, packed: bytes) -> JavaScriptSandbox:
+    """Return a sandbox for processes that are forked from this one."""
+    return JavaScriptSandbox(LayoutData(profile, packed))
+
+
 class JavaScriptSandbox:
     """One heap of JavaScript. All that a script leaves ends with it."""
 
@@ -99,6 +104,10 @@ class JavaScriptSandbox:
         self._callbacks.close()
         self._host = None
         self._context.close()
+
+    def forked(self) -> None:
+        """Start the clock in the process of a script, which can start no thread later."""
+        machine().ticker.running().__enter__()
 
     # -- the run
 

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from greenroom.runtime import GreenroomError
+from greenroom.scripting.definition.binding import CLOCK, LayoutData
 from greenroom.scripting.definition.callback import Callback, Callbacks, Stopped
-from greenroom.scripting.definition.layout import CLOCK, LayoutData
 from greenroom.scripting.definition.packing import pack, unpack
 from greenroom.scripting.definition.values import UNDEFINED
 from greenroom.scripting.running.host import Host

@@ -9,8 +9,8 @@ from typing import Any, Final
 from lupa import lua54
 
 from greenroom.runtime import ScriptError
+from greenroom.scripting.definition.binding import CLOCK, LayoutData
 from greenroom.scripting.definition.callback import Callbacks, Stopped
-from greenroom.scripting.definition.layout import CLOCK, LayoutData
 from greenroom.scripting.definition.packing import pack, unpack
 from greenroom.scripting.definition.values import UNDEFINED
 from greenroom.scripting.running.host import Host
@@ -61,6 +61,9 @@ class LuaSandbox:
         self._bridge.host = self._host = None
         self._lua = self._kernel = self._pcall = self._set_hook = self._set_seed = None
         self._main = self._report = self._call_back = self._release = None
+
+    def forked(self) -> None:
+        """Do nothing: a Lua state has no thread."""
 
     def run(self, job: Job, host: Host) -> Outcome:
         if len(job.arguments) > job.max_memory:

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from greenroom.runtime import GreenroomError
+from greenroom.scripting.definition.binding import CLOCK, WRITE
 from greenroom.scripting.definition.callback import Callback, Stopped
-from greenroom.scripting.definition.layout import CLOCK, WRITE
 from greenroom.scripting.running.host import Host
 from greenroom.scripting.running.output import MAX_OUTPUT
 from greenroom.scripting.running.sandbox import Job, Outcome, Sandbox
@@ -27,6 +27,7 @@ _OUT_OF_MEMORY = pack(asdict(Outcome(ending="memory")))
 def run(connection: socket.socket, sandbox: Sandbox, server: int, base: int) -> None:
     """Serve the host over a connection: one script. `base` is the address space that the server has mapped."""
     wire = Wire(connection)
+    sandbox.forked()
     confine(server)
     seconds, max_memory, facts = unpack(_expect(wire, Kind.JOB))
     limit_run(base, max_memory, seconds)

@@ -25,8 +25,8 @@ class IsolatingEngine(Engine):
 
     in_process: ClassVar[str]
     """The place of the function that makes a sandbox in the fork server, for a layout that is given as profile and
-    packed data: "package.module:name". The module must import no more than a sandbox needs, and a sandbox must work on
-    in a fork of its process."""
+    packed data: "package.module:name". The module must import no more than a sandbox needs. A sandbox must work on in
+    a fork of its process, after `forked`."""
 
     def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
         run = super().prepare(request)

@@ -11,8 +11,9 @@ from typing import Any, Final
 import pydantic
 
 from greenroom.runtime import GreenroomError, ScriptError, ValidationError
+from greenroom.scripting.definition.binding import CLOCK, FINISH, FIRST, WRITE, LayoutData
 from greenroom.scripting.definition.callback import Callback, Callbacks, Stopped
-from greenroom.scripting.definition.layout import CLOCK, FINISH, FIRST, WRITE, Layout, LayoutData
+from greenroom.scripting.definition.layout import Layout
 from greenroom.scripting.definition.packing import TOO_LARGE
 from greenroom.scripting.running.host import Host
 from greenroom.scripting.running.sandbox import Job, Outcome
@@ -61,6 +62,9 @@ class RemoteSandbox:
             return outcome
         finally:
             child.close()
+
+    def forked(self) -> None:
+        """Do nothing: a fork has no use for the processes of its parent."""
 
     def close(self) -> None:
         """Do nothing: a process that is taken ends with its run."""

@@ -8,9 +8,10 @@ from typing import Any, Final, TypeAlias
 
 from greenroom.runtime import GreenroomError, ScriptError
 from greenroom.runtime.scripts import metered
+from greenroom.scripting.definition.binding import CLOCK, FINISH, FIRST, WRITE
 from greenroom.scripting.definition.callback import Stopped
 from greenroom.scripting.definition.function import Function, export, functions_of
-from greenroom.scripting.definition.layout import CLOCK, FINISH, FIRST, WRITE, Layout
+from greenroom.scripting.definition.layout import Layout
 from greenroom.scripting.definition.types import Json
 from greenroom.scripting.globals.context import ScriptContext
 

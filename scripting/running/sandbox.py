@@ -57,5 +57,9 @@ class Sandbox(Protocol):
         raises nothing for what the script does.
         """
 
+    def forked(self) -> None:
+        """Start what does not live on in a fork, such as threads. Called in a process that was forked for one script,
+        before it may start none any more."""
+
     def close(self) -> None:
         """Free what the sandbox holds. A sandbox that has run, or never will, is closed once, on any thread."""

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import pytest
 
+from greenroom.scripting.definition.binding import CLOCK, WRITE
 from greenroom.scripting.definition.function import export
-from greenroom.scripting.definition.layout import CLOCK, WRITE, Layout, globals_of
+from greenroom.scripting.definition.layout import Layout, globals_of
 from greenroom.scripting.definition.shapes import Object
 from greenroom.scripting.process.children import Children
 from greenroom.scripting.process.remote import RemoteSandbox, as_sent

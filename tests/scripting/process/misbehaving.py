@@ -40,6 +40,9 @@ class Misbehaving:
         value = DEEDS[job.source](connection, host)
         return Outcome(value)
 
+    def forked(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
