@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
+import json
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final
 
 from lupa import lua54
 
-__all__ = ["load_kernel", "new_runtime"]
+from greenroom.scripting.definition.layout import LayoutData
+from greenroom.scripting.definition.packing import unpack
+
+__all__ = ["load_kernel", "load_layout", "new_runtime"]
 
 _PARTS: Final = (
     "kernel",
@@ -40,12 +44,40 @@ def new_runtime() -> Any:
 
 @cache
 def _bytecode() -> tuple[bytes, ...]:
+    folder = resources.files(__package__) / "library"
+    return tuple(_compiled(folder.joinpath(f"{part}.lua").read_bytes()) for part in _PARTS)
+
+
+def _compiled(source: bytes) -> bytes:
     # Without debug information, errors of native functions name the script's line instead of ours.
     compile_part = new_runtime().eval(
         b"function(source, name) return string.dump(assert(load(source, name, 't')), true) end"
     )
-    folder = resources.files(__package__) / "library"
-    return tuple(compile_part(folder.joinpath(f"{part}.lua").read_bytes(), b"=[greenroom]") for part in _PARTS)
+    code: bytes = compile_part(source, b"=[greenroom]")
+    return code
+
+
+@lru_cache(maxsize=16)
+def _layout_code(packed: bytes) -> bytes:
+    return _compiled(f"return {_literal(unpack(packed))}".encode())
+
+
+def _literal(value: Any) -> str:
+    """Return the data of a layout in Lua's own spelling."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, dict):
+        return f"{{{','.join(f'[{_literal(key)}]={_literal(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"{{{','.join(map(_literal, value))}}}"
+    return str(int(value))
+
+
+def load_layout(lua: Any, layout: LayoutData) -> Any:
+    """Return a layout's data as a table. Running compiled code takes a quarter of the time of decoding it."""
+    return lua.execute(_layout_code(layout.packed), mode="b")
 
 
 def load_kernel(lua: Any, host: Any) -> Any:

@@ -18,7 +18,7 @@ from greenroom.scripting.running.sandbox import Ending, Job, Outcome
 
 from .bridge import Bridge
 from .memory import Memory
-from .prelude import load_kernel, new_runtime
+from .prelude import load_kernel, load_layout, new_runtime
 
 __all__ = ["LuaSandbox", "in_process"]
 
@@ -52,7 +52,7 @@ class LuaSandbox:
         self._report: Any = self._kernel[b"report"]
         self._call_back: Any = self._kernel[b"call_back"]
         self._release: Any = self._kernel[b"release"]
-        self._kernel[b"prepare"](layout.profile.encode(), layout.packed)
+        self._kernel[b"prepare"](layout.profile.encode(), load_layout(self._lua, layout))
 
     def close(self) -> None:
         # Break a cycle that is never collected: the Lua state holds the bridge.

@@ -8,9 +8,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from types import CodeType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from greenroom.runtime import (
     ConfigurationError,
@@ -30,6 +30,7 @@ from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.files import Files
 
 from .output import Output
+from .pool import Pool
 from .run_host import RunHost
 from .sandbox import Job, Outcome, Sandbox
 
@@ -39,6 +40,8 @@ PROFILES: Final = ("sandboxed", "files", "trusted")
 MAX_SOURCE: Final = 1 << 20
 _GRACE: Final = 1.0
 _MOST_CAUSES: Final = 16
+_LARGE: Final = 8 << 20
+"""Bytes of a sandbox that is closed at once, so that memory does not wait to be freed."""
 _MAX_SCRIPTS: Final = 1024
 """Limit of scripts that run at once. Further ones are refused with ResourceLimitExceeded."""
 _STACK: Final = 8 << 20
@@ -63,14 +66,21 @@ class Engine:
 
     language: str
     suffixes: tuple[str, ...]
+    ready: ClassVar[int] = 4
+    """How many sandboxes are kept ready for each profile."""
 
     def sandbox(self, layout: Layout) -> Sandbox:
         """Return a new sandbox with the globals of a layout."""
         raise NotImplementedError
 
     def sandbox_for(self, request: ScriptRequest, layout: Layout) -> Sandbox:
-        """Return the sandbox for a request: a new one, unless a subclass has others."""
-        return self.sandbox(layout)
+        """Return a sandbox for a request: one that was made ahead, unless a subclass has others."""
+        return self.pool.take(request.runtime, layout)
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The sandboxes that were made ahead."""
+        return Pool(self.sandbox, self.ready)
 
     def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
         """Check the request and return a function that runs the script to its end or limit.
@@ -233,7 +243,7 @@ class Run:
         try:
             self._outcome = sandbox.run(self._job, self._host)
         finally:
-            sandbox.close()
+            self._engine.pool.give_back(sandbox, self._outcome.memory_peak > _LARGE or self._host.interrupt is not None)
         if isinstance(self._host.interrupt, BaseException):
             raise self._host.interrupt
         error = self._failure(self._outcome)

@@ -172,8 +172,12 @@ function makers.fluent(shape, _, functions)
   end
 end
 
--- Returns the function that dresses by a shape's number.
-function K.make_dress(shapes, functions)
+-- Returns a table of what dresses, by the numbers of shapes. Each is made when it is needed.
+function K.dressers(shapes, functions)
   local made = {}
-  return function(number) return dresser(shapes, made, number, functions) end
+  return setmetatable({}, { __index = function(dress, number)
+    local found = dresser(shapes, made, number, functions)
+    rawset(dress, number, found)
+    return found
+  end })
 end

@@ -379,13 +379,12 @@ local function softly(call)
 end
 
 -- Builds the environment from the layout: see definition/layout.py.
-function K.prepare(profile, packed_layout)
-  local layout = decode(packed_layout)
+function K.prepare(profile, layout)
   env = base_environment()
   local by_number = {}
   local make
   setmetatable(by_number, { __index = function(_, number) return make(number) end })
-  local dress_by = K.make_dress(layout.shapes, by_number)
+  local dress = K.dressers(layout.shapes, by_number)
   function make(number)
     local call = rawget(by_number, number)
     if call then return call end
@@ -393,8 +392,8 @@ function K.prepare(profile, packed_layout)
     if layout.soft[number] then call = softly(call) end
     local shape = layout.returns[number]
     if shape then
-      local plain, dress = call, dress_by(shape)
-      call = function(...) return dress(plain(...), ...) end
+      local plain = call
+      call = function(...) return dress[shape](plain(...), ...) end
     end
     by_number[number] = call
     return call
