@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Union, get_args, get_origin
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
 
 from greenroom.runtime import ValidationError
 
 from .types import ANYTHING, FLAG, NUMBER, TEXT, TEXTS, TIME, WHOLE, Type
 from .values import UNDEFINED
+
+if TYPE_CHECKING:  # the process of a script does without
+    from pydantic import BaseModel
 
 __all__ = ["Options"]
 
