@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lupa import lua54
 
-from greenroom.scripting.definition.layout import LayoutData
+from greenroom.scripting.definition.binding import LayoutData
 from greenroom.scripting.definition.packing import unpack
 
 __all__ = ["load_kernel", "load_layout", "new_runtime"]
