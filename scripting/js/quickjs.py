@@ -41,7 +41,7 @@ from .ticker import PERIOD, Ticker
 
 __all__ = ["GRACE", "Context", "Image", "Machine", "Refused", "Trapped", "machine"]
 
-GRACE: Final = 0.05
+GRACE: Final = 0.1
 """Seconds between the deadline, at which the guest is asked to stop, and the trap that stops it."""
 BEAT: Final = 10_000
 """Loop iterations and calls between two polls of the guest."""

@@ -9,6 +9,7 @@ import re
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any, Final
@@ -35,15 +36,15 @@ _PREPARED_MEMORY: Final = 16 << 20
 _MARGIN: Final = 128 << 10
 _LONG: Final = 64 << 10
 _LONGEST_MESSAGE: Final = 4096
-_PLACE: Final = re.compile(r"<input>:(\d+)")
 _FRAME: Final = re.compile(r"\s*at (?:(.*?) )?\(?(?:<input>:(\d+)(?::(\d+))?|native)\)?$")
-_MAIN: Final = (None, "<eval>", "<anonymous>")
+_MAIN: Final = ("<eval>", "<anonymous>")
 _NOTHING: Final = "-"
 _WRAPPED: Final = "+"
 _WRAPPER: Final = len("(async () => {")
 _WAITING: Final = "~"
 _FAILED: Final = "!"
 _STOP: Final = "."
+_EXIT: Final = "exit"
 _ENDINGS: Final[dict[str, Ending]] = {"time": "time", "memory": "memory"}
 
 
@@ -71,8 +72,8 @@ class _Prepared:
 
 
 @functools.lru_cache(maxsize=16)
-def _prepared(packed: bytes) -> _Prepared:
-    return _Prepared(machine(), unpack(packed))
+def _prepared(profile: str, packed: bytes) -> _Prepared:
+    return _Prepared(machine(), unpack(packed) | {"profile": profile})
 
 
 def in_process(profile: str, packed: bytes) -> JavaScriptSandbox:
@@ -84,7 +85,7 @@ class JavaScriptSandbox:
     """One heap of JavaScript. All that a script leaves ends with it."""
 
     def __init__(self, layout: LayoutData) -> None:
-        prepared = _prepared(layout.packed)
+        prepared = _prepared(layout.profile, layout.packed)
         self._functions = prepared.functions
         self._with_functions = layout.data["callbacks"]
         self._context = machine().context(_PREPARED_MEMORY, prepared.image)
@@ -99,6 +100,7 @@ class JavaScriptSandbox:
         self._stopped: Stopped | None = None
         self._place = ""
         self._shift = 0
+        self._lines = 1
 
     def close(self) -> None:
         self._callbacks.close()
@@ -116,6 +118,7 @@ class JavaScriptSandbox:
         if len(job.arguments) > job.max_memory:
             return Outcome(ending="memory")
         self._host, self._most, self._name = host, job.max_memory, job.name
+        self._lines = len(job.source.splitlines())
         host.room = self._room
         self._callbacks.thread = threading.get_ident()
         self._callbacks.invoke = self._invoke
@@ -185,7 +188,7 @@ class JavaScriptSandbox:
             return self._held.pop(int(text[1:]))
         if first == _STOP:
             self._place = text[1:]
-            raise Trapped("stopped")
+            raise Trapped("exit" if self._place == _EXIT else "stopped")
         reply = self._reply(text)
         if self._callbacks.dropped:
             self._callbacks.sweep()
@@ -291,6 +294,8 @@ class JavaScriptSandbox:
             reason = self._stopped.reason
         if reason == "instructions":
             return self._limited("instructions", self._place)
+        if reason == "exit":
+            return Outcome(ending="exit")
         if reason in _ENDINGS:
             return self._limited(_ENDINGS[reason], self._place)
         if reason == "stack":
@@ -302,7 +307,7 @@ class JavaScriptSandbox:
         return Outcome(ending="error", code="InternalError", message=f"the JavaScript engine failed: {trapped}")
 
     def _limited(self, ending: Ending, stack: str) -> Outcome:
-        return Outcome(ending=ending, line=_line(stack), traceback=self._traceback(stack))
+        return Outcome(ending=ending, line=self._line(stack), traceback=self._traceback(stack))
 
     def _failed(self, code: str | None, message: str, stack: str | None) -> Outcome:
         """Return the outcome of a script that did not catch an error."""
@@ -312,31 +317,36 @@ class JavaScriptSandbox:
             ending="error",
             code=code,
             message=message,
-            line=_line(stack or ""),
+            line=self._line(stack or ""),
             traceback=self._traceback(stack or ""),
         )
 
-    def _traceback(self, stack: str) -> str | None:
-        """Return the frames of the script, without those of the library."""
-        frames: list[str] = []
+    def _frames(self, stack: str) -> Iterator[tuple[str | None, int, int]]:
+        """Yield the function, line and column of each frame of the script, without those of the library. Line 0 is a
+        place in the engine, line -1 an unknown one."""
         for each in stack.splitlines():
             found = _FRAME.match(each)
-            if found is None:
+            if found is None or (found[1] == "apply" and found[2] is None):
                 continue
-            function, line, column = found.groups()
-            if line is None:
-                if function != "apply":
-                    frames.append(f"    at {function} (native)")
-                continue
-            if line == "1" and column is not None:
-                column = str(max(1, int(column) - self._shift))
-            place = ":".join(filter(None, (self._name, line, column)))
-            frames.append(f"    at {function} ({place})" if function not in _MAIN else f"    at {place}")
+            function = None if found[1] in _MAIN else found[1]
+            line, column = int(found[2] or 0), int(found[3] or 0)
+            if line == 1 and column:
+                column -= self._shift
+                if function is None and column <= 1 and self._lines > 1:
+                    line = -1  # the engine knows no place yet, and names the beginning
+            yield function, line, max(1, column)
+
+    def _line(self, stack: str) -> int | None:
+        """Return the line where the innermost function of the script was, if it is known."""
+        first = next((line for _, line, _ in self._frames(stack) if line), -1)
+        return first if first > 0 else None
+
+    def _traceback(self, stack: str) -> str | None:
+        """Return the frames of the script as text."""
+        frames: list[str] = []
+        for function, line, column in self._frames(stack):
+            place = f"{self._name}:{line}:{column}" if line > 0 else self._name if line else "native"
+            frames.append(f"    at {function} ({place})" if function else f"    at {place}")
         while frames and frames[-1].endswith("(native)"):
             frames.pop()
         return "\n".join(frames) or None
-
-
-def _line(stack: str) -> int | None:
-    found = _PLACE.search(stack)
-    return int(found[1]) if found is not None else None

@@ -52,6 +52,7 @@ function softly(f) {
 // Builds the globals from the layout: see definition/layout.py.
 function prepare(text) {
   const layout = decode(text)
+  hide(globalThis, 'Agent', undefined) // so that scripts can test for it where the host has none
   const by_number = {}
   const dresser = make_dresser(layout.shapes, by_number)
   const make = number => {
@@ -69,7 +70,7 @@ function prepare(text) {
   const called = (f, name) => define(f, 'name', { value: name, configurable: true })
   for (let names = keys_of(layout.globals), i = 0; i < names.length; i++) {
     const name = names[i], numbers = layout.globals[name], paths = keys_of(numbers)
-    const global = has_own(globalThis, name) ? globalThis[name] : {}
+    const global = globalThis[name] || {}
     hide(globalThis, name, global)
     for (let k = 0; k < paths.length; k++) {
       const parts = split(paths[k], '.')
@@ -80,7 +81,7 @@ function prepare(text) {
   }
   for (let names = keys_of(layout.constants), i = 0; i < names.length; i++) {
     const constants = layout.constants[names[i]], own = keys_of(constants)
-    if (!has_own(globalThis, names[i])) hide(globalThis, names[i], {})
+    if (!globalThis[names[i]]) hide(globalThis, names[i], {})
     for (let k = 0; k < own.length; k++) globalThis[names[i]][own[k]] = constants[own[k]]
   }
   for (let names = keys_of(layout.finders), i = 0; i < names.length; i++) {
@@ -101,7 +102,7 @@ function prepare(text) {
   const methods = {}, of_ids = layout.shapes[layout.ids.shape - 1].methods
   for (let names = keys_of(of_ids), i = 0; i < names.length; i++) methods[names[i]] = make(of_ids[names[i]])
   bind_strings(methods, layout.ids.fields, layout.ids.field)
-  if (keys_of(layout.files).length) grant_files(layout.files)
+  if (keys_of(layout.files).length) grant_files(layout.files, layout.profile)
   return '-'
 }
 

@@ -101,8 +101,10 @@ def test_constants_and_namespaces(js: Any) -> None:
     ]
 
 
-def test_the_globals_agent_is_there_when_an_agent_is(js: Any) -> None:
-    assert js("return typeof Agent") == "undefined"
+def test_the_global_agent_can_be_tested_for(js: Any, runtime: Runtime) -> None:
+    assert js("return Agent ? 'there' : typeof Agent") == "undefined"
+    runtime.agents.register("mine", lambda request: {"text": "said"})
+    assert runtime.run_script("return Agent ? typeof Agent.create : 'none'", language="js").value == "function"
 
 
 def test_functions_of_the_script_are_called_while_it_waits(js: Any) -> None:
@@ -229,3 +231,5 @@ def test_files_of_the_profile(js: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "in.txt").exists()
     assert js("return io.open(arguments[0]).read('a')", profile="trusted", args=[str(outside)]) == "secret"
     assert js("return [typeof io, typeof os]") == ["undefined", "undefined"]
+    assert js("try { os.exit() } finally { throw 1 }", profile="trusted") is None
+    assert js("return typeof os.exit", profile="files", directories=[tmp_path]) == "undefined"
