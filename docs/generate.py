@@ -1,5 +1,5 @@
-"""Writes the pages of docs/reference that are made from the code: `python docs/generate.py`. A test compares them with
-what it writes."""
+"""Writes the pages of docs/reference and docs/scripting/reference that are made from the code: `python
+docs/generate.py`. A test compares them with what it writes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import enum
 import importlib
 import inspect
 import re
+import runpy
 import textwrap
 import typing
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from greenroom.runtime import GreenroomError, PolicyConfig, Runtime, RuntimeConf
 from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.creation import Creation
 
-_FOLDER = Path(__file__).parent / "reference"
+_FOLDER = Path(__file__).parent
 _WRITTEN = "Written by `python docs/generate.py`"
 
 
@@ -364,22 +365,36 @@ def _options(command: Any) -> Iterator[str]:
         yield from (row.replace(" || ", " or ") for row in rows)
 
 
+# -- scripts
+
+
+def _scripts() -> dict[str, str]:
+    """Return the pages about the globals of scripts, by their paths."""
+    return runpy.run_path(str(_FOLDER / "script_reference.py"))["pages"](_WRITTEN)
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
-    "messages.md": _messages,
-    "python.md": _python,
-    "settings.md": _settings,
-    "limits.md": _limits,
-    "errors.md": _errors,
-    "command-line.md": _command_line,
+    "reference/messages.md": _messages,
+    "reference/python.md": _python,
+    "reference/settings.md": _settings,
+    "reference/limits.md": _limits,
+    "reference/errors.md": _errors,
+    "reference/command-line.md": _command_line,
 }
 
 
-def page(name: str) -> str:
-    """Return the text of a page."""
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(PAGES[name]())).rstrip() + "\n"
+def pages() -> dict[str, str]:
+    """Return the texts of all pages, by their paths below docs/."""
+    return {path: _tidy("\n".join(lines())) for path, lines in PAGES.items()} | {
+        path: _tidy(text) for path, text in _scripts().items()
+    }
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
 if __name__ == "__main__":
-    _FOLDER.mkdir(exist_ok=True)
-    for each in PAGES:
-        (_FOLDER / each).write_text(page(each), encoding="utf-8")
+    for path, text in pages().items():
+        (_FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
+        (_FOLDER / path).write_text(text, encoding="utf-8")

@@ -18,7 +18,9 @@ SNIPPET = re.compile(r"^```(python|py|console)\n(.*?)^```", re.MULTILINE | re.DO
 FRAGMENTS = {"bundle", "performance", "security"}
 """The pages with snippets that are parts of programs."""
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if page.stem not in FRAGMENTS and SNIPPET.search(page.read_text())]
-ABOUT_THE_API = [page for page in PAGES if page.parent.name in ("control", "data") and page.stem != "workflows"]
+ABOUT_THE_API = [
+    page for page in PAGES if page.parent.name in ("control", "data", "scripting") and page.stem != "workflows"
+]
 """Pages of which only the Python runs: their commands are examples for stores that there are not."""
 
 

@@ -1,4 +1,4 @@
-"""The snippets of docs/control/scripting.md run."""
+"""The snippets of docs/scripting run in their language."""
 
 from __future__ import annotations
 
@@ -8,22 +8,33 @@ from pathlib import Path
 import pytest
 
 from greenroom.runtime import Runtime
+from greenroom.scripting.globals import known_globals
 
-_DOCUMENT = Path(__file__).parents[2] / "docs" / "control" / "scripting.md"
-_SNIPPETS = re.findall(r"```lua\n(.*?)```", _DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+_FOLDER = Path(__file__).parents[2] / "docs" / "scripting"
+_SNIPPETS = [
+    pytest.param(found[1], found[2], id=f"{page.stem}-{found[1]}-{number}")
+    for page in sorted(_FOLDER.glob("*.md"))
+    for number, found in enumerate(re.finditer(r"```(lua|js)\n(.*?)```", page.read_text("utf-8"), re.DOTALL))
+]
 
 
-@pytest.mark.parametrize("source", _SNIPPETS)
-def test_a_snippet_of_the_document_runs(runtime: Runtime, source: str) -> None:
-    runtime.run_script(source)
+@pytest.mark.parametrize(("language", "source"), _SNIPPETS)
+def test_a_snippet_runs(runtime: Runtime, language: str, source: str) -> None:
+    runtime.run_script(source, language)
 
 
-def test_the_document_names_every_function(runtime: Runtime) -> None:
-    found = runtime.run_script("""
-      local names = {}
-      for _, global in ipairs { "Session", "Artifact", "State", "Event", "Hook", "JSON" } do
-        for name in pairs(_G[global]) do names[#names + 1] = name end
-      end
-      return names""").value
-    text = _DOCUMENT.read_text(encoding="utf-8")
-    assert [name for name in found if not re.search(rf"\b{name}\b", text)] == []
+@pytest.mark.parametrize("name", [name for name in known_globals() if name])
+def test_every_global_has_a_page_with_an_example_of_each_function(name: str) -> None:
+    page = (_FOLDER / "reference" / f"{name.lower()}.md").read_text("utf-8")
+    shown = [each for each in known_globals()[name].functions if not each.hidden]
+    for function in shown:
+        assert f"\n## {function.names[0]}\n" in page
+        for other in function.names[1:]:
+            assert f"`{other}`" in page
+    assert page.count("\n```lua\n") == page.count("\n```js\n") == len(shown)
+
+
+def test_links_within_the_guide_lead_somewhere() -> None:
+    for page in (*_FOLDER.glob("*.md"), *_FOLDER.glob("reference/*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
