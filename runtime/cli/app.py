@@ -29,6 +29,7 @@ from .command import Commands, Data, Json, Quiet, Root
 from .completion import Install, Show
 from .debug import command as debugging
 from .past import comparing, replay, timeline
+from .repl import command as repl
 from .scripts import run as run_script
 from .store import Store
 
@@ -53,6 +54,7 @@ app.command("records")(sessions.records)
 app.command("audit")(sharing.audit)
 app.command("ingest")(conversations.take_in)
 app.command("run")(run_script.run)
+app.command("repl")(repl.repl)
 app.command("events")(events.show)
 app.command("timeline")(timeline.timeline)
 app.command("replay")(replay.replay)

@@ -14,7 +14,7 @@ from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.common.metering import going_on, metered, timed, weight_of
 from greenroom.storage.common.times import iso_time
 from greenroom.storage.common.validation import nearest
-from greenroom.storage.concurrency.waiting import Flag
+from greenroom.storage.concurrency.waiting import Flag, Promise
 from greenroom.storage.events.query import EventQuery
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "EventQuery",
     "Flag",
     "Lease",
+    "Promise",
     "Residence",
     "changed",
     "close_with",

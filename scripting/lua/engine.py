@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from greenroom.runtime import ScriptRequest
+from greenroom.runtime.scripts.console import Around, Console
 from greenroom.scripting.definition.layout import Layout
 from greenroom.scripting.process.engine import IsolatingEngine
 from greenroom.scripting.running.sandbox import Sandbox
@@ -20,3 +22,11 @@ class LuaEngine(IsolatingEngine):
 
     def sandbox(self, layout: Layout) -> Sandbox:
         return LuaSandbox(layout)
+
+    def console(self, request: ScriptRequest, around: Around) -> Console:
+        """Open a console: see `runtime.scripts.console`."""
+        from greenroom.scripting.running.console import Conversation
+
+        from .console import LuaConsole
+
+        return Conversation(self, LuaConsole, request, around)

@@ -40,6 +40,10 @@ class Memory:
         one."""
         self._lua = self._used = None
 
+    def used(self) -> int:
+        """Return the bytes in use."""
+        return int(self._used())
+
     def limit(self, size: int) -> None:
         """Limit the script to `size` bytes more than are in use now."""
         self._limit = self._used() + size + RESERVE

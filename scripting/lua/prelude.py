@@ -12,7 +12,7 @@ from lupa import lua54
 from greenroom.scripting.definition.binding import LayoutData
 from greenroom.scripting.definition.packing import unpack
 
-__all__ = ["load_kernel", "load_layout", "new_runtime"]
+__all__ = ["load_console", "load_kernel", "load_layout", "new_runtime"]
 
 _PARTS: Final = (
     "kernel",
@@ -24,6 +24,8 @@ _PARTS: Final = (
     "dress",
     "environment",
 )
+
+_CONSOLE: Final = ("console",)
 
 
 def _refuse(target: Any, name: Any, is_setting: bool) -> Any:
@@ -43,9 +45,9 @@ def new_runtime() -> Any:
 
 
 @cache
-def _bytecode() -> tuple[bytes, ...]:
+def _bytecode(parts: tuple[str, ...] = _PARTS) -> tuple[bytes, ...]:
     folder = resources.files(__package__) / "library"
-    return tuple(_compiled(folder.joinpath(f"{part}.lua").read_bytes()) for part in _PARTS)
+    return tuple(_compiled(folder.joinpath(f"{part}.lua").read_bytes()) for part in parts)
 
 
 def _compiled(source: bytes) -> bytes:
@@ -87,3 +89,8 @@ def load_kernel(lua: Any, host: Any) -> Any:
     for part in code[1:]:
         lua.execute(part, kernel, mode="b")
     return kernel
+
+
+def load_console(lua: Any, kernel: Any) -> None:
+    """Add the functions of a console to a kernel."""
+    lua.execute(_bytecode(_CONSOLE)[0], kernel, mode="b")

@@ -71,6 +71,13 @@ class LuaSandbox:
         source = job.source.encode("utf-8", "surrogatepass")
         if source.startswith(b"#"):
             source = b"--" + source
+        self._attach(job, host)
+        name = job.name.encode("utf-8", "replace").replace(b"\n", b" ")[:50]
+        self._kernel[b"take"](source, name, job.arguments)
+        return self._limited(job.max_memory - len(job.arguments), job.max_instructions)
+
+    def _attach(self, job: Job, host: Host) -> None:
+        """Let the state call the host, and the host call the state."""
         self._name = job.name
         self._host = self._bridge.host = host
         host.room = self._memory.room
@@ -79,16 +86,16 @@ class LuaSandbox:
         self._callbacks.invoke = self._invoke
         self._callbacks.release = self._forget
         self._kernel[b"max_bytes"] = job.max_memory
-        name = job.name.encode("utf-8", "replace").replace(b"\n", b" ")[:50]
-        self._kernel[b"take"](source, name, job.arguments)
         self._set_seed(job.seed)
-        left = job.max_memory - len(job.arguments)
-        self._kernel[b"start"](job.max_instructions, left // 1024)
-        self._memory.limit(left)
+
+    def _limited(self, memory: int, max_instructions: int, *given: bytes) -> Outcome:
+        """Call what runs code of the script, under its limits."""
+        self._kernel[b"start"](max_instructions, memory // 1024)
+        self._memory.limit(memory)
         ended: Any
         try:
             # pcall is called from here, not by Lua code: once a limit is hit, no Lua instruction runs any more.
-            ended = self._pcall(self._main)
+            ended = self._pcall(self._main, *given)
         except (lua54.LuaError, MemoryError) as error:
             ended = (False, str(error).encode())
         self._memory.lift()

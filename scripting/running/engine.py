@@ -90,18 +90,19 @@ class Engine:
         with `script`, `line`, `traceback` and `cause` (the code of the uncaught error), ScriptTimeout or
         ScriptMemoryExceeded.
         """
-        return partial(self._run, request, self._job(request))
+        return partial(self._run, request, self.job(request))
 
     def stay(
         self, request: ScriptRequest, ended: Callable[[ScriptResult], object]
     ) -> Callable[[BaseException], object]:
         """Run a script and keep its sandbox in the request's residence; see `ScriptEngine.stay`."""
-        run = Run(self, request, self._job(request))
+        run = Run(self, request, self.job(request))
         threads.submit(run.stay, ended)
         return run.abandon
 
     @staticmethod
-    def _job(request: ScriptRequest) -> Job:
+    def job(request: ScriptRequest) -> Job:
+        """Return what a sandbox has to know of a request. Raises as `prepare`."""
         if request.profile not in PROFILES:
             raise ConfigurationError(
                 f"there is no script profile {request.profile[:100]!r}; there are: {', '.join(PROFILES)}"

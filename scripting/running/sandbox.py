@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 from .host import Host
 
-__all__ = ["Ending", "Job", "Outcome", "Sandbox"]
+__all__ = ["ConsoleSandbox", "Ending", "Job", "Outcome", "Sandbox"]
 
 Ending: TypeAlias = Literal["error", "time", "instructions", "memory", "exit", "interrupted"]
 
@@ -63,3 +64,25 @@ class Sandbox(Protocol):
 
     def close(self) -> None:
         """Free what the sandbox holds. A sandbox that has run, or never will, is closed once, on any thread."""
+
+
+class ConsoleSandbox(Protocol):
+    """A sandbox that runs one piece of a script after another. What ends a piece does not end the sandbox, unless it is
+    `dead` afterwards. All but `close` is called on one thread."""
+
+    dead: bool
+
+    def stay(self, job: Job, host: Host) -> None:
+        """Get ready for pieces, with the limits of a job, whose source is not run."""
+
+    def enter(self, text: str) -> Outcome:
+        """Run a piece. The value of the outcome is the text of the piece's values, "" for none."""
+
+    def unfinished(self, text: str) -> bool:
+        """Return whether the text is the beginning of a piece. Runs nothing."""
+
+    def names(self, path: Sequence[str]) -> list[str]:
+        """Return the names in the value at a path, or the script's globals. Runs nothing."""
+
+    def close(self) -> None:
+        """Free what the sandbox holds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from greenroom.runtime.cli.output import print_json
-from greenroom.runtime.cli.parameters import AsJson
+from greenroom.runtime.cli.parameters import ArtifactVersion, AsJson, version_of
 from greenroom.runtime.cli.store import the_session, the_store
 
 from .equipment import plugins_named, register_agents, run_plugins
@@ -19,14 +20,17 @@ from .options import AllowDir, BoundTo, FromPlugin, Isolated, OfLanguage, OfProf
 from .place import source_line
 
 if TYPE_CHECKING:
-    from greenroom.runtime import ScriptError, ScriptResult
+    from greenroom.runtime import Runtime, ScriptError, ScriptResult
 
 _INTERRUPTED = 130
 
 
 def run(
     context: typer.Context,
-    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="The file of the script, or - for stdin.")],
+    script: Annotated[
+        str,
+        typer.Argument(metavar="SCRIPT", help="The file of the script, - for stdin, or with --artifact an artifact."),
+    ],
     arguments: Annotated[
         list[str] | None,
         typer.Argument(metavar="ARGS", help="Handed to the script; those that begin with a dash go after --."),
@@ -37,6 +41,11 @@ def run(
     isolation: Isolated = None,
     trust: Trusted = "host",
     session: BoundTo = None,
+    artifact: Annotated[
+        bool,
+        typer.Option("--artifact", help="SCRIPT is an artifact: its id, or its name in the session of --session."),
+    ] = False,
+    version: ArtifactVersion = None,
     agent: WithAgent = None,
     plugin: FromPlugin = None,
     timeout: Annotated[
@@ -56,10 +65,10 @@ def run(
     """
     from greenroom.runtime import ScriptError
 
-    from_stdin = script == "-"
-    if not from_stdin and not os.path.exists(script):
-        raise typer.BadParameter(f"there is no file {script!r}", param_hint="SCRIPT")
-    source = _from_stdin() if from_stdin else Path(script)
+    if version is not None and not artifact:
+        raise typer.BadParameter("only an artifact has versions: add --artifact", param_hint="--version")
+    from_stdin = script == "-" and not artifact
+    source = None if artifact else _from_stdin() if from_stdin else _file(script)
     plugins = plugins_named(plugin or ())
     with opened_for_scripts(the_store(context), create=session is None) as runtime:
         register_agents(runtime, agent or ())
@@ -68,6 +77,8 @@ def run(
             result = runtime.run_script(
                 source,
                 language,
+                artifact=script if artifact else None,
+                version=version_of(version),
                 name="stdin" if from_stdin else None,
                 profile=profile,
                 session=the_session(runtime, session) if session else None,
@@ -81,7 +92,7 @@ def run(
         except KeyboardInterrupt:
             raise typer.Exit(_INTERRUPTED) from None
         except ScriptError as error:
-            _show_place(error, source)
+            _show_place(error, source if source is not None else _content(runtime, script, session, version))
             raise
     _print_result(result, as_json)
     if result.exit_code:
@@ -126,6 +137,22 @@ def _show_place(error: ScriptError, source: str | Path) -> None:
     shown = source_line(source, error.fields.get("line"), error.fields.get("column"))
     if shown is not None:
         error.add_note(shown)
+
+
+def _file(name: str) -> Path:
+    if not os.path.exists(name):
+        raise typer.BadParameter(f"there is no file {name!r}", param_hint="SCRIPT")
+    return Path(name)
+
+
+def _content(runtime: Runtime, artifact: str, session: str | None, version: str | None) -> str:
+    """Return the text of a script that is an artifact; none where it cannot be read."""
+    from greenroom.runtime import ArtifactId, GreenroomError
+
+    with contextlib.suppress(GreenroomError, ValueError):
+        owner = the_session(runtime, session) if session else runtime.session(ArtifactId.parse(artifact).session_id)
+        return owner.get_artifact(artifact, version_of(version)).content.decode("utf-8-sig")
+    return ""
 
 
 def _from_stdin() -> str:

@@ -38,7 +38,7 @@ function makers.object(shape, dressed, functions)
   local key, itself, text = shape.key, shape.itself, shape.text
   local parts, keep = {}, shape.hidden
   for name, number in next, shape.parts do parts[name] = dressed(number) end
-  local metatable = { __name = shape.name, __metatable = shape.name }
+  local metatable = { __name = shape.name, __metatable = shape.name, methods = methods }
   local function method(row, call)
     if key == nil then
       return function(first, ...)

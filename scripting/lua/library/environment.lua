@@ -421,6 +421,7 @@ function K.prepare(profile, layout)
   for name, number in next, layout.shapes[layout.ids.shape].methods do methods[name] = make(number) end
   for _, name in next, layout.ids.fields do fields[name] = true end
   bind_strings(env.string, methods, fields, layout.ids.field)
+  K.env, K.id_methods, K.id_fields = env, methods, fields
   if profile == "trusted" then trust(env) end
   if profile == "files" then grant_files(env, layout.files) end
 end
@@ -465,6 +466,9 @@ local function finish()
   before_host()
   receive(host(FINISH, 0))
 end
+
+K.finish = finish
+function K.is_id(text) return #text == 36 and find(text, ID) ~= nil end
 
 -- Runs a script to its end. Returns "ok" and its packed value, or "error", class, message, line and traceback.
 function K.main()

@@ -357,6 +357,12 @@ function K.refill()
   used, credit, next_clock = 0, 10000, 0
 end
 
+-- Gets ready for the next piece of a console, whatever has ended the one before.
+function K.again()
+  armed, killed, current, level, next_clock, credit, used = false, nil, main, 10000, 0, 10000, 0
+  collectgarbage()
+end
+
 function K.fail_if_killed(err)
   if killed then die() end
   if err == OUT_OF_MEMORY then kill("memory") end

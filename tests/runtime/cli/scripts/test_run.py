@@ -159,3 +159,19 @@ def test_what_others_wrote_runs_in_a_process_of_its_own(greenroom: Any) -> None:
     assert "run it with isolation='thread'" in said.stderr
     said = greenroom("run", "-", "--trust", "friend", stdin="return 1", code=1)
     assert "there are: 'host', 'untrusted'" in said.stderr
+
+
+def test_a_script_that_is_an_artifact_runs_by_name_version_and_id(greenroom: Any, tmp_path: Path) -> None:
+    with Runtime.open(tmp_path / "greenroom-data") as runtime:
+        session = runtime.create_session(name="scripts")
+        first = session.store_artifact("script", "hello.lua", "print('one', ...)")
+        session.store_artifact("script", "hello.lua", "print('two', Session.current())\nerror('oh')")
+    said = greenroom("run", "hello.lua", "--artifact", "--session", session.id, code=1)
+    assert said.stdout == f"two\t{session.id}\n"
+    assert "   2 | error('oh')" in said.stderr
+    assert (
+        greenroom("run", "hello.lua", "x", "--artifact", "--session", session.id, "--version", 1).stdout == "one\tx\n"
+    )
+    assert greenroom("run", str(first.id), "--artifact").stdout == "one\n"
+    assert "the session too" in greenroom("run", "hello.lua", "--artifact", code=1).stderr
+    assert "--artifact" in greenroom("run", "hello.lua", "--version", 1, code=2).stderr

@@ -1,0 +1,1 @@
+"""``greenroom repl``: scripts typed line by line, in a sandbox that stays."""

@@ -1,0 +1,87 @@
+"""``greenroom repl``: begins a conversation with a sandbox."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from greenroom.runtime.cli import completion
+from greenroom.runtime.cli.output import is_terminal, note
+from greenroom.runtime.cli.scripts.equipment import plugins_named, register_agents, run_plugins
+from greenroom.runtime.cli.scripts.opening import opened_for_scripts
+from greenroom.runtime.cli.scripts.options import AllowDir, BoundTo, FromPlugin, OfProfile, WithAgent
+from greenroom.runtime.cli.store import the_session, the_store
+
+
+def repl(
+    context: typer.Context,
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            metavar="LANGUAGE",
+            help="lua or js.",
+            autocompletion=completion.one_of("lua", "js"),
+        ),
+    ] = "lua",
+    profile: OfProfile = "sandboxed",
+    allow_dir: AllowDir = None,
+    session: BoundTo = None,
+    agent: WithAgent = None,
+    plugin: FromPlugin = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.001,
+            help="Longest run of what one entry says; otherwise script_timeout, if it is set, else 5 minutes.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Type a script line by line: each entry is run at once, and its variables stay.
+
+    Tab completes names, functions and the keys of options; the line at the bottom says how a function is called. An
+    entry that is not finished goes on in the next line. Ctrl-C stops an entry, Ctrl-D leaves. .help says more.
+
+    Without a terminal, entries come from stdin, and the exit code is 1 if one of them failed.
+    """
+    from greenroom.runtime.scripts.console import open_console
+
+    from .loop import Loop, plain_reader
+
+    plugins = plugins_named(plugin or ())
+    with opened_for_scripts(the_store(context), create=session is None) as runtime:
+        register_agents(runtime, agent or ())
+        run_plugins(runtime, plugins)
+        console = open_console(
+            runtime,
+            language,
+            profile=profile,
+            session=the_session(runtime, session) if session else None,
+            timeout=timeout,
+            directories=allow_dir or [],
+            echo=_echo,
+        )
+        try:
+            if is_terminal(sys.stdin) and is_terminal():
+                from .history import HistoryFile, history_path
+                from .terminal import terminal_reader
+
+                history = HistoryFile(history_path(language))
+                read = terminal_reader(runtime, console, history)
+                note(f"greenroom {language} repl on {the_store(context).settings().data}. .help says what there is.")
+                Loop(runtime, console, read).run()
+                return
+            loop = Loop(runtime, console, plain_reader(console))
+            loop.run()
+        finally:
+            console.close()
+    if loop.failed:
+        raise typer.Exit(1)
+
+
+def _echo(text: str) -> None:
+    print(text, end="", flush=True)
