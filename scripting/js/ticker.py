@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 import time
 import weakref
@@ -59,12 +58,10 @@ class Ticker:
                 )
                 try:
                     self._thread.start()
-                except BaseException as error:
+                except BaseException:
                     self._thread = None
-                    # A process for one script may start no thread. There the kernel's timer ends what runs too long.
-                    if not isinstance(error, RuntimeError) or signal.getitimer(signal.ITIMER_REAL)[0] <= 0:
-                        self._scripts -= 1
-                        raise
+                    self._scripts -= 1
+                    raise
             changed.notify()
         try:
             yield
