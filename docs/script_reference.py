@@ -67,7 +67,7 @@ def _page(of: Global, written: str) -> str:
     objects = dict.fromkeys(_objects(each.returns for each in functions))
     if objects:
         parts.append("## What comes back")
-        parts += [_object(each, functions) for each in objects]
+        parts += [_object(each, of.functions) for each in objects]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -101,11 +101,14 @@ def _signatures(function: Function) -> Iterator[str]:
         for form in function.forms:
             yield f"{function.of + '.' if function.of else ''}{form} → {back}"
         return
-    given = [
-        f"{each.name}…" if each.many else each.name if each.required else f"{each.name}?"
-        for each in function.parameters
-    ]
-    yield f"{function.name}({', '.join(given)}) → {back}"
+    yield f"{function.name}({_given(function.parameters)}) → {back}"
+
+
+def _given(parameters: Iterable[Parameter]) -> str:
+    """Return the parameters as a signature has them."""
+    return ", ".join(
+        f"{each.name}…" if each.many else each.name if each.required else f"{each.name}?" for each in parameters
+    )
 
 
 def _parameters(parameters: tuple[Parameter, ...]) -> str:
@@ -177,8 +180,9 @@ def _within(shape: Any, outer: Object) -> bool:
     return shape is outer
 
 
-def _object(shape: Object, functions: list[Function]) -> str:
+def _object(shape: Object, functions: Iterable[Function]) -> str:
     lines = []
+    own = {each.name: each for each in functions if each.hidden}
     if shape.parts:
         lines.append(f"- parts: {', '.join(f'`{name}`: {_shape(part)}' for name, part in shape.parts.items())}")
     if shape.fields:
@@ -189,7 +193,12 @@ def _object(shape: Object, functions: list[Function]) -> str:
         lines.append(f"- `{field}` also answers {', '.join(f'`{each}`' for each in shown)} of the row")
     if shape.getters:
         lines.append(f"- getters: {', '.join(f'`{each}()`' for each in shape.getters)}")
-    methods = {name: f"`{function}`" for name, function in shape.methods.items()}
+    lines += [
+        f"- `{name}({_given(own[function].parameters[1:])})` → {_shape(own[function].returns)}: {own[function].summary}"
+        for name, function in shape.methods.items()
+        if function in own
+    ]
+    methods = {name: f"`{function}`" for name, function in shape.methods.items() if function not in own}
     methods |= {name: "" for each in functions if each.on is shape for name in each.names}
     if methods:
         shown_methods = (f"`{name}`" + (f" ({function})" if function else "") for name, function in methods.items())

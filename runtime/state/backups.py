@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import itertools
 import re
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +18,9 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.internal import VariableSchemas
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session
+from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
-from greenroom.storage.common.arguments import as_flag, as_items, as_number, as_text
+from greenroom.storage.common.arguments import as_flag, as_function, as_items, as_number, as_text
 from greenroom.storage.errors import (
     GreenroomError,
     IntegrityError,
@@ -218,18 +220,21 @@ class StateBackups:
         self,
         scopes: Sequence[Session | str] | Session | str | None = None,
         *,
+        sessions: Sequence[Session | str] = (),
         description: str | None = None,
         incremental: bool = False,
+        on_progress: StreamProgress | None = None,
     ) -> StateBackup:
         """Make a backup of these scopes and sessions: names such as "global" and "user:7", sessions, their ids. By
-        default, of all scopes of the host, without sessions.
+        default, of all scopes of the host. `sessions` are backed up too. `on_progress` gets the number of scopes done.
 
         Each scope is as of one moment. An incremental one does not write again what is as in the newest backup; it
         needs those files then, so they are kept with it. Raises SessionNotFound, StorageError.
         """
         self._require("create", "write")
         text = as_text("description", description, m.MAX_TEXT) if description is not None else None
-        wanted = self._places(scopes)
+        told = as_function("on_progress", on_progress) if on_progress is not None else None
+        wanted = self._places(scopes, _listed(sessions))
         with self._lock, self._reported("create"):
             self.directory.mkdir(parents=True, exist_ok=True)
             newest = next(iter(self._footers()), None) if as_flag("incremental", incremental) else None
@@ -237,7 +242,7 @@ class StateBackups:
             moment = datetime.fromtimestamp(now // _SECOND, UTC)
             made = f"{moment:%Y%m%d-%H%M%S}-{now % _SECOND:09d}-{secrets.token_hex(4)}"
             footer = Footer(made, now, text, newest.id if newest is not None else None, {})
-            states = ((place.name, self._entries(place)) for place in wanted)
+            states = ((place.name, self._entries(place)) for place in _counted(wanted, told))
             with written_file(self._path(made), f"cannot write backup {made}") as file:
                 footer = write_backup(file, footer, states, newest.scopes if newest is not None else {})
             return self._backup(footer)
@@ -363,12 +368,14 @@ class StateBackups:
                 path=str(self.directory),
             ) from error
 
-    def _places(self, scopes: Any) -> Iterator[Place]:
+    def _places(self, scopes: Any, sessions: builtins.list[Any]) -> Iterator[Place]:
         """Return the places to back up, each once."""
+        listed = sessions if scopes is None else [*_listed(scopes), *sessions]
+        found = {place.name: place for place in (place_of(self._runtime, each) for each in listed)}
         if scopes is None:
-            return (place for place in every_place(self._runtime) if place.session_id is None)
-        found = [place_of(self._runtime, each) for each in _listed(scopes)]
-        return iter({place.name: place for place in found}.values())
+            every = (place for place in every_place(self._runtime) if place.session_id is None)
+            return itertools.chain((place for place in every if place.name not in found), found.values())
+        return iter(found.values())
 
     def _name(self, scope: Any) -> str:
         """Return the name that a scope has in a backup. The session need not be there any more."""
@@ -460,6 +467,14 @@ class StateBackups:
             self._path(footer.id).stat().st_size,
             footer.parent,
         )
+
+
+def _counted(places: Iterator[Place], told: Callable[..., object] | None) -> Iterator[Place]:
+    """Yield the places, and tell how many are done."""
+    for number, place in enumerate(places):
+        if told is not None:
+            told(number, None)
+        yield place
 
 
 def _listed(scopes: Any) -> list[Any]:

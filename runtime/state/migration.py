@@ -184,10 +184,17 @@ def versions_in(place: Place, find: Find, key: str | None = None) -> dict[str, V
     return found
 
 
-def status_of(places: Iterable[Place], find: Find, schemas: Mapping[str, Schema]) -> MigrationStatus:
+def status_of(
+    places: Iterable[Place],
+    find: Find,
+    schemas: Mapping[str, Schema],
+    told: Callable[..., object] | None = None,
+) -> MigrationStatus:
     """Count the values of each version of each schema in the places."""
     counts: dict[str, Counter[int]] = {name: Counter() for name in schemas}
-    for place in places:
+    for number, place in enumerate(places):
+        if told is not None:
+            told(number, None)
         try:
             found = versions_in(place, find)
         except SessionNotFound:  # deleted meanwhile

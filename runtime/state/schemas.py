@@ -10,6 +10,7 @@ from greenroom.actors import messages as m
 from greenroom.actors.messages.sharing import is_own_scope
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.session import Session
+from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.storage.common.arguments import as_flag, as_function, as_number, as_text, kind_of
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.session_ids import is_session_id
@@ -154,16 +155,20 @@ class Schemas:
         place = place_of(self._runtime, scope)
         return versions_in(place, self._find, m.GetVariable(key).key if key is not None else None)
 
-    def status(self, scope: Session | str | None = None) -> MigrationStatus:
+    def status(
+        self, scope: Session | str | None = None, *, on_progress: StreamProgress | None = None
+    ) -> MigrationStatus:
         """Return how many values there are of each version of each schema: in a scope, or in all scopes and sessions.
 
         All are read one after the other then. That is for the host only, and takes its time for many sessions.
+        `on_progress` gets the number of scopes and sessions read.
         """
+        told = as_function("on_progress", on_progress) if on_progress is not None else None
         if scope is not None:
             return status_of([place_of(self._runtime, scope)], self._find, self._schemas)
         self._core.check_open()
         self._core.require_host("schemas.status", "list")
-        return status_of(every_place(self._runtime), self._find, self._schemas)
+        return status_of(every_place(self._runtime) if self._schemas else (), self._find, self._schemas, told)
 
     def migrate(self, scope: Session | str, key: str | None = None, *, dry_run: bool = False) -> Migration:
         """Migrate the values of a scope that are of an older version, or one of them, in one write.

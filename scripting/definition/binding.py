@@ -9,7 +9,7 @@ is or from `packed`:
 - `returns`: {number: shape} of the functions whose answers are dressed.
 - `callbacks`: {number: true} of the functions that take functions; `soft`: of those that never raise.
 - `binary`: {number: [positions]} of arguments that are content.
-- `shapes`: a list of tables, numbered from 1: `kind` is "object", "rows", "page" or "fluent".
+- `shapes`: a list of tables, numbered from 1: `kind` is "object", "rows", "page", "fluent" or "iterator".
 - `ids`: {shape, field, fields}: the shape whose methods texts that are session ids answer, and the function
   (id, field) for its fields.
 - `files`: {name: number} of the functions for files of the profile `files`.

@@ -11,7 +11,7 @@ from typing import Any
 from .binding import FIRST, LayoutData
 from .function import Function, functions_of
 from .packing import pack
-from .shapes import Fluent, Maybe, Object, Page, Rows, Shape, Value
+from .shapes import Fluent, Iterator, Maybe, Object, Page, Rows, Shape, Value
 
 __all__ = ["Global", "Layout", "globals_of"]
 
@@ -127,6 +127,8 @@ class Layout(LayoutData):
                 "ends": list(shape.ends),
                 "lists": shape.lists,
             }
+        if isinstance(shape, Iterator):
+            return {"kind": "iterator", "function": self.number(shape.function)}
         assert isinstance(shape, Object)
         methods = {name: self.number(each) for name, each in shape.methods.items()}
         methods |= {

@@ -20,6 +20,7 @@ __all__ = [
     "TRUE",
     "VALUE",
     "Fluent",
+    "Iterator",
     "Maybe",
     "Object",
     "Page",
@@ -150,7 +151,19 @@ class Fluent:
         return self.name
 
 
-Shape: TypeAlias = Value | Object | Rows | Page | Maybe | Fluent
+class Iterator:
+    """Values that come one by one, for a loop of the language. The host returns what `function` gets with each call; it
+    returns nothing after the last value."""
+
+    def __init__(self, name: str, function: str) -> None:
+        self.name = name
+        self.function = function
+
+    def __repr__(self) -> str:
+        return f"iterator over {self.name}"
+
+
+Shape: TypeAlias = Value | Object | Rows | Page | Maybe | Fluent | Iterator
 
 
 def plain(shape: Any) -> Any:

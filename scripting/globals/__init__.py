@@ -13,6 +13,7 @@ from greenroom.runtime import Runtime
 from greenroom.scripting.definition.layout import Global, Layout, globals_of
 
 from .artifacts.artifact import ArtifactGlobal
+from .artifacts.streams import ArtifactStreams
 from .calls.agent import AgentGlobal
 from .calls.tool import ToolGlobal
 from .calls.workflow import WorkflowGlobal
@@ -26,6 +27,7 @@ from .sessions.differences import SessionDifferences
 from .sessions.people import SessionPeople
 from .sessions.replay import ReplayGlobal, SessionReplays
 from .sessions.session import SessionGlobal
+from .state.keeping import StateKeeping
 from .state.state import StateGlobal
 
 __all__ = ["OWNERS", "known_globals", "layout_for"]
@@ -37,7 +39,9 @@ OWNERS: Final[tuple[type, ...]] = (
     SessionReplays,
     SessionDifferences,
     ArtifactGlobal,
+    ArtifactStreams,
     StateGlobal,
+    StateKeeping,
     HookGlobal,
     EventGlobal,
     ToolGlobal,

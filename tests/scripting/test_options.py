@@ -41,6 +41,8 @@ MISSPELT = {
     "Event.query": ("Event.query { session = 'x' }", "session_id"),
     "Hook.register": ("Hook.register('BeforeStateWrite', print, { priorty = 1 })", "priority"),
     "Hook.list": ("Hook.list { enabld = true }", "enabled"),
+    "State.create_backup": ("State.create_backup('global', { descripton = 'x' })", "description"),
+    "State.cleanup_backups": ("State.cleanup_backups { keeep = 1 }", "keep"),
     "Tool.discover": ("Tool.discover { categry = 'x' }", "category"),
 }
 """A call of each function that takes options, with one misspelt, and the option that is meant."""

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import builtins
-import re
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from greenroom.runtime import Scope, Session, ValidationError
+from greenroom.runtime import Scope, Session, ValidationError, messages
 from greenroom.scripting.definition.examples import call, example
 from greenroom.scripting.definition.function import export
-from greenroom.scripting.definition.shapes import COUNT, DICT, FLAG, TRUE, VALUE, Maybe
-from greenroom.scripting.definition.types import Text, as_text
+from greenroom.scripting.definition.shapes import COUNT, DICT, FLAG, LIST, TRUE, VALUE, Maybe
+from greenroom.scripting.definition.types import Json, Text
 from greenroom.scripting.definition.values import UNDEFINED
 from greenroom.scripting.globals.choices import HOW
 from greenroom.scripting.globals.context import ScriptContext
 
+from .scopes import is_scope, key_of_session, place_of, text_of
+
 __all__ = ["StateGlobal"]
 
 _SET: Final = call("State.set", "user:7", "theme", "dark")
-_SCOPE: Final = re.compile(r"global|(?:session|user|agent|tool|workflow|custom):.+", re.DOTALL)
-_KEY_OF_SESSION: Final = re.compile(
-    r"(session:(?:current|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})):(.*)", re.DOTALL
-)
 
 
 class _Variables(Protocol):
@@ -30,6 +27,8 @@ class _Variables(Protocol):
     def set(self) -> Callable[..., None]: ...
     @property
     def delete(self) -> Callable[..., bool]: ...
+    @property
+    def compare_and_set(self) -> Callable[..., bool]: ...
     def get(self, key: str, default: Any) -> Any: ...
     def list(self, prefix: str) -> dict[str, Any]: ...
     def keys(self) -> builtins.list[str]: ...
@@ -42,16 +41,9 @@ class _SessionVariables:
         self.set = session.set
         self.get = session.get
         self.delete = session.delete_variable
+        self.compare_and_set = session.compare_and_set
         self.list = session.variables
         self.keys = session.variable_keys
-
-
-def _text(value: Any, what: str) -> str:
-    if type(value) is not str:
-        value = as_text(value)
-        if not isinstance(value, str):
-            raise ValidationError(f"{what}: a text is needed", field=what)
-    return value
 
 
 class StateGlobal:
@@ -66,30 +58,19 @@ class StateGlobal:
     def __init__(self, context: ScriptContext) -> None:
         self._context = context
 
-    def _scope(self, name: str) -> _Variables:
-        if not _SCOPE.fullmatch(name):
-            raise ValidationError(
-                'scope: "global", "session:<id>", "session:current", "user:<id>", "agent:<id>", "tool:<id>",'
-                ' "workflow:<id>" or "custom:<name>" is needed',
-                field="scope",
-            )
-        if name.startswith("session:"):
-            rest = name[len("session:") :]
-            return _SessionVariables(self._context.session(UNDEFINED if rest == "current" else rest))
-        scope: Scope = self._context.scope(name)
-        return scope
-
-    def _default(self) -> _Variables:
-        if self._context.current_id is not None:
-            return _SessionVariables(self._context.session())
-        return self._context.scope("global")
+    def _scope(self, scope: Any, *, custom: bool = False) -> _Variables:
+        """Return the variables of a scope; without one, of the current session, or of "global" if none is current."""
+        place = place_of(self._context, scope, custom=custom)
+        if isinstance(place, Session):
+            return _SessionVariables(place)
+        found: Scope = self._context.scope(place if place is not None else "global")
+        return found
 
     def _place(self, key: Any) -> tuple[_Variables, str]:
         """Return the variables and the key that a key without a scope means."""
-        key = _text(key, "key")
-        if key.startswith("session:") and (match := _KEY_OF_SESSION.fullmatch(key)):
-            return self._scope(match[1]), match[2]
-        return self._default(), key
+        key = text_of(key, "key")
+        named = key_of_session(key)
+        return (self._scope(named[0]), named[1]) if named is not None else (self._scope(UNDEFINED), key)
 
     @export(
         "set",
@@ -106,7 +87,7 @@ class StateGlobal:
         if len(given) == 2:
             where, key = self._place(given[0])
         elif len(given) == 3:
-            where, key = self._scope(_text(given[0], "scope")), _text(given[1], "key")
+            where, key = self._scope(given[0]), text_of(given[1], "key")
         else:
             raise ValidationError("State.set takes key, value or scope, key, value")
         if given[-1] is UNDEFINED:
@@ -131,17 +112,13 @@ class StateGlobal:
             return where.get(key, UNDEFINED)
         if len(given) == 2:
             first, second = given
-            if isinstance(second, str) and isinstance(first, str) and self._is_scope(first):
+            if isinstance(second, str) and isinstance(first, str) and is_scope(first):
                 return self._scope(first).get(second, UNDEFINED)
             where, key = self._place(first)
             return where.get(key, second)
         if len(given) == 3:
-            return self._scope(_text(given[0], "scope")).get(_text(given[1], "key"), given[2])
+            return self._scope(given[0]).get(text_of(given[1], "key"), given[2])
         raise ValidationError("State.get takes key [, default] or scope, key [, default]")
-
-    @staticmethod
-    def _is_scope(text: str) -> bool:
-        return _SCOPE.fullmatch(text) is not None and _KEY_OF_SESSION.fullmatch(text) is None
 
     @export(
         "delete",
@@ -158,7 +135,7 @@ class StateGlobal:
         if len(given) == 1:
             where, key = self._place(given[0])
         elif len(given) == 2:
-            where, key = self._scope(_text(given[0], "scope")), _text(given[1], "key")
+            where, key = self._scope(given[0], custom=True), text_of(given[1], "key")
         else:
             raise ValidationError("State.delete takes key or scope, key")
         return where.delete(key, **more)
@@ -172,11 +149,11 @@ class StateGlobal:
     )
     def list(self, *given: Any) -> dict[str, Any]:
         """Return variables by key: those of a scope, or those whose key begins with a prefix."""
-        texts = [_text(each, "prefix") for each in given if each is not UNDEFINED]
+        texts = [text_of(each, "prefix") for each in given if each is not UNDEFINED]
         if not texts:
-            return self._default().list("")
+            return self._scope(UNDEFINED).list("")
         if len(texts) == 1:
-            return self._scope(texts[0]).list("") if self._is_scope(texts[0]) else self._default().list(texts[0])
+            return self._scope(texts[0]).list("") if is_scope(texts[0]) else self._scope(UNDEFINED).list(texts[0])
         if len(texts) == 2:
             return self._scope(texts[0]).list(texts[1])
         raise ValidationError("State.list takes a prefix, or scope [, prefix]")
@@ -184,9 +161,55 @@ class StateGlobal:
     @export("clear", returns=COUNT, example=example("user:7", before=[_SET]))
     def clear(self, scope: Text = UNDEFINED) -> int:
         """Delete all variables of a scope and return their number."""
-        where = self._default() if scope is UNDEFINED else self._scope(_text(scope, "scope"))
+        where = self._scope(scope)
         count = 0
         for key in where.keys():  # noqa: SIM118 (no dict: it would read the values)
             self._context.check_time()
             count += where.delete(key)
         return count
+
+    @export(
+        "compareAndSet",
+        returns=FLAG,
+        options={"options": HOW},
+        example=example("user:7", "theme", "dark", "light", before=[_SET]),
+    )
+    def compare_and_set(self, scope: Json, key: Text, expected: Json, value: Json, options: Any = UNDEFINED) -> bool:
+        """Set a variable if its value is the expected one now, and return whether it was. Otherwise nothing changes.
+
+        Values are equal as JSON. Nil is expected of a variable that does not exist; null also of one that does not
+        exist, or is null. A value of nil deletes the variable.
+        """
+        wanted = messages.ABSENT if expected is UNDEFINED else expected
+        new = messages.ABSENT if value is UNDEFINED else value
+        return self._scope(scope).compare_and_set(key, wanted, new, **options)
+
+    # -- the same with a scope first
+
+    @export(
+        "save",
+        returns=TRUE,
+        options={"options": HOW},
+        example=example("user:7", "theme", "dark"),
+    )
+    def save(self, scope: Json, key: Text, value: Json = UNDEFINED, options: Any = UNDEFINED) -> bool:
+        """Set a variable of a scope, or delete it if the value is nil. A text that is no scope is a custom scope of
+        that name."""
+        where = self._scope(scope, custom=True)
+        if value is UNDEFINED:
+            where.delete(key, **options)
+        else:
+            where.set(key, value, **options)
+        return True
+
+    @export("load", returns=Maybe(VALUE), counted=True, example=example("user:7", "theme", "light", before=[_SET]))
+    def load(self, scope: Json, key: Text, default: Json = UNDEFINED) -> Any:
+        """Return a variable of a scope, or the default if there is none. A text that is no scope is a custom scope of
+        that name."""
+        return self._scope(scope, custom=True).get(key, default)
+
+    @export("list_keys", returns=LIST, counted=True, example=example("user:7", "th", before=[_SET]))
+    def list_keys(self, scope: Json = UNDEFINED, prefix: Text = "") -> Any:
+        """Return the keys of a scope, or those that begin with a prefix, in order. A text that is no scope is a custom
+        scope of that name."""
+        return [each for each in self._scope(scope, custom=True).keys() if each.startswith(prefix)]  # noqa: SIM118

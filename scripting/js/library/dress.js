@@ -1,6 +1,7 @@
 // What functions of globals return, dressed by the shapes of the layout: rows that answer methods, pages that know their
 // total, builders. Everything here is told by data; no global is named. See definition/shapes.py.
 const dressed_prototypes = new WeakMap()
+const symbol_of_iterator = Symbol.iterator
 
 function field(row, name) {
   const kept = weak_get(hidden, row)
@@ -132,6 +133,26 @@ const makers = {
         },
       })
       return builder
+    }
+  },
+
+  // for (const value of object.values()) …: each value is asked for when the loop comes to it.
+  iterator(shape, dresser, functions) {
+    return key => {
+      let done = false
+      const iterator = {
+        next() {
+          const value = done ? undefined : functions[shape['function']](key)
+          done = value === undefined
+          return { value, done }
+        },
+        return(value) {
+          done = true
+          return { value, done }
+        },
+      }
+      hide(iterator, symbol_of_iterator, () => iterator)
+      return iterator
     }
   },
 }

@@ -172,6 +172,13 @@ function makers.fluent(shape, _, functions)
   end
 end
 
+-- for value in object:values() do … end: each value is asked for when the loop comes to it.
+function makers.iterator(shape, _, functions)
+  return function(key)
+    return function() return functions[shape["function"]](key) end
+  end
+end
+
 -- Returns a table of what dresses, by the numbers of shapes. Each is made when it is needed.
 function K.dressers(shapes, functions)
   local made = {}
