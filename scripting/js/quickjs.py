@@ -53,6 +53,7 @@ _HEADROOM: Final = 1 << 20
 _PAGE: Final = 1 << 16
 _EMPTY: Final = 2 << 20
 _NEVER: Final = 1 << 40
+_LONGEST: Final = 1e9
 _U32: Final = 0xFFFFFFFF
 _OK, _THROWN = 0, 1
 _NOWHERE: Final = -1
@@ -355,10 +356,29 @@ class Context:
     @contextmanager
     def script(self, deadline: float) -> Iterator[None]:
         """Run code of the script in the block, until `deadline` on the monotonic clock at the latest."""
-        ticks = int((deadline + GRACE - time.monotonic()) / PERIOD) + 2
-        self.deadline = deadline
         with self._entered(), self._machine.ticker.running():
+            self.until(deadline)
+            yield
+
+    def until(self, deadline: float) -> None:
+        """Set the deadline of the code in a `script` block."""
+        ticks = int(min(deadline + GRACE - time.monotonic(), _LONGEST) / PERIOD) + 2
+        self.deadline = deadline
+        if not self.dead:
             self.store.set_epoch_deadline(max(1, min(ticks, _NEVER)))
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Stop the clock in the block, in which the script waits for the host, maybe for long."""
+        with self._machine.ticker.paused():
+            yield
+        self.until(self.deadline)
+
+    @contextmanager
+    def called(self) -> Iterator[None]:
+        """Run a function of the script in the block, while the script waits for the host."""
+        with self._machine.ticker.running():
+            self.until(self.deadline)
             yield
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgpack
 
 from greenroom.runtime import GreenroomError, ScriptError
-from greenroom.scripting.definition.binding import CLOCK, LayoutData
+from greenroom.scripting.definition.binding import CLOCK, FINISH, LayoutData
 from greenroom.scripting.definition.callback import Callback, Callbacks, Stopped
 from greenroom.scripting.definition.packing import unpack
 from greenroom.scripting.definition.values import UNDEFINED
@@ -45,6 +45,7 @@ _WAITING: Final = "~"
 _FAILED: Final = "!"
 _STOP: Final = "."
 _EXIT: Final = "exit"
+_OUT_OF_MEMORY: Final = ("InternalError", "out of memory")
 _ENDINGS: Final[dict[str, Ending]] = {"time": "time", "memory": "memory"}
 
 
@@ -109,7 +110,7 @@ class JavaScriptSandbox:
 
     def forked(self) -> None:
         """Start the clock in the process of a script, which can start no thread later."""
-        machine().ticker.running().__enter__()
+        machine().ticker.keep()
 
     # -- the run
 
@@ -120,6 +121,7 @@ class JavaScriptSandbox:
         self._host, self._most, self._name = host, job.max_memory, job.name
         self._lines = len(job.source.splitlines())
         host.room = self._room
+        host.refill = self._refill
         self._callbacks.thread = threading.get_ident()
         self._callbacks.invoke = self._invoke
         self._callbacks.release = self._release
@@ -203,7 +205,11 @@ class JavaScriptSandbox:
             if len(text) > _LONG and weight(text) > self._most:
                 raise Stopped("memory")
             values = decode(text[at:], self._function if number in self._with_functions else None)
-            value = host.call(number, values)
+            if number == FINISH:  # a script that stays waits there for calls
+                with self._context.waiting():
+                    value = host.call(number, values)
+            else:
+                value = host.call(number, values)
             if value is UNDEFINED:
                 return b"-"
             return b"=" + self._text(value, readable=True)
@@ -248,22 +254,32 @@ class JavaScriptSandbox:
             raise Stopped("time")
         text = self._text(arguments, readable=True)
         try:
-            reply = self._ask("call_back", f"{number}".encode() + text)
-            while reply == _WAITING:
-                ran = self._run_jobs()
-                reply = self._ask("called_back", b"." if ran else b"?")
-                if reply == _WAITING and not ran:
-                    raise ScriptError("the function waits for a promise that nothing settles", script=self._name)
+            with self._context.called():
+                reply = self._ask("call_back", f"{number}".encode() + text)
+                while reply == _WAITING:
+                    ran = self._run_jobs()
+                    reply = self._ask("called_back", b"." if ran else b"?")
+                    if reply == _WAITING and not ran:
+                        raise ScriptError("the function waits for a promise that nothing settles", script=self._name)
         except Refused as refused:
             self._place = refused.stack
             raise Stopped(self._reason(refused)) from None
         except Trapped as trapped:
             raise Stopped(trapped.reason) from None
         if reply[0] == _FAILED:
-            code, message, _stack = json.loads(reply[1:])
+            code, message, stack = json.loads(reply[1:])
+            if (code, message) == _OUT_OF_MEMORY:
+                self._place = stack or ""
+                raise Stopped("memory")
             shown = f"{code}: {message}" if code is not None else message
             raise ScriptError(shown, script=self._name, cause=code)
         return UNDEFINED if reply == _NOTHING else decode(reply[1:], self._function)
+
+    def _refill(self) -> None:
+        """Give a script that stays the limits of a whole run again."""
+        if self._host is not None:
+            self._context.beats = 0
+            self._context.until(time.monotonic() + self._host.call(CLOCK, []))
 
     def _release(self, number: int) -> None:
         """Let the script forget a function."""
@@ -311,7 +327,7 @@ class JavaScriptSandbox:
 
     def _failed(self, code: str | None, message: str, stack: str | None) -> Outcome:
         """Return the outcome of a script that did not catch an error."""
-        if code == "InternalError" and message == "out of memory":
+        if (code, message) == _OUT_OF_MEMORY:
             return self._limited("memory", stack or "")
         return Outcome(
             ending="error",

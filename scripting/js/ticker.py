@@ -40,11 +40,18 @@ class Ticker:
         self._changed = threading.Condition()
         self._scripts = 0
         self._thread: threading.Thread | None = None
+        self._kept = False
 
     @property
     def thread(self) -> threading.Thread | None:
         """The thread, if it runs."""
         return self._thread
+
+    def keep(self) -> None:
+        """Start the thread now, and keep it: for a process that may start none later."""
+        with self._changed:
+            self._kept = True
+            self._begin(self._changed)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -52,23 +59,42 @@ class Ticker:
         changed = self._changed
         with changed:
             self._scripts += 1
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, args=(changed,), name="greenroom-js-clock", daemon=True
-                )
-                try:
-                    self._thread.start()
-                except BaseException:
-                    self._thread = None
-                    self._scripts -= 1
-                    raise
-            changed.notify()
+            try:
+                self._begin(changed)
+            except BaseException:
+                self._scripts -= 1
+                raise
         try:
             yield
         finally:
             with changed:
                 if self._changed is changed:  # not a script that a fork has taken along
                     self._scripts -= 1
+
+    def _begin(self, changed: threading.Condition) -> None:
+        """See to it that there is a thread, and that it ticks."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, args=(changed,), name="greenroom-js-clock", daemon=True)
+            try:
+                self._thread.start()
+            except BaseException:
+                self._thread = None
+                raise
+        changed.notify()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Count the script that runs on this thread as none until the block ends."""
+        changed = self._changed
+        with changed:
+            self._scripts -= 1
+        try:
+            yield
+        finally:
+            with changed:
+                if self._changed is changed:
+                    self._scripts += 1
+                    self._begin(changed)
 
     def _run(self, changed: threading.Condition) -> None:
         while True:
@@ -81,8 +107,8 @@ class Ticker:
                 done = due
             with changed:
                 if not self._scripts:
-                    changed.wait(_IDLE)
-                if not self._scripts:
+                    changed.wait(None if self._kept else _IDLE)
+                if not self._scripts and not self._kept:
                     self._thread = None
                     return
 

@@ -6,6 +6,8 @@ import os
 import threading
 import time
 
+import pytest
+
 from greenroom.scripting.js import ticker as ticker_module
 from greenroom.scripting.js.ticker import PERIOD, Ticker
 
@@ -27,23 +29,36 @@ def test_it_ticks_while_a_script_runs_and_makes_up_for_lateness() -> None:
     assert time.monotonic() - began >= 19 * PERIOD
 
 
-def test_one_thread_for_all_scripts_and_none_when_they_have_ended(monkeypatch: object) -> None:
-    idle, ticker_module._IDLE = ticker_module._IDLE, 0.02  # type: ignore[misc]
-    try:
-        ticker = Ticker(lambda: None)
-        assert ticker.thread is None
-        with ticker.running(), ticker.running():
-            first = ticker.thread
-            assert first is not None
-            assert first.daemon
+def test_one_thread_for_all_scripts_and_none_when_they_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ticker_module, "_IDLE", 0.02)
+    ticker = Ticker(lambda: None)
+    assert ticker.thread is None
+    with ticker.running():
+        first = ticker.thread
+        assert first is not None
+        assert first.daemon
         with ticker.running():
-            assert ticker.thread in (first, ticker.thread)
-        _wait_until(lambda: ticker.thread is None)
-        _wait_until(lambda: not first.is_alive())
-        with ticker.running():
-            assert ticker.thread is not None
-    finally:
-        ticker_module._IDLE = idle  # type: ignore[misc]
+            assert ticker.thread is first
+    _wait_until(lambda: ticker.thread is None)
+    _wait_until(lambda: not first.is_alive())
+    with ticker.running():
+        assert ticker.thread is not None
+
+
+def test_it_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ticker_module, "_IDLE", 0.01)
+    ticks: list[int] = []
+    ticker = Ticker(lambda: ticks.append(1))
+    ticker.keep()
+    kept = ticker.thread
+    with ticker.running():
+        _wait_until(lambda: ticks)
+        with ticker.paused():
+            pass
+    time.sleep(0.05)
+    assert ticker.thread is kept
+    assert kept is not None
+    assert kept.is_alive()
 
 
 def test_it_starts_anew_in_a_child_process() -> None:
