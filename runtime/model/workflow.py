@@ -21,8 +21,9 @@ MAX_RETRIES: Final = 100
 
 Condition = Callable[[Mapping[str, Value]], bool] | str | bool | Mapping[str, Any]
 """A function of the outputs by step; True or False; a text with placeholders, which holds unless they give "", "false",
-"0" or null, or which compares two values as in "{{step:sum:output}} > 3"; or
-{"value": …, "equals" | "not_equals" | "contains" | "above" | "below": …}."""
+"0" or null, or which compares two values as in "{{step:sum:output}} > 3";
+{"value": …, "equals" | "not_equals" | "contains" | "above" | "below": …}; {"all" | "any": [conditions]}; {"not":
+condition}; or a call, {"tool" | "agent": …, "input": …}, whose output is true."""
 _TESTS: Final = frozenset(("equals", "not_equals", "contains", "above", "below"))
 _STRATEGIES: Final = ("fail", "continue", "retry")
 
@@ -331,7 +332,15 @@ def _known(options: WorkflowOptions) -> WorkflowOptions:
 
 def _check_condition(condition: Any) -> None:
     if issubclass(type(condition), Mapping):
-        if "value" not in condition or len(condition) != 2 or not _TESTS & set(condition):
+        names = set(condition)
+        if names in ({"all"}, {"any"}, {"not"}):
+            parts = condition["not"] if names == {"not"} else next(iter(condition.values()))
+            for part in parts if isinstance(parts, list | tuple) else [parts]:
+                _check_condition(part)
+            return
+        if names & {"tool", "agent"} and not names - {"tool", "agent", "input", "name"}:
+            return
+        if "value" not in names or len(names) != 2 or not _TESTS & names:
             tests = ", ".join(sorted(_TESTS))
             raise ValidationError(f"condition: an object of value and one of {tests}", field="condition")
     elif not callable(condition) and not issubclass(type(condition), str | bool):
