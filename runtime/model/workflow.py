@@ -10,6 +10,7 @@ from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked, checked_fields
 from greenroom.storage.errors import ValidationError
 
+from .callee import Callee
 from .template import names_in
 from .workflow_reading import KINDS, MAX_ROUNDS, step_fields, workflow_fields
 
@@ -51,7 +52,8 @@ class Step:
     """
 
     name: str
-    tool: str | None = None
+    tool: str | Callee | None = None
+    """The name of a tool, or a Tool, which need not be registered."""
     agent: Any = None
     """The name of an agent, or an Agent."""
     workflow: Workflow | None = None
@@ -71,7 +73,7 @@ class Step:
             raise ValidationError(
                 f"step {self.name!r}: either a tool, an agent, a function or a workflow", field="step"
             )
-        if self.tool is not None and not isinstance(self.tool, str):
+        if self.tool is not None and not isinstance(self.tool, str | Callee):
             raise ValidationError(f"step {self.name!r}: tool is the name of one", field="tool")
         if self.workflow is not None and not isinstance(self.workflow, Workflow):
             raise ValidationError(f"step {self.name!r}: workflow is a Workflow", field="workflow")

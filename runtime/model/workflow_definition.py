@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from greenroom.storage.errors import InvalidOperation
 
@@ -67,7 +67,7 @@ def _told(step: Step) -> dict[str, Any]:
     elif step.function is not None:
         told |= _FUNCTION
     elif step.tool is not None:
-        told["tool"] = step.tool
+        told["tool"] = step.tool if isinstance(step.tool, str) else step.tool.name
     else:
         told["agent"] = step.agent.to_dict() if isinstance(step.agent, Agent) else step.agent
     for name in ("input", "timeout", "retries"):
@@ -92,7 +92,7 @@ def defined_again(definition: Mapping[str, Any], functions: Mapping[str, Callabl
         if given == _FUNCTION:
             return function(name)
         if not isinstance(given, Mapping):
-            return given
+            return cast(Condition, given)
         return {
             key: [condition(part, name) for part in each]
             if key in ("all", "any")

@@ -565,7 +565,9 @@ class Execution:
             return self._home.call(step.function, lambda: called(step, input, self._outputs), deadline)
         session_id = self._session.id if self._session is not None else None
         if step.tool is not None:
-            call = CallTool(target or step.tool, input, timeout=left)
+            named = step.tool if isinstance(step.tool, str) else step.tool.name
+            call = CallTool(target or named, input, timeout=left)
+            call.subject = step.tool if target is None and not isinstance(step.tool, str) else None
             call.stage = f"{self._id}/{key}"
             output: Value = self._callers.tools.send(call, session_id)
             return output
