@@ -10,7 +10,6 @@ from typing import Any, Final
 from greenroom.runtime import (
     Agent,
     GreenroomError,
-    InvalidOperation,
     ResourceLimitExceeded,
     ValidationError,
     Workflow,
@@ -26,6 +25,7 @@ from greenroom.scripting.definition.values import UNDEFINED, defined, given
 from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.objects import WORKFLOW
 from greenroom.scripting.globals.rows import filled
+from greenroom.scripting.globals.samples import CURRENT
 
 from .own import Own
 
@@ -226,12 +226,13 @@ class WorkflowGlobal:
         "resume",
         returns=DICT,
         on=WORKFLOW,
-        example=None,
+        example=example(_FLOW, before=[CURRENT]),
         forms=("resume(workflow)", "resume(run_id)"),
     )
     def resume(self, workflow: Json) -> dict[str, Any]:
         """Run the rest of the newest run of this workflow in the current session that a crash interrupted, and return
-        what `execute` does. A run of tools and agents may also be named by its id, without its workflow."""
+        what `execute` does; a failure if there is none. A run of tools and agents may also be named by its id, without
+        its workflow."""
         context, session = self._context, self._context.session()
         made = self._look(workflow)
         run = workflow if made is None else made.flow
@@ -239,13 +240,13 @@ class WorkflowGlobal:
         if made is None:
             if not isinstance(run, str):
                 raise ValidationError("workflow: a workflow, or the id of a run, is needed", field="workflow")
-            return _answer(context.runtime.workflows.resume(session, run, None, left))
+            return _attempt(lambda: context.runtime.workflows.resume(session, run, None, left))
         state = made.state
         return self._run(
             made, lambda: context.runtime.workflows.resume(session, run, None, left, state=state), UNDEFINED
         )
 
-    @export("interrupted", returns=LIST, example=None)
+    @export("interrupted", returns=LIST, example=example(before=[CURRENT]))
     def interrupted(self) -> Any:
         """Return the ids of the runs in the current session that a crash interrupted, the newest last."""
         return self._context.session().interrupted_workflows()
@@ -257,12 +258,10 @@ class WorkflowGlobal:
             function(about)
         made.status, began = "running", time.monotonic()
         try:
-            answer = _answer(run())
-        except GreenroomError as error:
+            answer = _attempt(run)
+        except BaseException:
             made.status = "failed"
-            if isinstance(error, ValidationError | InvalidOperation) or error.code == "AccessDenied":
-                raise
-            answer = {"success": False, "data": {"steps": {}}, "error": str(error), "error_code": error.code}
+            raise
         made.status = "completed" if answer["success"] else "failed"
         made.counts[0 if answer["success"] else 1] += 1
         made.runs = [
@@ -366,6 +365,16 @@ class WorkflowGlobal:
             "last_duration": made.runs[-1][1] if count else 0.0,
             "average_steps": sum(steps for _, _, steps in made.runs) / count if count else 0.0,
         }
+
+
+def _attempt(run: Callable[[], WorkflowResult]) -> dict[str, Any]:
+    """Run a workflow and return its result as scripts get it. Raises ValidationError and AccessDenied."""
+    try:
+        return _answer(run())
+    except GreenroomError as error:
+        if error.code in ("ValidationError", "AccessDenied"):
+            raise
+        return {"success": False, "data": {"steps": {}}, "error": str(error), "error_code": error.code}
 
 
 def _answer(result: WorkflowResult) -> dict[str, Any]:
