@@ -97,6 +97,7 @@ class Bus:
             self._security,
             self._remove,
             self._on_error,
+            self._clock.time_ns,
         )
         try:
             with self._lock:

@@ -19,7 +19,7 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.starter import start_thread
 from greenroom.storage.concurrency.waiting import Bell
 from greenroom.storage.errors import InvalidOperation, ValidationError
-from greenroom.storage.events.model import Event, Load, Origin, StoredEvent, event_of, event_view, origin_of
+from greenroom.storage.events.model import TTL, Event, Load, Origin, StoredEvent, event_of, event_view, origin_of
 from greenroom.storage.events.pattern import EventPattern
 
 __all__ = ["Callback", "Notice", "Overflow", "Subscription"]
@@ -84,6 +84,13 @@ class Notice:
         return self._stored.time
 
     @property
+    def expires(self) -> float | None:
+        """The time, in ns since the epoch, from which on nobody gets it any more."""
+        context = self._stored.context
+        ttl = context.get(TTL) if context is not None else None
+        return None if ttl is None else self._stored.time + ttl * 1e9
+
+    @property
     def parent(self) -> str | None:
         """The parent of a deleted session: no other record names it any more."""
         parent: str | None = self._stored.data.get("parent")
@@ -126,6 +133,7 @@ class Subscription:
         realm: object,
         on_close: Callable[[Subscription], None],
         on_error: Callable[[Subscription, Event, BaseException], None],
+        now: Callable[[], int] = time.time_ns,
     ) -> None:
         """Make a subscription; hosts use `rt.events.subscribe`."""
         if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
@@ -143,6 +151,8 @@ class Subscription:
         self._realm = realm
         self._on_close = on_close
         self._on_error = on_error
+        self._now = now
+        self._expired = 0
         self.on_arrival: Callable[[], None] | None = None
         """Called after an event has come in, on the thread that caused it. Used to wait for several subscriptions at
         once."""
@@ -198,6 +208,11 @@ class Subscription:
         return self._dropped
 
     @property
+    def expired(self) -> int:
+        """The number of events that were not received within the time that their publisher gave them."""
+        return self._expired
+
+    @property
     def failed(self) -> int:
         """The number of events for which the callback raised."""
         return self._failed
@@ -237,7 +252,11 @@ class Subscription:
                     del queue[0]
                     self._bytes -= notice.size
                     self._stalled = False
-                    break
+                    expires = notice.expires
+                    if expires is None or self._now() < expires:
+                        break
+                    self._expired += 1
+                    continue
                 if self._closed:
                     return None
             wait = None if deadline is None else deadline - time.monotonic()

@@ -30,6 +30,7 @@ __all__ = [
     "KeywordOptions",
     "UnnamedOptions",
     "checked_options",
+    "priority_of",
 ]
 
 HookFunction = Callable[[HookContext], Any]
@@ -109,14 +110,14 @@ def checked_options(fn: HookFunction, options: HookOptions) -> dict[str, Any]:
             raise ValidationError(
                 "filter: an async function answers with a coroutine, which is always true", field="filter"
             )
-    given["priority"] = _priority_of(options.get("priority", "normal"))
+    given["priority"] = priority_of(options.get("priority", "normal"))
     if options.get("inline") and waits(fn):
         raise ValidationError("inline: an async hook runs on a thread of its own", field="inline")
     given["name"] = (name or getattr(fn, "__name__", None) or type(fn).__name__)[:_MAX_NAME]
     return {**given, "tags": marks}
 
 
-def _priority_of(priority: str | int) -> int:
+def priority_of(priority: str | int) -> int:
     """Return the number of a priority: higher ones are called first. Raises ValidationError."""
     if isinstance(priority, str) and priority.lower() in _PRIORITIES:
         return _PRIORITIES[priority.lower()]
@@ -142,6 +143,8 @@ class HookInfo:
     required: bool
     timeout: float
     tags: tuple[str, ...]
+    language: str
+    """The language of its function: "python", or that of the script that has registered it."""
     session_id: str | None
     component: str | None
     calls: int
@@ -152,6 +155,11 @@ class HookInfo:
     breaker: str
     last_error: str | None
     """The class of the last error."""
+
+    @property
+    def level(self) -> str | None:
+        """The name of its priority, such as "high"; None for a number between the named ones."""
+        return next((name for name, number in _PRIORITIES.items() if number == self.priority), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field by name, as JSON values."""
@@ -176,6 +184,7 @@ class Hook:
     clock: InitVar[Callable[[], float]]
     thread: int | None
     """The only thread that it may run on: that of its script."""
+    language: str
 
     name: str
     priority: int
@@ -247,7 +256,7 @@ class Hook:
             current.causation_id,
             current.root_id,
             self.alone.source,
-            None,
+            current.language,
             (*current.within, self.id),
             self.realm,
             current.outer,
@@ -292,6 +301,7 @@ class Hook:
             required=self.required,
             timeout=self.timeout,
             tags=tuple(sorted(self.tags)),
+            language=self.language,
             session_id=self.session_id,
             component=self.component,
             calls=self.calls,

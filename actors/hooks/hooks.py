@@ -19,7 +19,16 @@ from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded, Va
 
 from .call import Call
 from .chain import AFTER_CHANGE, AFTER_READ, ALONE, ALONE_AFTER, Phase, ask
-from .hook import DEFAULT_TIMEOUT, Hook, HookFunction, HookInfo, HookOptions, KeywordOptions, checked_options
+from .hook import (
+    DEFAULT_TIMEOUT,
+    Hook,
+    HookFunction,
+    HookInfo,
+    HookOptions,
+    KeywordOptions,
+    checked_options,
+    priority_of,
+)
 from .points import (
     AFTER,
     CONFLICT,
@@ -133,6 +142,7 @@ class Hooks:
             realm=self._delivery.security,
             clock=self.services.clock.monotonic,
             thread=thread,
+            language=(current.language if current is not None else None) or "python",
             **checked,
         )
         with self._lock:
@@ -194,9 +204,12 @@ class Hooks:
         name: str | None = None,
         enabled: bool | None = None,
         session_id: str | None = None,
+        language: str | None = None,
+        priority: str | int | None = None,
     ) -> list[HookInfo]:
         """Return the hooks that match all given criteria, in the order of calling. Code of a session sees only its
         own."""
+        level = priority_of(priority) if priority is not None else None
         points = resolve(point) if point is not None else None
         own = self._delivery.security.principal()
         with self._lock:
@@ -210,6 +223,8 @@ class Hooks:
             and (name is None or hook.name == name)
             and (enabled is None or hook.enabled == enabled)
             and (session_id is None or hook.session_id == session_id)
+            and (language is None or hook.language == language)
+            and (level is None or hook.priority == level)
         ]
 
     @checked

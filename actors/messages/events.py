@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from greenroom.actors.scheduling.operation import CURRENT
-from greenroom.storage.codec.records import Value, checked_data, unpack_value
-from greenroom.storage.common.arguments import as_text
+from greenroom.storage.codec.plain import plain
+from greenroom.storage.codec.records import Value, checked_data, pack_value, unpack_value
+from greenroom.storage.common.arguments import as_seconds, as_text
 from greenroom.storage.engine.engine import Durability
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 from greenroom.storage.events.index import event_place
-from greenroom.storage.events.model import Event
+from greenroom.storage.events.model import TTL, Event
 
 from .calls import Called
-from .checks import EMPTY_METADATA, MAX_NAME, object_bytes, tag_list, whole_number
+from .checks import EMPTY_METADATA, MAX_NAME, tag_list, whole_number
 from .core import Command, How, Points, Query
 from .permissions import WRITE
 
@@ -75,11 +76,13 @@ _TYPE: Final = re.compile(r"[\w:-]+(\.[\w:-]+)*")
 class PublishEvent(Command[Event]):
     """Journal an event of the sender's own. Replies the Event.
 
-    `type` is dotted (`custom.step_done`); `data` is a JSON object of at most 16 MiB. `correlation_id` and, if the host
-    sends it, `source` override those of the sender's operation. The event's origin is "published", whatever its type.
+    `type` is dotted (`custom.step_done`); `data` is any JSON value of at most 16 MiB; one that is no object is seen in
+    the data of the event as `value`. `correlation_id`, `language` and, if the host sends it, `source` override those
+    of the sender's operation. Subscribers that are slower than `ttl_seconds` do not get it; the journal keeps it. The
+    event's origin is "published", whatever its type.
     """
 
-    __slots__ = ("correlation_id", "encoded", "packed", "source", "tags", "target", "type")
+    __slots__ = ("correlation_id", "encoded", "language", "packed", "source", "tags", "target", "ttl_seconds", "type")
     preparation = "content"
     whole = WRITE
     rate = "event"
@@ -88,17 +91,22 @@ class PublishEvent(Command[Event]):
     def __init__(
         self,
         type: str,
-        data: Mapping[str, object] | None = None,
+        data: object = None,
         *,
         correlation_id: str | None = None,
         source: str | None = None,
         target: str | None = None,
         tags: Iterable[str] = (),
+        language: str | None = None,
+        ttl_seconds: float | None = None,
         **how: Unpack[How],
     ) -> None:
         super().__init__(**how)
         self.type = _published_type(type)
-        self.packed = object_bytes("data", data) if data is not None else EMPTY_METADATA
+        if data is None:
+            self.packed = EMPTY_METADATA
+        else:
+            self.packed = pack_value(data if data.__class__ is dict else plain(data, "data"), "data")
         if len(self.packed) > MAX_EVENT_BYTES:
             raise ResourceLimitExceeded(
                 f"the data of an event may have {MAX_EVENT_BYTES} bytes, these have {len(self.packed)}: "
@@ -111,15 +119,16 @@ class PublishEvent(Command[Event]):
         self.source = _maybe_name("source", source)
         self.target = _maybe_name("target", target)
         self.tags = tag_list(tags)
+        self.language = _maybe_name("language", language)
+        self.ttl_seconds = as_seconds("ttl_seconds", ttl_seconds) if ttl_seconds is not None else None
         self.encoded: Encoded | None = None
 
     def carried(self) -> list[tuple[Encoded, Any]]:
         return [(self.encoded, self.packed)] if self.encoded is not None else []
 
     @property
-    def data(self) -> dict[str, Value]:
-        data: dict[str, Value] = unpack_value(self.packed)
-        return data
+    def data(self) -> Value:
+        return unpack_value(self.packed)
 
     def in_context(self, context: dict[str, Any] | None) -> dict[str, Any] | None:
         """Return the context of the event, made from the context of the operation. Code that acts for a session cannot
@@ -131,6 +140,8 @@ class PublishEvent(Command[Event]):
             "source": chosen,
             "target": self.target,
             "tags": self.tags or None,
+            "language": self.language,
+            TTL: self.ttl_seconds,
         }
         mine = {name: value for name, value in own.items() if value is not None}
         return {**(context or {}), **mine} or None

@@ -44,7 +44,7 @@ from greenroom.storage.events.calls import CALL_FIELDS, RESULT_CHANGED
 from greenroom.storage.events.calls import JSON as CONTENT_JSON
 from greenroom.storage.events.calls import TEXT as CONTENT_TEXT
 from greenroom.storage.events.index import APPROVAL_CLOSED, APPROVAL_REQUESTED, LINKED, event_place
-from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, StoredEvent, event_of, shown_type
+from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, TTL, StoredEvent, event_of, shown_type
 from greenroom.storage.events.turns import TURN_EVENTS
 from greenroom.storage.records.model import (
     IN_CONTENT,
@@ -56,7 +56,7 @@ from greenroom.storage.records.model import (
     are_changes,
 )
 
-from .turn_check import OBJECT, TEXT, VALUE, FieldContents, TurnCheck
+from .turn_check import TEXT, VALUE, FieldContents, TurnCheck
 
 __all__ = ["Contents", "JournalCheck"]
 
@@ -65,7 +65,7 @@ MAX_STATE_BYTES: Final = 1 << 30
 _MAX_TIME: Final = (1 << 32) * SECOND
 _MAX_TOTAL: Final = 1 << 62
 _MOST_GRANTS: Final = 2 * grants.MAX_GRANTS
-_CONTEXT: Final = frozenset(("correlation_id", "causation_id", "root_id", "source", "target", "tags", "language"))
+_CONTEXT: Final = frozenset(("correlation_id", "causation_id", "root_id", "source", "target", "tags", "language", TTL))
 
 
 class Contents(FieldContents, Protocol):
@@ -242,7 +242,16 @@ _SOMETIMES: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
     "workflow.decided": {"value": _any_value},
 }
 """Fields that only some events of a type have."""
-_PUBLISHED: Final = _object(INLINE_EVENT_BYTES)
+
+
+def _is_published(value: Any) -> bool:
+    """Return whether this is the encoded data of a published event."""
+    if type(value) is not bytes or len(value) > INLINE_EVENT_BYTES:
+        return False
+    stored_value(value, PUBLISHED)
+    return True
+
+
 # The status that an event needs: writes need an active session, changes of status the statuses that lead there.
 _OPEN: Final = (ACTIVE, SUSPENDED)
 _NEEDS: Final[dict[str, tuple[int, ...]]] = {
@@ -440,8 +449,8 @@ class JournalCheck:
         """Return whether these are the data of a published event: the data themselves, or their hash."""
         digest = data.get(PUBLISHED_HASH)
         if type(digest) is bytes and _hash(digest):
-            return self._contents.is_field(digest, OBJECT)
-        return bool(_PUBLISHED(data.get(PUBLISHED)))
+            return self._contents.is_field(digest, VALUE)
+        return _is_published(data.get(PUBLISHED))
 
     def _is_earlier(self, event_id: str) -> bool:
         """Return whether this is an earlier event of the same session."""
@@ -452,7 +461,10 @@ class JournalCheck:
         good = type(context) is dict and context.keys() <= _CONTEXT
         if good:
             tags = context.get("tags", [])
-            texts = [value for name, value in context.items() if name != "tags"]
+            texts = [value for name, value in context.items() if name not in ("tags", TTL)]
+            ttl = context.get(TTL, 1.0)
+            good = type(ttl) in (int, float) and 0 < ttl < _MAX_TIME
+        if good:
             good = type(tags) is list and all(type(each) is str and len(each) <= m.MAX_TEXT for each in [*texts, *tags])
         if not good:
             raise self._bad(f"a context of event {sequence} that cannot be")

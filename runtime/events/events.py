@@ -124,6 +124,23 @@ class Events:
         self._security.require_host("events.subscriptions")
         return self._bus.subscriptions
 
+    def stats(self) -> dict[str, Any]:
+        """Return figures of all subscriptions as JSON values: how many there are, by pattern too, and the events that
+        wait, were dropped, have expired, and at which callbacks have failed. For the host."""
+        self._security.require_host("events.stats")
+        found = self._bus.subscriptions
+        patterns: dict[str, int] = {}
+        for each in found:
+            patterns[each.pattern] = patterns.get(each.pattern, 0) + 1
+        return {
+            "subscriptions": len(found),
+            "patterns": patterns,
+            "pending": sum(each.pending for each in found),
+            "dropped": sum(each.dropped for each in found),
+            "expired": sum(each.expired for each in found),
+            "failed": sum(each.failed for each in found),
+        }
+
     def _callback_failed(self, subscription: Subscription, event: Event, error: BaseException) -> None:
         self.handler_failed(subscription.pattern, event.id, error)
 
@@ -203,28 +220,39 @@ class Events:
     def publish(
         self,
         type: str,
-        data: Mapping[str, object] | None = None,
+        data: object = None,
         session: Session | str | None = None,
         *,
         correlation_id: str | None = None,
         source: str | None = None,
         target: str | None = None,
         tags: Iterable[str] = (),
+        language: str | None = None,
+        ttl_seconds: float | None = None,
         **how: Unpack[How],
     ) -> Event:
         """Publish an event and return it. With a session, which must be active, the event is journaled there. Without a
         session, it only goes to listeners.
 
-        `type` is dotted, `data` a JSON object of at most 16 MiB. Every type is free, the runtime's own too
-        (`session.started`): the event's `origin` is "published", and nothing takes it for a fact. Code that acts for a
-        session cannot choose the `source`. Raises ValidationError, ResourceLimitExceeded, HookCancelled, and what the
-        session raises.
+        `type` is dotted, `data` a JSON value of at most 16 MiB, usually an object; any other value is seen in the
+        event's data as `value`. Subscribers that are slower than `ttl_seconds` do not get it. Every type is free, the
+        runtime's own too (`session.started`): the event's `origin` is "published", and nothing takes it for a fact.
+        Code that acts for a session cannot choose the `source`. Raises ValidationError, ResourceLimitExceeded,
+        HookCancelled, and what the session raises.
         """
         self._core.check_open()
         if source is not None and self._principal() is not None:
             raise ValidationError("source: code that acts for a session has the source that it has", field="source")
         message = PublishEvent(
-            type, data, correlation_id=correlation_id, source=source, target=target, tags=tags, **how
+            type,
+            data,
+            correlation_id=correlation_id,
+            source=source,
+            target=target,
+            tags=tags,
+            language=language,
+            ttl_seconds=ttl_seconds,
+            **how,
         )
         session_id = id_named(session, "session")
         if session_id is not None:
@@ -243,6 +271,8 @@ class Events:
                 "source": source,
                 "target": target,
                 "tags": list(message.tags),
+                "language": language,
+                "ttl_seconds": message.ttl_seconds,
             },
             self._emit,
             before="BeforeEventEmit",

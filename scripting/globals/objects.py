@@ -47,7 +47,7 @@ CONTENT: Final = Object("artifact", parts={"id": ARTIFACT_ID, "metadata": ARTIFA
 RECORD: Final = Object("record", itself=None)
 MESSAGE: Final = Object("message", itself=None)
 APPROVAL: Final = Object("approval", itself=None)
-EVENT: Final = Object("event", itself=None)
+EVENT: Final = Object("event", aliases={"source_language": "language"})
 SUBSCRIPTION: Final = Object("subscription", "id", text="id", itself=None)
 HOOK: Final = Object(
     "hook",

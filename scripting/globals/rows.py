@@ -90,6 +90,7 @@ def event_row(event: Event) -> dict[str, Any]:
     event = reply_as(Event, event, "an event")
     row = filled(event.to_dict())
     row["event_type"] = event.type
+    row["data"] = event.payload
     return row
 
 

@@ -20,6 +20,8 @@ __all__ = [
     "PUBLISHED",
     "PUBLISHED_HASH",
     "RESULT_CHANGED",
+    "TTL",
+    "BareData",
     "Event",
     "Load",
     "Origin",
@@ -125,10 +127,18 @@ PUBLISHED_HASH: Final = "published_hash"
 
 """The entry in its place if the data are large: the hash of the content that holds them."""
 
+TTL: Final = "ttl"
+
+"""The entry in the context of a published event with the seconds after which subscribers do not get it any more."""
+
 _MARK: Final = "~"
 """Begins the stored type of a published event, unless the type is in the family that is for published events only. No
 fold, index or policy knows such a type, so nothing published is taken for a fact. Types do not contain it."""
 _OWN_FAMILY: Final = "custom."
+
+
+class BareData(dict[str, Any]):
+    """The data of an event that was published with a value that is no object: its one entry, `value`, has it."""
 
 
 class Origin(enum.StrEnum):
@@ -195,6 +205,11 @@ class Event:
     def __repr__(self) -> str:
         return f"<Event {self.id} {self.type}>"
 
+    @property
+    def payload(self) -> Json:
+        """What was published: `data`, or the value that is no object, which `data` has in its one entry."""
+        return self.data["value"] if type(self.data) is BareData else self.data
+
     def to_dict(self) -> dict[str, Json]:
         """Return every field by name, with the time in RFC 3339. Bytes in `data` stay bytes."""
         row: dict[str, Value] = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -232,7 +247,8 @@ def event_view(
     if PUBLISHED_HASH in data and load is not None:
         packed = load(data[PUBLISHED_HASH])
     if packed is not None:
-        data = unpack_value(packed)
+        published = unpack_value(packed)
+        data = published if isinstance(published, dict) else BareData(value=published)
     elif type_ == "records.changed" and origin is Origin.RUNTIME:
         data["changes"] = [_change_view(*fields) for fields in data["changes"]]
     else:

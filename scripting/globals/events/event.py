@@ -16,6 +16,7 @@ from greenroom.runtime import (
     Subscription,
     ValidationError,
 )
+from greenroom.runtime.scripts import CURRENT as OPERATION
 from greenroom.runtime.scripts import Breaker, EventQuery, Flag
 from greenroom.scripting.definition.callback import Callback
 from greenroom.scripting.definition.examples import Function as Fn
@@ -23,7 +24,18 @@ from greenroom.scripting.definition.examples import Variable, Word, call, exampl
 from greenroom.scripting.definition.function import export
 from greenroom.scripting.definition.options import Options
 from greenroom.scripting.definition.shapes import COUNT, FLAG, Maybe, Page
-from greenroom.scripting.definition.types import ANYTHING, TEXT, TEXTS, WHOLE, Function, Json, Number, Text
+from greenroom.scripting.definition.types import (
+    ANYTHING,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    WHOLE,
+    Function,
+    Json,
+    Number,
+    Text,
+    as_text,
+)
 from greenroom.scripting.definition.values import UNDEFINED
 from greenroom.scripting.globals.choices import HOW
 from greenroom.scripting.globals.context import ScriptContext
@@ -39,10 +51,13 @@ QUEUES_BYTES: Final = 16 << 20
 """Limit of bytes in the queues of all subscriptions of a script: each takes a quarter of what is left. So queues cannot
 bypass the limit on the script's memory."""
 LEAST_QUEUE_BYTES: Final = 64 << 10
+RECEIVE_MS: Final = 5000
+"""How long `receive` waits unless it is told, in milliseconds."""
 MOST_AT_END: Final = 10_000
 """Limit of events for which functions are called at the end of a script."""
 _PUBLISH: Final = HOW | Options(
     {"session_id": ANYTHING, "correlation_id": TEXT, "source": TEXT, "target": TEXT, "tags": TEXTS}
+    | {"language": TEXT, "ttl_seconds": NUMBER}
 )
 _SUBSCRIBE: Final = Options({"session_id": ANYTHING, "capacity": WHOLE, "overflow": TEXT, "origin": TEXT})
 _QUERY: Final = Options.of(EventQuery, session_id=ANYTHING)
@@ -71,6 +86,9 @@ class EventGlobal:
     def __init__(self, context: ScriptContext) -> None:
         self._context = context
         self._subscriptions: dict[int, Subscription] = {}
+        self._patterns: dict[int, str] = {}
+        """The patterns as the script has given them."""
+        self._published = self._received = self._handled = self._failed = 0
         self._handlers: dict[int, _Handler] = {}
         self._at_work = False
         self._made = 0
@@ -105,6 +123,7 @@ class EventGlobal:
         if data is UNDEFINED or data is None:
             data = {}
         row = event_row(self._context.runtime.events.publish(type, data, session, **options))
+        self._published += 1
         if self._residence is None:
             self._dispatch(0.0)
         return row
@@ -128,30 +147,80 @@ class EventGlobal:
             )
         if "session_id" in options:
             options["session"] = self._context.session(options.pop("session_id"))
-        subscription = self._context.runtime.events.subscribe(pattern, **options)
+        subscription = self._context.runtime.events.subscribe(_in_full(pattern), **options)
         subscription.on_arrival = self._arrived.set if self._residence is None else self._has_arrived
         taken = sum(each.queue_bytes for each in self._subscriptions.values())
         subscription.queue_bytes = max(LEAST_QUEUE_BYTES, (QUEUES_BYTES - taken) // 4)
         self._made += 1
         self._subscriptions[self._made] = subscription
+        self._patterns[self._made] = as_text(pattern)
         if self._context.ended:  # the script was abandoned meanwhile
             self._close()
-        return {"id": self._made, "pattern": subscription.pattern}
+        return {"id": self._made, "pattern": self._patterns[self._made]}
+
+    @export("list_subscriptions", returns=Page(SUBSCRIPTION), example=example(before=[_SUBSCRIPTION]))
+    def list_subscriptions(self) -> Any:
+        """Return this script's open subscriptions, oldest first."""
+        return [
+            {
+                "id": number,
+                "pattern": self._patterns[number],
+                "language": self._language(),
+                "pending": each.pending,
+                "dropped": each.dropped,
+                "expired": each.expired,
+                "overflow": each.overflow.value,
+                "has_function": number in self._handlers,
+            }
+            for number, each in sorted(self._subscriptions.items())
+        ]
+
+    @export("get_stats", "stats", example=example(before=[_SUBSCRIPTION]))
+    def get_stats(self) -> Any:
+        """Return figures of this script's events: how many it has published and received, how often its functions were
+        called and have failed, and what waits in its subscriptions. A script of the host finds those of all
+        subscriptions under `event_bus_stats`."""
+        found = [*self._subscriptions.values()]
+        own = {
+            "subscriptions": len(found),
+            "published": self._published,
+            "received": self._received,
+            "handled": self._handled,
+            "failed": self._failed,
+            "pending": sum(each.pending for each in found),
+            "dropped": sum(each.dropped for each in found),
+            "expired": sum(each.expired for each in found),
+        }
+        operation = OPERATION.get()
+        bound = operation is not None and operation.principal is not None
+        return {
+            **own,
+            "event_bus_stats": own if bound else self._context.runtime.events.stats(),
+            "bridge_stats": own,
+        }
+
+    @staticmethod
+    def _language() -> str | None:
+        operation = OPERATION.get()
+        return operation.language if operation is not None else None
 
     @export("receive", returns=Maybe(EVENT), example=example(_SUBSCRIPTION, 100, before=[_SUBSCRIPTION, _PUBLISHED]))
-    def receive(self, subscription: Json, timeout_ms: Number = UNDEFINED) -> Any:
+    def receive(self, subscription: Json, timeout_ms: Number = RECEIVE_MS) -> Any:
         """Return the oldest event of a subscription, waiting for one if necessary; nil if none comes in time."""
         wanted = self._number(subscription)
         if wanted in self._handlers:
             raise InvalidOperation("the events of this subscription go to its function")
-        wait = _seconds(timeout_ms)
+        wait = _seconds(RECEIVE_MS if timeout_ms is None else timeout_ms)
         deadline = time.monotonic() + wait
         others = [] if self._at_work else [*self._handlers]
         taken = self._take([wanted, *others], wait)
         while taken is not None and taken[0] != wanted:
             self._handle(*taken)
             taken = self._take([wanted, *others], max(0.0, deadline - time.monotonic()))
-        return event_row(taken[1]) if taken is not None else UNDEFINED
+        if taken is None:
+            return UNDEFINED
+        self._received += 1
+        return event_row(taken[1])
 
     @export(
         "on",
@@ -177,6 +246,7 @@ class EventGlobal:
         """Close a subscription and return whether it was open."""
         number = self._number(subscription)
         self._handlers.pop(number, None)
+        self._patterns.pop(number, None)
         found = self._subscriptions.pop(number, None)
         if found is not None:
             found.close()
@@ -219,11 +289,13 @@ class EventGlobal:
         if handler is None or (handler.breaker is not None and not handler.breaker.admits()):
             return
         self._at_work = True
+        self._handled += 1
         try:
             handler.function(event_row(event))
             if handler.breaker is not None:
                 handler.breaker.good()
         except GreenroomError as error:
+            self._failed += 1
             if handler.breaker is not None:
                 handler.breaker.bad()
             self._context.write(f"the function for events {handler.pattern} failed: {_reason(error)}\n")
@@ -266,6 +338,8 @@ class EventGlobal:
     )
     def query(self, filter: Any = UNDEFINED) -> Any:
         """Return the events of journals that match."""
+        if "type" in filter:
+            filter["type"] = _in_full(filter["type"])
         return [event_row(each) for each in self._context.runtime.events.query(**filter)]
 
     @export("timeline", returns=Page(EVENT), counted=True, example=example(before=[CURRENT]))
@@ -276,6 +350,14 @@ class EventGlobal:
         else:
             rows = self._context.runtime.events.timeline(correlation)
         return [timeline_row(row) for row in rows]
+
+
+def _in_full(pattern: Any) -> Any:
+    """Return a script's pattern as the runtime knows it: for scripts, a `*` at the end stands for one segment or more,
+    so that "*" hears everything and "session.*" hears "session.artifact.stored"."""
+    if isinstance(pattern, str) and pattern.endswith("*") and not pattern.endswith("**"):
+        return f"{pattern}.**"
+    return pattern
 
 
 def _seconds(milliseconds: Any) -> float:

@@ -30,7 +30,16 @@ _OPTIONS: Final = Options(
     {"priority": ANYTHING, "name": TEXT, "tags": TEXTS, "required": IS_FLAG, "replayable": IS_FLAG}
 )
 _FILTER: Final = Options(
-    {"point": TEXT, "tag": TEXT, "name": TEXT, "enabled": IS_FLAG, "session_id": ANYTHING}, {"hook_point": "point"}
+    {
+        "point": TEXT,
+        "tag": TEXT,
+        "name": TEXT,
+        "enabled": IS_FLAG,
+        "session_id": ANYTHING,
+        "language": TEXT,
+        "priority": ANYTHING,
+    },
+    {"hook_point": "point"},
 )
 _REGISTERED: Final = Variable("hook", call("Hook.register", "BeforeStateWrite", Fn(("context",), returns="continue")))
 
@@ -64,6 +73,7 @@ class HookGlobal:
         """Register a function at a hook point and return its handle."""
         alone = {"priority": defined(priority)}
         wanted = _OPTIONS.read(priority if isinstance(priority, Mapping) else alone, "Hook.register")
+        _whole_priority(wanted)
         if len(self._handles) >= _MAX_HOOKS:
             raise ResourceLimitExceeded(
                 f"a script may have {_MAX_HOOKS} hooks: unregister those that it does not need",
@@ -110,10 +120,14 @@ class HookGlobal:
         if isinstance(filter, str):
             filter = {"point": filter}
         wanted = _FILTER.read(filter, "Hook.list")
+        _whole_priority(wanted)
+        if isinstance(wanted.get("session_id"), Mapping):
+            wanted["session_id"] = wanted["session_id"].get("id")
         rows = []
         for info in self._hooks.list(**wanted):
-            row = filled(info.to_dict())
-            rows.append({**row, "hook_point": info.points[0]})
+            # A priority is shown as it is given: by its name, where it has one.
+            more = {"hook_point": info.points[0], "priority": info.level or info.priority}
+            rows.append({**filled(info.to_dict()), **more})
         return rows
 
     def _unregister_all(self) -> None:
@@ -122,6 +136,12 @@ class HookGlobal:
         with contextlib.suppress(KeyError):
             while True:
                 self._handles.popitem()[1][0].unregister()
+
+
+def _whole_priority(wanted: dict[str, Any]) -> None:
+    """Take a whole number for a float without a fraction, as for every number of a script."""
+    if "priority" in wanted:
+        wanted["priority"] = as_whole(wanted["priority"])
 
 
 class _Function:
@@ -143,7 +163,7 @@ class _Function:
             "component_id": context.component_id,
             "component": context.component._asdict(),
             "session_id": context.session_id,
-            "language": context.language,
+            **({"language": context.language} if context.language is not None else {}),
         }
         residence = self._context.residence
         answer = self._function(row) if residence is None else residence.ask(partial(self._function, row))

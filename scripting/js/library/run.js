@@ -13,6 +13,20 @@ function is_id(text) {
   return true
 }
 
+const components = { __proto__: null, session: true, scope: true, tool: true, agent: true, workflow: true }
+
+// The component of a hook's context: 'tool:calculator' has the type 'tool' and the name 'calculator'.
+function part_of(text, name) {
+  if (text.length >= 512) return undefined
+  let at = 0
+  while (at < text.length && text[at] !== ':') at++
+  let kind = '', rest = ''
+  for (let i = 0; i < at; i++) kind += text[i]
+  for (let i = at + 1; i < text.length; i++) rest += text[i]
+  if (at === text.length || !components[kind]) return undefined
+  return name === 'type' ? kind : rest
+}
+
 // Texts that are session ids answer the fields and methods of their session.
 function bind_strings(methods, fields, field_number) {
   const add = (name, get) => {
@@ -21,11 +35,13 @@ function bind_strings(methods, fields, field_number) {
       configurable: true,
       get() {
         const text = typeof this === 'string' ? this : ''
-        return is_id(text) ? get(text) : undefined
+        if (is_id(text)) return get(text)
+        return name === 'name' || name === 'type' ? part_of(text, name) : undefined
       },
     })
   }
   add('id', text => text)
+  add('type', () => undefined)
   for (let names = keys_of(methods), i = 0; i < names.length; i++) {
     const method = methods[names[i]]
     add(names[i], text => (...values) => {

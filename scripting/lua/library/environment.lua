@@ -133,6 +133,7 @@ K.bind = bind
 
 local ID = "^%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$"
 
+local COMPONENTS = { session = true, scope = true, tool = true, agent = true, workflow = true }
 local function bind_strings(string_library, methods, fields, field)
   local metatable = native_string_metatable
   metatable.__metatable = "string"
@@ -147,6 +148,11 @@ local function bind_strings(string_library, methods, fields, field)
         before_host()
         return receive(host(field, 0, s, key))
       end
+    elseif (key == "name" or key == "type") and #s < 512 then
+      -- the component of a hook's context: "tool:calculator" has the name "calculator"
+      local colon = find(s, ":", 1, true)
+      local kind = colon and sub(s, 1, colon - 1)
+      if kind and COMPONENTS[kind] then return key == "type" and kind or sub(s, colon + 1) end
     end
   end
   -- "10" + 1 reads the number out of the string, however long that is

@@ -433,9 +433,9 @@ def test_the_data_of_an_event_is_bounded(shared_runtime: Runtime, session: Sessi
     with pytest.raises(ResourceLimitExceeded) as refused:
         shared_runtime.events.publish("custom.large", {"k": "x" * (at_most + 8)}, session)
     assert refused.value.resource == "event_bytes"
-    for bad in ([1], "text", {1: 2}, {"k": float("nan")}, {"k": object()}):
+    for bad in ({1: 2}, {"k": float("nan")}, {"k": object()}):
         with pytest.raises(ValidationError):
-            shared_runtime.events.publish("custom.bad", bad, session)  # type: ignore[arg-type]
+            shared_runtime.events.publish("custom.bad", bad, session)
 
 
 def test_publishing_into_a_session_needs_it_active(shared_runtime: Runtime, session: Session) -> None:

@@ -28,7 +28,7 @@ def test_what_is_published_is_received_with_every_field(shared_runtime: Runtime,
         assert(event.id == made.id and event.type == "custom.step" and event.event_type == "custom.step")
         assert(event.data.n == 1 and event.data.list[2] == 2 and event.tags[1] == "t" and event.target == "you")
         assert(event.source == "script:script" and event.language == "lua" and event.schema_version == 1)
-        assert(Event.receive(sub) == nil and Event.receive(sub, 1) == nil)
+        assert(Event.receive(sub, 0) == nil and Event.receive(sub, 1) == nil)
         assert(Event.unsubscribe(sub) == true and Event.unsubscribe(sub) == false)
         return event
         """,
@@ -156,7 +156,6 @@ def test_waiting_is_bounded_by_the_time_of_the_script(shared_runtime: Runtime) -
     [
         ("Event.publish('session created', {})", "ValidationError"),
         ("Event.subscribe('**', { origin = 'somewhere' })", "ValidationError"),
-        ("Event.publish('custom.x', 'text')", "ValidationError"),
         ("Event.publish('custom.x', {}, { colour = 1 })", "ValidationError"),
         ("Event.publish('custom.x', {}, { source = 'somebody' })", "ValidationError"),
         ("Event.subscribe('a..b')", "ValidationError"),
@@ -221,7 +220,7 @@ def test_a_bound_script_hears_only_its_own(shared_runtime: Runtime, session: Ses
         child:addTag("t")
         local heard = {}
         while true do
-          local event = Event.receive(sub)
+          local event = Event.receive(sub, 0)
           if not event then return heard end
           heard[#heard + 1] = event.type
         end
@@ -250,7 +249,7 @@ def test_what_waits_for_a_script_is_bounded_in_bytes(shared_runtime: Runtime, se
         for i = 1, 100 do Event.publish("custom.step", { n = i, large = large }) end
         local count, last = 0, nil
         while true do
-          local event = Event.receive(sub)
+          local event = Event.receive(sub, 0)
           if not event then break end
           count, last = count + 1, event.data.n
         end
