@@ -137,7 +137,7 @@ class Layout(LayoutData):
         facts = {"kind": "object", "name": shape.name, "methods": methods}
         facts |= {
             name: each
-            for name in ("key", "aliases", "getters", "hidden", "shows", "itself")
+            for name in ("key", "aliases", "getters", "hidden", "shows", "within", "itself")
             if (each := getattr(shape, name))
         }
         if shape.text is not None:

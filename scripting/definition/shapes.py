@@ -66,6 +66,7 @@ class Object:
     - `getters`: methods that return a hidden field, by their names.
     - `parts`: the shapes of fields.
     - `shows`: for a field that is a table, which of the row's fields it also answers where it has none of that name.
+    - `within`: a field that is a table, whose fields the row answers where it has none of that name itself.
     - `text`: what the row is as a text: a field, or fields joined by ":".
     - `itself`: the name under which a row without such a field shows itself, so that `row.metadata.tags` is `row.tags`.
     """
@@ -81,6 +82,7 @@ class Object:
         hidden: tuple[str, ...] = (),
         parts: Mapping[str, Shape] | None = None,
         shows: Mapping[str, tuple[str, ...]] | None = None,
+        within: str | None = None,
         text: str | tuple[str, ...] | None = None,
         itself: str | None = "metadata",
         fields: tuple[str, ...] = (),
@@ -93,6 +95,7 @@ class Object:
         self.hidden = tuple(dict.fromkeys((*hidden, *self.getters.values())))
         self.parts: dict[str, Shape] = dict(parts or {})
         self.shows = dict(shows or {})
+        self.within = within
         self.text = text
         self.itself = itself
         self.fields = fields

@@ -41,6 +41,7 @@ ARTIFACT: Final = Object(
     parts={"id": ARTIFACT_ID},
     aliases={"original_size": "size"},
     shows={"custom": ("tags",)},
+    within="custom",
 )
 CONTENT: Final = Object("artifact", parts={"id": ARTIFACT_ID, "metadata": ARTIFACT})
 """An artifact with its content."""
@@ -58,6 +59,6 @@ HOOK: Final = Object(
     itself=None,
 )
 HOOK_ROW: Final = Object("hook", itself=None)
-TOOL: Final = Object("tool", "name", text="name")
-AGENT: Final = Object("agent", "handle", hidden=("handle",), text="name")
-WORKFLOW: Final = Object("workflow", "id", text="id")
+TOOL: Final = Object("tool", "name", methods={"execute": "Tool.invoke"}, text="name")
+AGENT: Final = Object("agent", "handle", hidden=("handle",), methods={"invoke": "Agent.invoke"}, text="name")
+WORKFLOW: Final = Object("workflow", "id", hidden=("id",), methods={"execute": "Workflow.run"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ from greenroom.runtime import ArtifactId, ValidationError
 from greenroom.scripting.definition.options import Options
 from greenroom.scripting.definition.types import ANYTHING, TEXT, TEXTS
 from greenroom.scripting.definition.values import UNDEFINED
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 __all__ = ["artifact_reference", "named", "other_session", "store_options"]
 
@@ -59,6 +62,8 @@ def store_options(metadata: Any) -> dict[str, Any]:
         raise ValidationError("metadata: a table is needed", field="metadata")
     custom = dict(metadata)
     found = _FIELDS.read({key: custom.pop(key) for key in _FIELDS.keys if key in custom}, "metadata")
+    if isinstance(found.get("parent_artifact"), str) and _HASH.fullmatch(found["parent_artifact"]):
+        custom["parent_artifact"] = found.pop("parent_artifact")  # a hash names content, and no one artifact
     if "parent_artifact" in found:
         found["parent_artifact"] = artifact_reference(found["parent_artifact"])
     return {**found, "metadata": custom} if custom else found

@@ -72,7 +72,9 @@ class SessionReplays:
     @export("getReplayMetadata", returns=DICT, on=SESSION, example=example(A_SESSION))
     def get_replay_metadata(self, session: SessionRef) -> dict[str, Any]:
         """Return what can be replayed of a session, and if nothing can, why."""
-        return filled(self._context.runtime.replay_metadata(self._context.session(session)).to_dict())
+        row = self._context.runtime.replay_metadata(self._context.session(session)).to_dict()
+        counts = {"event_count": row["last"] - row["first"] + 1, "checkpoint_count": len(row["snapshots"])}
+        return filled({**row, **counts, "time_range": f"{row['started_at']} to {row['ended_at']}"})
 
     @export("getReplayStatus", returns=Maybe(DICT), on=SESSION, example=example(A_SESSION, before=[_SCHEDULED]))
     def get_replay_status(self, session: SessionRef) -> Any:

@@ -9,6 +9,20 @@ function field(row, name) {
   return has_own(row, name) ? row[name] : undefined
 }
 
+// A name in the other of the two spellings: get_tags for getTags, and the other way round.
+function respelt(name) {
+  let text = ''
+  const snake = index_of(name, '_') >= 0
+  for (let i = 0; i < name.length; i++) {
+    const code = code_at(name, i)
+    if (snake && code === 95 && i + 1 < name.length) {
+      const next = code_at(name, ++i)
+      text += next >= 97 && next <= 122 ? from_codes(next - 32) : '_' + name[i]
+    } else text += !snake && code >= 65 && code <= 90 ? '_' + from_codes(code + 32) : name[i]
+  }
+  return text
+}
+
 // Adds a property that is computed. It can be assigned like any other.
 function compute(object, name, get) {
   define(object, name, {
@@ -23,14 +37,17 @@ const makers = {
     const text = shape.text, keep = shape.hidden
     for (let names = keys_of(shape.methods), i = 0; i < names.length; i++) {
       const number = shape.methods[names[i]], key = shape.key
-      hide(prototype, names[i], key === undefined
+      const own = key === undefined
         ? function (...values) { return reflect_apply(functions[number], undefined, values) }
         : function (...values) {
           if (typeof this !== 'object' || this === null) fail('ValidationError', 'call methods on their object: object.' + names[i] + '()')
           const all = [field(this, key)]
           for (let i = 0; i < values.length; i++) all[i + 1] = values[i]
           return reflect_apply(functions[number], undefined, all)
-        })
+        }
+      const twin = respelt(names[i])
+      if (!has_own(shape.methods, twin)) hide(prototype, twin, own)
+      hide(prototype, names[i], own)
     }
     for (let getters = shape.getters || {}, names = keys_of(getters), i = 0; i < names.length; i++) {
       const name = getters[names[i]]
@@ -62,6 +79,14 @@ const makers = {
         for (let fields = shows[names[i]], k = 0; k < fields.length; k++) hide(shown, fields[k], row[fields[k]])
         weak_set(dressed_prototypes, shown, 'row')
         set_prototype(part, shown)
+      }
+      if (shape.within !== undefined && typeof row[shape.within] === 'object' && row[shape.within] !== null) {
+        const inner = row[shape.within], answering = create_object(prototype)
+        for (let names = keys_of(inner), i = 0; i < names.length; i++) {
+          if (!(names[i] in prototype)) hide(answering, names[i], inner[names[i]])
+        }
+        weak_set(dressed_prototypes, answering, text ? 'text' : 'row')
+        return set_prototype(row, answering)
       }
       if (keep) {
         const kept = {}

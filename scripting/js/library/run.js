@@ -92,7 +92,9 @@ function prepare(text) {
       const parts = split(paths[k], '.')
       let space = global
       for (let p = 0; p < parts.length - 1; p++) space = space[parts[p]] = space[parts[p]] || {}
-      space[parts[parts.length - 1]] = called(make(numbers[paths[k]]), paths[k])
+      const own = parts[parts.length - 1], twin = respelt(own)
+      space[own] = called(make(numbers[paths[k]]), paths[k])
+      if (!(twin in space)) hide(space, twin, space[own])
     }
   }
   for (let names = keys_of(layout.constants), i = 0; i < names.length; i++) {
@@ -116,7 +118,11 @@ function prepare(text) {
     if (layout.shapes[i].total) make(layout.shapes[i].total)
   }
   const methods = {}, of_ids = layout.shapes[layout.ids.shape - 1].methods
-  for (let names = keys_of(of_ids), i = 0; i < names.length; i++) methods[names[i]] = make(of_ids[names[i]])
+  for (let names = keys_of(of_ids), i = 0; i < names.length; i++) {
+    methods[names[i]] = make(of_ids[names[i]])
+    const twin = respelt(names[i])
+    if (!has_own(of_ids, twin)) methods[twin] = methods[names[i]]
+  }
   bind_strings(methods, layout.ids.fields, layout.ids.field)
   if (keys_of(layout.files).length) grant_files(layout.files, layout.profile)
   return '-'
@@ -205,7 +211,5 @@ function safely_answered_plain(value) {
 }
 
 prepare_language()
-const kernel = {
-  prepare, start, finish, report, call_back, called_back, release, rejected: failed, enter, show_piece, names,
-}
+const kernel = { prepare, start, finish, report, call_back, called_back, release, rejected: failed }
 return name => kernel[name]

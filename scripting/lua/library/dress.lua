@@ -17,6 +17,7 @@ local function field(row, name)
   return rawget(row, name)
 end
 
+local rawmetatable, written = debug.getmetatable, {} -- the metatables of rows that have a text
 local makers = {}
 
 -- Returns what dresses values by the shape with this number. `functions` has those of the globals, by number.
@@ -34,8 +35,8 @@ local function dresser(shapes, made, number, functions)
 end
 
 function makers.object(shape, dressed, functions)
-  local methods, aliases, getters = shape.methods, shape.aliases or {}, shape.getters or {}
-  local key, itself, text = shape.key, shape.itself, shape.text
+  local methods, aliases, getters = K.spelt(shape.methods, "methods"), shape.aliases or {}, shape.getters or {}
+  local key, itself, text, within = shape.key, shape.itself, shape.text, shape.within
   local parts, keep = {}, shape.hidden
   for name, number in next, shape.parts do parts[name] = dressed(number) end
   local metatable = { __name = shape.name, __metatable = shape.name, methods = methods }
@@ -69,12 +70,20 @@ function makers.object(shape, dressed, functions)
     end
     if aliases[name] then return rawget(row, aliases[name]) end
     if name == itself then return row end
+    local inner = within and rawget(row, within)
+    if type(inner) == "table" then return rawget(inner, name) end
   end
   if text then
     function metatable.__tostring(row)
       local pieces = {}
       for i = 1, #text do pieces[i] = tostring(field(row, text[i])) end
       return concat(pieces, ":")
+    end
+    written[metatable] = true
+    function metatable.__concat(a, b)
+      if written[rawmetatable(a) or false] then a = tostring(a) end
+      if written[rawmetatable(b) or false] then b = tostring(b) end
+      return a .. b
     end
   end
   return function(row)

@@ -7,7 +7,7 @@ local type, error, select, tostring, setmetatable, next = type, error, select, t
 local rawget, pairs, ipairs, native_getmetatable = rawget, pairs, ipairs, getmetatable
 local rawmetatable, set_rawmetatable, traceback = debug.getmetatable, debug.setmetatable, debug.traceback
 local native_pcall, native_xpcall, native_print = pcall, xpcall, print
-local find, match, sub = string.find, string.match, string.sub
+local find, match, sub, gsub, upper, lower = string.find, string.match, string.sub, string.gsub, string.upper, string.lower
 local concat, unpack, pack = table.concat, table.unpack, table.pack
 local collectgarbage = collectgarbage
 local native_string_metatable = native_getmetatable("")
@@ -219,7 +219,27 @@ local function metered_date(format, ...)
     if #format > 65536 then error("bad argument #1 to 'date' (the format is longer than 65536 bytes)", 2) end
     charge(#format)
   end
+  local time = ...
+  if type(time) == "string" and #time < 64 then
+    local seconds = K.seconds_of(time)
+    if seconds then return os.date(format, seconds) end
+  end
   return os.date(format, ...)
+end
+
+-- Returns the seconds since the epoch of a time as RFC 3339 writes it, so that os.date takes the times of rows.
+function K.seconds_of(text)
+  local year, month, day, hour, minute, second, zone =
+    match(text, "^(%d%d%d%d)-(%d%d)-(%d%d)[Tt ](%d%d):(%d%d):(%d%d)[.%d]*([Zz+-][%d:]*)$")
+  if not year then return nil end
+  local sign, hours, minutes = match(zone, "^([+-])(%d%d):?(%d%d)$")
+  if not sign and zone ~= "Z" and zone ~= "z" then return nil end
+  local y, m = year + 0, month + 0
+  if m <= 2 then y, m = y - 1, m + 12 end -- days since 1970-03-01 and the like: the year begins in March
+  local days = 365 * y + y // 4 - y // 100 + y // 400 + (153 * (m - 3) + 2) // 5 + day - 719469
+  local seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
+  if sign then seconds = seconds - (sign == "+" and 1 or -1) * (hours * 60 + minutes) * 60 end
+  return seconds // 1 | 0
 end
 
 local native_tostring = tostring
@@ -384,6 +404,20 @@ local function softly(call)
   end
 end
 
+-- A name in the other of the two spellings: get_tags for getTags, and the other way round.
+local function respelt(name)
+  if find(name, "_", 1, true) then return (gsub(name, "_(%l)", upper)) end
+  return (gsub(name, "%u", function(letter) return "_" .. lower(letter) end))
+end
+
+-- Functions by name, which are found by the other spelling of their names too.
+local function spelt(functions, name)
+  return setmetatable(functions, { __name = name, __metatable = name, __index = function(known, asked)
+    if type(asked) == "string" and #asked < 64 then return rawget(known, respelt(asked)) end
+  end })
+end
+K.spelt = spelt
+
 -- Builds the environment from the layout: see definition/layout.py.
 function K.prepare(profile, layout)
   env = base_environment()
@@ -421,9 +455,11 @@ function K.prepare(profile, layout)
     if finder then
       local find_one = make(finder)
       setmetatable(global, { __index = function(_, key) return find_one(key) end, __name = name, __metatable = name })
+    elseif name ~= "" and functions then
+      spelt(global, name)
     end
   end
-  local methods, fields = {}, {}
+  local methods, fields = spelt({}, "methods"), {}
   for name, number in next, layout.shapes[layout.ids.shape].methods do methods[name] = make(number) end
   for _, name in next, layout.ids.fields do fields[name] = true end
   bind_strings(env.string, methods, fields, layout.ids.field)

@@ -134,7 +134,7 @@ def test_backups(both: Both, runtime: Runtime) -> None:
           restored.success, restored.set, restored.deleted, full.is_incremental, small.parent_id == full.id, #rows,
           rows.total, rows[1].id == small.id, tostring(small) == small.id, valid.is_valid, #valid.errors,
           #with_session.scopes, usage.total_backups, usage.incremental_backups, usage.total_size > 0,
-          dry.deleted_count, gone.deleted_count, gone.retained_count, (pcall(State.validate_backup, "../x")) }""",
+          dry.deleted_count, gone.deleted_count, gone.retained_count, State.validate_backup("../x").is_valid }""",
         """
         const id = arg[1]
         const made = State.create_backup('user:7', { description: 'before' })
@@ -150,14 +150,12 @@ def test_backups(both: Both, runtime: Runtime) -> None:
         const usage = State.get_storage_usage()
         const dry = State.cleanup_backups(true)
         const gone = State.cleanup_backups({ keep: 1 })
-        let known = true
-        try { State.validate_backup('../x') } catch (e) { known = false }
         return [made.success, made.entry_count, made.description, made.backup_id === made.id,
                 Number.isInteger(made.created_at) ? 'integer' : '', restored.success, restored.set, restored.deleted,
                 full.is_incremental, small.parent_id === full.id, rows.length, rows.total, rows[0].id === small.id,
                 String(small) === small.id, valid.is_valid, valid.errors.length, with_session.scopes.length,
                 usage.total_backups, usage.incremental_backups, usage.total_size > 0, dry.deleted_count,
-                gone.deleted_count, gone.retained_count, known]""",
+                gone.deleted_count, gone.retained_count, State.validate_backup('../x').is_valid]""",
         args=[session.id],
     )
     assert found == [
@@ -198,3 +196,37 @@ def test_what_is_the_hosts_is_refused_to_a_bound_script(both: Both, runtime: Run
         both(f"State.{call}", f"State.{call}", session=session)
     assert refused.value.cause == "AccessDenied"
     assert not runtime.state_backups.directory.exists()
+
+
+def test_what_there_is_not_is_an_outcome_and_no_error(both: Both, runtime: Runtime) -> None:
+    assert both(
+        """
+        local status = State.migration_status()
+        local r, v, m = State.restore_backup("none"), State.validate_backup("none"), State.migrate("2.1.0")
+        return { r.success, r.code, r.error ~= nil, v.is_valid, #v.errors, m.success, m.status, m.error ~= nil,
+                 status.migration_available, status.error, status.total_schemas, status.is_latest }""",
+        """
+        const status = State.migration_status()
+        const r = State.restore_backup('none'), v = State.validate_backup('none'), m = State.migrate('2.1.0')
+        return [r.success, r.code, r.error !== undefined, v.is_valid, v.errors.length, m.success, m.status,
+                m.error !== undefined, status.migration_available, status.error, status.total_schemas,
+                status.is_latest]""",
+    ) == [*(False, "ValidationError", True, False, 1, False, "failed", True, False, "No current schema found", 0, True)]
+
+
+def test_versions_in_short(both: Both, runtime: Runtime) -> None:
+    runtime.schemas.register("k", 1)
+    runtime.state_scope("user:7").set("k", 1)
+    runtime.schemas.register("k", 2)
+    assert both(
+        """
+        local before, done, again = State.migration_status(), State.migrate(2), State.migrate(2)
+        return { before.current_version, before.latest_version, before.is_latest, before.migration_targets,
+                 done.success, done.status, done.from_version, done.to_version, done.items_migrated,
+                 again.status, again.success, "v " .. State.schema_versions("user:7")[1] }""",
+        """
+        const before = State.migration_status(), done = State.migrate(2), again = State.migrate(2)
+        return [before.current_version, before.latest_version, before.is_latest, before.migration_targets,
+                done.success, done.status, done.from_version, done.to_version, done.items_migrated,
+                again.status, again.success, `v ${State.schema_versions('user:7')[0]}`]""",
+    ) == [1, 2, False, [2], True, "migrated", 1, 2, 1, "already_current", True, "v k:2"]
