@@ -6,8 +6,8 @@
 -- names, and nothing besides. What follows -- are arguments of the script.
 local directory = (...)
 local path = directory .. "/greenroom-example-lua.csv"
-print(directory)
---> /tmp
+print(arg[0], directory)
+--> files.lua	/tmp
 
 -- `io.open` is that of Lua.
 local file = assert(io.open(path, "w"))

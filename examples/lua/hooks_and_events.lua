@@ -33,7 +33,7 @@ print(table.concat(calls, ", "))
 
 -- Hooks are listed, and end with the script at the latest.
 for _, row in ipairs(Hook.list { point = "BeforeStateWrite" }) do print(row.hook_point, row.priority) end
---> BeforeStateWrite	500
+--> BeforeStateWrite	high
 guard:unregister()
 watch:unregister()
 print(#Hook.list())

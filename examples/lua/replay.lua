@@ -75,4 +75,5 @@ print(compared.common, compared.a.types["session.failed"], compared.b.types["ses
 local schedule = mended:replay { schedule = Replay.schedules.cron("0 3 * * *", { timezone = "Europe/Berlin" }) }
 print(schedule.active, #Session.getReplayStatus(mended).schedules)
 --> true	1
-Session.stopReplay(mended)
+print(Session.stopReplay(mended))
+--> true

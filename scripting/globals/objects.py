@@ -32,7 +32,7 @@ SESSION: Final = Object(
     "id",
     aliases={"custom": "custom_metadata"},
     shows={"custom_metadata": ("tags",)},
-    fields=SessionInfo.FIELDS,
+    fields=(*SessionInfo.FIELDS, "config"),
 )
 SESSION.parts["children"] = Rows(SESSION)  # of a tree
 ARTIFACT_ID: Final = Object("artifact id", text=("content_hash", "session_id", "sequence"), itself=None)

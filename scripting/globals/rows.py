@@ -12,6 +12,7 @@ from greenroom.runtime import (
     ArtifactInfo,
     Event,
     Message,
+    SessionConfig,
     SessionInfo,
     TimelineRow,
 )
@@ -20,6 +21,7 @@ from greenroom.runtime.scripts import reply_as
 __all__ = [
     "approval_row",
     "artifact_row",
+    "config_row",
     "content_row",
     "event_row",
     "filled",
@@ -48,6 +50,11 @@ def session_row(info: SessionInfo) -> dict[str, Any]:
     """Return every field of SessionInfo by name, times in RFC 3339; fields without a value are left out."""
     info = reply_as(SessionInfo, info, "a session's facts")
     return filled(info.to_dict())
+
+
+def config_row(config: SessionConfig) -> dict[str, Any]:
+    """Return the settings of a session; limits that are not set are left out."""
+    return filled(reply_as(SessionConfig, config, "a session's settings").model_dump(mode="json"))
 
 
 def stored_row(info: ArtifactInfo) -> dict[str, Any]:

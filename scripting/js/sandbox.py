@@ -44,7 +44,7 @@ _WRAPPER: Final = len("(async () => {")
 _WAITING: Final = "~"
 _FAILED: Final = "!"
 _STOP: Final = "."
-_EXIT: Final = "exit"
+_EXIT: Final = "exit:"
 _OUT_OF_MEMORY: Final = ("InternalError", "out of memory")
 _ENDINGS: Final[dict[str, Ending]] = {"time": "time", "memory": "memory"}
 
@@ -190,7 +190,7 @@ class JavaScriptSandbox:
             return self._held.pop(int(text[1:]))
         if first == _STOP:
             self._place = text[1:]
-            raise Trapped("exit" if self._place == _EXIT else "stopped")
+            raise Trapped("exit" if self._place.startswith(_EXIT) else "stopped")
         reply = self._reply(text)
         if self._callbacks.dropped:
             self._callbacks.sweep()
@@ -311,7 +311,7 @@ class JavaScriptSandbox:
         if reason == "instructions":
             return self._limited("instructions", self._place)
         if reason == "exit":
-            return Outcome(ending="exit")
+            return Outcome(int(self._place.removeprefix(_EXIT)), "exit")
         if reason in _ENDINGS:
             return self._limited(_ENDINGS[reason], self._place)
         if reason == "stack":

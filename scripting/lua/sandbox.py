@@ -26,7 +26,6 @@ _ENDINGS: Final[dict[str, Ending]] = {
     "time": "time",
     "instructions": "instructions",
     "memory": "memory",
-    "exit": "exit",
     "interrupted": "interrupted",
 }
 
@@ -108,6 +107,8 @@ class LuaSandbox:
                 break
             except (lua54.LuaError, MemoryError):
                 continue
+        if killed == b"exit":
+            return Outcome(self._kernel[b"exit_code"], "exit", instructions=instructions, memory_peak=peak)
         return _outcome(ended, killed.decode() if killed else None, line, trace, instructions, peak)
 
     def _invoke(self, number: int, arguments: list[Any]) -> Any:

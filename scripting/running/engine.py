@@ -183,13 +183,15 @@ class Run:
             self._lease.over = isinstance(error, ScriptTimeout)  # a tool may still be running
             if not isinstance(error, GreenroomError):
                 raise error
+        left = outcome.ending == "exit"
         return ScriptResult(
-            outcome.value,
+            None if left else outcome.value,
             self._output.text(),
             self._duration,
             outcome.instructions,
             outcome.memory_peak,
             error,
+            exit_code=outcome.value & 0xFF if left else 0,  # as the system takes it
             calls=self._host.calls,
         )
 

@@ -35,7 +35,7 @@ class Outcome:
 
     `ending` is None when it ran to its end, and `value` then what it returned; "error" for an error that it did not
     catch, with its `code` (None without one), `message`, `line` and `traceback` as far as they are known; "exit" when
-    it ended itself; "interrupted" when the host ended it; or the limit that it exceeded.
+    it ended itself, and `value` is its exit code; "interrupted" when the host ended it; or the limit that it exceeded.
     """
 
     value: Any = None

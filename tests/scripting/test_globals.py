@@ -40,7 +40,11 @@ def test_rows_have_the_fields_of_session_info(lua: Any, runtime: Runtime) -> Non
     row = lua("return Session.get(...)", args=[session.id])
     expected = {key: value for key, value in session.info().to_dict().items() if value is not None}
     row.pop("duration"), expected.pop("duration")
+    config = row.pop("config")
     assert row == expected
+    assert config == lua("local id = ... return id.config", args=[session.id])
+    assert config["max_artifacts"] == session.config.max_artifacts
+    assert "max_duration" not in config
 
 
 @pytest.mark.parametrize("given", ["'nonsense'", "'00000000-0000-4000-8000-000000000000'", "42", "nil"])

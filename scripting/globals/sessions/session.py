@@ -30,7 +30,7 @@ from greenroom.scripting.definition.values import UNDEFINED, defined
 from greenroom.scripting.globals.choices import HOW, QUERY
 from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.objects import SESSION, SESSION_ID
-from greenroom.scripting.globals.rows import session_row
+from greenroom.scripting.globals.rows import config_row, session_row
 from greenroom.scripting.globals.samples import CURRENT, DONE, MESSAGE
 from greenroom.scripting.globals.samples import SESSION as A_SESSION
 
@@ -112,10 +112,11 @@ class SessionGlobal:
 
     @export("get", returns=SESSION, on=SESSION, example=example(A_SESSION))
     def get(self, session: SessionRef) -> dict[str, Any]:
-        """Return the row of a session: every field of SessionInfo, times in RFC 3339."""
+        """Return the row of a session: every field of SessionInfo, times in RFC 3339, and its `config`."""
         if session is UNDEFINED:
             raise ValidationError("Session.get needs the id of a session", field="session_id")
-        return session_row(self._context.session(session).info())
+        handle = self._context.session(session)
+        return session_row(handle.info()) | {"config": config_row(handle.config)}
 
     @export(
         "list",
@@ -161,7 +162,10 @@ class SessionGlobal:
     @export("field", hidden=True)
     def field(self, session: SessionRef, name: Text) -> Any:
         """Return a field of a session by its name."""
-        info = self._context.session(session).info()
+        handle = self._context.session(session)
+        if name == "config":
+            return config_row(handle.config)
+        info = handle.info()
         value = getattr(info, name)
         if value.__class__ not in _SIMPLE:
             value = info.to_dict()[name]

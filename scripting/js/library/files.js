@@ -41,5 +41,11 @@ function grant_files(numbers, profile) {
     lines(path) { return globalThis.io.open(path).lines() },
   }
   globalThis.os = { remove: path => operation.remove(path) }
-  if (profile === 'trusted') globalThis.os.exit = () => host('.exit')
+  if (profile === 'trusted') {
+    globalThis.os.exit = (code = 0) => {
+      if (code === true || code === false) code = code ? 0 : 1
+      if (!is_integer(code)) fail('ValidationError', 'os.exit: a whole number is needed')
+      host(`.exit:${code}`)
+    }
+  }
 }

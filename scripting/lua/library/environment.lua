@@ -269,7 +269,13 @@ local function trust(env)
   for _, name in ipairs({ "getenv", "tmpname", "remove", "rename", "execute", "setlocale" }) do
     env.os[name] = os[name]
   end
-  env.os.exit = function() kill("exit") end
+  env.os.exit = function(code)
+    if code == nil or code == true then code = 0 end
+    if code == false then code = 1 end
+    K.exit_code = math.tointeger(code)
+    if not K.exit_code then error("bad argument #1 to 'exit' (a whole number is needed)", 2) end
+    kill("exit")
+  end
   local getinfo = debug.getinfo
   env.debug = {
     traceback = function(...)
@@ -517,7 +523,7 @@ function K.main()
   K.place.source = source_name
   local arguments = decode(packed_arguments)
   packed_arguments = nil
-  env.arg = arguments
+  env.arg = { [0] = sub(source_name, 2), unpack(arguments) }
   local chunk, message = K.compile(source, source_name, env)
   if not chunk then
     K.fail_if_killed(message)

@@ -175,3 +175,21 @@ def test_a_script_that_is_an_artifact_runs_by_name_version_and_id(greenroom: Any
     assert greenroom("run", str(first.id), "--artifact").stdout == "one\n"
     assert "the session too" in greenroom("run", "hello.lua", "--artifact", code=1).stderr
     assert "--artifact" in greenroom("run", "hello.lua", "--version", 1, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "code"), [("", 0), ("0", 0), ("3", 3), ("true", 0), ("false", 1), ("7.0", 7), ("256 + 9", 9)]
+)
+@pytest.mark.parametrize(("language", "end"), [("lua", ""), ("js", ";")])
+def test_the_exit_code_is_that_of_the_script(greenroom: Any, language: str, end: str, given: str, code: int) -> None:
+    if language == "js":
+        pytest.importorskip("quickjs_rs")
+    script = f"print('before'){end} os.exit({given}){end} print('after')"
+    said = greenroom("run", "-", "--profile", "trusted", "--language", language, stdin=script, code=code)
+    assert said.stdout == "before\n"
+    assert said.stderr == ""
+
+
+def test_arguments_and_the_name_of_the_script(greenroom: Any, tmp_path: Path) -> None:
+    (tmp_path / "named.lua").write_text("print(arg[0], #arg, arg[1], arg[2], ...)")
+    assert greenroom("run", "named.lua", "a", "b c").stdout == "named.lua\t2\ta\tb c\ta\tb c\n"
