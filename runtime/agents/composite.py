@@ -23,17 +23,33 @@ def _in_turn(members: Members) -> Callable[..., AgentReply]:
             input = reply.text
         return _together(replies, input)
 
-    return answer
+    return _on_thread_of(members, answer)
 
 
 def _at_once(members: Members) -> Callable[..., AgentReply]:
     def answer(input: Any, context: CallContext) -> AgentReply:
         """Give all agents the input."""
         replies: dict[str, AgentReply] = {}
-        for member, reply in zip(members, context.call_agents(members, input), strict=True):
+        here = _thread_of(members) is not None
+        made = [context.call_agent(each, input) for each in members] if here else context.call_agents(members, input)
+        for member, reply in zip(members, made, strict=True):
             replies[_key(member, replies)] = reply
         return _together(replies, "\n\n".join(reply.text for reply in replies.values()))
 
+    return _on_thread_of(members, answer)
+
+
+def _thread_of(members: Members) -> int | None:
+    """Return the thread on which the members must be called, because one is a function of a script; None if any will
+    do."""
+    functions = (each.fn for each in members if isinstance(each, Agent))
+    return next((thread for fn in functions if (thread := getattr(fn, "thread", None)) is not None), None)
+
+
+def _on_thread_of(members: Members, answer: Callable[..., AgentReply]) -> Callable[..., AgentReply]:
+    thread = _thread_of(members)
+    if thread is not None:
+        answer.thread = thread  # type: ignore[attr-defined]
     return answer
 
 

@@ -297,14 +297,17 @@ class Agents:
     def discover(self, text: str | None = None, *, model: str | None = None, tool: str | None = None) -> list[Agent]:
         """Return the agents that match the filter, by name: every word of `text` is in name or system prompt (ignoring
         case), the model is this one or below this prefix, the agent may call the tool."""
-        words = (text or "").lower().split()
-        return [
-            each
-            for each in self.list()
-            if all(word in f"{each.name} {each.system_prompt or ''}".lower() for word in words)
-            and (model is None or each.model == model or each.model.startswith(f"{model.rstrip('/')}/"))
-            and (tool is None or tool in each.tools)
-        ]
+        return [each for each in self.list() if self.matches(each, text, model=model, tool=tool)]
+
+    @staticmethod
+    def matches(agent: Agent, text: str | None = None, *, model: str | None = None, tool: str | None = None) -> bool:
+        """Return whether an agent matches a filter of `discover`."""
+        shown = f"{agent.name} {agent.system_prompt or ''}".lower()
+        return (
+            all(word in shown for word in (text or "").lower().split())
+            and (model is None or agent.model == model or agent.model.startswith(f"{model.rstrip('/')}/"))
+            and (tool is None or tool in agent.tools)
+        )
 
     @checked
     def get(self, name: str) -> Agent | None:

@@ -15,10 +15,10 @@ __all__ = ["filled", "names_in", "uses_state", "value_at"]
 
 # Possessive, so that text that only begins like a placeholder is rejected in one pass.
 _PLACE: Final = re.compile(
-    r"\{\{\s*+(step:(?P<step>[^:{}]++):output|(?P<root>input|item|index|loop:current_(?:value|index)))"
+    r"\{\{\s*+(step:(?P<step>[^:{}]++):output|(?P<root>input|item|index|loop:current_(?:value|item|index)))"
     r"(?P<path>(\.[^.{}]++)*+)\s*+\}\}|\{\{\s*+(?P<state>state:[^{}]++)\}\}"
 )
-_SAME: Final = {"loop:current_value": "item", "loop:current_index": "index"}
+_SAME: Final = {"loop:current_value": "item", "loop:current_item": "item", "loop:current_index": "index"}
 _MAX_TEXT: Final = 1 << 20
 _MAX_FILLED: Final = 16 << 20
 

@@ -10,6 +10,7 @@ from greenroom.storage.codec.records import Value
 from greenroom.storage.common.checked_call import checked, checked_fields
 from greenroom.storage.errors import ValidationError
 
+from .callee import Callee
 from .template import names_in
 from .workflow_reading import KINDS, MAX_ROUNDS, step_fields, workflow_fields
 
@@ -21,8 +22,9 @@ MAX_RETRIES: Final = 100
 
 Condition = Callable[[Mapping[str, Value]], bool] | str | bool | Mapping[str, Any]
 """A function of the outputs by step; True or False; a text with placeholders, which holds unless they give "", "false",
-"0" or null, or which compares two values as in "{{step:sum:output}} > 3"; or
-{"value": …, "equals" | "not_equals" | "contains" | "above" | "below": …}."""
+"0" or null, or which compares two values as in "{{step:sum:output}} > 3";
+{"value": …, "equals" | "not_equals" | "contains" | "above" | "below": …}; {"all" | "any": [conditions]}; {"not":
+condition}; or a call, {"tool" | "agent": …, "input": …}, whose output is true."""
 _TESTS: Final = frozenset(("equals", "not_equals", "contains", "above", "below"))
 _STRATEGIES: Final = ("fail", "continue", "retry")
 
@@ -50,7 +52,8 @@ class Step:
     """
 
     name: str
-    tool: str | None = None
+    tool: str | Callee | None = None
+    """The name of a tool, or a Tool, which need not be registered."""
     agent: Any = None
     """The name of an agent, or an Agent."""
     workflow: Workflow | None = None
@@ -70,7 +73,7 @@ class Step:
             raise ValidationError(
                 f"step {self.name!r}: either a tool, an agent, a function or a workflow", field="step"
             )
-        if self.tool is not None and not isinstance(self.tool, str):
+        if self.tool is not None and not isinstance(self.tool, str | Callee):
             raise ValidationError(f"step {self.name!r}: tool is the name of one", field="tool")
         if self.workflow is not None and not isinstance(self.workflow, Workflow):
             raise ValidationError(f"step {self.name!r}: workflow is a Workflow", field="workflow")
@@ -331,7 +334,15 @@ def _known(options: WorkflowOptions) -> WorkflowOptions:
 
 def _check_condition(condition: Any) -> None:
     if issubclass(type(condition), Mapping):
-        if "value" not in condition or len(condition) != 2 or not _TESTS & set(condition):
+        names = set(condition)
+        if names in ({"all"}, {"any"}, {"not"}):
+            parts = condition["not"] if names == {"not"} else next(iter(condition.values()))
+            for part in parts if isinstance(parts, list | tuple) else [parts]:
+                _check_condition(part)
+            return
+        if names & {"tool", "agent"} and not names - {"tool", "agent", "input", "name"}:
+            return
+        if "value" not in names or len(names) != 2 or not _TESTS & names:
             tests = ", ".join(sorted(_TESTS))
             raise ValidationError(f"condition: an object of value and one of {tests}", field="condition")
     elif not callable(condition) and not issubclass(type(condition), str | bool):

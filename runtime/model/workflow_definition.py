@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from greenroom.storage.errors import InvalidOperation
 
@@ -46,7 +46,18 @@ _FUNCTION: Final = {"function": True}
 
 
 def _told_condition(condition: Condition) -> Any:
-    return dict(_FUNCTION) if callable(condition) else condition
+    if callable(condition):
+        return dict(_FUNCTION)
+    if not isinstance(condition, Mapping):
+        return condition
+    return {
+        name: [_told_condition(part) for part in each]
+        if name in ("all", "any")
+        else _told_condition(each)
+        if name == "not"
+        else each
+        for name, each in condition.items()
+    }
 
 
 def _told(step: Step) -> dict[str, Any]:
@@ -56,7 +67,7 @@ def _told(step: Step) -> dict[str, Any]:
     elif step.function is not None:
         told |= _FUNCTION
     elif step.tool is not None:
-        told["tool"] = step.tool
+        told["tool"] = step.tool if isinstance(step.tool, str) else step.tool.name
     else:
         told["agent"] = step.agent.to_dict() if isinstance(step.agent, Agent) else step.agent
     for name in ("input", "timeout", "retries"):
@@ -78,7 +89,18 @@ def defined_again(definition: Mapping[str, Any], functions: Mapping[str, Callabl
         return functions[name] if name in functions else _Missing(name)
 
     def condition(given: Any, name: str) -> Condition:
-        return function(name) if given == _FUNCTION else given
+        if given == _FUNCTION:
+            return function(name)
+        if not isinstance(given, Mapping):
+            return cast(Condition, given)
+        return {
+            key: [condition(part, name) for part in each]
+            if key in ("all", "any")
+            else condition(each, name)
+            if key == "not"
+            else each
+            for key, each in given.items()
+        }
 
     def step(given: Mapping[str, Any]) -> Step:
         fields = dict(given)

@@ -8,17 +8,18 @@ from typing import Any, Final
 from greenroom.storage.common.validation import nearest
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["KINDS", "MAX_ROUNDS", "step_fields", "workflow_fields"]
+__all__ = ["KINDS", "MAX_ROUNDS", "read_condition", "step_fields", "workflow_fields"]
 
 KINDS: Final = ("sequential", "parallel", "conditional", "loop")
 MAX_ROUNDS: Final = 1000
 
 _COMMON: Final = ("kind", "name", "steps", "description", "error_strategy", "timeout", "max_concurrency")
+_ITERATED: Final = ("start", "end", "step", "range", "collection", "while_condition")
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "sequential": (),
-    "parallel": (),
+    "parallel": ("branches",),
     "conditional": ("condition", "otherwise", "branches"),
-    "loop": ("times", "items", "condition", "break_conditions", "iterator"),
+    "loop": ("times", "items", "condition", "break_conditions", "iterator", *_ITERATED),
 }
 _SAME: Final = {
     "type": "kind",
@@ -28,7 +29,7 @@ _SAME: Final = {
     "max_iterations": "times",
 }
 _STEP_SAME: Final = {"parameters": "input", "retry_count": "retries", "timeout_ms": "timeout"}
-_STEP_TYPES: Final = ("tool", "agent", "function", "workflow")
+_STEP_TYPES: Final = ("tool", "agent", "function", "workflow", "custom")
 _ITERATORS: Final = ("range", "collection", "while_condition")
 
 
@@ -74,6 +75,7 @@ def step_fields(given: Any) -> dict[str, Any]:
     kind = fields.pop("type", None)
     if kind is not None and kind not in _STEP_TYPES:
         raise ValidationError(f"step {name!r}: type is one of {', '.join(_STEP_TYPES)}", field="type")
+    kind = "function" if kind == "custom" else kind
     if kind is not None and kind not in fields:
         raise ValidationError(f"step {name!r} is of type {kind!r} and has no {kind!r}", field=kind)
     if isinstance(fields.get("undo"), Mapping):
@@ -92,6 +94,12 @@ def workflow_fields(given: Any) -> dict[str, Any]:
     assert isinstance(kind, str)
     fields = _read(given, (*_COMMON, *_FIELDS[kind]), _SAME, f"a {kind} workflow")
     fields["steps"] = _steps_in(fields.get("steps"), "steps")
+    if fields.get("error_strategy") == "fail_fast":
+        fields["error_strategy"] = "fail"
+    if "condition" in fields:
+        fields["condition"] = read_condition(fields["condition"])
+    if kind == "parallel":
+        fields["steps"] += [_as_step(each) for each in _list_in(fields.pop("branches", None), "branches")]
     if kind == "conditional":
         branches = [_branch(each) for each in _list_in(fields.get("branches"), "branches")]
         fields["otherwise"] = _otherwise(fields.get("otherwise"), branches)
@@ -123,7 +131,22 @@ def _branch(given: Any) -> dict[str, Any]:
     fields = _read(given, ("name", "condition", "steps"), {}, "a branch")
     if "name" not in fields or "condition" not in fields:
         raise ValidationError("branches: a branch needs a name and a condition", field="branches")
-    return {**fields, "steps": _steps_in(fields.get("steps"), "steps")}
+    return {
+        "name": fields["name"],
+        "condition": read_condition(fields["condition"]),
+        "steps": _steps_in(fields.get("steps"), "steps"),
+    }
+
+
+def _as_step(given: Any) -> Any:
+    """Return a branch of a parallel workflow as a step: its steps run one after the other."""
+    if not isinstance(given, Mapping) or "steps" not in given:
+        return given
+    fields = _read(given, ("name", "steps", "optional"), {"required": "optional"}, "a branch of a parallel workflow")
+    step = {"name": fields.get("name"), "workflow": {"kind": "sequential", "steps": fields["steps"]}}
+    if "required" in given:
+        return {**step, "optional": not given["required"]}
+    return {**step, **{name: fields[name] for name in ("optional",) if name in fields}}
 
 
 def _otherwise(given: Any, branches: list[dict[str, Any]]) -> list[Any]:
@@ -143,15 +166,63 @@ def _otherwise(given: Any, branches: list[dict[str, Any]]) -> list[Any]:
 
 def _conditions(given: Any) -> list[Any]:
     """Return a list of conditions; a single one counts as a list."""
-    if isinstance(given, list | tuple) or given == {}:
-        return _list_in(given, "break_conditions")
-    return [given]
+    conditions = _list_in(given, "break_conditions") if isinstance(given, list | tuple) or given == {} else [given]
+    return [read_condition(each) for each in conditions]
+
+
+def read_condition(given: Any) -> Any:
+    """Return a condition in its own form; scripts spell some as mappings with a `type`. Raises ValidationError."""
+    if not isinstance(given, Mapping):
+        return given
+    fields = dict(given)
+    kind = fields.pop("type", None)
+    if kind in ("always", "never"):
+        return kind == "always"
+    if kind in ("and", "or"):
+        return {"all" if kind == "and" else "any": [read_condition(each) for each in fields.get("conditions") or ()]}
+    if kind == "not":
+        return {"not": read_condition(fields.get("condition"))}
+    if kind in _ABOUT:
+        place, test, others = _ABOUT[kind]
+        named = next((fields[name] for name in ("key", "step_name", "step") if name in fields), None)
+        other = next((fields[name] for name in (*others, "value") if name in fields), None)
+        if not isinstance(named, str):
+            raise ValidationError(
+                f"condition: {kind} needs a {'key' if place == 'state' else 'step_name'}", field="condition"
+            )
+        return {"value": f"{{{{{place}:{named}{':output' if place == 'step' else ''}}}}}", test: other}
+    if kind is not None and kind != "tool" and not (kind == "agent" and "agent" in fields):
+        known = ", ".join(sorted((*_ABOUT, "always", "never", "and", "or", "not", "tool", "agent")))
+        raise ValidationError(f"condition: type is one of {known}", field="condition")
+    for name in ("all", "any"):
+        if name in fields:
+            fields[name] = [read_condition(each) for each in fields[name]]
+    if "not" in fields:
+        fields["not"] = read_condition(fields["not"])
+    return fields
+
+
+_ABOUT: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
+    "shared_data_equals": ("state", "equals", ("expected", "expected_value")),
+    "state_equals": ("state", "equals", ("expected", "expected_value")),
+    "shared_data_exists": ("state", "not_equals", ("nothing",)),
+    "step_output_equals": ("step", "equals", ("expected", "expected_value", "expected_output")),
+    "step_output_contains": ("step", "contains", ("substring", "search_text", "text", "expected")),
+}
+"""Conditions that scripts name by a type: what they are about, their test, and where its other side is."""
 
 
 def _iterated(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a loop with `iterator` read: its range or collection are the items, `while_condition` the
     condition."""
     iterator = fields.pop("iterator", None)
+    beside: dict[str, Any] = {name: fields.pop(name) for name in _ITERATED if name in fields}
+    if isinstance(iterator, str):  # its name, and what belongs to it beside it
+        iterator, beside = _named_iterator(iterator, beside, fields), {}
+    elif iterator is None and len(beside) == 1 and next(iter(beside)) in _ITERATORS:
+        iterator, beside = beside, {}
+    if beside:
+        raise ValidationError(f"{next(iter(beside))}: it belongs into the iterator of the loop", field="iterator")
     if iterator is None:
         return fields
     if not isinstance(iterator, Mapping) or len(iterator) != 1 or next(iter(iterator)) not in _ITERATORS:
@@ -160,8 +231,20 @@ def _iterated(fields: dict[str, Any]) -> dict[str, Any]:
         raise ValidationError("a loop has either an iterator, or items or a condition", field="iterator")
     ((kind, given),) = iterator.items()
     if kind == "while_condition":
-        return {**fields, "condition": given}
+        return {**fields, "condition": read_condition(given)}
     return {**fields, "items": _numbers(given) if kind == "range" else given if given != {} else []}
+
+
+def _named_iterator(name: str, beside: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return an iterator that is given by its name."""
+    if name == "range":
+        return {"range": beside.get("range", {key: beside[key] for key in ("start", "end", "step") if key in beside})}
+    if name in ("collection", "items"):
+        return {"collection": beside["collection"] if "collection" in beside else fields.pop("items", None)}
+    if name in ("while", "while_condition"):
+        given = beside["while_condition"] if "while_condition" in beside else fields.pop("condition", None)
+        return {"while_condition": given}
+    raise ValidationError("iterator: range, collection or while", field="iterator")
 
 
 def _numbers(given: Any) -> list[float]:

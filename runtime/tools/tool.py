@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from greenroom.actors.messages.checks import tag_list
+from greenroom.runtime.model.callee import Callee
 from greenroom.storage.codec.records import Json
 from greenroom.storage.common.arguments import as_flag, as_text
 from greenroom.storage.errors import GreenroomError, ValidationError
@@ -25,7 +26,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,63}")
 _MAX_DESCRIPTION: Final = 64 << 10
 
 
-class Tool:
+class Tool(Callee):
     """A registered tool: name, description, version, category, tags, timeout (seconds, None for the runtime's default).
     `schema` is the JSON schema of its input. `side_effects` is False for a tool that a simulated replay may run,
     `quick` True for one that runs on its caller's thread."""

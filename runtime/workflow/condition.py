@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from greenroom.runtime.model.template import filled
+from greenroom.runtime.model.template import filled, uses_state
 from greenroom.runtime.model.workflow import Condition
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import CallFailed, GreenroomError, ValidationError
 
-__all__ = ["holds"]
+__all__ = ["function_in", "holds", "is_open"]
 
 _FALSE: Final = ("", "false", "0", "null")
 # Lazy and within 1000 characters, so that a long text without an operator is left quickly.
@@ -28,8 +28,35 @@ _ORDERS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 }
 
 
-def holds(condition: Condition, known: Callable[[str | None, str | None], Value], outputs: Mapping[str, Value]) -> bool:
-    """Return whether a condition holds. `known` gives the values of placeholders, `outputs` the outputs by step.
+Known = Callable[[str | None, str | None], Value]
+
+
+def is_open(condition: Condition) -> bool:
+    """Return whether a condition may give another answer the next time: one that asks a function, a tool, an agent or
+    the state."""
+    asks = isinstance(condition, Mapping) and ("tool" in condition or "agent" in condition)
+    return asks or callable(condition) or uses_state(condition) or any(map(is_open, _parts(condition)))
+
+
+def function_in(condition: Condition) -> Callable[..., Any] | None:
+    """Return a function that a condition asks, if it asks any."""
+    if callable(condition):
+        return condition
+    return next((found for part in _parts(condition) if (found := function_in(part)) is not None), None)
+
+
+def _parts(condition: Condition) -> list[Any]:
+    if not isinstance(condition, Mapping):
+        return []
+    parts = [part for name in ("all", "any") for part in condition.get(name, ())]
+    return [*parts, condition["not"]] if "not" in condition else parts
+
+
+def holds(
+    condition: Condition, known: Known, outputs: Mapping[str, Value], call: Callable[[Mapping[str, Any]], Value]
+) -> bool:
+    """Return whether a condition holds. `known` gives the values of placeholders, `outputs` the outputs by step; `call`
+    makes the call of a condition that is one.
 
     Raises ValidationError for unknown placeholders and values that cannot be compared, CallFailed if a function fails.
     """
@@ -40,9 +67,16 @@ def holds(condition: Condition, known: Callable[[str | None, str | None], Value]
         if compared is not None:
             left, right = (_side(compared[number], known) for number in (1, 3))
             return _ordered(compared[2].strip(), left, right)
-        value = filled(condition, known)
-        return value.lower() not in _FALSE if isinstance(value, str) else bool(value)
+        return _true(filled(condition, known))
     if isinstance(condition, Mapping):
+        if "tool" in condition or "agent" in condition:
+            return _true(call(condition))
+        if "not" in condition:
+            return not holds(condition["not"], known, outputs, call)
+        if "all" in condition:
+            return all(holds(each, known, outputs, call) for each in condition["all"])
+        if "any" in condition:
+            return any(holds(each, known, outputs, call) for each in condition["any"])
         test, other = next((key, filled(each, known)) for key, each in condition.items() if key != "value")
         return _compare(test, filled(condition["value"], known), other)
     try:
@@ -56,6 +90,10 @@ def holds(condition: Condition, known: Callable[[str | None, str | None], Value]
             name="condition",
             error=type(error).__name__,
         ) from error
+
+
+def _true(value: Value) -> bool:
+    return value.lower() not in _FALSE if isinstance(value, str) else bool(value)
 
 
 def _side(text: str, known: Callable[[str | None, str | None], Value]) -> Value:

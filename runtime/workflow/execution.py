@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +36,7 @@ from greenroom.storage.errors import (
     ValidationError,
 )
 
-from .condition import holds
+from .condition import function_in, holds, is_open
 from .home import Home, called
 from .past import NO_PAST, Past, place_key
 
@@ -322,13 +323,22 @@ class Execution:
     # -- what conditions decide
 
     def _holds(self, condition: Condition, name: str, place: dict[str, Any]) -> bool:
-        def decide() -> bool:
-            if callable(condition):
-                return self._home.call(condition, lambda: holds(condition, known, self._outputs), place["deadline"])
-            return holds(condition, known, self._outputs)
-
         known = partial(self._known, place)
-        return bool(self._decided(name, place, callable(condition) or uses_state(condition), decide))
+        calls = itertools.count(1)
+
+        def call(given: Mapping[str, Any]) -> Value:
+            step = Step("condition", tool=given.get("tool"), agent=given.get("agent"))
+            key = place_key(f"condition {name} {next(calls)}", place["rounds"])
+            return self._call(step, filled(given.get("input"), known), None, key, place["deadline"])
+
+        def decide() -> bool:
+            function = function_in(condition)
+            if function is not None:
+                return self._home.call(function, lambda: holds(condition, known, outputs, call), place["deadline"])
+            return holds(condition, known, outputs, call)
+
+        outputs = self._outputs
+        return bool(self._decided(name, place, is_open(condition), decide))
 
     def _decided(self, name: str, place: dict[str, Any], open: bool, decide: Callable[[], Value]) -> Value:
         """Return what `decide` returns. What is `open`, because it does not follow from the input and the outputs, is
@@ -555,7 +565,9 @@ class Execution:
             return self._home.call(step.function, lambda: called(step, input, self._outputs), deadline)
         session_id = self._session.id if self._session is not None else None
         if step.tool is not None:
-            call = CallTool(target or step.tool, input, timeout=left)
+            named = step.tool if isinstance(step.tool, str) else step.tool.name
+            call = CallTool(target or named, input, timeout=left)
+            call.subject = step.tool if target is None and not isinstance(step.tool, str) else None
             call.stage = f"{self._id}/{key}"
             output: Value = self._callers.tools.send(call, session_id)
             return output

@@ -62,6 +62,8 @@ class ScriptContext:
         self._finishing: list[Callable[[], object]] = []
         self._closing: list[Callable[[], object]] = []
         self._handles: dict[str, Session] = {bound.id: bound} if bound is not None else {}
+        self.shared: dict[type, Any] = {}
+        """What several globals have in common, by its class."""
         self.ended = False
         self._kept = 0
 

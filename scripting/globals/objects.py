@@ -59,6 +59,6 @@ HOOK: Final = Object(
     itself=None,
 )
 HOOK_ROW: Final = Object("hook", itself=None)
-TOOL: Final = Object("tool", "name", methods={"execute": "Tool.invoke"}, text="name")
-AGENT: Final = Object("agent", "handle", hidden=("handle",), methods={"invoke": "Agent.invoke"}, text="name")
-WORKFLOW: Final = Object("workflow", "id", hidden=("id",), methods={"execute": "Workflow.run"})
+TOOL: Final = Object("tool", "name", text="name")
+AGENT: Final = Object("agent", "handle", hidden=("handle",), text="name")
+WORKFLOW: Final = Object("workflow", "id", text="id")

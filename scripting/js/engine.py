@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from greenroom.runtime import ConfigurationError, ScriptRequest, ScriptResult
+from greenroom.runtime.scripts.console import Around, Console
 from greenroom.scripting.definition.layout import Layout
 from greenroom.scripting.process.engine import IsolatingEngine
 from greenroom.scripting.running.sandbox import Sandbox
@@ -26,12 +27,25 @@ class JavaScriptEngine(IsolatingEngine):
 
     def prepare(self, request: ScriptRequest) -> Callable[[], ScriptResult]:
         """As in every engine. Raises ConfigurationError as well where the extra is not installed."""
+        self._check(request)
+        return super().prepare(request)
+
+    @staticmethod
+    def _check(request: ScriptRequest) -> None:
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise ConfigurationError(
                 f'{request.name} is JavaScript, which needs {" and ".join(missing)}: pip install "greenroom[js]"'
             )
-        return super().prepare(request)
+
+    def console(self, request: ScriptRequest, around: Around) -> Console:
+        """Open a console: see `runtime.scripts.console`."""
+        from greenroom.scripting.running.console import Conversation
+
+        from .console import JavaScriptConsole
+
+        self._check(request)
+        return Conversation(self, JavaScriptConsole, request, around)
 
     def sandbox(self, layout: Layout) -> Sandbox:
         from .sandbox import JavaScriptSandbox

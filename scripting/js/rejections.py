@@ -120,8 +120,7 @@ class Rejections:
         context.free(context.evaluate("{ const p = Promise.reject('probe'); p.catch(() => 0) }"))
         context.run_jobs()
         works = works and len(self._open) <= 1
-        self._open.clear()
-        self._lost = 0
+        self.forget()
         if not works:
             context.write(runtime + _TRACKER, before)
         return works
@@ -140,6 +139,11 @@ class Rejections:
     def first(self) -> int:
         """Return a handle of the reason of the first rejection that nothing has handled, 0 if there is none."""
         return self._lost or next(iter(self._open.values()), 0)
+
+    def forget(self) -> None:
+        """Forget all rejections, which have been reported."""
+        self._open.clear()
+        self._lost = 0
 
     def _handle(self, value: int) -> int:
         """Return a new handle of a value of QuickJS."""

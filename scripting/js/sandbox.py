@@ -9,7 +9,7 @@ import re
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any, Final
@@ -29,8 +29,12 @@ from .values import decode, encode, weight
 
 __all__ = ["JavaScriptSandbox", "in_process"]
 
-_LIBRARY: Final = ("captured", "values", "calls", "dress", "shown", "files", "streaming", "run")
-_FUNCTIONS: Final = ("start", "finish", "report", "call_back", "called_back", "release", "rejected")
+_LIBRARY: Final = ("captured", "values", "calls", "dress", "shown", "files", "streaming", "console", "run")
+_FUNCTIONS: Final = (
+    *("start", "finish", "report", "rejected"),
+    *("call_back", "called_back", "release"),
+    *("enter", "show_piece", "names"),
+)
 _PREPARING: Final = 30.0
 _PREPARED_MEMORY: Final = 16 << 20
 _MARGIN: Final = 128 << 10
@@ -115,27 +119,36 @@ class JavaScriptSandbox:
     # -- the run
 
     def run(self, job: Job, host: Host) -> Outcome:
-        context = self._context
         if len(job.arguments) > job.max_memory:
             return Outcome(ending="memory")
-        self._host, self._most, self._name = host, job.max_memory, job.name
+        self._attach(job, host)
         self._lines = len(job.source.splitlines())
+        outcome = self._within(min(job.timeout, max(0.0, host.call(CLOCK, []))), lambda: self._run(job))
+        self._callbacks.close()
+        return outcome
+
+    def _attach(self, job: Job, host: Host) -> None:
+        """Let the heap call the host, and the host call the heap."""
+        self._host, self._most, self._name = host, job.max_memory, job.name
         host.room = self._room
         host.refill = self._refill
         self._callbacks.thread = threading.get_ident()
         self._callbacks.invoke = self._invoke
         self._callbacks.release = self._release
-        context.host = self._answer
-        context.limit(job.max_memory)
-        context.max_beats = max(1, job.max_instructions // BEAT)
-        with context.script(time.monotonic() + min(job.timeout, max(0.0, host.call(CLOCK, [])))):
+        self._context.host = self._answer
+        self._context.limit(job.max_memory)
+        self._context.max_beats = max(1, job.max_instructions // BEAT)
+
+    def _within(self, seconds: float, work: Callable[[], Outcome]) -> Outcome:
+        """Do what runs code of the script, under its limits."""
+        context = self._context
+        with context.script(time.monotonic() + seconds):
             try:
-                outcome = self._run(job)
+                outcome = work()
             except Refused as refused:
                 outcome = self._refused(refused)
             except Trapped as trapped:
                 outcome = self._ended(self._trapped or trapped)
-            self._callbacks.close()
             return replace(outcome, instructions=(context.beats + 1) * BEAT, memory_peak=context.peak())
 
     def _run(self, job: Job) -> Outcome:
@@ -143,14 +156,19 @@ class JavaScriptSandbox:
         seed = struct.unpack("<4I", hashlib.blake2b(str(job.seed).encode(), digest_size=16).digest())
         facts = {"source": job.source, "name": job.name, "values": values.decode(), "seed": seed}
         self._shift = _WRAPPER if self._ask("start", json.dumps(facts).encode()) == _WRAPPED else 0
+        return self._come_to_end("report")
+
+    def _come_to_end(self, report: str) -> Outcome:
+        """Run what is pending, and return how it all ended: a value that the function `report` tells, or an error."""
         self._run_jobs()
-        if self._ask("finish") == _WAITING and not self._context.rejections.first():
-            return Outcome(ending="error", message="the script waits for a promise that nothing settles")
+        waiting = self._ask("finish") == _WAITING
         self._run_jobs()
-        reply = self._ask("report")
+        reply = self._ask(report) if not waiting else _WAITING
         unhandled = self._context.rejections.first()
         if unhandled and reply[0] != _FAILED:
             reply = self._ask("rejected", handle=unhandled)
+        if reply == _WAITING:
+            return Outcome(ending="error", message="the script waits for a promise that nothing settles")
         if reply[0] == _FAILED:
             return self._failed(*json.loads(reply[1:]))
         return Outcome(decode(reply[1:]) if reply != _NOTHING else None)

@@ -70,7 +70,9 @@ class ConsoleSandbox(Protocol):
     """A sandbox that runs one piece of a script after another. What ends a piece does not end the sandbox, unless it is
     `dead` afterwards. All but `close` is called on one thread."""
 
-    dead: bool
+    @property
+    def dead(self) -> bool:
+        """Whether it can run no more pieces."""
 
     def stay(self, job: Job, host: Host) -> None:
         """Get ready for pieces, with the limits of a job, whose source is not run."""

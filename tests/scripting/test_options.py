@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import Runtime, ScriptError
+from greenroom.runtime.agents import echo
 from greenroom.scripting.globals import known_globals
 from greenroom.scripting.globals.choices import HOW
 
@@ -43,6 +44,9 @@ MISSPELT = {
     "Hook.list": ("Hook.list { enabld = true }", "enabled"),
     "State.create_backup": ("State.create_backup('global', { descripton = 'x' })", "description"),
     "State.cleanup_backups": ("State.cleanup_backups { keeep = 1 }", "keep"),
+    "Agent.discover": ("Agent.discover { modle = 'x' }", "model"),
+    "Agent.createComposite": ("Agent.createComposite('x', { 'echo' }, { odrer = 'parallel' })", "order"),
+    "Agent.wrapAsTool": ("Agent.wrapAsTool('echo', { tool_nam = 'x' })", "tool_name"),
     "Tool.discover": ("Tool.discover { categry = 'x' }", "category"),
 }
 """A call of each function that takes options, with one misspelt, and the option that is meant."""
@@ -53,6 +57,7 @@ START = "local s, o = Session.create {}, Session.create {} Artifact.store(s, 'x'
 @pytest.mark.parametrize("name", MISSPELT)
 def test_a_misspelt_option_is_an_error_that_names_the_nearest(shared_runtime: Runtime, name: str) -> None:
     call, meant = MISSPELT[name]
+    shared_runtime.agents.register("echo", echo, replace=True)
     with pytest.raises(ScriptError) as caught:
         shared_runtime.run_script(START + call, profile="trusted")
     assert caught.value.cause == "ValidationError"

@@ -211,5 +211,7 @@ function safely_answered_plain(value) {
 }
 
 prepare_language()
-const kernel = { prepare, start, finish, report, call_back, called_back, release, rejected: failed }
+const kernel = {
+  prepare, start, finish, report, call_back, called_back, release, rejected: failed, enter, show_piece, names,
+}
 return name => kernel[name]

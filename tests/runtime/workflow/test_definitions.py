@@ -108,12 +108,34 @@ def test_what_cannot_be_meant_is_refused(s: Session, wrong: dict[str, Any], what
         ({"collection": ["a", {"b": 1}]}, ["said a 0", 'said {"b": 1} 1']),
         ({"collection": "{{input}}"}, ["said x 0"]),
         ({"collection": {}}, []),
+        ({"collection": [{"n": 7}]}, ['said {"n": 7} 0']),
         ({"while_condition": "{{loop:current_index}} < 2"}, ["said null 0", "said null 1"]),
     ],
 )
 def test_loops_iterate(s: Session, iterator: Any, expected: list[str]) -> None:
     body = [saying("body", "{{loop:current_value}} {{loop:current_index}}")]
     assert output(s, {"kind": "loop", "iterator": iterator, "body": body}, ["x"]) == expected
+
+
+def test_an_iterator_may_be_named(s: Session) -> None:
+    body = [saying("body", "{{loop:current_item}}")]
+    assert output(s, {"kind": "loop", "iterator": "range", "start": 1, "end": 5, "step": 2, "body": body}) == [
+        "said 1",
+        "said 3",
+        "said 5",
+    ]
+    assert output(s, {"kind": "loop", "iterator": "collection", "items": ["x"], "body": body}) == ["said x"]
+    assert output(s, {"kind": "loop", "collection": ["x"], "body": body}) == ["said x"]
+    more = {"kind": "loop", "iterator": "while", "condition": "{{index}} < 1", "body": body, "max_iterations": 9}
+    assert output(s, more) == ["said None"]
+
+
+def test_branches_run_at_once(s: Session) -> None:
+    branches = [
+        {"name": "left", "steps": [saying("a", 1), saying("b", "{{step:a:output}}")]},
+        {"name": "right", "steps": [{"name": "bad", "tool": "nothing"}], "required": False},
+    ]
+    assert output(s, {"kind": "parallel", "branches": branches}) == {"left": "said said 1", "right": None}
 
 
 def test_loops_break_and_have_a_most_of_rounds(s: Session) -> None:
@@ -145,12 +167,39 @@ def test_loops_break_and_have_a_most_of_rounds(s: Session) -> None:
         (False, None, False),
         (lambda outputs: outputs == {}, None, True),
         ({"value": "{{input}}", "above": 3}, 4, True),
+        ({"all": ["{{input}} > 3", lambda outputs: True]}, 4, True),
+        ({"any": ["{{input}} > 3", {"not": True}]}, 3, False),
+        ({"not": {"value": "{{input}}", "equals": 3}}, 3, False),
+        ({"tool": "say", "input": {"text": "{{input}}"}}, 3, True),
+        ({"tool": "calculator", "input": {"expression": "{{input}} - 3"}}, 3, False),
     ],
 )
 def test_conditions(s: Session, condition: Any, input: Any, holds: bool) -> None:
     flow = Workflow.conditional(condition, [saying("yes", 1)], [saying("no", 1)])
     result = s.run_workflow(flow, input)
     assert [step.name for step in result.steps] == ["yes" if holds else "no"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ({"type": "always"}, True),
+        ({"type": "never"}, False),
+        ({"type": "shared_data_equals", "key": "mode", "expected": "on"}, True),
+        ({"type": "step_output_contains", "step_name": "first", "substring": "aid 1"}, True),
+        ({"type": "step_output_equals", "step_name": "first", "expected": "said 2"}, False),
+        ({"type": "and", "conditions": [{"type": "always"}, "{{step:first:output}} == 'said 1'"]}, True),
+        ({"type": "or", "conditions": [{"type": "never"}, False]}, False),
+        ({"type": "not", "condition": {"type": "never"}}, True),
+        ({"type": "tool", "tool": "say", "input": {"text": 1}}, True),
+    ],
+)
+def test_conditions_of_scripts(s: Session, condition: Any, holds: bool) -> None:
+    s.set("mode", "on")
+    inner = {"kind": "conditional", "condition": condition, "steps": [saying("yes", 1)], "otherwise": [saying("no", 2)]}
+    assert output(s, {"kind": "sequential", "steps": [saying("first", 1), {"name": "in", "workflow": inner}]}) == (
+        "said 1" if holds else "said 2"
+    )
 
 
 def test_what_cannot_be_compared_fails_the_workflow(s: Session) -> None:
