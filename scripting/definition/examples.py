@@ -38,6 +38,32 @@ __all__ = [
 ]
 
 LANGUAGES: Final = ("lua", "js")
+_WORDS_OF_LUA: Final = frozenset(
+    [
+        "and",
+        "break",
+        "do",
+        "else",
+        "elseif",
+        "end",
+        "false",
+        "for",
+        "function",
+        "goto",
+        "if",
+        "in",
+        "local",
+        "nil",
+        "not",
+        "or",
+        "repeat",
+        "return",
+        "then",
+        "true",
+        "until",
+        "while",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -216,7 +242,8 @@ class _Writer:
 
     def _pair(self, name: str, value: Any) -> str:
         if self._lua:
-            return f"{name if name.isidentifier() else f'[{self._text(name)}]'} = {self.value(value)}"
+            plain = name.isidentifier() and name not in _WORDS_OF_LUA
+            return f"{name if plain else f'[{self._text(name)}]'} = {self.value(value)}"
         return f"{name if name.isidentifier() else self._text(name)}: {self.value(value)}"
 
     def _text(self, text: str) -> str:

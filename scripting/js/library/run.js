@@ -134,7 +134,11 @@ function prepare_language() {
   hide(globalThis, 'Streaming', streaming)
   JSON.null = null
   JSON.is_null = value => value === null
-  JSON.array = values => values === undefined ? [] : slice_array(values)
+  JSON.array = values => {
+    if (values === undefined) return []
+    if (typeof values !== 'object' || values === null) fail('ValidationError', 'JSON.array takes an array, not a ' + typeof values)
+    return slice_array(values)
+  }
   JSON.parse = (text, reviver) => {
     try { return parse(text, reviver) } catch (error) {
       if (is_error(error) && prototype_of(error) === SyntaxErrorOf.prototype) error.code = 'ValidationError'
