@@ -48,6 +48,15 @@ class JavaScriptEngine(IsolatingEngine):
         return Conversation(self, JavaScriptConsole, request, around)
 
     def sandbox(self, layout: Layout) -> Sandbox:
+        """Return a new sandbox. Raises ConfigurationError where the engine cannot run."""
+        import wasmtime
+
+        from .quickjs import Refused, Trapped
         from .sandbox import JavaScriptSandbox
 
-        return JavaScriptSandbox(layout)
+        try:
+            return JavaScriptSandbox(layout)
+        except (AttributeError, KeyError, OSError, Refused, Trapped, wasmtime.WasmtimeError) as error:
+            # Other versions than the pinned ones, or no addresses for another memory.
+            said = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            raise ConfigurationError(f"JavaScript cannot run with this quickjs-rs and wasmtime here: {said}") from error

@@ -19,9 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
-import importlib.metadata
-import importlib.resources
+import importlib.util
 import os
 import platform
 import struct
@@ -30,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import wasmtime
@@ -231,10 +230,26 @@ def _trap() -> int:
     return ctypes.cast(ffi.wasmtime_trap_new(message, len(message)), ctypes.c_void_p).value or 0
 
 
-@functools.cache
+_making = threading.Lock()
+_made: Machine | None = None
+
+
 def machine() -> Machine:
     """Return the machine of this process. It is made once: its compiled code is shared by all contexts."""
-    return Machine()
+    global _made
+    if _made is None:
+        with _making:
+            if _made is None:
+                _made = Machine()
+    return _made
+
+
+def _after_fork() -> None:
+    global _making
+    _making = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Machine:
@@ -249,9 +264,7 @@ class Machine:
         config.memory_may_move = False
         self.engine = wasmtime.Engine(config)
         wasm = with_table(guest())
-        settings = ", ".join(
-            (_SETTINGS, f"wasmtime {importlib.metadata.version('wasmtime')}", platform.system(), platform.machine())
-        )
+        settings = ", ".join((_SETTINGS, _version_of_wasmtime(), platform.system(), platform.machine()))
         self.module = compiled(self.engine, wasm, settings, cache_directory())
         linker = wasmtime.Linker(self.engine)
         for (module, name), (letters, called) in _IMPORTS.items():
@@ -278,9 +291,19 @@ class Machine:
         return Context(self, self._linked, memory, image)
 
 
+def _version_of_wasmtime() -> str:
+    """Return what tells the installed version of wasmtime: `importlib.metadata` takes longer than all the rest."""
+    package = Path(wasmtime.__file__).parent
+    found = sorted(each.name for each in package.parent.glob("wasmtime-*.dist-info"))
+    return found[0] if found else str(package)
+
+
 def guest() -> bytes:
     """Return the WebAssembly module of quickjs-rs."""
-    return (importlib.resources.files("quickjs_rs") / "_guest.wasm").read_bytes()
+    found = importlib.util.find_spec("quickjs_rs")  # importing it would take longer than reading the guest
+    if found is None or found.origin is None:
+        raise FileNotFoundError("quickjs-rs is not installed")
+    return Path(found.origin).with_name("_guest.wasm").read_bytes()
 
 
 def _named(text: str) -> tuple[bytes, int]:

@@ -169,6 +169,8 @@ class JavaScriptSandbox:
             reply = self._ask("rejected", handle=unhandled)
         if reply == _WAITING:
             return Outcome(ending="error", message="the script waits for a promise that nothing settles")
+        if self._is_heavy(reply):
+            return Outcome(ending="memory")
         if reply[0] == _FAILED:
             return self._failed(*json.loads(reply[1:]))
         return Outcome(decode(reply[1:]) if reply != _NOTHING else None)
@@ -220,7 +222,7 @@ class JavaScriptSandbox:
         at = text.index("[")
         number = int(text[:at])
         try:
-            if len(text) > _LONG and weight(text) > self._most:
+            if self._is_heavy(text):
                 raise Stopped("memory")
             values = decode(text[at:], self._function if number in self._with_functions else None)
             if number == FINISH:  # a script that stays waits there for calls
@@ -238,6 +240,10 @@ class JavaScriptSandbox:
         except MemoryError:
             self._stopped = self._stopped or Stopped("memory")
         return _STOP.encode()
+
+    def _is_heavy(self, text: str) -> bool:
+        """Return whether the values of a text would take more memory in the host than the script may use."""
+        return len(text) > _LONG and weight(text) > self._most
 
     def _text(self, value: Any, *, readable: bool = False) -> bytes:
         """Return the text of a value for the script, and keep the bytes in it until the script asks for them.
@@ -284,6 +290,8 @@ class JavaScriptSandbox:
             raise Stopped(self._reason(refused)) from None
         except Trapped as trapped:
             raise Stopped(trapped.reason) from None
+        if self._is_heavy(reply):
+            raise Stopped("memory")
         if reply[0] == _FAILED:
             code, message, stack = json.loads(reply[1:])
             if (code, message) == _OUT_OF_MEMORY:

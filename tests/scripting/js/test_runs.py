@@ -19,6 +19,8 @@ from greenroom.runtime import (
     ScriptMemoryExceeded,
     ScriptTimeout,
 )
+from greenroom.scripting.globals import layout_for
+from greenroom.scripting.js import JavaScriptEngine
 
 
 def _error(runtime: Runtime, source: str, **options: Any) -> ScriptError:
@@ -253,6 +255,26 @@ def test_the_missing_extra_is_named(runtime: Runtime, monkeypatch: pytest.Monkey
     )
     with pytest.raises(ConfigurationError, match=r'pip install "greenroom\[js\]"'):
         runtime.run_script("1", language="js")
+
+
+def test_an_engine_that_cannot_run_is_named(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    from greenroom.scripting.js import sandbox
+
+    def fail(*given: Any) -> None:
+        raise AttributeError("wasmtime has no such name")
+
+    monkeypatch.setattr(sandbox, "_prepared", fail)
+    engine = JavaScriptEngine()
+    with pytest.raises(ConfigurationError, match="JavaScript cannot run with this quickjs-rs"):
+        engine.sandbox(layout_for("sandboxed", runtime))
+
+
+def test_the_value_of_a_script_is_weighed_before_it_is_read(runtime: Runtime) -> None:
+    limited = "return '[' + '[],'.repeat(2e5) + '1]'"
+    assert (
+        len(runtime.run_script(limited, language="js", timeout=60).value) > 5e5
+    )  # a text is no heavier than it is long
+    assert isinstance(_error(runtime, "const e = []; return Array(6e5).fill(e)"), ScriptMemoryExceeded)
 
 
 @pytest.mark.parametrize("source", ["\ud800", "'\ud800'.length", "a" * (1 << 20) + "b"])
