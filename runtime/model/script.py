@@ -22,6 +22,8 @@ class ScriptOptions(TypedDict, total=False):
     name: str | None
     directories: Sequence[str | os.PathLike[str]]
     echo: Callable[[str], None] | None
+    isolation: str | None
+    trust: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ def confine(parent: int) -> None:
         # The limit of processes does not bind root. Where nobody is not mapped (some containers) root stays.
         with contextlib.suppress(OSError):
             os.setgroups([])
-            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+            os.setgid(_NOBODY)  # for root, these change the saved ids too
+            os.setuid(_NOBODY)
     if _prctl is not None:
         _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -87,7 +87,8 @@ def _raise(limit: int, least: int) -> None:
 
 
 def _lower(limit: int, most: int) -> None:
-    with contextlib.suppress(OSError, ValueError):
+    # Other systems know some limits by name only. On Linux, a limit that cannot be set ends the process.
+    with contextlib.nullcontext() if sys.platform == "linux" else contextlib.suppress(OSError, ValueError):
         _, hard = resource.getrlimit(limit)
         if hard != resource.RLIM_INFINITY:
             most = min(most, hard)
