@@ -155,7 +155,7 @@ def _plain(value: Any, depth: int, seen: itertools.count[int]) -> Any:
     if value is None or kind in (str, bool, float, bytes):
         return value
     if kind is int:
-        return value if -(1 << 63) <= value < 1 << 63 else str(value)
+        return value if -(1 << 63) <= value < 1 << 64 else str(value)
     if depth == 0 or next(seen) > _MOST:
         return f"<{kind.__name__}>"
     if isinstance(value, dict):
