@@ -142,11 +142,9 @@ class ToolResult:
         """The result as text: a text itself, anything else as JSON. None if the call failed."""
         if not self.success:
             return None
-        return (
-            self.result
-            if isinstance(self.result, str)
-            else json.dumps(self.result, ensure_ascii=False, default=lambda each: each.decode("utf-8", "replace"))
-        )
+        if isinstance(self.result, str):
+            return self.result
+        return json.dumps(self.result, ensure_ascii=False, default=_as_text)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -157,6 +155,10 @@ class ToolResult:
             "error_code": self.error_code,
             "duration": self.duration,
         }
+
+
+def _as_text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def attempt(call: Callable[[], Any]) -> ToolResult:

@@ -260,6 +260,7 @@ def test_every_method_of_a_runtime_is_in_the_matrix() -> None:
         "follow",
         "query_hooks",
         "replays",
+        "scripts",
         "trace",
     }
 
@@ -370,6 +371,7 @@ REGISTRIES: dict[str, dict[str, Call]] = {
         "of_session": lambda two: two.rt.events.of_session(two.other.id, 10),
         "publish": lambda two: two.rt.events.publish("custom.x", {}, session=two.other),
         "query": lambda two: two.rt.events.query(session_id=two.other.id),
+        "stats": lambda two: two.rt.events.stats(),
         "subscribe": lambda two: two.rt.events.subscribe("**", session=two.other),
         "subscriptions": lambda two: two.rt.events.subscriptions(),
     },
@@ -390,6 +392,13 @@ REGISTRIES: dict[str, dict[str, Call]] = {
         "schedule": lambda two: two.rt.replays.schedule(two.other, interval=60),
         "schedules": lambda two: two.rt.replays.schedules(two.other),
         "start": lambda two: two.rt.replays.start(two.other),
+    },
+    "scripts": {
+        "get": lambda two: two.rt.scripts.get("x"),
+        "install": lambda two: two.rt.scripts.install("x", "return 1"),
+        "list": lambda two: two.rt.scripts.list(),
+        "status": lambda two: two.rt.scripts.status("x"),
+        "uninstall": lambda two: two.rt.scripts.uninstall("x"),
     },
     "analytics": {
         "collector": lambda two: two.rt.analytics.collector(),
@@ -418,6 +427,7 @@ CONFINED_CALLS: dict[str, set[str]] = {
     "middleware": {"use"},
     "quotas": set(),
     "replays": set(),
+    "scripts": set(),
     "analytics": {"aggregate"},
 }
 """What works on what is everybody's, or on a session's own: confined, or asked for in another place."""
@@ -428,6 +438,7 @@ OF_THE_RUNTIME: dict[str, set[str]] = {
     "events": {"close", "handler_failed", "hurry", "imported", "tell_changes"},
     "hooks": {"close", "creating", "creation"},
     "replays": {"begin_to_close", "close"},
+    "scripts": {"begin", "begin_to_close", "close"},
     "analytics": {"private"},
 }
 """What the runtime itself calls, after it has asked."""

@@ -34,6 +34,7 @@ PLANTED: dict[str, Planter] = {
     "input": lambda told: {"given": told},
     "key": lambda told: told,
     "label": lambda told: told,
+    "language": lambda told: told,
     "metadata": lambda told: {"m": [told], told: told.encode()},
     "name": lambda told: told,
     "question": lambda told: told,
@@ -70,6 +71,7 @@ KEPT: dict[str, str] = {
     "sync": "a flag",
     "timeout": "a number",
     "told": "the runtime's own",
+    "ttl_seconds": "a number",
 }
 """Parameters that hold no content."""
 
@@ -135,6 +137,7 @@ LEFT_OUT: dict[str, str] = {
     "RecordHooks": "the runtime's own: see test_redaction.py",
     "RecordReturn": "sent by the calls, which redact what they send",
     "Recorded": "the base of what is recorded of calls",
+    "RecordScript": "sent by runs of scripts: see tests/runtime/scripts/test_journal.py",
     "RecordToolResult": "sent by forks: see ForkSession, and tests/actors/transfer/test_fork_changes.py",
     "RecordWorkflow": "the runtime's own: see test_redaction.py",
     "RevokeArtifact": "ids",
