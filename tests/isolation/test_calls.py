@@ -433,7 +433,7 @@ CONFINED_CALLS: dict[str, set[str]] = {
 """What works on what is everybody's, or on a session's own: confined, or asked for in another place."""
 OF_THE_RUNTIME: dict[str, set[str]] = {
     "tools": {"collector", "perform", "rerun", "send"},
-    "agents": {"close", "collector", "message", "perform", "send"},
+    "agents": {"close", "collector", "matches", "message", "perform", "send"},
     "policies": {"admitted", "config_with", "for_child", "script_memory", "timekeeper"},
     "events": {"close", "handler_failed", "hurry", "imported", "tell_changes"},
     "hooks": {"close", "creating", "creation"},
