@@ -32,6 +32,7 @@ SESSION: Final = Object(
     "id",
     aliases={"custom": "custom_metadata"},
     shows={"custom_metadata": ("tags",)},
+    within="custom_metadata",
     fields=(*SessionInfo.FIELDS, "config"),
 )
 SESSION.parts["children"] = Rows(SESSION)  # of a tree

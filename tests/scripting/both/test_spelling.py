@@ -31,6 +31,19 @@ def test_a_row_of_an_artifact_answers_its_custom_fields(both: Both) -> None:
     ) == [3, 3, 3, "a", "t", "t", "other", True, 3, 3, True]
 
 
+def test_a_row_of_a_session_answers_its_metadata(both: Both) -> None:
+    assert both(
+        """
+        local row = Session.get(Session.create { name = "n", metadata = { team = "x", name = "other" } })
+        return { row.metadata.team, row.team, row.name, row.metadata.name, row.custom_metadata.name, row.none == nil,
+                 Session.list()[1].metadata.team }""",
+        """
+        const row = Session.get(Session.create({ name: 'n', metadata: { team: 'x', name: 'other' } }))
+        return [row.metadata.team, row.team, row.name, row.metadata.name, row.custom_metadata.name,
+                row.none === undefined, Session.list()[0].metadata.team]""",
+    ) == ["x", "x", "n", "n", "other", True, "x"]
+
+
 def test_a_bare_hash_is_no_parent_but_stays_in_custom(both: Both) -> None:
     assert both(
         """
