@@ -12,7 +12,7 @@ from greenroom.scripting.definition.binding import CLOCK
 from greenroom.scripting.running.host import Host
 from greenroom.scripting.running.sandbox import Job, Outcome
 
-from .quickjs import Refused, Trapped
+from .guest import Refused, Trapped
 from .sandbox import JavaScriptSandbox
 
 __all__ = ["JavaScriptConsole", "is_unfinished"]

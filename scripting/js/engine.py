@@ -51,7 +51,7 @@ class JavaScriptEngine(IsolatingEngine):
         """Return a new sandbox. Raises ConfigurationError where the engine cannot run."""
         import wasmtime
 
-        from .quickjs import Refused, Trapped
+        from .guest import Refused, Trapped
         from .sandbox import JavaScriptSandbox
 
         try:

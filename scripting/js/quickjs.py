@@ -1,15 +1,13 @@
-"""QuickJS in WebAssembly, hardened: the only module that uses private names of quickjs-rs and of wasmtime's binding.
+"""QuickJS in WebAssembly, hardened. This module, `guest` and `rejections` are the only ones that use private names of
+quickjs-rs and of wasmtime's binding; tests fail clearly when those move.
 
 quickjs-rs ships QuickJS as a WebAssembly module. The limits of its own host code do not hold against native loops, so
-this module runs the guest in an engine of its own:
+the guest runs here in an engine of its own:
 
 - The epoch of the engine ends native loops at the deadline. A poll of the guest (`host_interrupt`) ends loops of the
   script a little earlier, so that the script's line is known.
 - The store limits memory, tables and instances. Memory never shrinks, so its size is the peak.
-- No WASI: the guest's nine imports from there are answered here. They have no files, no environment, clocks in
-  milliseconds, and random bytes from the run's seed.
-- No exception of Python passes through the guest. What must end a script ends it by a trap: no code of the script runs
-  after it, and the context is dead.
+- What must end a script ends it by a trap: no code of the script runs after it, and the context is dead.
 
 A prepared context can be copied: `Context.image()` is its memory, `Machine.context(image)` a new context with a copy of
 it. All that QuickJS knows lies in that memory.
@@ -19,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib.util
 import os
 import platform
 import struct
@@ -35,10 +32,11 @@ import wasmtime
 from wasmtime import _ffi as ffi
 
 from .compiled import cache_directory, compiled
+from .guest import EXPORTS, PAGE, U32, Refused, Trapped, guest, link, rejected, running
 from .rejections import TABLE, Rejections, with_table
 from .ticker import PERIOD, Ticker
 
-__all__ = ["GRACE", "Context", "Image", "Machine", "Refused", "Trapped", "machine"]
+__all__ = ["BEAT", "GRACE", "Context", "Image", "Machine", "machine"]
 
 GRACE: Final = 0.1
 """Seconds between the deadline, at which the guest is asked to stop, and the trap that stops it."""
@@ -49,53 +47,11 @@ STACK: Final = 5 << 20
 its stack in WebAssembly, so a deeper recursion ends in a trap. The thread needs a larger stack than this."""
 _HEADROOM: Final = 1 << 20
 """Bytes of memory beyond the script's limit, for the guest's copies of texts that cross."""
-_PAGE: Final = 1 << 16
 _EMPTY: Final = 2 << 20
 _NEVER: Final = 1 << 40
 _LONGEST: Final = 1e9
-_U32: Final = 0xFFFFFFFF
 _OK, _THROWN = 0, 1
-_NOWHERE: Final = -1
-_BAD_DESCRIPTOR: Final = 8
 _SETTINGS: Final = "epochs, memory that stays"
-_SIGNATURES: Final = {
-    "call_function": "iiiiii",
-    "compute_memory_usage": "i",
-    "eval_code": "iiii",
-    "execute_pending_jobs": "i",
-    "free_value": "i-",
-    "get_prop": "iiiii",
-    "get_string": "ii",
-    "last_exception": "ii",
-    "new_function": "iii",
-    "new_string": "iii",
-    "new_uint8array": "iiii",
-    "new_undefined": "i",
-    "qjs_alloc": "ii",
-    "qjs_free": "ii-",
-    "qjs_last_len": "i",
-    "qjs_last_ptr": "i",
-    "qjs_result_free": "-",
-    "set_memory_limit": "i-",
-}
-"""The exports of the guest that are used. A test compares them with the module."""
-
-
-class Trapped(Exception):
-    """A trap ended the guest; its context is dead. `reason`: "time", "memory", "stack", "stopped" or "engine"."""
-
-    def __init__(self, reason: str, message: str = "") -> None:
-        super().__init__(message or reason)
-        self.reason = reason
-
-
-class Refused(Exception):
-    """Code in the guest threw. `thrown` is the text of what it threw, `stack` where, as far as that is known."""
-
-    def __init__(self, thrown: str, stack: str = "") -> None:
-        super().__init__(thrown)
-        self.thrown = thrown
-        self.stack = stack
 
 
 @dataclass(frozen=True)
@@ -107,127 +63,6 @@ class Image:
     stack_pointer: int
     places: tuple[int, int, int]
     reports_rejections: bool
-
-
-def _type(letters: str) -> wasmtime.FuncType:
-    value = {"i": wasmtime.ValType.i32, "I": wasmtime.ValType.i64}
-    answer = letters[-1]
-    return wasmtime.FuncType([value[each]() for each in letters[:-1]], [] if answer == "-" else [value[answer]()])
-
-
-_running = threading.local()
-"""`_running.context`: the context whose guest runs on this thread."""
-_Answer = Callable[["Context", Any], int | None]
-_IMPORTS: Final[dict[tuple[str, str], tuple[str, Any]]] = {}
-"""The imports of the guest: their types, and the C functions that answer them, kept alive here."""
-
-
-def _answers(module: str, name: str, letters: str) -> Callable[[_Answer], _Answer]:
-    """Register a function that answers an import. It may return a number for the guest, or raise `Trapped`."""
-
-    def register(answer: _Answer) -> _Answer:
-        @ffi.wasmtime_func_unchecked_callback_t  # type: ignore[untyped-decorator]
-        def called(_env: Any, _caller: Any, values: Any, _count: int) -> int:
-            context: Context = _running.context
-            try:
-                number = answer(context, values)
-            except BaseException as error:
-                context.ending = context.ending or error
-                return _trap()
-            if number is not None:
-                values[0].i32 = number
-            return 0
-
-        _IMPORTS[module, name] = letters, called
-        return answer
-
-    return register
-
-
-@_answers("env", "host_call", "iiiiii")
-def _host_call(context: Context, values: Any) -> int:
-    count, handles = values[3].i32, values[4].i32
-    if count < 1:
-        return _NOWHERE
-    (handle,) = struct.unpack("<i", context.read(handles & _U32, 4))
-    return context.answer(handle)
-
-
-@_answers("env", "host_interrupt", "i")
-def _host_interrupt(context: Context, _values: Any) -> int:
-    context.beats += 1
-    return 1 if context.over() else 0
-
-
-@_answers("env", "host_module_normalize", "iiiiii")
-@_answers("env", "host_module_load", "iiii")
-def _no_module(_context: Context, _values: Any) -> int:
-    return 0
-
-
-@_answers("wasi_snapshot_preview1", "random_get", "iii")
-def _random_get(context: Context, values: Any) -> int:
-    place, size = values[0].i32 & _U32, values[1].i32 & _U32
-    if size > _PAGE:
-        return _BAD_DESCRIPTOR
-    context.write(place, context.random(size))
-    return 0
-
-
-@_answers("wasi_snapshot_preview1", "clock_time_get", "iIii")
-def _clock_time_get(context: Context, values: Any) -> int:
-    clock, place = values[0].i32, values[2].i32 & 0xFFFFFFFF
-    context.write(place, struct.pack("<Q", context.clock(clock == 0) * 1_000_000))
-    return 0
-
-
-@_answers("wasi_snapshot_preview1", "environ_sizes_get", "iii")
-def _environ_sizes_get(context: Context, values: Any) -> int:
-    for each in (0, 1):
-        context.write(values[each].i32 & _U32, bytes(4))
-    return 0
-
-
-@_answers("wasi_snapshot_preview1", "environ_get", "iii")
-def _environ_get(_context: Context, _values: Any) -> int:
-    return 0
-
-
-@_answers("wasi_snapshot_preview1", "fd_close", "ii")
-@_answers("wasi_snapshot_preview1", "fd_fdstat_get", "iii")
-@_answers("wasi_snapshot_preview1", "fd_seek", "iIiii")
-def _no_descriptor(_context: Context, _values: Any) -> int:
-    return _BAD_DESCRIPTOR
-
-
-@_answers("wasi_snapshot_preview1", "fd_write", "iiiii")
-def _fd_write(context: Context, values: Any) -> int:
-    """Keep the last words of the guest, written before it gives up: they tell whether it had no memory."""
-    (place, size) = struct.unpack("<II", context.read(values[1].i32 & _U32, 8))
-    context.last_words = (context.last_words + context.read(place, min(size, 200)))[-200:]
-    context.write(values[3].i32 & _U32, struct.pack("<I", size))
-    return 0
-
-
-@_answers("wasi_snapshot_preview1", "proc_exit", "i-")
-def _proc_exit(_context: Context, _values: Any) -> None:
-    raise Trapped("engine", "the engine gave up")
-
-
-@ffi.wasmtime_func_unchecked_callback_t  # type: ignore[untyped-decorator]
-def _rejected(_env: Any, _caller: Any, values: Any, _count: int) -> int:
-    context: Context = _running.context
-    try:
-        context.rejections.note(values)
-    except BaseException as error:
-        context.ending = context.ending or error
-        return _trap()
-    return 0
-
-
-def _trap() -> int:
-    message = b"stopped"
-    return ctypes.cast(ffi.wasmtime_trap_new(message, len(message)), ctypes.c_void_p).value or 0
 
 
 _making = threading.Lock()
@@ -266,21 +101,7 @@ class Machine:
         wasm = with_table(guest())
         settings = ", ".join((_SETTINGS, _version_of_wasmtime(), platform.system(), platform.machine()))
         self.module = compiled(self.engine, wasm, settings, cache_directory())
-        linker = wasmtime.Linker(self.engine)
-        for (module, name), (letters, called) in _IMPORTS.items():
-            kind = _type(letters)  # must live until the call is over
-            _check(
-                ffi.wasmtime_linker_define_func_unchecked(
-                    linker.ptr(),
-                    *_named(module),
-                    *_named(name),
-                    kind.ptr(),
-                    called,
-                    None,
-                    ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p)),
-                )
-            )
-        self._linked = linker.instantiate_pre(self.module)
+        self._linked = link(self.engine, self.module)
         self.ticker = Ticker(self.engine.increment_epoch)
 
     def context(self, memory: int, image: Image | None = None) -> Context:
@@ -296,24 +117,6 @@ def _version_of_wasmtime() -> str:
     package = Path(wasmtime.__file__).parent
     found = sorted(each.name for each in package.parent.glob("wasmtime-*.dist-info"))
     return found[0] if found else str(package)
-
-
-def guest() -> bytes:
-    """Return the WebAssembly module of quickjs-rs."""
-    found = importlib.util.find_spec("quickjs_rs")  # importing it would take longer than reading the guest
-    if found is None or found.origin is None:
-        raise FileNotFoundError("quickjs-rs is not installed")
-    return Path(found.origin).with_name("_guest.wasm").read_bytes()
-
-
-def _named(text: str) -> tuple[bytes, int]:
-    data = text.encode()
-    return data, len(data)
-
-
-def _check(error: Any) -> None:
-    if error:
-        raise wasmtime.WasmtimeError._from_ptr(error)
 
 
 class Context:
@@ -349,11 +152,11 @@ class Context:
             # It never moves: 4 GiB of addresses are reserved for every memory, which also spares checks of bounds.
             self._data = ctypes.cast(ffi.wasmtime_memory_data(self._where, self._place), ctypes.c_void_p).value or 0
             self._pointer = exports["__stack_pointer"]
-            self._functions = {name: ctypes.byref(exports[name]._func) for name in _SIGNATURES}
-            self.rejections = Rejections(self, exports[TABLE], _rejected)
+            self._functions = {name: ctypes.byref(exports[name]._func) for name in EXPORTS}
+            self.rejections = Rejections(self, exports[TABLE], rejected)
             if image is None:
                 self.call("set_memory_limit", memory)
-                self._buffer, self._slots = self.call("qjs_alloc", _PAGE), self.call("qjs_alloc", 8)
+                self._buffer, self._slots = self.call("qjs_alloc", PAGE), self.call("qjs_alloc", 8)
                 self._undefined = self.call("new_undefined")
                 self.reports_rejections = self.rejections.install()
                 self._base = self._used()
@@ -369,12 +172,12 @@ class Context:
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
-        before = getattr(_running, "context", None)
-        _running.context = self
+        before = getattr(running, "context", None)
+        running.context = self
         try:
             yield
         finally:
-            _running.context = before
+            running.context = before
 
     @contextmanager
     def script(self, deadline: float) -> Iterator[None]:
@@ -422,7 +225,7 @@ class Context:
     def _restore(self, image: Image) -> None:
         missing = len(image.memory) - self.size()
         if missing > 0:
-            self._memory.grow(self.store, missing // _PAGE)
+            self._memory.grow(self.store, missing // PAGE)
         ctypes.memmove(self._data, image.memory, len(image.memory))
         self._pointer.set_value(self.store, image.stack_pointer)
 
@@ -485,7 +288,7 @@ class Context:
         error = ffi.wasmtime_func_call_unchecked(self._where, self._functions[name], self._values, 8, self._trap_place)
         if error or self._trap:
             raise self._trapped(error)
-        answer: int = numbers[0] & _U32
+        answer: int = numbers[0] & U32
         return answer - (1 << 32) if answer >> 31 else answer
 
     def _trapped(self, error: Any) -> Trapped:
@@ -571,6 +374,10 @@ class Context:
             raise Trapped("memory")
         return self._slot()
 
+    def rejection(self, values: Any) -> None:
+        """Note what QuickJS tells of a promise."""
+        self.rejections.note(values)
+
     def free(self, handle: int) -> None:
         """Free a handle."""
         self.call("free_value", handle)
@@ -619,17 +426,17 @@ class Context:
                 raise ValueError(f"{size} bytes at {place} are outside of the guest's memory")
 
     def _result(self) -> bytes:
-        size = self.call("qjs_last_len") & _U32
-        data = self.read(self.call("qjs_last_ptr") & _U32, size)
-        if size > _PAGE:
+        size = self.call("qjs_last_len") & U32
+        data = self.read(self.call("qjs_last_ptr") & U32, size)
+        if size > PAGE:
             self.call("qjs_result_free")
         return data
 
     def _put(self, data: bytes) -> int:
         """Write input for a call into the guest's memory."""
         place = self._buffer
-        if len(data) > _PAGE:
-            place = self.call("qjs_alloc", len(data)) & _U32
+        if len(data) > PAGE:
+            place = self.call("qjs_alloc", len(data)) & U32
             if not place:
                 raise Trapped("memory")
         self.write(place, data)

@@ -24,7 +24,8 @@ from greenroom.scripting.definition.values import UNDEFINED
 from greenroom.scripting.running.host import Host
 from greenroom.scripting.running.sandbox import Ending, Job, Outcome
 
-from .quickjs import BEAT, Machine, Refused, Trapped, machine
+from .guest import Refused, Trapped
+from .quickjs import BEAT, Machine, machine
 from .values import decode, encode, weight
 
 __all__ = ["JavaScriptSandbox", "in_process"]

@@ -34,7 +34,7 @@ def run(
 ) -> tuple[str, str]:
     """Run a source on a heap. Return how it ended ("value", "error", "interrupted", or the reason of the trap), and
     the value or the error."""
-    from greenroom.scripting.js.quickjs import Refused, Trapped
+    from greenroom.scripting.js.guest import Refused, Trapped
 
     heap = context if context is not None else new_heap()
     heap.host = lambda text: host(text).encode()

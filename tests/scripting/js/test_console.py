@@ -9,7 +9,6 @@ import pytest
 
 from greenroom.runtime import Runtime, ScriptError, ScriptMemoryExceeded, ScriptTimeout
 from greenroom.runtime.scripts.console import open_console
-from greenroom.scripting.js.console import is_unfinished
 
 
 def _open(runtime: Runtime, timeout: float = 20.0) -> Any:
@@ -127,6 +126,8 @@ def test_names_are_found_without_running_code(console: Any) -> None:
     ],
 )
 def test_a_piece_is_unfinished_while_something_is_open(text: str, unfinished: bool) -> None:
+    from greenroom.scripting.js.console import is_unfinished
+
     assert is_unfinished(text) is unfinished
 
 

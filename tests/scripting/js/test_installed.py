@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from greenroom.runtime import HookCancelled, Runtime
-from greenroom.scripting.js.quickjs import machine
 from greenroom.storage.concurrency.waiting import Bell
 
 GUARD = """
@@ -74,6 +73,8 @@ def test_every_call_has_the_limits_of_a_run(rt: Runtime) -> None:
 
 
 def test_the_clock_stands_while_a_script_waits_for_calls(rt: Runtime) -> None:
+    from greenroom.scripting.js.quickjs import machine
+
     rt.scripts.install("guard", GUARD, language="js")
     session = rt.create_session()
     assert refused(session, "locked") is not None

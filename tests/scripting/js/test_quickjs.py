@@ -14,8 +14,8 @@ from .heaps import new_heap, prepared, run
 
 
 def test_the_guest_has_the_names_that_are_used() -> None:
-    """Fails when quickjs-rs moves what js/quickjs.py uses. Compare its _engine.py, and the pin in pyproject.toml."""
-    from greenroom.scripting.js import quickjs
+    """Fails when quickjs-rs moves what js/guest.py uses. Compare its _engine.py, and the pin in pyproject.toml."""
+    from greenroom.scripting.js import guest, quickjs
 
     def letters(kind: Any) -> str:
         short = {"i32": "i", "i64": "I"}
@@ -24,11 +24,11 @@ def test_the_guest_has_the_names_that_are_used() -> None:
 
     module = quickjs.machine().module
     exports: dict[str | None, Any] = {each.name: each.type for each in module.exports}
-    missing = (set(quickjs._SIGNATURES) | {"memory", "__stack_pointer"}) - set(exports)
+    missing = (set(guest.EXPORTS) | {"memory", "__stack_pointer"}) - set(exports)
     assert missing == set(), f"quickjs-rs {version('quickjs-rs')} has them no more"
-    assert {name: letters(exports[name]) for name in quickjs._SIGNATURES} == quickjs._SIGNATURES
+    assert {name: letters(exports[name]) for name in guest.EXPORTS} == guest.EXPORTS
     imports = {(each.module, each.name): letters(each.type) for each in module.imports}
-    assert imports == {name: letters for name, (letters, _) in quickjs._IMPORTS.items()}
+    assert imports == {name: letters for name, (letters, _) in guest.IMPORTS.items()}
 
 
 def test_rejections_are_reported() -> None:
@@ -66,7 +66,7 @@ def test_the_host_answers_calls() -> None:
 
 
 def test_errors_of_the_script_name_their_place() -> None:
-    from greenroom.scripting.js.quickjs import Refused
+    from greenroom.scripting.js.guest import Refused
 
     heap = new_heap()
     with heap.script(time.monotonic() + 20), pytest.raises(Refused) as caught:
@@ -86,7 +86,7 @@ def test_an_error_in_the_host_ends_the_script_and_gets_nowhere_else() -> None:
 
 
 def test_a_dead_heap_stays_dead() -> None:
-    from greenroom.scripting.js.quickjs import Trapped
+    from greenroom.scripting.js.guest import Trapped
 
     heap = new_heap()
     assert run("function f() { f() } f()", context=heap)[0] == "stack"
@@ -112,16 +112,16 @@ def test_a_script_reaches_no_world() -> None:
 
 def test_the_environment_and_the_files_of_the_process_are_not_there() -> None:
     """The guest's imports from WASI are answered here: by nothing, except clocks and random bytes."""
-    from greenroom.scripting.js import quickjs
+    from greenroom.scripting.js import guest
 
     heap = new_heap()
-    values = (quickjs.ffi.wasmtime_val_raw_t * 8)()
+    values = (guest.ffi.wasmtime_val_raw_t * 8)()
     with heap.script(time.monotonic() + 20):
         for name in ("fd_close", "fd_fdstat_get", "fd_seek"):
-            quickjs._IMPORTS["wasi_snapshot_preview1", name][1](None, None, values, 8)
+            guest.IMPORTS["wasi_snapshot_preview1", name][1](None, None, values, 8)
             assert values[0].i32 == 8
         values[0].i32 = values[1].i32 = heap._slots
-        quickjs._IMPORTS["wasi_snapshot_preview1", "environ_sizes_get"][1](None, None, values, 8)
+        guest.IMPORTS["wasi_snapshot_preview1", "environ_sizes_get"][1](None, None, values, 8)
         assert heap.read(heap._slots, 4) == bytes(4)
     heap.close()
 
