@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from greenroom.runtime import ConfigurationError, RuntimeClosed, ScriptError
 
-from .fork_server import ENDED, FORK, LAYOUT, NOT_STARTED, READY, REQUEST
+from .fork_server import ENDED, FORK, LAYOUT, NOT_STARTED, READY, REQUEST, SECONDS
 from .wire import Wire
 
 __all__ = ["ChildProcess", "Children", "Ending"]
@@ -74,6 +74,11 @@ class ChildProcess:
         waiting = select.poll()
         waiting.register(self._lease, select.POLLIN)
         return bool(waiting.poll(0))
+
+    def limit(self, seconds: float) -> None:
+        """Have the process killed after this time, whatever it does, and whatever this process does."""
+        with contextlib.suppress(OSError):
+            self._lease.send(SECONDS.pack(seconds))
 
     def kill(self) -> None:
         """Kill the process, if it has not ended. Callable on any thread."""

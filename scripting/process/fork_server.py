@@ -10,8 +10,8 @@ Over CONTROL the host sends requests (`REQUEST`):
 
 - `LAYOUT` and a size, then a layout of this size: the server makes a sandbox for it, and answers as above.
 - `FORK` and the number of a layout, with two connections. One goes to a new process. The other stays here: when the
-  host closes it or ends, the process is killed, whatever it does; when the process has ended, the server says over it
-  how (`ENDED`), and closes it.
+  host closes it or ends, the process is killed, whatever it does, and also after the seconds that the host sends over
+  it (`SECONDS`); when the process has ended, the server says over it how (`ENDED`), and closes it.
 
 The server ends when CONTROL is closed or the host has ended, and kills all
 its processes first. It has one thread, and no file, connection or environment of the host.
@@ -29,6 +29,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -37,11 +38,12 @@ from greenroom.scripting.process.limits import address_space
 from greenroom.scripting.process.packing import unpack
 from greenroom.scripting.running.sandbox import Sandbox
 
-__all__ = ["ENDED", "FORK", "LAYOUT", "NOT_STARTED", "READY", "REQUEST", "main"]
+__all__ = ["ENDED", "FORK", "LAYOUT", "NOT_STARTED", "READY", "REQUEST", "SECONDS", "main"]
 
 READY: Final = b"ready"
 REQUEST: Final = struct.Struct(">cI")
 LAYOUT, FORK = b"L", b"F"
+SECONDS: Final = struct.Struct(">d")
 ENDED: Final = struct.Struct(">id")
 """How a process ended: its exit code, or minus the signal that killed it, or `NOT_STARTED` plus an error number; and
 the seconds of a core that it used."""
@@ -65,6 +67,8 @@ class ForkServer:
         self._base = 0
         self._leases: dict[int, tuple[socket.socket, int]] = {}
         """The connection to the host and the process, by the descriptor of the connection."""
+        self._deadlines: dict[int, float] = {}
+        """When to kill the process, by the descriptor of its connection."""
         self._ended, self._waker = socket.socketpair()
         self._events = select.poll()
 
@@ -79,14 +83,14 @@ class ForkServer:
         try:
             while os.getppid() == self._host:
                 # One at a time: after the first, the same descriptor may belong to another process.
-                for descriptor, _ in self._events.poll(_LOOK)[:1]:
+                for descriptor, _ in self._events.poll(self._kill_late())[:1]:
                     if descriptor == self._control.fileno():
                         if not self._accept():
                             return
                     elif descriptor == self._ended.fileno():
                         self._reap()
                     else:
-                        self._kill(descriptor)
+                        self._hear(descriptor)
         finally:
             for descriptor in list(self._leases):
                 self._kill(descriptor)
@@ -144,7 +148,26 @@ class ForkServer:
         for each in (self._control, self._ended, self._waker, *(lease for lease, _ in self._leases.values())):
             each.close()
 
+    def _kill_late(self) -> float:
+        """Kill the processes whose time is over. Return the milliseconds until the next look."""
+        now = time.monotonic()
+        for descriptor in [each for each, deadline in self._deadlines.items() if deadline <= now]:
+            self._kill(descriptor)
+        return min([_LOOK, *((deadline - now) * 1000 + 1 for deadline in self._deadlines.values())])
+
+    def _hear(self, descriptor: int) -> None:
+        """Do what the host says of a process: when to kill it, or that nobody wants it any more."""
+        lease, _ = self._leases[descriptor]
+        said = b""
+        with contextlib.suppress(OSError):
+            said = lease.recv(SECONDS.size)
+        if len(said) == SECONDS.size:
+            self._deadlines[descriptor] = time.monotonic() + SECONDS.unpack(said)[0]
+        else:
+            self._kill(descriptor)
+
     def _kill(self, descriptor: int) -> None:
+        self._deadlines.pop(descriptor, None)
         # The process cannot have been replaced by another one of the same number: it has not been waited for.
         with contextlib.suppress(OSError):
             os.kill(self._leases[descriptor][1], signal.SIGKILL)
@@ -165,6 +188,7 @@ class ForkServer:
                 return
             if (descriptor := leases.pop(process, None)) is not None:
                 lease, _ = self._leases.pop(descriptor)
+                self._deadlines.pop(descriptor, None)
                 with contextlib.suppress(KeyError):
                     self._events.unregister(descriptor)
                 with lease:

@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import Final
 
-__all__ = ["address_space", "confine", "limit_run"]
+__all__ = ["GRACE", "address_space", "confine", "limit_run"]
 
 _prctl: Final = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -23,7 +23,7 @@ _STACK: Final = 16 << 20
 _NOBODY: Final = 65534
 _LONGEST: Final = 10 * 365 * 86400.0
 GRACE: Final = 0.09
-"""Seconds after the limit at which the kernel kills the process."""
+"""Seconds after the limit at which the fork server and the kernel kill the process, whatever the host does."""
 
 
 def address_space() -> int:

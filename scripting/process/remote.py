@@ -19,6 +19,7 @@ from greenroom.scripting.running.host import Host
 from greenroom.scripting.running.sandbox import Job, Outcome
 
 from .children import ChildProcess, Children
+from .limits import GRACE
 from .packing import pack, unpack_untrusted
 from .wire import Kind, ProtocolError, WireClosed
 
@@ -90,7 +91,9 @@ class _Served:
     def outcome(self) -> Outcome:
         """Serve the script to its end, and return how it ended."""
         try:
-            self._send(Kind.JOB, pack([self._left(), self._job.max_memory, asdict(self._job)]))
+            left = self._left()
+            self._child.limit(left + GRACE)
+            self._send(Kind.JOB, pack([left, self._job.max_memory, asdict(self._job)]))
             return _outcome(self._serve_until(Kind.DONE))
         except TimeoutError:
             outcome = Outcome(ending="time")
@@ -110,7 +113,7 @@ class _Served:
         """Return the outcome of a process that has died, or at least closed the connection."""
         left = self._host.call(CLOCK, [])
         ending = self._child.ending(min(_FAREWELL, max(0.0, left + _GRACE)))
-        if ending.code in (-signal.SIGALRM, -signal.SIGXCPU):
+        if left <= 0 or ending.code in (-signal.SIGALRM, -signal.SIGXCPU):
             return Outcome(ending="time")
         if ending.code is None:
             return Outcome(ending="error", message="the process of the script closed its connection, and was killed")

@@ -87,6 +87,11 @@ def spins_without_an_alarm(connection: socket.socket, host: RemoteHost) -> None:
         pass
 
 
+def calls_and_spins(connection: socket.socket, host: RemoteHost) -> None:
+    connection.sendall(call(GET, 1))
+    spins_without_an_alarm(connection, host)
+
+
 def closes_and_spins(connection: socket.socket, host: RemoteHost) -> None:
     connection.close()
     spins_without_an_alarm(connection, host)
@@ -213,6 +218,7 @@ DEEDS: Final[dict[str, Callable[..., Any]]] = {
     "spinning": spins,
     "spinning without an alarm": spins_without_an_alarm,
     "closing and spinning": closes_and_spins,
+    "calling and spinning": calls_and_spins,
     "dying in a frame": sends(call(GET, "x" * 1000)[:500], then=lambda: os.kill(os.getpid(), signal.SIGKILL)),
     "leaving in a frame": sends(call(GET, "x" * 1000)[:500], then=lambda: os._exit(7)),
     "leaving": sends(then=lambda: os._exit(0)),

@@ -138,6 +138,33 @@ def test_ready_processes_that_were_killed_are_replaced(own_children: Children) -
         own_children.close()
 
 
+def test_a_process_is_killed_while_its_host_is_busy_with_a_call(children: Children) -> None:
+    answers: list[bool] = []
+
+    def answer(value: object) -> None:
+        until(lambda: not exists(int(host.output[0])))
+        answers.append(True)
+
+    host = RecordingHost(0.2, answer)
+    assert run(children, "calling and spinning", host, 0.2).ending == "time"
+    assert answers == [True]
+
+
+def test_the_kernel_kills_a_process_while_its_server_is_stopped(own_children: Children) -> None:
+    try:
+        run(own_children, "nothing", RecordingHost(60.0), 60.0)
+        server = server_of(own_children)
+        until(lambda: len(living(server)) == 2)  # both are ready
+        os.kill(server, signal.SIGSTOP)
+        host = RecordingHost(0.2)
+        assert run(own_children, "spinning", host, 0.2).ending == "time"
+        until(lambda: living(server).get(int(host.output[0])) == "Z")
+        os.kill(server, signal.SIGCONT)
+        assert run(own_children, "nothing", RecordingHost(60.0), 60.0) == Outcome()
+    finally:
+        own_children.close()
+
+
 PROGRAM: Final = """
 import os, sys, threading, time
 sys.path.insert(0, {folder!r})

@@ -29,6 +29,7 @@ ENDINGS: Final[dict[str, str]] = {
     "spinning": TIME,
     "spinning without an alarm": TIME,
     "stopping": TIME,
+    "calling and spinning": TIME,
     "closing and spinning": "closed its connection, and was killed",
     "dying in a frame": DIED + "was killed by SIGKILL",
     "leaving in a frame": DIED + "ended with status 7",
