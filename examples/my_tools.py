@@ -1,4 +1,4 @@
-"""A tool and a model for scripts to call. Used by examples: greenroom run … --plugin my_tools:register"""
+"""A tool, a model and a schema for scripts. Used by examples: greenroom run … --plugin my_tools:register"""
 
 from __future__ import annotations
 
@@ -42,7 +42,24 @@ def rules(input: dict[str, Any], context: AgentContext) -> AgentReply:
     return AgentReply(text, TokenUsage(words, len(text.split())), data={"tool_call": wanted})
 
 
+PROFILE = {
+    "type": "object",
+    "properties": {"language": {"type": "string"}},
+    "required": ["language"],
+    "additionalProperties": False,
+}
+
+
+def renamed(old: dict[str, Any]) -> dict[str, Any]:
+    """Return a profile that is older than its schema as the schema has it."""
+    return {"language": old["lang"]}
+
+
 def register(runtime: Runtime) -> None:
-    """Register both: what `greenroom run --plugin` calls."""
+    """Register all of it: what `greenroom run --plugin` calls."""
     runtime.tools.register("weather", weather)
     runtime.agents.register("rules", rules)
+    old = runtime.state_scope("user:old")
+    if "profile" not in old:
+        old.set("profile", {"lang": "fr"})
+    runtime.schemas.register("profile", 2, PROFILE, scope="user:*", migrate={0: renamed})

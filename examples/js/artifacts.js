@@ -77,6 +77,23 @@ const second = Artifact.store(other, "tool_result", "copy.tsv", large);
 print(`${large.length > 2000000} ${first.content_hash === second.content_hash} ${Artifact.verify(other, second)}`);
 //> true true true
 
+// What is too large for the script's memory is written and read piece by piece. Nothing is stored before `close`.
+const writer = Artifact.create(report, "tool_result", "log.txt", { tags: ["log"] });
+for (let number = 1; number <= 1000; number++) writer.write("line ", number, "\n");
+const log = writer.close();
+const reader = Artifact.open(report, log);
+print(`${reader.read("l")}, ${reader.read(6)}`);
+//> line 1, line 2
+reader.seek("end", -10);
+print(reader.read("a").trim());
+//> line 1000
+reader.seek("set", 0);
+let count = 0;
+for (const line of reader.lines()) count += 1;
+reader.close();
+print(count);
+//> 1000
+
 // Deleting removes a version, or, by id, exactly that one.
 Artifact.deleteMany(report, ["part-1.txt", "part-2.txt"]);
 print(Artifact.count(report, { tags: ["part"] }));

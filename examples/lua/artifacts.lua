@@ -74,6 +74,23 @@ local second = Artifact.store(other, "tool_result", "copy.tsv", large)
 print(#large > 2000000, first.content_hash == second.content_hash, Artifact.verify(other, second))
 --> true	true	true
 
+-- What is too large for the script's memory is written and read piece by piece. Nothing is stored before `close`.
+local writer = Artifact.create(report, "tool_result", "log.txt", { tags = { "log" } })
+for number = 1, 1000 do writer:write("line ", number, "\n") end
+local log = writer:close()
+local reader = Artifact.open(report, log)
+print(reader:read("l"), reader:read(6))
+--> line 1	line 2
+reader:seek("end", -10)
+print((reader:read("a"):gsub("\n", ".")))
+--> line 1000.
+reader:seek("set", 0)
+local count = 0
+for _ in reader:lines() do count = count + 1 end
+reader:close()
+print(count)
+--> 1000
+
 -- Deleting removes a version, or, by id, exactly that one.
 Artifact.deleteMany(report, { "part-1.txt", "part-2.txt" })
 print(Artifact.count(report, { tags = { "part" } }))
