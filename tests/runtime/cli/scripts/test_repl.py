@@ -55,6 +55,31 @@ def test_what_an_unfinished_entry_misses_is_told_at_the_end(greenroom: Any) -> N
     assert "<eof>" in greenroom("repl", stdin="for i = 1, 2 do", code=1).stderr
 
 
+def test_javascript_is_spoken_too(greenroom: Any) -> None:
+    pytest.importorskip("quickjs_rs")
+    script = entries(
+        "const x = 20",
+        "let y = 22",
+        "x + y",
+        "function twice(n) {",
+        "  return n * 2;",
+        "}",
+        "twice(y)",
+        "const chat = Session.create({",
+        "  name: 'js' })",
+        "chat.name",
+        "throw new Error('oh no')",
+        "while (true) {}",
+        "typeof x",
+        ".help Session.create",
+    )
+    said = greenroom("repl", "--language", "js", "--timeout", "0.5", stdin=script, code=1)
+    assert said.stdout.startswith('42\n44\n"js"\n"number"\n')
+    assert "Session.create(" in said.stdout
+    assert "oh no" in said.stderr
+    assert "longer than 0.5 s" in said.stderr
+
+
 def test_a_limit_ends_an_entry_and_the_variables_stay(greenroom: Any) -> None:
     script = entries(
         "x = 'kept'",
