@@ -10,8 +10,8 @@ is or from `packed`:
 - `callbacks`: {number: true} of the functions that take functions; `soft`: of those that never raise.
 - `binary`: {number: [positions]} of arguments that are content.
 - `shapes`: a list of tables, numbered from 1: `kind` is "object", "rows", "page", "fluent" or "iterator".
-- `ids`: {shape, field, fields}: the shape whose methods texts that are session ids answer, and the function
-  (id, field) for its fields.
+- `ids`: {shape, field, fields, row, shown}: the shape whose methods texts that are session ids answer, the function
+  (id, field) for its fields, and the one (id) for the row that answers the names in `shown`.
 - `files`: {name: number} of the functions for files of the profile `files`.
 
 The numbers below `FIRST` are no functions of globals: see `Host.call`.

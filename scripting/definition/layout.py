@@ -92,7 +92,13 @@ class Layout(LayoutData):
             "callbacks": {number: True for number, each in numbered if each.callbacks},
             "soft": {number: True for number, each in numbered if each.soft},
             "binary": {number: sorted(each.binary) for number, each in numbered if each.binary},
-            "ids": {"shape": self._shape(ids, "Session"), "field": field, "fields": list(ids.fields)},
+            "ids": {
+                "shape": self._shape(ids, "Session"),
+                "field": field,
+                "fields": list(ids.fields),
+                "row": self._numbers.get(("Session", "get"), field),
+                "shown": [*ids.aliases, *([ids.itself] if ids.itself else [])],
+            },
             "files": granted,
             "shapes": self._shapes,
         }

@@ -28,7 +28,7 @@ function part_of(text, name) {
 }
 
 // Texts that are session ids answer the fields and methods of their session.
-function bind_strings(methods, fields, field_number) {
+function bind_strings(methods, fields, field_number, shown, row_of) {
   const add = (name, get) => {
     if (name in string_prototype) return
     define(string_prototype, name, {
@@ -51,6 +51,7 @@ function bind_strings(methods, fields, field_number) {
     })
   }
   for (let i = 0; i < fields.length; i++) add(fields[i], text => call(field_number, [text, fields[i]], false))
+  for (let i = 0; i < shown.length; i++) add(shown[i], text => row_of(text)[shown[i]])
 }
 
 // A function that never throws: an input that cannot travel to the host is a failed outcome like any other.
@@ -123,7 +124,7 @@ function prepare(text) {
     const twin = respelt(names[i])
     if (!has_own(of_ids, twin)) methods[twin] = methods[names[i]]
   }
-  bind_strings(methods, layout.ids.fields, layout.ids.field)
+  bind_strings(methods, layout.ids.fields, layout.ids.field, layout.ids.shown, make(layout.ids.row))
   if (keys_of(layout.files).length) grant_files(layout.files, layout.profile)
   return '-'
 }

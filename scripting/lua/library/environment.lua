@@ -134,7 +134,7 @@ K.bind = bind
 local ID = "^%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$"
 
 local COMPONENTS = { session = true, scope = true, tool = true, agent = true, workflow = true }
-local function bind_strings(string_library, methods, fields, field)
+local function bind_strings(string_library, methods, fields, field, shown, row_of)
   local metatable = native_string_metatable
   metatable.__metatable = "string"
   metatable.__index = function(s, key)
@@ -148,6 +148,7 @@ local function bind_strings(string_library, methods, fields, field)
         before_host()
         return receive(host(field, 0, s, key))
       end
+      if shown[key] then return row_of(s)[key] end
     elseif (key == "name" or key == "type") and #s < 512 then
       -- the component of a hook's context: "tool:calculator" has the name "calculator"
       local colon = find(s, ":", 1, true)
@@ -468,7 +469,9 @@ function K.prepare(profile, layout)
   local methods, fields = spelt({}, "methods"), {}
   for name, number in next, layout.shapes[layout.ids.shape].methods do methods[name] = make(number) end
   for _, name in next, layout.ids.fields do fields[name] = true end
-  bind_strings(env.string, methods, fields, layout.ids.field)
+  local shown = {}
+  for _, name in next, layout.ids.shown do shown[name] = true end
+  bind_strings(env.string, methods, fields, layout.ids.field, shown, make(layout.ids.row))
   K.env, K.id_methods, K.id_fields = env, methods, fields
   if profile == "trusted" then trust(env) end
   if profile == "files" then grant_files(env, layout.files) end
