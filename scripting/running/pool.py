@@ -84,8 +84,7 @@ class Pool:
             self._used.put(None)
         else:
             self._used.put(sandbox)
-        if not self._working:
-            self._wake()
+        self._wake()
 
     def _wake(self) -> None:
         with self._lock:
@@ -123,7 +122,7 @@ class Pool:
                 used = self._used.get(timeout=_IDLE if self._users else 0)
             except Empty:
                 with self._lock:
-                    if self._used.empty() or not self._users:
+                    if self._used.empty():
                         self._working = False
                         return
                 continue
@@ -135,12 +134,10 @@ class Pool:
 
     def _fill(self) -> None:
         for layout, ready in [*self._ready.items()]:
-            while len(ready) < self._most and self._used.empty():
-                made = self._make(layout)
-                ready.append(made)
-                if self._ended or not self._users:  # meanwhile
-                    self._empty()
-                    return
+            while self._users and not self._ended and len(ready) < self._most and self._used.empty():
+                ready.append(self._make(layout))
+        if self._ended or not self._users:  # since a sandbox was begun
+            self._empty()
 
 
 class _Use:
