@@ -22,6 +22,8 @@ _PARTS: Final = (
     "tables",
     "json",
     "dress",
+    "calls",
+    "profiles",
     "environment",
 )
 

@@ -1,8 +1,8 @@
--- The globals a script sees, the way to the host, and the run itself.
+-- The globals a script sees, and the run itself.
 local K = ...
 local host, charge, check, kill = K.host, K.charge, K.check, K.kill
 local encode, decode, null = K.encode, K.decode, K.null
-local before_host = K.before_host
+local before_host, receive, bind = K.before_host, K.receive, K.bind
 local type, error, select, tostring, setmetatable, next = type, error, select, tostring, setmetatable, next
 local rawget, pairs, ipairs, native_getmetatable = rawget, pairs, ipairs, getmetatable
 local rawmetatable, set_rawmetatable, traceback = debug.getmetatable, debug.setmetatable, debug.traceback
@@ -14,120 +14,6 @@ local native_string_metatable = native_getmetatable("")
 
 local WRITE = 1 -- of the host: a line of output
 local FINISH = 2 -- of the host: what is left to do at the end of a script
-
--- Errors ---------------------------------------------------------------------------------------------------------
-
-local error_metatable = { __metatable = "error", __name = "error" }
-local function error_text(e)
-  local code, message = rawget(e, "code"), rawget(e, "message")
-  code = type(code) == "string" and code or "ScriptError"
-  if type(message) ~= "string" then return code end
-  return code .. ": " .. message
-end
-error_metatable.__tostring = error_text
-function error_metatable.__concat(a, b)
-  if rawmetatable(a) == error_metatable then a = error_text(a) end
-  if rawmetatable(b) == error_metatable then b = error_text(b) end
-  return a .. b
-end
-function K.new_error(code, message)
-  return setmetatable({ code = code, message = message }, error_metatable)
-end
-local new_error = K.new_error
-
--- Calls into the host --------------------------------------------------------------------------------------------
-
-local SCALAR = { string = true, number = true, boolean = true, ["nil"] = true }
-
--- What the host answered: a status, then a plain value, a packed one, or an error's class and message.
-local function receive(status, value, message)
-  if status == 0 then return value end
-  if status == 1 then return decode(value) end
-  if status == 2 then error(new_error(value, message), 0) end
-  return kill(value)
-end
-K.receive = receive
-
--- Functions that the host may call while the script waits for it, by number.
-local functions, numbers, last_function, MAX_FUNCTIONS = {}, 0, 0, 1000
-local function keep_function(f)
-  if numbers >= MAX_FUNCTIONS then
-    error(new_error("ResourceLimitExceeded", "a script may give at most " .. MAX_FUNCTIONS .. " functions"), 0)
-  end
-  numbers, last_function = numbers + 1, last_function + 1
-  functions[last_function] = f
-  return string.pack(">BBI4", 0xd6, 1, last_function)
-end
-K.keep_function = keep_function
-
-function K.release(number)
-  if functions[number] ~= nil then
-    functions[number], numbers = nil, numbers - 1
-  end
-end
-
--- What a function answered, for the host. Runs code of the script: its error objects describe themselves.
-local function answer(ok, value)
-  if ok then
-    if value == nil then return "ok", nil end
-    local encoded
-    ok, encoded = K.pcall(encode, value)
-    if ok then return "ok", encoded end
-    value = encoded
-  end
-  K.fail_if_killed(value)
-  return "error", K.describe(value)
-end
-
--- After this no code of the script runs before the host has answered it.
-local function last_check(outer, ...)
-  K.leave(outer)
-  check()
-  return ...
-end
-
-local function call_with(f, packed_arguments)
-  local arguments = decode(packed_arguments)
-  return f(unpack(arguments, 1, #arguments))
-end
-
--- Called by the host in the middle of a call into it. The limits hold in the function as everywhere.
-function K.call_back(number, arguments)
-  local f = functions[number]
-  if not f then return "error", "InvalidOperation", "the function was given up" end
-  return last_check(K.enter_main(), answer(native_pcall(call_with, f, arguments)))
-end
-
--- Tables travel packed; bit i of the mask says that argument i is. So do functions, where they are welcome.
-local function packed_call(operation, with_functions, n, ...)
-  local arguments, mask = { ... }, 0
-  for i = 1, n do
-    local value = arguments[i]
-    if not SCALAR[type(value)] then
-      arguments[i] = encode(value, with_functions)
-      mask = mask | (1 << (i - 1))
-    end
-  end
-  before_host()
-  return receive(host(operation, mask, unpack(arguments, 1, n)))
-end
-
-local function bind(operation, with_functions)
-  return function(...)
-    local n = select("#", ...)
-    if n <= 4 then
-      local a, b, c, d = ...
-      if SCALAR[type(a)] and SCALAR[type(b)] and SCALAR[type(c)] and SCALAR[type(d)] then
-        before_host()
-        return receive(host(operation, 0, ...))
-      end
-    elseif n > 16 then
-      error(new_error("ValidationError", "too many arguments"), 0)
-    end
-    return packed_call(operation, with_functions, n, ...)
-  end
-end
-K.bind = bind
 
 -- Strings --------------------------------------------------------------------------------------------------------
 
@@ -214,6 +100,7 @@ local function copy(t)
   for key, value in next, t do c[key] = value end
   return c
 end
+K.copy = copy
 
 local function metered_date(format, ...)
   if type(format) == "string" then
@@ -259,142 +146,6 @@ local function base_environment()
   env.load = K.make_load(env)
   env.print = make_print(env)
   return env
-end
-
--- The full library of a trusted script, less what would reach around the limits or end the host's process.
-local function trust(env)
-  local files = debug.getregistry()["FILE*"]
-  if type(files) == "table" then files.__metatable = "file" end
-  K.is_file = io.type
-  env.io = copy(io)
-  for _, name in ipairs({ "getenv", "tmpname", "remove", "rename", "execute", "setlocale" }) do
-    env.os[name] = os[name]
-  end
-  env.os.exit = function(code)
-    if code == nil or code == true then code = 0 end
-    if code == false then code = 1 end
-    K.exit_code = math.tointeger(code)
-    if not K.exit_code then error("bad argument #1 to 'exit' (a whole number is needed)", 2) end
-    kill("exit")
-  end
-  local getinfo = debug.getinfo
-  env.debug = {
-    traceback = function(...)
-      local message = ...
-      if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then return message end
-      return traceback(message, 2)
-    end,
-    getinfo = function(f, what)
-      if type(f) == "number" then f = f + 1 end
-      local info = getinfo(f, what or "nSltu")
-      if info then info.func, info.activelines = nil, nil end
-      return info
-    end,
-  }
-  local function read(path)
-    local file, message = io.open(path, "rb")
-    if not file then return nil, message end
-    local source = file:read((1 << 20) + 1)
-    file:close()
-    return (source or ""):gsub("^\xef\xbb\xbf", ""):gsub("^#[^\n]*", "")
-  end
-  env.loadfile = function(path, _, chunk_env)
-    local source, message = read(path)
-    if not source then return nil, message end
-    return K.compile(source, "@" .. path, chunk_env or env)
-  end
-  env.dofile = function(path)
-    local chunk, message = env.loadfile(path)
-    if not chunk then error(message, 0) end
-    return chunk()
-  end
-  local loaded = { _G = env }
-  for _, name in ipairs({ "string", "table", "utf8", "math", "coroutine", "os", "io", "debug" }) do
-    loaded[name] = env[name]
-  end
-  env.package = {
-    path = package.path, config = package.config, loaded = loaded, preload = {}, searchpath = package.searchpath,
-  }
-  env.require = function(name)
-    if loaded[name] ~= nil then return loaded[name] end
-    local chunk, where = env.package.preload[name], ":preload:"
-    if not chunk then
-      local path, message = package.searchpath(name, env.package.path)
-      if not path then error("module '" .. native_tostring(name) .. "' not found:" .. message, 2) end
-      where = path
-      chunk, message = env.loadfile(path)
-      if not chunk then error(message, 0) end
-    end
-    local value = chunk(name, where)
-    if value ~= nil then loaded[name] = value end
-    if loaded[name] == nil then loaded[name] = true end
-    return loaded[name], where
-  end
-end
-
--- Files in granted directories; the host opens, reads and writes them, and keeps them by number.
-local function grant_files(env, operations)
-  local call = {}
-  for name, operation in next, operations do call[name] = bind(operation) end
-  local file = { __name = "file", __metatable = "file" }
-  file.__index = file
-  -- failures of the file system are returned, as io does
-  local function attempt(ok, value, ...)
-    if ok then return value, ... end
-    return nil, native_tostring(value)
-  end
-  function file.__tostring(f) return f.number and "file (" .. f.number .. ")" or "file (closed)" end
-  function file.close(f)
-    call.close(f.number)
-    return true
-  end
-  file.__close = file.close
-  local function formats(f, ...)
-    local n = select("#", ...)
-    if n == 0 then return call.read(f.number, "l") end
-    local values = {}
-    for i = 1, n do
-      local what = select(i, ...)
-      if type(what) == "string" then what = what:gsub("^%*", "") end
-      values[i] = call.read(f.number, what)
-      if values[i] == nil then return unpack(values, 1, i) end
-    end
-    return unpack(values, 1, n)
-  end
-  file.read = formats
-  function file.lines(f, ...)
-    local wanted = pack(...)
-    return function() return formats(f, unpack(wanted, 1, wanted.n)) end
-  end
-  function file.write(f, ...)
-    for i = 1, select("#", ...) do
-      local value = select(i, ...)
-      if type(value) ~= "string" and type(value) ~= "number" then
-        error("bad argument #" .. i .. " to 'write' (string expected, got " .. type(value) .. ")", 2)
-      end
-      call.write(f.number, native_tostring(value))
-    end
-    return f
-  end
-  function file.seek(f, whence, offset) return call.seek(f.number, whence or "cur", offset or 0) end
-  function file.flush(f)
-    call.flush(f.number)
-    return f
-  end
-  env.io = {
-    open = function(path, mode)
-      local number, message = attempt(K.pcall(call.open, path, mode or "r"))
-      if not number then return nil, message end
-      return setmetatable({ number = number }, file)
-    end,
-    lines = function(path, ...)
-      local f, message = env.io.open(path)
-      if not f then error(message, 2) end
-      return f:lines(...)
-    end,
-    type = function(f) return rawmetatable(f) == file and "file" or nil end,
-  }
-  env.os.remove = function(path) return attempt(K.pcall(call.remove, path)) end
 end
 
 -- The run --------------------------------------------------------------------------------------------------------
@@ -473,8 +224,8 @@ function K.prepare(profile, layout)
   for _, name in next, layout.ids.shown do shown[name] = true end
   bind_strings(env.string, methods, fields, layout.ids.field, shown, make(layout.ids.row))
   K.env, K.id_methods, K.id_fields = env, methods, fields
-  if profile == "trusted" then trust(env) end
-  if profile == "files" then grant_files(env, layout.files) end
+  if profile == "trusted" then K.trust(env) end
+  if profile == "files" then K.grant_files(env, layout.files) end
 end
 
 local MAX_MESSAGE = 4096
@@ -513,7 +264,7 @@ end
 
 -- Only functions of the script are left to be called.
 local function finish()
-  if last_function == 0 then return end
+  if not K.has_given_functions() then return end
   before_host()
   receive(host(FINISH, 0))
 end
