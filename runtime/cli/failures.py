@@ -8,13 +8,16 @@ import os
 import re
 import sys
 import traceback
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from greenroom.storage.codec.json_lines import json_able
 
-__all__ = ["in_our_words", "is_for_outside", "tell"]
+if TYPE_CHECKING:
+    from greenroom.storage.errors import GreenroomError
+
+__all__ = ["in_our_words", "is_for_outside", "tell", "way_there"]
 
 # The exceptions of click, wherever this version of typer has them from.
 _CLICK: Final = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -69,9 +72,7 @@ def tell(error: Exception, *, as_json: bool, command: Any = None) -> int:
     if isinstance(error, GreenroomError):
         message = in_our_words(str(error), command)
         told = {"code": error.code, "message": message, "fields": json_able(error.fields)}
-        # A script's own traceback is what its author needs; it begins with the message once more.
-        _, heading, frames = str(error.fields.get("traceback") or "").partition("stack traceback:\n")
-        more = heading + frames
+        more = way_there(error)
     elif isinstance(error, _CLICK):
         usage: Any = error
         code = int(usage.exit_code)
@@ -96,6 +97,13 @@ def tell(error: Exception, *, as_json: bool, command: Any = None) -> int:
         told = {"code": "Unexpected", "message": message, "fields": {}}
     _say(json.dumps({"error": told}, default=str) if as_json else _text(begin + message, notes + more))
     return code
+
+
+def way_there(error: GreenroomError) -> str:
+    """Return the traceback that a script's error has, which begins with the message, without the message."""
+    trace = str(error.fields.get("traceback") or "")
+    message = str(error)
+    return (trace.removeprefix(message) if trace.startswith(message) else trace.partition("\n")[2]).lstrip("\n")
 
 
 def is_for_outside(error: Exception) -> bool:

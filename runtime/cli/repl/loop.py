@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from greenroom.runtime.cli.failures import in_our_words
+from greenroom.runtime.cli.failures import in_our_words, way_there
 from greenroom.runtime.cli.output import printable
-from greenroom.runtime.cli.scripts.place import source_line
+from greenroom.runtime.cli.scripts.place import line_of
 from greenroom.runtime.scripts.console import Console, Reply
 from greenroom.storage.errors import GreenroomError, ScriptError
 
@@ -73,11 +73,11 @@ def _told(error: ScriptError, text: str) -> str:
     """Return an error as the repl shows it: its line only among several, the way there only if long."""
     lines = [in_our_words(str(error))]
     if "\n" in text:
-        shown = source_line(text, error.fields.get("line"), error.fields.get("column"))
+        shown = line_of(error, text)
         lines += [shown] if shown is not None else []
-    _, heading, frames = str(error.fields.get("traceback") or "").partition("stack traceback:\n")
-    if len(frames.strip().split("\n")) > 2:
-        lines.append(heading + frames.rstrip())
+    way = way_there(error).rstrip()
+    if way.count("\n") > 2:
+        lines.append(way)
     return "\n".join(lines)
 
 

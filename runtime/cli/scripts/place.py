@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["source_line"]
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from greenroom.storage.errors import ScriptError
+
+__all__ = ["line_of", "source_line"]
 
 _WIDEST = 160
 _BEFORE = 60  # columns shown left of the place in a line that is too long
+
+
+def line_of(error: ScriptError, source: str) -> str | None:
+    """Return the line of the source that an error came from, as `source_line`. Where the language knows the column, the
+    traceback has it."""
+    line = error.fields.get("line")
+    place = re.search(rf":{line}:(\d+)\b", str(error.fields.get("traceback") or ""))
+    return source_line(source, line, int(place[1]) if place is not None else None)
 
 
 def source_line(source: str, line: int | None, column: int | None = None) -> str | None:

@@ -17,12 +17,14 @@ from greenroom.runtime.cli.store import the_session, the_store
 from .equipment import plugins_named, register_agents, run_plugins
 from .opening import opened_for_scripts
 from .options import AllowDir, BoundTo, FromPlugin, Isolated, OfLanguage, OfProfile, Trusted, WithAgent
-from .place import source_line
+from .place import line_of
 
 if TYPE_CHECKING:
     from greenroom.runtime import Runtime, ScriptError, ScriptResult
 
 _INTERRUPTED = 130
+_PATIENCE = 1.0
+"""Seconds to wait after Ctrl-C for tools that are still running."""
 
 
 def run(
@@ -90,6 +92,7 @@ def run(
                 trust=trust,
             )
         except KeyboardInterrupt:
+            runtime.close(_PATIENCE)
             raise typer.Exit(_INTERRUPTED) from None
         except ScriptError as error:
             _show_place(error, source if source is not None else _content(runtime, script, session, version))
@@ -134,7 +137,7 @@ def _show_place(error: ScriptError, source: str | Path) -> None:
             source = read_source(source)
         except ScriptError:  # it is gone, or was never readable: the error says so
             return
-    shown = source_line(source, error.fields.get("line"), error.fields.get("column"))
+    shown = line_of(error, source)
     if shown is not None:
         error.add_note(shown)
 

@@ -143,6 +143,16 @@ def test_output_comes_while_the_script_runs_and_ctrl_c_ends_it(environment: dict
     assert "Traceback" not in errors
 
 
+def test_the_way_there_is_shown_in_javascript_too(greenroom: Any) -> None:
+    pytest.importorskip("quickjs_rs")
+    script = "function inner() {\n  throw new Error('boom');\n}\nfunction outer() {\n  inner();\n}\nouter();\n"
+    said = greenroom("run", "-", "--language", "js", stdin=script, code=1).stderr.splitlines()
+    assert said[0] == "greenroom: stdin:2: boom"
+    assert said[1] == "   2 |   throw new Error('boom');"
+    assert said[2] == "     |             ^"
+    assert [each.split()[1] for each in said[3:5]] == ["inner", "outer"]
+
+
 def test_json_has_everything(greenroom: Any) -> None:
     said = json.loads(greenroom("run", "-", "--json", stdin="print('x') return {1}").stdout)
     assert (said["value"], said["output"], said["exit_code"]) == ([1], "x\n", 0)
