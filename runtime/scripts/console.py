@@ -45,6 +45,8 @@ class Reply:
     error: ScriptError | None = None
     restarted: bool = False
     """Whether the sandbox was made anew, so that the script's variables are gone."""
+    exit_code: int | None = None
+    """What the piece gave to `os.exit`, if it called that: the conversation is over."""
 
 
 class Console(Protocol):

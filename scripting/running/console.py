@@ -19,7 +19,7 @@ from greenroom.scripting.globals import known_globals
 from .engine import Engine, Run, threads
 from .output import Output
 from .run_host import RunHost
-from .sandbox import ConsoleSandbox, Job
+from .sandbox import ConsoleSandbox, Job, Outcome
 
 __all__ = ["Conversation"]
 
@@ -55,7 +55,10 @@ class Conversation:
 
     def enter(self, text: str) -> Reply:
         try:
-            return Reply(self._stay.enter(text))
+            outcome = self._stay.enter(text)
+            if outcome.ending == "exit":
+                return Reply(exit_code=outcome.value & 0xFF)
+            return Reply(str(outcome.value or ""))
         except ScriptError as error:
             return Reply(error=error, restarted=self._renewed())
         except KeyboardInterrupt:
@@ -133,8 +136,8 @@ class _Stay(Run):
         """Do something that runs no code of the script on the sandbox's thread, and return what it returns."""
         return self._wait(self._submit(work), _SOON)
 
-    def enter(self, text: str) -> str:
-        """Run a piece and return its values as text. Raises ScriptError, ScriptTimeout, ScriptMemoryExceeded, and
+    def enter(self, text: str) -> Outcome:
+        """Run a piece and return its outcome. Raises ScriptError, ScriptTimeout, ScriptMemoryExceeded, and
         KeyboardInterrupt once the piece has ended or has been given up."""
         timeout = self._request.timeout
         asked = self._submit(lambda sandbox: self._enter(sandbox, text))
@@ -192,7 +195,7 @@ class _Stay(Run):
         finally:
             self._sandbox.close()
 
-    def _enter(self, sandbox: ConsoleSandbox, text: str) -> str:
+    def _enter(self, sandbox: ConsoleSandbox, text: str) -> Outcome:
         self._own_host.begin(time.monotonic() + self._request.timeout)
         outcome = sandbox.enter(text)
         if isinstance(self._own_host.interrupt, BaseException):
@@ -201,7 +204,7 @@ class _Stay(Run):
         if error is not None:
             self._lease.over = isinstance(error, ScriptTimeout)
             raise error
-        return str(outcome.value or "")
+        return outcome
 
 
 def _functions() -> list[FunctionHelp]:

@@ -70,17 +70,21 @@ def repl(
                 from .history import HistoryFile, history_path
                 from .terminal import terminal_reader
 
-                history = HistoryFile(history_path(language))
+                history = HistoryFile(history_path(console.language))
                 read = terminal_reader(runtime, console, history)
-                note(f"greenroom {language} repl on {the_store(context).settings().data}. .help says what there is.")
-                Loop(runtime, console, read).run()
-                return
-            loop = Loop(runtime, console, plain_reader(console))
-            loop.run()
+                where = the_store(context).settings().data
+                note(f"greenroom {console.language} repl on {where}. .help says what there is.")
+                loop = Loop(runtime, console, read)
+                loop.run()
+                code = loop.exit_code or 0
+            else:
+                loop = Loop(runtime, console, plain_reader(console))
+                loop.run()
+                code = int(loop.failed) if loop.exit_code is None else loop.exit_code
         finally:
             console.close()
-    if loop.failed:
-        raise typer.Exit(1)
+    if code:
+        raise typer.Exit(code)
 
 
 def _echo(text: str) -> None:

@@ -34,9 +34,11 @@ class Loop:
         self._read = read
         self.failed = False
         """Whether a piece has failed."""
+        self.exit_code: int | None = None
+        """What the script gave to `os.exit`."""
 
     def run(self) -> None:
-        """Run pieces until the input ends or .exit."""
+        """Run pieces until the input ends, .exit, or os.exit."""
         while True:
             try:
                 text = self._read()
@@ -50,7 +52,11 @@ class Loop:
                 if text.lstrip().startswith("."):
                     run_command(text.strip(), self._runtime, self._console)
                     continue
-                self._show(self._console.enter(text), text)
+                reply = self._console.enter(text)
+                if reply.exit_code is not None:
+                    self.exit_code = reply.exit_code
+                    return
+                self._show(reply, text)
             except Leave:
                 return
             except KeyboardInterrupt:

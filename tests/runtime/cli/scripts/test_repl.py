@@ -136,6 +136,23 @@ def test_shown_text_cannot_steer_the_terminal(greenroom: Any) -> None:
     assert "\x1b" not in said.stdout + said.stderr
 
 
+@pytest.mark.parametrize("language", ["lua", "javascript"])
+def test_a_script_may_end_the_repl(greenroom: Any, language: str) -> None:
+    if language == "javascript":
+        pytest.importorskip("quickjs_rs")
+    script = entries("print(1)", "nonsense.x", "os.exit(3)", "print(2)")
+    assert greenroom("repl", "--profile", "trusted", "--language", language, stdin=script, code=3).stdout == "1\n"
+
+
+@pytest.mark.parametrize(
+    "content", ["\x00", "x = '\x00'", "(" * 100_000, "x = '" + "a" * 2_000_000 + "'", ".session \x00", ".", ". x"]
+)
+def test_whatever_is_typed_is_an_entry_or_an_error(greenroom: Any, content: str) -> None:
+    said = greenroom("repl", stdin=entries(content, "", "'still here'"), code=None)
+    assert "a bug in greenroom" not in said.stderr
+    assert said.stdout.endswith('"still here"\n')
+
+
 def test_commands(greenroom: Any, tmp_path: Path) -> None:
     with Runtime.open(tmp_path / "greenroom-data") as runtime:
         session = runtime.create_session(name="one", key="k").id
