@@ -28,7 +28,7 @@ from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import Session, SessionBatch, SessionTree
 from greenroom.runtime.handles.templates import Template
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts
-from greenroom.runtime.model.script import ScriptResult
+from greenroom.runtime.model.script import ScriptDifference, ScriptReplay, ScriptResult
 from greenroom.runtime.retention.quotas import CreatorQuota, Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest
@@ -278,9 +278,11 @@ __all__ = [
     "Schemas",
     "Scope",
     "ScopeGrant",
+    "ScriptDifference",
     "ScriptEngine",
     "ScriptError",
     "ScriptMemoryExceeded",
+    "ScriptReplay",
     "ScriptRequest",
     "ScriptResult",
     "ScriptStatus",

@@ -49,13 +49,15 @@ from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
 from greenroom.runtime.handles.templates import Templates
 from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
-from greenroom.runtime.model.script import ScriptResult
+from greenroom.runtime.model.script import ScriptReplay, ScriptResult
 from greenroom.runtime.retention.quotas import Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.events import run_recorded
 from greenroom.runtime.scripts.isolation import isolation_of
+from greenroom.runtime.scripts.replay import replay_script, run_of
 from greenroom.runtime.scripts.scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, with_hint
 from greenroom.runtime.scripts.sources import find_source
+from greenroom.runtime.scripts.transcript import Transcript
 from greenroom.runtime.state.backup_file import backups_beside
 from greenroom.runtime.state.backups import StateBackups
 from greenroom.runtime.state.schemas import Schemas
@@ -459,6 +461,7 @@ class Runtime:
         name: str | None = None,
         directories: Sequence[str | os.PathLike[str]] = (),
         echo: Callable[[str], None] | None = None,
+        record: bool | None = None,
         isolation: str | None = None,
         trust: str = "host",
     ) -> ScriptResult:
@@ -468,7 +471,8 @@ class Runtime:
         `artifact` is an id, or a name in the session, with its `version`. The language is that of the file's or
         artifact's suffix or MIME type, by default Lua. The profile `files` may use the `directories`. `echo` gets
         printed lines as they appear. With `trust="untrusted"`, the script's author is not the host: such a script runs
-        in a process of its own, unless `isolation` says "thread". Raises ScriptError, ScriptTimeout,
+        in a process of its own, unless `isolation` says "thread". `record` keeps what the script is answered, for
+        `replay_script`: by default if it is bound to a session and has no files. Raises ScriptError, ScriptTimeout,
         ScriptMemoryExceeded, or ConfigurationError for an unknown language, and where a process cannot be had.
         """
         self.core.check_open()
@@ -497,6 +501,7 @@ class Runtime:
             directories=tuple(file_path(each, "directories") for each in granted),
             echo=as_function("echo", echo) if echo is not None else None,
             isolation=isolation_of(isolation, trust, profile, self.config.script_isolation),
+            transcript=self._transcript(record, bound, profile),
         )
         run = engine.prepare(request)
         with self.core.span("run_script", request.name, bound.id if bound is not None else None):
@@ -504,6 +509,34 @@ class Runtime:
                 return run_recorded(self.core, request, found, engine.language, run)
             except ScriptError as error:
                 raise with_hint(error, source) from error.__cause__
+
+    def _transcript(self, record: bool | None, bound: Session | None, profile: str) -> Transcript | None:
+        """Return what a run is recorded in; None if it is not to be. Raises InvalidOperation."""
+        wanted = bound is not None and profile == "sandboxed" if record is None else as_flag("record", record)
+        if not wanted:
+            return None
+        if bound is None:
+            raise InvalidOperation("a run is recorded in the journal of its session: give a session")
+        if profile != "sandboxed":
+            raise InvalidOperation(
+                f"profile {shown(profile)} lets a script read what no journal has: record runs with profile 'sandboxed'"
+            )
+        redaction = self.core.redaction
+        return Transcript(redaction.value if redaction is not None else None)
+
+    @in_own_realm
+    @checked
+    def replay_script(self, run: str, *, source: str | None = None, timeout: float | None = None) -> ScriptReplay:
+        """Run a script again exactly as it ran, and compare. `run` is `ScriptResult.run_id`.
+
+        What it asks for is answered from the journal: results of tools and agents, what it read, the time and random
+        numbers. Nothing reaches the session. At the first call that differs, the replay ends. With `source`, another
+        script runs in the place of the recorded one. Raises ReplayError if the run was not recorded, and says why.
+        """
+        self.core.check_open()
+        session_id, sequence = run_of(run)
+        limit = self.config.script_timeout if timeout is None else as_seconds("timeout", timeout)
+        return replay_script(self, session_id, sequence, source, limit)
 
     def state_scope(self, name: str, timeout: float | None = None) -> Scope:
         """Return the state of a scope that is not a session: "global", "user:<id>", "agent:<id>", …

@@ -103,10 +103,7 @@ class PublishEvent(Command[Event]):
     ) -> None:
         super().__init__(**how)
         self.type = _published_type(type)
-        if data is None:
-            self.packed = EMPTY_METADATA
-        else:
-            self.packed = pack_value(data if data.__class__ is dict else plain(data, "data"), "data")
+        self.packed = _packed_data(data) if data is not None else EMPTY_METADATA
         if len(self.packed) > MAX_EVENT_BYTES:
             raise ResourceLimitExceeded(
                 f"the data of an event may have {MAX_EVENT_BYTES} bytes, these have {len(self.packed)}: "
@@ -198,6 +195,10 @@ def _published_type(value: object) -> str:
             field="type",
         )
     return value
+
+
+def _packed_data(data: object) -> bytes:
+    return pack_value(data if type(data) is dict else plain(data, "data"), "data")
 
 
 def _maybe_name(field: str, value: object) -> str | None:

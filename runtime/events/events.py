@@ -127,6 +127,7 @@ class Events:
     def stats(self) -> dict[str, Any]:
         """Return figures of all subscriptions as JSON values: how many there are, by pattern too, and the events that
         wait, were dropped, have expired, and at which callbacks have failed. For the host."""
+        self._core.check_open()
         self._security.require_host("events.stats")
         found = self._bus.subscriptions
         patterns: dict[str, int] = {}

@@ -15,7 +15,7 @@ from greenroom.runtime.config.config import SessionConfig
 from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.reading.timeline import TimelineRow
 from greenroom.runtime.model.agent import Agent
-from greenroom.runtime.model.script import ScriptResult
+from greenroom.runtime.model.script import ScriptReplay, ScriptResult
 from greenroom.runtime.model.workflow import Workflow, WorkflowSession
 from greenroom.runtime.model.workflow_result import WorkflowResult
 from greenroom.storage.common.page import Page
@@ -123,6 +123,10 @@ class Host(Protocol):
 
     def state_scope(self, name: str, timeout: float | None = None) -> Scope:
         """Return the state of a scope that is not a session."""
+
+    @property
+    def replay_script(self) -> Callable[..., ScriptReplay]:
+        """Replays a script."""
 
     @property
     def run_script(self) -> Callable[..., ScriptResult]:

@@ -41,7 +41,7 @@ from greenroom.runtime.model.agent import Agent
 from greenroom.runtime.model.many import DeletedArtifacts, ManyArtifacts, deletion_report, read_in_parts
 from greenroom.runtime.model.pieces import Listener
 from greenroom.runtime.model.reply import AgentReply
-from greenroom.runtime.model.script import ScriptOptions, ScriptResult
+from greenroom.runtime.model.script import ScriptOptions, ScriptReplay, ScriptResult
 from greenroom.runtime.model.typed import as_type
 from greenroom.runtime.model.workflow import Workflow
 from greenroom.runtime.model.workflow_result import WorkflowResult
@@ -1203,6 +1203,22 @@ class Session(Variables, SessionHandle):
             ```
         """
         return self._runtime.run_script(source, language, profile, session=self, args=args, timeout=timeout, **options)
+
+    @checked
+    def replay_script(self, run: str | int, *, source: str | None = None, timeout: float | None = None) -> ScriptReplay:
+        """Run a script of this session again exactly as it ran, answered from the journal, and compare; see
+        `Runtime.replay_script`. `run` is the id of the run, or the sequence of its `script.started`.
+
+        Example:
+            ```py
+            run = session.run_script("return { os.time(), math.random(), State.get('k') }")
+            session.replay_script(run.run_id).identical
+            ```
+        """
+        named = f"{self.id}/{run}" if isinstance(run, int) else run
+        if not named.startswith(f"{self.id}/"):
+            raise ValidationError(f"run: {shown(named)} is no run of this session", field="run")
+        return self._runtime.replay_script(named, source=source, timeout=timeout)
 
     @property
     def _call_timeout(self) -> float:

@@ -11,7 +11,7 @@ from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.records import Json
 from greenroom.storage.errors import GreenroomError
 
-__all__ = ["ScriptOptions", "ScriptResult"]
+__all__ = ["ScriptDifference", "ScriptOptions", "ScriptReplay", "ScriptResult"]
 
 
 class ScriptOptions(TypedDict, total=False):
@@ -24,6 +24,7 @@ class ScriptOptions(TypedDict, total=False):
     echo: Callable[[str], None] | None
     isolation: str | None
     trust: str
+    record: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,38 @@ class ScriptResult:
 
     def __repr__(self) -> str:
         return f"<ScriptResult {self.error.code if self.error is not None else 'success'}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptDifference:
+    """Where a replay of a script first did something else. `kind` is "function" (another one was called), "arguments",
+    "callback" (a function of the script returned something else), "calls" (too few or too many), "source", "output",
+    "value" or "error". `call` is the number of the call, from 1; `recorded` and `replayed` are what differs."""
+
+    kind: str
+    call: int | None = None
+    function: str | None = None
+    line: int | None = None
+    recorded: Json = None
+    replayed: Json = None
+
+    def __repr__(self) -> str:
+        return f"<ScriptDifference {self.kind}{f' at call {self.call}' if self.call is not None else ''}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptReplay:
+    """What a replay of a script has shown. `calls` is how many calls were answered from the journal. If `redacted`,
+    secrets were removed from what the journal has, and a difference may come from that."""
+
+    run_id: str
+    identical: bool
+    difference: ScriptDifference | None
+    value: Json
+    output: str
+    error: GreenroomError | None
+    calls: int
+    redacted: bool
+
+    def __repr__(self) -> str:
+        return f"<ScriptReplay {'identical' if self.identical else 'different'}>"

@@ -9,7 +9,9 @@ from greenroom.actors.scheduling.operation import CURRENT, Lease, changed
 from greenroom.actors.scheduling.threads import Elastic
 from greenroom.runtime.core import Background
 from greenroom.runtime.handles.replies import reply_as
+from greenroom.runtime.model.script import ScriptDifference
 from greenroom.runtime.scripts.residence import Residence
+from greenroom.runtime.scripts.transcript import ScriptReplaying, Transcript
 from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.common.metering import going_on, metered, timed, weight_of
 from greenroom.storage.common.times import iso_time
@@ -27,6 +29,9 @@ __all__ = [
     "Lease",
     "Promise",
     "Residence",
+    "ScriptDifference",
+    "ScriptReplaying",
+    "Transcript",
     "changed",
     "close_with",
     "comparison",

@@ -93,6 +93,7 @@ class ScriptJournal:
             self._facts["installed"] = installed
         self._source = source
         self._args = request.args
+        self._transcript = request.transcript
         self._call: int | None = None
 
     def started(self) -> Called | None:
@@ -135,7 +136,12 @@ class ScriptJournal:
             data["output"] = self._clean(output)
         if error is None and result is not None and result.value is not None:
             data |= self._packed("value", result.value)
-        self._note("script.finished", data, optional=("output", "value"))
+        if self._transcript is not None:
+            if self._transcript.broken is None:
+                data["transcript"] = pack_value(self._transcript.stored())
+            else:
+                data["not_replayable"] = self._transcript.broken
+        self._note("script.finished", data, optional=("output", "value", "transcript"))
 
     def _clean(self, text: str) -> str:
         return self._redaction.text(text) if self._redaction is not None else text

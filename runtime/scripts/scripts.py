@@ -19,6 +19,7 @@ from greenroom.storage.files.regular_file import open_regular
 
 from .isolation import Isolation
 from .residence import Residence
+from .transcript import ScriptReplaying, Transcript
 
 if TYPE_CHECKING:
     from greenroom.runtime.handles.session import Session
@@ -67,6 +68,10 @@ class ScriptRequest:
     directories: tuple[Path, ...] = ()
     echo: Callable[[str], None] | None = None
     isolation: Isolation = "thread"
+    transcript: Transcript | None = None
+    """What the run is to be recorded in."""
+    replaying: ScriptReplaying | None = None
+    """What the run is answered from, in place of the runtime."""
     residence: Residence | None = None
     """Where the script stays when it has come to its end; None for one that ends then."""
 

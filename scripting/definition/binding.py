@@ -23,10 +23,13 @@ from typing import Any
 
 from .packing import unpack
 
-__all__ = ["CLOCK", "FINISH", "FIRST", "WRITE", "LayoutData"]
+__all__ = ["CLOCK", "FINISH", "FIRST", "NOW", "WRITE", "LayoutData"]
 
 CLOCK, WRITE, FINISH, FIRST = 0, 1, 2, 3
 """Numbers for `Host.call`: the seconds left; a line of output; the end of the script; the first function."""
+NOW = -1
+"""The number by which a script that is recorded or replayed asks for the time: of the day with 0, of the processor with
+1, in seconds."""
 
 
 class LayoutData:

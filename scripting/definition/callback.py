@@ -53,11 +53,13 @@ class Callback:
 
     The script keeps the function as long as the host keeps this object."""
 
-    __slots__ = ("_callbacks", "number")
+    __slots__ = ("_callbacks", "number", "recorded")
 
     def __init__(self, callbacks: Callbacks, number: int) -> None:
         self._callbacks = callbacks
         self.number = number
+        self.recorded: Callable[[Callback, tuple[Any, ...]], Any] | None = None
+        """Makes the calls of the function in a run that is recorded, by `call`."""
 
     @property
     def thread(self) -> int:
@@ -70,6 +72,10 @@ class Callback:
         Raises ScriptError, ResourceLimitExceeded when functions are nested too deep, and InvalidOperation when the
         script has ended or this is not its thread.
         """
+        return self.call(*arguments) if self.recorded is None else self.recorded(self, arguments)
+
+    def call(self, *arguments: Any) -> Any:
+        """Call the function as it is; see `__call__`."""
         invoke = self._callbacks.invoke
         if invoke is None or threading.get_ident() != self._callbacks.thread:
             raise InvalidOperation("a function of a script can be called only on its thread, while the script runs")

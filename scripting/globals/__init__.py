@@ -63,11 +63,12 @@ def known_globals() -> dict[str, Global]:
 def layout_for(profile: str, runtime: Runtime) -> Layout:
     """Return the layout of the globals that a script of a profile gets."""
     # nil while no agent is registered, so that scripts can test for it
-    return _layout(profile, bool(runtime.agents.available))
+    return layout_of(profile, bool(runtime.agents.available))
 
 
 @cache
-def _layout(profile: str, agents: bool) -> Layout:
+def layout_of(profile: str, agents: bool) -> Layout:
+    """Return the layout of the globals of a profile, with Agent or without."""
     known = {name: each for name, each in known_globals().items() if name != "Agent" or agents}
     if profile != "sandboxed":
         known |= globals_of([OpenFiles])

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgpack
 
 from greenroom.runtime import GreenroomError, ScriptError
-from greenroom.scripting.definition.binding import CLOCK, FINISH, LayoutData
+from greenroom.scripting.definition.binding import CLOCK, FINISH, NOW, LayoutData
 from greenroom.scripting.definition.callback import Callback, Callbacks, Stopped
 from greenroom.scripting.definition.packing import unpack
 from greenroom.scripting.definition.values import UNDEFINED
@@ -137,6 +137,8 @@ class JavaScriptSandbox:
         self._callbacks.invoke = self._invoke
         self._callbacks.release = self._release
         self._context.host = self._answer
+        if job.told_time:
+            self._context.now = self._told_time
         self._context.limit(job.max_memory)
         self._context.max_beats = max(1, job.max_instructions // BEAT)
 
@@ -151,6 +153,15 @@ class JavaScriptSandbox:
             except Trapped as trapped:
                 outcome = self._ended(self._trapped or trapped)
             return replace(outcome, instructions=(context.beats + 1) * BEAT, memory_peak=context.peak())
+
+    def _told_time(self) -> float:
+        """Return the time of the day as the host tells it. A script that may not run on learns that at its next
+        call."""
+        try:
+            told: float = self._host.call(NOW, [0]) if self._host is not None else 0.0
+        except (GreenroomError, Stopped):
+            return 0.0
+        return told
 
     def _run(self, job: Job) -> Outcome:
         values = self._text(msgpack.unpackb(job.arguments, strict_map_key=False, unicode_errors="surrogatepass"))

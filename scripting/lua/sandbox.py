@@ -85,6 +85,7 @@ class LuaSandbox:
         self._callbacks.invoke = self._invoke
         self._callbacks.release = self._forget
         self._kernel[b"max_bytes"] = job.max_memory
+        self._kernel[b"told_time"] = job.told_time
         self._set_seed(job.seed)
 
     def _limited(self, memory: int, max_instructions: int, *given: bytes) -> Outcome:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pydantic
 
 from greenroom.runtime import GreenroomError, ScriptError, ValidationError
-from greenroom.scripting.definition.binding import CLOCK, FINISH, FIRST, WRITE, LayoutData
+from greenroom.scripting.definition.binding import CLOCK, FINISH, FIRST, NOW, WRITE, LayoutData
 from greenroom.scripting.definition.callback import Callback, Callbacks, Stopped
 from greenroom.scripting.definition.layout import Layout
 from greenroom.scripting.definition.packing import TOO_LARGE
@@ -165,6 +165,8 @@ class _Served:
     def _answer(self, body: bytearray) -> None:
         match unpack_untrusted(body, self._function):
             case [int(number), [*values]] if number == FINISH or FIRST <= number < self._numbers:
+                pass
+            case [int(number), [*values]] if number == NOW and self._job.told_time:
                 pass
             case _:
                 raise ProtocolError("a call that is none")

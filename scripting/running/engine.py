@@ -25,14 +25,16 @@ from greenroom.runtime.scripts import CURRENT, Elastic, Lease, changed, timed
 from greenroom.scripting.definition.callback import Stopped
 from greenroom.scripting.definition.layout import Layout
 from greenroom.scripting.definition.packing import pack
-from greenroom.scripting.globals import layout_for
+from greenroom.scripting.globals import layout_for, layout_of
 from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.files import Files
 
+from .host import Host
 from .output import Output
 from .pool import Pool
 from .run_host import RunHost
 from .sandbox import Job, Outcome, Sandbox
+from .transcript import RecordingHost, ReplayHost
 
 __all__ = ["PROFILES", "Engine", "threads"]
 
@@ -118,7 +120,8 @@ class Engine:
             max_memory=request.max_memory,
             max_instructions=request.max_instructions,
             timeout=request.timeout,
-            seed=secrets.randbits(63),
+            seed=request.replaying.seed if request.replaying is not None else secrets.randbits(63),
+            told_time=request.replaying is not None or request.transcript is not None,
         )
 
     def _run(self, request: ScriptRequest, job: Job) -> ScriptResult:
@@ -164,8 +167,19 @@ class Run:
             self._output.write,
             request.residence,
         )
+        self._seam: Host
+        """What the sandbox calls: the host itself, or what stands before it."""
+        if request.replaying is not None:
+            self._layout = layout_of(request.profile, request.replaying.agents)
+            self._host: RunHost | ReplayHost = ReplayHost(self._layout, self._context, self._output, request.replaying)
+            self._seam = self._host
+            return
         self._layout = layout_for(request.profile, request.runtime)
-        self._host = RunHost(self._layout, self._context, self._output)
+        self._host = self._seam = host = RunHost(self._layout, self._context, self._output)
+        if request.transcript is not None:
+            request.transcript.seed = job.seed
+            request.transcript.agents = bool(request.runtime.agents.available)
+            self._seam = RecordingHost(host, self._layout, request.transcript)
 
     def abandon(self, error: BaseException) -> None:
         """Stop the script as soon as possible, and release its resources of the runtime at once. Its pending operations
@@ -192,7 +206,7 @@ class Run:
             outcome.memory_peak,
             error,
             exit_code=outcome.value & 0xFF if left else 0,  # as the system takes it
-            calls=self._host.calls,
+            calls=self._host.calls if isinstance(self._host, RunHost) else 0,
         )
 
     # -- on the script's thread
@@ -244,14 +258,25 @@ class Run:
         sandbox = self._engine.sandbox_for(self._request, self._layout)
         self._frames.append(type(sandbox).run.__code__)
         try:
-            self._outcome = sandbox.run(self._job, self._host)
+            self._outcome = sandbox.run(self._job, self._seam)
         finally:
             self._engine.pool.give_back(sandbox, self._outcome.memory_peak > _LARGE or self._host.interrupt is not None)
         if isinstance(self._host.interrupt, BaseException):
             raise self._host.interrupt
+        self._close_record()
         error = self._failure(self._outcome)
         if error is not None:
             raise error
+
+    def _close_record(self) -> None:
+        """Complete what was recorded, or note what was not replayed."""
+        request, ending = self._request, self._outcome.ending
+        if isinstance(self._seam, RecordingHost) and request.transcript is not None:
+            self._seam.flush()
+            if ending not in (None, "error", "exit"):
+                request.transcript.give_up("a limit ended it")
+        if isinstance(self._host, ReplayHost) and ending in (None, "exit"):
+            self._host.finish()
 
     # -- errors for the host
 

@@ -27,6 +27,8 @@ class Job:
     timeout: float
     seed: int
     """Begins the random numbers of the script."""
+    told_time: bool = False
+    """Whether the script asks the host for the time (`NOW`), so that it can be recorded."""
 
 
 @dataclass(frozen=True)

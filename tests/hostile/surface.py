@@ -128,6 +128,7 @@ class World:
         self.s.add_message("assistant", "answered")
         self.asked, self.cancelled = self.s.ask_human("Which?"), self.s.ask_human("Which?")
         self.rt.approvals.cancel(self.cancelled)
+        self.script_run = self.s.run_script("return 1").run_id
 
     def replaying(self) -> Replay:
         """A replay that is paused; there is one at a time."""
@@ -319,6 +320,7 @@ LEFT_OUT: dict[str, str] = {
     "Subscription.offer": _CALLED_BY_GREENROOM,
     "Subscription.on_arrival": _CALLED_BY_GREENROOM,
     "Subscription.take": _CALLED_BY_GREENROOM,
+    "Agents.matches": _CALLED_BY_GREENROOM,
     "Tool.matches": _CALLED_BY_GREENROOM,
     "Tools.perform": _CALLED_BY_GREENROOM,
     "Tools.rerun": _CALLED_BY_GREENROOM,
@@ -457,6 +459,8 @@ RIGHT_THERE: dict[str, Callable[[World], Any]] = {
     "StateBackups.restore.backup": lambda w: w.backup,
     "StateBackups.validate.backup": lambda w: w.backup,
     "Schemas.get.name": lambda w: "registered",
+    "Runtime.replay_script.run": lambda w: w.script_run,
+    "Session.replay_script.run": lambda w: w.script_run,
     "InstalledScripts.get.name": lambda w: w.installed(),
     "InstalledScripts.status.name": lambda w: w.installed(),
     "Schemas.register.version": lambda w: 1,
@@ -785,6 +789,8 @@ _MADE_BY_GREENROOM = [
     "RetentionRun",
     "InstalledScript",
     "InstalledScripts",
+    "ScriptDifference",
+    "ScriptReplay",
     "ScriptStatus",
     "ScriptEngine",
     "ScriptRequest",

@@ -47,7 +47,8 @@ READING = {
         "admitted", "at", "children", "config", "context", "debugger", "diff", "diff_artifact",
         "events", "export", "export_messages", "follow", "get",
         "get_artifact", "get_artifact_info", "get_many", "info", "list_artifacts", "load", "messages", "open_artifact",
-        "interrupted_workflows", "parent", "permissions", "query_artifacts", "run_script",
+        "interrupted_workflows", "parent", "permissions", "query_artifacts", "replay_script",
+        "run_script",
         "save_artifact", "scopes", "shared_sessions",
         "shared_with_me", "shares", "timeline", "tree", "variable_keys", "variables", "with_timeout",
     )

@@ -38,6 +38,8 @@ def _objects(rt: Runtime) -> Iterator[Any]:
     result = s.run_workflow(Workflow.sequential(Step("one", tool="say")))
     yield from (result, *result.steps)
     yield rt.run_script(f"return '{SECRET}'")
+    replay = s.replay_script(str(s.run_script(f"return '{SECRET}'").run_id), source=f"State.get('{SECRET}')")
+    yield from (replay, replay.difference)
     yield rt.scripts.install("secret", f"print('{SECRET}')")
     yield rt.scripts.get("secret")
     yield rt.scripts

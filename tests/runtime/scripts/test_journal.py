@@ -47,6 +47,7 @@ def test_a_run_is_journaled_with_its_arguments_output_value_and_cost(rt: Runtime
         **cost,
         "output": "a\t2\n",
         "value": {"n": 7},
+        "transcript_hash": finished.data["transcript_hash"],
     }
 
 
