@@ -189,8 +189,20 @@ OWN_ONLY: dict[str, set[str]] = {
     "Session": {"current", "getCurrent"},
     "Artifact": set(),
     "State": set(),
-    "Event": {"dispatch", "receive", "timeline", "unsubscribe", "on"},
-    "Tool": {"categories", "discover", "exists", "get", "invoke", "list"},
+    "Event": {"dispatch", "receive", "timeline", "unsubscribe", "on", "list_subscriptions", "get_stats", "stats"},
+    "Tool": {
+        "categories",
+        "discover",
+        "execute",
+        "executeAsync",
+        "exists",
+        "get",
+        "getByName",
+        "getSchema",
+        "get_schema",
+        "invoke",
+        "list",
+    },
 }
 """What names no session, and works on the script's own or on what the host gives to all."""
 ELSEWHERE = {"", "Hook", "Agent", "Workflow", "JSON", "Replay"}

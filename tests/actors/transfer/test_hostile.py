@@ -161,7 +161,9 @@ ILLEGAL: dict[str, Change] = {
         "event.linked", lambda data: data.update({"from": data["to"][:36] + "/99"})
     ),
     "link of no kind": changed_event("event.linked", lambda data: data.update(kind="loves")),
-    "published text": changed_event("custom.step", lambda data: data.update(published=msgpack.packb("text"))),
+    "published half": changed_event("custom.step", lambda data: data.update(published=msgpack.packb({"k": 1})[:-1])),
+    "schema of a number": changed_event("variable.set", lambda data: data.update(schema=5, schema_version=1)),
+    "schema of version 0": changed_event("variable.set", lambda data: data.update(schema="it", schema_version=0)),
     "published rubbish": changed_event("custom.step", lambda data: data.update(published=b"\xc1")),
     "published and more": changed_event("custom.step", lambda data: data.update(more=1)),
     "a fact made of what was published": changed_events(
