@@ -124,6 +124,7 @@ function prepare(text) {
     const twin = respelt(names[i])
     if (!has_own(of_ids, twin)) methods[twin] = methods[names[i]]
   }
+  install_streaming(globalThis.Streaming)
   bind_strings(methods, layout.ids.fields, layout.ids.field, layout.ids.shown, make(layout.ids.row))
   if (keys_of(layout.files).length) grant_files(layout.files, layout.profile)
   return '-'
@@ -132,7 +133,7 @@ function prepare(text) {
 function prepare_language() {
   hide(globalThis, 'print', print)
   hide(globalThis, 'console', { log: print, error: print, warn: print, info: print, debug: print })
-  hide(globalThis, 'Streaming', streaming)
+  hide(globalThis, 'Streaming', {})
   JSON.null = null
   JSON.is_null = value => value === null
   JSON.array = values => {
@@ -199,7 +200,10 @@ function start(text) {
 function finish() {
   if (outcome === null) return '~'
   if (!has_own(outcome, 'error')) {
-    try { call(FINISH, [], false) } catch (error) { outcome = { error } }
+    try {
+      outcome.value = drained(outcome.value)
+      call(FINISH, [], false)
+    } catch (error) { outcome = { error } }
   }
   return '-'
 }

@@ -199,14 +199,29 @@ def test_a_bound_script_acts_for_its_session(shared_runtime: Runtime) -> None:
 def test_streams(js: Any) -> None:
     source = """
       const counted = []
-      const stream = Streaming.create(function* () { for (let i = 0; i < 3; i++) { counted.push(i); yield i } })
+      const stream = Streaming.create(function* () { for (let i = 0; i < 5; i++) { counted.push(i); yield i } })
       const first = stream.next().value, after = counted.length
-      const rest = [...stream]
+      const two = stream.collect(1)
+      const seen = []
+      const called = stream.forEach(each => { seen.push(each); return each < 3 })
       const plain = Streaming.create(() => { Streaming.yield('a'); Streaming.yield('b') })
-      let outside
-      try { Streaming.yield(1) } catch (e) { outside = e.code }
-      return [first, after, rest, stream.isDone(), plain.collect(), outside]"""
-    assert js(source) == [0, 1, [1, 2], True, ["a", "b"], "InvalidOperation"]
+      const listed = Streaming.create([1, 2])
+      return [first, after, two, seen, called, stream.isDone(), stream.close(), [...plain], [...listed]]"""
+    assert js(source) == [0, 1, [1], [2, 3], 2, True, False, ["a", "b"], [1, 2]]
+
+
+def test_a_stream_that_is_returned_is_read(js: Any) -> None:
+    assert js("return Streaming.create(function* () { yield 1; yield { a: 2 } })") == [1, {"a": 2}]
+    with pytest.raises(ScriptError, match="in the middle"):
+        js("return Streaming.create(function* () { yield 1; throw new Error('in the middle') })")
+    for source in (
+        "Streaming.create(5)",
+        "Streaming.create(async function* () { yield 1 }).next()",
+        "Streaming.create(async () => 1).next()",
+        "const s = Streaming.create(function* () { s.next(); yield 1 }); s.next()",
+    ):
+        with pytest.raises(ScriptError):
+            js(source)
 
 
 def test_files_of_the_profile(js: Any, tmp_path: Path) -> None:
