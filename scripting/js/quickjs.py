@@ -346,8 +346,14 @@ class Context:
         return self.call("new_function", self._buffer, len(data))
 
     def text(self, handle: int) -> str:
-        """Return a text of the guest. Raises ValueError if the value is none, or has no UTF-8."""
-        if self.call("get_string", handle) != _OK:
+        """Return a text of the guest.
+
+        Raises ValueError if the value is none, and `Trapped` if the guest has no memory for a copy in UTF-8.
+        """
+        status = self.call("get_string", handle)
+        if status == _THROWN:
+            raise Trapped("memory")
+        if status != _OK:
             raise ValueError("no text")
         return self._result().decode()
 
@@ -403,7 +409,7 @@ class Context:
         self.write(self._buffer, data)
         if self.call("get_prop", error, self._buffer, len(data), self._slots + 4) != _OK:
             return ""
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, Trapped):  # half a character has no UTF-8 either
             return self.text(self._slot())
         return ""
 

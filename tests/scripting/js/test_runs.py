@@ -179,7 +179,7 @@ def test_memory_is_limited_and_counted(runtime: Runtime) -> None:
 
 
 def test_an_answer_for_the_host_is_weighed_before_it_is_read(runtime: Runtime) -> None:
-    error = _error(runtime, "return Array(3e6).fill([])")
+    error = _error(runtime, "return Array(8e5).fill([])")
     assert isinstance(error, ScriptMemoryExceeded)
 
 
