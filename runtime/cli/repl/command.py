@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -48,6 +49,7 @@ def repl(
 
     Without a terminal, entries come from stdin, and the exit code is 1 if one of them failed.
     """
+    from greenroom.runtime import InvalidOperation
     from greenroom.runtime.scripts.console import open_console
 
     from .loop import Loop, plain_reader
@@ -67,6 +69,8 @@ def repl(
         )
         try:
             if is_terminal(sys.stdin) and is_terminal():
+                if find_spec("prompt_toolkit") is None:
+                    raise InvalidOperation("a terminal needs prompt_toolkit: pip install prompt-toolkit")
                 from .history import HistoryFile, history_path
                 from .terminal import terminal_reader
 

@@ -125,10 +125,13 @@ def test_the_settings_limits_hold_where_they_are_set(greenroom: Any) -> None:
     assert "more than 100000 instructions" in said.stderr
 
 
-def test_output_comes_while_the_script_runs_and_ctrl_c_ends_it(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_output_comes_while_the_script_runs_and_ctrl_c_ends_it(
+    environment: dict[str, str], tmp_path: Path, isolation: str
+) -> None:
     (tmp_path / "long.lua").write_text("print('begun')\nwhile true do end\n")
     running = subprocess.Popen(
-        [sys.executable, "-m", "greenroom.runtime.cli", "run", "long.lua"],
+        [sys.executable, "-m", "greenroom.runtime.cli", "run", "long.lua", "--isolation", isolation],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,
