@@ -1,12 +1,12 @@
 -- The globals a script sees, and the run itself.
 local K = ...
-local host, charge, check, kill = K.host, K.charge, K.check, K.kill
+local host, charge = K.host, K.charge
 local encode, decode, null = K.encode, K.decode, K.null
 local before_host, receive, bind = K.before_host, K.receive, K.bind
 local type, error, select, tostring, setmetatable, next = type, error, select, tostring, setmetatable, next
 local rawget, pairs, ipairs, native_getmetatable = rawget, pairs, ipairs, getmetatable
-local rawmetatable, set_rawmetatable, traceback = debug.getmetatable, debug.setmetatable, debug.traceback
-local native_pcall, native_xpcall, native_print = pcall, xpcall, print
+local rawmetatable, set_rawmetatable = debug.getmetatable, debug.setmetatable
+local native_xpcall = xpcall
 local find, match, sub, gsub, upper, lower = string.find, string.match, string.sub, string.gsub, string.upper, string.lower
 local concat, unpack, pack = table.concat, table.unpack, table.pack
 local collectgarbage = collectgarbage
