@@ -283,6 +283,11 @@ class Hooks:
         """Return the enabled hooks of a point, or None. This is one look into a table."""
         return self._chains.get(point)
 
+    @property
+    def has_shared(self) -> bool:
+        """Whether there are hooks that are not a script's alone."""
+        return not all(hook.thread is not None for hook in [*self._hooks.values()])
+
     def any(self, *points: str | None) -> bool:
         """Return whether there is an enabled hook at one of these points."""
         chains = self._chains

@@ -179,7 +179,7 @@ class Run:
         if request.transcript is not None:
             request.transcript.seed = job.seed
             request.transcript.agents = bool(request.runtime.agents.available)
-            self._seam = RecordingHost(host, self._layout, request.transcript)
+            self._seam = RecordingHost(host, self._layout, request.transcript, request.runtime.hooks)
 
     def abandon(self, error: BaseException) -> None:
         """Stop the script as soon as possible, and release its resources of the runtime at once. Its pending operations

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgpack
 
 from greenroom.runtime import GreenroomError
+from greenroom.runtime.hooks import Hooks
 from greenroom.runtime.scripts import ScriptDifference, ScriptReplaying, Transcript
 from greenroom.scripting.definition.binding import CLOCK, FINISH, FIRST, NOW, WRITE
 from greenroom.scripting.definition.callback import Callback, Stopped
@@ -133,10 +134,11 @@ def _functions_in(value: Any) -> Iterator[Callback]:
 class RecordingHost(Host):
     """Passes calls on to the host of a run, and keeps what was called and answered."""
 
-    def __init__(self, inner: RunHost, layout: Layout, transcript: Transcript) -> None:
+    def __init__(self, inner: RunHost, layout: Layout, transcript: Transcript, hooks: Hooks) -> None:
         self._inner = inner
         self._layout = layout
         self._transcript = transcript
+        self._hooks = hooks
         self._packer = _Packer(transcript.clean)
         self._with_functions = layout.data["callbacks"]
         self._entries: list[list[Any]] = []
@@ -167,8 +169,12 @@ class RecordingHost(Host):
             return self._inner.call(number, values)
         if not self._recording:
             return _time(values) if number == NOW else self._inner.call(number, values)
-        entry = [number, tuple(values), _VALUE, None, None]
-        if number in self._with_functions:
+        entry: list[Any]
+        if number not in self._with_functions:
+            entry = [number, tuple(values), _VALUE, None, None]
+        else:
+            # Packed at once: what is refused is not kept.
+            entry = [number, self._packer.arguments(values), _VALUE, None, None]
             for each in _functions_in(values):
                 each.recorded = partial(self._called_back, self._functions)
                 self._functions += 1
@@ -204,6 +210,11 @@ class RecordingHost(Host):
             back[2] = self._packer.returned(["failed", error.code])
             raise
         back[2] = self._packer.returned(answer)
+        if _is_context(arguments) and (not _leaves(answer) or self._hooks.has_shared):
+            # It has seen what it, or another hook after it, may take out before anything is written.
+            self._recording = False
+            self._transcript.give_up("a hook of the script has seen what may not be kept")
+            self._entries.clear()
         return answer
 
     def flush(self) -> None:
@@ -228,11 +239,25 @@ class RecordingHost(Host):
         if answer is UNDEFINED and kind == _VALUE:
             kind, answer = _NOTHING, None
         if self._packer.clean is not None:
-            return [name, self._packer.arguments(values), kind, self._packer.value(answer), backs]
+            packed = values if values.__class__ is bytes else self._packer.arguments(values)
+            return [name, packed, kind, self._packer.value(answer), backs]
+        if values.__class__ is bytes:
+            return [name, values, kind, answer, backs]
         for each in values:
             if each.__class__ not in _SCALARS or (each.__class__ is str and len(each) > _SHORT_TEXT):
                 return [name, self._packer.arguments(values), kind, answer, backs]
         return [name, values, kind, answer, backs]
+
+
+def _is_context(arguments: tuple[Any, ...]) -> bool:
+    """Return whether these are what a function gets that is a hook."""
+    context = arguments[0] if arguments else None
+    return isinstance(context, dict) and "point" in context and "component_id" in context
+
+
+def _leaves(answer: Any) -> bool:
+    """Return whether the answer of a hook leaves everything as it is."""
+    return answer is UNDEFINED or answer is None or answer in ("continue", "skip", "skipped")
 
 
 def _time(values: list[Any]) -> float:

@@ -280,6 +280,7 @@ LEFT_OUT: dict[str, str] = {
     "Hooks.any": _CALLED_BY_GREENROOM,
     "Hooks.around": _CALLED_BY_GREENROOM,
     "Hooks.at": _CALLED_BY_GREENROOM,
+    "Hooks.has_shared": _CALLED_BY_GREENROOM,
     "Hooks.besides": _CALLED_BY_GREENROOM,
     "Hooks.close": _CALLED_BY_GREENROOM,
     "Hooks.config_of": _CALLED_BY_GREENROOM,

@@ -27,10 +27,11 @@ State.set("k", { a = 1, b = { 2, 3 } })
 local result = Tool.invoke("count", {}).result
 local ok, problem = pcall(Session.get, "nobody")
 Hook.register("BeforeStateWrite", function(context)
-  if context.data.key == "x" then return "not this one" end
+  print("hook", context.data.key)
+  return "continue"
 end)
 Event.on("custom.*", function(event) print("event", event.data.n) State.set("n", event.data.n) end)
-print(pcall(State.set, "x", 1))
+State.set("x", 1)
 for i = 1, 3 do Event.publish("custom.step", { n = i }) end
 local child = Session.create { name = "child" }
 return { result, State.get("k"), problem.code, child, child.name, ... }
@@ -107,7 +108,7 @@ def test_a_run_that_failed_is_replayed(rt: Runtime, session: Session) -> None:
         ('State.set("k", {', 'State.set("other", {', "arguments", "State.set"),
         ('"nobody"', '"somebody"', "arguments", "Session.get"),
         ('Tool.invoke("count", {})', "({ result = 1 })", "function", "Tool.invoke"),
-        ('return "not this one"', 'return "another reason"', "callback", "State.set"),
+        ('return "continue"', 'return "skip"', "callback", "State.set"),
         ("for i = 1, 3", "for i = 1, 2", "function", "Event.publish"),
         ("problem.code", "'other'", "value", None),
         ('print("event"', 'print("an event"', "output", None),
@@ -188,6 +189,20 @@ def test_what_cannot_be_replayed_says_why(rt: Runtime, session: Session) -> None
         rt.run_script("return 1", record=True)
     with pytest.raises(InvalidOperation, match="files"):
         session.run_script("return 1", profile="files", record=True)
+
+
+def test_what_hooks_of_a_script_saw_and_may_be_taken_out_is_not_kept(rt: Runtime, session: Session) -> None:
+    sources = {
+        "changed": "Hook.register('AfterStateRead', function() return { type = 'replace', value = 1 } end)",
+        "other": "Hook.register('AfterStateRead', function() end)",
+    }
+    for name, source in sources.items():
+        handle = rt.hooks.register("AfterStateWrite", lambda context: None) if name == "other" else None
+        run = session.run_script(source + " State.get('k')").run_id
+        with pytest.raises(ReplayError, match="may not be kept"):
+            session.replay_script(str(run))
+        if handle is not None:
+            handle.unregister()
 
 
 def test_a_session_replays_only_what_it_can_read(rt: Runtime, session: Session) -> None:
