@@ -46,7 +46,9 @@ def place_of(context: ScriptContext, scope: Any, *, custom: bool = False, known:
     """
     if scope is UNDEFINED or scope is None or scope == "":
         return context.session() if context.current_id is not None else None
-    name = text_of(scope.get("id") if isinstance(scope, Mapping) else scope, "scope")
+    name: str = scope  # mostly a text: looking for a table costs as much as the rest
+    if type(scope) is not str:
+        name = text_of(scope.get("id") if isinstance(scope, Mapping) else scope, "scope")
     if not _SCOPE.fullmatch(name):
         if _SESSION.fullmatch(name):
             return context.session(name) if known else f"session:{name}"
