@@ -297,17 +297,7 @@ class Agents:
     def discover(self, text: str | None = None, *, model: str | None = None, tool: str | None = None) -> list[Agent]:
         """Return the agents that match the filter, by name: every word of `text` is in name or system prompt (ignoring
         case), the model is this one or below this prefix, the agent may call the tool."""
-        return [each for each in self.list() if self.matches(each, text, model=model, tool=tool)]
-
-    @staticmethod
-    def matches(agent: Agent, text: str | None = None, *, model: str | None = None, tool: str | None = None) -> bool:
-        """Return whether an agent matches a filter of `discover`."""
-        shown = f"{agent.name} {agent.system_prompt or ''}".lower()
-        return (
-            all(word in shown for word in (text or "").lower().split())
-            and (model is None or agent.model == model or agent.model.startswith(f"{model.rstrip('/')}/"))
-            and (tool is None or tool in agent.tools)
-        )
+        return [each for each in self.list() if each.matches(text, model=model, tool=tool)]
 
     @checked
     def get(self, name: str) -> Agent | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from greenroom.storage.codec.records import Json, Value
+from greenroom.storage.common.checked_call import checked
 
 __all__ = ["Agent"]
 
@@ -23,6 +24,17 @@ class Agent:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     fn: Callable[..., Any] | None = field(default=None, repr=False, compare=False)
     """Answers in the place of the model's callable: that of a composite, or of a function."""
+
+    @checked
+    def matches(self, text: str | None = None, *, model: str | None = None, tool: str | None = None) -> bool:
+        """Return whether every word of `text` is in the name or the system prompt (ignoring case), whether it has this
+        model, or one below this prefix, and whether it may call the tool."""
+        shown = f"{self.name} {self.system_prompt or ''}".lower()
+        return (
+            all(word in shown for word in (text or "").lower().split())
+            and (model is None or self.model == model or self.model.startswith(f"{model.rstrip('/')}/"))
+            and (tool is None or tool in self.tools)
+        )
 
     def to_dict(self) -> dict[str, Value]:
         return {

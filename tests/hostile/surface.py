@@ -193,6 +193,7 @@ def _within(world: World, method: str) -> Callable[..., Any]:
 
 
 OWNERS: dict[str, Callable[[World], Any]] = {
+    "Agent": lambda w: w.rt.agents.build("made", "echo"),
     "Runtime": lambda w: w.rt,
     "Session": lambda w: w.s,
     "SessionBatch": lambda w: w.s.batch(),

@@ -33,7 +33,7 @@ Kind = type[GreenroomError] | None
 """The error that is right; None: it works."""
 
 VALUES = frozenset({
-    "AgentOutputCollector", "ArtifactQuery", "ArtifactWriter", "Schema",
+    "Agent", "AgentOutputCollector", "ArtifactQuery", "ArtifactWriter", "Schema",
     "CostHook", "HookContextBuilder", "MessageStream", "SessionBatch",
     "SessionQuery", "StateDiff", "Template", "ToolResultCollector", "Usage",
 })  # fmt: skip

@@ -159,10 +159,9 @@ class AgentGlobal:
         """Return the agents that match: words of name or system prompt, the model or its prefix, a tool."""
         wanted = {**filter, "tool": named(filter["tool"])} if "tool" in filter else filter
         found = {each.name: self._row(each, each.name) for each in self._context.runtime.agents.discover(**wanted)}
-        agents = self._context.runtime.agents
         for number, each in self._own.agents():
             found.pop(each.name, None)
-            if agents.matches(each, **wanted):
+            if each.matches(**wanted):
                 found[each.name] = self._row(each, number)
         return [found[name] for name in sorted(found)]
 
