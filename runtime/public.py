@@ -32,6 +32,7 @@ from greenroom.runtime.model.script import ScriptDifference, ScriptReplay, Scrip
 from greenroom.runtime.retention.quotas import CreatorQuota, Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest
+from greenroom.runtime.scripts.stream import ScriptStream
 from greenroom.runtime.state.backups import (
     BackupFailure,
     BackupsRemoved,
@@ -286,6 +287,7 @@ __all__ = [
     "ScriptRequest",
     "ScriptResult",
     "ScriptStatus",
+    "ScriptStream",
     "ScriptTimeout",
     "Segment",
     "Session",

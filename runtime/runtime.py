@@ -58,6 +58,7 @@ from greenroom.runtime.scripts.replay import replay_script, run_of
 from greenroom.runtime.scripts.scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, with_hint
 from greenroom.runtime.scripts.sources import find_source
 from greenroom.runtime.scripts.transcript import Transcript
+from greenroom.runtime.scripts.stream import ScriptStream, in_this_context
 from greenroom.runtime.state.backup_file import backups_beside
 from greenroom.runtime.state.backups import StateBackups
 from greenroom.runtime.state.schemas import Schemas
@@ -462,6 +463,7 @@ class Runtime:
         directories: Sequence[str | os.PathLike[str]] = (),
         echo: Callable[[str], None] | None = None,
         record: bool | None = None,
+        on_piece: Callable[[Any], object] | None = None,
         isolation: str | None = None,
         trust: str = "host",
     ) -> ScriptResult:
@@ -470,9 +472,11 @@ class Runtime:
 
         `artifact` is an id, or a name in the session, with its `version`. The language is that of the file's or
         artifact's suffix or MIME type, by default Lua. The profile `files` may use the `directories`. `echo` gets
-        printed lines as they appear. With `trust="untrusted"`, the script's author is not the host: such a script runs
-        in a process of its own, unless `isolation` says "thread". `record` keeps what the script is answered, for
-        `replay_script`: by default if it is bound to a session and has no files. Raises ScriptError, ScriptTimeout,
+        printed lines as they appear. `on_piece` gets the pieces of a stream that the script returns, and what it yields
+        to its host, before the script goes on; if it returns False, the script ends. With `trust="untrusted"`, the
+        script's author is not the host: such a script runs in a process of its own, unless `isolation` says "thread".
+        `record` keeps what the script is answered, for `replay_script`: by default if it is bound to a session and has
+        no files. Raises ScriptError, ScriptTimeout,
         ScriptMemoryExceeded, or ConfigurationError for an unknown language, and where a process cannot be had.
         """
         self.core.check_open()
@@ -500,6 +504,7 @@ class Runtime:
             max_memory=self.policies.script_memory(bound.id if bound is not None else None, self.config),
             directories=tuple(file_path(each, "directories") for each in granted),
             echo=as_function("echo", echo) if echo is not None else None,
+            on_piece=in_this_context(as_function("on_piece", on_piece)) if on_piece is not None else None,
             isolation=isolation_of(isolation, trust, profile, self.config.script_isolation),
             transcript=self._transcript(record, bound, profile),
         )
@@ -537,6 +542,36 @@ class Runtime:
         session_id, sequence = run_of(run)
         limit = self.config.script_timeout if timeout is None else as_seconds("timeout", timeout)
         return replay_script(self, session_id, sequence, source, limit)
+
+    def stream_script(
+        self,
+        source: str | os.PathLike[str] | ArtifactId | None = None,
+        language: str | None = None,
+        profile: str = "sandboxed",
+        session: Session | str | None = None,
+        args: Sequence[object] = (),
+        timeout: float | None = None,
+        **options: Any,
+    ) -> ScriptStream:
+        """Run a script as `run_script` does, and return an iterator of the pieces that it gives by `Streaming`.
+
+        The script runs beside its reader, and waits when 16 pieces wait. Errors of the script, and of the arguments,
+        are raised by the iterator. `result` is that of the script; `close`, or the end of a `with` block, ends it
+        early.
+
+        Example:
+            ```py
+            with rt.stream_script("return Streaming.create(function() Streaming.yield(1) end)") as pieces:
+                for piece in pieces:
+                    print(piece)
+            ```
+        """
+        self.core.check_open()
+
+        def run(on_piece: Callable[[Any], object]) -> ScriptResult:
+            return self.run_script(source, language, profile, session, args, timeout, on_piece=on_piece, **options)
+
+        return ScriptStream(self.core.elastic, run)
 
     def state_scope(self, name: str, timeout: float | None = None) -> Scope:
         """Return the state of a scope that is not a session: "global", "user:<id>", "agent:<id>", …

@@ -19,6 +19,7 @@ from greenroom.actors.scheduling.threads import Share
 from greenroom.actors.session.state.budgets import over_operation
 from greenroom.actors.session.state.usage import returned_use
 from greenroom.runtime.handles.session import session_id_of
+from greenroom.runtime.model.pieces import Pieces
 from greenroom.storage.codec.records import Value, unpack_value
 from greenroom.storage.common.logs import logger_of
 from greenroom.storage.concurrency.forking import runtime_closed
@@ -36,7 +37,6 @@ from greenroom.storage.errors import (
 
 from .collectors import Output
 from .once import CallsOnce
-from .pieces import Pieces
 from .work import MAX_ERROR_TEXT, NESTING, AgentSource, CallContext, Outcome, ToolSource, Work, attempt, usable
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class Calls:
             raise made
         bell = Bell()
         promise: Promise[Outcome | GreenroomError] = Promise(bell)
-        pieces = context._pieces = Pieces(bell) if work.on_piece is not None else None
+        pieces = context._pieces = Pieces[str](bell) if work.on_piece is not None else None
         try:
             with self._lock:
                 if self._closed:
@@ -318,7 +318,7 @@ class Calls:
 
     @staticmethod
     def _hand_over(
-        pieces: Pieces, to: Callable[[str], object], promise: Promise[Any], bell: Bell, timeout: float
+        pieces: Pieces[str], to: Callable[[str], object], promise: Promise[Any], bell: Bell, timeout: float
     ) -> None:
         """Give the pieces of a reply to a function as they come, until the reply is there or the time is over."""
         deadline = time.monotonic() + timeout

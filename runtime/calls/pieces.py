@@ -4,61 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Final
 
+from greenroom.runtime.model.pieces import Pieces
 from greenroom.runtime.model.reply import AgentReply
-from greenroom.storage.concurrency.waiting import Bell
 from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
 
-__all__ = ["Pieces", "whole"]
+__all__ = ["whole"]
 
-_MOST_WAITING: Final = 16
-"""How many pieces wait for the caller at most. Then the agent waits."""
 _MOST_BYTES: Final = 16 << 20
-_MOST_SECONDS: Final = 3600.0
 
 
-class Pieces:
-    """Pieces on their way. The agent's thread puts them in, the caller's thread takes them out."""
-
-    def __init__(self, bell: Bell) -> None:
-        """`bell` is rung when something comes in."""
-        self._bell = bell
-        self._room = Bell()
-        self._waiting: deque[str] = deque()
-        self._ended = False
-
-    @property
-    def there(self) -> bool:
-        """Whether a piece waits."""
-        return bool(self._waiting)
-
-    def put(self, piece: str) -> bool:
-        """Add a piece once there is room. Return False if nobody wants any more."""
-        self._room.wait_for(lambda: self._ended or len(self._waiting) < _MOST_WAITING, _MOST_SECONDS)
-        if self._ended:
-            return False
-        self._waiting.append(piece)
-        self._bell.ring()
-        return not self._ended
-
-    def hand_over(self, to: Callable[[str], object]) -> None:
-        """Give the waiting pieces to a function. If it returns False, the agent is told to end. Raises what it
-        raises."""
-        while self._waiting and not self._ended:
-            if to(self._waiting.popleft()) is False:
-                self.end()
-            self._room.ring()
-
-    def end(self) -> None:
-        """Tell the agent that nobody wants pieces any more."""
-        self._ended = True
-        self._room.ring()
-
-
-def whole(returned: Any, pieces: Pieces | None, complete: Callable[[Any], Any]) -> Any:
+def whole(returned: Any, pieces: Pieces[str] | None, complete: Callable[[Any], Any]) -> Any:
     """Return what an agent's callable has returned; if that is a generator, take all from it, and pass the pieces on.
     `complete` runs an awaitable to its end."""
     stream: Any = returned
@@ -100,7 +58,7 @@ class _Text:
         return returned
 
 
-def _drained(stream: Generator[Any, None, Any], pieces: Pieces | None) -> Any:
+def _drained(stream: Generator[Any, None, Any], pieces: Pieces[str] | None) -> Any:
     """Take all from a generator, pass the pieces on, and return the reply."""
     text = _Text()
     try:
@@ -114,7 +72,7 @@ def _drained(stream: Generator[Any, None, Any], pieces: Pieces | None) -> Any:
         stream.close()
 
 
-async def _drained_async(stream: AsyncGenerator[Any, None], pieces: Pieces | None) -> Any:
+async def _drained_async(stream: AsyncGenerator[Any, None], pieces: Pieces[str] | None) -> Any:
     """Take all from an async generator, pass the pieces on, and return the reply."""
     text = _Text()
     try:

@@ -24,12 +24,13 @@ from greenroom.storage.concurrency.waiting import Flag, Promise
 from greenroom.storage.errors import CallFailed, GreenroomError, ValidationError
 
 from .collectors import Collector
-from .pieces import Pieces, whole
+from .pieces import whole
 
 if TYPE_CHECKING:
     from greenroom.runtime.core import RuntimeCore
     from greenroom.runtime.handles.session import Session
     from greenroom.runtime.model.agent import Agent
+    from greenroom.runtime.model.pieces import Pieces
     from greenroom.runtime.model.reply import AgentReply
 
 __all__ = ["MAX_ERROR_TEXT", "NESTING", "CallContext", "Outcome", "Work", "attempt", "usable"]
@@ -106,7 +107,7 @@ class CallContext:
         self.correlation_id = correlation_id
         self.idempotency_key = idempotency_key
         self.cancelled = Flag()
-        self._pieces: Pieces | None = None
+        self._pieces: Pieces[str] | None = None
         """Where the pieces of a reply go, if anybody wants them."""
 
     @property

@@ -25,6 +25,7 @@ class ScriptOptions(TypedDict, total=False):
     isolation: str | None
     trust: str
     record: bool | None
+    on_piece: Callable[[Json], object] | None
 
 
 @dataclass(frozen=True, slots=True)

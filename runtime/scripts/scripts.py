@@ -54,7 +54,8 @@ _LANGUAGES: Final = {".js": "javascript", ".mjs": "javascript", ".cjs": "javascr
 class ScriptRequest:
     """Describes one run of a script. `runtime` is the `Runtime`, untyped because this module must not import it.
     `timeout` is in seconds, `max_memory` in bytes. `session` is the session that the script is bound to, None for a
-    script of the host. `echo` gets printed lines as they appear."""
+    script of the host. `echo` gets printed lines as they appear, `on_piece` what the
+    script gives by `Streaming`; False from it means that no more is wanted."""
 
     runtime: Any
     source: str
@@ -67,6 +68,7 @@ class ScriptRequest:
     max_memory: int
     directories: tuple[Path, ...] = ()
     echo: Callable[[str], None] | None = None
+    on_piece: Callable[[Any], object] | None = None
     isolation: Isolation = "thread"
     transcript: Transcript | None = None
     """What the run is to be recorded in."""

@@ -29,6 +29,7 @@ from .sessions.replay import ReplayGlobal, SessionReplays
 from .sessions.session import SessionGlobal
 from .state.keeping import StateKeeping
 from .state.state import StateGlobal
+from .streams import StreamingGlobal
 
 __all__ = ["OWNERS", "known_globals", "layout_for"]
 
@@ -48,6 +49,7 @@ OWNERS: Final[tuple[type, ...]] = (
     AgentGlobal,
     WorkflowGlobal,
     ReplayGlobal,
+    StreamingGlobal,
     JsonGlobal,
     Print,
 )

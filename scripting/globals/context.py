@@ -51,6 +51,10 @@ class ScriptContext:
         """Adds a line to the script's output."""
         self.residence = residence
         """Where the script stays when it has come to its end."""
+        self.on_piece: Callable[[Any], object] | None = None
+        """Takes the pieces that the script gives to its host. False means that no more are wanted."""
+        self.unwanted = False
+        """Whether the script ended because no more pieces were wanted."""
         self.renew: Callable[[float], object] = lambda seconds: None
         """Gives a script that stays so many seconds and the limits of a run. The host sets it."""
         self.handle_event: Callable[[], bool] = lambda: False

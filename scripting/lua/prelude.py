@@ -24,6 +24,7 @@ _PARTS: Final = (
     "dress",
     "calls",
     "profiles",
+    "streaming",
     "environment",
 )
 

@@ -174,6 +174,7 @@ class Run:
             self._host: RunHost | ReplayHost = ReplayHost(self._layout, self._context, self._output, request.replaying)
             self._seam = self._host
             return
+        self._context.on_piece = request.on_piece
         self._layout = layout_for(request.profile, request.runtime)
         self._host = self._seam = host = RunHost(self._layout, self._context, self._output)
         if request.transcript is not None:
@@ -283,7 +284,7 @@ class Run:
     def _failure(self, outcome: Outcome) -> GreenroomError | None:
         """Return the error of a script that did not run to its end."""
         request, ending = self._request, outcome.ending
-        if ending is None or ending == "exit":
+        if ending is None or ending == "exit" or self._context.unwanted:
             return None
         if ending == "error":
             return self._script_error(outcome)

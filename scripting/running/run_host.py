@@ -14,6 +14,7 @@ from greenroom.scripting.definition.function import Function, export, functions_
 from greenroom.scripting.definition.layout import Layout
 from greenroom.scripting.definition.types import Json
 from greenroom.scripting.globals.context import ScriptContext
+from greenroom.scripting.globals.streams import ConsumerFailed
 
 from .answer_meter import AnswerMeter
 from .host import Host
@@ -93,6 +94,9 @@ class RunHost(Host):
         """End the run because the host itself has failed."""
         if number == WRITE:  # the host's echo: its own error is raised to it
             self.interrupt = error
+            return
+        if isinstance(error, ConsumerFailed):
+            self.interrupt = error.__cause__
             return
         self.interrupt = ScriptError(f"a global failed unexpectedly: {type(error).__name__}: {error}")
         self.interrupt.__cause__ = error

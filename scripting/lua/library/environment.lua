@@ -242,6 +242,7 @@ function K.prepare(profile, layout)
       spelt(global, name)
     end
   end
+  if env.Streaming then K.install_streaming(env.Streaming) end
   local methods, fields = spelt({}, "methods"), {}
   for name, number in next, layout.shapes[layout.ids.shape].methods do methods[name] = make(number) end
   for _, name in next, layout.ids.fields do fields[name] = true end
@@ -308,7 +309,7 @@ function K.main()
     K.fail_if_killed(message)
     return "error", "SyntaxError", clipped(message, MAX_MESSAGE), nil, nil
   end
-  local results = pack(native_xpcall(chunk, K.handler, unpack(arguments)))
+  local results = pack(native_xpcall(function(...) return K.drained(chunk(...)) end, K.handler, unpack(arguments)))
   if results[1] then
     local fine, problem = native_xpcall(finish, K.handler)
     if not fine then results = pack(false, problem) end
