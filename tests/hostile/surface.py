@@ -272,6 +272,7 @@ LEFT_OUT: dict[str, str] = {
     "Events.of_session": _CALLED_BY_GREENROOM,
     "Events.tell_changes": _CALLED_BY_GREENROOM,
     "Follow": "made by greenroom; its methods take nothing",
+    "ScriptStream": "made by greenroom; its methods take nothing",
     "Hook": "not public: what a registry keeps of a hook",
     "HookContext.ask_at_once": _CALLED_BY_GREENROOM,
     "Schema.is_for": _CALLED_BY_GREENROOM,
@@ -821,6 +822,7 @@ _MADE_BY_GREENROOM = [
     "Usage",
     "VerifyReport",
     "WorkflowResult",
+    "ScriptStream",
 ]
 """Classes whose objects come from greenroom: what they are made of has been checked."""
 

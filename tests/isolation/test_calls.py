@@ -205,6 +205,7 @@ DENIED: dict[str, Call] = {
     "run_retention": lambda two: two.rt.run_retention(),
     "retention": lambda two: two.rt.retention(keep_versions=1),
     "run_script": lambda two: two.rt.run_script("return 1"),
+    "stream_script": lambda two: [*two.rt.stream_script("return 1")],
     "save_all": lambda two: two.rt.save_all(),
     "session": lambda two: two.rt.session(two.other.id),
     "state_scope": lambda two: two.rt.state_scope("global"),

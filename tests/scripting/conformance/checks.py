@@ -119,7 +119,13 @@ def _methods(shape: Object) -> tuple[str, ...]:
 
 def _run(runtime: Runtime, case: Case, source: str, folder: Path, args: list[Any]) -> Any:
     return runtime.run_script(
-        source, language=case.language, profile="files", directories=[folder], args=args, timeout=60
+        source,
+        language=case.language,
+        profile="files",
+        directories=[folder],
+        args=args,
+        timeout=60,
+        on_piece=lambda piece: True,
     ).value
 
 
