@@ -57,8 +57,8 @@ from greenroom.runtime.scripts.isolation import isolation_of
 from greenroom.runtime.scripts.replay import replay_script, run_of
 from greenroom.runtime.scripts.scripts import MAX_SCRIPT_ARGUMENTS, ScriptRequest, with_hint
 from greenroom.runtime.scripts.sources import find_source
-from greenroom.runtime.scripts.transcript import Transcript
 from greenroom.runtime.scripts.stream import ScriptStream, in_this_context
+from greenroom.runtime.scripts.transcript import Transcript
 from greenroom.runtime.state.backup_file import backups_beside
 from greenroom.runtime.state.backups import StateBackups
 from greenroom.runtime.state.schemas import Schemas
@@ -567,6 +567,10 @@ class Runtime:
             ```
         """
         self.core.check_open()
+        if session is None:
+            self.core.require_host("stream_script", "write")
+        else:
+            self.core.security.require(self.session(required_session_id(session)).id, "stream_script", "write")
 
         def run(on_piece: Callable[[Any], object]) -> ScriptResult:
             return self.run_script(source, language, profile, session, args, timeout, on_piece=on_piece, **options)

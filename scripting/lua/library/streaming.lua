@@ -98,7 +98,7 @@ end
 local function yield(...)
   if select("#", ...) == 0 or (...) == nil then fail("ValidationError", "Streaming.yield: nil is the end of a stream") end
   if coroutine.isyieldable() then return coroutine.yield((...)) end
-  return hand_over((...))
+  return hand_over(...)
 end
 
 -- The functions of the host become those of the language: `yield` within a stream concerns the script alone.
