@@ -86,12 +86,12 @@ const streaming = {
     if (is_array(given)) return make_stream(() => listed(given))
     fail('ValidationError', 'Streaming.create takes a function or an array')
   },
-  yield(value) {
+  yield(...values) {
     if (collecting !== null) {
-      collecting[collecting.length] = value
+      collecting[collecting.length] = values[0]
       return true
     }
-    if (hand_over !== null) return hand_over(value)
+    if (hand_over !== null) return reflect_apply(hand_over, undefined, values)
     fail('InvalidOperation', 'Streaming.yield is for functions given to Streaming.create; a generator function uses yield')
   },
 }
