@@ -211,6 +211,7 @@ class WorkflowGlobal:
         raises for a failing step.
 
         `steps` has {success, output, error, duration} by name. A step in a loop has the result of the last round.
+        `output` is the final output once more, `outputs` has those of the steps by name.
         """
         made, context = self._find(workflow), self._context
         session = context.session() if context.current_id is not None else None
@@ -381,14 +382,15 @@ def _answer(result: WorkflowResult) -> dict[str, Any]:
     """Return the result of a run as scripts get it."""
     steps = {step.name: {key: each for key, each in step.to_dict().items() if key != "name"} for step in result.steps}
     data: dict[str, Any] = {"steps": steps}
-    if result.output is not None:
-        data["final_output"] = result.output
     answer: dict[str, Any] = {
         "success": result.success,
         "data": data,
+        "outputs": {name: each["output"] for name, each in steps.items() if "output" in each},
         "duration_ms": result.duration * 1000,
         "run_id": result.run_id,
     }
+    if result.output is not None:
+        data["final_output"] = answer["output"] = result.output
     if result.error is not None:
         answer |= {"error": result.error["message"], "error_code": result.error["code"]}
         if "step" in result.error:

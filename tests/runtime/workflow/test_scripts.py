@@ -38,6 +38,7 @@ def test_a_workflow_is_an_object(runtime: Runtime) -> None:
         flow:onError(function(e) seen[#seen + 1] = "error " .. e.code .. " " .. e.step end)
         local done = flow:execute("hi")
         assert(done.success and done.data.final_output == "said hi" and done.data.steps.say.success)
+        assert(done.output == "said hi" and done.outputs.say == "said hi" and done.duration_ms >= 0)
         assert(flow.type == "sequential" and flow.name == "greet" and flow.id == flow:getInfo().id)
         local info = flow:getInfo()
         assert(info.step_count == 1 and info.steps[1] == "say" and info.status == "completed")
