@@ -101,7 +101,7 @@ def workflow_fields(given: Any) -> dict[str, Any]:
     if kind == "parallel":
         fields["steps"] += [_as_step(each) for each in _list_in(fields.pop("branches", None), "branches")]
     if kind == "conditional":
-        branches = [_branch(each) for each in _list_in(fields.get("branches"), "branches")]
+        branches = [_branch(each, at) for at, each in enumerate(_list_in(fields.get("branches"), "branches"), 1)]
         fields["otherwise"] = _otherwise(fields.get("otherwise"), branches)
         fields["branches"] = branches
     if kind == "loop":
@@ -125,14 +125,14 @@ def _steps_in(given: Any, field: str) -> list[Any]:
     return _list_in(given, field)
 
 
-def _branch(given: Any) -> dict[str, Any]:
+def _branch(given: Any, number: int) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ValidationError("branches: a branch is a mapping with name, condition and steps", field="branches")
     fields = _read(given, ("name", "condition", "steps"), {}, "a branch")
-    if "name" not in fields or "condition" not in fields:
-        raise ValidationError("branches: a branch needs a name and a condition", field="branches")
+    if "condition" not in fields:
+        raise ValidationError("branches: a branch needs a condition", field="branches")
     return {
-        "name": fields["name"],
+        "name": fields.get("name", f"branch {number}"),
         "condition": read_condition(fields["condition"]),
         "steps": _steps_in(fields.get("steps"), "steps"),
     }
@@ -172,6 +172,8 @@ def _conditions(given: Any) -> list[Any]:
 
 def read_condition(given: Any) -> Any:
     """Return a condition in its own form; scripts spell some as mappings with a `type`. Raises ValidationError."""
+    if isinstance(given, str) and given in ("always", "never"):
+        return given == "always"
     if not isinstance(given, Mapping):
         return given
     fields = dict(given)

@@ -81,7 +81,7 @@ def test_a_mapping_is_read_in_the_spelling_of_scripts(s: Session) -> None:
         ({"kind": "loop", "body": [saying("a", 1)], "iterator": {"range": {"start": 1, "end": 3, "step": 0}}}, "range"),
         ({"kind": "loop", "body": [saying("a", 1)], "steps": [saying("a", 1)], "times": 1}, "given twice"),
         ({"kind": "conditional", "branches": []}, "condition or branches"),
-        ({"kind": "conditional", "branches": [{"name": "a", "steps": []}]}, "name and a condition"),
+        ({"kind": "conditional", "branches": [{"name": "a", "steps": []}]}, "needs a condition"),
         ({"kind": "sequential", "steps": [{"name": "a", "type": "agent", "tool": "say"}]}, "no 'agent'"),
         ({"kind": "sequential", "steps": [{"name": "a", "type": "wizard", "tool": "say"}]}, "type is one of"),
         ({"kind": "sequential", "steps": [saying("a", 1)], "error_strategy": "panic"}, "error_strategy"),
@@ -185,6 +185,7 @@ def test_conditions(s: Session, condition: Any, input: Any, holds: bool) -> None
     [
         ({"type": "always"}, True),
         ({"type": "never"}, False),
+        ("always", True),
         ({"type": "shared_data_equals", "key": "mode", "expected": "on"}, True),
         ({"type": "step_output_contains", "step_name": "first", "substring": "aid 1"}, True),
         ({"type": "step_output_equals", "step_name": "first", "expected": "said 2"}, False),
