@@ -440,7 +440,7 @@ OF_THE_RUNTIME: dict[str, set[str]] = {
     "agents": {"close", "collector", "matches", "message", "perform", "send"},
     "policies": {"admitted", "config_with", "for_child", "script_memory", "timekeeper"},
     "events": {"close", "handler_failed", "hurry", "imported", "tell_changes"},
-    "hooks": {"close", "creating", "creation"},
+    "hooks": {"close", "creating", "creation", "has_shared"},
     "replays": {"begin_to_close", "close"},
     "scripts": {"begin", "begin_to_close", "close"},
     "analytics": {"private"},

@@ -205,7 +205,7 @@ OWN_ONLY: dict[str, set[str]] = {
     },
 }
 """What names no session, and works on the script's own or on what the host gives to all."""
-ELSEWHERE = {"", "Hook", "Agent", "Workflow", "JSON", "Replay"}
+ELSEWHERE = {"", "Hook", "Agent", "Workflow", "JSON", "Replay", "Streaming"}
 """Globals whose functions take no session: what they call is asked in its place."""
 
 
