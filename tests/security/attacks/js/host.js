@@ -57,3 +57,40 @@ for (;;) Event.receive(s, 1e12)
 /// options by the thousand
 // ends: ValidationError
 Session.list(Object.fromEntries(Array.from({ length: 20000 }, (_, i) => ["option" + i, i])))
+
+/// an agent that asks itself
+// sees: "ResourceLimitExceeded"
+let depth = 0, code = "none"
+const agent = Agent.create({ name: "me", fn: () => {
+  if (++depth > 200) return "deep"
+  try { agent.invoke("x") } catch (e) { if (code === "none") code = e.code }
+  return "x"
+} })
+agent.invoke("x")
+return code
+
+/// an agent of a function that never ends
+// ends: ScriptTimeout
+const agent = Agent.create({ name: "me", fn: () => { for (;;); } })
+for (;;) try { agent.invoke("x") } catch {}
+
+/// a step that is a function and never ends
+// ends: ScriptTimeout
+Workflow.sequential({ steps: [{ name: "a", function: () => { for (;;); } }] }).execute()
+for (;;);
+
+/// a stream that never ends
+// ends: ScriptTimeout
+for (const value of Streaming.create(function* () { for (;;) yield 1 }));
+
+/// a stream that gives all its values at once, without end
+// ends: ScriptMemoryExceeded or ScriptError
+Streaming.create(() => { for (;;) Streaming.yield({}) }).next()
+
+/// readers and writers that are never closed
+// ends: ResourceLimitExceeded: 32 readers and writers
+for (;;) Artifact.create("", "log", "a").write("x")
+
+/// backups and scopes of others
+// sees: ["AccessDenied", "AccessDenied", "AccessDenied"]
+return [attempt(State.create_backup), attempt(State.save, "global", "k", 1), attempt(State.compareAndSet, "user:7", "k", undefined, 1)]

@@ -34,7 +34,7 @@ const json = () => JSON.parse("[1]", json)
 return json()
 
 /// recursion through bound functions
-// ends: ScriptMemoryExceeded or RangeError
+// ends: ScriptMemoryExceeded or RangeError or ScriptError
 let bound = () => 1
 for (let i = 0; i < 5000; i++) bound = bound.bind(null)
 return bound()

@@ -133,7 +133,7 @@ end
 return flow:execute()
 
 --- a workflow whose outputs double
--- sees: "ValidationError"
+-- ends: ScriptMemoryExceeded
 local steps = { { name = "s1", tool = "template_engine", input = { template = "{{x}}", variables = { x = ("x"):rep(1e4) } } } }
 for i = 2, 40 do
   local last = "{{step:s" .. i - 1 .. ":output}}"
@@ -190,3 +190,69 @@ return {
 -- ends: ScriptTimeout
 local s = Event.subscribe("never")
 while true do Event.receive(s, 1e12) end
+
+--- an agent that asks itself
+-- sees: "ResourceLimitExceeded"
+local depth, code = 0, "none"
+local agent
+agent = Agent.create { name = "me", fn = function(input)
+  depth = depth + 1
+  if depth > 200 then return "deep" end
+  local ok, e = pcall(function() return agent:invoke(input) end)
+  if not ok and code == "none" then code = e.code end
+  return "x"
+end }
+agent:invoke("x")
+return code
+
+--- an agent of a function that never ends
+-- ends: ScriptTimeout
+local agent = Agent.create { name = "me", fn = function() while true do end end }
+while true do pcall(function() return agent:invoke("x") end) end
+
+--- a composite of composites that doubles
+-- ends: ScriptTimeout or ResourceLimitExceeded or ValidationError
+local last = Agent.create { name = "a0", model = "echo" }
+for i = 1, 30 do last = Agent.createComposite("a" .. i, { last, last }, { order = "parallel" }) end
+while true do last:invoke("x") end
+
+--- a step that is a function and never ends
+-- ends: ScriptTimeout
+Workflow.sequential { steps = { { name = "a", type = "function", ["function"] = function() while true do end end } } }:execute()
+while true do end
+
+--- a workflow that runs itself in a step
+-- sees: true
+local flow, depth = nil, 0
+flow = Workflow.sequential { steps = { { name = "a", ["function"] = function()
+  depth = depth + 1
+  if depth < 100 then return flow:execute().error end
+end } } }
+local answer = flow:execute()
+return depth < 100
+
+--- a while condition that is always true
+-- ends: ScriptTimeout
+while true do
+  Workflow.loop { iterator = { while_condition = function() return true end }, max_iterations = 1000,
+                  body = { { name = "a", ["function"] = function() return 1 end } } }:execute()
+end
+
+--- a range of billions
+-- ends: ScriptTimeout
+while true do
+  Workflow.loop { iterator = { range = { 1, 1000 } }, body = { { name = "a", ["function"] = function() return 1 end } } }:execute()
+end
+
+--- state of agents that grows
+-- ends: ScriptMemoryExceeded or ResourceLimitExceeded or ValidationError
+local agent = Agent.create { name = "me", model = "echo" }
+for i = 1, 1000 do agent:setState { x = ("x"):rep(1000000) .. i, ["k" .. i] = 1 } end
+for k = 1, 200 do
+  local a = Agent.create { name = "me" .. k, model = "echo" }
+  a:setState { x = ("x"):rep(1000000) .. k }
+end
+
+--- the host's agents and tools removed
+-- sees: [false, true, true]
+return { Agent.remove("echo"), #Agent.list() >= 0, Tool.exists("reader") }
