@@ -117,5 +117,5 @@ return { then() { for (;;); } }
 return new Promise(() => {})
 
 /// a value of a million objects
-// ends: ScriptMemoryExceeded or ScriptError
+// ends: ScriptMemoryExceeded
 return Array.from({ length: 1e6 }, () => ({}))

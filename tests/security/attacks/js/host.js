@@ -84,7 +84,7 @@ for (;;);
 for (const value of Streaming.create(function* () { for (;;) yield 1 }));
 
 /// a stream that gives all its values at once, without end
-// ends: ScriptMemoryExceeded or ScriptError
+// ends: ScriptMemoryExceeded
 Streaming.create(() => { for (;;) Streaming.yield({}) }).next()
 
 /// readers and writers that are never closed
