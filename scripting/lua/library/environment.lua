@@ -309,7 +309,8 @@ function K.main()
     K.fail_if_killed(message)
     return "error", "SyntaxError", clipped(message, MAX_MESSAGE), nil, nil
   end
-  local results = pack(native_xpcall(function(...) return K.drained(chunk(...)) end, K.handler, unpack(arguments)))
+  local results = pack(native_xpcall(chunk, K.handler, unpack(arguments)))
+  if results[1] and results.n == 2 then results = pack(native_xpcall(K.drained, K.handler, results[2])) end
   if results[1] then
     local fine, problem = native_xpcall(finish, K.handler)
     if not fine then results = pack(false, problem) end

@@ -108,9 +108,8 @@ function K.install_streaming(global)
 end
 
 -- What a script returns: a stream goes to the host piece by piece, or as a list where nobody takes pieces.
-function K.drained(...)
-  if select("#", ...) ~= 1 or not hand_over or not states[(...)] then return ... end
-  local stream = (...)
+function K.drained(stream)
+  if not hand_over or not states[stream] then return stream end
   if not is_consumed() then return methods.collect(stream) end
   methods.forEach(stream, hand_over)
 end
