@@ -183,11 +183,18 @@ def _forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
+def _tasks(process: int) -> list[Path]:
+    """Return the lists of children of a process; none if it has just ended."""
+    with contextlib.suppress(OSError):
+        return [*Path(f"/proc/{process}/task").glob("*/children")]
+    return []
+
+
 def _descendants() -> list[int]:
     """Return the processes that were started by this one, by those, and so on."""
     found, waiting = [], [os.getpid()]
     while waiting:
-        for task in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+        for task in _tasks(waiting.pop()):
             with contextlib.suppress(OSError):
                 started = [int(each) for each in task.read_text().split()]
                 found += started
