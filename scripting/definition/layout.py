@@ -11,7 +11,7 @@ from typing import Any
 from .binding import FIRST, LayoutData
 from .function import Function, functions_of
 from .packing import pack
-from .shapes import Fluent, Iterator, Maybe, Object, Page, Rows, Shape, Value
+from .shapes import Fluent, Iterator, Object, Page, Rows, Shape, Value, plain
 
 __all__ = ["Global", "Layout", "globals_of"]
 
@@ -105,8 +105,7 @@ class Layout(LayoutData):
 
     def _shape(self, shape: Shape, of: str) -> int | None:
         """Return the number of a shape, counted from 1; None for values that need no dress."""
-        while isinstance(shape, Maybe):
-            shape = shape.of
+        shape = plain(shape)
         if isinstance(shape, Value):
             return None
         number = self._numbered.get(shape)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 __all__ = [
-    "ANY",
     "COUNT",
     "DICT",
     "FLAG",
@@ -27,6 +26,7 @@ __all__ = [
     "Rows",
     "Shape",
     "Value",
+    "plain",
 ]
 
 
@@ -43,7 +43,6 @@ class Value:
 
 
 VALUE: Final = Value("any value")
-ANY: Final = VALUE
 TEXT: Final = Value("text")
 COUNT: Final = Value("whole number")
 NUMBER: Final = Value("number")

@@ -88,15 +88,6 @@ class _Host(RunHost):
         self.interrupt = None
 
 
-class _Output(Output):
-    """What pieces print. Goes on without end, as the pieces do; nothing is kept."""
-
-    def write(self, line: str | bytes) -> bool:
-        if self._echo is not None:
-            self._echo(line if isinstance(line, str) else line.decode("utf-8", "replace"))
-        return True
-
-
 class _Stay(Run):
     """The run in which one sandbox stays. Its thread does what it is asked, until it is told to end."""
 
@@ -109,7 +100,7 @@ class _Stay(Run):
         around: Around,
     ) -> None:
         super().__init__(engine, request, job)
-        self._output = _Output(request.echo)
+        self._output = Output(request.echo, keep=False)
         self._context.write = self._output.write
         self._asked: queue.SimpleQueue[Callable[[ConsoleSandbox], None] | None] = queue.SimpleQueue()
         self._sandbox = make(self._layout)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgpack
 
@@ -22,6 +22,7 @@ from greenroom.runtime.scripts import ScriptDifference, ScriptReplaying, Transcr
 from greenroom.scripting.definition.binding import CLOCK, FINISH, FIRST, NOW, WRITE
 from greenroom.scripting.definition.callback import Callback, Stopped
 from greenroom.scripting.definition.layout import Layout
+from greenroom.scripting.definition.packing import pack
 from greenroom.scripting.definition.values import UNDEFINED
 from greenroom.scripting.globals.context import ScriptContext
 
@@ -68,11 +69,6 @@ def _canonical(value: Any) -> Any:
     return msgpack.ExtType(2, b"")  # UNDEFINED
 
 
-def _pack(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogatepass")
-    return packed
-
-
 def _unpack(data: bytes) -> Any:
     return msgpack.unpackb(data, raw=False, strict_map_key=False, unicode_errors="surrogatepass")
 
@@ -103,13 +99,13 @@ class _Packer:
         return cleaned
 
     def arguments(self, values: Any) -> bytes:
-        packed = _pack(self.value(_canonical(values)))
+        packed = pack(self.value(_canonical(values)))
         if len(packed) <= _SHOWN_BYTES:
             return packed
         return _DIGEST + blake2b(packed, digest_size=16).digest()
 
     def returned(self, value: Any) -> bytes:
-        return blake2b(_pack(self.value(_canonical(value))), digest_size=16).digest()
+        return blake2b(pack(self.value(_canonical(value))), digest_size=16).digest()
 
 
 def _shown(arguments: bytes) -> Any:
@@ -202,7 +198,7 @@ class RecordingHost(Host):
         entry = self._open
         if entry is None or not self._recording:
             return function.call(*arguments)
-        back: list[Any] = [id, _pack(self._packer.value(_canonical(arguments))), b""]
+        back: list[Any] = [id, pack(self._packer.value(_canonical(arguments))), b""]
         entry[4] = [*(entry[4] or ()), back]
         try:
             answer = function.call(*arguments)
@@ -223,7 +219,7 @@ class RecordingHost(Host):
         if not self._recording or not entries:
             return
         try:
-            piece = _pack([self._packed(entry) for entry in entries])
+            piece = pack([self._packed(entry) for entry in entries])
         except Exception:  # what cannot be packed makes no script fail
             self._transcript.give_up("an answer of its host cannot be kept")
             self._recording = False
@@ -300,13 +296,12 @@ class ReplayHost(Host):
             return self._output.write(values[0])
         name, given = _name_of(self._layout, number), self._packer.arguments(values)
         entry = next(self._entries, None)
+        self._replaying.answered += 1
         if entry is None:
             self._differs("calls", name, None, {"function": name, "arguments": _shown(given)})
-            raise Stopped("interrupted")
-        self._replaying.answered += 1
         recorded_name, recorded, kind, answer, backs = entry
         if recorded.__class__ is list:  # a few scalars
-            recorded = _pack(recorded)
+            recorded = pack(recorded)
         if name != recorded_name:
             self._differs("function", recorded_name, recorded_name, name)
         if given != recorded:
@@ -328,7 +323,7 @@ class ReplayHost(Host):
         except GreenroomError as error:
             answer = ["failed", error.code]
         if self._packer.returned(answer) != returned:
-            self._differs("callback", name, None, _plain(_unpack(_pack(_canonical(answer)))))
+            self._differs("callback", name, None, _plain(_unpack(pack(_canonical(answer)))))
 
     def finish(self) -> None:
         """Note a recorded call that was not made. Called when the script has ended by itself."""
@@ -338,9 +333,7 @@ class ReplayHost(Host):
             given = left[1] if left[1].__class__ is list else _shown(left[1])
             self._note("calls", left[0], {"function": left[0], "arguments": given}, None)
 
-    def _differs(self, kind: str, function: str, recorded: Any, replayed: Any) -> Any:
-        if kind == "calls":
-            self._replaying.answered += 1
+    def _differs(self, kind: str, function: str, recorded: Any, replayed: Any) -> NoReturn:
         self._note(kind, function, recorded, replayed)
         raise Stopped("interrupted")
 
