@@ -15,10 +15,11 @@ from greenroom.scripting.definition.values import UNDEFINED
 
 from .context import ScriptContext
 
-__all__ = ["OpenFiles"]
+__all__ = ["MAX_READ", "WHENCE", "OpenFiles", "read_piece"]
 
 _MAX_OPEN: Final = 64
-_MAX_READ: Final = 16 << 20
+MAX_READ: Final = 16 << 20
+WHENCE: Final = {"set": os.SEEK_SET, "cur": os.SEEK_CUR, "end": os.SEEK_END}
 
 
 def _failed(operation: str, error: OSError) -> StorageError:
@@ -32,6 +33,25 @@ def _reported(operation: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise _failed(operation, error) from error
+
+
+def read_piece(file: BinaryIO, what: Any, field: str) -> Any:
+    """Read "l" (a line), "L" (a line with its end), or a number of bytes. Return UNDEFINED at the end. Raises
+    ValidationError naming `field` for anything else."""
+    if what in ("l", "L"):
+        line = file.readline(MAX_READ)
+        if not line:
+            return UNDEFINED
+        return line[:-1] if what == "l" and line.endswith(b"\n") else line
+    if type(what) is int and 0 <= what <= MAX_READ:
+        data = file.read(what)
+        if what == 0:
+            at_end = not file.read(1)
+            if not at_end:
+                file.seek(-1, os.SEEK_CUR)
+            return UNDEFINED if at_end else b""
+        return data or UNDEFINED
+    raise ValidationError(f'read takes "a", "l", "L" or a number of bytes up to {MAX_READ}', field=field)
 
 
 class OpenFiles:
@@ -85,24 +105,11 @@ class OpenFiles:
     @staticmethod
     def _read(file: BinaryIO, what: Any) -> Any:
         if what == "a":
-            data = file.read(_MAX_READ + 1)
-            if len(data) > _MAX_READ:
-                raise StorageError(f"the file has more than {_MAX_READ} bytes left: read it in pieces")
+            data = file.read(MAX_READ + 1)
+            if len(data) > MAX_READ:
+                raise StorageError(f"the file has more than {MAX_READ} bytes left: read it in pieces")
             return data
-        if what in ("l", "L"):
-            line = file.readline(_MAX_READ)
-            if not line:
-                return UNDEFINED
-            return line[:-1] if what == "l" and line.endswith(b"\n") else line
-        if isinstance(what, int) and 0 <= what <= _MAX_READ:
-            data = file.read(what)
-            if what == 0:
-                at_end = not file.read(1)
-                if not at_end:
-                    file.seek(-1, os.SEEK_CUR)
-                return UNDEFINED if at_end else b""
-            return data or UNDEFINED
-        raise ValidationError(f'read takes "a", "l", "L" or a number of bytes up to {_MAX_READ}', field="format")
+        return read_piece(file, what, "format")
 
     @export("write")
     def write(self, number: Any, data: Content) -> bool:
@@ -113,7 +120,7 @@ class OpenFiles:
 
     @export("seek")
     def seek(self, number: Any, whence: Any, offset: Any) -> int:
-        origin = {"set": os.SEEK_SET, "cur": os.SEEK_CUR, "end": os.SEEK_END}.get(whence)
+        origin = WHENCE.get(whence)
         if origin is None or not isinstance(offset, int):
             raise ValidationError('seek takes "set", "cur" or "end" and a number of bytes', field="whence")
         file = self._file(number)

@@ -15,6 +15,7 @@ from greenroom.scripting.definition.values import UNDEFINED, defined
 from greenroom.scripting.globals.choices import HOW
 from greenroom.scripting.globals.context import ScriptContext
 from greenroom.scripting.globals.objects import ARTIFACT_ID
+from greenroom.scripting.globals.open_files import MAX_READ, WHENCE, read_piece
 from greenroom.scripting.globals.references import artifact_reference, store_options
 from greenroom.scripting.globals.rows import stored_row
 from greenroom.scripting.globals.samples import ARTIFACT as AN_ARTIFACT
@@ -23,7 +24,6 @@ from greenroom.scripting.globals.samples import SESSION as A_SESSION
 __all__ = ["ArtifactStreams"]
 
 _MOST: Final = 32
-_MOST_READ: Final = 16 << 20
 _READER: Final = Object(
     "artifact reader",
     "number",
@@ -45,7 +45,6 @@ _WRITER: Final = Object(
 )
 _BYTES: Final = Value("content")
 _LINES: Final = Iterator("lines", "Artifact.reader.line")
-_WHENCE: Final = {"set": os.SEEK_SET, "cur": os.SEEK_CUR, "end": os.SEEK_END}
 
 
 class ArtifactStreams:
@@ -108,27 +107,14 @@ class ArtifactStreams:
         if isinstance(what, str):
             what = what.removeprefix("*")
         if what in ("a", "all"):
-            data = source.read(_MOST_READ + 1)
-            if len(data) > _MOST_READ:
+            data = source.read(MAX_READ + 1)
+            if len(data) > MAX_READ:
                 source.seek(-len(data), os.SEEK_CUR)
                 raise ValidationError(
-                    f"the artifact has more than {_MOST_READ} bytes left: read it in pieces", field="what"
+                    f"the artifact has more than {MAX_READ} bytes left: read it in pieces", field="what"
                 )
             return data
-        if what in ("l", "L"):
-            line = source.readline(_MOST_READ)
-            if not line:
-                return UNDEFINED
-            return line[:-1] if what == "l" and line.endswith(b"\n") else line
-        if isinstance(what, int) and not isinstance(what, bool) and 0 <= what <= _MOST_READ:
-            data = source.read(what)
-            if what == 0:
-                at_end = not source.read(1)
-                if not at_end:
-                    source.seek(-1, os.SEEK_CUR)
-                return UNDEFINED if at_end else b""
-            return data or UNDEFINED
-        raise ValidationError(f'read takes "a", "l", "L" or a number of bytes up to {_MOST_READ}', field="what")
+        return read_piece(source, what, "what")
 
     @export("reader.lines", returns=_LINES, hidden=True)
     def lines(self, reader: Json) -> Any:
@@ -148,7 +134,7 @@ class ArtifactStreams:
         whence = IS_WHOLE.convert(defined(whence, "cur"))
         if isinstance(whence, int) and not isinstance(whence, bool):
             whence, offset = "set", whence
-        origin = _WHENCE.get(whence) if isinstance(whence, str) else None
+        origin = WHENCE.get(whence) if isinstance(whence, str) else None
         if origin is None:
             raise ValidationError('seek takes "set", "cur" or "end" and a number of bytes', field="whence")
         base = {os.SEEK_SET: 0, os.SEEK_CUR: source.tell()}.get(origin)
