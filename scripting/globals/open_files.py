@@ -120,7 +120,7 @@ class OpenFiles:
 
     @export("seek")
     def seek(self, number: Any, whence: Any, offset: Any) -> int:
-        origin = WHENCE.get(whence)
+        origin = WHENCE.get(whence) if isinstance(whence, str) else None
         if origin is None or not isinstance(offset, int):
             raise ValidationError('seek takes "set", "cur" or "end" and a number of bytes', field="whence")
         file = self._file(number)

@@ -245,6 +245,8 @@ def test_files_of_the_profile(js: Any, tmp_path: Path) -> None:
     assert js(source, **options) == [["one", "two"], "a1\n", None, "AccessDenied"]
     assert not (tmp_path / "in.txt").exists()
     assert js("return io.open(arguments[0]).read('a')", profile="trusted", args=[str(outside)]) == "secret"
+    refused = "try { io.open(arguments[0]).seek([], 0) } catch (e) { return e.code }"
+    assert js(refused, profile="trusted", args=[str(outside)]) == "ValidationError"
     assert js("return [typeof io, typeof os]") == ["undefined", "undefined"]
     assert js("try { os.exit() } finally { throw 1 }", profile="trusted") is None
     assert js("return typeof os.exit", profile="files", directories=[tmp_path]) == "undefined"
