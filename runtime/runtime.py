@@ -77,6 +77,7 @@ from greenroom.storage.common.arguments import (
     as_text,
 )
 from greenroom.storage.common.checked_call import checked
+from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.page import Page
 from greenroom.storage.common.session_ids import is_session_id, new_session, scope_bytes
 from greenroom.storage.common.session_ids import session_id_of as id_of_bytes
@@ -131,6 +132,8 @@ if TYPE_CHECKING:
     from .replay.controls.replays import Replays
 
 __all__ = ["Runtime"]
+
+logger = logger_of("runtime")
 
 DAY: Final = 86_400 * 1_000_000_000
 _DETAILS: Final = 20
@@ -243,14 +246,22 @@ class Runtime:
             self.state_backups = StateBackups(self, self.schemas, config.state_backups or backups_beside(path))
             facts = {"path": str(path), "read_only": read_only}
             self.hooks.fire("SystemStartup", facts, operation="OpenRuntime")
+            if not read_only:
+                self._start_scripts()
         except BaseException:
             parts.close()
             raise
         open_runtimes.add(parts)
         if config.handle_signals:
             watch(parts)
-        if not read_only and core.store.journal.last(scope_bytes(INSTALLED)) is not None:
-            self.scripts.begin()
+
+    def _start_scripts(self) -> None:
+        """Start the installed scripts. Damage to what the store has of them does not keep it from opening."""
+        try:
+            if self.core.store.journal.last(scope_bytes(INSTALLED)) is not None:
+                self.scripts.begin()
+        except GreenroomError as error:
+            logger.error("the installed scripts of %s do not run: %s", self.path, error)
 
     def __enter__(self) -> Self:
         return self

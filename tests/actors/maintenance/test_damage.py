@@ -12,6 +12,7 @@ import pytest
 from greenroom.runtime import IntegrityError, Runtime, Session, SessionStatus, StorageError
 from greenroom.storage.codec.keys import after_prefix, session_bytes
 from greenroom.storage.codec.records import seal
+from greenroom.storage.common.session_ids import scope_bytes
 from greenroom.storage.engine.engine import CF, Durability, Engine, EngineOptions
 from greenroom.storage.events.journal import Journal
 
@@ -307,3 +308,21 @@ def test_counts_that_are_wrong_are_found_and_mended(closed: Store) -> None:
         assert runtime.list_sessions(limit=100, status=list(SessionStatus)) == right
         assert runtime.stats()["sessions"] == by_status
         assert runtime._store.quota.used == used
+
+
+def test_damage_to_what_is_kept_of_installed_scripts_does_not_keep_a_store_from_opening(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    with Runtime.open(path, config={"handle_signals": False}) as runtime:
+        runtime.scripts.install("one", "return 1")
+        session = runtime.create_session()
+        session.set("k", 1)
+    engine = Engine(path, Durability.WAL, EngineOptions())
+    scripts = scope_bytes("greenroom:scripts")
+    kept = [key for key, _ in engine.scan(CF.JOURNAL, scripts, after_prefix(scripts))]
+    assert kept
+    engine.write([(CF.JOURNAL, key, b"damaged") for key in kept])
+    engine.close()
+    with Runtime.open(path, config={"handle_signals": False}) as runtime:
+        assert runtime.session(session.id).get("k") == 1
+        assert not runtime.verify().ok
+    Runtime.salvage(path)  # nothing holds the store
