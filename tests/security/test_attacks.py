@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenroom.runtime import Runtime
+from greenroom.runtime import Session
 
 from .collection import ATTACKS, Attack
 from .scene import ISOLATIONS, Scene
@@ -48,13 +48,14 @@ def test_an_attack_is_contained(scene: Scene, attack: Attack, isolation: str) ->
         scene.until_idle()
         assert ending.peak < MOST_GROWTH
         assert scene.untouched() == before
-        works(scene.runtime, scene, attack.language, session.id)
+        works(scene, session, attack.language, isolation)
         session.delete()
 
 
-def works(runtime: Runtime, scene: Scene, language: str, session_id: str) -> None:
-    """Both sessions are healthy, and a further script of each runs as if nothing had been."""
-    for session in (runtime.session(session_id), scene.other):
-        assert session.info().status == "active"
-        assert session.get("none", 1) == 1
-        assert runtime.run_script("return 1 + 1", session=session).value == 2
+def works(scene: Scene, session: Session, language: str, isolation: str) -> None:
+    """Both sessions are healthy, and further scripts, also where the attack ran, run as if nothing had been."""
+    for each, how in ((session, isolation), (scene.other, "thread")):
+        assert each.info().status == "active"
+        assert each.get("none", 1) == 1
+        result = scene.runtime.run_script("return 1 + 1", language, session=each, isolation=how)
+        assert result.value == 2
