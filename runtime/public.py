@@ -34,7 +34,6 @@ from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.scripts import ScriptEngine, ScriptRequest
 from greenroom.runtime.scripts.stream import ScriptStream
 from greenroom.runtime.state.backups import (
-    BackupFailure,
     BackupsRemoved,
     BackupUsage,
     BackupValidation,
@@ -45,12 +44,12 @@ from greenroom.runtime.state.backups import (
 from greenroom.runtime.state.migration import (
     MigratedValue,
     Migration,
-    MigrationFailure,
     MigrationRun,
     MigrationStatus,
     SchemaStatus,
     ValueVersion,
 )
+from greenroom.runtime.state.places import PlaceFailure
 from greenroom.runtime.state.schema import Schema
 from greenroom.runtime.state.schemas import Schemas
 from greenroom.storage.artifacts.model import Artifact, ArtifactId, ArtifactInfo
@@ -170,7 +169,6 @@ __all__ = [
     "ArtifactTooLarge",
     "ArtifactWriter",
     "AuditRecord",
-    "BackupFailure",
     "BackupReport",
     "BackupUsage",
     "BackupValidation",
@@ -230,7 +228,6 @@ __all__ = [
     "MessageStream",
     "MigratedValue",
     "Migration",
-    "MigrationFailure",
     "MigrationRun",
     "MigrationStatus",
     "Modification",
@@ -240,6 +237,7 @@ __all__ = [
     "Page",
     "PastRecord",
     "PastState",
+    "PlaceFailure",
     "PlacedBreakpoint",
     "PolicyConfig",
     "PolicyRequest",

@@ -32,11 +32,10 @@ from greenroom.storage.errors import (
 from greenroom.storage.files.regular_file import written_file
 
 from .backup_file import Entry, Footer, read_footer, read_record, write_backup
-from .places import SESSION, Place, every_place, place_of
+from .places import SESSION, Place, PlaceFailure, every_place, place_of
 from .schemas import Schemas
 
 __all__ = [
-    "BackupFailure",
     "BackupUsage",
     "BackupValidation",
     "BackupsRemoved",
@@ -91,19 +90,6 @@ class StateBackup:
 
 
 @dataclass(frozen=True, slots=True)
-class BackupFailure:
-    """A scope that could not be restored, and why."""
-
-    scope: str
-    code: str
-    message: str
-
-    def to_dict(self) -> dict[str, Value]:
-        """Return every field by name as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True)
 class StateRestored:
     """What restoring a backup has done."""
 
@@ -114,7 +100,7 @@ class StateRestored:
     """The variables that were set, because they were missing or had another value."""
     deleted: int
     """The variables that were deleted, because they came later."""
-    failures: tuple[BackupFailure, ...]
+    failures: tuple[PlaceFailure, ...]
 
     def __repr__(self) -> str:
         return f"<StateRestored {self.id}: {len(self.scopes)} scopes, {len(self.failures)} failures>"
@@ -294,13 +280,13 @@ class StateBackups:
                 raise ValidationError(f"scopes: backup {footer.id} has no {shown(name)}", field="scopes")
         states = {name: self._read(footer, name) for name in names}
         done: list[str] = []
-        failures: list[BackupFailure] = []
+        failures: list[PlaceFailure] = []
         changed = deleted = 0
         for name, entries in states.items():
             try:
                 more, fewer = self._restore_place(place_of(self._runtime, name), entries)
             except GreenroomError as error:
-                failures.append(BackupFailure(name, error.code, str(error)))
+                failures.append(PlaceFailure(name, error.code, str(error)))
                 continue
             done.append(name)
             changed += more

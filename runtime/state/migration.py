@@ -13,13 +13,12 @@ from greenroom.runtime.core import RuntimeCore
 from greenroom.storage.codec.records import Value
 from greenroom.storage.errors import Conflict, GreenroomError, InvalidSessionState, SessionNotFound, shown
 
-from .places import Place
+from .places import Place, PlaceFailure
 from .schema import Schema
 
 __all__ = [
     "MigratedValue",
     "Migration",
-    "MigrationFailure",
     "MigrationRun",
     "MigrationStatus",
     "SchemaStatus",
@@ -133,19 +132,6 @@ class Migration:
 
 
 @dataclass(frozen=True, slots=True)
-class MigrationFailure:
-    """A scope or session that could not be migrated, and why."""
-
-    scope: str
-    code: str
-    message: str
-
-    def to_dict(self) -> dict[str, Value]:
-        """Return every field by name as JSON values."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True)
 class MigrationRun:
     """What a migration of all scopes and sessions has done."""
 
@@ -155,7 +141,7 @@ class MigrationRun:
     """The number of scopes and sessions in which there were any."""
     skipped: int
     """The number of sessions with values of older versions that are not active, so that these stay as they are."""
-    failures: tuple[MigrationFailure, ...]
+    failures: tuple[PlaceFailure, ...]
 
     def __repr__(self) -> str:
         return f"<MigrationRun of {self.values} values in {self.places} places, {len(self.failures)} failures>"
@@ -257,7 +243,7 @@ def migrate_every_place(
 ) -> MigrationRun:
     """Migrate all places, one after the other. See `Schemas.migrate_all`."""
     values = touched = skipped = 0
-    failures: list[MigrationFailure] = []
+    failures: list[PlaceFailure] = []
     for number, place in enumerate(places, 1):
         try:
             migrated = migrate_place(core, place, find, None, dry_run=dry_run).migrated
@@ -266,7 +252,7 @@ def migrate_every_place(
         except InvalidSessionState:
             migrated, skipped = (), skipped + 1
         except GreenroomError as error:
-            failures.append(MigrationFailure(place.name, error.code, str(error)))
+            failures.append(PlaceFailure(place.name, error.code, str(error)))
             migrated = ()
         values += len(migrated)
         touched += bool(migrated)

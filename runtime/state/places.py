@@ -10,10 +10,11 @@ from greenroom.actors.messages.sharing import is_own_scope
 from greenroom.runtime.handles.host import Host
 from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import Session, find_session
+from greenroom.storage.codec.records import Value
 from greenroom.storage.common.arguments import as_text
 from greenroom.storage.common.session_ids import SessionHandle, is_session_id, session_id_of
 
-__all__ = ["SESSION", "Place", "every_place", "place_of"]
+__all__ = ["SESSION", "Place", "PlaceFailure", "every_place", "place_of"]
 
 SESSION: Final = "session:"
 """Begins the name of a session's scope."""
@@ -39,6 +40,19 @@ class Place:
     def session_id(self) -> str | None:
         """The id of the session; None for a scope."""
         return self.handle.id if isinstance(self.handle, Session) else None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFailure:
+    """A scope or session that could not be restored or migrated, and why."""
+
+    scope: str
+    code: str
+    message: str
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return every field by name as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def place_of(runtime: Host, scope: object) -> Place:
