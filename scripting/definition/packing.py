@@ -15,7 +15,7 @@ from greenroom.runtime import ValidationError
 __all__ = ["FUNCTION", "pack", "unpack"]
 
 FUNCTION: Final = 1
-"""The extension type of a function: its number, in four bytes."""
+"""The extension type of a function: its number."""
 TOO_LARGE: Final = "an integer beyond 64 bits: scripts cannot hold it; give it as a text"
 
 

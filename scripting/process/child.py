@@ -112,6 +112,6 @@ class RemoteHost(Host):
         except Stopped as stopped:
             self._wire.send(Kind.STOPPED, pack(stopped.reason))
         except GreenroomError as error:
-            self._wire.send(Kind.RAISED, pack(str(error)))
+            self._wire.send(Kind.RAISED, pack([error.fields.get("cause"), str(error)]))
         else:
             self._wire.send(Kind.RETURNED, answer)

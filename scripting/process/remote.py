@@ -153,7 +153,8 @@ class _Served:
                 case Kind.RETURNED if end is Kind.RETURNED:
                     return unpack_untrusted(body, self._function)
                 case Kind.RAISED if end is Kind.RETURNED:
-                    raise ScriptError(_text(unpack_untrusted(body)), script=self._job.name)
+                    code, message = _raised(unpack_untrusted(body))
+                    raise ScriptError(message, script=self._job.name, cause=code)
                 case Kind.STOPPED if end is Kind.RETURNED:
                     reason = _text(unpack_untrusted(body))
                     raise Stopped(reason if reason in ("time", "memory") else "interrupted")
@@ -220,6 +221,14 @@ def _packed(value: Any) -> bytes:
         raise ValidationError(TOO_LARGE, field="value") from None
     except (TypeError, ValueError) as error:
         raise ValidationError(f"a value that scripts cannot hold: {error}") from None
+
+
+def _raised(value: Any) -> tuple[str | None, str]:
+    """Return the code and the message of an error that a function of the script raised."""
+    match value:
+        case [None | str(), str()]:
+            return value[0], value[1]
+    raise ProtocolError("an error that is none")
 
 
 def _text(value: Any) -> str:

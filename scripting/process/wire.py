@@ -28,7 +28,7 @@ class Kind(enum.IntEnum):
     """What a frame says. The lower half goes from the script's process to the host, the upper half the other way."""
 
     CALL = 1
-    """Calls a function of the host: [number, arguments…]. The host answers with ANSWER, FAILED or STOP."""
+    """Calls a function of the host: [number, [arguments]]. The host answers with ANSWER, FAILED or STOP."""
     WRITE = 2
     """Adds a line to the output. There is no answer."""
     DONE = 3
@@ -36,7 +36,7 @@ class Kind(enum.IntEnum):
     RETURNED = 4
     """What a function of the script returned, after INVOKE."""
     RAISED = 5
-    """What a function of the script raised, after INVOKE: [code, message]."""
+    """What a function of the script raised, after INVOKE: [code or None, message]."""
     STOPPED = 6
     """A limit stopped the script within INVOKE: the reason."""
 
@@ -49,7 +49,7 @@ class Kind(enum.IntEnum):
     STOP = 68
     """The script must end: the reason."""
     INVOKE = 69
-    """Calls a function of the script, while it waits for an answer: [number, argument]."""
+    """Calls a function of the script, while it waits for an answer: [number, arguments]."""
     RELEASE = 70
     """The script can forget a function: its number. There is no answer."""
 

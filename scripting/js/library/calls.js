@@ -1,5 +1,5 @@
 // Calls into the host, and the functions of the script that the host may call meanwhile.
-const CLOCK = 0, WRITE = 1, FINISH = 2
+const WRITE = 1, FINISH = 2
 const MAX_FUNCTIONS = 1000, MAX_ARGUMENTS = 16
 const functions = new Map()
 let kept_functions = 0, last_function = 0

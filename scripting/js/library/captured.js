@@ -8,9 +8,9 @@ const stringify = JSON.stringify, parse = JSON.parse
 const is_array = Array.isArray, is_finite = Number.isFinite, is_integer = Number.isSafeInteger
 const keys_of = Object.keys, prototype_of = Object.getPrototypeOf, set_prototype = Object.setPrototypeOf
 const define = Object.defineProperty, create_object = Object.create, own_property = Object.getOwnPropertyDescriptor
-const names_of = Object.getOwnPropertyNames, freeze = Object.freeze
+const names_of = Object.getOwnPropertyNames
 const has_own = bare(Object.prototype.hasOwnProperty)
-const object_prototype = Object.prototype, array_prototype = Array.prototype, string_prototype = String.prototype
+const object_prototype = Object.prototype, string_prototype = String.prototype
 const join = bare(Array.prototype.join), slice_array = bare(Array.prototype.slice)
 const code_at = bare(String.prototype.charCodeAt), slice = bare(String.prototype.slice)
 const index_of = bare(String.prototype.indexOf), split = bare(String.prototype.split)

@@ -98,7 +98,7 @@ const streaming = {
 
 // The functions of the host become those of the language: `yield` within a stream concerns the script alone.
 function install_streaming(global) {
-  if (global.yield && global.yield !== streaming.yield) hand_over = global.yield
+  if (global.yield) hand_over = global.yield
   if (global.consumed) is_consumed = global.consumed
   global.create = streaming.create
   global.yield = streaming.yield

@@ -103,7 +103,6 @@ local function key_text(key)
   end
   refuse("a table key must be a string or a number, not a " .. t)
 end
-K.key_text = key_text
 
 -- The text of a key of a table; refuses one that would fall together with another key.
 local function distinct_key(t, key)

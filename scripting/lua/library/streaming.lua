@@ -78,8 +78,6 @@ methods.is_done, methods.for_each, methods.each = methods.isDone, methods.forEac
 local metatable = { __name = "stream", __metatable = "stream", __index = methods, __call = take, __close = close }
 function metatable.__tostring() return "<Stream>" end
 
-function K.is_stream(value) return states[value] ~= nil end
-
 local function create(given)
   if states[given] then return given end
   local run = given

@@ -69,6 +69,9 @@ SAME: Final = {
     "a number beyond 64 bits": "return Tool.invoke('large', {})",
     "os.exit": "print('before') os.exit(0) print('after')",
     "state": "State.set('k', { 1, { a = '\\255\\0', b = 1.5 } }) return State.get('k'), State.get('none', 'default')",
+    "an error with a code in a function of the script": """
+        Event.on('custom.*', function() error { message = 'bad', code = 'Mine' } end)
+        Event.publish('custom.x', {})""",
     "functions of the script": """
         local s = Session.create {}
         Session.setCurrent(s)
