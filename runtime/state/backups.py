@@ -22,6 +22,7 @@ from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.storage.codec.records import Value, pack_value, unpack_value
 from greenroom.storage.common.arguments import as_flag, as_function, as_items, as_number, as_text
 from greenroom.storage.errors import (
+    Conflict,
     GreenroomError,
     IntegrityError,
     SessionNotFound,
@@ -264,7 +265,8 @@ class StateBackups:
         return BackupValidation(made, checksum, not errors, tuple(errors))
 
     def restore(self, backup: str, scopes: Sequence[Session | str] | Session | str | None = None) -> StateRestored:
-        """Make scopes what they were in a backup: all that are in it, or these. Each in one write.
+        """Make scopes what they were in a backup: all that are in it, or these. Each in one write; more than 10 000
+        changes take several.
 
         Variables with another value are set, missing ones too, and those that came later are deleted, by ordinary
         events: what was there stays in the past. Values of older versions of a schema are migrated. A scope that cannot
@@ -371,10 +373,12 @@ class StateBackups:
             return SESSION + str(error.fields.get("session_id"))
 
     def _entries(self, place: Place) -> builtins.list[Entry]:
-        """Return the variables of a place as of one moment, past the hooks."""
+        """Return the variables of a place as of one moment, past the hooks. Raises Conflict if there is none."""
         ask = self._core.supervisor.delivery.routing.ask
         actor_id, wait = place.actor_id, self._core.config.ask_timeout
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES + 1):
+            if attempt == _TRIES:
+                raise Conflict(f"{place.name} changes all the time: it has no moment to be read at; try again later")
             try:
                 before = ask(actor_id, m.GetInfo(), wait).sequence
                 values = ask(actor_id, m.ListVariables(), wait)

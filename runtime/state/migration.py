@@ -1,4 +1,5 @@
-"""Find values of older versions, and bring them up to date: each scope or session in one write."""
+"""Find values of older versions, and bring them up to date: each scope or session in one write, or, with more than
+10 000 values, in several."""
 
 from __future__ import annotations
 
@@ -192,7 +193,7 @@ def status_of(
 
 
 def migrate_place(core: RuntimeCore, place: Place, find: Find, key: str | None, *, dry_run: bool = False) -> Migration:
-    """Migrate the values of a place, or one of them, in one write. See `Schemas.migrate`."""
+    """Migrate the values of a place, or one of them. See `Schemas.migrate`."""
     tries = 0
     while True:
         changes, done = _changes(place, find, key)

@@ -171,12 +171,15 @@ class Schemas:
         return status_of(every_place(self._runtime) if self._schemas else (), self._find, self._schemas, told)
 
     def migrate(self, scope: Session | str, key: str | None = None, *, dry_run: bool = False) -> Migration:
-        """Migrate the values of a scope that are of an older version, or one of them, in one write.
+        """Migrate the values of a scope that are of an older version, or one of them, in one write. More than
+        10 000 values take several.
 
         If one of them does not fit its schema in the end, nothing is changed. So it is when a hook at StateMigration
-        refuses. With `dry_run`, only find out what would be migrated, and whether it fits. The values are set as by
-        `set`: they are events of the journal. Raises ValidationError with the path, InvalidOperation if a function
-        fails, HookCancelled, Conflict if the values are changed all the time, and what setting them raises.
+        refuses. What refuses a later write leaves the earlier ones: migrate again.
+
+        With `dry_run`, only find out what would be migrated, and whether it fits. The values are set as by `set`: they
+        are events of the journal. Raises ValidationError with the path, InvalidOperation if a function fails,
+        HookCancelled, Conflict if the values are changed all the time, and what setting them raises.
         """
         place = place_of(self._runtime, scope)
         wanted = m.GetVariable(key).key if key is not None else None
@@ -186,7 +189,7 @@ class Schemas:
     def migrate_all(
         self, *, dry_run: bool = False, on_progress: Callable[[int, int], object] | None = None
     ) -> MigrationRun:
-        """Migrate all scopes and all active sessions, each in one write. For the host only.
+        """Migrate all scopes and all active sessions, each as `migrate` does. For the host only.
 
         What fails is reported, and the others are migrated. After a crash, run it again: what is done is not done
         again. `on_progress` gets the numbers of scopes and sessions looked at, and of values migrated.

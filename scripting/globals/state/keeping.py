@@ -58,12 +58,12 @@ class StateKeeping:
         example=example("user:7", before=[_SAVED]),
     )
     def migrate(self, scope: Json = UNDEFINED, key: Text = UNDEFINED) -> dict[str, Any]:
-        """Migrate the values of a scope that are of an older version of their schema, or one of them, in one write, and
-        return a table of `success`, `status` ("migrated" or "already_current"), `count` (`items_migrated`),
-        `from_version` (the oldest), `to_version`, `duration_ms`, and `migrated`: rows of key, schema, from_version and
-        to_version. Without a scope: the current session, or, if none is current, all scopes and sessions, for scripts
-        of the host; then the table has `places`, `skipped` and `failures` too. A version in place of the scope asks for
-        that one: `success` is false, with an `error`, if no schema has it."""
+        """Migrate the values of a scope that are of an older version of their schema, or one of them, in one write
+        (more than 10 000 in several), and return a table of `success`, `status` ("migrated" or "already_current"),
+        `count` (`items_migrated`), `from_version` (the oldest), `to_version`, `duration_ms`, and `migrated`: rows of
+        key, schema, from_version and to_version. Without a scope: the current session, or, if none is current, all
+        scopes and sessions, for scripts of the host; then the table has `places`, `skipped` and `failures` too. A
+        version in place of the scope asks for that one: `success` is false, with an `error`, if no schema has it."""
         started = time.monotonic()
         schemas = self._context.runtime.schemas
         version = _version(scope)
@@ -175,9 +175,10 @@ class StateKeeping:
 
     @export("restore_backup", returns=DICT, example=example(Variable("backup", A_BACKUP.made, "id"), before=[_SAVED]))
     def restore_backup(self, backup: Json, scopes: Json = UNDEFINED) -> dict[str, Any]:
-        """Make scopes what they were in a backup: all that are in it, or these; each in one write. Return a table of
-        `success`, `scopes`, `set`, `deleted` and `failures`. If the backup is damaged, or there is none with this id,
-        nothing is changed: `success` is false, and `error` and `code` say why."""
+        """Make scopes what they were in a backup: all that are in it, or these; each in one write (more than 10 000
+        changes in several). Return a table of `success`, `scopes`, `set`, `deleted` and `failures`. If the backup is
+        damaged, or there is none with this id, nothing is changed: `success` is false, and `error` and `code` say
+        why."""
         wanted = as_list(scopes)
         if wanted is UNDEFINED or wanted is None or wanted == []:
             wanted = None
