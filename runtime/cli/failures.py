@@ -100,7 +100,7 @@ def tell(error: Exception, *, as_json: bool, command: Any = None) -> int:
 
 
 def way_there(error: GreenroomError) -> str:
-    """Return the traceback that a script's error has, which begins with the message, without the message."""
+    """Return the traceback of a script's error without the message that it begins with."""
     trace = str(error.fields.get("traceback") or "")
     message = str(error)
     return (trace.removeprefix(message) if trace.startswith(message) else trace.partition("\n")[2]).lstrip("\n")

@@ -51,6 +51,11 @@ def print_json(value: Any) -> None:
     print(text.encode(errors="backslashreplace").decode())  # bytes of a path that are not UTF-8: as JSON escapes
 
 
+def print_piece(text: str) -> None:
+    """Print a piece of a script's output at once, as it is."""
+    print(text, end="", flush=True)
+
+
 def print_json_line(value: Any) -> None:
     """Print a value as one line of JSON."""
     print(json_line(value))

@@ -1,18 +1,16 @@
-"""``greenroom repl``: begins a conversation with a sandbox."""
+"""``greenroom repl``: a script typed line by line."""
 
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from greenroom.runtime.cli import completion
-from greenroom.runtime.cli.output import is_terminal, note
-from greenroom.runtime.cli.scripts.equipment import plugins_named, register_agents, run_plugins
+from greenroom.runtime.cli.output import is_terminal, note, print_piece
 from greenroom.runtime.cli.scripts.opening import opened_for_scripts
-from greenroom.runtime.cli.scripts.options import AllowDir, BoundTo, FromPlugin, OfProfile, WithAgent
+from greenroom.runtime.cli.scripts.options import AllowDir, BoundTo, FromPlugin, OfProfile, TimeLimit, WithAgent
 from greenroom.runtime.cli.store import the_session, the_store
 
 
@@ -32,32 +30,20 @@ def repl(
     session: BoundTo = None,
     agent: WithAgent = None,
     plugin: FromPlugin = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            min=0.001,
-            help="Longest run of what one entry says; otherwise script_timeout, if it is set, else 5 minutes.",
-            show_default=False,
-        ),
-    ] = None,
+    timeout: TimeLimit = None,
 ) -> None:
     """Type a script line by line: each entry is run at once, and its variables stay.
 
     Tab completes names, functions and the keys of options; the line at the bottom says how a function is called. An
-    entry that is not finished goes on in the next line. Ctrl-C stops an entry, Ctrl-D leaves. .help says more.
+    entry that is not finished goes on in the next line. Ctrl-C stops an entry, Ctrl-D ends the repl. .help says more.
 
     Without a terminal, entries come from stdin, and the exit code is 1 if one of them failed.
     """
-    from greenroom.runtime import InvalidOperation
     from greenroom.runtime.scripts.console import open_console
 
     from .loop import Loop, plain_reader
 
-    plugins = plugins_named(plugin or ())
-    with opened_for_scripts(the_store(context), create=session is None) as runtime:
-        register_agents(runtime, agent or ())
-        run_plugins(runtime, plugins)
+    with opened_for_scripts(the_store(context), create=session is None, agents=agent, plugins=plugin) as runtime:
         console = open_console(
             runtime,
             language,
@@ -65,12 +51,10 @@ def repl(
             session=the_session(runtime, session) if session else None,
             timeout=timeout,
             directories=allow_dir or [],
-            echo=_echo,
+            echo=print_piece,
         )
         try:
             if is_terminal(sys.stdin) and is_terminal():
-                if find_spec("prompt_toolkit") is None:
-                    raise InvalidOperation("a terminal needs prompt_toolkit: pip install prompt-toolkit")
                 from .history import HistoryFile, history_path
                 from .terminal import terminal_reader
 
@@ -89,7 +73,3 @@ def repl(
             console.close()
     if code:
         raise typer.Exit(code)
-
-
-def _echo(text: str) -> None:
-    print(text, end="", flush=True)

@@ -1,4 +1,4 @@
-"""The commands of the repl that are no script: they begin with a point."""
+"""The commands of the repl that are no script: they begin with a dot."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["COMMANDS", "Leave", "run_command"]
 COMMANDS: Final = {
     ".help": "[NAME]  what a global or one of its functions does",
     ".session": "[SESSION | none]  show the current session, or choose it",
-    ".exit": "leave; so does Ctrl-D",
+    ".exit": "end the repl; so does Ctrl-D",
 }
 
 
 class Leave(Exception):
-    """The user has had enough."""
+    """Raised by the command that ends the repl."""
 
 
 def run_command(text: str, runtime: Runtime, console: Console) -> None:

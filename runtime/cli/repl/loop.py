@@ -1,4 +1,4 @@
-"""Reads, runs and prints, piece by piece, until the input ends. Knows nothing of terminals."""
+"""Reads, runs and prints, entry by entry, until the input ends. Knows nothing of terminals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_NAME: Final = 24
 class Loop:
     """One session of the repl.
 
-    `read` returns a whole piece, raises EOFError at the end of the input, and KeyboardInterrupt for Ctrl-C.
+    `read` returns a whole entry, raises EOFError at the end of the input, and KeyboardInterrupt for Ctrl-C.
     """
 
     def __init__(self, runtime: Runtime, console: Console, read: Callable[[], str]) -> None:
@@ -33,12 +33,12 @@ class Loop:
         self._console = console
         self._read = read
         self.failed = False
-        """Whether a piece has failed."""
+        """Whether an entry has failed."""
         self.exit_code: int | None = None
         """What the script gave to `os.exit`."""
 
     def run(self) -> None:
-        """Run pieces until the input ends, .exit, or os.exit."""
+        """Run entries until the input ends, .exit, or os.exit."""
         while True:
             try:
                 text = self._read()
@@ -76,7 +76,7 @@ class Loop:
 
 
 def _told(error: ScriptError, text: str) -> str:
-    """Return an error as the repl shows it: its line only among several, the way there only if long."""
+    """Return an error as the repl shows it: with its line if the entry has several, and with a long traceback."""
     lines = [in_our_words(str(error))]
     if "\n" in text:
         shown = line_of(error, text)
@@ -107,7 +107,7 @@ def prompt_of(runtime: Runtime, console: Console) -> str:
 
 
 def plain_reader(console: Console) -> Callable[[], str]:
-    """Return what reads pieces from an input that is no terminal: lines, until they make a whole piece."""
+    """Return a function that reads lines from stdin until they make a whole entry."""
 
     def read() -> str:
         lines: list[str] = []

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["terminal_reader"]
 
 _LONGEST_HINT: Final = 60
-_HINT: Final = "Tab completes, .help tells, Ctrl-D leaves"
+_HINT: Final = "Tab completes, .help tells, Ctrl-D ends"
 
 
 def terminal_reader(runtime: Runtime, console: Console, history: HistoryFile) -> Callable[[], str]:
-    """Return what reads pieces from the terminal. Enter ends a piece that is whole, and else begins a new line."""
+    """Return a function that reads entries from the terminal. Enter ends a whole entry, else it begins a new line."""
     session: PromptSession[str] = PromptSession(
         history=_History(history),
         completer=_Offered(console),

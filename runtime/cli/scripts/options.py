@@ -9,14 +9,24 @@ import typer
 
 from greenroom.runtime.cli import completion
 
-__all__ = ["AllowDir", "BoundTo", "FromPlugin", "Isolated", "OfLanguage", "OfProfile", "Trusted", "WithAgent"]
+__all__ = [
+    "AllowDir",
+    "BoundTo",
+    "FromPlugin",
+    "Isolated",
+    "OfLanguage",
+    "OfProfile",
+    "TimeLimit",
+    "Trusted",
+    "WithAgent",
+]
 
 OfLanguage = Annotated[
     str | None,
     typer.Option(
         "--language",
         metavar="LANGUAGE",
-        help="lua or js. Otherwise what the file's name ends with; else lua.",
+        help="lua or js. By default the ending of the file's name decides, else lua.",
         show_default=False,
         autocompletion=completion.one_of("lua", "js"),
     ),
@@ -85,6 +95,16 @@ FromPlugin = Annotated[
         "--plugin",
         metavar="MODULE:FUNCTION",
         help="Call this Python function with the runtime first, to register tools, agents, hooks (may be repeated).",
+        show_default=False,
+    ),
+]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0.001,
+        help="Longest run, in the repl of one entry; by default script_timeout, if it is set, else 5 minutes.",
         show_default=False,
     ),
 ]

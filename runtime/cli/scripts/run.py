@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenroom.runtime.cli.output import print_json
+from greenroom.runtime.cli.output import print_json, print_piece
 from greenroom.runtime.cli.parameters import ArtifactVersion, AsJson, version_of
 from greenroom.runtime.cli.store import the_session, the_store
 
-from .equipment import plugins_named, register_agents, run_plugins
 from .opening import opened_for_scripts
-from .options import AllowDir, BoundTo, FromPlugin, Isolated, OfLanguage, OfProfile, Trusted, WithAgent
+from .options import AllowDir, BoundTo, FromPlugin, Isolated, OfLanguage, OfProfile, TimeLimit, Trusted, WithAgent
 from .place import line_of
 
 if TYPE_CHECKING:
@@ -50,20 +49,12 @@ def run(
     version: ArtifactVersion = None,
     agent: WithAgent = None,
     plugin: FromPlugin = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            min=0.001,
-            help="Longest run; otherwise script_timeout, if it is set, else 5 minutes.",
-            show_default=False,
-        ),
-    ] = None,
+    timeout: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a script over the sessions of the store; what it prints and returns comes out here.
 
-    Leaves with 0, with 1 if the script failed, with 130 after Ctrl-C, or with the code that the script gave to os.exit.
+    Exits with 0, with 1 if the script failed, with 130 after Ctrl-C, or with the code that the script gave to os.exit.
     """
     from greenroom.runtime import ScriptError
 
@@ -71,10 +62,7 @@ def run(
         raise typer.BadParameter("only an artifact has versions: add --artifact", param_hint="--version")
     from_stdin = script == "-" and not artifact
     source = None if artifact else _from_stdin() if from_stdin else _file(script)
-    plugins = plugins_named(plugin or ())
-    with opened_for_scripts(the_store(context), create=session is None) as runtime:
-        register_agents(runtime, agent or ())
-        run_plugins(runtime, plugins)
+    with opened_for_scripts(the_store(context), create=session is None, agents=agent, plugins=plugin) as runtime:
         try:
             result = runtime.run_script(
                 source,
@@ -87,7 +75,7 @@ def run(
                 args=arguments or [],
                 timeout=timeout,
                 directories=allow_dir or [],
-                echo=None if as_json else _echo,
+                echo=None if as_json else print_piece,
                 isolation=isolation,
                 trust=trust,
             )
@@ -170,7 +158,3 @@ def _from_stdin() -> str:
         return source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ScriptError("the script from stdin is not UTF-8 text", script="stdin") from error
-
-
-def _echo(text: str) -> None:
-    print(text, end="", flush=True)
