@@ -24,7 +24,7 @@ from greenroom.runtime.config.config import SessionConfig, config_in_force
 from greenroom.runtime.config.policies import PolicyConfig, PolicyKeywords
 from greenroom.runtime.handles.session import required_session_id
 from greenroom.storage.catalog.model import SessionRow
-from greenroom.storage.codec.records import unpack_value
+from greenroom.storage.codec.records import pack_value, unpack_value
 from greenroom.storage.common.arguments import as_mapping, as_text
 from greenroom.storage.common.checked_call import checked
 from greenroom.storage.common.logs import logger_of
@@ -48,6 +48,7 @@ _UNITS: contextvars.ContextVar[tuple[tuple[Policies, str, frozenset[str]], ...]]
 """The units of work that the running code is within: the policies that admitted each, its session, and its kinds."""
 
 logger = logger_of("policies")
+_MOST_MADE: Final = 256
 
 
 class Policies:
@@ -71,6 +72,8 @@ class Policies:
         """Use `Runtime.policies` instead."""
         self._core = core
         self._config = config = core.config.policies
+        self._made: tuple[PolicyConfig, dict[bytes, SessionConfig]] = config, {}
+        """The configurations that were asked for, by the settings of sessions, and the policies that they follow."""
         self._supervisor = supervisor = core.supervisor
         self._hooks = core.hooks
         self._lock = threading.Lock()
@@ -103,7 +106,15 @@ class Policies:
 
     def config_with(self, overrides: Mapping[str, Any]) -> SessionConfig:
         """Return the configuration in force for a session with these settings of its own."""
-        return config_in_force(overrides, limits_with(overrides, self._config.limits()), self._effective(overrides))
+        config, made = self._config, self._made
+        if made[0] is not config or len(made[1]) >= _MOST_MADE:
+            made = self._made = config, {}
+        key = pack_value(dict(overrides))
+        found = made[1].get(key)
+        if found is None:
+            found = config_in_force(overrides, limits_with(overrides, config.limits()), self._effective(overrides))
+            made[1][key] = found
+        return found
 
     def _effective(self, overrides: Mapping[str, Any]) -> PolicyConfig:
         config = self._config

@@ -54,7 +54,10 @@ def session_row(info: SessionInfo) -> dict[str, Any]:
 
 def config_row(config: SessionConfig) -> dict[str, Any]:
     """Return the settings of a session; limits that are not set are left out."""
-    return filled(reply_as(SessionConfig, config, "a session's settings").model_dump(mode="json"))
+    row: dict[str, Any] = without_nothing(
+        reply_as(SessionConfig, config, "a session's settings").model_dump(mode="json")
+    )
+    return row
 
 
 def stored_row(info: ArtifactInfo) -> dict[str, Any]:

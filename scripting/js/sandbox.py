@@ -51,7 +51,7 @@ _FAILED: Final = "!"
 _STOP: Final = "."
 _EXIT: Final = "exit:"
 _OUT_OF_MEMORY: Final = ("InternalError", "out of memory")
-_UNTOLD: Final = ("null", "[uninitialized]")
+_UNTOLD: Final = ((None, "null"), (None, "[uninitialized]"), ("InternalError", ""))
 """What the engine throws where it has no memory left even for an error."""
 _ENDINGS: Final[dict[str, Ending]] = {"time": "time", "memory": "memory"}
 
@@ -368,7 +368,7 @@ class JavaScriptSandbox:
     def _failed(self, code: str | None, message: str, stack: str | None) -> Outcome:
         """Return the outcome of a script that did not catch an error."""
         full = 2 * self._context.grown() >= self._most
-        if (code, message) == _OUT_OF_MEMORY or (full and code is None and message in _UNTOLD):
+        if (code, message) == _OUT_OF_MEMORY or (full and (code, message) in _UNTOLD):
             return self._limited("memory", stack or "")
         return Outcome(
             ending="error",

@@ -94,7 +94,7 @@ PLACES = [
 @pytest.mark.usefixtures("greenroom")
 @pytest.mark.parametrize("place", PLACES)
 def test_ids_are_offered_wherever_a_session_is_named(session: str, place: str) -> None:
-    assert offered(f"greenroom {place} {session[:3]}", "bash") == [session]
+    assert offered(f"greenroom {place} {session[:8]}", "bash") == [session]
 
 
 @pytest.mark.usefixtures("greenroom")

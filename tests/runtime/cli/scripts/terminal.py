@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -73,10 +74,13 @@ class Terminal:
         return self.shown
 
     def leave(self, text: str) -> int:
-        """Type what ends the command, and return its exit code."""
+        """Type what ends the command, and return its exit code. What is typed between two prompts is lost at a
+        terminal, so it is typed again as long as nothing comes."""
         os.write(self._terminal, text.encode())
         while self._read():
-            pass
+            if not select.select([self._terminal], [], [], 1)[0]:
+                with contextlib.suppress(OSError):  # it has just ended
+                    os.write(self._terminal, text.encode())
         _, status = os.waitpid(self._process, 0)
         self._code = os.waitstatus_to_exitcode(status)
         return self._code
