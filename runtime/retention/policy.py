@@ -13,7 +13,7 @@ from greenroom.runtime.config.retention import RetentionPolicy
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.catalog.model import STATUSES, SessionRow, SessionStatus
 from greenroom.storage.codec.records import unpack_value
-from greenroom.storage.common.session_ids import session_id_of
+from greenroom.storage.common.session_ids import session_bytes, session_id_of
 from greenroom.storage.errors import (
     ArtifactNotFound,
     Conflict,
@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 DAY: Final = 86_400 * 1_000_000_000
+LOOKS: Final = 5
+"""How often a session that the runtime itself has written to is looked at, before it is left for the next run."""
 ENDED: Final = (SessionStatus.COMPLETED, SessionStatus.FAILED, SessionStatus.ARCHIVED)
 
 
@@ -142,7 +144,7 @@ def retained(
                 try:
                     _remove(core, candidate)
                 except (SessionNotFound, ArtifactNotFound, Conflict):
-                    outcome = None  # somebody else was first
+                    outcome = None  # somebody else was first, or the session is in use
                 except (InvalidSessionState, ResourceLimitExceeded, IntegrityError, HookCancelled):
                     outcome = Skipped(removal)
             if outcome is removal and removal.artifact is None:
@@ -170,23 +172,26 @@ def _ended(core: RuntimeCore, days: float, now: int) -> Iterator[_Candidate | No
 
 
 def _idle_or_ended(core: RuntimeCore, now: int) -> Iterator[_Candidate | None]:
-    """Yield the sessions that are over the time that they set themselves."""
+    """Return the sessions that are over the time that they set themselves."""
+    return (_over_its_own_time(core, session, now) for session in core.store.catalog.with_lifetimes())
+
+
+def _over_its_own_time(core: RuntimeCore, session: bytes, now: int) -> _Candidate | None:
+    """Return a session if it is over the time that it set itself."""
     catalog, journal = core.store.catalog, core.store.journal
-    for session in catalog.with_lifetimes():
-        try:
-            row, last = catalog.row(session), journal.last(session)
-            if row is None or row.config is None or last is None:
-                continue
-            settings = unpack_value(row.config)
-            days, idle = settings.get("retention_days"), settings.get("delete_after_idle_days")
-            if days is not None and row.ended_at is not None and now - row.ended_at >= days * DAY:
-                yield _whole(core, session, row, f"ended more than {days:g} days ago")
-            elif idle is not None and now - (journal.last_but(session, CARE) or last[1].time) >= idle * DAY:
-                yield _whole(core, session, row, f"nothing has happened in it for {idle:g} days", last[0])
-            else:
-                yield None
-        except (IntegrityError, SchemaTooNew):
-            yield None  # damaged: repair it before deciding what to delete
+    try:
+        row, last = catalog.row(session), journal.last(session)
+        if row is None or row.config is None or last is None:
+            return None
+        settings = unpack_value(row.config)
+        days, idle = settings.get("retention_days"), settings.get("delete_after_idle_days")
+        if days is not None and row.ended_at is not None and now - row.ended_at >= days * DAY:
+            return _whole(core, session, row, f"ended more than {days:g} days ago")
+        if idle is not None and now - (journal.last_but(session, CARE) or last[1].time) >= idle * DAY:
+            return _whole(core, session, row, f"nothing has happened in it for {idle:g} days", last[0])
+    except (IntegrityError, SchemaTooNew):
+        pass  # damaged: repair it before deciding what to delete
+    return None
 
 
 def _whole(core: RuntimeCore, session: bytes, row: SessionRow, reason: str, sequence: int | None = None) -> _Candidate:
@@ -216,10 +221,20 @@ def _journals(core: RuntimeCore, policy: RetentionPolicy, now: int, *, dry_run: 
 
 def _remove(core: RuntimeCore, candidate: _Candidate) -> None:
     removal = candidate.removal
-    if removal.artifact is None:
-        core.ask(removal.session_id, m.DeleteSession(expected_sequence=candidate.sequence))
-    else:
+    if removal.artifact is not None:
         core.ask(removal.session_id, m.DeleteArtifact(ArtifactId.parse(removal.artifact)))
+        return
+    looked_at = candidate.sequence
+    for look in range(LOOKS):
+        try:
+            core.ask(removal.session_id, m.DeleteSession(expected_sequence=looked_at))
+            return
+        except Conflict:
+            # The runtime's own care of the session, such as saving it when it leaves memory, is no use of it.
+            again = _over_its_own_time(core, session_bytes(removal.session_id), core.clock.time_ns())
+            if again is None or look == LOOKS - 1:
+                raise
+            looked_at = again.sequence
 
 
 def _versions(core: RuntimeCore, session: bytes, policy: RetentionPolicy, now: int) -> Iterator[Removal]:

@@ -72,6 +72,24 @@ def test_what_a_session_does_meanwhile_keeps_it(clock: DrivenClock) -> None:
         assert there(rt) == {"used"}
 
 
+def test_what_the_runtime_does_with_a_session_meanwhile_does_not_keep_it(clock: DrivenClock) -> None:
+    """A session that is saved between the look and the deletion, as when it leaves memory, is still idle."""
+    with Runtime.open(clock=clock) as rt:
+        session = rt.create_session("goes", config={"delete_after_idle_days": 1})
+        clock.advance(2 * DAY)
+        saved: list[object] = []
+
+        def save_once(context: object) -> str:
+            if not saved:
+                saved.append(session.save())
+            return "continue"
+
+        rt.hooks.register("BeforeSessionDeleted", save_once)
+        assert rt.run_retention().sessions == 1
+        assert saved
+        assert there(rt) == set()
+
+
 def test_retention_runs_on_a_schedule(store_path: Path, clock: DrivenClock) -> None:
     config = {"retention": {"every": 0.01, "ended_days": 1, "max_journal_events": 5}}
     with Runtime.open(store_path, config=config, clock=clock) as rt:
