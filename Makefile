@@ -44,6 +44,7 @@ check: $(STAMP)
 	@cd $(VENV)/elsewhere && ../bin/lint-imports --config ../../pyproject.toml
 	@.ci/newer-pythons
 	@$(MAKE) --no-print-directory test
+	@.ci/integrations
 
 bench: $(STAMP)
 	@$(BIN)/python perf/bench.py $(BENCH_ARGS)

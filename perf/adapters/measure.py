@@ -1,0 +1,90 @@
+"""A small harness for adapters: the same work by greenroom and by a framework's own stores, in turns, in one process.
+
+A file beside this one has a function `rows(folder)` which yields a `Row` for each kind of work:
+
+    ```py
+    def rows(folder: Path) -> Iterator[Row]:
+        ours, sqlite, memory = …
+        yield Row("put", {"greenroom": lambda: ours.put(…), "SQLite NORMAL": …, "memory": …})
+    ```
+
+Sides take turns, round by round, so that what else the machine does hits them alike; the median of rounds is printed,
+and its ratio to greenroom's. `Row.size` is a figure in bytes instead.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+__all__ = ["Row", "measured", "size_of", "table"]
+
+ROUNDS: Final = 9
+ROUND_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of work, and how each side does it. The first side is greenroom."""
+
+    name: str
+    sides: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of each side, where the row is about size."""
+
+
+def _seconds(call: Callable[[], object], times: int) -> float:
+    begun = time.perf_counter()
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - begun) / times
+
+
+def measured(row: Row) -> dict[str, float]:
+    """Return the median seconds of one call by each side; sides take turns."""
+    if row.sizes:
+        return {side: float(size) for side, size in row.sizes.items()}
+    times = {}
+    for side, call in row.sides.items():
+        once = _seconds(call, 1)
+        times[side] = max(1, min(2000, int(ROUND_SECONDS / max(once, 1e-7))))
+    taken: dict[str, list[float]] = {side: [] for side in row.sides}
+    gc.collect()
+    for _ in range(ROUNDS):
+        for side, call in row.sides.items():
+            taken[side].append(_seconds(call, times[side]))
+    return {side: statistics.median(each) for side, each in taken.items()}
+
+
+def _shown(value: float, *, is_size: bool) -> str:
+    if is_size:
+        return f"{value / 1e6:.2f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
+    return f"{value * 1e3:.2f} ms" if value >= 1e-3 else f"{value * 1e6:.1f} µs"
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return a Markdown table of all rows: a figure for each side, and its ratio to the first."""
+    lines: list[str] = []
+    heads: list[str] = []
+    for row in rows:
+        figures = measured(row)
+        if list(figures) != heads:
+            heads = list(figures)
+            lines += ["", "| what | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
+        ours = figures[heads[0]]
+        cells = [
+            _shown(value, is_size=bool(row.sizes)) + ("" if side == heads[0] else f" ({value / ours:.2g}×)")
+            for side, value in figures.items()
+        ]
+        lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines[1:])
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())

@@ -1,0 +1,41 @@
+"""What every adapter takes: a runtime, or the path of a store."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from greenroom.runtime import Runtime, RuntimeClosed, ValidationError
+from greenroom.runtime.integrations.opening import Opened
+
+
+def test_a_path_is_opened_and_closed(store_path: Path) -> None:
+    opened = Opened(store_path)
+    session = opened.runtime.create_session()
+    opened.close()
+    with pytest.raises(RuntimeClosed):
+        session.info()
+
+
+def test_a_runtime_stays_open(rt: Runtime) -> None:
+    opened = Opened(rt)
+    opened.close()
+    assert rt.create_session().info()
+
+
+@pytest.mark.parametrize("wrong", [None, 1, object(), b"path"])
+def test_anything_else_is_refused(wrong: object) -> None:
+    with pytest.raises(ValidationError, match="a Runtime or the path of a store"):
+        Opened(wrong)  # type: ignore[arg-type]
+
+
+def test_functions_run_off_the_loop(rt: Runtime) -> None:
+    async def main() -> tuple[str, bool]:
+        opened = Opened(rt)
+        loop = threading.get_ident()
+        return await opened.run(lambda key: key * 2, "k"), await opened.run(threading.get_ident) != loop
+
+    assert asyncio.run(main()) == ("kk", True)
