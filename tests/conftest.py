@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,11 +25,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--sessions", type=int, default=100_000, help="how many sessions the scale test makes")
 
 
+_MEMORY = Path("/dev/shm")
+_ROOM = 2 << 30
+"""A run needs about 300 MB, as what passes is removed at once."""
+
+
+def _work_in_memory(config: pytest.Config) -> None:
+    """Make all stores in memory, where there is room: opening one waits for the disk five times as long as it works,
+    and what a killed process leaves is in the kernel's hands either way. TMPDIR says otherwise; processes that are
+    started inherit it, the workers of a run too."""
+    if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _ROOM:
+        return
+    made = tempfile.mkdtemp(prefix="greenroom-tests-", dir=_MEMORY)
+    os.chmod(made, 0o755)  # tests that become another user walk through it, as through /tmp
+    os.environ["TMPDIR"] = made
+    tempfile.tempdir = None  # found anew
+    config.stash[_made] = Path(made)
+
+
+_made = pytest.StashKey[Path]()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What failed stays to be looked at."""
+    if exitstatus == pytest.ExitCode.OK and (made := session.config.stash.get(_made, None)):
+        session.config.add_cleanup(lambda: shutil.rmtree(made, ignore_errors=True))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let SIGINT reach the processes that tests start. A shell starts background jobs with it ignored, which would be
     inherited; a handler here makes it the default action there."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _work_in_memory(config)
 
 
 class DrivenClock:
