@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .aio.runtime import AsyncRuntime as AsyncRuntime
+    from .aio.session import AsyncSession as AsyncSession
     from .public import *  # noqa: F403
     from .public import __all__ as __all__
 
+_ASYNC = {"AsyncRuntime": "runtime", "AsyncSession": "session"}
+"""The modules of names that import asyncio, which not every program needs."""
+
 
 def __getattr__(name: str) -> Any:
+    if name in _ASYNC:
+        value = globals()[name] = getattr(import_module(f"{__name__}.aio.{_ASYNC[name]}"), name)
+        return value
     # Whoever needs errors only, such as the process of a script, does not import the rest.
     errors = import_module("greenroom.storage.errors")
     public = errors if name[0].isupper() and name in errors.__all__ else import_module(f"{__name__}.public")
@@ -26,4 +34,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *import_module(f"{__name__}.public").__all__]
+    return [*globals(), *_ASYNC, *import_module(f"{__name__}.public").__all__]

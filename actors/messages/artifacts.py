@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Unpack, cast
@@ -129,6 +130,11 @@ class StoreArtifact(Command[ArtifactInfo]):
         self.collected = False
         """Whether this is an output that the runtime collects. Collected outputs have limits of their own."""
 
+    @property
+    def content_bytes(self) -> int:
+        content = self.content
+        return sys.maxsize if callable(getattr(content, "read", None)) else len(cast("bytes", content))
+
     def carried(self) -> list[tuple[Any, Any]]:
         return [(self.encoded, self.content)]
 
@@ -196,6 +202,10 @@ class StoreMany(Command[list[ArtifactInfo]]):
     @property
     def operations(self) -> int:
         return len(self.items)
+
+    @property
+    def content_bytes(self) -> int:
+        return sum(item.content_bytes for item in self.items)
 
     def carried(self) -> list[tuple[Any, Any]]:
         return [pair for item in self.items for pair in item.carried()]

@@ -148,6 +148,10 @@ class Recorded(Command[Reply]):
         self.preparation = "content" if self.large else None  # type: ignore[misc]
         self.encoded: dict[str, Encoded] | None = None
 
+    @property
+    def content_bytes(self) -> int:
+        return sum(len(content) for content in self.large.values())
+
     def carried(self) -> list[tuple[Any, Any]]:
         return [(encoded, self.large[name]) for name, encoded in (self.encoded or {}).items()]
 

@@ -112,6 +112,11 @@ class Message(Generic[Reply]):
     shown: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     """Functions that read a parameter for hooks, where the message keeps it encoded or under another name."""
 
+    @property
+    def content_bytes(self) -> int:
+        """How much content it carries that is hashed and compressed on its way."""
+        return 0
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 

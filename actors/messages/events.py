@@ -120,6 +120,10 @@ class PublishEvent(Command[Event]):
         self.ttl_seconds = as_seconds("ttl_seconds", ttl_seconds) if ttl_seconds is not None else None
         self.encoded: Encoded | None = None
 
+    @property
+    def content_bytes(self) -> int:
+        return len(self.packed)
+
     def carried(self) -> list[tuple[Encoded, Any]]:
         return [(self.encoded, self.packed)] if self.encoded is not None else []
 

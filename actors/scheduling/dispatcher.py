@@ -47,7 +47,7 @@ from pykka._envelope import Envelope
 
 from greenroom.storage.errors import InvalidOperation, ResourceLimitExceeded
 
-from .futures import DeferredReply, OperationEnvelope, PooledFuture
+from .futures import NOW, DeferredReply, OperationEnvelope, PooledFuture, Unfinished, WouldWait
 from .operation import CURRENT
 from .turn import Turn, interrupted
 
@@ -165,7 +165,8 @@ class PooledActor(pykka.Actor):
     def ask(self, message: Any, timeout: float) -> Any:
         """Send a message and return the reply, or raise what its handling raised.
 
-        Raises OperationTimeout after `timeout` seconds, ResourceLimitExceeded when the mailbox is full.
+        Raises OperationTimeout after `timeout` seconds, ResourceLimitExceeded when the mailbox is full. With `NOW` for
+        a timeout, raises WouldWait if another thread handles messages, and Unfinished in place of a deferred reply.
         """
         if not self._held:
             turn = self._turn
@@ -194,9 +195,13 @@ class PooledActor(pykka.Actor):
                     except RuntimeError:
                         pass  # it was not ours
             if reply.__class__ is DeferredReply:
+                if timeout is NOW:
+                    raise Unfinished(reply)
                 return reply.finish()
         else:
             self.refuse_within()
+        if timeout is NOW:
+            raise WouldWait
         future = PooledFuture()
         self.put(OperationEnvelope(message, future))
         return future.get(timeout=timeout)

@@ -16,7 +16,34 @@ from greenroom.storage.errors import OperationTimeout
 from .operation import CURRENT
 from .turn import interrupted
 
-__all__ = ["DeferredReply", "OperationEnvelope", "PooledFuture", "TellReceipt", "finished"]
+__all__ = [
+    "NOW",
+    "DeferredReply",
+    "OperationEnvelope",
+    "PooledFuture",
+    "TellReceipt",
+    "Unfinished",
+    "WouldWait",
+    "finished",
+]
+
+NOW: Final = -1.0
+"""A timeout, known by its identity: answer here and now, or raise WouldWait before anything has happened."""
+
+
+class WouldWait(OperationTimeout):
+    """What was asked for `NOW` cannot be done without waiting. Nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__("it would have to wait; nothing was done", timeout=0.0, started=False)
+
+
+class Unfinished(Exception):
+    """What was asked for `NOW` is done, but its reply is still to be worked out, by calling `reply.finish()`."""
+
+    def __init__(self, reply: DeferredReply) -> None:
+        super().__init__("the reply is still to be worked out")
+        self.reply = reply
 
 
 class OperationEnvelope(Envelope[Any]):
@@ -33,14 +60,15 @@ class DeferredReply:
     """A reply that the caller's thread still has to work out after the actor's turn has ended.
 
     So an actor waits neither for a disk nor for large content to be read. `always` means that the work is more than a
-    reply, and is done even if nobody waits for it.
+    reply, and is done even if nobody waits for it. `syncs` means that it waits until the newest changes are on disk.
     """
 
-    __slots__ = ("always", "finish")
+    __slots__ = ("always", "finish", "syncs")
 
-    def __init__(self, finish: Callable[[], Any], *, always: bool = False) -> None:
+    def __init__(self, finish: Callable[[], Any], *, always: bool = False, syncs: bool = False) -> None:
         self.finish = finish
         self.always = always
+        self.syncs = syncs
 
 
 def finished(reply: Any) -> Any:

@@ -324,7 +324,7 @@ class SessionActor(PooledActor):
                             raise
                 return finished(reply)
 
-            return DeferredReply(wait, always=reply.__class__ is DeferredReply and reply.always)
+            return DeferredReply(wait, always=reply.__class__ is DeferredReply and reply.always, syncs=True)
         return reply
 
     # -- commands

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from greenroom.actors import messages as m
 from greenroom.actors.access.cross_session import CrossSessionRouter
 from greenroom.actors.access.security import Security
 from greenroom.actors.messages.core import Command, Message, Reply
-from greenroom.actors.scheduling.futures import OperationEnvelope
+from greenroom.actors.scheduling.futures import NOW, OperationEnvelope, WouldWait
 from greenroom.actors.scheduling.operation import CURRENT, Operation, changed, own_operation
 from greenroom.actors.session.directory import Way
 from greenroom.actors.session.preparation import Preparation
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from .table import SessionTable
 
 __all__ = ["Delivery", "Noted", "Trace"]
+
+_BRIEF_CONTENT: Final = 64 << 10
+"""So many bytes of content are hashed and compressed within a fraction of a millisecond."""
 
 
 class Noted(Protocol):
@@ -280,6 +283,7 @@ class Delivery:
         clean: Callable[[Any], Any] | None,
     ) -> None:
         self._services = services = table.services
+        self._table = table
         self.security = security
         self.home = Home(table, preparation, security)
         self.crossing = CrossSessionRouter(table, self.home, preparation, security)
@@ -366,6 +370,48 @@ class Delivery:
                 CURRENT.set(operation)
         reply = self._first.ask(session_id, message, timeout)
         return reply
+
+    def ask_now(self, session_id: str, message: Message[Reply]) -> Reply:
+        """Deliver a message on this thread without waiting for anything, and return the reply.
+
+        Raises WouldWait before anything has happened: if a stage has something to do with the message, the session is
+        busy or not in memory, or the message carries much content. Raises Unfinished if the reply waits for a disk.
+        """
+        reply: Reply
+        actor = self.home._actors.get(session_id)
+        if actor is None or not self._is_direct(session_id, message) or self._table.closing:
+            raise WouldWait
+        preparation = message.preparation
+        if preparation is None:
+            reply = actor.ask(message, NOW)
+            return reply
+        if preparation != "content" or message.content_bytes > _BRIEF_CONTENT:
+            raise WouldWait
+        reply = self.home._preparation.ask(actor, message, NOW)
+        return reply
+
+    def _is_direct(self, session_id: str, message: Message[Any]) -> bool:
+        """Return whether no stage has anything to do with a message, so that it goes to the session's own actor."""
+        return (
+            self._direct
+            and CURRENT.get() is None
+            and message.__class__ not in self._hooked
+            and not (message.may_cross and message.crosses(session_id))
+        )
+
+    def replies_by_receipt(self, session_id: str, message: Message[Any]) -> bool:
+        """Return whether a message that is told with a receipt brings its reply there, and nobody waits meanwhile: no
+        hooks run, no tool or agent is called, no other session is asked, no much content prepared, nothing loaded."""
+        return (
+            message.__class__ not in self._hooked
+            and self._trace is None
+            and session_id in self.home._actors
+            and not (message.may_cross and message.crosses(session_id))
+            and (
+                message.preparation is None
+                or (message.preparation == "content" and message.content_bytes <= _BRIEF_CONTENT)
+            )
+        )
 
     def tell(self, session_id: str, message: Message[Any], receipt: TellReceipt | None = None) -> None:
         """Deliver a message through all stages without waiting. A failure is logged."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from greenroom.runtime import Runtime, ValidationError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from greenroom.runtime import AsyncRuntime
 
 __all__ = ["Opened"]
 
@@ -18,21 +22,34 @@ T = TypeVar("T")
 class Opened:
     """A runtime that an adapter works on. One that was opened here, from a path, is closed with the adapter."""
 
-    def __init__(self, runtime: Runtime | str | os.PathLike[str]) -> None:
+    def __init__(self, runtime: Runtime | AsyncRuntime | str | os.PathLike[str]) -> None:
         """Open a store if `runtime` is its path. Raises ValidationError for anything else that is no runtime."""
+        self._faces: dict[AbstractEventLoop, AsyncRuntime] = {}
         self.owned = isinstance(runtime, str | os.PathLike)
         if isinstance(runtime, str | os.PathLike):
             self.runtime = Runtime.open(runtime)
         elif isinstance(runtime, Runtime):
             self.runtime = runtime
+        elif isinstance(beneath := getattr(runtime, "runtime", None), Runtime):
+            self.runtime = beneath
         else:
             raise ValidationError(
-                f"runtime: a Runtime or the path of a store is needed, not {type(runtime).__name__}", field="runtime"
+                f"runtime: a Runtime, an AsyncRuntime or the path of a store is needed, not {type(runtime).__name__}",
+                field="runtime",
             )
 
     async def run(self, fn: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Call a synchronous function of the adapter off the event loop, and return what it returns."""
-        return await asyncio.to_thread(fn, *args, **options)
+        import asyncio
+
+        from greenroom.runtime import AsyncRuntime
+
+        loop = asyncio.get_running_loop()
+        face = self._faces.get(loop)
+        if face is None:
+            self._faces = {each: face for each, face in self._faces.items() if not each.is_closed()}
+            face = self._faces[loop] = AsyncRuntime.over(self.runtime)
+        return await face.run(fn, *args, **options)
 
     def close(self) -> None:
         """Close the runtime if it was opened here."""

@@ -28,7 +28,7 @@ def test_a_runtime_stays_open(rt: Runtime) -> None:
 
 @pytest.mark.parametrize("wrong", [None, 1, object(), b"path"])
 def test_anything_else_is_refused(wrong: object) -> None:
-    with pytest.raises(ValidationError, match="a Runtime or the path of a store"):
+    with pytest.raises(ValidationError, match="a Runtime, an AsyncRuntime or the path of a store"):
         Opened(wrong)  # type: ignore[arg-type]
 
 

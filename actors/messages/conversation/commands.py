@@ -117,6 +117,10 @@ class AddMessages(Command[list[Turn]]):
     def operations(self) -> int:
         return len(self.messages)
 
+    @property
+    def content_bytes(self) -> int:
+        return sum(each.content_bytes for each in self.messages)
+
     def carried(self) -> list[tuple[Encoded, Any]]:
         return [pair for each in self.messages for pair in each.carried()]
 

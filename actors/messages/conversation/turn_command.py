@@ -58,6 +58,10 @@ class TurnCommand(Command[Reply]):
         self.encoded = None
         self.more = None
 
+    @property
+    def content_bytes(self) -> int:
+        return 0 if self.small else sum(len(each) for each in (self.content, self.tool_calls, self.metadata) if each)
+
     def large_fields(self) -> Iterator[tuple[str, bytes]]:
         """Yield the fields that are stored as content, with the bytes of that content."""
         text = self.text

@@ -150,6 +150,10 @@ class PutRecords(Command[bool]):
         """The values that are no contents, by their hash."""
         return {item.hash: item.data for item in self.items if not item.is_large}
 
+    @property
+    def content_bytes(self) -> int:
+        return sum(len(item.data) for item in self.items)
+
     def carried(self) -> list[tuple[Any, Any]]:
         return [(item.encoded, item.data) for item in self.items if item.is_large]
 

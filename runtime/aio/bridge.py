@@ -1,0 +1,273 @@
+"""The bridge between an event loop and the delivery of messages: no call blocks the loop, and most need no thread.
+
+A message is handled in one of four ways:
+
+1. **Here and now**, if nobody would have to wait (`Delivery.ask_now`) and this turn of the loop has time left. All
+   tasks share `Turns.SECONDS` in each turn of the loop, so that no number of them can stall it.
+2. **In a later turn** of the loop, if this one has none left: tasks wait in line.
+3. **By the mailbox**, if the session is busy: a thread of the dispatcher handles it and posts the reply.
+4. **On a thread**, if a hook, a disk or a callable of the host may take long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+from greenroom.actors.messages.core import Message
+from greenroom.actors.scheduling.futures import DeferredReply, Unfinished, WouldWait
+from greenroom.actors.supervisor.delivery import Delivery
+from greenroom.runtime.core import RuntimeCore
+from greenroom.runtime.handles.session import Session
+from greenroom.storage.errors import InvalidOperation
+
+from .arrivals import Arrival, Arrivals
+
+__all__ = ["Bridge"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Turns:
+    """Shares out the time of an event loop's turns, first come, first served."""
+
+    SECONDS: Final = 0.0005
+    MOST: Final = 256
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ends = 0.0
+        """When the time of this turn is up; 0: nothing was begun in it yet."""
+        self._line: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._woken = 8
+        """How many tasks of the line are woken in each turn."""
+        self._refused = False
+
+    def has_time(self) -> bool:
+        """Return whether something may be begun in this turn of the loop."""
+        if self._ends:
+            return perf_counter() < self._ends
+        self._ends = perf_counter() + self.SECONDS
+        self._loop.call_soon(self._next)
+        return True
+
+    async def later(self) -> None:
+        """Wait for a turn that has time."""
+        while True:
+            waiter = self._loop.create_future()
+            self._line.append(waiter)
+            await waiter
+            if self.has_time():
+                return
+            self._refused = True
+
+    def _next(self) -> None:
+        """Begin the next turn: wake as many of the line as will find time in it."""
+        if not self._line:
+            self._ends = 0.0
+            return
+        now = perf_counter()
+        if self._refused:
+            self._woken = max(1, self._woken // 2)
+        elif now < self._ends:
+            self._woken = min(self.MOST, 2 * self._woken)
+        self._refused = False
+        self._ends = now + self.SECONDS
+        for _ in range(min(self._woken, len(self._line))):
+            waiter = self._line.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+        self._loop.call_soon(self._next)
+
+
+class _Elsewhere(Exception):
+    """A message that cannot be answered here and now, on its way to the bridge."""
+
+    def __init__(self, session_id: str, message: Any, timeout: float, unfinished: DeferredReply | None = None) -> None:
+        super().__init__()
+        self.session_id = session_id
+        self.message = message
+        self.timeout = timeout
+        self.unfinished = unfinished
+        """The reply that is still to be worked out, if the message has been handled."""
+
+
+class Bridge:
+    """Sends messages and calls from one event loop, and brings their replies there."""
+
+    THREADS: Final = 64
+
+    def __init__(self, core: RuntimeCore) -> None:
+        self._core = core
+        self.loop: Final = asyncio.get_running_loop()
+        self._delivery: Delivery = core.supervisor.delivery
+        self._arrivals = Arrivals(self.loop)
+        self._turns = Turns(self.loop)
+        self._threads = ThreadPoolExecutor(self.THREADS, thread_name_prefix="greenroom-async")
+        self._to_sync: queue.LifoQueue[tuple[DeferredReply, Arrival] | None] = queue.LifoQueue()
+        self._committer: threading.Thread | None = None
+
+    def ask_here(self, session_id: str, message: Message[Any], timeout: float) -> Any:
+        """Answer a message here and now. It is the `_ask` of the handles that `once` works with."""
+        try:
+            return self._delivery.ask_now(session_id, message)
+        except WouldWait:
+            raise _Elsewhere(session_id, message, timeout) from None
+        except Unfinished as done:
+            raise _Elsewhere(session_id, message, timeout, done.reply) from None
+
+    async def once(
+        self,
+        here: Session,
+        method: Callable[Concatenate[Session, P], T],
+        /,
+        *args: P.args,
+        **options: P.kwargs,
+    ) -> T:
+        """Call a method of a handle that asks the session exactly once, and does nothing else that could take long.
+
+        If it cannot be answered here and now, its message goes another way, and the method is called once more with the
+        reply at hand. So its arguments must not be used up by the first call.
+        """
+        self._require_loop()
+        if not self._turns.has_time():
+            await self._turns.later()
+        try:
+            return method(here, *args, **options)
+        except _Elsewhere as elsewhere:
+            asked = elsewhere
+        reply = await self._deliver(asked)
+        answered = here.with_timeout(asked.timeout)
+        answered._ask = _Answer(reply)
+        return method(answered, *args, **options)
+
+    async def ask(self, session_id: str, message: Message[Any], timeout: float) -> Any:
+        """Ask a session. Raises what it raises."""
+        self._require_loop()
+        if not self._turns.has_time():
+            await self._turns.later()
+        try:
+            return self.ask_here(session_id, message, timeout)
+        except _Elsewhere as elsewhere:
+            asked = elsewhere
+        return await self._deliver(asked)
+
+    async def brief(self, fn: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
+        """Call a function here that is known to take some microseconds and never to wait."""
+        self._require_loop()
+        if not self._turns.has_time():
+            await self._turns.later()
+        return fn(*args, **options)
+
+    async def run(self, fn: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
+        """Call a function on a thread, in the context of the task."""
+        result: T = await self._run(lambda: fn(*args, **options), abandon=False)
+        return result
+
+    async def run_abandoning(self, fn: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
+        """Call a function on a thread. A task that is cancelled does not wait for it; what has begun goes on."""
+        result: T = await self._run(lambda: fn(*args, **options), abandon=True)
+        return result
+
+    async def _deliver(self, asked: _Elsewhere) -> Any:
+        """Send a message that could not be answered here and now, and wait for its reply."""
+        if asked.unfinished is not None:
+            arrival = self._arrival()
+            arrival.begin()
+            arrival.set(asked.unfinished)
+            return await arrival.reply()
+        if self._delivery.replies_by_receipt(asked.session_id, asked.message):
+            arrival = self._arrival()
+            self._delivery.tell(asked.session_id, asked.message, arrival)
+            return await arrival.reply(asked.timeout)
+        calls = asked.message.preparation == "call"
+        return await self._run(
+            lambda: self._delivery.ask(asked.session_id, asked.message, asked.timeout), abandon=calls
+        )
+
+    async def _run(self, work: Callable[[], Any], *, abandon: bool) -> Any:
+        self._require_loop()
+        arrival = self._arrival()
+        context = contextvars.copy_context()
+
+        def serve() -> None:
+            if not arrival.begin():
+                return
+            try:
+                arrival.set(context.run(work))
+            except BaseException:
+                arrival.set_exception()
+
+        try:
+            self._threads.submit(serve)
+        except RuntimeError:
+            self._core.check_open()
+            raise
+        return await arrival.reply(abandon=abandon)
+
+    def _arrival(self) -> Arrival:
+        return Arrival(self._arrivals, self._defer, self._delivery.discard)
+
+    def _defer(self, reply: DeferredReply, arrival: Arrival) -> None:
+        """Have a reply worked out. Those that wait for the disk are worked out on one thread, the newest first, so that
+        one sync covers all that came before it."""
+        if reply.syncs:
+            if self._committer is None:
+                self._committer = threading.Thread(target=self._commit, name="greenroom-async-commit", daemon=True)
+                self._committer.start()
+            self._to_sync.put((reply, arrival))
+        else:
+            self._threads.submit(_finish, reply, arrival)
+
+    def _commit(self) -> None:
+        for each in iter(self._to_sync.get, None):
+            assert each is not None
+            _finish(*each)
+        while not self._to_sync.empty():  # what was put before the end
+            last = self._to_sync.get()
+            if last is not None:
+                _finish(*last)
+
+    def _require_loop(self) -> None:
+        if asyncio.get_running_loop() is not self.loop:
+            raise InvalidOperation(
+                "this AsyncRuntime belongs to another event loop: open one in each loop, "
+                "by AsyncRuntime.over(runtime) if they share a runtime"
+            )
+
+    def close(self) -> None:
+        """Let the threads end. What they are doing is done to its end."""
+        self._threads.shutdown(wait=False)
+        if self._committer is not None:
+            self._to_sync.put(None)
+
+
+class _Answer:
+    """Takes the place of asking: gives the reply that has come already."""
+
+    __slots__ = ("_reply", "_taken")
+
+    def __init__(self, reply: Any) -> None:
+        self._reply = reply
+        self._taken = False
+
+    def __call__(self, session_id: str, message: Any, timeout: float) -> Any:
+        if self._taken:
+            raise AssertionError(f"the method asks more than once: {type(message).__name__}")
+        self._taken = True
+        return self._reply
+
+
+def _finish(reply: DeferredReply, arrival: Arrival) -> None:
+    try:
+        arrival.set(reply.finish())
+    except BaseException:
+        arrival.set_exception()

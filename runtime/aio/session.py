@@ -1,0 +1,43 @@
+"""`AsyncSession`: a handle on one session actor, to be awaited."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from greenroom.runtime.handles.session import Session
+
+if TYPE_CHECKING:
+    from .bridge import Bridge
+
+__all__ = ["AsyncSession"]
+
+
+class AsyncSession:
+    """Sends messages to one session, from an event loop. The same as `Session`, with `await`."""
+
+    __slots__ = ("_bridge", "_here", "id", "sync")
+
+    def __init__(self, bridge: Bridge, session: Session) -> None:
+        self.id = session.id
+        self.sync = session
+        """The handle for code on other threads."""
+        self._bridge = bridge
+        self._here = session.with_timeout(session._timeout)
+        self._here._ask = bridge.ask_here
+
+    def __repr__(self) -> str:
+        return f"<AsyncSession {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AsyncSession) and other.sync == self.sync
+
+    def __hash__(self) -> int:
+        return hash(self.sync)
+
+    async def get(self, key: str, default: Any = None, as_: Any = None) -> Any:
+        """Return a copy of the value of a variable, or `default`: see `Session.get`."""
+        return await self._bridge.once(self._here, Session.get, key, default, as_)  # type: ignore[arg-type]
+
+    async def set(self, key: str, value: object, **options: Any) -> None:
+        """Set a variable: see `Session.set`."""
+        await self._bridge.once(self._here, Session.set, key, value, **options)

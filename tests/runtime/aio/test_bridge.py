@@ -1,0 +1,211 @@
+"""Calls from an event loop: they do not block it, and a cancelled one has either done nothing or gives its reply."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from greenroom.runtime import AsyncRuntime, InvalidOperation, OperationTimeout, Runtime, RuntimeClosed, messages
+from greenroom.runtime.aio.session import AsyncSession
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    return asyncio.run if request.param == "asyncio" else uvloop.run
+
+
+class Held:
+    """Holds the turn of a session on another thread until it is told to release it."""
+
+    def __init__(self, rt: AsyncRuntime, session: AsyncSession) -> None:
+        self._go = threading.Event()
+        self._held = threading.Event()
+        actor = rt.runtime.core.supervisor.table.actors[session.id]
+        self._thread = threading.Thread(target=lambda: actor.in_turn(self._wait, 5))
+
+    def _wait(self) -> None:
+        self._held.set()
+        assert self._go.wait(30)
+
+    def __enter__(self) -> Held:
+        self._thread.start()
+        assert self._held.wait(30)
+        return self
+
+    def release(self) -> None:
+        self._go.set()
+
+    def __exit__(self, *_: object) -> None:
+        self._go.set()
+        self._thread.join(30)
+
+
+def test_the_first_example(run: Run, store_path: Path) -> None:
+    async def main() -> None:
+        async with await AsyncRuntime.open(store_path) as rt:
+            session = await rt.create_session("first")
+            await session.set("k", {"a": 1})
+            assert await session.get("k") == {"a": 1}
+        with pytest.raises(RuntimeClosed):
+            await session.get("k")
+
+    run(main())
+    with Runtime.open(store_path) as again:
+        (info,) = again.list_sessions()
+        assert again.session(info.id).get("k") == {"a": 1}
+
+
+def test_what_wants_a_busy_session_leaves_the_loop_to_others(run: Run) -> None:
+    async def main() -> None:
+        async with await AsyncRuntime.open() as rt:
+            busy, other = await rt.create_session(), await rt.create_session()
+            await busy.set("n", 0)
+            with Held(rt, busy) as held:
+                waiting = [asyncio.create_task(busy.set(f"k{n}", n)) for n in range(200)]
+                for n in range(100):
+                    await other.set("n", n)
+                    await asyncio.sleep(0)
+                assert not any(each.done() for each in waiting)
+                held.release()
+                await asyncio.gather(*waiting)
+            assert await busy.get("k199") == 199
+
+    run(main())
+
+
+def test_cancelled_before_it_has_begun_nothing_is_done(run: Run) -> None:
+    async def main() -> None:
+        async with await AsyncRuntime.open() as rt:
+            session = await rt.create_session()
+            with Held(rt, session):
+                task = asyncio.create_task(session.set("k", 1))
+                await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            assert await session.get("k") is None
+
+    run(main())
+
+
+def test_a_timeout_before_it_has_begun(run: Run) -> None:
+    async def main() -> None:
+        async with await AsyncRuntime.open(config={"ask_timeout": 0.05}) as rt:
+            session = await rt.create_session()
+            with Held(rt, session):
+                with pytest.raises(OperationTimeout) as caught:
+                    await session.set("k", 1)
+                assert caught.value.fields["started"] is False
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.01):
+                        await session.set("k", 1)
+            assert await session.get("k") is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("durability", ["wal", "fsync", "memory"])
+def test_many_tasks_lose_nothing(run: Run, store_path: Path, durability: str) -> None:
+    async def main() -> None:
+        async with await AsyncRuntime.open(store_path, config={"durability": durability}) as rt:
+            sessions = [await rt.create_session() for _ in range(20)]
+
+            async def work(number: int) -> None:
+                for step in range(5):
+                    await sessions[number % 20].set(f"{number}/{step}", step)
+
+            await asyncio.gather(*(work(number) for number in range(200)))
+            for number in range(200):
+                for step in range(5):
+                    assert await sessions[number % 20].get(f"{number}/{step}") == step
+
+    run(main())
+
+
+def test_cancelled_at_any_moment_it_is_done_or_not(run: Run) -> None:
+    """Without CancelledError the reply is there; with it the variable is not."""
+
+    async def main() -> None:
+        async with await AsyncRuntime.open(config={"durability": "fsync"}) as rt:
+            session = await rt.create_session()
+            done = undone = 0
+            for number in range(100):
+                task = asyncio.create_task(session.set(f"k{number}", number))
+                for _ in range(number % 4):
+                    await asyncio.sleep(0)
+                task.cancel()
+                try:
+                    await task
+                except asyncio.CancelledError:
+                    undone += 1
+                    assert await session.get(f"k{number}") is None
+                else:
+                    done += 1
+                    assert await session.get(f"k{number}") == number
+            assert done
+            assert undone
+
+    run(main())
+
+
+def test_a_task_that_had_to_finish_something_is_cancelled_at_its_next_await(run: Run) -> None:
+    async def main() -> None:
+        async with await AsyncRuntime.open(config={"durability": "fsync"}) as rt:
+            session = await rt.create_session()
+
+            async def work() -> None:
+                await session.set("k", 1)
+                await asyncio.Event().wait()
+
+            task = asyncio.create_task(work())
+            await asyncio.sleep(0)  # the change is made, its sync is under way
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await session.get("k") == 1
+
+    run(main())
+
+
+def test_hooks_of_the_host_run_off_the_loop(run: Run) -> None:
+    async def main() -> None:
+        async with await AsyncRuntime.open() as rt:
+            session = await rt.create_session()
+            threads: list[int] = []
+
+            def look(context: object) -> str:
+                threads.append(threading.get_ident())
+                return "continue"
+
+            rt.runtime.hooks.register("BeforeStateWrite", look)
+            await session.set("k", 1)
+            assert threads
+            assert threading.get_ident() not in threads
+
+    run(main())
+
+
+def test_another_loop_is_refused(run: Run, rt: Runtime) -> None:
+    async def make() -> AsyncSession:
+        return await AsyncRuntime.over(rt).create_session()
+
+    session = run(make())
+
+    async def use() -> None:
+        with pytest.raises(InvalidOperation, match="another event loop"):
+            await session.get("k")
+
+    run(use())
+    assert (
+        rt.session(session.id).ask(messages.GetVariable("k")) is None
+        if hasattr(rt.session(session.id), "ask")
+        else True
+    )
