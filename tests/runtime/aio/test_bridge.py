@@ -204,8 +204,4 @@ def test_another_loop_is_refused(run: Run, rt: Runtime) -> None:
             await session.get("k")
 
     run(use())
-    assert (
-        rt.session(session.id).ask(messages.GetVariable("k")) is None
-        if hasattr(rt.session(session.id), "ask")
-        else True
-    )
+    assert rt.ask(session.id, messages.GetVariable("k")) is None
