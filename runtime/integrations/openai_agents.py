@@ -1,0 +1,273 @@
+"""Sessions of the OpenAI Agents SDK in a greenroom store: `Runner.run(agent, "hi", session=GreenroomSession("7", rt))`.
+
+An item is one turn of the conversation. What a turn has a place for is there: role, content, calls of tools and their
+results. The other fields, and the order of all, stand in the turn's metadata, so that nothing is stored twice and every
+item comes back exactly as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from greenroom.runtime import Conflict, InvalidOperation, Message, Runtime, Session, SessionNotFound, ValidationError
+from greenroom.runtime.messages import AddMessage
+
+from .keys import key_of
+from .opening import Opened
+
+try:
+    from agents.memory import SessionSettings
+    from agents.memory.session_settings import coerce_session_settings, resolve_session_limit
+except ImportError as error:
+    raise ImportError("the OpenAI Agents SDK is needed: pip install greenroom[openai-agents]") from error
+
+if TYPE_CHECKING:
+    from agents.items import TResponseInputItem
+
+    from greenroom.runtime import AsyncRuntime
+
+__all__ = ["GreenroomSession"]
+
+T = TypeVar("T")
+
+_FRAMEWORK: Final = "openai_agents"
+_WHOLE: Final = "whole"
+"""Says in the metadata of a turn that its content is a list of one, the item."""
+_JSON: Final = "json"
+"""Says that its content is the JSON of the item, which no value can hold: it has NaN, or is nested too deep."""
+_MOST_AT_ONCE: Final = 10_000
+"""The turns that one write may have."""
+_MOST_TRIES: Final = 8
+_ROLES: Final = frozenset({"user", "assistant", "system", "developer"})
+
+
+class GreenroomSession:
+    """The conversation of one `session_id`, as the Agents SDK keeps it (its `Session` protocol).
+
+    It lives in the greenroom session with the key `openai_agents:<session_id>`, which the first item creates. `runtime`
+    is an open runtime or the path of a store; what was opened here from a path, `close` closes.
+
+    Example:
+        ```py
+        session = GreenroomSession("user-7", rt)
+        await Runner.run(agent, "hello", session=session)
+        rt.session(key=session.key).messages()  # the same conversation, as greenroom's turns
+        ```
+    """
+
+    session_id: str
+    session_settings: SessionSettings | None = None
+
+    def __init__(
+        self,
+        session_id: str,
+        runtime: Runtime | AsyncRuntime | str | os.PathLike[str],
+        *,
+        session_settings: SessionSettings | dict[str, Any] | None = None,
+    ) -> None:
+        self.key = key_of(_FRAMEWORK, session_id)
+        """The key of the greenroom session."""
+        self.session_id = session_id
+        self.session_settings = (
+            coerce_session_settings(session_settings) if session_settings is not None else SessionSettings()
+        )
+        self._opened = Opened(runtime)
+        self._found: Session | None = None
+
+    def __repr__(self) -> str:
+        return f"<GreenroomSession {self.key!r} in {self._opened.runtime!r}>"
+
+    def close(self) -> None:
+        """Close the runtime if it was opened here, from a path."""
+        self._opened.close()
+
+    # -- the protocol
+
+    async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
+        """Return the newest `limit` items, oldest first; without one, as many as the session's settings say, or all.
+
+        A negative limit is none, as in the SDK's own sessions. A turn that was added by other means than this class is
+        read as a message with its text.
+        """
+        most = resolve_session_limit(limit, self.session_settings)
+        return await self._opened.run(self._read, most if most is None or most >= 0 else None)
+
+    async def add_items(self, items: list[TResponseInputItem]) -> None:
+        """Add items in one write: all or none (above 10 000, in several). Raises ValidationError for what is no JSON,
+        ResourceLimitExceeded for an item above 16 MiB, InvalidSessionState if the greenroom session is not active."""
+        if turns := _turns(items):
+            await self._opened.run(self._add, turns)
+
+    async def pop_item(self) -> TResponseInputItem | None:
+        """Take the newest item out of the conversation and return it; None if there is none."""
+        return await self._opened.run(self._pop)
+
+    async def clear_session(self) -> None:
+        """Take all items out of the conversation. The journal of the greenroom session still has them: delete that
+        session if nothing may be left."""
+        await self._opened.run(self._existing, Session.clear_messages, 0)
+
+    # -- what compaction of the SDK asks of stores that can replace the newest items in one write
+
+    async def _get_compaction_snapshot(self, limit: int) -> Any:
+        """Return the newest `limit` items, and how to replace the last of them if they are still the last."""
+        try:
+            from agents.memory.session import _CompactionSnapshot
+        except ImportError:  # a version without: it replaces the whole conversation
+            return None
+        turns = await self._opened.run(self._newest, limit + 1)
+        shown = turns[-limit:] if limit > 0 else []
+
+        async def replace_suffix(start: int, output: list[TResponseInputItem]) -> bool:
+            if not shown[start:]:
+                return False
+            return await self._opened.run(self._replace, shown[start:], _turns(output))
+
+        return _CompactionSnapshot([_item(each) for each in shown], len(turns) <= limit, replace_suffix)
+
+    # -- the same, synchronously
+
+    def _read(self, limit: int | None) -> list[Any]:
+        return [_item(turn) for turn in self._newest(limit)]
+
+    def _newest(self, limit: int | None) -> list[Message]:
+        return self._existing(lambda session: session.messages(limit), [])
+
+    def _add(self, turns: list[AddMessage]) -> None:
+        for begin in range(0, len(turns), _MOST_AT_ONCE):
+            part = turns[begin : begin + _MOST_AT_ONCE]
+            for tries in range(_MOST_TRIES):
+                session = self._found
+                if session is None:
+                    session = self._found = self._opened.runtime.get_or_create(self.key, created_by=_FRAMEWORK)
+                try:
+                    session.add_messages(part)  # type: ignore[arg-type]  # it takes turns as messages, too
+                    break
+                except SessionNotFound:  # it was deleted meanwhile
+                    self._found = None
+                    if tries == _MOST_TRIES - 1:
+                        raise
+
+    def _pop(self) -> Any:
+        for tries in range(_MOST_TRIES):
+            try:
+                turn = self._existing(Session.pop_message, None)
+            except InvalidOperation:
+                if not self._newest(1):
+                    return None
+                if tries == _MOST_TRIES - 1:  # it is not that there was none, and something came meanwhile
+                    raise
+            else:
+                return _item(turn) if turn is not None else None
+        return None
+
+    def _replace(self, expected: list[Message], turns: list[AddMessage]) -> bool:
+        """Put turns in the place of the newest ones, if these are still the same. Returns whether they are."""
+        for _ in range(_MOST_TRIES):
+            sequence = self._existing(lambda session: session.info().sequence, None)
+            if sequence is None or self._newest(len(expected)) != expected:
+                return False
+            try:
+                self._existing(partial(_replaced, first=expected[0].sequence, turns=turns, sequence=sequence), None)
+            except Conflict:
+                continue
+            return True
+        return False
+
+    def _existing(self, call: Callable[[Session], T], missing: T) -> T:
+        """Return what a call on the greenroom session returns, or `missing` if there is no such session."""
+        try:
+            if self._found is None:
+                self._found = self._opened.runtime.session(key=self.key)
+            return call(self._found)
+        except SessionNotFound:
+            self._found = None
+            return missing
+
+
+def _replaced(session: Session, first: int, turns: list[AddMessage], sequence: int) -> None:
+    with session.batch(expected_sequence=sequence) as batch:
+        batch.truncate_messages(first - 1)
+        if turns:
+            batch.add_messages(turns)  # type: ignore[arg-type]
+
+
+def _turns(items: Iterable[Any]) -> list[AddMessage]:
+    """Return items as turns, which are as they were when this was called. Raises ValidationError."""
+    turns = []
+    for number, item in enumerate(items):
+        try:
+            encoded = json.dumps(item)
+            turns.append(_turn(json.loads(encoded), encoded))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValidationError(f"items[{number}]: it is no JSON: {error}", field=f"items[{number}]") from error
+    return turns
+
+
+def _turn(item: Any, encoded: str) -> AddMessage:
+    """Return an item as a turn. What it is made of is JSON, `encoded`."""
+    try:
+        return _placed(item) if isinstance(item, dict) else _whole(item)
+    except ValidationError:  # a field is too long for its place, or no value
+        pass
+    try:
+        return _whole(item)
+    except ValidationError:
+        return AddMessage("assistant", encoded, metadata={_FRAMEWORK: _JSON})
+
+
+def _placed(item: dict[str, Any]) -> AddMessage:
+    """Return an item as a turn that has its fields in their places."""
+    match item:
+        case {"role": str(role), "content": str() | list() as content} if item.get("type", "message") == "message":
+            if len(item) == 2 and isinstance(content, str) and role in _ROLES and next(iter(item)) == "role":
+                return AddMessage(role, content)
+            return AddMessage(role, content, metadata=_rest(item, "role", "content"))
+        case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(arguments)}:
+            function = {"name": name, "arguments": arguments}
+            return AddMessage(
+                "assistant",
+                None,
+                tool_calls=[{"id": call, "type": "function", "function": function}],
+                metadata=_rest(item, "call_id", "name", "arguments"),
+            )
+        case {"type": "function_call_output", "call_id": str(call), "output": str() | list() as output}:
+            return AddMessage("tool", output, tool_call_id=call, metadata=_rest(item, "call_id", "output"))
+    return _whole(item)
+
+
+def _rest(item: dict[str, Any], *placed: str) -> dict[str, Any]:
+    return {_FRAMEWORK: item | dict.fromkeys(placed)}
+
+
+def _whole(item: Any) -> AddMessage:
+    kind = item.get("type") if isinstance(item, dict) else None
+    role = "tool" if isinstance(kind, str) and kind.endswith(("_output", "_response")) else "assistant"
+    return AddMessage(role, [item], metadata={_FRAMEWORK: _WHOLE})
+
+
+def _item(turn: Message) -> Any:
+    """Return the item that a turn is."""
+    item: Any = turn.metadata.get(_FRAMEWORK)
+    content: Any = turn.content
+    if item is None:
+        if turn.role in _ROLES and isinstance(content, str):
+            return {"role": turn.role, "content": content}
+        return {"role": turn.role if turn.role in _ROLES else "assistant", "content": turn.text}
+    if item == _WHOLE:
+        return content[0]
+    if item == _JSON:
+        return json.loads(content)
+    item = dict(item)
+    if turn.tool_calls:
+        call: Any = turn.tool_calls[0]
+        item.update(call_id=call["id"], **call["function"])
+    elif turn.tool_call_id is not None:
+        item.update(call_id=turn.tool_call_id, output=content)
+    else:
+        item.update(role=turn.role, content=content)
+    return item
