@@ -3,20 +3,34 @@ installed."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 import tempfile
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from measure import table
 
 
+HERE = Path(__file__).parent
+
+
+def loaded(name: str) -> ModuleType:
+    """Return the module of an adapter. It is named otherwise than its file, which has the name of its framework."""
+    spec = spec_from_file_location(f"adapter_{name}", HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def main(names: list[str]) -> None:
-    here = Path(__file__).parent
-    known = sorted(each.stem for each in here.glob("*.py") if each.stem not in {"__main__", "measure"})
+    sys.path[:] = [each for each in sys.path if Path(each).resolve() != HERE.resolve()]  # frameworks are not here
+    known = sorted(each.stem for each in HERE.glob("*.py") if each.stem not in {"__main__", "measure"})
     for name in names or known:
         try:
-            adapter = importlib.import_module(name if name not in sys.modules else f"adapters.{name}")
+            adapter = loaded(name)
         except ImportError as error:
             if names:
                 raise
