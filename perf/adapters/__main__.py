@@ -11,7 +11,6 @@ from types import ModuleType
 
 from measure import table
 
-
 HERE = Path(__file__).parent
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from agent_framework import WorkflowCheckpoint, WorkflowCheckpointException
 from agent_framework._workflows._checkpoint_encoding import decode_checkpoint_value, encode_checkpoint_value
 
-from greenroom.runtime import Runtime, Session
+from greenroom.runtime import AsyncRuntime, Runtime, Session
 from greenroom.runtime.integrations.keys import key_of
 from greenroom.runtime.integrations.opening import Opened
 from greenroom.runtime.integrations.turns import Conversation
@@ -36,7 +36,7 @@ class GreenroomCheckpointStorage:
 
     def __init__(
         self,
-        runtime: Runtime | str | os.PathLike[str],
+        runtime: Runtime | AsyncRuntime | str | os.PathLike[str],
         *,
         name: str = "checkpoints",
         allowed_checkpoint_types: Iterable[str] = (),

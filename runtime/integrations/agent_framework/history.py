@@ -11,7 +11,7 @@ from typing import Any, Final
 from agent_framework import HistoryProvider
 from agent_framework import Message as AgentMessage
 
-from greenroom.runtime import Message, Runtime
+from greenroom.runtime import AsyncRuntime, Message, Runtime
 from greenroom.runtime.integrations.keys import key_of
 from greenroom.runtime.integrations.opening import Opened
 from greenroom.runtime.integrations.turns import (
@@ -45,7 +45,7 @@ class GreenroomHistoryProvider(HistoryProvider):
 
     def __init__(
         self,
-        runtime: Runtime | str | os.PathLike[str],
+        runtime: Runtime | AsyncRuntime | str | os.PathLike[str],
         *,
         source_id: str = DEFAULT_SOURCE_ID,
         load_messages: bool = True,
