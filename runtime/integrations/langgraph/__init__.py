@@ -1,0 +1,17 @@
+"""LangGraph on greenroom: `GreenroomSaver` keeps the checkpoints of graphs, `GreenroomStore` their long-term memory.
+
+Needs the extra `langgraph`: `pip install greenroom[langgraph]`.
+"""
+
+from __future__ import annotations
+
+try:
+    import langgraph.checkpoint.base  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "greenroom.runtime.integrations.langgraph needs LangGraph: pip install greenroom[langgraph]"
+    ) from error
+
+from .saver import GreenroomSaver
+
+__all__ = ["GreenroomSaver"]
