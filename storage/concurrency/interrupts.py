@@ -7,6 +7,7 @@ hook or a disk.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal.getsignal makes an enumeration of each answer: 50 times as slow
 import signal
 import sys
 from types import CodeType
@@ -20,6 +21,7 @@ _KNOWN: Final = sys.stdlib_module_names | {
     *("blake3", "jsonschema", "lupa", "lz4", "msgpack", "pydantic", "pydantic_core", "pyfastcdc", "pykka", "rocksdict"),
 }
 """The modules whose exceptions our own code may raise."""
+_SIGNALS: Final = tuple(int(each) for each in signal.valid_signals())
 
 
 def thrown_in(error: BaseException) -> bool:
@@ -61,12 +63,12 @@ def _root(module: Any) -> str:
 def _handlers() -> set[CodeType]:
     """Return the code of the functions that handle signals."""
     found = set()
-    for number in signal.valid_signals():
-        handler: Any = signal.getsignal(number)
+    for number in _SIGNALS:
+        handler: Any = _signal.getsignal(number)
+        if handler is None or isinstance(handler, int):  # as nearly all are
+            continue
         while hasattr(handler, "func"):  # a partial
             handler = handler.func
-        if handler is None or isinstance(handler, int):
-            continue
         code = getattr(handler, "__code__", None)  # a method has the code of its function
         if code is None:
             code = getattr(vars(type(handler)).get("__call__"), "__code__", None)
