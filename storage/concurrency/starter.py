@@ -4,23 +4,30 @@
 by which that is said, and the new thread hangs. And an exception that `PyThreadState_SetAsyncExc` throws into the
 caller may hit the new thread, which CPython still takes for its parent: the new thread ends before it has said
 anything, and the caller waits for ever. The starter is a thread that the host does not know, so nobody throws into it.
+Only its own start can be hit; so whoever begins it waits until it serves, and begins another if it does not.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import threading
 from queue import SimpleQueue
 from typing import Final
 
-from .waiting import Promise
+from .waiting import Flag, Promise
 
 __all__ = ["start_thread"]
 
 _requests: SimpleQueue[tuple[threading.Thread, int | None, Promise[None]]] = SimpleQueue()
 _beginning = threading.Lock()
-_starter: threading.Thread | None = None
+_serves = Flag()
+_turn = threading.Lock()
+"""Two starters may serve, if the first was slow."""
 _PATIENCE: Final = 60.0
+_BEGINNINGS: Final = 60
+_FIRST_SIGN: Final = 1.0
+"""The seconds within which a starter serves that was not hit."""
 
 
 def start_thread(thread: threading.Thread, stack_size: int | None = None) -> None:
@@ -28,7 +35,7 @@ def start_thread(thread: threading.Thread, stack_size: int | None = None) -> Non
 
     Raises RuntimeError if the system has no more threads.
     """
-    if _starter is None:
+    if not _serves.is_set():
         _begin()
     started: Promise[None] = Promise()
     _requests.put((thread, stack_size, started))
@@ -39,19 +46,25 @@ def start_thread(thread: threading.Thread, stack_size: int | None = None) -> Non
 
 
 def _begin() -> None:
-    global _starter
     with _beginning:
-        if _starter is None:
-            starter = threading.Thread(target=_serve, name="greenroom-starter", daemon=True)
-            starter.start()
-            _starter = starter
+        for _ in range(_BEGINNINGS):
+            if _serves.is_set():
+                return
+            _thread.start_new_thread(_serve, ())  # `Thread.start` would wait for ever for one that was hit
+            _serves.wait(_FIRST_SIGN)
+    if not _serves.is_set():
+        raise RuntimeError("can't start new thread: the system has not done so for a minute")
 
 
 def _serve() -> None:
+    if _serves.is_set():
+        return
+    _serves.set()
     while True:
         thread, stack_size, started = _requests.get()
         try:
-            _start(thread, stack_size)
+            with _turn:
+                _start(thread, stack_size)
         except BaseException as error:
             started.settle(error=error)
         else:
@@ -75,8 +88,8 @@ def _start(thread: threading.Thread, stack_size: int | None) -> None:
 
 def _forget() -> None:
     """Start anew in a forked child, in which only the forking thread exists."""
-    global _starter, _requests, _beginning
-    _starter, _requests, _beginning = None, SimpleQueue(), threading.Lock()
+    global _requests, _beginning, _serves, _turn
+    _requests, _beginning, _serves, _turn = SimpleQueue(), threading.Lock(), Flag(), threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget)

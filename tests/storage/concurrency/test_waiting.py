@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -102,6 +104,7 @@ def test_threads_start_also_while_exceptions_are_thrown_into_who_wants_them() ->
             except Struck:
                 pass
 
+    start_thread(threading.Thread(target=lambda: None, daemon=True))  # the starter itself is begun: see below
     thread = threading.Thread(target=keep_on, daemon=True)
     thread.start()
     assert thread.ident is not None
@@ -114,3 +117,45 @@ def test_threads_start_also_while_exceptions_are_thrown_into_who_wants_them() ->
     done = Flag()
     start_thread(threading.Thread(target=done.set, daemon=True), stack_size=1 << 20)
     assert done.wait(PATIENCE)
+
+
+def test_the_starter_begins_although_its_own_start_is_hit() -> None:
+    """CPython gives what is thrown into a thread to the one that it is just starting: the start is repeated."""
+    code = """
+import ctypes, itertools, threading
+from greenroom.storage.concurrency import starter
+
+class Struck(Exception):
+    pass
+
+over, begun = threading.Event(), []
+
+def victim():
+    while not over.is_set():
+        try:
+            starter._forget()
+            starter.start_thread(threading.Thread(target=lambda: begun.append(1), daemon=True))
+        except Struck:
+            pass
+
+def keep_on():
+    while not over.is_set():
+        try:
+            victim()
+        except Struck:
+            pass
+
+starter._FIRST_SIGN = 0.05
+thread = threading.Thread(target=keep_on, daemon=True)
+thread.start()
+for number in itertools.count():
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Struck))
+    over.wait(0.0005)
+    if number > 500 and len(begun) > 50:
+        break
+over.set()
+thread.join(60)
+print(thread.is_alive())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout == "False\n", done.stderr[-2000:]
