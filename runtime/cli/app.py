@@ -24,7 +24,7 @@ from greenroom.runtime.cli.commands import (
     stats,
 )
 
-from . import demo
+from . import demo, mcp
 from .command import Commands, Data, Json, Quiet, Root
 from .completion import Install, Show
 from .debug import command as debugging
@@ -74,6 +74,7 @@ sessions.app.command("import")(bundles.import_sessions)
 app.command("backup")(bundles.backup)
 app.command("restore")(bundles.restore)
 app.add_typer(settings.config, name="config")
+app.command("mcp")(mcp.mcp)
 app.command("demo")(demo.demo)
 
 
