@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +19,11 @@ from .surface import JOURNALS_ATTEMPTS, LEFT_OUT, OWNERS, Call, World, calls, pu
 from .values import HOSTILE, SECRET, Called
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("hostile")
-    with contextlib.chdir(folder):  # what is a path after all names something here
-        made = World(folder)
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A world for each value: the more sessions the values before it have left, the more every look at all costs."""
+    with contextlib.chdir(tmp_path):  # what is a path after all names something here
+        made = World(tmp_path)
         yield made
         made.rt.close()
 
@@ -57,7 +58,6 @@ def test_no_method_answers_with_anything_but_its_result_and_typed_errors(
     world: World, methods: list[Call], what: str
 ) -> None:
     wrong: list[str] = []
-    world.renew()
     before = world.state()
     for call in methods:
         failed = False

