@@ -7,13 +7,15 @@ calls of tools) and the rest, which is kept in the turn's metadata. Nothing is s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from greenroom.runtime import Message, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime.messages import AddMessage
 
 __all__ = ["Conversation", "as_turn", "called", "kept", "openai_call", "whole"]
+
+T = TypeVar("T")
 
 KEPT: Final = "kept"
 """The field of a turn's metadata that has the rest of a message."""
@@ -39,7 +41,7 @@ def as_turn(
     `message`. Raises ValidationError for one that has no form in JSON either, ResourceLimitExceeded for one that is too
     large.
     """
-    metadata = {KEPT: rest}
+    metadata = {KEPT: rest} if rest else None
     try:
         return AddMessage(role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata)
     except ValidationError as refused:
@@ -51,7 +53,8 @@ def as_turn(
 
 
 def kept(turn: Message) -> Any:
-    """Return the rest of the message that a turn was made of; None for a turn that was not made by an adapter."""
+    """Return the rest of the message that a turn was made of; None if there is none, and for a turn that was not
+    made by an adapter."""
     return turn.metadata.get(KEPT)
 
 
@@ -79,11 +82,12 @@ def called(call: Any) -> tuple[Any, Any, str]:
 class Conversation:
     """The turns of one session, which begins to exist with the first turn."""
 
-    __slots__ = ("_key", "_runtime")
+    __slots__ = ("_found", "_key", "_runtime")
 
     def __init__(self, runtime: Runtime, key: str) -> None:
         self._runtime = runtime
         self._key = key
+        self._found: Session | None = None
 
     def __repr__(self) -> str:
         return f"<Conversation {self._key!r}>"
@@ -101,29 +105,48 @@ class Conversation:
 
     def turns(self, limit: int | None = None) -> list[Message]:
         """Return the newest `limit` turns, oldest first."""
-        session = self.session()
-        if session is None:
-            return []
-        try:
-            return session.messages(limit)
-        except SessionNotFound:  # it was deleted meanwhile
-            return []
+        found: list[Message] = self.read(lambda session: session.messages(limit), [])
+        return found
+
+    def read(self, ask: Callable[[Session], T], missing: T) -> T:
+        """Return what `ask` returns for the session, or `missing` if there is none."""
+        for session in (self._found, None):
+            try:
+                session = self._found = session or self._runtime.session(key=self._key)
+                return ask(session)
+            except SessionNotFound:  # it was deleted; there may be a new one with this key
+                self._found = None
+        return missing
+
+    def write(self, ask: Callable[[Session], T]) -> T:
+        """Return what `ask` returns for the session, which is created if there is none."""
+        if self._found is not None:
+            try:
+                return ask(self._found)
+            except SessionNotFound:
+                self._found = None
+        session = self._found = self.created()
+        return ask(session)
 
     def add(self, turns: Sequence[AddMessage]) -> None:
         """Add turns in one write: all of them or none. More than 10 000 are several writes."""
-        session = self.created()
+        if len(turns) == 1:
+            self.write(lambda session: self._runtime.ask(session.id, turns[0]))
+            return
         for some in _parts(turns):
-            session.add_messages(some)
+            self.write(lambda session, some=some: session.add_messages(some))  # type: ignore[misc]
 
     def clear(self) -> None:
         """Take all turns out of the conversation."""
-        session = self.session()
-        if session is not None:
-            session.clear_messages()
+        self.read(lambda session: session.clear_messages(), 0)
 
     def replace(self, turns: Sequence[AddMessage]) -> None:
         """Put these turns in place of all that are there, in one write."""
-        with self.created().batch() as batch:
+        self.write(lambda session: self._replaced(session, turns))
+
+    @staticmethod
+    def _replaced(session: Session, turns: Sequence[AddMessage]) -> None:
+        with session.batch() as batch:
             batch.clear_messages()
             for some in _parts(turns):
                 batch.add_messages(some)
