@@ -13,5 +13,6 @@ except ImportError as error:
     ) from error
 
 from .saver import GreenroomSaver
+from .store import GreenroomStore
 
-__all__ = ["GreenroomSaver"]
+__all__ = ["GreenroomSaver", "GreenroomStore"]

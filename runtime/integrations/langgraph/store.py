@@ -1,0 +1,492 @@
+"""LangGraph's long-term memory in a session: items in namespaces, found by filters, words or vectors."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Final, Self
+
+from langchain_core.embeddings import Embeddings
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    IndexConfig,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    TTLConfig,
+    ensure_embeddings,
+    get_text_at_path,
+    validate_op_namespace,
+)
+
+from greenroom.runtime import GreenroomError, Runtime, Session, SessionNotFound, ValidationError
+from greenroom.runtime.integrations.opening import Opened
+
+from .items import (
+    Namespace,
+    after_items_of,
+    item_key,
+    namespace_key,
+    place_of,
+    read_vectors,
+    vectors_key,
+    written_vectors,
+)
+from .keys import STORE_KEY, shown
+from .ranking import matches, similarities, text_scores, texts_in
+from .threads import held
+
+__all__ = ["GreenroomStore"]
+
+_MOST_PUTS: Final = 2500
+"""Items that one write puts or deletes, each with its vectors."""
+_REFRESH_SHARE: Final = 0.01
+"""An expiry is put off by a read only if that moves it by more than this share of the time to live."""
+_SWEEP_MINUTES: Final = 5.0
+_PAGE: Final = 256
+_MICRO: Final = 1_000_000
+
+Row = dict[str, Any]
+Scored = tuple[float | None, bytes, Row]
+
+
+@dataclass(slots=True)
+class Plan:
+    """The operations of a batch, checked and sorted. Reads see what was there before the batch."""
+
+    results: list[Result]
+    reads: list[tuple[int, Op]] = field(default_factory=list)
+    puts: dict[bytes, PutOp] = field(default_factory=dict)
+    texts: dict[bytes, list[str]] = field(default_factory=dict)
+    """The texts of items that are to be embedded, by the keys of the items."""
+    queries: dict[str, Sequence[float]] = field(default_factory=dict)
+
+
+class GreenroomStore(BaseStore):
+    """Keeps the long-term memory of LangGraph's agents in a greenroom store, in the session "langgraph:store".
+
+    `runtime` is a runtime, or the path of a store which is opened here and closed by `close`. With an `index` that has
+    an embedding function, `search` finds items by their vectors; without one, by the words of the query. With `ttl`,
+    items expire as it says. An item that has expired is never returned, and is deleted by `sweep_ttl`, which
+    `start_ttl_sweeper` calls from time to time.
+
+    Raises ValidationError for what cannot be stored, and whatever the session raises.
+
+    Example:
+        ```py
+        store = GreenroomStore(runtime)
+        store.put(("users", "7"), "likes", {"food": "olives"}, ttl=60)
+        store.search(("users",), query="olives", limit=3)
+        ```
+    """
+
+    supports_ttl = True
+
+    def __init__(
+        self,
+        runtime: Runtime | str | os.PathLike[str],
+        *,
+        index: IndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+    ) -> None:
+        self._fields = list((index or {}).get("fields") or ["$"])
+        self._dims = index.get("dims") if index else None
+        self._embeddings: Embeddings | None = ensure_embeddings(index.get("embed")) if index else None
+        self.ttl_config = ttl
+        self._opened = Opened(runtime)
+        self._sweeper: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    # -- operations
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """Do operations, and return their results in the same order. Reads see what was there before; of several puts
+        to the same item the last counts; up to 2500 puts are one write."""
+        plan = self._planned(ops)
+        if self._embeddings is not None:
+            texts, queries = self._texts_of(plan), [*plan.queries]
+            vectors = self._embeddings.embed_documents(texts) if texts else []
+            asked = [self._embeddings.embed_query(query) for query in queries]
+            return self._done(plan, dict(zip(texts, vectors, strict=True)), dict(zip(queries, asked, strict=True)))
+        return self._done(plan, {}, {})
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Do what `batch` does, off the event loop."""
+        plan = self._planned(ops)
+        if self._embeddings is not None:
+            texts, queries = self._texts_of(plan), [*plan.queries]
+            vectors = await self._embeddings.aembed_documents(texts) if texts else []
+            asked = [await self._embeddings.aembed_query(query) for query in queries]
+            found = dict(zip(texts, vectors, strict=True)), dict(zip(queries, asked, strict=True))
+            return await self._opened.run(self._done, plan, *found)
+        return await self._opened.run(self._done, plan, {}, {})
+
+    @staticmethod
+    def _texts_of(plan: Plan) -> list[str]:
+        return [*dict.fromkeys(text for texts in plan.texts.values() for text in texts)]
+
+    def _planned(self, ops: Iterable[Op]) -> Plan:
+        """Return the plan of a batch. Refuses what is wrong with any operation, before anything is done."""
+        plan = Plan([])
+        for number, op in enumerate(ops):
+            if not isinstance(op, GetOp | SearchOp | ListNamespacesOp | PutOp):
+                raise ValidationError(f"ops: {type(op).__name__} is no operation of a store", field="ops")
+            validate_op_namespace(op)
+            plan.results.append(None)
+            if not isinstance(op, PutOp):
+                plan.reads.append((number, op))
+                _check_read(op)
+                if isinstance(op, SearchOp) and op.query and self._embeddings is not None:
+                    plan.queries[op.query] = ()
+                continue
+            key = item_key(_namespace(op), _key(op.key))
+            if op.value is not None and not isinstance(op.value, Mapping):
+                raise ValidationError(f"value: a dictionary is needed, not {type(op.value).__name__}", field="value")
+            _check_ttl(op.ttl)
+            plan.puts.pop(key, None)
+            plan.puts[key] = op
+            plan.texts.pop(key, None)
+            if self._embeddings is not None and op.value is not None and op.index is not False:
+                plan.texts[key] = self._indexed_texts(op.value, op.index)
+        return plan
+
+    def _indexed_texts(self, value: Mapping[str, Any], fields: Sequence[str] | None) -> list[str]:
+        paths = self._fields if fields is None else fields
+        return [text for path in paths for text in get_text_at_path(value, path)]
+
+    def _done(
+        self, plan: Plan, vectors: Mapping[str, Sequence[float]], queries: Mapping[str, Sequence[float]]
+    ) -> list[Result]:
+        """Do what is planned, and return the results."""
+        for each in (*vectors.values(), *queries.values()):
+            if self._dims is not None and len(each) != self._dims:
+                raise ValidationError(
+                    f"index: vectors have {self._dims} numbers, the embedding function gave {len(each)}", field="index"
+                )
+        now = time.time_ns() // 1000
+        session = self._session()
+        used: list[bytes] = []
+        for number, op in plan.reads:
+            plan.results[number] = self._read(session, op, now, queries, used)
+        if used:
+            self._refresh(used, now)
+        if plan.puts:
+            self._put(plan, vectors, now)
+        return plan.results
+
+    def _session(self) -> Session | None:
+        try:
+            return self._opened.runtime.session(key=STORE_KEY)
+        except SessionNotFound:
+            return None
+
+    # -- reading
+
+    def _read(
+        self,
+        session: Session | None,
+        op: Op,
+        now: int,
+        queries: Mapping[str, Sequence[float]],
+        used: list[bytes],
+    ) -> Result:
+        """Return the result of a read, and add the items to `used` whose expiry it puts off."""
+        if isinstance(op, GetOp):
+            key = item_key(_namespace(op), op.key)
+            row = _live(session.records.get(key) if session is not None else None, now)
+            if row is None:
+                return None
+            if op.refresh_ttl and "t" in row:
+                used.append(key)
+            return Item(**_fields_of(key, row))
+        if isinstance(op, SearchOp):
+            found = self._searched(session, op, now, queries) if session is not None else []
+            used += [key for _, key, row in found if op.refresh_ttl and "t" in row]
+            return [SearchItem(**_fields_of(key, row), score=score) for score, key, row in found]
+        assert isinstance(op, ListNamespacesOp)
+        return _listed(session, op) if session is not None else []
+
+    def _searched(
+        self, session: Session, op: SearchOp, now: int, queries: Mapping[str, Sequence[float]]
+    ) -> list[Scored]:
+        prefix = namespace_key(tuple(op.namespace_prefix))
+        end = op.offset + op.limit
+        found: list[tuple[bytes, Row]] = []
+        for key, record in _records(session, prefix, end if not op.query else _PAGE):
+            row = _live(record, now)
+            if row is not None and all(matches(row["v"].get(name), want) for name, want in (op.filter or {}).items()):
+                found.append((key, row))
+                if not op.query and len(found) >= end:
+                    break
+        if not op.query:
+            return [(None, key, row) for key, row in found[op.offset : end]]
+        if self._embeddings is None:
+            return self._by_words(found, op.query)[op.offset : end]
+        return _by_vectors(session, found, prefix, queries[op.query])[op.offset : end]
+
+    def _by_words(self, found: list[tuple[bytes, Row]], query: str) -> list[Scored]:
+        """Return the items that have words of the query, best first."""
+        indexed = [(key, row) for key, row in found if row.get("f") is not False]
+        texts = [" ".join(self._words_of(row)) for _, row in indexed]
+        scored: list[Scored] = [
+            (score, key, row) for score, (key, row) in zip(text_scores(query, texts), indexed, strict=True) if score > 0
+        ]
+        return sorted(scored, key=lambda each: each[0] or 0.0, reverse=True)
+
+    def _words_of(self, row: Row) -> Iterator[str]:
+        for path in row.get("f") or self._fields:
+            yield from texts_in(row["v"]) if path == "$" else get_text_at_path(row["v"], path)
+
+    # -- writing
+
+    def _put(self, plan: Plan, vectors: Mapping[str, Sequence[float]], now: int) -> None:
+        with held(STORE_KEY):
+            session = self._session()
+            if session is None:
+                if all(op.value is None for op in plan.puts.values()):
+                    return
+                options = {"max_record_bytes": None, "max_records": None}
+                session = self._opened.runtime.get_or_create(STORE_KEY, name="LangGraph's store", config=options)
+            ops = [*plan.puts.items()]
+            for begin in range(0, len(ops), _MOST_PUTS):
+                values: dict[Any, object] = {}
+                gone: list[bytes | str] = []
+                for key, op in ops[begin : begin + _MOST_PUTS]:
+                    texts = plan.texts.get(key)
+                    if op.value is None:
+                        gone.append(key)
+                    else:
+                        values[key] = _row_of(op, _live(session.records.get(key), now), now)
+                    if texts:
+                        values[vectors_key(key)] = written_vectors(vectors[text] for text in texts)
+                    else:
+                        gone.append(vectors_key(key))
+                with session.batch() as batch:
+                    if values:
+                        batch.records.put_many(values)
+                    batch.records.delete_many(gone)
+
+    def _refresh(self, keys: list[bytes], now: int) -> None:
+        """Put off when items expire. Reads them again, as they may have been put meanwhile."""
+        with held(STORE_KEY), suppress(SessionNotFound):
+            session = self._opened.runtime.session(key=STORE_KEY)
+            values: dict[Any, object] = {}
+            for key in dict.fromkeys(keys):
+                row = _live(session.records.get(key), now)
+                if row is not None and "t" in row:
+                    expires = now + int(row["t"] * 60 * _MICRO)
+                    if expires - row["x"] > row["t"] * 60 * _MICRO * _REFRESH_SHARE:
+                        values[key] = {**row, "x": expires}
+            if values:
+                session.records.put_many(values)
+
+    # -- expiry
+
+    def sweep_ttl(self) -> int:
+        """Delete the items that have expired, and return how many there were. Reads all items."""
+        now, session = time.time_ns() // 1000, self._session()
+        if session is None:
+            return 0
+        with held(STORE_KEY), suppress(SessionNotFound):
+            expired = [key for key, record in session.records.iterate(b"i") if _live(record, now) is None]
+            for begin in range(0, len(expired), _MOST_PUTS):
+                keys = expired[begin : begin + _MOST_PUTS]
+                session.records.delete_many([*keys, *map(vectors_key, keys)])
+            return len(expired)
+        return 0
+
+    async def asweep_ttl(self) -> int:
+        """Do what `sweep_ttl` does, off the event loop."""
+        return await self._opened.run(self.sweep_ttl)
+
+    def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
+        """Call `sweep_ttl` from time to time in a thread, and return a future whose cancellation ends that. Without
+        `sweep_interval_minutes`, the interval is that of the configuration, or 5 minutes."""
+        future: Future[None] = Future()
+        if self._sweeper is None or not self._sweeper.is_alive():
+            configured = (self.ttl_config or {}).get("sweep_interval_minutes")
+            minutes = float(sweep_interval_minutes or configured or _SWEEP_MINUTES)
+            self._stop.clear()
+            self._sweeper = threading.Thread(
+                target=self._sweep, args=(minutes * 60,), daemon=True, name="greenroom-langgraph-ttl"
+            )
+            self._sweeper.start()
+        future.add_done_callback(lambda done: self._stop.set() if done.cancelled() else None)
+        return future
+
+    def _sweep(self, seconds: float) -> None:
+        while not self._stop.wait(seconds):
+            # A sweep that fails is made up for by the next one; the items that it leaves are returned by nothing.
+            with suppress(GreenroomError):
+                self.sweep_ttl()
+
+    def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
+        """End what `start_ttl_sweeper` began, and return whether it has ended within `timeout` seconds."""
+        self._stop.set()
+        if self._sweeper is not None:
+            self._sweeper.join(timeout)
+        return self._sweeper is None or not self._sweeper.is_alive()
+
+    # -- closing
+
+    def close(self) -> None:
+        """End the sweeper, and close the runtime if it was opened here."""
+        self.stop_ttl_sweeper()
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opened.run(self.close)
+
+    def __repr__(self) -> str:
+        return f"<GreenroomStore on {self._opened.runtime!r}>"
+
+
+def _namespace(op: GetOp | PutOp) -> Namespace:
+    if not op.namespace:
+        raise ValidationError("namespace: at least one label is needed", field="namespace")
+    return tuple(op.namespace)
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise ValidationError(f"key: a text is needed, not {type(key).__name__}", field="key")
+    return key
+
+
+def _check_read(op: Op) -> None:
+    if isinstance(op, GetOp):
+        item_key(_namespace(op), _key(op.key))
+        return
+    assert isinstance(op, SearchOp | ListNamespacesOp)
+    for name in ("limit", "offset"):
+        value = getattr(op, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ValidationError(f"{name}: a whole number from 0 is needed", field=name)
+    if isinstance(op, SearchOp):
+        if op.filter is not None and not isinstance(op.filter, Mapping):
+            raise ValidationError("filter: a dictionary or None is needed", field="filter")
+        if op.query is not None and not isinstance(op.query, str):
+            raise ValidationError("query: a text or None is needed", field="query")
+    for condition in (op.match_conditions or ()) if isinstance(op, ListNamespacesOp) else ():
+        if condition.match_type not in {"prefix", "suffix"}:
+            raise ValidationError(
+                f'match_type: "prefix" or "suffix", not {shown(condition.match_type)}', field="match_type"
+            )
+
+
+def _check_ttl(ttl: object) -> None:
+    good = isinstance(ttl, int | float) and not isinstance(ttl, bool) and math.isfinite(ttl) and 0 <= ttl < 1e9
+    if ttl is not None and not good:
+        raise ValidationError("ttl: minutes are needed, a number from 0 below 10^9", field="ttl")
+
+
+def _row_of(op: PutOp, before: Row | None, now: int) -> Row:
+    """Return an item as it is stored."""
+    row: Row = {"v": dict(op.value or {}), "c": before["c"] if before is not None else now, "u": now}
+    if op.ttl is not None:
+        row |= {"t": op.ttl, "x": now + int(op.ttl * 60 * _MICRO)}
+    if op.index is not None:
+        row["f"] = op.index
+    return row
+
+
+def _live(record: object, now: int) -> Row | None:
+    """Return the item of a record, or None if there is none or it has expired."""
+    if not isinstance(record, dict) or record.get("x", math.inf) <= now:
+        return None
+    return record
+
+
+def _records(session: Session, prefix: bytes, first: int) -> Iterator[tuple[bytes, object]]:
+    """Yield the records with a prefix: as many at once as are probably needed, then page by page."""
+    page = session.records.scan(prefix, limit=min(first, _PAGE))
+    yield from page
+    if page:
+        yield from session.records.iterate(prefix, after=page[-1][0])
+
+
+def _fields_of(key: bytes, row: Row) -> dict[str, Any]:
+    namespace, name = place_of(key)
+    created, updated = (datetime.fromtimestamp(row[each] / _MICRO, UTC) for each in "cu")
+    return {"value": row["v"], "key": name, "namespace": namespace, "created_at": created, "updated_at": updated}
+
+
+def _by_vectors(
+    session: Session, found: list[tuple[bytes, Row]], prefix: bytes, query: Sequence[float]
+) -> list[Scored]:
+    """Return items, those whose best vector is nearest first, and those that have none last."""
+    rows = dict(found)
+    keys: list[bytes] = []
+    vectors: list[Sequence[float]] = []
+    for key, record in session.records.iterate(vectors_key(prefix)):
+        item = b"i" + key[1:]
+        if item in rows:
+            for vector in read_vectors(record):
+                if len(vector) == len(query):  # a vector of another embedding function says nothing
+                    keys.append(item)
+                    vectors.append(vector)
+    best: dict[bytes, float] = {}
+    for item, score in zip(keys, similarities(query, vectors), strict=True):
+        best[item] = max(score, best.get(item, -math.inf))
+    ranked: list[Scored] = [(best[key], key, rows[key]) for key in sorted(best, key=lambda key: -best[key])]
+    return ranked + [(None, key, row) for key, row in found if key not in best]
+
+
+def _listed(session: Session, op: ListNamespacesOp) -> list[Namespace]:
+    """Return the namespaces that have items and match the conditions. Reads one key of each namespace."""
+    conditions = op.match_conditions or ()
+    prefix = namespace_key(_literal_prefix(conditions))
+    found: dict[Namespace, None] = {}
+    after: bytes | None = None
+    while keys := session.records.keys(prefix, after=after, limit=1):
+        namespace, _ = place_of(keys[0])
+        after = after_items_of(namespace)
+        if all(_fits(condition, namespace) for condition in conditions):
+            found[namespace[: op.max_depth]] = None
+    return sorted(found)[op.offset : op.offset + op.limit]
+
+
+def _literal_prefix(conditions: Sequence[MatchCondition]) -> Namespace:
+    """Return the labels with which all namespaces begin that match, as far as conditions say them."""
+    longest: Namespace = ()
+    for condition in conditions:
+        path = tuple(condition.path)
+        literal = path[: path.index("*")] if "*" in path else path
+        if condition.match_type == "prefix" and len(literal) > len(longest):
+            longest = literal
+    return longest
+
+
+def _fits(condition: MatchCondition, namespace: Namespace) -> bool:
+    path = tuple(condition.path)
+    if len(path) > len(namespace):
+        return False
+    labels = namespace[: len(path)] if condition.match_type == "prefix" else namespace[len(namespace) - len(path) :]
+    return all(want in {"*", label} for want, label in zip(path, labels, strict=True))
