@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final, Self
 
-from greenroom.actors.scheduling.callables import require_callable
+from greenroom.actors.scheduling.callables import completed, require_callable
 from greenroom.actors.scheduling.operation import acting, following
 from greenroom.storage.codec.records import seal, unseal
 from greenroom.storage.common.checked_call import checked
@@ -154,8 +154,8 @@ class Subscription:
         self._now = now
         self._expired = 0
         self.on_arrival: Callable[[], None] | None = None
-        """Called after an event has come in, on the thread that caused it. Used to wait for several subscriptions at
-        once."""
+        """Called after an event has come in, on the thread that caused it, and when none will come in any more. Used to
+        wait for several subscriptions at once, and without a thread."""
         self.queue_bytes = QUEUE_BYTES
         """The bytes that the events in the queue may take together."""
         self._queue: collections.deque[Notice] = collections.deque()
@@ -195,6 +195,12 @@ class Subscription:
     def pending(self) -> int:
         """The number of events in the queue."""
         return len(self._queue)
+
+    @property
+    def next_size(self) -> int:
+        """The bytes of the next event in the queue; 0 if there is none."""
+        with self._lock:
+            return self._queue[0].size if self._queue else 0
 
     @property
     def oldest(self) -> int:
@@ -276,7 +282,7 @@ class Subscription:
                 source = f"subscriber:{self.pattern}"
                 ids = following(event)
                 with acting(principal=self._principal, realm=self._realm, source=source, run=None, **ids):
-                    self._callback(event)
+                    completed(self._callback(event))
             except BaseException as error:  # even an exit: only closing ends a subscription
                 self._failed += 1
                 logger.error("a callback for %s failed at event %s", self.pattern, event.id, exc_info=error)
@@ -372,6 +378,8 @@ class Subscription:
         self._closed = self._ending = True
         self._arrived.ring()
         self._room.ring()
+        if self.on_arrival is not None:
+            self.on_arrival()
 
     def join(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until the callback has had all events in the queue, unless called from the

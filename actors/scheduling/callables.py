@@ -8,7 +8,7 @@ from typing import Any
 
 from greenroom.storage.errors import ValidationError
 
-__all__ = ["cancelled_error", "require_callable", "signature_of"]
+__all__ = ["cancelled_error", "completed", "require_callable", "signature_of"]
 
 
 def signature_of(fn: Callable[..., Any]) -> inspect.Signature | None:
@@ -24,6 +24,18 @@ def cancelled_error() -> type[BaseException]:
     import asyncio
 
     return asyncio.CancelledError
+
+
+def completed(answer: Any) -> Any:
+    """Return what a callable has answered. An awaitable is awaited, on this thread, which must have no event loop."""
+    if answer is None or not inspect.isawaitable(answer):
+        return answer
+    import asyncio
+
+    async def main() -> Any:
+        return await answer
+
+    return asyncio.run(main())
 
 
 def require_callable(field: str, fn: Any, argument: str) -> None:

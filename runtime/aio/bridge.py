@@ -29,6 +29,7 @@ from greenroom.runtime.handles.session import Session
 from greenroom.storage.errors import InvalidOperation
 
 from .arrivals import Arrival, Arrivals
+from .functions import in_loop
 
 __all__ = ["Bridge"]
 
@@ -160,22 +161,34 @@ class Bridge:
             asked = elsewhere
         return await self._deliver(asked)
 
+    def post(self, fn: Callable[[], object]) -> None:
+        """Have the loop call a function soon. From any thread."""
+        self._arrivals.post(fn)
+
     async def brief(self, fn: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Call a function here that is known to take some microseconds and never to wait."""
         self._require_loop()
         if not self._turns.has_time():
             await self._turns.later()
-        return fn(*args, **options)
+        return fn(*self._here(args), **self._here(options))
 
     async def run(self, fn: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Call a function on a thread, in the context of the task."""
+        args, options = self._here(args), self._here(options)
         result: T = await self._run(lambda: fn(*args, **options), abandon=False)
         return result
 
     async def run_abandoning(self, fn: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Call a function on a thread. A task that is cancelled does not wait for it; what has begun goes on."""
+        args, options = self._here(args), self._here(options)
         result: T = await self._run(lambda: fn(*args, **options), abandon=True)
         return result
+
+    def _here(self, given: Any) -> Any:
+        """Return the arguments of a call, with coroutine functions that run in this loop."""
+        if type(given) is dict:
+            return {name: in_loop(each, self.loop) for name, each in given.items()}
+        return tuple([in_loop(each, self.loop) for each in given])
 
     async def _deliver(self, asked: _Elsewhere) -> Any:
         """Send a message that could not be answered here and now, and wait for its reply."""

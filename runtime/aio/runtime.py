@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from datetime import datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from greenroom.actors.events import Overflow
+from greenroom.runtime.handles.session import Session
 from greenroom.runtime.runtime import Runtime
+from greenroom.storage.events.model import Event, Origin
 
 from .bridge import Bridge
+from .functions import in_loop
+from .listening import AsyncFollow, AsyncSubscription
 from .session import AsyncSession
 
 __all__ = ["AsyncRuntime"]
@@ -67,6 +73,44 @@ class AsyncRuntime:
     async def run(self, fn: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Call a synchronous function that uses the runtime, off the event loop, and return what it returns."""
         return await self._bridge.run(fn, *args, **options)
+
+    def follow(
+        self,
+        pattern: str = "**",
+        after: datetime | str | float | None = None,
+        *,
+        session: Session | str | None = None,
+        origin: Origin | str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncFollow:
+        """Follow the events of all sessions, from a time or a cursor on: see `Runtime.follow`."""
+        return AsyncFollow(
+            self._bridge, self.runtime.follow(pattern, after, session=session, origin=origin, timeout=timeout)
+        )
+
+    def subscribe(
+        self,
+        pattern: str = "**",
+        capacity: int = 1000,
+        overflow: Overflow | str = Overflow.DROP_OLDEST,
+        callback: Callable[[Event], object] | None = None,
+        session: Session | str | None = None,
+        *,
+        block_timeout: float = 1.0,
+        origin: Origin | str | None = None,
+    ) -> AsyncSubscription:
+        """Subscribe to future events: see `Events.subscribe`. A callback that is a coroutine function runs in this
+        loop."""
+        subscription = self.runtime.events.subscribe(
+            pattern,
+            capacity,
+            overflow,
+            in_loop(callback, self._bridge.loop),
+            session,
+            block_timeout=block_timeout,
+            origin=origin,
+        )
+        return AsyncSubscription(self._bridge, subscription)
 
     async def create_session(self, name: str | None = None, **options: Any) -> AsyncSession:
         """Create a durable session: see `Runtime.create_session`."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Unpack
 
+from greenroom.actors.messages.core import How
 from greenroom.runtime.handles.session import Session
+from greenroom.storage.events.model import Origin
+
+from .listening import AsyncFollow
+from .streaming import AsyncMessageStream
 
 if TYPE_CHECKING:
     from .bridge import Bridge
@@ -33,6 +39,39 @@ class AsyncSession:
 
     def __hash__(self) -> int:
         return hash(self.sync)
+
+    def follow(
+        self,
+        after: int | str = 0,
+        *,
+        pattern: str = "**",
+        origin: Origin | str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncFollow:
+        """Follow the journal: past events, then new ones: see `Session.follow`."""
+        follow = self.sync.follow(after, pattern=pattern, origin=origin, timeout=timeout)
+        return AsyncFollow(self._bridge, follow)
+
+    def stream_message(
+        self,
+        role: str,
+        *,
+        name: str | None = None,
+        tool_call_id: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+        **how: Unpack[How],
+    ) -> AsyncMessageStream:
+        """Begin a turn that is written piece by piece, with `async with`: see `Session.stream_message`.
+
+        Example:
+            ```py
+            async with session.stream_message("assistant") as message:
+                async for delta in model.stream(...):
+                    await message.write(delta)
+            ```
+        """
+        stream = self.sync.stream_message(role, name=name, tool_call_id=tool_call_id, metadata=metadata, **how)
+        return AsyncMessageStream(self._bridge, stream)
 
     async def get(self, key: str, default: Any = None, as_: Any = None) -> Any:
         """Return a copy of the value of a variable, or `default`: see `Session.get`."""

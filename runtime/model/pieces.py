@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+from greenroom.actors.scheduling.callables import completed
 from greenroom.storage.concurrency.waiting import Bell
 
 from .reply import AgentReply
@@ -72,9 +73,9 @@ class Listener:
 
     def __call__(self, piece: str) -> object:
         self._any = True
-        return self._to(piece)
+        return completed(self._to(piece))
 
     def end(self, reply: AgentReply) -> None:
         """Note that the reply is there."""
         if not self._any:
-            self._to(reply.text)
+            completed(self._to(reply.text))

@@ -138,6 +138,17 @@ class MessageStream:
 
         Raises InvalidOperation if the turn was edited or retracted meanwhile, or the stream is closed.
         """
+        if self.add(delta):
+            self.tell()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is just writing or telling, so that `add` would wait."""
+        return self._lock.locked()
+
+    def add(self, delta: str) -> bool:
+        """Append text without waiting for the session. Return whether it is time to `tell`. Raises what `write` raises,
+        but for what the session says."""
         if type(delta) is not str:
             if not issubclass(type(delta), str):
                 raise ValidationError("delta: text is needed", field="delta")
@@ -146,7 +157,7 @@ class MessageStream:
             if not self._open:
                 raise InvalidOperation("this message is complete, or was not begun: nothing can be written to it")
             if not delta or self.finished:
-                return
+                return False
             self._size += len(delta)
             if self._size > m.MAX_MESSAGE_BYTES:
                 raise ResourceLimitExceeded(
@@ -160,10 +171,17 @@ class MessageStream:
             self._waiting_size += len(delta)
             much = self._waiting_size >= DELTA_BYTES and self._core.redaction is None
             if self._deltas.admits(self._core.clock.monotonic()) or much:
-                self._tell(self._ask)
-            elif not self._due:
+                return True
+            if not self._due:
                 self._due = True
                 self._core.timers.once(1 / DELTAS_PER_SECOND, self._later)
+            return False
+
+    def tell(self) -> None:
+        """Journal what was added and not told yet, and wait for it."""
+        with self._lock:
+            if self._open:
+                self._tell(self._ask)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -70,14 +70,15 @@ class Follow(Iterator[Event]):
     def __init__(self, subscription: Subscription, reader: Reader, timeout: float | None = None) -> None:
         """Use `Session.follow` and `Runtime.follow` instead. The subscription, of capacity 1, says when to read
         again."""
-        self._subscription = subscription
+        self.subscription: Final = subscription
         self._reader = reader
-        self._timeout = timeout
+        self.timeout: Final = timeout
         self._found: Iterator[Event] = iter(())
-        self._ended = False
+        self.ended = False
+        """Whether it or its runtime is closed, or its session is gone."""
 
     def __repr__(self) -> str:
-        return f"<Follow {self._subscription.pattern}{' closed' if self._ended else ''}>"
+        return f"<Follow {self.subscription.pattern}{' closed' if self.ended else ''}>"
 
     @property
     def cursor(self) -> str:
@@ -87,22 +88,40 @@ class Follow(Iterator[Event]):
 
     def __next__(self) -> Event:
         looked = False
-        while not self._ended:
+        while not self.ended:
             with contextlib.suppress(SessionNotFound, RuntimeClosed):
                 for event in self._found:
                     return event
-                if not looked or self._subscription.take(self._timeout) is not None:
+                if not looked or self.subscription.take(self.timeout) is not None:
                     looked = True
                     self._found = self._reader.read()
                     continue
             self.close()
         raise StopIteration
 
+    def ready(self, most: int) -> list[tuple[Event, str]]:
+        """Return at most `most` events that are there, each with the cursor after it, and wait for none."""
+        found: list[tuple[Event, str]] = []
+        closed = self.subscription.closed  # looked at first: what was journaled before the end is still read
+        with contextlib.suppress(SessionNotFound, RuntimeClosed):
+            for looked in (False, True):
+                if looked:
+                    self.subscription.take(0)
+                    self._found = self._reader.read()
+                for event in self._found:
+                    found.append((event, self.cursor))
+                    if len(found) >= most:
+                        return found
+            if not closed:
+                return found
+        self.close()
+        return found
+
     def close(self) -> None:
         """Stop following. Threads that wait for the next event stop waiting. Idempotent."""
-        self._ended = True
+        self.ended = True
         self._found = iter(())
-        self._subscription.close()
+        self.subscription.close()
 
     def __enter__(self) -> Self:
         return self
@@ -114,4 +133,4 @@ class Follow(Iterator[Event]):
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):
-            self._subscription.close()
+            self.subscription.close()
