@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 WHEEL  := $(VENV)/.wheel
 STAMP  := $(VENV)/.installed
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist worksteal
 SOURCES := $(shell find storage actors runtime scripting examples/demo -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test check bench format clean

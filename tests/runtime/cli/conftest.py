@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -8,9 +9,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import typer.testing
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from greenroom.runtime.cli.app import app
+
+# The parser of all commands is made once: for each call anew, it would take five times as long as the command.
+typer.testing._get_command = functools.cache(get_command)  # type: ignore[attr-defined]
 
 _OURS = ("GREENROOM_", "FORCE_COLOR", "PY_COLORS", "NO_COLOR", "GITHUB_ACTIONS", "COLUMNS", "TERMINAL_WIDTH")
 
