@@ -9,11 +9,12 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from dataclasses import fields as fields_of
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from greenroom.runtime import Message, Runtime, SessionAlreadyExists, SessionNotFound, ValidationError
+from greenroom.runtime import Conflict, Message, Runtime, SessionAlreadyExists, SessionNotFound, ValidationError
 from greenroom.runtime import Session as Stored
 from greenroom.runtime.messages import AddMessage, EditMessage
 
@@ -24,7 +25,7 @@ try:
     from strands.session.repository_session_manager import RepositorySessionManager
     from strands.session.session_repository import SessionRepository
     from strands.types.exceptions import SessionException
-    from strands.types.session import Session, SessionAgent, SessionMessage, encode_bytes_values
+    from strands.types.session import Session, SessionAgent, SessionMessage, decode_bytes_values, encode_bytes_values
 except ImportError as error:
     raise ImportError("Strands Agents is needed: pip install greenroom[strands]") from error
 
@@ -47,6 +48,11 @@ _MOST_BYTES: Final = 512
 _MOST_ROLE: Final = 64
 _MORE: Final = 16
 """How many times more turns are read when those read before have not the message."""
+_KNOWN_OF_AGENTS: Final = tuple(each.name for each in fields_of(SessionAgent))
+_KNOWN: Final = tuple(each.name for each in fields_of(SessionMessage))
+_PLACE: Final = "place"
+"""Has, in the metadata of a turn, the number of the messages before it, if their ids are in the order of the turns."""
+_MOST_TRIES: Final = 8
 _JSON: Final = "json"
 """Has, in the metadata of a turn, the JSON of a message that no value can hold."""
 
@@ -110,7 +116,9 @@ class GreenroomSessionRepository(SessionRepository):
         """Return an agent, or None if there is none."""
         agent = self._agent(session_id, agent_id)
         data = _got(agent, _AGENT) if agent is not None else None
-        return SessionAgent.from_dict(data) if data is not None else None
+        if data is None:
+            return None
+        return SessionAgent(**decode_bytes_values({name: data[name] for name in _KNOWN_OF_AGENTS if name in data}))
 
     def update_agent(self, session_id: str, session_agent: SessionAgent, **kwargs: Any) -> None:
         """Replace all of an agent but its messages and the time of its creation. Raises SessionException if there is
@@ -128,7 +136,17 @@ class GreenroomSessionRepository(SessionRepository):
         """Add a message to an agent's. One with the same id is no longer read, but stays a turn of the conversation.
         Raises SessionException if there is no such agent."""
         agent = self._required(session_id, agent_id)
-        self._opened.runtime.ask(agent.id, _turn(session_message, _added))
+        for tries in range(_MOST_TRIES):
+            sequence: int | None = agent.info().sequence
+            place = _next_place(agent.messages(1), session_message.message_id)
+            if place is None or tries == _MOST_TRIES - 1:
+                place = sequence = None
+            try:
+                self._opened.runtime.ask(agent.id, _turn(session_message, partial(_added, place, sequence)))
+                return
+            except Conflict:  # something came between
+                if sequence is None:
+                    raise
 
     def read_message(self, session_id: str, agent_id: str, message_id: int, **kwargs: Any) -> SessionMessage | None:
         """Return a message, or None if there is none."""
@@ -145,19 +163,22 @@ class GreenroomSessionRepository(SessionRepository):
             raise SessionException(f"Message {session_message.message_id} does not exist")
         turn, previous = found
         session_message.created_at = previous.created_at
-        self._opened.runtime.ask(agent.id, _turn(session_message, partial(_edited, turn.sequence)))
+        self._opened.runtime.ask(agent.id, _turn(session_message, partial(_edited, turn)))
 
     def list_messages(
         self, session_id: str, agent_id: str, limit: int | None = None, offset: int = 0, **kwargs: Any
     ) -> list[SessionMessage]:
         """Return an agent's messages in the order of their ids, `limit` of them after the first `offset`. Raises
         SessionException if there is no such agent."""
-        newest: dict[int, SessionMessage] = {}
-        for turn in self._required(session_id, agent_id).messages():
-            if (message := _message(turn)) is not None:
-                newest[message.message_id] = message
-        messages = [newest[each] for each in sorted(newest)]
-        return messages[offset : None if limit is None else offset + limit]
+        agent = self._required(session_id, agent_id)
+        end = None if limit is None else offset + limit
+        if offset > 0 and (end is None or end >= offset) and (tail := _from_place(agent, offset)) is not None:
+            return [_message(*each) for each in tail[:limit]]
+        newest: dict[int, tuple[Message, dict[str, Any]]] = {}
+        for turn in agent.messages():
+            if (fields := _fields(turn)) is not None:
+                newest[fields["message_id"]] = turn, fields
+        return [_message(*newest[each]) for each in sorted(newest)[offset:end]]
 
     # -- graphs and swarms
 
@@ -282,15 +303,42 @@ def _turn(session_message: SessionMessage, make: Callable[[str, Any, dict[str, A
     try:
         return make(*_placed(fields))
     except ValidationError:
-        return make("assistant", None, {_FRAMEWORK: {_JSON: encoded}})
+        return make("assistant", None, {_FRAMEWORK: {"message_id": fields["message_id"], _JSON: encoded}})
 
 
-def _added(role: str, content: Any, metadata: dict[str, Any]) -> AddMessage:
-    return AddMessage(role, content, metadata=metadata)
+def _added(place: int | None, sequence: int | None, role: str, content: Any, metadata: dict[str, Any]) -> AddMessage:
+    if place is not None:
+        metadata[_FRAMEWORK][_PLACE] = place
+    return AddMessage(role, content, metadata=metadata, expected_sequence=sequence)
 
 
-def _edited(sequence: int, role: str, content: Any, metadata: dict[str, Any]) -> EditMessage:
-    return EditMessage(sequence, content=content, metadata=metadata)
+def _edited(turn: Message, role: str, content: Any, metadata: dict[str, Any]) -> EditMessage:
+    if (place := (_fields(turn) or {}).get(_PLACE)) is not None:
+        metadata[_FRAMEWORK][_PLACE] = place
+    return EditMessage(turn.sequence, content=content, metadata=metadata)
+
+
+def _next_place(last: list[Message], message_id: int) -> int | None:
+    """Return the place of a message behind the newest turn, if the places and the ids of all are in one order."""
+    if not last:
+        return 0
+    fields = _fields(last[0]) or {}
+    place: int | None = fields.get(_PLACE)
+    return (
+        place + 1 if place is not None and isinstance(message_id, int) and fields["message_id"] < message_id else None
+    )
+
+
+def _from_place(agent: Stored, place: int) -> list[tuple[Message, dict[str, Any]]] | None:
+    """Return all messages from a place on, without reading those before. None where turns do not know their place."""
+    last = agent.messages(1)
+    newest = (_fields(last[0]) or {}).get(_PLACE) if last else None
+    if newest is None:
+        return None
+    wanted = [(turn, _fields(turn) or {}) for turn in agent.messages(max(0, newest - place + 1))]
+    if any(fields.get(_PLACE) != place + number for number, (_, fields) in enumerate(wanted)):
+        return None
+    return wanted
 
 
 def _of_bytes(value: object) -> Any:
@@ -318,17 +366,20 @@ def _shown(fields: dict[str, Any]) -> str:
     return "message" if fields.get("redact_message") is None else "redact_message"
 
 
-def _message(turn: Message) -> SessionMessage | None:
-    """Return the message that a turn is. None for a turn that Strands has not written."""
+def _fields(turn: Message) -> dict[str, Any] | None:
+    """Return the fields of the message that a turn is, without its content; None if Strands has not written it."""
     fields: Any = turn.metadata.get(_FRAMEWORK)
-    if not isinstance(fields, dict):
-        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _message(turn: Message, fields: dict[str, Any]) -> SessionMessage:
     if _JSON in fields:
         return SessionMessage.from_dict(json.loads(fields[_JSON]))
+    found = {name: fields[name] for name in _KNOWN if name in fields}
     if turn.content is not None:
-        shown = _shown(fields)
-        fields = {**fields, shown: {**fields[shown], "content": turn.content}}
-    return SessionMessage.from_dict(fields)
+        shown = _shown(found)
+        found[shown] = {**found[shown], "content": turn.content}
+    return SessionMessage(**found)
 
 
 def _newest_with(agent: Stored, message_id: object) -> tuple[Message, SessionMessage] | None:
@@ -336,7 +387,7 @@ def _newest_with(agent: Stored, message_id: object) -> tuple[Message, SessionMes
     before, page = None, 1
     while turns := agent.messages(page, before):
         for turn in reversed(turns):
-            if (message := _message(turn)) is not None and message.message_id == message_id:
-                return turn, message
+            if (fields := _fields(turn)) is not None and fields["message_id"] == message_id:
+                return turn, _message(turn, fields)
         before, page = turns[0].sequence, page * _MORE
     return None

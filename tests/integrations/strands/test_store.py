@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,45 @@ def test_turns_of_others_are_no_messages(rt: Runtime) -> None:
     rt.create_session(key="strands:theirs")
     assert repository.read_session("theirs") is None
     assert repository.read_agent("theirs", "a") is None
+
+
+def test_a_page_is_right_whatever_was_done_to_the_turns(rt: Runtime) -> None:
+    repository = GreenroomSessionRepository(rt)
+    made(repository)
+
+    def pages() -> list[list[int]]:
+        return [[each.message_id for each in repository.list_messages("s", "a", offset=n)] for n in range(6)]
+
+    for number in range(5):
+        repository.create_message("s", "a", message(number))
+    numbers = [0, 1, 2, 3, 4]
+    assert pages() == [numbers[n:] for n in range(6)]
+    repository.update_message("s", "a", message(3, "changed"))
+    assert pages() == [numbers[n:] for n in range(6)]
+    turns = rt.session(key="strands:s/a")
+    turns.pop_message()
+    repository.create_message("s", "a", message(7))
+    assert pages() == [[0, 1, 2, 3, 7][n:] for n in range(6)]
+    turns.add_message("user", "a note")
+    repository.create_message("s", "a", message(8))
+    assert pages() == [[0, 1, 2, 3, 7, 8][n:] for n in range(6)]
+    turns.retract_message(turns.messages()[4].sequence)
+    assert pages() == [[0, 1, 2, 3, 8][n:] for n in range(6)]
+
+
+def test_writers_at_once_keep_every_message_and_its_place(rt: Runtime) -> None:
+    repository = GreenroomSessionRepository(rt)
+    made(repository)
+
+    def write(writer: int) -> None:
+        for number in range(20):
+            repository.create_message("s", "a", message(number * 10 + writer))
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(write, range(6)))
+    numbers = sorted(number * 10 + writer for number in range(20) for writer in range(6))
+    for offset in (0, 1, 60, 119, 120):
+        assert [each.message_id for each in repository.list_messages("s", "a", offset=offset)] == numbers[offset:]
 
 
 def test_only_agents_are_deleted_with_their_session(rt: Runtime) -> None:
