@@ -15,6 +15,8 @@ from mcp_types import ToolAnnotations
 
 from greenroom.runtime import (
     ArtifactNotFound,
+    AsyncRuntime,
+    AsyncSession,
     GreenroomError,
     Runtime,
     Session,
@@ -146,11 +148,14 @@ def _answering(call: Callable[P, T], reach: Reach, failure: type[Exception]) -> 
 
 
 def server(
-    runtime: Runtime | str | os.PathLike[str], *, write: bool = False, session: Session | str | None = None
+    runtime: Runtime | AsyncRuntime | str | os.PathLike[str],
+    *,
+    write: bool = False,
+    session: Session | AsyncSession | str | None = None,
 ) -> GreenroomServer:
     """Return an MCP server over the sessions of a runtime, or of the store at a path.
 
-    It changes nothing unless `write` is true. With `session`, a Session or an id, it reaches that session and its
+    It changes nothing unless `write` is true. With `session`, a session or its id, it reaches that session and its
     descendants and nothing else. Raises SessionNotFound and what `Runtime.open` raises.
 
     Example:
@@ -164,7 +169,7 @@ def server(
         root = (
             None
             if session is None
-            else opened.runtime.session(session.id if isinstance(session, Session) else session).id
+            else opened.runtime.session(session.id if isinstance(session, Session | AsyncSession) else session).id
         )
         return GreenroomServer(opened, Reach(opened.runtime, root), write=write)
     except BaseException:

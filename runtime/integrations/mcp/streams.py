@@ -10,7 +10,7 @@ from typing import Any, Final
 from mcp.server.streamable_http import EventCallback, EventId, EventMessage, EventStore, StreamId
 from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse, jsonrpc_message_adapter
 
-from greenroom.runtime import Runtime, ValidationError
+from greenroom.runtime import AsyncRuntime, Runtime, ValidationError
 
 from ..opening import Opened
 
@@ -34,7 +34,11 @@ class GreenroomEventStore(EventStore):
     """
 
     def __init__(
-        self, runtime: Runtime | str | os.PathLike[str], *, name: str = "streams", max_events: int = 10_000
+        self,
+        runtime: Runtime | AsyncRuntime | str | os.PathLike[str],
+        *,
+        name: str = "streams",
+        max_events: int = 10_000,
     ) -> None:
         """Take a runtime or the path of a store. At least the newest `max_events` events are kept."""
         if type(max_events) is not int or max_events < 1:
