@@ -59,6 +59,11 @@ class GreenroomTaskStore(TaskStore):
     def __repr__(self) -> str:
         return f"<GreenroomTaskStore of {self._opened.runtime!r}>"
 
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime that the data are in, for other stores beside this one."""
+        return self._opened.runtime
+
     def close(self) -> None:
         """Close the runtime if it was opened here, from a path."""
         self._opened.close()
