@@ -25,16 +25,42 @@ from greenroom.actors.messages.core import Message
 from greenroom.actors.scheduling.futures import DeferredReply, Unfinished, WouldWait
 from greenroom.actors.supervisor.delivery import Delivery
 from greenroom.runtime.core import RuntimeCore
+from greenroom.runtime.handles.records import Records
+from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import Session
 from greenroom.storage.errors import InvalidOperation
 
 from .arrivals import Arrival, Arrivals
 from .functions import in_loop
 
-__all__ = ["Bridge"]
+__all__ = ["Bridge", "through"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+H = TypeVar("H", Session, Records, Scope)
+
+Ask = Callable[[str, Any, float], Any]
+"""Sends a message to a session, with a time limit, and returns the reply."""
+
+
+def through(handle: H, ask: Ask) -> H:
+    """Return a handle on the same thing that sends its messages to a function."""
+    if isinstance(handle, Scope):
+        return handle._through(_Asking(ask))
+    if isinstance(handle, Records):
+        return Records(through(handle._session, ask))  # type: ignore[type-var]
+    other = handle.with_timeout(handle._timeout)
+    other._ask = ask  # type: ignore[assignment]
+    return other
+
+
+class _Asking:
+    """A function as an object that is asked."""
+
+    __slots__ = ("ask",)
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
 
 
 class Turns:
@@ -127,8 +153,8 @@ class Bridge:
 
     async def once(
         self,
-        here: Session,
-        method: Callable[Concatenate[Session, P], T],
+        here: H,
+        method: Callable[Concatenate[H, P], T],
         /,
         *args: P.args,
         **options: P.kwargs,
@@ -145,10 +171,11 @@ class Bridge:
             return method(here, *args, **options)
         except _Elsewhere as elsewhere:
             asked = elsewhere
-        reply = await self._deliver(asked)
-        answered = here.with_timeout(asked.timeout)
-        answered._ask = _Answer(reply)
-        return method(answered, *args, **options)
+        try:
+            answer = _Answer(await self._deliver(asked))
+        except Exception as error:  # it is for the method to make something of it
+            answer = _Answer(None, error)
+        return method(through(here, answer), *args, **options)
 
     async def ask(self, session_id: str, message: Message[Any], timeout: float) -> Any:
         """Ask a session. Raises what it raises."""
@@ -266,16 +293,19 @@ class Bridge:
 class _Answer:
     """Takes the place of asking: gives the reply that has come already."""
 
-    __slots__ = ("_reply", "_taken")
+    __slots__ = ("_error", "_reply", "_taken")
 
-    def __init__(self, reply: Any) -> None:
+    def __init__(self, reply: Any, error: Exception | None = None) -> None:
         self._reply = reply
+        self._error = error
         self._taken = False
 
     def __call__(self, session_id: str, message: Any, timeout: float) -> Any:
         if self._taken:
             raise AssertionError(f"the method asks more than once: {type(message).__name__}")
         self._taken = True
+        if self._error is not None:
+            raise self._error
         return self._reply
 
 

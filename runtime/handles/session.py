@@ -1325,11 +1325,19 @@ class SessionBatch(Session):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        message = self._ended(failed=kind is not None)
+        if message is not None:
+            self._replies = self._session._send(message)
+
+    def _ended(self, *, failed: bool) -> m.Batch | None:
+        """Take no more changes, and return what sends them; None if there is nothing to send."""
         commands = self._collected.close()
-        if kind is None:
-            session = self._session
-            message = m.Batch(commands, **self._how)
-            self._replies = session._ask(session.id, message, session._timeout) if commands else []
+        if failed:
+            return None
+        if not commands:
+            self._replies = []
+            return None
+        return m.Batch(commands, **self._how)
 
 
 def session_id_of(session: Session | str | None, field: str) -> str | None:

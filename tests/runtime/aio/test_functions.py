@@ -228,7 +228,7 @@ def test_a_subscriber_runs_in_the_loop_one_event_after_the_other(run: Run) -> No
                     raise ValueError("only this one")
 
             here = threading.get_ident()
-            subscription = rt.subscribe("variable.set", callback=changed)
+            subscription = rt.events.subscribe("variable.set", callback=changed)
             for number in range(20):
                 await session.set(f"k{number}", number)
             await asyncio.wait_for(all_there.wait(), 30)

@@ -100,7 +100,7 @@ def test_a_cancelled_wait_loses_no_event(run: Run) -> None:
         async with await AsyncRuntime.open() as rt:
             session = await rt.create_session()
             follow = session.follow(pattern="variable.set")
-            subscription = rt.subscribe("variable.set", session=session.sync)
+            subscription = rt.events.subscribe("variable.set", session=session.sync)
             followed: list[int] = []
             received: list[int] = []
             number = 0
@@ -151,7 +151,7 @@ def test_a_subscription_is_iterated(run: Run) -> None:
     async def main() -> None:
         async with await AsyncRuntime.open() as rt:
             session = await rt.create_session()
-            async with rt.subscribe("variable.*") as changes:
+            async with rt.events.subscribe("variable.*") as changes:
                 assert await changes.receive(0) is None
                 assert await changes.receive(0.01) is None
                 await session.set("small", 1)
@@ -173,7 +173,7 @@ def test_what_came_before_the_end_is_received(run: Run) -> None:
     async def main() -> None:
         rt = await AsyncRuntime.open()
         session = await rt.create_session()
-        changes = rt.subscribe("variable.*")
+        changes = rt.events.subscribe("variable.*")
         for number in range(10):
             await session.set("k", number)
         await rt.close()
@@ -190,7 +190,7 @@ def test_errors_come_at_once(rt: Runtime) -> None:
         with pytest.raises(SessionNotFound):
             session.follow()
         with pytest.raises(ValidationError):
-            face.subscribe("**", 0)
+            face.events.subscribe("**", 0)
         await face.close()
 
     asyncio.run(main())
