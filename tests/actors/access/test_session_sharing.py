@@ -133,7 +133,7 @@ def test_following_ends_with_the_share(rt: Runtime) -> None:
     owner.set("b", 2)
     owner.share(other)
     owner.set("c", 3)
-    found = [listening.receive(1), listening.receive(1)]
+    found = [listening.receive(30), listening.receive(30)]
     assert [each.data["key"] for each in found if each is not None] == ["a", "c"]
     listening.close()
 

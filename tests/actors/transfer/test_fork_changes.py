@@ -229,7 +229,7 @@ def test_listeners_get_the_changes_after_the_fork_itself(rt: Runtime) -> None:
     s = rt.create_session()
     with rt.events.subscribe("**") as listening:
         fork = s.fork(changes={"variables": {"b": 1}, "tags": ["t"]})
-        told = [listening.receive(1) for _ in range(3)]
+        told = [listening.receive(30) for _ in range(3)]
     assert [(each.type, each.session_id, each.sequence) for each in told if each] == [
         ("session.forked", fork.id, 2),
         ("variable.set", fork.id, 3),

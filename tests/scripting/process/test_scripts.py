@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 
@@ -18,6 +18,7 @@ from greenroom.runtime import (
     ScriptError,
     ScriptMemoryExceeded,
     ScriptTimeout,
+    Session,
     ValidationError,
 )
 from tests.scripting.lua.test_native_bounds import FAMILIES
@@ -167,21 +168,37 @@ def test_output_appears_as_it_is_printed_and_is_cut_as_on_a_thread(shared: Runti
 # -- limits
 
 
+T = TypeVar("T")
+
+
+def given_a_core(attempt: Callable[[], T]) -> T:
+    """What an attempt comes to once its process gets a core within its time: without one it ends before it has done
+    anything, or before it can say anything, and there is nothing to be seen."""
+    for _ in range(30):
+        if seen := attempt():
+            break
+    return seen
+
+
 def test_output_from_before_the_limit_is_kept(shared: Runtime) -> None:
-    with pytest.raises(ScriptTimeout) as caught:
-        shared.run_script(f"print('before') {ENDLESS}", isolation="process", timeout=0.5)
-    assert caught.value.output == "before\n"
-    assert caught.value.timeout == 0.5
+    def output() -> str:
+        with pytest.raises(ScriptTimeout) as caught:
+            shared.run_script(f"print('before') {ENDLESS}", isolation="process", timeout=0.5)
+        assert caught.value.timeout == 0.5
+        return caught.value.output
+
+    assert given_a_core(output) == "before\n"
 
 
 def test_the_limits_are_those_of_threads(shared: Runtime) -> None:
     loop = "local x = 1\nwhile true do\n  x = x + 1\nend"
-    lines = []
-    while not lines or (lines[-1] is None and len(lines) < 20):  # a process without a core is ended before it can say
+
+    def line() -> int | None:
         with pytest.raises(ScriptTimeout) as timed_out:
             shared.run_script(loop, isolation="process", timeout=0.5, name="spin.lua")
-        lines.append(timed_out.value.line)
-    assert lines[-1] in (2, 3)
+        return timed_out.value.line
+
+    assert given_a_core(line) in (2, 3)
     with pytest.raises(ScriptMemoryExceeded):
         shared.run_script("local s = 'x' while true do s = s .. s end", isolation="process", timeout=60)
     with (
@@ -209,18 +226,27 @@ NATIVE: Final = FAMILIES | {
 def test_no_native_operation_outlasts_its_script(shared: Runtime, family: str) -> None:
     session = shared.create_session()
     session.set("k", 1)
-    ending, message, output = ends(shared, "print('began')\n" + NATIVE[family], isolation="process", timeout=0.1)
-    assert ending in (ScriptTimeout, ScriptMemoryExceeded, ScriptError, None)
-    assert "process" not in message  # its own limits or the kill ended it, and nothing else went wrong
-    assert output == "began\n" or family == "source"
+
+    def output() -> str:
+        ending, message, output = ends(shared, "print('began')\n" + NATIVE[family], isolation="process", timeout=0.1)
+        assert ending in (ScriptTimeout, ScriptMemoryExceeded, ScriptError, None)
+        assert "process" not in message  # its own limits or the kill ended it, and nothing else went wrong
+        return output or "nothing" * (family == "source")
+
+    assert given_a_core(output) in ("began\n", "nothing")
     assert session.get("k") == 1
     assert shared.run_script("return State.get('k')", session=session, isolation="process", timeout=60).value == 1
 
 
 def test_a_session_is_as_healthy_after_its_script_was_killed(shared: Runtime) -> None:
-    session = shared.create_session()
-    with pytest.raises(ScriptTimeout):
-        shared.run_script(f"State.set('n', 1) {ENDLESS}", session=session, isolation="process", timeout=0.3)
+    def ended() -> Session | None:
+        session = shared.create_session()
+        with pytest.raises(ScriptTimeout):
+            shared.run_script(f"State.set('n', 1) {ENDLESS}", session=session, isolation="process", timeout=0.3)
+        return session if session.get("n") else None
+
+    session = given_a_core(ended)
+    assert session is not None
     assert session.info().status == "active"
     assert session.get("n") == 1
     session.set("n", 2)
@@ -232,9 +258,10 @@ def test_a_session_is_as_healthy_after_its_script_was_killed(shared: Runtime) ->
 
 def test_a_call_of_the_host_that_outlasts_the_script_has_no_effect(shared: Runtime) -> None:
     session = shared.create_session()
-    told, done = threading.Event(), threading.Event()
+    began, told, done = threading.Event(), threading.Event(), threading.Event()
 
     def slow() -> None:
+        began.set()
         told.wait(20)
         try:
             session.set("late", 1)
@@ -246,11 +273,16 @@ def test_a_call_of_the_host_that_outlasts_the_script_has_no_effect(shared: Runti
     failures: list[str] = []
     with Runtime.open() as _:
         shared.tools.register("slow", slow)
-        with pytest.raises(ScriptTimeout):
-            shared.run_script("Tool.invoke('slow', {})", isolation="process", timeout=0.1)
+
+        def called() -> bool:
+            with pytest.raises(ScriptTimeout):
+                shared.run_script("Tool.invoke('slow', {})", isolation="process", timeout=0.1)
+            return began.is_set()
+
+        assert given_a_core(called)
         told.set()
         assert done.wait(20)
-    assert failures == ["OperationTimeout"]
+    assert set(failures) == {"OperationTimeout"}
     assert session.get("late") is None
 
 
