@@ -81,10 +81,11 @@ def test_what_a_tool_of_an_abandoned_script_does_too_late(
     runtime: Runtime, session: Session, tmp_path: Path, what: str
 ) -> None:
     """A tool stands for any call of the script that takes its time before it takes effect."""
-    told, done = threading.Event(), threading.Event()
+    began, told, done = threading.Event(), threading.Event(), threading.Event()
     failures: list[str] = []
 
     def slow() -> None:
+        began.set()
         told.wait(20)
         try:
             LATE[what](runtime, session, tmp_path / "file")
@@ -111,10 +112,13 @@ def test_what_a_tool_of_an_abandoned_script_does_too_late(
     session.store_artifact("t", "a", b"a")
     session.export(tmp_path / "given")
     before = everything()
-    with pytest.raises(ScriptTimeout):
-        runtime.run_script("Tool.invoke('slow', {})", args=[], timeout=0.1)
+    for _ in range(30):  # without a core for it, a script ends before it has called anything
+        with pytest.raises(ScriptTimeout):
+            runtime.run_script("Tool.invoke('slow', {})", args=[], timeout=0.1)
+        if began.is_set():
+            break
     told.set()
     assert done.wait(20)
     until_idle()
-    assert failures == ["OperationTimeout"]
+    assert set(failures) == {"OperationTimeout"}
     assert everything() == before
