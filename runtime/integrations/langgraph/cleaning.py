@@ -7,7 +7,8 @@ from typing import Final
 
 from greenroom.runtime import Session
 
-from .rows import CheckpointRow, checkpoint_key, segments_in
+from .rows import CheckpointRow, checkpoint_key, content_of, read_value
+from .trees import digests_in
 
 __all__ = ["delete_checkpoints", "needed"]
 
@@ -54,7 +55,9 @@ def delete_checkpoints(session: Session, keys: Iterable[bytes]) -> None:
     for where in (each for row in left for each in row.held.values()):
         if where.inline is None and where.hash in used:
             continue
-        used |= {where.hash, *segments_in(session, where)}
+        used.add(where.hash)
+        if where.split:
+            used |= {*digests_in(content_of(session, where), lambda digest: read_value(session, digest))}
     _delete(session, [key for key in session.records.keys(b"v") if key[1:] not in used])
 
 

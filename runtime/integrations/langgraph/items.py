@@ -2,7 +2,7 @@
 
 | key | value |
 | --- | --- |
-| `i` namespace, key | an item: `v` its value, `c` and `u` when it was created and updated, in µs since the epoch; if it expires, `t` its time to live in minutes and `x` when; `f` the fields that are indexed, if they are its own |
+| `i` namespace, key | an item: `v` its value, `c` and `u` when it was created and updated, in µs since the epoch; if it expires, `t` its time to live in minutes and `x` when; `f` the fields that are indexed, if they are its own; `e` whether it has vectors |
 | `x` namespace, key | a list of its vectors, in MessagePack |
 
 Each label of a namespace is a part of the key behind 0x02, the item's key one behind 0x01: the items of a namespace stand

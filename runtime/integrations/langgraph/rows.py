@@ -6,7 +6,7 @@
 | `v` hash | the value of a channel, by the hash of its bytes: a value that many checkpoints have is stored once |
 | `w` namespace, checkpoint, task | the pending writes of a task |
 
-A long list is split: its value is the hashes of its segments, which are values themselves.
+A long list is a tree of values (`trees`).
 
 Parts of keys end by a zero byte (`keys.part`); values are lists in MessagePack.
 """
@@ -32,11 +32,6 @@ Typed = tuple[str, bytes]
 INLINE: Final = 256
 """A value of at most so many bytes stands in the checkpoint itself."""
 
-SEGMENT: Final = 16
-"""Elements of a list that are stored together: of a list that grows, each checkpoint stores its last segment."""
-_SPLIT: Final = "greenroom.segments"
-_DIGEST: Final = 16
-
 _FORMAT: Final = 1
 _MAX_NAMESPACE: Final = 400
 _MAX_CHECKPOINT: Final = 256
@@ -45,8 +40,8 @@ _MAX_TASK: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Where the value of a channel stands. `mark` stands for the channel's version, empty if it has none. The value of
-    one that is `split` is a list, and its content the hashes of its segments."""
+    """Where the value of a channel stands. `mark` stands for the channel's version, empty if it has none. The value
+    that is `split` is a list, and its content the top of a tree."""
 
     mark: bytes
     inline: bytes | None
@@ -181,23 +176,7 @@ def typed_value(content: bytes) -> Typed:
 
 def digest_of(content: bytes) -> bytes:
     """Return the hash under which the value of a channel stands."""
-    return hashlib.blake2b(content, digest_size=_DIGEST).digest()
-
-
-def segment_size(elements: int) -> int:
-    """Return how many elements of a list stand together, so that the segments of any list fit in one write."""
-    return SEGMENT << (elements >> 16).bit_length()
-
-
-def packed_segments(digests: list[bytes]) -> bytes:
-    """Return the content of a list that is split."""
-    return packed_value((_SPLIT, b"".join(digests)))
-
-
-def segments_of(content: bytes) -> list[bytes]:
-    """Return the hashes of the segments of a list that is split."""
-    _, joined = typed_value(content)
-    return [joined[begin : begin + _DIGEST] for begin in range(0, len(joined), _DIGEST)]
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def read_value(session: Session, digest: bytes) -> bytes:
@@ -208,8 +187,6 @@ def read_value(session: Session, digest: bytes) -> bytes:
     return record
 
 
-def segments_in(session: Session, where: Held | None) -> list[bytes]:
-    """Return the hashes of the segments of a value, none if it is not split."""
-    if where is None or not where.split:
-        return []
-    return segments_of(where.inline if where.inline is not None else read_value(session, where.hash))
+def content_of(session: Session, where: Held) -> bytes:
+    """Return the bytes of a value, wherever they stand. Raises IntegrityError if they are no longer there."""
+    return where.inline if where.inline is not None else read_value(session, where.hash)

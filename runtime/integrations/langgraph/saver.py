@@ -33,27 +33,25 @@ from .cleaning import delete_checkpoints, needed
 from .keys import parts_of, shown, text_of, thread_key
 from .rows import (
     INLINE,
-    SEGMENT,
     CheckpointRow,
     Held,
     Typed,
     WriteRow,
     checkpoint_key,
     checkpoints_in,
+    content_of,
     digest_of,
     id_part,
     mark_of,
-    packed_segments,
     packed_value,
     read_value,
-    segment_size,
-    segments_in,
     typed_value,
     value_key,
     writes_key,
     writes_prefix,
 )
 from .threads import Threads, held
+from .trees import digests_in, is_long, read_tree, write_tree
 
 __all__ = ["GreenroomSaver"]
 
@@ -164,7 +162,7 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
             if was is not None and mark and was.mark == mark and name not in (new_versions or ()):
                 where[name] = was
                 continue
-            known = {*segments_in(session, was)} if session is not None else set()
+            known = {*_digests(session, was)} if session is not None and was is not None else set()
             content, split = self._content(value, f"channel {shown(name)}", known, values)
             digest = digest_of(content) if len(content) > INLINE else b""
             where[name] = Held(mark, content if not digest else None, digest, split)
@@ -173,17 +171,16 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         return where
 
     def _content(self, value: object, what: str, known: set[bytes], values: dict[Any, object]) -> tuple[bytes, bool]:
-        """Return the bytes of a value, and whether they are the hashes of its segments. Segments that are not `known`
-        are added to `values`."""
-        if type(value) is not list or len(value) < 2 * SEGMENT:
+        """Return the bytes of a value, and whether they are the top of a tree. Those parts of it are added to `values`
+        that are not `known`."""
+        if not is_long(value):
             return packed_value(self._typed(value, what)), False
-        size, digests = segment_size(len(value)), []
-        for begin in range(0, len(value), size):
-            content = packed_value(self._typed(value[begin : begin + size], what))
-            digests.append(digest_of(content))
-            if digests[-1] not in known:
-                values[value_key(digests[-1])] = content
-        return packed_segments(digests), True
+
+        def add(digest: bytes, content: bytes) -> None:
+            if digest not in known:
+                values[value_key(digest)] = content
+
+        return write_tree([self._typed(each, what) for each in cast("list[object]", value)], add), True
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -220,7 +217,8 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
                     records = store(session)
                     (session or self._threads.create(thread)).records.put_many(records)
                     return
-                except SessionNotFound:  # somebody has deleted it meanwhile, not by a saver
+                except SessionNotFound:  # somebody has deleted it, not by this saver
+                    self._threads.forget(thread)
                     if attempt == _ATTEMPTS - 1:
                         raise
 
@@ -238,15 +236,16 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that a configuration names, or the newest of its namespace; None if there is none."""
         place = Place.of(config)
-        session = self._threads.find(place.thread)
-        if session is None:
-            return None
-        namespace = place.namespace or ""
-        try:
-            found = _found(session, namespace, place.checkpoint)
-            return self._tuple(session, config["configurable"]["thread_id"], *found) if found is not None else None
-        except SessionNotFound:
-            return None
+        for _ in range(_ATTEMPTS):
+            session = self._threads.find(place.thread)
+            if session is None:
+                return None
+            try:
+                found = _found(session, place.namespace or "", place.checkpoint)
+                return self._tuple(session, config["configurable"]["thread_id"], *found) if found is not None else None
+            except SessionNotFound:  # somebody has deleted it, not by this saver
+                self._threads.forget(place.thread)
+        return None
 
     def list(
         self,
@@ -292,7 +291,7 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         if place is None:
             threads = self._threads.all()
         else:
-            session = self._threads.find(place.thread)
+            session = self._threads.look_up(place.thread)
             threads = iter([(place.thread, session)] if session is not None else [])
         if place is not None and place.namespace is not None:
             prefix = checkpoints_in(place.namespace)
@@ -346,11 +345,10 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         return row.task, row.channel, self.serde.loads_typed(row.value)
 
     def _value(self, session: Session, where: Held) -> Any:
-        if where.split:
-            pieces = [read_value(session, each) for each in segments_in(session, where)]
-            return [element for each in pieces for element in self.serde.loads_typed(typed_value(each))]
-        content = where.inline if where.inline is not None else read_value(session, where.hash)
-        return self.serde.loads_typed(typed_value(content))
+        content = content_of(session, where)
+        if not where.split:
+            return self.serde.loads_typed(typed_value(content))
+        return [self.serde.loads_typed(each) for each in read_tree(content, lambda digest: read_value(session, digest))]
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -360,7 +358,7 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         if not channels:
             return {}
         place = Place.of(config)
-        session, namespace = self._threads.find(place.thread), place.namespace or ""
+        session, namespace = self._threads.look_up(place.thread), place.namespace or ""
         collected: dict[str, builtins.list[PendingWrite]] = {name: [] for name in channels}
         seeds: dict[str, Any] = {}
         found = _found(session, namespace, place.checkpoint) if session is not None else None
@@ -391,7 +389,7 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         """Delete the session of a thread, with all of its checkpoints."""
         thread = text_of("thread_id", thread_id)
         with held(thread_key(thread)):
-            session = self._threads.find(thread)
+            session = self._threads.look_up(thread)
             if session is not None:
                 with suppress(SessionNotFound):
                     session.delete()
@@ -405,7 +403,7 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
             return
         for thread, _ in self._threads.all():
             with held(thread_key(thread)):
-                session = self._threads.find(thread)
+                session = self._threads.look_up(thread)
                 if session is None:
                     continue
                 gone = [
@@ -430,7 +428,7 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
                 self.delete_thread(thread)
                 continue
             with held(thread_key(thread)):
-                session = self._threads.find(thread)
+                session = self._threads.look_up(thread)
                 if session is not None:
                     keep = needed(session, self._delta_channels)
                     delete_checkpoints(session, [key for key in session.records.keys(b"c") if key not in keep])
@@ -450,7 +448,7 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         if source == target:
             return
         with held(thread_key(source), thread_key(target)):
-            origin = self._threads.find(source)
+            origin = self._threads.look_up(source)
             if origin is None:
                 return
             copy = self._threads.create(target)
@@ -563,7 +561,7 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
 
 def _utf8(field: str, value: object) -> str:
     text = text_of(field, value)
-    if any("\ud800" <= each <= "\udfff" for each in text):
+    if not text.isascii() and any("\ud800" <= each <= "\udfff" for each in text):
         raise ValidationError(f"{field}: a text without lone surrogates is needed", field=field)
     return text
 
@@ -612,6 +610,13 @@ def _keys(session: Session) -> list[bytes]:
 def _row(session: Session | None, key: bytes) -> CheckpointRow | None:
     record = _existing(session, key) if session is not None else None
     return CheckpointRow.of(record) if record is not None else None
+
+
+def _digests(session: Session, where: Held) -> Iterator[bytes]:
+    """Yield the hashes of all parts of a value that is a tree. A tree that has lost a node counts as none."""
+    if where.split:
+        with suppress(IntegrityError):
+            yield from digests_in(content_of(session, where), lambda digest: read_value(session, digest))
 
 
 def _found(session: Session, namespace: str, checkpoint: str | None) -> tuple[str, CheckpointRow] | None:

@@ -108,6 +108,7 @@ class GreenroomStore(BaseStore):
         self._embeddings: Embeddings | None = ensure_embeddings(index.get("embed")) if index else None
         self.ttl_config = ttl
         self._opened = Opened(runtime)
+        self._known: Session | None = None
         self._sweeper: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -178,10 +179,14 @@ class GreenroomStore(BaseStore):
                     f"index: vectors have {self._dims} numbers, the embedding function gave {len(each)}", field="index"
                 )
         now = time.time_ns() // 1000
-        session = self._session()
         used: list[bytes] = []
-        for number, op in plan.reads:
-            plan.results[number] = self._read(session, op, now, queries, used)
+        if plan.reads:
+            try:
+                self._read_all(plan, now, queries, used)
+            except SessionNotFound:  # somebody has deleted it
+                self._known = None
+                used.clear()
+                self._read_all(plan, now, queries, used)
         if used:
             self._refresh(used, now)
         if plan.puts:
@@ -189,12 +194,18 @@ class GreenroomStore(BaseStore):
         return plan.results
 
     def _session(self) -> Session | None:
-        try:
-            return self._opened.runtime.session(key=STORE_KEY)
-        except SessionNotFound:
-            return None
+        """Return the session of the store, or None if nothing was put yet."""
+        if self._known is None:
+            with suppress(SessionNotFound):
+                self._known = self._opened.runtime.session(key=STORE_KEY)
+        return self._known
 
     # -- reading
+
+    def _read_all(self, plan: Plan, now: int, queries: Mapping[str, Sequence[float]], used: list[bytes]) -> None:
+        session = self._session()
+        for number, op in plan.reads:
+            plan.results[number] = self._read(session, op, now, queries, used)
 
     def _read(
         self,
@@ -255,30 +266,48 @@ class GreenroomStore(BaseStore):
 
     def _put(self, plan: Plan, vectors: Mapping[str, Sequence[float]], now: int) -> None:
         with held(STORE_KEY):
-            session = self._session()
-            if session is None:
-                if all(op.value is None for op in plan.puts.values()):
-                    return
-                options = {"max_record_bytes": None, "max_records": None}
-                session = self._opened.runtime.get_or_create(STORE_KEY, name="LangGraph's store", config=options)
             ops = [*plan.puts.items()]
             for begin in range(0, len(ops), _MOST_PUTS):
-                values: dict[Any, object] = {}
-                gone: list[bytes | str] = []
-                for key, op in ops[begin : begin + _MOST_PUTS]:
-                    texts = plan.texts.get(key)
-                    if op.value is None:
-                        gone.append(key)
-                    else:
-                        values[key] = _row_of(op, _live(session.records.get(key), now), now)
-                    if texts:
-                        values[vectors_key(key)] = written_vectors(vectors[text] for text in texts)
-                    else:
-                        gone.append(vectors_key(key))
-                with session.batch() as batch:
-                    if values:
-                        batch.records.put_many(values)
-                    batch.records.delete_many(gone)
+                try:
+                    self._put_some(ops[begin : begin + _MOST_PUTS], plan.texts, vectors, now)
+                except SessionNotFound:  # somebody has deleted it
+                    self._known = None
+                    self._put_some(ops[begin : begin + _MOST_PUTS], plan.texts, vectors, now)
+
+    def _put_some(
+        self,
+        ops: Sequence[tuple[bytes, PutOp]],
+        texts: Mapping[bytes, list[str]],
+        vectors: Mapping[str, Sequence[float]],
+        now: int,
+    ) -> None:
+        session = self._session()
+        values: dict[Any, object] = {}
+        gone: list[bytes | str] = []
+        for key, op in ops:
+            before = session.records.get(key) if session is not None else None
+            had_vectors = isinstance(before, dict) and before.get("e", False)
+            if op.value is None:
+                gone += [key] if before is not None else []
+            else:
+                values[key] = _row_of(op, _live(before, now), now, has_vectors=bool(texts.get(key)))
+            if texts.get(key):
+                values[vectors_key(key)] = written_vectors(vectors[text] for text in texts[key])
+            elif had_vectors:
+                gone.append(vectors_key(key))
+        if session is None:
+            if not values:
+                return
+            options = {"max_record_bytes": None, "max_records": None}
+            session = self._opened.runtime.get_or_create(STORE_KEY, name="LangGraph's store", config=options)
+        if not gone:
+            session.records.put_many(values)
+        elif not values:
+            session.records.delete_many(gone)
+        else:
+            with session.batch() as batch:
+                batch.records.put_many(values)
+                batch.records.delete_many(gone)
 
     def _refresh(self, keys: list[bytes], now: int) -> None:
         """Put off when items expire. Reads them again, as they may have been put meanwhile."""
@@ -407,13 +436,15 @@ def _check_ttl(ttl: object) -> None:
         raise ValidationError("ttl: minutes are needed, a number from 0 below 10^9", field="ttl")
 
 
-def _row_of(op: PutOp, before: Row | None, now: int) -> Row:
+def _row_of(op: PutOp, before: Row | None, now: int, *, has_vectors: bool) -> Row:
     """Return an item as it is stored."""
     row: Row = {"v": dict(op.value or {}), "c": before["c"] if before is not None else now, "u": now}
     if op.ttl is not None:
         row |= {"t": op.ttl, "x": now + int(op.ttl * 60 * _MICRO)}
     if op.index is not None:
         row["f"] = op.index
+    if has_vectors:
+        row["e"] = True
     return row
 
 

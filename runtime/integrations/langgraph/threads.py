@@ -16,6 +16,8 @@ __all__ = ["Threads", "held"]
 _LOCKS: Final = tuple(RLock() for _ in range(64))
 """One process writes to a store. So these keep the writers of a thread apart, through whatever saver they write."""
 
+_MOST_KNOWN: Final = 4096
+
 
 @contextmanager
 def held(*keys: str) -> Iterator[None]:
@@ -31,13 +33,28 @@ class Threads:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._known: dict[str, Session] = {}
 
     def find(self, thread: str) -> Session | None:
-        """Return the session of a thread, or None if nothing was put there yet."""
+        """Return the session of a thread, or None if nothing was put there yet. One that was found before may have been
+        deleted since: then `forget` it, and find it again."""
+        return self._known.get(thread) or self.look_up(thread)
+
+    def look_up(self, thread: str) -> Session | None:
+        """Return the session that a thread has now, or None."""
         try:
-            return self._runtime.session(key=thread_key(thread))
+            session = self._runtime.session(key=thread_key(thread))
         except SessionNotFound:
+            self.forget(thread)
             return None
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[thread] = session
+        return session
+
+    def forget(self, thread: str) -> None:
+        """Find the session of a thread anew the next time."""
+        self._known.pop(thread, None)
 
     def create(self, thread: str) -> Session:
         """Return the session of a thread, and create it if there is none. A thread has no limit in bytes: a state that

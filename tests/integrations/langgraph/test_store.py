@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -29,7 +30,7 @@ from langgraph.store.base import (
 )
 from langgraph.store.memory import InMemoryStore
 
-from greenroom.runtime import Runtime, ValidationError
+from greenroom.runtime import Runtime, SessionNotFound, ValidationError
 from greenroom.runtime.integrations.langgraph import GreenroomStore
 
 USERS = ("users",)
@@ -98,8 +99,8 @@ def shown(result: Any) -> Any:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(st.lists(st.lists(OPS, min_size=1, max_size=8), max_size=6))
 def test_any_operations_give_what_they_give_in_memory(store: GreenroomStore, batches: list[list[Any]]) -> None:
-    if (session := store._session()) is not None:
-        session.delete()
+    with suppress(SessionNotFound):
+        store._opened.runtime.session(key="langgraph:store").delete()
     memory = InMemoryStore()
     for ops in batches:
         for op, mine, theirs in zip(ops, store.batch(ops), memory.batch(ops), strict=True):
