@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import os
 from collections.abc import Callable
@@ -55,6 +56,7 @@ class GreenroomServer(MCPServer[Any]):
     def __init__(self, opened: Opened, reach: Reach, *, write: bool) -> None:
         self._opened = opened
         instructions = " ".join((_ALL if reach.root is None else _ONE).split())
+        self._parameters: dict[str, list[str]] = {}
         super().__init__("greenroom", instructions=instructions, version=__version__, log_level="WARNING")
         self._add_tools(reach, write=write)
         self._add_resources(Reading(reach), reach)
@@ -74,6 +76,15 @@ class GreenroomServer(MCPServer[Any]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        """Call a tool. Raises ToolError, also for an argument that the tool does not have: nothing is left out
+        silently."""
+        known = self._parameters.get(name)
+        unknown = sorted(set(arguments).difference(known)) if known is not None else []
+        if known is not None and unknown:
+            raise ToolError(f"{name} has no argument {unknown[0][:100]!r}; it takes {', '.join(known)}")
+        return await super().call_tool(name, arguments, context)
+
     def __repr__(self) -> str:
         return f"<GreenroomServer of {self._opened.runtime!r}>"
 
@@ -84,6 +95,7 @@ class GreenroomServer(MCPServer[Any]):
                 if not name.startswith("_"):
                     call = _answering(getattr(source, name), reach, ToolError)
                     text = " ".join((call.__doc__ or "").split())
+                    self._parameters[name] = list(inspect.signature(call).parameters)
                     self.add_tool(call, name, description=text, annotations=hints)
 
     def _add_resources(self, reading: Reading, reach: Reach) -> None:

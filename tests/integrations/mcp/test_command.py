@@ -48,6 +48,15 @@ def test_it_reads_beside_the_process_that_writes(store_path: Path) -> None:
                 s.add_message("user", "written meanwhile")
                 page = await called(client, "read_conversation", session_id=s.id)
                 assert page["messages"][0]["content"] == "written meanwhile"
+                calls = []
+                for n in range(60):  # many at once, while more is written
+                    s.add_message("user", str(n))
+                    calls.append(asyncio.create_task(called(client, "read_conversation", session_id=s.id)))
+                    await asyncio.sleep(0)
+                seen = [len(page["messages"]) for page in await asyncio.gather(*calls)]
+                assert min(seen) >= 2
+                newest = await called(client, "read_conversation", session_id=s.id, limit=100)
+                assert [row["content"] for row in newest["messages"][1:]] == [str(n) for n in range(60)]
                 assert "set_variable" not in {tool.name for tool in (await client.list_tools()).tools}
 
         asyncio.run(main())

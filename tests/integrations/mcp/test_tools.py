@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from greenroom.runtime import Runtime, Session, SessionNotFound, ValidationError
+from greenroom.runtime import AsyncRuntime, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime.integrations.mcp import server
 
 
@@ -190,6 +190,8 @@ GARBAGE: list[tuple[str, dict[str, Any]]] = [
     ("search", {"text": "x" * 2000}),
     ("read_events", {"session_id": "ID", "after": "many"}),
     ("read_message", {"session_id": "ID", "sequence": 2**80}),
+    ("show_session", {"session_id": "ID", "sesion": 1}),
+    ("list_sessions", {"x" * 5000: 1}),
     ("nothing", {}),
 ]
 
@@ -200,6 +202,22 @@ def test_garbage_gives_a_clear_error(rt: Runtime, s: Session, error: Any, tool: 
     told = error(server(rt), tool, **given)
     assert told != f"Error executing tool {tool}"  # what a client is told of a crash
     assert len(told) < 2000
+
+
+def test_an_async_runtime_is_served_as_well(call: Any) -> None:
+    async def main() -> None:
+        async with await AsyncRuntime.open() as rt:
+            s = await rt.create_session(name="async")
+            async with Client(server(rt, session=s, write=True)) as client:
+                assert not (await client.call_tool("set_variable", {"name": "k", "value": 1})).is_error
+            assert await s.get("k") == 1
+
+    asyncio.run(main())
+
+
+def test_an_argument_that_a_tool_does_not_have_is_named(rt: Runtime, s: Session, error: Any) -> None:
+    told = error(server(rt), "read_message", session_id=s.id, sequenc=3)
+    assert "has no argument 'sequenc'; it takes sequence, session_id, offset" in told
 
 
 def test_a_path_is_opened_and_closed(store_path: Any, call: Any) -> None:
