@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from greenroom.runtime import Conflict, InvalidOperation, Message, Runtime, Session, SessionNotFound, ValidationError
-from greenroom.runtime.messages import AddMessage
+from greenroom.runtime.messages import AddMessage, AddMessages, Command, GetMessages, PopMessage, Query
 
 from .keys import key_of
 from .opening import Opened
@@ -42,6 +42,10 @@ _JSON: Final = "json"
 _MOST_AT_ONCE: Final = 10_000
 """The turns that one write may have."""
 _MOST_TRIES: Final = 8
+_FEW: Final = 64
+"""So many items are read, and so many values encoded, on the event loop itself."""
+_SMALL: Final = 16 << 10
+"""So many characters are encoded there."""
 _ROLES: Final = frozenset({"user", "assistant", "system", "developer"})
 
 
@@ -94,17 +98,27 @@ class GreenroomSession:
         read as a message with its text.
         """
         most = resolve_session_limit(limit, self.session_settings)
-        return await self._opened.run(self._read, most if most is None or most >= 0 else None)
+        if most is None or not 0 <= most <= _FEW:
+            return await self._opened.run(self._read, most if most is None or most >= 0 else None)
+        turns: list[Message] | None = await self._at_once(GetMessages(most))
+        return await self._opened.run(self._read, most) if turns is None else [_item(turn) for turn in turns]
 
     async def add_items(self, items: list[TResponseInputItem]) -> None:
         """Add items in one write: all or none (above 10 000, in several). Raises ValidationError for what is no JSON,
         ResourceLimitExceeded for an item above 16 MiB, InvalidSessionState if the greenroom session is not active."""
-        if turns := _turns(items):
+        if not items:
+            return
+        if not _is_small(items):
+            await self._opened.run(self._add_items, items)
+            return
+        turns = _turns(items)
+        if await self._at_once(AddMessages(turns)) is None:
             await self._opened.run(self._add, turns)
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Take the newest item out of the conversation and return it; None if there is none."""
-        return await self._opened.run(self._pop)
+        turn: Message | None = await self._at_once(PopMessage())
+        return _item(turn) if turn is not None else await self._opened.run(self._pop)
 
     async def clear_session(self) -> None:
         """Take all items out of the conversation. The journal of the greenroom session still has them: delete that
@@ -129,6 +143,16 @@ class GreenroomSession:
 
         return _CompactionSnapshot([_item(each) for each in shown], len(turns) <= limit, replace_suffix)
 
+    async def _at_once(self, message: Command[Any] | Query[Any]) -> Any:
+        """Return the reply to a message that takes no long way, or None if the longer way is needed: the greenroom
+        session is not known yet, or no longer there, or it refuses the message as it is."""
+        if self._found is None:
+            return None
+        try:
+            return await self._opened.ask(self._found.id, message)
+        except (SessionNotFound, InvalidOperation):
+            return None
+
     # -- the same, synchronously
 
     def _read(self, limit: int | None) -> list[Any]:
@@ -136,6 +160,9 @@ class GreenroomSession:
 
     def _newest(self, limit: int | None) -> list[Message]:
         return self._existing(lambda session: session.messages(limit), [])
+
+    def _add_items(self, items: list[TResponseInputItem]) -> None:
+        self._add(_turns(items))
 
     def _add(self, turns: list[AddMessage]) -> None:
         for begin in range(0, len(turns), _MOST_AT_ONCE):
@@ -194,6 +221,23 @@ def _replaced(session: Session, first: int, turns: list[AddMessage], sequence: i
         batch.truncate_messages(first - 1)
         if turns:
             batch.add_messages(turns)  # type: ignore[arg-type]
+
+
+def _is_small(items: Iterable[object]) -> bool:
+    """Return whether items take so little that they may be encoded on the event loop."""
+    left, seen, inner = _SMALL, 0, list(items)
+    while inner:
+        value = inner.pop()
+        seen += 1
+        if isinstance(value, str):
+            left -= len(value)
+        elif isinstance(value, dict):
+            inner.extend(value.values())
+        elif isinstance(value, list):
+            inner.extend(value)
+        if left < 0 or seen > _FEW:
+            return False
+    return True
 
 
 def _turns(items: Iterable[Any]) -> list[AddMessage]:

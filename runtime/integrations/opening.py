@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from greenroom.runtime import AsyncRuntime
+    from greenroom.runtime.messages import Command, Query
 
 __all__ = ["Opened"]
 
@@ -40,6 +41,10 @@ class Opened:
 
     async def run(self, fn: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
         """Call a synchronous function of the adapter off the event loop, and return what it returns."""
+        return await self._face().run(fn, *args, **options)
+
+    def _face(self) -> AsyncRuntime:
+        """Return the face of the runtime for the running loop."""
         import asyncio
 
         from greenroom.runtime import AsyncRuntime
@@ -49,7 +54,12 @@ class Opened:
         if face is None:
             self._faces = {each: face for each, face in self._faces.items() if not each.is_closed()}
             face = self._faces[loop] = AsyncRuntime.over(self.runtime)
-        return await face.run(fn, *args, **options)
+        return face
+
+    async def ask(self, session_id: str, message: Command[T] | Query[T]) -> T:
+        """Send a session a message and return its reply. That is the quick way, mostly on the event loop itself: for
+        what asks once, in the middle of conversations."""
+        return await self._face().ask(session_id, message)
 
     def close(self) -> None:
         """Close the runtime if it was opened here."""

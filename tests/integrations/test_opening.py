@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from greenroom.runtime import Runtime, RuntimeClosed, ValidationError
+from greenroom.runtime import Runtime, RuntimeClosed, SessionNotFound, ValidationError, messages
 from greenroom.runtime.integrations.opening import Opened
 
 
@@ -39,3 +39,15 @@ def test_functions_run_off_the_loop(rt: Runtime) -> None:
         return await opened.run(lambda key: key * 2, "k"), await opened.run(threading.get_ident) != loop
 
     assert asyncio.run(main()) == ("kk", True)
+
+
+def test_messages_are_asked_from_the_loop(rt: Runtime) -> None:
+    async def main() -> None:
+        opened, session = Opened(rt), rt.create_session()
+        await opened.ask(session.id, messages.SetVariable("k", 1))
+        assert await opened.ask(session.id, messages.GetVariable("k")) == 1
+        session.delete()
+        with pytest.raises(SessionNotFound):
+            await opened.ask(session.id, messages.GetVariable("k"))
+
+    asyncio.run(main())

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from agents import Agent, Runner
 from agents.extensions.memory import EncryptedSession
 
 from greenroom.runtime import (
+    AsyncRuntime,
     InvalidSessionState,
     ResourceLimitExceeded,
     Runtime,
@@ -73,6 +75,44 @@ def test_turns_of_other_means_are_read_as_messages(rt: Runtime) -> None:
         assert await session.get_items() == items
         assert await session.pop_item() == items[-1]
         assert await session.get_items() == items[:-1]
+
+    asyncio.run(main())
+
+
+def test_it_takes_an_async_runtime_and_several_loops(rt: Runtime) -> None:
+    async def of_async() -> None:
+        await GreenroomSession("id", AsyncRuntime.over(rt)).add_items([user("first")])
+
+    asyncio.run(of_async())
+    session = GreenroomSession("id", rt)
+
+    async def write(writer: int) -> None:
+        for n in range(20):
+            await session.add_items([user(f"{writer}/{n}")])
+            assert await session.get_items(1)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda writer: asyncio.run(write(writer)), range(4)))
+    contents = [item["content"] for item in asyncio.run(session.get_items())]  # type: ignore[typeddict-item]
+    assert sorted(contents) == sorted(["first", *(f"{writer}/{n}" for writer in range(4) for n in range(20))])
+
+
+def test_pops_beside_adds_lose_nothing(rt: Runtime) -> None:
+    async def main() -> None:
+        session = GreenroomSession("id", rt)
+        popped: list[Any] = []
+
+        async def add(writer: int) -> None:
+            for n in range(15):
+                await session.add_items([user(f"{writer}/{n}")])
+
+        async def pop() -> None:
+            popped.extend([await session.pop_item() for _ in range(15)])
+
+        await asyncio.gather(*(add(n) for n in range(3)), *(pop() for _ in range(3)))
+        left = await session.get_items()
+        every: list[Any] = [*left, *(each for each in popped if each is not None)]
+        assert sorted(each["content"] for each in every) == sorted(f"{w}/{n}" for w in range(3) for n in range(15))
 
     asyncio.run(main())
 
