@@ -6,11 +6,13 @@ calls of tools) and the rest, which is kept in the turn's metadata. Nothing is s
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from greenroom.runtime import Message, Runtime, Session, SessionNotFound, ValidationError
+from greenroom.runtime import Conflict, Message, Runtime, Session, SessionBatch, SessionNotFound, ValidationError
 from greenroom.runtime.messages import AddMessage
 
 __all__ = ["Conversation", "as_turn", "called", "kept", "openai_call", "whole"]
@@ -23,6 +25,9 @@ WHOLE: Final = "message_json"
 """The field of a turn's metadata that has the whole message as a text of JSON, where a turn cannot hold it."""
 MAX_ROLE: Final = 64
 MAX_WRITE: Final = 10_000
+MAX_TRIES: Final = 100
+_LOCKS: Final = tuple(threading.Lock() for _ in range(64))
+"""Those who replace the turns of one session take turns; what others write meanwhile is noticed by its sequence."""
 
 
 def as_turn(
@@ -34,14 +39,16 @@ def as_turn(
     name: str | None = None,
     tool_calls: Sequence[object] | None = None,
     tool_call_id: str | None = None,
+    beside: Mapping[str, object] | None = None,
 ) -> AddMessage:
-    """Return the command that adds a message as a turn. `rest` is what the other arguments do not have of it.
+    """Return the command that adds a message as a turn. `rest` is what the other arguments do not have of it; `beside`
+    are further fields of the turn's metadata.
 
     A message that no turn can hold (it has a NaN, a role of a thousand letters) is kept whole, as the JSON of
     `message`. Raises ValidationError for one that has no form in JSON either, ResourceLimitExceeded for one that is too
     large.
     """
-    metadata = {KEPT: rest} if rest else None
+    metadata = {**({KEPT: rest} if rest else {}), **(beside or {})} or None
     try:
         return AddMessage(role, content, name=name, tool_calls=tool_calls, tool_call_id=tool_call_id, metadata=metadata)
     except ValidationError as refused:
@@ -49,7 +56,7 @@ def as_turn(
             text = json.dumps(message, ensure_ascii=False)
         except (TypeError, ValueError, RecursionError):
             raise refused from None
-    return AddMessage(role[:MAX_ROLE] or "unknown", None, metadata={WHOLE: text})
+    return AddMessage(role[:MAX_ROLE] or "unknown", None, metadata={WHOLE: text, **(beside or {})})
 
 
 def kept(turn: Message) -> Any:
@@ -82,11 +89,13 @@ def called(call: Any) -> tuple[Any, Any, str]:
 class Conversation:
     """The turns of one session, which begins to exist with the first turn."""
 
-    __slots__ = ("_found", "_key", "_runtime")
+    __slots__ = ("_found", "_key", "_metadata", "_runtime")
 
-    def __init__(self, runtime: Runtime, key: str) -> None:
+    def __init__(self, runtime: Runtime, key: str, metadata: Mapping[str, object] | None = None) -> None:
+        """`metadata` is what the session gets when it is created."""
         self._runtime = runtime
         self._key = key
+        self._metadata = metadata
         self._found: Session | None = None
 
     def __repr__(self) -> str:
@@ -101,7 +110,7 @@ class Conversation:
 
     def created(self) -> Session:
         """Return the session, and create it if there is none yet."""
-        return self._runtime.get_or_create(self._key)
+        return self._runtime.get_or_create(self._key, metadata=self._metadata)
 
     def turns(self, limit: int | None = None) -> list[Message]:
         """Return the newest `limit` turns, oldest first."""
@@ -140,16 +149,44 @@ class Conversation:
         """Take all turns out of the conversation."""
         self.read(lambda session: session.clear_messages(), 0)
 
-    def replace(self, turns: Sequence[AddMessage]) -> None:
-        """Put these turns in place of all that are there, in one write."""
-        self.write(lambda session: self._replaced(session, turns))
+    def change(self, session: Session, decide: Callable[[list[Message], SessionBatch], T]) -> T:
+        """Give all turns, and a batch for what is to change, to `decide`, and return what it returns. It is asked again
+        if somebody else has written meanwhile. Raises Conflict if that happens without end."""
+        with _LOCKS[hash(self._key) % len(_LOCKS)]:
+            for _ in range(MAX_TRIES - 1):
+                with contextlib.suppress(Conflict):
+                    return _changed(session, decide)
+            return _changed(session, decide)
 
-    @staticmethod
-    def _replaced(session: Session, turns: Sequence[AddMessage]) -> None:
-        with session.batch() as batch:
-            batch.clear_messages()
-            for some in _parts(turns):
+    def replace(
+        self, payloads: Sequence[Any], turn: Callable[[Any], AddMessage], payload: Callable[[Message], Any]
+    ) -> None:
+        """Put messages in place of all that are there, in one write. What they begin with alike stays as it is, so that
+        a transcript that is given again with more at its end adds only that."""
+
+        def decide(there: list[Message], batch: SessionBatch) -> None:
+            same = _same(there, payloads, payload)
+            if same < len(there):
+                batch.truncate_messages(there[same - 1].sequence if same else 0)
+            for some in _parts([turn(each) for each in payloads[same:]]):
                 batch.add_messages(some)
+
+        self.write(lambda session: self.change(session, decide))
+
+
+def _changed(session: Session, decide: Callable[[list[Message], SessionBatch], T]) -> T:
+    sequence = session.info().sequence
+    turns = session.messages()
+    with session.batch(expected_sequence=sequence) as batch:
+        return decide(turns, batch)
+
+
+def _same(turns: Sequence[Message], payloads: Sequence[Any], payload: Callable[[Message], Any]) -> int:
+    """Return how many turns from the beginning on are these messages."""
+    for number, (turn, given) in enumerate(zip(turns, payloads, strict=False)):
+        if payload(turn) != given:
+            return number
+    return min(len(turns), len(payloads))
 
 
 def _parts(turns: Sequence[AddMessage]) -> Iterator[list[Any]]:
