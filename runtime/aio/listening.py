@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, Self
 
 from greenroom.actors.events import Subscription
 from greenroom.runtime.handles.reading.follow import Follow
-from greenroom.storage.common.arguments import as_number
 from greenroom.storage.errors import ValidationError
 from greenroom.storage.events.model import Event
 
@@ -162,7 +161,7 @@ class AsyncFollow(AsyncIterator[Event]):
         self._bridge = bridge
         self._sync = sync
         self._arrivals = _Arrivals(bridge, sync.subscription)
-        self._timeout = as_number("timeout", sync.timeout) if sync.timeout is not None else None
+        _deadline(sync.timeout)  # refuses what is no time
         self._page: collections.deque[tuple[Event, str]] = collections.deque()
         self._cursor = sync.cursor
         self._reading = asyncio.Lock()
@@ -182,7 +181,7 @@ class AsyncFollow(AsyncIterator[Event]):
                 self._page.extend(await self._bridge.run(self._sync.ready, _PAGE))
                 if self._page:
                     break
-                if self._sync.ended or not await self._arrivals.wait(_deadline(self._timeout)):
+                if self._sync.ended or not await self._arrivals.wait(_deadline(self._sync.timeout)):
                     self._sync.close()
                     raise StopAsyncIteration
             event, self._cursor = self._page.popleft()

@@ -190,6 +190,8 @@ def test_errors_come_at_once(rt: Runtime) -> None:
         with pytest.raises(SessionNotFound):
             session.follow()
         with pytest.raises(ValidationError):
+            (await face.create_session()).follow(timeout="soon")  # type: ignore[arg-type]
+        with pytest.raises(ValidationError):
             face.events.subscribe("**", 0)
         await face.close()
 
