@@ -56,7 +56,7 @@ def test_a_call_over_its_limit_ends_the_heap_which_is_made_anew(rt: Runtime, key
     rt.scripts.install("guard", GUARD, language="js", call_timeout=0.5)
     session = rt.create_session()
     session.set(key, 1)
-    until(lambda: rt.scripts.status("guard").state == "running")
+    until(lambda: rt.scripts.status("guard").restarts and rt.scripts.status("guard").state == "running")
     status = rt.scripts.status("guard")
     assert (status.error, status.restarts) in (("ScriptTimeout", 1), ("ScriptMemoryExceeded", 1))
     until(lambda: refused(session, "locked") is not None)
