@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,14 +61,41 @@ def mcp(
     from greenroom.runtime.integrations.mcp import server
 
     store = the_store(context)
+    ended: int | None = None
     with store.writing() if write else store.reading() as runtime:
         bound = the_session(runtime, session) if session is not None else None
         served = server(runtime, write=write, session=bound)
-        with contextlib.suppress(KeyboardInterrupt):
-            if address is None:
-                served.run()
-            else:
+        if address is None:
+            ended = _serve_stdio(served)
+        else:
+            with contextlib.suppress(KeyboardInterrupt):
                 _serve_http(served, address, quiet=store.quiet)
+    if ended is not None:
+        # A thread still waits for a line of the client, and nothing but the end of the process ends it.
+        os._exit(ended)
+
+
+def _serve_stdio(served: GreenroomServer) -> int | None:
+    """Serve stdin and stdout until stdin ends. Return the exit code if a signal came first, otherwise None."""
+    failed: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            served.run()
+        except BaseException as error:
+            failed.append(error)
+
+    serving = threading.Thread(target=serve, name="greenroom-mcp", daemon=True)
+    serving.start()
+    try:
+        serving.join()
+    except KeyboardInterrupt:
+        return 0
+    except SystemExit as leaving:  # by the handler of SIGTERM
+        return leaving.code if isinstance(leaving.code, int) else 1
+    for error in failed:
+        raise error
+    return None
 
 
 def _address(text: str) -> tuple[str, int]:

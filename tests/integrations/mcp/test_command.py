@@ -100,6 +100,24 @@ def test_what_cannot_be_served_is_said(store_path: Path, words: list[str], told:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("options", [(), ("--write",)])
+def test_a_signal_ends_it_though_the_client_is_silent(
+    store_path: Path, number: signal.Signals, code: int, options: tuple[str, ...]
+) -> None:
+    Runtime.open(store_path).close()
+    words = [*COMMAND, "--data", str(store_path), "mcp", *options]
+    pipes: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(words, **pipes) as process:
+        process.stdin.write(json.dumps(INITIALIZE).encode() + b"\n")
+        process.stdin.flush()
+        assert b'"result"' in process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(30) == code
+        assert process.stderr.read() == b""
+    Runtime.open(store_path).close()
+
+
 # -- streamable HTTP
 
 
