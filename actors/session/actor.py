@@ -312,6 +312,8 @@ class SessionActor(PooledActor):
             if durability is Durability.MEMORY:
                 return reply
             commit_number, timeout = self._commit_number, self.services.store_timeout
+            if engine.durability is not Durability.MEMORY and engine.is_synced(commit_number):
+                return reply
 
             def wait() -> Any:
                 if engine.durability is Durability.MEMORY:

@@ -379,7 +379,14 @@ class Delivery:
         """
         reply: Reply
         actor = self.home._actors.get(session_id)
-        if actor is None or not self._is_direct(session_id, message) or self._table.closing:
+        if (
+            actor is None
+            or not self._direct
+            or CURRENT.get() is not None
+            or message.__class__ in self._hooked
+            or (message.may_cross and message.crosses(session_id))
+            or self._table.closing
+        ):
             raise WouldWait
         preparation = message.preparation
         if preparation is None:
@@ -389,15 +396,6 @@ class Delivery:
             raise WouldWait
         reply = self.home._preparation.ask(actor, message, NOW)
         return reply
-
-    def _is_direct(self, session_id: str, message: Message[Any]) -> bool:
-        """Return whether no stage has anything to do with a message, so that it goes to the session's own actor."""
-        return (
-            self._direct
-            and CURRENT.get() is None
-            and message.__class__ not in self._hooked
-            and not (message.may_cross and message.crosses(session_id))
-        )
 
     def replies_by_receipt(self, session_id: str, message: Message[Any]) -> bool:
         """Return whether a message that is told with a receipt brings its reply there, and nobody waits meanwhile: no

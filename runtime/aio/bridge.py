@@ -17,7 +17,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -32,6 +32,7 @@ from greenroom.storage.errors import InvalidOperation
 
 from .arrivals import Arrival, Arrivals
 from .functions import in_loop
+from .threads import Threads
 
 __all__ = ["Bridge", "through"]
 
@@ -130,15 +131,13 @@ class _Elsewhere(Exception):
 class Bridge:
     """Sends messages and calls from one event loop, and brings their replies there."""
 
-    THREADS: Final = 64
-
     def __init__(self, core: RuntimeCore) -> None:
         self._core = core
         self.loop: Final = asyncio.get_running_loop()
         self._delivery: Delivery = core.supervisor.delivery
         self._arrivals = Arrivals(self.loop)
         self._turns = Turns(self.loop)
-        self._threads = ThreadPoolExecutor(self.THREADS, thread_name_prefix="greenroom-async")
+        self._threads = Threads()
         self._to_sync: queue.LifoQueue[tuple[DeferredReply, Arrival] | None] = queue.LifoQueue()
         self._committer: threading.Thread | None = None
 
@@ -164,7 +163,8 @@ class Bridge:
         If it cannot be answered here and now, its message goes another way, and the method is called once more with the
         reply at hand. So its arguments must not be used up by the first call.
         """
-        self._require_loop()
+        if asyncio.get_running_loop() is not self.loop:
+            self._require_loop()
         if not self._turns.has_time():
             await self._turns.later()
         try:
@@ -246,11 +246,8 @@ class Bridge:
             except BaseException:
                 arrival.set_exception()
 
-        try:
-            self._threads.submit(serve)
-        except RuntimeError:
-            self._core.check_open()
-            raise
+        waits = abandon or self._delivery.hooked or self._core.hooks.creating
+        (self._threads.submit_at_once if waits else self._threads.submit)(serve)
         return await arrival.reply(abandon=abandon)
 
     def _arrival(self) -> Arrival:
@@ -265,7 +262,7 @@ class Bridge:
                 self._committer.start()
             self._to_sync.put((reply, arrival))
         else:
-            self._threads.submit(_finish, reply, arrival)
+            self._threads.submit(partial(_finish, reply, arrival))
 
     def _commit(self) -> None:
         for each in iter(self._to_sync.get, None):
@@ -285,7 +282,7 @@ class Bridge:
 
     def close(self) -> None:
         """Let the threads end. What they are doing is done to its end."""
-        self._threads.shutdown(wait=False)
+        self._threads.close()
         if self._committer is not None:
             self._to_sync.put(None)
 

@@ -618,6 +618,10 @@ class Engine:
         del old
         gc.collect(0)
 
+    def is_synced(self, commit_number: int) -> bool:
+        """Return whether the write with this commit number is known to be on disk."""
+        return self._synced >= commit_number
+
     def wait_synced(self, commit_number: int, timeout: float) -> None:
         """Wait until the write with this commit number is on disk, sharing one fsync with all other waiting threads.
 
