@@ -162,7 +162,7 @@ def test_instructions_are_limited_for_each_call() -> None:
         for _ in range(6):  # together more than one run may execute
             assert rt.hooks.fire("custom:sum", {"n": 200_000}).value == 20_000_100_000
         assert rt.hooks.fire("custom:sum", {"n": 10_000_000}).value is None
-        until(lambda: rt.scripts.status("sum").state == "running")
+        until(lambda: rt.scripts.status("sum").restarts and rt.scripts.status("sum").state == "running")
         assert rt.scripts.status("sum").error == "ScriptTimeout"
 
 
