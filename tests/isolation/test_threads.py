@@ -131,9 +131,10 @@ def test_a_pool_that_outlives_the_call_acts_for_nobody(two: Two) -> None:
 
 
 def test_threads_of_a_call_that_hangs_still_act_for_its_session(two: Two) -> None:
-    leave, outcome = threading.Event(), Future[Any]()
+    begun, leave, outcome = threading.Event(), threading.Event(), Future[Any]()
 
     def slow() -> None:
+        begun.set()
         threading.Thread(target=lambda: (leave.wait(BOUND), by_thread_into(write, outcome))).start()
         outcome.result(BOUND)
 
@@ -144,8 +145,11 @@ def test_threads_of_a_call_that_hangs_still_act_for_its_session(two: Two) -> Non
         return "written"
 
     two.rt.tools.register("slow", slow, replace=True)
-    with pytest.raises(TimeoutError):
-        two.mine.call_tool("slow", timeout=0.05)
+    for _ in range(30):  # without a core for it, the call ends before the tool has begun
+        with pytest.raises(TimeoutError):
+            two.mine.call_tool("slow", timeout=0.05)
+        if begun.is_set():
+            break
     leave.set()
     assert outcome.result(BOUND) == "written"
 
