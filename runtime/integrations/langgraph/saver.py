@@ -26,7 +26,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from greenroom.runtime import IntegrityError, Runtime, Session, SessionNotFound, ValidationError
+from greenroom.runtime import AsyncRuntime, IntegrityError, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime.integrations.opening import Opened
 
 from .cleaning import delete_checkpoints, needed
@@ -95,8 +95,8 @@ class Place:
 class GreenroomSaver(BaseCheckpointSaver[str]):
     """Keeps the checkpoints of LangGraph's graphs in a greenroom store, one session for each thread.
 
-    `runtime` is a runtime, or the path of a store which is opened here and closed by `close`. Each method has an async
-    twin. A write is on disk as the runtime's durability says when the method returns.
+    `runtime` is a Runtime, an AsyncRuntime, or the path of a store which is opened here and closed by `close`. Each
+    method has an async twin. A write is on disk as the runtime's durability says when the method returns.
 
     Raises ValidationError for a configuration or a value that cannot be used, and whatever the session raises.
 
@@ -108,7 +108,9 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         ```
     """
 
-    def __init__(self, runtime: Runtime | str | os.PathLike[str], *, serde: SerializerProtocol | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime | AsyncRuntime | str | os.PathLike[str], *, serde: SerializerProtocol | None = None
+    ) -> None:
         super().__init__(serde=serde)
         self._opened = Opened(runtime)
         self._threads = Threads(self._opened.runtime)

@@ -33,7 +33,7 @@ from langgraph.store.base import (
     validate_op_namespace,
 )
 
-from greenroom.runtime import GreenroomError, Runtime, Session, SessionNotFound, ValidationError
+from greenroom.runtime import AsyncRuntime, GreenroomError, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime.integrations.opening import Opened
 
 from .items import (
@@ -79,10 +79,10 @@ class Plan:
 class GreenroomStore(BaseStore):
     """Keeps the long-term memory of LangGraph's agents in a greenroom store, in the session "langgraph:store".
 
-    `runtime` is a runtime, or the path of a store which is opened here and closed by `close`. With an `index` that has
-    an embedding function, `search` finds items by their vectors; without one, by the words of the query. With `ttl`,
-    items expire as it says. An item that has expired is never returned, and is deleted by `sweep_ttl`, which
-    `start_ttl_sweeper` calls from time to time.
+    `runtime` is a Runtime, an AsyncRuntime, or the path of a store which is opened here and closed by `close`. With an
+    `index` that has an embedding function, `search` finds items by their vectors; without one, by the words of the
+    query. With `ttl`, items expire as it says. An item that has expired is never returned, and is deleted by
+    `sweep_ttl`, which `start_ttl_sweeper` calls from time to time.
 
     Raises ValidationError for what cannot be stored, and whatever the session raises.
 
@@ -98,7 +98,7 @@ class GreenroomStore(BaseStore):
 
     def __init__(
         self,
-        runtime: Runtime | str | os.PathLike[str],
+        runtime: Runtime | AsyncRuntime | str | os.PathLike[str],
         *,
         index: IndexConfig | None = None,
         ttl: TTLConfig | None = None,

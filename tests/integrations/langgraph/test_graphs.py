@@ -13,10 +13,11 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
+from langgraph.store.base import BaseStore
 from langgraph.types import Command, Send, interrupt
 
-from greenroom.runtime import Runtime
-from greenroom.runtime.integrations.langgraph import GreenroomSaver
+from greenroom.runtime import AsyncRuntime, Runtime
+from greenroom.runtime.integrations.langgraph import GreenroomSaver, GreenroomStore
 
 Config = dict[str, Any]
 
@@ -212,3 +213,27 @@ def test_two_savers_on_one_runtime_see_the_same(tmp_path: Path) -> None:
         one.invoke({"messages": [HumanMessage("to one")]}, config())
         assert len(other.invoke({"messages": [HumanMessage("to the other")]}, config())["messages"]) == 4
         assert [each.key for each in runtime.iterate_sessions()] == ["langgraph:thread:1"]
+
+
+def test_saver_and_store_work_on_an_async_runtime(tmp_path: Path) -> None:
+    async def remember(state: Chat, *, store: BaseStore) -> Chat:
+        await store.aput(("seen",), str(len(state["messages"])), {"text": state["messages"][-1].content})
+        found = await store.asearch(("seen",), query="olives")
+        return {"messages": [AIMessage(f"seen {len(found)}")]}
+
+    builder = StateGraph(Chat)
+    builder.add_node("remember", remember)
+    builder.add_edge(START, "remember")
+
+    async def main() -> None:
+        runtime = await AsyncRuntime.open(tmp_path / "store")
+        saver, store = GreenroomSaver(runtime), GreenroomStore(runtime)
+        graph = builder.compile(checkpointer=saver, store=store)
+        for turn in range(3):
+            state = await graph.ainvoke({"messages": [HumanMessage(f"olives {turn}")]}, config())
+            assert state["messages"][-1].content == f"seen {turn + 1}"
+        saver.close()
+        assert len((await graph.aget_state(config())).values["messages"]) == 6
+        await runtime.close()
+
+    asyncio.run(main())
