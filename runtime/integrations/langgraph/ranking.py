@@ -23,6 +23,8 @@ _LENGTH_WEIGHT: Final = 0.75
 def matches(value: object, wanted: object) -> bool:
     """Return whether a value is what a filter wants: the same value, a dictionary with (at least) the same entries, or
     what the operators `$eq $ne $gt $gte $lt $lte` hold for. Raises ValidationError for another operator."""
+    if isinstance(wanted, str | int | float | None):
+        return bool(value == wanted)
     if isinstance(wanted, Mapping):
         if any(isinstance(name, str) and name.startswith("$") for name in wanted):
             return all(_holds(value, name, operand) for name, operand in wanted.items())

@@ -25,6 +25,7 @@ from langgraph.checkpoint.base import (
     writes_sort_key,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from greenroom.runtime import AsyncRuntime, IntegrityError, Runtime, Session, SessionNotFound, ValidationError
 from greenroom.runtime.integrations.opening import Opened
@@ -51,7 +52,7 @@ from .rows import (
     writes_prefix,
 )
 from .threads import Threads, held
-from .trees import digests_in, is_long, read_tree, write_tree
+from .trees import digests_in, is_long, joined, read_tree, write_tree
 
 __all__ = ["GreenroomSaver"]
 
@@ -182,7 +183,7 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
             if digest not in known:
                 values[value_key(digest)] = content
 
-        return write_tree([self._typed(each, what) for each in cast("list[object]", value)], add), True
+        return write_tree(self._all_typed(cast("list[object]", value), what), add), True
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -225,13 +226,16 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
                         raise
 
     def _typed(self, value: object, what: str) -> Typed:
+        return self._all_typed([value], what)[0]
+
+    def _all_typed(self, values: Sequence[object], what: str) -> builtins.list[Typed]:
+        dumps = self.serde.dumps_typed
         try:
-            form, content = self.serde.dumps_typed(value)
+            return [dumps(each) for each in values]
         except Exception as error:
             raise ValidationError(
-                f"{what}: {type(value).__name__} cannot be serialized: {error}", field=what.split(" ", maxsplit=1)[0]
+                f"{what}: it cannot be serialized: {error}", field=what.split(" ", maxsplit=1)[0]
             ) from error
-        return form, content
 
     # -- reading
 
@@ -350,7 +354,11 @@ class GreenroomSaver(BaseCheckpointSaver[str]):
         content = content_of(session, where)
         if not where.split:
             return self.serde.loads_typed(typed_value(content))
-        return [self.serde.loads_typed(each) for each in read_tree(content, lambda digest: read_value(session, digest))]
+        elements = [*read_tree(content, lambda digest: read_value(session, digest))]
+        if type(self.serde) is JsonPlusSerializer and all(form == "msgpack" for form, _ in elements):
+            # Elements in MessagePack, one behind the other, are a list in MessagePack: it is read at once.
+            return self.serde.loads_typed(("msgpack", joined([each for _, each in elements])))
+        return [self.serde.loads_typed(each) for each in elements]
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]

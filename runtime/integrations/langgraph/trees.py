@@ -16,7 +16,7 @@ from greenroom.runtime import IntegrityError
 
 from .rows import Typed, digest_of
 
-__all__ = ["children_of", "is_long", "read_tree", "write_tree"]
+__all__ = ["children_of", "digests_in", "is_long", "joined", "read_tree", "write_tree"]
 
 SPLIT_FROM: Final = 8
 """Elements from which on a list is stored as a tree."""
@@ -107,6 +107,18 @@ def read_tree(top: bytes, read: Callable[[bytes], bytes]) -> Iterator[Typed]:
                 yield form, element
         else:
             yield from read_tree(content, read)
+
+
+def joined(elements: Sequence[bytes]) -> bytes:
+    """Return the list of elements that are in MessagePack, in MessagePack."""
+    count = len(elements)
+    if count < 1 << 4:
+        head = bytes([0x90 | count])
+    elif count < 1 << 16:
+        head = b"\xdc" + count.to_bytes(2, "big")
+    else:
+        head = b"\xdd" + count.to_bytes(4, "big")
+    return head + b"".join(elements)
 
 
 def digests_in(top: bytes, read: Callable[[bytes], bytes]) -> Iterator[bytes]:

@@ -196,6 +196,14 @@ def test_lists_of_anything_come_back_as_they_were(saver: GreenroomSaver, lists: 
         assert there.checkpoint["channel_values"] == {"log": log}
 
 
+@pytest.mark.parametrize("length", [8, 15, 16, 65535, 65536])
+def test_lists_of_any_length_come_back(saver: GreenroomSaver, length: int) -> None:
+    log = [f"{number}" for number in range(length)]
+    found = saver.get_tuple(put(saver, {"log": log}))
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"log": log}
+
+
 @pytest.mark.parametrize("window", [3000, 50])
 def test_a_list_that_changes_a_little_stores_little(saver: GreenroomSaver, window: int) -> None:
     def size() -> int:
