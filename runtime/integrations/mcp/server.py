@@ -12,7 +12,7 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp.server.mcpserver.resources import ResourceSecurity
-from mcp_types import ToolAnnotations
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
 
 from greenroom.runtime import (
     ArtifactNotFound,
@@ -83,7 +83,12 @@ class GreenroomServer(MCPServer[Any]):
         unknown = sorted(set(arguments).difference(known)) if known is not None else []
         if known is not None and unknown:
             raise ToolError(f"{name} has no argument {unknown[0][:100]!r}; it takes {', '.join(known)}")
-        return await super().call_tool(name, arguments, context)
+        result = await super().call_tool(name, arguments, context)
+        if isinstance(result, CallToolResult) and result.structured_content is not None:
+            # As text, answers are compact: indented, they could be many times as long as their bound.
+            text = json.dumps(result.structured_content, ensure_ascii=False)
+            result.content = [TextContent(type="text", text=text)]
+        return result
 
     def __repr__(self) -> str:
         return f"<GreenroomServer of {self._opened.runtime!r}>"

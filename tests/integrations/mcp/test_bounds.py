@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp import MCPError
+from mcp import Client, MCPError
 
 from greenroom.runtime import Runtime
 from greenroom.runtime.integrations.mcp import server
@@ -80,6 +81,21 @@ def test_many_rows_of_everything_are_bounded(rt: Runtime, call: Any) -> None:
         page = call(served, "list_sessions", limit=200, cursor=cursor)
         listed, cursor = listed + len(page["sessions"]), page["next_cursor"]
     assert listed == 61
+
+
+def test_the_text_of_an_answer_is_as_short_as_its_values(rt: Runtime) -> None:
+    s = rt.create_session()
+    deep: list[Any] = list(range(1000))
+    for _ in range(50):
+        deep = [deep]
+    s.set("deep", deep)
+
+    async def main() -> int:
+        async with Client(server(rt)) as client:
+            result = await client.call_tool("read_variables", {"session_id": s.id})
+            return len(result.content[0].text)  # type: ignore[union-attr]
+
+    assert asyncio.run(main()) < 6000
 
 
 def test_a_large_artifact_is_no_resource_but_can_be_read(rt: Runtime, call: Any, read: Any) -> None:
