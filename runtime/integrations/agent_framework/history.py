@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from agent_framework import HistoryProvider
@@ -158,17 +158,21 @@ def _turn(message: dict[str, Any]) -> AddMessage:
     parts: list[Any] = []
     calls: list[Any] = []
     details: list[Any] = []
+    results: list[Any] = []
     for place, part in enumerate(contents):
         if part.get("type") == _CALL and _is_plain_call(part):
             more = {key: part[key] for key in part if key not in ("type", "call_id", "name", "arguments")}
             calls.append(openai_call(part["call_id"], part["name"], part["arguments"]))
             details.append({"at": place, "more": more, "is_text": isinstance(part["arguments"], str)})
         elif part.get("type") == _RESULT:
-            parts.append(_result(part))
+            result, more = _result(part)
+            parts.append(result)
+            results.append(more)
         else:
             parts.append(part)
     content = parts[0]["text"] if len(parts) == 1 and _is_only_text(parts[0]) else parts or None
-    all_of_it = {**({"message": rest} if rest else {}), **({"calls": details} if details else {})}
+    more_of_it = {"message": rest, "calls": details, "results": results}
+    all_of_it = {key: value for key, value in more_of_it.items() if value}
     return as_turn(role, content, all_of_it, message, name=name, tool_calls=calls or None)
 
 
@@ -188,14 +192,13 @@ def _is_plain_call(part: dict[str, Any]) -> bool:
     )
 
 
-def _result(part: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of a tool under the names by which greenroom finds its text. The framework writes a text twice:
-    it is kept once."""
+def _result(part: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the result of a tool under the names by which greenroom finds its text, and what else it has. The
+    framework writes a text twice: it is kept once."""
     more = {key: value for key, value in part.items() if key not in ("type", "call_id", "result")}
-    result = {"type": "tool_result", "tool_use_id": part.get("call_id"), "content": part.get("result"), "more": more}
     if more.get("items") == _items_of(part.get("result")):
         more["items"] = "content"
-    return result
+    return {"type": "tool_result", "tool_use_id": part.get("call_id"), "content": part.get("result")}, more
 
 
 def _items_of(result: object) -> list[Any]:
@@ -211,7 +214,8 @@ def _payload(turn: Message) -> dict[str, Any]:
     if isinstance(turn.content, str):
         contents = _items_of(turn.content)
     else:
-        contents = [_part(part) for part in turn.content or ()]
+        results = iter((rest or {}).get("results", ()))
+        contents = [_part(part, results) for part in turn.content or ()]
     details = (rest or {}).get("calls", [])
     for number, call in enumerate(turn.tool_calls or ()):
         detail = details[number] if number < len(details) else {}
@@ -230,12 +234,12 @@ def _payload(turn: Message) -> dict[str, Any]:
     return payload
 
 
-def _part(part: Any) -> dict[str, Any]:
+def _part(part: Any, results: Iterator[dict[str, Any]]) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": part}
     if part.get("type") != "tool_result" or "tool_use_id" not in part:
         return dict(part)
-    more = dict(part.get("more") or {})
+    more = dict(next(results, {"items": "content"}))
     content = part.get("content")
     if more.get("items") == "content":
         more["items"] = _items_of(content)

@@ -306,6 +306,10 @@ def test_a_history_is_an_ordinary_conversation(rt: Runtime) -> None:
         {"role": "tool", "content": "sunny", "tool_call_id": "c1"},
         {"role": "assistant", "content": "A quokka smiles."},
     ]
+    assert session.messages(format="anthropic")[-2] == {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "sunny"}],
+    }
     assert [info.id for info in rt.list_sessions(key_prefix="agent_framework:").items] == [session.id]
     assert len(session.debugger().search("quokka")) == 1
     assert "sunny" in str(session.context())
