@@ -28,6 +28,8 @@ __all__ = ["GreenroomArtifactService"]
 _USER: Final = "user:"
 _DEPTH: Final = 5
 """How many references to other artifacts are followed."""
+_REWOUND: Final = types.Part(inline_data=types.Blob(mime_type="application/octet-stream", data=b""))
+"""What a rewind of ADK stores as the next version of an artifact that was not there yet: it counts as missing."""
 
 
 class GreenroomArtifactService(BaseArtifactService):
@@ -79,7 +81,7 @@ class GreenroomArtifactService(BaseArtifactService):
             key, _ = _place(app_name, user_id, filename, session_id)
             part = await self._opened.run(self._load, key, filename, version)
             if part is None or not artifact_util.is_artifact_ref(part):
-                return None if part == types.Part() else part
+                return None if part in (types.Part(), _REWOUND) else part
             assert part.file_data is not None
             to = artifact_util.resolve_artifact_reference(
                 file_uri=cast("str", part.file_data.file_uri),
@@ -195,7 +197,7 @@ class GreenroomArtifactService(BaseArtifactService):
         about = cast("dict[str, Any]", artifact.info.custom)
         part = dict(about["part"])
         if about["is_text"]:
-            part["text"] = artifact.content.decode()
+            part["text"] = artifact.content.decode("utf-8", "surrogatepass")
         made = types.Part.model_validate(part)
         if made.inline_data is not None:
             made.inline_data.data = artifact.content

@@ -1,12 +1,14 @@
 """ADK's memory service on the text search of artifacts.
 
 What a user's agents may remember are artifacts of one session, `adk:memory:["app","user"]`: each has the memory as its
-content, and its words where the search finds them.
+content, and its words where the search finds them. Its name is made of the session and the memory's id, and its tags
+are the two.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import unicodedata
@@ -37,6 +39,8 @@ _FORGOTTEN: Final = "forgotten:"
 _MOST_FOUND: Final = 10
 _MOST_WORDS: Final = 32
 """The words of a query that are looked for."""
+_LONGEST_WORD: Final = 1000
+"""The characters of a word that the search of the store is asked for."""
 _CANDIDATES: Final = 1000
 _INDEXED: Final = 16_000
 """The characters of a memory that are searched."""
@@ -119,28 +123,36 @@ class GreenroomMemoryService(BaseMemoryService):
         self, app_name: str, user_id: str, entries: list[MemoryEntry], session_id: str | None, *, whole: bool = False
     ) -> None:
         home = self._opened.runtime.get_or_create(
-            home_key("memory", app_name, user_id), name=f"memory of {user_id}"[:255]
+            home_key("memory", app_name, user_id),
+            name=f"memory of {user_id}".encode("utf-8", "replace").decode()[:255],
         )
         of_session = tag(session_id or "")
-        there = set(home.artifact_names())
+        old = list(home.query_artifacts(tags=[of_session], limit=None))
         forgotten = {key.removeprefix(_FORGOTTEN) for key in home.variables(_FORGOTTEN)}
-        wanted = {_name(entry): entry for entry in reversed(entries)}  # of two with the same id, the first
+        # Of two with the same id, the first.
+        wanted = {
+            tag(session_id or "", each.id or ""): (each, _stored(each))
+            for each in reversed(entries)
+            if _tag_of(each.id or "") not in forgotten
+        }
         if whole:
-            old = home.query_artifacts(tags=[of_session], limit=None)
-            gone = [info.id for info in old if info.name not in wanted]
-            if gone:
-                home.delete_many(gone)
+            digests = {name: _digest(content) for name, (_, content) in wanted.items()}
+            same = [info for info in old if info.custom.get("digest") == digests.get(info.name, "")]
+            if len(same) < len(old):
+                home.delete_many([info.id for info in old if info.custom.get("digest") != digests.get(info.name, "")])
+            old = same
+        there = {info.name for info in old}
         new = [
             StoreArtifact(
                 "memory",
                 name,
-                entry.model_dump_json(exclude_none=True),
+                content,
                 mime_type="application/json",
-                tags=[of_session],
-                metadata={"words": _text(entry)[:_INDEXED]},
+                tags=[of_session, _tag_of(entry.id or "")],
+                metadata={"words": _text(entry)[:_INDEXED], "digest": _digest(content)},
             )
-            for name, entry in reversed(wanted.items())
-            if name not in there and name not in forgotten
+            for name, (entry, content) in reversed(wanted.items())
+            if name not in there
         ]
         if new:
             home.store_many(new)
@@ -152,7 +164,7 @@ class GreenroomMemoryService(BaseMemoryService):
             return SearchMemoryResponse()
         found: dict[str, ArtifactInfo] = {}
         for word in words:
-            for info in home.query_artifacts(text=word, artifact_type="memory", limit=_CANDIDATES):
+            for info in home.query_artifacts(text=word[:_LONGEST_WORD], artifact_type="memory", limit=_CANDIDATES):
                 found[info.name] = info
         scored = []
         for info in found.values():
@@ -165,7 +177,7 @@ class GreenroomMemoryService(BaseMemoryService):
         memories = []
         for *_, info in scored[:_MOST_FOUND]:
             try:
-                memories.append(MemoryEntry.model_validate_json(home.get_artifact(info.id).content))
+                memories.append(MemoryEntry.model_validate(json.loads(home.get_artifact(info.id).content)))
             except ArtifactNotFound:
                 continue  # forgotten meanwhile
         return SearchMemoryResponse(memories=memories)
@@ -174,11 +186,10 @@ class GreenroomMemoryService(BaseMemoryService):
         home = self._home(app_name, user_id)
         if home is None:
             return
-        name = _name_of(memory_id)
-        versions = home.artifact_versions(name)
+        versions = home.query_artifacts(tags=[_tag_of(memory_id)], limit=None)
         if versions:
             with home.batch() as batch:
-                batch.set(_FORGOTTEN + name, True)
+                batch.set(_FORGOTTEN + _tag_of(memory_id), True)
                 for info in versions:
                     batch.delete_artifact(info.id)
 
@@ -191,13 +202,19 @@ def _entry(event: Event, custom: Mapping[str, object] | None = None) -> MemoryEn
     )
 
 
-def _name_of(memory_id: str) -> str:
-    plain = memory_id.isprintable() and 0 < len(memory_id) <= 200
-    return memory_id if plain else "sha256:" + sha256(memory_id.encode("utf-8", "surrogatepass")).hexdigest()
+def _tag_of(memory_id: str) -> str:
+    return tag("memory", memory_id, "")  # three texts: those of sessions have one
 
 
-def _name(entry: MemoryEntry) -> str:
-    return _name_of(entry.id or "")
+def _stored(entry: MemoryEntry) -> bytes:
+    try:
+        return entry.model_dump_json(exclude_none=True).encode()
+    except ValueError:  # lone surrogates, which only an escape in JSON can hold
+        return json.dumps(entry.model_dump(mode="json", exclude_none=True)).encode()
+
+
+def _digest(content: bytes) -> str:
+    return sha256(content).hexdigest()
 
 
 def _text(entry: MemoryEntry) -> str:

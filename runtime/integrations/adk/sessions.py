@@ -8,6 +8,7 @@ and the scopes are one write.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -22,7 +23,7 @@ from google.adk.events.event import Event
 from google.adk.sessions.base_session_service import BaseSessionService, GetSessionConfig, ListSessionsResponse
 from google.adk.sessions.session import Session as AdkSession
 from google.adk.sessions.state import State
-from pydantic_core import to_json, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from greenroom.runtime import Conflict, Message, Runtime, Session, SessionNotFound, SessionStatus, ValidationError
 from greenroom.runtime.messages import ABSENT
@@ -112,7 +113,7 @@ class GreenroomSessionService(BaseSessionService):
         mark = {"time": now, "last": None}
         session = self._opened.runtime.get_or_create(
             session_key(app_name, user_id, session_id),
-            name=f"{app_name}: {session_id}"[:255],
+            name=f"{app_name}: {session_id}".encode("utf-8", "replace").decode()[:255],
             tags=[tag(app_name), tag(app_name, user_id)],
             metadata={"adk": {"app_name": app_name, "user_id": user_id, "session_id": session_id}},
         )
@@ -179,7 +180,7 @@ class GreenroomSessionService(BaseSessionService):
             delta = event.actions.model_dump(mode="json", include={"state_delta"})["state_delta"]
             changed = {key: value for key, value in delta.items() if not key.startswith(State.TEMP_PREFIX)}
             stored["actions"]["state_delta"] = changed
-        digest = sha256(to_json(stored)).hexdigest()
+        digest = sha256(json.dumps(stored).encode()).hexdigest()
         try:
             before = _mark(session) if session is not None else None
             if session is None or before is None:

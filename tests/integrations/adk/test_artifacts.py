@@ -31,6 +31,7 @@ def run(steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
 PARTS = [
     types.Part(text="plain ü"),
     types.Part(text=""),
+    types.Part(text="half \ud800"),
     types.Part(inline_data=types.Blob(data=bytes(range(256)) * 100, mime_type="image/png")),
     types.Part(inline_data=types.Blob(data=b"", mime_type="application/pdf", display_name="d")),
     types.Part(file_data=types.FileData(file_uri="gs://bucket/file", mime_type="text/csv")),
@@ -45,6 +46,18 @@ def test_parts_come_back_exactly(service: BaseArtifactService, part: types.Part)
         as_dict = part.model_dump(mode="json", by_alias=True, exclude_none=True)
         assert await service.save_artifact(**HERE, filename="f", artifact=as_dict) == 1
         assert await service.load_artifact(**HERE, filename="f", version=1) == part
+
+    run(steps)
+
+
+def test_what_a_rewind_stores_counts_as_missing(service: BaseArtifactService) -> None:
+    async def steps() -> None:
+        await service.save_artifact(**HERE, filename="f", artifact=types.Part(text="x"))
+        empty = types.Part(inline_data=types.Blob(mime_type="application/octet-stream", data=b""))
+        assert await service.save_artifact(**HERE, filename="f", artifact=empty) == 1
+        assert await service.load_artifact(**HERE, filename="f") is None
+        assert await service.load_artifact(**HERE, filename="f", version=0) == types.Part(text="x")
+        assert await service.list_versions(**HERE, filename="f") == [0, 1]
 
     run(steps)
 

@@ -80,6 +80,56 @@ def test_a_session_added_again_replaces_what_it_was(service: BaseMemoryService) 
     run(steps)
 
 
+def test_an_event_that_says_something_else_now_is_remembered_so(service: BaseMemoryService) -> None:
+    async def steps() -> None:
+        await service.add_session_to_memory(Session(id="s", **USER, events=[said("old pear", "1")]))
+        await service.add_session_to_memory(Session(id="s", **USER, events=[said("new pear", "1")]))
+        assert await found(service, "old") == []
+        assert await found(service, "new") == ["1"]
+
+    run(steps)
+
+
+def test_sessions_may_have_events_with_the_same_id(service: BaseMemoryService) -> None:
+    async def steps() -> None:
+        await service.add_session_to_memory(Session(id="s", **USER, events=[said("fig", "1")]))
+        await service.add_session_to_memory(Session(id="t", **USER, events=[said("fig too", "1")]))
+        assert await found(service, "fig") == ["1", "1"]
+        await service.add_session_to_memory(Session(id="s", **USER))
+        assert await found(service, "fig") == ["1"]
+        await service.delete_memory(**USER, memory_id="1")
+        assert await found(service, "fig") == []
+
+    run(steps)
+
+
+@pytest.mark.parametrize("name", ["a/b", "ü日本", "x" * 900, "\x01\n", "a:b", "half \ud800"])
+def test_any_text_is_a_name_and_a_memory(service: BaseMemoryService, name: str) -> None:
+    async def steps() -> None:
+        names = {"app_name": name, "user_id": name}
+        await service.add_events_to_memory(**names, session_id=name, events=[said(f"kiwi {name}", name)])
+        assert await found(service, "kiwi", **names) == [name]
+        assert await found(service, "x" * 9000, **names) == []
+        await service.delete_memory(**names, memory_id=name)
+        assert await found(service, "kiwi", **names) == []
+
+    run(steps)
+
+
+def test_a_session_added_again_stores_nothing(rt: Runtime) -> None:
+    async def steps() -> None:
+        service = GreenroomMemoryService(rt)
+        session = Session(id="s", **USER, events=[said(f"plum {n}", str(n)) for n in range(20)])
+        await service.add_session_to_memory(session)
+        home = rt.session(key='adk:memory:["app","user"]')
+        before = [info.id for info in home.query_artifacts(limit=None)]
+        await service.add_session_to_memory(session)
+        assert [info.id for info in home.query_artifacts(limit=None)] == before
+        assert len(before) == 20
+
+    run(steps)
+
+
 def test_events_are_added_once(service: BaseMemoryService) -> None:
     async def steps() -> None:
         await service.add_events_to_memory(**USER, events=[said("apple", "1"), said("apple", "1")], session_id="s")

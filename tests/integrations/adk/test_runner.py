@@ -90,3 +90,26 @@ def test_a_conversation_goes_on_in_another_process_of_the_store(store_path: Path
         assert len(found.memories) == 3
         assert rt.replay(session).identical
         assert rt.verify().problems == []
+
+
+def test_a_rewind_takes_state_and_artifacts_back(rt: Runtime) -> None:
+    names: dict[str, Any] = {"app_name": "app", "user_id": "user", "session_id": "s"}
+
+    async def steps() -> None:
+        sessions, artifacts = GreenroomSessionService(rt), GreenroomArtifactService(rt)
+        agent = LlmAgent(name="agent", model=Listed(answers=list(ANSWERS)), tools=[remember])
+        runner = Runner(agent=agent, app_name="app", session_service=sessions, artifact_service=artifacts)
+        await sessions.create_session(**names)
+        message = types.Content(role="user", parts=[types.Part(text="I like apples")])
+        invocations = [
+            event.invocation_id async for event in runner.run_async(user_id="user", session_id="s", new_message=message)
+        ]
+        assert await artifacts.load_artifact(**names, filename="notes.txt") == types.Part(text="apples")
+        await runner.rewind_async(user_id="user", session_id="s", rewind_before_invocation_id=invocations[0])
+        assert await artifacts.load_artifact(**names, filename="notes.txt") is None
+        session = await sessions.get_session(**names)
+        assert session is not None
+        assert session.events[-1].actions.rewind_before_invocation_id == invocations[0]
+
+    asyncio.run(steps())
+    assert rt.verify().problems == []

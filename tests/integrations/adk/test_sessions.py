@@ -234,6 +234,19 @@ def test_events_come_back_exactly(service: BaseSessionService) -> None:
 # -- greenroom's own
 
 
+def test_half_a_character_is_kept(ours: GreenroomSessionService) -> None:
+    async def steps() -> None:
+        names = {"app_name": "a\ud800", "user_id": "u\ud800"}
+        made = await ours.create_session(**names, session_id="s\ud800")
+        await ours.append_event(made, said("half \ud800"))
+        again = await ours.get_session(**names, session_id="s\ud800")
+        assert again is not None
+        assert again.events == made.events
+        assert [each.id for each in (await ours.list_sessions(**names)).sessions] == [made.id]
+
+    run(steps)
+
+
 def test_keys_of_the_service_are_refused_and_not_shown(ours: GreenroomSessionService) -> None:
     async def steps() -> None:
         with pytest.raises(ValidationError, match="the service's own"):
