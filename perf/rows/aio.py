@@ -14,6 +14,8 @@ from harness import Bench, Measured, at_least, at_most, row
 from greenroom.runtime import AsyncRuntime, AsyncSession, Runtime
 
 CALLS = 4000
+SYNCED = 100
+"""The calls of which each waits for the disk."""
 TASKS = (1, 100, 1000)
 
 
@@ -33,7 +35,7 @@ def _loops() -> dict[str, Callable[[Coroutine[Any, Any, Any]], Any]]:
     return {**loops, "uvloop": uvloop.run}
 
 
-async def _watched(rt: Runtime, tasks: int, call: Callable[[AsyncSession], Any]) -> Seen:
+async def _watched(rt: Runtime, tasks: int, calls: int, call: Callable[[AsyncSession], Any]) -> Seen:
     async with AsyncRuntime.over(rt) as face:
         sessions = [await face.create_session() for _ in range(min(tasks, 50))]
         for session in sessions:
@@ -49,7 +51,7 @@ async def _watched(rt: Runtime, tasks: int, call: Callable[[AsyncSession], Any])
                 last = now
 
         async def work(number: int) -> None:
-            for _ in range(CALLS // tasks):
+            for _ in range(calls // tasks):
                 await call(sessions[number % len(sessions)])
 
         working = [asyncio.create_task(work(number)) for number in range(tasks)]
@@ -58,7 +60,7 @@ async def _watched(rt: Runtime, tasks: int, call: Callable[[AsyncSession], Any])
         await asyncio.gather(*working)
         took = perf_counter() - begun
         watching.cancel()
-        return Seen(CALLS / took, max(gaps))
+        return Seen(calls // tasks * tasks / took, max(gaps))
 
 
 def _measured(bench: Bench, durability: str, kind: str) -> tuple[Measured, Measured]:
@@ -67,7 +69,7 @@ def _measured(bench: Bench, durability: str, kind: str) -> tuple[Measured, Measu
     plain = rt.create_session()
     plain.set("k", 1)
     set_or_get: Callable[[AsyncSession], Any] = (lambda s: s.get("k")) if kind == "get" else (lambda s: s.set("k", 1))
-    calls = CALLS if durability == "wal" or kind == "get" else 100
+    calls = CALLS if durability == "wal" or kind == "get" else SYNCED
     seen: dict[str, list[Seen]] = {}
     sync: list[float] = []
     for _ in range(bench.rounds):
@@ -80,7 +82,8 @@ def _measured(bench: Bench, durability: str, kind: str) -> tuple[Measured, Measu
         sync.append(calls / (perf_counter() - begun))
         for loop, run in _loops().items():
             for tasks in TASKS:
-                seen.setdefault(f"{tasks} {loop}", []).append(run(_watched(rt, tasks, set_or_get)))
+                made = _watched(rt, tasks, max(calls, tasks), set_or_get)
+                seen.setdefault(f"{tasks} {loop}", []).append(run(made))
     rates = {name: statistics.median(each.rate for each in every) for name, every in seen.items()}
     stalls = {name: statistics.median(each.stall for each in every) for name, every in seen.items()}
     base = statistics.median(sync)
