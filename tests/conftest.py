@@ -36,7 +36,10 @@ def _work_in_memory(config: pytest.Config) -> None:
     started inherit it, the workers of a run too."""
     if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _ROOM:
         return
-    made = tempfile.mkdtemp(prefix="greenroom-tests-", dir=_MEMORY)
+    for old in _MEMORY.glob("greenroom-run-*"):  # of runs that are over: it is memory that they take
+        if not Path("/proc", old.name.split("-")[2]).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    made = tempfile.mkdtemp(prefix=f"greenroom-run-{os.getpid()}-", dir=_MEMORY)
     os.chmod(made, 0o755)  # tests that become another user walk through it, as through /tmp
     os.environ["TMPDIR"] = made
     tempfile.tempdir = None  # found anew
@@ -47,7 +50,7 @@ _made = pytest.StashKey[Path]()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """What failed stays to be looked at."""
+    """Keep what failed, to be looked at until the next run."""
     if exitstatus == pytest.ExitCode.OK and (made := session.config.stash.get(_made, None)):
         session.config.add_cleanup(lambda: shutil.rmtree(made, ignore_errors=True))
 

@@ -71,7 +71,7 @@ def test_many_scripts_leave_nothing_behind(children: Children) -> None:
         deed = "nothing" if number % 3 else "leaving in a frame"
         run(children, deed, RecordingHost(60.0), 60.0)
     assert len(os.listdir("/proc/self/fd")) == descriptors
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # one from before may have had nothing to do for long enough to end
     until(lambda: len(living(server_of(children))) <= 1)  # the one that is ready
     until(lambda: len(os.listdir(f"/proc/{server_of(children)}/fd")) <= of_server)
 
