@@ -26,3 +26,9 @@ def test_the_snippets_of_a_page_run(page: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_the_list_of_adapters_names_every_page() -> None:
+    folder = Path(__file__).parents[2] / "docs" / "integrations"
+    listed = set(re.findall(r"\]\((\w+\.md)\)", (folder / "README.md").read_text("utf-8")))
+    assert listed == {page.name for page in folder.glob("*.md")} - {"README.md"}
