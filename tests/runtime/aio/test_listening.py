@@ -259,3 +259,16 @@ def test_several_tasks_write_to_one_stream(run: Run) -> None:
             assert sorted(turn.text) == sorted("abcd" * 200)
 
     run(main())
+
+
+def test_following_ends_when_nothing_comes_for_a_time(run: Run) -> None:
+    async def main() -> None:
+        async with await AsyncRuntime.open() as rt:
+            session = await rt.create_session()
+            await session.set("k", 1)
+            seen = [event.type async for event in session.follow(timeout=0.01)]
+            assert seen == ["session.created", "variable.set"]
+            with pytest.raises(ValidationError, match="timeout"):
+                session.follow(timeout="soon")  # type: ignore[arg-type]
+
+    run(main())
