@@ -24,6 +24,8 @@ from greenroom.actors import messages as m
 from greenroom.actors.access.cross_session import CrossSessionRouter
 from greenroom.actors.access.security import Security
 from greenroom.actors.messages.core import Command, Message, Reply
+from greenroom.actors.messages.events import PublishEvent
+from greenroom.actors.messages.lifecycle import GetConfig
 from greenroom.actors.scheduling.futures import NOW, OperationEnvelope, WouldWait
 from greenroom.actors.scheduling.operation import CURRENT, Operation, changed, own_operation
 from greenroom.actors.session.directory import Way
@@ -44,6 +46,18 @@ __all__ = ["Delivery", "Noted", "Trace"]
 
 _BRIEF_CONTENT: Final = 64 << 10
 """So many bytes of content are hashed and compressed within a fraction of a millisecond."""
+_FEW: Final = 50
+"""So many operations of one message take a fraction of a millisecond."""
+_BRIEF: Final = frozenset(
+    {
+        m.SetVariable, m.GetVariable, m.DeleteVariable, m.GetInfo, GetConfig,
+        m.AddMessage, m.AddMessages, m.EditMessage, m.RetractMessage, m.PopMessage, m.StartMessage, m.ContinueMessage,
+        m.FinishMessage, m.PutRecords, m.GetRecord, m.AddTag, m.RemoveTag, m.SetTags, m.UpdateMetadata,
+        m.RenameSession, m.DescribeSession, m.SuspendSession, m.ResumeSession, m.CompleteSession, m.FailSession,
+        m.StoreArtifact, m.GetArtifactInfo, PublishEvent,
+    }
+)  # fmt: skip
+"""The messages that take a session some microseconds, whatever it holds, if they carry little."""
 
 
 class Noted(Protocol):
@@ -375,7 +389,8 @@ class Delivery:
         """Deliver a message on this thread without waiting for anything, and return the reply.
 
         Raises WouldWait before anything has happened: if a stage has something to do with the message, the session is
-        busy or not in memory, or the message carries much content. Raises Unfinished if the reply waits for a disk.
+        busy or not in memory, the message carries much content, or its kind may take long. Raises Unfinished if the
+        reply waits for a disk.
         """
         reply: Reply
         actor = self.home._actors.get(session_id)
@@ -383,16 +398,16 @@ class Delivery:
             actor is None
             or not self._direct
             or CURRENT.get() is not None
+            or message.__class__ not in _BRIEF
             or message.__class__ in self._hooked
             or (message.may_cross and message.crosses(session_id))
             or self._table.closing
         ):
             raise WouldWait
-        preparation = message.preparation
-        if preparation is None:
+        if message.preparation is None:
             reply = actor.ask(message, NOW)
             return reply
-        if preparation != "content" or message.content_bytes > _BRIEF_CONTENT:
+        if message.content_bytes > _BRIEF_CONTENT or message.operations > _FEW:
             raise WouldWait
         reply = self.home._preparation.ask(actor, message, NOW)
         return reply

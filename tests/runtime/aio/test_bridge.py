@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from greenroom.actors.scheduling.futures import WouldWait
 from greenroom.runtime import (
     AsyncRuntime,
     AsyncSession,
@@ -18,6 +19,7 @@ from greenroom.runtime import (
     OperationTimeout,
     Runtime,
     RuntimeClosed,
+    SessionStatus,
     messages,
 )
 
@@ -188,3 +190,23 @@ def test_another_loop_is_refused(run: Run, rt: Runtime) -> None:
 
     run(use())
     assert rt.ask(session.id, messages.GetVariable("k")) is None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        messages.QueryArtifacts(),
+        messages.ListVariables(),
+        messages.SaveSession(),
+        messages.DeleteSession(),
+        messages.StoreArtifact("file", "large", bytes(65 << 10)),
+        messages.AddMessages([{"role": "user", "content": "hi"}] * 100),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_what_may_take_long_is_not_done_in_the_loop(rt: Runtime, message: messages.Message[Any]) -> None:
+    session = rt.create_session()
+    with pytest.raises(WouldWait):
+        rt.core.supervisor.delivery.ask_now(session.id, message)
+    assert session.info().status is SessionStatus.ACTIVE
+    assert session.messages() == []
