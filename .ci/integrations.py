@@ -1,13 +1,10 @@
-"""Print the integrations whose frameworks are installed in this environment."""
+"""Print the adapters whose frameworks are installed in this environment."""
 
 import sys
 from pathlib import Path
 
-root = Path(__file__).parent.parent
-sys.path.insert(0, str(root / "tests" / "integrations"))
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "integrations"))
 
-from conftest import FRAMEWORKS, is_installed  # noqa: E402
+from conftest import ADAPTERS, is_installed  # noqa: E402
 
-rooms = root / "runtime" / "integrations"
-print(*(name for name, package in FRAMEWORKS.items()
-        if is_installed(package) and ((rooms / name).exists() or (rooms / f"{name}.py").exists())))  # fmt: skip
+print(*(adapter for adapter in ADAPTERS if is_installed(adapter)))

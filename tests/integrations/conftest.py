@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
 
-FRAMEWORKS: Final = {
-    "a2a": "a2a",
-    "adk": "google.adk",
-    "agent_framework": "agent_framework",
-    "chainlit": "chainlit",
-    "crewai": "crewai",
-    "fastapi": "fastapi",
-    "langchain": "langchain_core",
-    "langgraph": "langgraph",
-    "llama_index": "llama_index.core",
-    "mcp": "mcp",
-    "openai_agents": "agents",
-    "opentelemetry": "opentelemetry.exporter.otlp.proto.http",
-    "pydantic_ai": "pydantic_ai",
-    "strands": "strands",
-}
-"""The package of each folder's framework."""
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+EXTRAS: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+    "optional-dependencies"
+]
 
 
-def is_installed(package: str) -> bool:
+def is_installed(adapter: str) -> bool:
+    """Return whether the framework of an adapter is here, in a version that its extra takes."""
     try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:
+        return all(
+            wanted.specifier.contains(version(wanted.name), prereleases=True)
+            for wanted in map(Requirement, EXTRAS[adapter.replace("_", "-")])
+        )
+    except PackageNotFoundError:
         return False
 
 
-collect_ignore = [
-    folder.name
-    for folder in Path(__file__).parent.iterdir()
-    if folder.name in FRAMEWORKS and not is_installed(FRAMEWORKS[folder.name])
-]
+ADAPTERS = sorted(folder.name for folder in Path(__file__).parent.iterdir() if folder.name.replace("_", "-") in EXTRAS)
+collect_ignore = [adapter for adapter in ADAPTERS if not is_installed(adapter)]

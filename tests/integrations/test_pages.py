@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import FRAMEWORKS, is_installed
+from .conftest import ADAPTERS, is_installed
 
 SNIPPET = re.compile(r"^```(?:python|py)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = [
     page
     for page in sorted((Path(__file__).parents[2] / "docs" / "integrations").glob("*.md"))
-    if page.stem not in FRAMEWORKS or is_installed(FRAMEWORKS[page.stem])
+    if page.stem not in ADAPTERS or is_installed(page.stem)
 ]
 
 
