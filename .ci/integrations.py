@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "integrations"))
 
-from conftest import ADAPTERS, is_installed  # noqa: E402
+from conftest import ADAPTERS, is_installed
 
 print(*(adapter for adapter in ADAPTERS if is_installed(adapter)))
