@@ -254,7 +254,7 @@ def face_of(plan: Plan) -> str:
     imports = set(_imports(plan, names))
     now = {each for each in imports if each.split()[-1] in needed or each.startswith("from typing ")}
     text = "\n\n".join("    " + each.replace("\n", "\n    ") for each in body)
-    helpers = sorted(names & {"again", "beneath", "each", "Block"} | {"Face"})
+    helpers = sorted(names & {"again", "beneath", "each", "readable", "Block"} | {"Face"})
     variables = [f'{each} = TypeVar("{each}")' for each in ("T", "D", "A") if each in names]
     own = ", Generic[A]" if "A" in names else ""
     lines = [
@@ -384,9 +384,7 @@ def _implementation(plan: Plan, name: str, node: ast.FunctionDef, way: str, *, o
         if loose := overloaded or is_property:
             before, whole = f"    method: Callable[..., Any] = {whole}\n", "method"
         if name == "store_artifact":
-            before = (
-                f'    if hasattr(content, "read"):\n        return await self._bridge.run(self.sync.{name}{comma})\n'
-            )
+            before = f"    if readable(content):\n        return await self._bridge.run(self.sync.{name}{comma})\n"
         call = f"self._bridge.once(self._here, {whole}{comma})"
     else:
         before = ""

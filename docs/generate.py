@@ -159,6 +159,7 @@ def _python() -> Iterator[str]:
         yield f"\n## {title}\n\n{inspect.getdoc(kind) or ''}"
         for _, heading, doc in _members(kind):
             yield f"\n### `{heading}`\n\n{doc}"
+    yield from _asynchronous()
     yield "\n## Values\n"
     for name in greenroom.runtime.__all__:
         kind = getattr(greenroom.runtime, name)
@@ -178,6 +179,65 @@ def _python() -> Iterator[str]:
             first = " ".join(doc.split("\n\n")[0].split())
             yield f"- `{heading}`: {first}"
         yield ""
+
+
+def _asynchronous() -> Iterator[str]:
+    """Yield what is different in the asynchronous API, and no method that is there under the same name."""
+    yield """
+## AsyncRuntime and what it gives
+
+The classes below have the methods of the synchronous ones, under the same names, with the same arguments, types and
+errors, to be awaited: `await rt.create_session(...)`, `await session.set("k", 1)`. What an iterator gives is read by
+`async for`, and blocks are entered by `async with`. Only what is not the same is listed here; see
+[how to use them](../how-to/async.md). `.sync` of each is the synchronous object, for code on other threads.
+
+| class | to be awaited instead of | how a program comes to it |
+| --- | --- | --- |"""
+    kinds = {name: getattr(greenroom.runtime, name) for name in greenroom.runtime._ASYNC}
+    for name in sorted(kinds, key=_place):
+        kind = kinds[name]
+        yield f"| `{name}` | {_instead_of(kind)} | {_ASYNC_REACHED.get(name) or f'`rt.{_snake(name)}`'} |"
+    for name in sorted(kinds, key=_place):
+        members = list(_members(kinds[name]))
+        if not members:
+            continue
+        yield f"\n### {name}\n\n{inspect.getdoc(kinds[name]) or ''}\n"
+        for member, heading, doc in members:
+            first = " ".join(doc.split("\n\n")[0].split())
+            waits = inspect.iscoroutinefunction(getattr(kinds[name], member))
+            yield f"- `{'await ' if waits else ''}{heading}`" + (f": {first}" if first else "")
+
+
+_ASYNC_REACHED = {
+    "AsyncRuntime": "`await AsyncRuntime.open(...)`, `AsyncRuntime.over(runtime)`",
+    "AsyncSession": "`await rt.create_session(...)`, `await rt.session(...)`",
+    "AsyncBatch": "`session.batch()`",
+    "AsyncRecords": "`session.records`",
+    "AsyncScope": "`rt.state_scope(name)`",
+    "AsyncMessageStream": "`session.stream_message(role)`",
+    "AsyncArtifactWriter": "`session.create_artifact(type, name)`",
+    "AsyncArtifactReader": "`await session.open_artifact(ref)`",
+    "AsyncFollow": "`session.follow()`, `rt.follow()`",
+    "AsyncSubscription": "`rt.events.subscribe(...)`",
+    "AsyncScriptStream": "`rt.stream_script(source)`",
+    "AsyncReplay": "`await rt.replays.start(session)`",
+    "AsyncInstalledScripts": "`rt.scripts`",
+}
+
+
+def _place(name: str) -> int:
+    """Return where a class stands: those that programs begin with, then the parts of a runtime."""
+    first = list(_ASYNC_REACHED)
+    return first.index(name) if name in first else len(first)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removeprefix("Async")).lower()
+
+
+def _instead_of(kind: type) -> str:
+    name = kind.__name__.removeprefix("Async")
+    return {"Batch": "`SessionBatch`", "ArtifactReader": "what `Session.open_artifact` returns"}.get(name, f"`{name}`")
 
 
 def _plain_doc(kind: type) -> str:

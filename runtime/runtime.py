@@ -49,7 +49,7 @@ from greenroom.runtime.handles.streams import StreamProgress
 from greenroom.runtime.handles.templates import SCOPE as TEMPLATES
 from greenroom.runtime.handles.templates import Templates
 from greenroom.runtime.model.many import ManyArtifacts, read_in_parts
-from greenroom.runtime.model.script import ScriptReplay, ScriptResult
+from greenroom.runtime.model.script import ScriptReplay, ScriptResult, StreamOptions
 from greenroom.runtime.retention.quotas import Quotas
 from greenroom.runtime.retention.schedule import RetentionRun
 from greenroom.runtime.scripts.events import run_recorded
@@ -562,7 +562,7 @@ class Runtime:
         session: Session | str | None = None,
         args: Sequence[object] = (),
         timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[StreamOptions],
     ) -> ScriptStream:
         """Run a script as `run_script` does, and return an iterator of the pieces that it gives by `Streaming`.
 

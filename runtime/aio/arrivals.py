@@ -67,7 +67,7 @@ class Arrival(TellReceipt):
     # -- by any thread
 
     def set(self, value: Any = None) -> None:
-        if value.__class__ is DeferredReply:
+        if type(value) is DeferredReply:
             self._defer(value, self)
             return
         PooledFuture.set(self, value)

@@ -28,7 +28,7 @@ from greenroom.runtime.core import RuntimeCore
 from greenroom.runtime.handles.records import Records
 from greenroom.runtime.handles.scope import Scope
 from greenroom.runtime.handles.session import Session
-from greenroom.storage.errors import InvalidOperation
+from greenroom.storage.errors import InvalidOperation, RuntimeClosed
 
 from .arrivals import Arrival, Arrivals
 from .functions import in_loop
@@ -114,6 +114,14 @@ class Turns:
             if not waiter.done():
                 waiter.set_result(None)
         self._loop.call_soon(self._next)
+
+
+class _Over(Turns):
+    """The turns of a bridge that is closed: nothing may be begun in them."""
+
+    def has_time(self) -> bool:
+        """Raise RuntimeClosed."""
+        raise RuntimeClosed("this AsyncRuntime is closed: open another one, or use it before it is closed")
 
 
 class _Elsewhere(Exception):
@@ -273,6 +281,11 @@ class Bridge:
             if last is not None:
                 _finish(*last)
 
+    def require_open(self) -> None:
+        """Raise RuntimeClosed after `close`."""
+        if type(self._turns) is _Over:
+            self._turns.has_time()
+
     def _require_loop(self) -> None:
         if asyncio.get_running_loop() is not self.loop:
             raise InvalidOperation(
@@ -282,6 +295,7 @@ class Bridge:
 
     def close(self) -> None:
         """Let the threads end. What they are doing is done to its end."""
+        self._turns = _Over(self.loop)
         self._threads.close()
         if self._committer is not None:
             self._to_sync.put(None)

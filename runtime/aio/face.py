@@ -8,7 +8,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
 
-__all__ = ["Block", "Face", "Way", "again", "beneath", "each"]
+__all__ = ["Block", "Face", "Way", "again", "beneath", "each", "readable"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,12 +54,14 @@ class Face(Generic[S]):
         return hash(self.sync)
 
     def __repr__(self) -> str:
-        return f"<Async{repr(self.sync)[1:]}"
+        shown = repr(self.sync)
+        told = shown.startswith(f"<{type(self.sync).__name__}")
+        return f"<Async{shown[1:]}" if told else f"<{type(self).__name__}>"
 
 
 def beneath(given: Any) -> Any:
     """Return the synchronous handle of an asynchronous one, also of those in a list. All else is returned as it is."""
-    if isinstance(given, Face):
+    if issubclass(type(given), Face):  # an object may raise when it is looked at
         return given.sync
     if type(given) in (list, tuple):
         return [beneath(each) for each in given]
@@ -68,9 +70,34 @@ def beneath(given: Any) -> Any:
 
 def again(given: Any) -> Any:
     """Return an iterable that may be gone through more than once."""
-    if hasattr(given, "__next__") and not hasattr(given, "read"):
-        return list(islice(given, _MOST))
+    if hasattr(type(given), "__next__") and not readable(given):
+        return _Taken(given)
     return given
+
+
+def readable(given: Any) -> bool:
+    """Return whether an object can be read like a file."""
+    try:
+        return hasattr(given, "read")
+    except Exception:  # by code of the object's own
+        return False
+
+
+class _Taken:
+    """What an iterator gives, which may be gone through more than once; an error that it raises comes each time."""
+
+    def __init__(self, source: Any) -> None:
+        self._items: list[Any] = []
+        self._error: Exception | None = None
+        try:
+            self._items.extend(islice(source, _MOST))
+        except Exception as error:
+            self._error = error
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._items
+        if self._error is not None:
+            raise self._error
 
 
 async def each(way: Way, begin: Callable[[], Iterable[T]]) -> AsyncIterator[T]:

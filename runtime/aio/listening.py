@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from greenroom.actors.events import Subscription
 from greenroom.runtime.handles.reading.follow import Follow
-from greenroom.storage.errors import ValidationError
+from greenroom.storage.errors import RuntimeClosed, ValidationError
 from greenroom.storage.events.model import Event
 
 if TYPE_CHECKING:
@@ -65,6 +65,15 @@ def _deadline(timeout: float | None) -> float | None:
     return asyncio.get_running_loop().time() + timeout
 
 
+def _require_open(bridge: Bridge, made: Subscription | Follow) -> None:
+    """Raise RuntimeClosed if nothing would be received any more."""
+    try:
+        bridge.require_open()
+    except RuntimeClosed:
+        made.close()
+        raise
+
+
 class AsyncSubscription(AsyncIterator[Event]):
     """Queues the events that match a pattern, from the moment of subscribing on: see `Subscription`.
 
@@ -78,6 +87,7 @@ class AsyncSubscription(AsyncIterator[Event]):
 
     def __init__(self, bridge: Bridge, sync: Subscription) -> None:
         """Use `subscribe` of the events of an AsyncRuntime."""
+        _require_open(bridge, sync)
         self.sync: Final = sync
         """The same subscription for code on other threads."""
         self._bridge = bridge
@@ -158,6 +168,7 @@ class AsyncFollow(AsyncIterator[Event]):
 
     def __init__(self, bridge: Bridge, sync: Follow) -> None:
         """Use `follow` of an AsyncSession or AsyncRuntime instead."""
+        _require_open(bridge, sync)
         self._bridge = bridge
         self._sync = sync
         self._arrivals = _Arrivals(bridge, sync.subscription)

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar, Unpack
 
 from greenroom.actors.clock import Clock
 from greenroom.actors.hooks import Hooks
@@ -18,6 +18,7 @@ from greenroom.actors.messages.calls import Call
 from greenroom.actors.messages.core import Message, Reply
 from greenroom.runtime.config.config import RuntimeConfig, SessionConfig
 from greenroom.runtime.handles.session import Session, required_session_id
+from greenroom.runtime.model.script import StreamOptions
 from greenroom.runtime.runtime import Runtime
 from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.common.arguments import as_seconds
@@ -316,7 +317,7 @@ class AsyncRuntime(RuntimeFace[AsyncSession]):
         session: SessionHandle | str | None = None,
         args: Sequence[object] = (),
         timeout: float | None = None,
-        **options: Any,
+        **options: Unpack[StreamOptions],
     ) -> AsyncScriptStream:
         """Run a script, and return an iterator of the pieces that it gives: see `Runtime.stream_script`.
 

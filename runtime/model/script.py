@@ -11,11 +11,11 @@ from greenroom.storage.artifacts.model import ArtifactId
 from greenroom.storage.codec.records import Json
 from greenroom.storage.errors import GreenroomError
 
-__all__ = ["ScriptDifference", "ScriptOptions", "ScriptReplay", "ScriptResult"]
+__all__ = ["ScriptDifference", "ScriptOptions", "ScriptReplay", "ScriptResult", "StreamOptions"]
 
 
-class ScriptOptions(TypedDict, total=False):
-    """How a script is run, besides its source; see `Runtime.run_script`."""
+class StreamOptions(TypedDict, total=False):
+    """How a script is run whose pieces are read, besides its source; see `Runtime.stream_script`."""
 
     artifact: ArtifactId | str | None
     version: int | str | None
@@ -25,6 +25,11 @@ class ScriptOptions(TypedDict, total=False):
     isolation: str | None
     trust: str
     record: bool | None
+
+
+class ScriptOptions(StreamOptions, total=False):
+    """How a script is run, besides its source; see `Runtime.run_script`."""
+
     on_piece: Callable[[Json], object] | None
 
 

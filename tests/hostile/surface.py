@@ -35,7 +35,7 @@ from greenroom.runtime import (
     hooks,
     messages,
 )
-from greenroom.runtime.model.script import ScriptOptions
+from greenroom.runtime.model.script import ScriptOptions, StreamOptions
 from greenroom.storage.artifacts.query import ArtifactCriteria
 from greenroom.storage.catalog.query import SessionQuery
 from greenroom.storage.events.query import EventQuery
@@ -513,6 +513,7 @@ MORE: dict[str, tuple[str, ...]] = {
     "Hooks.register": tuple(KeywordOptions.__annotations__),
     "Middleware.use": ("priority", "timeout", "tags"),
     "ArtifactQuery.where": ("custom_field",),
+    "Runtime.stream_script": tuple(StreamOptions.__annotations__),
     "Session.run_script": tuple(ScriptOptions.__annotations__),
 }
 """Names that stand for `**options`, where these have meanings."""

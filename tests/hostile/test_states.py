@@ -266,6 +266,7 @@ UNKNOWN: dict[str, Kind] = {
 
 HOST_ONLY = {
     "InstalledScripts.install", "Runtime.query_artifacts", "Runtime.count_artifacts", "Runtime.run_script",
+    "Runtime.stream_script",
 }  # fmt: skip
 
 

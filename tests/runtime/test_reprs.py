@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,6 +97,37 @@ def test_every_public_class_with_content_is_looked_at(objects: list[Any]) -> Non
         & set(getattr(kind, "__slots__", ()) or getattr(kind, "__annotations__", {}))
     }
     assert holders - {"Consumption", "Ranked", "SessionKeywords"} <= seen  # they hold numbers, or are only typed
+
+
+def test_asynchronous_objects_show_what_they_are_and_no_content(rt: Runtime) -> None:
+    async def main() -> list[Any]:
+        art = api.AsyncRuntime.over(rt)
+        s = await art.create_session("name", SECRET)
+        await s.set("k", SECRET)
+        made: list[Any] = [art, s, s.records, art.state_scope("user:1"), art.stream_script(f"return '{SECRET}'")]
+        made += [s.create_artifact("note", "a.txt", description=SECRET), s.stream_message("assistant")]
+        async with s.batch() as batch:
+            await batch.set("k", SECRET)
+        info = await s.store_artifact("note", "b.txt", SECRET)
+        made += [batch, await s.open_artifact(info.id), s.follow(), art.follow(), art.events.subscribe("custom.*")]
+        made += [getattr(art, name) for name in dir(art) if type(getattr(art, name)).__name__.startswith("Async")]
+        made += [await art.replays.start(s.sync, paused=True)]
+        shown = [(type(each).__name__, repr(each)) for each in made]
+        for each in made:
+            if isinstance(each, api.AsyncFollow | api.AsyncSubscription | api.AsyncArtifactReader):
+                await each.close()
+        await made[-1].stop()
+        await art.close()
+        return shown
+
+    shown = asyncio.run(main())
+    for kind, text in shown:
+        assert kind in text or kind == "AsyncBatch", text
+        assert SECRET not in text
+        assert " object at 0x" not in text
+        assert "\n" not in text
+        assert len(text) < 500
+    assert {kind for kind, _ in shown} == {name for name in dir(api) if name.startswith("Async")}
 
 
 def test_the_representation_of_a_session_asks_nothing(rt: Runtime) -> None:

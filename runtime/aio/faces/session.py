@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal, Self, TypeVar, Unpack, overload
 
 from greenroom.actors import messages as m
-from greenroom.runtime.aio.face import Block, Face, again, beneath, each
+from greenroom.runtime.aio.face import Block, Face, again, beneath, each, readable
 from greenroom.runtime.handles.reading.timeline import MAX_TIMELINE
 from greenroom.runtime.handles.session import Session
 
@@ -345,7 +345,7 @@ class SessionFace(Face[Session]):
     ) -> ArtifactInfo:
         """Store content under a name; the same name again makes the next version: see
         `Session.store_artifact`."""
-        if hasattr(content, "read"):
+        if readable(content):
             return await self._bridge.run(
                 self.sync.store_artifact,
                 type,

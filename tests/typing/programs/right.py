@@ -11,6 +11,8 @@ from greenroom.runtime import (
     Approval,
     ArtifactInfo,
     ArtifactQuery,
+    AsyncRuntime,
+    AsyncSession,
     Conflict,
     Event,
     GreenroomError,
@@ -224,6 +226,84 @@ def looked_back(rt: Runtime, s: Session) -> None:
     view = s.context(number=1)
     print(tried.fork.id, tried.value, again.id, comparison.common, comparison.a.types, stopped, debugger.state())
     print([each.what for each in view.changes], view.messages, debugger.errors().by_type, s.diff(1).changes[0].place)
+
+
+async def awaited(rt: AsyncRuntime, s: AsyncSession) -> None:
+    await s.set("n", 1, durability="wal", expected_sequence=4)
+    value: Value = await s.get("k")
+    number: int | None = await s.get("n", as_=int)
+    plans: list[Plan] = await s.get("plans", [], as_=list[Plan])
+    print(value, number, plans, await s["k"], await s.contains("k"), await s.variables("prefix"))
+    turn: Message = await s.add_message("user", "hello", name="ann", metadata={"a": 1})
+    for message in await s.messages(format="openai"):
+        print(message["role"], turn.text)
+    info: ArtifactInfo = await s.store_artifact("note", "a.txt", "content", tags=["t"], label="1.0")
+    content: bytes = (await s.get_artifact(info.id)).content
+    page: Page[ArtifactInfo] = await s.query_artifacts(artifact_type="note", limit=5)
+    print(content, page[0].size, (await s.share(info.id, await s.fork(), "read")).permission)
+    result: Value = await s.call_tool("weather", {"city": "Berlin"})
+    typed: dict[str, int] = await s.call_tool("weather", {"city": "Berlin"}, as_=dict[str, int])
+    limit: int | None = (await s.config).max_operations
+    print(result, typed, limit, (await s.call_agent("echo", "hello")).text, (await s.tree()).children)
+    plan: Plan | None = await s.records.get("a", as_=Plan)
+    for key, each in await s.records.scan(prefix=b"a", limit=20):
+        print(key.decode(), each, plan)
+    parent: AsyncSession | None = await s.parent()
+    print(parent, [child.id for child in await s.children()], (await s.what_if(3, timeout=5)).fork.id)
+    scope = rt.state_scope("user:7")
+    print(await scope.get("k", as_=int), await scope.list("a"), await rt.exists(s.id))
+    sessions: Page[SessionInfo] = await rt.list_sessions(tags=["t"], status="active", limit=10)
+    told: Value = await rt.ask(s.id, messages.GetVariable("k"), timeout=1.0)
+    returned: int = await rt.run(len, "text")
+    print(sessions.total, told, returned, (await rt.run_script("return 1", session=s)).value, (await rt.verify()).ok)
+
+
+async def awaited_blocks(rt: AsyncRuntime, s: AsyncSession) -> None:
+    async with s.batch(idempotency_key="b") as b:
+        await b.set("p", 1)
+        await b.add_message("user", "hi")
+        await b.records.put(b"r", b"1")
+        await b.scope("user:7").set("k", 1)
+    async with s.stream_message("assistant", name="x") as growing:
+        await growing.write("text")
+    async with s.create_artifact("log", "run.log", tags=["t"]) as log:
+        await log.write("line")
+    async with await s.open_artifact(log.info.id) as stream:
+        async for piece in stream:
+            print(piece.hex())
+    async for event in s.events(after=3):
+        data: dict[str, Value] = event.data
+        print(event.type, data)
+    async with rt.events.subscribe("custom.*", session=s) as subscription:
+        received: Event | None = await subscription.receive(timeout=1)
+    async with rt.follow("custom.*", after=0, timeout=0) as following:
+        async for event in following:
+            print(event.sequence, following.cursor, received)
+    async with rt.stream_script("return 1", session=s, name="n") as pieces:
+        print([piece async for piece in pieces], pieces.result.value)
+    async with rt.operation("o") as operation:
+        print(operation, [each.name async for each in rt.iterate_sessions()])
+
+    async def veto(context: HookContext) -> HookResult | None:
+        return HookResult.cancel("no") if "secret" in context.tags else None
+
+    async def weather(city: str) -> dict[str, int]:
+        return {city: 1}
+
+    await rt.hooks.register("BeforeStateWrite", veto, priority="high", timeout=1.0)
+    await rt.tools.register("weather", weather)
+
+
+async def begun() -> None:
+    async with await AsyncRuntime.open("data", config={"durability": "wal"}) as rt:
+        s = await rt.create_session(name="n", tags=["t"], config={"max_artifacts": 5})
+        again: AsyncSession = await rt.get_or_create(key="a/1", name="n")
+        await awaited(rt, s)
+        await awaited_blocks(AsyncRuntime.over(rt.runtime), again)
+        try:
+            print(await rt.session(key="a/2"), again.sync.id)
+        except SessionNotFound as error:
+            print(error.code)
 
 
 def main() -> None:

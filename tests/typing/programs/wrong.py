@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from greenroom.runtime import HookContext, Runtime, RuntimeConfig, Session, SessionConfig, messages
+from greenroom.runtime import (
+    AsyncRuntime,
+    AsyncSession,
+    HookContext,
+    Runtime,
+    RuntimeConfig,
+    Session,
+    SessionConfig,
+    messages,
+)
 
 
 def variables(s: Session) -> None:
@@ -80,6 +89,36 @@ def others(rt: Runtime, s: Session) -> None:
     s.what_if(3, runs=print)  # wrong
     s.context(nummer=1)  # wrong
     print(typed, reply)
+
+
+async def awaited(rt: AsyncRuntime, s: AsyncSession) -> None:
+    await s.set("k", 1, durabilty="wal")  # wrong
+    number: int = await s.get("k")  # wrong
+    text: str | None = await s.get("k", as_=int)  # wrong
+    s.get("k").upper()  # wrong
+    await s.add_message("user", "x", metdata={})  # wrong
+    await s.messages(limt=5)  # wrong
+    await s.store_artifact("note", "n", b"", tag=["x"])  # wrong
+    await s.query_artifacts(artifact_typ="note")  # wrong
+    await s.call_tool("t", {}, tmeout=5)  # wrong
+    await s.update_config(max_artefacts=5)  # wrong
+    await s.records.put("k", 1, durabilty="wal")  # wrong
+    s.batch(idempotency="b")  # wrong
+    s.stream_message("assistant", nme="x")  # wrong
+    s.create_artifact("log", "n", tag=["x"])  # wrong
+    await rt.create_session(nam="x")  # wrong
+    await rt.list_sessions(tag=["x"])  # wrong
+    await rt.run(len, 5)  # wrong
+    await rt.hooks.register("BeforeStateWrite", lambda context: None, priorty="high")  # wrong
+    await rt.events.query(sesion_id=s.id)  # wrong
+    rt.follow(patern="custom.*")  # wrong
+    rt.stream_script("return 1", nme="x")  # wrong
+    reply: int = await rt.ask(s.id, messages.GetInfo())  # wrong
+    for _ in s.events():  # wrong
+        pass
+    with s.batch():  # wrong
+        pass
+    print(number, text, reply)
 
 
 def hook(context: HookContext) -> None:
