@@ -59,6 +59,7 @@ from greenroom.storage.catalog.model import SessionInfo, SessionStatus
 from greenroom.storage.catalog.query import SessionQuery
 from greenroom.storage.codec.records import Json as Value
 from greenroom.storage.common.durability import Durability
+from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.page import Page
 from greenroom.storage.errors import (
     AccessDenied,
@@ -331,6 +332,7 @@ __all__ = [
     "WorkflowResult",
     "__version__",
     "hooks",
+    "logger_of",
     "messages",
 ]
 

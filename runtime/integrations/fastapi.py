@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -36,6 +35,7 @@ from greenroom.runtime import (
     StorageFull,
     ValidationError,
     VariableNotFound,
+    logger_of,
 )
 
 from .opening import Opened
@@ -48,7 +48,7 @@ except ImportError as error:
 
 __all__ = ["Greenroom", "error_response", "follow_events"]
 
-_logger = logging.getLogger("greenroom.fastapi")
+_logger = logger_of("fastapi")
 
 _KEEP_ALIVE: Final = 15.0
 """Seconds after which a silent stream sends a comment, so that no proxy ends it, and a client that has left is

@@ -22,7 +22,7 @@ _FRAMES: Final = 3
 
 
 def logger_of(name: str) -> logging.Logger:
-    """Return the logger "greenroom.NAME"."""
+    """Return the logger "greenroom.NAME". Its records are one line each, of bounded length, without content."""
     logger = logging.getLogger(f"greenroom.{name}")
     logger.addFilter(_plain)
     return logger

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from greenroom.runtime import (
     Session,
     SessionNotFound,
     ValidationError,
+    logger_of,
 )
 
 from ..opening import Opened
@@ -32,7 +32,7 @@ from .spans import Trace
 
 __all__ = ["LiveExport", "export_journal", "follow_journals", "spans_of"]
 
-logger = logging.getLogger(__name__)
+logger = logger_of("opentelemetry")
 _BATCH: Final = 512
 """The spans of one request to an exporter."""
 _MAX_SESSIONS: Final = 10_000
