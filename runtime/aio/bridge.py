@@ -1,4 +1,4 @@
-"""The bridge between an event loop and the delivery of messages: no call blocks the loop, and most need no thread.
+"""The bridge between an event loop and the delivery of messages: most messages need no thread.
 
 A message is handled in one of four ways:
 

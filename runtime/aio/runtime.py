@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 
 class AsyncRuntime(RuntimeFace[AsyncSession]):
-    """A runtime whose methods are awaited and never block the event loop. It belongs to the loop that it was opened in.
+    """A runtime whose methods are awaited. It belongs to the event loop that it was opened in.
 
     Example:
         ```py
