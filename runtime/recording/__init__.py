@@ -1,0 +1,1 @@
+"""Recording of programs that know nothing of greenroom, and their replay, offline."""

@@ -1,0 +1,63 @@
+"""What stands on a tape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Crossing", "Reads"]
+
+
+@dataclass(slots=True)
+class Crossing:
+    """One call that has crossed a boundary, and ended.
+
+    `input` and `outcome` hold only what MessagePack can: None, booleans, numbers, texts, bytes, lists and maps.
+
+    =========  ==========================================================  =============================================
+    kind       input                                                       outcome
+    =========  ==========================================================  =============================================
+    http       method, url, headers ([[name, value]]), body (bytes)         status, headers, version, chunks (list of
+                                                                            bytes), gaps (ns before each chunk),
+                                                                            complete; or error
+    mcp        server, arguments …                                          value; or error
+    tool       arguments                                                    value; or error
+    process    arguments, input …                                           code, output, errors; or error
+    =========  ==========================================================  =============================================
+
+    An `error` is a map of module, name, args, text, and what else is needed to raise it again.
+    """
+
+    number: int
+    """From 1, in the order in which the crossings of one process began."""
+    kind: str
+    name: str
+    """What was called, without what changes from run to run: "POST https://host/path", the name of a tool."""
+    place: str
+    """Where in the program: "agent.py:14 in step"."""
+    lane: str
+    """The thread and task: the same when the program runs again."""
+    input: Mapping[str, Any]
+    outcome: Mapping[str, Any]
+    began: int
+    """The tick at which it began. Ticks count, in one process, whatever begins and whatever is handed to the program."""
+    ticks: list[int] = field(default_factory=list)
+    """The ticks at which its outcome was handed to the program: the head of a response and each of its chunks, or the
+    outcome of a call. So a replay can hand everything over in the same order."""
+    time: int = 0
+    """When it began, in nanoseconds since the epoch."""
+    duration: int = 0
+    """Nanoseconds."""
+    process: int = 0
+    """0 is the program; the processes that it has started count from 1, in the order of their start."""
+
+
+@dataclass(slots=True)
+class Reads:
+    """Quick reads of one process (clock, randomness, environment), in their order.
+
+    Each is (kind, name, place, lane, value): ("clock", "time.time", "agent.py:14 in step", "main", 1.5)."""
+
+    reads: list[tuple[str, str, str, str, Any]]
+    process: int = 0

@@ -1,0 +1,87 @@
+"""The reel of the running code: a recorder that puts on the tape what crosses a boundary, or a player that answers
+from it. Boundaries ask for it, and know nothing else of recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import CodeType, FrameType
+from typing import Any, Final, Protocol, TypeVar
+
+__all__ = ["Pending", "Reel", "active", "inside", "playing", "set_process_reel"]
+
+T = TypeVar("T")
+
+
+class Pending(Protocol):
+    """A crossing that has begun."""
+
+    recorded: Mapping[str, Any] | None
+    """The recorded outcome, in a replay: answer with it and call nothing. None: call, and `finish` or `fail`."""
+
+    def tick(self) -> None:
+        """Call before anything of the outcome is handed to the program: the head, each chunk, the value, the error. A
+        recorder counts it; a player waits, within a bound, until it is its turn."""
+
+    async def atick(self) -> None:
+        """Do the same without holding the event loop."""
+
+    def finish(self, outcome: Mapping[str, Any]) -> None:
+        """Put the crossing on the tape with its outcome. When this returns, a crash loses it no more."""
+
+    def fail(self, error: BaseException) -> None:
+        """Put it on the tape with the exception that the program gets."""
+
+
+class Reel(Protocol):
+    """Records, or answers from what was recorded. Safe for threads."""
+
+    def begin(
+        self, kind: str, name: str, input: Mapping[str, Any], *, key: bytes | None = None, frame: FrameType | None = None
+    ) -> Pending:
+        """Begin a crossing. `input` is as in `Crossing`. `key` is what identifies the input in a replay, if that is
+        less than all of it (headers that change from run to run do not count); `frame` is where the program was, if
+        not the nearest frame of the program's own code.
+
+        Raises ReplayError, in a replay, if nothing that was recorded fits."""
+
+    def read(self, kind: str, name: str, code: CodeType, line: int, live: Callable[[], T]) -> T:
+        """Return the value of a quick read, and put it on the tape; or the one that was recorded."""
+
+
+_UNSET: Final[Any] = object()
+_scoped: ContextVar[Reel | None] = ContextVar("greenroom_reel", default=_UNSET)
+_process: Reel | None = None
+
+
+def active() -> Reel | None:
+    """Return the reel of the running code; None if nothing is recorded, or if an outer boundary records already."""
+    reel = _scoped.get()
+    return _process if reel is _UNSET else reel
+
+
+def set_process_reel(reel: Reel | None) -> None:
+    """Set the reel of all code in this process that has none of its own."""
+    global _process
+    _process = reel
+
+
+@contextmanager
+def playing(reel: Reel) -> Iterator[None]:
+    """Run code with a reel of its own."""
+    token = _scoped.set(reel)
+    try:
+        yield
+    finally:
+        _scoped.reset(token)
+
+
+@contextmanager
+def inside() -> Iterator[None]:
+    """Run what stands inside a boundary: the outermost one records, nothing in it does."""
+    token = _scoped.set(None)
+    try:
+        yield
+    finally:
+        _scoped.reset(token)
