@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["Crossing", "Reads"]
+__all__ = ["Crossing", "Reads", "Sink", "Tape"]
 
 
 @dataclass(slots=True)
@@ -61,3 +61,26 @@ class Reads:
 
     reads: list[tuple[str, str, str, str, Any]]
     process: int = 0
+
+
+@dataclass(slots=True)
+class Tape:
+    """All of one run. `about` says how the program was started: command (list), directory, python, hash_seed,
+    started_at (ns since the epoch), and, once it has ended, exit_code."""
+
+    about: dict[str, Any] = field(default_factory=dict)
+    crossings: list[Crossing] = field(default_factory=list)
+    reads: list[Reads] = field(default_factory=list)
+
+
+class Sink(Protocol):
+    """Where a recorder puts what it has."""
+
+    def crossing(self, crossing: Crossing) -> None:
+        """Keep a crossing. When this returns, a crash of the process loses it no more."""
+
+    def reads(self, reads: Reads) -> None:
+        """Keep reads. They may be lost with the process until the next crossing is kept."""
+
+    def close(self) -> None:
+        """Keep all that is still on the way."""

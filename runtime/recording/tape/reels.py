@@ -38,7 +38,13 @@ class Reel(Protocol):
     """Records, or answers from what was recorded. Safe for threads."""
 
     def begin(
-        self, kind: str, name: str, input: Mapping[str, Any], *, key: bytes | None = None, frame: FrameType | None = None
+        self,
+        kind: str,
+        name: str,
+        input: Mapping[str, Any],
+        *,
+        key: bytes | None = None,
+        frame: FrameType | None = None,
     ) -> Pending:
         """Begin a crossing. `input` is as in `Crossing`. `key` is what identifies the input in a replay, if that is
         less than all of it (headers that change from run to run do not count); `frame` is where the program was, if
