@@ -41,7 +41,7 @@ class Crossing:
     input: Mapping[str, Any]
     outcome: Mapping[str, Any]
     began: int
-    """The tick at which it began. Ticks count, in one process, whatever begins and whatever is handed to the program."""
+    """The tick at which it began. Ticks count, in one process, what begins and what is handed to the program."""
     ticks: list[int] = field(default_factory=list)
     """The ticks at which its outcome was handed to the program: the head of a response and each of its chunks, or the
     outcome of a call. So a replay can hand everything over in the same order."""
