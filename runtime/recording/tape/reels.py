@@ -19,6 +19,9 @@ class Pending(Protocol):
 
     recorded: Mapping[str, Any] | None
     """The recorded outcome, in a replay: answer with it and call nothing. None: call, and `finish` or `fail`."""
+    changed: Mapping[str, Any] | None
+    """The input to call with in place of the program's own, in a fork that patches it. It has the same fields as the
+    input that was given to `begin`. None, as nearly always: call with what the program gave."""
 
     def tick(self) -> None:
         """Call before anything of the outcome is handed to the program: the head, each chunk, the value, the error. A
