@@ -20,8 +20,9 @@ class Pending(Protocol):
     recorded: Mapping[str, Any] | None
     """The recorded outcome, in a replay: answer with it and call nothing. None: call, and `finish` or `fail`."""
     changed: Mapping[str, Any] | None
-    """The input to call with in place of the program's own, in a fork that patches it. It has the same fields as the
-    input that was given to `begin`. None, as nearly always: call with what the program gave."""
+    """What to call with in place of the program's own, in a fork that patches it: those fields of the input that are
+    other now, the rest is as the program gave it. Of HTTP: `url`, `body` (the length follows from it), and of
+    `headers` those to set. None, as nearly always: call with what the program gave."""
 
     def tick(self) -> None:
         """Call before anything of the outcome is handed to the program: the head, each chunk, the value, the error. A
