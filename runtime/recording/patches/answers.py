@@ -1,0 +1,151 @@
+"""Patch what a step was answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from greenroom.runtime.recording.tape.model import Crossing
+from greenroom.storage.errors import ValidationError
+
+from .bodies import header, unpacked_body, with_body
+from .formats.base import Call, Format
+from .formats.framing import framing_of, packed, unpacked
+from .formats.known import format_of
+from .grammar import Patch
+from .values import apply
+
+__all__ = ["answer_of", "format_of_crossing", "patched_answer", "request_of"]
+
+Outcome = Mapping[str, Any]
+
+
+def request_of(input: Mapping[str, Any]) -> Any:
+    """Return the JSON body of an HTTP request; None if it has none."""
+    body = input.get("body")
+    if not isinstance(body, bytes) or not body:
+        return None
+    try:
+        return json.loads(unpacked_body(input.get("headers") or (), body))
+    except (ValueError, RecursionError):
+        return None
+
+
+def format_of_crossing(crossing: Crossing) -> Format | None:
+    """Return the format of a model's call; None if the crossing is none."""
+    if crossing.kind != "http":
+        return None
+    return format_of(str(crossing.input.get("url")), request_of(crossing.input))
+
+
+def answer_of(crossing: Crossing) -> Any:
+    """Return the JSON body of what was answered; of a stream what it adds up to. Raises ValidationError if it is no
+    JSON."""
+    outcome = crossing.outcome
+    body = b"".join(outcome.get("chunks") or ())
+    headers = outcome.get("headers") or ()
+    framing = framing_of(header(headers, "content-type"), str(crossing.input.get("url")))
+    format = format_of_crossing(crossing)
+    plain = unpacked_body(headers, body)
+    try:
+        if framing is not None and format is not None:
+            return format.whole(unpacked(framing, plain))
+        return json.loads(plain)
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        if isinstance(error, ValidationError):
+            raise
+        raise ValidationError(f"patch: the answer of step {crossing.number} is no JSON", field="patch") from error
+
+
+def patched_answer(crossing: Crossing, patch: Patch) -> Outcome:
+    """Return the outcome of a crossing as a patch of `response`, `tool` or `http.status` changes it. Raises
+    ValidationError if it has no such field."""
+    if patch.root == "tool" and crossing.kind != "http":
+        return _patched_value(crossing, patch)
+    if crossing.kind != "http" or "status" not in crossing.outcome:
+        what = "failed without an answer" if crossing.kind == "http" else f"is no HTTP call but a {crossing.kind} call"
+        raise ValidationError(f"patch: step {crossing.number} {what}: {patch.target} is of an answer", field="patch")
+    if patch.root == "http":
+        return _with_status(crossing.outcome, patch)
+    return _with_answer(crossing, _changed(crossing, patch))
+
+
+def _patched_value(crossing: Crossing, patch: Patch) -> Outcome:
+    rest = patch.path[2:]
+    old = crossing.outcome.get("value")
+    if rest and isinstance(old, str):  # a tool that returns JSON as text
+        try:
+            inner = json.loads(old)
+        except ValueError:
+            inner = old
+        changed = json.dumps(apply(inner, rest, patch.operator, patch.value, at=f"tool.{patch.path[0]}.result"))
+    else:
+        changed = apply(old, rest, patch.operator, patch.value, at=f"tool.{patch.path[0]}.result")
+    kept = {name: each for name, each in crossing.outcome.items() if name != "error"}
+    return {**kept, "value": changed}
+
+
+def _with_status(outcome: Outcome, patch: Patch) -> Outcome:
+    status = patch.value
+    if patch.operator != "=" or type(status) is not int or not 100 <= status <= 599:
+        raise ValidationError("patch: http.status takes a number from 100 to 599: http.status=429", field="patch")
+    return {**outcome, "status": status}
+
+
+def _changed(crossing: Crossing, patch: Patch) -> Any:
+    """Return the JSON of the answer with a patch."""
+    answer = answer_of(crossing)
+    format = format_of_crossing(crossing)
+    first, *rest = patch.path
+    if patch.root == "tool":
+        assert format is not None
+        return _with_arguments(format, answer, patch)
+    if format is None or first not in ("text", "tool_calls"):
+        return apply(answer, patch.path, patch.operator, patch.value, at="response")
+    if first == "text":
+        if rest:
+            raise ValidationError("patch: response.text is a text and has no fields", field="patch")
+        return format.with_text(answer, patch.operator, patch.value)
+    calls = [{"id": each.id, "name": each.name, "arguments": each.arguments} for each in format.calls(answer)]
+    if not rest and patch.operator == "del":
+        return format.with_calls(answer, [])
+    return format.with_calls(answer, _calls(apply(calls, rest, patch.operator, patch.value, at="response.tool_calls")))
+
+
+def _with_arguments(format: Format, answer: Any, patch: Patch) -> Any:
+    """Return the answer of a model that calls a tool with other arguments: the last of its calls of this tool."""
+    name, _, *rest = patch.path
+    calls = format.calls(answer)
+    at = max(place for place, each in enumerate(calls) if each.name == name)
+    old = calls[at]
+    changed = apply(old.arguments, rest, patch.operator, patch.value, at=f"tool.{name}.arguments")
+    return format.with_calls(answer, [*calls[:at], Call(old.id, old.name, changed), *calls[at + 1 :]])
+
+
+def _calls(given: Any) -> list[Call]:
+    try:
+        return [Call(each.get("id"), str(each["name"]), each.get("arguments", {})) for each in given]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValidationError(
+            'patch: response.tool_calls is a list of {"name": "…", "arguments": {…}}', field="patch"
+        ) from error
+
+
+def _with_answer(crossing: Crossing, answer: Any) -> Outcome:
+    """Return the outcome with another JSON body, framed as the old one was."""
+    outcome = crossing.outcome
+    headers = outcome.get("headers") or ()
+    framing = framing_of(header(headers, "content-type"), str(crossing.input.get("url")))
+    format = format_of_crossing(crossing)
+    if framing is not None and format is not None:
+        chunks = packed(framing, format.streamed(answer))
+    else:
+        chunks = [json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()]
+    return {
+        **outcome,
+        "headers": with_body(headers, sum(map(len, chunks))),
+        "chunks": chunks,
+        "gaps": [0] * len(chunks),
+        "complete": True,
+    }
