@@ -1,4 +1,4 @@
-"""Messages that call tools and agents, and that journal how a call or a script ended."""
+"""Messages that call tools and agents, and that journal how a call or a script ended, and what was recorded."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from greenroom.storage.codec.records import Value, checked_data, pack_value, unp
 from greenroom.storage.common.arguments import as_seconds, as_text
 from greenroom.storage.content.chunks import Encoded
 from greenroom.storage.engine.engine import Durability
-from greenroom.storage.errors import ResourceLimitExceeded
-from greenroom.storage.events.calls import large_fields
+from greenroom.storage.errors import ResourceLimitExceeded, ValidationError
+from greenroom.storage.events.calls import RECORDING_EVENTS, large_fields
 
 from .core import Command, How, Query, Reply
 
@@ -26,6 +26,7 @@ __all__ = [
     "RecordCall",
     "RecordReturn",
     "RecordScript",
+    "RecordTape",
     "Recorded",
     "packed_input",
 ]
@@ -203,3 +204,22 @@ class RecordScript(Recorded[Called | None]):
     def __init__(self, type: str, data: dict[str, Any]) -> None:
         # Nobody waits for the disk because of a record like this.
         super().__init__(type, data, durability=Durability.WAL)
+
+
+class RecordTape(Recorded[Called]):
+    """Journal what stands on a tape: that a recording begins (`recording.started`) or has ended, a call that has
+    crossed a boundary, or quick reads. Replies Called.
+
+    A recording begins in an active session that may still make operations. What belongs to one that has begun is
+    journaled as long as the session has not ended, whatever its limits say: it counts as no operation, and no policy
+    stops it halfway.
+    """
+
+    __slots__ = ()
+    note = True
+    hookable = False
+
+    def __init__(self, type: str, data: dict[str, Any], durability: Durability | None = None) -> None:
+        if type not in RECORDING_EVENTS:
+            raise ValidationError(f"type: one of {', '.join(sorted(RECORDING_EVENTS))}", field="type")
+        super().__init__(type, data, durability=durability)

@@ -38,6 +38,7 @@ from greenroom.storage.artifacts.model import LABEL, ArtifactId
 from greenroom.storage.codec.records import unpack_value
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.content.chunks import Encoded
+from greenroom.storage.events.calls import RECORDING_EVENTS
 from greenroom.storage.events.index import APPROVAL_REQUESTED, LINKED
 from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, RESULT_CHANGED, StoredEvent, shown_type
 from greenroom.storage.events.turns import ADDED, DELTA, EDITED, FINISHED, RETRACTED, STARTED
@@ -474,6 +475,7 @@ TAKEN: Final = frozenset(
         "event.lost",
         "retention.finished",
         ANSWERED,
+        *RECORDING_EVENTS,
     }
 )
 """Types that a replay takes as they were recorded."""

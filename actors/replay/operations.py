@@ -12,6 +12,7 @@ from greenroom.actors.session.state.answers import ANSWERED
 from greenroom.actors.session.state.model import SessionState
 from greenroom.storage.artifacts.model import LABEL, ArtifactId
 from greenroom.storage.errors import IntegrityError, SchemaTooNew
+from greenroom.storage.events.calls import RECORDING_EVENTS
 from greenroom.storage.events.model import StoredEvent
 from greenroom.storage.events.turns import ADDED, DELTA, FINISHED
 
@@ -26,7 +27,7 @@ Operation = list[tuple[int, StoredEvent]]
 """The events of one operation, with their sequences."""
 
 _HOOK: Final = "hook.executed"
-OWN: Final = frozenset({DELTA, FINISHED, ANSWERED})
+OWN: Final = frozenset({DELTA, FINISHED, ANSWERED, *RECORDING_EVENTS})
 """Types of the events that end no operation of their own: each was journaled by itself, and counts as none."""
 _AS_RECORDED: Final = frozenset({"session.imported", LOST})
 """Types of the events whose totals follow from nothing that a replay knows."""

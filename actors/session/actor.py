@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.calls import RecordScript
+from greenroom.actors.messages.calls import RecordScript, RecordTape
 from greenroom.actors.messages.core import Condition
 from greenroom.actors.messages.events import PublishEvent, RecordEvent
 from greenroom.actors.messages.internal import RecordHooks
@@ -90,8 +90,8 @@ _ROW_EVENTS: Final = frozenset(
         "tags.changed",
     }
 )
-_UNCOUNTED: Final = frozenset({RecordHooks, m.ContinueMessage, m.FinishMessage})
-"""Commands that are part of an operation which is counted already."""
+_UNCOUNTED: Final = frozenset({RecordHooks, m.ContinueMessage, m.FinishMessage, RecordTape})
+"""Commands that are part of an operation which is counted already, or of what is recorded beside all operations."""
 _NOTES: Final = frozenset({RecordEvent, RecordScript})
 """Commands that decide nothing where their session takes no events any more, which they reply."""
 _NOTED: Final = RecordHooks([])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn, RecordScript
+from greenroom.actors.messages.calls import Call, RecordCall, RecordReturn, RecordScript, RecordTape
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.internal import RecordHooks, RecordWorkflow
@@ -49,6 +49,8 @@ IDENTITIES: Final = frozenset(
     }
 )
 """Parameters that name something or choose among existing things. They are no content and are left unchanged."""
+_CLEAN_ALREADY: Final = frozenset({RecordCall, RecordReturn, RecordScript, RecordTape, UpdateConfig})
+"""Commands whose sender has cleaned them, or that have nothing to clean."""
 _ABOUT_RECORDS: Final = frozenset({m.GetRecord, m.ScanRecords, m.CountRecords, m.DeleteRecords})
 _PACKED: Final = ("data", "result")
 """Fields of `hook.executed` that hold encoded values."""
@@ -151,7 +153,7 @@ class Redaction:
         """Return a message without secrets in what it journals. Raises ValidationError if nothing valid is left of
         it."""
         kind = message.__class__
-        if isinstance(message, Call) or kind in (RecordCall, RecordReturn, RecordScript, UpdateConfig):
+        if isinstance(message, Call) or kind in _CLEAN_ALREADY:
             return message  # a tool gets its input unchanged; the caller of the tool journals a cleaned copy
         if kind in _ABOUT_RECORDS:
             return message  # keys are kept as they are, or nobody would find the records

@@ -40,8 +40,18 @@ from greenroom.storage.codec.records import pack_value
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.errors import BundleError, GreenroomError
 from greenroom.storage.events.calls import BYTES as CONTENT_BYTES
-from greenroom.storage.events.calls import CALL_FIELDS, RESULT_CHANGED
+from greenroom.storage.events.calls import (
+    CALL_FIELDS,
+    INLINE_BYTES,
+    RAW_FIELDS,
+    RECORDING_CROSSING,
+    RECORDING_ENDED,
+    RECORDING_READS,
+    RECORDING_STARTED,
+    RESULT_CHANGED,
+)
 from greenroom.storage.events.calls import JSON as CONTENT_JSON
+from greenroom.storage.events.calls import LZ4 as CONTENT_LZ4
 from greenroom.storage.events.calls import TEXT as CONTENT_TEXT
 from greenroom.storage.events.index import APPROVAL_CLOSED, APPROVAL_REQUESTED, LINKED, event_place
 from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, TTL, StoredEvent, event_of, shown_type
@@ -133,6 +143,19 @@ _ARTIFACT: Final[dict[str, Callable[[Any], Any]]] = {
     "tags": _tags,
     "custom": _METADATA,
 }
+
+
+def _base(value: Any) -> bool:
+    return type(value) is list and len(value) == 3 and all(map(_whole(0, 1 << 62), value))
+
+
+_RUN: Final = {"run": _whole(1, 1 << 62)}
+_RAW: Final = {
+    "body": lambda value: type(value) is bytes and len(value) <= INLINE_BYTES,
+    "chunks": lambda value: type(value) is bytes and len(value) <= INLINE_BYTES,
+    "body_form": (CONTENT_BYTES, CONTENT_LZ4).__contains__,
+    "chunks_form": (CONTENT_BYTES, CONTENT_LZ4).__contains__,
+}
 _CALLED: Final = {"name": _text(m.MAX_NAME), "input": _any_value}
 _RETURNED: Final = {"name": _text(m.MAX_NAME), "call": _whole(1, 1 << 62), "result": _maybe(_any_value)}
 
@@ -220,6 +243,20 @@ _FORMS: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
         "result": _maybe(_any_value),
     },
     RECORDS_CHANGED: {"changes": are_changes},
+    RECORDING_STARTED: {"about": _object(m.MAX_INPUT_BYTES)},
+    RECORDING_CROSSING: {
+        **_RUN,
+        "number": _whole(0, 1 << 62),
+        "kind": _text(m.MAX_NAME),
+        "name": _text(m.MAX_TEXT, empty=True),
+        "place": _text(m.MAX_TEXT, empty=True),
+        "lane": _text(m.MAX_TEXT, empty=True),
+        "input": _object(m.MAX_INPUT_BYTES),
+        "outcome": _object(m.MAX_INPUT_BYTES),
+        "flow": _any_value,
+    },
+    RECORDING_READS: {**_RUN, "reads": _any_value},
+    RECORDING_ENDED: {**_RUN, "about": _object(m.MAX_INPUT_BYTES)},
     LINKED: {"from": event_place, "to": event_place, "kind": LINK_KINDS.__contains__},
 }
 _SOMETIMES: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
@@ -237,6 +274,7 @@ _SOMETIMES: Final[dict[str, dict[str, Callable[[Any], Any]]]] = {
         "tools": lambda value: type(value) is list and all(map(_text(m.MAX_NAME), value)),
         "parameters": _object(m.MAX_INPUT_BYTES),
     },
+    RECORDING_CROSSING: {"base": _base, **_RAW},
     "workflow.started": {"definition": _object(m.MAX_INPUT_BYTES), "given": _any_value},
     "workflow.stage": {"result": _maybe(_any_value)},
     "workflow.decided": {"value": _any_value},
@@ -270,6 +308,8 @@ _NEEDS: Final[dict[str, tuple[int, ...]]] = {
         (ACTIVE,),
     ),
     **dict.fromkeys(APPROVAL_CLOSED, _OPEN),
+    RECORDING_STARTED: (ACTIVE,),
+    **dict.fromkeys((RECORDING_CROSSING, RECORDING_READS, RECORDING_ENDED), _OPEN),
     "session.suspended": (ACTIVE,),
     "session.resumed": (SUSPENDED,),
     "session.completed": _OPEN,
@@ -428,17 +468,22 @@ class JournalCheck:
             digest, form, kept = data[f"{name}_hash"], data.get(f"{name}_form"), data.get(name)
             # What stays of a reply without its text.
             rest = kept is None or (form == CONTENT_TEXT and type(stored_value(kept, name)) is dict)
-            if type(digest) is not bytes or not _hash(digest) or not rest or not self._is_large_field(digest, form):
+            if (
+                type(digest) is not bytes
+                or not _hash(digest)
+                or not rest
+                or not self._is_large_field(digest, form, most=1 << 62 if name in RAW_FIELDS else m.MAX_MESSAGE_BYTES)
+            ):
                 raise self._bad(f"event {sequence}, {kind}, whose {name} is not in the bundle, or is none")
         return large
 
-    def _is_large_field(self, digest: bytes, form: object) -> bool:
+    def _is_large_field(self, digest: bytes, form: object, most: int) -> bool:
         if form is None:
             return self._contents.is_field(digest, VALUE)
         if form == CONTENT_TEXT:
             return self._contents.is_field(digest, TEXT)
         size = self._contents.use(digest)
-        if size is None or size > m.MAX_MESSAGE_BYTES:
+        if size is None or size > most:
             return False
         if form == CONTENT_JSON and digest not in self._json:
             pack_value(json.loads(self._contents.value(digest)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from greenroom.storage.codec.records import pack_value
-from greenroom.storage.events.calls import CALL_FIELDS, call_value
+from greenroom.storage.events.calls import CALL_FIELDS, RAW_FIELDS, call_value
 from greenroom.storage.events.model import PUBLISHED, PUBLISHED_HASH, Load, StoredEvent
 from greenroom.storage.events.turns import CONTENT_FIELDS, TURN_EVENTS
 
@@ -32,7 +32,7 @@ def with_field(stored: StoredEvent, name: str, load: Load) -> dict[str, Any] | N
         return None
     if stored.type in CALL_FIELDS:
         value = call_value(data, name, lambda _: content)
-        content = value if name == "system_prompt" else pack_value(value)
+        content = value if name == "system_prompt" or name in RAW_FIELDS else pack_value(value)
     elif name == "content" and data["text"]:
         content = pack_value(content.decode("utf-8", "surrogatepass"))
     gone = (name, f"{name}_hash", f"{name}_form", "text" if name == "content" else "")

@@ -13,7 +13,18 @@ from greenroom.storage.codec.records import SCHEMA_VERSION, Json, Value, unpack_
 from greenroom.storage.common.times import iso_time, utc_time
 from greenroom.storage.errors import ValidationError
 
-from .calls import CALL_FIELDS, RESULT_CHANGED, SHARED_FIELDS, call_value
+from .calls import (
+    CALL_FIELDS,
+    LZ4,
+    RAW_FIELDS,
+    RECORDING_CROSSING,
+    RECORDING_ENDED,
+    RECORDING_READS,
+    RECORDING_STARTED,
+    RESULT_CHANGED,
+    SHARED_FIELDS,
+    call_value,
+)
 
 __all__ = [
     "ENCODED_FIELDS",
@@ -99,6 +110,10 @@ ENCODED_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "hook.executed": ("data", "result"),
     "script.started": ("arguments",),
     "script.finished": ("value", "transcript"),
+    RECORDING_STARTED: ("about",),
+    RECORDING_CROSSING: ("input", "outcome", "flow"),
+    RECORDING_READS: ("reads",),
+    RECORDING_ENDED: ("about",),
     "command.answered": ("reply",),
 }
 
@@ -117,6 +132,12 @@ _HASHES: Final = (
     "value_hash",
     "output_hash",
     "transcript_hash",
+    "about_hash",
+    "body_hash",
+    "outcome_hash",
+    "chunks_hash",
+    "flow_hash",
+    "reads_hash",
 )
 
 PUBLISHED: Final = "published"
@@ -241,6 +262,10 @@ def event_view(
             data[name] = unpack_value(encoded)
     if stored.type in CALL_FIELDS:
         data.pop("source_form", None)
+        for name in RAW_FIELDS:
+            if data.get(f"{name}_form") == LZ4:
+                data[name] = call_value(stored.data, name, None)
+                del data[f"{name}_form"]
         if load is not None:
             _load_fields(stored, data, load)
     packed = data.get(PUBLISHED)

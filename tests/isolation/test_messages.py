@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from greenroom.actors.messages.artifacts import AboutArtifact
-from greenroom.actors.messages.calls import Call, RecallCall, RecordCall, Recorded, RecordReturn, RecordScript
+from greenroom.actors.messages.calls import (
+    Call,
+    RecallCall,
+    RecordCall,
+    Recorded,
+    RecordReturn,
+    RecordScript,
+    RecordTape,
+)
 from greenroom.actors.messages.conversation import TurnCommand
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.forking import RecordToolResult
@@ -115,6 +123,7 @@ MESSAGES: dict[type[Any], Callable[[Two], Any]] = {
     RecordHooks: lambda two: RecordHooks([]),
     RecordReturn: lambda two: RecordReturn("tool", {}),
     RecordScript: lambda two: RecordScript("script.started", {}),
+    RecordTape: lambda two: RecordTape("recording.started", {}),
     RecordToolResult: lambda two: RecordToolResult(1, "tool", 1),
     RecordWorkflow: lambda two: RecordWorkflow("workflow.started", {}),
 }

@@ -10,7 +10,16 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from greenroom.actors import messages as m
-from greenroom.actors.messages.calls import Call, CallAgent, Called, CallTool, RecordCall, RecordReturn, RecordScript
+from greenroom.actors.messages.calls import (
+    Call,
+    CallAgent,
+    Called,
+    CallTool,
+    RecordCall,
+    RecordReturn,
+    RecordScript,
+    RecordTape,
+)
 from greenroom.actors.messages.core import PendingEvent
 from greenroom.actors.messages.events import RecordEvent
 from greenroom.actors.messages.forking import RecordToolResult
@@ -19,6 +28,7 @@ from greenroom.actors.session.state.budgets import require_budget
 from greenroom.actors.session.state.model import ACTIVE, SUSPENDED, SessionState
 from greenroom.storage.catalog.model import STATUSES
 from greenroom.storage.errors import InvalidSessionState
+from greenroom.storage.events.calls import RECORDING_STARTED
 
 from .draft import Limits, Lookup, require_writable
 
@@ -71,15 +81,29 @@ def _script(state: SessionState, command: RecordScript, limits: Limits, lookup: 
     return [PendingEvent(command.type, command.stored_fields())]
 
 
+def _tape(state: SessionState, command: RecordTape, limits: Limits, lookup: Lookup) -> list[PendingEvent]:
+    if command.type == RECORDING_STARTED:
+        require_writable(state, limits)
+    elif state.status not in (ACTIVE, SUSPENDED):
+        status = STATUSES[state.status]
+        raise InvalidSessionState(
+            f"session {state.id} has become {status} while it was recorded, and takes nothing more: "
+            "end the recording before the session, or record into a new session",
+            status=str(status),
+        )
+    return [PendingEvent(command.type, command.stored_fields())]
+
+
 CALL_DECIDERS: Final[dict[type[m.Command[Any]], Callable[[SessionState, Any, Limits, Lookup], list[PendingEvent]]]] = {
     RecordCall: _called,
     RecordReturn: _returned,
     RecordToolResult: _result_changed,
     RecordScript: _script,
+    RecordTape: _tape,
 }
 
 
-def _reply(actor: Any, command: RecordCall | RecordEvent | RecordScript) -> Called:
+def _reply(actor: Any, command: RecordCall | RecordEvent | RecordScript | RecordTape) -> Called:
     state: SessionState = actor.state
     return Called(
         actor.decided,
@@ -90,5 +114,5 @@ def _reply(actor: Any, command: RecordCall | RecordEvent | RecordScript) -> Call
 
 
 CALL_REPLIES: Final[dict[type[Any], Callable[[Any, Any], Any]]] = dict.fromkeys(
-    (RecordCall, RecordEvent, RecordScript), _reply
+    (RecordCall, RecordEvent, RecordScript, RecordTape), _reply
 )

@@ -145,6 +145,8 @@ _DETAILS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
     "approval.requested": lambda data: str(data["question"]),
     "script.started": lambda data: str(data["script"]),
     "script.finished": lambda data: str(data["script"]),
+    "recording.crossing": lambda data: str(data["name"]),
+    "recording.reads": lambda data: f"{len(data['reads'][1])} reads" if "reads" in data else "",
     "workflow.started": lambda data: str(data["workflow"]),
     "workflow.finished": lambda data: str(data["workflow"]),
     "workflow.stage": _stage,

@@ -138,6 +138,7 @@ LEFT_OUT: dict[str, str] = {
     "RecordReturn": "sent by the calls, which redact what they send",
     "Recorded": "the base of what is recorded of calls",
     "RecordScript": "sent by runs of scripts: see tests/runtime/scripts/test_journal.py",
+    "RecordTape": "sent by recordings, which redact what they send: see tests/runtime/recording/test_secrets.py",
     "RecordToolResult": "sent by forks: see ForkSession, and tests/actors/transfer/test_fork_changes.py",
     "RecordWorkflow": "the runtime's own: see test_redaction.py",
     "RevokeArtifact": "ids",
