@@ -365,6 +365,46 @@ class Engine:
             self._raise(error, "read")
         return found
 
+    def entries(
+        self, cf: int, begin: bytes, end: bytes, *, reverse: bool = False, limit: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """Return what `scan` returns, in half the time where entries are many. The last of them may be of a later
+        moment than the others."""
+        if not self._bulk or (limit is not None and limit <= _FEW):
+            return self.scan(cf, begin, end, reverse=reverse, limit=limit)
+        found = self._swept(cf, begin, end, reverse=reverse, limit=limit)
+        if limit is None or len(found) < limit:  # damage looks like the end there: `scan` tells them apart
+            if found and reverse:
+                end = found[-1][0]
+            elif found:
+                begin = found[-1][0] + b"\x00"
+            found += self.scan(cf, begin, end, reverse=reverse, limit=None if limit is None else limit - len(found))
+        return found
+
+    def _swept(
+        self, cf: int, begin: bytes, end: bytes, *, reverse: bool, limit: int | None
+    ) -> list[tuple[bytes, bytes]]:
+        """Return the first entries of a range without a step of Python for each. Damage looks like the end of it."""
+        items: Any = None
+        try:
+            options = rocksdict.ReadOptions()
+            options.set_iterate_upper_bound(end)
+            items = self._families[cf].items(backwards=reverse, from_key=end if reverse else begin, read_opt=options)
+            if not reverse:
+                return list(itertools.islice(items, limit))
+            found: list[tuple[bytes, bytes]] = []  # in steps, as rocksdict has no lower bound that holds
+            while limit is None or len(found) < limit:
+                part = list(itertools.islice(items, _BULK if limit is None else min(_BULK, limit - len(found))))
+                if not part or part[-1][0] < begin:
+                    return found + [entry for entry in part if entry[0] >= begin]
+                found += part
+        except Exception as error:
+            items = None
+            if self._was_reopened(error):
+                return self._swept(cf, begin, end, reverse=reverse, limit=limit)
+            self._raise(error, "read")
+        return found
+
     def scan_keys(
         self, cf: int, ranges: Sequence[tuple[bytes, bytes]], *, reverse: bool = False, limit: int
     ) -> list[list[bytes]]:

@@ -24,7 +24,7 @@ _LOOK_BACK: Final = 64
 
 _NEAR: Final = 4
 """Reading an event that is not wanted costs less than a seek, up to this many."""
-_AT_ONCE: Final = 4096
+_AT_ONCE: Final = 512
 _ALL: Final = 1 << 62
 _number: Final = int.from_bytes
 
@@ -237,9 +237,13 @@ class Journal:
             if end - begin == 1:  # for which a scan would take ten times as long
                 yield [*self.stored(session, begin)]
                 continue
-            found = self._engine.scan(CF.JOURNAL, sequence_key(session, begin), sequence_key(session, end))
-            if len(found) == end - begin == len(near):  # which is usual, and so there is nothing to look up
-                for key, record in found:
+            keys = sequence_key(session, begin), sequence_key(session, end)
+            found = self._engine.entries(CF.JOURNAL, *keys, limit=end - begin)
+            if len(found) == end - begin:  # which is usual, and so there is nothing to look up
+                wanted = found if len(near) == len(found) else [found[sequence - begin] for sequence in near]
+                events = unpacked_many(wanted[: intact(wanted)])
+                yield from events
+                for key, record in wanted[len(events) :]:
                     yield _unsealed(key, record)
                 continue
             records = dict(found)

@@ -9,17 +9,19 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from greenroom.storage.codec.keys import after_prefix, session_id_of
-from greenroom.storage.codec.records import seal, unseal
+from greenroom.storage.codec.records import intact, seal, unpacked_many, unseal
 from greenroom.storage.engine.engine import CF, Engine, Op
 from greenroom.storage.errors import IntegrityError
 
 from .model import StoredRecord
 
-__all__ = ["RECORD_ENTRY", "Records", "record_entry", "record_key", "stored_record"]
+__all__ = ["RECORD_ENTRY", "Records", "record_entry", "record_key", "stored_record", "stored_records"]
 
 RECORD_ENTRY: Final = b"R"
 """First byte of the keys of records in the `index` family; the session and the record's own key follow."""
 _PREFIX: Final = 17
+_record: Final = StoredRecord._make
+_FIELDS: Final = len(StoredRecord._fields)
 
 
 def record_key(session: bytes, key: bytes) -> bytes:
@@ -42,6 +44,17 @@ def stored_record(place: bytes, entry: bytes) -> StoredRecord:
         raise IntegrityError(f"{_named(place)} is damaged on disk; run verify") from error
 
 
+def stored_records(page: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, StoredRecord]]:
+    """Yield the records of a page with their keys. Raises IntegrityError or SchemaTooNew where it comes to one that
+    cannot be read."""
+    found = unpacked_many(page[: intact(page)])
+    for (place, entry), fields in zip(page, found, strict=False):
+        is_plain = fields.__class__ is list and len(fields) == _FIELDS
+        yield place[_PREFIX:], _record(fields) if is_plain else stored_record(place, entry)
+    for place, entry in page[len(found) :]:
+        yield place[_PREFIX:], stored_record(place, entry)
+
+
 def _named(place: bytes) -> str:
     return f"record {place[_PREFIX:]!r} of session {session_id_of(place[1:_PREFIX])}"
 
@@ -62,9 +75,9 @@ class Records:
         self, session: bytes, prefix: bytes, *, after: bytes | None, reverse: bool, limit: int
     ) -> list[tuple[bytes, bytes]]:
         """Return the first (key in the store, entry) of the records with a prefix, behind `after` in the order of
-        reading."""
+        reading. See `stored_records`."""
         begin, end = _range(session, prefix, after, reverse=reverse)
-        return self._engine.scan(CF.INDEX, begin, end, reverse=reverse, limit=limit) if begin < end else []
+        return self._engine.entries(CF.INDEX, begin, end, reverse=reverse, limit=limit) if begin < end else []
 
     def keys(self, session: bytes, prefix: bytes, *, after: bytes | None, limit: int) -> list[bytes]:
         """Return the first keys with a prefix that are greater than `after`. Reads no value."""

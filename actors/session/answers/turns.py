@@ -26,6 +26,7 @@ from greenroom.storage.events.turns import (
 __all__ = ["read_retracted", "read_turn", "read_turns", "turn_head", "turn_sequences", "turns_of"]
 
 _LAST: Final = (1 << 64) - 1
+_number: Final = int.from_bytes
 
 
 def turn_head(engine: Engine, session: bytes, sequence: int) -> Head | None:
@@ -53,11 +54,8 @@ def turns_of(store: ArtifactStore, session: bytes, heads: Mapping[int, int]) -> 
     """Return turns, oldest first: the sequence that began each → the event that left it as it is wanted."""
 
     def read() -> list[Turn]:
-        found = [
-            (sequence_key(b"", turn), Head(head).encode() if head != turn else b"")
-            for turn, head in sorted(heads.items())
-        ]
-        return [*counted(_turns(store, session, found), _facts)]
+        encoded = [Head(head).encode() if head != turn else b"" for turn, head in sorted(heads.items())]
+        return [*counted(_turns(store, session, sorted(heads), encoded), _facts)]
 
     return store.journal.settled(session, read)
 
@@ -67,7 +65,7 @@ def read_turn(store: ArtifactStore, session: bytes, turn: int, head: int) -> Tur
 
     def read() -> Turn:
         if head == turn:
-            return next(_turns(store, session, [(sequence_key(b"", turn), b"")]))
+            return next(_turns(store, session, [turn], [b""]))
         return _later_turn(store, session, turn, head)
 
     return store.journal.settled(session, read)
@@ -84,19 +82,20 @@ def _read_turns(store: ArtifactStore, session: bytes, before: int, limit: int | 
     prefix = INDEX_MESSAGE + session
     end = sequence_key(prefix, min(before, _LAST))
     if limit is None or limit >= count:  # each step back costs twice a step forward
-        found = store.engine.scan(CF.INDEX, prefix, end)
+        found = store.engine.entries(CF.INDEX, prefix, end)
         found = found if limit is None else found[max(0, len(found) - limit) :]
     else:
-        found = store.engine.scan(CF.INDEX, prefix, end, reverse=True, limit=limit)
+        found = store.engine.entries(CF.INDEX, prefix, end, reverse=True, limit=limit)
         found.reverse()
-    return [*counted(_turns(store, session, found), _facts)]
+    sequences = [_number(key[-8:]) for key, _ in found]
+    heads = [head for _, head in found]
+    del found  # few objects that live long spare the garbage collector half of its work
+    return [*counted(_turns(store, session, sequences, heads), _facts)]
 
 
-def _turns(store: ArtifactStore, session: bytes, found: list[tuple[bytes, bytes]]) -> Iterator[Turn]:
-    """Yield the turns of these entries of the index. A turn whose first event was lost to damage is left out."""
-    number = int.from_bytes
-    sequences = [number(key[-8:]) for key, _ in found]
-    for (_, head), sequence, fields in zip(found, sequences, store.journal.many(session, sequences), strict=True):
+def _turns(store: ArtifactStore, session: bytes, sequences: list[int], heads: list[bytes]) -> Iterator[Turn]:
+    """Yield turns by their entries in the index. A turn whose first event was lost to damage is left out."""
+    for head, sequence, fields in zip(heads, sequences, store.journal.many(session, sequences), strict=True):
         data = fields[2]
         if fields[0] == ADDED and not head:
             content = data.get("content")

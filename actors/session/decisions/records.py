@@ -23,7 +23,7 @@ from greenroom.storage.records.model import (
     RecordChange,
     StoredRecord,
 )
-from greenroom.storage.records.records import stored_record
+from greenroom.storage.records.records import stored_records
 
 from .draft import Lookup, require_writable
 
@@ -142,20 +142,22 @@ def _scan_records(actor: LiveSession, query: m.ScanRecords) -> DeferredReply:
 
     def read() -> list[Any]:
         rows: list[Any] = []
-        after, size = query.after, 0
+        after, size, limited = query.after, 0, metering()
         while len(rows) < query.limit and size < _PAGE_BYTES:
             wanted = query.limit - len(rows)
             page = store.records.page(session, query.prefix, after=after, reverse=query.reverse, limit=wanted)
-            for place, entry in page:
-                after = place[17:]
-                if keys_only:
-                    rows.append(after)
-                    continue
-                record = stored_record(place, entry)
-                found = _value(store, session, after, record)
-                if found is None:
-                    continue  # deleted while the page was read
-                rows.append((after, found[0]))
+            if keys_only:
+                rows += [place[17:] for place, _ in page]
+                return rows
+            for after, record in stored_records(page):  # where the next page begins
+                data = record.data
+                if data is None or limited:
+                    found = _value(store, session, after, record)
+                    if found is None:
+                        continue  # deleted while the page was read
+                    rows.append((after, found[0]))
+                else:
+                    rows.append((after, unpack_value(data) if record.flags & IS_VALUE else data))
                 size += record.size
                 if size >= _PAGE_BYTES:
                     break

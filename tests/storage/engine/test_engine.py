@@ -102,6 +102,17 @@ def test_scans_and_pages_answer_as_a_sorted_list_would(
         expected.reverse()
     assert engine.scan(CF.INDEX, begin, end, reverse=reverse, limit=limit) == expected[:limit]
     assert list(engine.pages(CF.INDEX, begin, end, reverse=reverse, page=page)) == expected
+    assert engine.entries(CF.INDEX, begin, end, reverse=reverse, limit=limit) == expected[:limit]
+
+
+@given(st.integers(0, 120), st.integers(0, 120), st.booleans(), st.none() | st.integers(0, 130))
+@settings(max_examples=60)
+def test_many_entries_are_what_a_scan_finds(
+    engine: Engine, begin: int, end: int, reverse: bool, limit: int | None
+) -> None:
+    engine.write([(CF.INDEX, bytes([number]), bytes([number]) * 9) for number in range(100)])
+    found = engine.entries(CF.INDEX, bytes([begin]), bytes([end]), reverse=reverse, limit=limit)
+    assert found == engine.scan(CF.INDEX, bytes([begin]), bytes([end]), reverse=reverse, limit=limit)
 
 
 @given(
@@ -407,6 +418,10 @@ def test_a_damaged_table_is_an_integrity_error_and_does_not_keep_the_store_locke
         engine.get(CF.JOURNAL, b"0000")
     with pytest.raises(IntegrityError) as by_scan:
         engine.scan(CF.JOURNAL, b"", b"\xff")
+    with pytest.raises(IntegrityError):
+        engine.entries(CF.JOURNAL, b"", b"\xff")
+    with pytest.raises(IntegrityError):
+        engine.entries(CF.JOURNAL, b"", b"\xff", reverse=True)
     engine.write([(CF.META, b"k", b"v")])
     engine.close()
 
