@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .aio.streaming import AsyncMessageStream as AsyncMessageStream
     from .public import *  # noqa: F403
     from .public import __all__ as __all__
+    from .recording.boundaries.tools import tool as tool
 
 _ASYNC = {
     "AsyncFollow": "listening",
@@ -75,6 +76,9 @@ def __getattr__(name: str) -> Any:
     if name in _ASYNC:
         value = globals()[name] = getattr(import_module(f"{__name__}.aio.{_ASYNC[name]}"), name)
         return value
+    if name == "tool":  # programs that are recorded mark their functions, and embed no runtime
+        value = globals()[name] = import_module(f"{__name__}.recording.boundaries.tools").tool
+        return value
     # Whoever needs errors only, such as the process of a script, does not import the rest.
     errors = import_module("greenroom.storage.errors")
     public = errors if name[0].isupper() and name in errors.__all__ else import_module(f"{__name__}.public")
@@ -85,4 +89,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_ASYNC, *import_module(f"{__name__}.public").__all__]
+    return [*globals(), *_ASYNC, "tool", *import_module(f"{__name__}.public").__all__]
