@@ -14,7 +14,7 @@ from .formats.base import Call, Format
 from .formats.framing import framing_of, packed, unpacked
 from .formats.known import format_of
 from .grammar import Patch
-from .values import apply
+from .values import apply, missing
 
 __all__ = ["answer_of", "format_of_crossing", "patched_answer", "request_of"]
 
@@ -72,18 +72,21 @@ def patched_answer(crossing: Crossing, patch: Patch) -> Outcome:
 
 
 def _patched_value(crossing: Crossing, patch: Patch) -> Outcome:
+    """Return the outcome of a tool that has returned something else: a value that is JSON, in place of an exception
+    too. `marks` say what a value was before it became JSON: they fit a changed field, but not another value."""
     rest = patch.path[2:]
-    old = crossing.outcome.get("value")
+    name = "items" if "items" in crossing.outcome and "value" not in crossing.outcome else "value"
+    old = crossing.outcome.get(name)
+    at = f"tool.{patch.path[0]}.result"
     if rest and isinstance(old, str):  # a tool that returns JSON as text
         try:
-            inner = json.loads(old)
-        except ValueError:
-            inner = old
-        changed = json.dumps(apply(inner, rest, patch.operator, patch.value, at=f"tool.{patch.path[0]}.result"))
+            changed = json.dumps(apply(json.loads(old), rest, patch.operator, patch.value, at=at))
+        except ValueError as error:
+            raise error if isinstance(error, ValidationError) else missing(at, rest[0], {}) from error
     else:
-        changed = apply(old, rest, patch.operator, patch.value, at=f"tool.{patch.path[0]}.result")
-    kept = {name: each for name, each in crossing.outcome.items() if name != "error"}
-    return {**kept, "value": changed}
+        changed = apply(old, rest, patch.operator, patch.value, at=at)
+    gone = ("error", "unheld") if rest else ("error", "unheld", "marks")
+    return {key: each for key, each in crossing.outcome.items() if key not in gone} | {name: changed}
 
 
 def _with_status(outcome: Outcome, patch: Patch) -> Outcome:

@@ -1,0 +1,86 @@
+"""Watch a program for what can make it run differently and that no recording holds: files, listings of directories,
+connections, processes. Runs within the program, as an audit hook."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from greenroom.runtime.recording.tape.reels import active
+
+__all__ = ["WATCHED", "read_watched", "watch"]
+
+WATCHED: Final = {
+    "open": "file",
+    "os.listdir": "listing",
+    "os.scandir": "listing",
+    "glob.glob": "listing",
+    "socket.connect": "network",
+    "sqlite3.connect": "database",
+    "subprocess.Popen": "process",
+}
+"""Audit events, and the kinds of sources that they are."""
+_MOST: Final = 1000
+"""Places that are kept."""
+_CODE: Final = (".py", ".pyc", ".pyi", ".so", ".pth")
+
+
+def watch(path: str, place_of: Callable[[FrameType | None], str | None]) -> None:
+    """Watch this process, and write what was seen to a file at its end. `place_of` returns the place of the nearest
+    frame if that is of the program's own code, and None for any other code."""
+    seen: dict[tuple[str, str, str], int] = {}
+    busy = threading.local()
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        kind = WATCHED.get(event)
+        if kind is None or getattr(busy, "now", False) or active() is None:
+            return  # what a boundary does inside is recorded with it
+        busy.now = True
+        try:
+            what = _what(event, arguments)
+            place = place_of(sys._getframe(1)) if what is not None else None
+            if what is not None and place is not None:
+                key = (kind, what, place)
+                if key in seen or len(seen) < _MOST:
+                    seen[key] = seen.get(key, 0) + 1
+        finally:
+            busy.now = False
+
+    def write() -> None:
+        with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
+            json.dump([[*key, times] for key, times in seen.items()], file)
+
+    sys.addaudithook(hook)
+    atexit.register(write)
+
+
+def read_watched(path: str) -> list[tuple[str, str, str, int]]:
+    """Return what the processes of a run saw: the kind, what it was, the place, and how often."""
+    folder, name = os.path.split(path)
+    found: dict[tuple[str, str, str], int] = {}
+    for each in sorted(os.listdir(folder)):
+        if each.startswith(f"{name}."):
+            with open(os.path.join(folder, each), encoding="utf-8") as file:
+                for kind, what, place, times in json.load(file):
+                    found[kind, what, place] = found.get((kind, what, place), 0) + times
+    return [(*key, times) for key, times in found.items()]
+
+
+def _what(event: str, arguments: tuple[Any, ...]) -> str | None:
+    """Return what was touched, in a few words; None if it makes no difference."""
+    if event == "open":
+        path, mode, _flags = arguments
+        if not isinstance(path, (str, bytes)) or (isinstance(mode, str) and not set(mode) & set("r+")):
+            return None
+        name = os.fsdecode(path)
+        return None if name.endswith(_CODE) or name.startswith(("/proc/", "/dev/")) else name
+    if event == "socket.connect":
+        address = arguments[1]
+        return ":".join(map(str, address[:2])) if isinstance(address, tuple) else str(address)
+    return str(arguments[0])
