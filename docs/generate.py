@@ -425,6 +425,34 @@ def _options(command: Any) -> Iterator[str]:
         yield from (row.replace(" || ", " or ") for row in rows)
 
 
+# -- patches
+
+
+def _patches() -> Iterator[str]:
+    from greenroom.runtime.recording.patches.fields import table
+
+    yield f"""# Patches
+
+{_WRITTEN} from the table of `greenroom.runtime.recording.patches`, whose examples a test runs on every provider's
+format.
+
+A patch says what a fork of a recording changes: `greenroom fork ID --at N --patch 'PATCH'`. The first N steps are
+answered from the recording, and what comes after them is called anew. Several patches are applied in their order.
+
+    TARGET=VALUE      set a field
+    TARGET+=VALUE     add to it: to a text, a list, an object or a number
+    del TARGET        take it away
+
+A value is JSON; what does not begin with a quote, a brace or a bracket may be text as it is: `llm.model=other-model`.
+A path goes into objects by `.name` or `["a name"]`, and into lists by `[0]` or, from the end, `[-1]`. What no
+recorded call has, is told before anything is run, with the nearest field that there is.
+
+{table()}
+The answer of step N is patched in what was recorded: nothing is called for it. A streamed answer is patched as the
+whole that it adds up to, and handed to the program as a valid stream again. What the calls after step N are changed
+to is what the new recording has. `--edit` opens both sides in an editor instead."""
+
+
 # -- scripts
 
 
@@ -440,6 +468,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "reference/limits.md": _limits,
     "reference/errors.md": _errors,
     "reference/command-line.md": _command_line,
+    "reference/patches.md": _patches,
 }
 
 
