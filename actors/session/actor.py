@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from greenroom.actors import messages as m
@@ -40,7 +41,7 @@ from greenroom.storage.common.logs import logger_of
 from greenroom.storage.common.times import SECOND
 from greenroom.storage.concurrency.interrupts import thrown_in
 from greenroom.storage.content.chunks import Encoded, Reference
-from greenroom.storage.engine.engine import Durability, Op
+from greenroom.storage.engine.engine import Durability, Engine, Op
 from greenroom.storage.errors import (
     ArtifactNotFound,
     Conflict,
@@ -315,17 +316,7 @@ class SessionActor(PooledActor):
             if engine.durability is not Durability.MEMORY and engine.is_synced(commit_number):
                 return reply
 
-            def wait() -> Any:
-                if engine.durability is Durability.MEMORY:
-                    engine.flush()  # there is no log: only the tables themselves are durable
-                else:
-                    try:
-                        engine.wait_synced(commit_number, timeout)
-                    except StorageError:
-                        if not reading:
-                            raise
-                return finished(reply)
-
+            wait = partial(_when_synced, engine, commit_number, timeout, reply, reading)
             return DeferredReply(wait, always=reply.__class__ is DeferredReply and reply.always, syncs=True)
         return reply
 
@@ -797,6 +788,19 @@ class SessionActor(PooledActor):
                 services.owner.failed(self.state.id, reason)
             except GreenroomError as refused:
                 logger.error("session %s cannot be failed: %s", self.state.id, refused)
+
+
+def _when_synced(engine: Engine, commit_number: int, timeout: float, reply: Any, reading: bool) -> Any:
+    """Wait until a commit is on disk, and return the reply. With `reading`, it goes out on a broken disk too."""
+    if engine.durability is Durability.MEMORY:
+        engine.flush()  # there is no log: only the tables themselves are durable
+    else:
+        try:
+            engine.wait_synced(commit_number, timeout)
+        except StorageError:
+            if not reading:
+                raise
+    return finished(reply)
 
 
 def _prepared(change: Change, command: Any) -> tuple[tuple[Encoded, Reference], ...]:

@@ -56,7 +56,7 @@ class Arrival(TellReceipt):
         defer: Callable[[DeferredReply, Arrival], None],
         discard: Callable[[Any], None],
     ) -> None:
-        super().__init__(lambda reply: None, discard)
+        super().__init__(_nothing, discard)
         self._arrivals = arrivals
         self._defer = defer
         self._waiter: asyncio.Future[None] | None = None
@@ -128,9 +128,17 @@ class Arrival(TellReceipt):
             if cancelled:
                 assert task is not None
                 loop.call_soon(_cancel_again, task, cancelled)
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # a frame that keeps what it raised is left for the garbage collector, which stalls the loop
         return self._value
+
+
+def _nothing(handled: Callable[[], Any]) -> None:
+    """Do nothing: `Arrival.set` has what to do."""
 
 
 def _cancel_again(task: asyncio.Task[Any], requests: int) -> None:

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from greenroom.actors.messages.core import Message
 from greenroom.actors.scheduling.futures import DeferredReply, Unfinished, WouldWait
@@ -124,16 +124,26 @@ class _Over(Turns):
         raise RuntimeClosed("this AsyncRuntime is closed: open another one, or use it before it is closed")
 
 
-class _Elsewhere(Exception):
-    """A message that cannot be answered here and now, on its way to the bridge."""
+class _Asked(NamedTuple):
+    """A message that could not be answered here and now."""
 
-    def __init__(self, session_id: str, message: Any, timeout: float, unfinished: DeferredReply | None = None) -> None:
+    session_id: str
+    message: Any
+    timeout: float
+    unfinished: DeferredReply | None = None
+    """The reply that is still to be worked out, if the message has been handled."""
+
+
+class _Elsewhere(Exception):
+    """Carries a message that cannot be answered here and now to the bridge.
+
+    Who catches it keeps `asked`, never the exception: a frame and the exception that it keeps hold each other until
+    Python's garbage collector looks for them, and its full search stalls the loop for as long as a slow disk.
+    """
+
+    def __init__(self, asked: _Asked) -> None:
         super().__init__()
-        self.session_id = session_id
-        self.message = message
-        self.timeout = timeout
-        self.unfinished = unfinished
-        """The reply that is still to be worked out, if the message has been handled."""
+        self.asked = asked
 
 
 class Bridge:
@@ -146,6 +156,8 @@ class Bridge:
         self._arrivals = Arrivals(self.loop)
         self._turns = Turns(self.loop)
         self._threads = Threads()
+        self._kept = (self._arrivals, self._defer, self._delivery.discard)
+        """What every `Arrival` is made of: bound once, so that thousands that wait are few objects each."""
         self._to_sync: queue.LifoQueue[tuple[DeferredReply, Arrival] | None] = queue.LifoQueue()
         self._committer: threading.Thread | None = None
 
@@ -154,9 +166,9 @@ class Bridge:
         try:
             return self._delivery.ask_now(session_id, message)
         except WouldWait:
-            raise _Elsewhere(session_id, message, timeout) from None
+            raise _Elsewhere(_Asked(session_id, message, timeout)) from None
         except Unfinished as done:
-            raise _Elsewhere(session_id, message, timeout, done.reply) from None
+            raise _Elsewhere(_Asked(session_id, message, timeout, done.reply)) from None
 
     async def once(
         self,
@@ -178,7 +190,7 @@ class Bridge:
         try:
             return method(here, *args, **options)
         except _Elsewhere as elsewhere:
-            asked = elsewhere
+            asked = elsewhere.asked
         try:
             answer = _Answer(await self._deliver(asked))
         except Exception as error:  # it is for the method to make something of it
@@ -193,7 +205,7 @@ class Bridge:
         try:
             return self.ask_here(session_id, message, timeout)
         except _Elsewhere as elsewhere:
-            asked = elsewhere
+            asked = elsewhere.asked
         return await self._deliver(asked)
 
     def post(self, fn: Callable[[], object]) -> None:
@@ -225,7 +237,7 @@ class Bridge:
             return {name: in_loop(each, self.loop) for name, each in given.items()}
         return tuple([in_loop(each, self.loop) for each in given])
 
-    async def _deliver(self, asked: _Elsewhere) -> Any:
+    async def _deliver(self, asked: _Asked) -> Any:
         """Send a message that could not be answered here and now, and wait for its reply."""
         if asked.unfinished is not None:
             arrival = self._arrival()
@@ -259,7 +271,7 @@ class Bridge:
         return await arrival.reply(abandon=abandon)
 
     def _arrival(self) -> Arrival:
-        return Arrival(self._arrivals, self._defer, self._delivery.discard)
+        return Arrival(*self._kept)
 
     def _defer(self, reply: DeferredReply, arrival: Arrival) -> None:
         """Have a reply worked out. Those that wait for the disk are worked out on one thread, the newest first, so that
@@ -315,8 +327,12 @@ class _Answer:
         if self._taken:
             raise AssertionError(f"the method asks more than once: {type(message).__name__}")
         self._taken = True
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # see `_Elsewhere`
         return self._reply
 
 

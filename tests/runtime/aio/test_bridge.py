@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -15,10 +16,13 @@ from greenroom.actors.scheduling.futures import WouldWait
 from greenroom.runtime import (
     AsyncRuntime,
     AsyncSession,
+    Conflict,
+    Durability,
     InvalidOperation,
     OperationTimeout,
     Runtime,
     RuntimeClosed,
+    RuntimeConfig,
     SessionStatus,
     messages,
 )
@@ -210,3 +214,42 @@ def test_what_may_take_long_is_not_done_in_the_loop(rt: Runtime, message: messag
         rt.core.supervisor.delivery.ask_now(session.id, message)
     assert session.info().status is SessionStatus.ACTIVE
     assert session.messages() == []
+
+
+@pytest.mark.parametrize("durability", ["wal", "fsync"])
+def test_calls_leave_nothing_for_the_garbage_collector_whose_search_would_stall_the_loop(
+    run: Run, durability: Durability
+) -> None:
+    async def refused(session: AsyncSession) -> None:
+        with pytest.raises(Conflict):
+            await session.set("k", 2, expected_sequence=1 << 40)
+
+    async def queued(rt: AsyncRuntime, session: AsyncSession) -> None:
+        with Held(rt, session) as held:
+            waiting = asyncio.create_task(session.set("k", 3))
+            await asyncio.sleep(0)
+            held.release()
+            await waiting
+
+    async def main() -> None:
+        async with await AsyncRuntime.open(config=RuntimeConfig(durability=durability)) as rt:
+            session = await rt.create_session()
+            ways: list[Callable[[], Coroutine[Any, Any, object]]] = [
+                lambda: session.set("k", 1),
+                lambda: session.get("k"),
+                lambda: session.add_message("user", "hi"),
+                lambda: refused(session),
+                lambda: queued(rt, session),
+            ]
+            for way in ways:
+                await way()
+                gc.collect()
+                gc.disable()
+                try:
+                    for _ in range(50):
+                        await way()
+                    assert gc.collect() < 50
+                finally:
+                    gc.enable()
+
+    run(main())
