@@ -20,7 +20,6 @@ WATCHED: Final = {
     "open": "file",
     "os.listdir": "listing",
     "os.scandir": "listing",
-    "glob.glob": "listing",
     "socket.connect": "network",
     "sqlite3.connect": "database",
     "subprocess.Popen": "process",
@@ -61,7 +60,8 @@ def watch(path: str, place_of: Callable[[FrameType | None], str | None]) -> None
 
 
 def read_watched(path: str) -> list[tuple[str, str, str, int]]:
-    """Return what the processes of a run saw: the kind, what it was, the place, and how often."""
+    """Return what the processes of a run saw: the kind, what it was (of files and directories also their state, behind
+    a null character), the place, and how often."""
     folder, name = os.path.split(path)
     found: dict[tuple[str, str, str], int] = {}
     for each in sorted(os.listdir(folder)):
@@ -79,8 +79,20 @@ def _what(event: str, arguments: tuple[Any, ...]) -> str | None:
         if not isinstance(path, (str, bytes)) or (isinstance(mode, str) and not set(mode) & set("r+")):
             return None
         name = os.fsdecode(path)
-        return None if name.endswith(_CODE) or name.startswith(("/proc/", "/dev/")) else name
+        return None if name.endswith(_CODE) or name.startswith(("/proc/", "/dev/")) else f"{name}\0{_state(name)}"
+    if event in ("os.listdir", "os.scandir"):
+        name = os.fsdecode(arguments[0]) if isinstance(arguments[0], (str, bytes)) else "."
+        return f"{name}\0{_state(name)}"
     if event == "socket.connect":
         address = arguments[1]
         return ":".join(map(str, address[:2])) if isinstance(address, tuple) else str(address)
     return str(arguments[0])
+
+
+def _state(path: str) -> str:
+    """Return what tells whether a file or a directory has changed since."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return "missing"
+    return f"{found.st_size} {found.st_mtime_ns}"
