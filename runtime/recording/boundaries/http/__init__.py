@@ -1,0 +1,24 @@
+"""What the boundaries of all HTTP clients share: what identifies a request, which parts of it are secret, how a
+response comes onto the tape, and how it comes back."""
+
+from .exchange import Exchange, Replayed, end_open, fail, recorded_head, recorded_head_async
+from .identity import Asked, ask, changed_headers, is_websocket
+from .secrets import REDACTED, clean_answer_headers, clean_headers, clean_text, clean_url
+
+__all__ = [
+    "REDACTED",
+    "Asked",
+    "Exchange",
+    "Replayed",
+    "ask",
+    "changed_headers",
+    "clean_answer_headers",
+    "clean_headers",
+    "clean_text",
+    "clean_url",
+    "end_open",
+    "fail",
+    "is_websocket",
+    "recorded_head",
+    "recorded_head_async",
+]

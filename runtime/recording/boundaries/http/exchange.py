@@ -1,0 +1,209 @@
+"""A response on its way: to the program and onto the tape, or from the tape to the program."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import suppress
+from time import perf_counter_ns
+from typing import Any, Final
+from weakref import WeakSet
+
+from greenroom.storage.errors import ReplayError
+
+from ...tape.errors import held_error, raised_again
+from ...tape.reels import Pending
+from .secrets import clean_answer_headers, clean_text
+
+__all__ = ["Exchange", "Replayed", "end_open", "fail", "recorded_head", "recorded_head_async"]
+
+_LONGEST_HANG: Final = 60.0
+"""Seconds that a replay waits for the program to cancel what it had cancelled when it was recorded."""
+_LAST_EVENT: Final = b"data: [DONE]\n\n"
+
+
+class Exchange:
+    """A response that the program reads while it is recorded. It is on the tape when the transport has no more to give,
+    when the program closes it, or when the program has dropped it."""
+
+    __slots__ = ("__weakref__", "_chunks", "_gaps", "_head", "_last", "_pending", "over")
+
+    def __init__(
+        self,
+        pending: Pending,
+        status: int,
+        headers: Iterable[tuple[str | bytes, str | bytes]],
+        version: str = "HTTP/1.1",
+        reason: str = "",
+    ) -> None:
+        """Begin with the head. It counts as handed to the program."""
+        pending.tick()
+        self._pending = pending
+        self._head: dict[str, Any] = {
+            "status": status,
+            "headers": clean_answer_headers(headers),
+            "version": version,
+            "reason": reason,
+        }
+        self._chunks: list[bytes] = []
+        self._gaps: list[int] = []
+        self._last = perf_counter_ns()
+        self.over = False
+        _open.add(self)
+
+    def chunk(self, data: bytes) -> None:
+        """Take a chunk of the body, just before the program gets it."""
+        now = perf_counter_ns()
+        self._gaps.append(now - self._last)
+        self._last = now
+        self._chunks.append(data)
+        self._pending.tick()
+
+    def end(self, complete: bool) -> None:
+        """Put all of it on the tape. `complete` is whether the transport had no more to give."""
+        if not self.over:
+            self.over = True
+            self._pending.finish(self._outcome(complete or self._all_is_there()))
+
+    def upgraded(self) -> None:
+        """Put on the tape that the connection became a websocket, whose messages are not recorded."""
+        self.over = True
+        self._pending.finish({**self._outcome(False), "upgraded": True})
+
+    def fail(self, error: BaseException) -> None:
+        """Put what came on the tape, and the error with which it broke off."""
+        if not self.over:
+            self.over = True
+            if not isinstance(error, asyncio.CancelledError):
+                self._pending.tick()
+            self._pending.finish({**self._outcome(False), "error": _held_without_secrets(error)})
+
+    def _outcome(self, complete: bool) -> dict[str, Any]:
+        return {**self._head, "chunks": self._chunks, "gaps": self._gaps, "complete": complete}
+
+    def _all_is_there(self) -> bool:
+        """Return whether a response that the program has closed had given all: clients that know the length of the
+        body, or the mark at the end of a model's stream, need not read on to the end."""
+        if self._chunks and self._chunks[-1].endswith(_LAST_EVENT):
+            return True
+        length = next((value for name, value in self._head["headers"] if name.lower() == "content-length"), None)
+        return length is not None and length == str(sum(map(len, self._chunks)))
+
+    def __del__(self) -> None:
+        if not getattr(self, "over", True):
+            with suppress(Exception):  # the interpreter may be on its way out
+                self.end(False)
+
+
+_open: Final[WeakSet[Exchange]] = WeakSet()
+
+
+def end_open() -> None:
+    """Put responses on the tape that the program has not read to their end, when the process ends."""
+    for each in list(_open):
+        with suppress(Exception):
+            each.end(False)
+
+
+atexit.register(end_open)
+
+
+class Replayed:
+    """The body of a recorded response, chunk by chunk, in the order in which it came among all others."""
+
+    __slots__ = ("_pending", "_recorded")
+
+    def __init__(self, pending: Pending, recorded: Mapping[str, Any]) -> None:
+        self._pending = pending
+        self._recorded = recorded
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._recorded["chunks"]:
+            self._pending.tick()
+            yield chunk
+        if (error := self._recorded.get("error")) is not None:
+            self._pending.tick()
+            raise raised_again(error)
+        self._check_complete()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._recorded["chunks"]:
+            await self._pending.atick()
+            yield chunk
+        if (error := self._recorded.get("error")) is not None:
+            if _is_cancelled(error):
+                await _until_cancelled()
+            await self._pending.atick()
+            raise raised_again(error)
+        self._check_complete()
+
+    def _check_complete(self) -> None:
+        if not self._recorded.get("complete", True):
+            raise ReplayError(
+                "the program reads further in a recorded response than it did when it was recorded, where it closed the"
+                " response early: what would come is not known. Record anew, or fork before this call"
+            )
+
+
+def fail(pending: Pending, error: BaseException) -> None:
+    """Put a call on the tape that got an exception in place of a response."""
+    if not isinstance(error, asyncio.CancelledError):  # nothing is handed to a program that has cancelled
+        pending.tick()
+    pending.finish({"error": _held_without_secrets(error)})
+
+
+def recorded_head(pending: Pending) -> Mapping[str, Any]:
+    """Return the recorded outcome, whose head the program gets now. Raises what was raised in place of a head, and
+    ReplayError for a websocket."""
+    assert pending.recorded is not None
+    pending.tick()
+    return _head(pending.recorded)
+
+
+async def recorded_head_async(pending: Pending) -> Mapping[str, Any]:
+    """Do the same without holding the event loop."""
+    assert pending.recorded is not None
+    error = pending.recorded.get("error")
+    if "status" not in pending.recorded and error is not None and _is_cancelled(error):
+        await _until_cancelled()
+    await pending.atick()
+    return _head(pending.recorded)
+
+
+def _head(recorded: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "status" not in recorded:
+        raise raised_again(recorded["error"])
+    if recorded.get("upgraded"):
+        raise ReplayError(
+            "the program opens a websocket: its messages are not recorded, so it cannot be answered offline. Replace"
+            " the function that uses it by a tool (`@greenroom.tool`), whose results are recorded"
+        )
+    return recorded
+
+
+def _is_cancelled(error: Mapping[str, Any]) -> bool:
+    return error.get("module") == "asyncio.exceptions" and error.get("name") == "CancelledError"
+
+
+def _held_without_secrets(error: BaseException) -> dict[str, Any]:
+    held: dict[str, Any] = _without_secrets(held_error(error))
+    return held
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, dict):
+        return {key: _without_secrets(each) for key, each in value.items()}
+    return [_without_secrets(each) for each in value] if isinstance(value, list) else value
+
+
+async def _until_cancelled() -> None:
+    """Wait until the program cancels, as it had done when it was recorded: there was no other outcome. Raises
+    ReplayError if it does not."""
+    await asyncio.sleep(_LONGEST_HANG)
+    raise ReplayError(
+        f"the program had cancelled this call when it was recorded, and has not within {_LONGEST_HANG:.0f} seconds of"
+        " the replay: there is no outcome to answer with. Record anew, or fork before this call"
+    )

@@ -1,0 +1,71 @@
+"""What identifies a request: its method, its URL and its body, without what is secret or other in each run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from .secrets import REDACTED, clean_form, clean_headers, clean_url
+
+__all__ = ["Asked", "ask", "changed_headers", "is_websocket"]
+
+_BOUNDARY: Final = re.compile(r"boundary=\"?([^\";, ]+)", re.IGNORECASE)
+
+
+class Asked(NamedTuple):
+    """A request as it comes to a reel, without secrets."""
+
+    name: str
+    input: dict[str, Any]
+    key: bytes
+
+
+def ask(method: str, url: str, headers: Iterable[tuple[str | bytes, str | bytes]], body: bytes) -> Asked:
+    """Return a request as it comes to a reel.
+
+    No header identifies it: they tell of the client, the moment, and who asks. The boundary of a multipart body is
+    other in each run, so it does not count either."""
+    clean = clean_url(url)
+    cleaned = clean_headers(headers)
+    identity = body
+    if body:
+        kind = next((value for name, value in cleaned if name.lower() == "content-type"), "")
+        if kind.startswith("application/x-www-form-urlencoded"):
+            identity = body = clean_form(body)
+        elif kind.startswith("multipart/") and (found := _BOUNDARY.search(kind)) is not None:
+            identity = body.replace(found[1].encode("latin-1"), b"boundary")
+    digest = sha256(f"{method} {clean.identity}\n".encode("utf-8", "surrogatepass"))
+    digest.update(identity)
+    return Asked(
+        f"{method} {clean.name}",
+        {"method": method, "url": clean.url, "headers": cleaned, "body": body},
+        digest.digest()[:16],
+    )
+
+
+def changed_headers(
+    headers: Iterable[tuple[str | bytes, str | bytes]], changed: Mapping[str, Any]
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a request that a fork changes: those that it sets, and the length of the body that it
+    gives. A secret whose mark it sets keeps its value."""
+    wanted = {
+        str(name).lower(): (_bytes(name), _bytes(value))
+        for name, value in changed.get("headers") or ()
+        if REDACTED not in str(value)
+    }
+    if (body := changed.get("body")) is not None:
+        wanted["content-length"] = (b"Content-Length", b"%d" % len(body))
+    kept = [(_bytes(name), _bytes(value)) for name, value in headers]
+    left_out = {*wanted, *(("transfer-encoding",) if body is not None else ())}
+    return [pair for pair in kept if pair[0].decode("latin-1").lower() not in left_out] + list(wanted.values())
+
+
+def is_websocket(asked: Asked) -> bool:
+    """Return whether a request asks for a websocket, whose messages no boundary records."""
+    return any(name.lower() == "upgrade" and value.lower() == "websocket" for name, value in asked.input["headers"])
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode("latin-1", "backslashreplace") if isinstance(value, str) else value

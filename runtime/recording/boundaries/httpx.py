@@ -1,0 +1,255 @@
+"""The boundary of httpx and of httpx2, its successor: the transport, which is the library's own extension point.
+
+Redirects, retries of SDKs and authentication stand above the transport, so each request that goes out is a crossing.
+Transports that answer within the process (`MockTransport`, `ASGITransport`, `WSGITransport`, the one of Starlette's
+test client) are no boundary: what they do is the program's own work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, Final
+
+from ..tape.reels import Pending, Reel, active, inside
+from .http import Exchange, Replayed, ask, changed_headers, fail, recorded_head, recorded_head_async
+
+__all__ = ["patch"]
+
+_IN_PROCESS: Final = frozenset({"MockTransport", "ASGITransport", "WSGITransport", "_TestClientTransport"})
+_PATCHED: Final = "__greenroom_original__"
+
+Send = Callable[[Any], Any]
+SendAsync = Callable[[Any], Awaitable[Any]]
+
+
+def patch(module: ModuleType) -> None:
+    """Make the clients of httpx or httpx2 ask the reel. Once is enough; more is harmless."""
+    if hasattr(module.HTTPTransport.handle_request, _PATCHED):
+        return
+    library = _Library(module)
+    _patch_transports(module, library)
+    _patch_clients(module, library)
+
+
+def _patch_transports(module: ModuleType, library: _Library) -> None:
+    send, send_async = module.HTTPTransport.handle_request, module.AsyncHTTPTransport.handle_async_request
+
+    def handle_request(self: Any, request: Any) -> Any:
+        reel = active()
+        return send(self, request) if reel is None else library.call(reel, lambda sent: send(self, sent), request)
+
+    async def handle_async_request(self: Any, request: Any) -> Any:
+        reel = active()
+        if reel is None:
+            return await send_async(self, request)
+        return await library.call_async(reel, lambda sent: send_async(self, sent), request)
+
+    setattr(handle_request, _PATCHED, send)
+    setattr(handle_async_request, _PATCHED, send_async)
+    module.HTTPTransport.handle_request = handle_request
+    module.AsyncHTTPTransport.handle_async_request = handle_async_request
+
+
+def _patch_clients(module: ModuleType, library: _Library) -> None:
+    """Have a client of a transport of the program's own, or of a library's, ask the reel before that transport: what
+    stands behind it is inside."""
+    own = (module.HTTPTransport, module.AsyncHTTPTransport)
+
+    def outermost_of(choose: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def transport_for_url(self: Any, url: Any) -> Any:
+            transport = choose(self, url)
+            if active() is None or type(transport) in own:
+                return transport
+            if not _IN_PROCESS.isdisjoint(each.__name__ for each in type(transport).__mro__):
+                return transport
+            return _Outermost(transport, library)
+
+        return transport_for_url
+
+    for client in (module.Client, module.AsyncClient):
+        client._transport_for_url = outermost_of(client._transport_for_url)
+
+
+class _Outermost:
+    """Stands before another transport for one request."""
+
+    __slots__ = ("_library", "_transport")
+
+    def __init__(self, transport: Any, library: _Library) -> None:
+        self._transport = transport
+        self._library = library
+
+    def handle_request(self, request: Any) -> Any:
+        reel = active()
+        send = self._transport.handle_request
+        return send(request) if reel is None else self._library.call(reel, send, request)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        reel = active()
+        send = self._transport.handle_async_request
+        return await (send(request) if reel is None else self._library.call_async(reel, send, request))
+
+
+class _Library:
+    """httpx or httpx2, with the classes that stand for bodies of responses in it."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._request: Any = module.Request
+        self._response: Any = module.Response
+        self._bytes_stream: Any = module.ByteStream
+        bases: tuple[Any, ...] = (module.SyncByteStream, module.AsyncByteStream)
+        self._recording: Any = type("RecordingStream", (_Recording, *bases), {})
+        self._recorded: Any = type("RecordedStream", (_Recorded, *bases), {})
+
+    def call(self, reel: Reel, send: Send, request: Any) -> Any:
+        """Send a request through the boundary."""
+        if isinstance(request.stream, self._bytes_stream):
+            body = request.read()
+        else:
+            body = b"".join(request.stream)
+            request = self._with_body(request, body)
+        pending = _begin(reel, request, body)
+        if pending.recorded is not None:
+            return self._answer(pending, recorded_head(pending))
+        if pending.changed is not None:
+            request = self._changed(request, body, pending.changed)
+        try:
+            with inside():
+                response = send(request)
+        except BaseException as error:
+            fail(pending, error)
+            raise
+        return self._taped(pending, request, response)
+
+    async def call_async(self, reel: Reel, send: SendAsync, request: Any) -> Any:
+        """Send a request of an asynchronous client through the boundary."""
+        if isinstance(request.stream, self._bytes_stream):
+            body = request.read()
+        else:
+            body = b"".join([part async for part in request.stream])
+            request = self._with_body(request, body)
+        pending = _begin(reel, request, body)
+        if pending.recorded is not None:
+            return self._answer(pending, await recorded_head_async(pending))
+        if pending.changed is not None:
+            request = self._changed(request, body, pending.changed)
+        try:
+            with inside():
+                response = await send(request)
+        except BaseException as error:
+            fail(pending, error)
+            raise
+        return self._taped(pending, request, response)
+
+    def _with_body(self, request: Any, body: bytes, url: Any = None, headers: Any = None) -> Any:
+        """Return a request that sends bytes. The program's own request keeps its stream, which is consumed now as if it
+        had been sent."""
+        return self._request(
+            request.method,
+            url or request.url,
+            headers=request.headers if headers is None else headers,
+            stream=self._bytes_stream(body),
+            extensions=request.extensions,
+        )
+
+    def _changed(self, request: Any, body: bytes, changed: Mapping[str, Any]) -> Any:
+        headers = changed_headers(request.headers.raw, changed)
+        return self._with_body(request, changed.get("body", body), changed.get("url"), headers)
+
+    def _taped(self, pending: Pending, request: Any, response: Any) -> Any:
+        extensions = response.extensions
+        exchange = Exchange(
+            pending,
+            response.status_code,
+            response.headers.raw,
+            extensions.get("http_version", b"HTTP/1.1").decode("ascii", "replace"),
+            extensions.get("reason_phrase", b"").decode("latin-1"),
+        )
+        if response.status_code == 101:
+            exchange.upgraded()
+        elif response.is_stream_consumed:  # a transport of the program's own has made it of bytes
+            for chunk in response.stream:
+                exchange.chunk(chunk)
+            exchange.end(True)
+        else:
+            response.stream = self._recording(response.stream, exchange)
+        return response
+
+    def _answer(self, pending: Pending, head: Mapping[str, Any]) -> Any:
+        return self._response(
+            head["status"],
+            headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in head["headers"]],
+            stream=self._recorded(Replayed(pending, head)),
+            extensions={
+                "http_version": head["version"].encode("latin-1"),
+                "reason_phrase": head["reason"].encode("latin-1"),
+            },
+        )
+
+
+def _begin(reel: Reel, request: Any, body: bytes) -> Pending:
+    asked = ask(request.method, str(request.url), request.headers.raw, body)
+    return reel.begin("http", asked.name, asked.input, key=asked.key)
+
+
+class _Recording:
+    """Passes chunks on to the program, and shows them to the exchange."""
+
+    def __init__(self, stream: Any, exchange: Exchange) -> None:
+        self._stream = stream
+        self._exchange = exchange
+
+    def __iter__(self) -> Iterator[bytes]:
+        exchange = self._exchange
+        try:
+            for chunk in self._stream:
+                exchange.chunk(chunk)
+                yield chunk
+        except Exception as error:
+            exchange.fail(error)
+            raise
+        exchange.end(True)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        exchange = self._exchange
+        try:
+            async for chunk in self._stream:
+                exchange.chunk(chunk)
+                yield chunk
+        except (Exception, asyncio.CancelledError) as error:
+            exchange.fail(error)
+            raise
+        exchange.end(True)
+
+    def close(self) -> None:
+        try:
+            self._stream.close()
+        finally:
+            self._exchange.end(False)
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            self._exchange.end(False)
+
+
+class _Recorded:
+    """Gives the chunks that were recorded."""
+
+    def __init__(self, body: Replayed) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._body.__aiter__()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
