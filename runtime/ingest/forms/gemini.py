@@ -10,7 +10,7 @@ from greenroom.runtime.ingest.records import Conversation, UnknownRecord
 
 from .common import read_turns, turns_under, whole, without
 
-__all__ = ["ai_studio", "gemini", "is_ai_studio", "is_gemini", "is_takeout", "takeout"]
+__all__ = ["ai_studio", "gemini", "is_ai_studio", "is_gemini", "is_takeout", "message_of", "takeout"]
 
 _RESULTS: Final = ("functionResponse", "function_response")
 _VERBS: Final = re.compile(r"(?:Prompted(?: with:)?|Asked(?: Gemini:| Bard:)?|Said)\s+")
@@ -29,14 +29,14 @@ def is_gemini(value: dict[str, Any]) -> bool:
 def gemini(value: dict[str, Any]) -> Conversation:
     """Return a request of Gemini (`contents`), a response (`candidates`), or both. Parts stay as they are."""
     contents = value.get("contents")
-    messages = [_message(each) for each in contents] if isinstance(contents, list) else []
+    messages = [message_of(each) for each in contents] if isinstance(contents, list) else []
     extra = without(value, "contents")
     candidates = value.get("candidates")
     if isinstance(candidates, list):
         del extra["candidates"]
         for each in candidates:
             content = each.get("content") if isinstance(each, dict) else each
-            made = _message(content)
+            made = message_of(content)
             beside = without(each, "content") if isinstance(each, dict) else {}
             if isinstance(made, dict):
                 made = {"role": "assistant", **made, **({"candidate": beside} if beside else {})}
@@ -45,7 +45,7 @@ def gemini(value: dict[str, Any]) -> Conversation:
     return whole("gemini", value, turns, extra, notes, source_id=value.get("responseId"))
 
 
-def _message(content: Any) -> Any:
+def message_of(content: Any) -> Any:
     """Return a content of Gemini as a message: results of functions are a tool's, whatever role they have there."""
     if not isinstance(content, dict):
         return content

@@ -1,0 +1,1 @@
+"""What each provider's API puts into requests and responses."""
